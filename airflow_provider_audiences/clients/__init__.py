@@ -1,0 +1,1 @@
+"""The two HTTP APIs in plain Python: nothing here knows Airflow."""

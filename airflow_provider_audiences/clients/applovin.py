@@ -1,0 +1,455 @@
+"""
+AppLovin's Audience API, version 3.0: create, list, update, append, delete.
+
+Source of every statement about the API: AppLovin's Audience API document, version 3.0 (March 2015).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any, Literal, Self
+
+from airflow_provider_audiences.clients.redaction import ADVERTISING_ID_PATTERN, Redactor, Secret
+from airflow_provider_audiences.clients.replies import Reply
+from airflow_provider_audiences.clients.transport import Call, Transport, TransportSettings
+from airflow_provider_audiences.clients.validation import required_text, whole_number
+from airflow_provider_audiences.clients.wire import query_key_session
+from airflow_provider_audiences.exceptions import (
+    AudienceApiError,
+    ConflictError,
+    InvalidInputError,
+    UnexpectedReplyError,
+)
+
+log = logging.getLogger(__name__)
+
+DEFAULT_BASE_URL = "https://api.applovin.com"
+DEFAULT_CONTENT_TYPE = "application/x-www-form-urlencoded"
+"""What the document's own ``curl --data-binary`` sends: the only type known to be taken."""
+
+DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=120.0)
+"""The server gives up after 100 s; waiting a little longer lets its verdict arrive first."""
+
+_NAME_PATTERN = re.compile(r"[A-Za-z0-9_\-+ ]+")
+_ADVICE = {
+    400: "Check the parameters: the platform found one missing or invalid.",
+    401: "Check the Management Key in the connection's password (account page, tab Keys).",
+    403: "Check the Management Key in the connection's password (account page, tab Keys).",
+    404: "Check the audience_id: list the audiences to see those that exist.",
+    406: "Use another name, or if_exists='adopt' to go on with the audience that exists.",
+    408: "Send smaller batches (batch_size).",
+    413: "Send smaller batches (batch_size).",
+}
+
+
+class Platform(StrEnum):
+    """The app's platform."""
+
+    ANDROID = "android"
+    IOS = "ios"
+
+
+class AudienceType(StrEnum):
+    """What campaigns the audience is for: user acquisition or retargeting (the API's default)."""
+
+    UA = "ua"
+    RETARGETING = "retargeting"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audience:
+    """
+    An audience as ``list`` shows it.
+
+    :param audience_id: opaque text.
+    :param name: as it was created.
+    :param package_name: package name, bundle ID or, on iOS, possibly the iTunes ID.
+    :param platform: ``android`` or ``ios``.
+    :param description: as it was created.
+    :param user_count: users in it, as far as the platform has counted; None if it does not say.
+    """
+
+    audience_id: str
+    name: str
+    package_name: str
+    platform: str
+    description: str
+    user_count: int | None
+
+    @classmethod
+    def from_api(cls, entry: Mapping[str, Any]) -> Audience:
+        """
+        Read one entry of ``audiences``.
+
+        :param entry: the JSON object; counts may be numbers or text.
+        """
+        return cls(
+            audience_id=_text(entry.get("audience_id")),
+            name=_text(entry.get("name")),
+            package_name=_text(entry.get("package_name")),
+            platform=_text(entry.get("platform")).lower(),
+            description=_text(entry.get("description")),
+            user_count=_count(entry.get("user_count")),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as small JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreatedAudience:
+    """
+    What ``create`` came to.
+
+    :param audience_id: id of the audience.
+    :param adopted: whether it existed before this call.
+    """
+
+    audience_id: str
+    adopted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadCounts:
+    """
+    How the platform counted one upload.
+
+    :param valid: advertising IDs that it took.
+    :param invalid: advertising IDs that it refused.
+    """
+
+    valid: int
+    invalid: int
+
+
+class AppLovinClient:
+    """
+    Calls the Audience API with one Management Key.
+
+    :param api_key: the Management Key.
+    :param base_url: scheme, host and path prefix.
+    :param settings: timeouts and retries.
+    :param content_type: of uploads.
+    :param sleep: waits between attempts.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: Secret,
+        base_url: str = DEFAULT_BASE_URL,
+        settings: TransportSettings = DEFAULT_SETTINGS,
+        content_type: str = DEFAULT_CONTENT_TYPE,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._redact = Redactor(api_key, [ADVERTISING_ID_PATTERN])
+        self._content_type = content_type
+        self._transport = Transport(
+            base_url=base_url,
+            session=query_key_session(parameter="api_key", key=api_key),
+            settings=settings,
+            sleep=sleep,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._transport.close()
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests sent so far, repetitions included."""
+        return self._transport.requests_sent
+
+    def create_audience(
+        self,
+        *,
+        name: str,
+        platform: str,
+        package_name: str | None = None,
+        description: str | None = None,
+        audience_type: str = AudienceType.RETARGETING,
+        if_exists: Literal["fail", "adopt"] = "fail",
+        earlier_try: bool = False,
+    ) -> CreatedAudience:
+        """
+        Create an empty audience.
+
+        A create whose reply was lost is sent again; the platform then refuses the duplicate (406), and
+        the one matching audience, which is the first create's, is the result.
+
+        :param name: letters, digits, ``_ - +`` and space.
+        :param platform: ``android`` or ``ios``, in any case.
+        :param package_name: package name or bundle ID; required for retargeting.
+        :param description: free text.
+        :param audience_type: ``retargeting`` or ``ua``.
+        :param if_exists: what to do about an active audience with the same parameters: ``fail``, or
+            ``adopt`` it if it is the only one with this name and platform (and, on Android, package name).
+        :param earlier_try: an earlier process may have made this very call without learning its outcome:
+            an audience that exists and is still empty is taken for its work.
+        :raises InvalidInputError: an argument is wrong; nothing was sent.
+        :raises ConflictError: it exists, or several could be meant: the message lists them.
+        """
+        query = _creation_query(
+            name=name,
+            platform=platform,
+            package_name=package_name,
+            description=description,
+            audience_type=audience_type,
+        )
+        call = Call(
+            operation="applovin.create",
+            method="GET",
+            path="/audiences/create",
+            query=query,
+            read=partial(self._read_created, query=query, if_exists=if_exists, earlier_try=earlier_try),
+        )
+        return self._transport.send(call)
+
+    def list_audiences(self) -> list[Audience]:
+        """
+        List all audiences of the account.
+
+        :return: one entry for each audience.
+        """
+        call = Call(operation="applovin.list", method="GET", path="/audiences/list", read=self._read_list)
+        return self._transport.send(call)
+
+    def update_audience(
+        self, *, audience_id: str, advertising_ids: bytes, ttl_seconds: int | None = None
+    ) -> UploadCounts:
+        """
+        Replace all users of an audience.
+
+        :param audience_id: id of the audience.
+        :param advertising_ids: one ID a line.
+        :param ttl_seconds: how long they stay; at least 1; None for the API's default of 365 days.
+        :raises NotFoundError: no such audience.
+        """
+        return self._upload("update", audience_id, advertising_ids, ttl_seconds, least_ttl_seconds=1)
+
+    def append_users(self, *, audience_id: str, advertising_ids: bytes, ttl_seconds: int | None = None) -> UploadCounts:
+        """
+        Add users to an audience; users who are in it begin their time again.
+
+        :param audience_id: id of the audience.
+        :param advertising_ids: one ID a line.
+        :param ttl_seconds: how long they stay; None for the API's default of 365 days. **0 removes them.**
+        :raises NotFoundError: no such audience.
+        """
+        return self._upload("append", audience_id, advertising_ids, ttl_seconds, least_ttl_seconds=0)
+
+    def delete_audience(self, *, audience_id: str, ignore_missing: bool = False) -> bool:
+        """
+        Delete an audience.
+
+        :param audience_id: id of the audience.
+        :param ignore_missing: an audience that does not exist is no error.
+        :return: whether it existed.
+        :raises NotFoundError: no such audience.
+        """
+        call = Call(
+            operation="applovin.delete",
+            method="GET",
+            path="/audiences/delete",
+            query={"audience_id": required_text("audience_id", audience_id)},
+            read=partial(self._read_deleted, ignore_missing=ignore_missing),
+        )
+        return self._transport.send(call)
+
+    def _upload(
+        self,
+        verb: str,
+        audience_id: str,
+        advertising_ids: bytes,
+        ttl_seconds: int | None,
+        *,
+        least_ttl_seconds: int,
+    ) -> UploadCounts:
+        query = {"audience_id": required_text("audience_id", audience_id)}
+        if ttl_seconds is not None:
+            ttl_seconds = whole_number("ttl_seconds", ttl_seconds, at_least=least_ttl_seconds)
+            query["ttl_seconds"] = str(ttl_seconds)
+        call = Call(
+            operation=f"applovin.{verb}",
+            method="POST",
+            path=f"/audiences/{verb}",
+            query=query,
+            body=advertising_ids,
+            content_type=self._content_type,
+            read=self._read_upload,
+        )
+        return self._transport.send(call)
+
+    def _read_object(self, reply: Reply) -> dict[str, Any]:
+        """Return the reply's JSON object if status and code say success."""
+        if not reply.is_success:
+            raise self._error(reply)
+        body = reply.json_object()
+        if _count(body.get("code", 200)) != 200:  # noqa: PLR2004 - the API's own code for success
+            raise self._error(reply)
+        return body
+
+    def _error(self, reply: Reply) -> AudienceApiError:
+        text, body = reply.error_text("message", "error_message", "error", "errors", "description")
+        code = _count(body.get("code"))
+        status = code if code and 400 <= code <= 599 else reply.status  # noqa: PLR2004 - HTTP's error range
+        if reply.is_success and status == reply.status:
+            return UnexpectedReplyError(
+                self._redact(f"HTTP 200 with the code {body.get('code')} in the body: {text}"),
+                http_status=reply.status,
+                api_code=code,
+                advice="The document knows no such reply: ask your account manager.",
+            )
+        return reply.error(self._redact(text), status=status, api_code=code, advice=_ADVICE.get(status))
+
+    def _read_created(
+        self,
+        reply: Reply,
+        *,
+        query: Mapping[str, str],
+        if_exists: Literal["fail", "adopt"],
+        earlier_try: bool,
+    ) -> CreatedAudience:
+        try:
+            body = self._read_object(reply)
+        except ConflictError as conflict:
+            after_lost_try = earlier_try or reply.after_lost_try
+            return self._reconcile(conflict, query, if_exists=if_exists, after_lost_try=after_lost_try)
+        audience_id = _text(body.get("audience_id"))
+        if not audience_id:
+            raise UnexpectedReplyError("the reply has no audience_id", http_status=reply.status, maybe_applied=True)
+        return CreatedAudience(audience_id=audience_id, adopted=False)
+
+    def _reconcile(
+        self,
+        conflict: ConflictError,
+        query: Mapping[str, str],
+        *,
+        if_exists: Literal["fail", "adopt"],
+        after_lost_try: bool,
+    ) -> CreatedAudience:
+        """Find the audience that a 406 speaks of; it is ours if this very call may have made it."""
+        matches = [audience for audience in self.list_audiences() if _matches(audience, query)]
+        if if_exists == "fail" and after_lost_try:
+            # One that a lost try of this call made is still empty; one with users is somebody's.
+            matches = [audience for audience in matches if not audience.user_count]
+        adoptable = if_exists == "adopt" or after_lost_try
+        if adoptable and len(matches) == 1:
+            log.info("Adopted the AppLovin audience %s: name and platform match.", matches[0].audience_id)
+            return CreatedAudience(audience_id=matches[0].audience_id, adopted=not after_lost_try)
+        found = ", ".join(f"{audience.audience_id} ({audience.package_name})" for audience in matches) or "none"
+        error = ConflictError(
+            f"an active audience with the same parameters exists; with this name and platform: {found}",
+            operation="applovin.create",
+            http_status=conflict.http_status,
+            api_code=conflict.api_code,
+            advice=(
+                "Give one of the ids to the next task yourself: which one is meant can't be told."
+                if adoptable
+                else _ADVICE[406]
+            ),
+        )
+        raise error from None
+
+    def _read_list(self, reply: Reply) -> list[Audience]:
+        body = self._read_object(reply)
+        entries = body.get("audiences")
+        if not isinstance(entries, list) or "code" not in body:
+            raise UnexpectedReplyError("the reply has no code or no list of audiences", http_status=reply.status)
+        audiences = [Audience.from_api(entry) for entry in entries if isinstance(entry, dict)]
+        count = _count(body.get("count"))
+        if count is not None and count != len(audiences):
+            log.warning(
+                "AppLovin's list says %d audiences and shows %d: treat it as incomplete.",
+                count,
+                len(audiences),
+            )
+        return audiences
+
+    def _read_upload(self, reply: Reply) -> UploadCounts:
+        body = self._read_object(reply)
+        valid = _count(body.get("num_valid_ids"))
+        invalid = _count(body.get("num_invalid_ids", body.get("num_invalid_users")))
+        if valid is None or invalid is None:
+            raise UnexpectedReplyError(
+                "the reply does not count valid and invalid IDs",
+                http_status=reply.status,
+                maybe_applied=True,
+                advice="The upload may have been applied; it is safe to repeat.",
+            )
+        return UploadCounts(valid=valid, invalid=invalid)
+
+    def _read_deleted(self, reply: Reply, *, ignore_missing: bool) -> bool:
+        if reply.is_success:
+            return True
+        if reply.status == 404 and (ignore_missing or reply.after_lost_try):  # noqa: PLR2004
+            return reply.after_lost_try
+        raise self._error(reply)
+
+
+def _creation_query(
+    *, name: str, platform: str, package_name: str | None, description: str | None, audience_type: str
+) -> dict[str, str]:
+    """Check the arguments of create and return its query."""
+    if not isinstance(name, str) or not _NAME_PATTERN.fullmatch(name):
+        raise InvalidInputError(f"name {name!r}: AppLovin takes letters, digits, '_', '-', '+' and spaces only")
+    query = {
+        "name": name,
+        "platform": _member(Platform, "platform", platform),
+        "audience_type": _member(AudienceType, "audience_type", audience_type),
+    }
+    if package_name:
+        query["package_name"] = required_text("package_name", package_name)
+    elif query["audience_type"] == AudienceType.RETARGETING:
+        raise InvalidInputError(
+            "package_name is missing: a retargeting audience needs the app's package name or bundle ID "
+            "(or is this audience_type='ua'?)"
+        )
+    if description:
+        query["description"] = description
+    return query
+
+
+def _member(kind: type[StrEnum], name: str, value: object) -> str:
+    try:
+        return kind(str(value).strip().lower()).value
+    except ValueError:
+        choices = " or ".join(repr(str(member)) for member in kind)
+        raise InvalidInputError(f"{name} must be {choices}, not {value!r}") from None
+
+
+def _matches(audience: Audience, query: Mapping[str, str]) -> bool:
+    """Compare name and platform; and the package name where list shows it as it was created."""
+    if audience.name != query["name"] or audience.platform != query["platform"]:
+        return False
+    if audience.platform == Platform.IOS or not audience.package_name or "package_name" not in query:
+        return True
+    return audience.package_name == query["package_name"]
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _count(value: object) -> int | None:
+    """Read a count that may be a number or text."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and value.isascii() and value.strip().isdigit():
+        return int(value)
+    return None

@@ -1,0 +1,67 @@
+"""Keeps secrets and members out of everything that people and machines write down."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import quote, quote_plus
+
+ADVERTISING_ID_PATTERN = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+PHONE_NUMBER_PATTERN = re.compile(r"(?<![0-9A-Za-z])(?:\+|00)?(?:[0-9][ ()-]{0,2}){8,}[0-9](?![0-9A-Za-z])")
+
+_CREDENTIAL_PATTERN = re.compile(r"(?i)(api_key=|bearer\s+)[^\s&\"'<>]+")
+_MESSAGE_LIMIT = 300
+
+
+class Secret:
+    """
+    A string that shows itself only to the one who asks.
+
+    :param value: the secret.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the secret itself; call it where it goes on the wire and nowhere else."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Secret is never pickled")
+
+
+class Redactor:
+    """
+    Makes text that a server wrote fit for logs and exceptions.
+
+    :param secret: the connection's key; removed as it is and in its percent-encoded forms.
+    :param member_patterns: what a member looks like at this platform.
+    """
+
+    def __init__(self, secret: Secret, member_patterns: Sequence[re.Pattern[str]]) -> None:
+        key = secret.reveal()
+        forms = {key, quote(key, safe=""), quote_plus(key)}
+        self._secret_pattern = re.compile("|".join(re.escape(form) for form in forms if form) or r"(?!)")
+        self._member_patterns = tuple(member_patterns)
+
+    def __call__(self, text: str) -> str:
+        """
+        Return the text on one line, without secrets and members, at most 300 characters long.
+
+        :param text: anything a server sent.
+        """
+        text = self._secret_pattern.sub("***", text)
+        text = _CREDENTIAL_PATTERN.sub(r"\1***", text)
+        for pattern in self._member_patterns:
+            text = pattern.sub("***", text)
+        text = "".join(char if char.isprintable() else " " for char in text)
+        text = " ".join(text.split())
+        return text if len(text) <= _MESSAGE_LIMIT else text[: _MESSAGE_LIMIT - 1] + "…"

@@ -1,0 +1,193 @@
+"""What comes back: the reply as a value, and which error a status means."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow_provider_audiences.exceptions import (
+    AudienceApiError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    ConnectionFailedError,
+    NotFoundError,
+    RateLimitedError,
+    ServerError,
+    UnexpectedReplyError,
+)
+
+if TYPE_CHECKING:
+    import requests
+
+_ERROR_TYPES: dict[int, type[AudienceApiError]] = {
+    HTTPStatus.UNAUTHORIZED: AuthenticationError,
+    HTTPStatus.FORBIDDEN: AuthenticationError,
+    HTTPStatus.NOT_FOUND: NotFoundError,
+    HTTPStatus.NOT_ACCEPTABLE: ConflictError,
+    HTTPStatus.CONFLICT: ConflictError,
+    HTTPStatus.REQUEST_TIMEOUT: ServerError,
+    HTTPStatus.TOO_MANY_REQUESTS: RateLimitedError,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """
+    One HTTP reply.
+
+    :param status: HTTP status.
+    :param content_type: media type without parameters, lower case.
+    :param body: the whole body.
+    :param retry_after_seconds: from the header, in either of its forms.
+    :param location_host: where a redirect points, host only.
+    :param request_id_header: the platform's id of the request, if a header has it.
+    :param attempts: how many requests this call has sent, this one included.
+    :param after_lost_try: whether an earlier request of the same call may have been applied.
+    """
+
+    status: int
+    content_type: str
+    body: bytes = field(repr=False)
+    retry_after_seconds: float | None
+    location_host: str | None
+    request_id_header: str | None
+    attempts: int
+    after_lost_try: bool
+
+    @classmethod
+    def from_response(cls, response: requests.Response, *, attempts: int, after_lost_try: bool) -> Reply:
+        """
+        Copy what matters out of requests' response, which refers to the request.
+
+        :param response: the response.
+        :param attempts: how many requests this call has sent, this one included.
+        :param after_lost_try: whether an earlier request of the same call may have been applied.
+        """
+        headers = response.headers
+        return cls(
+            status=response.status_code,
+            content_type=headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+            body=response.content,
+            retry_after_seconds=_retry_after_seconds(headers.get("Retry-After")),
+            location_host=urlsplit(headers["Location"]).hostname if "Location" in headers else None,
+            request_id_header=headers.get("x-acs-request-id") or headers.get("x-request-id"),
+            attempts=attempts,
+            after_lost_try=after_lost_try,
+        )
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+    def json_object(self) -> dict[str, Any]:
+        """
+        Read the body as a JSON object.
+
+        :raises ConnectionFailedError: the body is the beginning of one: the rest was lost.
+        :raises UnexpectedReplyError: the body is something else, such as a login page.
+        """
+        text = self.body.decode("utf-8", errors="replace").strip()
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if isinstance(value, dict):
+            return value
+        if value is None and (not text or text.startswith("{")):
+            raise ConnectionFailedError(
+                f"the reply was cut off after {len(self.body)} bytes",
+                http_status=self.status,
+                request_id=self.request_id_header,
+                maybe_applied=True,
+                advice="Whether the platform carried the request out is unknown.",
+            )
+        raise UnexpectedReplyError(
+            f"this is not the API: it answered {self.content_type or 'an unnamed type'} instead of JSON",
+            http_status=self.status,
+            request_id=self.request_id_header,
+            advice="Check the connection's host, and proxies between this worker and the platform.",
+        )
+
+    def error_text(self, *names: str) -> tuple[str, dict[str, Any]]:
+        """
+        Return what the body of a failed request says, and the body as a JSON object if it is one.
+
+        :param names: keys that may hold the message, the likeliest first.
+        """
+        text = self.body.decode("utf-8", errors="replace").strip()
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if isinstance(value, dict):
+            found = next((str(value[name]) for name in names if value.get(name)), "")
+            return found, value
+        return ("" if text.startswith("<") else text), {}
+
+    def error(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        api_code: int | str | None = None,
+        request_id: str | None = None,
+        advice: str | None = None,
+    ) -> AudienceApiError:
+        """
+        Return the error that this reply means.
+
+        :param message: what the platform says, redacted.
+        :param status: the code that classifies it, if the body has one; else the HTTP status.
+        :param api_code: the code in the body, as it stands.
+        :param request_id: from the body; else from a header.
+        :param advice: what to do.
+        """
+        status = status or self.status
+        if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            return UnexpectedReplyError(
+                f"the server redirects to {self.location_host or 'another address'}, which is not followed",
+                http_status=self.status,
+                request_id=request_id or self.request_id_header,
+                advice="Check the connection's host.",
+            )
+        error_type = _ERROR_TYPES.get(status)
+        if error_type is None:
+            error_type = ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else BadRequestError
+        return error_type(
+            message or _phrase(status),
+            http_status=self.status,
+            api_code=api_code,
+            request_id=request_id or self.request_id_header,
+            retry_after_seconds=self.retry_after_seconds,
+            maybe_applied=error_type is ServerError,
+            advice=advice,
+        )
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "the platform gave no reason"
+
+
+def _retry_after_seconds(header: str | None) -> float | None:
+    if not header:
+        return None
+    header = header.strip()
+    if header.isascii() and header.isdigit():
+        return float(header)
+    try:
+        when = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,239 @@
+"""
+One request, as often as it takes: retries, Retry-After, timeouts and what a failure means.
+
+What may be repeated is a property of the call, not of its HTTP verb (AppLovin creates and deletes by GET).
+The retry loop asks the error's type only; whether a request whose fate is unknown may go out again is the
+call's ``recover``: it looks whether the first one was carried out after all.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from urllib.parse import quote
+
+import requests
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
+from airflow_provider_audiences.clients.limiter import RateLimiter
+from airflow_provider_audiences.clients.replies import Reply
+from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, TransientError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransportSettings:
+    """
+    How patient a client is.
+
+    :param connect_timeout_seconds: for the connection to be made.
+    :param read_timeout_seconds: for the reply to begin, and between two parts of it.
+    :param max_retries: how often a call is repeated after its first request.
+    :param backoff_seconds: wait before the first repetition; it doubles each time (1, 2, 4 s).
+    :param jitter: add up to a quarter of the wait by chance, so that many tasks don't come back at once.
+    :param max_retry_after_seconds: a Retry-After above this is not slept through: the error is raised, with
+        what the platform asked for, and the task's own retry comes later.
+    """
+
+    connect_timeout_seconds: float = 10.0
+    read_timeout_seconds: float = 120.0
+    max_retries: int = 3
+    backoff_seconds: float = 1.0
+    jitter: bool = True
+    max_retry_after_seconds: float = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call(Generic[T]):
+    """
+    One API call: what to send, and how to read the answer.
+
+    :param operation: its name in messages, such as ``applovin.update``.
+    :param method: HTTP verb.
+    :param path: below the base URL, already percent-encoded.
+    :param read: turns a reply into the result, or raises the error that it means.
+    :param query: parameters, not yet encoded; the key is not among them.
+    :param body: bytes to send, or None.
+    :param content_type: of the body.
+    :param recover: for a call that must not be sent twice. Called before a repetition, and before giving
+        up, when an earlier request may have been applied: returns its result if it was, None if not.
+    """
+
+    operation: str
+    method: str
+    path: str
+    read: Callable[[Reply], T]
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+    content_type: str | None = None
+    recover: Callable[[], T | None] | None = None
+
+
+@dataclass
+class _Progress:
+    attempts: int = 0
+    maybe_applied: bool = False
+
+
+class Transport:
+    """
+    Sends calls to one base URL.
+
+    :param base_url: scheme, host, port and path prefix, without a final slash.
+    :param session: a pooled session that authenticates by itself.
+    :param settings: timeouts and retries.
+    :param limiter: asked for a turn before each request.
+    :param sleep: waits between attempts; tests may shorten it.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        session: requests.Session,
+        settings: TransportSettings,
+        limiter: RateLimiter | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.base_url = base_url
+        self.settings = settings
+        self._session = session
+        self._limiter = limiter
+        self._sleep = sleep
+        self.requests_sent = 0
+        """Requests sent so far, repetitions included."""
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._session.close()
+
+    def send(self, call: Call[T]) -> T:
+        """
+        Send a call until it succeeds, fails for good, or its retries are used up.
+
+        :param call: what to send.
+        :return: what the call's ``read`` made of the reply.
+        :raises AudienceApiError: what the reply, or the lack of one, means.
+        """
+        progress = _Progress()
+        retrying = Retrying(
+            retry=retry_if_exception(self._may_repeat),
+            stop=stop_after_attempt(1 + self.settings.max_retries),
+            wait=self._wait_seconds,
+            sleep=self._sleep,
+            before_sleep=_log_repetition,
+            reraise=True,
+        )
+        try:
+            result: T = retrying(self._attempt, call, progress)
+        except TransientError:
+            found = self._recovered(call, progress)
+            if found is not None:
+                return found
+            raise
+        else:
+            return result
+
+    def _attempt(self, call: Call[T], progress: _Progress) -> T:
+        found = self._recovered(call, progress)
+        if found is not None:
+            return found
+        if self._limiter:
+            self._limiter.acquire()
+        progress.attempts += 1
+        try:
+            return call.read(self._exchange(call, progress))
+        except AudienceApiError as error:
+            error.operation = error.operation or call.operation
+            error.attempts = error.attempts or progress.attempts
+            progress.maybe_applied |= error.maybe_applied
+            raise
+
+    def _recovered(self, call: Call[T], progress: _Progress) -> T | None:
+        if call.recover is None or not progress.maybe_applied:
+            return None
+        return call.recover()
+
+    def _may_repeat(self, error: BaseException) -> bool:
+        if not isinstance(error, TransientError):
+            return False
+        return (error.retry_after_seconds or 0) <= self.settings.max_retry_after_seconds
+
+    def _wait_seconds(self, state: RetryCallState) -> float:
+        backoff = self.settings.backoff_seconds * 2 ** (state.attempt_number - 1)
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after_seconds if isinstance(error, TransientError) else None
+        wait: float = max(backoff, asked or 0.0)
+        # Chance for spreading load, not for secrets.
+        return wait + (random.uniform(0, wait / 4) if self.settings.jitter else 0.0)  # noqa: S311
+
+    def _exchange(self, call: Call[T], progress: _Progress) -> Reply:
+        self.requests_sent += 1
+        failure: ConnectionFailedError
+        try:
+            response = self._session.request(
+                call.method,
+                self.base_url + call.path + encode_query(call.query),
+                data=call.body,
+                headers={"Content-Type": call.content_type} if call.content_type else None,
+                timeout=(self.settings.connect_timeout_seconds, self.settings.read_timeout_seconds),
+                allow_redirects=False,
+            )
+            return Reply.from_response(response, attempts=progress.attempts, after_lost_try=progress.maybe_applied)
+        except requests.RequestException as error:
+            failure = _connection_failure(error, self.settings)
+        # Raised outside the handler: requests' error would be its context, with the request in it.
+        raise failure
+
+
+def encode_query(query: Mapping[str, str]) -> str:
+    """
+    Encode parameters as AppLovin and Alibaba expect it: a space as ``%20``, a plus as ``%2B``.
+
+    :param query: names and values.
+    :return: the query with its question mark, or nothing.
+    """
+    pairs = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items())
+    return f"?{pairs}" if pairs else ""
+
+
+def _connection_failure(error: requests.RequestException, settings: TransportSettings) -> ConnectionFailedError:
+    """Say what went wrong on the way, without quoting requests: its texts hold URLs."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return ConnectionFailedError(
+            f"no connection within {settings.connect_timeout_seconds:g} s",
+            advice="Check the connection's host and port, and that this worker may reach it.",
+        )
+    if isinstance(error, requests.exceptions.ReadTimeout):
+        return ConnectionFailedError(
+            f"no reply within {settings.read_timeout_seconds:g} s",
+            maybe_applied=True,
+            advice="Send smaller batches, or raise read_timeout_seconds in the connection's extra.",
+        )
+    if isinstance(error, requests.exceptions.SSLError):
+        return ConnectionFailedError(
+            "the TLS handshake failed", advice="Check the host name and this machine's certificates."
+        )
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    if type(reason).__name__ in {"NewConnectionError", "NameResolutionError", "ProxyError"}:
+        return ConnectionFailedError(
+            "could not connect",
+            advice="Check the connection's host and port, and that this worker may reach it.",
+        )
+    return ConnectionFailedError(
+        "the connection broke before the whole reply arrived",
+        maybe_applied=True,
+        advice="Whether the platform carried the request out is unknown.",
+    )
+
+
+def _log_repetition(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("%s Trying again in %.1f s.", error, state.next_action.sleep if state.next_action else 0)

@@ -1,0 +1,160 @@
+"""
+The extra fields of both connection forms, defined once.
+
+Airflow 3 draws the form from the provider's metadata, Airflow 2 from widgets of the hook; both come from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtraField:
+    """
+    One field of a connection's extra.
+
+    :param name: key in the extra.
+    :param label: what the form calls it.
+    :param description: help text, with the default.
+    :param kind: JSON type.
+    :param minimum: smallest value of a number.
+    """
+
+    name: str
+    label: str
+    description: str
+    kind: Literal["string", "number", "integer", "boolean"]
+    minimum: float | None = None
+
+
+_SHARED = (
+    ExtraField(
+        name="connect_timeout_seconds",
+        label="Connect timeout (s)",
+        description="For the connection to be made. Default: 10.",
+        kind="number",
+        minimum=0.1,
+    ),
+    ExtraField(
+        name="read_timeout_seconds",
+        label="Read timeout (s)",
+        description="For the reply to begin. Default: 120 for AppLovin (its server gives up after 100 s), 60 for PAI.",
+        kind="number",
+        minimum=0.1,
+    ),
+    ExtraField(
+        name="max_retries",
+        label="Retries",
+        description="Repetitions of a request after a transient failure. Default: 3.",
+        kind="integer",
+        minimum=0,
+    ),
+    ExtraField(
+        name="backoff_seconds",
+        label="Backoff (s)",
+        description="Wait before the first repetition; it doubles each time. Default: 1.",
+        kind="number",
+        minimum=0,
+    ),
+    ExtraField(
+        name="allow_insecure_http",
+        label="Allow http",
+        description="Let the key and the members go over plain http to another machine. Default: false.",
+        kind="boolean",
+    ),
+)
+
+APPLOVIN_FIELDS = (
+    ExtraField(
+        name="content_type",
+        label="Upload content type",
+        description="Default: application/x-www-form-urlencoded, as in AppLovin's own examples.",
+        kind="string",
+    ),
+    *_SHARED,
+)
+APPLOVIN_UI: dict[str, Any] = {
+    "hidden_fields": ["login", "schema", "port"],
+    "relabeling": {"password": "Management Key", "host": "Host (optional)"},
+    "placeholders": {
+        "host": "https://api.applovin.com",
+        "password": "from the Keys tab of your AppLovin account page",
+    },
+}
+
+PAI_FIELDS = (
+    ExtraField(
+        name="region",
+        label="Region",
+        description="Such as cn-hangzhou (default), cn-shanghai or ap-southeast-1; chooses the address.",
+        kind="string",
+    ),
+    ExtraField(
+        name="max_requests_per_second",
+        label="Requests a second",
+        description="Limit of this process; the account's own is 100. Default: 50.",
+        kind="number",
+        minimum=0.1,
+    ),
+    *_SHARED,
+)
+PAI_UI: dict[str, Any] = {
+    "hidden_fields": ["login", "schema", "port"],
+    "relabeling": {"password": "API key", "host": "Host (optional)"},
+    "placeholders": {
+        "host": "chosen by the region",
+        "password": "empty: the environment variable DASHSCOPE_API_KEY",
+    },
+}
+
+
+def conn_fields(fields: Sequence[ExtraField]) -> dict[str, Any]:
+    """
+    Return the fields as provider metadata (``conn-fields``).
+
+    :param fields: of one connection type.
+    """
+    described: dict[str, Any] = {}
+    for field in fields:
+        schema: dict[str, Any] = {"type": [field.kind, "null"]}
+        if field.minimum is not None:
+            schema["minimum"] = field.minimum
+        described[field.name] = {"label": field.label, "description": field.description, "schema": schema}
+    return described
+
+
+def ui_field_behaviour(behaviour: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return how the standard fields look as provider metadata (``ui-field-behaviour``).
+
+    :param behaviour: the same in the spelling of hooks.
+    """
+    return {key.replace("_", "-"): value for key, value in behaviour.items()}
+
+
+def form_widgets(fields: Sequence[ExtraField]) -> dict[str, Any]:
+    """
+    Return the fields as form widgets, which only Airflow 2 asks for.
+
+    :param fields: of one connection type.
+    """
+    from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+    from wtforms import BooleanField, FloatField, IntegerField, StringField
+    from wtforms.validators import NumberRange, Optional
+
+    classes = {"string": StringField, "number": FloatField, "integer": IntegerField}
+    widgets: dict[str, Any] = {}
+    for field in fields:
+        if field.kind == "boolean":
+            widgets[field.name] = BooleanField(field.label, description=field.description, default=False)
+            continue
+        validators = [Optional()]
+        if field.minimum is not None:
+            validators.append(NumberRange(min=field.minimum))
+        widgets[field.name] = classes[field.kind](
+            field.label, description=field.description, widget=BS3TextFieldWidget(), validators=validators
+        )
+    return widgets

@@ -1,0 +1,168 @@
+"""From an Airflow connection to a client's settings; every mistake in it is named before the first request."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from airflow_provider_audiences.clients.redaction import Secret
+from airflow_provider_audiences.clients.transport import TransportSettings
+from airflow_provider_audiences.exceptions import InvalidInputError
+
+
+class ConnectionLike(Protocol):
+    """The parts of an Airflow connection that are read here."""
+
+    conn_id: str
+    host: str | None
+    port: int | None
+    schema: str | None
+    password: str | None
+
+    @property
+    def extra_dejson(self) -> dict[str, Any]:
+        """The extra, parsed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionReader:
+    """
+    Reads one connection.
+
+    :param connection: the Airflow connection.
+    """
+
+    connection: ConnectionLike
+
+    def base_url(self, default: str) -> str:
+        """
+        Return the address to send to, without a final slash.
+
+        :param default: if the connection has no host.
+        :raises InvalidInputError: the host is no address, or plain http to another machine.
+        """
+        connection = self.connection
+        host = (connection.host or "").strip()
+        if not host:
+            return default
+        if "://" not in host:
+            host = f"{self._default_scheme(host)}://{host}"
+        try:
+            parts = urlsplit(host)
+            port = parts.port or connection.port
+        except ValueError:
+            raise self._error("host is not an address") from None
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise self._error("host must be an https address, such as https://api.example.com/prefix")
+        if parts.username is not None or parts.query or parts.fragment:
+            raise self._error("host must be scheme, name, port and path only; the key belongs in the password")
+        if parts.scheme == "http" and not is_loopback(parts.hostname) and not self.flag("allow_insecure_http"):
+            raise self._error(
+                "host is plain http, and the key would be readable on the way: use https "
+                "(or set allow_insecure_http in the extra)"
+            )
+        name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        return f"{parts.scheme}://{name}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+    def _default_scheme(self, host: str) -> str:
+        schema = (self.connection.schema or "").strip().lower()
+        if schema in {"http", "https"}:
+            return schema
+        name = urlsplit(f"//{host}").hostname or ""
+        return "http" if is_loopback(name) else "https"
+
+    def secret(self, *, what: str, fallback: str | None = None) -> Secret:
+        """
+        Return the connection's password as a secret.
+
+        :param what: what the password is called, for messages.
+        :param fallback: used if there is no password.
+        :raises InvalidInputError: there is none, or it can't be one.
+        """
+        value = (self.connection.password or fallback or "").strip()
+        if not value:
+            raise self._error(f"the {what} is missing: put it in the connection's password")
+        if value.startswith("$"):
+            raise self._error(f"the {what} begins with '$': a variable that the shell did not expand")
+        if not value.isascii() or not value.isprintable():
+            raise self._error(f"the {what} has characters that no key has: copy it again")
+        return Secret(value)
+
+    def settings(self, defaults: TransportSettings, *, max_retries: int | None = None) -> TransportSettings:
+        """
+        Return timeouts and retries.
+
+        :param defaults: for what the extra does not name.
+        :param max_retries: instead of the connection's.
+        :raises InvalidInputError: a value is not a number, or out of range.
+        """
+        return replace(
+            defaults,
+            connect_timeout_seconds=self.number("connect_timeout_seconds", defaults.connect_timeout_seconds, above=0),
+            read_timeout_seconds=self.number("read_timeout_seconds", defaults.read_timeout_seconds, above=0),
+            backoff_seconds=self.number("backoff_seconds", defaults.backoff_seconds),
+            max_retries=int(self.number("max_retries", defaults.max_retries)) if max_retries is None else max_retries,
+        )
+
+    def number(self, name: str, default: float, *, above: float | None = None) -> float:
+        """
+        Return a number of the extra.
+
+        :param name: its key.
+        :param default: if the extra does not name it.
+        :param above: it must be greater; without this it must not be negative.
+        :raises InvalidInputError: it is not such a number.
+        """
+        value = self._extra.get(name)
+        if value in {None, ""}:
+            return default
+        try:
+            number = float(value) if not isinstance(value, bool) else -1.0
+        except (TypeError, ValueError):
+            number = -1.0
+        if not (number > above if above is not None else number >= 0) or number == float("inf"):
+            least = f"above {above:g}" if above is not None else "of at least 0"
+            raise self._error(f"{name} in the extra must be a number {least}")
+        return number
+
+    def flag(self, name: str) -> bool:
+        """
+        Return a switch of the extra.
+
+        :param name: its key.
+        """
+        return str(self._extra.get(name, "")).strip().lower() in {"true", "1", "yes", "on"}
+
+    def text(self, name: str, default: str) -> str:
+        """
+        Return a text of the extra.
+
+        :param name: its key.
+        :param default: if the extra does not name it.
+        """
+        value = self._extra.get(name)
+        return str(value).strip() if value else default
+
+    @property
+    def _extra(self) -> Mapping[str, Any]:
+        return self.connection.extra_dejson
+
+    def _error(self, message: str) -> InvalidInputError:
+        return InvalidInputError(f"connection {self.connection.conn_id!r}: {message}")
+
+
+def is_loopback(host: str) -> bool:
+    """
+    Return whether a host is this machine.
+
+    :param host: name or address.
+    """
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

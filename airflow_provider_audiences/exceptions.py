@@ -1,0 +1,150 @@
+"""
+Every error that this provider raises, as one tree.
+
+The split is what a caller can do about it: an error below :class:`PermanentError` comes back however
+often the same call is repeated; one below :class:`TransientError` may not::
+
+    AudienceApiError
+    ├── PermanentError              do not repeat: mend the input, the connection or the platform's side
+    │   ├── InvalidInputError       refused here, before the first request (also a ValueError)
+    │   ├── BadRequestError         the platform found the request malformed (400 and other 4xx)
+    │   ├── AuthenticationError     wrong key, or not allowed (401, 403)
+    │   ├── NotFoundError           no such audience, group, table or API (404)
+    │   ├── ConflictError           something with the same parameters exists (406), or a name is not unique
+    │   ├── GroupRejectedError      PAI checked the group and refused it, or it stayed too small
+    │   └── UnexpectedReplyError    the answer is not the API's: another server, a proxy, a redirect
+    └── TransientError              the client has repeated it already; a later task try may succeed
+        ├── RateLimitedError        429 or Throttling
+        ├── ServerError             5xx, or the server gave up (408)
+        └── ConnectionFailedError   no connection, no reply in time, or a reply that was cut off
+
+In an Airflow task a permanent error is also an ``AirflowFailException``: it burns no retry.
+
+Neither secrets nor members appear in a message: what the platform wrote is redacted before it gets here.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AudienceApiError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "GroupRejectedError",
+    "InvalidInputError",
+    "NotFoundError",
+    "PermanentError",
+    "RateLimitedError",
+    "ServerError",
+    "TransientError",
+    "UnexpectedReplyError",
+]
+
+
+class AudienceApiError(Exception):
+    """
+    Root of the tree; its text is one line that a person on call can act on.
+
+    :param message: what failed, without secrets and members.
+    :param operation: the API's operation, such as ``applovin.update``; None before the first request.
+    :param http_status: HTTP status of the last reply; None without one.
+    :param api_code: the code in the reply's body, if it had one.
+    :param request_id: the platform's id of the last request, for its support.
+    :param attempts: how many requests were sent for this call.
+    :param maybe_applied: whether the platform may have carried the request out although it failed.
+    :param retry_after_seconds: how long the platform asked to wait; None if it did not.
+    :param advice: one sentence: what to do.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str | None = None,
+        http_status: int | None = None,
+        api_code: int | str | None = None,
+        request_id: str | None = None,
+        attempts: int = 0,
+        maybe_applied: bool = False,
+        retry_after_seconds: float | None = None,
+        advice: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.operation = operation
+        self.http_status = http_status
+        self.api_code = api_code
+        self.request_id = request_id
+        self.attempts = attempts
+        self.maybe_applied = maybe_applied
+        self.retry_after_seconds = retry_after_seconds
+        self.advice = advice
+        self.landed: str | None = None
+        """What the platform had accepted before this failure, for work of more than one request."""
+
+    @property
+    def facts(self) -> str:
+        """The bracketed facts of the message: status, code, request id, attempts."""
+        named = {
+            "HTTP": self.http_status,
+            "code": self.api_code if self.api_code != self.http_status else None,
+            "request id": self.request_id,
+            "attempts": self.attempts or None,
+        }
+        return ", ".join(f"{name} {value}" for name, value in named.items() if value is not None)
+
+    def __str__(self) -> str:
+        text = f"{self.operation}: {self.message}" if self.operation else self.message
+        if self.facts:
+            text += f" [{self.facts}]"
+        sentences = [text, self.landed, self.advice]
+        return " ".join(f"{sentence.rstrip('.')}." for sentence in sentences if sentence)
+
+
+class PermanentError(AudienceApiError):
+    """Sending the same again can't succeed."""
+
+
+class InvalidInputError(PermanentError, ValueError):
+    """Refused before the first request: the message says what is wrong, where, and what to do."""
+
+
+class BadRequestError(PermanentError):
+    """The platform found the request malformed."""
+
+
+class AuthenticationError(PermanentError):
+    """The key is wrong, or it may not do this."""
+
+
+class NotFoundError(PermanentError):
+    """The audience, group, table or API does not exist."""
+
+
+class ConflictError(PermanentError):
+    """Something with the same parameters exists, or more than one thing fits."""
+
+
+class GroupRejectedError(PermanentError):
+    """PAI refused the group after its check, or its final size is below what was asked for."""
+
+
+class UnexpectedReplyError(PermanentError):
+    """The reply did not come from the API: another server, a login page, a redirect."""
+
+
+class TransientError(AudienceApiError):
+    """May succeed later; the client has repeated it as often as its settings allow."""
+
+
+class RateLimitedError(TransientError):
+    """Too many requests; nothing was applied."""
+
+
+class ServerError(TransientError):
+    """The platform failed or gave up on the request."""
+
+
+class ConnectionFailedError(TransientError):
+    """No connection, no reply in time, or a reply that was cut off."""

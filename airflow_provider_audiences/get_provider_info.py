@@ -1,0 +1,64 @@
+"""What Airflow asks a provider package about itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_audiences import __version__
+from airflow_provider_audiences.common.connection_fields import (
+    APPLOVIN_FIELDS,
+    APPLOVIN_UI,
+    PAI_FIELDS,
+    PAI_UI,
+    conn_fields,
+    ui_field_behaviour,
+)
+
+_PACKAGE = "airflow_provider_audiences"
+_INTEGRATIONS = {"applovin": "AppLovin Audiences", "pai": "Alibaba PAI Audience Groups"}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata."""
+    return {
+        "package-name": "airflow-provider-audiences",
+        "name": "Audiences",
+        "description": "Keeps audiences at AppLovin and Alibaba PAI equal to what a data platform holds.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": _INTEGRATIONS["applovin"],
+                "external-doc-url": "https://support.applovin.com/",
+                "tags": ["service"],
+            },
+            {
+                "integration-name": _INTEGRATIONS["pai"],
+                "external-doc-url": "https://www.alibabacloud.com/help/en/pai/",
+                "tags": ["service"],
+            },
+        ],
+        **{kind: _modules(kind) for kind in ("hooks", "operators", "sensors", "triggers")},
+        "connection-types": [
+            {
+                "connection-type": "applovin",
+                "hook-class-name": f"{_PACKAGE}.hooks.applovin.AppLovinHook",
+                "hook-name": "AppLovin",
+                "ui-field-behaviour": ui_field_behaviour(APPLOVIN_UI),
+                "conn-fields": conn_fields(APPLOVIN_FIELDS),
+            },
+            {
+                "connection-type": "pai",
+                "hook-class-name": f"{_PACKAGE}.hooks.pai.PaiHook",
+                "hook-name": "Alibaba PAI audiences",
+                "ui-field-behaviour": ui_field_behaviour(PAI_UI),
+                "conn-fields": conn_fields(PAI_FIELDS),
+            },
+        ],
+    }
+
+
+def _modules(kind: str) -> list[dict[str, Any]]:
+    return [
+        {"integration-name": title, "python-modules": [f"{_PACKAGE}.{kind}.{platform}"]}
+        for platform, title in _INTEGRATIONS.items()
+    ]

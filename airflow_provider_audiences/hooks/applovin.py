@@ -1,0 +1,86 @@
+"""AppLovin's Audience API as an Airflow hook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from airflow_provider_audiences.clients.applovin import (
+    DEFAULT_BASE_URL,
+    DEFAULT_CONTENT_TYPE,
+    DEFAULT_SETTINGS,
+    AppLovinClient,
+)
+from airflow_provider_audiences.common.connection_fields import APPLOVIN_FIELDS, APPLOVIN_UI, form_widgets
+from airflow_provider_audiences.common.connections import ConnectionLike, ConnectionReader
+from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.exceptions import AudienceApiError
+
+
+class AppLovinHook(BaseHook):
+    """
+    Connects to AppLovin's Audience API.
+
+    Connection: password = Management Key; host (optional) = another address; extras: ``content_type``,
+    ``connect_timeout_seconds``, ``read_timeout_seconds``, ``max_retries``, ``backoff_seconds``,
+    ``allow_insecure_http``.
+
+    :param applovin_conn_id: id of the connection.
+    """
+
+    conn_name_attr = "applovin_conn_id"
+    default_conn_name = "applovin_default"
+    conn_type = "applovin"
+    hook_name = "AppLovin"
+
+    def __init__(self, applovin_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.applovin_conn_id = applovin_conn_id
+
+    def get_conn(self) -> AppLovinClient:
+        """
+        Return a client; use it as a context manager, so that its connections are closed.
+
+        :raises InvalidInputError: the connection lacks something or has something wrong.
+        """
+        with task_errors():
+            return self.client_of(self.get_connection(self.applovin_conn_id))
+
+    @classmethod
+    def client_of(cls, connection: ConnectionLike, *, max_retries: int | None = None) -> AppLovinClient:
+        """
+        Return a client for a connection that was fetched already, as triggers do.
+
+        :param connection: the connection.
+        :param max_retries: instead of the connection's.
+        :raises InvalidInputError: the connection lacks something or has something wrong.
+        """
+        reader = ConnectionReader(connection=connection)
+        key = reader.secret(what="Management Key")
+        mask_secret(key.reveal())
+        return AppLovinClient(
+            api_key=key,
+            base_url=reader.base_url(DEFAULT_BASE_URL),
+            settings=reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
+            content_type=reader.text("content_type", DEFAULT_CONTENT_TYPE),
+        )
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Return whether the key works, by listing the audiences, and what happened."""
+        try:
+            with self.get_conn() as client:
+                audiences = client.list_audiences()
+        except AudienceApiError as error:
+            return False, str(error)
+        return True, f"AppLovin accepted the Management Key; the account has {len(audiences)} audiences."
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the extra fields of the connection form (Airflow 2; Airflow 3 reads the metadata)."""
+        return form_widgets(APPLOVIN_FIELDS)
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return how the standard fields of the connection form look (Airflow 2)."""
+        return APPLOVIN_UI

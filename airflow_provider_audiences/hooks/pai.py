@@ -1,0 +1,92 @@
+"""Alibaba PAI's audience groups as an Airflow hook."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from airflow_provider_audiences.clients.pai import (
+    DEFAULT_REGION,
+    DEFAULT_REQUESTS_PER_SECOND,
+    DEFAULT_SETTINGS,
+    PaiClient,
+    base_url_of_region,
+)
+from airflow_provider_audiences.common.connection_fields import PAI_FIELDS, PAI_UI, form_widgets
+from airflow_provider_audiences.common.connections import ConnectionLike, ConnectionReader
+from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.exceptions import AudienceApiError
+
+API_KEY_VARIABLE = "DASHSCOPE_API_KEY"
+
+
+class PaiHook(BaseHook):
+    """
+    Connects to Alibaba PAI's audience group API.
+
+    Connection: password = API key (without one: the environment variable ``DASHSCOPE_API_KEY``); host
+    (optional) = another address than the region's; extras: ``region``, ``max_requests_per_second``,
+    ``connect_timeout_seconds``, ``read_timeout_seconds``, ``max_retries``, ``backoff_seconds``,
+    ``allow_insecure_http``.
+
+    :param pai_conn_id: id of the connection.
+    """
+
+    conn_name_attr = "pai_conn_id"
+    default_conn_name = "pai_default"
+    conn_type = "pai"
+    hook_name = "Alibaba PAI audiences"
+
+    def __init__(self, pai_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pai_conn_id = pai_conn_id
+
+    def get_conn(self) -> PaiClient:
+        """
+        Return a client; use it as a context manager, so that its connections are closed.
+
+        :raises InvalidInputError: the connection lacks something or has something wrong.
+        """
+        with task_errors():
+            return self.client_of(self.get_connection(self.pai_conn_id))
+
+    @classmethod
+    def client_of(cls, connection: ConnectionLike, *, max_retries: int | None = None) -> PaiClient:
+        """
+        Return a client for a connection that was fetched already, as triggers do.
+
+        :param connection: the connection.
+        :param max_retries: instead of the connection's.
+        :raises InvalidInputError: the connection lacks something or has something wrong.
+        """
+        reader = ConnectionReader(connection=connection)
+        key = reader.secret(what="API key", fallback=os.environ.get(API_KEY_VARIABLE))
+        mask_secret(key.reveal())
+        rate = reader.number("max_requests_per_second", DEFAULT_REQUESTS_PER_SECOND, above=0)
+        return PaiClient(
+            api_key=key,
+            base_url=reader.base_url(base_url_of_region(reader.text("region", DEFAULT_REGION))),
+            settings=reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
+            requests_per_second=rate,
+        )
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Return whether the key works, by listing one group, and what happened."""
+        try:
+            with self.get_conn() as client:
+                total = client.count_groups()
+        except AudienceApiError as error:
+            return False, str(error)
+        return True, f"PAI accepted the API key; the account has {total} audience groups."
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the extra fields of the connection form (Airflow 2; Airflow 3 reads the metadata)."""
+        return form_widgets(PAI_FIELDS)
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return how the standard fields of the connection form look (Airflow 2)."""
+        return PAI_UI

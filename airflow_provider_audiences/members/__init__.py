@@ -1,0 +1,1 @@
+"""From a source to a clean set of members: identifier rules, staging, batches."""

@@ -1,0 +1,305 @@
+"""
+Operators for AppLovin's Audience API: create, list, update, append, remove, delete.
+
+Nothing heavy is imported here: DAG files are parsed all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.common.hidden import MembersField
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_audiences.hooks.applovin import AppLovinHook
+
+
+class _AppLovinOperator(BaseOperator):
+    """What all AppLovin operators share: the connection."""
+
+    ui_color = "#e3f0f7"
+
+    def __init__(self, *, applovin_conn_id: str = "applovin_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.applovin_conn_id = applovin_conn_id
+
+    @cached_property
+    def hook(self) -> AppLovinHook:
+        from airflow_provider_audiences.hooks.applovin import AppLovinHook
+
+        return AppLovinHook(applovin_conn_id=self.applovin_conn_id)
+
+
+class AppLovinCreateAudienceOperator(_AppLovinOperator):
+    """
+    Create an empty audience and return its id.
+
+    A create whose reply was lost is not doubled: the audience that it made is found and returned, in this try
+    or in the task's next one.
+
+    :param name: name of the audience: letters, digits, ``_ - +`` and space (templated).
+    :param platform: ``android`` or ``ios``, in any case (templated).
+    :param package_name: the app's package name or bundle ID; required for retargeting (templated).
+    :param description: free text (templated).
+    :param audience_type: ``retargeting``, the API's default, or ``ua`` for user acquisition (templated).
+    :param if_exists: for an active audience with the same parameters: ``fail``, or ``adopt`` it if it is the
+        only one with this name and platform.
+    :param applovin_conn_id: id of the connection (templated).
+    :return: ``audience_id``.
+    :raises InvalidInputError: an argument is wrong; nothing was sent.
+    :raises ConflictError: it exists, or several audiences could be meant.
+    """
+
+    template_fields: Sequence[str] = (
+        "name",
+        "platform",
+        "package_name",
+        "description",
+        "audience_type",
+        "applovin_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        platform: str,
+        package_name: str | None = None,
+        description: str | None = None,
+        audience_type: str = "retargeting",
+        if_exists: Literal["fail", "adopt"] = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.platform = platform
+        self.package_name = package_name
+        self.description = description
+        self.audience_type = audience_type
+        self.if_exists = if_exists
+
+    def execute(self, context: Context) -> str:
+        """Create the audience."""
+        with task_errors(), self.hook.get_conn() as client:
+            created = client.create_audience(
+                name=self.name,
+                platform=self.platform,
+                package_name=self.package_name,
+                description=self.description,
+                audience_type=self.audience_type,
+                if_exists=self.if_exists,
+                earlier_try=context["ti"].try_number > 1,
+            )
+        self.log.info("Audience %s %s.", created.audience_id, "existed" if created.adopted else "created")
+        return created.audience_id
+
+
+class AppLovinListAudiencesOperator(_AppLovinOperator):
+    """
+    List the account's audiences.
+
+    :param name: only those with exactly this name (templated).
+    :param platform: only those of this platform, in any case (templated).
+    :param package_name: only those that are listed with exactly this package name (templated).
+    :param applovin_conn_id: id of the connection (templated).
+    :return: list of ``{audience_id, name, package_name, platform, description, user_count}``.
+    """
+
+    template_fields: Sequence[str] = ("name", "platform", "package_name", "applovin_conn_id")
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        platform: str | None = None,
+        package_name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.platform = platform
+        self.package_name = package_name
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """List the audiences."""
+        wanted = {
+            "name": self.name,
+            "platform": self.platform.lower() if self.platform else None,
+            "package_name": self.package_name,
+        }
+        with task_errors(), self.hook.get_conn() as client:
+            entries = [audience.as_dict() for audience in client.list_audiences()]
+        return [
+            entry for entry in entries if all(value is None or entry[field] == value for field, value in wanted.items())
+        ]
+
+
+class _AppLovinUploadOperator(_AppLovinOperator):
+    """What update, append and remove share: a source, staged and sent in batches."""
+
+    mode: ClassVar[Literal["replace", "append", "remove"]]
+    template_fields: Sequence[str] = ("audience_id", "source", "ttl_seconds", "applovin_conn_id")
+    source = MembersField()
+
+    def __init__(
+        self,
+        *,
+        audience_id: str,
+        source: Any,
+        batch_size: int = 100_000,
+        on_malformed: Literal["drop", "fail"] = "drop",
+        max_malformed_ratio: float | None = None,
+        id_case: Literal["lower", "upper"] = "lower",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.audience_id = audience_id
+        self.source = source
+        self.ttl_seconds: int | None = None
+        self.allow_empty = False
+        self.batch_size = batch_size
+        self.on_malformed = on_malformed
+        self.max_malformed_ratio = max_malformed_ratio
+        self.id_case = id_case
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Stage the source and send it."""
+        from airflow_provider_audiences.common.sources import open_source
+        from airflow_provider_audiences.members.staging import StagingRules, stage
+        from airflow_provider_audiences.sync.delivery import Delivery, DeliveryMode
+
+        with task_errors():
+            rules = StagingRules(
+                on_malformed=self.on_malformed,
+                max_malformed_ratio=self.max_malformed_ratio,
+                id_case=self.id_case,
+            )
+            delivery = Delivery.checked(
+                audience_id=self.audience_id,
+                mode=DeliveryMode(self.mode),
+                batch_size=self.batch_size,
+                ttl_seconds=self.ttl_seconds,
+                allow_empty=self.allow_empty,
+            )
+            with (
+                self.hook.get_conn() as client,
+                open_source(self.source) as lines,
+                stage(lines, rules=rules) as staged,
+            ):
+                report = delivery.run(client, staged)
+        for name, value in report.as_dict().items():
+            self.log.info("%-16s %s", name, value)
+        return report.as_dict()
+
+
+class AppLovinUpdateAudienceOperator(_AppLovinUploadOperator):
+    """
+    Replace all users of an audience.
+
+    The source is staged first: whatever is wrong with it shows before the first request. More than one batch is
+    one update and appends, which is **not atomic**: until the last batch has landed the audience holds a part of
+    the set, and a failed run begins again with the update.
+
+    :param audience_id: id of the audience (templated).
+    :param source: advertising IDs as a list, or the path of a text file with one ID a line, plain or gzip: local,
+        ``file://…``, an ``ObjectStoragePath`` or the text of one; or an XComArg of those (templated). A list is
+        not shown in rendered templates; but an XCom that another task pushed holds what it holds: prefer a path.
+    :param ttl_seconds: how long members stay, at least 1; None for the API's default of 365 days (templated).
+    :param allow_empty: let an empty source empty the audience.
+    :param batch_size: IDs a request; the platform's document asks for about 100,000.
+    :param on_malformed: ``drop`` and count lines that are no advertising ID, or ``fail`` at the first.
+    :param max_malformed_ratio: fail if more than this part of the lines is malformed.
+    :param id_case: case in which IDs are sent.
+    :param applovin_conn_id: id of the connection (templated).
+    :return: report with ``audience_id, requests, batches, sent, accepted, rejected_by_api, malformed, zeroed,
+        duplicates, blank, bytes_sent, seconds``.
+    :raises InvalidInputError: source or arguments are refused; nothing was sent.
+    :raises AudienceApiError: a batch failed; the message says what had landed.
+    """
+
+    mode = "replace"
+
+    def __init__(self, *, ttl_seconds: int | None = None, allow_empty: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ttl_seconds = ttl_seconds
+        self.allow_empty = allow_empty
+
+
+class AppLovinAppendUsersOperator(_AppLovinUploadOperator):
+    """
+    Add users to an audience; the time of users who are in it begins again.
+
+    :param audience_id: id of the audience (templated).
+    :param source: as for :class:`AppLovinUpdateAudienceOperator` (templated).
+    :param ttl_seconds: how long members stay, at least 1; None for the API's default of 365 days (templated).
+        0 is refused: to remove users, use :class:`AppLovinRemoveUsersOperator`.
+    :param batch_size: IDs a request.
+    :param on_malformed: ``drop`` and count lines that are no advertising ID, or ``fail`` at the first.
+    :param max_malformed_ratio: fail if more than this part of the lines is malformed.
+    :param id_case: case in which IDs are sent.
+    :param applovin_conn_id: id of the connection (templated).
+    :return: the report, as for :class:`AppLovinUpdateAudienceOperator`.
+    :raises InvalidInputError: source or arguments are refused; nothing was sent.
+    :raises AudienceApiError: a batch failed; the message says what had landed.
+    """
+
+    mode = "append"
+
+    def __init__(self, *, ttl_seconds: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ttl_seconds = ttl_seconds
+
+
+class AppLovinRemoveUsersOperator(_AppLovinUploadOperator):
+    """
+    Remove users from an audience: an append with a time to live of 0 seconds.
+
+    :param audience_id: id of the audience (templated).
+    :param source: as for :class:`AppLovinUpdateAudienceOperator` (templated).
+    :param batch_size: IDs a request.
+    :param on_malformed: ``drop`` and count lines that are no advertising ID, or ``fail`` at the first.
+    :param max_malformed_ratio: fail if more than this part of the lines is malformed.
+    :param id_case: case in which IDs are sent.
+    :param applovin_conn_id: id of the connection (templated).
+    :return: the report, as for :class:`AppLovinUpdateAudienceOperator`.
+    :raises InvalidInputError: source or arguments are refused; nothing was sent.
+    :raises AudienceApiError: a batch failed; the message says what had landed.
+    """
+
+    mode = "remove"
+    template_fields: Sequence[str] = ("audience_id", "source", "applovin_conn_id")
+
+
+class AppLovinDeleteAudienceOperator(_AppLovinOperator):
+    """
+    Delete an audience.
+
+    :param audience_id: id of the audience (templated).
+    :param ignore_missing: an audience that does not exist is no error.
+    :param applovin_conn_id: id of the connection (templated).
+    :return: ``{"audience_id": …, "deleted": whether it existed}``.
+    :raises NotFoundError: no such audience.
+    """
+
+    template_fields: Sequence[str] = ("audience_id", "applovin_conn_id")
+
+    def __init__(self, *, audience_id: str, ignore_missing: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.audience_id = audience_id
+        self.ignore_missing = ignore_missing
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Delete the audience."""
+        # A try of this task that was cut off may have deleted it already.
+        ignore_missing = self.ignore_missing or context["ti"].try_number > 1
+        with task_errors(), self.hook.get_conn() as client:
+            deleted = client.delete_audience(audience_id=self.audience_id, ignore_missing=ignore_missing)
+        self.log.info("Audience %s %s.", self.audience_id, "deleted" if deleted else "did not exist")
+        return {"audience_id": self.audience_id, "deleted": deleted}

@@ -1,0 +1,1 @@
+"""Sensors, in poke, reschedule and deferrable mode."""

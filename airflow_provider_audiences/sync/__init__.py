@@ -1,0 +1,1 @@
+"""From a clean set of members to the platform."""

@@ -1,0 +1,81 @@
+"""Waits for an AppLovin audience in the triggerer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from airflow_provider_audiences.common.connections import ConnectionLike
+from airflow_provider_audiences.triggers.polling import Look, PollingTrigger, Sighting
+
+
+class AppLovinAudienceTrigger(PollingTrigger):
+    """
+    Polls the list until the audience is in it, with enough users.
+
+    :param conn_id: id of the AppLovin connection.
+    :param audience_id: id of the audience; or None, to look by name.
+    :param name: its exact name.
+    :param platform: ``android`` or ``ios``; None for either.
+    :param min_user_count: least number of users; None for any.
+    :param poll_interval_seconds: wait between two looks.
+    :param deadline_epoch_seconds: when to give up, in seconds since 1970 (UTC).
+    :param max_poll_failures: transient failures in a row that are borne.
+    """
+
+    def __init__(
+        self,
+        *,
+        audience_id: str | None = None,
+        name: str | None = None,
+        platform: str | None = None,
+        min_user_count: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.audience_id = audience_id
+        self.name = name
+        self.platform = platform
+        self.min_user_count = min_user_count
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return class path and arguments, as JSON."""
+        return (
+            "airflow_provider_audiences.triggers.applovin.AppLovinAudienceTrigger",
+            {
+                **self.polling_arguments(),
+                "audience_id": self.audience_id,
+                "name": self.name,
+                "platform": self.platform,
+                "min_user_count": self.min_user_count,
+            },
+        )
+
+    @contextmanager
+    def open(self, connection: ConnectionLike) -> Iterator[Look]:
+        """
+        Open a client for the connection.
+
+        :param connection: the Airflow connection.
+        """
+        from airflow_provider_audiences.clients.applovin_presence import PresenceRule
+        from airflow_provider_audiences.hooks.applovin import AppLovinHook
+
+        rule = PresenceRule.of(
+            audience_id=self.audience_id,
+            name=self.name,
+            platform=self.platform,
+            min_user_count=self.min_user_count,
+        )
+        with AppLovinHook.client_of(connection, max_retries=0) as client:
+
+            def look() -> Sighting:
+                presence = rule.assess(client.list_audiences())
+                return Sighting(
+                    state="ready" if presence.is_ready else "waiting",
+                    reason=presence.reason,
+                    seen=presence.audience.as_dict() if presence.audience else None,
+                )
+
+            yield look
