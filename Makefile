@@ -1,0 +1,75 @@
+# Two commands do it all: make demo (the main job, against the emulator) and make test.
+# Needed: Python 3.11 or newer, make, and the package index that pip uses. Everything goes into this folder.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+BIN2 := .venv-airflow2/bin
+CONSTRAINTS := constraints/airflow-3.3.txt
+CONSTRAINTS2 := constraints/airflow-2.11.txt
+SOURCES := airflow_provider_audiences dags_examples demo tests
+
+# uv makes the environments; where there is none, pip brings it. It takes the index that pip is set to.
+UV := $(or $(shell command -v uv),.tools/bin/uv)
+PIP_INDEX := $(or $(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null))
+ifneq ($(PIP_INDEX),)
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX)
+endif
+unexport VIRTUAL_ENV
+
+.PHONY: help demo airflow test test-airflow2 lint format clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+demo: .venv/.demo ## Refresh audiences from a million device IDs, and PAI groups, by real Airflow against the emulator.
+	$(BIN)/python -m demo.run
+
+airflow: .venv/.demo ## Start a full Airflow on loopback with the examples and the emulator (Ctrl-C stops it).
+	$(BIN)/python -m demo.standalone
+
+test: .venv/.test .venv-airflow2/.test ## Run all tests, checks and linters, on Airflow 3 and on Airflow 2.
+	$(MAKE) lint
+	$(MAKE) test-airflow2
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+test-airflow2: .venv-airflow2/.test ## Run the tests of the Airflow face on Airflow 2.11.
+	$(BIN2)/python -m pytest $(AIRFLOW2_TESTS) -p no:cacheprovider $(PYTEST_ARGS)
+
+lint: .venv/.test ## Check style, types and architecture.
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.test ## Format the code.
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+clean: ## Remove environments, demo data and caches.
+	rm -rf .venv .venv-airflow2 .tools .demo dist build .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.tools/bin/uv:
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+.venv/.demo: pyproject.toml $(CONSTRAINTS) | $(filter .tools/bin/uv,$(UV))
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
+	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
+	$(UV) pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --editable '.[emulator]'
+	@touch $@
+
+.venv/.test: .venv/.demo
+	$(UV) pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group test --editable '.[emulator]'
+	@touch $@
+
+# Airflow 2.11 runs on Python up to 3.12; uv finds or brings one.
+.venv-airflow2/.test: pyproject.toml $(CONSTRAINTS2) | $(filter .tools/bin/uv,$(UV))
+	test -x $(BIN2)/python || $(UV) venv --quiet --python '>=3.11,<3.13' .venv-airflow2
+	$(UV) pip install --quiet --python $(BIN2)/python --constraint $(CONSTRAINTS2) --group test --editable '.[emulator]'
+	@touch $@

@@ -1,0 +1,201 @@
+"""Faults that tests ask for, and which request each of them hits."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .recording import OPERATIONS
+from .settings import is_flag, is_positive, is_seconds
+
+WILDCARDS = ("*", "applovin.*", "pai.*")
+Check = Callable[[Any], bool]
+
+
+class FaultError(ValueError):
+    """A fault was described in a way that means nothing."""
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"[\x20-\x7e]*", value))
+
+
+def _is_error_status(value: object) -> bool:
+    return isinstance(value, int) and 300 <= value <= 599  # noqa: PLR2004
+
+
+def _is_retry_after(value: object) -> bool:
+    return is_seconds(value) or _is_text(value)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_cut(value: object) -> bool:
+    return value in ("body", "connection")
+
+
+KINDS: dict[str, dict[str, Check]] = {
+    "status": {
+        "status": _is_error_status,
+        "retry_after": _is_retry_after,
+        "html": is_flag,
+        "error_code": _is_integer,
+        "message": _is_text,
+        "applied": is_flag,
+    },
+    "drop_before": {},
+    "drop_after": {},
+    "apply_late": {"delay_seconds": is_seconds, "status": _is_error_status, "drop": is_flag},
+    "slow": {"seconds": is_seconds},
+    "truncated_json": {"cut": _is_cut},
+    "html": {},
+    "wrong_counts": {"by": _is_integer},
+    "redirect": {"status": _is_error_status, "location": _is_text},
+    "error_code": {"error_code": _is_integer, "message": _is_text},
+}
+
+
+def check_operation(value: object) -> str:
+    """
+    :param value: an operation or a wildcard
+    :return: the same
+    :raises FaultError: for anything else
+    """
+    if isinstance(value, str) and value in (*OPERATIONS, *WILDCARDS):
+        return value
+    raise FaultError(f"operation must be one of {', '.join((*OPERATIONS, *WILDCARDS))}")
+
+
+def covers(pattern: str, operation: str) -> bool:
+    """:return: whether an operation or wildcard stands for the operation"""
+    return pattern in (operation, "*") or (pattern.endswith(".*") and operation.startswith(pattern[:-1]))
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """
+    One fault.
+
+    :param number: the first matching request it hits, counted from 1 since it was asked for
+    :param times: how many matching requests in a row it hits; None for all that follow
+    :param options: what the kind takes besides
+    :param seen: matching requests so far
+    """
+
+    fault_id: int
+    operation: str
+    kind: str
+    number: int
+    times: int | None
+    options: Mapping[str, Any]
+    seen: int = 0
+
+    def hits_next(self) -> bool:
+        """:return: whether the request that just came is one to hit; counts it"""
+        self.seen += 1
+        return self.seen >= self.number and (self.times is None or self.seen < self.number + self.times)
+
+    def is_over(self) -> bool:
+        """:return: whether it can't hit any more"""
+        return self.times is not None and self.seen >= self.number + self.times - 1
+
+    def describe(self) -> dict[str, Any]:
+        """:return: the fault as the control API shows it"""
+        return {
+            "id": self.fault_id,
+            "operation": self.operation,
+            "kind": self.kind,
+            "number": self.number,
+            "times": self.times,
+            "seen": self.seen,
+            "over": self.is_over(),
+            **self.options,
+        }
+
+
+class FaultPlan:
+    """All faults and latencies asked for. Belongs to the event loop."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        self._latencies: dict[str, float] = {}
+        self._last_id = 0
+
+    def clear(self) -> None:
+        """Forget faults and latencies."""
+        self.clear_faults()
+        self._latencies.clear()
+
+    def clear_faults(self) -> None:
+        """Forget the faults only."""
+        self._faults.clear()
+
+    def add(self, description: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        :param description: ``operation`` and ``kind``, perhaps ``number``, ``times`` and what the kind takes
+        :return: the fault as the control API shows it
+        :raises FaultError: for unknown names and values of the wrong type
+        """
+        options = dict(description)
+        operation = check_operation(options.pop("operation", None))
+        kind = options.pop("kind", None)
+        number = options.pop("number", 1)
+        times = options.pop("times", 1)
+        if kind not in KINDS:
+            raise FaultError(f"kind must be one of {', '.join(KINDS)}")
+        if not is_positive(number) or not (times is None or is_positive(times)):
+            raise FaultError("number and times must be integers of at least 1 (times may be null: always)")
+        for name, value in options.items():
+            check = KINDS[kind].get(name)
+            if check is None:
+                raise FaultError(f"kind {kind} takes no {name}")
+            if not check(value):
+                raise FaultError(f"{name} has a value that kind {kind} can't use")
+        self._last_id += 1
+        fault = Fault(
+            fault_id=self._last_id,
+            operation=operation,
+            kind=kind,
+            number=number,
+            times=times,
+            options=options,
+        )
+        self._faults.append(fault)
+        return fault.describe()
+
+    def take(self, operation: str) -> Fault | None:
+        """
+        Count a request and find the fault that hits it.
+
+        :param operation: what the request is for
+        :return: the oldest fault that hits it; faults asked for later are counted on all the same
+        """
+        # A list, not a generator: every matching fault has to count the request.
+        hits = [fault for fault in self._faults if covers(fault.operation, operation) and fault.hits_next()]
+        return hits[0] if hits else None
+
+    def describe(self) -> list[dict[str, Any]]:
+        """:return: all faults, oldest first, the used up ones included"""
+        return [fault.describe() for fault in self._faults]
+
+    def set_latency(self, operation: object, seconds: object) -> None:
+        """
+        :param operation: an operation or a wildcard
+        :param seconds: real seconds before each such request is worked on; 0 switches it off
+        :raises FaultError: for unknown operations and impossible times
+        """
+        name = check_operation(operation)
+        if not isinstance(seconds, int | float) or not is_seconds(seconds):
+            raise FaultError("seconds must be a number of at least 0")
+        self._latencies[name] = seconds
+
+    def latency(self, operation: str) -> float:
+        """:return: real seconds to wait; of several that match, the longest"""
+        matching = (value for name, value in self._latencies.items() if covers(name, operation))
+        return max(matching, default=0.0)
+
+    def latencies(self) -> dict[str, float]:
+        """:return: what was asked for, by operation or wildcard"""
+        return dict(self._latencies)

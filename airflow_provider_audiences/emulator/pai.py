@@ -1,0 +1,230 @@
+"""The rules of the PAI audience group service, without HTTP."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from .clock import Clock
+from .pai_rules import (
+    MAX_ID_CHARACTERS,
+    SOURCE_ALGORITHM,
+    SOURCE_MAXCOMPUTE,
+    SOURCE_TEXT,
+    CreateParameters,
+    ListParameters,
+    bucket_of,
+    invalid,
+    is_phone_number,
+    mask_text,
+    read_create_body,
+    text_lines,
+)
+from .replies import BAD_REQUEST, FORBIDDEN, NOT_FOUND, ApiError
+from .settings import Settings
+
+STATUS_CHECKING = 0
+STATUS_REJECTED = 2
+# The service writes the time of Beijing, without saying so.
+SERVICE_ZONE = timezone(timedelta(hours=8))
+GROUP_NOT_FOUND = "Audience group not found"
+TABLE_NOT_FOUND = "MaxCompute project or table not found"
+NOT_AUTHORISED = "No access to the {}: one-click authorization is not complete"
+
+
+def format_time(epoch_seconds: float) -> str:
+    """:return: the moment as the service writes it, in UTC+8 without a zone"""
+    moment = datetime.fromtimestamp(epoch_seconds, UTC).astimezone(SERVICE_ZONE)
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+@dataclass(kw_only=True)
+class Group:
+    """
+    One audience group. What it will become is settled when it is made, and shown once it was processed.
+
+    :param text: the text source, masked; the numbers themselves are not kept
+    :param people: the Amount after processing
+    :param final_status: the Status after processing
+    :param history: why it is rejected; empty when it isn't
+    :param created_at: seconds since the epoch
+    :param checked_at: when processing ends, seconds since the epoch
+    """
+
+    group_id: str
+    source: int
+    phone_number: bool
+    strings: Mapping[str, str]
+    text: str
+    people: int
+    final_status: int
+    history: str
+    created_at: float
+    checked_at: float
+    deleted: bool = False
+
+    def status(self, now: float) -> int:
+        """:return: the Status at a moment given in seconds since the epoch"""
+        return self.final_status if now >= self.checked_at else STATUS_CHECKING
+
+    def as_data(self, now: float) -> dict[str, Any]:
+        """:return: the group as create and list send it"""
+        checked = now >= self.checked_at
+        return {
+            **self.strings,
+            "Amount": self.people if checked else 0,
+            "CreatedTime": format_time(self.created_at),
+            "Id": self.group_id,
+            "PhoneNumber": self.phone_number,
+            "Source": self.source,
+            "Status": self.status(now),
+            "Text": self.text,
+            "UpdatedTime": format_time(self.checked_at if checked else self.created_at),
+        }
+
+    def as_details(self, now: float) -> dict[str, Any]:
+        """:return: the group as get sends it, which says more"""
+        history = self.history if now >= self.checked_at else ""
+        return {**self.as_data(now), "CampaignId": "", "History": history}
+
+
+class PaiService:
+    """
+    The groups of one account. Callers hold the state's lock.
+
+    :param clock: tells the emulated time
+    :param settings: gives the settings of the moment
+    """
+
+    def __init__(self, *, clock: Clock, settings: Callable[[], Settings]) -> None:
+        self._clock = clock
+        self._settings = settings
+        self._groups: dict[str, Group] = {}
+
+    def create(self, body: bytes) -> dict[str, Any]:
+        """
+        :param body: JSON of a CreateGroup call
+        :return: the new group
+        :raises ApiError: 400 for bad parameters, 403 and 404 for sources that can't be read
+        """
+        settings = self._settings()
+        parameters = read_create_body(body, strict=settings.strict_source_parameters, known_files=settings.files)
+        people = self._count_people(parameters)
+        history = self._why_rejected(parameters)
+        now = self._clock.now()
+        group = Group(
+            group_id=str(uuid.uuid4()),
+            source=parameters.source,
+            phone_number=parameters.phone_number,
+            strings={name: value for name, value in parameters.strings.items() if name != "Text"},
+            text=mask_text(parameters.strings["Text"]),
+            people=0 if history else people,
+            final_status=STATUS_REJECTED if history else settings.final_status,
+            history=history,
+            created_at=now,
+            checked_at=now + settings.processing_seconds,
+        )
+        self._groups[group.group_id] = group
+        return group.as_data(now)
+
+    def _count_people(self, parameters: CreateParameters) -> int:
+        settings, strings = self._settings(), parameters.strings
+        if parameters.source == SOURCE_TEXT:
+            return len(set(text_lines(strings["Text"])))
+        if parameters.source == SOURCE_ALGORITHM:
+            return settings.default_algorithm_amount
+        if parameters.source == SOURCE_MAXCOMPUTE:
+            if strings["Project"] in settings.forbidden_projects:
+                raise ApiError(FORBIDDEN, NOT_AUTHORISED.format("MaxCompute project"))
+            amount = settings.maxcompute.get(strings["Project"], {}).get(strings["Table"])
+            if amount is None:
+                raise ApiError(NOT_FOUND, TABLE_NOT_FOUND)
+            return amount
+        uri = strings["Uri"]
+        if uri in settings.files:
+            return settings.files[uri]
+        if bucket_of(uri) in settings.forbidden_buckets:
+            raise ApiError(FORBIDDEN, NOT_AUTHORISED.format("OSS bucket"))
+        return settings.default_file_amount
+
+    def _why_rejected(self, parameters: CreateParameters) -> str:
+        if parameters.strings["Name"] in self._settings().reject_names:
+            return "The audience did not pass the review"
+        lines = text_lines(parameters.strings["Text"])
+        # Without PhoneNumber the lines are members of another kind, on which there is no rule.
+        if parameters.phone_number and lines and not any(map(is_phone_number, lines)):
+            return "The text holds no valid phone number"
+        return ""
+
+    def _find(self, group_id: str) -> Group:
+        if not group_id.strip():
+            raise ApiError(BAD_REQUEST, "Missing parameter: Id")
+        if len(group_id) > MAX_ID_CHARACTERS:
+            raise invalid("Id", f"must have at most {MAX_ID_CHARACTERS} characters")
+        group = self._groups.get(group_id)
+        if group is None or group.deleted:
+            raise ApiError(NOT_FOUND, GROUP_NOT_FOUND)
+        return group
+
+    def get(self, group_id: str) -> dict[str, Any]:
+        """
+        :param group_id: id from create or list
+        :return: the group with its campaign and history
+        :raises ApiError: 400 without an id, 404 for an id that no group has
+        """
+        return self._find(group_id).as_details(self._clock.now())
+
+    def delete(self, group_id: str) -> str:
+        """
+        :param group_id: id from create or list
+        :return: the id again; the document says only that delete answers a string
+        :raises ApiError: as :meth:`get`
+        """
+        self._find(group_id).deleted = True
+        return group_id
+
+    def list_groups(self, query: ListParameters) -> dict[str, Any]:
+        """
+        :param query: filters and page
+        :return: the page, newest first, with the page size that was really used
+        """
+        settings, now = self._settings(), self._clock.now()
+        found = [group for group in reversed(self._groups.values()) if self._matches(group, query, now)]
+        page_size = min(query.page_size, settings.max_page_size)
+        start = (query.page_number - 1) * page_size
+        return {
+            "Groups": [group.as_data(now) for group in found[start : start + page_size]],
+            "PageNumber": query.page_number,
+            "PageSize": page_size,
+            "TotalCount": len(found),
+        }
+
+    def _matches(self, group: Group, query: ListParameters, now: float) -> bool:
+        exact = (
+            (query.phone_number, group.phone_number),
+            (query.source, group.source),
+            (query.status, group.status(now)),
+        )
+        if group.deleted or any(wanted is not None and wanted != value for wanted, value in exact):
+            return False
+        return self._has_text(group, "Name", query.name) and self._has_text(group, "Remark", query.remark)
+
+    def _has_text(self, group: Group, field_name: str, wanted: str | None) -> bool:
+        if wanted is None:
+            return True
+        value = group.strings[field_name]
+        return wanted in value if self._settings().fuzzy_filters else wanted == value
+
+    def inspect(self) -> list[dict[str, Any]]:
+        """:return: all groups, the deleted ones included, oldest first, as the control API shows them"""
+        now = self._clock.now()
+        return [
+            {
+                **group.as_details(now),
+                "Deleted": group.deleted,
+                "People": group.people,
+                "CheckedAt": group.checked_at,
+            }
+            for group in self._groups.values()
+        ]

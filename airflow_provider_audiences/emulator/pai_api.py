@@ -1,0 +1,112 @@
+"""The PAI audience group service over HTTP, in the dialect with a bearer token."""
+
+import hmac
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
+
+from .pai_rules import read_list_query
+from .replies import FORBIDDEN, PAI_PREFIX, TOO_MANY_REQUESTS, ApiError, pai_envelope
+from .state import EmulatorState
+
+router = APIRouter(prefix=PAI_PREFIX)
+
+
+def _has_key(request: Request, state: EmulatorState) -> bool:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    # Header values arrive as Latin-1, which gives back the bytes that were sent.
+    sent = token.strip().encode("latin-1")
+    return scheme.lower() == "bearer" and hmac.compare_digest(sent, state.api_key.encode())
+
+
+def _admit(state: EmulatorState) -> None:
+    if not state.limiter.admit(state.settings.qps):
+        raise ApiError(TOO_MANY_REQUESTS, "Throttling.User: too many requests in one second")
+
+
+async def authorised_state(request: Request) -> EmulatorState:
+    """
+    :param request: a request with ``Authorization: Bearer <key>``
+    :return: the emulator's state
+    :raises ApiError: 403 when the key is missing or wrong
+    """
+    state: EmulatorState = request.app.state.emulator
+    if not _has_key(request, state):
+        raise ApiError(FORBIDDEN, "Authentication failed: check the API key")
+    return state
+
+
+async def listing_state(request: Request) -> EmulatorState:
+    """
+    :param request: a ListGroups request, which a setting lets through without a key; a wrong key it does not
+    :return: the emulator's state
+    :raises ApiError: 403 or 429
+    """
+    state: EmulatorState = request.app.state.emulator
+    if state.settings.list_without_auth and "authorization" not in request.headers:
+        return state
+    return await authorised_state(request)
+
+
+async def raw_body(request: Request) -> bytes:
+    """:return: the body as it is"""
+    return await request.body()
+
+
+State = Annotated[EmulatorState, Depends(authorised_state)]
+ListingState = Annotated[EmulatorState, Depends(listing_state)]
+Body = Annotated[bytes, Depends(raw_body)]
+
+
+def _answer(state: EmulatorState, call: str, action: Callable[[], Any]) -> JSONResponse:
+    """Run one call of the service and put it on the bill; a throttled call is a failed one."""
+    try:
+        _admit(state)
+        with state.lock:
+            data = action()
+    except ApiError:
+        state.billing.record(call, succeeded=False)
+        raise
+    state.billing.record(call, succeeded=True)
+    return pai_envelope(data)
+
+
+@router.post("/CreateGroup")
+def create_group(state: State, body: Body) -> JSONResponse:
+    """Make a group."""
+    return _answer(state, "create", lambda: state.pai.create(body))
+
+
+# The document shows the id in the query for one call and in the path for another; both calls take both.
+
+
+@router.get("/GetGroup")
+def get_group_by_query(request: Request, state: State) -> JSONResponse:
+    """Read a group by ``?Id=``."""
+    return _answer(state, "get", lambda: state.pai.get(request.query_params.get("Id", "")))
+
+
+@router.get("/GetGroup/{group_id:path}")
+def get_group_by_path(group_id: str, state: State) -> JSONResponse:
+    """Read a group by the last part of the path, in which ``/`` is written ``%2F``."""
+    return _answer(state, "get", lambda: state.pai.get(group_id))
+
+
+@router.delete("/DeleteGroup")
+def delete_group_by_query(request: Request, state: State) -> JSONResponse:
+    """Delete a group by ``?Id=``."""
+    return _answer(state, "delete", lambda: state.pai.delete(request.query_params.get("Id", "")))
+
+
+@router.delete("/DeleteGroup/{group_id:path}")
+def delete_group_by_path(group_id: str, state: State) -> JSONResponse:
+    """Delete a group by the last part of the path, in which ``/`` is written ``%2F``."""
+    return _answer(state, "delete", lambda: state.pai.delete(group_id))
+
+
+@router.get("/ListGroups")
+def list_groups(request: Request, state: ListingState) -> JSONResponse:
+    """List the groups, newest first."""
+    return _answer(state, "list", lambda: state.pai.list_groups(read_list_query(request.query_params)))

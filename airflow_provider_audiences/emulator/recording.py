@@ -1,0 +1,134 @@
+"""The record of requests that reached the emulated services. Holds no key and no member."""
+
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import quote, unquote, unquote_plus
+
+from .replies import APPLOVIN_PREFIX, PAI_PREFIX, PAI_ROOT, is_below
+
+OPERATIONS = (
+    *(f"applovin.{name}" for name in ("create", "list", "update", "append", "delete")),
+    *(f"pai.{name}" for name in ("create", "get", "list", "delete")),
+)
+PAI_PATHS = {"CreateGroup": "create", "GetGroup": "get", "ListGroups": "list", "DeleteGroup": "delete"}
+RECORDED_HEADERS = ("user-agent", "content-type", "content-length")
+REDACTED = "***"
+MAX_RECORDED = 100_000
+# A shorter key is a word that other parts of a request may hold by chance.
+MIN_KEY_CHARACTERS = 8
+
+
+def operation_of(path: str) -> str | None:
+    """
+    :param path: decoded path of a request
+    :return: one of ``OPERATIONS``; ``unknown`` under the services' prefixes; None for what is not theirs
+    """
+    if is_below(path, APPLOVIN_PREFIX):
+        name = f"applovin.{path.removeprefix(APPLOVIN_PREFIX).strip('/')}"
+        return name if name in OPERATIONS else "unknown"
+    if is_below(path, PAI_PREFIX):
+        first = path.removeprefix(PAI_PREFIX).lstrip("/").split("/", 1)[0]
+        return f"pai.{PAI_PATHS[first]}" if first in PAI_PATHS else "unknown"
+    return "unknown" if is_below(path, PAI_ROOT) else None
+
+
+def count_lines(body: bytes) -> int:
+    """:return: lines of a body, the last one counting whether or not a line feed ends it"""
+    return body.count(b"\n") + (1 if body and not body.endswith(b"\n") else 0)
+
+
+@dataclass(kw_only=True)
+class RecordedRequest:
+    """
+    One request as the control API shows it.
+
+    :param number: counts from 1 since the last reset
+    :param target: path and query, the key's value replaced
+    :param status: HTTP status that was sent; None while it runs and when the connection was dropped
+    :param fault: kind of the fault that hit it
+    :param received_at: real time in seconds since the epoch, whatever the emulator's clock says
+    """
+
+    number: int
+    operation: str
+    method: str
+    target: str
+    headers: dict[str, str]
+    body_bytes: int
+    body_lines: int
+    status: int | None = None
+    fault: str | None = None
+    received_at: float = field(default_factory=time.time)
+
+
+class RequestLog:
+    """
+    The last requests, oldest first.
+
+    :param api_key: the key, which is not kept even where it doesn't belong
+    """
+
+    def __init__(self, *, api_key: str) -> None:
+        self._api_key = api_key
+        self._entries: deque[RecordedRequest] = deque(maxlen=MAX_RECORDED)
+        self._last_number = 0
+
+    def clear(self) -> None:
+        """Forget all and count from 1 again."""
+        self._entries.clear()
+        self._last_number = 0
+
+    def add(self, *, operation: str, scope: dict[str, Any], body: bytes) -> RecordedRequest:
+        """
+        :param operation: what the request is for
+        :param scope: its ASGI scope
+        :param body: its body, of which only sizes are kept
+        :return: the entry, whose status and fault the caller fills in
+        """
+        self._last_number += 1
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        entry = RecordedRequest(
+            number=self._last_number,
+            operation=operation,
+            method=scope["method"],
+            target=self.redact_target(scope),
+            headers={name: self._hide(headers[name]) for name in RECORDED_HEADERS if name in headers},
+            body_bytes=len(body),
+            body_lines=count_lines(body),
+        )
+        self._entries.append(entry)
+        return entry
+
+    def redact_target(self, scope: dict[str, Any]) -> str:
+        """:return: path and query of an ASGI scope without the key, be it the right one or a wrong one"""
+        raw_path = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")
+        path = "/".join(self._hide(segment) for segment in raw_path.split("/"))
+        query = scope["query_string"].decode("latin-1")
+        return f"{path}?{'&'.join(map(self._hide_pair, query.split('&')))}" if query else path
+
+    def _hide_pair(self, pair: str) -> str:
+        name, equals, value = pair.partition("=")
+        if unquote_plus(name).strip().lower() == "api_key":
+            value = REDACTED if equals else ""
+        return f"{self._hide(name)}{equals}{self._hide(value)}"
+
+    def _hide(self, text: str) -> str:
+        # Escapes can spell one key in many ways, so the text is compared in its plain form.
+        if len(self._api_key) >= MIN_KEY_CHARACTERS and any(
+            self._api_key in spelling for spelling in (text, unquote(text), unquote_plus(text))
+        ):
+            return REDACTED
+        return text
+
+    def describe(self, *, operation: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
+        """
+        :param operation: only requests for this
+        :param limit: only the last so many
+        :return: entries ready for JSON, oldest first
+        """
+        found = [entry for entry in self._entries if operation in (None, entry.operation)]
+        if limit is not None:
+            found = found[max(0, len(found) - limit) :]
+        return [asdict(entry) for entry in found]

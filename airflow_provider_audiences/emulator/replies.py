@@ -1,0 +1,82 @@
+"""The one error of the emulated services, and how each of them words it on the wire."""
+
+import uuid
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+APPLOVIN_PREFIX = "/audiences"
+PAI_ROOT = "/api/PaiPlugin"
+PAI_PREFIX = "/api/PaiPlugin/2022-01-12"
+CONTROL_PREFIX = "/_emulator"
+
+OK = 200
+BAD_REQUEST = 400
+FORBIDDEN = 403
+NOT_FOUND = 404
+METHOD_NOT_ALLOWED = 405
+NOT_ACCEPTABLE = 406
+TOO_LARGE = 413
+TOO_MANY_REQUESTS = 429
+SERVER_ERROR = 500
+
+
+class ApiError(Exception):
+    """
+    A request that the service refuses. The message holds neither a key nor a member.
+
+    :param status: HTTP status, which both services repeat in the body
+    :param message: what is wrong, naming the parameter
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def applovin_error(status: int, message: str, *, code: int | None = None) -> JSONResponse:
+    """
+    :param status: HTTP status
+    :param message: text for people
+    :param code: code of the body when it differs from the HTTP status
+    :return: an error as the AppLovin side sends it; its document shows no error body, so the form is ours
+    """
+    return JSONResponse({"code": status if code is None else code, "message": message}, status)
+
+
+def pai_envelope(data: Any, *, status: int = OK, error_code: int | None = None, message: str = "OK") -> JSONResponse:
+    """
+    :param data: what goes into ``Data``
+    :param status: HTTP status
+    :param error_code: ``ErrorCode``; when None it is 0 with a 2xx status, else the status
+    :param message: ``ErrorMessage``
+    :return: a reply in the envelope that all PAI replies share
+    """
+    if error_code is None:
+        error_code = 0 if status < 300 else status  # noqa: PLR2004
+    body = {
+        "Data": data,
+        "ErrorCode": error_code,
+        "ErrorMessage": message,
+        "RequestId": str(uuid.uuid4()),
+    }
+    return JSONResponse(body, status)
+
+
+def is_below(path: str, prefix: str) -> bool:
+    """:return: whether the path is the prefix or lies under it"""
+    return path == prefix or path.startswith(prefix + "/")
+
+
+def error_reply(path: str, status: int, message: str, *, code: int | None = None) -> JSONResponse:
+    """
+    :param path: path of the request, which decides whose error this is
+    :param status: HTTP status
+    :param message: text for people
+    :param code: number in the body when it differs from the HTTP status
+    :return: the error in the form of the service that the path belongs to
+    """
+    if is_below(path, PAI_ROOT):
+        return pai_envelope(None, status=status, error_code=code, message=message)
+    return applovin_error(status, message, code=code)

@@ -1,0 +1,270 @@
+"""
+The emulator from the inside of a test: started in a thread, and steered by methods instead of HTTP calls.
+
+:class:`AudiencesEmulatorControl` steers a server that runs somewhere already and needs the standard library
+only; :class:`AudiencesEmulator` also starts one. The fixtures are in :mod:`.pytest_plugin`.
+"""
+
+import asyncio
+import contextlib
+import json
+import secrets
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypedDict, cast
+
+if TYPE_CHECKING:
+    import uvicorn
+
+# So that naming this module as a plugin gives the fixtures too; no pytest is needed to import it.
+pytest_plugins = ["airflow_provider_audiences.emulator.pytest_plugin"]
+
+PAI_PATH = "/api/PaiPlugin/2022-01-12"
+START_SECONDS = 10
+TIMEOUT_SECONDS = 60
+
+
+class EmulatorError(RuntimeError):
+    """The emulator did not start, or refused a control request."""
+
+
+class EmulatorRequest(TypedDict):
+    """One recorded request; ``status`` is None while it runs and when the connection was dropped."""
+
+    number: int
+    operation: str
+    method: str
+    target: str
+    headers: dict[str, str]
+    body_bytes: int
+    body_lines: int
+    status: int | None
+    fault: str | None
+    received_at: float
+
+
+class AudiencesEmulatorControl:
+    """
+    Steers a running emulator.
+
+    :param url: its address, such as ``http://127.0.0.1:8765``
+    :param api_key: its key, needed for the connection methods only
+    """
+
+    def __init__(self, url: str, *, api_key: str = "") -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("url must begin with http:// or https://")
+        self.url = url.rstrip("/")
+        self.api_key = api_key
+        # The emulator is on this machine or next to it: proxies of the environment are not for it.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/_emulator{path}", data=data, method=method)  # noqa: S310
+        try:
+            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+                return cast("bytes", response.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                raise EmulatorError(f"{method} {path}: {error.code} {error.read().decode()}") from None
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        return cast("dict[str, Any]", json.loads(self._send(method, path, body)))
+
+    def applovin_connection_uri(self) -> str:
+        """:return: an Airflow connection to the AppLovin side, as JSON"""
+        return json.dumps({"conn_type": "applovin", "host": self.url, "password": self.api_key})
+
+    def pai_connection_uri(self) -> str:
+        """:return: an Airflow connection to the PAI side, as JSON"""
+        return json.dumps({"conn_type": "pai", "host": self.url + PAI_PATH, "password": self.api_key})
+
+    def reset(self) -> None:
+        """Put state, settings, clock, faults and recorded requests back to the start."""
+        self._call("POST", "/reset")
+
+    def now(self) -> float:
+        """:return: the emulated time, seconds since the epoch"""
+        return cast("float", self._call("GET", "/clock")["now"])
+
+    def advance(self, seconds: float) -> float:
+        """
+        :param seconds: how far the clock goes forward
+        :return: the emulated time after that, seconds since the epoch
+        """
+        return cast("float", self._call("POST", "/clock", {"advance_seconds": seconds})["now"])
+
+    def set_clock(self, epoch_seconds: float, *, freeze: bool | None = None) -> float:
+        """
+        :param epoch_seconds: the new time
+        :param freeze: whether the clock stands still from now on; None leaves that as it is
+        :return: the emulated time after that, seconds since the epoch
+        """
+        body: dict[str, Any] = {"set": epoch_seconds}
+        if freeze is not None:
+            body["freeze"] = freeze
+        return cast("float", self._call("POST", "/clock", body)["now"])
+
+    def freeze(self, frozen: bool = True) -> float:
+        """
+        :param frozen: True stops the clock, False lets it run on
+        :return: the emulated time, seconds since the epoch
+        """
+        return cast("float", self._call("POST", "/clock", {"freeze": frozen})["now"])
+
+    def requests(self, operation: str | None = None, *, limit: int | None = None) -> list[EmulatorRequest]:
+        """
+        :param operation: only requests for this, such as ``applovin.append``
+        :param limit: only the last so many
+        :return: recorded requests, oldest first
+        """
+        wanted = {"operation": operation, "limit": limit}
+        query = urllib.parse.urlencode({name: value for name, value in wanted.items() if value is not None})
+        return cast("list[EmulatorRequest]", self._call("GET", f"/requests?{query}")["requests"])
+
+    def clear_requests(self) -> None:
+        """Forget the recorded requests."""
+        self._call("DELETE", "/requests")
+
+    def fault(self, operation: str, kind: str, **options: Any) -> dict[str, Any]:
+        """
+        Plan a fault.
+
+        :param operation: such as ``pai.create``, or ``*``, ``applovin.*``, ``pai.*``
+        :param kind: one of the kinds in docs/emulator.md
+        :param options: ``number``, ``times`` and what the kind takes
+        :return: the fault as planned
+        :raises EmulatorError: when it means nothing
+        """
+        return self._call("POST", "/faults", {"operation": operation, "kind": kind, **options})
+
+    def faults(self) -> list[dict[str, Any]]:
+        """:return: the planned faults, the used up ones included"""
+        return cast("list[dict[str, Any]]", self._call("GET", "/faults")["faults"])
+
+    def clear_faults(self) -> None:
+        """Forget the planned faults."""
+        self._call("DELETE", "/faults")
+
+    def latency(self, operation: str, seconds: float) -> None:
+        """
+        :param operation: as for :meth:`fault`
+        :param seconds: real seconds before each such request is worked on; 0 switches it off
+        """
+        self._call("POST", "/latency", {"operation": operation, "seconds": seconds})
+
+    def settings(self, **changes: Any) -> dict[str, Any]:
+        """
+        :param changes: new values by name; without any the settings are only read
+        :return: all settings
+        :raises EmulatorError: for an unknown name or a value that the setting can't take
+        """
+        return self._call("PATCH", "/settings", changes) if changes else self._call("GET", "/settings")
+
+    def audiences(self) -> list[dict[str, Any]]:
+        """:return: all AppLovin audiences, as :meth:`audience` shows each"""
+        return cast("list[dict[str, Any]]", self._call("GET", "/applovin/audiences")["audiences"])
+
+    def audience(self, audience_id: str) -> dict[str, Any]:
+        """:return: an AppLovin audience with its live ``count``, ``expires_min`` and ``expires_max``"""
+        return self._call("GET", f"/applovin/audiences/{urllib.parse.quote(audience_id, safe='')}")
+
+    def member_count(self, audience_id: str) -> int:
+        """:return: how many members of an AppLovin audience are live"""
+        return cast("int", self.audience(audience_id)["count"])
+
+    def members(self, audience_id: str) -> list[str]:
+        """:return: live members of an AppLovin audience, lower case, sorted"""
+        return self._member_lines(audience_id, "")
+
+    def member_expiries(self, audience_id: str) -> dict[str, float]:
+        """:return: live members of an AppLovin audience with their expiry in seconds since the epoch"""
+        pairs = (line.split(",") for line in self._member_lines(audience_id, "?include_ttl=1"))
+        return {member: float(expiry) for member, expiry in pairs}
+
+    def _member_lines(self, audience_id: str, query: str) -> list[str]:
+        quoted = urllib.parse.quote(audience_id, safe="")
+        return self._send("GET", f"/applovin/audiences/{quoted}/members{query}").decode("ascii").split()
+
+    def groups(self, *, deleted: bool = False) -> list[dict[str, Any]]:
+        """
+        :param deleted: whether deleted groups are among them
+        :return: PAI groups, oldest first, with ``Deleted``, ``People`` and ``CheckedAt`` added
+        """
+        groups = cast("list[dict[str, Any]]", self._call("GET", "/pai/groups")["groups"])
+        return [group for group in groups if deleted or not group["Deleted"]]
+
+    def billing(self) -> dict[str, dict[str, int]]:
+        """:return: PAI calls ``succeeded``, ``failed`` and ``billed``, for each call and in ``total``"""
+        return self._call("GET", "/billing")
+
+
+class AudiencesEmulator(AudiencesEmulatorControl):
+    """
+    An emulator in a thread of this process, on a free port of the loopback address; a context manager.
+
+    :param api_key: key of both services; None makes one
+    :param http: ``auto``, ``h11`` or ``httptools``: uvicorn's HTTP implementation
+    :param settings: settings to start with, and to go back to on reset
+    """
+
+    def __init__(self, *, api_key: str | None = None, http: str = "auto", **settings: Any) -> None:
+        super().__init__("http://127.0.0.1:0", api_key=api_key or secrets.token_urlsafe(24))
+        self._http = http
+        self._start_settings = settings
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """
+        Start the server and wait until it answers.
+
+        :raises EmulatorError: when it does not, or when it runs already
+        """
+        if self._server is not None:
+            raise EmulatorError("The emulator runs already")
+        # Here, so that steering a server that runs elsewhere does not need them.
+        from .app import create_app  # noqa: PLC0415
+        from .server import address_of, build_server, listen  # noqa: PLC0415
+        from .settings import Settings  # noqa: PLC0415
+
+        app = create_app(api_key=self.api_key, settings=Settings(**self._start_settings))
+        server = build_server(app, http=self._http)
+        listener = listen("127.0.0.1", 0)
+        self.url = address_of(listener)
+        self._server = server
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(server.serve(sockets=[listener])),
+            name="audiences-emulator",
+            daemon=True,
+        )
+        self._thread.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise EmulatorError("The emulator did not start")
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        """Stop the server and wait until it has; nothing happens when it does not run."""
+        if self._server is not None and self._thread is not None:
+            with contextlib.suppress(EmulatorError, OSError):
+                # Ends the requests that wait, on which the shutdown would wait in turn.
+                self.reset()
+            self._server.should_exit = True
+            self._thread.join()
+        self._server = self._thread = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

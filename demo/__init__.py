@@ -1,0 +1,1 @@
+"""The demo: real Airflow runs the example DAGs against the emulator."""

@@ -1,0 +1,91 @@
+"""
+A file of device IDs as data platforms export them: with dirt.
+
+The same seed makes the same file, and the counts of what went in are kept, so that the demo can compare them with
+what the provider says.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceIdFile:
+    """
+    What went into a file.
+
+    :param path: the file.
+    :param lines: all lines.
+    :param members: distinct advertising IDs.
+    :param duplicates: lines that repeat one.
+    :param zeroed: all-zero IDs.
+    :param malformed: hashes, placeholders, IDs without hyphens, and the header.
+    :param blank: empty lines.
+    """
+
+    path: Path
+    lines: int
+    members: int
+    duplicates: int
+    zeroed: int
+    malformed: int
+    blank: int
+
+
+DIRT = {"duplicates": 0.02, "zeroed": 0.01, "malformed": 0.003, "blank": 0.001}
+"""Parts of all lines, on a usual day."""
+
+_HEADER = "idfa"
+
+
+def write_device_ids(path: Path, *, lines: int, seed: int, dirt: float = 1.0) -> DeviceIdFile:
+    """
+    Write a file of device IDs.
+
+    :param path: where to.
+    :param lines: how many lines, the header included.
+    :param seed: the same seed makes the same file.
+    :param dirt: how dirty the day is; 1 is usual.
+    """
+    chance = random.Random(seed)  # noqa: S311 - test data, not secrets
+    counts = {kind: int(lines * part * dirt) for kind, part in DIRT.items()}
+    members = lines - 1 - sum(counts.values())
+    ids = [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(members)]
+    rows = [
+        *ids,
+        *(recased(chance, chance.choice(ids)) for _ in range(counts["duplicates"])),
+        *["00000000-0000-0000-0000-000000000000"] * counts["zeroed"],
+        *(malformed(chance) for _ in range(counts["malformed"])),
+        *[""] * counts["blank"],
+    ]
+    chance.shuffle(rows)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(f"\ufeff{_HEADER}\r\n")
+        for row in rows:
+            # Some rows from iOS exports are upper case; some files were edited on Windows.
+            text = row.upper() if row[:1] in "ab" else row
+            file.write(f"{text}\r\n" if row[:1] in "0123" else f"{text}\n")
+    return DeviceIdFile(
+        path=path,
+        lines=lines,
+        members=members,
+        duplicates=counts["duplicates"],
+        zeroed=counts["zeroed"],
+        malformed=counts["malformed"] + 1,
+        blank=counts["blank"],
+    )
+
+
+def recased(chance: random.Random, device_id: str) -> str:
+    """Return the ID as another system would write it."""
+    return chance.choice((device_id, device_id.upper(), f'"{device_id}"', f"  {device_id} "))
+
+
+def malformed(chance: random.Random) -> str:
+    """Return something that stands in such files and is no advertising ID."""
+    number = chance.getrandbits(128)
+    return chance.choice((f"{number:032x}", "null", "n/a", f"{{{uuid.UUID(int=number)}}}", f"{number:064x}"))

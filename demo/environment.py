@@ -1,0 +1,139 @@
+"""Airflow installations of the demo's own: home, database, connections and variables, all below ``.demo``."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PAI_TABLES = {"crm": {"lapsed_buyers": 48_213}}
+TEST_PHONES = "\n".join(f"1390000{number:04d}" for number in range(1, 13))
+_START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """
+    A folder with everything that one installation writes.
+
+    :param folder: below ``.demo``.
+    """
+
+    folder: Path
+
+    @classmethod
+    def named(cls, name: str) -> Workspace:
+        """
+        Return a workspace, with its folders made.
+
+        :param name: of the folder.
+        """
+        workspace = cls(ROOT / ".demo" / name)
+        workspace.data.mkdir(parents=True, exist_ok=True)
+        workspace.logs.mkdir(parents=True, exist_ok=True)
+        return workspace
+
+    @property
+    def data(self) -> Path:
+        """Where the files of device IDs are."""
+        return self.folder / "data"
+
+    @property
+    def logs(self) -> Path:
+        """Where the processes' output goes."""
+        return self.folder / "logs"
+
+    def environment(self, emulator_url: str, api_key: str) -> dict[str, str]:
+        """
+        Return the environment of this installation's Airflow processes.
+
+        :param emulator_url: where the emulator listens.
+        :param api_key: the key that it takes.
+        """
+        applovin = {"conn_type": "applovin", "host": emulator_url, "password": api_key}
+        pai = {"conn_type": "pai", "host": f"{emulator_url}/api/PaiPlugin/2022-01-12", "password": api_key}
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
+            # Airflow's standalone starts its parts by name.
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "AIRFLOW_HOME": str(self.folder / "airflow"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags_examples"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PARALLELISM": "2",
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW_CONN_APPLOVIN_DEFAULT": json.dumps(applovin),
+            "AIRFLOW_CONN_PAI_DEFAULT": json.dumps(pai),
+            "AIRFLOW_VAR_AUDIENCES_DATA_FOLDER": str(self.data),
+            "AIRFLOW_VAR_AUDIENCES_TEST_PHONES": TEST_PHONES,
+        }
+
+    @contextmanager
+    def running_emulator(self) -> Iterator[tuple[str, str]]:
+        """Run the emulator in a process of its own; yield its address and key."""
+        api_key = secrets.token_urlsafe(24)
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        program = [sys.executable, "-m", "airflow_provider_audiences.emulator"]
+        environment = {**os.environ, "AUDIENCES_EMULATOR_API_KEY": api_key}
+        log_path = self.logs / "emulator.log"
+        with log_path.open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                [*program, "--port", str(port), "--processing-seconds", "3"], stdout=log, stderr=log, env=environment
+            )
+            try:
+                _wait_for(url, process, log_path)
+                AudiencesEmulatorControl(url).settings(maxcompute=PAI_TABLES)
+                yield url, api_key
+            finally:
+                process.terminate()
+                process.wait(timeout=10)
+
+    def migrate_database(self, environment: dict[str, str]) -> None:
+        """
+        Create or upgrade this installation's SQLite database.
+
+        :param environment: from :meth:`environment`.
+        """
+        log_path = self.logs / "migrate.log"
+        with log_path.open("wb") as log:
+            command = [str(Path(sys.executable).with_name("airflow")), "db", "migrate"]
+            done = subprocess.run(command, stdout=log, stderr=log, env=environment, check=False)  # noqa: S603
+        if done.returncode:
+            raise SystemExit(f"airflow db migrate failed: see {log_path}")
+
+
+def free_port() -> int:
+    """Return a port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log_path: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise SystemExit(f"the emulator stopped at once: see {log_path}")
+        try:
+            with urllib.request.urlopen(f"{url}/_emulator/health", timeout=5):  # noqa: S310 - loopback
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit(f"the emulator did not answer within {_START_SECONDS} s: see {log_path}")

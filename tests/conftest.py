@@ -1,0 +1,169 @@
+"""
+What all tests share. Set before anything imports Airflow: a home of its own, gone after the run.
+
+Helpers are fixtures, since test modules are not importable (``--import-mode=importlib``).
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+_airflow_home = tempfile.TemporaryDirectory(prefix="audiences-tests-")
+os.environ["AIRFLOW_HOME"] = _airflow_home.name
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+# Proxies and keys of the machine that the tests happen to run on are not for them.
+for _name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DASHSCOPE_API_KEY", "REQUESTS_CA_BUNDLE"):
+    os.environ.pop(_name, None)
+    os.environ.pop(_name.lower(), None)
+
+from airflow_provider_audiences.clients.applovin import AppLovinClient  # noqa: E402
+from airflow_provider_audiences.clients.pai import PaiClient  # noqa: E402
+from airflow_provider_audiences.clients.redaction import Secret  # noqa: E402
+from airflow_provider_audiences.clients.transport import TransportSettings  # noqa: E402
+from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator  # noqa: E402
+
+pytest_plugins = ["airflow_provider_audiences.emulator.pytest_plugin"]
+
+API_KEY = "k+/=%&?#'\"~key 9"
+"""Every character that an encoding may get wrong."""
+
+
+def pytest_unconfigure() -> None:
+    _airflow_home.cleanup()
+
+
+@pytest.fixture(scope="session")
+def emulator_server() -> Iterator[AudiencesEmulator]:
+    """One emulator whose key has special characters, and which never throttles by itself."""
+    with AudiencesEmulator(api_key=API_KEY, qps=None) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(emulator_server: AudiencesEmulator) -> AudiencesEmulator:
+    emulator_server.reset()
+    return emulator_server
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    """The waits between attempts that a client asked for; nothing really waits."""
+    return []
+
+
+@pytest.fixture
+def make_applovin(emulator: AudiencesEmulator, waits: list[float]) -> Iterator[Callable[..., AppLovinClient]]:
+    """Makes AppLovin clients: ``make_applovin(base_url=…, sleep=…, **transport_settings)``."""
+    with contextlib.ExitStack() as stack:
+
+        def make(
+            *, key: str = API_KEY, base_url: str | None = None, sleep: Callable[[float], None] | None = None, **kw: Any
+        ) -> AppLovinClient:
+            extra = {"content_type": kw.pop("content_type")} if "content_type" in kw else {}
+            client = AppLovinClient(
+                api_key=Secret(key),
+                base_url=emulator.url if base_url is None else base_url,
+                settings=TransportSettings(**{"jitter": False, "read_timeout_seconds": 20.0, **kw}),
+                sleep=sleep or waits.append,
+                **extra,
+            )
+            return stack.enter_context(client)
+
+        yield make
+
+
+@pytest.fixture
+def make_pai(emulator: AudiencesEmulator, waits: list[float]) -> Iterator[Callable[..., PaiClient]]:
+    """Makes PAI clients: ``make_pai(base_url=…, sleep=…, requests_per_second=…, **transport_settings)``."""
+    with contextlib.ExitStack() as stack:
+
+        def make(
+            *,
+            key: str = API_KEY,
+            base_url: str | None = None,
+            sleep: Callable[[float], None] | None = None,
+            requests_per_second: float = 1e6,
+            **kw: Any,
+        ) -> PaiClient:
+            client = PaiClient(
+                api_key=Secret(key),
+                base_url=emulator.url + PAI_PATH if base_url is None else base_url,
+                settings=TransportSettings(**{"jitter": False, "read_timeout_seconds": 20.0, **kw}),
+                requests_per_second=requests_per_second,
+                sleep=sleep or waits.append,
+            )
+            return stack.enter_context(client)
+
+        yield make
+
+
+@pytest.fixture
+def applovin(make_applovin: Callable[..., AppLovinClient]) -> AppLovinClient:
+    return make_applovin()
+
+
+@pytest.fixture
+def pai(make_pai: Callable[..., PaiClient]) -> PaiClient:
+    return make_pai()
+
+
+@pytest.fixture(scope="session")
+def make_ids() -> Callable[..., list[str]]:
+    """Makes distinct advertising IDs: ``make_ids(count, start=1)``."""
+
+    def make(count: int, *, start: int = 1) -> list[str]:
+        hexes = (f"{number:032x}" for number in range(start, start + count))
+        return [f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}" for h in hexes]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def as_body() -> Callable[[list[str]], bytes]:
+    """Joins IDs to a request body."""
+    return lambda ids: "".join(f"{item}\n" for item in ids).encode()
+
+
+@pytest.fixture
+def connect(emulator: AudiencesEmulator, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """
+    Sets the Airflow connections ``applovin_default`` and ``pai_default`` to the emulator, without waits between
+    attempts; call it again to change one: ``connect("pai", password=None, extra={"region": "cn-shanghai"})``.
+    """
+
+    def change(conn_type: str, *, conn_id: str | None = None, **changes: Any) -> None:
+        host = {"applovin": emulator.url, "pai": emulator.url + PAI_PATH}[conn_type]
+        connection = {"conn_type": conn_type, "host": host, "password": API_KEY, "extra": {"backoff_seconds": 0}}
+        connection |= changes
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id or conn_type}_DEFAULT".upper(), json.dumps(connection))
+
+    change("applovin")
+    change("pai")
+    return change
+
+
+@pytest.fixture(scope="session")
+def task_context() -> Callable[..., Any]:
+    """Makes the part of a task's context that our operators read: ``task_context(try_number=2)``."""
+
+    def make(**changes: Any) -> Any:
+        identity = {"try_number": 1, "dag_id": "dag", "task_id": "task", "run_id": "run", "map_index": -1}
+        return {"ti": types.SimpleNamespace(**(identity | changes))}
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def airflow_database() -> None:
+    """Makes Airflow's SQLite database in the home of this test run."""
+    subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, text=True, timeout=300
+    )

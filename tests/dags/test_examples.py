@@ -1,0 +1,75 @@
+"""Every example DAG: it imports, and it does at the platforms what its docstring says, by Airflow's own command."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.models import DagBag
+
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
+
+EXAMPLES = Path(__file__).parents[2] / "dags_examples"
+PHONES = "13900000001\n13900000002\n13900000003"
+DIRTY = ["idfa", "", "00000000-0000-0000-0000-000000000000", "d41d8cd98f00b204e9800998ecf8427e"]
+
+
+@pytest.fixture
+def airflow_dags_test(airflow_database: None, connect: Any, emulator: AudiencesEmulator, tmp_path: Path) -> Any:
+    emulator.settings(processing_seconds=0, maxcompute={"crm": {"lapsed_buyers": 42}})
+
+    def run(dag_id: str, day: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
+            "AIRFLOW_VAR_AUDIENCES_DATA_FOLDER": str(tmp_path),
+            "AIRFLOW_VAR_AUDIENCES_TEST_PHONES": PHONES,
+        }
+        command = [sys.executable, "-m", "airflow", "dags", "test", dag_id, day]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+
+    return run
+
+
+def test_all_examples_import_without_errors_and_warnings() -> None:
+    bag = DagBag(str(EXAMPLES))
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {path.stem for path in EXAMPLES.glob("*.py")}
+
+
+def test_applovin_refresh_makes_the_audience_equal_to_the_days_file(
+    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: Any, tmp_path: Path
+) -> None:
+    days = {"2026-03-01": make_ids(300), "2026-03-02": make_ids(280, start=100)}
+    for day, ids in days.items():
+        lines = [*ids, *DIRTY, ids[0].upper()]
+        (tmp_path / f"device_ids_{day}.txt").write_text("\r\n".join(lines), encoding="utf-8")
+        done = airflow_dags_test("applovin_audience_refresh", day)
+        assert done.returncode == 0, done.stdout + done.stderr
+        [audience] = emulator.audiences()
+        assert emulator.members(audience["audience_id"]) == sorted(ids)
+        assert not [item for item in ids if item in done.stdout + done.stderr]
+
+
+def test_applovin_refresh_sends_nothing_from_a_file_that_is_mostly_wrong(
+    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "device_ids_2026-03-01.txt").write_text("\n".join([*make_ids(10), *DIRTY]), encoding="utf-8")
+    done = airflow_dags_test("applovin_audience_refresh", "2026-03-01")
+    assert "max_malformed_ratio" in done.stdout + done.stderr
+    assert emulator.requests("applovin.update") == []
+
+
+def test_pai_refresh_replaces_yesterdays_groups(airflow_dags_test: Any, emulator: AudiencesEmulator) -> None:
+    seen = []
+    for day in ("2026-03-01", "2026-03-02"):
+        done = airflow_dags_test("pai_group_refresh", day)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "1390000000" not in done.stdout + done.stderr
+        groups = {group["Name"]: group for group in emulator.groups()}
+        assert {name: group["Amount"] for name, group in groups.items()} == {"Campaign testers": 3, "Lapsed buyers": 42}
+        seen.append({group["Id"] for group in groups.values()})
+    assert len(emulator.groups()) == 2
+    assert not seen[0] & seen[1]

@@ -1,0 +1,253 @@
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import requests
+
+from airflow_provider_audiences.emulator import AudiencesEmulator, AudiencesEmulatorControl
+from airflow_provider_audiences.emulator.app import create_app
+from airflow_provider_audiences.emulator.gate import Call, Gate, Reply
+from airflow_provider_audiences.emulator.late import Traffic
+from airflow_provider_audiences.emulator.settings import Settings, SettingsError
+from airflow_provider_audiences.emulator.state import EmulatorState
+from airflow_provider_audiences.emulator.testing import EmulatorError
+
+
+def test_the_clock_runs_unless_frozen(audiences_emulator):
+    before = audiences_emulator.now()
+    assert abs(before - time.time()) < 10
+    assert audiences_emulator.advance(1000) >= before + 1000
+    frozen = audiences_emulator.freeze()
+    time.sleep(0.02)
+    assert audiences_emulator.now() == frozen
+    assert audiences_emulator.advance(5) == frozen + 5
+    assert audiences_emulator.set_clock(100) == 100
+    audiences_emulator.freeze(False)
+    time.sleep(0.02)
+    assert 100 < audiences_emulator.now() < 110
+    assert audiences_emulator.set_clock(200, freeze=True) == 200
+    audiences_emulator.reset()
+    assert abs(audiences_emulator.now() - time.time()) < 10
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *('{"set": "x"}', '{"advance_seconds": -1}', '{"advance_seconds": NaN}', '{"freeze": 1}'),
+        *('{"tick": 1}', "{}", "[]", "", "{"),
+    ],
+)
+def test_clock_changes_that_mean_nothing_are_refused(audiences_emulator, body):
+    reply = requests.post(f"{audiences_emulator.url}/_emulator/clock", data=body, timeout=10)
+    assert reply.status_code == 400
+    assert reply.json()["error"]
+
+
+def test_settings_can_be_read_changed_and_reset(audiences_emulator):
+    start = audiences_emulator.settings()
+    assert start["processing_seconds"] == 5
+    changed = audiences_emulator.settings(processing_seconds=0, reject_names=["a"], qps=None)
+    assert changed == {**start, "processing_seconds": 0, "reject_names": ["a"], "qps": None}
+    audiences_emulator.reset()
+    assert audiences_emulator.settings() == start
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("nothing", 1),
+        ("processing_seconds", -1),
+        ("processing_seconds", True),
+        ("processing_seconds", "5"),
+        ("final_status", 1.5),
+        ("fuzzy_filters", 1),
+        ("qps", 0),
+        ("max_page_size", 0),
+        ("max_page_size", None),
+        ("max_body_ids", -1),
+        ("reject_names", "VIP"),
+        ("reject_names", [1]),
+        ("files", {"a": "b"}),
+        ("files", []),
+        ("maxcompute", {"p": 5}),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(audiences_emulator, name, value):
+    start = audiences_emulator.settings()
+    with pytest.raises(EmulatorError, match=name):
+        audiences_emulator.settings(**{name: value, "default_file_amount": 7})
+    assert audiences_emulator.settings() == start
+
+
+def test_settings_at_the_start_are_those_after_a_reset():
+    with AudiencesEmulator(api_key="key", processing_seconds=0) as emulator:
+        emulator.settings(processing_seconds=9)
+        emulator.reset()
+        assert emulator.settings()["processing_seconds"] == 0
+    with pytest.raises(SettingsError):
+        Settings(qps=-1)
+
+
+def test_reset_forgets_everything(applovin, pai):
+    emulator = applovin.emulator
+    audience_id = applovin.create()
+    pai.create()
+    emulator.fault("*", "status")
+    emulator.latency("*", 0.001)
+    emulator.reset()
+    assert emulator.requests() == []
+    assert (emulator.audiences(), emulator.groups(deleted=True), emulator.faults()) == ([], [], [])
+    assert emulator.billing()["total"] == {"succeeded": 0, "failed": 0, "billed": 0}
+    assert applovin.call("delete", audience_id=audience_id).status_code == 404
+    assert emulator.requests()[0]["number"] == 1
+
+
+def test_unknown_audiences_have_no_members(audiences_emulator):
+    for look in (audiences_emulator.audience, audiences_emulator.members, audiences_emulator.member_expiries):
+        with pytest.raises(EmulatorError, match="404"):
+            look("a/b")
+
+
+def test_health(audiences_emulator):
+    assert requests.get(f"{audiences_emulator.url}/_emulator/health", timeout=10).json() == {"status": "ok"}
+    assert requests.get(f"{audiences_emulator.url}/_emulator/nothing", timeout=10).status_code == 404
+    assert requests.get(f"{audiences_emulator.url}/docs", timeout=10).status_code == 404
+
+
+def test_a_running_server_can_be_steered_by_its_address(applovin, ids, monkeypatch):
+    # A proxy of the environment is not for the emulator.
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    control = AudiencesEmulatorControl(applovin.emulator.url + "/", api_key="k")
+    control.set_clock(1000, freeze=True)
+    monkeypatch.delenv("http_proxy")
+    audience_id = applovin.create()
+    applovin.send("update", audience_id, ids(2), ttl_seconds=5)
+    assert control.member_expiries(audience_id) == dict.fromkeys(ids(2), 1005.0)
+    with pytest.raises(ValueError, match="http"):
+        AudiencesEmulatorControl("file:///etc")
+
+
+def test_connections_for_airflow(audiences_emulator):
+    import json
+
+    url, key = audiences_emulator.url, audiences_emulator.api_key
+    applovin = json.loads(audiences_emulator.applovin_connection_uri())
+    assert applovin == {"conn_type": "applovin", "host": url, "password": key}
+    pai = json.loads(audiences_emulator.pai_connection_uri())
+    assert pai == {"conn_type": "pai", "host": f"{url}/api/PaiPlugin/2022-01-12", "password": key}
+
+
+def test_an_emulator_starts_once_and_stops_as_often_as_you_like():
+    emulator = AudiencesEmulator()
+    emulator.stop()
+    with emulator:
+        with pytest.raises(EmulatorError, match="already"):
+            emulator.start()
+        assert emulator.now() > 0
+    emulator.stop()
+    with emulator:
+        assert emulator.now() > 0
+
+
+def test_a_server_that_cannot_start_says_so(monkeypatch):
+    from airflow_provider_audiences.emulator import testing
+
+    emulator = AudiencesEmulator()
+    monkeypatch.setattr(testing.asyncio, "run", lambda coroutine: coroutine.close())
+    with pytest.raises(EmulatorError, match="did not start"):
+        emulator.start()
+
+
+def test_other_connections_are_served_while_a_large_body_is_worked_on(applovin, ids):
+    audience_id = applovin.create()
+    body = "\n".join(ids(150_000))
+    sender = threading.Thread(target=applovin.call, args=("update",), kwargs={"body": body, "audience_id": audience_id})
+    sender.start()
+    served = 0
+    while sender.is_alive():
+        assert requests.get(f"{applovin.emulator.url}/_emulator/health", timeout=10).status_code == 200
+        served += 1
+    sender.join()
+    assert served > 3
+    assert applovin.emulator.member_count(audience_id) == 150_000
+
+
+async def _nothing_to_receive():
+    return {"type": "http.disconnect"}
+
+
+def _scope(path):
+    return {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+
+
+def test_a_client_that_leaves_within_its_body_is_not_served():
+    import asyncio
+
+    state = EmulatorState()
+    sent = []
+    gate = Gate(create_app(), state=state)
+    asyncio.run(gate(_scope("/audiences/list"), _nothing_to_receive, sent.append))
+    assert sent == []
+    assert state.requests.describe() == []
+
+
+def test_without_its_own_server_a_drop_is_an_exception():
+    import asyncio
+
+    state = EmulatorState()
+    state.faults.add({"operation": "*", "kind": "drop_before"})
+    gate = Gate(create_app(), state=state)
+
+    async def receive():
+        return {"type": "http.request", "body": b""}
+
+    with pytest.raises(ConnectionAbortedError, match="own server"):
+        asyncio.run(gate(_scope("/audiences/list"), receive, None))
+
+
+def test_a_service_that_waits_for_the_client_to_leave_is_told():
+    import asyncio
+
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.extend([await receive(), await receive()])
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+
+    call = Call(
+        app=app,
+        scope=_scope("/audiences/list"),
+        body=b"x",
+        receive=_nothing_to_receive,
+        traffic=Traffic(),
+        era=asyncio.Event(),
+    )
+    assert asyncio.run(call.apply()) == Reply(status=204, headers=(), body=b"")
+    assert [message["type"] for message in seen] == ["http.request", "http.disconnect"]
+
+
+FORBIDDEN_IMPORTS = """
+import sys
+import airflow_provider_audiences.emulator{module}
+loaded = {{name.split(".")[0] for name in sys.modules}}
+assert not loaded & {{{forbidden}}}, loaded & {{{forbidden}}}
+ours = {{name for name in sys.modules if name.startswith("airflow_provider_audiences.")}}
+assert all(name.startswith("airflow_provider_audiences.emulator") for name in ours), ours
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("", ["airflow", "requests", "duckdb", "fastapi", "starlette", "uvicorn", "pytest"]),
+        (".testing", ["airflow", "requests", "duckdb", "fastapi", "starlette", "uvicorn", "pytest"]),
+        (".__main__", ["airflow", "requests", "duckdb", "fastapi", "starlette", "uvicorn", "pytest"]),
+        (".app", ["airflow", "requests", "duckdb", "tenacity", "pytest"]),
+        (".server", ["airflow", "requests", "duckdb", "tenacity", "pytest"]),
+    ],
+)
+def test_the_emulator_shares_no_code_with_the_rest(module, forbidden):
+    script = FORBIDDEN_IMPORTS.format(module=module, forbidden=", ".join(map(repr, forbidden)))
+    subprocess.run([sys.executable, "-c", script], check=True)
