@@ -394,6 +394,9 @@ class AppLovinClient:
 
     def _read_deleted(self, reply: Reply, *, ignore_missing: bool) -> bool:
         if reply.is_success:
+            # The document promises an empty body: a web page or an error code in it is no success.
+            if reply.body.lstrip()[:1] in {b"{", b"<"}:
+                self._read_object(reply)
             return True
         if reply.status == 404 and (ignore_missing or reply.after_lost_try):  # noqa: PLR2004
             return reply.after_lost_try
@@ -404,7 +407,7 @@ def _creation_query(
     *, name: str, platform: str, package_name: str | None, description: str | None, audience_type: str
 ) -> dict[str, str]:
     """Check the arguments of create and return its query."""
-    if not isinstance(name, str) or not _NAME_PATTERN.fullmatch(name):
+    if not isinstance(name, str) or not name.strip() or not _NAME_PATTERN.fullmatch(name):
         raise InvalidInputError(f"name {name!r}: AppLovin takes letters, digits, '_', '-', '+' and spaces only")
     query = {
         "name": name,
@@ -419,7 +422,7 @@ def _creation_query(
             "(or is this audience_type='ua'?)"
         )
     if description:
-        query["description"] = description
+        query["description"] = required_text("description", description)
     return query
 
 

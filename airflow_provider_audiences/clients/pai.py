@@ -291,6 +291,8 @@ class PaiClient:
         text, body = reply.error_text("ErrorMessage", "Message", "message")
         code = body.get("ErrorCode", body.get("Code"))
         number = int(str(code)) if re.fullmatch(r"[0-9]+", str(code)) else None
+        if code is not None and number is None:
+            code = self._redact(str(code))
         status = number if number is not None and 400 <= number <= 599 else reply.status  # noqa: PLR2004
         if reply.is_success and status == reply.status:
             status = 400

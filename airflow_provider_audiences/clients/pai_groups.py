@@ -121,6 +121,10 @@ class GroupSpec:
 
     def _check_parameters(self) -> None:
         """Check that each parameter is there exactly if the source wants it."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name not in {"source", "phone_number"} and not isinstance(value, str | None):
+                raise InvalidInputError(f"{item.name} is a {type(value).__name__}, not text")
         source_name = f"source {self.source.value} ({self.source.name.lower()})"
         for name in _REQUIRED[self.source]:
             value = getattr(self, name)
@@ -224,7 +228,7 @@ def check_oss_uri(uri: str) -> None:
     if parts.scheme == "oss":
         raise InvalidInputError(f"uri is in the oss:// form; PAI takes {form}")
     bucket, _, rest = host.partition(".")
-    if parts.scheme not in {"https", "http"} or not bucket or not rest.endswith("aliyuncs.com"):
+    if parts.scheme not in {"https", "http"} or not bucket or not rest.endswith(".aliyuncs.com"):
         raise InvalidInputError(f"uri is no OSS address: give {form}")
     if len(parts.path) <= 1:
         raise InvalidInputError(f"uri names no file: give {form}")

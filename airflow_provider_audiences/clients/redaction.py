@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from urllib.parse import quote, quote_plus
 
 ADVERTISING_ID_PATTERN = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-PHONE_NUMBER_PATTERN = re.compile(r"(?<![0-9A-Za-z])(?:\+|00)?(?:[0-9][ ()-]{0,2}){8,}[0-9](?![0-9A-Za-z])")
+# Letters may stand next to it: a server that quotes several lines writes the line break as "\\n".
+PHONE_NUMBER_PATTERN = re.compile(r"(?:\+|00)?(?:[0-9][ ()-]{0,2}){8,}[0-9]")
 
 _CREDENTIAL_PATTERN = re.compile(r"(?i)(api_key=|bearer\s+)[^\s&\"'<>]+")
 _MESSAGE_LIMIT = 300
@@ -42,14 +42,12 @@ class Redactor:
     """
     Makes text that a server wrote fit for logs and exceptions.
 
-    :param secret: the connection's key; removed as it is and in its percent-encoded forms.
+    :param secret: the connection's key; removed as it is and however much of it is percent-encoded.
     :param member_patterns: what a member looks like at this platform.
     """
 
     def __init__(self, secret: Secret, member_patterns: Sequence[re.Pattern[str]]) -> None:
-        key = secret.reveal()
-        forms = {key, quote(key, safe=""), quote_plus(key)}
-        self._secret_pattern = re.compile("|".join(re.escape(form) for form in forms if form) or r"(?!)")
+        self._secret_pattern = re.compile("".join(map(_any_spelling, secret.reveal())) or r"(?!)")
         self._member_patterns = tuple(member_patterns)
 
     def __call__(self, text: str) -> str:
@@ -65,3 +63,10 @@ class Redactor:
         text = "".join(char if char.isprintable() else " " for char in text)
         text = " ".join(text.split())
         return text if len(text) <= _MESSAGE_LIMIT else text[: _MESSAGE_LIMIT - 1] + "…"
+
+
+def _any_spelling(char: str) -> str:
+    """Return a pattern for a character as it stands, as a query may write it, and percent-encoded."""
+    encoded = "".join(f"%{byte:02X}" for byte in char.encode("utf-8", errors="surrogatepass"))
+    plus = r"|\+" if char == " " else ""
+    return f"(?:{re.escape(char)}{plus}|(?i:{encoded}))"

@@ -75,7 +75,7 @@ class Reply:
             content_type=headers.get("Content-Type", "").partition(";")[0].strip().lower(),
             body=response.content,
             retry_after_seconds=_retry_after_seconds(headers.get("Retry-After")),
-            location_host=urlsplit(headers["Location"]).hostname if "Location" in headers else None,
+            location_host=_host(headers.get("Location", "")),
             request_id_header=headers.get("x-acs-request-id") or headers.get("x-request-id"),
             attempts=attempts,
             after_lost_try=after_lost_try,
@@ -178,6 +178,13 @@ def _phrase(status: int) -> str:
         return "the platform gave no reason"
 
 
+def _host(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
+
+
 def _retry_after_seconds(header: str | None) -> float | None:
     if not header:
         return None
@@ -186,7 +193,7 @@ def _retry_after_seconds(header: str | None) -> float | None:
         return float(header)
     try:
         when = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

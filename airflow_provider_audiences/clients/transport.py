@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
@@ -21,7 +22,12 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from airflow_provider_audiences.clients.limiter import RateLimiter
 from airflow_provider_audiences.clients.replies import Reply
-from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, TransientError
+from airflow_provider_audiences.exceptions import (
+    AudienceApiError,
+    ConnectionFailedError,
+    InvalidInputError,
+    TransientError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +130,7 @@ class Transport:
         """
         progress = _Progress()
         retrying = Retrying(
-            retry=retry_if_exception(self._may_repeat),
+            retry=retry_if_exception(partial(self._may_repeat, operation=call.operation)),
             stop=stop_after_attempt(1 + self.settings.max_retries),
             wait=self._wait_seconds,
             sleep=self._sleep,
@@ -133,8 +139,9 @@ class Transport:
         )
         try:
             result: T = retrying(self._attempt, call, progress)
-        except TransientError:
-            found = self._recovered(call, progress)
+        except AudienceApiError as error:
+            # An error of another operation comes from the look itself, which has just failed.
+            found = self._recovered(call, progress) if error.operation == call.operation else None
             if found is not None:
                 return found
             raise
@@ -151,18 +158,28 @@ class Transport:
         try:
             return call.read(self._exchange(call, progress))
         except AudienceApiError as error:
-            error.operation = error.operation or call.operation
-            error.attempts = error.attempts or progress.attempts
-            progress.maybe_applied |= error.maybe_applied
+            # A call within this one, such as a look at the list, has put its own name on its error, and says
+            # nothing about what became of this one.
+            if error.operation in {None, call.operation}:
+                error.operation = call.operation
+                error.attempts = progress.attempts
+                progress.maybe_applied |= error.maybe_applied
+            error.maybe_applied = progress.maybe_applied
             raise
 
     def _recovered(self, call: Call[T], progress: _Progress) -> T | None:
         if call.recover is None or not progress.maybe_applied:
             return None
-        return call.recover()
+        try:
+            return call.recover()
+        except AudienceApiError as error:
+            error.maybe_applied = True
+            error.landed = f"An earlier {call.operation} may have been carried out, and could not be looked up."
+            raise
 
-    def _may_repeat(self, error: BaseException) -> bool:
-        if not isinstance(error, TransientError):
+    def _may_repeat(self, error: BaseException, operation: str) -> bool:
+        # A call within this one has used its own retries up.
+        if not isinstance(error, TransientError) or error.operation != operation:
             return False
         return (error.retry_after_seconds or 0) <= self.settings.max_retry_after_seconds
 
@@ -176,7 +193,7 @@ class Transport:
 
     def _exchange(self, call: Call[T], progress: _Progress) -> Reply:
         self.requests_sent += 1
-        failure: ConnectionFailedError
+        failure: AudienceApiError
         try:
             response = self._session.request(
                 call.method,
@@ -187,7 +204,7 @@ class Transport:
                 allow_redirects=False,
             )
             return Reply.from_response(response, attempts=progress.attempts, after_lost_try=progress.maybe_applied)
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             failure = _connection_failure(error, self.settings)
         # Raised outside the handler: requests' error would be its context, with the request in it.
         raise failure
@@ -204,8 +221,13 @@ def encode_query(query: Mapping[str, str]) -> str:
     return f"?{pairs}" if pairs else ""
 
 
-def _connection_failure(error: requests.RequestException, settings: TransportSettings) -> ConnectionFailedError:
+def _connection_failure(error: Exception, settings: TransportSettings) -> AudienceApiError:
     """Say what went wrong on the way, without quoting requests: its texts hold URLs."""
+    if isinstance(error, ValueError):
+        return InvalidInputError(
+            "no request can be made of this: the address, a proxy's address, the key or the content type is malformed",
+            advice="Check the connection, and the proxy variables in this worker's environment.",
+        )
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return ConnectionFailedError(
             f"no connection within {settings.connect_timeout_seconds:g} s",
@@ -218,8 +240,11 @@ def _connection_failure(error: requests.RequestException, settings: TransportSet
             advice="Send smaller batches, or raise read_timeout_seconds in the connection's extra.",
         )
     if isinstance(error, requests.exceptions.SSLError):
+        # Only a certificate that was refused proves that no request was sent; a record may break later on.
         return ConnectionFailedError(
-            "the TLS handshake failed", advice="Check the host name and this machine's certificates."
+            "the TLS connection failed",
+            maybe_applied="CERTIFICATE_VERIFY_FAILED" not in str(error),
+            advice="Check the host name and this machine's certificates.",
         )
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     if type(reason).__name__ in {"NewConnectionError", "NameResolutionError", "ProxyError"}:

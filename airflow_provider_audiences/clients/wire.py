@@ -72,6 +72,13 @@ class _QuietAdapter(HTTPAdapter):
         return manager
 
 
+class _Session(requests.Session):
+    """A session that does not even look at where a redirect leads; requests would parse it, and may fail."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - requests' own signature
+        return None
+
+
 class _NoAuth(requests.auth.AuthBase):
     """Leaves the request alone; its presence keeps requests from sending what a .netrc file says."""
 
@@ -115,7 +122,7 @@ def header_key_session(*, auth: requests.auth.AuthBase) -> requests.Session:
 
 
 def _session(secret_query: str, auth: requests.auth.AuthBase) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     session.auth = auth
     session.headers["User-Agent"] = USER_AGENT
     session.headers["Accept"] = "application/json"

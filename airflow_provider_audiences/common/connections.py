@@ -48,9 +48,9 @@ class ConnectionReader:
         host = (connection.host or "").strip()
         if not host:
             return default
-        if "://" not in host:
-            host = f"{self._default_scheme(host)}://{host}"
         try:
+            if "://" not in host:
+                host = f"{self._default_scheme(host)}://{host}"
             parts = urlsplit(host)
             port = parts.port or connection.port
         except ValueError:
@@ -117,7 +117,7 @@ class ConnectionReader:
         :raises InvalidInputError: it is not such a number.
         """
         value = self._extra.get(name)
-        if value in {None, ""}:
+        if value is None or value == "":
             return default
         try:
             number = float(value) if not isinstance(value, bool) else -1.0
@@ -148,7 +148,10 @@ class ConnectionReader:
 
     @property
     def _extra(self) -> Mapping[str, Any]:
-        return self.connection.extra_dejson
+        extra = self.connection.extra_dejson
+        if not isinstance(extra, Mapping):
+            raise self._error("the extra must be a JSON object")
+        return extra
 
     def _error(self, message: str) -> InvalidInputError:
         return InvalidInputError(f"connection {self.connection.conn_id!r}: {message}")

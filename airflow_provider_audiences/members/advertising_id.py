@@ -17,6 +17,9 @@ IdCase = Literal["lower", "upper"]
 LINE_LENGTH = 37
 """Bytes of an advertising ID in its written form, with the newline."""
 
+MAX_LINE_BYTES = 1 << 16
+"""A line longer than this is no member of anything, whatever it is padded with."""
+
 # \Z and an explicit class: $ lets a newline through, \d lets full-width digits through.
 _PATTERN = re.compile(rb"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\Z")
 _WRAPPING = b" \t\r\n\v\f\"'"
@@ -40,6 +43,8 @@ def parse_advertising_id(line: bytes) -> bytes | Refusal:
 
     :param line: one line in UTF-8, with or without its line ending.
     """
+    if len(line) > MAX_LINE_BYTES:
+        return Refusal.MALFORMED
     text = line.strip(_WRAPPING)
     if _PATTERN.match(text) is None:
         text = text.removeprefix(_BYTE_ORDER_MARK).strip(_WRAPPING)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import IO, Any, cast
 from uuid import UUID
 
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.advertising_id import MAX_LINE_BYTES
 
 _BLOCK_BYTES = 1 << 20
-_MAX_LINE_BYTES = 1 << 16
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -30,16 +31,16 @@ def lines_of_file(stream: IO[bytes], *, name: str) -> Iterator[bytes]:
     :raises InvalidInputError: it is damaged gzip, or UTF-16.
     """
     head = stream.read(_BLOCK_BYTES)
-    if head.startswith(_UTF16_MARKS):
-        raise InvalidInputError(f"{name} is UTF-16: save it as UTF-8 or ASCII text")
+    while len(head) < len(_GZIP_MAGIC) and (more := stream.read(_BLOCK_BYTES)):
+        head += more
     if not head.startswith(_GZIP_MAGIC):
-        if name.endswith(".gz") and head:
+        if name.endswith(".gz"):
             raise InvalidInputError(f"{name} is named .gz and is not gzip")
-        yield from _split(_chain(head, stream))
+        yield from _lines_of_text(head, stream.read, name=name)
         return
     try:
         with gzip.GzipFile(fileobj=cast("Any", _Pushback(head, stream)), mode="rb") as unzipped:
-            yield from _split(iter(lambda: unzipped.read(_BLOCK_BYTES), b""))
+            yield from _lines_of_text(unzipped.read(_BLOCK_BYTES), unzipped.read, name=name)
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise InvalidInputError(f"{name} is damaged: its gzip data breaks off or does not add up") from None
 
@@ -64,10 +65,10 @@ def lines_of_values(values: Iterable[object]) -> Iterator[bytes]:
             raise InvalidInputError(f"source, item {position}: a {type(value).__name__} is not a member: give text")
 
 
-def _chain(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
-    yield head
-    while block := stream.read(_BLOCK_BYTES):
-        yield block
+def _lines_of_text(head: bytes, read: Callable[[int], bytes], *, name: str) -> Iterator[bytes]:
+    if head.startswith(_UTF16_MARKS):
+        raise InvalidInputError(f"{name} is UTF-16: save it as UTF-8 or ASCII text")
+    yield from _split(chain([head], iter(lambda: read(_BLOCK_BYTES), b"")))
 
 
 def _split(blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -82,8 +83,8 @@ def _split(blocks: Iterator[bytes]) -> Iterator[bytes]:
         yield from complete
         if skipping:
             rest = b""
-        elif len(tail) > _MAX_LINE_BYTES:
-            yield tail[:_MAX_LINE_BYTES]
+        elif len(tail) > MAX_LINE_BYTES:
+            yield tail[: MAX_LINE_BYTES + 1]
             rest = b""
             skipping = True
         else:
@@ -99,11 +100,8 @@ class _Pushback:
         self._head = head
         self._stream = stream
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int) -> bytes:
         if not self._head:
             return self._stream.read(size)
-        if size < 0:
-            data, self._head = self._head + self._stream.read(), b""
-            return data
         data, self._head = self._head[:size], self._head[size:]
         return data

@@ -1,0 +1,358 @@
+"""
+What the clients do about each fault of the platform, by real requests to the emulator.
+
+The tests check it against what is expected; run as a program, it prints it as Markdown::
+
+    python tests/clients/fault_table.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any, NamedTuple
+
+from airflow_provider_audiences.clients.applovin import AppLovinClient
+from airflow_provider_audiences.clients.pai import PaiClient, group_marker
+from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
+from airflow_provider_audiences.clients.redaction import Secret
+from airflow_provider_audiences.clients.transport import TransportSettings
+from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator
+from airflow_provider_audiences.exceptions import AudienceApiError
+
+OLD = [f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2, 3)]
+NEW = [f"00000000-0000-4000-8000-00000000000{n}" for n in (4, 5)]
+BODY = "".join(f"{item}\n" for item in NEW).encode()
+PHONE = "13900001111"
+SPEC = GroupSpec(source=PaiSource.TEXT, name="table", text=PHONE, phone_number=True).checked()
+MARKER = group_marker(origin="dag.task", run="run 1", spec=SPEC)
+SETTLE_SECONDS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """
+    A fault as the emulator makes it.
+
+    :param late: the platform carries the request out ``during`` the wait before the repetition, or ``after``
+        the whole call.
+    :param read_timeout_seconds: of the client.
+    """
+
+    kind: str
+    options: Callable[[], dict[str, Any]] = dict
+    late: str = ""
+    read_timeout_seconds: float = 20.0
+
+
+def _status(status: int, **options: Any) -> Fault:
+    return Fault(kind="status", options=lambda: {"status": status, **options})
+
+
+def _in_twenty_seconds() -> dict[str, Any]:
+    moment = datetime.now(UTC) + timedelta(seconds=20)
+    return {"status": 503, "retry_after": format_datetime(moment, usegmt=True)}
+
+
+FAULTS: dict[str, Fault] = {
+    "500": _status(500),
+    "500, though applied": _status(500, applied=True),
+    "502 with a web page": _status(502, html=True),
+    "503, Retry-After: 7": _status(503, retry_after=7),
+    "503, Retry-After: a date": Fault(kind="status", options=_in_twenty_seconds),
+    "429": _status(429),
+    "429, Retry-After: 3": _status(429, retry_after=3),
+    "408": _status(408),
+    "dropped before": Fault(kind="drop_before"),
+    "dropped after": Fault(kind="drop_after"),
+    "500, applied in the wait": Fault(kind="apply_late", options=lambda: {"delay_seconds": 0}, late="during"),
+    "dropped, applied in the wait": Fault(
+        kind="apply_late", options=lambda: {"delay_seconds": 0, "drop": True}, late="during"
+    ),
+    "dropped, applied at the end": Fault(kind="drop_before", late="after"),
+    "slow": Fault(kind="slow", options=lambda: {"seconds": 1.5}, read_timeout_seconds=0.5),
+    "half a body": Fault(kind="truncated_json"),
+    "half a body, then dropped": Fault(kind="truncated_json", options=lambda: {"cut": "connection"}),
+    "200 with a web page": Fault(kind="html"),
+    "wrong counts": Fault(kind="wrong_counts"),
+    "302": Fault(kind="redirect"),
+    "200 with code 500": Fault(kind="error_code"),
+    "200 with code 400": Fault(kind="error_code", options=lambda: {"error_code": 400}),
+    "400": _status(400),
+    "401": _status(401),
+    "403": _status(403),
+    "404": _status(404),
+}
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """
+    What one call came to.
+
+    :param requests: requests for the operation itself.
+    :param looks: requests for lists that the client made on its own.
+    :param waits: seconds between attempts.
+    :param state: what the platform holds afterwards.
+    :param duplicates: things that were made more than once.
+    """
+
+    requests: int = 0
+    looks: int = 0
+    waits: list[float] = field(default_factory=list)
+    result: Any = None
+    error: AudienceApiError | None = None
+    state: str = ""
+    duplicates: int = 0
+
+    @property
+    def text(self) -> str:
+        """The outcome as a cell of the table."""
+        end = f"**{type(self.error).__name__}**" if self.error else "ok"
+        looks = f" + {self.looks} look{'s' if self.looks > 1 else ''}" if self.looks else ""
+        doubles = f", **{self.duplicates} duplicate**" if self.duplicates else ""
+        return f"{end}, {self.requests} req{looks}, {self.state}{doubles}"
+
+
+class Clients(NamedTuple):
+    """One client of each API."""
+
+    applovin: AppLovinClient
+    pai: PaiClient
+
+
+class Operation:
+    """One operation, with what it needs prepared; made anew for each run."""
+
+    def __init__(self, emulator: AudiencesEmulator, clients: Clients) -> None:
+        self.emulator, (self.applovin, self.pai) = emulator, clients
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Make what the operation needs."""
+
+    def call(self, clients: Clients) -> Any:
+        """Call the operation."""
+        raise NotImplementedError
+
+    def state(self) -> str:
+        """What the platform holds."""
+        return "read"
+
+    done = "read"
+    """The state once the operation was carried out."""
+
+    def copies(self) -> int:
+        """How often the thing exists that the operation makes."""
+        return 0
+
+    def _new_audience(self) -> str:
+        made = self.applovin.create_audience(name="table", platform="android", package_name="com.example")
+        self.applovin.append_users(
+            audience_id=made.audience_id, advertising_ids="".join(f"{item}\n" for item in OLD).encode()
+        )
+        return made.audience_id
+
+    def _members(self, names: dict[tuple[str, ...], str]) -> str:
+        return names[tuple(self.emulator.members(self.audience_id))]
+
+    audience_id = ""
+
+
+class AppLovinCreate(Operation):
+    done = "made"
+
+    def call(self, clients: Clients) -> Any:
+        return clients.applovin.create_audience(name="table", platform="android", package_name="com.example")
+
+    def copies(self) -> int:
+        return len(self.emulator.audiences())
+
+    def state(self) -> str:
+        return "made" if self.copies() else "not made"
+
+
+class AppLovinList(Operation):
+    def prepare(self) -> None:
+        self._new_audience()
+
+    def call(self, clients: Clients) -> Any:
+        return clients.applovin.list_audiences()
+
+
+class AppLovinUpdate(Operation):
+    done = "replaced"
+
+    def prepare(self) -> None:
+        self.audience_id = self._new_audience()
+
+    def call(self, clients: Clients) -> Any:
+        return clients.applovin.update_audience(audience_id=self.audience_id, advertising_ids=BODY)
+
+    def state(self) -> str:
+        return self._members({tuple(OLD): "as before", tuple(NEW): "replaced"})
+
+
+class AppLovinAppend(AppLovinUpdate):
+    done = "added"
+
+    def call(self, clients: Clients) -> Any:
+        return clients.applovin.append_users(audience_id=self.audience_id, advertising_ids=BODY)
+
+    def state(self) -> str:
+        return self._members({tuple(OLD): "as before", tuple(OLD + NEW): "added"})
+
+
+class AppLovinDelete(Operation):
+    done = "deleted"
+
+    def prepare(self) -> None:
+        self.audience_id = self._new_audience()
+
+    def call(self, clients: Clients) -> Any:
+        return clients.applovin.delete_audience(audience_id=self.audience_id)
+
+    def state(self) -> str:
+        return "still there" if self.emulator.audiences() else "deleted"
+
+
+class PaiCreate(Operation):
+    done = "made"
+
+    def call(self, clients: Clients) -> Any:
+        return clients.pai.create_group(SPEC, marker=MARKER)
+
+    def copies(self) -> int:
+        return len(self.emulator.groups(deleted=True))
+
+    def state(self) -> str:
+        return "made" if self.copies() else "not made"
+
+
+class PaiGet(Operation):
+    def prepare(self) -> None:
+        self.group_id = self.pai.create_group(SPEC, marker=MARKER).group.id
+
+    def call(self, clients: Clients) -> Any:
+        return clients.pai.get_group(self.group_id)
+
+
+class PaiList(PaiGet):
+    def call(self, clients: Clients) -> Any:
+        return clients.pai.list_groups()
+
+
+class PaiDelete(PaiGet):
+    done = "deleted"
+
+    def call(self, clients: Clients) -> Any:
+        return clients.pai.delete_group(self.group_id)
+
+    def state(self) -> str:
+        return "still there" if self.emulator.groups() else "deleted"
+
+
+OPERATIONS: dict[str, type[Operation]] = {
+    "applovin.create": AppLovinCreate,
+    "applovin.list": AppLovinList,
+    "applovin.update": AppLovinUpdate,
+    "applovin.append": AppLovinAppend,
+    "applovin.delete": AppLovinDelete,
+    "pai.create": PaiCreate,
+    "pai.get": PaiGet,
+    "pai.list": PaiList,
+    "pai.delete": PaiDelete,
+}
+
+
+@contextlib.contextmanager
+def connected(emulator: AudiencesEmulator, sleep: Callable[[float], None], **settings: Any) -> Iterator[Clients]:
+    """Yield a client of each API whose waits go to ``sleep``."""
+    common: dict[str, Any] = {
+        "api_key": Secret(emulator.api_key),
+        "settings": TransportSettings(jitter=False, **{"read_timeout_seconds": 20.0, **settings}),
+        "sleep": sleep,
+    }
+    with (
+        AppLovinClient(base_url=emulator.url, **common) as applovin,
+        PaiClient(base_url=emulator.url + PAI_PATH, requests_per_second=1e6, **common) as pai,
+    ):
+        yield Clients(applovin, pai)
+
+
+def run(
+    emulator: AudiencesEmulator, operation: str, fault: Fault, *, times: int | None = 1, **settings: Any
+) -> Outcome:
+    """
+    Call an operation while a fault is on, and look what became of it.
+
+    :param emulator: reset here; without a limit on requests a second.
+    :param operation: key of ``OPERATIONS``.
+    :param fault: one of ``FAULTS``.
+    :param times: how many requests of the operation in a row it hits; None for all.
+    :param settings: of the transport.
+    """
+    emulator.reset()
+    outcome = Outcome()
+
+    def sleep(seconds: float) -> None:
+        outcome.waits.append(seconds)
+        if fault.late == "during":
+            _settle(lambda: subject.state() == subject.done)
+
+    settings.setdefault("read_timeout_seconds", fault.read_timeout_seconds)
+    with connected(emulator, time.sleep) as helpers, connected(emulator, sleep, **settings) as subjects:
+        subject = OPERATIONS[operation](emulator, helpers)
+        emulator.clear_requests()
+        emulator.fault(operation, fault.kind, times=times, **fault.options())
+        try:
+            outcome.result = subject.call(subjects)
+        except AudienceApiError as error:
+            outcome.error = error
+        sent = [request["operation"] for request in emulator.requests()]
+        outcome.requests = sent.count(operation)
+        outcome.looks = len(sent) - outcome.requests
+        if fault.late == "after":
+            # The first request, which was lost on its way, arrives at last: the same bytes once more.
+            with contextlib.suppress(AudienceApiError):
+                subject.call(helpers)
+        outcome.state = subject.state()
+        outcome.duplicates = max(0, subject.copies() - 1)
+    return outcome
+
+
+def _settle(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the emulator did not apply the request")
+        time.sleep(0.002)
+
+
+def table() -> Iterator[str]:
+    """Yield the lines of the table."""
+    yield f"| fault | {' | '.join(OPERATIONS)} |"
+    yield f"|{' --- |' * (1 + len(OPERATIONS))}"
+    with AudiencesEmulator(qps=None) as emulator:
+        for name, fault in FAULTS.items():
+            cells = [run(emulator, operation, fault).text for operation in OPERATIONS]
+            yield f"| {name} | {' | '.join(cells)} |"
+        for name in ("500", "429", "dropped before", "dropped after"):
+            cells = [run(emulator, operation, FAULTS[name], times=None).text for operation in OPERATIONS]
+            yield f"| always {name} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    logging.disable()  # each repetition is a warning
+    for line in table():
+        sys.stdout.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    main()

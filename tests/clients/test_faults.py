@@ -1,0 +1,251 @@
+"""Every operation under every fault: requests, waits, result or error, state, duplicates."""
+
+import importlib.util
+import itertools
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from airflow_provider_audiences.emulator import AudiencesEmulator
+from airflow_provider_audiences.exceptions import (
+    AudienceApiError,
+    AuthenticationError,
+    BadRequestError,
+    ConnectionFailedError,
+    NotFoundError,
+    PermanentError,
+    RateLimitedError,
+    ServerError,
+    TransientError,
+    UnexpectedReplyError,
+)
+
+
+def _load_table() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("fault_table", Path(__file__).with_name("fault_table.py"))
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+table = _load_table()
+FAULTS: dict[str, Any] = table.FAULTS
+OPERATIONS: tuple[str, ...] = tuple(table.OPERATIONS)
+CREATES = ("applovin.create", "pai.create")
+
+# Repeated once, after these seconds.
+REPEATED: dict[str, tuple[float, float]] = {
+    "500": (1, 1),
+    "500, though applied": (1, 1),
+    "502 with a web page": (1, 1),
+    "503, Retry-After: 7": (7, 7),
+    "503, Retry-After: a date": (10, 20),
+    "429": (1, 1),
+    "429, Retry-After: 3": (3, 3),
+    "408": (1, 1),
+    "dropped before": (1, 1),
+    "dropped after": (1, 1),
+    "500, applied in the wait": (1, 1),
+    "dropped, applied in the wait": (1, 1),
+    "dropped, applied at the end": (1, 1),
+    "slow": (1, 1),
+    "half a body": (1, 1),
+    "half a body, then dropped": (1, 1),
+    "200 with code 500": (1, 1),
+}
+# The first request was carried out before the second one went out.
+APPLIED = {
+    "500, though applied",
+    "dropped after",
+    "500, applied in the wait",
+    "dropped, applied in the wait",
+    "slow",
+    "half a body",
+    "half a body, then dropped",
+}
+NOT_APPLIED_FOR_SURE = {"429", "429, Retry-After: 3"}
+REFUSED: dict[str, tuple[type[AudienceApiError], int]] = {
+    "200 with a web page": (UnexpectedReplyError, 200),
+    "302": (UnexpectedReplyError, 302),
+    "200 with code 400": (BadRequestError, 200),
+    "400": (BadRequestError, 400),
+    "401": (AuthenticationError, 401),
+    "403": (AuthenticationError, 403),
+    "404": (NotFoundError, 404),
+}
+SILENT = {"wrong counts"}
+
+
+def test_every_fault_has_an_expectation() -> None:
+    assert set(FAULTS) == set(REPEATED) | set(REFUSED) | SILENT
+    assert set(REPEATED) >= APPLIED | NOT_APPLIED_FOR_SURE
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("fault", REPEATED)
+def test_transient_fault_is_repeated(emulator_server: AudiencesEmulator, operation: str, fault: str) -> None:
+    outcome = table.run(emulator_server, operation, FAULTS[fault])
+
+    assert outcome.error is None
+    assert outcome.state == table.OPERATIONS[operation].done
+    if operation == "applovin.delete" and fault.startswith("half a body"):
+        # Its reply has no body of which half could be lost.
+        assert (outcome.requests, outcome.waits) == (1, [])
+        return
+    least, most = REPEATED[fault]
+    assert len(outcome.waits) == 1
+    assert least <= outcome.waits[0] <= most
+    expected = (2, 0)
+    if operation == "pai.create":
+        expected = (1, 1) if fault in APPLIED else (2, 0 if fault in NOT_APPLIED_FOR_SURE else 1)
+    elif operation == "applovin.create" and fault in APPLIED:
+        expected = (2, 1)  # the second create is refused, and the list tells which audience it is
+    assert (outcome.requests, outcome.looks) == expected
+
+
+@pytest.mark.parametrize("operation", CREATES)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_create_makes_no_duplicate(emulator_server: AudiencesEmulator, operation: str, fault: str) -> None:
+    outcome = table.run(emulator_server, operation, FAULTS[fault])
+
+    if operation == "pai.create" and FAULTS[fault].late == "after":
+        # The limit of looking first: a request that sleeps in the network until after the look.
+        assert outcome.duplicates == 1
+    else:
+        assert outcome.duplicates == 0
+
+
+@pytest.mark.parametrize("operation", CREATES)
+@pytest.mark.parametrize("fault", sorted(APPLIED))
+def test_create_after_lost_reply_returns_the_one_that_exists(
+    emulator_server: AudiencesEmulator, operation: str, fault: str
+) -> None:
+    outcome = table.run(emulator_server, operation, FAULTS[fault])
+
+    assert not outcome.result.adopted
+    if operation == "pai.create":
+        assert outcome.result.group.id == emulator_server.groups()[0]["Id"]
+        assert outcome.result.group.remark == ""
+    else:
+        assert outcome.result.audience_id == emulator_server.audiences()[0]["audience_id"]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("fault", REFUSED)
+def test_refusal_is_not_repeated(emulator_server: AudiencesEmulator, operation: str, fault: str) -> None:
+    outcome = table.run(emulator_server, operation, FAULTS[fault])
+
+    error_type, http_status = REFUSED[fault]
+    error = outcome.error
+    assert type(error) is error_type
+    assert isinstance(error, PermanentError)
+    assert (outcome.requests, outcome.looks, outcome.waits) == (1, 0, [])
+    assert outcome.state != table.OPERATIONS[operation].done or outcome.state == "read"
+    assert (error.operation, error.http_status, error.attempts) == (operation, http_status, 1)
+    assert not error.maybe_applied
+    assert error.retry_after_seconds is None
+    assert error.advice
+    says_a_code = fault not in {"200 with a web page", "302"}
+    assert error.api_code == ((http_status if http_status != 200 else 400) if says_a_code else None)
+    # Only PAI's replies have an id, and only when they are PAI's.
+    assert bool(error.request_id) == (operation.startswith("pai.") and says_a_code)
+    assert str(error).startswith(f"{operation}: ")
+    assert "attempts 1" in str(error)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_wrong_counts_are_taken_with_a_warning(
+    emulator_server: AudiencesEmulator, operation: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcome = table.run(emulator_server, operation, FAULTS["wrong counts"])
+
+    assert outcome.error is None
+    assert outcome.waits == []
+    assert outcome.state == table.OPERATIONS[operation].done
+    # One more group than there is makes the client ask for one more page.
+    assert outcome.requests == (2 if operation == "pai.list" else 1)
+    warnings = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider")]
+    if operation == "applovin.list":
+        assert warnings == ["AppLovin's list says 2 audiences and shows 1: treat it as incomplete."]
+        assert len(outcome.result) == 1
+    elif operation == "pai.list":
+        # The second page's total is right.
+        assert warnings == []
+        assert len(outcome.result) == 1
+    elif operation in {"applovin.update", "applovin.append"}:
+        assert outcome.result.valid == len(table.NEW) - 1
+    else:
+        assert warnings == []
+
+
+# Error type, status, whether it may have been applied, seconds asked for.
+PERSISTENT: dict[str, tuple[type[AudienceApiError], int | None, bool]] = {
+    "500": (ServerError, 500, True),
+    "503, Retry-After: 7": (ServerError, 503, True),
+    "429": (RateLimitedError, 429, False),
+    "429, Retry-After: 3": (RateLimitedError, 429, False),
+    "408": (ServerError, 408, True),
+    "dropped before": (ConnectionFailedError, None, True),
+    "dropped after": (ConnectionFailedError, None, True),
+    "half a body": (ConnectionFailedError, 200, True),
+    "200 with code 500": (ServerError, 200, True),
+}
+# What the client finds out although every reply is spoilt: requests and looks.
+SURVIVED = {
+    ("pai.create", "dropped after"): (1, 1),
+    ("pai.create", "half a body"): (1, 1),
+    ("applovin.create", "half a body"): (2, 1),  # the status of the second reply, 406, arrives whole
+    ("pai.delete", "half a body"): (2, 0),  # so does a 404
+    ("applovin.delete", "half a body"): (1, 0),
+}
+WAITS = {"503, Retry-After: 7": [7.0, 7.0, 7.0], "429, Retry-After: 3": [3.0, 3.0, 4.0]}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("fault", PERSISTENT)
+def test_persistent_fault_uses_the_retries_up(emulator_server: AudiencesEmulator, operation: str, fault: str) -> None:
+    outcome = table.run(emulator_server, operation, FAULTS[fault], times=None)
+
+    if (operation, fault) in SURVIVED:
+        assert outcome.error is None
+        assert (outcome.requests, outcome.looks) == SURVIVED[operation, fault]
+        assert (outcome.state, outcome.duplicates) == (table.OPERATIONS[operation].done, 0)
+        return
+    error_type, http_status, maybe_applied = PERSISTENT[fault]
+    error = outcome.error
+    assert type(error) is error_type
+    assert isinstance(error, TransientError)
+    assert outcome.waits == WAITS.get(fault, [1.0, 2.0, 4.0])
+    assert outcome.requests == 4
+    # Before each repetition and before giving up.
+    assert outcome.looks == (4 if operation == "pai.create" and maybe_applied else 0)
+    assert (error.operation, error.attempts) == (operation, 4)
+    assert error.http_status == http_status
+    assert error.maybe_applied is maybe_applied
+    assert error.retry_after_seconds == (WAITS[fault][0] if fault in WAITS else None)
+    assert outcome.duplicates == 0
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("max_retries", [0, 1, 5])
+def test_retry_count_is_a_setting(emulator_server: AudiencesEmulator, operation: str, max_retries: int) -> None:
+    outcome = table.run(emulator_server, operation, FAULTS["dropped before"], times=None, max_retries=max_retries)
+
+    assert outcome.requests == max_retries + 1
+    assert outcome.error.attempts == max_retries + 1
+    assert outcome.waits == [2.0**n for n in range(max_retries)]
+
+
+def test_the_printed_table_comes_from_the_same_runs() -> None:
+    head, _, first, second = itertools.islice(table.table(), 4)
+
+    assert head.startswith("| fault | applovin.create |")
+    assert first.startswith("| 500 | ok, 2 req, made |")
+    assert first.count("ok, 2 req") == len(OPERATIONS)
+    assert "ok, 1 req + 1 look, made" in second

@@ -1,0 +1,164 @@
+"""What PAI's refusals become: type, code, request id and advice."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_audiences.clients.pai import (
+    CHINA_BASE_URL,
+    DEFAULT_REGION,
+    DEFAULT_REQUESTS_PER_SECOND,
+    INTERNATIONAL_BASE_URL,
+    PaiClient,
+    base_url_of_region,
+)
+from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
+from airflow_provider_audiences.emulator import AudiencesEmulator
+from airflow_provider_audiences.exceptions import (
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    RateLimitedError,
+    ServerError,
+    UnexpectedReplyError,
+)
+
+MARKER = "[airflow a.b #0123456789ab]"
+
+
+def test_addresses() -> None:
+    assert CHINA_BASE_URL == "https://api.aliyun.com/api/PaiPlugin/2022-01-12"
+    assert INTERNATIONAL_BASE_URL == "https://api.alibabacloud.com/api/PaiPlugin/2022-01-12"
+    assert base_url_of_region(DEFAULT_REGION) == base_url_of_region("cn-shanghai") == CHINA_BASE_URL
+    assert base_url_of_region("ap-southeast-1") == INTERNATIONAL_BASE_URL
+    assert DEFAULT_REQUESTS_PER_SECOND < 100
+
+
+def test_wrong_key(emulator: AudiencesEmulator, make_pai: Callable[..., PaiClient]) -> None:
+    with pytest.raises(AuthenticationError) as caught:
+        make_pai(key="wrong").list_groups()
+
+    assert (caught.value.http_status, caught.value.api_code) == (403, 403)
+    assert caught.value.request_id
+    assert caught.value.request_id in str(caught.value)
+
+
+def test_missing_permission_says_what_to_do(emulator: AudiencesEmulator, pai: PaiClient) -> None:
+    emulator.settings(forbidden_projects=["p"], maxcompute={"p": {"t": 1}})
+    with pytest.raises(AuthenticationError) as caught:
+        pai.create_group(GroupSpec(source=PaiSource.MAXCOMPUTE, project="p", table="t"), marker=MARKER)
+
+    assert "one-click authorization" in caught.value.advice
+    assert "pai=plugin" in caught.value.advice
+    assert len(emulator.requests()) == 1
+
+
+def test_three_kinds_of_not_found(emulator: AudiencesEmulator, pai: PaiClient) -> None:
+    with pytest.raises(NotFoundError) as table:
+        pai.create_group(GroupSpec(source=PaiSource.MAXCOMPUTE, project="p", table="t"), marker=MARKER)
+    with pytest.raises(NotFoundError) as group:
+        pai.get_group("x")
+    emulator.fault("pai.list", "status", status=404, message="Specified api is not found, please check your url")
+    with pytest.raises(NotFoundError) as api:
+        pai.list_groups()
+
+    assert "MaxCompute project and table" in table.value.advice
+    assert "group does not exist" in group.value.advice
+    assert "allow-list" in api.value.advice
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error_type"),
+    [
+        (200, 400, BadRequestError),
+        (200, 403, AuthenticationError),
+        (200, 404, NotFoundError),
+        (200, 429, RateLimitedError),
+        (200, 500, ServerError),
+        (200, 1001, BadRequestError),
+        (500, 400, BadRequestError),
+        (500, 404, NotFoundError),
+        (500, 0, ServerError),
+        (500, 7, ServerError),
+        (404, 500, ServerError),
+        (400, 123456, BadRequestError),
+    ],
+)
+def test_number_in_the_body_classifies(
+    emulator: AudiencesEmulator,
+    make_pai: Callable[..., PaiClient],
+    status: int,
+    code: int,
+    error_type: type[Exception],
+) -> None:
+    if status == 200:
+        emulator.fault("pai.get", "error_code", error_code=code, message="m")
+    else:
+        emulator.fault("pai.get", "status", status=status, error_code=code, message="m")
+    with pytest.raises(error_type) as caught:
+        make_pai(max_retries=0).get_group("x")
+
+    assert type(caught.value) is error_type
+    assert (caught.value.http_status, caught.value.api_code) == (status, code)
+    assert caught.value.request_id
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, b'{"Code": "Throttling.User", "Message": "slow down", "RequestId": "r"}'),
+        (503, b'{"ErrorCode": 503, "ErrorMessage": "Throttling: too many", "RequestId": "r"}'),
+        (200, b'{"ErrorCode": "Throttling", "RequestId": "r"}'),
+    ],
+)
+def test_throttling_in_any_form_is_repeated(
+    recorder: Any, make_pai: Callable[..., PaiClient], waits: list[float], status: int, body: bytes
+) -> None:
+    recorder.answer(status, {"Retry-After": "2"}, body)
+    with pytest.raises(RateLimitedError) as caught:
+        make_pai(base_url=recorder.url).get_group("x")
+
+    assert caught.value.request_id == "r"
+    assert caught.value.retry_after_seconds == 2
+    assert waits == [2.0, 2.0, 4.0]
+    assert not caught.value.maybe_applied
+    assert "max_requests_per_second" in caught.value.advice
+
+
+def test_error_of_the_gateway(recorder: Any, make_pai: Callable[..., PaiClient]) -> None:
+    body = b'{"Code": "InvalidParameter", "Message": "no good"}'
+    recorder.answer(400, {"x-acs-request-id": "from the header"}, body)
+    with pytest.raises(BadRequestError, match="no good") as caught:
+        make_pai(base_url=recorder.url).get_group("x")
+
+    assert (caught.value.api_code, caught.value.request_id) == ("InvalidParameter", "from the header")
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"Data": {"Id": "x"}}', b'{"ErrorCode": null}'])
+def test_success_needs_an_error_code_of_zero(recorder: Any, make_pai: Callable[..., PaiClient], body: bytes) -> None:
+    recorder.answer(200, {}, body)
+    with pytest.raises(UnexpectedReplyError, match="no ErrorCode"):
+        make_pai(base_url=recorder.url).get_group("x")
+
+
+@pytest.mark.parametrize("data", ["null", '"x"', "{}", '{"Id": ""}', "[]"])
+def test_get_without_a_group(recorder: Any, make_pai: Callable[..., PaiClient], data: str) -> None:
+    recorder.answer(200, {}, f'{{"ErrorCode": 0, "Data": {data}}}'.encode())
+    with pytest.raises(UnexpectedReplyError, match="no group with an Id"):
+        make_pai(base_url=recorder.url).get_group("x")
+
+
+def test_web_page_is_named_by_its_type(emulator: AudiencesEmulator, pai: PaiClient) -> None:
+    emulator.fault("pai.get", "html")
+    with pytest.raises(UnexpectedReplyError, match="this is not the API: it answered text/html instead of JSON"):
+        pai.get_group("x")
+
+
+def test_failed_creates_are_billed_and_wrong_input_is_not(emulator: AudiencesEmulator, pai: PaiClient) -> None:
+    with pytest.raises(ValueError, match="text is missing"):
+        GroupSpec(source=PaiSource.TEXT).checked()
+    assert emulator.billing()["create"]["billed"] == 0
+    with pytest.raises(BadRequestError):
+        pai.create_group(GroupSpec(source=PaiSource.TEXT), marker=MARKER)
+    assert emulator.billing()["create"]["billed"] == 1

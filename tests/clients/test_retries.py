@@ -1,0 +1,341 @@
+"""Backoff, Retry-After, and what the error of a call says that failed in more than one way."""
+
+import email.utils
+import pickle
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_audiences.clients.applovin import AppLovinClient
+from airflow_provider_audiences.clients.pai import PaiClient
+from airflow_provider_audiences.clients.transport import TransportSettings
+from airflow_provider_audiences.emulator import AudiencesEmulator
+from airflow_provider_audiences.exceptions import (
+    ConnectionFailedError,
+    InvalidInputError,
+    NotFoundError,
+    RateLimitedError,
+    ServerError,
+    UnexpectedReplyError,
+)
+
+MakeApplovin = Callable[..., AppLovinClient]
+MakePai = Callable[..., PaiClient]
+
+
+def test_defaults() -> None:
+    settings = TransportSettings()
+
+    assert (settings.max_retries, settings.backoff_seconds, settings.jitter) == (3, 1.0, True)
+    # AppLovin's server gives up after 100 s, and its verdict must arrive first.
+    assert settings.read_timeout_seconds > 100
+    assert settings.max_retry_after_seconds == 300
+
+
+def test_jitter_adds_up_to_a_quarter(
+    emulator: AudiencesEmulator, make_applovin: MakeApplovin, waits: list[float]
+) -> None:
+    emulator.fault("applovin.list", "status", status=500, times=None)
+    client = make_applovin(jitter=True)
+    for _ in range(20):
+        with pytest.raises(ServerError):
+            client.list_audiences()
+
+    for attempt, base in enumerate((1, 2, 4)):
+        seen = waits[attempt::3]
+        assert all(base <= wait <= base * 1.25 for wait in seen)
+        assert len(set(seen)) > 1
+
+
+def test_jitter_never_comes_before_retry_after(
+    emulator: AudiencesEmulator, make_applovin: MakeApplovin, waits: list[float]
+) -> None:
+    emulator.fault("applovin.list", "status", status=429, retry_after=8)
+    make_applovin(jitter=True).list_audiences()
+
+    assert len(waits) == 1
+    assert 8 <= waits[0] <= 10
+
+
+def test_backoff_is_a_setting(emulator: AudiencesEmulator, make_applovin: MakeApplovin, waits: list[float]) -> None:
+    emulator.fault("applovin.list", "status", status=500, times=None)
+    with pytest.raises(ServerError):
+        make_applovin(backoff_seconds=0.5, max_retries=4).list_audiences()
+
+    assert waits == [0.5, 1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(("status", "error_type"), [(429, RateLimitedError), (503, ServerError)])
+def test_long_retry_after_is_not_slept_through(
+    emulator: AudiencesEmulator, applovin: AppLovinClient, waits: list[float], status: int, error_type: type[Exception]
+) -> None:
+    emulator.fault("applovin.list", "status", status=status, retry_after=301)
+    with pytest.raises(error_type) as caught:
+        applovin.list_audiences()
+
+    assert waits == []
+    assert (caught.value.attempts, caught.value.retry_after_seconds) == (1, 301.0)
+    assert len(emulator.requests()) == 1
+
+
+def test_retry_after_at_the_limit_is_waited_for(
+    emulator: AudiencesEmulator, make_applovin: MakeApplovin, waits: list[float]
+) -> None:
+    emulator.fault("applovin.list", "status", status=429, retry_after=5)
+    make_applovin(max_retry_after_seconds=5).list_audiences()
+
+    assert waits == [5.0]
+
+
+def test_create_looks_before_it_gives_up_on_a_long_retry_after(emulator: AudiencesEmulator, pai: PaiClient) -> None:
+    from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
+
+    spec = GroupSpec(source=PaiSource.ALGORITHM, name="n", algorithm="a", inference_job_id="j")
+    emulator.fault("pai.create", "status", status=503, retry_after=9999, applied=True)
+    created = pai.create_group(spec, marker="[airflow a.b #0123456789ab]")
+
+    assert [group["Id"] for group in emulator.groups()] == [created.group.id]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "soon",
+        "-1",
+        "1.5",
+        "Wed, 21 Oct 2015 07:28:00 +99999999999999999999",
+        "Wed, 21 Oct 2015 07:28:00 +9999",
+        "Wed, 99 Foo 99999 99:99:99 GMT",
+        "Wed, 21 Oct 2015 07:28:00 GMT",
+        "",
+    ],
+)
+def test_useless_retry_after_is_passed_over(
+    emulator: AudiencesEmulator, applovin: AppLovinClient, waits: list[float], header: str
+) -> None:
+    emulator.fault("applovin.list", "status", status=503, retry_after=header)
+    applovin.list_audiences()
+
+    assert waits == [1.0]
+
+
+def test_retry_after_date_without_zone_is_utc(
+    emulator: AudiencesEmulator, applovin: AppLovinClient, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        moment = email.utils.formatdate(time.time() + 60, usegmt=True).replace("GMT", "-0000")
+        emulator.fault("applovin.list", "status", status=503, retry_after=moment)
+        applovin.list_audiences()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert 50 <= waits[0] <= 60
+
+
+def test_retry_after_of_absurd_length(emulator: AudiencesEmulator, applovin: AppLovinClient) -> None:
+    emulator.fault("applovin.list", "status", status=503, retry_after="9" * 400)
+    with pytest.raises(ServerError) as caught:
+        applovin.list_audiences()
+
+    assert caught.value.attempts == 1
+
+
+def test_slow_replies_end_in_an_error_that_says_how_long(
+    emulator: AudiencesEmulator, make_applovin: MakeApplovin, waits: list[float]
+) -> None:
+    emulator.fault("applovin.list", "slow", seconds=1.0, times=None)
+    with pytest.raises(ConnectionFailedError, match=r"no reply within 0\.1 s") as caught:
+        make_applovin(read_timeout_seconds=0.1).list_audiences()
+
+    assert waits == [1.0, 2.0, 4.0]
+    assert caught.value.maybe_applied
+    assert "read_timeout_seconds" in str(caught.value)
+
+
+def test_dead_port(make_applovin: MakeApplovin, make_pai: MakePai, waits: list[float], dead_port: int) -> None:
+    for call in (
+        make_applovin(base_url=f"http://127.0.0.1:{dead_port}").list_audiences,
+        make_pai(base_url=f"http://127.0.0.1:{dead_port}").list_groups,
+    ):
+        waits.clear()
+        with pytest.raises(ConnectionFailedError, match="could not connect") as caught:
+            call()
+        assert waits == [1.0, 2.0, 4.0]
+        assert not caught.value.maybe_applied
+        assert caught.value.attempts == 4
+
+
+def test_unroutable_address_ends_in_a_connect_timeout(recorder: Any, make_applovin: MakeApplovin) -> None:
+    # A listening socket whose queue is full answers no further connection.
+    import contextlib
+    import socket
+
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(2):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        client = make_applovin(
+            base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", connect_timeout_seconds=0.1, max_retries=1
+        )
+        with pytest.raises(ConnectionFailedError, match=r"no connection within 0\.1 s") as caught:
+            client.list_audiences()
+
+    assert not caught.value.maybe_applied
+    assert caught.value.attempts == 2
+
+
+@pytest.mark.parametrize("location", ["http://[bad", "http://h:abc/", "///", "", "http://\x7f/", "/audiences/list"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed_wherever_they_lead(
+    recorder: Any, make_applovin: MakeApplovin, status: int, location: str
+) -> None:
+    recorder.answer(status, {"Location": location}, b"")
+    with pytest.raises(UnexpectedReplyError, match="redirects to") as caught:
+        make_applovin(base_url=recorder.url).list_audiences()
+
+    assert caught.value.http_status == status
+    assert len(recorder.requests) == 1
+
+
+def test_redirect_names_the_host_only(emulator: AudiencesEmulator, applovin: AppLovinClient) -> None:
+    emulator.fault("applovin.list", "redirect", location="https://user:pw@login.example.com/a?token=t")
+    with pytest.raises(UnexpectedReplyError) as caught:
+        applovin.list_audiences()
+
+    assert "login.example.com" in str(caught.value)
+    assert "token" not in str(caught.value)
+    assert "pw" not in str(caught.value)
+
+
+def test_server_that_speaks_no_http(recorder: Any, make_applovin: MakeApplovin) -> None:
+    recorder.reply = lambda _method, _target: b"SSH-2.0-OpenSSH_9.6\r\n"
+    with pytest.raises(ConnectionFailedError, match="connection broke") as caught:
+        make_applovin(base_url=recorder.url).list_audiences()
+
+    assert caught.value.attempts == 4
+
+
+def test_broken_compression_is_a_broken_reply(recorder: Any, make_applovin: MakeApplovin) -> None:
+    recorder.answer(200, {"Content-Encoding": "gzip"}, b"not gzip")
+    with pytest.raises(ConnectionFailedError, match="connection broke") as caught:
+        make_applovin(base_url=recorder.url).list_audiences()
+
+    assert caught.value.maybe_applied
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"text"', b"7", b"OK", b"\xff\xfe"])
+def test_json_that_is_no_object(recorder: Any, make_applovin: MakeApplovin, make_pai: MakePai, body: bytes) -> None:
+    recorder.answer(200, {"Content-Type": "text/plain; charset=x"}, body)
+    for call in (make_applovin(base_url=recorder.url).list_audiences, make_pai(base_url=recorder.url).list_groups):
+        with pytest.raises(UnexpectedReplyError, match="answered text/plain instead of JSON"):
+            call()
+    assert len(recorder.requests) == 2
+
+
+def test_empty_body_where_there_must_be_one(recorder: Any, make_applovin: MakeApplovin) -> None:
+    recorder.answer(200, {}, b"")
+    with pytest.raises(ConnectionFailedError, match="cut off after 0 bytes"):
+        make_applovin(base_url=recorder.url).list_audiences()
+
+
+def test_unknown_status(emulator: AudiencesEmulator, recorder: Any, make_applovin: MakeApplovin) -> None:
+    recorder.answer(599, {"x-request-id": "id 1"}, b"")
+    with pytest.raises(ServerError, match="gave no reason") as caught:
+        make_applovin(base_url=recorder.url, max_retries=0).list_audiences()
+
+    assert caught.value.request_id == "id 1"
+
+
+def test_earlier_doubt_stays_when_a_later_attempt_is_refused(
+    emulator: AudiencesEmulator, applovin: AppLovinClient, make_ids: Any, as_body: Any
+) -> None:
+    audience_id = applovin.create_audience(name="n", platform="ios", package_name="p").audience_id
+    emulator.fault("applovin.append", "drop_after")
+    emulator.fault("applovin.append", "status", status=403, number=2)
+    with pytest.raises(Exception, match="Injected fault") as caught:
+        applovin.append_users(audience_id=audience_id, advertising_ids=as_body(make_ids(2)))
+
+    assert caught.value.maybe_applied
+    assert caught.value.attempts == 2
+    assert emulator.member_count(audience_id) == 2
+
+
+def test_earlier_doubt_stays_when_the_server_goes_away(
+    recorder: Any, make_applovin: MakeApplovin, as_body: Any, make_ids: Any
+) -> None:
+    recorder.reply = lambda _method, _target: None if len(recorder.requests) == 1 else (429, {}, b"")
+    with pytest.raises(RateLimitedError) as caught:
+        make_applovin(base_url=recorder.url).append_users(audience_id="a", advertising_ids=as_body(make_ids(1)))
+
+    assert caught.value.maybe_applied
+
+
+@pytest.mark.parametrize("api", ["applovin", "pai"])
+def test_delete_that_was_lost_and_is_now_404_is_done(
+    emulator: AudiencesEmulator, applovin: AppLovinClient, pai: PaiClient, api: str
+) -> None:
+    emulator.fault(f"{api}.delete", "drop_after")
+    if api == "applovin":
+        audience_id = applovin.create_audience(name="n", platform="ios", package_name="p").audience_id
+        assert applovin.delete_audience(audience_id=audience_id)
+    else:
+        group_id = _group(pai)
+        assert pai.delete_group(group_id)
+    assert emulator.audiences() == emulator.groups() == []
+
+
+@pytest.mark.parametrize("api", ["applovin", "pai"])
+def test_delete_404_after_429_is_an_error(
+    emulator: AudiencesEmulator, applovin: AppLovinClient, pai: PaiClient, api: str
+) -> None:
+    emulator.fault(f"{api}.delete", "status", status=429)
+    with pytest.raises(NotFoundError):
+        applovin.delete_audience(audience_id="x") if api == "applovin" else pai.delete_group("x")
+
+
+def test_delete_of_what_is_missing(emulator: AudiencesEmulator, applovin: AppLovinClient, pai: PaiClient) -> None:
+    with pytest.raises(NotFoundError):
+        applovin.delete_audience(audience_id="x")
+    with pytest.raises(NotFoundError):
+        pai.delete_group("x")
+    assert applovin.delete_audience(audience_id="x", ignore_missing=True) is False
+    assert pai.delete_group("x", ignore_missing=True) is False
+    assert len(emulator.requests()) == 4
+
+
+def test_requests_are_counted(emulator: AudiencesEmulator, applovin: AppLovinClient, pai: PaiClient) -> None:
+    emulator.fault("*", "status", status=500)
+    applovin.list_audiences()
+    pai.list_groups()
+
+    assert (applovin.requests_sent, pai.requests_sent) == (2, 1)
+
+
+@pytest.mark.parametrize("base_url", ["http://[bad", "http://h ost\x00/", "ftp://host", "http://h:99999999"])
+def test_malformed_address_is_permanent(make_applovin: MakeApplovin, base_url: str) -> None:
+    with pytest.raises((InvalidInputError, ConnectionFailedError)):
+        make_applovin(base_url=base_url).list_audiences()
+
+
+def test_errors_can_be_pickled(emulator: AudiencesEmulator, pai: PaiClient) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        pai.get_group("x")
+
+    copied = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
+    assert (type(copied), str(copied), vars(copied)) == (NotFoundError, str(caught.value), vars(caught.value))
+
+
+def _group(pai: PaiClient) -> str:
+    from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
+
+    spec = GroupSpec(source=PaiSource.ALGORITHM, name="n", algorithm="a", inference_job_id="j")
+    return pai.create_group(spec, marker="[airflow a.b #0123456789ab]").group.id

@@ -1,0 +1,388 @@
+"""Neither the key nor a member comes out anywhere, whatever goes wrong."""
+
+import http.client
+import io
+import logging
+import traceback
+import urllib.parse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from airflow_provider_audiences.clients.applovin import AppLovinClient
+from airflow_provider_audiences.clients.pai import PaiClient
+from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec, PaiSource
+from airflow_provider_audiences.clients.redaction import (
+    ADVERTISING_ID_PATTERN,
+    PHONE_NUMBER_PATTERN,
+    Redactor,
+    Secret,
+)
+from airflow_provider_audiences.emulator import AudiencesEmulator
+from airflow_provider_audiences.exceptions import AudienceApiError
+
+KEY = "k+/=%&?#'\"~key 9"
+MEMBER = "c77bbe4e-6a28-11e4-bcda-14109fdf9591"
+PHONE = "13900001111"
+SECRETS = {
+    KEY,
+    urllib.parse.quote(KEY),
+    urllib.parse.quote(KEY, safe=""),
+    urllib.parse.quote_plus(KEY),
+    urllib.parse.quote(KEY, safe="").lower(),
+    MEMBER,
+    MEMBER.upper(),
+    PHONE,
+}
+SPEC = GroupSpec(source=PaiSource.TEXT, name="n", text=f"{PHONE}\n13900002222", phone_number=True)
+MARKER = "[airflow a.b #0123456789ab]"
+
+
+def calls(applovin: AppLovinClient, pai: PaiClient) -> dict[str, Callable[[], object]]:
+    upload: dict[str, Any] = {"audience_id": "a", "advertising_ids": f"{MEMBER}\n".encode()}
+    return {
+        "applovin.create": lambda: applovin.create_audience(name="n", platform="ios", package_name="p"),
+        "applovin.list": applovin.list_audiences,
+        "applovin.update": lambda: applovin.update_audience(**upload),
+        "applovin.append": lambda: applovin.append_users(**upload),
+        "applovin.delete": lambda: applovin.delete_audience(audience_id="a"),
+        "pai.create": lambda: pai.create_group(SPEC, marker=MARKER),
+        "pai.get": lambda: pai.get_group("g"),
+        "pai.list": pai.list_groups,
+        "pai.delete": lambda: pai.delete_group("g"),
+    }
+
+
+def reprs(thing: object, seen: set[int]) -> Iterator[str]:
+    """Yield the repr of a thing and of what hangs on it."""
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    yield repr(thing)
+    if isinstance(thing, BaseException):
+        yield str(thing)
+        for part in (*thing.args, thing.__cause__, thing.__context__, *getattr(thing, "__notes__", ())):
+            yield from reprs(part, seen)
+    if isinstance(thing, dict):
+        for part in thing.values():
+            yield from reprs(part, seen)
+    elif isinstance(thing, list | tuple | set):
+        for part in thing:
+            yield from reprs(part, seen)
+    elif hasattr(thing, "__dict__"):
+        yield from reprs(vars(thing), seen)
+
+
+@contextmanager
+def everything_said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Collect all logs at DEBUG and all output, with the debug switch of http.client on."""
+    said: list[str] = []
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    loggers = [
+        logging.getLogger(name) for name in ("", "urllib3", "requests", "tenacity", "airflow_provider_audiences")
+    ]
+    levels = [logger.level for logger in loggers]
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+        logging.getLogger().addHandler(handler)
+        for logger in loggers:
+            logger.setLevel(logging.DEBUG)
+        try:
+            yield said
+        finally:
+            logging.getLogger().removeHandler(handler)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+            captured = capsys.readouterr()
+            said += [stream.getvalue(), captured.out, captured.err]
+
+
+def assert_clean(texts: list[str]) -> None:
+    for text in texts:
+        for secret in SECRETS:
+            assert secret not in text
+
+
+def run_all(applovin: AppLovinClient, pai: PaiClient, said: list[str]) -> int:
+    """Make all calls; return how many failed."""
+    failed = 0
+    for call in calls(applovin, pai).values():
+        try:
+            said.append(repr(call()))
+        except AudienceApiError as error:
+            failed += 1
+            said += ["".join(traceback.format_exception(error)), *reprs(error, set())]
+            logging.getLogger("test").exception("a task's log")
+    return failed
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "500": {"kind": "status", "status": 500},
+    "429": {"kind": "status", "status": 429},
+    "400": {"kind": "status", "status": 400},
+    "403": {"kind": "status", "status": 403},
+    "404": {"kind": "status", "status": 404},
+    "406": {"kind": "status", "status": 406},
+    "drop_before": {"kind": "drop_before"},
+    "drop_after": {"kind": "drop_after"},
+    "slow": {"kind": "slow", "seconds": 0.3},
+    "half a body": {"kind": "truncated_json"},
+    "half a body, dropped": {"kind": "truncated_json", "cut": "connection"},
+    "html": {"kind": "html"},
+    "redirect": {"kind": "redirect"},
+    "error_code": {"kind": "error_code", "error_code": 400},
+    "wrong_counts": {"kind": "wrong_counts"},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_under_every_fault(
+    emulator: AudiencesEmulator,
+    make_applovin: Callable[..., AppLovinClient],
+    make_pai: Callable[..., PaiClient],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    emulator.fault("*", times=None, **FAULTS[fault])
+    timeout = 0.1 if fault == "slow" else 20.0
+    settings = {"read_timeout_seconds": timeout, "max_retries": 1}
+    with everything_said(capsys, monkeypatch) as said:
+        failed = run_all(make_applovin(**settings), make_pai(**settings), said)
+
+    assert failed >= 5
+    assert "Starting new HTTP connection" in "".join(said)
+    assert_clean(said)
+
+
+def test_with_a_dead_port(
+    make_applovin: Callable[..., AppLovinClient],
+    make_pai: Callable[..., PaiClient],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    dead_port: int,
+) -> None:
+    address = f"http://127.0.0.1:{dead_port}"
+    with everything_said(capsys, monkeypatch) as said:
+        failed = run_all(make_applovin(base_url=address), make_pai(base_url=address), said)
+
+    assert failed == 9
+    assert_clean(said)
+
+
+def test_through_a_proxy_and_over_tls(
+    recorder: Any,
+    tls_recorder: Any,
+    make_applovin: Callable[..., AppLovinClient],
+    make_pai: Callable[..., PaiClient],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorder.answer(502, {}, b"Bad Gateway")
+    with everything_said(capsys, monkeypatch) as said:
+        assert run_all(make_applovin(base_url=tls_recorder.url), make_pai(base_url=tls_recorder.url), said) == 9
+        monkeypatch.setenv("http_proxy", recorder.url)
+        monkeypatch.setenv("https_proxy", recorder.url)
+        monkeypatch.setenv("no_proxy", "")
+        for address in ("http://ads.example", "https://ads.example"):
+            assert run_all(make_applovin(base_url=address), make_pai(base_url=address), said) == 9
+
+    assert any("api_key=" in target for target in recorder.targets)
+    assert_clean(said)
+
+
+ECHOES = [
+    f"wrong key {KEY}",
+    f"wrong key {urllib.parse.quote(KEY)}",
+    f"wrong key {urllib.parse.quote(KEY, safe='')}",
+    f"wrong key {urllib.parse.quote(KEY, safe='').lower()}",
+    f"wrong key {urllib.parse.quote_plus(KEY)}",
+    f"GET /audiences/list?api_key={urllib.parse.quote(KEY)}&x=1",
+    f"Authorization: Bearer {KEY}",
+    f"bad id {MEMBER}, {MEMBER.upper()}x",
+    f"bad number {PHONE}",
+    f"bad text '{PHONE}\\n{PHONE}'",
+    f"tel:{PHONE}is bad; no{PHONE}",
+    "x" * 290 + f" {PHONE} {MEMBER} {KEY}",
+]
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_when_the_server_says_it_back(
+    emulator: AudiencesEmulator,
+    make_applovin: Callable[..., AppLovinClient],
+    make_pai: Callable[..., PaiClient],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    echo: str,
+    status: int,
+) -> None:
+    if status == 200:
+        emulator.fault("*", "error_code", error_code=400, message=echo, times=None)
+    else:
+        emulator.fault("*", "status", status=status, message=echo, times=None)
+    with everything_said(capsys, monkeypatch) as said:
+        failed = run_all(make_applovin(max_retries=1), make_pai(max_retries=1), said)
+
+    assert failed == 9
+    foreign = MEMBER if "number" in echo or "text" in echo or "tel:" in echo or "x" * 290 in echo else PHONE
+    # A platform's reply is cleaned of what it was sent: numbers by PAI's client, IDs by AppLovin's.
+    for text in said:
+        for secret in SECRETS - {foreign, MEMBER.upper(), MEMBER, PHONE}:
+            assert secret not in text
+    applovin_said = [text for text in said if "applovin." in text and "pai." not in text]
+    pai_said = [text for text in said if "pai." in text and "applovin." not in text]
+    assert applovin_said
+    assert pai_said
+    assert not any(MEMBER in text.lower() for text in applovin_said)
+    assert not any(PHONE in text for text in pai_said)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"ErrorCode": "bad {PHONE}", "ErrorMessage": "m"}}',
+        f'{{"Code": ["{PHONE}"], "Message": {{"lines": ["{PHONE}", "a\\n{PHONE}"]}}}}',
+        f"{PHONE}\n{PHONE}",
+        f'["{PHONE}"]',
+        f"<html>{PHONE}</html>",
+        f'{{"ErrorCode": {PHONE}, "ErrorMessage": "m"}}',
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400])
+def test_in_odd_places_of_pai_replies(
+    recorder: Any, make_pai: Callable[..., PaiClient], status: int, body: str
+) -> None:
+    recorder.answer(status, {}, body.encode())
+    with pytest.raises(AudienceApiError) as caught:
+        make_pai(base_url=recorder.url).get_group("g")
+
+    if f'"ErrorCode": {PHONE}' in body:
+        return  # a number where a code belongs is a code
+    assert PHONE not in "".join(reprs(caught.value, set()))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"code": 400, "message": "bad {MEMBER}"}}',
+        f'{{"code": "{MEMBER}", "error": {{"ids": ["{MEMBER}"]}}}}',
+        MEMBER.upper(),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400])
+def test_in_odd_places_of_applovin_replies(
+    recorder: Any, make_applovin: Callable[..., AppLovinClient], status: int, body: str
+) -> None:
+    recorder.answer(status, {}, body.encode())
+    with pytest.raises(AudienceApiError) as caught:
+        make_applovin(base_url=recorder.url).list_audiences()
+
+    assert MEMBER not in "".join(reprs(caught.value, set())).lower()
+
+
+def test_history_of_a_group_is_redacted(recorder: Any, make_pai: Callable[..., PaiClient]) -> None:
+    reply = f'{{"ErrorCode": 0, "Data": {{"Id": "g", "Text": "{PHONE}", "History": "{PHONE} is no number"}}}}'
+    recorder.answer(200, {}, reply.encode())
+    group = make_pai(base_url=recorder.url).get_group("g")
+
+    assert group.history == "*** is no number"
+    assert PHONE not in repr(group)
+    assert PHONE not in repr(group.public())
+    assert "text" not in group.public()
+
+
+def test_public_group_has_no_signed_address() -> None:
+    uri = "https://b.oss-cn-hangzhou.aliyuncs.com/k?Signature=s3cret&Expires=1"
+    group = AudienceGroup.from_api({"Id": "g", "Uri": uri})
+
+    assert group.uri == uri
+    assert "s3cret" not in repr(group)
+    assert group.public()["uri"] == "https://b.oss-cn-hangzhou.aliyuncs.com/k"
+
+
+def test_spec_does_not_show_personal_data() -> None:
+    uri = "https://b.oss-cn-hangzhou.aliyuncs.com/k?Signature=s3cret"
+    assert PHONE not in repr(SPEC)
+    assert "s3cret" not in repr(GroupSpec(source=PaiSource.CSV, uri=uri))
+
+
+class TestSecret:
+    def test_shows_itself_to_the_one_who_asks(self) -> None:
+        secret = Secret(KEY)
+
+        assert secret.reveal() == KEY
+        for text in (str(secret), repr(secret), f"{secret}", f"{secret!r}", f"{[secret]}", f"{secret!s}"):
+            assert KEY not in text
+        assert not hasattr(secret, "__dict__")
+
+    @pytest.mark.parametrize("copier", ["pickle", "copy", "deepcopy"])
+    def test_is_never_pickled(self, copier: str) -> None:
+        import copy
+        import pickle
+
+        copiers: dict[str, Callable[[Any], Any]] = {
+            "pickle": pickle.dumps,
+            "copy": copy.copy,
+            "deepcopy": copy.deepcopy,
+        }
+        with pytest.raises(TypeError, match="never pickled"):
+            copiers[copier](Secret(KEY))
+
+    def test_clients_do_not_show_it(self, applovin: AppLovinClient, pai: PaiClient) -> None:
+        for client in (applovin, pai):
+            assert_clean(list(reprs(vars(client)["_transport"].settings, set())))
+            assert_clean([repr(client), repr(vars(client)), repr(vars(vars(client)["_transport"]))])
+
+
+class TestRedactor:
+    @pytest.mark.parametrize("form", sorted(SECRETS - {MEMBER, MEMBER.upper(), PHONE}))
+    def test_every_form_of_the_key(self, form: str) -> None:
+        assert Redactor(Secret(KEY), [])(f"a {form} b") == "a *** b"
+
+    @pytest.mark.parametrize("key", ["\u00e9\u4e2d", "a", "%41", "***", ".*", "\\"])
+    def test_keys_of_any_kind(self, key: str) -> None:
+        redact = Redactor(Secret(key), [])
+        for form in (key, urllib.parse.quote(key, safe=""), urllib.parse.quote(key, safe="").lower()):
+            assert redact(f"<{form}>") == "<***>"
+        assert redact("<zz>") == "<zz>"
+
+    def test_empty_key_changes_nothing(self) -> None:
+        assert Redactor(Secret(""), [])("some text") == "some text"
+
+    @pytest.mark.parametrize(
+        ("text", "clean"),
+        [
+            ("api_key=abc&x=1", "api_key=***&x=1"),
+            ("API_KEY=abc", "API_KEY=***"),
+            ("Authorization: bearer  other", "Authorization: bearer ***"),
+        ],
+    )
+    def test_other_credentials(self, text: str, clean: str) -> None:
+        assert Redactor(Secret("k9"), [])(text) == clean
+
+    @pytest.mark.parametrize(
+        "number",
+        [PHONE, f"+86{PHONE}", f"0086 {PHONE}", "139-0000-1111", "139 0000 1111", "(139) 0000-1111", "+1 415 555 2671"],
+    )
+    def test_numbers(self, number: str) -> None:
+        redact = Redactor(Secret("k9"), [PHONE_NUMBER_PATTERN])
+        for text in (f"x {number} y", f"x{number}y", f"\\n{number}\\n", f"'{number}'"):
+            assert not any(part in redact(text) for part in ("0000", "1111", "555"))
+
+    @pytest.mark.parametrize("text", ["ds=20220101", "line 100", "HTTP 500", "1390000****", "12345678"])
+    def test_other_digits_stay(self, text: str) -> None:
+        assert Redactor(Secret("k9"), [PHONE_NUMBER_PATTERN])(text) == text
+
+    def test_one_line_of_bounded_length(self) -> None:
+        redact = Redactor(Secret("k9"), [ADVERTISING_ID_PATTERN])
+        text = redact("a\r\nb\x1b[31m\u2028c " + "y" * 1000)
+
+        assert len(text) == 300
+        assert text.startswith("a b [31m c yyy")
+        assert text.endswith("y\u2026")

@@ -1,0 +1,371 @@
+"""From a staged set to the platform: batches, modes, reports, and failures in the middle."""
+
+import itertools
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_audiences.clients.applovin import AppLovinClient
+from airflow_provider_audiences.emulator import AudiencesEmulator
+from airflow_provider_audiences.exceptions import (
+    AuthenticationError,
+    ConnectionFailedError,
+    InvalidInputError,
+    NotFoundError,
+    ServerError,
+)
+from airflow_provider_audiences.members.lines import lines_of_values
+from airflow_provider_audiences.members.staging import StagingRules, stage
+from airflow_provider_audiences.sync import delivery as delivery_module
+from airflow_provider_audiences.sync.delivery import Delivery, DeliveryMode, UploadReport
+
+REPLACE, APPEND, REMOVE = DeliveryMode.REPLACE, DeliveryMode.APPEND, DeliveryMode.REMOVE
+YEAR = 365 * 24 * 3600
+
+
+@pytest.fixture
+def audience_id(emulator: AudiencesEmulator, applovin: AppLovinClient, make_ids: Any, as_body: Any) -> str:
+    """An audience with the members 1 to 3."""
+    created = applovin.create_audience(name="n", platform="ios", package_name="p")
+    applovin.append_users(audience_id=created.audience_id, advertising_ids=as_body(make_ids(3)))
+    emulator.clear_requests()
+    return created.audience_id
+
+
+@pytest.fixture
+def deliver(applovin: AppLovinClient, audience_id: str) -> Callable[..., UploadReport]:
+    def run(
+        source: list[Any],
+        mode: DeliveryMode,
+        *,
+        client: AppLovinClient = applovin,
+        batch_size: Any = 2,
+        ttl_seconds: Any = None,
+        allow_empty: bool = False,
+        **rules: Any,
+    ) -> UploadReport:
+        delivery = Delivery.checked(
+            audience_id=audience_id,
+            mode=mode,
+            batch_size=batch_size,
+            ttl_seconds=ttl_seconds,
+            allow_empty=allow_empty,
+        )
+        with stage(lines_of_values(source), rules=StagingRules(**rules)) as staged:
+            return delivery.run(client, staged)
+
+    return run
+
+
+def sent(emulator: AudiencesEmulator) -> list[tuple[str, int]]:
+    """Operations and lines of the requests."""
+    return [(request["operation"].removeprefix("applovin."), request["body_lines"]) for request in emulator.requests()]
+
+
+class TestModes:
+    def test_replace_is_update_then_append(
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any
+    ) -> None:
+        report = deliver(make_ids(5, start=3), REPLACE)
+
+        assert sent(emulator) == [("update", 2), ("append", 2), ("append", 1)]
+        assert emulator.members(audience_id) == make_ids(5, start=3)
+        assert (report.batches, report.requests, report.sent, report.accepted) == (3, 3, 5, 5)
+
+    def test_append_keeps_what_is_there(
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any
+    ) -> None:
+        deliver(make_ids(3, start=3), APPEND)
+
+        assert sent(emulator) == [("append", 2), ("append", 1)]
+        assert emulator.members(audience_id) == make_ids(5)
+
+    def test_remove_takes_out(
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any
+    ) -> None:
+        deliver(make_ids(9, start=2), REMOVE)
+
+        assert emulator.members(audience_id) == make_ids(1)
+        assert all("&ttl_seconds=0&" in request["target"] for request in emulator.requests())
+
+    @pytest.mark.parametrize("mode", DeliveryMode)
+    def test_twice_is_the_same(
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., UploadReport],
+        audience_id: str,
+        make_ids: Any,
+        mode: DeliveryMode,
+    ) -> None:
+        deliver(make_ids(3, start=2), mode)
+        once = emulator.members(audience_id)
+        deliver(make_ids(3, start=2), mode)
+
+        assert emulator.members(audience_id) == once
+
+    @pytest.mark.parametrize(("size", "sizes"), [(1, [1] * 5), (4, [4, 1]), (5, [5]), ("5", [5]), (100_000, [5])])
+    def test_batch_sizes(
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., UploadReport],
+        make_ids: Any,
+        size: Any,
+        sizes: list[int],
+    ) -> None:
+        deliver(make_ids(5), APPEND, batch_size=size)
+        assert [lines for _, lines in sent(emulator)] == sizes
+
+    def test_upper_case(
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str
+    ) -> None:
+        deliver(["ABCDEF00-0000-4000-8000-000000000001"], REPLACE, id_case="upper")
+        assert emulator.members(audience_id) == ["abcdef00-0000-4000-8000-000000000001"]
+
+
+def test_report(
+    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any
+) -> None:
+    emulator.fault("applovin.append", "status", status=500)
+    source = [*make_ids(3), make_ids(1)[0].upper(), "bad", "00000000-0000-0000-0000-000000000000", "", None]
+    report = deliver(source, REPLACE)
+
+    assert 0 < report.seconds < 60
+    assert report.as_dict() == {
+        "audience_id": audience_id,
+        "requests": 3,
+        "batches": 2,
+        "sent": 3,
+        "accepted": 3,
+        "rejected_by_api": 0,
+        "malformed": 1,
+        "zeroed": 1,
+        "duplicates": 1,
+        "blank": 2,
+        "bytes_sent": 111,
+        "seconds": report.seconds,
+    }
+
+
+def test_wrong_counts_are_reported_and_warned_about(
+    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    emulator.fault("applovin.append", "wrong_counts", by=2, number=2)
+    report = deliver(make_ids(4), APPEND)
+
+    assert (report.sent, report.accepted, report.rejected_by_api) == (4, 2, 0)
+    assert caplog.messages == ["Batch 2 has 2 IDs; AppLovin counted 0 valid and 0 invalid."]
+
+
+def test_progress_is_said_every_few_seconds(
+    deliver: Callable[..., UploadReport],
+    make_ids: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", logger=delivery_module.__name__)
+    # A clock that goes on by a second each time somebody looks: nobody has to sit through it.
+    ticks = itertools.count()
+    monkeypatch.setattr(delivery_module, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    deliver(make_ids(12), APPEND, batch_size=1)
+
+    assert caplog.messages == [
+        "Sent 5 of 12 IDs, 1 a second, 10 s to go.",
+        "Sent 9 of 12 IDs, 1 a second, 4 s to go.",
+    ]
+
+
+class TestFailureInTheMiddle:
+    @pytest.mark.parametrize(
+        ("mode", "number", "landed", "then"),
+        [
+            (REPLACE, 0, "0 batches (0 of 5 IDs)", "either its old content or the first batch"),
+            (REPLACE, 1, "1 batches (2 of 5 IDs)", "a part of the set; the next run begins again with the update"),
+            (REPLACE, 2, "2 batches (4 of 5 IDs)", "a part of the set"),
+            (APPEND, 0, "0 batches (0 of 5 IDs)", "sends all of them again, which does no harm"),
+            (APPEND, 1, "1 batches (2 of 5 IDs)", "does no harm"),
+            (REMOVE, 2, "2 batches (4 of 5 IDs)", "does no harm"),
+        ],
+    )
+    def test_says_what_landed(
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., UploadReport],
+        make_ids: Any,
+        mode: DeliveryMode,
+        number: int,
+        landed: str,
+        then: str,
+    ) -> None:
+        emulator.fault("applovin.*", "status", status=403, number=number + 1)
+        with pytest.raises(AuthenticationError) as caught:
+            deliver(make_ids(5, start=4), mode)
+
+        assert f"Before that, {landed} were accepted." in str(caught.value)
+        assert then in str(caught.value)
+        assert caught.value.advice in str(caught.value)
+        assert len(emulator.requests()) == number + 1
+
+    def test_next_run_makes_it_whole(
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any
+    ) -> None:
+        emulator.fault("applovin.append", "drop_after", times=4)
+        with pytest.raises(ConnectionFailedError):
+            deliver(make_ids(6, start=10), REPLACE)
+        assert emulator.members(audience_id) == make_ids(4, start=10)
+        deliver(make_ids(6, start=10), REPLACE)
+
+        assert emulator.members(audience_id) == make_ids(6, start=10)
+
+    @pytest.mark.parametrize("kind", ["drop_after", "drop_before", "truncated_json"])
+    @pytest.mark.parametrize("mode", [REPLACE, APPEND])
+    def test_lost_replies_lose_nobody(
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., UploadReport],
+        audience_id: str,
+        make_ids: Any,
+        mode: DeliveryMode,
+        kind: str,
+    ) -> None:
+        for operation in ("applovin.update", "applovin.append"):
+            for number in (1, 3):
+                emulator.fault(operation, kind, number=number)
+        report = deliver(make_ids(7), mode)
+
+        assert emulator.members(audience_id) == make_ids(7)
+        assert (report.sent, report.accepted, report.batches) == (7, 7, 4)
+        assert report.requests == len(emulator.requests()) > 4
+
+    def test_transient_failure_names_its_attempts(
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: Any
+    ) -> None:
+        emulator.fault("applovin.append", "status", status=503, times=None)
+        with pytest.raises(
+            ServerError, match=r"^applovin\.append: .* \[HTTP 503, attempts 4\]\. Before that, 1 batches"
+        ):
+            deliver(make_ids(4), REPLACE)
+
+    def test_missing_audience(
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: Any
+    ) -> None:
+        emulator.reset()
+        with pytest.raises(NotFoundError, match="either its old content or the first batch"):
+            deliver(make_ids(1), REPLACE)
+
+
+class TestEmpty:
+    @pytest.mark.parametrize("source", [[], ["", None], ["00000000-0000-0000-0000-000000000000"]])
+    def test_replace_refuses(
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], source: list[Any]
+    ) -> None:
+        with pytest.raises(InvalidInputError, match=r"would empty the audience; nothing was sent.*allow_empty=True"):
+            deliver(source, REPLACE)
+        assert emulator.requests() == []
+
+    def test_replace_empties_when_told_to(
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str
+    ) -> None:
+        report = deliver([""], REPLACE, allow_empty=True)
+
+        assert sent(emulator) == [("update", 0)]
+        assert emulator.members(audience_id) == []
+        assert (report.sent, report.batches, report.requests, report.bytes_sent) == (0, 1, 1, 0)
+
+    @pytest.mark.parametrize("mode", [APPEND, REMOVE])
+    def test_others_send_nothing(
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., UploadReport],
+        mode: DeliveryMode,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        report = deliver([], mode)
+
+        assert emulator.requests() == []
+        assert (report.requests, report.batches, report.sent) == (0, 0, 0)
+        assert caplog.messages == ["The source has no advertising ID."]
+
+    @pytest.mark.parametrize("mode", DeliveryMode)
+    @pytest.mark.parametrize("allow_empty", [True, False])
+    def test_source_with_malformed_lines_only_is_the_wrong_file(
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], mode: DeliveryMode, allow_empty: bool
+    ) -> None:
+        with pytest.raises(
+            InvalidInputError, match=r"none of the source's lines is an advertising ID \(2 are malformed\)"
+        ):
+            deliver(["PK\x03\x04", "junk", ""], mode, allow_empty=allow_empty)
+        assert emulator.requests() == []
+
+
+class TestTtl:
+    @pytest.mark.parametrize("mode", [REPLACE, APPEND])
+    @pytest.mark.parametrize(("ttl_seconds", "lives"), [(None, YEAR), (60, 60), ("60", 60), (1, 1)])
+    def test_members_expire(
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., UploadReport],
+        audience_id: str,
+        make_ids: Any,
+        mode: DeliveryMode,
+        ttl_seconds: Any,
+        lives: int,
+    ) -> None:
+        emulator.freeze()
+        deliver(make_ids(3), mode, ttl_seconds=ttl_seconds)
+        emulator.advance(lives - 0.5)
+        assert emulator.members(audience_id) == make_ids(3)
+        emulator.advance(1)
+        assert emulator.members(audience_id) == []
+
+    def test_sending_again_begins_the_time_again(
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any
+    ) -> None:
+        emulator.freeze()
+        deliver(make_ids(3), REPLACE, ttl_seconds=100)
+        emulator.advance(90)
+        deliver(make_ids(2), APPEND, ttl_seconds=100)
+        emulator.advance(90)
+        assert emulator.members(audience_id) == make_ids(2)
+
+    @pytest.mark.parametrize("mode", [REPLACE, APPEND])
+    @pytest.mark.parametrize("ttl_seconds", [0, "0", 0.0, False])
+    def test_zero_points_to_remove(
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., UploadReport],
+        make_ids: Any,
+        mode: DeliveryMode,
+        ttl_seconds: Any,
+    ) -> None:
+        with pytest.raises(InvalidInputError, match=r"would remove members.*remove operator"):
+            deliver(make_ids(1), mode, ttl_seconds=ttl_seconds)
+        assert emulator.requests() == []
+
+    @pytest.mark.parametrize("ttl_seconds", [-1, "-1", 1.5, True, "soon", "00"])
+    def test_wrong_values(self, deliver: Callable[..., UploadReport], make_ids: Any, ttl_seconds: Any) -> None:
+        with pytest.raises(InvalidInputError, match="ttl_seconds must be a whole number of at least 1"):
+            deliver(make_ids(1), APPEND, ttl_seconds=ttl_seconds)
+
+    def test_remove_has_its_own(
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any
+    ) -> None:
+        deliver(make_ids(3), REMOVE, ttl_seconds=60)
+        assert emulator.members(audience_id) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1"),
+        ({"batch_size": True}, "batch_size"),
+        ({"batch_size": "many"}, "batch_size"),
+        ({"audience_id": " "}, "audience_id is empty"),
+        ({"audience_id": None}, "audience_id is empty"),
+    ],
+)
+def test_wrong_arguments(changed: dict[str, Any], message: str) -> None:
+    values = {"audience_id": "a", "mode": APPEND, "batch_size": 1, "ttl_seconds": None, **changed}
+    with pytest.raises(InvalidInputError, match=message):
+        Delivery.checked(**values)
