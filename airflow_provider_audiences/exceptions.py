@@ -25,6 +25,8 @@ Neither secrets nor members appear in a message: what the platform wrote is reda
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 __all__ = [
     "AudienceApiError",
     "AuthenticationError",
@@ -54,8 +56,10 @@ class AudienceApiError(Exception):
     :param attempts: how many requests were sent for this call.
     :param maybe_applied: whether the platform may have carried the request out although it failed.
     :param retry_after_seconds: how long the platform asked to wait; None if it did not.
-    :param advice: one sentence: what to do.
+    :param advice: one sentence: what to do; by default what fits errors of this type.
     """
+
+    default_advice: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -79,7 +83,7 @@ class AudienceApiError(Exception):
         self.attempts = attempts
         self.maybe_applied = maybe_applied
         self.retry_after_seconds = retry_after_seconds
-        self.advice = advice
+        self.advice = advice or self.default_advice
         self.landed: str | None = None
         """What the platform had accepted before this failure, for work of more than one request."""
 
@@ -113,25 +117,37 @@ class InvalidInputError(PermanentError, ValueError):
 class BadRequestError(PermanentError):
     """The platform found the request malformed."""
 
+    default_advice = "Check the parameters of the call."
+
 
 class AuthenticationError(PermanentError):
     """The key is wrong, or it may not do this."""
+
+    default_advice = "Check the key in the connection's password, and what it may do."
 
 
 class NotFoundError(PermanentError):
     """The audience, group, table or API does not exist."""
 
+    default_advice = "Check the id: list what exists."
+
 
 class ConflictError(PermanentError):
     """Something with the same parameters exists, or more than one thing fits."""
+
+    default_advice = "Use another name, or go on with what exists."
 
 
 class GroupRejectedError(PermanentError):
     """PAI refused the group after its check, or its final size is below what was asked for."""
 
+    default_advice = "Mend the group's source, then create a new group: a rejected one stays rejected."
+
 
 class UnexpectedReplyError(PermanentError):
     """The reply did not come from the API: another server, a login page, a redirect."""
+
+    default_advice = "Check the connection's host, and proxies between this worker and the platform."
 
 
 class TransientError(AudienceApiError):
@@ -141,10 +157,16 @@ class TransientError(AudienceApiError):
 class RateLimitedError(TransientError):
     """Too many requests; nothing was applied."""
 
+    default_advice = "Try again later, or send fewer requests at once."
+
 
 class ServerError(TransientError):
     """The platform failed or gave up on the request."""
 
+    default_advice = "Try again later; if it persists, give the request id to the platform's support."
+
 
 class ConnectionFailedError(TransientError):
     """No connection, no reply in time, or a reply that was cut off."""
+
+    default_advice = "Check that this worker reaches the connection's host, then try again."

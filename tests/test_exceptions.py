@@ -9,7 +9,6 @@ from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     InvalidInputError,
-    NotFoundError,
     PermanentError,
     ServerError,
     TransientError,
@@ -99,11 +98,19 @@ def test_every_error_is_permanent_or_transient() -> None:
     ],
 )
 def test_text(details: dict[str, Any], text: str) -> None:
-    assert str(NotFoundError("no such audience", **details)) == text
+    assert str(PermanentError("no such audience", **details)) == text
+
+
+def test_every_error_that_a_server_causes_carries_advice() -> None:
+    without = {"AudienceApiError", "PermanentError", "TransientError", "InvalidInputError"}
+    for name in set(NAMES) - without:
+        error = getattr(exceptions, name)("it failed")
+        assert str(error) == f"it failed. {error.advice}"
+        assert error.advice.endswith(".")
 
 
 def test_text_ends_in_one_full_stop() -> None:
-    assert str(NotFoundError("no such audience.", advice="List them.")) == "no such audience. List them."
+    assert str(PermanentError("no such audience.", advice="List them.")) == "no such audience. List them."
 
 
 def test_text_says_what_landed_before_the_advice() -> None:

@@ -7,23 +7,21 @@ Source of every statement about the API: AppLovin's Audience API document, versi
 from __future__ import annotations
 
 import logging
-import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Self
 
+from airflow_provider_audiences.clients.applovin_audiences import Audience, AudienceSpec, AudienceType
 from airflow_provider_audiences.clients.redaction import ADVERTISING_ID_PATTERN, Redactor, Secret
 from airflow_provider_audiences.clients.replies import Reply
 from airflow_provider_audiences.clients.transport import Call, Transport, TransportSettings
-from airflow_provider_audiences.clients.validation import required_text, whole_number
+from airflow_provider_audiences.clients.validation import api_integer, api_text, one_of, required_text, whole_number
 from airflow_provider_audiences.clients.wire import query_key_session
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     ConflictError,
-    InvalidInputError,
     UnexpectedReplyError,
 )
 
@@ -36,7 +34,6 @@ DEFAULT_CONTENT_TYPE = "application/x-www-form-urlencoded"
 DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=120.0)
 """The server gives up after 100 s; waiting a little longer lets its verdict arrive first."""
 
-_NAME_PATTERN = re.compile(r"[A-Za-z0-9_\-+ ]+")
 _ADVICE = {
     400: "Check the parameters: the platform found one missing or invalid.",
     401: "Check the Management Key in the connection's password (account page, tab Keys).",
@@ -46,61 +43,6 @@ _ADVICE = {
     408: "Send smaller batches (batch_size).",
     413: "Send smaller batches (batch_size).",
 }
-
-
-class Platform(StrEnum):
-    """The app's platform."""
-
-    ANDROID = "android"
-    IOS = "ios"
-
-
-class AudienceType(StrEnum):
-    """What campaigns the audience is for: user acquisition or retargeting (the API's default)."""
-
-    UA = "ua"
-    RETARGETING = "retargeting"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Audience:
-    """
-    An audience as ``list`` shows it.
-
-    :param audience_id: opaque text.
-    :param name: as it was created.
-    :param package_name: package name, bundle ID or, on iOS, possibly the iTunes ID.
-    :param platform: ``android`` or ``ios``.
-    :param description: as it was created.
-    :param user_count: users in it, as far as the platform has counted; None if it does not say.
-    """
-
-    audience_id: str
-    name: str
-    package_name: str
-    platform: str
-    description: str
-    user_count: int | None
-
-    @classmethod
-    def from_api(cls, entry: Mapping[str, Any]) -> Audience:
-        """
-        Read one entry of ``audiences``.
-
-        :param entry: the JSON object; counts may be numbers or text.
-        """
-        return cls(
-            audience_id=_text(entry.get("audience_id")),
-            name=_text(entry.get("name")),
-            package_name=_text(entry.get("package_name")),
-            platform=_text(entry.get("platform")).lower(),
-            description=_text(entry.get("description")),
-            user_count=_count(entry.get("user_count")),
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as small JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +144,7 @@ class AppLovinClient:
         :raises InvalidInputError: an argument is wrong; nothing was sent.
         :raises ConflictError: it exists, or several could be meant: the message lists them.
         """
-        query = _creation_query(
+        spec = AudienceSpec.checked(
             name=name,
             platform=platform,
             package_name=package_name,
@@ -213,8 +155,13 @@ class AppLovinClient:
             operation="applovin.create",
             method="GET",
             path="/audiences/create",
-            query=query,
-            read=partial(self._read_created, query=query, if_exists=if_exists, earlier_try=earlier_try),
+            query=spec.to_query(),
+            read=partial(
+                self._read_created,
+                spec=spec,
+                if_exists=one_of("if_exists", if_exists, ("fail", "adopt")),
+                earlier_try=earlier_try,
+            ),
         )
         return self._transport.send(call)
 
@@ -298,13 +245,13 @@ class AppLovinClient:
         if not reply.is_success:
             raise self._error(reply)
         body = reply.json_object()
-        if _count(body.get("code", 200)) != 200:  # noqa: PLR2004 - the API's own code for success
+        if api_integer(body.get("code", 200)) != 200:  # noqa: PLR2004 - the API's own code for success
             raise self._error(reply)
         return body
 
     def _error(self, reply: Reply) -> AudienceApiError:
         text, body = reply.error_text("message", "error_message", "error", "errors", "description")
-        code = _count(body.get("code"))
+        code = api_integer(body.get("code"))
         status = code if code and 400 <= code <= 599 else reply.status  # noqa: PLR2004 - HTTP's error range
         if reply.is_success and status == reply.status:
             return UnexpectedReplyError(
@@ -319,16 +266,16 @@ class AppLovinClient:
         self,
         reply: Reply,
         *,
-        query: Mapping[str, str],
-        if_exists: Literal["fail", "adopt"],
+        spec: AudienceSpec,
+        if_exists: str,
         earlier_try: bool,
     ) -> CreatedAudience:
         try:
             body = self._read_object(reply)
         except ConflictError as conflict:
             after_lost_try = earlier_try or reply.after_lost_try
-            return self._reconcile(conflict, query, if_exists=if_exists, after_lost_try=after_lost_try)
-        audience_id = _text(body.get("audience_id"))
+            return self._reconcile(conflict, spec, if_exists=if_exists, after_lost_try=after_lost_try)
+        audience_id = api_text(body.get("audience_id"))
         if not audience_id:
             raise UnexpectedReplyError("the reply has no audience_id", http_status=reply.status, maybe_applied=True)
         return CreatedAudience(audience_id=audience_id, adopted=False)
@@ -336,13 +283,13 @@ class AppLovinClient:
     def _reconcile(
         self,
         conflict: ConflictError,
-        query: Mapping[str, str],
+        spec: AudienceSpec,
         *,
-        if_exists: Literal["fail", "adopt"],
+        if_exists: str,
         after_lost_try: bool,
     ) -> CreatedAudience:
         """Find the audience that a 406 speaks of; it is ours if this very call may have made it."""
-        matches = [audience for audience in self.list_audiences() if _matches(audience, query)]
+        matches = [audience for audience in self.list_audiences() if spec.matches(audience)]
         if if_exists == "fail" and after_lost_try:
             # One that a lost try of this call made is still empty; one with users is somebody's.
             matches = [audience for audience in matches if not audience.user_count]
@@ -370,7 +317,7 @@ class AppLovinClient:
         if not isinstance(entries, list) or "code" not in body:
             raise UnexpectedReplyError("the reply has no code or no list of audiences", http_status=reply.status)
         audiences = [Audience.from_api(entry) for entry in entries if isinstance(entry, dict)]
-        count = _count(body.get("count"))
+        count = api_integer(body.get("count"))
         if count is not None and count != len(audiences):
             log.warning(
                 "AppLovin's list says %d audiences and shows %d: treat it as incomplete.",
@@ -381,8 +328,8 @@ class AppLovinClient:
 
     def _read_upload(self, reply: Reply) -> UploadCounts:
         body = self._read_object(reply)
-        valid = _count(body.get("num_valid_ids"))
-        invalid = _count(body.get("num_invalid_ids", body.get("num_invalid_users")))
+        valid = api_integer(body.get("num_valid_ids"))
+        invalid = api_integer(body.get("num_invalid_ids", body.get("num_invalid_users")))
         if valid is None or invalid is None:
             raise UnexpectedReplyError(
                 "the reply does not count valid and invalid IDs",
@@ -401,58 +348,3 @@ class AppLovinClient:
         if reply.status == 404 and (ignore_missing or reply.after_lost_try):  # noqa: PLR2004
             return reply.after_lost_try
         raise self._error(reply)
-
-
-def _creation_query(
-    *, name: str, platform: str, package_name: str | None, description: str | None, audience_type: str
-) -> dict[str, str]:
-    """Check the arguments of create and return its query."""
-    if not isinstance(name, str) or not name.strip() or not _NAME_PATTERN.fullmatch(name):
-        raise InvalidInputError(f"name {name!r}: AppLovin takes letters, digits, '_', '-', '+' and spaces only")
-    query = {
-        "name": name,
-        "platform": _member(Platform, "platform", platform),
-        "audience_type": _member(AudienceType, "audience_type", audience_type),
-    }
-    if package_name:
-        query["package_name"] = required_text("package_name", package_name)
-    elif query["audience_type"] == AudienceType.RETARGETING:
-        raise InvalidInputError(
-            "package_name is missing: a retargeting audience needs the app's package name or bundle ID "
-            "(or is this audience_type='ua'?)"
-        )
-    if description:
-        query["description"] = required_text("description", description)
-    return query
-
-
-def _member(kind: type[StrEnum], name: str, value: object) -> str:
-    try:
-        return kind(str(value).strip().lower()).value
-    except ValueError:
-        choices = " or ".join(repr(str(member)) for member in kind)
-        raise InvalidInputError(f"{name} must be {choices}, not {value!r}") from None
-
-
-def _matches(audience: Audience, query: Mapping[str, str]) -> bool:
-    """Compare name and platform; and the package name where list shows it as it was created."""
-    if audience.name != query["name"] or audience.platform != query["platform"]:
-        return False
-    if audience.platform == Platform.IOS or not audience.package_name or "package_name" not in query:
-        return True
-    return audience.package_name == query["package_name"]
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
-
-
-def _count(value: object) -> int | None:
-    """Read a count that may be a number or text."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, str) and value.isascii() and value.strip().isdigit():
-        return int(value)
-    return None

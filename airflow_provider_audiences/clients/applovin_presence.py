@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from airflow_provider_audiences.clients.applovin import Audience
+from airflow_provider_audiences.clients.applovin_audiences import Audience
 from airflow_provider_audiences.clients.validation import required_text, whole_number
 from airflow_provider_audiences.exceptions import ConflictError, InvalidInputError
 

@@ -20,10 +20,11 @@ from urllib.parse import quote
 
 from airflow_provider_audiences.clients.limiter import shared_limiter
 from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec, api_name
+from airflow_provider_audiences.clients.pai_marker import without_marker
 from airflow_provider_audiences.clients.redaction import PHONE_NUMBER_PATTERN, Redactor, Secret
 from airflow_provider_audiences.clients.replies import Reply
 from airflow_provider_audiences.clients.transport import Call, Transport, TransportSettings
-from airflow_provider_audiences.clients.validation import path_id, required_text
+from airflow_provider_audiences.clients.validation import one_of, path_id, required_text
 from airflow_provider_audiences.clients.wire import BearerAuth, header_key_session
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
@@ -45,7 +46,6 @@ DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=60.0)
 
 _PAGE_SIZE = 100
 _MAX_PAGES = 1000
-_MARKER_PATTERN = re.compile(r"\s*\[airflow [^\[\]]*#[0-9a-f]{12}\]\s*$")
 _ADVICE = {
     400: "Check the parameters against the source; a failed create is billed.",
     401: "Check the API key in the connection's password.",
@@ -131,17 +131,18 @@ class PaiClient:
         reply that was lost, the group with the marker is looked up and taken if it is there.
 
         :param spec: a spec from :meth:`GroupSpec.checked`.
-        :param marker: what :func:`group_marker` returns; written at the end of the remark.
+        :param marker: what ``pai_marker.group_marker`` returns; written at the end of the remark.
         :param if_exists: for groups of the same name: ``create`` another, ``adopt`` the one, or ``fail``.
         :param earlier_try: an earlier process may have made this very call: look for its group first.
         :raises ConflictError: the name is taken (``fail``), or several groups fit.
         """
+        existing_rule = one_of("if_exists", if_exists, ("create", "adopt", "fail"))
         if earlier_try:
             mine = self._find_marked(spec.name, marker)
             if mine is not None:
                 return CreatedGroup(group=mine, adopted=True)
-        if if_exists != "create":
-            existing = self._find_named(required_text("name", spec.name), if_exists=if_exists)
+        if existing_rule != "create":
+            existing = self._find_named(required_text("name", spec.name), if_exists=existing_rule)
             if existing is not None:
                 return CreatedGroup(group=existing, adopted=True)
         marked = replace(spec, remark=f"{spec.remark or ''} {marker}".strip())
@@ -257,7 +258,7 @@ class PaiClient:
         log.info("Adopted the PAI group %s: an earlier request of this task made it.", found.id)
         return without_marker(found)
 
-    def _find_named(self, name: str, *, if_exists: Literal["adopt", "fail"]) -> AudienceGroup | None:
+    def _find_named(self, name: str, *, if_exists: str) -> AudienceGroup | None:
         found = [group for group in self._list_marked(name=name) if group.name == name]
         if not found:
             return None
@@ -294,7 +295,8 @@ class PaiClient:
         if code is not None and number is None:
             code = self._redact(str(code))
         status = number if number is not None and 400 <= number <= 599 else reply.status  # noqa: PLR2004
-        if reply.is_success and status == reply.status:
+        # An unknown code in a reply with 200 is no reason to repeat; and of 4xx only 429 is, says the document.
+        if status == 408 or (reply.is_success and status == reply.status):  # noqa: PLR2004
             status = 400
         request_id = str(body.get("RequestId") or "") or None
         if str(code).startswith("Throttling") or text.startswith("Throttling"):
@@ -335,28 +337,6 @@ class PaiClient:
                 return reply.after_lost_try
             raise
         return True
-
-
-def group_marker(*, origin: str, run: str, spec: GroupSpec) -> str:
-    """
-    Return the mark by which a group is known to come from one task of one run with one set of parameters.
-
-    :param origin: readable, such as ``my_dag.my_task``.
-    :param run: what tells this run from others, such as run id and map index.
-    :param spec: the group's parameters; a changed spec is another group.
-    """
-    digest = hashlib.sha256(f"{origin}\n{run}\n".encode() + spec.canonical()).hexdigest()[:12]
-    readable = re.sub(r"[^A-Za-z0-9._-]", "_", origin)[:60]
-    return f"[airflow {readable} #{digest}]"
-
-
-def without_marker(group: AudienceGroup) -> AudienceGroup:
-    """
-    Return the group with its remark as the user wrote it.
-
-    :param group: a group, marked or not.
-    """
-    return replace(group, remark=_MARKER_PATTERN.sub("", group.remark))
 
 
 def base_url_of_region(region: str) -> str:

@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from airflow_provider_audiences.clients.validation import api_integer, api_text
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.phone_number import PhoneFormat, normalise_phone_numbers
 
@@ -56,7 +57,7 @@ def parse_source(value: object) -> PaiSource:
     :param value: what the caller gave.
     :raises InvalidInputError: there is no such source.
     """
-    number = _integer(value)
+    number = api_integer(value)
     if number in {member.value for member in PaiSource}:
         return PaiSource(number)
     choices = ", ".join(f"{member.value} ({member.name.lower()})" for member in PaiSource)
@@ -190,16 +191,16 @@ class AudienceGroup:
         :param data: ``Data`` of create and get, or an entry of ``Groups``.
         """
         values = {
-            item.name: _text(data.get(api_name(item.name)))
+            item.name: api_text(data.get(api_name(item.name)))
             for item in fields(cls)
             if item.name not in {"status", "amount", "source", "phone_number"}
         }
         phone_number = data.get("PhoneNumber")
         return cls(
             **values,
-            status=_integer(data.get("Status")),
-            amount=_integer(data.get("Amount")) or 0,
-            source=_integer(data.get("Source")),
+            status=api_integer(data.get("Status")),
+            amount=api_integer(data.get("Amount")) or 0,
+            source=api_integer(data.get("Source")),
             phone_number=phone_number if isinstance(phone_number, bool) else None,
         )
 
@@ -243,22 +244,6 @@ def api_name(name: str) -> str:
     :param name: such as ``inference_job_id``.
     """
     return "".join(part.capitalize() for part in name.split("_"))
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
-
-
-def _integer(value: object) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str) and value.isascii() and value.strip().removeprefix("-").isdigit():
-        return int(value)
-    return None
 
 
 def _without_query(uri: str) -> str:

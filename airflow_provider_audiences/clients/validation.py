@@ -1,6 +1,8 @@
-"""Checks of arguments that both clients make before the first request."""
+"""Checks of arguments before the first request, and the reading of values in replies: the same in both clients."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 
@@ -47,3 +49,46 @@ def whole_number(name: str, value: object, *, at_least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
         raise InvalidInputError(f"{name} must be a whole number of at least {at_least}, not {value!r}")
     return value
+
+
+def one_of(name: str, value: object, choices: Iterable[str]) -> str:
+    """
+    Return an argument that is one of several words, in lower case.
+
+    :param name: the argument, for the message.
+    :param value: what the caller gave, in any case.
+    :param choices: the words, in lower case.
+    :raises InvalidInputError: it is none of them.
+    """
+    words = [str(choice) for choice in choices]
+    word = value.strip().lower() if isinstance(value, str) else None
+    if word in words:
+        return word
+    raise InvalidInputError(f"{name} must be {' or '.join(map(repr, words))}, not {value!r}")
+
+
+def api_text(value: object) -> str:
+    """
+    Return a value of a reply as text; what is missing is empty.
+
+    :param value: from JSON.
+    """
+    return "" if value is None else str(value)
+
+
+def api_integer(value: object) -> int | None:
+    """
+    Return a value of a reply as a whole number; the APIs write some as text.
+
+    :param value: from JSON.
+    :return: the number; None if it is none.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.isascii() and value.strip().removeprefix("-").isdigit():
+        return int(value)
+    return None

@@ -142,19 +142,22 @@ def form_widgets(fields: Sequence[ExtraField]) -> dict[str, Any]:
     :param fields: of one connection type.
     """
     from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
-    from wtforms import BooleanField, FloatField, IntegerField, StringField
-    from wtforms.validators import NumberRange, Optional
+    from wtforms import BooleanField, IntegerField, StringField
+    from wtforms.validators import NumberRange, Optional, Regexp
 
-    classes = {"string": StringField, "number": FloatField, "integer": IntegerField}
     widgets: dict[str, Any] = {}
     for field in fields:
         if field.kind == "boolean":
             widgets[field.name] = BooleanField(field.label, description=field.description, default=False)
             continue
         validators = [Optional()]
-        if field.minimum is not None:
+        # Airflow drops a whole connection type that has a FloatField: it knows text, integers and switches.
+        field_class = IntegerField if field.kind == "integer" else StringField
+        if field.kind == "integer" and field.minimum is not None:
             validators.append(NumberRange(min=field.minimum))
-        widgets[field.name] = classes[field.kind](
+        if field.kind == "number":
+            validators.append(Regexp(r"\s*[0-9]+(\.[0-9]*)?\s*$", message="A number, such as 2.5."))
+        widgets[field.name] = field_class(
             field.label, description=field.description, widget=BS3TextFieldWidget(), validators=validators
         )
     return widgets

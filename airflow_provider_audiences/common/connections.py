@@ -128,6 +128,12 @@ class ConnectionReader:
             raise self._error(f"{name} in the extra must be a number {least}")
         return number
 
+    def _whole_number(self, name: str, default: int) -> int:
+        number = self.number(name, default)
+        if number != int(number):
+            raise self._error(f"{name} in the extra must be a whole number")
+        return int(number)
+
     def flag(self, name: str) -> bool:
         """
         Return a switch of the extra.

@@ -3,18 +3,24 @@ Fields that hold people: shown as what they are and never as what they hold.
 
 Airflow stores template fields twice, in the serialized DAG and as rendered templates, and shows both. A field
 may be a path, which is worth showing, or members, which must not be. So the attribute itself decides: members
-are wrapped the moment they are assigned, by the constructor, by the template engine or by task mapping.
+are wrapped the moment they are assigned, by the constructor, by the template engine or by task mapping. The
+same goes for the part of an address that opens what it points to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sized
+import re
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from functools import cache
 from os import PathLike
 from typing import Any
+from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import XComArg
+from airflow_provider_audiences.clients.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
 
-from airflow_provider_audiences.members.advertising_id import Refusal, parse_advertising_id
+# Between separators of a list; a path may have a UUID for the name of a folder or file.
+_LISTED_ID = re.compile(rf"(?:^|[\s,;|'\"\[\](){{}}\ufeff]){ADVERTISING_ID_PATTERN.pattern}(?=$|[\s,;|'\"\[\](){{}}])")
+_TEMPLATE_PARTS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
 
 class Hidden:
@@ -22,38 +28,29 @@ class Hidden:
     Members or other personal data.
 
     :param value: the data itself; ask for it where it is sent.
+    :param shown: what may be shown of it.
     """
 
-    __slots__ = ("value",)
+    __slots__ = ("_shown", "value")
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, *, shown: str | None = None) -> None:
         self.value = value
+        self._shown = shown
 
     def __repr__(self) -> str:
-        if isinstance(self.value, Sized) and not isinstance(self.value, str):
+        if self._shown is not None:
+            return self._shown
+        if isinstance(self.value, Sized) and not isinstance(self.value, str | bytes):
             return f"<{len(self.value)} members, not shown>"
         return "<members, not shown>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Hidden:
+        """Return itself: the data is only read, it may be large, and a generator can't be copied."""
+        return self
 
     def serialize(self) -> str:
         """Return what Airflow may store and show."""
         return repr(self)
-
-
-def _is_template(value: object) -> bool:
-    return isinstance(value, str) and ("{{" in value or "{%" in value)
-
-
-def _holds_members(value: object) -> bool:
-    """Tell members from paths and from what is resolved later."""
-    if value is None or isinstance(value, Hidden | XComArg | PathLike | Mapping):
-        return False
-    if isinstance(value, str):
-        return "\n" in value or not isinstance(parse_advertising_id(value.encode(errors="replace")), Refusal)
-    return isinstance(value, Iterable)
-
-
-def _holds_text(value: object) -> bool:
-    return value is not None and not isinstance(value, Hidden | XComArg)
 
 
 class _HiddenField:
@@ -71,26 +68,129 @@ class _HiddenField:
             raise AttributeError(self._slot) from None
 
     def __set__(self, instance: object, value: Any) -> None:
-        # A template is not yet the data; it comes here again when it is rendered.
-        hide = not _is_template(value) and self._must_hide(value)
-        instance.__dict__[self._slot] = Hidden(value) if hide else value
+        instance.__dict__[self._slot] = self.hidden(value)
 
-    def _must_hide(self, value: object) -> bool:
+    def hidden(self, value: Any) -> Any:
+        """
+        Return the value, wrapped if it must not be shown.
+
+        :param value: what is assigned; a template, an XComArg or a callable comes again with the data in it.
+        """
+        if value is None or isinstance(value, Hidden):
+            return value
+        if hasattr(value, "iter_references"):  # XComArg, DagParam, MappedArgument; a literal holds the data
+            return self.hidden(value.value) if hasattr(value, "value") else value
+        return value if callable(value) else self._wrapped(value)
+
+    def _wrapped(self, value: Any) -> Any:
         raise NotImplementedError
 
 
 class MembersField(_HiddenField):
     """A template field with members or with the path to them."""
 
-    def _must_hide(self, value: object) -> bool:
-        return _holds_members(value)
+    def _wrapped(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return Hidden(value) if is_member_text(value) else _wrapped_address(value)
+        return Hidden(value) if isinstance(value, Iterable) and not isinstance(value, PathLike) else value
 
 
 class PersonalTextField(_HiddenField):
     """A template field with text that is personal data whatever it says."""
 
-    def _must_hide(self, value: object) -> bool:
-        return _holds_text(value)
+    def _wrapped(self, value: Any) -> Any:
+        if _is_template(value) and not PHONE_NUMBER_PATTERN.search(_TEMPLATE_PARTS.sub("", value)):
+            return value
+        return Hidden(value)
+
+
+class AddressField(_HiddenField):
+    """A template field with an address, whose query or password may open what it points to."""
+
+    def _wrapped(self, value: Any) -> Any:
+        return _wrapped_address(value) if isinstance(value, str) else value
+
+
+class HidesFieldsWhenMapped:
+    """
+    For operators with hidden fields: hides them in mapped tasks as well.
+
+    Airflow stores the arguments of ``partial`` and ``expand`` without asking the operator for its fields.
+    """
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """
+        Return what ``expand`` is called on.
+
+        :param kwargs: arguments that all mapped tasks share.
+        """
+        partial = super().partial(**_hidden_arguments(cls, kwargs))  # type: ignore[misc]
+        partial.__class__ = _hiding(type(partial))  # type: ignore[arg-type]
+        return partial
+
+
+@cache
+def _hiding(partial_class: type[Any]) -> type[Any]:
+    """Return Airflow's class for partial operators with ``expand`` changed so that it hides fields."""
+
+    class Hiding(partial_class):  # type: ignore[misc]
+        __slots__ = ()
+
+        def expand(self, **mapped: Any) -> Any:
+            fields = {name: _hidden_items(self.operator_class, name, value) for name, value in mapped.items()}
+            return partial_class.expand(self, **fields)
+
+        def expand_kwargs(self, kwargs: Any, **options: Any) -> Any:
+            if isinstance(kwargs, Sequence):
+                kwargs = [
+                    _hidden_arguments(self.operator_class, item) if isinstance(item, Mapping) else item
+                    for item in kwargs
+                ]
+            return partial_class.expand_kwargs(self, kwargs, **options)
+
+    return Hiding
+
+
+def _hidden_arguments(operator_class: type, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {name: getattr(operator_class, name, None) for name in kwargs}
+    return {
+        name: field.hidden(kwargs[name]) if isinstance(field, _HiddenField) else kwargs[name]
+        for name, field in fields.items()
+    }
+
+
+def _hidden_items(operator_class: type, name: str, value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        return value
+    return [_hidden_arguments(operator_class, {name: item})[name] for item in value]
+
+
+def is_member_text(value: str) -> bool:
+    """
+    Tell text with advertising IDs from the text of a path, which may have a UUID in it.
+
+    :param value: text of a source; templates in it are passed over.
+    """
+    text = _TEMPLATE_PARTS.sub("", value).strip()
+    return bool(_LISTED_ID.search(text)) or ("\n" in text and not _is_template(value))
+
+
+def shown_address(address: str) -> str:
+    """
+    Return an address without password and query, which may hold secrets.
+
+    :param address: a URL, or a path.
+    """
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return address
+    if "://" not in address:
+        return address
+    user, at, host = parts.netloc.rpartition("@")
+    netloc = f"{user.partition(':')[0]}:***@{host}" if at and ":" in user else parts.netloc
+    return f"{parts.scheme}://{netloc}{parts.path}{'?…' if parts.query else ''}"
 
 
 def revealed(value: Any) -> Any:
@@ -100,3 +200,14 @@ def revealed(value: Any) -> Any:
     :param value: a field's value, hidden or not.
     """
     return value.value if isinstance(value, Hidden) else value
+
+
+def _is_template(value: object) -> bool:
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def _wrapped_address(value: str) -> Any:
+    if _is_template(value):
+        return value
+    shown = shown_address(value)
+    return value if shown == value else Hidden(value, shown=shown)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import errno
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
-from airflow_provider_audiences.common.hidden import revealed
+from airflow_provider_audiences.common.hidden import is_member_text, revealed, shown_address
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.lines import lines_of_file, lines_of_values
 
@@ -28,14 +29,17 @@ def open_source(source: Any) -> Iterator[Iterator[bytes]]:
         source = source.strip()
         if not source:
             raise InvalidInputError("source is empty: give a path or a list of advertising IDs")
-        if "\n" in source:
-            raise InvalidInputError("source is a text of several lines: give a list of IDs, or the path of a file")
+        if is_member_text(source):
+            raise InvalidInputError(
+                "source is text with members in it, not a path: give a list of IDs, or the path of a file (a "
+                "template renders to text: give the task's .output, or set render_template_as_native_obj on the DAG)"
+            )
         with _open_path(source) as file:
-            yield lines_of_file(file, name=_shown(source))
+            yield lines_of_file(file, name=shown_address(source))
     elif isinstance(source, PathLike) or hasattr(source, "open"):
         with _open_path(source) as file:
-            yield lines_of_file(file, name=_shown(str(source)))
-    elif isinstance(source, Iterable) and not isinstance(source, bytes | dict):
+            yield lines_of_file(file, name=shown_address(str(source)))
+    elif isinstance(source, Iterable) and not isinstance(source, bytes | Mapping):
         yield lines_of_values(source)
     else:
         raise InvalidInputError(f"source is a {type(source).__name__}: give a path or a list of advertising IDs")
@@ -43,49 +47,44 @@ def open_source(source: Any) -> Iterator[Iterator[bytes]]:
 
 @contextmanager
 def _open_path(path: Any) -> Iterator[IO[bytes]]:
-    shown = _shown(str(path))
+    shown = shown_address(str(path))
     try:
-        file: IO[bytes] = _open_local(path) or _object_storage_path(path).open("rb")
-    except FileNotFoundError:
+        file = _open(path)
+    except (FileNotFoundError, NotADirectoryError):
         raise InvalidInputError(f"source {shown} does not exist") from None
     except IsADirectoryError:
         raise InvalidInputError(f"source {shown} is a folder: give one file") from None
     except PermissionError:
         raise InvalidInputError(f"source {shown} may not be read by this worker") from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise InvalidInputError("source is text that is too long for a path: give a list of IDs, or a path") from None
     with file:
         yield file
 
 
-def _open_local(path: Any) -> IO[bytes] | None:
-    """Open a local file, or return None for a path of another store."""
-    if isinstance(path, str):
-        parts = urlsplit(path)
-        if parts.scheme == "file":
-            path = unquote(parts.path)
-        elif "://" in path:
-            return None
-        return Path(path).expanduser().open("rb")
-    return Path(fspath(path)).open("rb") if isinstance(path, Path) else None
-
-
-def _object_storage_path(path: Any) -> Any:
+def _open(path: Any) -> IO[bytes]:
     if not isinstance(path, str):
-        return path
+        file: IO[bytes] = (path if hasattr(path, "open") else Path(fspath(path))).open("rb")
+        return file
+    parts = urlsplit(path)
+    if parts.scheme == "file":
+        path = unquote(parts.path)
+    elif "://" in path:
+        return _open_object(path)
+    return Path(path).expanduser().open("rb")
+
+
+def _open_object(path: str) -> IO[bytes]:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     try:
-        return ObjectStoragePath(path)
+        file: IO[bytes] = ObjectStoragePath(path).open("rb")
     except ValueError as error:
-        scheme = urlsplit(path).scheme
+        # Of an unknown scheme some versions of Airflow speak at once, and others when they open.
         raise InvalidInputError(
-            f"source {_shown(path)}: no file system for {scheme}:// ({type(error).__name__}); install the provider "
-            f"package that serves it"
+            f"source {shown_address(path)}: no file system takes it ({type(error).__name__}); install the provider "
+            f"package that serves {urlsplit(path).scheme}://"
         ) from None
-
-
-def _shown(path: str) -> str:
-    """Return a path without user info and query, which may hold secrets."""
-    parts = urlsplit(path)
-    if not parts.scheme:
-        return path
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return file

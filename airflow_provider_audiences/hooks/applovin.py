@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
@@ -59,17 +60,18 @@ class AppLovinHook(BaseHook):
         reader = ConnectionReader(connection=connection)
         key = reader.secret(what="Management Key")
         mask_secret(key.reveal())
+        settings = reader.settings(DEFAULT_SETTINGS)
         return AppLovinClient(
             api_key=key,
             base_url=reader.base_url(DEFAULT_BASE_URL),
-            settings=reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
+            settings=settings if max_retries is None else replace(settings, max_retries=max_retries),
             content_type=reader.text("content_type", DEFAULT_CONTENT_TYPE),
         )
 
     def test_connection(self) -> tuple[bool, str]:
-        """Return whether the key works, by listing the audiences, and what happened."""
+        """Return whether the key works, by listing the audiences once, and what happened."""
         try:
-            with self.get_conn() as client:
+            with self.client_of(self.get_connection(self.applovin_conn_id), max_retries=0) as client:
                 audiences = client.list_audiences()
         except AudienceApiError as error:
             return False, str(error)

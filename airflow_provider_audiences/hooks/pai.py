@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
@@ -64,18 +65,19 @@ class PaiHook(BaseHook):
         reader = ConnectionReader(connection=connection)
         key = reader.secret(what="API key", fallback=os.environ.get(API_KEY_VARIABLE))
         mask_secret(key.reveal())
+        settings = reader.settings(DEFAULT_SETTINGS)
         rate = reader.number("max_requests_per_second", DEFAULT_REQUESTS_PER_SECOND, above=0)
         return PaiClient(
             api_key=key,
             base_url=reader.base_url(base_url_of_region(reader.text("region", DEFAULT_REGION))),
-            settings=reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
+            settings=settings if max_retries is None else replace(settings, max_retries=max_retries),
             requests_per_second=rate,
         )
 
     def test_connection(self) -> tuple[bool, str]:
-        """Return whether the key works, by listing one group, and what happened."""
+        """Return whether the key works, by listing one group once, and what happened."""
         try:
-            with self.get_conn() as client:
+            with self.client_of(self.get_connection(self.pai_conn_id), max_retries=0) as client:
                 total = client.count_groups()
         except AudienceApiError as error:
             return False, str(error)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_audiences.common.errors import task_errors
-from airflow_provider_audiences.common.hidden import MembersField
+from airflow_provider_audiences.common.hidden import HidesFieldsWhenMapped, MembersField
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -141,7 +141,7 @@ class AppLovinListAudiencesOperator(_AppLovinOperator):
         ]
 
 
-class _AppLovinUploadOperator(_AppLovinOperator):
+class _AppLovinUploadOperator(HidesFieldsWhenMapped, _AppLovinOperator):
     """What update, append and remove share: a source, staged and sent in batches."""
 
     mode: ClassVar[Literal["replace", "append", "remove"]]

@@ -6,7 +6,7 @@ Nothing heavy is imported here: DAG files are parsed all the time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,8 @@ from airflow.providers.common.compat.sdk import BaseOperator, mask_secret
 
 from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource, parse_source
 from airflow_provider_audiences.common.errors import task_errors
-from airflow_provider_audiences.common.hidden import PersonalTextField, revealed
+from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PersonalTextField, revealed
+from airflow_provider_audiences.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -46,7 +47,7 @@ class _PaiOperator(BaseOperator):
         return PaiHook(pai_conn_id=self.pai_conn_id)
 
 
-class PaiCreateGroupOperator(_PaiOperator):
+class PaiCreateGroupOperator(HidesFieldsWhenMapped, _PaiOperator):
     """
     Create an audience group, once, and return its id. Wait for it with ``PaiGroupSensor``.
 
@@ -93,6 +94,7 @@ class PaiCreateGroupOperator(_PaiOperator):
         "pai_conn_id",
     )
     text = PersonalTextField()
+    uri = AddressField()
 
     def __init__(
         self,
@@ -136,7 +138,7 @@ class PaiCreateGroupOperator(_PaiOperator):
         task_instance = context["ti"]
         with task_errors():
             spec = self._spec().checked(phone_format=self.phone_format)
-            for number in (spec.text or "").split():
+            for number in (spec.text or "").split("\n"):
                 mask_secret(number)
             marker = group_marker(
                 origin=f"{task_instance.dag_id}.{task_instance.task_id}",
@@ -154,12 +156,11 @@ class PaiCreateGroupOperator(_PaiOperator):
         return created.group.id
 
     def _spec(self) -> GroupSpec:
-        text = revealed(self.text)
         return GroupSpec(
             source=parse_source(self.source),
             name=self.name,
-            text=text if text is None or isinstance(text, str) else "\n".join(str(line) for line in text),
-            uri=self.uri,
+            text=_text_of(revealed(self.text)),
+            uri=revealed(self.uri),
             phone_number=self.phone_number,
             project=self.project,
             table=self.table,
@@ -169,6 +170,17 @@ class PaiCreateGroupOperator(_PaiOperator):
             inference_job_id=self.inference_job_id,
             remark=self.remark,
         )
+
+
+def _text_of(text: Any) -> str | None:
+    """Return one number a line; a native template renders a single number to an integer."""
+    if text is None or isinstance(text, str):
+        return text
+    if isinstance(text, Iterable) and not isinstance(text, bytes | Mapping):
+        return "\n".join(str(line) for line in text)
+    if isinstance(text, int):
+        return str(text)
+    raise InvalidInputError(f"text is a {type(text).__name__}: give phone numbers as text or as a list")
 
 
 class PaiGetGroupOperator(_PaiOperator):

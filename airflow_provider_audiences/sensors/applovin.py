@@ -58,11 +58,14 @@ class AppLovinAudienceSensor(PollingSensor):
         with self.trigger(deadline_epoch_seconds=0).open(hook.get_connection(self.applovin_conn_id)) as look:
             return look()
 
-    def trigger(self, *, deadline_epoch_seconds: float) -> AppLovinAudienceTrigger:
+    def trigger(
+        self, *, deadline_epoch_seconds: float, first_look_epoch_seconds: float = 0.0
+    ) -> AppLovinAudienceTrigger:
         """
         Return the trigger that goes on looking.
 
         :param deadline_epoch_seconds: when it is to give up.
+        :param first_look_epoch_seconds: no look before that.
         """
         from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger
 
@@ -75,4 +78,5 @@ class AppLovinAudienceSensor(PollingSensor):
             poll_interval_seconds=self.poke_interval,
             deadline_epoch_seconds=deadline_epoch_seconds,
             max_poll_failures=self.max_poll_failures,
+            first_look_epoch_seconds=first_look_epoch_seconds,
         )

@@ -60,11 +60,12 @@ class PaiGroupSensor(PollingSensor):
         with self.trigger(deadline_epoch_seconds=0).open(hook.get_connection(self.pai_conn_id)) as look:
             return look()
 
-    def trigger(self, *, deadline_epoch_seconds: float) -> PaiGroupTrigger:
+    def trigger(self, *, deadline_epoch_seconds: float, first_look_epoch_seconds: float = 0.0) -> PaiGroupTrigger:
         """
         Return the trigger that goes on looking.
 
         :param deadline_epoch_seconds: when it is to give up.
+        :param first_look_epoch_seconds: no look before that.
         """
         from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 
@@ -77,4 +78,5 @@ class PaiGroupSensor(PollingSensor):
             poll_interval_seconds=self.poke_interval,
             deadline_epoch_seconds=deadline_epoch_seconds,
             max_poll_failures=self.max_poll_failures,
+            first_look_epoch_seconds=first_look_epoch_seconds,
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
     BaseSensorOperator,
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
 
     from airflow_provider_audiences.triggers.polling import PollingTrigger, Sighting
 
-_EVENT_VERSION = 1
+T = TypeVar("T")
+
+EVENT_VERSION = 1
+"""Of what a trigger yields; triggerer and worker may run different versions."""
+
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
@@ -57,11 +62,12 @@ class PollingSensor(BaseSensorOperator):
         """Look once."""
 
     @abstractmethod
-    def trigger(self, *, deadline_epoch_seconds: float) -> PollingTrigger:
+    def trigger(self, *, deadline_epoch_seconds: float, first_look_epoch_seconds: float = 0.0) -> PollingTrigger:
         """
         Return the trigger that goes on looking.
 
         :param deadline_epoch_seconds: when it is to give up.
+        :param first_look_epoch_seconds: no look before that.
         """
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -87,17 +93,38 @@ class PollingSensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Wait until ready, and return what was seen."""
         if not self.deferrable:
-            return super().execute(context)
+            return self._execute_here(context)
         deadline_epoch_seconds = time.time() + self.timeout
         result = self._softly(self.poke, context)
         if result.is_done:
             return result.xcom_value
         self.defer(
-            trigger=self.trigger(deadline_epoch_seconds=deadline_epoch_seconds),
+            trigger=self.trigger(
+                deadline_epoch_seconds=deadline_epoch_seconds,
+                first_look_epoch_seconds=time.time() + self.poke_interval,
+            ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout),
         )
         return None
+
+    def _execute_here(self, context: Context) -> Any:
+        try:
+            return super().execute(context)
+        except AirflowSensorTimeout as error:
+            if self.never_fail:  # which the base class applies to all but its own timeout
+                raise AirflowSkipException(f"Skipped, not failed: {error}") from error
+            raise
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """
+        Go on after the trigger, or after its failure.
+
+        :param next_method: set by Airflow.
+        :param next_kwargs: set by Airflow.
+        :param context: of the task.
+        """
+        return self._softly(super().resume_execution, next_method, next_kwargs, context)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """
@@ -109,21 +136,29 @@ class PollingSensor(BaseSensorOperator):
         """
         return self._softly(self._complete, event)
 
-    def _softly(self, step: Any, argument: Any) -> Any:
-        """Run a step that the base class does not guard, with its rules for soft_fail and never_fail."""
+    def _softly(self, step: Callable[..., T], *arguments: Any) -> T:
+        """
+        Run a step with one set of rules for soft_fail and never_fail, whatever the mode and the Airflow version.
+
+        What fails for good is skipped with either; what may succeed in the next try, with never_fail only.
+        """
         try:
-            return step(argument)
-        except (PermanentError, AirflowSensorTimeout) as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"Skipped, not failed: {error}") from error
+            return step(*arguments)
+        except AirflowSkipException:
             raise
-        except AudienceApiError as error:
-            if self.never_fail:
-                raise AirflowSkipException(f"Skipped, not failed: {error}") from error
-            raise
+        except Exception as error:
+            final: Exception = error
+            if _is_deferral_timeout(error):
+                final = AirflowSensorTimeout(f"not ready within {self.timeout:g} s, and no word from the trigger")
+            fails_for_good = isinstance(final, PermanentError | AirflowFailException | AirflowSensorTimeout)
+            if self.never_fail or (self.soft_fail and fails_for_good):
+                raise AirflowSkipException(f"Skipped, not failed: {final}") from error
+            if final is error:
+                raise
+            raise final from error
 
     def _complete(self, event: Mapping[str, Any] | None) -> Any:
-        if not isinstance(event, Mapping) or event.get("version") != _EVENT_VERSION:
+        if not isinstance(event, Mapping) or event.get("version") != EVENT_VERSION:
             raise TransientError(
                 "the trigger ended without an event that this version understands",
                 advice="The next try looks again; triggerer and worker should run the same version.",
@@ -134,8 +169,17 @@ class PollingSensor(BaseSensorOperator):
             return event.get("seen")
         if state == "timeout":
             raise AirflowSensorTimeout(reason)
-        error_type = getattr(exceptions, str(event.get("error_type")), None)
+        default = GroupRejectedError if state == "failed" else TransientError
         with task_errors():
-            if state == "failed":
-                raise (error_type or GroupRejectedError)(reason)
-            raise (error_type or TransientError)(reason)
+            raise _error_type(event.get("error_type"), default)(reason)
+
+
+def _error_type(name: object, default: type[AudienceApiError]) -> type[AudienceApiError]:
+    """Return the error of that name; the event may come from another version."""
+    found = getattr(exceptions, name, None) if isinstance(name, str) else None
+    return found if isinstance(found, type) and issubclass(found, AudienceApiError) else default
+
+
+def _is_deferral_timeout(error: Exception) -> bool:
+    """Tell whether the scheduler ended the wait, which Airflow 2 says in words only."""
+    return type(error).__name__ == "TaskDeferralError" and "timeout" in str(error)

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_provider_audiences.clients.applovin import AppLovinClient, UploadCounts
-from airflow_provider_audiences.clients.validation import required_text, whole_number
+from airflow_provider_audiences.clients.validation import one_of, required_text, whole_number
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.members.advertising_id import LINE_LENGTH
 from airflow_provider_audiences.members.staging import StagedMembers
@@ -94,7 +94,7 @@ class Delivery:
         cls,
         *,
         audience_id: str,
-        mode: DeliveryMode,
+        mode: DeliveryMode | str,
         batch_size: int,
         ttl_seconds: int | str | None,
         allow_empty: bool = False,
@@ -109,6 +109,7 @@ class Delivery:
         :param allow_empty: let an empty set replace the audience's content.
         :raises InvalidInputError: an argument is wrong.
         """
+        mode = DeliveryMode(one_of("mode", mode, DeliveryMode))
         if mode is DeliveryMode.REMOVE:
             ttl_seconds = 0
         elif ttl_seconds in {0, "0"}:

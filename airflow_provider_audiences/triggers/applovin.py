@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.common.connections import ConnectionLike
 from airflow_provider_audiences.triggers.polling import Look, PollingTrigger, Sighting
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.common.connections import ConnectionLike
 
 
 class AppLovinAudienceTrigger(PollingTrigger):
@@ -22,6 +24,7 @@ class AppLovinAudienceTrigger(PollingTrigger):
     :param poll_interval_seconds: wait between two looks.
     :param deadline_epoch_seconds: when to give up, in seconds since 1970 (UTC).
     :param max_poll_failures: transient failures in a row that are borne.
+    :param first_look_epoch_seconds: no look before that.
     """
 
     def __init__(

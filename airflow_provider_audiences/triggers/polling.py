@@ -13,15 +13,22 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_connection
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
 
-from airflow_provider_audiences.common.connections import ConnectionLike
 from airflow_provider_audiences.exceptions import AudienceApiError, PermanentError, TransientError
 
+if TYPE_CHECKING:
+    from airflow_provider_audiences.common.connections import ConnectionLike
+
+T = TypeVar("T")
+
 EVENT_VERSION = 1
+"""Of what a trigger yields; triggerer and worker may run different versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +60,7 @@ class PollingTrigger(BaseTrigger):
     :param poll_interval_seconds: wait between two looks.
     :param deadline_epoch_seconds: when to give up, in seconds since 1970 (UTC).
     :param max_poll_failures: transient failures in a row that are borne.
+    :param first_look_epoch_seconds: no look before that: the sensor has just looked, and looks may be billed.
     """
 
     def __init__(
@@ -62,6 +70,7 @@ class PollingTrigger(BaseTrigger):
         poll_interval_seconds: float,
         deadline_epoch_seconds: float,
         max_poll_failures: int,
+        first_look_epoch_seconds: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
@@ -69,6 +78,7 @@ class PollingTrigger(BaseTrigger):
         self.poll_interval_seconds = poll_interval_seconds
         self.deadline_epoch_seconds = deadline_epoch_seconds
         self.max_poll_failures = max_poll_failures
+        self.first_look_epoch_seconds = first_look_epoch_seconds
 
     def polling_arguments(self) -> dict[str, Any]:
         """Return the arguments of this class, for ``serialize``."""
@@ -77,6 +87,7 @@ class PollingTrigger(BaseTrigger):
             "poll_interval_seconds": self.poll_interval_seconds,
             "deadline_epoch_seconds": self.deadline_epoch_seconds,
             "max_poll_failures": self.max_poll_failures,
+            "first_look_epoch_seconds": self.first_look_epoch_seconds,
         }
 
     @abstractmethod
@@ -92,8 +103,10 @@ class PollingTrigger(BaseTrigger):
         try:
             connection = await get_async_connection(self.conn_id)
             with ExitStack() as stack:
-                look = await asyncio.to_thread(stack.enter_context, self.open(connection))
+                look = await _in_thread(stack.enter_context, self.open(connection))
                 event = await self._poll(look)
+        except AirflowNotFoundException as error:
+            event = _event("error", str(error))
         except PermanentError as error:
             event = _event("failed", str(error), error=error)
         except TransientError as error:
@@ -103,9 +116,10 @@ class PollingTrigger(BaseTrigger):
     async def _poll(self, look: Look) -> TriggerEvent:
         failures = 0
         warned = False
+        await self._sleep(self.first_look_epoch_seconds - time.time())
         while True:
             try:
-                sighting = await asyncio.to_thread(look)
+                sighting = await _in_thread(look)
             except TransientError as error:
                 failures += 1
                 if failures > self.max_poll_failures:
@@ -120,10 +134,23 @@ class PollingTrigger(BaseTrigger):
                     self.log.warning("Unknown status: %s", sighting.reason)
                     warned = True
                 reason = sighting.reason
-            left = self.deadline_epoch_seconds - time.time()
-            if left <= 0:
+            if time.time() >= self.deadline_epoch_seconds:
                 return _event("timeout", f"still not ready at the deadline: {reason}")
-            await asyncio.sleep(min(self.poll_interval_seconds, left))
+            await self._sleep(self.poll_interval_seconds)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, but not beyond the deadline."""
+        await asyncio.sleep(max(0.0, min(seconds, self.deadline_epoch_seconds - time.time())))
+
+
+async def _in_thread(step: Callable[..., T], *arguments: Any) -> T:
+    """
+    Run what blocks in a thread.
+
+    Not ``asyncio.to_thread``: from its threads Airflow before 3.2 can't mask a secret, which is a message to the
+    triggerer's supervisor that has to be sent from this loop.
+    """
+    return await sync_to_async(step, thread_sensitive=False)(*arguments)
 
 
 def _event(

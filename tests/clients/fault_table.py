@@ -19,8 +19,9 @@ from email.utils import format_datetime
 from typing import Any, NamedTuple
 
 from airflow_provider_audiences.clients.applovin import AppLovinClient
-from airflow_provider_audiences.clients.pai import PaiClient, group_marker
+from airflow_provider_audiences.clients.pai import PaiClient
 from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
+from airflow_provider_audiences.clients.pai_marker import group_marker
 from airflow_provider_audiences.clients.redaction import Secret
 from airflow_provider_audiences.clients.transport import TransportSettings
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator

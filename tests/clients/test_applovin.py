@@ -387,3 +387,10 @@ class TestExistingAudience:
         with pytest.raises(ConflictError):
             create(applovin, earlier_try=True)
         assert create(applovin, earlier_try=True, if_exists="adopt").audience_id == audience_id
+
+
+@pytest.mark.parametrize("rule", ["Adopt!", "create", "", None])
+def test_unknown_if_exists_sends_nothing(applovin: AppLovinClient, emulator: AudiencesEmulator, rule: Any) -> None:
+    with pytest.raises(InvalidInputError, match="if_exists must be 'fail' or 'adopt'"):
+        applovin.create_audience(name="a", platform="ios", package_name="p", if_exists=rule)
+    assert emulator.requests() == []

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from airflow_provider_audiences.clients import pai as pai_module
-from airflow_provider_audiences.clients.pai import CreatedGroup, PaiClient, group_marker
+from airflow_provider_audiences.clients.pai import CreatedGroup, PaiClient
 from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
+from airflow_provider_audiences.clients.pai_marker import group_marker
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
     AuthenticationError,
     ConflictError,
     ConnectionFailedError,
+    InvalidInputError,
     ServerError,
     UnexpectedReplyError,
 )
@@ -404,3 +406,11 @@ class TestListing:
         recorder.answer(200, {}, b'{"ErrorCode": 0, "Data": "x"}')
         with pytest.raises(UnexpectedReplyError, match="no list of groups"):
             make_pai(base_url=recorder.url).list_groups()
+
+
+@pytest.mark.parametrize("rule", ["adopt it", "replace", "", None])
+def test_unknown_if_exists_sends_nothing(pai: PaiClient, emulator: AudiencesEmulator, rule: Any) -> None:
+    spec = GroupSpec(source=PaiSource.TEXT, name="n", text="13900000001")
+    with pytest.raises(InvalidInputError, match="if_exists must be 'create' or 'adopt' or 'fail'"):
+        pai.create_group(spec, marker="[airflow d.t #0123456789ab]", if_exists=rule, earlier_try=True)
+    assert emulator.requests() == []

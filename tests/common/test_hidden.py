@@ -1,0 +1,288 @@
+"""Fields that hold people: what is shown of them, stored of them, and what is left as it is."""
+
+import copy
+import datetime
+import json
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, BaseOperator, ObjectStoragePath, XComArg, task_group
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_audiences.common.hidden import Hidden, is_member_text, revealed, shown_address
+from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator
+from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator
+
+try:
+    from airflow.serialization.serialized_objects import DagSerialization as Serialization
+except ImportError:
+    from airflow.serialization.serialized_objects import SerializedDAG as Serialization
+try:
+    from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields as rendered_fields
+except ImportError:
+    from airflow.serialization.helpers import serialize_template_field
+
+    def rendered_fields(task):
+        return {field: serialize_template_field(getattr(task, field), field) for field in task.template_fields}
+
+
+try:
+    from airflow.sdk import literal
+except ImportError:
+    from airflow.template.templater import LiteralValue as literal  # noqa: N813
+
+ID = "1e1e1e1e-ABCD-4000-8000-00000000feed"
+PHONE = "13912345678"
+SIGNED = "https://bucket.oss-cn-hangzhou.aliyuncs.com/people.txt?Signature=sesame"
+uuids = st.uuids().map(str)
+
+
+def _dag():
+    return DAG("dag", schedule=None, start_date=datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC))
+
+
+def upload(source):
+    return AppLovinAppendUsersOperator(task_id="task", audience_id="a", source=source)
+
+
+def create(**arguments):
+    return PaiCreateGroupOperator(task_id="task", source=0, **arguments)
+
+
+HIDDEN_SOURCES = [
+    [ID],
+    (ID,),
+    {ID},
+    iter([ID]),
+    {ID: 1},
+    ID,
+    f" {ID}\n",
+    f"'{ID}'",
+    f"{ID}\n{ID}",
+    f"{ID},{ID}",
+    str([ID, ID]),
+    json.dumps([ID, "idfa"]),
+    f"idfa,{ID}",
+    "no-id\nno-id",
+    ID.encode(),
+    f"{ID}\n{{{{ ds }}}}",
+    literal([ID]),
+    literal(ID),
+]
+
+
+@pytest.mark.parametrize("source", HIDDEN_SOURCES, ids=lambda value: type(value).__name__)
+def test_members_are_not_in_what_airflow_stores(source):
+    with _dag() as dag:
+        operator = upload(source)
+    for text in (json.dumps(Serialization.to_dict(dag)), json.dumps(rendered_fields(operator)), repr(operator)):
+        assert ID not in text
+        assert ID.lower() not in text
+    assert "members, not shown" in json.dumps(rendered_fields(operator))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "/data/ids.txt",
+        f"/data/{ID}.txt",
+        f"/data/{ID}/part-00000-{ID}-c000.txt.gz",
+        f"s3://my_conn@bucket/{ID}",
+        f"gs://bucket/export={ID}/ids.gz",
+        "{{ ti.xcom_pull('ids') }}",
+        "{% if x %}\n/a\n{% endif %}",
+        f"{{{{ ti.xcom_pull('{ID}') }}}}",
+        Path("/data/ids.txt"),
+        ObjectStoragePath("file:///data/ids.txt"),
+        None,
+        7,
+    ],
+    ids=repr,
+)
+def test_paths_and_templates_are_shown_as_they_are(source):
+    operator = upload(source)
+    assert operator.source is source
+    assert "not shown" not in json.dumps(rendered_fields(operator))
+
+
+@pytest.mark.parametrize(
+    "text", [PHONE, [PHONE], (PHONE,), f"{PHONE}\n{{{{ ds }}}}", literal(PHONE), int(PHONE)], ids=repr
+)
+def test_phone_numbers_are_not_in_what_airflow_stores(text):
+    with _dag() as dag:
+        operator = create(text=text)
+    for shown in (json.dumps(Serialization.to_dict(dag)), json.dumps(rendered_fields(operator)), repr(operator)):
+        assert PHONE not in shown
+    assert isinstance(operator.text, Hidden)
+
+
+def test_the_part_of_an_address_that_opens_a_file_is_not_stored():
+    with _dag() as dag:
+        operator = PaiCreateGroupOperator(task_id="task", source=1, uri=SIGNED)
+        AppLovinAppendUsersOperator(task_id="append", audience_id="a", source="s3://key:sesame@bucket/ids.txt?t=sesame")
+    stored = json.dumps(Serialization.to_dict(dag)) + json.dumps(rendered_fields(operator))
+    assert "sesame" not in stored
+    assert "bucket.oss-cn-hangzhou.aliyuncs.com/people.txt" in stored
+    assert revealed(operator.uri) == SIGNED
+    template = "https://bucket/{{ ds }}?Signature={{ var.value.x }}"
+    assert PaiCreateGroupOperator(task_id="task", source=1, uri=template).uri is template
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("/data/ids.txt", "/data/ids.txt"),
+        ("ids?x#y", "ids?x#y"),
+        ("s3://conn@bucket/k", "s3://conn@bucket/k"),
+        ("s3://me:pw@bucket/k", "s3://me:***@bucket/k"),
+        ("https://host/k?a=b#c", "https://host/k?…"),
+        ("https://[broken/k", "https://[broken/k"),
+    ],
+)
+def test_what_is_shown_of_an_address(address, shown):
+    assert shown_address(address) == shown
+
+
+def test_what_is_rendered_is_hidden_again():
+    for native, source in ((False, "{{ params.ids | join(',') }}"), (True, "{{ params.ids }}")):
+        dag = DAG(
+            "dag",
+            schedule=None,
+            start_date=datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC),
+            render_template_as_native_obj=native,
+        )
+        with dag:
+            operator = upload(source)
+            text = PaiCreateGroupOperator(task_id="text", source=0, text="{{ params.phones }}")
+        operator.render_template_fields({"params": {"ids": [ID, ID], "phones": PHONE}})
+        assert isinstance(operator.source, Hidden)
+        assert ID not in json.dumps(rendered_fields(operator))
+        assert revealed(operator.source) == ([ID, ID] if native else f"{ID},{ID}")
+        text.render_template_fields({"params": {"phones": PHONE}})
+        assert PHONE not in json.dumps(rendered_fields(text))
+        assert str(revealed(text.text)) == PHONE
+
+
+def test_a_path_is_rendered_and_shown():
+    operator = upload("/data/{{ params.day }}.txt")
+    operator.render_template_fields({"params": {"day": "2024-01-01"}})
+    assert operator.source == "/data/2024-01-01.txt"
+
+
+def test_hidden_members_are_not_rendered():
+    operator = upload(["{{ 1 + 1 }}"])
+    operator.render_template_fields({})
+    assert revealed(operator.source) == ["{{ 1 + 1 }}"]
+
+
+class Upstream(BaseOperator):
+    def execute(self, context):
+        return None
+
+
+def test_what_comes_later_is_left_for_airflow_to_bring():
+    with _dag() as dag:
+        output = Upstream(task_id="upstream").output
+        param = dag.param("phones", default="1")
+        by_xcom, by_param = create(text=output), PaiCreateGroupOperator(task_id="param", source=0, text=param)
+        called = PaiCreateGroupOperator(task_id="callable", source=0, text=_make_text)
+    assert by_xcom.text is output
+    assert isinstance(by_xcom.text, XComArg)
+    assert by_param.text is param
+    assert called.text is _make_text
+
+
+def _make_text(context, jinja_env):
+    return PHONE
+
+
+def test_arguments_of_a_mapped_task_group_are_left_for_airflow_to_bring():
+    with _dag() as dag:
+        phones = Upstream(task_id="phones").output
+
+        @task_group
+        def each(text, source):
+            PaiCreateGroupOperator(task_id="create", source=0, text=text)
+            AppLovinAppendUsersOperator(task_id="append", audience_id="a", source=source)
+
+        each.expand(text=phones, source=phones)
+    assert not isinstance(dag.get_task("each.create").text, Hidden)
+    assert not isinstance(dag.get_task("each.append").source, Hidden)
+    json.dumps(Serialization.to_dict(dag))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: AppLovinAppendUsersOperator.partial(task_id="t", source=[ID]).expand(audience_id=["a"]),
+        lambda: AppLovinAppendUsersOperator.partial(task_id="t", audience_id="a").expand(
+            source=[[ID], (ID,), ID, "/p"]
+        ),
+        lambda: AppLovinAppendUsersOperator.partial(task_id="t", audience_id="a").expand(source=([ID],)),
+        lambda: AppLovinAppendUsersOperator.partial(task_id="t").expand_kwargs([{"audience_id": "a", "source": [ID]}]),
+        lambda: PaiCreateGroupOperator.partial(task_id="t", source=0, text=PHONE).expand(name=["a"]),
+        lambda: PaiCreateGroupOperator.partial(task_id="t", source=0).expand(text=[[PHONE], PHONE]),
+        lambda: PaiCreateGroupOperator.partial(task_id="t", source=0).expand_kwargs([{"text": PHONE}]),
+        lambda: PaiCreateGroupOperator.partial(task_id="t", source=1).expand(uri=[SIGNED]),
+    ],
+)
+def test_mapped_tasks_hide_too(make):
+    with _dag() as dag:
+        mapped = make()
+    shown = json.dumps(Serialization.to_dict(dag)) + repr(mapped) + repr(mapped.partial_kwargs)
+    for personal in (ID, PHONE, "sesame"):
+        assert personal not in shown
+
+
+def test_a_mapped_task_that_was_never_expanded_hides_too():
+    partial = PaiCreateGroupOperator.partial(task_id="t", source=0, text=PHONE)
+    assert PHONE not in repr(partial)
+    partial.expand(name=["a"])
+
+
+def test_what_a_mapped_task_gets_is_what_was_given():
+    with _dag():
+        mapped = AppLovinAppendUsersOperator.partial(task_id="t", audience_id="a").expand(source=[[ID], "/p"])
+    assert [revealed(item) for item in mapped.expand_input.value["source"]] == [[ID], "/p"]
+    assert revealed(mapped.unmap({"source": mapped.expand_input.value["source"][0]}).source) == [ID]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ([ID] * 3, "<3 members, not shown>"),
+        ({ID}, "<1 members, not shown>"),
+        (ID, "<members, not shown>"),
+        (ID.encode(), "<members, not shown>"),
+        (iter([ID]), "<members, not shown>"),
+        (7, "<members, not shown>"),
+    ],
+)
+def test_how_hidden_data_looks(value, shown):
+    hidden = Hidden(value)
+    assert repr(hidden) == str(hidden) == f"{hidden}" == hidden.serialize() == shown
+    assert revealed(hidden) is value
+    # Copied with each task that Airflow copies: never the data itself.
+    assert revealed(copy.deepcopy(hidden)) is value
+    assert not hasattr(hidden, "__dict__")
+
+
+def test_a_field_that_was_never_set_is_no_attribute():
+    operator = AppLovinAppendUsersOperator.__new__(AppLovinAppendUsersOperator)
+    assert not hasattr(operator, "source")
+    assert not isinstance(AppLovinAppendUsersOperator.source, str | list)
+
+
+@given(st.lists(uuids, min_size=1), st.sampled_from([",", ", ", ";", "\n", " ", "\t", "|", "', '", '","']))
+def test_any_list_of_ids_as_text_is_known_for_one(ids, separator):
+    for text in (separator.join(ids), separator.join(ids).upper(), str(ids), json.dumps(ids), str(set(ids))):
+        assert is_member_text(text)
+        assert isinstance(upload(text).source, Hidden)
+
+
+@given(st.lists(st.from_regex(r"[a-z0-9_=.-]{1,12}", fullmatch=True) | uuids, min_size=2, max_size=5))
+def test_any_path_is_known_for_one(parts):
+    for text in ("/" + "/".join(parts), f"s3://{'/'.join(parts)}.txt", f"./{'/'.join(parts)}.gz"):
+        assert not is_member_text(text)
+        assert upload(text).source == text

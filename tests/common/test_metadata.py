@@ -1,0 +1,163 @@
+"""What the package tells Airflow about itself, checked by Airflow's own schemas and by its own manager."""
+
+import importlib
+import json
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+from airflow.providers_manager import ProvidersManager
+
+import airflow_provider_audiences
+from airflow_provider_audiences.common.connection_fields import APPLOVIN_FIELDS, PAI_FIELDS, form_widgets
+from airflow_provider_audiences.get_provider_info import get_provider_info
+
+INFO = get_provider_info()
+CONNECTION_TYPES = {entry["connection-type"]: entry for entry in INFO["connection-types"]}
+FIELDS = {"applovin": APPLOVIN_FIELDS, "pai": PAI_FIELDS}
+
+
+def _schema(name):
+    return json.loads(Path(airflow.__file__).with_name(name).read_text())
+
+
+def _class(path):
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def test_it_fits_airflows_schema():
+    jsonschema.Draft7Validator(_schema("provider_info.schema.json")).validate(INFO)
+    assert json.loads(json.dumps(INFO)) == INFO
+
+
+def test_connection_types_fit_the_stricter_schema_too():
+    schema = _schema("provider.yaml.schema.json")
+    part = {**schema["properties"]["connection-types"], "definitions": schema.get("definitions", {})}
+    if "conn-fields" in part["items"]["properties"]:
+        jsonschema.Draft7Validator(part).validate(INFO["connection-types"])
+    else:
+        # Airflow 2 knows no conn-fields; the rest must fit.
+        rest = [
+            {key: value for key, value in entry.items() if key != "conn-fields"} for entry in INFO["connection-types"]
+        ]
+        jsonschema.Draft7Validator(part).validate(rest)
+
+
+def test_name_and_version_are_the_distributions():
+    assert INFO["package-name"] == "airflow-provider-audiences"
+    assert INFO["versions"] == [airflow_provider_audiences.__version__]
+    (entry_point,) = [
+        found
+        for found in entry_points(group="apache_airflow_provider")
+        if found.dist.name == "airflow-provider-audiences"
+    ]
+    assert entry_point.load()() == INFO
+
+
+@pytest.mark.parametrize("kind", ["hooks", "operators", "sensors", "triggers"])
+def test_every_module_is_listed_and_imports(kind):
+    listed = {module for entry in INFO[kind] for module in entry["python-modules"]}
+    folder = Path(airflow_provider_audiences.__file__).with_name(kind)
+    there = {f"airflow_provider_audiences.{kind}.{path.stem}" for path in folder.glob("*.py")}
+    # What both platforms share is no module for users.
+    assert listed == {name for name in there if name.rpartition(".")[2] not in {"__init__", "polling"}}
+    for module in listed:
+        assert importlib.import_module(module).__doc__
+    integrations = {entry["integration-name"] for entry in INFO["integrations"]}
+    assert {entry["integration-name"] for entry in INFO[kind]} == integrations
+
+
+@pytest.mark.parametrize("conn_type", ["applovin", "pai"])
+def test_the_form_of_airflow_3_names_the_same_fields_as_that_of_airflow_2(conn_type):
+    entry = CONNECTION_TYPES[conn_type]
+    hook = _class(entry["hook-class-name"])
+    assert (hook.conn_type, hook.hook_name) == (conn_type, entry["hook-name"])
+    names = [field.name for field in FIELDS[conn_type]]
+    assert list(entry["conn-fields"]) == names
+    assert all("__" not in name and "-" not in name for name in [*names, conn_type])
+    documented = hook.__doc__
+    assert all(f"``{name}``" in documented for name in names)
+    behaviour = hook.get_ui_field_behaviour()
+    assert entry["ui-field-behaviour"] == {key.replace("_", "-"): value for key, value in behaviour.items()}
+    assert set(behaviour) == {"hidden_fields", "relabeling", "placeholders"}
+
+
+@pytest.mark.parametrize("conn_type", ["applovin", "pai"])
+def test_a_field_left_empty_fits_its_schema(conn_type):
+    for field in CONNECTION_TYPES[conn_type]["conn-fields"].values():
+        jsonschema.validate(None, field["schema"])
+        assert field["description"].endswith(".")
+
+
+def test_every_extra_that_is_read_is_in_the_form(connect, monkeypatch):
+    from airflow_provider_audiences.common.connections import ConnectionReader
+
+    for conn_type, fields in FIELDS.items():
+        read = set()
+
+        class Extra(dict):
+            def get(self, key, default=None, read=read):
+                read.add(key)
+                return default
+
+        monkeypatch.setattr(ConnectionReader, "_extra", property(lambda _self, extra=Extra(): extra))
+        connect(conn_type, host="http://example.com")
+        hook = _class(CONNECTION_TYPES[conn_type]["hook-class-name"])
+        assert hook().test_connection()[0] is False  # plain http: allow_insecure_http is asked for
+        connect(conn_type)
+        with hook().get_conn():
+            pass
+        assert read == {field.name for field in fields}
+
+
+def _widgets_or_reason(fields):
+    try:
+        return form_widgets(fields)
+    except ModuleNotFoundError as error:
+        return error
+
+
+@pytest.mark.parametrize("conn_type", ["applovin", "pai"])
+def test_the_widgets_of_airflow_2_can_be_built_where_it_asks_for_them(conn_type):
+    built = _widgets_or_reason(FIELDS[conn_type])
+    if airflow.__version__.startswith("2."):
+        assert list(built) == [field.name for field in FIELDS[conn_type]]
+        hook = _class(CONNECTION_TYPES[conn_type]["hook-class-name"])
+        assert list(hook.get_connection_form_widgets()) == list(built)
+        for field in FIELDS[conn_type]:
+            widget = built[field.name]
+            assert (widget.args[0], widget.kwargs["description"]) == (field.label, field.description)
+            assert (
+                widget.field_class.__name__
+                == {
+                    "string": "StringField",
+                    "number": "StringField",
+                    "integer": "IntegerField",
+                    "boolean": "BooleanField",
+                }[field.kind]
+            )
+    else:
+        assert isinstance(built, ModuleNotFoundError | dict)
+
+
+def test_airflow_finds_hooks_and_connection_types():
+    manager = ProvidersManager()
+    assert "airflow-provider-audiences" in manager.providers
+    for conn_type, entry in CONNECTION_TYPES.items():
+        hook = manager.hooks[conn_type]
+        assert (hook.hook_class_name, hook.hook_name) == (entry["hook-class-name"], entry["hook-name"])
+        assert hook.connection_id_attribute_name == f"{conn_type}_conn_id"
+        assert hook.connection_testable is True
+
+
+def test_airflow_draws_the_form():
+    manager = ProvidersManager()
+    for conn_type, fields in FIELDS.items():
+        drawn = {name for name in manager.connection_form_widgets if name.startswith(f"extra__{conn_type}__")}
+        assert drawn == {f"extra__{conn_type}__{field.name}" for field in fields}
+        behaviour = manager.field_behaviours[conn_type]
+        assert behaviour["hidden_fields"] == ["login", "schema", "port"]
+        assert set(behaviour["relabeling"]) == {"password", "host"}

@@ -1,0 +1,201 @@
+"""The hooks: from a connection to a client, the test button, and the key that nobody sees."""
+
+import json
+import socket
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, redact
+
+from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.clients.applovin import AppLovinClient
+from airflow_provider_audiences.clients.pai import PaiClient
+from airflow_provider_audiences.hooks.applovin import AppLovinHook
+from airflow_provider_audiences.hooks.pai import PaiHook
+
+HOOKS = [("applovin", AppLovinHook, AppLovinClient), ("pai", PaiHook, PaiClient)]
+each_hook = pytest.mark.parametrize(("conn_type", "hook_class", "client_class"), HOOKS, ids=["applovin", "pai"])
+
+
+@pytest.fixture
+def dead_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        yield listener.getsockname()[1]
+
+
+@each_hook
+def test_what_airflow_reads_of_a_hook(conn_type, hook_class, client_class):
+    assert issubclass(hook_class, BaseHook)
+    assert hook_class.conn_type == conn_type
+    assert hook_class.conn_name_attr == f"{conn_type}_conn_id"
+    assert hook_class.default_conn_name == f"{conn_type}_default"
+    assert hook_class.hook_name
+    assert getattr(hook_class(), hook_class.conn_name_attr) == hook_class.default_conn_name
+    assert getattr(hook_class("other"), hook_class.conn_name_attr) == "other"
+    assert getattr(hook_class(**{hook_class.conn_name_attr: "other"}), hook_class.conn_name_attr) == "other"
+
+
+@each_hook
+def test_it_gives_a_client(connect, conn_type, hook_class, client_class):
+    with hook_class().get_conn() as client:
+        assert isinstance(client, client_class)
+        assert (client.list_audiences() if conn_type == "applovin" else client.list_groups()) == []
+
+
+@each_hook
+def test_the_test_button_says_that_the_key_works(connect, emulator, conn_type, hook_class, client_class):
+    works, text = hook_class().test_connection()
+    assert works is True
+    assert "accepted" in text
+    assert " 0 audience" in text
+    assert len(emulator.requests()) == 1
+
+
+@each_hook
+def test_the_test_button_uses_its_own_connection_id(
+    connect, emulator, conn_type, hook_class, client_class, monkeypatch
+):
+    connect(conn_type, conn_id="tmp")
+    monkeypatch.delenv(f"AIRFLOW_CONN_{conn_type}_DEFAULT".upper())
+    works, _ = hook_class(**{hook_class.conn_name_attr: "tmp_default"}).test_connection()
+    assert works
+
+
+@each_hook
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"password": "wrong-key-12345"}, "Check the "),
+        ({"password": None}, "is missing"),
+        ({"password": "  "}, "is missing"),
+        ({"password": "$MY_KEY"}, "begins with '$'"),
+        ({"password": "schl\u00fcssel"}, "characters"),
+        ({"host": "http://api.example.com"}, "plain http"),
+        ({"host": "ftp://api.example.com"}, "https"),
+        ({"extra": {"max_retries": "many"}}, "max_retries"),
+        ({"extra": {"read_timeout_seconds": 0}}, "read_timeout_seconds"),
+    ],
+)
+def test_the_test_button_says_what_is_wrong(connect, emulator, conn_type, hook_class, client_class, changes, said):
+    connect(conn_type, **changes)
+    works, text = hook_class().test_connection()
+    assert works is False
+    assert said in text
+    for secret in (emulator.api_key, "wrong-key-12345", "schl"):
+        assert secret not in text
+
+
+@each_hook
+def test_the_test_button_does_not_keep_a_dead_host_waiting(connect, dead_port, conn_type, hook_class, client_class):
+    connect(conn_type, host=f"http://127.0.0.1:{dead_port}", extra={"backoff_seconds": 3600})
+    works, text = hook_class().test_connection()
+    assert works is False
+    assert "could not connect" in text
+
+
+@each_hook
+def test_the_test_button_asks_once(connect, emulator, conn_type, hook_class, client_class):
+    """Somebody is waiting, and may press it again."""
+    connect(conn_type, extra={"backoff_seconds": 3600})
+    emulator.fault(f"{conn_type}.list", "status", status=503)
+    works, text = hook_class().test_connection()
+    assert works is False
+    assert "503" in text
+    assert len(emulator.requests()) == 1
+
+
+@each_hook
+@pytest.mark.parametrize("password", [None, "$KEY"])
+def test_a_wrong_connection_burns_no_retry(connect, emulator, conn_type, hook_class, client_class, password):
+    connect(conn_type, password=password)
+    with pytest.raises(exceptions.InvalidInputError, match=f"{conn_type}_default") as refusal:
+        hook_class().get_conn()
+    assert isinstance(refusal.value, AirflowFailException)
+    assert emulator.requests() == []
+
+
+@each_hook
+def test_the_connections_patience_is_used(connect, emulator, conn_type, hook_class, client_class):
+    connect(conn_type, extra={"backoff_seconds": 0, "max_retries": 1})
+    emulator.fault(f"{conn_type}.list", "status", status=503, times=None)
+    with hook_class().get_conn() as client, pytest.raises(exceptions.ServerError):
+        client.list_audiences() if conn_type == "applovin" else client.list_groups()
+    assert len(emulator.requests()) == 2
+
+
+def test_the_upload_content_type_is_used(connect, emulator):
+    for extra, expected in (({}, "application/x-www-form-urlencoded"), ({"content_type": "text/plain"}, "text/plain")):
+        connect("applovin", extra=extra)
+        with AppLovinHook().get_conn() as client:
+            audience_id = client.create_audience(name=expected.replace("/", " "), platform="ios", audience_type="ua")
+            client.append_users(audience_id=audience_id.audience_id, advertising_ids=b"")
+        assert emulator.requests("applovin.append")[-1]["headers"]["content-type"] == expected
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        (None, "https://api.aliyun.com/api/PaiPlugin/2022-01-12"),
+        ("cn-hangzhou", "https://api.aliyun.com/api/PaiPlugin/2022-01-12"),
+        ("cn-shanghai", "https://api.aliyun.com/api/PaiPlugin/2022-01-12"),
+        ("ap-southeast-1", "https://api.alibabacloud.com/api/PaiPlugin/2022-01-12"),
+        ("eu-central-1", "https://api.alibabacloud.com/api/PaiPlugin/2022-01-12"),
+    ],
+)
+def test_the_region_chooses_the_address(connect, region, host):
+    connect("pai", host=None, extra={} if region is None else {"region": region})
+    with PaiHook().get_conn() as client:
+        assert client._transport.base_url == host
+
+
+def test_a_host_goes_before_the_region(connect, emulator):
+    connect("pai", extra={"region": "ap-southeast-1"})
+    assert PaiHook().test_connection()[0]
+    assert emulator.requests()
+
+
+def test_without_a_host_applovins_own_address_is_used(connect):
+    connect("applovin", host=None)
+    with AppLovinHook().get_conn() as client:
+        assert client._transport.base_url == "https://api.applovin.com"
+
+
+def test_the_environments_key_is_used_if_the_connection_has_none(connect, emulator, monkeypatch):
+    monkeypatch.setenv("DASHSCOPE_API_KEY", emulator.api_key)
+    connect("pai", password=None)
+    assert PaiHook().test_connection()[0]
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "another")
+    assert not PaiHook().test_connection()[0]
+    connect("pai")
+    assert PaiHook().test_connection()[0]
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "$UNSET")
+    connect("pai", password=None)
+    assert "begins with '$'" in PaiHook().test_connection()[1]
+
+
+def test_that_key_is_not_for_applovin(connect, emulator, monkeypatch):
+    monkeypatch.setenv("DASHSCOPE_API_KEY", emulator.api_key)
+    connect("applovin", password=None)
+    assert AppLovinHook().test_connection()[0] is False
+
+
+@each_hook
+@pytest.mark.parametrize("from_environment", [False, True])
+def test_the_key_is_masked_in_logs(connect, conn_type, hook_class, client_class, monkeypatch, from_environment):
+    key = f"sk-masked-{conn_type}-{from_environment}-0123456789"
+    if from_environment and conn_type == "pai":
+        monkeypatch.setenv("DASHSCOPE_API_KEY", key)
+        connect(conn_type, password=None)
+    else:
+        connect(conn_type, password=key)
+    with hook_class().get_conn():
+        pass
+    assert redact(f"The key is {key}.") == "The key is ***."
+
+
+@each_hook
+def test_neither_hook_nor_client_shows_the_key(connect, emulator, conn_type, hook_class, client_class):
+    hook = hook_class()
+    with hook.get_conn() as client:
+        shown = repr(hook) + repr(client) + json.dumps([str(vars(client)), str(vars(client._transport))])
+    assert emulator.api_key not in shown

@@ -1,0 +1,324 @@
+"""Each AppLovin operator against the emulator: what it returns, what arrives, and what is refused."""
+
+import re
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.operators.applovin import (
+    AppLovinAppendUsersOperator,
+    AppLovinCreateAudienceOperator,
+    AppLovinDeleteAudienceOperator,
+    AppLovinListAudiencesOperator,
+    AppLovinRemoveUsersOperator,
+    AppLovinUpdateAudienceOperator,
+)
+
+REPORT_KEYS = [
+    "audience_id",
+    "requests",
+    "batches",
+    "sent",
+    "accepted",
+    "rejected_by_api",
+    "malformed",
+    "zeroed",
+    "duplicates",
+    "blank",
+    "bytes_sent",
+    "seconds",
+]
+UPLOADS = [AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator, AppLovinRemoveUsersOperator]
+ZEROS = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture(autouse=True)
+def _connected(connect):
+    """All of these tests talk to the emulator."""
+
+
+@pytest.fixture
+def create(task_context):
+    def run(*, context=None, **arguments):
+        arguments = {"name": "My + audience", "platform": "iOS", "package_name": "com.example.app"} | arguments
+        return AppLovinCreateAudienceOperator(task_id="create", **arguments).execute(context or task_context())
+
+    return run
+
+
+@pytest.fixture
+def upload(task_context):
+    def run(operator_class, audience_id, source, **arguments):
+        operator = operator_class(task_id="upload", audience_id=audience_id, source=source, **arguments)
+        return operator.execute(task_context())
+
+    return run
+
+
+def test_create_returns_the_id_and_sends_what_was_given(create, emulator):
+    audience_id = create(description="VIP & more", audience_type="ua")
+    assert re.fullmatch(r"[0-9a-f]{32}", audience_id)
+    audience = emulator.audience(audience_id)
+    assert {name: audience[name] for name in ("name", "platform", "package_name", "audience_type", "description")} == {
+        "name": "My + audience",
+        "platform": "ios",
+        "package_name": "com.example.app",
+        "audience_type": "ua",
+        "description": "VIP & more",
+    }
+
+
+def test_create_fails_or_adopts_when_the_audience_exists(create, emulator):
+    first = create()
+    with pytest.raises(exceptions.ConflictError, match=first) as failure:
+        create()
+    assert isinstance(failure.value, AirflowFailException)
+    assert create(if_exists="adopt") == first
+    assert len(emulator.audiences()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"name": "a/b"}, "name"),
+        ({"name": ""}, "name"),
+        ({"platform": "windows"}, "platform"),
+        ({"package_name": None}, "package_name"),
+        ({"audience_type": "all"}, "audience_type"),
+    ],
+)
+def test_create_refuses_wrong_arguments_before_the_first_request(create, emulator, arguments, named):
+    with pytest.raises(exceptions.InvalidInputError, match=named) as refusal:
+        create(**arguments)
+    assert isinstance(refusal.value, AirflowFailException)
+    assert emulator.requests() == []
+
+
+def test_the_next_try_takes_the_audience_of_a_create_that_was_cut_off(create, emulator, task_context):
+    emulator.fault("applovin.create", "drop_after", times=1)
+    emulator.fault("applovin.create", "status", status=500, number=2, times=3)
+    with pytest.raises(exceptions.TransientError) as failure:
+        create()
+    assert not isinstance(failure.value, AirflowFailException)
+    made = emulator.audiences()
+    assert len(made) == 1
+    assert create(context=task_context(try_number=2)) == made[0]["audience_id"]
+    assert len(emulator.audiences()) == 1
+
+
+def test_the_next_try_does_not_take_an_audience_that_has_users(create, upload, emulator, task_context, make_ids):
+    upload(AppLovinAppendUsersOperator, create(), make_ids(3))
+    with pytest.raises(exceptions.ConflictError):
+        create(context=task_context(try_number=2))
+
+
+def test_list_returns_all_audiences_or_those_that_fit(create, task_context):
+    ids = [
+        create(name="A", platform="ios", package_name="p1"),
+        create(name="A", platform="android", package_name="p1"),
+        create(name="B", platform="android", package_name="p2", description="text"),
+    ]
+
+    def listed(**filters):
+        entries = AppLovinListAudiencesOperator(task_id="list", **filters).execute(task_context())
+        return [entry["audience_id"] for entry in entries]
+
+    assert listed() == ids
+    assert listed(name="A") == ids[:2]
+    assert listed(name="a") == []
+    assert listed(platform="Android") == ids[1:]
+    assert listed(package_name="p1", platform="android") == [ids[1]]
+    entries = AppLovinListAudiencesOperator(task_id="list", name="B").execute(task_context())
+    assert entries == [
+        {
+            "audience_id": ids[2],
+            "name": "B",
+            "package_name": "p2",
+            "platform": "android",
+            "description": "text",
+            "user_count": 0,
+        }
+    ]
+
+
+def test_update_replaces_append_adds_remove_takes_out_and_each_reports(create, upload, emulator, make_ids):
+    audience_id = create()
+    ids = make_ids(7)
+    lines = [*ids[:5], ids[0].upper(), f" {ids[1]}\r\n", "", "idfa", ZEROS]
+    report = upload(AppLovinUpdateAudienceOperator, audience_id, lines, batch_size=2)
+    assert list(report) == REPORT_KEYS
+    assert {name: value for name, value in report.items() if name != "seconds"} == {
+        "audience_id": audience_id,
+        "requests": 3,
+        "batches": 3,
+        "sent": 5,
+        "accepted": 5,
+        "rejected_by_api": 0,
+        "malformed": 1,
+        "zeroed": 1,
+        "duplicates": 2,
+        "blank": 1,
+        "bytes_sent": 5 * 37,
+    }
+    assert report["seconds"] >= 0
+    assert emulator.members(audience_id) == ids[:5]
+    assert [request["operation"] for request in emulator.requests()[1:]] == [
+        "applovin.update",
+        "applovin.append",
+        "applovin.append",
+    ]
+
+    report = upload(AppLovinAppendUsersOperator, audience_id, ids[5:])
+    assert list(report) == REPORT_KEYS
+    assert (report["requests"], report["sent"]) == (1, 2)
+    assert emulator.members(audience_id) == ids
+
+    report = upload(AppLovinRemoveUsersOperator, audience_id, [*ids[:2], *make_ids(1, start=900)])
+    assert list(report) == REPORT_KEYS
+    assert report["sent"] == 3
+    assert emulator.members(audience_id) == ids[2:]
+
+    upload(AppLovinUpdateAudienceOperator, audience_id, ids[:1])
+    assert emulator.members(audience_id) == ids[:1]
+
+
+@pytest.mark.parametrize("operator_class", [AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator])
+@pytest.mark.parametrize("ttl_seconds", [100, "100"])
+def test_members_stay_as_long_as_they_were_sent_for(create, upload, emulator, make_ids, operator_class, ttl_seconds):
+    emulator.set_clock(1_700_000_000, freeze=True)
+    audience_id = create()
+    upload(operator_class, audience_id, make_ids(2), ttl_seconds=ttl_seconds)
+    assert set(emulator.member_expiries(audience_id).values()) == {1_700_000_100.0}
+
+
+@pytest.mark.parametrize("id_case", ["lower", "upper"])
+def test_ids_go_out_in_the_case_that_was_asked_for(create, upload, emulator, id_case):
+    audience_id = create()
+    report = upload(AppLovinAppendUsersOperator, audience_id, ["ABCDEFab-0000-4000-8000-000000000001"], id_case=id_case)
+    assert report["accepted"] == 1
+    with pytest.raises(exceptions.InvalidInputError, match="id_case"):
+        upload(AppLovinAppendUsersOperator, audience_id, ["x"], id_case="title")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"ttl_seconds": 0}, "ttl_seconds=0"),
+        ({"ttl_seconds": "0"}, "ttl_seconds=0"),
+        ({"ttl_seconds": -1}, "ttl_seconds"),
+        ({"ttl_seconds": "a day"}, "ttl_seconds"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"on_malformed": "ignore"}, "on_malformed"),
+        ({"max_malformed_ratio": 2}, "max_malformed_ratio"),
+        ({"audience_id": " "}, "audience_id"),
+        ({"audience_id": None}, "audience_id"),
+    ],
+)
+@pytest.mark.parametrize("operator_class", [AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator])
+def test_uploads_refuse_wrong_arguments_before_the_first_request(
+    task_context, emulator, make_ids, operator_class, arguments, named
+):
+    arguments = {"audience_id": "a", "source": make_ids(1)} | arguments
+    with pytest.raises(exceptions.InvalidInputError, match=named) as refusal:
+        operator_class(task_id="upload", **arguments).execute(task_context())
+    assert isinstance(refusal.value, AirflowFailException)
+    assert emulator.requests() == []
+
+
+@pytest.mark.parametrize("operator_class", UPLOADS)
+def test_malformed_lines_may_stop_the_upload(upload, emulator, make_ids, operator_class):
+    lines = [*make_ids(3), "idfa"]
+    with pytest.raises(exceptions.InvalidInputError, match="on_malformed='fail'"):
+        upload(operator_class, "a", lines, on_malformed="fail")
+    with pytest.raises(exceptions.InvalidInputError, match="1 of 4"):
+        upload(operator_class, "a", lines, max_malformed_ratio=0.2)
+    with pytest.raises(exceptions.InvalidInputError, match="none of the source's lines"):
+        upload(operator_class, "a", ["idfa"])
+    assert emulator.requests() == []
+
+
+def test_an_empty_source_empties_an_audience_only_when_that_is_meant(create, upload, emulator, make_ids):
+    audience_id = create()
+    upload(AppLovinUpdateAudienceOperator, audience_id, make_ids(3))
+    sent = len(emulator.requests())
+    with pytest.raises(exceptions.InvalidInputError, match="allow_empty"):
+        upload(AppLovinUpdateAudienceOperator, audience_id, [])
+    assert upload(AppLovinAppendUsersOperator, audience_id, [])["requests"] == 0
+    assert upload(AppLovinRemoveUsersOperator, audience_id, [])["requests"] == 0
+    assert len(emulator.requests()) == sent
+    assert emulator.member_count(audience_id) == 3
+    report = upload(AppLovinUpdateAudienceOperator, audience_id, [], allow_empty=True)
+    assert (report["requests"], report["sent"]) == (1, 0)
+    assert emulator.member_count(audience_id) == 0
+
+
+@pytest.mark.parametrize("operator_class", UPLOADS)
+def test_an_audience_that_does_not_exist_fails_for_good(upload, make_ids, operator_class, emulator):
+    with pytest.raises(exceptions.NotFoundError) as failure:
+        upload(operator_class, "nobody", make_ids(1))
+    assert isinstance(failure.value, AirflowFailException)
+    assert len(emulator.requests()) == 1
+
+
+@pytest.mark.parametrize("operator_class", UPLOADS)
+def test_a_failure_in_between_says_what_landed_and_may_be_tried_again(
+    create, upload, emulator, make_ids, operator_class
+):
+    audience_id = create()
+    emulator.fault("applovin.append", "status", status=503, number=2, times=None)
+    with pytest.raises(exceptions.ServerError, match="accepted") as failure:
+        upload(operator_class, audience_id, make_ids(10), batch_size=3)
+    assert not isinstance(failure.value, AirflowFailException)
+
+
+def test_delete_says_whether_the_audience_existed(create, emulator, task_context):
+    audience_id = create()
+
+    def delete(*, context=None, **arguments):
+        operator = AppLovinDeleteAudienceOperator(task_id="delete", audience_id=audience_id, **arguments)
+        return operator.execute(context or task_context())
+
+    assert delete() == {"audience_id": audience_id, "deleted": True}
+    assert emulator.audiences() == []
+    with pytest.raises(exceptions.NotFoundError) as failure:
+        delete()
+    assert isinstance(failure.value, AirflowFailException)
+    assert delete(ignore_missing=True) == {"audience_id": audience_id, "deleted": False}
+    # The try before this one may have been cut off after its delete had worked.
+    assert delete(context=task_context(try_number=2)) == {"audience_id": audience_id, "deleted": False}
+
+
+@pytest.mark.parametrize("audience_id", ["", "  ", None])
+def test_delete_never_sends_an_empty_id(emulator, task_context, audience_id):
+    with pytest.raises(exceptions.InvalidInputError, match="audience_id"):
+        AppLovinDeleteAudienceOperator(task_id="delete", audience_id=audience_id).execute(task_context())
+    assert emulator.requests() == []
+
+
+def test_a_connection_of_another_name_is_used(connect, monkeypatch, task_context, emulator):
+    monkeypatch.delenv("AIRFLOW_CONN_APPLOVIN_DEFAULT")
+    connect("applovin", conn_id="other")
+    operator = AppLovinListAudiencesOperator(task_id="list", applovin_conn_id="other_default")
+    assert operator.execute(task_context()) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type", "fails_for_good"),
+    [
+        (400, exceptions.BadRequestError, True),
+        (401, exceptions.AuthenticationError, True),
+        (403, exceptions.AuthenticationError, True),
+        (404, exceptions.NotFoundError, True),
+        (408, exceptions.ServerError, False),
+        (429, exceptions.RateLimitedError, False),
+        (500, exceptions.ServerError, False),
+    ],
+)
+def test_only_what_stays_wrong_burns_no_retry(task_context, emulator, status, error_type, fails_for_good):
+    emulator.fault("applovin.list", "status", status=status, times=None)
+    with pytest.raises(error_type) as failure:
+        AppLovinListAudiencesOperator(task_id="list").execute(task_context())
+    assert isinstance(failure.value, AirflowFailException) is fails_for_good
+    assert isinstance(failure.value, exceptions.AudienceApiError)
+    assert len(emulator.requests()) == (1 if fails_for_good else 4)

@@ -1,0 +1,275 @@
+"""Each PAI operator against the emulator: what it returns, what arrives, and what is refused."""
+
+import json
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.operators.pai import (
+    PaiCreateGroupOperator,
+    PaiDeleteGroupOperator,
+    PaiGetGroupOperator,
+    PaiListGroupsOperator,
+    PaiSource,
+)
+
+URI = "https://bucket.oss-cn-hangzhou.aliyuncs.com/people.csv"
+SIGNED_URI = f"{URI}?OSSAccessKeyId=LTAI1234&Signature=sesame"
+TEXT = {"source": PaiSource.TEXT, "name": "VIP", "text": "13900001111\n+86 139-0000-2222", "phone_number": True}
+PUBLIC_KEYS = {
+    "id",
+    "name",
+    "status",
+    "amount",
+    "source",
+    "phone_number",
+    "project",
+    "table",
+    "column",
+    "filter",
+    "algorithm",
+    "inference_job_id",
+    "remark",
+    "uri",
+    "campaign_id",
+    "history",
+    "created_time",
+    "updated_time",
+}
+
+
+@pytest.fixture(autouse=True)
+def _connected(connect):
+    """All of these tests talk to the emulator."""
+
+
+@pytest.fixture
+def create(task_context):
+    def run(*, context=None, **arguments):
+        return PaiCreateGroupOperator(task_id="create", **arguments).execute(context or task_context())
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (TEXT, {"Source": 0, "Name": "VIP", "PhoneNumber": True, "Text": "1390000****\n1390000****"}),
+        ({**TEXT, "source": "0", "text": [13900001111, "13900001111", "", "13900002222"]}, {"People": 2}),
+        ({**TEXT, "text": 13900001111}, {"People": 1}),
+        ({**TEXT, "text": ("13900001111",)}, {"People": 1}),
+        ({"source": 1, "uri": URI, "phone_number": False}, {"Source": 1, "Uri": URI, "PhoneNumber": False}),
+        ({"source": 2, "uri": SIGNED_URI, "column": "c", "phone_number": True}, {"Source": 2, "Uri": SIGNED_URI}),
+        (
+            {"source": "3", "project": "demo_project", "table": "vip_customers", "filter": "ds=1"},
+            {"Source": 3, "Project": "demo_project", "Table": "vip_customers", "Filter": "ds=1", "People": 1200},
+        ),
+        (
+            {"source": PaiSource.ALGORITHM, "algorithm": "a", "inference_job_id": "j", "remark": "note"},
+            {"Source": 4, "Algorithm": "a", "InferenceJobId": "j"},
+        ),
+    ],
+)
+def test_create_returns_the_id_and_sends_what_was_given(create, emulator, arguments, expected):
+    group_id = create(**arguments)
+    (group,) = emulator.groups()
+    assert group["Id"] == group_id
+    assert {name: group[name] for name in expected} == expected
+    assert [request["operation"] for request in emulator.requests()] == ["pai.create"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"source": 5}, "source"),
+        ({"source": None}, "source"),
+        ({"source": True}, "source"),
+        ({"source": 0}, "text is missing"),
+        ({"source": 0, "text": ""}, "text is missing"),
+        ({"source": 0, "text": []}, "text"),
+        ({"source": 0, "text": "139"}, "line 1"),
+        ({"source": 0, "text": "1390000****"}, "masked"),
+        ({"source": 0, "text": {"139": 1}}, "text is a dict"),
+        ({"source": 0, "text": b"13900001111"}, "text is a bytes"),
+        ({"source": 0, "text": 1.39e10}, "text is a float"),
+        ({"source": 0, "text": [f"139{n:08d}" for n in range(101)]}, "101"),
+        ({"source": 0, "text": "13900001111", "uri": URI}, "uri is not for"),
+        ({"source": 1}, "uri is missing"),
+        ({"source": 1, "uri": "oss://bucket/key"}, "oss://"),
+        ({"source": 1, "uri": "https://me:pw@bucket.oss-cn-hangzhou.aliyuncs.com/k"}, "user name or password"),
+        ({"source": 2, "uri": URI, "phone_number": True}, "column is missing"),
+        ({"source": 3, "project": "p"}, "table is missing"),
+        ({"source": 4, "algorithm": "a"}, "inference_job_id is missing"),
+        ({"source": 1, "uri": URI, "phone_number": "yes"}, "phone_number"),
+        ({"source": 0, "text": "1", "phone_format": "us"}, "phone_format"),
+    ],
+)
+def test_create_refuses_wrong_arguments_before_the_first_request(create, emulator, arguments, named):
+    with pytest.raises(exceptions.InvalidInputError, match=named) as refusal:
+        create(**arguments)
+    assert isinstance(refusal.value, AirflowFailException)
+    assert "1390000" not in str(refusal.value)
+    assert emulator.requests() == []
+    assert emulator.billing()["total"]["billed"] == 0
+
+
+def test_other_identifiers_are_taken_as_they_are_when_asked(create, emulator):
+    create(source=0, text="user-1\n user 2 ", phone_format="any")
+    (group,) = emulator.groups()
+    assert group["People"] == 2
+
+
+def test_if_exists(create, emulator):
+    first = create(**TEXT)
+    with pytest.raises(exceptions.ConflictError, match=first) as failure:
+        create(**TEXT, if_exists="fail")
+    assert isinstance(failure.value, AirflowFailException)
+    assert create(**TEXT, if_exists="adopt") == first
+    second = create(**TEXT)
+    assert second != first
+    with pytest.raises(exceptions.ConflictError, match=second):
+        create(**TEXT, if_exists="adopt")
+    assert len(emulator.groups()) == 2
+
+
+@pytest.mark.parametrize("kind", ["drop_after", "truncated_json"])
+def test_the_next_try_takes_the_group_of_a_create_whose_replies_were_all_lost(create, emulator, task_context, kind):
+    # Nor can the group be looked up in the first try: it ends without knowing.
+    emulator.fault("pai.create", kind, times=None)
+    emulator.fault("pai.list", "drop_before", times=None)
+    with pytest.raises(exceptions.TransientError) as failure:
+        create(**TEXT)
+    assert not isinstance(failure.value, AirflowFailException)
+    (made,) = emulator.groups()
+    emulator.clear_faults()
+    assert create(**TEXT, context=task_context(try_number=2)) == made["Id"]
+    assert [group["Id"] for group in emulator.groups()] == [made["Id"]]
+
+
+@pytest.mark.parametrize(
+    ("changed_context", "changed_arguments"),
+    [
+        ({"run_id": "other"}, {}),
+        ({"map_index": 0}, {}),
+        ({"task_id": "other"}, {}),
+        ({"dag_id": "other"}, {}),
+        ({}, {"text": "13900003333"}),
+        ({}, {"remark": "changed"}),
+        ({}, {"phone_number": False}),
+    ],
+)
+def test_the_group_of_another_task_run_or_request_is_not_taken(
+    create, emulator, task_context, changed_context, changed_arguments
+):
+    first = create(**TEXT)
+    context = task_context(**({"try_number": 2} | changed_context))
+    second = create(**(TEXT | changed_arguments), context=context)
+    assert second != first
+    assert len(emulator.groups()) == 2
+
+
+def test_a_group_that_was_deleted_meanwhile_is_made_again(create, emulator, task_context):
+    first = create(**TEXT)
+    PaiDeleteGroupOperator(task_id="delete", group_id=first).execute(task_context())
+    assert create(**TEXT, context=task_context(try_number=2)) != first
+
+
+def test_get_shows_the_group_without_personal_data(create, emulator, task_context):
+    emulator.settings(processing_seconds=0)
+    group_id = create(source=2, uri=SIGNED_URI, column="phone", phone_number=True, name="VIP", remark="for Q3")
+    shown = PaiGetGroupOperator(task_id="get", group_id=group_id).execute(task_context())
+    assert set(shown) == PUBLIC_KEYS
+    assert {name: shown[name] for name in ("id", "name", "status", "amount", "source", "remark", "uri")} == {
+        "id": group_id,
+        "name": "VIP",
+        "status": 1,
+        "amount": 1000,
+        "source": 2,
+        "remark": "for Q3",
+        "uri": URI,
+    }
+    group_id = create(**TEXT)
+    shown = PaiGetGroupOperator(task_id="get", group_id=group_id).execute(task_context())
+    assert set(shown) == PUBLIC_KEYS
+    assert "139" not in json.dumps({name: value for name, value in shown.items() if name != "id"})
+
+
+def test_list_shows_the_groups_that_fit_without_personal_data(create, emulator, task_context):
+    emulator.settings(processing_seconds=0)
+    texts = create(**TEXT, remark="first")
+    table = create(source=3, project="demo_project", table="vip_customers", name="VIP 2")
+
+    def listed(**filters):
+        groups = PaiListGroupsOperator(task_id="list", **filters).execute(task_context())
+        assert all(set(group) == PUBLIC_KEYS for group in groups)
+        assert "1390000" not in json.dumps(groups)
+        return {group["id"] for group in groups}
+
+    assert listed() == {texts, table}
+    assert listed(name="VIP 2") == {table}
+    assert listed(remark="first") == {texts}
+    assert listed(phone_number=True) == {texts}
+    assert listed(phone_number=False) == {table}
+    assert listed(source=0) == {texts}
+    assert listed(source="3") == {table}
+    assert listed(source=PaiSource.ALGORITHM) == set()
+    assert listed(status="1") == {texts, table}
+    assert listed(status=0) == set()
+    emulator.clear_requests()
+    for wrong in ({"source": 9}, {"status": -1}, {"status": "new"}):
+        with pytest.raises(exceptions.InvalidInputError):
+            listed(**wrong)
+    assert emulator.requests() == []
+
+
+def test_list_goes_through_all_pages(create, emulator, task_context):
+    emulator.settings(max_page_size=2)
+    made = [create(**(TEXT | {"name": f"n{number}"})) for number in range(5)]
+    listed = PaiListGroupsOperator(task_id="list").execute(task_context())
+    assert sorted(group["id"] for group in listed) == sorted(made)
+
+
+def test_delete_says_whether_the_group_existed(create, emulator, task_context):
+    group_id = create(**TEXT)
+
+    def delete(*, context=None, **arguments):
+        operator = PaiDeleteGroupOperator(task_id="delete", group_id=group_id, **arguments)
+        return operator.execute(context or task_context())
+
+    assert delete() == {"group_id": group_id, "deleted": True}
+    assert emulator.groups() == []
+    with pytest.raises(exceptions.NotFoundError) as failure:
+        delete()
+    assert isinstance(failure.value, AirflowFailException)
+    assert delete(ignore_missing=True) == {"group_id": group_id, "deleted": False}
+    # The try before this one may have been cut off after its delete had worked.
+    assert delete(context=task_context(try_number=2)) == {"group_id": group_id, "deleted": False}
+
+
+@pytest.mark.parametrize("operator_class", [PaiGetGroupOperator, PaiDeleteGroupOperator])
+@pytest.mark.parametrize("group_id", ["", " ", None, 7, ".", ".."])
+def test_what_is_no_id_never_reaches_the_wire(emulator, task_context, operator_class, group_id):
+    with pytest.raises(exceptions.InvalidInputError, match="group_id"):
+        operator_class(task_id="task", group_id=group_id).execute(task_context())
+    assert emulator.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type", "fails_for_good"),
+    [
+        (400, exceptions.BadRequestError, True),
+        (401, exceptions.AuthenticationError, True),
+        (403, exceptions.AuthenticationError, True),
+        (404, exceptions.NotFoundError, True),
+        (429, exceptions.RateLimitedError, False),
+        (500, exceptions.ServerError, False),
+    ],
+)
+def test_only_what_stays_wrong_burns_no_retry(task_context, emulator, status, error_type, fails_for_good):
+    emulator.fault("pai.get", "status", status=status, times=None)
+    with pytest.raises(error_type) as failure:
+        PaiGetGroupOperator(task_id="get", group_id="g").execute(task_context())
+    assert isinstance(failure.value, AirflowFailException) is fails_for_good
+    assert isinstance(failure.value, exceptions.AudienceApiError)
+    assert len(emulator.requests()) == (1 if fails_for_good else 4)

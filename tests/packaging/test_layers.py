@@ -1,0 +1,72 @@
+"""Who may import whom (``[tool.importlinter]`` of pyproject.toml), and that this is really checked."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_audiences
+
+ROOT = Path(airflow_provider_audiences.__file__).parents[1]
+PACKAGE = "airflow_provider_audiences"
+
+
+def _lint(root):
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command; lint_imports_command()",
+            "--no-cache",
+        ],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture
+def copied(tmp_path):
+    shutil.copytree(ROOT / PACKAGE, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_the_layers_are_kept():
+    ended = _lint(ROOT)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert " 0 broken" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("members/lines.py", "from airflow.providers.common.compat import sdk"),
+        ("clients/limiter.py", "import airflow"),
+        ("sync/delivery.py", "import airflow.models"),
+        ("exceptions.py", "import airflow"),
+        ("emulator/clock.py", "import airflow"),
+        ("clients/limiter.py", f"import {PACKAGE}.hooks.pai"),
+        ("clients/limiter.py", f"import {PACKAGE}.sync.delivery"),
+        ("members/lines.py", f"import {PACKAGE}.clients.wire"),
+        ("exceptions.py", f"import {PACKAGE}.members.lines"),
+        ("sync/delivery.py", f"import {PACKAGE}.common.errors"),
+        ("emulator/clock.py", f"import {PACKAGE}.members.advertising_id"),
+        ("emulator/clock.py", f"import {PACKAGE}.exceptions"),
+        ("hooks/pai.py", f"import {PACKAGE}.emulator.testing"),
+        ("clients/wire.py", f"import {PACKAGE}.emulator.clock"),
+        ("hooks/pai.py", f"import {PACKAGE}.operators.pai"),
+    ],
+)
+def test_a_step_over_them_is_noticed(copied, module, line):
+    path = copied / PACKAGE / module
+    path.write_text(path.read_text() + f"\n{line}\n")
+    ended = _lint(copied)
+    assert ended.returncode != 0
+    assert "BROKEN" in ended.stdout

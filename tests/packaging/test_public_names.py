@@ -1,0 +1,182 @@
+"""Names that users write in their DAGs: changing one is a breaking change, and this test is where it shows."""
+
+import importlib
+import inspect
+
+import pytest
+
+NAMES = {
+    "hooks.applovin": {"AppLovinHook": {"applovin_conn_id": "applovin_default"}},
+    "hooks.pai": {"PaiHook": {"pai_conn_id": "pai_default"}},
+    "operators.applovin": {
+        "AppLovinCreateAudienceOperator": {
+            "name": ...,
+            "platform": ...,
+            "package_name": None,
+            "description": None,
+            "audience_type": "retargeting",
+            "if_exists": "fail",
+            "applovin_conn_id": "applovin_default",
+        },
+        "AppLovinListAudiencesOperator": {
+            "name": None,
+            "platform": None,
+            "package_name": None,
+            "applovin_conn_id": "applovin_default",
+        },
+        "AppLovinUpdateAudienceOperator": {
+            "audience_id": ...,
+            "source": ...,
+            "ttl_seconds": None,
+            "allow_empty": False,
+            "batch_size": 100_000,
+            "on_malformed": "drop",
+            "max_malformed_ratio": None,
+            "id_case": "lower",
+            "applovin_conn_id": "applovin_default",
+        },
+        "AppLovinAppendUsersOperator": {
+            "audience_id": ...,
+            "source": ...,
+            "ttl_seconds": None,
+            "batch_size": 100_000,
+            "on_malformed": "drop",
+            "max_malformed_ratio": None,
+            "id_case": "lower",
+            "applovin_conn_id": "applovin_default",
+        },
+        "AppLovinRemoveUsersOperator": {
+            "audience_id": ...,
+            "source": ...,
+            "batch_size": 100_000,
+            "on_malformed": "drop",
+            "max_malformed_ratio": None,
+            "id_case": "lower",
+            "applovin_conn_id": "applovin_default",
+        },
+        "AppLovinDeleteAudienceOperator": {
+            "audience_id": ...,
+            "ignore_missing": False,
+            "applovin_conn_id": "applovin_default",
+        },
+    },
+    "operators.pai": {
+        "PaiCreateGroupOperator": {
+            "source": ...,
+            "name": None,
+            "text": None,
+            "uri": None,
+            "phone_number": None,
+            "project": None,
+            "table": None,
+            "column": None,
+            "filter": None,
+            "algorithm": None,
+            "inference_job_id": None,
+            "remark": None,
+            "if_exists": "create",
+            "phone_format": "cn_mobile",
+            "pai_conn_id": "pai_default",
+        },
+        "PaiGetGroupOperator": {"group_id": ..., "pai_conn_id": "pai_default"},
+        "PaiListGroupsOperator": {
+            "name": None,
+            "remark": None,
+            "phone_number": None,
+            "source": None,
+            "status": None,
+            "pai_conn_id": "pai_default",
+        },
+        "PaiDeleteGroupOperator": {"group_id": ..., "ignore_missing": False, "pai_conn_id": "pai_default"},
+    },
+    "sensors.applovin": {
+        "AppLovinAudienceSensor": {
+            "audience_id": None,
+            "name": None,
+            "platform": None,
+            "min_user_count": None,
+            "applovin_conn_id": "applovin_default",
+            "deferrable": False,
+            "max_poll_failures": 5,
+        }
+    },
+    "sensors.pai": {
+        "PaiGroupSensor": {
+            "group_id": ...,
+            "min_amount": 1,
+            "ready_statuses": None,
+            "failed_statuses": None,
+            "pai_conn_id": "pai_default",
+            "deferrable": False,
+            "max_poll_failures": 5,
+        }
+    },
+    "triggers.pai": {
+        "PaiGroupTrigger": {
+            "group_id": ...,
+            "min_amount": 1,
+            "ready_statuses": None,
+            "failed_statuses": None,
+            "conn_id": ...,
+            "poll_interval_seconds": ...,
+            "deadline_epoch_seconds": ...,
+            "max_poll_failures": ...,
+            "first_look_epoch_seconds": 0.0,
+        }
+    },
+    "triggers.applovin": {
+        "AppLovinAudienceTrigger": {
+            "audience_id": None,
+            "name": None,
+            "platform": None,
+            "min_user_count": None,
+            "conn_id": ...,
+            "poll_interval_seconds": ...,
+            "deadline_epoch_seconds": ...,
+            "max_poll_failures": ...,
+            "first_look_epoch_seconds": 0.0,
+        }
+    },
+}
+
+
+def _arguments(found):
+    ours = [base for base in found.__mro__ if base.__module__.startswith("airflow_provider_audiences")]
+    return {
+        name: ... if parameter.default is parameter.empty else parameter.default
+        for base in ours
+        if "__init__" in vars(base)
+        for name, parameter in inspect.signature(inspect.unwrap(base.__init__)).parameters.items()
+        if name != "self" and parameter.kind is not parameter.VAR_KEYWORD
+    }
+
+
+@pytest.mark.parametrize("module_name", NAMES)
+def test_classes_and_their_arguments(module_name):
+    module = importlib.import_module(f"airflow_provider_audiences.{module_name}")
+    public = {
+        name: _arguments(member)
+        for name, member in vars(module).items()
+        if inspect.isclass(member) and member.__module__ == module.__name__ and not name.startswith("_")
+    }
+    assert public == NAMES[module_name]
+
+
+def test_sources_have_their_numbers():
+    from airflow_provider_audiences.operators.pai import PaiSource
+
+    assert {member.name: member.value for member in PaiSource} == {
+        "TEXT": 0,
+        "TEXT_FILE": 1,
+        "CSV": 2,
+        "MAXCOMPUTE": 3,
+        "ALGORITHM": 4,
+    }
+
+
+def test_hooks_take_their_connection_id_by_position():
+    from airflow_provider_audiences.hooks.applovin import AppLovinHook
+    from airflow_provider_audiences.hooks.pai import PaiHook
+
+    assert AppLovinHook("a").applovin_conn_id == "a"
+    assert PaiHook("p").pai_conn_id == "p"

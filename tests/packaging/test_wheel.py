@@ -1,0 +1,129 @@
+"""The distribution: built, checked, and installed into an environment that has not seen the sources."""
+
+import configparser
+import email
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_audiences
+
+ROOT = Path(airflow_provider_audiences.__file__).parents[1]
+NAME, VERSION = "airflow_provider_audiences", airflow_provider_audiences.__version__
+
+
+def _run(*command, **options):
+    ended = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, timeout=300, check=False, **options
+    )
+    assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """Folder with wheel and source distribution, the wheel made from the latter, without any network."""
+    folder = tmp_path_factory.mktemp("build")
+    left_out = shutil.ignore_patterns(
+        ".*cache*", "__pycache__", ".git", ".venv*", ".demo", ".tools", ".hypothesis", "dist"
+    )
+    shutil.copytree(ROOT, folder / "source", ignore=left_out)
+    _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", folder / "source")
+    return folder / "dist"
+
+
+@pytest.fixture(scope="session")
+def wheel(built):
+    return built / f"{NAME}-{VERSION}-py3-none-any.whl"
+
+
+def test_there_is_one_wheel_and_one_source_distribution(built, wheel):
+    assert {path.name for path in built.iterdir()} == {wheel.name, f"{NAME}-{VERSION}.tar.gz"}
+
+
+def test_the_checkers_find_nothing(built, wheel):
+    _run(sys.executable, "-m", "twine", "check", "--strict", *built.iterdir())
+    _run(sys.executable, "-m", "check_wheel_contents", wheel)
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        texts = {name: archive.read(name).decode() for name in names}
+    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / NAME).rglob("*.py")}
+    information = f"{NAME}-{VERSION}.dist-info"
+    assert sources | {f"{NAME}/py.typed"} == {name for name in names if not name.startswith(information)}
+    assert f"{information}/licenses/LICENSE" in names
+    points = configparser.ConfigParser()
+    points.read_string(texts[f"{information}/entry_points.txt"])
+    assert {section: dict(points[section]) for section in points.sections()} == {
+        "apache_airflow_provider": {"provider_info": f"{NAME}.get_provider_info:get_provider_info"},
+        "console_scripts": {"audiences-emulator": f"{NAME}.emulator.__main__:main"},
+    }
+    metadata = email.message_from_string(texts[f"{information}/METADATA"])
+    assert (metadata["Name"], metadata["Version"]) == ("airflow-provider-audiences", VERSION)
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert "Framework :: Apache Airflow :: Provider" in metadata.get_all("Classifier")
+    assert any(line.startswith("apache-airflow>=") for line in metadata.get_all("Requires-Dist"))
+    # Nothing of the machine it was built on.
+    assert not [name for name, text in texts.items() if str(ROOT) in text or str(Path.home()) + "/" in text]
+
+
+def test_the_source_distribution_holds_what_it_takes_to_check_it(built):
+    with tarfile.open(built / f"{NAME}-{VERSION}.tar.gz") as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "tests/conftest.py"} <= names
+    assert {path.relative_to(ROOT).as_posix() for path in (ROOT / NAME).rglob("*.py")} <= names
+
+
+@pytest.fixture(scope="session")
+def installed(wheel, tmp_path_factory):
+    """
+    Python of a new environment with the wheel in it.
+
+    The dependencies are those of this environment, found behind its own packages: nothing is fetched.
+    """
+    folder = tmp_path_factory.mktemp("installed") / "environment"
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    _run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check", wheel)
+    packages = next((folder / "lib").glob("python*/site-packages"))
+    (packages / "zz_dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    return python
+
+
+def test_airflow_finds_the_installed_provider(installed, tmp_path):
+    script = """
+import json
+from importlib.metadata import entry_points
+import airflow_provider_audiences
+from airflow.providers_manager import ProvidersManager
+found = [point for point in entry_points(group="apache_airflow_provider") if "audiences" in point.value]
+manager = ProvidersManager()
+print("FOUND", json.dumps({
+    "path": airflow_provider_audiences.__file__,
+    "points": [point.load()()["package-name"] for point in found],
+    "provider": manager.providers["airflow-provider-audiences"].version,
+    "hooks": sorted(name for name, hook in manager._hooks_lazy_dict.items() if "audiences" in str(hook)),
+}))
+"""
+    output = _run(installed, "-c", script, cwd=tmp_path, env=os.environ | {"PYTHONWARNINGS": "ignore"})
+    found = json.loads(output.rpartition("FOUND ")[2])
+    assert Path(found["path"]).is_relative_to(installed.parents[1])
+    assert found["points"] == ["airflow-provider-audiences"]
+    assert found["provider"] == VERSION
+
+
+def test_the_installed_command_runs(installed, tmp_path):
+    output = _run(installed.with_name("audiences-emulator"), "--help", cwd=tmp_path)
+    assert "audiences-emulator" in output

@@ -1,0 +1,574 @@
+"""Both sensors in poke, reschedule and deferrable mode: the same outcome in each."""
+
+import asyncio
+import datetime
+import importlib
+import json
+import sys
+import time
+
+import pytest
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    TaskDeferred,
+    timezone,
+)
+
+from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.operators.applovin import (
+    AppLovinAppendUsersOperator,
+    AppLovinCreateAudienceOperator,
+)
+from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator
+from airflow_provider_audiences.sensors.applovin import AppLovinAudienceSensor
+from airflow_provider_audiences.sensors.pai import PaiGroupSensor
+
+try:
+    from airflow.sdk.exceptions import AirflowRescheduleException
+except ImportError:
+    from airflow.exceptions import AirflowRescheduleException
+
+MODES = ["poke", "reschedule", "deferrable"]
+each_mode = pytest.mark.parametrize("mode", MODES)
+
+
+@pytest.fixture(autouse=True)
+def _connected(connect):
+    """All of these tests talk to the emulator."""
+
+
+def _trigger_from(deferred):
+    """The trigger as the triggerer makes it: from its import path and JSON."""
+    path, arguments = deferred.trigger.serialize()
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)(**json.loads(json.dumps(arguments)))
+
+
+async def _event_of(trigger):
+    return [event async for event in trigger.run()]
+
+
+class _Reschedules:
+    """What Airflow remembers between the parts of a try in reschedule mode."""
+
+    def __init__(self):
+        self.first = None
+
+    def get_first_reschedule_date(self, _context):
+        return self.first
+
+
+@pytest.fixture
+def wait(task_context, monkeypatch):
+    """
+    Runs a sensor until it returns or raises, as Airflow would in each mode: a new operator for each part of a
+    rescheduled try, a trigger and a new operator for a deferred one. ``between`` is called after the first look.
+    """
+
+    def run(make, mode, between=lambda: None):
+        if mode == "deferrable":
+            try:
+                return make(deferrable=True).execute(task_context())
+            except TaskDeferred as deferred:
+                between()
+                (event,) = asyncio.run(_event_of(_trigger_from(deferred)))
+                kwargs = {"event": json.loads(json.dumps(event.payload))}
+                return make(deferrable=True).resume_execution(deferred.method_name, kwargs, task_context())
+        if mode == "poke":
+            sensor = make(mode="poke", deferrable=False)
+            look = sensor.look
+
+            def looked():
+                try:
+                    return look()
+                finally:
+                    between()
+
+            sensor.look = looked
+            return sensor.execute(task_context())
+        memory = _Reschedules()
+        airflow_module = sys.modules[BaseSensorOperator.__module__]
+        if hasattr(airflow_module, "_orig_start_date"):  # Airflow 2 asks its database itself
+            monkeypatch.setattr(airflow_module, "_orig_start_date", lambda **_: memory.first)
+        started = time.monotonic()
+        while time.monotonic() - started < 20:
+            context = task_context(max_tries=0, get_first_reschedule_date=memory.get_first_reschedule_date)
+            try:
+                return make(mode="reschedule", deferrable=False).execute(context)
+            except AirflowRescheduleException as later:
+                memory.first = memory.first or timezone.utcnow()
+                between()
+                assert later.reschedule_date >= memory.first
+        raise AssertionError("never came to an end")
+
+    return run
+
+
+@pytest.fixture
+def group(task_context):
+    """Makes a group of two people."""
+
+    def make(**arguments):
+        arguments = {"source": 0, "name": "VIP", "text": "13900001111\n13900002222", "phone_number": True} | arguments
+        return PaiCreateGroupOperator(task_id="create", **arguments).execute(task_context())
+
+    return make
+
+
+@pytest.fixture
+def audience(task_context, make_ids):
+    """Makes an audience with users."""
+
+    def make(*, users=0, **arguments):
+        arguments = {"name": "A", "platform": "ios", "package_name": "p"} | arguments
+        audience_id = AppLovinCreateAudienceOperator(task_id="create", **arguments).execute(task_context())
+        append = AppLovinAppendUsersOperator(task_id="append", audience_id=audience_id, source=make_ids(users))
+        append.execute(task_context())
+        return audience_id
+
+    return make
+
+
+def pai_sensor(group_id, **arguments):
+    arguments = {"poke_interval": 0.01, "timeout": 10} | arguments
+    return lambda **mode: PaiGroupSensor(task_id="wait", group_id=group_id, **(arguments | mode))
+
+
+def applovin_sensor(**arguments):
+    arguments = {"poke_interval": 0.01, "timeout": 10} | arguments
+    return lambda **mode: AppLovinAudienceSensor(task_id="wait", **(arguments | mode))
+
+
+# --- a PAI group ---
+
+
+@each_mode
+def test_a_group_that_is_ready_is_returned_at_once(wait, group, emulator, mode):
+    emulator.settings(processing_seconds=0)
+    group_id = group()
+    shown = wait(pai_sensor(group_id), mode)
+    assert (shown["id"], shown["status"], shown["amount"]) == (group_id, 1, 2)
+    assert "text" not in shown
+    assert "139" not in json.dumps(shown | {"id": ""})
+    assert emulator.billing()["get"] == {"succeeded": 1, "failed": 0, "billed": 1}
+
+
+@each_mode
+def test_a_group_that_becomes_ready_is_waited_for(wait, group, emulator, mode):
+    group_id = group()
+    emulator.set_clock(emulator.now(), freeze=True)
+    shown = wait(pai_sensor(group_id), mode, between=lambda: emulator.advance(5))
+    assert (shown["id"], shown["status"], shown["amount"]) == (group_id, 1, 2)
+    # One look that finds it unchecked and one that finds it ready, whoever looks.
+    assert emulator.billing()["get"]["billed"] == 2
+
+
+@each_mode
+def test_the_documents_ready_status_is_believed_once_there_are_people(wait, group, emulator, mode):
+    emulator.settings(final_status=0)
+    emulator.set_clock(emulator.now(), freeze=True)
+    shown = wait(pai_sensor(group()), mode, between=lambda: emulator.advance(5))
+    assert (shown["status"], shown["amount"]) == (0, 2)
+
+
+@each_mode
+def test_a_rejected_group_fails_for_good_and_says_why(wait, group, emulator, mode):
+    emulator.settings(reject_names=["VIP"])
+    emulator.set_clock(emulator.now(), freeze=True)
+    with pytest.raises(exceptions.GroupRejectedError, match="did not pass the review") as failure:
+        wait(pai_sensor(group()), mode, between=lambda: emulator.advance(5))
+    assert isinstance(failure.value, AirflowFailException)
+
+
+@each_mode
+@pytest.mark.parametrize("min_amount", [3, "3"])
+def test_a_group_with_too_few_people_fails_for_good(wait, group, emulator, mode, min_amount):
+    emulator.set_clock(emulator.now(), freeze=True)
+    with pytest.raises(exceptions.GroupRejectedError, match="2 people.*min_amount is 3") as failure:
+        wait(pai_sensor(group(), min_amount=min_amount), mode, between=lambda: emulator.advance(5))
+    assert isinstance(failure.value, AirflowFailException)
+
+
+@each_mode
+def test_a_group_that_does_not_exist_fails_for_good(wait, emulator, mode):
+    with pytest.raises(exceptions.NotFoundError) as failure:
+        wait(pai_sensor("nobody"), mode)
+    assert isinstance(failure.value, AirflowFailException)
+    assert len(emulator.requests()) == 1
+
+
+@each_mode
+def test_a_group_that_is_deleted_meanwhile_fails_for_good(wait, group, emulator, mode):
+    group_id = group()
+    with pytest.raises(exceptions.NotFoundError) as failure:
+        wait(
+            pai_sensor(group_id),
+            mode,
+            between=lambda: emulator.fault("pai.get", "status", status=404, message="Audience group not found"),
+        )
+    assert isinstance(failure.value, AirflowFailException)
+
+
+@each_mode
+def test_statuses_may_be_told(wait, group, emulator, mode):
+    emulator.settings(processing_seconds=0, final_status=7)
+    assert wait(pai_sensor(group(), ready_statuses=[7]), mode)["status"] == 7
+    with pytest.raises(exceptions.GroupRejectedError):
+        wait(pai_sensor(group(name="B"), failed_statuses=(7,)), mode)
+
+
+@pytest.mark.parametrize(("mode", "warnings"), [("poke", 1), ("deferrable", 2)])
+def test_an_unknown_status_is_warned_of_once_and_waited_for(wait, group, emulator, mode, warnings, capfd):
+    emulator.settings(processing_seconds=0, final_status=7)
+    group_id = group()
+    with pytest.raises(AirflowSensorTimeout):
+        wait(pai_sensor(group_id, timeout=0.1), mode)
+    assert len(emulator.requests("pai.get")) > 2
+    # Deferred, the worker's look and the trigger's are two processes: each says it once.
+    output = capfd.readouterr()
+    said = [line for line in (output.out + output.err).splitlines() if "Unknown status" in line]
+    assert len(said) == warnings
+    assert "Status 7" in said[0]
+
+
+@each_mode
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"group_id": ""},
+        {"group_id": None},
+        {"group_id": "g", "min_amount": -1},
+        {"group_id": "g", "min_amount": "many"},
+        {"group_id": "g", "ready_statuses": ["new"]},
+    ],
+)
+def test_wrong_arguments_are_refused_before_the_first_request(wait, emulator, mode, arguments):
+    with pytest.raises(exceptions.InvalidInputError) as refusal:
+        wait(pai_sensor(**arguments), mode)
+    assert isinstance(refusal.value, AirflowFailException)
+    assert emulator.requests() == []
+
+
+# --- an AppLovin audience ---
+
+
+@each_mode
+@pytest.mark.parametrize("by", ["audience_id", "name"])
+def test_an_audience_that_is_listed_is_returned_at_once(wait, audience, emulator, mode, by):
+    audience_id = audience(users=3)
+    emulator.clear_requests()
+    arguments = {"audience_id": audience_id} if by == "audience_id" else {"name": "A", "platform": "iOS"}
+    assert wait(applovin_sensor(**arguments), mode) == {
+        "audience_id": audience_id,
+        "name": "A",
+        "package_name": "p",
+        "platform": "ios",
+        "description": "",
+        "user_count": 3,
+    }
+    assert len(emulator.requests()) == 1
+
+
+@each_mode
+def test_an_audience_that_comes_later_is_waited_for(wait, audience, emulator, mode):
+    made = []
+
+    def between():
+        if not made:
+            made.append(audience())
+
+    assert wait(applovin_sensor(name="A"), mode, between=between)["audience_id"] == made[0]
+    assert len(emulator.requests("applovin.list")) == 2
+
+
+@each_mode
+@pytest.mark.parametrize("min_user_count", [2, "2"])
+def test_users_are_waited_for(wait, audience, emulator, task_context, make_ids, mode, min_user_count):
+    audience_id = audience(users=1)
+    operator = AppLovinAppendUsersOperator(task_id="more", audience_id=audience_id, source=make_ids(2))
+    sensor = applovin_sensor(audience_id=audience_id, min_user_count=min_user_count)
+    shown = wait(sensor, mode, between=lambda: operator.execute(task_context()))
+    assert shown["user_count"] == 2
+
+
+@each_mode
+def test_several_audiences_of_a_name_fail_for_good(wait, audience, mode):
+    ids = [audience(), audience(platform="android")]
+    with pytest.raises(exceptions.ConflictError, match=f"{ids[0]}.*{ids[1]}") as failure:
+        wait(applovin_sensor(name="A"), mode)
+    assert isinstance(failure.value, AirflowFailException)
+    assert wait(applovin_sensor(name="A", platform="android"), mode)["audience_id"] == ids[1]
+
+
+@each_mode
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"audience_id": "a", "name": "A"},
+        {"audience_id": ""},
+        {"name": " "},
+        {"name": "A", "min_user_count": -1},
+        {"name": "A", "platform": 1},
+    ],
+)
+def test_wrong_arguments_are_refused_before_the_first_look(wait, emulator, mode, arguments):
+    with pytest.raises(exceptions.InvalidInputError) as refusal:
+        wait(applovin_sensor(**arguments), mode)
+    assert isinstance(refusal.value, AirflowFailException)
+    assert emulator.requests() == []
+
+
+# --- both ---
+
+WAITING = [
+    ("pai.get", lambda group, **more: pai_sensor(group(), **more)),
+    ("applovin.list", lambda group, **more: applovin_sensor(name="A", **more)),
+]
+each_sensor = pytest.mark.parametrize(("operation", "sensor"), WAITING, ids=["pai", "applovin"])
+
+
+@each_mode
+@each_sensor
+def test_it_ends_after_its_timeout(wait, group, emulator, mode, operation, sensor):
+    emulator.set_clock(emulator.now(), freeze=True)
+    with pytest.raises(AirflowSensorTimeout):
+        wait(sensor(group, timeout=0.05), mode)
+    assert len(emulator.requests(operation)) >= 1
+
+
+@each_mode
+@each_sensor
+@pytest.mark.parametrize(
+    "fault", [{"kind": "status", "status": 500}, {"kind": "drop_before"}, {"kind": "status", "status": 429}]
+)
+def test_transient_failures_are_borne(wait, group, audience, emulator, mode, operation, sensor, fault):
+    emulator.settings(processing_seconds=0)
+    audience()
+    emulator.clear_requests()
+    emulator.fault(operation, **fault, times=3)
+    assert wait(sensor(group, max_poll_failures=3), mode)
+    # Waiting is the repetition: a look is one request.
+    assert len(emulator.requests(operation)) == 4
+
+
+@pytest.mark.parametrize("mode", ["poke", "deferrable"])
+@each_sensor
+def test_too_many_transient_failures_in_a_row_fail_the_try(wait, group, emulator, mode, operation, sensor):
+    emulator.fault(operation, "status", status=500, times=None)
+    with pytest.raises(exceptions.ServerError) as failure:
+        wait(sensor(group, max_poll_failures=2), mode)
+    assert not isinstance(failure.value, AirflowFailException)
+    # Deferred, the worker's own look is not in the row of the trigger.
+    assert len(emulator.requests(operation)) == (4 if mode == "deferrable" else 3)
+
+
+@each_sensor
+def test_none_is_borne_when_none_shall_be(wait, group, emulator, operation, sensor):
+    for mode in MODES:
+        emulator.reset()
+        emulator.fault(operation, "status", status=500, times=None)
+        with pytest.raises(exceptions.ServerError):
+            wait(sensor(group, max_poll_failures=0), mode)
+        assert len(emulator.requests(operation)) == 1
+
+
+@each_sensor
+def test_failures_that_are_not_in_a_row_are_borne(wait, group, emulator, audience, operation, sensor):
+    for number in (1, 2, 4, 5):
+        emulator.fault(operation, "status", status=500, number=number)
+    emulator.set_clock(emulator.now(), freeze=True)
+    looks = []
+
+    def between():
+        looks.append(1)
+        if len(looks) == 6:
+            audience()
+            emulator.advance(5)
+
+    assert wait(sensor(group, max_poll_failures=2), "poke", between=between)
+
+
+def _outcome(run):
+    try:
+        return "done" if run() else "nothing"
+    except AirflowSkipException:
+        return "skipped"
+    except (AirflowFailException, AirflowSensorTimeout):
+        return "failed"
+    except Exception:  # noqa: BLE001 - whatever else fails a try is tried again
+        return "tried again"
+
+
+@each_mode
+@pytest.mark.parametrize(
+    ("happens", "plain", "soft", "never"),
+    [
+        ("ready", "done", "done", "done"),
+        ("rejected", "failed", "skipped", "skipped"),
+        ("missing group", "failed", "skipped", "skipped"),
+        ("wrong key", "failed", "skipped", "skipped"),
+        ("timeout", "failed", "skipped", "skipped"),
+        ("server down", "tried again", "tried again", "skipped"),
+        ("no connection", "tried again", "tried again", "skipped"),
+    ],
+)
+def test_soft_fail_and_never_fail_mean_the_same_in_each_mode(
+    wait, group, emulator, connect, monkeypatch, mode, happens, plain, soft, never
+):
+    emulator.set_clock(emulator.now(), freeze=True)
+    group_id = group()
+    arguments = {"max_poll_failures": 0}
+    if happens == "ready":
+        emulator.advance(5)
+    elif happens == "rejected":
+        emulator.settings(reject_names=["bad"])
+        group_id = group(name="bad")
+        emulator.advance(5)
+    elif happens == "missing group":
+        group_id = "nobody"
+    elif happens == "wrong key":
+        connect("pai", password="wrong")
+    elif happens == "timeout":
+        arguments["timeout"] = 0.02
+    elif happens == "server down":
+        emulator.fault("pai.get", "status", status=500, times=None)
+    elif happens == "no connection":
+        monkeypatch.delenv("AIRFLOW_CONN_PAI_DEFAULT")
+    for options, expected in (({}, plain), ({"soft_fail": True}, soft), ({"never_fail": True}, never)):
+        sensor = pai_sensor(group_id, **arguments, **options)
+        assert _outcome(lambda sensor=sensor: wait(sensor, mode)) == expected, options
+
+
+@pytest.mark.parametrize(
+    ("happens", "plain", "soft", "never"),
+    [
+        ("rejected", "failed", "skipped", "skipped"),
+        ("deleted", "failed", "skipped", "skipped"),
+        ("server down", "tried again", "tried again", "skipped"),
+    ],
+)
+def test_the_same_rules_hold_for_what_the_trigger_finds(wait, group, emulator, happens, plain, soft, never):
+    for options, expected in (({}, plain), ({"soft_fail": True}, soft), ({"never_fail": True}, never)):
+        emulator.reset()
+        emulator.set_clock(emulator.now(), freeze=True)
+        emulator.settings(reject_names=["VIP"])
+        change = {
+            "rejected": lambda: emulator.advance(5),
+            "deleted": lambda: emulator.fault("pai.get", "status", status=404),
+            "server down": lambda: emulator.fault("pai.get", "status", status=500, times=None),
+        }[happens]
+        sensor = pai_sensor(group(), max_poll_failures=1, **options)
+        outcome = _outcome(lambda sensor=sensor, change=change: wait(sensor, "deferrable", between=change))
+        assert outcome == expected, options
+
+
+# --- deferral ---
+
+
+def _deferred(sensor, context):
+    with pytest.raises(TaskDeferred) as deferral:
+        sensor.execute(context)
+    return deferral.value
+
+
+@each_sensor
+def test_what_is_deferred_is_small_json_without_a_secret(group, task_context, emulator, operation, sensor):
+    before = time.time()
+    deferred = _deferred(sensor(group, timeout=600, poke_interval=30)(deferrable=True), task_context())
+    path, arguments = deferred.trigger.serialize()
+    text = json.dumps(arguments)
+    assert json.loads(text) == arguments
+    assert len(text) < 1000
+    assert emulator.api_key not in text
+    assert emulator.url not in text
+    assert deferred.method_name == "execute_complete"
+    assert deferred.timeout == datetime.timedelta(seconds=600)
+    assert before + 599 < arguments["deadline_epoch_seconds"] <= time.time() + 600
+    # The sensor has just looked: the trigger's first look is one interval later.
+    assert before + 30 <= arguments["first_look_epoch_seconds"] <= time.time() + 30
+    assert type(_trigger_from(deferred)) is type(deferred.trigger)
+    assert _trigger_from(deferred).serialize() == (path, arguments)
+
+
+@pytest.mark.parametrize("kwargs", [{"soft_fail": True}, {"never_fail": True}, {}])
+@pytest.mark.parametrize("error", ["Trigger timeout", "Trigger/execution timeout"])
+def test_a_deferral_that_the_scheduler_ends_is_a_timeout(task_context, kwargs, error):
+    sensor = PaiGroupSensor(task_id="wait", group_id="g", deferrable=True, **kwargs)
+    expected = AirflowSkipException if kwargs else AirflowSensorTimeout
+    with pytest.raises(expected):
+        sensor.resume_execution("__fail__", {"error": error}, task_context())
+
+
+def test_a_trigger_that_crashed_leads_to_another_try_unless_nothing_shall_fail(task_context):
+    sensor = PaiGroupSensor(task_id="wait", group_id="g", deferrable=True)
+    with pytest.raises(Exception, match="Trigger failure") as failure:
+        sensor.resume_execution("__fail__", {"error": "Trigger failure"}, task_context())
+    assert not isinstance(failure.value, AirflowFailException | AirflowSensorTimeout)
+    sensor = PaiGroupSensor(task_id="wait", group_id="g", deferrable=True, never_fail=True)
+    with pytest.raises(AirflowSkipException):
+        sensor.resume_execution("__fail__", {"error": "Trigger failure"}, task_context())
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        {},
+        {"version": 2, "state": "ready", "seen": {}},
+        {"version": "1", "state": "ready", "seen": {}},
+        {"version": 1},
+        {"version": 1, "state": "unheard of"},
+        {"version": 1, "state": "error", "error_type": None},
+        {"version": 1, "state": "error", "error_type": ["ServerError"]},
+        {"version": 1, "state": "error", "error_type": "annotations"},
+        {"version": 1, "state": "error", "error_type": "__doc__"},
+        {"version": 1, "state": "error", "error_type": "__all__"},
+        {"version": 1, "state": "error", "error_type": "NoSuchError", "reason": None},
+        ["ready"],
+        "ready",
+        7,
+    ],
+)
+def test_an_event_that_is_not_understood_leads_to_another_try(task_context, event):
+    sensor = PaiGroupSensor(task_id="wait", group_id="g", deferrable=True)
+    with pytest.raises(exceptions.TransientError) as failure:
+        sensor.execute_complete(task_context(), event)
+    assert not isinstance(failure.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("error_type", ["GroupRejectedError", "ServerError", "nonsense", None])
+def test_a_failure_without_a_known_type_is_still_one(task_context, error_type):
+    sensor = PaiGroupSensor(task_id="wait", group_id="g", deferrable=True)
+    event = {"version": 1, "state": "failed", "reason": "why", "error_type": error_type}
+    with pytest.raises(exceptions.AudienceApiError, match="why"):
+        sensor.execute_complete(task_context(), event)
+
+
+def test_the_reason_of_a_timeout_is_kept(task_context):
+    sensor = PaiGroupSensor(task_id="wait", group_id="g", deferrable=True)
+    with pytest.raises(AirflowSensorTimeout, match="still being checked"):
+        sensor.execute_complete(task_context(), {"version": 1, "state": "timeout", "reason": "still being checked"})
+
+
+def test_what_the_trigger_saw_is_returned(task_context):
+    sensor = PaiGroupSensor(task_id="wait", group_id="g", deferrable=True)
+    event = {"version": 1, "state": "ready", "reason": "ready", "seen": {"id": "g"}}
+    assert sensor.execute_complete(task_context(), event) == {"id": "g"}
+
+
+def test_the_configuration_decides_whether_to_defer_if_the_dag_does_not():
+    assert PaiGroupSensor(task_id="wait", group_id="g").deferrable is False
+    assert AppLovinAudienceSensor(task_id="wait", name="A", deferrable=True).deferrable is True
+
+
+def test_a_missing_connection_is_named(wait, group, monkeypatch):
+    group_id = group()
+    monkeypatch.delenv("AIRFLOW_CONN_PAI_DEFAULT")
+    for mode in MODES:
+        with pytest.raises(AirflowNotFoundException, match="pai_default"):
+            wait(pai_sensor(group_id), mode)

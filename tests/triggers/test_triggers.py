@@ -1,0 +1,312 @@
+"""The triggers by themselves: what they yield, when, and that they keep nobody waiting."""
+
+import asyncio
+import inspect
+import json
+import time
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from airflow_provider_audiences.clients import transport
+from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
+from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator
+from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger
+from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
+from airflow_provider_audiences.triggers.polling import EVENT_VERSION, PollingTrigger, Sighting
+
+EVENT_KEYS = {"version", "state", "reason", "seen", "error_type"}
+
+
+@pytest.fixture(autouse=True)
+def _connected(connect):
+    """All of these tests talk to the emulator."""
+
+
+@pytest.fixture
+def group_id(task_context):
+    text = "13900001111\n13900002222"
+    return PaiCreateGroupOperator(task_id="c", source=0, text=text, phone_number=True).execute(task_context())
+
+
+def pai_trigger(group_id, **arguments):
+    defaults = {
+        "conn_id": "pai_default",
+        "group_id": group_id,
+        "poll_interval_seconds": 0.01,
+        "deadline_epoch_seconds": time.time() + 10,
+        "max_poll_failures": 5,
+    }
+    return PaiGroupTrigger(**(defaults | arguments))
+
+
+def applovin_trigger(**arguments):
+    defaults = {
+        "conn_id": "applovin_default",
+        "poll_interval_seconds": 0.01,
+        "deadline_epoch_seconds": time.time() + 10,
+        "max_poll_failures": 5,
+    }
+    return AppLovinAudienceTrigger(**(defaults | arguments))
+
+
+def event_of(trigger):
+    async def collect():
+        return [event async for event in trigger.run()]
+
+    (event,) = asyncio.run(collect())
+    assert set(event.payload) == EVENT_KEYS
+    assert event.payload["version"] == EVENT_VERSION
+    assert json.loads(json.dumps(event.payload)) == event.payload
+    return event.payload
+
+
+@pytest.mark.parametrize("trigger_class", [PaiGroupTrigger, AppLovinAudienceTrigger])
+def test_every_argument_is_serialized_under_its_name(trigger_class):
+    names = {
+        name
+        for base in trigger_class.__mro__
+        if base.__module__.startswith("airflow_provider_audiences")
+        for name, parameter in inspect.signature(base.__init__).parameters.items()
+        if name != "self" and parameter.kind is parameter.KEYWORD_ONLY
+    }
+    values = {name: number for number, name in enumerate(sorted(names))}
+    values |= {name: [1, 2] for name in names if name.endswith("_statuses")}
+    path, arguments = trigger_class(**values).serialize()
+    assert path == f"{trigger_class.__module__}.{trigger_class.__qualname__}"
+    assert arguments == values
+    documented = inspect.getdoc(trigger_class)
+    assert all(f":param {name}:" in documented for name in names)
+
+
+def test_a_ready_group(group_id, emulator):
+    emulator.advance(5)
+    event = event_of(pai_trigger(group_id))
+    assert event["state"] == "ready"
+    assert event["error_type"] is None
+    assert (event["seen"]["id"], event["seen"]["amount"]) == (group_id, 2)
+    assert "139" not in json.dumps(event["seen"] | {"id": ""})
+    assert emulator.billing()["get"]["billed"] == 1
+
+
+def test_a_failed_group(group_id, emulator):
+    emulator.advance(5)
+    event = event_of(pai_trigger(group_id, min_amount=3))
+    assert event["state"] == "failed"
+    assert "min_amount is 3" in event["reason"]
+    assert event["seen"]["amount"] == 2
+
+
+@pytest.mark.parametrize(
+    ("trigger", "error_type"),
+    [
+        (lambda: pai_trigger("nobody"), "NotFoundError"),
+        (lambda: pai_trigger(""), "InvalidInputError"),
+        (lambda: pai_trigger("g", min_amount=-1), "InvalidInputError"),
+        (lambda: applovin_trigger(), "InvalidInputError"),
+    ],
+)
+def test_what_stays_wrong_is_an_event_with_its_type(trigger, error_type):
+    event = event_of(trigger())
+    assert (event["state"], event["error_type"], event["seen"]) == ("failed", error_type, None)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"password": "wrong"}, {"password": None}, {"password": "$KEY"}, {"host": "ftp://a"}]
+)
+def test_a_wrong_connection_is_an_event_without_the_key(connect, emulator, wrong):
+    connect("pai", **wrong)
+    event = event_of(pai_trigger("g"))
+    assert event["state"] == "failed"
+    assert emulator.api_key not in json.dumps(event)
+    assert event["error_type"] in {"AuthenticationError", "InvalidInputError"}
+
+
+def test_a_missing_connection_is_an_event_that_names_it():
+    event = event_of(pai_trigger("g", conn_id="nowhere"))
+    assert event["state"] == "error"
+    assert "nowhere" in event["reason"]
+
+
+def test_transient_failures_in_a_row(group_id, emulator):
+    emulator.advance(5)
+    emulator.fault("pai.get", "status", status=503, times=3)
+    assert event_of(pai_trigger(group_id, max_poll_failures=3))["state"] == "ready"
+    assert len(emulator.requests("pai.get")) == 4
+    emulator.clear_requests()
+    emulator.fault("pai.get", "status", status=503, times=None)
+    event = event_of(pai_trigger(group_id, max_poll_failures=3))
+    assert (event["state"], event["error_type"]) == ("error", "ServerError")
+    assert len(emulator.requests("pai.get")) == 4
+
+
+def test_failures_are_counted_in_a_row_only(group_id, emulator):
+    for number in (1, 2, 4, 5):
+        emulator.fault("pai.get", "status", status=503, number=number)
+    emulator.freeze()
+    event = event_of(pai_trigger(group_id, max_poll_failures=2, deadline_epoch_seconds=time.time() + 0.5))
+    assert event["state"] == "timeout"
+    assert len(emulator.requests("pai.get")) > 5
+
+
+def test_the_deadline_is_kept_and_the_reason_told(group_id, emulator):
+    emulator.freeze()
+    event = event_of(pai_trigger(group_id, poll_interval_seconds=3600, deadline_epoch_seconds=time.time() + 0.1))
+    assert event["state"] == "timeout"
+    assert "still being checked (Status 0, Amount 0)" in event["reason"]
+    # Once at the beginning, and once more when the time is up: not after an hour.
+    assert len(emulator.requests("pai.get")) == 2
+
+
+def test_a_deadline_that_has_passed_leaves_one_look(group_id, emulator):
+    """As after a restart of the triggerer: what is ready meanwhile is not called late."""
+    emulator.freeze()
+    assert event_of(pai_trigger(group_id, deadline_epoch_seconds=time.time() - 100))["state"] == "timeout"
+    emulator.advance(5)
+    assert event_of(pai_trigger(group_id, deadline_epoch_seconds=time.time() - 100))["state"] == "ready"
+    assert len(emulator.requests("pai.get")) == 2
+
+
+def test_failures_until_the_deadline_are_a_timeout_that_tells_them(group_id, emulator):
+    emulator.fault("pai.get", "status", status=503, times=None)
+    trigger = pai_trigger(group_id, max_poll_failures=10**6, deadline_epoch_seconds=time.time() + 0.1)
+    event = event_of(trigger)
+    assert event["state"] == "timeout"
+    assert "503" in event["reason"]
+
+
+def test_the_first_look_waits_for_its_time_but_not_beyond_the_deadline(group_id, emulator):
+    first = time.time() + 0.2
+    event_of(pai_trigger(group_id, first_look_epoch_seconds=first, deadline_epoch_seconds=first))
+    assert emulator.requests("pai.get")[0]["received_at"] >= first
+    emulator.clear_requests()
+    deadline = time.time() + 0.1
+    event_of(pai_trigger(group_id, first_look_epoch_seconds=deadline + 3600, deadline_epoch_seconds=deadline))
+    assert len(emulator.requests("pai.get")) == 1
+
+
+def test_an_audience_is_waited_for(emulator, task_context):
+    assert event_of(applovin_trigger(name="A", deadline_epoch_seconds=0))["state"] == "timeout"
+    create = AppLovinCreateAudienceOperator(task_id="create", name="A", platform="ios", package_name="p")
+    audience_id = create.execute(task_context())
+    event = event_of(applovin_trigger(name="A"))
+    assert (event["state"], event["seen"]["audience_id"]) == ("ready", audience_id)
+    event = event_of(applovin_trigger(audience_id=audience_id, min_user_count=1, deadline_epoch_seconds=0))
+    assert event["state"] == "timeout"
+
+
+def test_it_blocks_nobody(group_id, emulator):
+    """While the emulator keeps the trigger waiting, other triggers of the same loop go on."""
+    emulator.advance(5)
+    emulator.latency("pai.get", 0.5)
+
+    async def both():
+        ticks = 0
+        ended = asyncio.Event()
+
+        async def tick():
+            nonlocal ticks
+            while not ended.is_set():
+                ticks += 1
+                await asyncio.sleep(0.005)
+
+        async def run():
+            events = [event async for event in pai_trigger(group_id).run()]
+            ended.set()
+            return events
+
+        _, events = await asyncio.gather(tick(), run())
+        return ticks, events
+
+    ticks, (event,) = asyncio.run(both())
+    assert event.payload["state"] == "ready"
+    # A loop that was blocked would have got to a handful.
+    assert ticks > 20
+
+
+def test_many_wait_side_by_side(group_id, emulator):
+    emulator.advance(5)
+    emulator.latency("pai.get", 0.05)
+
+    async def run(trigger):
+        return [event.payload["state"] async for event in trigger.run()]
+
+    async def together():
+        return await asyncio.gather(*(run(pai_trigger(group_id)) for _ in range(20)))
+
+    assert asyncio.run(together()) == [["ready"]] * 20
+
+
+def test_a_trigger_that_is_cancelled_ends_and_closes_its_client(group_id, emulator, monkeypatch):
+    emulator.freeze()
+    closed = []
+    close = transport.Transport.close
+    monkeypatch.setattr(transport.Transport, "close", lambda self: (closed.append(self), close(self))[1])
+
+    async def cancel():
+        async def run():
+            return [event async for event in pai_trigger(group_id, poll_interval_seconds=60).run()]
+
+        task = asyncio.create_task(run())
+        while not emulator.requests("pai.get"):  # noqa: ASYNC110 - another process of the mind: the emulator
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    assert len(closed) == 1
+
+
+class _MaskingTrigger(PollingTrigger):
+    """Does in its look what masking a secret does in the triggerer of Airflow 3.0 and 3.1."""
+
+    loops: list[object] = []
+
+    def serialize(self):
+        return "", self.polling_arguments()
+
+    def open(self, connection):
+        return self
+
+    def __enter__(self):
+        self._mask()
+        return self.look
+
+    def __exit__(self, *exc_info):
+        return None
+
+    def look(self):
+        self._mask()
+        return Sighting(state="ready", reason="")
+
+    def _mask(self):
+        async def tell_supervisor():
+            self.loops.append(asyncio.get_running_loop())
+
+        async_to_sync(tell_supervisor)()
+
+
+def test_a_look_can_talk_to_the_supervisor_on_the_triggerers_loop():
+    trigger = _MaskingTrigger(
+        conn_id="pai_default", poll_interval_seconds=0, deadline_epoch_seconds=0, max_poll_failures=0
+    )
+
+    async def run():
+        events = [event.payload["state"] async for event in trigger.run()]
+        assert set(trigger.loops) == {asyncio.get_running_loop()}
+        assert len(trigger.loops) == 2
+        return events
+
+    assert asyncio.run(run()) == ["ready"]
+
+
+def test_the_events_of_worker_and_trigger_have_one_version():
+    from airflow_provider_audiences.sensors import polling
+
+    assert polling.EVENT_VERSION == EVENT_VERSION
+
+
+def test_what_a_trigger_is_called_in_logs_has_no_secret(emulator):
+    assert emulator.api_key not in repr(pai_trigger("g"))
+    assert emulator.api_key not in repr(applovin_trigger(name="A"))
