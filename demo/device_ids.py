@@ -7,8 +7,10 @@ what the provider says.
 
 from __future__ import annotations
 
+import hashlib
 import random
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ class DeviceIdFile:
     :param zeroed: all-zero IDs.
     :param malformed: hashes, placeholders, IDs without hyphens, and the header.
     :param blank: empty lines.
+    :param digest: of the members, from :func:`digest_of`.
     """
 
     path: Path
@@ -34,6 +37,7 @@ class DeviceIdFile:
     zeroed: int
     malformed: int
     blank: int
+    digest: str
 
 
 DIRT = {"duplicates": 0.02, "zeroed": 0.01, "malformed": 0.003, "blank": 0.001}
@@ -77,7 +81,13 @@ def write_device_ids(path: Path, *, lines: int, seed: int, dirt: float = 1.0) ->
         zeroed=counts["zeroed"],
         malformed=counts["malformed"] + 1,
         blank=counts["blank"],
+        digest=digest_of(ids),
     )
+
+
+def digest_of(ids: Iterable[str]) -> str:
+    """Return a digest that two sets of IDs share exactly if they are equal."""
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
 def recased(chance: random.Random, device_id: str) -> str:

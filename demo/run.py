@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
-from demo.device_ids import DeviceIdFile, write_device_ids
+from demo.device_ids import DeviceIdFile, digest_of, write_device_ids
 from demo.environment import PAI_TABLES, ROOT, TEST_PHONES, Workspace
 
 DAYS = {"2026-11-20": 1.0, "2026-11-21": 1.5}
@@ -144,14 +144,15 @@ def summarise_applovin(
     table(rows)
     last_day = list(reports)[-1]
     audience_id = reports[last_day]["audience_id"]
-    held = control.member_count(audience_id)
-    say(f"AppLovin now holds {held:,} users in audience {audience_id}.")
+    held = control.members(audience_id)
     expect("one audience for both days", len({report["audience_id"] for report in reports.values()}), 1)
-    expect("users held", held, files[last_day].members)
+    expect("users held", len(held), files[last_day].members)
+    expect("digest of the users held", digest_of(held), files[last_day].digest)
     for day, report in reports.items():
         for name in ("malformed", "zeroed", "duplicates", "blank"):
             expect(f"{name} on {day}", report[name], getattr(files[day], name))
         expect(f"sent on {day}", report["sent"], files[day].members)
+    say(f"AppLovin now holds {len(held):,} users in audience {audience_id}: exactly the last day's distinct valid IDs.")
 
 
 def summarise_pai(control: AudiencesEmulatorControl, results: dict[str, DagResult]) -> None:

@@ -104,7 +104,7 @@ class ConnectionReader:
             connect_timeout_seconds=self.number("connect_timeout_seconds", defaults.connect_timeout_seconds, above=0),
             read_timeout_seconds=self.number("read_timeout_seconds", defaults.read_timeout_seconds, above=0),
             backoff_seconds=self.number("backoff_seconds", defaults.backoff_seconds),
-            max_retries=int(self.number("max_retries", defaults.max_retries)) if max_retries is None else max_retries,
+            max_retries=self._whole_number("max_retries", defaults.max_retries) if max_retries is None else max_retries,
         )
 
     def number(self, name: str, default: float, *, above: float | None = None) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
@@ -60,11 +59,10 @@ class AppLovinHook(BaseHook):
         reader = ConnectionReader(connection=connection)
         key = reader.secret(what="Management Key")
         mask_secret(key.reveal())
-        settings = reader.settings(DEFAULT_SETTINGS)
         return AppLovinClient(
             api_key=key,
             base_url=reader.base_url(DEFAULT_BASE_URL),
-            settings=settings if max_retries is None else replace(settings, max_retries=max_retries),
+            settings=reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
             content_type=reader.text("content_type", DEFAULT_CONTENT_TYPE),
         )
 

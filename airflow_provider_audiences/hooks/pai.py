@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
@@ -65,12 +64,11 @@ class PaiHook(BaseHook):
         reader = ConnectionReader(connection=connection)
         key = reader.secret(what="API key", fallback=os.environ.get(API_KEY_VARIABLE))
         mask_secret(key.reveal())
-        settings = reader.settings(DEFAULT_SETTINGS)
         rate = reader.number("max_requests_per_second", DEFAULT_REQUESTS_PER_SECOND, above=0)
         return PaiClient(
             api_key=key,
             base_url=reader.base_url(base_url_of_region(reader.text("region", DEFAULT_REGION))),
-            settings=settings if max_retries is None else replace(settings, max_retries=max_retries),
+            settings=reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
             requests_per_second=rate,
         )
 

@@ -173,7 +173,7 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, _AppLovinOperator):
         """Stage the source and send it."""
         from airflow_provider_audiences.common.sources import open_source
         from airflow_provider_audiences.members.staging import StagingRules, stage
-        from airflow_provider_audiences.sync.delivery import Delivery, DeliveryMode
+        from airflow_provider_audiences.sync.delivery import Delivery
 
         with task_errors():
             rules = StagingRules(
@@ -183,7 +183,7 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, _AppLovinOperator):
             )
             delivery = Delivery.checked(
                 audience_id=self.audience_id,
-                mode=DeliveryMode(self.mode),
+                mode=self.mode,
                 batch_size=self.batch_size,
                 ttl_seconds=self.ttl_seconds,
                 allow_empty=self.allow_empty,

@@ -133,7 +133,7 @@ class PaiCreateGroupOperator(HidesFieldsWhenMapped, _PaiOperator):
 
     def execute(self, context: Context) -> str:
         """Check the parameters and create the group."""
-        from airflow_provider_audiences.clients.pai import group_marker
+        from airflow_provider_audiences.clients.pai_marker import group_marker
 
         task_instance = context["ti"]
         with task_errors():

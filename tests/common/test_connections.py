@@ -203,6 +203,10 @@ class TestExtras:
         assert {name: getattr(settings, name) for name in extra} == extra
         assert isinstance(settings.max_retries, int)
 
+    def test_part_of_a_retry_is_refused(self) -> None:
+        with pytest.raises(InvalidInputError, match="max_retries in the extra must be a whole number"):
+            self.settings({"max_retries": 2.7})
+
     def test_retries_of_the_caller_come_first(self) -> None:
         assert self.settings({"max_retries": 5}, max_retries=0).max_retries == 0
 

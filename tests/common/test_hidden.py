@@ -1,7 +1,7 @@
 """Fields that hold people: what is shown of them, stored of them, and what is left as it is."""
 
 import copy
-import datetime
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -39,7 +39,7 @@ uuids = st.uuids().map(str)
 
 
 def _dag():
-    return DAG("dag", schedule=None, start_date=datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC))
+    return DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC))
 
 
 def upload(source):
@@ -149,7 +149,7 @@ def test_what_is_rendered_is_hidden_again():
         dag = DAG(
             "dag",
             schedule=None,
-            start_date=datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC),
+            start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC),
             render_template_as_native_obj=native,
         )
         with dag:
@@ -177,7 +177,7 @@ def test_hidden_members_are_not_rendered():
 
 
 class Upstream(BaseOperator):
-    def execute(self, context):
+    def execute(self, context):  # noqa: ARG002 - the name is Airflow's
         return None
 
 

@@ -103,7 +103,8 @@ def test_every_extra_that_is_read_is_in_the_form(connect, monkeypatch):
                 read.add(key)
                 return default
 
-        monkeypatch.setattr(ConnectionReader, "_extra", property(lambda _self, extra=Extra(): extra))
+        extra = Extra()
+        monkeypatch.setattr(ConnectionReader, "_extra", property(lambda _self, extra=extra: extra))
         connect(conn_type, host="http://example.com")
         hook = _class(CONNECTION_TYPES[conn_type]["hook-class-name"])
         assert hook().test_connection()[0] is False  # plain http: allow_insecure_http is asked for

@@ -5,7 +5,7 @@ A script, not a test: Airflow keeps its process for itself. Members come in by t
 outside in earnest: they are not in the code, which Airflow stores.
 """
 
-import datetime
+import datetime as dt
 import json
 import os
 import sys
@@ -25,8 +25,8 @@ from airflow_provider_audiences.sensors.pai import PaiGroupSensor
 
 INPUT = json.loads(os.environ["DAG_RUNS_INPUT"])
 AUDIENCE, IDS, PHONES, SIGNED_URI = (INPUT[name] for name in ("audience_id", "ids", "phones", "signed_uri"))
-COMMON = {"start_date": datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), "schedule": None, "catchup": False}
-AT_ONCE = datetime.timedelta(0)
+START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+AT_ONCE = dt.timedelta(0)
 
 
 class Produce(BaseOperator):
@@ -36,20 +36,20 @@ class Produce(BaseOperator):
         super().__init__(**kwargs)
         self.what = what
 
-    def execute(self, context):
+    def execute(self, context):  # noqa: ARG002 - the name is Airflow's
         return {"ids": IDS, "phones": PHONES, "lists": [IDS, IDS]}[self.what]
 
 
-with DAG("failures", default_args={"retries": 2, "retry_delay": AT_ONCE}, **COMMON) as failures:
+with DAG("failures", default_args={"retries": 2, "retry_delay": AT_ONCE}, start_date=START, schedule=None) as failures:
     PaiGetGroupOperator(task_id="missing", group_id="nobody")
     PaiListGroupsOperator(task_id="server_down")
     AppLovinUpdateAudienceOperator(task_id="wrong_source", audience_id=AUDIENCE, source="/no/such/file")
     PaiGroupSensor(task_id="missing_deferred", group_id="nobody", deferrable=True)
 
-with DAG("recovery", default_args={"retries": 2, "retry_delay": AT_ONCE}, **COMMON) as recovery:
+with DAG("recovery", default_args={"retries": 2, "retry_delay": AT_ONCE}, start_date=START, schedule=None) as recovery:
     PaiCreateGroupOperator(task_id="create", source=PaiSource.TEXT, name="recovered", text=PHONES, phone_number=True)
 
-with DAG("waiting", **COMMON) as waiting:
+with DAG("waiting", start_date=START, schedule=None) as waiting:
     create = PaiCreateGroupOperator(task_id="create", source=0, name="waited for", text="\n".join(PHONES))
     times = {"poke_interval": 0.2, "timeout": 60}
     ready = [
@@ -63,7 +63,7 @@ with DAG("waiting", **COMMON) as waiting:
     shown = PaiGetGroupOperator(task_id="get", group_id="{{ ti.xcom_pull('create') }}")
     ready[:4] >> shown >> PaiDeleteGroupOperator(task_id="delete", group_id=create.output)
 
-with DAG("personal", **COMMON) as personal:
+with DAG("personal", start_date=START, schedule=None) as personal:
     ids, phones = Produce(task_id="ids", what="ids"), Produce(task_id="phones", what="phones")
     lists = Produce(task_id="lists", what="lists")
     upload = {"audience_id": AUDIENCE}
@@ -96,4 +96,4 @@ if __name__ == "__main__":
             f"{ti.task_id}{f'[{ti.map_index}]' if ti.map_index >= 0 else ''}": [str(ti.state), ti.try_number]
             for ti in run.get_task_instances()
         }
-    print("\nENDED", json.dumps(ended))
+    print("\nENDED", json.dumps(ended))  # noqa: T201 - the test reads it

@@ -1,7 +1,7 @@
 """What holds for every operator and sensor; new ones are found by themselves."""
 
 import copy
-import datetime
+import datetime as dt
 import importlib
 import inspect
 import json
@@ -66,12 +66,12 @@ each_field = pytest.mark.parametrize(
 
 
 class Upstream(BaseOperator):
-    def execute(self, context):
+    def execute(self, context):  # noqa: ARG002 - the name is Airflow's
         return None
 
 
 def _dag(**arguments):
-    return DAG("dag", schedule=None, start_date=datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), **arguments)
+    return DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC), **arguments)
 
 
 def test_all_were_found():
@@ -98,7 +98,7 @@ def test_connection_ids_are_templated(operator_class):
 def test_the_constructor_sets_template_fields_verbatim(operator_class, field):
     if field not in _arguments(operator_class):
         pytest.fail(f"{field} is a template field and no argument")
-    template = "".join(["{{ params.", field, " }}"])
+    template = f"{{{{ params.{field} }}}}"
     arguments = _required(operator_class) | {field: template}
     assert getattr(operator_class(task_id="task", **arguments), field) is template
     with _dag():
@@ -171,7 +171,7 @@ def test_a_copy_has_the_same_values(operator_class):
 @each_operator
 def test_a_dag_with_it_is_stored_and_read_again(operator_class):
     with _dag() as dag:
-        operator = operator_class(task_id="task", **_required(operator_class))
+        operator_class(task_id="task", **_required(operator_class))
     stored = Serialization.to_dict(dag)
     assert stored == Serialization.to_dict(dag)
     read = Serialization.from_dict(json.loads(json.dumps(stored))).get_task("task")

@@ -38,6 +38,7 @@ def run(connect, emulator, task_context, tmp_path):
             capture_output=True,
             text=True,
             timeout=300,
+            check=False,
         )
         output = ended.stdout + ended.stderr
         assert "\nENDED " in ended.stdout, output[-8000:]

@@ -99,7 +99,7 @@ class _Entry:
         str,
         lambda path: f"  {path}\n",
         lambda path: path,
-        lambda path: _Entry(path),
+        _Entry,
         lambda path: path.as_uri(),
         lambda path: f"file://{path}",
         lambda path: ObjectStoragePath(f"file://{path}"),

@@ -45,7 +45,7 @@ def test_nothing_heavy_is_imported(module, record_property):
         timeout=120,
     )
     added = json.loads(ended.stdout.rpartition("ADDED ")[2])
-    print(f"{module}: {added['seconds'] * 1000:.1f} ms, {len(added['modules'])} modules")
+    record_property("parse cost", f"{module}: {added['seconds'] * 1000:.1f} ms, {len(added['modules'])} modules")
     assert module in added["modules"]
     heavy = [name for name in added["modules"] if name.partition(".")[0] in HEAVY]
     assert heavy == []

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import json
 import time
+from typing import ClassVar
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -103,7 +104,7 @@ def test_a_failed_group(group_id, emulator):
         (lambda: pai_trigger("nobody"), "NotFoundError"),
         (lambda: pai_trigger(""), "InvalidInputError"),
         (lambda: pai_trigger("g", min_amount=-1), "InvalidInputError"),
-        (lambda: applovin_trigger(), "InvalidInputError"),
+        (applovin_trigger, "InvalidInputError"),
     ],
 )
 def test_what_stays_wrong_is_an_event_with_its_type(trigger, error_type):
@@ -261,12 +262,12 @@ def test_a_trigger_that_is_cancelled_ends_and_closes_its_client(group_id, emulat
 class _MaskingTrigger(PollingTrigger):
     """Does in its look what masking a secret does in the triggerer of Airflow 3.0 and 3.1."""
 
-    loops: list[object] = []
+    loops: ClassVar[list[object]] = []
 
     def serialize(self):
         return "", self.polling_arguments()
 
-    def open(self, connection):
+    def open(self, _connection):
         return self
 
     def __enter__(self):
