@@ -99,12 +99,14 @@ class ConnectionReader:
         :param max_retries: instead of the connection's.
         :raises InvalidInputError: a value is not a number, or out of range.
         """
+        # Read in any case: who tests a connection wants to know what is wrong with it.
+        own_retries = self._whole_number("max_retries", defaults.max_retries)
         return replace(
             defaults,
             connect_timeout_seconds=self.number("connect_timeout_seconds", defaults.connect_timeout_seconds, above=0),
             read_timeout_seconds=self.number("read_timeout_seconds", defaults.read_timeout_seconds, above=0),
             backoff_seconds=self.number("backoff_seconds", defaults.backoff_seconds),
-            max_retries=self._whole_number("max_retries", defaults.max_retries) if max_retries is None else max_retries,
+            max_retries=own_retries if max_retries is None else max_retries,
         )
 
     def number(self, name: str, default: float, *, above: float | None = None) -> float:
