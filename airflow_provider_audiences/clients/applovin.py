@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from airflow_provider_audiences.clients.applovin_audiences import Audience, AudienceSpec, AudienceType
 from airflow_provider_audiences.clients.redaction import ADVERTISING_ID_PATTERN, Redactor, Secret
 from airflow_provider_audiences.clients.replies import Reply
-from airflow_provider_audiences.clients.transport import Call, Transport, TransportSettings
+from airflow_provider_audiences.clients.transport import ApiClient, Call, Transport, TransportSettings
 from airflow_provider_audiences.clients.validation import api_integer, api_text, one_of, required_text, whole_number
 from airflow_provider_audiences.clients.wire import query_key_session
 from airflow_provider_audiences.exceptions import (
@@ -39,7 +39,6 @@ _ADVICE = {
     401: "Check the Management Key in the connection's password (account page, tab Keys).",
     403: "Check the Management Key in the connection's password (account page, tab Keys).",
     404: "Check the audience_id: list the audiences to see those that exist.",
-    406: "Use another name, or if_exists='adopt' to go on with the audience that exists.",
     408: "Send smaller batches (batch_size).",
     413: "Send smaller batches (batch_size).",
 }
@@ -71,7 +70,7 @@ class UploadCounts:
     invalid: int
 
 
-class AppLovinClient:
+class AppLovinClient(ApiClient):
     """
     Calls the Audience API with one Management Key.
 
@@ -93,27 +92,14 @@ class AppLovinClient:
     ) -> None:
         self._redact = Redactor(api_key, [ADVERTISING_ID_PATTERN])
         self._content_type = content_type
-        self._transport = Transport(
-            base_url=base_url,
-            session=query_key_session(parameter="api_key", key=api_key),
-            settings=settings,
-            sleep=sleep,
+        super().__init__(
+            Transport(
+                base_url=base_url,
+                session=query_key_session(parameter="api_key", key=api_key),
+                settings=settings,
+                sleep=sleep,
+            )
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the pooled connections."""
-        self._transport.close()
-
-    @property
-    def requests_sent(self) -> int:
-        """Requests sent so far, repetitions included."""
-        return self._transport.requests_sent
 
     def create_audience(
         self,
@@ -290,13 +276,13 @@ class AppLovinClient:
     ) -> CreatedAudience:
         """Find the audience that a 406 speaks of; it is ours if this very call may have made it."""
         matches = [audience for audience in self.list_audiences() if spec.matches(audience)]
+        candidates = matches if if_exists == "adopt" else []
         if if_exists == "fail" and after_lost_try:
             # One that a lost try of this call made is still empty; one with users is somebody's.
-            matches = [audience for audience in matches if not audience.user_count]
-        adoptable = if_exists == "adopt" or after_lost_try
-        if adoptable and len(matches) == 1:
-            log.info("Adopted the AppLovin audience %s: name and platform match.", matches[0].audience_id)
-            return CreatedAudience(audience_id=matches[0].audience_id, adopted=not after_lost_try)
+            candidates = [audience for audience in matches if not audience.user_count]
+        if len(candidates) == 1:
+            log.info("Adopted the AppLovin audience %s: name and platform match.", candidates[0].audience_id)
+            return CreatedAudience(audience_id=candidates[0].audience_id, adopted=not after_lost_try)
         found = ", ".join(f"{audience.audience_id} ({audience.package_name})" for audience in matches) or "none"
         error = ConflictError(
             f"an active audience with the same parameters exists; with this name and platform: {found}",
@@ -305,8 +291,8 @@ class AppLovinClient:
             api_code=conflict.api_code,
             advice=(
                 "Give one of the ids to the next task yourself: which one is meant can't be told."
-                if adoptable
-                else _ADVICE[406]
+                if len(candidates) > 1
+                else "Use another name, or if_exists='adopt' to go on with the audience that exists."
             ),
         )
         raise error from None
@@ -345,6 +331,7 @@ class AppLovinClient:
             if reply.body.lstrip()[:1] in {b"{", b"<"}:
                 self._read_object(reply)
             return True
-        if reply.status == 404 and (ignore_missing or reply.after_lost_try):  # noqa: PLR2004
+        # A web page with a 404 comes from a proxy, which knows nothing of audiences.
+        if reply.status == 404 and not reply.is_web_page and (ignore_missing or reply.after_lost_try):  # noqa: PLR2004
             return reply.after_lost_try
         raise self._error(reply)

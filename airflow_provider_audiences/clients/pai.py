@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from urllib.parse import quote
 
 from airflow_provider_audiences.clients.limiter import shared_limiter
@@ -23,8 +23,8 @@ from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSp
 from airflow_provider_audiences.clients.pai_marker import without_marker
 from airflow_provider_audiences.clients.redaction import PHONE_NUMBER_PATTERN, Redactor, Secret
 from airflow_provider_audiences.clients.replies import Reply
-from airflow_provider_audiences.clients.transport import Call, Transport, TransportSettings
-from airflow_provider_audiences.clients.validation import one_of, path_id, required_text
+from airflow_provider_audiences.clients.transport import ApiClient, Call, Transport, TransportSettings
+from airflow_provider_audiences.clients.validation import api_integer, one_of, path_id, required_text
 from airflow_provider_audiences.clients.wire import BearerAuth, header_key_session
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
@@ -39,8 +39,11 @@ log = logging.getLogger(__name__)
 CHINA_BASE_URL = "https://api.aliyun.com/api/PaiPlugin/2022-01-12"
 INTERNATIONAL_BASE_URL = "https://api.alibabacloud.com/api/PaiPlugin/2022-01-12"
 DEFAULT_REGION = "cn-hangzhou"
+ACCOUNT_REQUESTS_PER_SECOND = 100.0
+"""The account's limit; a client stays below it."""
+
 DEFAULT_REQUESTS_PER_SECOND = 50.0
-"""Half of the account's 100 a second: other programs use the account too."""
+"""Half of that: other programs use the account too."""
 
 DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=60.0)
 
@@ -71,7 +74,7 @@ class CreatedGroup:
     adopted: bool
 
 
-class PaiClient:
+class PaiClient(ApiClient):
     """
     Calls the audience group API with one API key.
 
@@ -93,28 +96,15 @@ class PaiClient:
     ) -> None:
         account = hashlib.sha256(f"{base_url}\n{api_key.reveal()}".encode()).hexdigest()
         self._redact = Redactor(api_key, [PHONE_NUMBER_PATTERN])
-        self._transport = Transport(
-            base_url=base_url,
-            session=header_key_session(auth=BearerAuth(api_key)),
-            settings=settings,
-            limiter=shared_limiter(account, requests_per_second),
-            sleep=sleep,
+        super().__init__(
+            Transport(
+                base_url=base_url,
+                session=header_key_session(auth=BearerAuth(api_key)),
+                settings=settings,
+                limiter=shared_limiter(account, requests_per_second),
+                sleep=sleep,
+            )
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the pooled connections."""
-        self._transport.close()
-
-    @property
-    def requests_sent(self) -> int:
-        """Requests sent so far, repetitions included."""
-        return self._transport.requests_sent
 
     def create_group(
         self,
@@ -130,12 +120,13 @@ class PaiClient:
         CreateGroup has no idempotency token and bills failures, so it is never repeated blindly: after a
         reply that was lost, the group with the marker is looked up and taken if it is there.
 
-        :param spec: a spec from :meth:`GroupSpec.checked`.
+        :param spec: the parameters; what :meth:`GroupSpec.checked` refuses is refused here too, but for its phone rule.
         :param marker: what ``pai_marker.group_marker`` returns; written at the end of the remark.
         :param if_exists: for groups of the same name: ``create`` another, ``adopt`` the one, or ``fail``.
         :param earlier_try: an earlier process may have made this very call: look for its group first.
         :raises ConflictError: the name is taken (``fail``), or several groups fit.
         """
+        spec = spec.checked(phone_format="any")
         existing_rule = one_of("if_exists", if_exists, ("create", "adopt", "fail"))
         if earlier_try:
             mine = self._find_marked(spec.name, marker)
@@ -152,7 +143,7 @@ class PaiClient:
             path="/CreateGroup",
             body=json.dumps(marked.to_api(), ensure_ascii=False).encode(),
             content_type="application/json",
-            read=self._read_group,
+            read=partial(self._read_group, creating=True),
             recover=partial(self._find_marked, spec.name, marker),
         )
         return CreatedGroup(group=self._transport.send(call), adopted=False)
@@ -222,10 +213,14 @@ class PaiClient:
         query = {api_name(key): _query_value(value) for key, value in filters.items() if value is not None}
         groups: dict[str, AudienceGroup] = {}
         total: int | None = None
+        stale_pages = 0
         for page_number in range(1, _MAX_PAGES + 1):
             page, total = self._list_page(query, page_number)
-            groups.update({group.id: group for group in page if group.id not in groups})
-            if not page or (total is not None and len(groups) >= total):
+            new = {group.id: group for group in page if group.id not in groups}
+            groups.update(new)
+            # One page of known groups may be the list shifting; two are a server that repeats its last page.
+            stale_pages = 0 if new else stale_pages + 1
+            if not page or stale_pages > 1 or (total is not None and len(groups) >= total):
                 break
         else:
             log.warning("Stopped listing PAI groups after %d pages: there may be more.", _MAX_PAGES)
@@ -249,12 +244,12 @@ class PaiClient:
     def _find_marked(self, name: str | None, marker: str) -> AudienceGroup | None:
         """Find the group whose remark ends in the marker; the oldest, should there be several."""
         marked = [group for group in self._list_marked(name=name) if group.remark.endswith(marker)]
-        if len(marked) > 1:
-            ids = ", ".join(group.id for group in marked)
-            log.warning("Several PAI groups have the marker of this task; delete all but the first: %s", ids)
         if not marked:
             return None
-        found = min(marked, key=lambda group: (group.created_time, group.id))
+        found, *others = sorted(marked, key=lambda group: (group.created_time, group.id))
+        if others:
+            ids = ", ".join(group.id for group in others)
+            log.warning("Several PAI groups have the marker of this task. Kept: %s. Delete: %s.", found.id, ids)
         log.info("Adopted the PAI group %s: an earlier request of this task made it.", found.id)
         return without_marker(found)
 
@@ -272,12 +267,14 @@ class PaiClient:
             advice="Use another name, delete those that are not needed, or set if_exists='create'.",
         )
 
-    def _read_data(self, reply: Reply) -> Any:
+    def _read_data(self, reply: Reply, *, creating: bool = False) -> Any:
         """Return ``Data`` if status and ErrorCode say success."""
         if not reply.is_success:
-            raise self._error(reply)
+            raise self._error(reply, creating=creating)
         body = reply.json_object()
         code = body.get("ErrorCode")
+        if code is None and "Code" in body:
+            raise self._error(reply)
         if code is None:
             raise UnexpectedReplyError(
                 "this is not the API: the reply has no ErrorCode",
@@ -285,10 +282,10 @@ class PaiClient:
                 advice="Check the connection's host.",
             )
         if str(code) != "0":
-            raise self._error(reply)
+            raise self._error(reply, creating=creating)
         return body.get("Data")
 
-    def _error(self, reply: Reply) -> AudienceApiError:
+    def _error(self, reply: Reply, *, creating: bool = False) -> AudienceApiError:
         text, body = reply.error_text("ErrorMessage", "Message", "message")
         code = body.get("ErrorCode", body.get("Code"))
         number = int(str(code)) if re.fullmatch(r"[0-9]+", str(code)) else None
@@ -308,11 +305,11 @@ class PaiClient:
                 retry_after_seconds=reply.retry_after_seconds,
                 advice=_ADVICE[429],
             )
-        advice = _not_found_advice(text) if status == 404 else _ADVICE.get(status)  # noqa: PLR2004
+        advice = _not_found_advice(text, creating=creating) if status == 404 else _ADVICE.get(status)  # noqa: PLR2004
         return reply.error(self._redact(text), status=status, api_code=code, request_id=request_id, advice=advice)
 
-    def _read_group(self, reply: Reply) -> AudienceGroup:
-        data = self._read_data(reply)
+    def _read_group(self, reply: Reply, *, creating: bool = False) -> AudienceGroup:
+        data = self._read_data(reply, creating=creating)
         group = AudienceGroup.from_api(data) if isinstance(data, dict) else None
         if group is None or not group.id:
             raise UnexpectedReplyError(
@@ -327,13 +324,15 @@ class PaiClient:
             raise UnexpectedReplyError("the reply has no list of groups", http_status=reply.status)
         total = data.get("TotalCount") if isinstance(data, dict) else None
         groups = [AudienceGroup.from_api(entry) for entry in entries if isinstance(entry, dict)]
-        return groups, total if isinstance(total, int) else None
+        return groups, api_integer(total)
 
     def _read_deleted(self, reply: Reply, *, ignore_missing: bool) -> bool:
         try:
             self._read_data(reply)
-        except NotFoundError:
-            if ignore_missing or reply.after_lost_try:
+        except NotFoundError as error:
+            # Only the API itself knows that a group is gone: a proxy, or a wrong path, knows nothing of groups.
+            says_group = api_integer(error.api_code) == 404 and not _is_unknown_api(error.message)  # noqa: PLR2004
+            if says_group and (ignore_missing or reply.after_lost_try):
                 return reply.after_lost_try
             raise
         return True
@@ -345,7 +344,7 @@ def base_url_of_region(region: str) -> str:
 
     :param region: such as ``cn-hangzhou`` or ``ap-southeast-1``.
     """
-    return CHINA_BASE_URL if region.startswith("cn-") else INTERNATIONAL_BASE_URL
+    return CHINA_BASE_URL if region.lower().startswith("cn-") else INTERNATIONAL_BASE_URL
 
 
 def _query_value(value: object) -> str:
@@ -354,10 +353,16 @@ def _query_value(value: object) -> str:
     return str(int(value)) if isinstance(value, int) else str(value)
 
 
-def _not_found_advice(text: str) -> str:
+def _is_unknown_api(text: str) -> bool:
+    return "specified api" in text.lower()
+
+
+def _not_found_advice(text: str, *, creating: bool) -> str:
     lowered = text.lower()
-    if "specified api" in lowered:
+    if _is_unknown_api(text):
         return "The account is not on the service's allow-list (ask Alibaba Cloud), or the host is wrong."
     if "project" in lowered or "table" in lowered:
         return "Check the MaxCompute project and table, and that they lie in the connection's region."
+    if creating:
+        return "Check what the group is made from: that the file, table or job exists; and the connection's host."
     return "The group does not exist, or was deleted: list the groups to see those that do."

@@ -126,6 +126,8 @@ class GroupSpec:
             value = getattr(self, item.name)
             if item.name not in {"source", "phone_number"} and not isinstance(value, str | None):
                 raise InvalidInputError(f"{item.name} is a {type(value).__name__}, not text")
+            if isinstance(value, str) and not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+                raise InvalidInputError(f"{item.name} has half of a character in it, which UTF-8 can't write")
         source_name = f"source {self.source.value} ({self.source.name.lower()})"
         for name in _REQUIRED[self.source]:
             value = getattr(self, name)
@@ -219,9 +221,12 @@ def check_oss_uri(uri: str) -> None:
     :raises InvalidInputError: it is not, or holds a user name or password.
     """
     form = "https://<bucket>.oss-<region>.aliyuncs.com/<key>"
+    if any(char.isspace() or not char.isprintable() for char in uri):
+        raise InvalidInputError(f"uri has white space or a control character in it: encode it, as in {form}")
     try:
         parts = urlsplit(uri)
         host = parts.hostname or ""
+        _ = parts.port  # refuses what is no port
     except ValueError:
         raise InvalidInputError(f"uri is not an address: give {form}") from None
     if parts.username is not None or parts.password is not None:
@@ -229,7 +234,7 @@ def check_oss_uri(uri: str) -> None:
     if parts.scheme == "oss":
         raise InvalidInputError(f"uri is in the oss:// form; PAI takes {form}")
     bucket, _, rest = host.partition(".")
-    if parts.scheme not in {"https", "http"} or not bucket or not rest.endswith(".aliyuncs.com"):
+    if parts.scheme != "https" or not bucket or not rest.endswith(".aliyuncs.com"):
         raise InvalidInputError(f"uri is no OSS address: give {form}")
     if len(parts.path) <= 1:
         raise InvalidInputError(f"uri names no file: give {form}")

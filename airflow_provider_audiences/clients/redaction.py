@@ -7,9 +7,13 @@ from collections.abc import Sequence
 
 ADVERTISING_ID_PATTERN = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 # Letters may stand next to it: a server that quotes several lines writes the line break as "\\n".
-PHONE_NUMBER_PATTERN = re.compile(r"(?:\+|00)?(?:[0-9][ ()-]{0,2}){8,}[0-9]")
+# A date is none.
+PHONE_NUMBER_PATTERN = re.compile(
+    r"(?<![0-9])(?!20[0-9]{2}-[0-9]{2}-[0-9]{2}(?![0-9]))(?:\+|00)?(?:[0-9][ ()-]{0,2}){8,}[0-9]"
+)
 
 _CREDENTIAL_PATTERN = re.compile(r"(?i)(api_key=|bearer\s+)[^\s&\"'<>]+")
+_QUERY_PATTERN = re.compile(r"\?[\w.-]+=[^\s\"'<>]*")
 _MESSAGE_LIMIT = 300
 
 
@@ -52,11 +56,12 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """
-        Return the text on one line, without secrets and members, at most 300 characters long.
+        Return the text on one line, without secrets, members and queries, at most 300 characters long.
 
         :param text: anything a server sent.
         """
         text = self._secret_pattern.sub("***", text)
+        text = _QUERY_PATTERN.sub("?***", text)
         text = _CREDENTIAL_PATTERN.sub(r"\1***", text)
         for pattern in self._member_patterns:
             text = pattern.sub("***", text)

@@ -86,6 +86,19 @@ class Reply:
         """Whether the status is 2xx."""
         return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
+    @property
+    def is_web_page(self) -> bool:
+        """Whether the body is HTML or XML, which neither API sends."""
+        return self.body.lstrip().startswith(b"<")
+
+    def _parsed(self) -> tuple[str, Any]:
+        """Return the body as text, and as JSON; None if it is none."""
+        text = self.body.decode("utf-8", errors="replace").strip()
+        try:
+            return text, json.loads(text)
+        except (ValueError, RecursionError):
+            return text, None
+
     def json_object(self) -> dict[str, Any]:
         """
         Read the body as a JSON object.
@@ -93,14 +106,10 @@ class Reply:
         :raises ConnectionFailedError: the body is the beginning of one: the rest was lost.
         :raises UnexpectedReplyError: the body is something else, such as a login page.
         """
-        text = self.body.decode("utf-8", errors="replace").strip()
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = None
+        text, value = self._parsed()
         if isinstance(value, dict):
             return value
-        if value is None and (not text or text.startswith("{")):
+        if not text or (value is None and _is_beginning_of_object(text)):
             raise ConnectionFailedError(
                 f"the reply was cut off after {len(self.body)} bytes",
                 http_status=self.status,
@@ -109,7 +118,7 @@ class Reply:
                 advice="Whether the platform carried the request out is unknown.",
             )
         raise UnexpectedReplyError(
-            f"this is not the API: it answered {self.content_type or 'an unnamed type'} instead of JSON",
+            f"this is not the API: it answered {self.content_type or 'an unnamed type'}, and no JSON object",
             http_status=self.status,
             request_id=self.request_id_header,
             advice="Check the connection's host, and proxies between this worker and the platform.",
@@ -121,11 +130,7 @@ class Reply:
 
         :param names: keys that may hold the message, the likeliest first.
         """
-        text = self.body.decode("utf-8", errors="replace").strip()
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = None
+        text, value = self._parsed()
         if isinstance(value, dict):
             found = next((str(value[name]) for name in names if value.get(name)), "")
             return found, value
@@ -169,6 +174,11 @@ class Reply:
             maybe_applied=error_type is ServerError,
             advice=advice,
         )
+
+
+def _is_beginning_of_object(text: str) -> bool:
+    """Tell JSON that was cut off from text that never was JSON."""
+    return text.startswith("{") and (not text.endswith("}") or text.count("{") > text.count("}"))
 
 
 def _phrase(status: int) -> str:

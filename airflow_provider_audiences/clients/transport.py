@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 from urllib.parse import quote
 
 import requests
@@ -208,6 +208,32 @@ class Transport:
             failure = _connection_failure(error, self.settings)
         # Raised outside the handler: requests' error would be its context, with the request in it.
         raise failure
+
+
+class ApiClient:
+    """
+    What the clients of both APIs share: a transport, closed with the client.
+
+    :param transport: sends the calls.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._transport.close()
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests sent so far, repetitions included."""
+        return self._transport.requests_sent
 
 
 def encode_query(query: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -55,7 +56,7 @@ class ConnectionReader:
             port = parts.port or connection.port
         except ValueError:
             raise self._error("host is not an address") from None
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or " " in parts.hostname:
             raise self._error("host must be an https address, such as https://api.example.com/prefix")
         if parts.username is not None or parts.query or parts.fragment:
             raise self._error("host must be scheme, name, port and path only; the key belongs in the password")
@@ -82,7 +83,7 @@ class ConnectionReader:
         :param fallback: used if there is no password.
         :raises InvalidInputError: there is none, or it can't be one.
         """
-        value = (self.connection.password or fallback or "").strip()
+        value = (self.connection.password or "").strip() or (fallback or "").strip()
         if not value:
             raise self._error(f"the {what} is missing: put it in the connection's password")
         if value.startswith("$"):
@@ -109,13 +110,14 @@ class ConnectionReader:
             max_retries=own_retries if max_retries is None else max_retries,
         )
 
-    def number(self, name: str, default: float, *, above: float | None = None) -> float:
+    def number(self, name: str, default: float, *, above: float | None = None, below: float = math.inf) -> float:
         """
         Return a number of the extra.
 
         :param name: its key.
         :param default: if the extra does not name it.
         :param above: it must be greater; without this it must not be negative.
+        :param below: it must be less.
         :raises InvalidInputError: it is not such a number.
         """
         value = self._extra.get(name)
@@ -125,9 +127,10 @@ class ConnectionReader:
             number = float(value) if not isinstance(value, bool) else -1.0
         except (TypeError, ValueError):
             number = -1.0
-        if not (number > above if above is not None else number >= 0) or number == float("inf"):
+        if not (number > above if above is not None else number >= 0) or not number < below:
             least = f"above {above:g}" if above is not None else "of at least 0"
-            raise self._error(f"{name} in the extra must be a number {least}")
+            most = f" and below {below:g}" if below < math.inf else ""
+            raise self._error(f"{name} in the extra must be a number {least}{most}")
         return number
 
     def _whole_number(self, name: str, default: int) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_audiences.clients.pai import (
+    ACCOUNT_REQUESTS_PER_SECOND,
     DEFAULT_REGION,
     DEFAULT_REQUESTS_PER_SECOND,
     DEFAULT_SETTINGS,
@@ -64,7 +65,9 @@ class PaiHook(BaseHook):
         reader = ConnectionReader(connection=connection)
         key = reader.secret(what="API key", fallback=os.environ.get(API_KEY_VARIABLE))
         mask_secret(key.reveal())
-        rate = reader.number("max_requests_per_second", DEFAULT_REQUESTS_PER_SECOND, above=0)
+        rate = reader.number(
+            "max_requests_per_second", DEFAULT_REQUESTS_PER_SECOND, above=0, below=ACCOUNT_REQUESTS_PER_SECOND
+        )
         return PaiClient(
             api_key=key,
             base_url=reader.base_url(base_url_of_region(reader.text("region", DEFAULT_REGION))),

@@ -15,7 +15,7 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 
 PhoneFormat = Literal["cn_mobile", "any"]
 
-_DROPPED = str.maketrans("", "", " \t\r\u00a0-()[]\uff08\uff09")
+_DROPPED = str.maketrans("", "", " \t\r\u00a0\u3000-()[]\uff08\uff09")
 _CN_MOBILE = re.compile(r"(?:\+86|0086|86)?(1[3-9][0-9]{9})")
 _SPREADSHEET_FLOAT = re.compile(r"[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]+|[0-9]+\.0*")
 
@@ -39,6 +39,11 @@ def normalise_phone_numbers(lines: Iterable[str], *, phone_format: PhoneFormat =
             raise InvalidInputError(
                 f"text, line {line_number}: the number is masked with '*': give the numbers themselves"
             )
+        if _SPREADSHEET_FLOAT.fullmatch(text):
+            raise InvalidInputError(
+                f"text, line {line_number}: a spreadsheet has turned the number into a decimal: "
+                "export the column as text"
+            )
         numbers[text if phone_format == "any" else _cn_mobile(text, line_number)] = None
     return list(numbers)
 
@@ -47,10 +52,6 @@ def _cn_mobile(text: str, line_number: int) -> str:
     match = _CN_MOBILE.fullmatch(text.translate(_DROPPED))
     if match:
         return match[1]
-    if _SPREADSHEET_FLOAT.fullmatch(text):
-        raise InvalidInputError(
-            f"text, line {line_number}: a spreadsheet has turned the number into a decimal: export the column as text"
-        )
     raise InvalidInputError(
         f"text, line {line_number}: not a mainland China mobile number ({len(text)} characters; expected 11 "
         "digits that begin with 13 to 19). For other numbers set phone_format='any'"

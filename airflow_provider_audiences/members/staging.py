@@ -135,6 +135,15 @@ def _write(lines: Iterable[bytes], path: Path, rules: StagingRules) -> StagedMem
         blank=refused[Refusal.BLANK],
     )
     _check_ratio(rules, staged, lines=total, examples=examples)
+    log.info(
+        "Staged %d advertising IDs of %d lines: %d malformed, %d zeroed, %d duplicates, %d blank.",
+        staged.members,
+        total,
+        staged.malformed,
+        staged.zeroed,
+        staged.duplicates,
+        staged.blank,
+    )
     return staged
 
 

@@ -129,13 +129,20 @@ class AppLovinListAudiencesOperator(_AppLovinOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the audiences."""
-        wanted = {
-            "name": self.name,
-            "platform": self.platform.lower() if self.platform else None,
-            "package_name": self.package_name,
-        }
-        with task_errors(), self.hook.get_conn() as client:
-            entries = [audience.as_dict() for audience in client.list_audiences()]
+        from airflow_provider_audiences.clients.applovin_audiences import Platform
+        from airflow_provider_audiences.clients.validation import one_of, required_text
+
+        with task_errors():
+            for argument in ("name", "package_name"):
+                if getattr(self, argument) is not None:
+                    required_text(argument, getattr(self, argument))
+            wanted = {
+                "name": self.name,
+                "platform": None if self.platform is None else one_of("platform", self.platform, Platform),
+                "package_name": self.package_name,
+            }
+            with self.hook.get_conn() as client:
+                entries = [audience.as_dict() for audience in client.list_audiences()]
         return [
             entry for entry in entries if all(value is None or entry[field] == value for field, value in wanted.items())
         ]

@@ -78,5 +78,6 @@ class AppLovinAudienceSensor(PollingSensor):
             poll_interval_seconds=self.poke_interval,
             deadline_epoch_seconds=deadline_epoch_seconds,
             max_poll_failures=self.max_poll_failures,
+            max_poll_interval_seconds=self.max_poll_interval_seconds,
             first_look_epoch_seconds=first_look_epoch_seconds,
         )

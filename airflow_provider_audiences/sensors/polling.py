@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-EVENT_VERSION = 1
-"""Of what a trigger yields; triggerer and worker may run different versions."""
-
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
@@ -84,11 +81,19 @@ class PollingSensor(BaseSensorOperator):
             self._failed_polls = 0
             if sighting.state == "failed":
                 raise GroupRejectedError(sighting.reason)
-        if sighting.unknown_status and not self._warned:
+        # When deferring, the trigger warns: it goes on from here.
+        if sighting.unknown_status and not self._warned and not self.deferrable:
             self.log.warning("Unknown status: %s", sighting.reason)
             self._warned = True
         self.log.info("%s", sighting.reason)
         return PokeReturnValue(is_done=sighting.state == "ready", xcom_value=sighting.seen)
+
+    @property
+    def max_poll_interval_seconds(self) -> float | None:
+        """What the wait between two looks grows to; None if it does not grow."""
+        if not self.exponential_backoff:
+            return None
+        return self.max_wait.total_seconds() if self.max_wait else float(self.timeout)
 
     def execute(self, context: Context) -> Any:
         """Wait until ready, and return what was seen."""
@@ -158,6 +163,8 @@ class PollingSensor(BaseSensorOperator):
             raise final from error
 
     def _complete(self, event: Mapping[str, Any] | None) -> Any:
+        from airflow_provider_audiences.triggers.polling import EVENT_VERSION
+
         if not isinstance(event, Mapping) or event.get("version") != EVENT_VERSION:
             raise TransientError(
                 "the trigger ended without an event that this version understands",

@@ -112,7 +112,7 @@ class Delivery:
         mode = DeliveryMode(one_of("mode", mode, DeliveryMode))
         if mode is DeliveryMode.REMOVE:
             ttl_seconds = 0
-        elif ttl_seconds in {0, "0"}:
+        elif ttl_seconds in (0, "0"):
             raise InvalidInputError(
                 f"ttl_seconds=0 would remove members, and this is {mode.value}: use the remove operator for that, "
                 "or leave ttl_seconds out for the API's default of 365 days"

@@ -21,7 +21,8 @@ class AppLovinAudienceTrigger(PollingTrigger):
     :param name: its exact name.
     :param platform: ``android`` or ``ios``; None for either.
     :param min_user_count: least number of users; None for any.
-    :param poll_interval_seconds: wait between two looks.
+    :param poll_interval_seconds: wait between the first two looks; it doubles from look to look.
+    :param max_poll_interval_seconds: the wait grows to this; None to keep it as it is.
     :param deadline_epoch_seconds: when to give up, in seconds since 1970 (UTC).
     :param max_poll_failures: transient failures in a row that are borne.
     :param first_look_epoch_seconds: no look before that.

@@ -21,7 +21,8 @@ class PaiGroupTrigger(PollingTrigger):
     :param min_amount: least number of people.
     :param ready_statuses: statuses that are ready; None for the defaults.
     :param failed_statuses: statuses that never become ready; None for the defaults.
-    :param poll_interval_seconds: wait between two looks.
+    :param poll_interval_seconds: wait between the first two looks; it doubles from look to look.
+    :param max_poll_interval_seconds: the wait grows to this; None to keep it as it is.
     :param deadline_epoch_seconds: when to give up, in seconds since 1970 (UTC).
     :param max_poll_failures: transient failures in a row that are borne.
     :param first_look_epoch_seconds: no look before that.

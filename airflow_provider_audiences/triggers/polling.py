@@ -57,7 +57,8 @@ class PollingTrigger(BaseTrigger):
     Looks until what it looks for is ready, failed, or the deadline has passed.
 
     :param conn_id: id of the connection.
-    :param poll_interval_seconds: wait between two looks.
+    :param poll_interval_seconds: wait between the first two looks; it doubles from look to look.
+    :param max_poll_interval_seconds: the wait grows to this; None to keep it as it is.
     :param deadline_epoch_seconds: when to give up, in seconds since 1970 (UTC).
     :param max_poll_failures: transient failures in a row that are borne.
     :param first_look_epoch_seconds: no look before that: the sensor has just looked, and looks may be billed.
@@ -70,6 +71,7 @@ class PollingTrigger(BaseTrigger):
         poll_interval_seconds: float,
         deadline_epoch_seconds: float,
         max_poll_failures: int,
+        max_poll_interval_seconds: float | None = None,
         first_look_epoch_seconds: float = 0.0,
         **kwargs: Any,
     ) -> None:
@@ -78,6 +80,7 @@ class PollingTrigger(BaseTrigger):
         self.poll_interval_seconds = poll_interval_seconds
         self.deadline_epoch_seconds = deadline_epoch_seconds
         self.max_poll_failures = max_poll_failures
+        self.max_poll_interval_seconds = max_poll_interval_seconds
         self.first_look_epoch_seconds = first_look_epoch_seconds
 
     def polling_arguments(self) -> dict[str, Any]:
@@ -87,6 +90,7 @@ class PollingTrigger(BaseTrigger):
             "poll_interval_seconds": self.poll_interval_seconds,
             "deadline_epoch_seconds": self.deadline_epoch_seconds,
             "max_poll_failures": self.max_poll_failures,
+            "max_poll_interval_seconds": self.max_poll_interval_seconds,
             "first_look_epoch_seconds": self.first_look_epoch_seconds,
         }
 
@@ -116,6 +120,7 @@ class PollingTrigger(BaseTrigger):
     async def _poll(self, look: Look) -> TriggerEvent:
         failures = 0
         warned = False
+        interval_seconds = self.poll_interval_seconds
         await self._sleep(self.first_look_epoch_seconds - time.time())
         while True:
             try:
@@ -136,7 +141,9 @@ class PollingTrigger(BaseTrigger):
                 reason = sighting.reason
             if time.time() >= self.deadline_epoch_seconds:
                 return _event("timeout", f"still not ready at the deadline: {reason}")
-            await self._sleep(self.poll_interval_seconds)
+            await self._sleep(interval_seconds)
+            if self.max_poll_interval_seconds is not None:
+                interval_seconds = min(2 * interval_seconds, max(interval_seconds, self.max_poll_interval_seconds))
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, but not beyond the deadline."""

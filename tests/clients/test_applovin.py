@@ -346,8 +346,9 @@ class TestExistingAudience:
         audience_id = create_by_hand(applovin)
         fill(applovin, audience_id)
         emulator.fault("applovin.create", "drop_before")
-        with pytest.raises(ConflictError, match="none"):
+        with pytest.raises(ConflictError, match=audience_id) as caught:
             create(applovin)
+        assert "if_exists='adopt'" in caught.value.advice
         assert emulator.member_count(audience_id) == 1
 
     @pytest.mark.parametrize("status", [429, 503])

@@ -151,7 +151,7 @@ def test_get_without_a_group(recorder: Any, make_pai: Callable[..., PaiClient], 
 
 def test_web_page_is_named_by_its_type(emulator: AudiencesEmulator, pai: PaiClient) -> None:
     emulator.fault("pai.get", "html")
-    with pytest.raises(UnexpectedReplyError, match="this is not the API: it answered text/html instead of JSON"):
+    with pytest.raises(UnexpectedReplyError, match="this is not the API: it answered text/html, and no JSON object"):
         pai.get_group("x")
 
 
@@ -159,6 +159,66 @@ def test_failed_creates_are_billed_and_wrong_input_is_not(emulator: AudiencesEmu
     with pytest.raises(ValueError, match="text is missing"):
         GroupSpec(source=PaiSource.TEXT).checked()
     assert emulator.billing()["create"]["billed"] == 0
-    with pytest.raises(BadRequestError):
+    with pytest.raises(ValueError, match="text is missing"):
         pai.create_group(GroupSpec(source=PaiSource.TEXT), marker=MARKER)
+    assert emulator.billing()["create"]["billed"] == 0
+    emulator.fault("pai.create", "status", status=400)
+    with pytest.raises(BadRequestError):
+        pai.create_group(GroupSpec(source=PaiSource.TEXT, text="13900000001"), marker=MARKER)
     assert emulator.billing()["create"]["billed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        (
+            "application/json",
+            b'{"Code": "InvalidApi.NotFound", "Message": "Specified api is not found", "RequestId": "r"}',
+        ),
+        ("application/json", b'{"ErrorCode": 404, "ErrorMessage": "Specified api is not found", "RequestId": "r"}'),
+        ("application/json", b'{"message": "no Route matched with those values"}'),
+        ("text/html", b"<html>404 Not Found</html>"),
+        ("text/plain", b""),
+    ],
+)
+def test_a_404_that_is_not_about_the_group_is_no_deletion(
+    recorder: Any, make_pai: Callable[..., PaiClient], content_type: str, body: bytes
+) -> None:
+    recorder.answer(404, {"Content-Type": content_type}, body)
+    with pytest.raises(NotFoundError):
+        make_pai(base_url=recorder.url).delete_group("g", ignore_missing=True)
+
+
+def test_a_404_of_create_does_not_speak_of_a_missing_group(emulator: AudiencesEmulator, pai: PaiClient) -> None:
+    emulator.fault("pai.create", "status", status=404, message="NoSuchObject")
+    spec = GroupSpec(source=PaiSource.TEXT_FILE, uri="https://b.oss-cn-hangzhou.aliyuncs.com/k")
+    with pytest.raises(NotFoundError) as caught:
+        pai.create_group(spec, marker=MARKER)
+    assert "what the group is made from" in str(caught.value.advice)
+
+
+def test_throttling_of_the_gateway_with_200_is_repeated(recorder: Any, make_pai: Callable[..., PaiClient]) -> None:
+    recorder.answer(200, {"Content-Type": "application/json"}, b'{"Code": "Throttling.User", "Message": "slow down"}')
+    with pytest.raises(RateLimitedError):
+        make_pai(base_url=recorder.url).get_group("g")
+    assert len(recorder.requests) == 4
+
+
+def test_a_server_that_repeats_its_last_page_is_left_soon(recorder: Any, make_pai: Callable[..., PaiClient]) -> None:
+    page = b'{"Data": {"Groups": [{"Id": "a"}], "TotalCount": "99"}, "ErrorCode": 0}'
+    recorder.answer(200, {"Content-Type": "application/json"}, page)
+    assert [group.id for group in make_pai(base_url=recorder.url).list_groups()] == ["a"]
+    assert len(recorder.requests) == 3
+
+
+def test_typographic_quotes_are_no_json_and_no_lost_reply(recorder: Any, make_pai: Callable[..., PaiClient]) -> None:
+    recorder.answer(200, {"Content-Type": "application/json"}, '{ "ErrorCode" : \u201c0\u201d }'.encode())
+    with pytest.raises(UnexpectedReplyError):
+        make_pai(base_url=recorder.url).get_group("g")
+    assert len(recorder.requests) == 1
+
+
+def test_history_keeps_its_dates(emulator: AudiencesEmulator, pai: PaiClient) -> None:
+    emulator.fault("pai.get", "status", status=400, message="failed at 2024-01-01 12:00:00 for 13900000001")
+    with pytest.raises(BadRequestError, match=r"failed at 2024-01-01 12:00:00 for \*\*\*"):
+        pai.get_group("g")

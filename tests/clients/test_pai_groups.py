@@ -145,7 +145,7 @@ class TestOssUri:
         [
             URI,
             "https://bucket.region.aliyuncs.com/folder/file",
-            "http://bucket.oss-cn-hangzhou-internal.aliyuncs.com/k",
+            "https://bucket.oss-cn-hangzhou-internal.aliyuncs.com/k",
             "https://bucket.oss-accelerate.aliyuncs.com/%E4%B8%AD%20x.txt",
         ],
     )
@@ -157,6 +157,10 @@ class TestOssUri:
         ("uri", "message"),
         [
             ("oss://bucket/key", "oss:// form"),
+            ("http://bucket.oss-cn-hangzhou.aliyuncs.com/k", "no OSS address"),
+            (" https://bucket.oss-cn-hangzhou.aliyuncs.com/k", "white space"),
+            ("https://bucket.oss-cn-hangzhou.aliyuncs.com/k\n", "white space"),
+            ("https://bucket.oss-cn-hangzhou.aliyuncs.com:99999/k", "not an address"),
             ("bucket/key", "no OSS address"),
             ("/tmp/file", "no OSS address"),
             ("https://example.com/key", "no OSS address"),

@@ -236,7 +236,7 @@ def test_broken_compression_is_a_broken_reply(recorder: Any, make_applovin: Make
 def test_json_that_is_no_object(recorder: Any, make_applovin: MakeApplovin, make_pai: MakePai, body: bytes) -> None:
     recorder.answer(200, {"Content-Type": "text/plain; charset=x"}, body)
     for call in (make_applovin(base_url=recorder.url).list_audiences, make_pai(base_url=recorder.url).list_groups):
-        with pytest.raises(UnexpectedReplyError, match="answered text/plain instead of JSON"):
+        with pytest.raises(UnexpectedReplyError, match="answered text/plain, and no JSON object"):
             call()
     assert len(recorder.requests) == 2
 

@@ -76,7 +76,7 @@ def test_duplicates_keep_the_first_place() -> None:
     assert normalise_phone_numbers([other, NUMBER, f"+86{other}", NUMBER]) == [other, NUMBER]
 
 
-@pytest.mark.parametrize("line", ["+1 415 555 2671", "not a number", "1.39E+10"])
+@pytest.mark.parametrize("line", ["+1 415 555 2671", "not a number"])
 def test_any_takes_lines_as_they_are(line: str) -> None:
     assert normalise_phone_numbers([f" {line} ", line], phone_format="any") == [line]
 

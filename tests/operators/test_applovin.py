@@ -322,3 +322,11 @@ def test_only_what_stays_wrong_burns_no_retry(task_context, emulator, status, er
     assert isinstance(failure.value, AirflowFailException) is fails_for_good
     assert isinstance(failure.value, exceptions.AudienceApiError)
     assert len(emulator.requests()) == (1 if fails_for_good else 4)
+
+
+@pytest.mark.parametrize("filters", [{"name": ""}, {"platform": "web"}, {"platform": ""}, {"package_name": " "}])
+def test_a_filter_that_can_match_nothing_is_refused(connect, emulator, task_context, filters):
+    operator = AppLovinListAudiencesOperator(task_id="list", **filters)
+    with pytest.raises(exceptions.InvalidInputError, match=next(iter(filters))):
+        operator.execute(task_context())
+    assert emulator.requests() == []

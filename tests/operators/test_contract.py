@@ -7,6 +7,7 @@ import inspect
 import json
 import pkgutil
 import re
+from datetime import timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, XComArg
@@ -125,7 +126,8 @@ def test_every_argument_is_keyword_only_and_documented(operator_class):
 @each_operator
 def test_every_argument_may_come_from_default_args(operator_class):
     for name in _arguments(operator_class):
-        value = True if name in {"deferrable", "allow_empty", "ignore_missing"} else "7"
+        switches = {"deferrable", "allow_empty", "ignore_missing", "exponential_backoff"}
+        value = True if name in switches else timedelta(seconds=7) if name == "max_wait" else "7"
         given = {other: "x" for other in _required(operator_class) if other != name}
         with _dag(default_args={name: value}):
             operator = operator_class(task_id="task", **given)

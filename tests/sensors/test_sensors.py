@@ -220,17 +220,16 @@ def test_statuses_may_be_told(wait, group, emulator, mode):
         wait(pai_sensor(group(name="B"), failed_statuses=(7,)), mode)
 
 
-@pytest.mark.parametrize(("mode", "warnings"), [("poke", 1), ("deferrable", 2)])
-def test_an_unknown_status_is_warned_of_once_and_waited_for(wait, group, emulator, mode, warnings, capfd):
+@pytest.mark.parametrize("mode", ["poke", "deferrable"])
+def test_an_unknown_status_is_warned_of_once_and_waited_for(wait, group, emulator, mode, capfd):
     emulator.settings(processing_seconds=0, final_status=7)
     group_id = group()
     with pytest.raises(AirflowSensorTimeout):
-        wait(pai_sensor(group_id, timeout=0.1), mode)
+        wait(pai_sensor(group_id, timeout=0.1, exponential_backoff=False), mode)
     assert len(emulator.requests("pai.get")) > 2
-    # Deferred, the worker's look and the trigger's are two processes: each says it once.
     output = capfd.readouterr()
     said = [line for line in (output.out + output.err).splitlines() if "Unknown status" in line]
-    assert len(said) == warnings
+    assert len(said) == 1
     assert "Status 7" in said[0]
 
 
@@ -571,3 +570,13 @@ def test_a_missing_connection_is_named(wait, group, monkeypatch):
     for mode in MODES:
         with pytest.raises(AirflowNotFoundException, match="pai_default"):
             wait(pai_sensor(group_id), mode)
+
+
+def test_looks_at_a_group_become_rarer_by_default(group):
+    """Each look is billed."""
+    trigger = PaiGroupSensor(task_id="wait", group_id="g").trigger(deadline_epoch_seconds=0)
+    assert (trigger.poll_interval_seconds, trigger.max_poll_interval_seconds) == (60, 600)
+    steady = PaiGroupSensor(task_id="steady", group_id="g", exponential_backoff=False)
+    assert steady.trigger(deadline_epoch_seconds=0).max_poll_interval_seconds is None
+    open_ended = PaiGroupSensor(task_id="open", group_id="g", max_wait=None, timeout=900)
+    assert open_ended.trigger(deadline_epoch_seconds=0).max_poll_interval_seconds == 900

@@ -302,12 +302,26 @@ def test_a_look_can_talk_to_the_supervisor_on_the_triggerers_loop():
     assert asyncio.run(run()) == ["ready"]
 
 
-def test_the_events_of_worker_and_trigger_have_one_version():
-    from airflow_provider_audiences.sensors import polling
-
-    assert polling.EVENT_VERSION == EVENT_VERSION
-
-
 def test_what_a_trigger_is_called_in_logs_has_no_secret(emulator):
     assert emulator.api_key not in repr(pai_trigger("g"))
     assert emulator.api_key not in repr(applovin_trigger(name="A"))
+
+
+@pytest.mark.parametrize(
+    ("most", "waits"), [(600, [60, 120, 240, 480, 600, 600]), (None, [60] * 6), (30, [60] * 6), (100, [60] + [100] * 5)]
+)
+def test_the_wait_between_two_looks_grows_to_its_most(group_id, emulator, monkeypatch, most, waits):
+    slept = []
+
+    async def sleep(self, seconds):
+        slept.append(seconds)
+        if len(slept) == 7:
+            emulator.advance(5)
+
+    monkeypatch.setattr(PollingTrigger, "_sleep", sleep)
+    deadline = time.time() + 86_400
+    trigger = pai_trigger(
+        group_id, poll_interval_seconds=60, max_poll_interval_seconds=most, deadline_epoch_seconds=deadline
+    )
+    assert event_of(trigger)["state"] == "ready"
+    assert slept[1:] == waits
