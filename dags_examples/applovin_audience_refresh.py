@@ -41,7 +41,7 @@ def check(report: dict[str, Any], audiences: list[dict[str, Any]]) -> dict[str, 
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,  # two updates of one audience at once would mix their sets
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     tags=["audiences", "applovin"],
 )
 def applovin_audience_refresh() -> None:

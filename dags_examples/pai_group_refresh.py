@@ -37,7 +37,7 @@ def previous_group_ids(groups: list[dict[str, Any]], new_ids: list[str]) -> list
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     tags=["audiences", "pai"],
 )
 def pai_group_refresh() -> None:

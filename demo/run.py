@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit status."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--lines", type=int, default=1_000_000, help="device IDs a day (default: 1,000,000)")
+    # A terminal's Ctrl-C and a service manager's SIGTERM end it the same way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser.add_argument("--workspace", default="run", help="folder below .demo, made anew (default: run)")
     options = parser.parse_args(arguments)
     started = time.monotonic()
@@ -65,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DemoError as error:
         print(f"\nThe demo FAILED: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nThe demo was stopped.", file=sys.stderr)
+        return 130
     say(f"\nDone in {time.monotonic() - started:.0f} s. Logs of every task: {workspace.logs.relative_to(ROOT)}/")
     return 0
 
@@ -110,20 +115,27 @@ def run_dag(workspace: Workspace, dag_id: str, day: str, environment: dict[str, 
 def wait_for(pid: int) -> tuple[int, int]:
     """Wait for a process, for a bounded time, and return its exit code and its peak memory in kilobytes."""
     deadline = time.monotonic() + _DAG_TIMEOUT_SECONDS
-    while True:
-        done, status, usage = os.wait4(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status), usage.ru_maxrss
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
+    try:
+        while time.monotonic() < deadline:
+            done, status, usage = os.wait4(pid, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status), usage.ru_maxrss
+            time.sleep(0.05)
+    except KeyboardInterrupt:
+        os.kill(pid, signal.SIGKILL)
+        raise
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    raise DemoError(
+        f"a DAG run took longer than {_DAG_TIMEOUT_SECONDS} s; its log is the newest one in the logs folder"
+    )
 
 
 def why_failed(dag_id: str, day: str, result: dict[str, Any]) -> str:
     """Say which task failed and why."""
     if not result:
-        return f"the run of {dag_id} for {day} ended without a result (crash or time-out)"
-    states = ", ".join(f"{task}={state}" for task, state in result["tasks"].items())
+        return f"the run of {dag_id} for {day} crashed"
+    states = ", ".join(f"{task}={state}" for task, state in result["tasks"].items()) or "no task ran"
     reasons = "\n".join(f"  {task}: {reason}" for task, reason in result["failures"].items())
     return f"{dag_id} for {day} ended as {result['state']} ({states})\n{reasons}"
 

@@ -38,6 +38,7 @@ def main(dag_id: str, day: str, result_path: str) -> int:
     if dag is not None:
         for task in dag.tasks:
             task.on_failure_callback = [remember]
+            task.retries = 0  # somebody is watching: say at once what is wrong
         run = dag.test(logical_date=datetime.fromisoformat(day).replace(tzinfo=UTC))
         instances = run.get_task_instances()
         result["state"] = str(run.state)

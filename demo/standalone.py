@@ -6,10 +6,15 @@ A full Airflow on loopback, with the examples, their connections, their data and
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +22,7 @@ from demo.device_ids import write_device_ids
 from demo.environment import Workspace, free_port
 
 LINES = 50_000
+_END_SECONDS = 20
 
 
 def main() -> int:
@@ -32,41 +38,82 @@ def main() -> int:
             **workspace.environment(url, api_key),
             "AIRFLOW__API__PORT": port,
             "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+            # Fixed by default, which a second Airflow on this machine would not like.
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         }
         workspace.migrate_database(environment)
-        print(
+        print("Airflow starts; this takes about half a minute.", flush=True)
+        welcome = (
             f"Airflow:  http://127.0.0.1:{port} (no login: everybody on this machine is admin)\n"
             f"Emulator: {url} (what it was asked: {url}/_emulator/requests)\n"
-            f"There are files for the logical dates {', '.join(days)}. Ctrl-C stops everything.",
-            flush=True,
+            f"Output:   {workspace.logs / 'airflow.log'}\n"
+            f"Unpause a DAG and it runs for today; there are files for {', '.join(days)}. Ctrl-C stops everything."
         )
-        airflow = str(Path(sys.executable).with_name("airflow"))
-        return run_until_interrupted([airflow, "standalone"], environment)
+        with (workspace.logs / "airflow.log").open("wb") as log:
+            airflow = [str(Path(sys.executable).with_name("airflow")), "standalone"]
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                airflow, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+            return run_until_interrupted(process, f"http://127.0.0.1:{port}/api/v2/monitor/health", welcome)
 
 
-def run_until_interrupted(command: list[str], environment: dict[str, str]) -> int:
+def run_until_interrupted(process: subprocess.Popen[bytes], health_url: str, welcome: str) -> int:
     """
-    Run a command in a process group of its own, and end the whole group with it.
+    Say when a server is ready, wait for its end, and end its whole process group.
 
-    :param command: what to run.
-    :param environment: of the command.
+    :param process: leader of a process group of its own.
+    :param health_url: answers when the server is ready.
+    :param welcome: what to say then.
     :return: its exit status; 0 after an interrupt.
     """
-    process = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 - our own program
     # A terminal's Ctrl-C and a service manager's SIGTERM end it the same way.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        while process.poll() is None and not is_healthy(health_url):
+            time.sleep(0.5)
+        if process.poll() is None:
+            print(welcome, flush=True)
         return process.wait()
     except KeyboardInterrupt:
         return 0
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+        end_group(process.pid)
+        print("Stopped.", flush=True)
+
+
+def is_healthy(health_url: str) -> bool:
+    """
+    Ask Airflow whether scheduler and triggerer are up.
+
+    :param health_url: of its API.
+    """
+    try:
+        with urllib.request.urlopen(health_url, timeout=5) as reply:  # noqa: S310 - loopback
+            health = json.load(reply)
+    except (OSError, ValueError):
+        return False
+    return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "triggerer"))
+
+
+def end_group(group_id: int) -> None:
+    """
+    End all processes of a group: politely first, and for good after 20 seconds.
+
+    :param group_id: id of the group.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group_id, signal.SIGTERM)
+        deadline = time.monotonic() + _END_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(-group_id, os.WNOHANG)
+            os.killpg(group_id, 0)
+            time.sleep(0.2)
+        os.killpg(group_id, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_audiences.clients.redaction import Secret
 from airflow_provider_audiences.clients.transport import TransportSettings
+from airflow_provider_audiences.common.connection_fields import ExtraField
 from airflow_provider_audiences.exceptions import InvalidInputError
+
+log = logging.getLogger(__name__)
 
 
 class ConnectionLike(Protocol):
@@ -34,9 +38,23 @@ class ConnectionReader:
     Reads one connection.
 
     :param connection: the Airflow connection.
+    :param fields: the extras that its type knows.
     """
 
     connection: ConnectionLike
+    fields: Sequence[ExtraField] = ()
+
+    def warn_of_unknown_extras(self) -> None:
+        """Log the names of extras that mean nothing here: a misspelt one would be passed over in silence."""
+        known = [field.name for field in self.fields]
+        unknown = sorted(str(name) for name in self._extra if name not in known)
+        if unknown:
+            log.warning(
+                "Connection %r has extras that are not known: %s. Known are: %s.",
+                self.connection.conn_id,
+                ", ".join(unknown),
+                ", ".join(known),
+            )
 
     def base_url(self, default: str) -> str:
         """

@@ -56,7 +56,8 @@ class AppLovinHook(BaseHook):
         :param max_retries: instead of the connection's.
         :raises InvalidInputError: the connection lacks something or has something wrong.
         """
-        reader = ConnectionReader(connection=connection)
+        reader = ConnectionReader(connection=connection, fields=APPLOVIN_FIELDS)
+        reader.warn_of_unknown_extras()
         key = reader.secret(what="Management Key")
         mask_secret(key.reveal())
         return AppLovinClient(
@@ -73,7 +74,7 @@ class AppLovinHook(BaseHook):
                 audiences = client.list_audiences()
         except AudienceApiError as error:
             return False, str(error)
-        return True, f"AppLovin accepted the Management Key; the account has {len(audiences)} audiences."
+        return True, f"AppLovin accepted the Management Key. Audiences in the account: {len(audiences)}."
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:

@@ -62,7 +62,8 @@ class PaiHook(BaseHook):
         :param max_retries: instead of the connection's.
         :raises InvalidInputError: the connection lacks something or has something wrong.
         """
-        reader = ConnectionReader(connection=connection)
+        reader = ConnectionReader(connection=connection, fields=PAI_FIELDS)
+        reader.warn_of_unknown_extras()
         key = reader.secret(what="API key", fallback=os.environ.get(API_KEY_VARIABLE))
         mask_secret(key.reveal())
         rate = reader.number(
@@ -82,7 +83,7 @@ class PaiHook(BaseHook):
                 total = client.count_groups()
         except AudienceApiError as error:
             return False, str(error)
-        return True, f"PAI accepted the API key; the account has {total} audience groups."
+        return True, f"PAI accepted the API key. Audience groups in the account: {total}."
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:

@@ -144,7 +144,7 @@ class Delivery:
             try:
                 counts = send(audience_id=self.audience_id, advertising_ids=body, ttl_seconds=self.ttl_seconds)
             except AudienceApiError as error:
-                error.landed = progress.landed(self.mode)
+                error.landed = progress.landed(self.mode, maybe_applied=error.maybe_applied)
                 raise
             progress.add(body, counts)
         return UploadReport(
@@ -220,8 +220,10 @@ class _Progress:
                 self.sent, self._members, rate, (self._members - self.sent) / rate,
             )  # fmt: skip
 
-    def landed(self, mode: DeliveryMode) -> str:
+    def landed(self, mode: DeliveryMode, *, maybe_applied: bool) -> str:
         """Say what the platform had taken when a batch failed."""
+        if not self.batches and not maybe_applied:
+            return "Nothing had been accepted before, and the audience is as it was."
         before = f"Before that, {self.batches} batches ({self.sent} of {self._members} IDs) were accepted."
         if mode is DeliveryMode.REPLACE:
             state = "a part of the set" if self.batches else "either its old content or the first batch"

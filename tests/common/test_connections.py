@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.clients.transport import TransportSettings
+from airflow_provider_audiences.common.connection_fields import PAI_FIELDS
 from airflow_provider_audiences.common.connections import ConnectionReader, is_loopback
 from airflow_provider_audiences.exceptions import InvalidInputError
 
@@ -233,3 +235,17 @@ class TestExtras:
     def test_text(self) -> None:
         call: Callable[..., str] = reader(extra_dejson={"a": " x ", "b": None, "c": ""}).text
         assert [call(name, "d") for name in ("a", "b", "c", "e")] == ["x", "d", "d", "d"]
+
+
+def test_unknown_extras_are_named_without_their_values(caplog: pytest.LogCaptureFixture) -> None:
+    connection = SimpleNamespace(conn_id="c", extra_dejson={"max_retry": "value-7", "max_retries": 1})
+    ConnectionReader(connection=connection, fields=PAI_FIELDS).warn_of_unknown_extras()
+    assert "extras that are not known: max_retry." in caplog.text
+    assert "max_retries" in caplog.text
+    assert "value-7" not in caplog.text
+
+
+def test_known_extras_are_no_reason_to_warn(caplog: pytest.LogCaptureFixture) -> None:
+    connection = SimpleNamespace(conn_id="c", extra_dejson={field.name: 1 for field in PAI_FIELDS})
+    ConnectionReader(connection=connection, fields=PAI_FIELDS).warn_of_unknown_extras()
+    assert caplog.text == ""

@@ -1,5 +1,6 @@
 """The demo at a small size, and what it says when something is wrong."""
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from demo import run as demo_run  # noqa: E402
+from demo import standalone  # noqa: E402
 from demo.device_ids import write_device_ids  # noqa: E402
 
 
@@ -54,3 +56,35 @@ def test_the_whole_demo_with_small_files() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Lapsed buyers          1  48,213  2026-11-21" in done.stdout
+
+
+def test_a_task_that_would_be_retried_is_reported_at_once(tmp_path: Path) -> None:
+    """The reason is in the report, and the demo does not wait for Airflow's retry."""
+    env = {"AIRFLOW_VAR_AUDIENCES_DATA_FOLDER": ""}
+    script = (
+        "import demo.environment as e\n"
+        "original = e.Workspace.environment\n"
+        f"e.Workspace.environment = lambda self, *a: original(self, *a) | {env!r}\n"
+        "from demo.run import main\n"
+        "raise SystemExit(main(['--lines', '1000', '--workspace', 'test-failure']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 1
+    assert "applovin_audience_refresh for 2026-11-20 ended as failed" in done.stderr
+    assert "update_audience: InvalidInputError" in done.stderr
+
+
+def test_a_process_group_is_ended_as_a_whole() -> None:
+    sleeper = "import time; time.sleep(60)"
+    leader = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {sleeper!r}]); print('up', flush=True)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", leader], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "up\n"
+    standalone.end_group(process.pid)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    process.stdout.close()

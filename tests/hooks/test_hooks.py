@@ -47,7 +47,7 @@ def test_the_test_button_says_that_the_key_works(connect, emulator, conn_type, h
     works, text = hook_class().test_connection()
     assert works is True
     assert "accepted" in text
-    assert " 0 audience" in text
+    assert " in the account: 0." in text
     assert len(emulator.requests()) == 1
 
 

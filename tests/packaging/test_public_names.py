@@ -107,6 +107,8 @@ NAMES = {
             "ready_statuses": None,
             "failed_statuses": None,
             "pai_conn_id": "pai_default",
+            "exponential_backoff": True,
+            "max_wait": 600,
             "deferrable": False,
             "max_poll_failures": 5,
         }
@@ -121,6 +123,7 @@ NAMES = {
             "poll_interval_seconds": ...,
             "deadline_epoch_seconds": ...,
             "max_poll_failures": ...,
+            "max_poll_interval_seconds": None,
             "first_look_epoch_seconds": 0.0,
         }
     },
@@ -134,6 +137,7 @@ NAMES = {
             "poll_interval_seconds": ...,
             "deadline_epoch_seconds": ...,
             "max_poll_failures": ...,
+            "max_poll_interval_seconds": None,
             "first_look_epoch_seconds": 0.0,
         }
     },

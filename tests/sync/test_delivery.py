@@ -180,10 +180,8 @@ class TestFailureInTheMiddle:
     @pytest.mark.parametrize(
         ("mode", "number", "landed", "then"),
         [
-            (REPLACE, 0, "0 batches (0 of 5 IDs)", "either its old content or the first batch"),
             (REPLACE, 1, "1 batches (2 of 5 IDs)", "a part of the set; the next run begins again with the update"),
             (REPLACE, 2, "2 batches (4 of 5 IDs)", "a part of the set"),
-            (APPEND, 0, "0 batches (0 of 5 IDs)", "sends all of them again, which does no harm"),
             (APPEND, 1, "1 batches (2 of 5 IDs)", "does no harm"),
             (REMOVE, 2, "2 batches (4 of 5 IDs)", "does no harm"),
         ],
@@ -251,7 +249,7 @@ class TestFailureInTheMiddle:
         self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: Any
     ) -> None:
         emulator.reset()
-        with pytest.raises(NotFoundError, match="either its old content or the first batch"):
+        with pytest.raises(NotFoundError, match="the audience is as it was"):
             deliver(make_ids(1), REPLACE)
 
 
@@ -369,6 +367,28 @@ def test_wrong_arguments(changed: dict[str, Any], message: str) -> None:
     values = {"audience_id": "a", "mode": APPEND, "batch_size": 1, "ttl_seconds": None, **changed}
     with pytest.raises(InvalidInputError, match=message):
         Delivery.checked(**values)
+
+
+@pytest.mark.parametrize("mode", [REPLACE, APPEND, REMOVE])
+def test_a_first_batch_that_was_refused_changed_nothing(
+    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: Any, mode: DeliveryMode
+) -> None:
+    emulator.fault("applovin.*", "status", status=403)
+    with pytest.raises(AuthenticationError, match="Nothing had been accepted before, and the audience is as it was"):
+        deliver(make_ids(3), mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "then"),
+    [(REPLACE, "either its old content or the first batch"), (APPEND, "sends all of them again, which does no harm")],
+)
+def test_a_first_batch_whose_fate_is_unknown_leaves_both_open(
+    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: Any, mode: DeliveryMode, then: str
+) -> None:
+    emulator.fault("applovin.*", "drop_after", times=None)
+    with pytest.raises(ConnectionFailedError, match=r"Before that, 0 batches \(0 of 3 IDs\) were accepted") as caught:
+        deliver(make_ids(3), mode)
+    assert then in str(caught.value)
 
 
 def _said(caplog: pytest.LogCaptureFixture) -> list[str]:
