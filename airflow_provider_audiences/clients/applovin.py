@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Literal
 
 from airflow_provider_audiences.clients.applovin_audiences import Audience, AudienceSpec, AudienceType
 from airflow_provider_audiences.clients.redaction import ADVERTISING_ID_PATTERN, Redactor, Secret
-from airflow_provider_audiences.clients.replies import Reply
+from airflow_provider_audiences.clients.replies import Reply, is_error_status
 from airflow_provider_audiences.clients.transport import ApiClient, Call, Transport, TransportSettings
 from airflow_provider_audiences.clients.validation import api_integer, api_text, one_of, required_text, whole_number
 from airflow_provider_audiences.clients.wire import query_key_session
@@ -231,14 +232,14 @@ class AppLovinClient(ApiClient):
         if not reply.is_success:
             raise self._error(reply)
         body = reply.json_object()
-        if api_integer(body.get("code", 200)) != 200:  # noqa: PLR2004 - the API's own code for success
+        if api_integer(body.get("code", HTTPStatus.OK)) != HTTPStatus.OK:
             raise self._error(reply)
         return body
 
     def _error(self, reply: Reply) -> AudienceApiError:
         text, body = reply.error_text("message", "error_message", "error", "errors", "description")
         code = api_integer(body.get("code"))
-        status = code if code and 400 <= code <= 599 else reply.status  # noqa: PLR2004 - HTTP's error range
+        status = code if is_error_status(code) else reply.status
         if reply.is_success and status == reply.status:
             return UnexpectedReplyError(
                 self._redact(f"HTTP 200 with the code {body.get('code')} in the body: {text}"),
@@ -332,6 +333,7 @@ class AppLovinClient(ApiClient):
                 self._read_object(reply)
             return True
         # A web page with a 404 comes from a proxy, which knows nothing of audiences.
-        if reply.status == 404 and not reply.is_web_page and (ignore_missing or reply.after_lost_try):  # noqa: PLR2004
+        is_missing = reply.status == HTTPStatus.NOT_FOUND and not reply.is_web_page
+        if is_missing and (ignore_missing or reply.after_lost_try):
             return reply.after_lost_try
         raise self._error(reply)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ from airflow_provider_audiences.clients.limiter import shared_limiter
 from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec, api_name
 from airflow_provider_audiences.clients.pai_marker import without_marker
 from airflow_provider_audiences.clients.redaction import PHONE_NUMBER_PATTERN, Redactor, Secret
-from airflow_provider_audiences.clients.replies import Reply
+from airflow_provider_audiences.clients.replies import Reply, is_error_status
 from airflow_provider_audiences.clients.transport import ApiClient, Call, Transport, TransportSettings
 from airflow_provider_audiences.clients.validation import api_integer, one_of, path_id, required_text
 from airflow_provider_audiences.clients.wire import BearerAuth, header_key_session
@@ -291,10 +292,10 @@ class PaiClient(ApiClient):
         number = int(str(code)) if re.fullmatch(r"[0-9]+", str(code)) else None
         if code is not None and number is None:
             code = self._redact(str(code))
-        status = number if number is not None and 400 <= number <= 599 else reply.status  # noqa: PLR2004
+        status = number if is_error_status(number) else reply.status
         # An unknown code in a reply with 200 is no reason to repeat; and of 4xx only 429 is, says the document.
-        if status == 408 or (reply.is_success and status == reply.status):  # noqa: PLR2004
-            status = 400
+        if status == HTTPStatus.REQUEST_TIMEOUT or (reply.is_success and status == reply.status):
+            status = HTTPStatus.BAD_REQUEST
         request_id = str(body.get("RequestId") or "") or None
         if str(code).startswith("Throttling") or text.startswith("Throttling"):
             return RateLimitedError(
@@ -305,7 +306,9 @@ class PaiClient(ApiClient):
                 retry_after_seconds=reply.retry_after_seconds,
                 advice=_ADVICE[429],
             )
-        advice = _not_found_advice(text, creating=creating) if status == 404 else _ADVICE.get(status)  # noqa: PLR2004
+        advice = _ADVICE.get(status)
+        if status == HTTPStatus.NOT_FOUND:
+            advice = _not_found_advice(text, creating=creating)
         return reply.error(self._redact(text), status=status, api_code=code, request_id=request_id, advice=advice)
 
     def _read_group(self, reply: Reply, *, creating: bool = False) -> AudienceGroup:
@@ -331,7 +334,7 @@ class PaiClient(ApiClient):
             self._read_data(reply)
         except NotFoundError as error:
             # Only the API itself knows that a group is gone: a proxy, or a wrong path, knows nothing of groups.
-            says_group = api_integer(error.api_code) == 404 and not _is_unknown_api(error.message)  # noqa: PLR2004
+            says_group = api_integer(error.api_code) == HTTPStatus.NOT_FOUND and not _is_unknown_api(error.message)
             if says_group and (ignore_missing or reply.after_lost_try):
                 return reply.after_lost_try
             raise

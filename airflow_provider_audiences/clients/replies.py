@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import urlsplit
 
 from airflow_provider_audiences.exceptions import (
@@ -25,6 +25,7 @@ from airflow_provider_audiences.exceptions import (
 if TYPE_CHECKING:
     import requests
 
+_AFTER_LAST_STATUS = 600
 _ERROR_TYPES: dict[int, type[AudienceApiError]] = {
     HTTPStatus.UNAUTHORIZED: AuthenticationError,
     HTTPStatus.FORBIDDEN: AuthenticationError,
@@ -179,6 +180,15 @@ class Reply:
 def _is_beginning_of_object(text: str) -> bool:
     """Tell JSON that was cut off from text that never was JSON."""
     return text.startswith("{") and (not text.endswith("}") or text.count("{") > text.count("}"))
+
+
+def is_error_status(code: int | None) -> TypeGuard[int]:
+    """
+    Return whether a number in a reply's body is an HTTP error status.
+
+    :param code: the number; None if there is none.
+    """
+    return code is not None and HTTPStatus.BAD_REQUEST <= code < _AFTER_LAST_STATUS
 
 
 def _phrase(status: int) -> str:

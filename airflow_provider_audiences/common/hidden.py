@@ -10,6 +10,7 @@ same goes for the part of an address that opens what it points to.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from functools import cache
 from os import PathLike
@@ -53,7 +54,7 @@ class Hidden:
         return repr(self)
 
 
-class _HiddenField:
+class _HiddenField(ABC):
     """A template field that wraps what must not be shown; everything else is kept as it is."""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -82,8 +83,9 @@ class _HiddenField:
             return self.hidden(value.value) if hasattr(value, "value") else value
         return value if callable(value) else self._wrapped(value)
 
+    @abstractmethod
     def _wrapped(self, value: Any) -> Any:
-        raise NotImplementedError
+        """Return the data, wrapped if it must not be shown."""
 
 
 class MembersField(_HiddenField):
