@@ -52,10 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit status."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--lines", type=int, default=1_000_000, help="device IDs a day (default: 1,000,000)")
-    # A terminal's Ctrl-C and a service manager's SIGTERM end it the same way.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser.add_argument("--workspace", default="run", help="folder below .demo, made anew (default: run)")
     options = parser.parse_args(arguments)
+    # A terminal's Ctrl-C and a service manager's SIGTERM end it the same way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     shutil.rmtree(ROOT / ".demo" / options.workspace, ignore_errors=True)
     workspace = Workspace.named(options.workspace)
@@ -103,7 +103,11 @@ def run_dag(workspace: Workspace, dag_id: str, day: str, environment: dict[str, 
     with log_path.open("wb") as log:
         command = [sys.executable, "-m", "demo.run_dag", dag_id, day, str(result_path)]
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)  # noqa: S603 - our own program
-        exit_code, peak_kilobytes = wait_for(process.pid)
+        try:
+            exit_code, peak_kilobytes = wait_for(process.pid)
+        except TimeoutError:
+            late = f"{dag_id} for {day} took longer than {_DAG_TIMEOUT_SECONDS} s and was ended"
+            raise DemoError(f"{late}\nThe whole log: {log_path}") from None
     seconds = time.monotonic() - started
     result = json.loads(result_path.read_text(encoding="utf-8")) if result_path.exists() else {}
     if exit_code or not result:
@@ -113,7 +117,7 @@ def run_dag(workspace: Workspace, dag_id: str, day: str, environment: dict[str, 
 
 
 def wait_for(pid: int) -> tuple[int, int]:
-    """Wait for a process, for a bounded time, and return its exit code and its peak memory in kilobytes."""
+    """Wait for a process and return its exit code and its peak memory in kilobytes; if it is late, end it."""
     deadline = time.monotonic() + _DAG_TIMEOUT_SECONDS
     try:
         while time.monotonic() < deadline:
@@ -126,9 +130,7 @@ def wait_for(pid: int) -> tuple[int, int]:
         raise
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    raise DemoError(
-        f"a DAG run took longer than {_DAG_TIMEOUT_SECONDS} s; its log is the newest one in the logs folder"
-    )
+    raise TimeoutError
 
 
 def why_failed(dag_id: str, day: str, result: dict[str, Any]) -> str:

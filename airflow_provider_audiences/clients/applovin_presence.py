@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airflow_provider_audiences.clients.applovin_audiences import Audience, Platform
-from airflow_provider_audiences.clients.validation import one_of, required_text, whole_number
+from airflow_provider_audiences.clients.validation import exact_text, one_of, required_text, whole_number
 from airflow_provider_audiences.exceptions import ConflictError, InvalidInputError
 
 
@@ -63,7 +63,7 @@ class PresenceRule:
             raise InvalidInputError("give either audience_id or name (with platform, if names repeat)")
         return cls(
             audience_id=None if audience_id is None else required_text("audience_id", audience_id),
-            name=name if name is None else _as_it_is("name", name),
+            name=None if name is None else exact_text("name", name),
             platform=None if platform is None else one_of("platform", platform, Platform),
             min_user_count=None
             if min_user_count is None
@@ -93,9 +93,3 @@ class PresenceRule:
         if self.audience_id is not None:
             return audience.audience_id == self.audience_id
         return audience.name == self.name and self.platform in {None, audience.platform}
-
-
-def _as_it_is(argument: str, value: str) -> str:
-    """Check that there is text; white space around a name is part of it."""
-    required_text(argument, value)
-    return value

@@ -21,6 +21,18 @@ def required_text(name: str, value: object) -> str:
     return value.strip()
 
 
+def exact_text(name: str, value: object) -> str:
+    """
+    Return a text argument as it is: white space around a name is part of it.
+
+    :param name: the argument, for the message.
+    :param value: what the caller gave.
+    :raises InvalidInputError: it is not text, or blank.
+    """
+    required_text(name, value)
+    return str(value)
+
+
 def path_id(name: str, value: object) -> str:
     """
     Return an id that is safe as one segment of a path.

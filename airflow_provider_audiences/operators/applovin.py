@@ -130,16 +130,13 @@ class AppLovinListAudiencesOperator(_AppLovinOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the audiences."""
         from airflow_provider_audiences.clients.applovin_audiences import Platform
-        from airflow_provider_audiences.clients.validation import one_of, required_text
+        from airflow_provider_audiences.clients.validation import exact_text, one_of
 
         with task_errors():
-            for argument in ("name", "package_name"):
-                if getattr(self, argument) is not None:
-                    required_text(argument, getattr(self, argument))
             wanted = {
-                "name": self.name,
+                "name": None if self.name is None else exact_text("name", self.name),
                 "platform": None if self.platform is None else one_of("platform", self.platform, Platform),
-                "package_name": self.package_name,
+                "package_name": None if self.package_name is None else exact_text("package_name", self.package_name),
             }
             with self.hook.get_conn() as client:
                 entries = [audience.as_dict() for audience in client.list_audiences()]

@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 from demo import run as demo_run  # noqa: E402
 from demo import standalone  # noqa: E402
 from demo.device_ids import write_device_ids  # noqa: E402
+from demo.environment import Workspace  # noqa: E402
 
 
 def test_the_file_has_the_counts_that_it_claims(tmp_path: Path) -> None:
@@ -74,6 +75,14 @@ def test_a_task_that_would_be_retried_is_reported_at_once(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert "applovin_audience_refresh for 2026-11-20 ended as failed" in done.stderr
     assert "update_audience: InvalidInputError" in done.stderr
+
+
+def test_a_dag_run_that_takes_too_long_is_named_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_run, "_DAG_TIMEOUT_SECONDS", 0)
+    workspace = Workspace(tmp_path)
+    workspace.logs.mkdir()
+    with pytest.raises(demo_run.DemoError, match="my_dag for 2026-03-01 took longer than 0 s and was ended"):
+        demo_run.run_dag(workspace, "my_dag", "2026-03-01", dict(os.environ))
 
 
 def test_a_process_group_is_ended_as_a_whole() -> None:
