@@ -11,9 +11,10 @@ BIN := .venv/bin
 BIN2 := .venv-airflow2/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
 CONSTRAINTS2 := constraints/airflow-2.11.txt
-SOURCES := airflow_provider_audiences dags_examples demo tests
+SOURCES := airflow_provider_audiences benchmarks dags_examples demo tests
 CORES := */clients/*,*/members/*,*/sync/*,*/emulator/*
-AIRFLOW2_TESTS := tests/hooks tests/operators tests/sensors tests/triggers tests/common tests/dags \
+AIRFLOW2_TESTS := tests/hooks tests/operators tests/decorators tests/sensors tests/triggers tests/common \
+	tests/dags tests/integration \
 	tests/packaging/test_parse_cost.py tests/packaging/test_public_names.py
 
 # uv makes the environments; where there is none, pip brings it. It takes the index that pip is set to.
@@ -24,7 +25,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX)
 endif
 unexport VIRTUAL_ENV
 
-.PHONY: help demo airflow test test-airflow3 test-airflow2 lint format clean
+.PHONY: help demo airflow test test-airflow3 test-airflow2 bench lint format clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -48,6 +49,9 @@ test-airflow3: .venv/.test ## Run all tests on Airflow 3, with the coverage of t
 test-airflow2: .venv-airflow2/.test ## Run the tests of the Airflow face on Airflow 2.11.
 	$(BIN2)/python -m pytest $(AIRFLOW2_TESTS) -p no:cacheprovider $(PYTEST_ARGS)
 
+bench: .venv/.test ## Measure against sort|split|curl and a Python script; prints the table.
+	$(BIN)/python -m benchmarks.run $(BENCH_ARGS)
+
 lint: .venv/.test ## Check style, types and architecture.
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -59,7 +63,7 @@ format: .venv/.test ## Format the code.
 	$(BIN)/ruff format $(SOURCES)
 
 clean: ## Remove environments, demo data and caches.
-	rm -rf .venv .venv-airflow2 .tools .demo dist build .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-airflow2 .tools .demo .bench dist build .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .tools/bin/uv:

@@ -16,7 +16,8 @@ often the same call is repeated; one below :class:`TransientError` may not::
     └── TransientError              the client has repeated it already; a later task try may succeed
         ├── RateLimitedError        429 or Throttling
         ├── ServerError             5xx, or the server gave up (408)
-        └── ConnectionFailedError   no connection, no reply in time, or a reply that was cut off
+        ├── ConnectionFailedError   no connection, no reply in time, or a reply that was cut off
+        └── SourceUnavailableError  not the platform: the database that the members are in failed
 
 In an Airflow task a permanent error is also an ``AirflowFailException``: it burns no retry.
 
@@ -25,7 +26,7 @@ Neither secrets nor members appear in a message: what the platform wrote is reda
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 __all__ = [
     "AudienceApiError",
@@ -39,6 +40,7 @@ __all__ = [
     "PermanentError",
     "RateLimitedError",
     "ServerError",
+    "SourceUnavailableError",
     "TransientError",
     "UnexpectedReplyError",
 ]
@@ -55,6 +57,8 @@ class AudienceApiError(Exception):
     :param request_id: the platform's id of the last request, for its support.
     :param attempts: how many requests were sent for this call.
     :param maybe_applied: whether the platform may have carried the request out although it failed.
+    :param too_large: whether a smaller request may get through: ``likely`` if the platform said so or ran out of
+        time, ``maybe`` if it failed or the connection broke, ``no`` if the size has nothing to do with it.
     :param retry_after_seconds: how long the platform asked to wait; None if it did not.
     :param advice: one sentence: what to do; by default what fits errors of this type.
     """
@@ -71,6 +75,7 @@ class AudienceApiError(Exception):
         request_id: str | None = None,
         attempts: int = 0,
         maybe_applied: bool = False,
+        too_large: Literal["no", "maybe", "likely"] = "no",
         retry_after_seconds: float | None = None,
         advice: str | None = None,
     ) -> None:
@@ -82,6 +87,7 @@ class AudienceApiError(Exception):
         self.request_id = request_id
         self.attempts = attempts
         self.maybe_applied = maybe_applied
+        self.too_large = too_large
         self.retry_after_seconds = retry_after_seconds
         self.advice = advice or self.default_advice
         self.landed: str | None = None
@@ -170,3 +176,9 @@ class ConnectionFailedError(TransientError):
     """No connection, no reply in time, or a reply that was cut off."""
 
     default_advice = "Check that this worker reaches the connection's host, then try again."
+
+
+class SourceUnavailableError(TransientError):
+    """The database that holds the members failed, or was not reached; nothing was sent to the platform."""
+
+    default_advice = "Check the source's connection and its database, then try again."

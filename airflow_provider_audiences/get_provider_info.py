@@ -54,6 +54,34 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": conn_fields(PAI_FIELDS),
             },
         ],
+        # Airflow reads class-name; each is a function.
+        "task-decorators": [
+            {"name": f"applovin_{name}", "class-name": f"{_PACKAGE}.decorators.applovin.{name}_task"}
+            for name in ("update_audience", "append_users", "remove_users")
+        ],
+        "config": {
+            "audiences": {
+                "description": "How members are staged before anything is sent.",
+                "options": {
+                    "memory_limit": {
+                        "description": "Memory that staging takes before it goes on in files, for each task. "
+                        "A number with a unit: KB, MB, GB or KiB, MiB, GiB.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "2GB",
+                        "default": "512MB",
+                    },
+                    "temp_folder": {
+                        "description": "Folder that staging writes its files to, for as long as the task runs; they "
+                        "hold members. Empty for the system's temporary folder.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/mnt/scratch",
+                        "default": "",
+                    },
+                },
+            }
+        },
     }
 
 

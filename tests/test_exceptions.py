@@ -26,6 +26,7 @@ NAMES = [
     "PermanentError",
     "RateLimitedError",
     "ServerError",
+    "SourceUnavailableError",
     "TransientError",
     "UnexpectedReplyError",
 ]
@@ -130,6 +131,7 @@ def test_defaults() -> None:
         "request_id": None,
         "attempts": 0,
         "maybe_applied": False,
+        "too_large": "no",
         "retry_after_seconds": None,
         "advice": None,
         "landed": None,

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from airflow_provider_audiences.clients.applovin_audiences import Audience, AudienceSpec, AudienceType
 from airflow_provider_audiences.clients.redaction import ADVERTISING_ID_PATTERN, Redactor, Secret
 from airflow_provider_audiences.clients.replies import Reply, is_error_status
-from airflow_provider_audiences.clients.transport import ApiClient, Call, Transport, TransportSettings
+from airflow_provider_audiences.clients.transport import ApiClient, Call, GiveUp, Transport, TransportSettings
 from airflow_provider_audiences.clients.validation import api_integer, api_text, one_of, required_text, whole_number
 from airflow_provider_audiences.clients.wire import query_key_session
 from airflow_provider_audiences.exceptions import (
@@ -162,7 +162,7 @@ class AppLovinClient(ApiClient):
         return self._transport.send(call)
 
     def update_audience(
-        self, *, audience_id: str, advertising_ids: bytes, ttl_seconds: int | None = None
+        self, *, audience_id: str, advertising_ids: bytes, ttl_seconds: int | None = None, give_up: GiveUp | None = None
     ) -> UploadCounts:
         """
         Replace all users of an audience.
@@ -170,20 +170,24 @@ class AppLovinClient(ApiClient):
         :param audience_id: id of the audience.
         :param advertising_ids: one ID a line.
         :param ttl_seconds: how long they stay; at least 1; None for the API's default of 365 days.
+        :param give_up: asked before each repetition; true raises the error in its place.
         :raises NotFoundError: no such audience.
         """
-        return self._upload("update", audience_id, advertising_ids, ttl_seconds, least_ttl_seconds=1)
+        return self._upload("update", audience_id, advertising_ids, ttl_seconds, give_up, least_ttl_seconds=1)
 
-    def append_users(self, *, audience_id: str, advertising_ids: bytes, ttl_seconds: int | None = None) -> UploadCounts:
+    def append_users(
+        self, *, audience_id: str, advertising_ids: bytes, ttl_seconds: int | None = None, give_up: GiveUp | None = None
+    ) -> UploadCounts:
         """
         Add users to an audience; users who are in it begin their time again.
 
         :param audience_id: id of the audience.
         :param advertising_ids: one ID a line.
         :param ttl_seconds: how long they stay; None for the API's default of 365 days. **0 removes them.**
+        :param give_up: asked before each repetition; true raises the error in its place.
         :raises NotFoundError: no such audience.
         """
-        return self._upload("append", audience_id, advertising_ids, ttl_seconds, least_ttl_seconds=0)
+        return self._upload("append", audience_id, advertising_ids, ttl_seconds, give_up, least_ttl_seconds=0)
 
     def delete_audience(self, *, audience_id: str, ignore_missing: bool = False) -> bool:
         """
@@ -209,6 +213,7 @@ class AppLovinClient(ApiClient):
         audience_id: str,
         advertising_ids: bytes,
         ttl_seconds: int | None,
+        give_up: GiveUp | None,
         *,
         least_ttl_seconds: int,
     ) -> UploadCounts:
@@ -224,6 +229,7 @@ class AppLovinClient(ApiClient):
             body=advertising_ids,
             content_type=self._content_type,
             read=self._read_upload,
+            give_up=give_up,
         )
         return self._transport.send(call)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 from urllib.parse import urlsplit
 
 from airflow_provider_audiences.exceptions import (
@@ -116,6 +116,7 @@ class Reply:
                 http_status=self.status,
                 request_id=self.request_id_header,
                 maybe_applied=True,
+                too_large="maybe",
                 advice="Whether the platform carried the request out is unknown.",
             )
         raise UnexpectedReplyError(
@@ -173,8 +174,15 @@ class Reply:
             request_id=request_id or self.request_id_header,
             retry_after_seconds=self.retry_after_seconds,
             maybe_applied=error_type is ServerError,
+            too_large=self._too_large(status, error_type),
             advice=advice,
         )
+
+    def _too_large(self, status: int, error_type: type[AudienceApiError]) -> Literal["no", "maybe", "likely"]:
+        if status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}:
+            return "likely"
+        # A platform that asks to come back later is busy, whatever the size.
+        return "maybe" if error_type is ServerError and self.retry_after_seconds is None else "no"
 
 
 def _is_beginning_of_object(text: str) -> bool:

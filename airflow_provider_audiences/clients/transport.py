@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import logging
 import random
+import sys
+import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,6 +35,11 @@ from airflow_provider_audiences.exceptions import (
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+GiveUp = Callable[[TransientError], bool]
+"""Asked whether a call that failed is not to be repeated."""
+
+_PAUSE_SECONDS = 1.0
+"""How often a wait looks whether it is still wanted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +78,8 @@ class Call(Generic[T]):
     :param content_type: of the body.
     :param recover: for a call that must not be sent twice. Called before a repetition, and before giving
         up, when an earlier request may have been applied: returns its result if it was, None if not.
+    :param give_up: asked with the last error before a repetition, and every second of the wait for it; true:
+        there is none, and the error is raised. For a caller who knows better what to do, or has to stop.
     """
 
     operation: str
@@ -80,12 +90,14 @@ class Call(Generic[T]):
     body: bytes | None = field(default=None, repr=False)
     content_type: str | None = None
     recover: Callable[[], T | None] | None = None
+    give_up: GiveUp | None = None
 
 
 @dataclass
 class _Progress:
     attempts: int = 0
     maybe_applied: bool = False
+    error: TransientError | None = None
 
 
 class Transport:
@@ -113,8 +125,13 @@ class Transport:
         self._session = session
         self._limiter = limiter
         self._sleep = sleep
-        self.requests_sent = 0
-        """Requests sent so far, repetitions included."""
+        self._requests_sent = 0
+        self._lock = threading.Lock()
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests sent so far by all threads, repetitions included."""
+        return self._requests_sent
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -129,11 +146,12 @@ class Transport:
         :raises AudienceApiError: what the reply, or the lack of one, means.
         """
         progress = _Progress()
+        # Retrying refers to itself, and stays until the garbage collector comes: it must not hold the call's body.
         retrying = Retrying(
-            retry=retry_if_exception(partial(self._may_repeat, operation=call.operation)),
+            retry=retry_if_exception(partial(self._may_repeat, operation=call.operation, give_up=call.give_up)),
             stop=stop_after_attempt(1 + self.settings.max_retries),
             wait=self._wait_seconds,
-            sleep=self._sleep,
+            sleep=partial(self._pause, give_up=call.give_up, progress=progress),
             before_sleep=_log_repetition,
             reraise=True,
         )
@@ -149,6 +167,10 @@ class Transport:
             return result
 
     def _attempt(self, call: Call[T], progress: _Progress) -> T:
+        # Taken out, not looked at: an error that is kept keeps its traceback, and so the body.
+        last_error, progress.error = progress.error, None
+        if last_error and call.give_up and call.give_up(last_error):
+            raise last_error
         found = self._recovered(call, progress)
         if found is not None:
             return found
@@ -165,6 +187,8 @@ class Transport:
                 error.attempts = progress.attempts
                 progress.maybe_applied |= error.maybe_applied
             error.maybe_applied = progress.maybe_applied
+            if isinstance(error, TransientError):
+                progress.error = error
             raise
 
     def _recovered(self, call: Call[T], progress: _Progress) -> T | None:
@@ -177,11 +201,21 @@ class Transport:
             error.landed = f"An earlier {call.operation} may have been carried out, and could not be looked up."
             raise
 
-    def _may_repeat(self, error: BaseException, operation: str) -> bool:
+    def _may_repeat(self, error: BaseException, operation: str, give_up: GiveUp | None) -> bool:
         # A call within this one has used its own retries up.
         if not isinstance(error, TransientError) or error.operation != operation:
             return False
-        return (error.retry_after_seconds or 0) <= self.settings.max_retry_after_seconds
+        if (error.retry_after_seconds or 0) > self.settings.max_retry_after_seconds:
+            return False
+        return give_up is None or not give_up(error)
+
+    def _pause(self, seconds: float, give_up: GiveUp | None, progress: _Progress) -> None:
+        if give_up is None:
+            self._sleep(seconds)
+            return
+        while seconds > 0 and progress.error and not give_up(progress.error):
+            self._sleep(min(seconds, _PAUSE_SECONDS))
+            seconds -= _PAUSE_SECONDS
 
     def _wait_seconds(self, state: RetryCallState) -> float:
         backoff = self.settings.backoff_seconds * 2 ** (state.attempt_number - 1)
@@ -192,8 +226,10 @@ class Transport:
         return wait + (random.uniform(0, wait / 4) if self.settings.jitter else 0.0)  # noqa: S311
 
     def _exchange(self, call: Call[T], progress: _Progress) -> Reply:
-        self.requests_sent += 1
+        with self._lock:
+            self._requests_sent += 1
         failure: AudienceApiError
+        handled_by_caller = sys.exception()
         try:
             response = self._session.request(
                 call.method,
@@ -206,8 +242,13 @@ class Transport:
             return Reply.from_response(response, attempts=progress.attempts, after_lost_try=progress.maybe_applied)
         except (requests.RequestException, ValueError) as error:
             failure = _connection_failure(error, self.settings)
-        # Raised outside the handler: requests' error would be its context, with the request in it.
-        raise failure
+            _break_circles(error, until=handled_by_caller)
+        # Raised outside the handler: requests' error would be its context, with the request in it. A frame that
+        # held on to the error would be a circle, and keep the body.
+        try:
+            raise failure
+        finally:
+            del failure
 
 
 class ApiClient:
@@ -234,6 +275,13 @@ class ApiClient:
     def requests_sent(self) -> int:
         """Requests sent so far, repetitions included."""
         return self._transport.requests_sent
+
+
+def _break_circles(error: BaseException | None, *, until: BaseException | None) -> None:
+    """Empty the frames of requests and urllib3: they hold errors that hold them, and with them the body."""
+    while error is not None and error is not until:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def encode_query(query: Mapping[str, str]) -> str:
@@ -263,6 +311,7 @@ def _connection_failure(error: Exception, settings: TransportSettings) -> Audien
         return ConnectionFailedError(
             f"no reply within {settings.read_timeout_seconds:g} s",
             maybe_applied=True,
+            too_large="likely",
             advice="Send smaller batches, or raise read_timeout_seconds in the connection's extra.",
         )
     if isinstance(error, requests.exceptions.SSLError):
@@ -270,6 +319,8 @@ def _connection_failure(error: Exception, settings: TransportSettings) -> Audien
         return ConnectionFailedError(
             "the TLS connection failed",
             maybe_applied="CERTIFICATE_VERIFY_FAILED" not in str(error),
+            # Over TLS, this is how a server hangs up in the middle.
+            too_large="maybe" if "EOF occurred" in str(error) else "no",
             advice="Check the host name and this machine's certificates.",
         )
     reason = getattr(error.args[0] if error.args else None, "reason", None)
@@ -281,10 +332,12 @@ def _connection_failure(error: Exception, settings: TransportSettings) -> Audien
     return ConnectionFailedError(
         "the connection broke before the whole reply arrived",
         maybe_applied=True,
+        too_large="maybe",
         advice="Whether the platform carried the request out is unknown.",
     )
 
 
 def _log_repetition(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    log.warning("%s Trying again in %.1f s.", error, state.next_action.sleep if state.next_action else 0)
+    # As text: a handler that keeps records would keep the error, its traceback, and so the body.
+    log.warning("%s Trying again in %.1f s.", str(error), state.next_action.sleep if state.next_action else 0)

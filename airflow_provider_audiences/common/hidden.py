@@ -16,11 +16,14 @@ from functools import cache
 from os import PathLike
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from airflow_provider_audiences.clients.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
 
 # Between separators of a list; a path may have a UUID for the name of a folder or file.
 _LISTED_ID = re.compile(rf"(?:^|[\s,;|'\"\[\](){{}}\ufeff]){ADVERTISING_ID_PATTERN.pattern}(?=$|[\s,;|'\"\[\](){{}}])")
+_CLEARLY_A_PATH = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*://|/|\.\.?/|~/)")
+_FRAME_LIBRARIES = frozenset({"pandas", "polars", "pyarrow"})
 _TEMPLATE_PARTS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
 
@@ -89,11 +92,17 @@ class _HiddenField(ABC):
 
 
 class MembersField(_HiddenField):
-    """A template field with members or with the path to them."""
+    """A template field with members, or with the path or the paths to them."""
 
     def _wrapped(self, value: Any) -> Any:
         if isinstance(value, str):
             return Hidden(value) if is_member_text(value) else _wrapped_address(value)
+        if is_data_frame(value):
+            return Hidden(value, shown=_shown_frame(value))
+        if is_path_list(value):
+            shown = [shown_address(str(path)) for path in value]
+            secret = any(isinstance(_wrapped_address(str(path)), Hidden) for path in value)
+            return Hidden(value, shown=str(shown)) if secret else value
         return Hidden(value) if isinstance(value, Iterable) and not isinstance(value, PathLike) else value
 
 
@@ -111,6 +120,13 @@ class AddressField(_HiddenField):
 
     def _wrapped(self, value: Any) -> Any:
         return _wrapped_address(value) if isinstance(value, str) else value
+
+
+class ArgumentsField(_HiddenField):
+    """A template field with a function's arguments, each of which may have members in it."""
+
+    def _wrapped(self, value: Any) -> Any:
+        return _hidden_each(value)
 
 
 class HidesFieldsWhenMapped:
@@ -168,6 +184,61 @@ def _hidden_items(operator_class: type, name: str, value: Any) -> Any:
     return [_hidden_arguments(operator_class, {name: item})[name] for item in value]
 
 
+def hiding_decorator(decorator: Any) -> Any:
+    """
+    Return a TaskFlow decorator that hides the arguments of mapped functions, which Airflow stores as they are.
+
+    :param decorator: what Airflow's factory returns: a decorated function, or what decorates one.
+    """
+    if not hasattr(decorator, "expand"):
+        return lambda function: hiding_decorator(decorator(function))
+    decorator.__class__ = _hiding_mapped_arguments(type(decorator))  # type: ignore[arg-type]
+    return decorator
+
+
+@cache
+def _hiding_mapped_arguments(decorator_class: type[Any]) -> type[Any]:
+    class Hiding(decorator_class):  # type: ignore[misc]
+        def partial(self, **arguments: Any) -> Any:
+            return decorator_class.partial(self, **_hidden_each(arguments))
+
+        def expand(self, **mapped: Any) -> Any:
+            return decorator_class.expand(self, **{name: _hidden_each(items) for name, items in mapped.items()})
+
+        def expand_kwargs(self, kwargs: Any, **options: Any) -> Any:
+            if isinstance(kwargs, Sequence):
+                kwargs = [_hidden_each(item) for item in kwargs]
+            return decorator_class.expand_kwargs(self, kwargs, **options)
+
+    return Hiding
+
+
+def is_data_frame(value: object) -> bool:
+    """
+    Tell a data frame, a series or an Arrow table, without importing any library that makes them.
+
+    :param value: anything.
+    """
+    kind = type(value)
+    libraries = {base.__module__.partition(".")[0] for base in kind.__mro__}
+    return hasattr(kind, "__arrow_c_stream__") or not libraries.isdisjoint(_FRAME_LIBRARIES)
+
+
+def is_path_list(value: object) -> bool:
+    """
+    Tell a list of paths from a list of members: each item is a path object, or text that is clearly a path.
+
+    :param value: anything.
+    """
+    return isinstance(value, list | tuple) and bool(value) and all(map(_is_clearly_a_path, value))
+
+
+def _is_clearly_a_path(value: object) -> bool:
+    if isinstance(value, str):
+        return bool(_CLEARLY_A_PATH.match(value)) and not is_member_text(value)
+    return isinstance(value, PathLike) or (hasattr(value, "open") and hasattr(value, "path"))
+
+
 def is_member_text(value: str) -> bool:
     """
     Tell text with advertising IDs from the text of a path, which may have a UUID in it.
@@ -192,7 +263,9 @@ def shown_address(address: str) -> str:
         return address
     user, at, host = parts.netloc.rpartition("@")
     netloc = f"{user.partition(':')[0]}:***@{host}" if at and ":" in user else parts.netloc
-    return f"{parts.scheme}://{netloc}{parts.path}{'?…' if parts.query else ''}"
+    # In a store's address a # is part of a name.
+    fragment = f"#{parts.fragment}" if parts.fragment and parts.scheme not in {"http", "https"} else ""
+    return f"{parts.scheme}://{netloc}{parts.path}{'?…' if parts.query else fragment}"
 
 
 def revealed(value: Any) -> Any:
@@ -202,6 +275,40 @@ def revealed(value: Any) -> Any:
     :param value: a field's value, hidden or not.
     """
     return value.value if isinstance(value, Hidden) else value
+
+
+def _shown_frame(frame: Any) -> str:
+    try:
+        return f"<data frame of {len(frame)} rows, not shown>"
+    except TypeError:  # it is lazy: nobody knows
+        return "<data frame, not shown>"
+
+
+def _hidden_each(values: Any) -> Any:
+    """Return arguments, a list or a mapping of them, with those wrapped that have members in them."""
+    if isinstance(values, Mapping):
+        return {name: _wrapped_argument(value) for name, value in values.items()}
+    return type(values)(map(_wrapped_argument, values)) if isinstance(values, list | tuple) else values
+
+
+def _wrapped_argument(value: Any) -> Any:
+    if value is None or isinstance(value, Hidden) or hasattr(value, "iter_references") or callable(value):
+        return value
+    if is_data_frame(value):
+        return Hidden(value, shown=_shown_frame(value))
+    return Hidden(value) if _has_members(value) else value
+
+
+def _has_members(value: object) -> bool:
+    if isinstance(value, str):
+        return is_member_text(value)
+    if isinstance(value, bytes | bytearray):
+        return bool(ADVERTISING_ID_PATTERN.search(value.decode("ascii", errors="replace")))
+    if isinstance(value, UUID):
+        return True
+    if isinstance(value, Mapping):
+        return any(map(_has_members, value)) or any(map(_has_members, value.values()))
+    return isinstance(value, list | tuple | set | frozenset) and any(map(_has_members, value))
 
 
 def _is_template(value: object) -> bool:

@@ -1,90 +1,64 @@
-"""From an operator's ``source`` to lines: what needs Airflow (object storage) is resolved here."""
+"""From an operator's ``source`` to what staging takes; the rules that tell plain Python types apart are here."""
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from os import PathLike, fspath
-from pathlib import Path
-from typing import IO, Any
-from urllib.parse import unquote, urlsplit
+from itertools import islice
+from os import PathLike
+from typing import Any
 
-from airflow_provider_audiences.common.hidden import is_member_text, revealed, shown_address
+from airflow_provider_audiences.common.files import files_input
+from airflow_provider_audiences.common.hidden import is_data_frame, is_path_list, revealed
+from airflow_provider_audiences.common.source_types import FileSource, SqlSource
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.lines import lines_of_file, lines_of_values
+from airflow_provider_audiences.members.inputs import FrameInput, MemberInput, ValuesInput
+
+_CHUNK_VALUES = 20_000
 
 
 @contextmanager
-def open_source(source: Any) -> Iterator[Iterator[bytes]]:
+def open_source(source: Any) -> Iterator[MemberInput]:
     """
-    Open a source and yield its lines.
+    Find and open a source, for as long as the block lasts.
 
-    :param source: a list or another iterable of IDs; or the path of a text file with one ID a line, plain or
-        gzip: a local path, ``file://…``, an ``ObjectStoragePath`` or the text of one (``s3://conn_id@bucket/key``).
-    :raises InvalidInputError: there is no such file, or the source is none of these.
+    What it may be, in this order:
+
+    * text, or a path object: a file, a folder or a glob, local or in an object store;
+    * a FileSource or an SqlSource;
+    * a data frame: pandas, Polars or Arrow, or whatever else hands Arrow data over;
+    * a list of paths: every item is a path object, or text that has ``://`` in it or begins with ``/``, ``./``,
+      ``../`` or ``~/``;
+    * any other iterable: members. It is read once, in chunks.
+
+    :param source: the field of the operator, hidden or not.
+    :raises InvalidInputError: it is none of these, there is no such file, or the database refuses the statement.
+    :raises SourceUnavailableError: the database failed, or was not reached.
     """
     source = revealed(source)
-    if isinstance(source, str):
-        source = source.strip()
-        if not source:
-            raise InvalidInputError("source is empty: give a path or a list of advertising IDs")
-        if is_member_text(source):
-            raise InvalidInputError(
-                "source is text with members in it, not a path: give a list of IDs, or the path of a file (a "
-                "template renders to text: give the task's .output, or set render_template_as_native_obj on the DAG)"
-            )
-        with _open_path(source) as file:
-            yield lines_of_file(file, name=shown_address(source))
-    elif isinstance(source, PathLike) or hasattr(source, "open"):
-        with _open_path(source) as file:
-            yield lines_of_file(file, name=shown_address(str(source)))
-    elif isinstance(source, Iterable) and not isinstance(source, bytes | Mapping):
-        yield lines_of_values(source)
+    if isinstance(source, SqlSource):
+        from airflow_provider_audiences.common.sql import open_query
+
+        with open_query(source) as values:
+            yield values
+        return
+    if isinstance(source, FileSource):
+        yield files_input(source)
+    elif is_data_frame(source):
+        yield FrameInput(frame=source)
+    elif isinstance(source, str | PathLike) or hasattr(source, "open") or is_path_list(source):
+        yield files_input(FileSource(source))
+    elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | memoryview | Mapping):
+        yield ValuesInput(chunks=_chunks(source))
     else:
-        raise InvalidInputError(f"source is a {type(source).__name__}: give a path or a list of advertising IDs")
-
-
-@contextmanager
-def _open_path(path: Any) -> Iterator[IO[bytes]]:
-    shown = shown_address(str(path))
-    try:
-        file = _open(path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise InvalidInputError(f"source {shown} does not exist") from None
-    except IsADirectoryError:
-        raise InvalidInputError(f"source {shown} is a folder: give one file") from None
-    except PermissionError:
-        raise InvalidInputError(f"source {shown} may not be read by this worker") from None
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        raise InvalidInputError("source is text that is too long for a path: give a list of IDs, or a path") from None
-    with file:
-        yield file
-
-
-def _open(path: Any) -> IO[bytes]:
-    if not isinstance(path, str):
-        file: IO[bytes] = (path if hasattr(path, "open") else Path(fspath(path))).open("rb")
-        return file
-    parts = urlsplit(path)
-    if parts.scheme == "file":
-        path = unquote(parts.path)
-    elif "://" in path:
-        return _open_object(path)
-    return Path(path).expanduser().open("rb")
-
-
-def _open_object(path: str) -> IO[bytes]:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-    try:
-        file: IO[bytes] = ObjectStoragePath(path).open("rb")
-    except ValueError as error:
-        # Of an unknown scheme some versions of Airflow speak at once, and others when they open.
         raise InvalidInputError(
-            f"source {shown_address(path)}: no file system takes it ({type(error).__name__}); install the provider "
-            f"package that serves {urlsplit(path).scheme}://"
-        ) from None
-    return file
+            f"source is a {type(source).__name__}: give a path, a list of advertising IDs, a data frame, a FileSource "
+            "or an SqlSource"
+        )
+
+
+def _chunks(values: Iterable[object]) -> Iterator[Sequence[object]]:
+    """Yield the values in chunks; an iterator is never made to one list."""
+    iterator = iter(values)
+    while chunk := list(islice(iterator, _CHUNK_VALUES)):
+        yield chunk

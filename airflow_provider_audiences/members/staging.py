@@ -1,31 +1,29 @@
 """
-Staging: from lines to a clean file, before the first request.
+Staging: from a source to a clean set, before the first request.
 
-Everything that can be wrong with a source shows here, while nothing has been sent. What comes out is a file
-of distinct advertising IDs in one written form, 37 bytes each, so that a batch is a slice of bytes: it can be
-sent again without keeping it in memory.
+Everything that can be wrong with a source shows here, while nothing has been sent. Texts are read in chunks, what
+is a member becomes a 128-bit key, and the distinct keys go to a file: memory is bounded whatever the size. A batch is
+made of its keys when it is sent, so it can be made again.
 """
 
 from __future__ import annotations
 
 import logging
-import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.advertising_id import (
-    LINE_LENGTH,
-    IdCase,
-    Refusal,
-    format_advertising_id,
-    mask,
-    parse_advertising_id,
-)
+from airflow_provider_audiences.members.columns import ParsedMembers
+from airflow_provider_audiences.members.inputs import MemberInput
+from airflow_provider_audiences.members.key_set import KeySet, KeySetBuilder
+from airflow_provider_audiences.members.kinds import AdvertisingIds, MemberKind
+from airflow_provider_audiences.members.reading import MemberChunk, read_members
+from airflow_provider_audiences.members.refusal import Refusal, mask
+from airflow_provider_audiences.members.rejects import Rejects, RejectsTarget
+from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 
 log = logging.getLogger(__name__)
 
@@ -35,27 +33,26 @@ DEFAULT_BATCH_SIZE = 100_000
 OnMalformed = Literal["drop", "fail"]
 
 _EXAMPLES = 3
+_PROGRESS_INTERVAL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class StagingRules:
     """
-    What to do about lines that are not advertising IDs.
+    What to do about texts that are no members.
 
     :param on_malformed: ``drop`` them and count them, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the lines (blank ones apart) is malformed.
-    :param id_case: case in which IDs are written.
+    :param max_malformed_ratio: fail if more than this part of the texts (blank ones apart) is malformed.
+    :param rejects: where to report them, one by one; None for counts and a few examples in the log only.
     """
 
     on_malformed: OnMalformed = "drop"
     max_malformed_ratio: float | None = None
-    id_case: IdCase = "lower"
+    rejects: RejectsTarget | None = None
 
     def __post_init__(self) -> None:
         if self.on_malformed not in get_args(OnMalformed):
             raise InvalidInputError(f"on_malformed must be 'drop' or 'fail', not {self.on_malformed!r}")
-        if self.id_case not in get_args(IdCase):
-            raise InvalidInputError(f"id_case must be 'lower' or 'upper', not {self.id_case!r}")
         ratio = self.max_malformed_ratio
         is_number = isinstance(ratio, int | float) and not isinstance(ratio, bool)
         if ratio is not None and not (is_number and 0 <= ratio <= 1):
@@ -65,107 +62,150 @@ class StagingRules:
 @dataclass(frozen=True, kw_only=True)
 class StagedMembers:
     """
-    A clean set of advertising IDs on disk, and how it came about.
+    A clean set of members, and how it came about. It lives as long as the ``with`` block of :func:`stage`.
 
-    :param path: the file; it lives as long as the ``with`` block of :func:`stage`.
-    :param members: distinct advertising IDs in the file.
-    :param malformed: lines that are no advertising ID.
+    :param members: distinct members.
+    :param malformed: texts that are no member.
     :param zeroed: all-zero IDs: devices that give none.
-    :param duplicates: lines that repeat an earlier one, whatever their case.
-    :param blank: empty lines.
+    :param duplicates: texts that repeat another one, whatever their case.
+    :param blank: empty texts.
     """
 
-    path: Path
     members: int
     malformed: int
     zeroed: int
     duplicates: int
     blank: int
+    _keys: KeySet = field(repr=False)
+    _kind: MemberKind = field(repr=False)
 
-    def batches(self, batch_size: int) -> Iterator[bytes]:
+    def batch_count(self, batch_size: int) -> int:
         """
-        Yield the IDs as request bodies, in order.
+        Return how many batches the set makes.
 
-        :param batch_size: IDs a body.
+        :param batch_size: members a batch.
         """
-        with self.path.open("rb") as file:
-            while body := file.read(batch_size * LINE_LENGTH):
-                yield body
+        return -(-self.members // batch_size)
+
+    def lines(self, first: int, count: int) -> bytes:
+        """
+        Return some of the members, one a line, always the same ones. Any thread may ask, at any time.
+
+        :param first: number of the first one, counted from 0.
+        :param count: how many, as far as there are.
+        """
+        return self._kind.lines(self._keys.slice(first, count))
 
 
 @contextmanager
-def stage(lines: Iterable[bytes], *, rules: StagingRules) -> Iterator[StagedMembers]:
+def stage(
+    source: MemberInput,
+    *,
+    rules: StagingRules,
+    kind: MemberKind | None = None,
+    settings: StagingSettings | None = None,
+) -> Iterator[StagedMembers]:
     """
-    Validate, deduplicate and count lines into a temporary file, which goes when the block ends.
+    Validate, deduplicate and count a source's members on disk; everything on disk goes when the block ends.
 
-    Memory: about 100 bytes for each distinct ID.
-
-    :param lines: one member each.
-    :param rules: what to do about malformed ones.
-    :raises InvalidInputError: the rules refuse the source.
+    :param source: files, values or a data frame.
+    :param rules: what to do about texts that are no members.
+    :param kind: what the members are; None for advertising IDs in lower case.
+    :param settings: memory and disk to use; None for the defaults.
+    :raises InvalidInputError: the rules refuse the source, or it can't be read.
     """
-    with tempfile.TemporaryDirectory(prefix="audiences-") as directory:
-        path = Path(directory) / "advertising_ids.txt"
-        yield _write(lines, path, rules)
+    kind = kind or AdvertisingIds()
+    with open_workspace(settings or StagingSettings()) as workspace, KeySetBuilder(workspace.folder) as keys:
+        yield _Staging(workspace, keys, kind, rules).run(source)
 
 
-def _write(lines: Iterable[bytes], path: Path, rules: StagingRules) -> StagedMembers:
-    refused: Counter[Refusal] = Counter()
-    examples: list[str] = []
-    seen: set[bytes] = set()
-    total = 0
-    with path.open("wb", buffering=1 << 20) as file:
-        for total, line in enumerate(lines, start=1):
-            key = parse_advertising_id(line)
-            if not isinstance(key, Refusal):
-                if key not in seen:
-                    seen.add(key)
-                    file.write(format_advertising_id(key, id_case=rules.id_case))
-                continue
-            refused[key] += 1
-            if key is Refusal.MALFORMED and len(examples) < _EXAMPLES:
-                examples.append(f"line {total}: {mask(line)}")
-                _check_malformed(rules, examples)
-    staged = StagedMembers(
-        path=path,
-        members=len(seen),
-        malformed=refused[Refusal.MALFORMED],
-        zeroed=refused[Refusal.ZEROED],
-        duplicates=total - refused.total() - len(seen),
-        blank=refused[Refusal.BLANK],
-    )
-    _check_ratio(rules, staged, lines=total, examples=examples)
-    log.info(
-        "Staged %d advertising IDs of %d lines: %d malformed, %d zeroed, %d duplicates, %d blank.",
-        staged.members,
-        total,
-        staged.malformed,
-        staged.zeroed,
-        staged.duplicates,
-        staged.blank,
-    )
-    return staged
+class _Staging:
+    """One run of staging."""
 
+    def __init__(self, workspace: Workspace, keys: KeySetBuilder, kind: MemberKind, rules: StagingRules) -> None:
+        self._workspace = workspace
+        self._keys = keys
+        self._kind = kind
+        self._rules = rules
+        self._rejects = Rejects(workspace, rules.rejects) if rules.rejects else None
+        self._texts = 0
+        self._refused = dict.fromkeys(Refusal, 0)
+        self._examples: list[str] = []
+        self._said = self._started = time.monotonic()
 
-def _check_malformed(rules: StagingRules, examples: list[str]) -> None:
-    if rules.on_malformed == "fail":
-        raise InvalidInputError(
-            f"source, {examples[0]}: not an advertising ID (8-4-4-4-12 hex digits), and on_malformed='fail'; "
-            "nothing was sent"
+    def run(self, source: MemberInput) -> StagedMembers:
+        for chunk in read_members(source, workspace=self._workspace):
+            parsed = self._kind.parse(chunk.column)
+            self._keys.add(parsed.keys)
+            self._count(chunk, parsed)
+        if self._rejects:
+            self._rejects.write()
+        self._check_malformed()
+        self._check_ratio()
+        return self._distinct()
+
+    def _count(self, chunk: MemberChunk, parsed: ParsedMembers) -> None:
+        self._texts += len(chunk.column)
+        for reason, rows in parsed.refused.items():
+            self._refused[reason] += len(rows)
+        malformed = parsed.refused.get(Refusal.MALFORMED, ())
+        for row in malformed[: _EXAMPLES - len(self._examples)]:
+            self._examples.append(f"{chunk.place(int(row))}: {mask(chunk.column.text(int(row)))}")
+        if self._rejects:
+            self._rejects.add(chunk, parsed.refused)
+        else:
+            # With a report of all of them, it is better to have them all.
+            self._check_malformed()
+        if time.monotonic() - self._said >= _PROGRESS_INTERVAL_SECONDS:
+            self._said = time.monotonic()
+            log.info("Read %d texts, %.0f a second.", self._texts, self._texts / (self._said - self._started))
+
+    def _check_malformed(self) -> None:
+        if self._rules.on_malformed == "fail" and self._examples:
+            raise InvalidInputError(
+                f"{self._examples[0]}: not {_with_article(self._kind.name)} ({self._kind.rule}), and "
+                f"on_malformed='fail'; nothing was sent{self._report_note}"
+            )
+
+    def _check_ratio(self) -> None:
+        malformed = self._refused[Refusal.MALFORMED]
+        if not malformed:
+            return
+        texts = self._texts - self._refused[Refusal.BLANK]
+        ratio = malformed / texts
+        where = "; ".join(self._examples)
+        limit = self._rules.max_malformed_ratio
+        if limit is not None and ratio > limit:
+            raise InvalidInputError(
+                f"{malformed} of {texts} texts ({ratio:.2%}) are not {self._kind.name}s, more than "
+                f"max_malformed_ratio={limit:.2%}; nothing was sent{self._report_note}. First ones: {where}"
+            )
+        log.warning(
+            "Dropped %d texts that are not %ss (%.2f%%). First ones: %s", malformed, self._kind.name, ratio * 100, where
         )
 
-
-def _check_ratio(rules: StagingRules, staged: StagedMembers, *, lines: int, examples: list[str]) -> None:
-    if not staged.malformed:
-        return
-    ratio = staged.malformed / (lines - staged.blank)
-    where = "; ".join(examples)
-    if rules.max_malformed_ratio is not None and ratio > rules.max_malformed_ratio:
-        raise InvalidInputError(
-            f"{staged.malformed} of {lines - staged.blank} lines ({ratio:.2%}) are not advertising IDs, more "
-            f"than max_malformed_ratio={rules.max_malformed_ratio:.2%}; nothing was sent. First ones: {where}"
+    def _distinct(self) -> StagedMembers:
+        keys = self._keys.finish()
+        staged = StagedMembers(
+            members=keys.count,
+            malformed=self._refused[Refusal.MALFORMED],
+            zeroed=self._refused[Refusal.ZEROED],
+            duplicates=self._keys.added - keys.count,
+            blank=self._refused[Refusal.BLANK],
+            _keys=keys,
+            _kind=self._kind,
         )
-    log.warning(
-        "Dropped %d lines that are not advertising IDs (%.2f%%). First ones: %s",
-        staged.malformed, ratio * 100, where,
-    )  # fmt: skip
+        log.info(
+            "Staged %d %ss of %d texts in %.1f s: %d malformed, %d zeroed, %d duplicates, %d blank.",
+            staged.members, self._kind.name, self._texts, time.monotonic() - self._started,
+            staged.malformed, staged.zeroed, staged.duplicates, staged.blank,
+        )  # fmt: skip
+        return staged
+
+    @property
+    def _report_note(self) -> str:
+        return f"; all of them are in {self._rules.rejects.name}" if self._rules.rejects else ""
+
+
+def _with_article(name: str) -> str:
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_audiences.common.errors import task_errors
-from airflow_provider_audiences.common.hidden import HidesFieldsWhenMapped, MembersField
+from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -149,8 +149,10 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, _AppLovinOperator):
     """What update, append and remove share: a source, staged and sent in batches."""
 
     mode: ClassVar[Literal["replace", "append", "remove"]]
-    template_fields: Sequence[str] = ("audience_id", "source", "ttl_seconds", "applovin_conn_id")
+    template_fields: Sequence[str] = ("audience_id", "source", "ttl_seconds", "rejects_path", "applovin_conn_id")
+    template_ext: Sequence[str] = (".sql",)  # of an SqlSource
     source = MembersField()
+    rejects_path = AddressField()
 
     def __init__(
         self,
@@ -158,9 +160,13 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, _AppLovinOperator):
         audience_id: str,
         source: Any,
         batch_size: int = 100_000,
+        max_parallel_requests: int = 4,
         on_malformed: Literal["drop", "fail"] = "drop",
         max_malformed_ratio: float | None = None,
+        rejects_path: Any = None,
+        rejects_include_values: bool = False,
         id_case: Literal["lower", "upper"] = "lower",
+        dry_run: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -169,13 +175,20 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, _AppLovinOperator):
         self.ttl_seconds: int | None = None
         self.allow_empty = False
         self.batch_size = batch_size
+        self.max_parallel_requests = max_parallel_requests
         self.on_malformed = on_malformed
         self.max_malformed_ratio = max_malformed_ratio
+        self.rejects_path = rejects_path
+        self.rejects_include_values = rejects_include_values
         self.id_case = id_case
+        self.only_plan = dry_run  # Airflow's operators have a method of the name
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the source and send it."""
+        from airflow_provider_audiences.common.progress import progress_of
         from airflow_provider_audiences.common.sources import open_source
+        from airflow_provider_audiences.common.staging import rejects_target, staging_settings
+        from airflow_provider_audiences.members.kinds import AdvertisingIds
         from airflow_provider_audiences.members.staging import StagingRules, stage
         from airflow_provider_audiences.sync.delivery import Delivery
 
@@ -183,23 +196,28 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, _AppLovinOperator):
             rules = StagingRules(
                 on_malformed=self.on_malformed,
                 max_malformed_ratio=self.max_malformed_ratio,
-                id_case=self.id_case,
+                rejects=rejects_target(self.rejects_path, include_values=self.rejects_include_values),
             )
+            kind = AdvertisingIds(id_case=self.id_case)
             delivery = Delivery.checked(
                 audience_id=self.audience_id,
                 mode=self.mode,
                 batch_size=self.batch_size,
                 ttl_seconds=self.ttl_seconds,
                 allow_empty=self.allow_empty,
+                max_parallel_requests=self.max_parallel_requests,
             )
             with (
                 self.hook.get_conn() as client,
-                open_source(self.source) as lines,
-                stage(lines, rules=rules) as staged,
+                open_source(self.source) as source,
+                stage(source, rules=rules, kind=kind, settings=staging_settings()) as staged,
             ):
-                report = delivery.run(client, staged)
+                if self.only_plan:
+                    report = delivery.plan(staged)
+                else:
+                    report = delivery.run(client, staged, on_progress=progress_of(context))
         for name, value in report.as_dict().items():
-            self.log.info("%-16s %s", name, value)
+            self.log.info("%-20s %s", name, value)
         return report.as_dict()
 
 
@@ -212,15 +230,23 @@ class AppLovinUpdateAudienceOperator(_AppLovinUploadOperator):
     the set, and a failed run begins again with the update.
 
     :param audience_id: id of the audience (templated).
-    :param source: advertising IDs as a list, or the path of a text file with one ID a line, plain or gzip: local,
-        ``file://…``, an ``ObjectStoragePath`` or the text of one; or an XComArg of those (templated). A list is
-        not shown in rendered templates; but an XCom that another task pushed holds what it holds: prefer a path.
+    :param source: advertising IDs: the path of a file, a folder or a glob (local, ``file://…``, an
+        ``ObjectStoragePath`` or the text of one), of text, CSV, JSON lines or Parquet, plain, ``.gz`` or ``.zst``;
+        a list of such paths; a ``FileSource`` or an ``SqlSource``; a list or another iterable of IDs; a data frame;
+        or an XComArg of those (templated). Members are not shown in rendered templates; but an XCom that another
+        task pushed holds what it holds: prefer a path.
     :param ttl_seconds: how long members stay, at least 1; None for the API's default of 365 days (templated).
     :param allow_empty: let an empty source empty the audience.
-    :param batch_size: IDs a request; the platform's document asks for about 100,000.
-    :param on_malformed: ``drop`` and count lines that are no advertising ID, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the lines is malformed.
+    :param batch_size: IDs a request; the platform's document asks for about 100,000. A batch that the platform
+        gives up on is halved, and so are those that follow.
+    :param max_parallel_requests: appends that are under way at the same time, from 1 to 16.
+    :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
+    :param max_malformed_ratio: fail if more than this part of the texts is malformed.
+    :param rejects_path: write a report of the malformed and zeroed texts there, a ``.parquet`` or ``.csv`` file:
+        source, row number, reason and a masked preview (templated).
+    :param rejects_include_values: add the texts themselves to that report.
     :param id_case: case in which IDs are sent.
+    :param dry_run: stage, count, and say how many requests and bytes it would take; send nothing.
     :param applovin_conn_id: id of the connection (templated).
     :return: report with ``audience_id, requests, batches, sent, accepted, rejected_by_api, malformed, zeroed,
         duplicates, blank, bytes_sent, seconds``.
@@ -245,9 +271,14 @@ class AppLovinAppendUsersOperator(_AppLovinUploadOperator):
     :param ttl_seconds: how long members stay, at least 1; None for the API's default of 365 days (templated).
         0 is refused: to remove users, use :class:`AppLovinRemoveUsersOperator`.
     :param batch_size: IDs a request.
-    :param on_malformed: ``drop`` and count lines that are no advertising ID, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the lines is malformed.
+    :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
+    :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
+    :param max_malformed_ratio: fail if more than this part of the texts is malformed.
+    :param rejects_path: write a report of the malformed and zeroed texts there, a ``.parquet`` or ``.csv`` file:
+        source, row number, reason and a masked preview (templated).
+    :param rejects_include_values: add the texts themselves to that report.
     :param id_case: case in which IDs are sent.
+    :param dry_run: stage, count, and say how many requests and bytes it would take; send nothing.
     :param applovin_conn_id: id of the connection (templated).
     :return: the report, as for :class:`AppLovinUpdateAudienceOperator`.
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
@@ -268,9 +299,14 @@ class AppLovinRemoveUsersOperator(_AppLovinUploadOperator):
     :param audience_id: id of the audience (templated).
     :param source: as for :class:`AppLovinUpdateAudienceOperator` (templated).
     :param batch_size: IDs a request.
-    :param on_malformed: ``drop`` and count lines that are no advertising ID, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the lines is malformed.
+    :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
+    :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
+    :param max_malformed_ratio: fail if more than this part of the texts is malformed.
+    :param rejects_path: write a report of the malformed and zeroed texts there, a ``.parquet`` or ``.csv`` file:
+        source, row number, reason and a masked preview (templated).
+    :param rejects_include_values: add the texts themselves to that report.
     :param id_case: case in which IDs are sent.
+    :param dry_run: stage, count, and say how many requests and bytes it would take; send nothing.
     :param applovin_conn_id: id of the connection (templated).
     :return: the report, as for :class:`AppLovinUpdateAudienceOperator`.
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
@@ -278,7 +314,7 @@ class AppLovinRemoveUsersOperator(_AppLovinUploadOperator):
     """
 
     mode = "remove"
-    template_fields: Sequence[str] = ("audience_id", "source", "applovin_conn_id")
+    template_fields: Sequence[str] = ("audience_id", "source", "rejects_path", "applovin_conn_id")
 
 
 class AppLovinDeleteAudienceOperator(_AppLovinOperator):

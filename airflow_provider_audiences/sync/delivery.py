@@ -1,29 +1,33 @@
 """
-Delivery of a staged set to an AppLovin audience, batch by batch.
+Delivery of a staged set to an AppLovin audience: what it does, what it refuses, and what it reports.
 
-``update`` replaces the whole list, so a set of more than one batch is an update with the first and appends
-with the rest. That is not atomic: in between, the audience holds a part of the set. A delivery that failed
-begins again with the update.
+``update`` replaces the whole list, so a set of more than one batch is an update with the first and, after that,
+appends with the rest. That is not atomic: in between, the audience holds a part of the set. A delivery that
+failed begins again with the update.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.clients.applovin import AppLovinClient, UploadCounts
+from airflow_provider_audiences.clients.transport import GiveUp
 from airflow_provider_audiences.clients.validation import one_of, required_text, whole_number
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.members.advertising_id import LINE_LENGTH
-from airflow_provider_audiences.members.staging import StagedMembers
+from airflow_provider_audiences.sync.sending import OnProgress, Send, Sender, Tally
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.staging import StagedMembers
 
 log = logging.getLogger(__name__)
 
-_PROGRESS_INTERVAL_SECONDS = 5.0
+MAX_PARALLEL_REQUESTS = 16
+"""As many connections as the client keeps open."""
 
 
 class DeliveryMode(StrEnum):
@@ -37,34 +41,48 @@ class DeliveryMode(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class UploadReport:
     """
-    What was sent and how the platform counted it.
+    What was to be sent, what was sent, and how the platform counted it.
+
+    In a dry run everything from ``requests`` to ``bytes_sent`` is 0: the plan is in ``planned_…`` only.
 
     :param audience_id: the audience.
-    :param requests: HTTP requests, repetitions included.
-    :param batches: request bodies.
+    :param dry_run: whether this is a plan, and nothing was sent.
+    :param planned_requests: requests that the set takes, without repetitions and splits.
+    :param planned_ids: advertising IDs in them.
+    :param planned_bytes: bytes of their bodies.
+    :param requests: HTTP requests sent, repetitions included.
+    :param batches: request bodies that were accepted.
+    :param splits: how often a body was too large for the platform, and was cut.
     :param sent: advertising IDs sent, each counted once.
     :param accepted: those that the platform called valid.
     :param rejected_by_api: those that the platform called invalid.
+    :param miscounted_batches: bodies of which the platform counted more or fewer IDs than they have.
     :param malformed: lines of the source that are no advertising ID.
     :param zeroed: all-zero IDs in the source.
     :param duplicates: lines of the source that repeat an earlier one.
     :param blank: empty lines of the source.
-    :param bytes_sent: bytes of the bodies, each counted once.
+    :param bytes_sent: bytes of the bodies that were accepted, each counted once.
     :param seconds: from the first request to the last reply.
     """
 
     audience_id: str
-    requests: int
-    batches: int
-    sent: int
-    accepted: int
-    rejected_by_api: int
+    dry_run: bool
+    planned_requests: int
+    planned_ids: int
+    planned_bytes: int
+    requests: int = 0
+    batches: int = 0
+    splits: int = 0
+    sent: int = 0
+    accepted: int = 0
+    rejected_by_api: int = 0
+    miscounted_batches: int = 0
     malformed: int
     zeroed: int
     duplicates: int
     blank: int
-    bytes_sent: int
-    seconds: float
+    bytes_sent: int = 0
+    seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as small JSON."""
@@ -78,7 +96,8 @@ class Delivery:
 
     :param audience_id: the audience.
     :param mode: replace, append or remove.
-    :param batch_size: IDs a request.
+    :param batch_size: IDs a request, at most.
+    :param max_parallel_requests: requests at a time.
     :param ttl_seconds: how long members stay; None for the API's default; 0 for remove.
     :param allow_empty: let an empty set replace the audience's content.
     """
@@ -88,6 +107,7 @@ class Delivery:
     batch_size: int
     ttl_seconds: int | None
     allow_empty: bool
+    max_parallel_requests: int
 
     @classmethod
     def checked(
@@ -95,9 +115,10 @@ class Delivery:
         *,
         audience_id: str,
         mode: DeliveryMode | str,
-        batch_size: int,
+        batch_size: int | str,
         ttl_seconds: int | str | None,
         allow_empty: bool = False,
+        max_parallel_requests: int | str = 4,
     ) -> Delivery:
         """
         Return a delivery whose arguments have been checked.
@@ -107,6 +128,7 @@ class Delivery:
         :param batch_size: IDs a request; at least 1.
         :param ttl_seconds: how long members stay; at least 1; None for the API's default, and for remove.
         :param allow_empty: let an empty set replace the audience's content.
+        :param max_parallel_requests: requests at a time, 1 to 16. The update of a replacement always goes alone.
         :raises InvalidInputError: an argument is wrong.
         """
         mode = DeliveryMode(one_of("mode", mode, DeliveryMode))
@@ -119,47 +141,82 @@ class Delivery:
             )
         elif ttl_seconds is not None:
             ttl_seconds = whole_number("ttl_seconds", ttl_seconds, at_least=1)
+        parallel = whole_number("max_parallel_requests", max_parallel_requests, at_least=1)
+        if parallel > MAX_PARALLEL_REQUESTS:
+            raise InvalidInputError(f"max_parallel_requests must be at most {MAX_PARALLEL_REQUESTS}, not {parallel}")
         return cls(
             audience_id=required_text("audience_id", audience_id),
             mode=mode,
             batch_size=whole_number("batch_size", batch_size, at_least=1),
             ttl_seconds=ttl_seconds,
             allow_empty=allow_empty,
+            max_parallel_requests=parallel,
         )
 
-    def run(self, client: AppLovinClient, staged: StagedMembers) -> UploadReport:
+    def plan(self, staged: StagedMembers) -> UploadReport:
+        """
+        Say what :meth:`run` would send, and send nothing.
+
+        :param staged: the set.
+        :return: a report with ``dry_run`` and the ``planned_…`` fields.
+        :raises InvalidInputError: as :meth:`run` does.
+        """
+        self._check_members(staged)
+        report = UploadReport(dry_run=True, **self._planned(staged))
+        log.info(
+            "Dry run: %d IDs in %d requests (%d bytes) would go to audience %s by %s. Nothing was sent.",
+            report.planned_ids, report.planned_requests, report.planned_bytes, self.audience_id, self.mode.value,
+        )  # fmt: skip
+        return report
+
+    def run(
+        self, client: AppLovinClient, staged: StagedMembers, *, on_progress: OnProgress | None = None
+    ) -> UploadReport:
         """
         Send a staged set.
 
         :param client: of the account.
         :param staged: the set.
+        :param on_progress: told every few seconds, and at the end, how many IDs have landed, of how many.
         :raises InvalidInputError: the set is empty and would empty the audience, or its source had only
             malformed lines; nothing was sent.
-        :raises AudienceApiError: a batch failed; ``landed`` says how much the platform had taken before.
+        :raises AudienceApiError: a request failed, and no further one was begun; ``landed`` says how much the
+            platform had taken when those in flight had ended.
         """
         self._check_members(staged)
-        progress = _Progress(staged)
         requests_before = client.requests_sent
-        for send, body in self._bodies(client, staged):
-            try:
-                counts = send(audience_id=self.audience_id, advertising_ids=body, ttl_seconds=self.ttl_seconds)
-            except AudienceApiError as error:
-                error.landed = progress.landed(self.mode, maybe_applied=error.maybe_applied)
-                raise
-            progress.add(body, counts)
+        sender = Sender(
+            staged,
+            first=self._send_by(client.update_audience) if self.mode is DeliveryMode.REPLACE else None,
+            rest=self._send_by(client.append_users),
+            batch_size=self.batch_size,
+            max_parallel_requests=self.max_parallel_requests,
+            on_progress=on_progress,
+        )
+        tally = sender.tally
+        try:
+            sender.send_all()
+        except AudienceApiError as error:
+            error.landed = self._landed(tally)
+            raise
+        except BaseException as error:
+            tally.doubt()  # of the requests in flight
+            log.warning(
+                "%s ended the delivery: no further request begins. %s", type(error).__name__, self._landed(tally)
+            )
+            raise
         return UploadReport(
-            audience_id=self.audience_id,
+            dry_run=False,
+            **self._planned(staged),
             requests=client.requests_sent - requests_before,
-            batches=progress.batches,
-            sent=progress.sent,
-            accepted=progress.accepted,
-            rejected_by_api=progress.rejected,
-            malformed=staged.malformed,
-            zeroed=staged.zeroed,
-            duplicates=staged.duplicates,
-            blank=staged.blank,
-            bytes_sent=progress.sent * LINE_LENGTH,
-            seconds=round(progress.elapsed_seconds, 3),
+            batches=tally.batches,
+            splits=tally.splits,
+            sent=tally.sent,
+            accepted=tally.accepted,
+            rejected_by_api=tally.rejected,
+            miscounted_batches=tally.miscounted,
+            bytes_sent=tally.sent * LINE_LENGTH,
+            seconds=round(tally.elapsed_seconds, 3),
         )
 
     def _check_members(self, staged: StagedMembers) -> None:
@@ -177,55 +234,36 @@ class Delivery:
             )
         log.warning("The source has no advertising ID.")
 
-    def _bodies(
-        self, client: AppLovinClient, staged: StagedMembers
-    ) -> Iterator[tuple[Callable[..., UploadCounts], bytes]]:
-        """Yield each request body with the call that it goes out by."""
-        send = client.update_audience if self.mode is DeliveryMode.REPLACE else client.append_users
-        if self.mode is DeliveryMode.REPLACE and not staged.members:
-            yield send, b""
-        for body in staged.batches(self.batch_size):
-            yield send, body
-            send = client.append_users
+    def _planned(self, staged: StagedMembers) -> dict[str, Any]:
+        """Return the fields of a report that are known before the first request."""
+        empties = self.mode is DeliveryMode.REPLACE and not staged.members
+        return {
+            "audience_id": self.audience_id,
+            "planned_requests": 1 if empties else staged.batch_count(self.batch_size),
+            "planned_ids": staged.members,
+            "planned_bytes": staged.members * LINE_LENGTH,
+            "malformed": staged.malformed,
+            "zeroed": staged.zeroed,
+            "duplicates": staged.duplicates,
+            "blank": staged.blank,
+        }
 
+    def _send_by(self, call: Callable[..., UploadCounts]) -> Send:
+        def send(body: bytes, give_up: GiveUp) -> UploadCounts:
+            return call(
+                audience_id=self.audience_id, advertising_ids=body, ttl_seconds=self.ttl_seconds, give_up=give_up
+            )
 
-class _Progress:
-    """Counts what has landed, and says so every few seconds."""
+        return send
 
-    def __init__(self, staged: StagedMembers) -> None:
-        self._members = staged.members
-        self._started = self._said = time.monotonic()
-        self.batches = self.sent = self.accepted = self.rejected = 0
-
-    @property
-    def elapsed_seconds(self) -> float:
-        return time.monotonic() - self._started
-
-    def add(self, body: bytes, counts: UploadCounts) -> None:
-        ids = len(body) // LINE_LENGTH
-        self.batches += 1
-        self.sent += ids
-        self.accepted += counts.valid
-        self.rejected += counts.invalid
-        if counts.valid + counts.invalid != ids:
-            log.warning(
-                "Batch %d has %d IDs; AppLovin counted %d valid and %d invalid.",
-                self.batches, ids, counts.valid, counts.invalid,
-            )  # fmt: skip
-        if time.monotonic() - self._said >= _PROGRESS_INTERVAL_SECONDS:
-            self._said = time.monotonic()
-            rate = self.sent / self.elapsed_seconds
-            log.info(
-                "Sent %d of %d IDs, %.0f a second, %.0f s to go.",
-                self.sent, self._members, rate, (self._members - self.sent) / rate,
-            )  # fmt: skip
-
-    def landed(self, mode: DeliveryMode, *, maybe_applied: bool) -> str:
-        """Say what the platform had taken when a batch failed."""
-        if not self.batches and not maybe_applied:
+    def _landed(self, tally: Tally) -> str:
+        """Say what the platform has taken of a delivery that failed."""
+        if not tally.batches and not tally.is_in_doubt:
             return "Nothing had been accepted before, and the audience is as it was."
-        before = f"Before that, {self.batches} batches ({self.sent} of {self._members} IDs) were accepted."
-        if mode is DeliveryMode.REPLACE:
-            state = "a part of the set" if self.batches else "either its old content or the first batch"
-            return f"{before} The audience now holds {state}; the next run begins again with the update."
-        return f"{before} The next run sends all of them again, which does no harm."
+        text = f"Before that, {tally.batches} batches ({tally.sent} of {tally.members} IDs) were accepted."
+        if tally.is_in_doubt:
+            text += " A request that failed may have been carried out as well."
+        if self.mode is not DeliveryMode.REPLACE:
+            return f"{text} The next run sends all of them again, which does no harm."
+        state = "a part of the set" if tally.batches else "either its old content or the first batch"
+        return f"{text} The audience now holds {state}; the next run begins again with the update."

@@ -1,9 +1,12 @@
 """Backoff, Retry-After, and what the error of a call says that failed in more than one way."""
 
 import email.utils
+import gc
 import pickle
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from airflow_provider_audiences.clients.pai import PaiClient
 from airflow_provider_audiences.clients.transport import TransportSettings
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
+    AudienceApiError,
     ConnectionFailedError,
     InvalidInputError,
     NotFoundError,
@@ -339,3 +343,168 @@ def _group(pai: PaiClient) -> str:
 
     spec = GroupSpec(source=PaiSource.ALGORITHM, name="n", algorithm="a", inference_job_id="j")
     return pai.create_group(spec, marker="[airflow a.b #0123456789ab]").group.id
+
+
+class TestGivingUp:
+    """What a caller can say who knows better than to repeat."""
+
+    @pytest.mark.parametrize("status", [408, 429, 500])
+    def test_before_a_repetition(
+        self, emulator: AudiencesEmulator, applovin: AppLovinClient, waits: list[float], as_body: Any, status: int
+    ) -> None:
+        emulator.fault("applovin.append", "status", status=status, times=None)
+        asked: list[Exception] = []
+        with pytest.raises((ServerError, RateLimitedError)) as caught:
+            applovin.append_users(audience_id="a", advertising_ids=as_body([]), give_up=_remembers(asked, after=2))
+
+        assert asked[0] is not caught.value
+        assert asked[-1] is caught.value
+        assert caught.value.attempts == len(emulator.requests()) == 2
+        assert waits == [1.0]
+
+    def test_in_the_middle_of_a_wait(
+        self, emulator: AudiencesEmulator, make_applovin: MakeApplovin, as_body: Any
+    ) -> None:
+        emulator.fault("applovin.update", "status", status=429, retry_after=100)
+        slept: list[float] = []
+        client = make_applovin(sleep=slept.append)
+        with pytest.raises(RateLimitedError) as caught:
+            client.update_audience(audience_id="a", advertising_ids=as_body([]), give_up=lambda _error: len(slept) >= 3)
+
+        assert slept == [1.0, 1.0, 1.0]
+        assert caught.value.attempts == len(emulator.requests()) == 1
+
+    def test_waits_are_as_long_as_ever(
+        self, emulator: AudiencesEmulator, applovin: AppLovinClient, waits: list[float], as_body: Any, make_ids: Any
+    ) -> None:
+        audience_id = applovin.create_audience(name="n", platform="ios", package_name="p").audience_id
+        emulator.fault("applovin.append", "status", status=500)
+        emulator.fault("applovin.append", "status", status=503, number=2, retry_after=2.5)
+        emulator.fault("applovin.append", "status", status=503, number=3, retry_after=7)
+        applovin.append_users(
+            audience_id=audience_id, advertising_ids=as_body(make_ids(2)), give_up=lambda _error: False
+        )
+
+        assert sum(waits) == 1 + 2 + 7
+        assert max(waits) == 1.0
+        assert emulator.member_count(audience_id) == 2
+
+    def test_what_succeeds_is_not_asked_about(self, applovin: AppLovinClient, as_body: Any, make_ids: Any) -> None:
+        audience_id = applovin.create_audience(name="n", platform="ios", package_name="p").audience_id
+        asked: list[Exception] = []
+        applovin.append_users(
+            audience_id=audience_id, advertising_ids=as_body(make_ids(2)), give_up=_remembers(asked, after=1)
+        )
+        assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "too_large"),
+    [
+        ("status", {"status": 408}, "likely"),
+        ("status", {"status": 413}, "likely"),
+        ("status", {"status": 413, "html": True}, "likely"),
+        ("error_code", {"error_code": 413}, "likely"),
+        ("error_code", {"error_code": 408}, "likely"),
+        ("slow", {"seconds": 1.0}, "likely"),
+        ("status", {"status": 500}, "maybe"),
+        ("status", {"status": 502, "html": True}, "maybe"),
+        ("error_code", {"error_code": 500}, "maybe"),
+        ("drop_before", {}, "maybe"),
+        ("drop_after", {}, "maybe"),
+        ("truncated_json", {}, "maybe"),
+        ("truncated_json", {"cut": "connection"}, "maybe"),
+        ("status", {"status": 503, "retry_after": 1}, "no"),
+        ("status", {"status": 429}, "no"),
+        ("status", {"status": 400}, "no"),
+        ("status", {"status": 401}, "no"),
+        ("status", {"status": 403}, "no"),
+        ("status", {"status": 404}, "no"),
+        ("html", {}, "no"),
+        ("redirect", {}, "no"),
+    ],
+)
+def test_errors_say_whether_size_may_be_the_reason(
+    emulator: AudiencesEmulator,
+    make_applovin: MakeApplovin,
+    as_body: Any,
+    kind: str,
+    options: dict[str, Any],
+    too_large: str,
+) -> None:
+    client = make_applovin(read_timeout_seconds=0.2 if kind == "slow" else 20.0, max_retries=0)
+    audience_id = client.create_audience(name="n", platform="ios", package_name="p").audience_id
+    emulator.fault("applovin.append", kind, **options)
+    with pytest.raises(AudienceApiError) as caught:
+        client.append_users(audience_id=audience_id, advertising_ids=as_body([]))
+
+    assert caught.value.too_large == too_large
+
+
+def test_refused_connections_have_nothing_to_do_with_size(
+    make_applovin: MakeApplovin, dead_port: int, tls_recorder: Any
+) -> None:
+    for url in (f"http://127.0.0.1:{dead_port}", "http://name.invalid", tls_recorder.url):
+        with pytest.raises(ConnectionFailedError) as caught:
+            make_applovin(base_url=url, max_retries=0).append_users(audience_id="a", advertising_ids=b"")
+        assert caught.value.too_large == "no"
+
+
+def test_server_that_hangs_up_over_tls_may_have_found_it_too_large(
+    make_applovin: MakeApplovin, tls_recorder: Any, certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate[0])
+    tls_recorder.reply = lambda _method, _target: None
+    with pytest.raises(ConnectionFailedError) as caught:
+        make_applovin(base_url=tls_recorder.url, max_retries=0).append_users(audience_id="a", advertising_ids=b"")
+
+    assert caught.value.too_large == "maybe"
+    assert caught.value.maybe_applied
+
+
+def test_requests_of_several_threads_are_counted(
+    applovin: AppLovinClient, emulator: AudiencesEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.fault("applovin.list", "status", status=500, number=20, times=3)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _number: applovin.list_audiences(), range(200)))
+    finally:
+        sys.setswitchinterval(before)
+
+    assert applovin.requests_sent == len(emulator.requests()) == 203
+
+
+@pytest.mark.parametrize("kind", ["status", "drop_before", "drop_after", "truncated_json", "slow"])
+def test_body_of_a_call_is_not_kept(
+    emulator: AudiencesEmulator, make_applovin: MakeApplovin, make_ids: Any, as_body: Any, kind: str
+) -> None:
+    freed: list[bool] = []
+
+    class Body(bytes):
+        def __del__(self) -> None:
+            freed.append(True)
+
+    client = make_applovin(read_timeout_seconds=0.5)
+    audience_id = client.create_audience(name="n", platform="ios", package_name="p").audience_id
+    emulator.fault("applovin.append", kind, **({"seconds": 1.0} if kind == "slow" else {}))
+    gc.collect()
+    gc.disable()
+    try:
+        client.append_users(audience_id=audience_id, advertising_ids=Body(as_body(make_ids(2))))
+        assert freed == [True], "only the garbage collector would free it"
+    finally:
+        gc.enable()
+    assert client.requests_sent == 3  # create, the one that failed, and its repetition
+
+
+def _remembers(asked: list[Exception], *, after: int) -> Callable[[Exception], bool]:
+    """Give up from the so manieth attempt on."""
+
+    def give_up(error: Any) -> bool:
+        asked.append(error)
+        return bool(error.attempts >= after)
+
+    return give_up

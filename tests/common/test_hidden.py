@@ -5,12 +5,23 @@ import datetime as dt
 import json
 from pathlib import Path
 
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, ObjectStoragePath, XComArg, task_group
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.common.hidden import Hidden, is_member_text, revealed, shown_address
+from airflow_provider_audiences.common.hidden import (
+    ArgumentsField,
+    Hidden,
+    is_data_frame,
+    is_member_text,
+    is_path_list,
+    revealed,
+    shown_address,
+)
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator
 from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator
 
@@ -82,6 +93,112 @@ def test_members_are_not_in_what_airflow_stores(source):
     assert "members, not shown" in json.dumps(rendered_fields(operator))
 
 
+FRAMES = [
+    pd.DataFrame({"idfa": [ID, ID]}),
+    pd.Series([ID, ID]),
+    pl.DataFrame({"idfa": [ID, ID]}),
+    pl.Series("idfa", [ID, ID]),
+    pa.table({"idfa": [ID, ID]}),
+    pl.LazyFrame({"idfa": [ID, ID]}),
+]
+
+
+@pytest.mark.parametrize("frame", FRAMES, ids=lambda value: f"{type(value).__module__}.{type(value).__name__}")
+def test_data_frames_are_shown_as_what_they_are(frame):
+    with _dag() as dag:
+        operator = upload(frame)
+    rows = "" if isinstance(frame, pl.LazyFrame) else " of 2 rows"
+    assert rendered_fields(operator)["source"] == f"<data frame{rows}, not shown>"
+    stored = json.dumps(Serialization.to_dict(dag)) + repr(operator)
+    assert ID not in stored
+    assert revealed(operator.source) is frame
+    operator.render_template_fields({})
+    assert revealed(operator.source) is frame
+
+
+@pytest.mark.parametrize("value", [[ID], "x", {"a": 1}, None, 7, iter([]), Path("/a")], ids=repr)
+def test_what_is_no_data_frame(value):
+    assert not is_data_frame(value)
+
+
+class _Exporting:
+    def __arrow_c_stream__(self, requested_schema=None):
+        raise NotImplementedError
+
+
+def test_whatever_hands_arrow_data_over_is_a_data_frame():
+    assert is_data_frame(_Exporting())
+    assert repr(upload(_Exporting()).source) == "<data frame, not shown>"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["s3://bucket/a", "/data/b", "./c", "../d", "~/e", " /f\n"],
+        ("/a",),
+        [Path("a"), ObjectStoragePath("file:///a"), "s3://b/{{ ds }}"],
+        [f"/data/{ID}.txt"],
+    ],
+    ids=repr,
+)
+def test_lists_of_paths_are_shown_as_they_are(value):
+    assert is_path_list(value)
+    assert upload(value).source is value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        ["a.txt", "b.txt"],
+        [ID],
+        ["/a", ID],
+        ["/a", None],
+        ["/a", f"/b,{ID}"],
+        ["{{ ds }}"],
+        {"/a"},
+        "/a",
+        [b"/a"],
+        [["/a"]],
+    ],
+    ids=repr,
+)
+def test_what_is_no_list_of_paths(value):
+    assert not is_path_list(value)
+    if not isinstance(value, str):
+        assert isinstance(upload(value).source, Hidden)
+
+
+def test_a_list_of_addresses_is_shown_without_their_secrets():
+    value = ["s3://me:sesame@bucket/a", "/b"]
+    operator = upload(value)
+    assert revealed(operator.source) is value
+    assert rendered_fields(operator)["source"] == "['s3://me:***@bucket/a', '/b']"
+
+
+class _Called:
+    arguments = ArgumentsField()
+
+
+@pytest.mark.parametrize(
+    ("given", "hidden"),
+    [
+        ([ID, "x"], [0]),
+        (("x", [ID], {"a": {ID}}, {ID: 1}, ID.encode()), [1, 2, 3, 4]),
+        ({"ids": [ID], "day": "{{ ds }}", "path": f"s3://b/{ID}", "n": 7, "none": None}, ["ids"]),
+        ([FRAMES[0], FRAMES[5], len], [0, 1]),
+        ([["2024-01-02", 13912345678], {"a": (1, 2)}], []),
+    ],
+)
+def test_arguments_of_functions_are_hidden_if_they_have_members(given, hidden):
+    called = _Called()
+    called.arguments = given
+    assert type(called.arguments) is type(given)
+    pairs = called.arguments.items() if isinstance(given, dict) else enumerate(called.arguments)
+    assert [key for key, value in pairs if isinstance(value, Hidden)] == hidden
+    assert ID not in repr(called.arguments).replace(f"s3://b/{ID}", "")
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -137,6 +254,8 @@ def test_the_part_of_an_address_that_opens_a_file_is_not_stored():
         ("s3://conn@bucket/k", "s3://conn@bucket/k"),
         ("s3://me:pw@bucket/k", "s3://me:***@bucket/k"),
         ("https://host/k?a=b#c", "https://host/k?…"),
+        ("https://host/k#c", "https://host/k"),
+        ("s3://bucket/a#1.csv", "s3://bucket/a#1.csv"),
         ("https://[broken/k", "https://[broken/k"),
     ],
 )

@@ -70,6 +70,43 @@ def test_every_module_is_listed_and_imports(kind):
     assert {entry["integration-name"] for entry in INFO[kind]} == integrations
 
 
+def test_task_decorators_are_found():
+    from airflow.providers.common.compat.sdk import task
+
+    listed = {entry["name"]: entry["class-name"] for entry in INFO["task-decorators"]}
+    assert set(listed) == {"applovin_update_audience", "applovin_append_users", "applovin_remove_users"}
+    for name, path in listed.items():
+        assert getattr(task, name) is _class(path)
+        assert _class(path).__doc__
+
+
+def test_settings_have_defaults_and_texts():
+    from airflow_provider_audiences.members.workspace import DEFAULT_MEMORY_LIMIT
+
+    (section,) = INFO["config"]
+    assert section == "audiences"
+    options = INFO["config"][section]["options"]
+    assert {name: option["default"] for name, option in options.items()} == {
+        "memory_limit": DEFAULT_MEMORY_LIMIT,
+        "temp_folder": "",
+    }
+    for option in options.values():
+        assert option["description"].endswith(".")
+        assert option["example"]
+        # A version that is newer than the package's would hide the option.
+        assert option["version_added"] <= airflow_provider_audiences.__version__
+
+
+def test_settings_come_from_airflows_configuration(monkeypatch, tmp_path):
+    from airflow_provider_audiences.common.staging import staging_settings
+
+    assert staging_settings().temp_folder is None
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__MEMORY_LIMIT", "2GB")
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__TEMP_FOLDER", str(tmp_path))
+    assert staging_settings().memory_limit == "2GB"
+    assert staging_settings().temp_folder == tmp_path
+
+
 @pytest.mark.parametrize("conn_type", ["applovin", "pai"])
 def test_the_form_of_airflow_3_names_the_same_fields_as_that_of_airflow_2(conn_type):
     entry = CONNECTION_TYPES[conn_type]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_audiences.members.lines import lines_of_file
+from airflow_provider_audiences.members.inputs import FilesInput, SourceFile
 from airflow_provider_audiences.members.staging import StagingRules, stage
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,8 @@ from demo.environment import Workspace  # noqa: E402
 
 def test_the_file_has_the_counts_that_it_claims(tmp_path: Path) -> None:
     made = write_device_ids(tmp_path / "ids.txt", lines=5_000, seed=1, dirt=2.0)
-    with made.path.open("rb") as file, stage(lines_of_file(file, name="ids.txt"), rules=StagingRules()) as staged:
+    file = SourceFile(name="ids.txt", open=lambda: made.path.open("rb"), size_bytes=made.path.stat().st_size)
+    with stage(FilesInput(files=[file]), rules=StagingRules()) as staged:
         found = (staged.members, staged.duplicates, staged.zeroed, staged.malformed, staged.blank)
     assert found == (made.members, made.duplicates, made.zeroed, made.malformed, made.blank)
     assert made.path.read_bytes().count(b"\n") == made.lines == 5_000

@@ -4,13 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.members.advertising_id import (
-    LINE_LENGTH,
-    Refusal,
-    format_advertising_id,
-    mask,
-    parse_advertising_id,
-)
+from airflow_provider_audiences.members.advertising_id import LINE_LENGTH, parse_advertising_id
+from airflow_provider_audiences.members.refusal import Refusal, mask
 
 ID = "c77bbe4e-6a28-11e4-bcda-14109fdf9591"
 KEY = bytes.fromhex(ID.replace("-", ""))
@@ -101,13 +96,11 @@ def test_padding_beyond_the_longest_line(padding: int) -> None:
     assert parse_advertising_id(line) == (Refusal.MALFORMED if too_long else KEY)
 
 
-@given(st.uuids(), st.sampled_from(["lower", "upper"]))
-def test_written_form_reads_back(value: uuid.UUID, id_case: str) -> None:
-    line = format_advertising_id(value.bytes, id_case=id_case)  # type: ignore[arg-type]
-
-    assert len(line) == LINE_LENGTH == 37
-    assert line == (str(value) if id_case == "lower" else str(value).upper()).encode() + b"\n"
-    assert parse_advertising_id(line) == (value.bytes if value.int else Refusal.ZEROED)
+@given(st.uuids(), st.booleans())
+def test_every_uuid_reads_back(value: uuid.UUID, upper: bool) -> None:
+    line = str(value).upper() if upper else str(value)
+    assert len(line) + 1 == LINE_LENGTH == 37
+    assert parse_advertising_id(f"{line}\n".encode()) == (value.bytes if value.int else Refusal.ZEROED)
 
 
 @given(st.binary(max_size=80))

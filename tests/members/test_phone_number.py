@@ -1,11 +1,21 @@
+import io
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.phone_number import normalise_phone_numbers
+from airflow_provider_audiences.members import key_set
+from airflow_provider_audiences.members.inputs import FilesInput, SourceFile, ValuesInput
+from airflow_provider_audiences.members.kinds import PhoneNumbers
+from airflow_provider_audiences.members.phone_number import normalise_phone_numbers, parse_phone_number
+from airflow_provider_audiences.members.refusal import Refusal
+from airflow_provider_audiences.members.staging import StagingRules, stage
 
 NUMBER = "13900001111"
+DROPPED = " \t\r\u00a0\u3000-()[]\uff08\uff09"
 
 
 @pytest.mark.parametrize(
@@ -98,3 +108,179 @@ def test_what_comes_out_is_a_number(lines: list[str]) -> None:
         assert set(number) <= set("0123456789")
         assert number[0] == "1"
         assert number[1] in "3456789"
+
+
+@pytest.mark.parametrize("phone_format", ["cn_mobile", "any"])
+@pytest.mark.parametrize(
+    "line",
+    [b"", b" ", b"\r", b"\n", b'""', b"\xef\xbb\xbf", "\u00a0".encode(), "\u3000".encode(), b'\xef\xbb\xbf""'],
+)
+def test_blank(line: bytes, phone_format: Any) -> None:
+    assert parse_phone_number(line, phone_format=phone_format) is Refusal.BLANK
+
+
+@pytest.mark.parametrize(
+    "wrap", ["{}", "{}\n", "{}\r\n", '"{}"', "'{}'", " \t{}\v\f", "\ufeff{}", '"\ufeff{}"\r\n', '\ufeff"{}"']
+)
+@pytest.mark.parametrize(
+    "number", [NUMBER, f"+86 {NUMBER}", "0086-139-0000-1111", "(86)13900001111", "\uff0886\uff09 139 0000 1111"]
+)
+def test_one_line(wrap: str, number: str) -> None:
+    assert parse_phone_number(wrap.format(number).encode(), phone_format="cn_mobile") == NUMBER
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"1390000****", b"1.39E+10", b"13900001111.0", b"12900001111", b"\xff13900001111", b"13900001111\x00",
+        b"13900001111\x85", "13900001111\u2028 13900001112".encode(), "\uff11\uff13900001111".encode(), b"null",
+        b"86 86 13900001111", b"+13900001111", b"13900001111 ext 5", b"0" * 5_000,
+    ],
+)  # fmt: skip
+def test_malformed(line: bytes) -> None:
+    assert parse_phone_number(line, phone_format="cn_mobile") is Refusal.MALFORMED
+
+
+@pytest.mark.parametrize("line", [b"1390000****", b"1.39E+10", b"\xff", b"a\x00b", b"a\nb", b"5" * 65, b"5" * 70_000])
+def test_malformed_in_any_format(line: bytes) -> None:
+    assert parse_phone_number(line, phone_format="any") is Refusal.MALFORMED
+
+
+@pytest.mark.parametrize("line", ["+14155552671", "4155552671", "+49 30 901820", "0", "139 0000 1111"])
+def test_any_takes_a_line_as_it_is(line: str) -> None:
+    assert parse_phone_number(f' "{line}"\r\n'.encode(), phone_format="any") == line
+
+
+@pytest.mark.parametrize("padding", [60, 65_000, 65_536, 70_000, 1_100_000])
+@pytest.mark.parametrize("char", [b" ", b'"', b"\t"])
+def test_padding_beyond_the_longest_line(padding: int, char: bytes) -> None:
+    """A longer line is cut where blocks end: what it is must not depend on that."""
+    line = char * padding + NUMBER.encode()
+    expected = NUMBER if len(line) <= 1 << 16 else Refusal.MALFORMED
+    assert parse_phone_number(line, phone_format="cn_mobile") == expected
+    source = SourceFile(name="f", open=lambda: io.BytesIO(line + b"\n" + line), size_bytes=1)
+    with stage(FilesInput(files=[source]), kind=PhoneNumbers(), rules=StagingRules()) as staged:
+        assert (staged.members, staged.malformed, staged.blank) == ((1, 0, 0) if expected == NUMBER else (0, 2, 0))
+
+
+@given(st.binary(max_size=40), st.sampled_from(["cn_mobile", "any"]))
+def test_never_raises(line: bytes, phone_format: Any) -> None:
+    number = parse_phone_number(line, phone_format=phone_format)
+    if not isinstance(number, Refusal):
+        assert number == number.strip()
+        assert "\n" not in number
+        assert "*" not in number
+        assert parse_phone_number(number.encode(), phone_format=phone_format) == number
+
+
+def model(lines: Sequence[bytes]) -> tuple[set[str], dict[str, int]]:
+    """The distinct numbers, and how many lines are what: by counting characters, not by patterns."""
+    around = b" \t\r\n\v\f\"'"
+    found: set[str] = set()
+    counts = {"malformed": 0, "zeroed": 0, "duplicates": 0, "blank": 0}
+    for line in lines:
+        try:
+            text = line.strip(around).decode()
+        except UnicodeDecodeError:
+            counts["malformed"] += 1
+            continue
+        text = text[1:].strip(around.decode()) if text.startswith("\ufeff") else text
+        text = text.strip()
+        digits = "".join(char for char in text if char not in DROPPED)
+        for code in ("+86", "0086", "86"):
+            if digits.startswith(code) and len(digits) == 11 + len(code):
+                digits = digits[len(code) :]
+                break
+        is_number = len(digits) == 11 and all(char in "0123456789" for char in digits)
+        if not text:
+            counts["blank"] += 1
+        elif not is_number or digits[0] != "1" or digits[1] in "012":
+            counts["malformed"] += 1
+        elif digits in found:
+            counts["duplicates"] += 1
+        else:
+            found.add(digits)
+    return found, counts
+
+
+numbers = st.one_of(
+    st.just(NUMBER),
+    st.integers(13_000_000_000, 19_999_999_999).map(str),
+    st.integers(13_000_000_000, 13_000_000_003).map(str),
+)
+noise = st.text(alphabet=DROPPED, max_size=2)
+spaced = st.builds(lambda number, cut, sign: number[:cut] + sign + number[cut:], numbers, st.integers(0, 11), noise)
+lines_of_numbers = st.one_of(
+    numbers,
+    st.builds(
+        lambda before, code, between, number, after: before + code + between + number + after,
+        noise, st.sampled_from(["", "+86", "0086", "86", "+0086", "086", "+1", "8686"]), noise, spaced, noise,
+    ),
+    spaced.map(lambda text: f"\ufeff{text}"),
+    spaced.map(lambda text: f'"{text}"'),
+    spaced.map(lambda text: f'\ufeff"{text}"'),
+    spaced.map(lambda text: text.replace("0", "\uff10")),
+    spaced.map(lambda text: text[:-1]),
+    spaced.map(lambda text: text + "0"),
+    spaced.map(lambda text: text[:-1] + "*"),
+    spaced.map(lambda text: text + "\x00"),
+    spaced.map(lambda text: text + "."),
+    st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=20),
+    st.sampled_from(["", " ", "null", "phone"]),
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(lines_of_numbers.map(str.encode) | st.binary(max_size=20), max_size=30), st.integers(1, 7), st.booleans()
+)
+def test_staging_against_the_model(lines: list[bytes], batch_size: int, in_file: bool) -> None:
+    if in_file:
+        content = b"".join(line + b"\n" for line in [b"", *lines])
+        lines = content.split(b"\n")[:-1]
+    source = SourceFile(name="f", open=lambda: io.BytesIO(content), size_bytes=1)
+    members = FilesInput(files=[source]) if in_file else ValuesInput(chunks=[lines])
+    found, counts = model(lines)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("_PART_BITS", 2), ("_PARTS", 4), ("_RUN_KEYS", 8)):
+            patch.setattr(key_set, name, value)
+        with stage(members, kind=PhoneNumbers(), rules=StagingRules()) as staged:
+            batches = [staged.lines(first, batch_size) for first in range(0, staged.members, batch_size)]
+    written = b"".join(batches).decode().split("\n")
+
+    assert written.pop() == ""
+    assert len(written) == len(found) == staged.members
+    assert set(written) == found
+    assert {name: getattr(staged, name) for name in counts} == counts
+    assert all(batch.count(b"\n") == batch_size for batch in batches[:-1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text(max_size=20) | st.text("+0123456789 ", max_size=18), max_size=20))
+def test_staging_of_any_format_keeps_every_text_whole(values: list[str]) -> None:
+    """Whatever is taken comes out as the rule has it, not cut to what a key holds."""
+    values = [value.encode(errors="replace").decode() for value in values]
+    judged = [parse_phone_number(value.encode(), phone_format="any") for value in values]
+    expected = {number for number in judged if not isinstance(number, Refusal)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("_PART_BITS", 2), ("_PARTS", 4), ("_RUN_KEYS", 8)):
+            patch.setattr(key_set, name, value)
+        with stage(ValuesInput(chunks=[values]), kind=PhoneNumbers(phone_format="any"), rules=StagingRules()) as staged:
+            assert set(staged.lines(0, 99).decode().split("\n")) - {""} == expected
+            assert staged.members == len(expected)
+
+
+def test_wrong_format() -> None:
+    with pytest.raises(InvalidInputError, match="phone_format must be 'cn_mobile' or 'any', not 'us'"):
+        PhoneNumbers(phone_format="us")  # type: ignore[arg-type]
+
+
+def test_messages_name_the_rule_and_no_number() -> None:
+    with (
+        pytest.raises(InvalidInputError, match=r"source, item 2: 1290.*not a phone number \(a mainland") as caught,
+        stage(
+            ValuesInput(chunks=[[NUMBER, "12900001111"]]), kind=PhoneNumbers(), rules=StagingRules(on_malformed="fail")
+        ),
+    ):
+        pass
+    assert "12900001111" not in str(caught.value)

@@ -94,7 +94,7 @@ def test_sensors_wait_in_every_mode(run, emulator):
 def _rows(table, *columns):
     path = Path(os.environ["AIRFLOW_HOME"], "airflow.db")
     with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as database:
-        return database.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()  # noqa: S608
+        return database.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()
 
 
 def _stored():
@@ -103,7 +103,7 @@ def _stored():
     with sqlite3.connect(f"{(home / 'airflow.db').as_uri()}?mode=ro", uri=True) as database:
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for table in tables:
-            cursor = database.execute(f'SELECT * FROM "{table}"')  # noqa: S608
+            cursor = database.execute(f'SELECT * FROM "{table}"')
             columns = [description[0] for description in cursor.description]
             for row in cursor:
                 entry = dict(zip(columns, row, strict=True))

@@ -1,19 +1,30 @@
 """Where members may come from, through an operator; and that nothing is sent when a source is wrong."""
 
+import contextlib
 import gzip
+import io
+import json
 import os
+import sqlite3
 import uuid
 from pathlib import Path
 
 import fsspec
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import zstandard
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.operators.applovin import (
     AppLovinAppendUsersOperator,
     AppLovinCreateAudienceOperator,
+    AppLovinUpdateAudienceOperator,
 )
+from airflow_provider_audiences.sources import FileSource, SqlSource
 
 try:
     from airflow.sdk.io import attach
@@ -31,7 +42,9 @@ def send(task_context, emulator):
     """Appends a source to a new audience and returns the members that arrived."""
 
     def run(source):
-        create = AppLovinCreateAudienceOperator(task_id="create", name="A", platform="ios", package_name="p")
+        create = AppLovinCreateAudienceOperator(
+            task_id="create", name=uuid.uuid4().hex, platform="ios", package_name="p"
+        )
         audience_id = create.execute(task_context())
         operator = AppLovinAppendUsersOperator(task_id="append", audience_id=audience_id, source=source)
         operator.execute(task_context())
@@ -158,10 +171,10 @@ def test_a_path_may_have_a_uuid_in_it(send, tmp_path, make_ids, as_body):
 @pytest.mark.parametrize(
     "of", [str, Path, lambda path: f"file://{path}", lambda path: ObjectStoragePath(f"file://{path}")]
 )
-def test_a_file_that_is_missing_or_a_folder_is_named(refused, tmp_path, of):
+def test_a_file_that_is_missing_or_an_empty_folder_is_named(refused, tmp_path, of):
     missing = tmp_path / "no such.txt"
     assert "no such.txt does not exist" in refused(of(missing))
-    assert f"{tmp_path} is a folder" in refused(of(tmp_path))
+    assert f"{tmp_path}: the folder has no files" in refused(of(tmp_path))
     (tmp_path / "plain").touch()
     assert "does not exist" in refused(of(tmp_path / "plain" / "below"))
 
@@ -240,3 +253,153 @@ def test_other_failures_of_a_file_system_are_not_called_a_wrong_input(task_conte
 def test_a_file_in_a_wrong_format_is_refused(refused, tmp_path, name, body, said):
     (tmp_path / name).write_bytes(body)
     assert said in refused(tmp_path / name)
+
+
+def _table(ids, **columns):
+    """Columns and rows with the IDs in ``idfa`` and something else beside them."""
+    return {"idfa": ids, "n": list(range(len(ids))), **columns}
+
+
+def _csv(ids, name="idfa"):
+    return "".join(f"{line}\n" for line in [f"n,{name}", *(f"{n},{item}" for n, item in enumerate(ids))]).encode()
+
+
+def _jsonl(ids):
+    return "".join(json.dumps({"n": n, "idfa": item}) + "\n" for n, item in enumerate(ids)).encode()
+
+
+def _parquet(ids):
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(_table(ids)), buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, zstandard.compress], ids=["plain", "gz", "zst"])
+@pytest.mark.parametrize(("ending", "body"), [("csv", _csv), ("jsonl", _jsonl), ("json", _jsonl), ("ndjson", _jsonl)])
+def test_a_file_may_have_columns(send, tmp_path, make_ids, ending, body, compress):
+    packed = {bytes: "", gzip.compress: ".gz", zstandard.compress: ".zst"}[compress]
+    path = tmp_path / f"people.{ending}{packed}"
+    path.write_bytes(compress(body(make_ids(5))))
+    assert send(FileSource(str(path), column="idfa")) == make_ids(5)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "pq"])
+def test_a_file_may_be_parquet(send, tmp_path, make_ids, ending):
+    path = tmp_path / f"people.{ending}"
+    path.write_bytes(_parquet(make_ids(5)))
+    assert send(FileSource(path, column="idfa")) == make_ids(5)
+
+
+def test_the_format_may_be_said(send, tmp_path, make_ids):
+    path = tmp_path / "people.dat"
+    path.write_bytes(_csv(make_ids(5)))
+    assert send(FileSource(path, column="idfa", file_format="csv")) == make_ids(5)
+
+
+def test_one_column_needs_no_name(send, tmp_path, make_ids):
+    (tmp_path / "ids.csv").write_text("\n".join(["gaid", *make_ids(5)]))
+    assert send(str(tmp_path / "ids.csv")) == make_ids(5)
+
+
+def test_a_folder_is_one_source(send, tmp_path, make_ids):
+    folder = tmp_path / "day=1"
+    (folder / "hour=1").mkdir(parents=True)
+    (folder / "_SUCCESS").touch()
+    (folder / "part-0.parquet").write_bytes(_parquet(make_ids(3)))
+    (folder / "hour=1" / "part-1.parquet").write_bytes(_parquet(make_ids(3, start=3)))
+    source = FileSource(str(tmp_path / "day=*"), column="idfa")
+    assert send(source) == make_ids(5)
+
+
+def test_a_list_of_paths_is_many_files(send, tmp_path, make_ids, as_body):
+    for name, start in (("a", 1), ("b", 3)):
+        (tmp_path / name).write_bytes(as_body(make_ids(2, start=start)))
+    assert send([str(tmp_path / "a"), f"file://{tmp_path}/b"]) == make_ids(4)
+    assert send((tmp_path / "a", ObjectStoragePath(f"file://{tmp_path}/b"))) == make_ids(4)
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda ids: pd.DataFrame({"idfa": ids}),
+        pd.Series,
+        lambda ids: pl.DataFrame({"idfa": ids}),
+        lambda ids: pl.LazyFrame({"idfa": ids}),
+        lambda ids: pl.Series("idfa", ids),
+        lambda ids: pa.table({"idfa": ids}),
+    ],
+    ids=["pandas", "pandas-series", "polars", "polars-lazy", "polars-series", "arrow"],
+)
+def test_a_data_frame_is_a_source(send, make_ids, of):
+    assert send(of(make_ids(5))) == make_ids(5)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_column_that_is_not_there_is_named_beside_those_that_are(refused, tmp_path, make_ids, ending):
+    path = tmp_path / f"people.{ending}"
+    path.write_bytes({"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}[ending](make_ids(2)))
+    text = refused(FileSource(path, column="gaid"))
+    assert "gaid" in text
+    assert "idfa" in text
+    assert path.name in text
+    # Two columns, and one is meant.
+    text = refused(str(path))
+    assert "idfa" in text
+    assert "column" in text
+
+
+def test_damaged_parquet_is_named(refused, tmp_path, make_ids):
+    path = tmp_path / "people.parquet"
+    path.write_bytes(_parquet(make_ids(2))[:-20])
+    assert "people.parquet" in refused(str(path))
+
+
+def test_files_of_two_formats_are_not_mixed(refused, tmp_path, make_ids):
+    (tmp_path / "a.csv").write_bytes(_csv(make_ids(2)))
+    (tmp_path / "b.parquet").write_bytes(_parquet(make_ids(2)))
+    text = refused(str(tmp_path))
+    assert "a.csv" in text
+    assert "b.parquet" in text
+
+
+def test_an_empty_source_is_refused_where_it_would_empty_an_audience(task_context, emulator, tmp_path):
+    (tmp_path / "ids.csv").write_text("idfa\n")
+    for source in ([], iter(()), str(tmp_path / "ids.csv"), pd.DataFrame({"idfa": []}, dtype="str")):
+        operator = AppLovinUpdateAudienceOperator(task_id="update", audience_id="a", source=source)
+        with pytest.raises(InvalidInputError, match="empty"):
+            operator.execute(task_context())
+    assert emulator.requests() == []
+
+
+def test_an_iterator_is_never_a_list(send, make_ids):
+    waiting = []
+
+    def generate():
+        for position, item in enumerate(make_ids(100_000)):
+            waiting.append(item)
+            if position % 20_000 == 19_999:
+                waiting.clear()
+            yield item
+
+    assert len(send(generate())) == 100_000
+
+
+def test_a_source_that_fails_on_the_way_sends_nothing(task_context, emulator, make_ids):
+    def generate():
+        yield from make_ids(50_000)
+        raise ZeroDivisionError
+
+    operator = AppLovinAppendUsersOperator(task_id="append", audience_id="a", source=generate())
+    with pytest.raises(ZeroDivisionError):
+        operator.execute(task_context())
+    assert emulator.requests() == []
+
+
+def test_members_may_come_from_a_query(send, tmp_path, make_ids, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_LITE", json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "db")}))
+    with contextlib.closing(sqlite3.connect(tmp_path / "db")) as database:
+        database.execute("CREATE TABLE people (idfa, n)")
+        database.executemany("INSERT INTO people VALUES (?, 1)", [(item,) for item in [*make_ids(5), None]])
+        database.commit()
+    source = SqlSource("lite", "SELECT * FROM people WHERE n = ?", column="IDFA", parameters=[1], chunk_size=2)
+    assert send(source) == make_ids(5)

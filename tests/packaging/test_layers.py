@@ -47,14 +47,14 @@ def test_the_layers_are_kept():
 @pytest.mark.parametrize(
     ("module", "line"),
     [
-        ("members/lines.py", "from airflow.providers.common.compat import sdk"),
+        ("members/columns.py", "from airflow.providers.common.compat import sdk"),
         ("clients/limiter.py", "import airflow"),
         ("sync/delivery.py", "import airflow.models"),
         ("exceptions.py", "import airflow"),
         ("emulator/clock.py", "import airflow"),
         ("clients/limiter.py", f"import {PACKAGE}.hooks.pai"),
         ("clients/limiter.py", f"import {PACKAGE}.sync.delivery"),
-        ("members/lines.py", f"import {PACKAGE}.clients.wire"),
+        ("members/columns.py", f"import {PACKAGE}.clients.wire"),
         ("exceptions.py", f"import {PACKAGE}.members.lines"),
         ("sync/delivery.py", f"import {PACKAGE}.common.errors"),
         ("emulator/clock.py", f"import {PACKAGE}.members.advertising_id"),

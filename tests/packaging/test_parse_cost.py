@@ -10,14 +10,20 @@ import pytest
 
 import airflow_provider_audiences
 
-HEAVY = ["requests", "duckdb", "fastapi", "tenacity", "pandas", "pyarrow", "httpx", "urllib3", "uvicorn"]
-PACKAGES = ("operators", "sensors", "triggers")
+HEAVY = [
+    *("requests", "httpx", "urllib3", "tenacity", "fastapi", "uvicorn"),
+    *("duckdb", "numpy", "nanoarrow", "zstandard", "pandas", "polars", "pyarrow", "fsspec", "psycopg2", "sqlalchemy"),
+]
+PACKAGES = ("operators", "sensors", "triggers", "decorators")
 MODULES = [
-    found.name
-    for package in PACKAGES
-    for found in pkgutil.iter_modules(
-        [f"{airflow_provider_audiences.__path__[0]}/{package}"], f"airflow_provider_audiences.{package}."
-    )
+    "airflow_provider_audiences.sources",
+    *(
+        found.name
+        for package in PACKAGES
+        for found in pkgutil.iter_modules(
+            [f"{airflow_provider_audiences.__path__[0]}/{package}"], f"airflow_provider_audiences.{package}."
+        )
+    ),
 ]
 SCRIPT = """
 import importlib, json, sys, time

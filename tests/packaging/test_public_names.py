@@ -30,9 +30,13 @@ NAMES = {
             "ttl_seconds": None,
             "allow_empty": False,
             "batch_size": 100_000,
+            "max_parallel_requests": 4,
             "on_malformed": "drop",
             "max_malformed_ratio": None,
+            "rejects_path": None,
+            "rejects_include_values": False,
             "id_case": "lower",
+            "dry_run": False,
             "applovin_conn_id": "applovin_default",
         },
         "AppLovinAppendUsersOperator": {
@@ -40,18 +44,26 @@ NAMES = {
             "source": ...,
             "ttl_seconds": None,
             "batch_size": 100_000,
+            "max_parallel_requests": 4,
             "on_malformed": "drop",
             "max_malformed_ratio": None,
+            "rejects_path": None,
+            "rejects_include_values": False,
             "id_case": "lower",
+            "dry_run": False,
             "applovin_conn_id": "applovin_default",
         },
         "AppLovinRemoveUsersOperator": {
             "audience_id": ...,
             "source": ...,
             "batch_size": 100_000,
+            "max_parallel_requests": 4,
             "on_malformed": "drop",
             "max_malformed_ratio": None,
+            "rejects_path": None,
+            "rejects_include_values": False,
             "id_case": "lower",
+            "dry_run": False,
             "applovin_conn_id": "applovin_default",
         },
         "AppLovinDeleteAudienceOperator": {
@@ -166,7 +178,19 @@ def test_classes_and_their_arguments(module_name):
     assert public == NAMES[module_name]
 
 
-def test_sources_have_their_numbers():
+def test_sources():
+    from airflow_provider_audiences import sources
+
+    assert sources.__all__ == ["FileSource", "SqlSource"]
+    assert {name: str(inspect.signature(getattr(sources, name))) for name in sources.__all__} == {
+        "FileSource": "(path: 'Any', *, column: 'str | None' = None, conn_id: 'str | None' = None, "
+        "file_format: 'FileFormat | None' = None) -> None",
+        "SqlSource": "(conn_id: 'str', sql: 'str', *, column: 'str | None' = None, "
+        "parameters: 'Sequence[Any] | Mapping[str, Any] | None' = None, chunk_size: 'int' = 20000) -> None",
+    }
+
+
+def test_pai_sources_have_their_numbers():
     from airflow_provider_audiences.operators.pai import PaiSource
 
     assert {member.name: member.value for member in PaiSource} == {

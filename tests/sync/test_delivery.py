@@ -1,8 +1,7 @@
 """From a staged set to the platform: batches, modes, reports, and failures in the middle."""
 
-import itertools
+import logging
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,9 +15,6 @@ from airflow_provider_audiences.exceptions import (
     NotFoundError,
     ServerError,
 )
-from airflow_provider_audiences.members.lines import lines_of_values
-from airflow_provider_audiences.members.staging import StagingRules, stage
-from airflow_provider_audiences.sync import delivery as delivery_module
 from airflow_provider_audiences.sync.delivery import Delivery, DeliveryMode, UploadReport
 
 REPLACE, APPEND, REMOVE = DeliveryMode.REPLACE, DeliveryMode.APPEND, DeliveryMode.REMOVE
@@ -26,25 +22,18 @@ YEAR = 365 * 24 * 3600
 
 
 @pytest.fixture
-def audience_id(emulator: AudiencesEmulator, applovin: AppLovinClient, make_ids: Any, as_body: Any) -> str:
-    """An audience with the members 1 to 3."""
-    created = applovin.create_audience(name="n", platform="ios", package_name="p")
-    applovin.append_users(audience_id=created.audience_id, advertising_ids=as_body(make_ids(3)))
-    emulator.clear_requests()
-    return created.audience_id
-
-
-@pytest.fixture
-def deliver(applovin: AppLovinClient, audience_id: str) -> Callable[..., UploadReport]:
+def deliver(applovin: AppLovinClient, audience_id: str, as_staged: Any) -> Callable[..., UploadReport]:
     def run(
-        source: list[Any],
+        ids: list[str],
         mode: DeliveryMode,
         *,
         client: AppLovinClient = applovin,
         batch_size: Any = 2,
         ttl_seconds: Any = None,
         allow_empty: bool = False,
-        **rules: Any,
+        max_parallel_requests: Any = 1,
+        dry_run: bool = False,
+        **counts: int,
     ) -> UploadReport:
         delivery = Delivery.checked(
             audience_id=audience_id,
@@ -52,11 +41,17 @@ def deliver(applovin: AppLovinClient, audience_id: str) -> Callable[..., UploadR
             batch_size=batch_size,
             ttl_seconds=ttl_seconds,
             allow_empty=allow_empty,
+            max_parallel_requests=max_parallel_requests,
         )
-        with stage(lines_of_values(source), rules=StagingRules(**rules)) as staged:
-            return delivery.run(client, staged)
+        staged = as_staged(ids, **counts)
+        return delivery.plan(staged) if dry_run else delivery.run(client, staged)
 
     return run
+
+
+def said(caplog: pytest.LogCaptureFixture, *, level: int = logging.WARNING) -> list[str]:
+    """What sync/ logged."""
+    return [record.getMessage() for record in caplog.records if ".sync." in record.name and record.levelno >= level]
 
 
 def sent(emulator: AudiencesEmulator) -> list[tuple[str, int]]:
@@ -117,63 +112,150 @@ class TestModes:
         deliver(make_ids(5), APPEND, batch_size=size)
         assert [lines for _, lines in sent(emulator)] == sizes
 
-    def test_upper_case(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str
+    @pytest.mark.parametrize("mode", DeliveryMode)
+    @pytest.mark.parametrize("parallel", [1, 2, 16, "4"])
+    def test_several_at_a_time_come_to_the_same(
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., UploadReport],
+        audience_id: str,
+        make_ids: Any,
+        mode: DeliveryMode,
+        parallel: Any,
     ) -> None:
-        deliver(["ABCDEF00-0000-4000-8000-000000000001"], REPLACE, id_case="upper")
-        assert emulator.members(audience_id) == ["abcdef00-0000-4000-8000-000000000001"]
+        report = deliver(make_ids(25, start=3), mode, max_parallel_requests=parallel)
+
+        expected = {REPLACE: make_ids(25, start=3), APPEND: make_ids(27), REMOVE: make_ids(2)}
+        assert emulator.members(audience_id) == expected[mode]
+        assert sorted(lines for _, lines in sent(emulator)) == [1] + [2] * 12
+        assert sent(emulator)[0][0] == ("update" if mode is REPLACE else "append")
+        assert [operation for operation, _ in sent(emulator)[1:]] == ["append"] * 12
+        assert (report.requests, report.batches, report.sent, report.bytes_sent) == (13, 13, 25, 25 * 37)
 
 
+COUNTS = {"malformed": 4, "zeroed": 5, "duplicates": 6, "blank": 7}
+
+
+@pytest.mark.parametrize("parallel", [1, 4])
 def test_report(
-    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any
+    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any, parallel: int
 ) -> None:
     emulator.fault("applovin.append", "status", status=500)
-    source = [*make_ids(3), make_ids(1)[0].upper(), "bad", "00000000-0000-0000-0000-000000000000", "", None]
-    report = deliver(source, REPLACE)
+    report = deliver(make_ids(7), REPLACE, max_parallel_requests=parallel, **COUNTS)
 
     assert 0 < report.seconds < 60
     assert report.as_dict() == {
         "audience_id": audience_id,
-        "requests": 3,
-        "batches": 2,
-        "sent": 3,
-        "accepted": 3,
+        "dry_run": False,
+        "planned_requests": 4,
+        "planned_ids": 7,
+        "planned_bytes": 259,
+        "requests": 5,
+        "batches": 4,
+        "splits": 0,
+        "sent": 7,
+        "accepted": 7,
         "rejected_by_api": 0,
-        "malformed": 1,
-        "zeroed": 1,
-        "duplicates": 1,
-        "blank": 2,
-        "bytes_sent": 111,
+        "miscounted_batches": 0,
+        **COUNTS,
+        "bytes_sent": 259,
         "seconds": report.seconds,
     }
 
 
-def test_wrong_counts_are_reported_and_warned_about(
-    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    emulator.fault("applovin.append", "wrong_counts", by=2, number=2)
-    report = deliver(make_ids(4), APPEND)
+class TestDryRun:
+    @pytest.mark.parametrize("mode", DeliveryMode)
+    def test_says_what_would_be_sent_and_sends_nothing(
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., UploadReport],
+        audience_id: str,
+        make_ids: Any,
+        mode: DeliveryMode,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level("INFO", logger="airflow_provider_audiences")
+        report = deliver(make_ids(7), mode, dry_run=True, **COUNTS)
 
-    assert (report.sent, report.accepted, report.rejected_by_api) == (4, 2, 0)
-    assert _said(caplog) == ["Batch 2 has 2 IDs; AppLovin counted 0 valid and 0 invalid."]
+        assert emulator.requests() == []
+        assert emulator.members(audience_id) == make_ids(3)
+        nothing = dict.fromkeys(
+            ["requests", "batches", "splits", "sent", "accepted", "rejected_by_api", "miscounted_batches"], 0
+        )
+        assert report.as_dict() == {
+            "audience_id": audience_id,
+            "dry_run": True,
+            "planned_requests": 4,
+            "planned_ids": 7,
+            "planned_bytes": 259,
+            **nothing,
+            **COUNTS,
+            "bytes_sent": 0,
+            "seconds": 0.0,
+        }
+        (line,) = said(caplog, level=logging.INFO)
+        assert line == (
+            f"Dry run: 7 IDs in 4 requests (259 bytes) would go to audience {audience_id} by {mode.value}. "
+            "Nothing was sent."
+        )
+
+    @pytest.mark.parametrize(("mode", "planned"), [(REPLACE, 1), (APPEND, 0), (REMOVE, 0)])
+    def test_empty_set(self, deliver: Callable[..., UploadReport], mode: DeliveryMode, planned: int) -> None:
+        report = deliver([], mode, allow_empty=True, dry_run=True)
+        assert (report.planned_requests, report.planned_ids, report.planned_bytes) == (planned, 0, 0)
+
+    @pytest.mark.parametrize("mode", DeliveryMode)
+    @pytest.mark.parametrize("size", [1, 3, 7, 8])
+    def test_plan_is_what_a_run_without_faults_sends(
+        self, deliver: Callable[..., UploadReport], make_ids: Any, mode: DeliveryMode, size: int
+    ) -> None:
+        plan = deliver(make_ids(7), mode, batch_size=size, dry_run=True)
+        report = deliver(make_ids(7), mode, batch_size=size)
+
+        assert (plan.planned_requests, plan.planned_ids, plan.planned_bytes) == (
+            report.requests,
+            report.sent,
+            report.bytes_sent,
+        )
 
 
-def test_progress_is_said_every_few_seconds(
-    deliver: Callable[..., UploadReport],
-    make_ids: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO", logger=delivery_module.__name__)
-    # A clock that goes on by a second each time somebody looks: nobody has to sit through it.
-    ticks = itertools.count()
-    monkeypatch.setattr(delivery_module, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
-    deliver(make_ids(12), APPEND, batch_size=1)
+class TestCounts:
+    def test_wrong_counts_are_warned_about_once_and_summed_up(
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., UploadReport],
+        make_ids: Any,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        emulator.fault("applovin.append", "wrong_counts", by=2, number=2, times=3)
+        report = deliver(make_ids(12), APPEND)
 
-    assert _said(caplog) == [
-        "Sent 5 of 12 IDs, 1 a second, 10 s to go.",
-        "Sent 9 of 12 IDs, 1 a second, 4 s to go.",
-    ]
+        assert (report.sent, report.accepted, report.rejected_by_api, report.miscounted_batches) == (12, 6, 0, 3)
+        first, summary = said(caplog)
+        assert first.startswith("A batch has 2 IDs; AppLovin counted 0 valid and 0 invalid.")
+        assert summary == (
+            "AppLovin counted other numbers than were sent in 3 of 6 batches: 12 IDs were sent, and it counted "
+            "6 valid and 0 invalid."
+        )
+
+    def test_rejected_ids_are_warned_about(
+        self,
+        deliver: Callable[..., UploadReport],
+        make_ids: Any,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        # To the emulator the all-zero ID is invalid; staging would not have let it through.
+        report = deliver([*make_ids(4), "00000000-0000-0000-0000-000000000000"], APPEND)
+
+        assert (report.accepted, report.rejected_by_api, report.miscounted_batches) == (4, 1, 0)
+        (warning,) = said(caplog)
+        assert warning.startswith("AppLovin rejected 1 of 5 IDs although they are well formed")
+
+    def test_nothing_is_said_about_right_ones(
+        self, deliver: Callable[..., UploadReport], make_ids: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        deliver(make_ids(7), REPLACE, max_parallel_requests=4)
+        assert said(caplog) == []
 
 
 class TestFailureInTheMiddle:
@@ -254,18 +336,19 @@ class TestFailureInTheMiddle:
 
 
 class TestEmpty:
-    @pytest.mark.parametrize("source", [[], ["", None], ["00000000-0000-0000-0000-000000000000"]])
+    @pytest.mark.parametrize("counts", [{}, {"blank": 2}, {"zeroed": 1}])
+    @pytest.mark.parametrize("dry_run", [False, True])
     def test_replace_refuses(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], source: list[Any]
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], counts: dict[str, int], dry_run: bool
     ) -> None:
         with pytest.raises(InvalidInputError, match=r"would empty the audience; nothing was sent.*allow_empty=True"):
-            deliver(source, REPLACE)
+            deliver([], REPLACE, dry_run=dry_run, **counts)
         assert emulator.requests() == []
 
     def test_replace_empties_when_told_to(
         self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str
     ) -> None:
-        report = deliver([""], REPLACE, allow_empty=True)
+        report = deliver([], REPLACE, allow_empty=True, blank=1)
 
         assert sent(emulator) == [("update", 0)]
         assert emulator.members(audience_id) == []
@@ -283,17 +366,23 @@ class TestEmpty:
 
         assert emulator.requests() == []
         assert (report.requests, report.batches, report.sent) == (0, 0, 0)
-        assert _said(caplog) == ["The source has no advertising ID."]
+        assert said(caplog) == ["The source has no advertising ID."]
 
     @pytest.mark.parametrize("mode", DeliveryMode)
     @pytest.mark.parametrize("allow_empty", [True, False])
+    @pytest.mark.parametrize("dry_run", [False, True])
     def test_source_with_malformed_lines_only_is_the_wrong_file(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], mode: DeliveryMode, allow_empty: bool
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., UploadReport],
+        mode: DeliveryMode,
+        allow_empty: bool,
+        dry_run: bool,
     ) -> None:
         with pytest.raises(
             InvalidInputError, match=r"none of the source's lines is an advertising ID \(2 are malformed\)"
         ):
-            deliver(["PK\x03\x04", "junk", ""], mode, allow_empty=allow_empty)
+            deliver([], mode, allow_empty=allow_empty, dry_run=dry_run, malformed=2, blank=1)
         assert emulator.requests() == []
 
 
@@ -359,6 +448,11 @@ class TestTtl:
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1"),
         ({"batch_size": True}, "batch_size"),
         ({"batch_size": "many"}, "batch_size"),
+        ({"max_parallel_requests": 0}, "max_parallel_requests must be a whole number of at least 1"),
+        ({"max_parallel_requests": 17}, "max_parallel_requests must be at most 16, not 17"),
+        ({"max_parallel_requests": "99"}, "max_parallel_requests must be at most 16, not 99"),
+        ({"max_parallel_requests": 2.0}, "max_parallel_requests"),
+        ({"max_parallel_requests": True}, "max_parallel_requests"),
         ({"audience_id": " "}, "audience_id is empty"),
         ({"audience_id": None}, "audience_id is empty"),
     ],
@@ -389,8 +483,3 @@ def test_a_first_batch_whose_fate_is_unknown_leaves_both_open(
     with pytest.raises(ConnectionFailedError, match=r"Before that, 0 batches \(0 of 3 IDs\) were accepted") as caught:
         deliver(make_ids(3), mode)
     assert then in str(caught.value)
-
-
-def _said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the delivery logged."""
-    return [record.getMessage() for record in caplog.records if record.name == delivery_module.__name__]

@@ -1,0 +1,278 @@
+"""Finds the files of a source: local ones, and those of object stores through Airflow's file systems."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from os import PathLike, fspath
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast, get_args
+from urllib.parse import unquote, urlsplit
+
+from airflow_provider_audiences.common.hidden import is_member_text, shown_address
+from airflow_provider_audiences.common.source_types import FileSource
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.inputs import FileFormat, FilesInput, SourceFile
+
+_WILDCARDS = frozenset("*?[")
+_LOCAL_PROTOCOLS = frozenset({"", "file", "local"})
+
+
+def files_input(source: FileSource) -> FilesInput:
+    """
+    Find the files of a source.
+
+    :param source: its path may be one or several files, folders and globs.
+    :raises InvalidInputError: there is none, one may not be read, or no file system takes the address.
+    """
+    if source.file_format is not None and source.file_format not in get_args(FileFormat):
+        raise InvalidInputError(
+            f"source: file_format {source.file_format!r} is not known: give one of {', '.join(get_args(FileFormat))}"
+        )
+    paths = source.path if isinstance(source.path, list | tuple) else [source.path]
+    if not paths:
+        raise InvalidInputError("source is an empty list of paths: give at least one")
+    found: dict[str, SourceFile] = {}
+    for path in paths:
+        # What two globs both match is read once.
+        found.update(_files_of(_checked(path), source.conn_id))
+    return FilesInput(files=list(found.values()), file_format=source.file_format, column=source.column)
+
+
+def _checked(path: Any) -> Any:
+    if isinstance(path, str):
+        path = path.strip()
+        if not path:
+            raise InvalidInputError("source is empty: give a path or a list of advertising IDs")
+        if is_member_text(path):
+            raise InvalidInputError(
+                "source is text with members in it, not a path: give a list of IDs, or the path of a file (a "
+                "template renders to text: give the task's .output, or set render_template_as_native_obj on the DAG)"
+            )
+    elif not isinstance(path, PathLike) and not hasattr(path, "open"):
+        raise InvalidInputError(f"source: a {type(path).__name__} is not a path: give text or an ObjectStoragePath")
+    return path
+
+
+def _files_of(path: Any, conn_id: str | None) -> dict[str, SourceFile]:
+    """Return files by what tells them apart, in the order of their names."""
+    shown = shown_address(str(path))
+    local = _local_path(path)
+    with _refusing(shown):
+        if local is not None:
+            files = _local_files(local)
+        elif isinstance(path, str) or hasattr(path, "fs"):
+            files = _stored_files(path, conn_id, shown)
+        else:
+            files = {shown: _opened_by_itself(path, shown)}
+    if not files:
+        what = "no file matches it" if _has_wildcard(str(path)) else "the folder has no files to read"
+        raise InvalidInputError(f"source {shown}: {what} (names that begin with _ or . are passed over)")
+    return files
+
+
+@contextmanager
+def _refusing(shown: str) -> Iterator[None]:
+    """Name what a path is that can't be read; other failures of a file system may pass by themselves."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise InvalidInputError(f"source {shown} does not exist") from None
+    except IsADirectoryError:
+        raise InvalidInputError(f"source {shown} is a folder, not a file") from None
+    except PermissionError:
+        raise InvalidInputError(f"source {shown} may not be read by this worker") from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise InvalidInputError("source is text that is too long for a path: give a list of IDs, or a path") from None
+
+
+def _open(open_file: Callable[[], IO[bytes]], shown: str) -> IO[bytes]:
+    with _refusing(shown):
+        return open_file()
+
+
+def _has_wildcard(path: str) -> bool:
+    return not _WILDCARDS.isdisjoint(path)
+
+
+def _is_passed_over(names: Iterable[str]) -> bool:
+    """Tell what writers leave beside their data, such as _SUCCESS and _temporary/, from the data."""
+    return any(name.startswith(("_", ".")) or name.endswith("_$folder$") for name in names)
+
+
+def _split_glob(path: str) -> tuple[str, str]:
+    """Split a glob into the folder before its first wildcard, and the pattern below it."""
+    first = min(path.index(char) for char in _WILDCARDS if char in path)
+    folder, slash, _ = path[:first].rpartition("/")
+    return folder + slash, path[len(folder + slash) :]
+
+
+def _asks_for_passed_over(pattern: str) -> bool:
+    return _is_passed_over(PurePosixPath(pattern).parts)
+
+
+# Local files
+
+
+def _local_path(path: Any) -> Path | None:
+    """Return the path on this machine; None if it leads elsewhere."""
+    if isinstance(path, str):
+        scheme, separator, rest = path.partition("://")
+        if not separator:
+            return Path(path).expanduser()
+        if scheme.casefold() != "file":
+            return None
+        # All after the host is the path: a question mark in it is a wildcard, or part of a name.
+        _, slash, below = rest.partition("/")
+        if not slash:
+            raise InvalidInputError(f"source {shown_address(path)}: give the whole path, as in file:///data/ids.txt")
+        return Path(f"/{unquote(below)}")
+    if hasattr(path, "protocol"):
+        protocol = path.protocol if isinstance(path.protocol, str) else next(iter(path.protocol), "")
+        return Path(path.path) if protocol in _LOCAL_PROTOCOLS else None
+    return Path(fspath(path)) if isinstance(path, PathLike) else None
+
+
+def _local_files(path: Path) -> dict[str, SourceFile]:
+    if path.is_dir():
+        found = list(_walk(path))
+    elif _has_wildcard(str(path)) and not path.exists():
+        found = list(_glob(path))
+    else:
+        found = [path]
+    return {str(file): _local_file(file) for file in found}
+
+
+def _local_file(path: Path) -> SourceFile:
+    open_file = cast("Callable[[], IO[bytes]]", partial(path.open, "rb"))
+    # A file that can't be opened is refused before the first of them is read.
+    with open_file() as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+    shown = str(path)
+    return SourceFile(name=shown, open=partial(_open, open_file, shown), size_bytes=size_bytes, local_path=path)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    found, seen = [], set()
+    for parent, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
+        folders[:] = [name for name in folders if not _is_passed_over([name])]
+        real = os.path.realpath(parent)
+        if real in seen:  # links may lead round in circles
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [Path(parent, name) for name in names if not _is_passed_over([name])]
+    yield from sorted(file for file in found if file.is_file() or not file.exists())
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _glob(path: Path) -> Iterator[Path]:
+    folder, pattern = _split_glob(str(path))
+    wanted = _asks_for_passed_over(pattern)
+    # Path.glob takes no absolute pattern, and passes over no hidden name.
+    matches = glob.glob(pattern, root_dir=folder or None, recursive=True, include_hidden=wanted)  # noqa: PTH207
+    for match in sorted(matches):
+        if wanted or not _is_passed_over(PurePosixPath(match).parts):
+            found = Path(folder, match)
+            yield from _walk(found) if found.is_dir() else [found]
+
+
+def _opened_by_itself(path: Any, shown: str) -> SourceFile:
+    """Take an object of which no more is known than that it opens."""
+    open_file = partial(path.open, "rb")
+    open_file().close()
+    return SourceFile(name=shown, open=partial(_open, open_file, shown), size_bytes=0)
+
+
+# Object stores
+
+
+def _stored_files(path: Any, conn_id: str | None, shown: str) -> dict[str, SourceFile]:
+    try:
+        base, pattern = _base_and_pattern(path, conn_id)
+        file_system = base.fs
+    except (ValueError, ImportError) as error:
+        # Of an unknown scheme some versions of Airflow speak at once, and others when they open.
+        scheme = urlsplit(str(path)).scheme
+        raise InvalidInputError(
+            f"source {shown}: no file system takes it ({type(error).__name__}); install the provider package that "
+            f"serves {scheme}://, with its extra for file systems (s3fs, gcsfs, …)"
+        ) from None
+    # A worker may live longer than a listing of the store stays true.
+    file_system.invalidate_cache()
+    root = base.path.rstrip("/")
+    if pattern:
+        found = _matching(file_system, root, pattern)
+    elif str(path).endswith("/") or (info := file_system.info(base.path))["type"] == "directory":
+        found = _below(file_system, root)
+    else:
+        return {f"{base.protocol}:{base.path}": _stored_file(base, info, shown)}
+    files = {}
+    for name, info in sorted(found.items()):
+        below = name[len(root) :].lstrip("/")
+        shown_name = f"{shown_address(str(base)).rstrip('/')}/{below}"
+        files[f"{base.protocol}:{name}"] = _stored_file(base.joinpath(below), info, shown_name)
+    return files
+
+
+def _base_and_pattern(path: Any, conn_id: str | None) -> tuple[Any, str]:
+    """Return the path in its store; of a glob the folder before its first wildcard, and the pattern below it."""
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    if not isinstance(path, str):
+        # Airflow 3 has it on the path, Airflow 2 among the options of the store.
+        conn_id = conn_id or getattr(path, "conn_id", None) or getattr(path, "storage_options", {}).get("conn_id")
+    address = str(path)
+
+    def at(part: str) -> Any:
+        return ObjectStoragePath(part, conn_id=conn_id) if conn_id else ObjectStoragePath(part)
+
+    # A question mark begins the query of a web address; and a name may have brackets in it.
+    if (
+        not _has_wildcard(address)
+        or urlsplit(address).scheme in {"http", "https"}
+        or ("[" in address and at(address).exists())
+    ):
+        return at(address), ""
+    folder, pattern = _split_glob(address)
+    return at(folder), pattern
+
+
+def _below(file_system: Any, root: str) -> dict[str, Any]:
+    found = file_system.find(root, detail=True)
+    if not found and not file_system.exists(root):
+        raise FileNotFoundError(root)
+    return {name: info for name, info in found.items() if _is_data(name[len(root) :], info)}
+
+
+def _matching(file_system: Any, root: str, pattern: str) -> dict[str, Any]:
+    wanted = _asks_for_passed_over(pattern)
+    found: dict[str, Any] = {}
+    for name, info in file_system.glob(f"{root}/{pattern}", detail=True).items():
+        if not wanted and _is_passed_over(PurePosixPath(name[len(root) :]).parts):
+            continue
+        found.update(_below(file_system, name.rstrip("/")) if info["type"] == "directory" else {name: info})
+    return found
+
+
+def _is_data(below: str, info: Any) -> bool:
+    # Consoles of stores make empty objects that stand for folders.
+    is_folder = info["type"] == "directory" or below.endswith("/") or not below.strip("/")
+    return not is_folder and not _is_passed_over(PurePosixPath(below).parts)
+
+
+def _stored_file(path: Any, info: Any, shown: str) -> SourceFile:
+    return SourceFile(
+        name=shown.removesuffix("?…"),  # its ending tells what is in the file
+        open=partial(_open, partial(path.open, "rb"), shown),
+        size_bytes=int(info.get("size") or 0),
+    )

@@ -1,0 +1,170 @@
+"""
+What a user says of a source that plain text does not: :class:`FileSource` and :class:`SqlSource`.
+
+Only descriptions: DAG files make them while they are parsed, so that nothing here opens anything.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from os import PathLike
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_audiences.clients.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
+from airflow_provider_audiences.common.hidden import is_member_text, shown_address
+
+try:
+    from airflow.sdk.definitions._internal.mixins import ResolveMixin
+except ImportError:  # Airflow 2
+    from airflow.utils.mixins import ResolveMixin  # type: ignore[import-not-found,no-redef]
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.inputs import FileFormat
+
+
+class _Source(ResolveMixin):
+    """
+    A description with templates in it.
+
+    Airflow asks it for the tasks that it waits for, as it asks an XComArg, and for itself with its templates
+    rendered: that is a copy, since one object may serve several mapped tasks.
+    """
+
+    template_fields: ClassVar[Sequence[str]]
+
+    def iter_references(self) -> Iterator[Any]:
+        """Yield the tasks whose output is used here; the name is Airflow's."""
+        from airflow.providers.common.compat.sdk import XComArg
+
+        return XComArg.iter_xcom_references([getattr(self, name) for name in self.template_fields])
+
+    def resolve(self, context: Any, **_: Any) -> Any:
+        """
+        Return a copy with its templates rendered; the name is Airflow's.
+
+        :param context: the task's context.
+        """
+        render = _renderer(context)
+        rendered = {name: render(getattr(self, name), context) for name in self.template_fields}
+        return replace(self, **rendered)  # type: ignore[type-var]
+
+    def serialize(self) -> str:
+        """Return what Airflow may store and show."""
+        return repr(self)
+
+    def __repr__(self) -> str:
+        shown = [part for part in self._shown() if part]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    @abstractmethod
+    def _shown(self) -> list[str]:
+        """Return the arguments that may be shown, without secrets, members and addresses in memory."""
+
+    def _shown_options(self, *names: str) -> list[str]:
+        """Return arguments that are not what they are by default."""
+        defaults = {field.name: field.default for field in fields(self)}  # type: ignore[arg-type]
+        return [
+            f"{name}={_shown_value(getattr(self, name))}" for name in names if getattr(self, name) != defaults[name]
+        ]
+
+
+@dataclass(frozen=True, repr=False)
+class FileSource(_Source):
+    """
+    Members in files.
+
+    Take it where a path alone says too little: a file with several columns, a connection, a format that the name
+    does not tell. A folder is read with all that is below it, except names that begin with ``_`` or ``.``.
+
+    :param path: a local path or an address such as ``s3://bucket/day={{ ds }}/``: a file, a folder, a glob
+        (``*``, ``?``, ``[…]``, ``**``) or a list of these; text or ObjectStoragePath (templated).
+    :param column: which column of a CSV, JSON lines or Parquet file has the members; None if there is only one
+        (templated).
+    :param conn_id: the Airflow connection of the object store, as ``s3://conn_id@bucket/…`` names it too; None for
+        the credentials that the worker has by itself, as Airflow's ObjectStoragePath has it (templated).
+    :param file_format: ``text``, ``csv``, ``jsonl`` or ``parquet``; None to go by the names' endings, ``.gz`` and
+        ``.zst`` left aside: ``.csv``, ``.jsonl``, ``.ndjson``, ``.json``, ``.parquet`` and ``.pq``; all else is
+        text with one member a line.
+    """
+
+    template_fields: ClassVar[Sequence[str]] = ("path", "column", "conn_id")
+
+    path: Any
+    column: str | None = field(default=None, kw_only=True)
+    conn_id: str | None = field(default=None, kw_only=True)
+    file_format: FileFormat | None = field(default=None, kw_only=True)
+
+    def _shown(self) -> list[str]:
+        if isinstance(self.path, list | tuple):
+            path = f"[{', '.join(map(_shown_path, self.path))}]"
+        else:
+            path = _shown_path(self.path)
+        return [path, *self._shown_options("column", "conn_id", "file_format")]
+
+
+@dataclass(frozen=True, repr=False)
+class SqlSource(_Source):
+    """
+    Members as a column of a query, by the Airflow connection of any database that has a DB-API hook.
+
+    The rows are fetched in chunks while they are staged; from PostgreSQL and MySQL by a cursor on the server, so
+    that the result never lies in this worker's memory. The statement's transaction is rolled back.
+
+    :param conn_id: the connection (templated).
+    :param sql: one SELECT; or the name of a ``.sql`` file, found as Airflow finds template files (templated).
+        NULL in the column counts as blank.
+    :param column: which column has the members, in any case; None if there is only one (templated).
+    :param parameters: values for the statement's placeholders, in the driver's own style; never shown (templated).
+    :param chunk_size: how many rows are fetched at once.
+    """
+
+    template_fields: ClassVar[Sequence[str]] = ("conn_id", "sql", "column", "parameters")
+
+    conn_id: str
+    sql: str
+    column: str | None = field(default=None, kw_only=True)
+    parameters: Sequence[Any] | Mapping[str, Any] | None = field(default=None, kw_only=True)
+    chunk_size: int = field(default=20_000, kw_only=True)
+
+    def _shown(self) -> list[str]:
+        parameters = "parameters=<not shown>" if self.parameters is not None else ""
+        return [
+            f"conn_id={_shown_value(self.conn_id)}",
+            f"sql={_shown_value(self.sql)}",
+            *self._shown_options("column"),
+            parameters,
+            *self._shown_options("chunk_size"),
+        ]
+
+
+def _renderer(context: Any) -> Callable[[Any, Any], Any]:
+    """Return what renders a value as the task does: with its DAG's macros, files and native types."""
+    task = context.get("task")
+    if task is None:
+        # A context that someone made for a test.
+        from airflow.providers.common.compat.sdk import BaseOperator
+
+        task = BaseOperator(task_id="renders_templates")
+    render: Callable[[Any, Any], Any] = task.render_template
+    return render
+
+
+def _shown_path(path: Any) -> str:
+    if not isinstance(path, str | PathLike) and not hasattr(path, "open"):
+        return _shown_value(path)
+    address = str(path)
+    return "<members, not shown>" if is_member_text(address) else repr(shown_address(address))
+
+
+def _shown_value(value: Any) -> str:
+    """Return a value as code, unless it has people in it or would show where it lies in memory."""
+    if hasattr(value, "iter_references"):
+        tasks = sorted({operator.task_id for operator, _ in value.iter_references()})
+        return f"<output of {', '.join(tasks)}>" if tasks else f"<{type(value).__name__}>"
+    if value is None or isinstance(value, str | int):
+        text = repr(value)
+        personal = ADVERTISING_ID_PATTERN.search(text) or PHONE_NUMBER_PATTERN.search(text)
+        return "<has personal data, not shown>" if personal else text
+    return f"<{type(value).__name__}>"

@@ -1,0 +1,191 @@
+"""Members as a column of a query: through the hook of any database, a chunk of rows at a time."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
+from typing import Any
+
+from airflow_provider_audiences.clients.redaction import (
+    ADVERTISING_ID_PATTERN,
+    PHONE_NUMBER_PATTERN,
+    Redactor,
+    Secret,
+)
+from airflow_provider_audiences.common.source_types import SqlSource
+from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnavailableError
+from airflow_provider_audiences.members.inputs import ValuesInput
+
+# Classes of DB-API errors, and what drivers have added, that say: the same statement fails again.
+_PERMANENT_ERRORS = frozenset(
+    {"ProgrammingError", "DataError", "NotSupportedError", "IntegrityError", "TrinoUserError"}
+)
+_MYSQL_UNKNOWN_COLUMN = 1054
+
+
+@contextmanager
+def open_query(source: SqlSource) -> Iterator[ValuesInput]:
+    """
+    Run the statement, and yield the members of its rows for as long as the block lasts.
+
+    The first rows are fetched at once, so that a wrong statement or column shows before anything else is done.
+
+    :param source: rendered.
+    :raises InvalidInputError: connection, statement or column are wrong.
+    :raises SourceUnavailableError: the database failed, or was not reached.
+    """
+    with ExitStack() as stack:
+        query = _Query(source)
+        stack.push(query.close)
+        yield ValuesInput(chunks=query.run(), name=query.name)
+
+
+class _Query:
+    """One statement on one connection."""
+
+    def __init__(self, source: SqlSource) -> None:
+        _check(source)
+        self._source = source
+        self._connection: Any = None
+        self._cursor: Any = None
+        self.name = f"SqlSource of connection {source.conn_id}"
+        hook, password = self._hook()
+        self._redact = Redactor(Secret(password), (ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN))
+        with self._database_errors():
+            self._connection = hook.get_conn()
+
+    def _hook(self) -> tuple[Any, str]:
+        from airflow.providers.common.compat.sdk import AirflowException, BaseHook
+
+        connection = BaseHook.get_connection(self._source.conn_id)
+        refused = f"{self.name}: a connection of type {connection.conn_type!r} "
+        try:
+            hook = connection.get_hook()
+        except (AirflowException, ImportError) as error:
+            reason = "has no hook here" if isinstance(error, AirflowException) else f"can't be used: {error}"
+            raise InvalidInputError(f"{refused}{reason}; install the provider package of its database") from None
+        # A DbApiHook has both; hooks of services have a get_conn of another kind.
+        if not (hasattr(hook, "get_conn") and hasattr(hook, "get_records")):
+            raise InvalidInputError(f"{refused}is no database: give one whose hook runs SQL")
+        return hook, connection.password or ""
+
+    def run(self) -> Iterator[Sequence[object]]:
+        """Execute the statement and fetch the first rows; return the members, in chunks."""
+        arguments = () if self._source.parameters is None else (self._source.parameters,)
+        with self._database_errors():
+            self._cursor = _server_side_cursor(self._connection)
+            try:
+                self._cursor.execute(self._source.sql, *arguments)
+            except (TypeError, IndexError, KeyError) as error:
+                # What drivers do about placeholders and parameters that don't fit; its text may be a parameter.
+                raise InvalidInputError(
+                    f"{self.name}: the driver could not put the parameters into the statement "
+                    f"({type(error).__name__}): check its placeholders (a % that is none is written %%)"
+                ) from None
+            rows = [] if self._has_no_rows() else self._cursor.fetchmany(self._source.chunk_size)
+        # Only now does every driver know the columns: psycopg2 has them after the first fetch.
+        names = self._column_names()
+        return self._members(rows, names, self._chosen(names))
+
+    def _has_no_rows(self) -> bool:
+        # A named cursor of psycopg2 exists only for what has rows.
+        return self._cursor.description is None and not getattr(self._cursor, "name", None)
+
+    def _column_names(self) -> list[str]:
+        if not self._cursor.description:
+            raise InvalidInputError(f"{self.name}: the statement returns no rows: give a SELECT")
+        return [str(column[0]) for column in self._cursor.description]
+
+    def _chosen(self, names: Sequence[str]) -> int:
+        """Return the position of the column that has the members."""
+        column = self._source.column
+        if column is None:
+            if len(names) > 1:
+                raise InvalidInputError(
+                    f"{self.name}: the statement returns {len(names)} columns ({', '.join(names)}): say with column= "
+                    "which has the members"
+                )
+            return 0
+        for spelling in (str, str.casefold):
+            found = [position for position, name in enumerate(names) if spelling(name) == spelling(column)]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise InvalidInputError(f"{self.name}: {len(found)} columns are named {column}: name them apart")
+        raise InvalidInputError(f"{self.name}: no column {column}: the statement returns {', '.join(names)}")
+
+    def _members(self, rows: Sequence[Any], names: Sequence[str], position: int) -> Iterator[list[object]]:
+        while rows:
+            # A connection may be set to rows that are dictionaries.
+            key = names[position] if isinstance(rows[0], Mapping) else position
+            yield [row[key] for row in rows]
+            with self._database_errors():
+                rows = self._cursor.fetchmany(self._source.chunk_size)
+
+    @contextmanager
+    def _database_errors(self) -> Iterator[None]:
+        """Turn a driver's errors into ours; parameters and members that they quote stay out."""
+        try:
+            yield
+        except Exception as error:
+            classes = {base.__name__ for base in type(error).__mro__}
+            if "Error" not in classes:  # the root of DB-API's errors
+                raise
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            said = self._redact(lines[0])
+            if _is_permanent(error, classes):
+                raise InvalidInputError(f"{self.name}: the database refused the statement: {said}") from None
+            raise SourceUnavailableError(f"{self.name}: the database failed: {said}") from None
+
+    def close(self, error_type: type[BaseException] | None, *_: object) -> None:
+        """
+        Close cursor and connection; a statement that is not at its end is cancelled, and its rows are not fetched.
+
+        :param error_type: of what ended the block, if it was an error.
+        """
+        cancels = [getattr(what, "cancel", None) for what in (self._cursor, self._connection)]
+        closes = [getattr(what, "close", None) for what in (self._cursor, self._connection)]
+        if error_type is not None:
+            # MySQL's cursors read the rest of the rows when they are closed, unless their connection is gone.
+            closes.reverse()
+        for step in [*(cancels if error_type else ()), *closes]:
+            if step is not None:
+                with suppress(Exception):
+                    step()
+
+
+def _check(source: SqlSource) -> None:
+    if not isinstance(source.sql, str) or not source.sql.strip():
+        raise InvalidInputError("SqlSource: sql must be one statement, as text")
+    if source.sql.strip().endswith(".sql"):
+        raise InvalidInputError(
+            f"SqlSource: the file {source.sql.strip()} was not loaded: it is looked for in the DAG's folder and its "
+            "template_searchpath, when a task's templates are rendered"
+        )
+    if isinstance(source.chunk_size, bool) or not isinstance(source.chunk_size, int) or source.chunk_size < 1:
+        raise InvalidInputError("SqlSource: chunk_size must be a whole number of rows, at least 1")
+
+
+def _is_permanent(error: Exception, classes: set[str]) -> bool:
+    # SQLite and MySQL also file wrong statements under OperationalError.
+    return (
+        not _PERMANENT_ERRORS.isdisjoint(classes)
+        or getattr(error, "sqlite_errorname", None) == "SQLITE_ERROR"
+        or error.args[:1] == (_MYSQL_UNKNOWN_COLUMN,)
+    )
+
+
+def _server_side_cursor(connection: Any) -> Any:
+    """Return a cursor that leaves the rows on the server where the driver has one, and a plain one elsewhere."""
+    libraries = {base.__module__.partition(".")[0] for base in type(connection).__mro__}
+    name = f"audiences_{uuid.uuid4().hex}"
+    if "psycopg2" in libraries:
+        return connection.cursor(name=name, cursor_factory=import_module("psycopg2.extensions").cursor)
+    if "psycopg" in libraries:
+        return connection.cursor(name=name, row_factory=import_module("psycopg.rows").tuple_row)
+    for library in ("pymysql", "MySQLdb"):
+        if library in libraries:
+            return connection.cursor(import_module(f"{library}.cursors").SSCursor)
+    return connection.cursor()

@@ -1,0 +1,74 @@
+"""What staging needs of Airflow: its settings, and where the report of rejects goes."""
+
+from __future__ import annotations
+
+from functools import partial
+from os import PathLike
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, get_args
+from urllib.parse import unquote, urlsplit
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_audiences.common.hidden import revealed, shown_address
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.rejects import RejectsFormat, RejectsTarget
+from airflow_provider_audiences.members.workspace import DEFAULT_MEMORY_LIMIT, StagingSettings
+
+
+def staging_settings() -> StagingSettings:
+    """
+    Return what Airflow's configuration says in its section ``[audiences]``.
+
+    :raises InvalidInputError: a setting is wrong.
+    """
+    temp_folder = conf.get("audiences", "temp_folder", fallback="") or ""
+    return StagingSettings(
+        memory_limit=conf.get("audiences", "memory_limit", fallback=DEFAULT_MEMORY_LIMIT),
+        temp_folder=Path(temp_folder).expanduser() if temp_folder.strip() else None,
+    )
+
+
+def rejects_target(path: Any, *, include_values: bool) -> RejectsTarget | None:
+    """
+    Return where the report of rejects goes.
+
+    :param path: of a ``.parquet`` or ``.csv`` file: local, ``file://…``, an ``ObjectStoragePath`` or the text of
+        one; None for no report.
+    :param include_values: add the refused texts themselves.
+    :raises InvalidInputError: the path has no such ending.
+    """
+    path = revealed(path)
+    if path is None or path == "":
+        if include_values:
+            raise InvalidInputError("rejects_include_values is set and rejects_path is not: say where they go")
+        return None
+    if not isinstance(path, str | PathLike) and not hasattr(path, "open"):
+        raise InvalidInputError(f"rejects_path is a {type(path).__name__}: give text or an ObjectStoragePath")
+    shown = shown_address(str(path))
+    file_format = PurePosixPath(urlsplit(str(path)).path).suffix.lower().removeprefix(".")
+    if file_format not in get_args(RejectsFormat):
+        raise InvalidInputError(f"rejects_path {shown} must end with .parquet or .csv")
+    return RejectsTarget(
+        name=shown,
+        open=partial(_open_for_writing, path),
+        file_format=file_format,  # type: ignore[arg-type] # it is one of them
+        include_values=include_values,
+    )
+
+
+def _open_for_writing(path: Any) -> IO[bytes]:
+    if isinstance(path, str):
+        parts = urlsplit(path)
+        if "://" in path and parts.scheme != "file":
+            from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+            path = ObjectStoragePath(path)
+        else:
+            path = Path(unquote(parts.path) if parts.scheme == "file" else path).expanduser()
+    elif not hasattr(path, "open"):
+        path = Path(path)
+    if isinstance(path, Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    file: IO[bytes] = path.open("wb")
+    return file

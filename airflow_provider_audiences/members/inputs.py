@@ -1,0 +1,76 @@
+"""
+What staging takes: files, values or a data frame.
+
+Whatever an operator's ``source`` is, the face resolves it to one of these three; nothing here knows Airflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+FileFormat = Literal["text", "csv", "jsonl", "parquet"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """
+    A file to read members from.
+
+    :param name: what may be shown of its address: no password, no query. Its ending tells format and compression.
+    :param open: opens it for reading in binary mode, from its beginning; may be called more than once.
+    :param size_bytes: its size.
+    :param local_path: where it lies on this machine; None if it lies in a store.
+    """
+
+    name: str
+    open: Callable[[], IO[bytes]] = field(repr=False)
+    size_bytes: int
+    local_path: Path | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesInput:
+    """
+    Members in files.
+
+    :param files: read in this order; at least one, all of one format.
+    :param file_format: ``text`` (one member a line), ``csv`` (with a header), ``jsonl`` or ``parquet``; None to go
+        by the names' endings, and text where they tell nothing.
+    :param column: which column has the members; None if there is only one. Not for text.
+    """
+
+    files: Sequence[SourceFile]
+    file_format: FileFormat | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValuesInput:
+    """
+    Members as Python values, in chunks so that a cursor can hand them over as they come.
+
+    :param chunks: each a sequence of text, bytes, UUIDs or None (which counts as blank).
+    :param name: of the source, in messages.
+    """
+
+    chunks: Iterable[Sequence[object]] = field(repr=False)
+    name: str = "source"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameInput:
+    """
+    Members in a data frame: pandas, Polars, or an Arrow table.
+
+    :param frame: the data frame.
+    :param column: which column has the members; None if there is only one.
+    """
+
+    frame: Any = field(repr=False)
+    column: str | None = None
+
+
+MemberInput = FilesInput | ValuesInput | FrameInput

@@ -1,0 +1,113 @@
+"""
+The kinds of members that staging knows: advertising IDs and phone numbers, each with a rule of its own.
+
+A kind makes 128-bit keys of texts, and lines of keys. Everything else, counting, telling duplicates, batches, is the
+same for all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, get_args
+
+import numpy as np
+
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.advertising_id import IdCase
+from airflow_provider_audiences.members.advertising_id_codec import advertising_id_lines, parse_advertising_ids
+from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn
+from airflow_provider_audiences.members.key_set import KEY_BYTES, Keys
+from airflow_provider_audiences.members.phone_number import PhoneFormat, parse_phone_number
+from airflow_provider_audiences.members.refusal import Refusal
+
+
+class MemberKind(Protocol):
+    """What staging asks of a kind of members; ``name`` and ``rule`` are for messages."""
+
+    name: str
+    rule: str
+
+    def parse(self, column: TextColumn) -> ParsedMembers:
+        """Return the members of a column of texts."""
+
+    def lines(self, keys: Keys) -> bytes:
+        """Return members in their written form, one a line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdvertisingIds:
+    """
+    Advertising IDs, 37 bytes a line.
+
+    :param id_case: case in which they are written.
+    """
+
+    id_case: IdCase = "lower"
+
+    name = "advertising ID"
+    rule = "8-4-4-4-12 hex digits"
+
+    def __post_init__(self) -> None:
+        if self.id_case not in get_args(IdCase):
+            raise InvalidInputError(f"id_case must be 'lower' or 'upper', not {self.id_case!r}")
+
+    def parse(self, column: TextColumn) -> ParsedMembers:
+        """
+        Return the advertising IDs of a column.
+
+        :param column: one text a member.
+        """
+        return parse_advertising_ids(column)
+
+    def lines(self, keys: Keys) -> bytes:
+        """
+        Return advertising IDs, one a line.
+
+        :param keys: the IDs.
+        """
+        return advertising_id_lines(keys, id_case=self.id_case)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhoneNumbers:
+    """
+    Phone numbers in their normal form.
+
+    :param phone_format: ``cn_mobile``, mobile numbers of mainland China, or ``any``.
+    """
+
+    phone_format: PhoneFormat = "cn_mobile"
+
+    name = "phone number"
+    rule = "a mainland China mobile number"
+
+    def __post_init__(self) -> None:
+        if self.phone_format not in get_args(PhoneFormat):
+            raise InvalidInputError(f"phone_format must be 'cn_mobile' or 'any', not {self.phone_format!r}")
+
+    def parse(self, column: TextColumn) -> ParsedMembers:
+        """
+        Return the phone numbers of a column.
+
+        :param column: one text a member.
+        """
+        numbers = []
+        refused: dict[Refusal, list[int]] = {}
+        for row in range(len(column)):
+            number = parse_phone_number(column.text(row), phone_format=self.phone_format)
+            if isinstance(number, Refusal):
+                refused.setdefault(number, []).append(row)
+            else:
+                numbers.append(number.encode())
+        return ParsedMembers(
+            keys=np.array(numbers, f"S{KEY_BYTES}").view(np.uint64).reshape(len(numbers), 2),
+            refused={reason: np.array(rows, np.int64) for reason, rows in refused.items()},
+        )
+
+    def lines(self, keys: Keys) -> bytes:
+        """
+        Return phone numbers, one a line.
+
+        :param keys: the numbers.
+        """
+        return b"".join(number + b"\n" for number in keys.view(f"S{KEY_BYTES}").ravel().tolist())

@@ -1,0 +1,141 @@
+"""
+Where staging works: a folder that goes when the work ends, however it ends, and a database in it.
+
+A worker that is killed can't tidy up. So each folder is held by a lock, which the system lets go with the
+process, and every new workspace removes the folders beside it that nobody holds any more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_audiences.exceptions import InvalidInputError
+
+if TYPE_CHECKING:
+    import duckdb
+
+DEFAULT_MEMORY_LIMIT = "512MB"
+
+_PREFIX = "audiences-staging-"
+_LOCK = "lock"
+_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]+)?) *([KMG]I?B)", re.IGNORECASE)
+_LEAST_MEMORY_BYTES = 256 * 10**6
+_OWN_MEMORY_BYTES = 112 * 10**6
+"""What the reading of texts, telling duplicates and the making of batches take beside the database."""
+
+THREADS = min(4, os.cpu_count() or 1)
+"""More would each take memory, and there are other tasks on a worker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagingSettings:
+    """
+    What staging may use.
+
+    :param memory_limit: for everything that staging holds in memory, such as ``512MB`` or ``2GB``; what does not
+        fit is on disk.
+    :param temp_folder: on a disk with 32 bytes of space for each text of the source, and for a copy of a table that
+        is not on this machine; None for the system's own.
+    """
+
+    memory_limit: str = DEFAULT_MEMORY_LIMIT
+    temp_folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.memory_limit_bytes < _LEAST_MEMORY_BYTES:
+            raise InvalidInputError(
+                f"memory_limit must be at least {_LEAST_MEMORY_BYTES // 10**6}MB, not {self.memory_limit!r}"
+            )
+        if self.temp_folder is not None and not self.temp_folder.is_dir():
+            raise InvalidInputError(f"temp_folder {self.temp_folder} is no folder on this worker: make it")
+
+    @property
+    def memory_limit_bytes(self) -> int:
+        """The limit as a number."""
+        match = _SIZE.fullmatch(str(self.memory_limit).strip())
+        if not match:
+            raise InvalidInputError(
+                f"memory_limit must be a number with a unit, such as '512MB' or '2GB', not {self.memory_limit!r}"
+            )
+        return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+class Workspace:
+    """
+    A folder, and a database in it for those who need one.
+
+    :param folder: for files; nobody but this user may look into it.
+    :param database_memory_bytes: what the database may hold in memory.
+    """
+
+    def __init__(self, folder: Path, *, database_memory_bytes: int) -> None:
+        self.folder = folder
+        self._database_memory_bytes = database_memory_bytes
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """A connection to the database, which is made when it is first asked for."""
+        if self._connection is None:
+            import duckdb  # what is read as text does without it
+
+            self._connection = duckdb.connect(
+                self.folder / "work.duckdb",
+                config={
+                    "memory_limit": f"{self._database_memory_bytes}B",
+                    "temp_directory": str(self.folder / "spilled"),
+                    "threads": THREADS,
+                    # Everything that is read here is built in; nothing is to be fetched from anywhere.
+                    "autoinstall_known_extensions": False,
+                    "autoload_known_extensions": False,
+                },
+            )
+        return self._connection
+
+    def close(self) -> None:
+        """Close the database."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+@contextmanager
+def open_workspace(settings: StagingSettings) -> Iterator[Workspace]:
+    """
+    Yield a workspace, and remove it when the block ends.
+
+    :param settings: what it may use.
+    """
+    parent = settings.temp_folder or Path(tempfile.gettempdir())
+    _remove_abandoned(parent)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    lock = (folder / f"{_LOCK}-in-the-making").open("wb")
+    try:
+        # It gets its name when it is held: others must not take a new folder for an abandoned one.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        Path(lock.name).rename(folder / _LOCK)
+        workspace = Workspace(folder, database_memory_bytes=settings.memory_limit_bytes - _OWN_MEMORY_BYTES)
+        try:
+            yield workspace
+        finally:
+            workspace.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.close()
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.glob(f"{_PREFIX}*"):
+        # Somebody else's, or one that is just being made or removed, is left alone.
+        with suppress(OSError), (folder / _LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)

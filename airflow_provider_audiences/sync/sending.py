@@ -1,0 +1,271 @@
+"""
+How a staged set goes out: several requests at a time, and smaller ones where the platform gives up.
+
+There is no queue. Each thread takes the next range of the set, has its body made, sends it and forgets it, so
+there are never more bodies than threads. A range that the platform doesn't take at one size is cut in half, and
+that size is the limit for all that follow: the rest of the run does not find it out again.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from airflow_provider_audiences.clients.applovin import UploadCounts
+from airflow_provider_audiences.clients.transport import GiveUp
+from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.staging import StagedMembers
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[bytes, GiveUp], UploadCounts]
+"""Sends one body; asks the second argument before it repeats a request."""
+
+OnProgress = Callable[[int, int], None]
+"""Told how many IDs have landed, of how many; from whichever thread it happens in."""
+
+_PROGRESS_INTERVAL_SECONDS = 5.0
+# 1,000 IDs are 37 kB. A platform that gives up on so few has other troubles than the size, and cutting on would
+# only turn one failure into thousands of requests.
+_SPLIT_FLOOR = 1_000
+
+
+class Tally:
+    """
+    What has landed so far, added up by all threads, and a line about it every few seconds.
+
+    Sums only: they don't depend on the order in which requests end.
+
+    :param members: IDs to send.
+    :param on_progress: told as often as the log, and at the end.
+    """
+
+    def __init__(self, members: int, *, on_progress: OnProgress | None = None) -> None:
+        self.members = members
+        self._on_progress = on_progress
+        self.batches = self.sent = self.accepted = self.rejected = self.miscounted = self.splits = 0
+        self.is_in_doubt = False
+        """Whether a request failed that the platform may have carried out."""
+        self._lock = threading.Lock()
+        self._started = self._said = time.monotonic()
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    @property
+    def _rate(self) -> float:
+        return self.sent / max(self.elapsed_seconds, 1e-3)
+
+    def add(self, ids: int, counts: UploadCounts) -> None:
+        """
+        Count a body that was accepted.
+
+        :param ids: in it.
+        :param counts: what the platform made of them.
+        """
+        is_miscounted = counts.valid + counts.invalid != ids
+        with self._lock:
+            self.batches += 1
+            self.sent += ids
+            self.accepted += counts.valid
+            self.rejected += counts.invalid
+            self.miscounted += is_miscounted
+            is_first_miscounted = is_miscounted and self.miscounted == 1
+            line = self._progress_line()
+        if is_first_miscounted:
+            log.warning(
+                "A batch has %d IDs; AppLovin counted %d valid and %d invalid. Further ones are summed up at the end.",
+                ids, counts.valid, counts.invalid,
+            )  # fmt: skip
+        if line:
+            log.info("%s", line)
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell who wants to know how far it is."""
+        if self._on_progress:
+            self._on_progress(self.sent, self.members)
+
+    def add_split(self) -> None:
+        """Count a body that was too large."""
+        with self._lock:
+            self.splits += 1
+
+    def doubt(self) -> None:
+        """Note that the platform may have carried out a request that failed."""
+        self.is_in_doubt = True
+
+    def _progress_line(self) -> str | None:
+        if self.sent >= self.members or time.monotonic() - self._said < _PROGRESS_INTERVAL_SECONDS:
+            return None
+        self._said = time.monotonic()
+        percent = 100 * self.sent // self.members
+        rate = self._rate
+        seconds_left = (self.members - self.sent) / rate
+        return (
+            f"Sent {self.sent:,} of {self.members:,} IDs ({percent}%), "
+            f"{rate:,.0f} a second, about {seconds_left:,.0f} s to go."
+        )
+
+    def say_totals(self) -> None:
+        """Log what it came to, and what is odd about it."""
+        self.tell()
+        log.info(
+            "Sent %s IDs in %s batches in %.1f s (%s a second): %s accepted, %s rejected.",
+            f"{self.sent:,}", f"{self.batches:,}", self.elapsed_seconds, f"{self._rate:,.0f}",
+            f"{self.accepted:,}", f"{self.rejected:,}",
+        )  # fmt: skip
+        if self.miscounted:
+            log.warning(
+                "AppLovin counted other numbers than were sent in %d of %d batches: %d IDs were sent, and it counted "
+                "%d valid and %d invalid.",
+                self.miscounted, self.batches, self.sent, self.accepted, self.rejected,
+            )  # fmt: skip
+        if self.rejected:
+            log.warning(
+                "AppLovin rejected %d of %d IDs although they are well formed: is the audience's platform that of "
+                "the IDs?",
+                self.rejected, self.sent,
+            )  # fmt: skip
+
+
+class Sender:
+    """
+    Sends a staged set once.
+
+    :param staged: the set.
+    :param first: sends the beginning of the set, alone, before anything else; None if all requests are alike.
+    :param rest: sends everything else.
+    :param batch_size: IDs a request, at most.
+    :param max_parallel_requests: requests at a time; with 1 there are no threads.
+    :param on_progress: told every few seconds how many IDs have landed.
+    """
+
+    def __init__(
+        self,
+        staged: StagedMembers,
+        *,
+        first: Send | None,
+        rest: Send,
+        batch_size: int,
+        max_parallel_requests: int,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self.tally = Tally(staged.members, on_progress=on_progress)
+        self._staged = staged
+        self._first = first
+        self._rest = rest
+        self._parallel = max_parallel_requests
+        self._size = batch_size
+        self._next = 0
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._failures: list[BaseException] = []
+
+    def send_all(self) -> None:
+        """
+        Send all of the set; an exception that this thread gets meanwhile, such as a timeout, ends it at once.
+
+        After a failure no request begins, and those in flight are waited for. After an exception from outside
+        they are not: their threads end by themselves, without a repetition.
+
+        :raises AudienceApiError: the first request that failed for good.
+        """
+        try:
+            if self._first:
+                self._send_first(self._first)
+            threads = min(self._parallel, -(-(self.tally.members - self._next) // self._size))
+            if threads > 1:
+                self._work_in_threads(threads)
+            else:
+                self._work()
+        except BaseException:
+            self._stop.set()
+            raise
+        self.tally.say_totals()
+
+    def _send_first(self, send: Send) -> None:
+        # Of an empty set there is one request as well: it empties the audience.
+        while not self.tally.batches:
+            self._next = self._send_some(send, 0, self.tally.members)
+
+    def _work_in_threads(self, count: int) -> None:
+        # Daemons, since a request may take minutes: neither a timeout of the task nor its end waits for them.
+        # Each in a copy of the context, where Airflow keeps what it adds to each line of the log.
+        threads = [
+            threading.Thread(
+                target=contextvars.copy_context().run,
+                args=(self._work_in_thread,),
+                name=f"audiences-sender-{number}",
+                daemon=True,
+            )
+            for number in range(count)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for error in self._failures[1:]:
+            # Only our own errors are known to quote no member.
+            reason = str(error) if isinstance(error, AudienceApiError) else type(error).__name__
+            log.warning("A request that was in flight failed as well: %s", reason)
+        if self._failures:
+            raise self._failures[0]
+
+    def _work_in_thread(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
+            with self._lock:
+                self._failures.append(error)
+            self._stop.set()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            with self._lock:
+                start = self._next
+                self._next = end = min(start + self._size, self.tally.members)
+            if start == end:
+                return
+            while start < end and not self._stop.is_set():
+                start += self._send_some(self._rest, start, end)
+
+    def _send_some(self, send: Send, start: int, end: int) -> int:
+        """Send as many IDs as go into one request; return their number, 0 if they were too many."""
+        size = min(self._size, end - start)
+        body = self._staged.lines(start, size)
+        if self._stop.is_set():
+            return 0
+        may_split = size > _SPLIT_FLOOR
+
+        def give_up(error: TransientError) -> bool:
+            return self._stop.is_set() or (may_split and error.too_large == "likely")
+
+        try:
+            counts = send(body, give_up)
+        except AudienceApiError as error:
+            if error.maybe_applied:
+                self.tally.doubt()
+            if not may_split or error.too_large == "no" or self._stop.is_set():
+                raise
+            self._split(size, error)
+            return 0
+        self.tally.add(size, counts)
+        return size
+
+    def _split(self, size: int, error: AudienceApiError) -> None:
+        smaller = max(_SPLIT_FLOOR, -(-size // 2))
+        with self._lock:
+            self._size = smaller = min(self._size, smaller)
+        self.tally.add_split()
+        log.warning("A request of %d IDs failed, and is cut to %d IDs from now on: %s", size, smaller, error)
+        # Its traceback holds the body, in a circle that only the garbage collector would break.
+        error.with_traceback(None)

@@ -1,0 +1,8 @@
+"""
+The measured claims: what the AppLovin operator costs, next to what one would do without it.
+
+``make bench`` measures, in one run and on this machine, the whole operator (read, validate, deduplicate, send) against
+``sort | split | curl``, against a plain Python script, and against only sending what is clean already; its peak memory
+at three sizes; other sources; and a slow server. Machines are noisy: what is compared is measured alternately, and what
+counts is the ratio. The counts that arrive at the server are checked in every run.
+"""

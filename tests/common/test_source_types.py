@@ -1,0 +1,175 @@
+"""FileSource and SqlSource as Airflow sees them: rendered, copied, waited for, stored and shown."""
+
+import copy
+import datetime as dt
+import json
+import types
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, BaseOperator, ObjectStoragePath
+
+from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator
+from airflow_provider_audiences.sources import FileSource, SqlSource
+
+try:
+    from airflow.serialization.serialized_objects import DagSerialization as Serialization
+except ImportError:
+    from airflow.serialization.serialized_objects import SerializedDAG as Serialization
+try:
+    from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields as rendered_fields
+except ImportError:
+    from airflow.serialization.helpers import serialize_template_field
+
+    def rendered_fields(task):
+        return {field: serialize_template_field(getattr(task, field), field) for field in task.template_fields}
+
+
+ID = "1e1e1e1e-ABCD-4000-8000-00000000feed"
+DS = {"ds": "2024-01-02", "params": {"x": "y"}}
+
+
+class Upstream(BaseOperator):
+    def execute(self, context):  # noqa: ARG002 - the name is Airflow's
+        return None
+
+
+def _dag(**arguments):
+    return DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC), **arguments)
+
+
+def append(source, **arguments):
+    return AppLovinAppendUsersOperator(task_id="task", audience_id="a", source=source, **arguments)
+
+
+SHOWN = [
+    (FileSource("s3://b/day={{ ds }}/"), "FileSource('s3://b/day={{ ds }}/')"),
+    (
+        FileSource(["/a", Path("/b")], column="idfa", conn_id="s3", file_format="csv"),
+        "FileSource(['/a', '/b'], column='idfa', conn_id='s3', file_format='csv')",
+    ),
+    (FileSource("https://me:sesame@host/ids.csv?sig=sesame"), "FileSource('https://me:***@host/ids.csv?…')"),
+    (FileSource(f"{ID},{ID}"), "FileSource(<members, not shown>)"),
+    (FileSource([ID]), "FileSource([<members, not shown>])"),
+    (FileSource(None), "FileSource(None)"),
+    (FileSource(object()), "FileSource(<object>)"),
+    (FileSource("/a", column=ID), "FileSource('/a', column=<has personal data, not shown>)"),
+    (SqlSource("pg", "SELECT idfa FROM t"), "SqlSource(conn_id='pg', sql='SELECT idfa FROM t')"),
+    (
+        SqlSource("pg", "SELECT 1", column="x", parameters=["sesame"], chunk_size=5),
+        "SqlSource(conn_id='pg', sql='SELECT 1', column='x', parameters=<not shown>, chunk_size=5)",
+    ),
+    (SqlSource("pg", f"SELECT '{ID}'"), "SqlSource(conn_id='pg', sql=<has personal data, not shown>)"),
+    (SqlSource("pg", "SELECT '+86 139 1234 5678'"), "SqlSource(conn_id='pg', sql=<has personal data, not shown>)"),
+    (SqlSource("pg", "WHERE d = '2024-01-02'"), "SqlSource(conn_id='pg', sql=\"WHERE d = '2024-01-02'\")"),
+    (SqlSource("pg", None), "SqlSource(conn_id='pg', sql=None)"),
+]
+
+
+@pytest.mark.parametrize(("source", "shown"), SHOWN, ids=[shown for _, shown in SHOWN])
+def test_how_they_are_shown_and_stored(source, shown):
+    assert repr(source) == str(source) == f"{source}" == source.serialize() == shown
+    with _dag() as dag:
+        operator = append(source)
+        AppLovinAppendUsersOperator.partial(task_id="mapped", audience_id="a").expand(source=[source])
+        AppLovinAppendUsersOperator.partial(task_id="shared", source=source).expand(audience_id=["a"])
+    assert operator.source is source
+    stored = json.dumps(Serialization.to_dict(dag), ensure_ascii=False)
+    assert stored.count(json.dumps(shown, ensure_ascii=False)) == 3
+    assert "sesame" not in stored
+    assert ID not in stored
+    assert rendered_fields(operator)["source"] == shown
+    Serialization.from_dict(json.loads(stored))
+
+
+def test_equality_and_copies():
+    assert FileSource("/a", column="x") == FileSource("/a", column="x") != FileSource("/a")
+    assert SqlSource("pg", "SELECT 1", parameters=[1]) == copy.deepcopy(SqlSource("pg", "SELECT 1", parameters=[1]))
+    with pytest.raises(AttributeError):
+        FileSource("/a").path = "/b"
+
+
+def test_templates_are_rendered_on_a_copy():
+    files = FileSource(
+        ["/{{ ds }}/a", ObjectStoragePath("file:///{{ ds }}/b"), Path("/{{ ds }}/c")],
+        column="{{ params.x }}",
+        conn_id="{{ params.x }}",
+    )
+    query = SqlSource("{{ params.x }}", "SELECT '{{ ds }}'", column="c{{ ds }}", parameters={"d": ["{{ ds }}", 1]})
+    before = (repr(files), repr(query), query.parameters)
+    operator = append(files)
+    operator.render_template_fields(DS)
+    assert [str(path).removeprefix("file://") for path in operator.source.path] == [
+        "/2024-01-02/a",
+        "/2024-01-02/b",
+        "/{{ ds }}/c",  # Airflow renders no pathlib path
+    ]
+    assert (operator.source.column, operator.source.conn_id) == ("y", "y")
+    operator = append(query)
+    operator.render_template_fields(DS)
+    assert operator.source == SqlSource(
+        "y", "SELECT '2024-01-02'", column="c2024-01-02", parameters={"d": ["2024-01-02", 1]}
+    )
+    assert (repr(files), repr(query), query.parameters) == before
+
+
+def test_lists_of_paths_are_rendered():
+    operator = append(["s3://b/{{ ds }}/", "/x/{{ ds }}"])
+    operator.render_template_fields(DS)
+    assert operator.source == ["s3://b/2024-01-02/", "/x/2024-01-02"]
+    assert rendered_fields(operator)["source"] == ["s3://b/2024-01-02/", "/x/2024-01-02"]
+
+
+def test_native_rendering_and_macros_are_the_dags():
+    with _dag(render_template_as_native_obj=True, user_defined_macros={"minus": lambda value: -value}):
+        operator = append(SqlSource("pg", "SELECT 1", parameters="{{ [minus(1), 2] }}"))
+    operator.render_template_fields({**DS, "task": operator})
+    assert operator.source.parameters == [-1, 2]
+
+
+def test_a_sql_file_is_found_beside_the_dag(tmp_path):
+    (tmp_path / "members.sql").write_text("SELECT idfa FROM {{ params.x }} WHERE d = '{{ ds }}'")
+    with _dag(template_searchpath=[str(tmp_path)]) as dag:
+        operator = append(SqlSource("pg", "members.sql"))
+        mapped = AppLovinAppendUsersOperator.partial(task_id="m", audience_id="a", source=SqlSource("p", "members.sql"))
+        mapped = mapped.expand(applovin_conn_id=["x"])
+    dag.resolve_template_files()
+    operator.render_template_fields({**DS, "task": operator})
+    assert operator.source.sql == "SELECT idfa FROM y WHERE d = '2024-01-02'"
+    unmapped = mapped.unmap({"applovin_conn_id": "x"})
+    unmapped.render_template_fields({**DS, "task": unmapped})
+    assert unmapped.source.sql == operator.source.sql
+    assert mapped.partial_kwargs["source"].sql == "members.sql"
+
+
+def test_what_other_tasks_bring_is_waited_for():
+    with _dag() as dag:
+        output = Upstream(task_id="upstream").output
+        operator = append(FileSource([output, "/b"], column=output))
+        query = AppLovinAppendUsersOperator(task_id="query", audience_id="a", source=SqlSource("pg", output))
+        mapped = AppLovinAppendUsersOperator.partial(task_id="mapped", audience_id="a").expand(
+            source=[FileSource("/a")], applovin_conn_id=output
+        )
+        shared = AppLovinAppendUsersOperator.partial(task_id="shared", source=FileSource(output)).expand(
+            audience_id=["a", "b"]
+        )
+        param = AppLovinAppendUsersOperator(task_id="param", audience_id="a", source=FileSource(dag.param("p", "/x")))
+    assert {task.task_id: task.upstream_task_ids for task in (operator, query, mapped, shared, param)} == {
+        **{name: {"upstream"} for name in ("task", "query", "mapped", "shared")},
+        "param": set(),
+    }
+    assert repr(operator.source) == "FileSource([<output of upstream>, '/b'], column=<output of upstream>)"
+    assert repr(param.source) == "FileSource(<DagParam>)"
+    stored = Serialization.to_dict(dag)
+    assert stored == Serialization.to_dict(dag)
+    assert " at 0x" not in json.dumps(stored)
+    subset = dag.partial_subset(["task"], include_upstream=True)
+    assert subset.get_task("task").upstream_task_ids == {"upstream"}
+
+
+def test_params_are_resolved():
+    with _dag(params={"p": "/x"}) as dag:
+        operator = append(FileSource(dag.param("p")))
+    context = {"params": {"p": "/y"}, "task": operator, "dag_run": types.SimpleNamespace(conf={}), "dag": dag}
+    operator.render_template_fields(context)
+    assert operator.source == FileSource("/y")

@@ -1,0 +1,213 @@
+"""TaskFlow: what a decorated function returns or yields is the source."""
+
+import datetime as dt
+import inspect
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, BaseOperator, ObjectStoragePath, task
+
+from airflow_provider_audiences.common.hidden import Hidden
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
+from airflow_provider_audiences.sources import FileSource
+
+try:
+    from airflow.serialization.serialized_objects import DagSerialization as Serialization
+except ImportError:
+    from airflow.serialization.serialized_objects import SerializedDAG as Serialization
+
+ID = "1e1e1e1e-abcd-4000-8000-00000000feed"
+MODES = ["applovin_update_audience", "applovin_append_users", "applovin_remove_users"]
+
+
+class Upstream(BaseOperator):
+    def execute(self, context):  # noqa: ARG002 - the name is Airflow's
+        return None
+
+
+def _dag():
+    return DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC))
+
+
+@pytest.fixture
+def audience_id(connect, task_context, emulator):
+    create = AppLovinCreateAudienceOperator(task_id="create", name="A", platform="ios", package_name="p")
+    made = create.execute(task_context())
+    emulator.clear_requests()
+    return made
+
+
+@pytest.fixture
+def run(task_context, audience_id):
+    """Decorates a function, and runs its task as Airflow does: rendered, then executed."""
+
+    def run(function, *args, decorator="applovin_update_audience", context=(), **kwargs):
+        with _dag():
+            operator = getattr(task, decorator)(task_id="members", audience_id=audience_id)(function)(
+                *args, **kwargs
+            ).operator
+        full = {**task_context(), "task": operator, "ds": "2024-01-02", **dict(context)}
+        operator.render_template_fields(full)
+        report = operator.execute(full)
+        run.operator = operator
+        return report
+
+    return run
+
+
+def test_a_function_yields_members(run, emulator, audience_id, make_ids):
+    def members():
+        yield from make_ids(5)
+
+    report = run(members)
+    assert emulator.members(audience_id) == make_ids(5)
+    assert report["accepted"] == 5
+    assert repr(run.operator.source) == "<members, not shown>"
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda ids, _: ids,
+        lambda ids, _: tuple(ids),
+        lambda ids, _: pd.DataFrame({"idfa": ids}),
+        lambda _, path: str(path),
+        lambda _, path: path,
+        lambda _, path: ObjectStoragePath(f"file://{path}"),
+        lambda _, path: [str(path)],
+        lambda _, path: FileSource(str(path).replace("2024-01-02", "{{ ds }}")),
+        lambda _, path: str(path).replace("2024-01-02", "{{ ds }}"),
+    ],
+    ids=["list", "tuple", "frame", "text", "path", "object-path", "paths", "file-source", "template"],
+)
+def test_a_function_returns_any_source(run, emulator, audience_id, make_ids, as_body, tmp_path, of):
+    path = tmp_path / "2024-01-02.txt"
+    path.write_bytes(as_body(make_ids(5)))
+    run(lambda: of(make_ids(5), path))
+    assert emulator.members(audience_id) == make_ids(5)
+
+
+def test_each_decorator_does_what_its_operator_does(run, emulator, audience_id, make_ids):
+    run(lambda: make_ids(5), decorator="applovin_append_users")
+    run(lambda: make_ids(2), decorator="applovin_remove_users")
+    assert emulator.members(audience_id) == make_ids(3, start=3)
+    run(lambda: make_ids(1), decorator="applovin_update_audience")
+    assert emulator.members(audience_id) == make_ids(1)
+
+
+def test_a_function_takes_arguments_templates_and_the_context(run, emulator, audience_id, tmp_path, as_body, make_ids):
+    (tmp_path / "2024-01-02.txt").write_bytes(as_body(make_ids(3)))
+
+    def members(folder, name, *, ending, ds=None, **context):
+        assert ds == "2024-01-02" == name
+        assert context["ti"].dag_id == "dag"
+        return Path(folder) / f"{ds}{ending}"
+
+    run(members, str(tmp_path), "{{ ds }}", ending=".txt")
+    assert emulator.members(audience_id) == make_ids(3)
+
+
+def test_members_as_arguments_are_not_shown(run, emulator, audience_id):
+    def members(ids, *, more):
+        assert isinstance(ids, list)
+        return [*ids, *more]
+
+    run(members, [ID], more=[ID.upper()])
+    assert emulator.members(audience_id) == [ID]
+    operator = run.operator
+    assert isinstance(operator.op_args[0], Hidden)
+    assert ID not in repr([getattr(operator, field) for field in operator.template_fields]).lower()
+
+
+@pytest.mark.parametrize("returned", [None, 7, {"a": 1}, "/no/such/file", ID])
+def test_what_is_no_source_is_refused(run, emulator, returned):
+    with pytest.raises(InvalidInputError) as refusal:
+        run(lambda: returned)
+    assert isinstance(refusal.value, AirflowFailException)
+    assert ID not in str(refusal.value)
+    assert emulator.requests() == []
+
+
+def test_an_error_of_the_function_stays_what_it_is(run, emulator):
+    def members():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(members)
+    assert emulator.requests() == []
+
+
+def _stored(dag):
+    stored = json.dumps(Serialization.to_dict(dag))
+    Serialization.from_dict(json.loads(stored))
+    return stored
+
+
+@pytest.mark.parametrize("decorator", MODES)
+def test_in_a_dag(decorator):
+    with _dag() as dag:
+        output = Upstream(task_id="upstream").output
+        decorate = getattr(task, decorator)
+
+        @decorate(audience_id="{{ params.a }}", retries=7)
+        def members(ids, day="{{ ds }}"):
+            """Say who."""
+            return ids
+
+        members(output)
+        members([ID], day="x")
+        members.override(task_id="other", audience_id="b")([ID])
+        members.partial(day=ID).expand(ids=[[ID], [ID]])
+        members.expand(ids=output)
+        members.expand_kwargs([{"ids": [ID]}])
+
+    first = dag.get_task("members")
+    assert first.upstream_task_ids == {"upstream"}
+    assert (first.audience_id, first.retries, first.doc_md) == ("{{ params.a }}", 7, "Say who.")
+    assert first.custom_operator_name == f"@task.{decorator}"
+    assert dag.get_task("other").audience_id == "b"
+    assert dag.get_task("members__3").upstream_task_ids == {"upstream"}
+    stored = _stored(dag)
+    assert ID not in stored
+    assert " at 0x" not in stored
+    mapped = dag.get_task("members__2").unmap({"op_kwargs": {"ids": Hidden([ID])}})
+    assert isinstance(mapped.op_kwargs["day"], Hidden)
+
+
+def test_the_bare_decorator_says_what_is_missing():
+    with _dag():
+
+        @task.applovin_update_audience
+        def members():
+            return []
+
+        with pytest.raises(Exception, match="audience_id"):  # which one differs between versions of Airflow
+            members()
+
+
+def test_a_return_type_is_not_taken_for_the_reports():
+    with _dag():
+
+        @task.applovin_update_audience(audience_id="a")
+        def members() -> dict[str, str]:
+            return {}
+
+        @task.applovin_update_audience(audience_id="a", multiple_outputs=True)
+        def unrolled():
+            return []
+
+    assert members().operator.multiple_outputs is False
+    assert unrolled().operator.multiple_outputs is True
+
+
+@pytest.mark.parametrize("decorator", MODES)
+def test_template_fields_are_the_operators_and_the_functions(decorator):
+    with _dag():
+        operator = getattr(task, decorator)(task_id="members", audience_id="a")(list)().operator
+    assert {"op_args", "op_kwargs", "audience_id", "source", "applovin_conn_id"} <= set(operator.template_fields)
+    assert operator.template_ext == (".sql",)
+    assert all(hasattr(operator, field) for field in operator.template_fields)
+    assert inspect.signature(type(operator).__init__)

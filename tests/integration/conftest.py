@@ -1,0 +1,99 @@
+"""Real servers from Python wheels: S3 (moto) and PostgreSQL; each once in a run, on this machine only."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server that holds all in memory."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """
+    A client with a bucket of its own, ``.bucket``. It is found by Airflow's connection ``my_store``, and without one
+    by the machine's own settings, which Airflow leaves it to.
+    """
+    import boto3
+
+    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "sesame-key"}
+    extra = {"endpoint_url": s3_server, "region_name": "us-east-1"}
+    connection = {"conn_type": "aws", "login": "key", "password": "sesame-key", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_MY_STORE", json.dumps(connection))
+    for name, value in {**keys, "aws_endpoint_url": s3_server, "aws_default_region": "us-east-1"}.items():
+        monkeypatch.setenv(name.upper(), value)
+    client = boto3.client("s3", endpoint_url=s3_server, region_name="us-east-1", **keys)
+    client.bucket = tmp_path.name.replace("_", "-").lower()[:60].strip("-")
+    client.create_bucket(Bucket=client.bucket)
+    return client
+
+
+@pytest.fixture
+def put(s3: Any) -> Callable[[str, bytes], str]:
+    """Puts an object and returns its address."""
+
+    def put(key: str, body: bytes) -> str:
+        s3.put_object(Bucket=s3.bucket, Key=key, Body=body)
+        return f"s3://{s3.bucket}/{key}"
+
+    return put
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The folder of a PostgreSQL server's socket."""
+    from benchmarks.postgres import running_postgres
+
+    with running_postgres() as folder:
+        yield str(folder)
+
+
+@pytest.fixture
+def postgres(postgres_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A connection that commits at once, in an empty schema; Airflow's connection is ``warehouse``."""
+    import psycopg2
+
+    connection = {
+        "conn_type": "postgres",
+        "host": postgres_server,
+        "login": "postgres",
+        "password": "sesame-key",
+        "schema": "postgres",
+        "extra": {"application_name": "airflow"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(connection))
+    admin = psycopg2.connect(host=postgres_server, user="postgres", dbname="postgres")
+    admin.autocommit = True
+    admin.cursor().execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    yield admin
+    admin.close()
+
+
+@pytest.fixture
+def sqlite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """A database in a file; Airflow's connection is ``lite``."""
+    path = tmp_path / "members.sqlite"
+    monkeypatch.setenv("AIRFLOW_CONN_LITE", json.dumps({"conn_type": "sqlite", "host": str(path)}))
+    database = sqlite3.connect(path)
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_keys_of_this_machine() -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]

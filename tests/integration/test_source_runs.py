@@ -1,0 +1,157 @@
+"""Real DAG runs whose members come from S3, from PostgreSQL and from decorated functions."""
+
+import gzip
+import inspect
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
+
+SCRIPT = Path(__file__).with_name("source_runs.py")
+IDS = [f"1e1e1e1e-{number:04x}-4000-8000-00000000feed" for number in range(9)]
+
+pytestmark = pytest.mark.usefixtures("airflow_database")
+
+
+@pytest.fixture
+def run(connect, emulator, task_context, tmp_path, s3, postgres, monkeypatch):
+    """Runs DAGs of the script; returns how their tasks ended, and what they wrote to the terminal."""
+
+    def audience(name):
+        create = AppLovinCreateAudienceOperator(task_id="create", name=name, platform="ios", package_name="p")
+        return create.execute(task_context())
+
+    given = {
+        "audience_id": audience("A"),
+        "other_id": audience("B"),
+        "bucket": s3.bucket,
+        "ids": IDS[:3],
+        # Airflow 2 calls it otherwise.
+        "date_argument": "logical_date"
+        if "logical_date" in inspect.signature(DAG.test).parameters
+        else "execution_date",
+    }
+    emulator.clear_requests()
+    monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", json.dumps({"conn_type": "postgres", "host": str(tmp_path)}))
+    # Airflow 3 runs what it has found in its folder only.
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    copied = shutil.copy(SCRIPT, folder)
+    (folder / "members.sql").write_text("SELECT idfa FROM people WHERE country = 'de' AND seen <= '{{ ds }}'")
+
+    def script(*names):
+        ended = subprocess.run(
+            [sys.executable, copied, *names],
+            env=os.environ | {"SOURCE_RUNS_INPUT": json.dumps(given), "AIRFLOW__CORE__DAGS_FOLDER": str(folder)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        output = ended.stdout + ended.stderr
+        assert "\nENDED " in ended.stdout, output[-8000:]
+        return json.loads(ended.stdout.rpartition("\nENDED ")[2].splitlines()[0]), output
+
+    script.audience_id, script.other_id = given["audience_id"], given["other_id"]
+    return script
+
+
+@pytest.fixture
+def partition(put, as_body):
+    put("day=2024-01-02/_SUCCESS", b"")
+    put("day=2024-01-02/part-0.gz", gzip.compress(as_body(IDS[:2])))
+    put("day=2024-01-02/hour=1/part-1", as_body(IDS[2:4]))
+    put("day=2024-01-03/part-0", as_body(IDS[8:]))
+    for number in (4, 5):
+        put(f"people/2024-01-02-{number}.csv.gz", gzip.compress(f"n,idfa\n1,{IDS[number]}\n".encode()))
+
+
+@pytest.fixture
+def people(postgres):
+    cursor = postgres.cursor()
+    cursor.execute("CREATE TABLE people (n integer, idfa uuid, country text, seen date)")
+    for n, country in enumerate(["de", "de", "fr", "it", "de"]):
+        cursor.execute("INSERT INTO people VALUES (%s, %s, %s, %s)", (n, IDS[n], country, f"2024-01-0{min(n, 3) or 1}"))
+
+
+def _stored():
+    """All that Airflow has stored, but for what the user's own tasks return."""
+    home = Path(os.environ["AIRFLOW_HOME"])
+    with sqlite3.connect(f"{(home / 'airflow.db').as_uri()}?mode=ro", uri=True) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            cursor = database.execute(f'SELECT * FROM "{table}"')
+            columns = [description[0] for description in cursor.description]
+            for row in cursor:
+                entry = dict(zip(columns, row, strict=True))
+                if table != "xcom" or entry["task_id"] != "ids":
+                    yield table, str(entry)
+
+
+def _check_nothing_personal(output):
+    places = [*_stored(), ("output", output)]
+    found = [
+        (place, text[max(0, text.find(personal) - 300) : text.find(personal) + 60])
+        for place, text in places
+        for personal in ("1e1e1e1e-", "sesame", os.environ["AIRFLOW_HOME"] + "/none")
+        if personal in text
+    ]
+    assert not found, found
+    # Quoted once by JSON and once by Python.
+    return [text.replace("\\", "") for place, text in places if place == "rendered_task_instance_fields"]
+
+
+@pytest.mark.usefixtures("partition")
+def test_from_s3(run, emulator):
+    ended, output = run("objects")
+    assert {name: state for name, (state, _) in ended["objects"].items()} == dict.fromkeys(
+        ["update", "append", "found", "by_xcom"], "success"
+    ), output[-6000:]
+    assert emulator.members(run.audience_id) == sorted(IDS[:6])
+    assert emulator.members(run.other_id) == sorted(IDS[:4])
+    rendered = _check_nothing_personal(output)
+    assert any("/day=2024-01-02/" in text for text in rendered)
+    assert any("/people/2024-01-02-*.csv.gz', column='idfa', conn_id='my_store')" in text for text in rendered)
+
+
+@pytest.mark.usefixtures("people")
+def test_from_postgresql(run, emulator):
+    ended, output = run("queries")
+    assert ended["queries"] == {
+        "update": ["success", 1],
+        "append[0]": ["success", 1],
+        "append[1]": ["success", 1],
+        "shared[0]": ["success", 1],
+        "shared[1]": ["success", 1],
+        "wrong": ["failed", 1],  # the same statement fails again
+        "away": ["failed", 2],
+    }, output[-6000:]
+    # The fifth was seen the day after.
+    assert emulator.members(run.audience_id) == sorted([IDS[0], IDS[1], IDS[2], IDS[3]])
+    assert emulator.members(run.other_id) == sorted(IDS[:2])
+    rendered = _check_nothing_personal(output)
+    assert any("country = 'de' AND seen <= '2024-01-02'" in text for text in rendered)
+    assert any("parameters=<not shown>" in text for text in rendered)
+    assert 'column "nothing" does not exist' in output
+
+
+@pytest.mark.usefixtures("partition", "people")
+def test_from_functions(run, emulator):
+    ended, output = run("functions")
+    assert {name: state for name, (state, _) in ended["functions"].items()} == dict.fromkeys(
+        ["ids", "yielded", "partition", "from_file", "mapped[0]", "mapped[1]"], "success"
+    ), output[-6000:]
+    assert emulator.members(run.audience_id) == sorted(IDS[:3])
+    assert emulator.members(run.other_id) == sorted(IDS[:4])
+    rendered = _check_nothing_personal(output)
+    # What the function returned is known after the task.
+    assert any("/day=2024-01-02/" in text for text in rendered)
+    assert any("members, not shown" in text for text in rendered)

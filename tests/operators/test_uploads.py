@@ -1,0 +1,191 @@
+"""What the upload operators offer beside sending: dry runs, reports of rejects, parallel requests, progress."""
+
+import csv
+import types
+
+import duckdb
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
+
+from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.operators.applovin import (
+    AppLovinAppendUsersOperator,
+    AppLovinCreateAudienceOperator,
+    AppLovinRemoveUsersOperator,
+    AppLovinUpdateAudienceOperator,
+)
+
+UPLOADS = [AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator, AppLovinRemoveUsersOperator]
+ZEROS = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture(autouse=True)
+def _connected(connect):
+    """All of these tests talk to the emulator."""
+
+
+@pytest.fixture
+def audience_id(task_context, emulator):
+    create = AppLovinCreateAudienceOperator(task_id="create", name="A", platform="ios", package_name="p")
+    audience_id = create.execute(task_context())
+    emulator.clear_requests()
+    return audience_id
+
+
+@pytest.fixture
+def upload(task_context, audience_id):
+    def run(source, *, operator_class=AppLovinUpdateAudienceOperator, context=None, **arguments):
+        operator = operator_class(task_id="upload", audience_id=audience_id, source=source, **arguments)
+        return operator.execute(context or task_context())
+
+    return run
+
+
+class TestDryRun:
+    @pytest.mark.parametrize("operator_class", UPLOADS)
+    def test_counts_and_sends_nothing(self, upload, emulator, make_ids, operator_class):
+        source = [*make_ids(5), make_ids(1)[0].upper(), "idfa", ZEROS, ""]
+        report = upload(source, operator_class=operator_class, batch_size=2, dry_run=True)
+
+        assert emulator.requests() == []
+        assert report["dry_run"] is True
+        assert (report["planned_requests"], report["planned_ids"], report["planned_bytes"]) == (3, 5, 5 * 37)
+        assert (report["requests"], report["batches"], report["sent"], report["bytes_sent"]) == (0, 0, 0, 0)
+        assert [report[name] for name in ("malformed", "zeroed", "duplicates", "blank")] == [1, 1, 1, 1]
+
+    @pytest.mark.parametrize("operator_class", UPLOADS)
+    def test_says_what_is_then_sent(self, upload, make_ids, operator_class):
+        arguments = {"operator_class": operator_class, "batch_size": 3}
+        planned = upload(make_ids(10), dry_run=True, **arguments)
+        sent = upload(make_ids(10), **arguments)
+        assert planned["planned_requests"] == sent["requests"] == 4
+        assert planned["planned_bytes"] == sent["bytes_sent"]
+
+    def test_refuses_what_a_run_refuses(self, upload, emulator):
+        with pytest.raises(exceptions.InvalidInputError, match="allow_empty"):
+            upload([], dry_run=True)
+        with pytest.raises(exceptions.InvalidInputError, match="none of the source's"):
+            upload(["idfa"], dry_run=True)
+        assert emulator.requests() == []
+
+    def test_airflows_own_dry_run_still_works(self, audience_id, make_ids):
+        operator = AppLovinUpdateAudienceOperator(
+            task_id="upload", audience_id=audience_id, source=make_ids(1), dry_run=True
+        )
+        assert callable(operator.dry_run)
+
+
+class TestRejects:
+    SOURCE = ("idfa", "{c77bbe4e-6a28-11e4-bcda-14109fdf9591}", ZEROS, "", "13900001111")
+
+    def test_are_reported_one_by_one_as_csv(self, upload, tmp_path, make_ids):
+        source = tmp_path / "ids.txt"
+        source.write_text("\n".join([*make_ids(2), *self.SOURCE, make_ids(1)[0]]))
+        path = tmp_path / "new folder" / "rejects.csv"
+        report = upload(str(source), rejects_path=str(path))
+
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        name = str(source)
+        assert rows == [
+            {"source": name, "row_number": "3", "reason": "malformed", "preview": "a text of 4 characters"},
+            {"source": name, "row_number": "4", "reason": "malformed", "preview": "{c77… (38 characters)"},
+            {"source": name, "row_number": "5", "reason": "zeroed", "preview": "0000… (36 characters)"},
+            {"source": name, "row_number": "7", "reason": "malformed", "preview": "1390… (11 characters)"},
+        ]
+        assert (report["malformed"], report["zeroed"]) == (3, 1)
+
+    def test_are_reported_as_parquet_with_their_values(self, upload, tmp_path, make_ids):
+        path = tmp_path / "rejects.parquet"
+        upload(
+            [*make_ids(1), *self.SOURCE],
+            rejects_path=ObjectStoragePath(f"file://{path}"),
+            rejects_include_values=True,
+        )
+        rows = duckdb.sql(f"SELECT row_number, value FROM '{path}'").fetchall()
+        assert rows == [(2, self.SOURCE[0]), (3, self.SOURCE[1]), (4, ZEROS), (6, self.SOURCE[4])]
+
+    @pytest.mark.parametrize("rules", [{"on_malformed": "fail"}, {"max_malformed_ratio": 0.1}])
+    def test_are_reported_when_they_stop_the_run(self, upload, emulator, tmp_path, make_ids, rules):
+        path = tmp_path / "rejects.csv"
+        with pytest.raises(exceptions.InvalidInputError, match=r"all of them are in .*rejects\.csv"):
+            upload([*make_ids(1), *self.SOURCE], rejects_path=str(path), **rules)
+        assert len(path.read_text().splitlines()) == 5
+        assert emulator.requests() == []
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ({"rejects_path": "/tmp/rejects.txt"}, r"must end with \.parquet or \.csv"),
+            ({"rejects_path": "s3://bucket/rejects?token=sesame"}, r"must end with"),
+            ({"rejects_path": 7}, "rejects_path is a int"),
+            ({"rejects_include_values": True}, "rejects_path is not"),
+        ],
+    )
+    def test_a_place_that_can_take_none_is_refused(self, upload, emulator, make_ids, arguments, said):
+        with pytest.raises(exceptions.InvalidInputError, match=said) as refusal:
+            upload(make_ids(1), **arguments)
+        assert "sesame" not in str(refusal.value)
+        assert isinstance(refusal.value, AirflowFailException)
+        assert emulator.requests() == []
+
+
+class TestParallelRequests:
+    @pytest.mark.parametrize("parallel", [1, "3", 16])
+    def test_all_members_arrive(self, upload, emulator, audience_id, make_ids, parallel):
+        report = upload(make_ids(50), batch_size=4, max_parallel_requests=parallel)
+        assert emulator.members(audience_id) == make_ids(50)
+        assert (report["requests"], report["sent"]) == (13, 50)
+
+    @pytest.mark.parametrize("parallel", [0, 17, -1, "many", None, True])
+    def test_a_wrong_number_is_refused(self, upload, emulator, make_ids, parallel):
+        with pytest.raises(exceptions.InvalidInputError, match="max_parallel_requests"):
+            upload(make_ids(1), max_parallel_requests=parallel)
+        assert emulator.requests() == []
+
+
+class TestProgress:
+    class Store(types.SimpleNamespace):
+        def set(self, key, value):
+            self.values.append((key, value))
+
+    def test_is_kept_where_airflow_keeps_such_things(self, upload, task_context, make_ids):
+        store = self.Store(values=[])
+        upload(make_ids(5), context={**task_context(), "task_state_store": store}, batch_size=2)
+        assert store.values[-1] == ("progress", {"members_sent": 5, "members_total": 5})
+
+    def test_is_not_worth_a_failure(self, upload, task_context, make_ids):
+        class Broken:
+            def set(self, _key, _value):
+                raise RuntimeError("the API server is away")
+
+        assert upload(make_ids(5), context={**task_context(), "task_state_store": Broken()})["sent"] == 5
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("option", "value", "said"),
+        [
+            ("memory_limit", "lots", "memory_limit must be a number with a unit"),
+            ("memory_limit", "10MB", "at least 256MB"),
+            ("temp_folder", "/no/such/folder", "temp_folder /no/such/folder is no folder"),
+        ],
+    )
+    def test_wrong_ones_are_refused(self, upload, emulator, make_ids, monkeypatch, option, value, said):
+        monkeypatch.setenv(f"AIRFLOW__AUDIENCES__{option.upper()}", value)
+        with pytest.raises(exceptions.InvalidInputError, match=said):
+            upload(make_ids(1))
+        assert emulator.requests() == []
+
+    def test_the_temp_folder_is_used_and_left_empty(self, upload, make_ids, monkeypatch, tmp_path, scratch):
+        monkeypatch.setenv("AIRFLOW__AUDIENCES__TEMP_FOLDER", str(tmp_path))
+        seen = []
+
+        def source():
+            seen.extend(path.name for path in tmp_path.iterdir())
+            yield from make_ids(3)
+
+        assert upload(source())["sent"] == 3
+        assert any(name.startswith("audiences-staging-") for name in seen)
+        assert [path.name for path in tmp_path.iterdir()] == ["scratch"]
+        assert list(scratch.iterdir()) == []
