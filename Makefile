@@ -14,7 +14,7 @@ CONSTRAINTS2 := constraints/airflow-2.11.txt
 SOURCES := airflow_provider_audiences benchmarks dags_examples demo tests
 CORES := */clients/*,*/members/*,*/sync/*,*/emulator/*
 AIRFLOW2_TESTS := tests/hooks tests/operators tests/decorators tests/sensors tests/triggers tests/common \
-	tests/dags tests/integration \
+	tests/dags tests/integration tests/members/test_tables.py tests/members/test_rejects.py \
 	tests/packaging/test_parse_cost.py tests/packaging/test_public_names.py
 
 # uv makes the environments; where there is none, pip brings it. It takes the index that pip is set to.

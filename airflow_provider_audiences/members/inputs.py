@@ -65,12 +65,10 @@ class FrameInput:
     """
     Members in a data frame: pandas, Polars, or an Arrow table.
 
-    :param frame: the data frame.
-    :param column: which column has the members; None if there is only one.
+    :param frame: the data frame, of one column.
     """
 
     frame: Any = field(repr=False)
-    column: str | None = None
 
 
 MemberInput = FilesInput | ValuesInput | FrameInput

@@ -100,6 +100,11 @@ class KeySetBuilder:
 
     def finish(self) -> KeySet:
         """Return the distinct keys; they can be read until the block ends."""
+        if self._writing is None:
+            # There is only one run: its parts need not be looked for.
+            keys = _unique(self._buffer[: self._filled])
+            _write(self._set_file, keys)
+            return KeySet(count=len(keys), _file=self._set_file)
         self._begin_run()
         self._end_run()
         self._buffer = self._spare = np.empty((0, 2), np.uint64)

@@ -79,7 +79,7 @@ class PhoneNumbers:
     phone_format: PhoneFormat = "cn_mobile"
 
     name = "phone number"
-    rule = "a mainland China mobile number"
+    rule = "11 digits that begin with 13 to 19, for mainland China; or at most 16 characters with phone_format='any'"
 
     def __post_init__(self) -> None:
         if self.phone_format not in get_args(PhoneFormat):

@@ -88,7 +88,7 @@ def columns_of_frame(workspace: Workspace, source: FrameInput) -> Iterator[TextC
                 f"source: the {type(frame).__name__} of {type(frame).__module__.partition('.')[0]} can't be read: "
                 "give a data frame of pandas or Polars, or an Arrow table"
             )
-        name = _chosen(described, source.column, "source")
+        name = _chosen(described, None, "source", how="keep only the one with the members")
         columns = _texts(cursor, f"SELECT CAST({_quoted(name)} AS VARCHAR) FROM source_frame", [])
         yield from _explained(columns, "source", "a data frame")
 
@@ -125,7 +125,9 @@ def _texts(cursor: duckdb.DuckDBPyConnection, query: str, arguments: list[str]) 
             yield column_of_arrow(batch.child(0))
 
 
-def _chosen(described: Sequence[tuple[Any, ...]], wanted: str | None, where: str) -> str:
+def _chosen(
+    described: Sequence[tuple[Any, ...]], wanted: str | None, where: str, *, how: str = "say which one with column="
+) -> str:
     """Return the column to read; DuckDB describes each by its name, its type and more."""
     types = {str(name): str(kind) for name, kind, *_ in described}
     if any(_LIKE_A_MEMBER.search(name) for name in types):
@@ -139,7 +141,7 @@ def _chosen(described: Sequence[tuple[Any, ...]], wanted: str | None, where: str
     names = ", ".join(map(repr, types))
     if wanted is None:
         if len(types) != 1:
-            raise InvalidInputError(f"{where} has {len(types)} columns ({names}): say which one with column=")
+            raise InvalidInputError(f"{where} has {len(types)} columns ({names}): {how}")
         (name,) = types
     else:
         found = [name for name in types if name == wanted] or [name for name in types if name.lower() == wanted.lower()]

@@ -45,7 +45,7 @@ class StagingSettings:
     :param memory_limit: for everything that staging holds in memory, such as ``512MB`` or ``2GB``; what does not
         fit is on disk.
     :param temp_folder: on a disk with 32 bytes of space for each text of the source, and for a copy of a table that
-        is not on this machine; None for the system's own.
+        is compressed or not on this machine; None for the system's own.
     """
 
     memory_limit: str = DEFAULT_MEMORY_LIMIT

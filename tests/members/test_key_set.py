@@ -130,7 +130,8 @@ def test_short_writes_lose_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["_runs_file", "_set_file"])
-def test_a_full_disk_is_an_error(file: str, tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_set, "_RUN_KEYS", 1)
     with KeySetBuilder(tmp_path) as builder:
         setattr(builder, file, Stingy(getattr(builder, file), None))
         builder.add(array([(1, 2)]))

@@ -1,7 +1,7 @@
 """
 Tables in files and data frames: nothing lost, nothing guessed, and nothing shown.
 
-Members are made up anew for each run, so that finding one in a message is never the test's own text.
+Members are reckoned, not written here, so that one in a traceback is never a line of the test's own.
 """
 
 import gzip
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -29,9 +28,9 @@ from airflow_provider_audiences.members.reading import format_of
 
 Read = Callable[..., list[bytes]]
 
-A, B, C = (str(uuid.uuid4()) for _ in range(3))
+A, B, C = (str(uuid.uuid5(uuid.NAMESPACE_DNS, name)) for name in "abc")
 IDS = [A, B, C]
-PHONE = f"139{uuid.uuid4().int % 10**8:08}"
+PHONE = f"139{uuid.UUID(A).int % 10**8:08}"
 
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": lambda content: gzip.compress(content, mtime=0),
@@ -148,7 +147,7 @@ class TestCsv:
             "00000000-0000-0000-0000-000000000000",
             f"{{{A}}}",
             A.replace("-", ""),
-            uuid.uuid4().hex * 2,
+            uuid.UUID(C).hex * 2,
             PHONE,
             f"+86 {PHONE[:3]}-{PHONE[3:7]}-{PHONE[7:]}",
             f"{PHONE[:3]} {PHONE[3:7]} {PHONE[7:]}",
@@ -578,7 +577,7 @@ def test_formats_by_name(name: str, expected: FileFormat) -> None:
 class TestFrames:
     @pytest.fixture
     def frame_texts(self, read_texts: Callable[..., list[bytes]]) -> Callable[..., list[bytes]]:
-        return lambda frame, column=None: read_texts(FrameInput(frame=frame, column=column))
+        return lambda frame: read_texts(FrameInput(frame=frame))
 
     @pytest.mark.parametrize(
         ("make", "expected"),
@@ -609,11 +608,8 @@ class TestFrames:
     @pytest.mark.parametrize("make", [lambda table: table, lambda table: table.to_pandas(), pl.from_arrow])
     def test_columns(self, make: Callable[[pa.Table], Any], frame_texts: Callable[..., list[bytes]]) -> None:
         frame = make(pa.table({"n": [1], "Idfa": [A]}))
-        assert frame_texts(frame, "Idfa") == frame_texts(frame, "idfa") == texts(A)
-        with pytest.raises(InvalidInputError, match=r"source has 2 columns \('n', 'Idfa'\): say which one"):
+        with pytest.raises(InvalidInputError, match=r"source has 2 columns \('n', 'Idfa'\): keep only the one with"):
             frame_texts(frame)
-        with pytest.raises(InvalidInputError, match=r"source has no column 'gaid'; it has 'n', 'Idfa'"):
-            frame_texts(frame, "gaid")
 
     @pytest.mark.parametrize(
         "make",
@@ -638,11 +634,3 @@ class TestFrames:
             frame_texts(make())
         hides(caught.value, *IDS)
         assert not isinstance(caught.value.__context__, duckdb.Error)
-
-    def test_arrays_of_numpy(self, frame_texts: Callable[..., list[bytes]]) -> None:
-        assert frame_texts(np.array([A, B], dtype=object)) == texts(A, B)
-
-    def test_invalid_utf8_in_arrow_stays_what_it_is(self, frame_texts: Callable[..., list[bytes]]) -> None:
-        offsets, data = np.array([0, 2], np.int32).tobytes(), b"\xff\xfe"
-        array = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
-        assert frame_texts(pa.table({"idfa": array})) == [b"\xff\xfe"]
