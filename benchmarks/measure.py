@@ -258,11 +258,15 @@ def _end_group(leader: subprocess.Popen[bytes]) -> None:
 
 
 def _own_environment() -> dict[str, str]:
-    """Return this process's environment without settings of an Airflow, and without proxies: all is on loopback."""
+    """
+    Return this process's environment without settings of an Airflow, and without proxies: all is on loopback.
+
+    Modules are compiled once, as they are on a worker, and not in each run.
+    """
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("AIRFLOW_") and not name.lower().endswith("_proxy")
+        if not name.startswith("AIRFLOW_") and not name.lower().endswith("_proxy") and name != "PYTHONDONTWRITEBYTECODE"
     }
 
 

@@ -7,7 +7,7 @@ so that one reader serves them all, and looks at thousands at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.key_set import Keys
 from airflow_provider_audiences.members.refusal import Refusal
 
+_PIECE_ROWS = 1 << 15
 _NEWLINE = ord("\n")
 
 
@@ -40,6 +41,12 @@ class TextColumn:
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    def pieces(self) -> Iterator[TextColumn]:
+        """Yield it in pieces that fit into the processor's cache while they are worked on."""
+        for first in range(0, len(self), _PIECE_ROWS):
+            piece = slice(first, first + _PIECE_ROWS)
+            yield TextColumn(data=self.data, starts=self.starts[piece], lengths=self.lengths[piece], owner=self.owner)
 
     def text(self, row: int) -> bytes:
         """

@@ -122,7 +122,7 @@ def _texts(cursor: duckdb.DuckDBPyConnection, query: str, arguments: list[str]) 
     relation = cursor.sql(query, params=arguments) if arguments else cursor.sql(query)
     with nanoarrow.c_array_stream(relation) as stream:
         for batch in stream:
-            yield column_of_arrow(batch.child(0))
+            yield from column_of_arrow(batch.child(0)).pieces()
 
 
 def _chosen(

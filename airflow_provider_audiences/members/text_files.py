@@ -16,7 +16,7 @@ import zstandard
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.refusal import MAX_LINE_BYTES
 
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = 1 << 20
 _LEAST_BLOCK_BYTES = 1 << 20
 _PACKED_BLOCK_BYTES = 1 << 16
 _PACKED_STEP_BYTES = 512
