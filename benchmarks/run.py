@@ -71,9 +71,8 @@ class Bench:
         )
         missing = [program for program in ("sort", "split", "curl") if shutil.which(program) is None]
         baselines = [*([] if missing else [shell]), script, floor] if "pairs" in sections else []
-        others = [parquet] if "sources" in sections else []
         say(f"\n{dataset.ids:,} IDs, rounds: {self.options.rounds}")
-        measure_alternately([text, *baselines, *others], rounds=self.options.rounds, say=say)
+        measure_alternately([text, *baselines], rounds=self.options.rounds, say=say)
         if "pairs" in sections:
             what = "against sort | split | curl"
             if missing:
@@ -85,8 +84,11 @@ class Bench:
         if "memory" in sections:
             yield from self.memory(text)
         if "sources" in sections:
-            yield ratio_row("Parquet against text", parquet, text, must=1.0)
-            yield self.rate("text: IDs a second", text)
+            # One right after the other: between them there is little to tell.
+            again = Series(name="operator, text", run=partial(bench.operator, sink, dataset))
+            measure_alternately([again, parquet], rounds=2 * self.options.rounds, say=say)
+            yield ratio_row("Parquet against text", parquet, again, must=1.0)
+            yield self.rate("text: IDs a second", again)
             yield self.rate("Parquet: IDs a second", parquet)
             yield self.postgres()
         if "slow" in sections:
@@ -292,7 +294,7 @@ def verdict(rows: Sequence[Row], *, is_full: bool) -> int:
     if not is_full:
         say(f"The limits are for {FULL_IDS:,} IDs: at this size they are shown, and don't count.")
     elif not failed and not missed:
-        say("Every must that was measured is met.")
+        say("No must that was measured is missed.")
     return 1 if failed or (is_full and missed) else 0
 
 

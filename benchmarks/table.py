@@ -16,6 +16,7 @@ class Verdict(StrEnum):
     """What came of a line."""
 
     MET = "met"
+    UNDECIDED = "within noise"
     MISSED = "NOT MET"
     FAILED = "FAILED"
     NOT_MEASURED = "not measured"
@@ -70,7 +71,12 @@ def ratio_row(
         against=f"{other.median_seconds:.2f} s",
         ratio=f"{ratio:.2f} ({min(rounds):.2f} to {max(rounds):.2f})",
         **limits,
-        verdict=Verdict.REPORTED if must is None else judged(ratio <= must),
+        # Where the rounds disagree, noise decides.
+        verdict=Verdict.REPORTED
+        if must is None
+        else Verdict.UNDECIDED
+        if min(rounds) <= must < ratio
+        else judged(ratio <= must),
         note="" if aim is None else "aim reached" if ratio <= aim else "aim not reached",
     )
 

@@ -90,7 +90,7 @@ class Workspace:
             import duckdb  # what is read as text does without it
 
             self._connection = duckdb.connect(
-                self.folder / "work.duckdb",
+                # Only what does not fit into memory goes to the folder.
                 config={
                     "memory_limit": f"{self._database_memory_bytes}B",
                     "temp_directory": str(self.folder / "spilled"),
