@@ -30,7 +30,7 @@ def mask(text: bytes) -> str:
 
     :param text: what was no member.
     """
-    shown = text.strip(WRAPPING).decode("utf-8", errors="replace")
+    shown = text.strip(WRAPPING).removeprefix(BYTE_ORDER_MARK).strip(WRAPPING).decode("utf-8", errors="replace")
     if len(shown) <= _SHOWN_CHARACTERS:
         return f"a text of {len(shown)} characters"
     start = "".join(char if char.isprintable() else "?" for char in shown[:_SHOWN_CHARACTERS])

@@ -57,10 +57,10 @@ class UploadReport:
     :param accepted: those that the platform called valid.
     :param rejected_by_api: those that the platform called invalid.
     :param miscounted_batches: bodies of which the platform counted more or fewer IDs than they have.
-    :param malformed: lines of the source that are no advertising ID.
+    :param malformed: texts of the source (lines, rows, items) that are no advertising ID.
     :param zeroed: all-zero IDs in the source.
-    :param duplicates: lines of the source that repeat an earlier one.
-    :param blank: empty lines of the source.
+    :param duplicates: texts of the source that repeat another one.
+    :param blank: empty texts of the source.
     :param bytes_sent: bytes of the bodies that were accepted, each counted once.
     :param seconds: from the first request to the last reply.
     """
@@ -224,8 +224,8 @@ class Delivery:
             return
         if staged.malformed:
             raise InvalidInputError(
-                f"none of the source's lines is an advertising ID ({staged.malformed} are malformed): is it the "
-                "right file, and plain text with one ID a line? Nothing was sent"
+                f"none of the source's texts is an advertising ID ({staged.malformed} are malformed): is it the "
+                "right file, and the right column? Nothing was sent"
             )
         if self.mode is DeliveryMode.REPLACE and not self.allow_empty:
             raise InvalidInputError(

@@ -245,7 +245,7 @@ def test_malformed_lines_may_stop_the_upload(upload, emulator, make_ids, operato
         upload(operator_class, "a", lines, on_malformed="fail")
     with pytest.raises(exceptions.InvalidInputError, match="1 of 4"):
         upload(operator_class, "a", lines, max_malformed_ratio=0.2)
-    with pytest.raises(exceptions.InvalidInputError, match="none of the source's lines"):
+    with pytest.raises(exceptions.InvalidInputError, match="none of the source's texts"):
         upload(operator_class, "a", ["idfa"])
     assert emulator.requests() == []
 

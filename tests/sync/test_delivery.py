@@ -380,7 +380,7 @@ class TestEmpty:
         dry_run: bool,
     ) -> None:
         with pytest.raises(
-            InvalidInputError, match=r"none of the source's lines is an advertising ID \(2 are malformed\)"
+            InvalidInputError, match=r"none of the source's texts is an advertising ID \(2 are malformed\)"
         ):
             deliver([], mode, allow_empty=allow_empty, dry_run=dry_run, malformed=2, blank=1)
         assert emulator.requests() == []
