@@ -47,6 +47,19 @@ def path_id(name: str, value: object) -> str:
     return text
 
 
+def true_or_false(name: str, value: object) -> bool:
+    """
+    Return a switch as it is.
+
+    :param name: of the argument, for the message.
+    :param value: what was given; the text ``"False"`` is true to Python, and refused.
+    :raises InvalidInputError: it is no bool.
+    """
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"{name} must be True or False, not {type(value).__name__}")
+    return value
+
+
 def whole_number(name: str, value: object, *, at_least: int) -> int:
     """
     Return a whole number argument.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -151,6 +152,8 @@ def _local_files(path: Path) -> dict[str, SourceFile]:
 
 def _local_file(path: Path) -> SourceFile:
     open_file = cast("Callable[[], IO[bytes]]", partial(path.open, "rb"))
+    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+        raise InvalidInputError(f"source {path} is no regular file: a pipe or a device can be read only once")
     # A file that can't be opened is refused before the first of them is read.
     with open_file() as file:
         size_bytes = os.fstat(file.fileno()).st_size

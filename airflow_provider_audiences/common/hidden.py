@@ -230,10 +230,15 @@ def is_path_list(value: object) -> bool:
 
     :param value: anything.
     """
-    return isinstance(value, list | tuple) and bool(value) and all(map(_is_clearly_a_path, value))
+    return isinstance(value, list | tuple) and bool(value) and all(map(is_clearly_a_path, value))
 
 
-def _is_clearly_a_path(value: object) -> bool:
+def is_clearly_a_path(value: object) -> bool:
+    """
+    Tell a path object, and text that is clearly a path, from a member.
+
+    :param value: anything.
+    """
     if isinstance(value, str):
         return bool(_CLEARLY_A_PATH.match(value)) and not is_member_text(value)
     return isinstance(value, PathLike) or (hasattr(value, "open") and hasattr(value, "path"))
@@ -246,7 +251,13 @@ def is_member_text(value: str) -> bool:
     :param value: text of a source; templates in it are passed over.
     """
     text = _TEMPLATE_PARTS.sub("", value).strip()
-    return bool(_LISTED_ID.search(text)) or ("\n" in text and not _is_template(value))
+    if "\n" in text and not _is_template(value):
+        return True
+    if _LISTED_ID.search(text):
+        return True
+    # Whatever stands between them: several IDs, or one in what has neither folder nor ending, are no path.
+    ids = ADVERTISING_ID_PATTERN.findall(text)
+    return not _CLEARLY_A_PATH.match(text) and (len(ids) > 1 or (len(ids) == 1 and not re.search(r"[/.]", text)))
 
 
 def shown_address(address: str) -> str:

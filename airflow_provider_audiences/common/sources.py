@@ -9,7 +9,7 @@ from os import PathLike
 from typing import Any
 
 from airflow_provider_audiences.common.files import files_input
-from airflow_provider_audiences.common.hidden import is_data_frame, is_path_list, revealed
+from airflow_provider_audiences.common.hidden import is_clearly_a_path, is_data_frame, is_path_list, revealed
 from airflow_provider_audiences.common.source_types import FileSource, SqlSource
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.inputs import FrameInput, MemberInput, ValuesInput
@@ -48,6 +48,10 @@ def open_source(source: Any) -> Iterator[MemberInput]:
         yield FrameInput(frame=source)
     elif isinstance(source, str | PathLike) or hasattr(source, "open") or is_path_list(source):
         yield files_input(FileSource(source))
+    elif isinstance(source, list | tuple) and any(map(is_clearly_a_path, source)):
+        raise InvalidInputError(
+            "source is a list of paths and of other things: a path begins with /, ./, ../ or ~/, or has :// in it"
+        )
     elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | memoryview | Mapping):
         yield ValuesInput(chunks=_chunks(source))
     else:

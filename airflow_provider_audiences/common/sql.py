@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,6 +24,10 @@ _PERMANENT_ERRORS = frozenset(
     {"ProgrammingError", "DataError", "NotSupportedError", "IntegrityError", "TrinoUserError"}
 )
 _MYSQL_UNKNOWN_COLUMN = 1054
+_SHOWN_LENGTH = 3
+"""A parameter of fewer characters tells nothing, and would be found in any word."""
+
+_E_MAIL = re.compile(r"[^\s'\"]+@[^\s'\"]+")
 
 
 @contextmanager
@@ -57,9 +62,12 @@ class _Query:
             self._connection = hook.get_conn()
 
     def _hook(self) -> tuple[Any, str]:
-        from airflow.providers.common.compat.sdk import AirflowException, BaseHook
+        from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
 
-        connection = BaseHook.get_connection(self._source.conn_id)
+        try:
+            connection = BaseHook.get_connection(self._source.conn_id)
+        except AirflowNotFoundException:
+            raise InvalidInputError(f"{self.name}: there is no such connection: make it") from None
         refused = f"{self.name}: a connection of type {connection.conn_type!r} "
         try:
             hook = connection.get_hook()
@@ -133,11 +141,19 @@ class _Query:
             classes = {base.__name__ for base in type(error).__mro__}
             if "Error" not in classes:  # the root of DB-API's errors
                 raise
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            said = self._redact(lines[0])
+            said = self._said(error, classes)
             if _is_permanent(error, classes):
                 raise InvalidInputError(f"{self.name}: the database refused the statement: {said}") from None
             raise SourceUnavailableError(f"{self.name}: the database failed: {said}") from None
+
+    def _said(self, error: Exception, classes: set[str]) -> str:
+        """Return what a driver says, in one line, without values: they may be parameters, or people."""
+        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if "DataError" in classes:
+            text = f"{type(error).__name__}: {text.partition(':')[0]}"
+        for value in sorted(_values_of(self._source.parameters), key=len, reverse=True):
+            text = text.replace(value, "…")
+        return self._redact(_E_MAIL.sub("…", text))
 
     def close(self, error_type: type[BaseException] | None, *_: object) -> None:
         """
@@ -154,6 +170,16 @@ class _Query:
             if step is not None:
                 with suppress(Exception):
                     step()
+
+
+def _values_of(parameters: Any) -> Iterator[str]:
+    if isinstance(parameters, Mapping):
+        parameters = list(parameters.values())
+    if isinstance(parameters, list | tuple | set):
+        for item in parameters:
+            yield from _values_of(item)
+    elif parameters is not None and len(str(parameters)) >= _SHOWN_LENGTH:
+        yield str(parameters)
 
 
 def _check(source: SqlSource) -> None:

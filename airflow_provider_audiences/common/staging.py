@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from fnmatch import fnmatch
 from functools import partial
 from os import PathLike
 from pathlib import Path, PurePosixPath
@@ -10,10 +13,14 @@ from urllib.parse import unquote, urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_audiences.clients.validation import true_or_false
 from airflow_provider_audiences.common.hidden import revealed, shown_address
+from airflow_provider_audiences.common.source_types import FileSource
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.rejects import RejectsFormat, RejectsTarget
 from airflow_provider_audiences.members.workspace import DEFAULT_MEMORY_LIMIT, StagingSettings
+
+_WRONG_PATHS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
 def staging_settings() -> StagingSettings:
@@ -39,6 +46,7 @@ def rejects_target(path: Any, *, include_values: bool) -> RejectsTarget | None:
     :raises InvalidInputError: the path has no such ending.
     """
     path = revealed(path)
+    true_or_false("rejects_include_values", include_values)
     if path is None or path == "":
         if include_values:
             raise InvalidInputError("rejects_include_values is set and rejects_path is not: say where they go")
@@ -51,13 +59,59 @@ def rejects_target(path: Any, *, include_values: bool) -> RejectsTarget | None:
         raise InvalidInputError(f"rejects_path {shown} must end with .parquet or .csv")
     return RejectsTarget(
         name=shown,
-        open=partial(_open_for_writing, path),
+        open=partial(_open_for_writing, path, shown),
         file_format=file_format,  # type: ignore[arg-type] # it is one of them
         include_values=include_values,
     )
 
 
-def _open_for_writing(path: Any) -> IO[bytes]:
+def refuse_source_as_target(path: Any, source: Any) -> None:
+    """
+    Refuse a report of rejects that would overwrite its own source, or be read with it the next time.
+
+    :param path: where the report goes; None for no report.
+    :param source: the operator's source.
+    :raises InvalidInputError: it is, or lies below, or matches a path of the source.
+    """
+    source = revealed(source)
+    paths = source.path if isinstance(source, FileSource) else source
+    target = _comparable(revealed(path))
+    for item in paths if isinstance(paths, list | tuple) else [paths]:
+        read = _comparable(item)
+        if target and read and (target == read or target.startswith(f"{read}/") or fnmatch(target, read)):
+            raise InvalidInputError(
+                f"rejects_path {shown_address(str(revealed(path)))} is a part of the source: give it another place"
+            )
+
+
+def _comparable(path: Any) -> str:
+    """Return a path in one form, without links; nothing for what is no path."""
+    if not isinstance(path, str | PathLike) and not hasattr(path, "open"):
+        return ""
+    text = str(path).strip().rstrip("/")
+    if "://" in text:
+        if not text.startswith("file://"):
+            return text
+        text = unquote(urlsplit(text).path)
+    # The part before a pattern; of text that can be no path nothing is known.
+    with suppress(OSError, ValueError):
+        text = os.path.realpath(Path(text).expanduser())
+    return text
+
+
+def _open_for_writing(path: Any, shown: str) -> IO[bytes]:
+    try:
+        return _opened(path)
+    except (OSError, ValueError, ImportError) as error:
+        if isinstance(error, OSError) and not isinstance(error, _WRONG_PATHS):
+            raise
+        raise InvalidInputError(
+            f"rejects_path {shown} can't be written ({type(error).__name__}): check that its folder exists, that this "
+            "worker may write there, and that a provider serves its store; nothing was sent"
+        ) from None
+
+
+def _opened(path: Any) -> IO[bytes]:
     if isinstance(path, str):
         parts = urlsplit(path)
         if "://" in path and parts.scheme != "file":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +20,20 @@ import nanoarrow
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import TextColumn, column_of_arrow
-from airflow_provider_audiences.members.text_files import compression_of, first_bytes, refuse_utf16, unpacked_pieces
+from airflow_provider_audiences.members.text_files import (
+    compression_of,
+    first_bytes,
+    refuse_other_formats,
+    unpacked_pieces,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.inputs import FrameInput, SourceFile
     from airflow_provider_audiences.members.workspace import Workspace
 
 _PARQUET_MAGIC = b"PAR1"
+_COPY_BYTES = 4 << 20
+_HEADER_BYTES = 1 << 16
 # An ID, a hash, an e-mail address; or a phone number, however it is written, while a date has eight digits.
 _LIKE_A_MEMBER = re.compile(r"[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-|[0-9A-Fa-f]{32}|@|^[^A-Za-z]*([0-9][^A-Za-z]*){9}$")
 _NESTED = re.compile(r"\[\d*\]$|^(STRUCT|MAP|UNION)\b")
@@ -62,8 +70,9 @@ def columns_of_file(
     """
     with file.open() as stream:
         head = first_bytes(stream)
-    if file_format == "parquet" and head != _PARQUET_MAGIC:
-        raise InvalidInputError(f"{file.name} is no Parquet file (Parquet compresses itself: no .gz, no .zst)")
+    if (file_format == "parquet") != (head == _PARQUET_MAGIC):
+        isnt = "no Parquet file (Parquet compresses itself: no .gz, no .zst)"
+        raise InvalidInputError(f"{file.name} is {isnt if file_format == 'parquet' else f'Parquet, not {file_format}'}")
     with _on_this_machine(file, workspace.folder, head=head) as path, workspace.connection.cursor() as cursor:
         if path.stat().st_size:
             columns = _read(cursor, file, file_format, column, [glob.escape(str(path))])
@@ -106,7 +115,11 @@ def _read(
     cursor: duckdb.DuckDBPyConnection, file: SourceFile, file_format: str, column: str | None, arguments: list[str]
 ) -> Iterator[TextColumn]:
     if file_format == "jsonl":
-        reader = "read_json(?, format = 'newline_delimited', compression = 'uncompressed', map_inference_threshold = -1"
+        # All lines are sampled: of keys that first come late it would know nothing, and their members would be lost.
+        reader = (
+            "read_json(?, format = 'newline_delimited', compression = 'uncompressed', map_inference_threshold = -1, "
+            "sample_size = -1"
+        )
         described = cursor.execute(f"DESCRIBE SELECT * FROM {reader})", arguments).fetchall()
         name = _chosen(described, column, file.name)
         # Types are guessed from the first lines: as text, nothing that comes later can fail to fit.
@@ -115,6 +128,8 @@ def _read(
         reader = _READERS[file_format]
         described = cursor.execute(f"DESCRIBE SELECT * FROM {reader}", arguments).fetchall()
         name = _chosen(described, column, file.name)
+        if file_format == "csv":
+            _refuse_repeated(name, Path(arguments[0].replace("[[]", "[")), file.name)
     yield from _texts(cursor, f"SELECT CAST({_quoted(name)} AS VARCHAR) FROM {reader}", arguments)
 
 
@@ -152,8 +167,18 @@ def _chosen(
     if any(other != f"{name}_1" and other.lower() == f"{name}_1".lower() for other in types):
         raise InvalidInputError(f"{where} has several columns {name!r} that differ in case only: name one otherwise")
     if _NESTED.search(types[name]):
-        raise InvalidInputError(f"{where}: the column {name!r} holds {types[name]}, not one member a row")
+        # Its whole type would name the fields within, which may be members.
+        kind = types[name].partition("(")[0] if types[name].endswith(")") else "a list"
+        raise InvalidInputError(f"{where}: the column {name!r} holds {kind}, not one member a row")
     return name
+
+
+def _refuse_repeated(name: str, path: Path, where: str) -> None:
+    """Refuse a header that has a name twice: DuckDB reads the first, and calls the other one ``name_1``."""
+    with path.open("rb") as stream:
+        header = stream.readline(_HEADER_BYTES).decode("utf-8", errors="replace")
+    if len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", header)) > 1:
+        raise InvalidInputError(f"{where} has several columns {name!r}: name them apart")
 
 
 def _quoted(name: str) -> str:
@@ -169,13 +194,19 @@ def _on_this_machine(file: SourceFile, folder: Path, *, head: bytes) -> Iterator
     A compressed one is unpacked by us: DuckDB takes one that breaks off for whole, and checks no sums.
     """
     path = folder / "table"
+    is_packed = compression_of(head, name=file.name) is not None
+    is_parquet = head == _PARQUET_MAGIC  # which compresses itself
     try:
-        if file.local_path and compression_of(head, name=file.name) is None:
-            refuse_utf16(head, name=file.name)
+        if file.local_path and not is_packed:
+            if not is_parquet:
+                refuse_other_formats(head, name=file.name)
             path.symlink_to(file.local_path.absolute())
         else:
             with file.open() as stream, path.open("wb") as copy:
-                copy.writelines(unpacked_pieces(stream, name=file.name))
+                if is_parquet:
+                    shutil.copyfileobj(stream, copy, _COPY_BYTES)
+                else:
+                    copy.writelines(unpacked_pieces(stream, name=file.name))
         yield path
     finally:
         path.unlink(missing_ok=True)

@@ -25,6 +25,15 @@ _PACKED_STEP_BYTES = 512
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60)))
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_OTHER_FORMATS = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh91AY&SY": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    _GZIP_MAGIC: "gzip within gzip",
+    _ZSTD_MAGICS[0]: "Zstandard within another compression",
+    b"PAR1": "Parquet",
+    b"Obj\x01": "Avro",
+}
 _MAGIC_BYTES = 4
 
 
@@ -52,7 +61,7 @@ def unpacked_pieces(stream: IO[bytes], *, name: str) -> Iterator[bytes]:
     compression = compression_of(head, name=name)
     pieces = _gathered(_UNPACKED[compression](_Pushback(head, stream), name))
     first = next(pieces, b"")
-    refuse_utf16(first, name=name)
+    refuse_other_formats(first, name=name)
     if first:
         yield first
     yield from pieces
@@ -85,16 +94,21 @@ def compression_of(head: bytes, *, name: str) -> str | None:
     return compression
 
 
-def refuse_utf16(head: bytes, *, name: str) -> None:
+def refuse_other_formats(head: bytes, *, name: str) -> None:
     """
-    Refuse text in UTF-16, which would be no member line by line.
+    Refuse what is no text in an encoding of ours: read line by line, some of it might look like members.
 
-    :param head: the first bytes of the text.
+    :param head: the first bytes of what should be text.
     :param name: of the file, for messages.
-    :raises InvalidInputError: it begins with a mark of UTF-16.
+    :raises InvalidInputError: it begins as UTF-16, as an archive or as a table does.
     """
     if head.startswith(_UTF16_MARKS):
         raise InvalidInputError(f"{name} is UTF-16: save it as UTF-8 or ASCII text")
+    for magic, what in _OTHER_FORMATS.items():
+        if head.startswith(magic):
+            raise InvalidInputError(
+                f"{name} is {what}, not text: unpack it, or say with a FileSource's file_format what it is"
+            )
 
 
 def _plain(stream: _Pushback, name: str) -> Iterator[bytes]:  # noqa: ARG001 - one signature for all

@@ -185,9 +185,10 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, _AppLovinOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the source and send it."""
+        from airflow_provider_audiences.clients.validation import true_or_false
         from airflow_provider_audiences.common.progress import progress_of
         from airflow_provider_audiences.common.sources import open_source
-        from airflow_provider_audiences.common.staging import rejects_target, staging_settings
+        from airflow_provider_audiences.common.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.members.kinds import AdvertisingIds
         from airflow_provider_audiences.members.staging import StagingRules, stage
         from airflow_provider_audiences.sync.delivery import Delivery
@@ -199,6 +200,8 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, _AppLovinOperator):
                 rejects=rejects_target(self.rejects_path, include_values=self.rejects_include_values),
             )
             kind = AdvertisingIds(id_case=self.id_case)
+            only_plan = true_or_false("dry_run", self.only_plan)
+            refuse_source_as_target(self.rejects_path, self.source)
             delivery = Delivery.checked(
                 audience_id=self.audience_id,
                 mode=self.mode,
@@ -212,7 +215,7 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, _AppLovinOperator):
                 open_source(self.source) as source,
                 stage(source, rules=rules, kind=kind, settings=staging_settings()) as staged,
             ):
-                if self.only_plan:
+                if only_plan:
                     report = delivery.plan(staged)
                 else:
                     report = delivery.run(client, staged, on_progress=progress_of(context))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.clients.applovin import AppLovinClient, UploadCounts
 from airflow_provider_audiences.clients.transport import GiveUp
-from airflow_provider_audiences.clients.validation import one_of, required_text, whole_number
+from airflow_provider_audiences.clients.validation import one_of, required_text, true_or_false, whole_number
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.members.advertising_id import LINE_LENGTH
 from airflow_provider_audiences.sync.sending import OnProgress, Send, Sender, Tally
@@ -149,7 +149,7 @@ class Delivery:
             mode=mode,
             batch_size=whole_number("batch_size", batch_size, at_least=1),
             ttl_seconds=ttl_seconds,
-            allow_empty=allow_empty,
+            allow_empty=true_or_false("allow_empty", allow_empty),
             max_parallel_requests=parallel,
         )
 

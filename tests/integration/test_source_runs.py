@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 
 SCRIPT = Path(__file__).with_name("source_runs.py")
-IDS = [f"1e1e1e1e-{number:04x}-4000-8000-00000000feed" for number in range(9)]
+IDS = [f"2e2e2e2e-{number:04x}-4000-8000-00000000feed" for number in range(9)]
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
@@ -101,7 +101,7 @@ def _check_nothing_personal(output):
     found = [
         (place, text[max(0, text.find(personal) - 300) : text.find(personal) + 60])
         for place, text in places
-        for personal in ("1e1e1e1e-", "sesame", os.environ["AIRFLOW_HOME"] + "/none")
+        for personal in ("2e2e2e2e-", "sesame", os.environ["AIRFLOW_HOME"] + "/none")
         if personal in text
     ]
     assert not found, found

@@ -574,6 +574,31 @@ def test_formats_by_name(name: str, expected: FileFormat) -> None:
     assert format_of(name) == expected
 
 
+class TestNothingIsLostOrShown:
+    @pytest.fixture
+    def table_texts(self, make_file: Callable[..., Any], read_texts: Callable[..., list[bytes]]) -> Any:
+        def run(name: str, content: str, column: str | None = None) -> list[bytes]:
+            return read_texts(FilesInput(files=[make_file(content.encode(), name)], column=column))
+
+        return run
+
+    def test_a_key_that_comes_late_is_a_second_column(self, table_texts: Any) -> None:
+        content = f'{{"idfa": "{A}"}}\n' * 30_000 + f'{{"gaid": "{B}"}}\n'
+        with pytest.raises(InvalidInputError, match="2 columns"):
+            table_texts("f.jsonl", content)
+        assert table_texts("f.jsonl", content, "gaid")[-1] == B.encode()
+
+    def test_a_header_with_a_name_twice(self, table_texts: Any) -> None:
+        with pytest.raises(InvalidInputError, match="several columns 'idfa'"):
+            table_texts("f.csv", f"idfa,n,idfa\n{A},1,{B}\n", "idfa")
+        assert table_texts("f.csv", f"idfa,n,my_idfa\n{A},1,{B}\n", "idfa") == texts(A)
+
+    def test_fields_of_a_nested_column_are_not_named(self, table_texts: Any) -> None:
+        with pytest.raises(InvalidInputError, match="holds STRUCT, not one member a row") as caught:
+            table_texts("f.jsonl", f'{{"u": {{"{A}": 1, "{B}": 2}}}}\n')
+        assert A not in str(caught.value)
+
+
 class TestFrames:
     @pytest.fixture
     def frame_texts(self, read_texts: Callable[..., list[bytes]]) -> Callable[..., list[bytes]]:

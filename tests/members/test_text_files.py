@@ -84,7 +84,8 @@ def test_only_line_feeds_end_lines(parts: list[bytes], sizes: list[int], block_b
 @settings(deadline=None)
 @given(content=st.binary(max_size=300), sizes=st.lists(st.integers(1, 20), min_size=1, max_size=5))
 def test_any_content_and_any_reads(compression: str, content: bytes, sizes: list[int]) -> None:
-    if content.startswith(UTF16_MARKS) or (not compression and content.startswith(MAGICS)):
+    others = tuple(text_files._OTHER_FORMATS)
+    if content.startswith((*UTF16_MARKS, *others)) or (not compression and content.startswith(MAGICS)):
         content = b"\n" + content
     packed = COMPRESSIONS[compression](content)
     assert read(packed, name=f"ids{compression}", sizes=sizes) == expected(content)
@@ -302,3 +303,19 @@ def test_an_error_of_the_store_comes_through(compression: str) -> None:
 
     with pytest.raises(TimeoutError, match="slow"):
         list(text_blocks(Breaks(), name=f"ids{compression}"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize(
+    ("magic", "said"), [(b"PK\x03\x04", "zip"), (b"BZh91AY&SY", "bzip2"), (b"PAR1", "Parquet"), (b"Obj\x01", "Avro")]
+)
+def test_archives_and_tables_are_no_text(compression: str, magic: bytes, said: str) -> None:
+    # Read line by line, some of what is stored in them would look like members.
+    content = magic + b"\n" + ID + b"\n"
+    with pytest.raises(InvalidInputError, match=f"is {said}|is a {said}"):
+        read(COMPRESSIONS[compression](content), name=f"ids{compression}")
+
+
+def test_gzip_within_gzip_is_no_text() -> None:
+    with pytest.raises(InvalidInputError, match="gzip within gzip"):
+        read(gzip.compress(gzip.compress(ID)), name="ids.gz")

@@ -403,3 +403,21 @@ def test_members_may_come_from_a_query(send, tmp_path, make_ids, monkeypatch):
         database.commit()
     source = SqlSource("lite", "SELECT * FROM people WHERE n = ?", column="IDFA", parameters=[1], chunk_size=2)
     assert send(source) == make_ids(5)
+
+
+def test_a_list_of_paths_and_of_members_is_refused(refused, make_ids):
+    text = refused(["/data/a.txt", make_ids(1)[0]])
+    assert "list of paths and of other things" in text
+    assert make_ids(1)[0] not in text
+
+
+def test_a_pipe_is_refused_and_not_waited_for(refused, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert "no regular file" in refused(str(tmp_path / "pipe"))
+
+
+@pytest.mark.parametrize("separator", [":", "/", "|", "="])
+def test_members_between_other_separators_are_not_shown(refused, make_ids, separator):
+    ids = make_ids(2)
+    assert ids[0] not in refused(separator.join(ids))
+    assert ids[0] not in refused(f"idfa{separator}{ids[0]}".replace("/", "-"))

@@ -129,6 +129,50 @@ class TestRejects:
         assert isinstance(refusal.value, AirflowFailException)
         assert emulator.requests() == []
 
+    @pytest.mark.parametrize(
+        ("source", "target"),
+        [
+            ("{folder}/ids.csv", "{folder}/ids.csv"),
+            ("{folder}/ids.csv", "file://{folder}/../{name}/ids.csv"),
+            ("{folder}", "{folder}/rejects.csv"),
+            ("{folder}/*.csv", "{folder}/rejects.csv"),
+            ("{folder}/link.csv", "{folder}/ids.csv"),
+            (["{folder}/other.csv", "{folder}/ids.csv"], "{folder}/ids.csv"),
+        ],
+    )
+    @pytest.mark.parametrize("dry_run", [True, False])
+    def test_never_overwrite_their_source(self, upload, emulator, tmp_path, make_ids, source, target, dry_run):
+        content = "idfa\n" + "\n".join([*make_ids(3), "bad"])
+        for name in ("ids.csv", "other.csv"):
+            (tmp_path / name).write_text(content)
+        (tmp_path / "link.csv").symlink_to(tmp_path / "ids.csv")
+        names = {"folder": tmp_path, "name": tmp_path.name}
+        source = [part.format(**names) for part in source] if isinstance(source, list) else source.format(**names)
+        with pytest.raises(exceptions.InvalidInputError, match="is a part of the source"):
+            upload(source, rejects_path=target.format(**names), dry_run=dry_run)
+        assert (tmp_path / "ids.csv").read_text() == content
+        assert emulator.requests() == []
+
+    def test_beside_their_source_are_fine(self, upload, tmp_path, make_ids):
+        (tmp_path / "ids.txt").write_text("\n".join([*make_ids(3), "bad"]))
+        assert upload(str(tmp_path / "ids.txt"), rejects_path=str(tmp_path / "rejects.csv"))["sent"] == 3
+
+    @pytest.mark.parametrize("path", ["{folder}/taken.csv", "/proc/none/r.csv", "nosuch://a/r.csv"])
+    def test_that_can_not_be_written_fail_for_good(self, upload, emulator, tmp_path, make_ids, path):
+        (tmp_path / "taken.csv").mkdir()
+        with pytest.raises(exceptions.InvalidInputError, match="can't be written"):
+            upload([*make_ids(1), "bad"], rejects_path=path.format(folder=tmp_path))
+        assert emulator.requests() == []
+
+
+class TestSwitches:
+    @pytest.mark.parametrize("name", ["allow_empty", "dry_run", "rejects_include_values"])
+    @pytest.mark.parametrize("value", ["False", "", 0, None])
+    def test_are_true_or_false(self, upload, emulator, make_ids, name, value):
+        with pytest.raises(exceptions.InvalidInputError, match=f"{name} must be True or False"):
+            upload(make_ids(1), **{name: value})
+        assert emulator.requests() == []
+
 
 class TestParallelRequests:
     @pytest.mark.parametrize("parallel", [1, "3", 16])
