@@ -251,8 +251,9 @@ class AppLovinUpdateAudienceOperator(_AppLovinUploadOperator):
     :param id_case: case in which IDs are sent.
     :param dry_run: stage, count, and say how many requests and bytes it would take; send nothing.
     :param applovin_conn_id: id of the connection (templated).
-    :return: report with ``audience_id, requests, batches, sent, accepted, rejected_by_api, malformed, zeroed,
-        duplicates, blank, bytes_sent, seconds``.
+    :return: report with ``audience_id, dry_run, planned_requests, planned_ids, planned_bytes, requests, batches,
+        splits, sent, accepted, rejected_by_api, miscounted_batches, malformed, zeroed, duplicates, blank,
+        bytes_sent, seconds``.
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
     :raises AudienceApiError: a batch failed; the message says what had landed.
     """
