@@ -75,7 +75,7 @@ def columns_of_file(
         raise InvalidInputError(f"{file.name} is {isnt if file_format == 'parquet' else f'Parquet, not {file_format}'}")
     with _on_this_machine(file, workspace.folder, head=head) as path, workspace.connection.cursor() as cursor:
         if path.stat().st_size:
-            columns = _read(cursor, file, file_format, column, [glob.escape(str(path))])
+            columns = _read(cursor, file, file_format, column, path)
             yield from _explained(columns, file.name, file_format)
 
 
@@ -112,8 +112,9 @@ def _described_frame(cursor: duckdb.DuckDBPyConnection, frame: Any) -> Sequence[
 
 
 def _read(
-    cursor: duckdb.DuckDBPyConnection, file: SourceFile, file_format: str, column: str | None, arguments: list[str]
+    cursor: duckdb.DuckDBPyConnection, file: SourceFile, file_format: str, column: str | None, path: Path
 ) -> Iterator[TextColumn]:
+    arguments = [glob.escape(str(path))]
     if file_format == "jsonl":
         # All lines are sampled: of keys that first come late it would know nothing, and their members would be lost.
         reader = (
@@ -129,7 +130,7 @@ def _read(
         described = cursor.execute(f"DESCRIBE SELECT * FROM {reader}", arguments).fetchall()
         name = _chosen(described, column, file.name)
         if file_format == "csv":
-            _refuse_repeated(name, Path(arguments[0].replace("[[]", "[")), file.name)
+            _refuse_repeated(name, path, file.name)
     yield from _texts(cursor, f"SELECT CAST({_quoted(name)} AS VARCHAR) FROM {reader}", arguments)
 
 
