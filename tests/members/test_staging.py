@@ -158,6 +158,11 @@ line_texts = st.one_of(
 HEADS_OF_OTHER_FILES = (
     b"\xff\xfe",
     b"\xfe\xff",
+    b"PK\x03\x04",
+    b"BZh91AY&SY",
+    b"\xfd7zXZ\x00",
+    b"PAR1",
+    b"Obj\x01",
     b"\x1f\x8b",
     b"\x28\xb5\x2f\xfd",
     *(bytes([byte]) + b"\x2a\x4d\x18" for byte in range(0x50, 0x60)),
