@@ -9,18 +9,18 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast, get_args
-from urllib.parse import unquote, urlsplit
+from typing import IO, Any, cast
+from urllib.parse import urlsplit
 
 from airflow_provider_audiences.common.hidden import is_member_text, shown_address
+from airflow_provider_audiences.common.paths import local_path, store_path
 from airflow_provider_audiences.common.source_types import FileSource
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.inputs import FileFormat, FilesInput, SourceFile
+from airflow_provider_audiences.members.inputs import FilesInput, SourceFile
 
 _WILDCARDS = frozenset("*?[")
-_LOCAL_PROTOCOLS = frozenset({"", "file", "local"})
 
 
 def files_input(source: FileSource) -> FilesInput:
@@ -30,10 +30,6 @@ def files_input(source: FileSource) -> FilesInput:
     :param source: its path may be one or several files, folders and globs.
     :raises InvalidInputError: there is none, one may not be read, or no file system takes the address.
     """
-    if source.file_format is not None and source.file_format not in get_args(FileFormat):
-        raise InvalidInputError(
-            f"source: file_format {source.file_format!r} is not known: give one of {', '.join(get_args(FileFormat))}"
-        )
     paths = source.path if isinstance(source.path, list | tuple) else [source.path]
     if not paths:
         raise InvalidInputError("source is an empty list of paths: give at least one")
@@ -62,7 +58,7 @@ def _checked(path: Any) -> Any:
 def _files_of(path: Any, conn_id: str | None) -> dict[str, SourceFile]:
     """Return files by what tells them apart, in the order of their names."""
     shown = shown_address(str(path))
-    local = _local_path(path)
+    local = local_path(path)
     with _refusing(shown):
         if local is not None:
             files = _local_files(local)
@@ -121,25 +117,6 @@ def _asks_for_passed_over(pattern: str) -> bool:
 # Local files
 
 
-def _local_path(path: Any) -> Path | None:
-    """Return the path on this machine; None if it leads elsewhere."""
-    if isinstance(path, str):
-        scheme, separator, rest = path.partition("://")
-        if not separator:
-            return Path(path).expanduser()
-        if scheme.casefold() != "file":
-            return None
-        # All after the host is the path: a question mark in it is a wildcard, or part of a name.
-        _, slash, below = rest.partition("/")
-        if not slash:
-            raise InvalidInputError(f"source {shown_address(path)}: give the whole path, as in file:///data/ids.txt")
-        return Path(f"/{unquote(below)}")
-    if hasattr(path, "protocol"):
-        protocol = path.protocol if isinstance(path.protocol, str) else next(iter(path.protocol), "")
-        return Path(path.path) if protocol in _LOCAL_PROTOCOLS else None
-    return Path(fspath(path)) if isinstance(path, PathLike) else None
-
-
 def _local_files(path: Path) -> dict[str, SourceFile]:
     if path.is_dir():
         found = list(_walk(path))
@@ -155,10 +132,9 @@ def _local_file(path: Path) -> SourceFile:
     if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
         raise InvalidInputError(f"source {path} is no regular file: a pipe or a device can be read only once")
     # A file that can't be opened is refused before the first of them is read.
-    with open_file() as file:
-        size_bytes = os.fstat(file.fileno()).st_size
+    open_file().close()
     shown = str(path)
-    return SourceFile(name=shown, open=partial(_open, open_file, shown), size_bytes=size_bytes, local_path=path)
+    return SourceFile(name=shown, open=partial(_open, open_file, shown), local_path=path)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -193,7 +169,7 @@ def _opened_by_itself(path: Any, shown: str) -> SourceFile:
     """Take an object of which no more is known than that it opens."""
     open_file = partial(path.open, "rb")
     open_file().close()
-    return SourceFile(name=shown, open=partial(_open, open_file, shown), size_bytes=0)
+    return SourceFile(name=shown, open=partial(_open, open_file, shown))
 
 
 # Object stores
@@ -215,39 +191,31 @@ def _stored_files(path: Any, conn_id: str | None, shown: str) -> dict[str, Sourc
     root = base.path.rstrip("/")
     if pattern:
         found = _matching(file_system, root, pattern)
-    elif str(path).endswith("/") or (info := file_system.info(base.path))["type"] == "directory":
+    elif str(path).endswith("/") or file_system.info(base.path)["type"] == "directory":
         found = _below(file_system, root)
     else:
-        return {f"{base.protocol}:{base.path}": _stored_file(base, info, shown)}
+        return {f"{base.protocol}:{base.path}": _stored_file(base, shown)}
     files = {}
-    for name, info in sorted(found.items()):
+    for name in sorted(found):
         below = name[len(root) :].lstrip("/")
         shown_name = f"{shown_address(str(base)).rstrip('/')}/{below}"
-        files[f"{base.protocol}:{name}"] = _stored_file(base.joinpath(below), info, shown_name)
+        files[f"{base.protocol}:{name}"] = _stored_file(base.joinpath(below), shown_name)
     return files
 
 
 def _base_and_pattern(path: Any, conn_id: str | None) -> tuple[Any, str]:
     """Return the path in its store; of a glob the folder before its first wildcard, and the pattern below it."""
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-    if not isinstance(path, str):
-        # Airflow 3 has it on the path, Airflow 2 among the options of the store.
-        conn_id = conn_id or getattr(path, "conn_id", None) or getattr(path, "storage_options", {}).get("conn_id")
+    whole = store_path(path, conn_id=conn_id)
     address = str(path)
-
-    def at(part: str) -> Any:
-        return ObjectStoragePath(part, conn_id=conn_id) if conn_id else ObjectStoragePath(part)
-
     # A question mark begins the query of a web address; and a name may have brackets in it.
     if (
         not _has_wildcard(address)
         or urlsplit(address).scheme in {"http", "https"}
-        or ("[" in address and at(address).exists())
+        or ("[" in address and whole.exists())
     ):
-        return at(address), ""
+        return whole, ""
     folder, pattern = _split_glob(address)
-    return at(folder), pattern
+    return store_path(folder, conn_id=whole.conn_id), pattern
 
 
 def _below(file_system: Any, root: str) -> dict[str, Any]:
@@ -273,9 +241,8 @@ def _is_data(below: str, info: Any) -> bool:
     return not is_folder and not _is_passed_over(PurePosixPath(below).parts)
 
 
-def _stored_file(path: Any, info: Any, shown: str) -> SourceFile:
+def _stored_file(path: Any, shown: str) -> SourceFile:
     return SourceFile(
         name=shown.removesuffix("?…"),  # its ending tells what is in the file
         open=partial(_open, partial(path.open, "rb"), shown),
-        size_bytes=int(info.get("size") or 0),
     )

@@ -190,6 +190,8 @@ def _check(source: SqlSource) -> None:
             f"SqlSource: the file {source.sql.strip()} was not loaded: it is looked for in the DAG's folder and its "
             "template_searchpath, when a task's templates are rendered"
         )
+    if source.column is not None and not isinstance(source.column, str):
+        raise InvalidInputError(f"SqlSource: column must be the name of one, not {type(source.column).__name__}")
     if isinstance(source.chunk_size, bool) or not isinstance(source.chunk_size, int) or source.chunk_size < 1:
         raise InvalidInputError("SqlSource: chunk_size must be a whole number of rows, at least 1")
 

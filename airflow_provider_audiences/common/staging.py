@@ -9,12 +9,13 @@ from functools import partial
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, get_args
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_audiences.clients.validation import true_or_false
 from airflow_provider_audiences.common.hidden import revealed, shown_address
+from airflow_provider_audiences.common.paths import local_path, store_path
 from airflow_provider_audiences.common.source_types import FileSource
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.rejects import RejectsFormat, RejectsTarget
@@ -88,15 +89,16 @@ def _comparable(path: Any) -> str:
     """Return a path in one form, without links; nothing for what is no path."""
     if not isinstance(path, str | PathLike) and not hasattr(path, "open"):
         return ""
-    text = str(path).strip().rstrip("/")
-    if "://" in text:
-        if not text.startswith("file://"):
-            return text
-        text = unquote(urlsplit(text).path)
-    # The part before a pattern; of text that can be no path nothing is known.
+    local = local_path(path.strip() if isinstance(path, str) else path)
+    if local is None:
+        # A store's address may name its connection before the host.
+        scheme, _, rest = str(path).strip().rstrip("/").partition("://")
+        host, slash, below = rest.partition("/")
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{below}"
+    # Of text that can be no path nothing is known.
     with suppress(OSError, ValueError):
-        text = os.path.realpath(Path(text).expanduser())
-    return text
+        return os.path.realpath(local)
+    return str(local)
 
 
 def _open_for_writing(path: Any, shown: str) -> IO[bytes]:
@@ -112,17 +114,10 @@ def _open_for_writing(path: Any, shown: str) -> IO[bytes]:
 
 
 def _opened(path: Any) -> IO[bytes]:
-    if isinstance(path, str):
-        parts = urlsplit(path)
-        if "://" in path and parts.scheme != "file":
-            from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-            path = ObjectStoragePath(path)
-        else:
-            path = Path(unquote(parts.path) if parts.scheme == "file" else path).expanduser()
-    elif not hasattr(path, "open"):
-        path = Path(path)
-    if isinstance(path, Path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    file: IO[bytes] = path.open("wb")
+    local = local_path(path)
+    if local is not None:
+        local.parent.mkdir(parents=True, exist_ok=True)
+        return local.open("wb")
+    opener = store_path(path) if isinstance(path, str) else path
+    file: IO[bytes] = opener.open("wb")
     return file

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, get_args
+
+from airflow_provider_audiences.exceptions import InvalidInputError
 
 FileFormat = Literal["text", "csv", "jsonl", "parquet"]
 
@@ -21,13 +23,11 @@ class SourceFile:
 
     :param name: what may be shown of its address: no password, no query. Its ending tells format and compression.
     :param open: opens it for reading in binary mode, from its beginning; may be called more than once.
-    :param size_bytes: its size.
     :param local_path: where it lies on this machine; None if it lies in a store.
     """
 
     name: str
     open: Callable[[], IO[bytes]] = field(repr=False)
-    size_bytes: int
     local_path: Path | None = field(default=None, repr=False)
 
 
@@ -45,6 +45,14 @@ class FilesInput:
     files: Sequence[SourceFile]
     file_format: FileFormat | None = None
     column: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.file_format is not None and self.file_format not in get_args(FileFormat):
+            raise InvalidInputError(
+                f"file_format must be one of {', '.join(get_args(FileFormat))}, not {self.file_format!r}"
+            )
+        if self.column is not None and not isinstance(self.column, str):
+            raise InvalidInputError(f"column must be the name of one, not {type(self.column).__name__}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import get_args
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import TextColumn, column_of_lines, column_of_values
@@ -107,10 +106,6 @@ def _of_files(source: FilesInput, workspace: Workspace) -> Iterator[MemberChunk]
 
 def _common_format(source: FilesInput) -> FileFormat:
     if source.file_format is not None:
-        if source.file_format not in get_args(FileFormat):
-            raise InvalidInputError(
-                f"file_format must be one of {', '.join(get_args(FileFormat))}, not {source.file_format!r}"
-            )
         return source.file_format
     examples = {format_of(file.name): file.name for file in source.files}
     if len(examples) > 1:

@@ -27,9 +27,6 @@ from airflow_provider_audiences.members.workspace import StagingSettings, Worksp
 
 log = logging.getLogger(__name__)
 
-DEFAULT_BATCH_SIZE = 100_000
-"""AppLovin's document asks for blocks of about 100,000 users a request."""
-
 OnMalformed = Literal["drop", "fail"]
 
 _EXAMPLES = 3

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_audiences.hooks.applovin import AppLovinHook
 
+DEFAULT_BATCH_SIZE = 100_000
+"""AppLovin's document asks for blocks of about 100,000 users a request."""
+
 
 class _AppLovinOperator(BaseOperator):
     """What all AppLovin operators share: the connection."""
@@ -159,7 +162,7 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, _AppLovinOperator):
         *,
         audience_id: str,
         source: Any,
-        batch_size: int = 100_000,
+        batch_size: int = DEFAULT_BATCH_SIZE,
         max_parallel_requests: int = 4,
         on_malformed: Literal["drop", "fail"] = "drop",
         max_malformed_ratio: float | None = None,

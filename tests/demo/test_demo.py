@@ -22,7 +22,7 @@ from demo.environment import Workspace  # noqa: E402
 
 def test_the_file_has_the_counts_that_it_claims(tmp_path: Path) -> None:
     made = write_device_ids(tmp_path / "ids.txt", lines=5_000, seed=1, dirt=2.0)
-    file = SourceFile(name="ids.txt", open=lambda: made.path.open("rb"), size_bytes=made.path.stat().st_size)
+    file = SourceFile(name="ids.txt", open=lambda: made.path.open("rb"))
     with stage(FilesInput(files=[file]), rules=StagingRules()) as staged:
         found = (staged.members, staged.duplicates, staged.zeroed, staged.malformed, staged.blank)
     assert found == (made.members, made.duplicates, made.zeroed, made.malformed, made.blank)

@@ -17,7 +17,6 @@ def contents(source):
         for file in files.files:
             with file.open() as opened:
                 read[file.name] = opened.read()
-            assert file.size_bytes == len(read[file.name])
             assert file.local_path is None
         return read
 

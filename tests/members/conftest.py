@@ -26,7 +26,6 @@ def make_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., SourceF
         return SourceFile(
             name=name,
             open=(lambda: path.open("rb")) if local else (lambda: io.BytesIO(content)),
-            size_bytes=len(content),
             local_path=path if local else None,
         )
 

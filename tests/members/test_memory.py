@@ -33,7 +33,7 @@ def chunks(make):
 def file(name):
     path = folder / name
     return FilesInput(
-        files=[SourceFile(name=name, open=lambda: path.open("rb"), size_bytes=1, local_path=path)],
+        files=[SourceFile(name=name, open=lambda: path.open("rb"), local_path=path)],
         column=None if "txt" in name else "idfa",
     )
 

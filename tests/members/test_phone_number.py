@@ -158,7 +158,7 @@ def test_padding_beyond_the_longest_line(padding: int, char: bytes) -> None:
     line = char * padding + NUMBER.encode()
     expected = NUMBER if len(line) <= 1 << 16 else Refusal.MALFORMED
     assert parse_phone_number(line, phone_format="cn_mobile") == expected
-    source = SourceFile(name="f", open=lambda: io.BytesIO(line + b"\n" + line), size_bytes=1)
+    source = SourceFile(name="f", open=lambda: io.BytesIO(line + b"\n" + line))
     with stage(FilesInput(files=[source]), kind=PhoneNumbers(), rules=StagingRules()) as staged:
         assert (staged.members, staged.malformed, staged.blank) == ((1, 0, 0) if expected == NUMBER else (0, 2, 0))
 
@@ -238,7 +238,7 @@ def test_staging_against_the_model(lines: list[bytes], batch_size: int, in_file:
     if in_file:
         content = b"".join(line + b"\n" for line in [b"", *lines])
         lines = content.split(b"\n")[:-1]
-    source = SourceFile(name="f", open=lambda: io.BytesIO(content), size_bytes=1)
+    source = SourceFile(name="f", open=lambda: io.BytesIO(content))
     members = FilesInput(files=[source]) if in_file else ValuesInput(chunks=[lines])
     found, counts = model(lines)
     with pytest.MonkeyPatch.context() as patch:

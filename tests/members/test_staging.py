@@ -30,7 +30,7 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members import advertising_id_codec, key_set, text_files
 from airflow_provider_audiences.members.inputs import FilesInput, FrameInput, MemberInput, SourceFile, ValuesInput
 from airflow_provider_audiences.members.kinds import AdvertisingIds
-from airflow_provider_audiences.members.staging import DEFAULT_BATCH_SIZE, StagedMembers, StagingRules, stage
+from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, stage
 
 MakeFile = Callable[..., SourceFile]
 
@@ -101,7 +101,7 @@ def files(*sources: SourceFile, **options: Any) -> FilesInput:
 
 
 def in_store(content: bytes, name: str = "f") -> SourceFile:
-    return SourceFile(name=name, open=lambda: io.BytesIO(content), size_bytes=len(content))
+    return SourceFile(name=name, open=lambda: io.BytesIO(content))
 
 
 @contextmanager
@@ -358,14 +358,12 @@ class TestManyMembers:
         doubled = [*ids_in_order, *map(str.upper, ids_in_order[::2])]
         path = folder / "ids.txt"
         path.write_text("\n".join(doubled))
-        yield files(SourceFile(name="ids.txt", open=lambda: path.open("rb"), size_bytes=1, local_path=path))
+        yield files(SourceFile(name="ids.txt", open=lambda: path.open("rb"), local_path=path))
         yield ValuesInput(chunks=(doubled[first : first + 77_777] for first in range(0, len(doubled), 77_777)))
         yield FrameInput(frame=pa.table({"idfa": doubled}))
         table = folder / "ids.csv"
         table.write_text("n,idfa\n" + "".join(f"1,{text}\n" for text in doubled))
-        yield files(
-            SourceFile(name="ids.csv", open=lambda: table.open("rb"), size_bytes=1, local_path=table), column="idfa"
-        )
+        yield files(SourceFile(name="ids.csv", open=lambda: table.open("rb"), local_path=table), column="idfa")
 
     @pytest.mark.parametrize("number", range(4))
     def test_each_is_there_once(self, number: int, ids_in_order: list[str], tmp_path: Path) -> None:
@@ -373,7 +371,7 @@ class TestManyMembers:
         with stage(source, rules=StagingRules()) as staged:
             assert (staged.members, staged.duplicates) == (COUNT, COUNT // 2)
             assert (staged.malformed, staged.zeroed, staged.blank) == (0, 0, 0)
-            size = DEFAULT_BATCH_SIZE
+            size = 100_000
             batches = [staged.lines(index * size, size) for index in range(staged.batch_count(size))]
             assert [len(batch) for batch in batches] == [37 * size] * 11
             assert set(b"".join(batches).decode().split()) == set(ids_in_order)
@@ -418,7 +416,7 @@ def test_parquet_and_json_of_duckdb(tmp_path: Path, make_ids: Any) -> None:
             ending = options.split()[1].strip(",").replace("json", "jsonl")
             path = tmp_path / f"ids.{ending}"
             connection.execute(f"COPY t TO '{path}' ({options})")
-            source = SourceFile(name=path.name, open=lambda path=path: path.open("rb"), size_bytes=1, local_path=path)
+            source = SourceFile(name=path.name, open=lambda path=path: path.open("rb"), local_path=path)
             with stage(files(source, column="idfa"), rules=StagingRules()) as staged:
                 assert (staged.members, staged.duplicates, staged.malformed) == (250_000, 0, 0)
                 assert set(staged.lines(0, 250_000).decode().split()) == set(ids)
@@ -434,10 +432,6 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
     with stage(files(in_store(gzip.compress(content), "ids.gz")), rules=StagingRules()) as staged:
         assert sorted(staged.lines(0, 10).split(b"\n")) == [b"", f"{ID[:-1]}0".encode(), ID.encode()]
     assert (staged.members, staged.malformed, staged.zeroed, staged.duplicates, staged.blank) == (2, 2, 1, 1, 2)
-
-
-def test_default_batch_is_what_the_platform_asks_for() -> None:
-    assert DEFAULT_BATCH_SIZE == 100_000
 
 
 def test_no_member_in_the_repr() -> None:

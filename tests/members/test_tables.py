@@ -486,7 +486,7 @@ class TestPlaces:
         (folder / name).write_text(f"idfa\n{A}\n")
         (folder / "a1.csv").write_text(f"idfa\n{B}\n")
         path = folder / name
-        source = SourceFile(name=name, open=lambda: path.open("rb"), size_bytes=1, local_path=path)
+        source = SourceFile(name=name, open=lambda: path.open("rb"), local_path=path)
         assert read_texts(FilesInput(files=[source])) == texts(A)
 
     @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
@@ -500,7 +500,7 @@ class TestPlaces:
                 ending
             ]
         )
-        source = SourceFile(name=path.name, open=lambda: path.open("rb"), size_bytes=1, local_path=path)
+        source = SourceFile(name=path.name, open=lambda: path.open("rb"), local_path=path)
         assert read_texts(FilesInput(files=[source])) == texts(A)
 
     def test_a_relative_path(
@@ -509,7 +509,7 @@ class TestPlaces:
         monkeypatch.chdir(tmp_path)
         path = Path("a.csv")
         path.write_text(f"idfa\n{A}\n")
-        source = SourceFile(name="a.csv", open=lambda: path.open("rb"), size_bytes=1, local_path=path)
+        source = SourceFile(name="a.csv", open=lambda: path.open("rb"), local_path=path)
         assert read_texts(FilesInput(files=[source])) == texts(A)
 
     @pytest.mark.parametrize("when", [0, 1])
@@ -539,7 +539,7 @@ class TestPlaces:
             return Breaks(content)
 
         with pytest.raises(PermissionError, match="expired"):
-            read_texts(FilesInput(files=[SourceFile(name=name, open=open_it, size_bytes=1)]))
+            read_texts(FilesInput(files=[SourceFile(name=name, open=open_it)]))
         assert not (workspace.folder / "table").exists()
 
     def test_a_copy_is_gone_when_the_reader_stops_early(
@@ -556,7 +556,7 @@ class TestPlaces:
 
     def test_a_file_that_is_gone(self, tmp_path: Path, read_texts: Callable[..., list[bytes]]) -> None:
         path = tmp_path / "gone.csv"
-        source = SourceFile(name="gone.csv", open=lambda: path.open("rb"), size_bytes=1, local_path=path)
+        source = SourceFile(name="gone.csv", open=lambda: path.open("rb"), local_path=path)
         with pytest.raises(FileNotFoundError):
             read_texts(FilesInput(files=[source]))
 

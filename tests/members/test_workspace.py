@@ -23,7 +23,7 @@ ID = str(uuid.uuid4())
 
 
 def in_store(content: bytes, name: str) -> SourceFile:
-    return SourceFile(name=name, open=lambda: io.BytesIO(content), size_bytes=len(content))
+    return SourceFile(name=name, open=lambda: io.BytesIO(content))
 
 
 def run(source: MemberInput, *, settings: StagingSettings | None = None, **rules: Any) -> None:

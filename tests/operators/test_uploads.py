@@ -138,6 +138,7 @@ class TestRejects:
             ("{folder}/*.csv", "{folder}/rejects.csv"),
             ("{folder}/link.csv", "{folder}/ids.csv"),
             (["{folder}/other.csv", "{folder}/ids.csv"], "{folder}/ids.csv"),
+            ("s3://store@bucket/exports/", "s3://bucket/exports/rejects.csv"),
         ],
     )
     @pytest.mark.parametrize("dry_run", [True, False])
@@ -152,6 +153,11 @@ class TestRejects:
             upload(source, rejects_path=target.format(**names), dry_run=dry_run)
         assert (tmp_path / "ids.csv").read_text() == content
         assert emulator.requests() == []
+
+    @pytest.mark.parametrize("path", ["{folder}/new/r.csv", "file://{folder}/new/r.csv"])
+    def test_get_their_folder_made(self, upload, tmp_path, make_ids, path):
+        upload([*make_ids(1), "bad"], rejects_path=path.format(folder=tmp_path))
+        assert "malformed" in (tmp_path / "new/r.csv").read_text()
 
     def test_beside_their_source_are_fine(self, upload, tmp_path, make_ids):
         (tmp_path / "ids.txt").write_text("\n".join([*make_ids(3), "bad"]))

@@ -1,0 +1,54 @@
+"""Addresses of files: those on this machine told from those that Airflow's file systems open."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from airflow_provider_audiences.common.hidden import shown_address
+from airflow_provider_audiences.exceptions import InvalidInputError
+
+_LOCAL_PROTOCOLS = frozenset({"", "file", "local"})
+
+
+def local_path(path: Any) -> Path | None:
+    """
+    Return a path on this machine; None if it leads elsewhere.
+
+    :param path: text, a path object, or an ObjectStoragePath.
+    :raises InvalidInputError: a ``file://`` address without a path.
+    """
+    if isinstance(path, str):
+        scheme, separator, rest = path.partition("://")
+        if not separator:
+            return Path(path).expanduser()
+        if scheme.casefold() != "file":
+            return None
+        # All after the host is the path: a question mark in it is a wildcard, or part of a name.
+        _, slash, below = rest.partition("/")
+        if not slash:
+            raise InvalidInputError(f"{shown_address(path)}: give the whole path, as in file:///data/ids.txt")
+        return Path(f"/{unquote(below)}")
+    if hasattr(path, "protocol"):
+        protocol = path.protocol if isinstance(path.protocol, str) else next(iter(path.protocol), "")
+        return Path(path.path) if protocol in _LOCAL_PROTOCOLS else None
+    return Path(fspath(path)) if isinstance(path, PathLike) else None
+
+
+def store_path(path: Any, *, conn_id: str | None = None) -> Any:
+    """
+    Return an address in a store as Airflow's ObjectStoragePath.
+
+    :param path: text, or an ObjectStoragePath.
+    :param conn_id: the Airflow connection of the store; None for what the path names, if it names one.
+    :raises ValueError: no file system takes it.
+    :raises ImportError: its file system is not installed.
+    """
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    if not isinstance(path, str):
+        # Airflow 3 has it on the path, Airflow 2 among the options of the store.
+        conn_id = conn_id or getattr(path, "conn_id", None) or getattr(path, "storage_options", {}).get("conn_id")
+    return ObjectStoragePath(str(path), conn_id=conn_id) if conn_id else ObjectStoragePath(str(path))
