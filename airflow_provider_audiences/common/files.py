@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
 from airflow_provider_audiences.common.hidden import is_member_text, shown_address
-from airflow_provider_audiences.common.paths import local_path, store_path
+from airflow_provider_audiences.common.paths import connection_of, local_path, store_path
 from airflow_provider_audiences.common.source_types import FileSource
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.inputs import FilesInput, SourceFile
@@ -215,7 +215,7 @@ def _base_and_pattern(path: Any, conn_id: str | None) -> tuple[Any, str]:
     ):
         return whole, ""
     folder, pattern = _split_glob(address)
-    return store_path(folder, conn_id=whole.conn_id), pattern
+    return store_path(folder, conn_id=conn_id or connection_of(path)), pattern
 
 
 def _below(file_system: Any, root: str) -> dict[str, Any]:

@@ -48,7 +48,17 @@ def store_path(path: Any, *, conn_id: str | None = None) -> Any:
     """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    if not isinstance(path, str):
-        # Airflow 3 has it on the path, Airflow 2 among the options of the store.
-        conn_id = conn_id or getattr(path, "conn_id", None) or getattr(path, "storage_options", {}).get("conn_id")
+    conn_id = conn_id or connection_of(path)
     return ObjectStoragePath(str(path), conn_id=conn_id) if conn_id else ObjectStoragePath(str(path))
+
+
+def connection_of(path: Any) -> str | None:
+    """
+    Return the id of the Airflow connection that a path object carries beside its text.
+
+    :param path: text, which carries none, or an ObjectStoragePath.
+    """
+    if isinstance(path, str):
+        return None
+    # Airflow 3 has it on the path, Airflow 2 among the options of the store.
+    return getattr(path, "conn_id", None) or getattr(path, "storage_options", {}).get("conn_id")
