@@ -11,13 +11,18 @@ often the same call is repeated; one below :class:`TransientError` may not::
     │   ├── AuthenticationError     wrong key, or not allowed (401, 403)
     │   ├── NotFoundError           no such audience, group, table or API (404)
     │   ├── ConflictError           something with the same parameters exists (406), or a name is not unique
+    │   ├── GuardError              a sync would change more than its guards allow; nothing was sent
+    │   ├── LedgerLostError         what a sync has sent so far can't be told: its ledger is damaged or missing
+    │   ├── PlanOutdatedError       a stored plan no longer fits the audience; nothing was sent
     │   ├── GroupRejectedError      PAI checked the group and refused it, or it stayed too small
     │   └── UnexpectedReplyError    the answer is not the API's: another server, a proxy, a redirect
     └── TransientError              the client has repeated it already; a later task try may succeed
         ├── RateLimitedError        429 or Throttling
         ├── ServerError             5xx, or the server gave up (408)
         ├── ConnectionFailedError   no connection, no reply in time, or a reply that was cut off
-        └── SourceUnavailableError  not the platform: the database that the members are in failed
+        ├── AudienceBusyError       another sync of the same audience is under way; nothing was sent
+        ├── SourceUnavailableError  not the platform: the database that the members are in failed
+        └── StateUnavailableError   not the platform: the place where syncs keep their ledgers failed
 
 In an Airflow task a permanent error is also an ``AirflowFailException``: it burns no retry.
 
@@ -30,17 +35,22 @@ from typing import ClassVar, Literal
 
 __all__ = [
     "AudienceApiError",
+    "AudienceBusyError",
     "AuthenticationError",
     "BadRequestError",
     "ConflictError",
     "ConnectionFailedError",
     "GroupRejectedError",
+    "GuardError",
     "InvalidInputError",
+    "LedgerLostError",
     "NotFoundError",
     "PermanentError",
+    "PlanOutdatedError",
     "RateLimitedError",
     "ServerError",
     "SourceUnavailableError",
+    "StateUnavailableError",
     "TransientError",
     "UnexpectedReplyError",
 ]
@@ -150,6 +160,27 @@ class GroupRejectedError(PermanentError):
     default_advice = "Mend the group's source, then create a new group: a rejected one stays rejected."
 
 
+class GuardError(PermanentError):
+    """A sync would change more than its guards allow; nothing was sent."""
+
+    default_advice = "Check the source. If the change is meant, override the guard for this run."
+
+
+class LedgerLostError(PermanentError):
+    """The ledger of an audience is damaged, missing, or another audience's; nothing was sent."""
+
+    default_advice = (
+        "Restore it from a backup of state_path; or run once with on_lost_ledger='replace' (the audience's whole "
+        "content becomes the source) or 'rebuild' (the source is sent, and nobody is removed who is not known)."
+    )
+
+
+class PlanOutdatedError(PermanentError):
+    """A stored plan no longer fits the audience; nothing was sent."""
+
+    default_advice = "Make a new plan."
+
+
 class UnexpectedReplyError(PermanentError):
     """The reply did not come from the API: another server, a login page, a redirect."""
 
@@ -182,3 +213,15 @@ class SourceUnavailableError(TransientError):
     """The database that holds the members failed, or was not reached; nothing was sent to the platform."""
 
     default_advice = "Check the source's connection and its database, then try again."
+
+
+class AudienceBusyError(TransientError):
+    """Another sync of the same audience is under way; nothing was sent."""
+
+    default_advice = "Let it end, then try again; max_active_runs=1 on the DAG keeps its own runs apart."
+
+
+class StateUnavailableError(TransientError):
+    """The place where syncs keep their ledgers failed, or was not reached."""
+
+    default_advice = "Check [audiences] state_path, its connection, and that this worker may write there."

@@ -16,6 +16,7 @@ from airflow_provider_audiences.common.connection_fields import (
 
 _PACKAGE = "airflow_provider_audiences"
 _INTEGRATIONS = {"applovin": "AppLovin Audiences", "pai": "Alibaba PAI Audience Groups"}
+_MORE_MODULES = {("operators", "applovin"): [f"{_PACKAGE}.operators.applovin_sync"]}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -61,7 +62,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "config": {
             "audiences": {
-                "description": "How members are staged before anything is sent.",
+                "description": "How members are staged, and where is kept what was sent.",
                 "options": {
                     "memory_limit": {
                         "description": "Memory that staging takes before it goes on in files, for each task. "
@@ -79,6 +80,15 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "/mnt/scratch",
                         "default": "",
                     },
+                    "state_path": {
+                        "description": "Where syncs keep their ledgers: a folder that all workers see, or an address "
+                        "in an object store, such as s3://connection@bucket/prefix. They hold members. Empty for "
+                        "the folder audiences below AIRFLOW_HOME, which only fits a single worker.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://aws_default@bucket/audiences",
+                        "default": "",
+                    },
                 },
             }
         },
@@ -87,6 +97,9 @@ def get_provider_info() -> dict[str, Any]:
 
 def _modules(kind: str) -> list[dict[str, Any]]:
     return [
-        {"integration-name": title, "python-modules": [f"{_PACKAGE}.{kind}.{platform}"]}
+        {
+            "integration-name": title,
+            "python-modules": [f"{_PACKAGE}.{kind}.{platform}", *_MORE_MODULES.get((kind, platform), [])],
+        }
         for platform, title in _INTEGRATIONS.items()
     ]

@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from airflow_provider_audiences.members.key_set import Keys, KeySetBuilder
-from airflow_provider_audiences.members.workspace import THREADS
+from airflow_provider_audiences.members.key_order import Keys
+from airflow_provider_audiences.members.key_set import KeySetBuilder
+from airflow_provider_audiences.members.threads import THREADS
 
 _CHUNK_KEYS = 500_000
 _REPEATED_PART = 50  # every 50th key comes twice: 2 % duplicates

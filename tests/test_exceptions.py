@@ -16,17 +16,22 @@ from airflow_provider_audiences.exceptions import (
 
 NAMES = [
     "AudienceApiError",
+    "AudienceBusyError",
     "AuthenticationError",
     "BadRequestError",
     "ConflictError",
     "ConnectionFailedError",
     "GroupRejectedError",
+    "GuardError",
     "InvalidInputError",
+    "LedgerLostError",
     "NotFoundError",
     "PermanentError",
+    "PlanOutdatedError",
     "RateLimitedError",
     "ServerError",
     "SourceUnavailableError",
+    "StateUnavailableError",
     "TransientError",
     "UnexpectedReplyError",
 ]

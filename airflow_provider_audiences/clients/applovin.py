@@ -65,10 +65,12 @@ class UploadCounts:
 
     :param valid: advertising IDs that it took.
     :param invalid: advertising IDs that it refused.
+    :param after_lost_try: whether an earlier request with them may have been carried out as well, or may still be.
     """
 
     valid: int
     invalid: int
+    after_lost_try: bool = False
 
 
 class AppLovinClient(ApiClient):
@@ -330,7 +332,7 @@ class AppLovinClient(ApiClient):
                 maybe_applied=True,
                 advice="The upload may have been applied; it is safe to repeat.",
             )
-        return UploadCounts(valid=valid, invalid=invalid)
+        return UploadCounts(valid=valid, invalid=invalid, after_lost_try=reply.after_lost_try)
 
     def _read_deleted(self, reply: Reply, *, ignore_missing: bool) -> bool:
         if reply.is_success:

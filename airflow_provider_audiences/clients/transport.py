@@ -276,6 +276,11 @@ class ApiClient:
         """Requests sent so far, repetitions included."""
         return self._transport.requests_sent
 
+    @property
+    def host(self) -> str:
+        """Host, port and path prefix that requests go to."""
+        return self._transport.base_url.partition("://")[2]
+
 
 def _break_circles(error: BaseException | None, *, until: BaseException | None) -> None:
     """Empty the frames of requests and urllib3: they hold errors that hold them, and with them the body."""

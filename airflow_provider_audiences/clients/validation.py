@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from airflow_provider_audiences.exceptions import InvalidInputError
@@ -74,6 +75,32 @@ def whole_number(name: str, value: object, *, at_least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
         raise InvalidInputError(f"{name} must be a whole number of at least {at_least}, not {value!r}")
     return value
+
+
+def ratio(name: str, value: object, *, at_most: float | None = None) -> float | None:
+    """
+    Return a ratio argument.
+
+    :param name: the argument, for the message.
+    :param value: what the caller gave; a decimal number as text is taken too, since templates render to text, and so
+        are an empty text and ``None``.
+    :param at_most: largest value that is allowed; None for any.
+    :return: the ratio; None if none was given.
+    :raises InvalidInputError: it is no number, or out of range.
+    """
+    if value is None or (isinstance(value, str) and value.strip() in {"", "None"}):
+        return None
+    number: object = value
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            number = None
+    limit = math.inf if at_most is None else at_most
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= limit:
+        most = "" if at_most is None else f", at most {at_most:g}"
+        raise InvalidInputError(f"{name} must be a number of at least 0{most}, not {value!r}")
+    return float(number)
 
 
 def one_of(name: str, value: object, choices: Iterable[str]) -> str:

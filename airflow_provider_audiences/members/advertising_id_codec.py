@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from airflow_provider_audiences.members.advertising_id import LINE_LENGTH, IdCase, parse_advertising_id
 from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn
-from airflow_provider_audiences.members.key_set import Keys
+from airflow_provider_audiences.members.key_order import Keys
 from airflow_provider_audiences.members.refusal import Refusal
 
 _TEXT_LENGTH = LINE_LENGTH - 1

@@ -1,19 +1,17 @@
 """
-The distinct ones among any number of 128-bit keys, with memory that does not grow with them.
+Sets of any number of 128-bit keys, in files, with memory that does not grow with them.
 
-Keys come in runs of a million. Each run is ordered by the part that its keys belong to, which a hash tells, and
-goes to a file. In the end one part after the other is read from all runs, sorted, and freed of duplicates: a key's
-copies are all in one part, and a part is a thousandth of the whole. What comes out is a file with 16 bytes a key,
-in an order that depends on nothing but the set; so any slice of it can be read at any time.
+A :class:`KeySet` holds its keys in the one order of :mod:`~airflow_provider_audiences.members.key_order`, 16 bytes
+a key: any slice of it can be read at any time, and sets are compared part by part. A :class:`KeySetBuilder` makes
+one of keys that come in any order and more than once: they come in runs of a million, each run is ordered by part
+and goes to a file, and in the end one part after the other is read from all runs, sorted, and freed of duplicates:
+a key's copies are all in one part, and a part is a thousandth of the whole.
 
 ``python -m benchmarks.distinct`` compares it with a database that does the same.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,30 +21,29 @@ from typing import IO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_audiences.members.workspace import THREADS
-
-Keys = NDArray[np.uint64]
-"""Rows of two numbers: the first and the last eight bytes of each key."""
-
-KEY_BYTES = 16
+from airflow_provider_audiences.members import key_order
+from airflow_provider_audiences.members.key_order import KEY_BYTES, Keys
+from airflow_provider_audiences.members.threads import THREADS, in_turn
+from airflow_provider_audiences.members.workspace import read_all, write_all
 
 _RUN_KEYS = 1 << 20
-_PART_BITS = 10
-_PARTS = 1 << _PART_BITS
 _MOST_KEYS_AT_ONCE = 1 << 21
 """A part may hold more only if it repeats few keys very often: they are told apart in between."""
+_COMPARED_KEYS = 1 << 17
+"""Enough keys to be worth a call of NumPy, few enough for the cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySet:
     """
-    Distinct keys in a file.
+    Distinct keys in a file, in order.
 
     :param count: how many.
     """
 
     count: int
     _file: IO[bytes] = field(repr=False)
+    _starts: NDArray[np.int64] = field(repr=False)
 
     def slice(self, first: int, count: int) -> Keys:
         """
@@ -57,6 +54,57 @@ class KeySet:
         """
         count = max(0, min(count, self.count - first))
         return _read(self._file, first, count)
+
+    def starts(self) -> NDArray[np.int64]:
+        """Return the row at which each part begins, and after the last one where it ends."""
+        return self._starts
+
+
+def side_by_side(*sets: KeySet) -> Iterator[list[slice]]:
+    """
+    Cut sets into slices that can be compared: a key is in the same one of each set.
+
+    :param sets: the sets.
+    :return: for each step one slice of rows a set; together they are all of them, in order.
+    """
+    starts = np.stack([keys.starts() for keys in sets])
+    total = starts.sum(axis=0)
+    first = 0
+    while first < len(total) - 1:
+        end = int(np.searchsorted(total, total[first] + _COMPARED_KEYS, side="right")) - 1
+        end = max(end, first + 1)
+        yield [slice(int(row[first]), int(row[end])) for row in starts]
+        first = end
+
+
+class KeySetWriter:
+    """
+    Writes keys that come in order, and each once.
+
+    :param file: for 16 bytes a key; in use as long as the set.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._sizes = np.zeros(key_order.PARTS, np.int64)
+
+    def add(self, keys: Keys, *, part: int | None = None) -> None:
+        """
+        Add keys after those that are there.
+
+        :param keys: in order.
+        :param part: which they all belong to, if that is known.
+        """
+        write_all(self._file, keys)
+        if part is None:
+            self._sizes += np.bincount(key_order.parts_of(keys), minlength=key_order.PARTS)
+        else:
+            self._sizes[part] += len(keys)
+
+    def finish(self) -> KeySet:
+        """Return the set."""
+        starts = np.concatenate(([0], np.cumsum(self._sizes)))
+        return KeySet(count=int(starts[-1]), _file=self._file, _starts=starts)
 
 
 class KeySetBuilder:
@@ -101,20 +149,18 @@ class KeySetBuilder:
 
     def finish(self) -> KeySet:
         """Return the distinct keys; they can be read until the block ends."""
+        writer = KeySetWriter(self._set_file)
         if self._writing is None:
             # There is only one run: its parts need not be looked for.
-            keys = _unique(self._buffer[: self._filled])
-            _write(self._set_file, keys)
-            return KeySet(count=len(keys), _file=self._set_file)
-        self._begin_run()
-        self._end_run()
-        self._buffer = self._spare = np.empty((0, 2), np.uint64)
-        count = 0
-        for keys in self._in_order(_PARTS):
-            _write(self._set_file, keys)
-            count += len(keys)
-        self._runs_file.truncate(0)
-        return KeySet(count=count, _file=self._set_file)
+            writer.add(key_order.unique(self._buffer[: self._filled]))
+        else:
+            self._begin_run()
+            self._end_run()
+            self._buffer = self._spare = np.empty((0, 2), np.uint64)
+            for part, keys in enumerate(in_turn(self._threads, self._distinct, range(key_order.PARTS))):
+                writer.add(keys, part=part)
+            self._runs_file.truncate(0)
+        return writer.finish()
 
     def _begin_run(self) -> None:
         """Let a run be written while the next one fills."""
@@ -127,22 +173,12 @@ class KeySetBuilder:
             self._writing.result()
 
     def _write_run(self, keys: Keys) -> None:
-        parts = (_mixed(keys) >> np.uint64(64 - _PART_BITS)).astype(np.uint16)
+        parts = key_order.parts_of(keys)
         order = np.argsort(parts, kind="stable")
-        _write(self._runs_file, keys.take(order, axis=0))
+        write_all(self._runs_file, keys.take(order, axis=0))
         begin = self._starts[-1][-1] if self._starts else 0
-        sizes = np.bincount(parts, minlength=_PARTS)
+        sizes = np.bincount(parts, minlength=key_order.PARTS)
         self._starts.append(np.concatenate(([begin], begin + np.cumsum(sizes))))
-
-    def _in_order(self, parts: int) -> Iterator[Keys]:
-        """Work on a few parts at a time, and yield them one after the other."""
-        running: deque[Future[Keys]] = deque()
-        for part in range(parts):
-            running.append(self._threads.submit(self._distinct, part))
-            if len(running) > 2 * THREADS:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
 
     def _distinct(self, part: int) -> Keys:
         found = np.empty((0, 2), np.uint64)
@@ -153,49 +189,10 @@ class KeySetBuilder:
             waiting.append(_read(self._runs_file, first, end - first))
             size += end - first
             if size >= _MOST_KEYS_AT_ONCE:
-                found, waiting, size = _unique(np.concatenate((found, *waiting))), [], 0
-        return _unique(np.concatenate((found, *waiting)))
-
-
-def _write(file: IO[bytes], keys: Keys) -> None:
-    data = keys.data.cast("B") if keys.size else memoryview(b"")  # an empty array has no such view
-    while data:
-        data = data[file.write(data) :]
+                found, waiting, size = key_order.unique(np.concatenate((found, *waiting))), [], 0
+        return key_order.unique(np.concatenate((found, *waiting)))
 
 
 def _read(file: IO[bytes], first: int, count: int) -> Keys:
-    data = os.pread(file.fileno(), count * KEY_BYTES, first * KEY_BYTES)
-    if len(data) != count * KEY_BYTES:
-        raise OSError(errno.EIO, "a file of the staging folder was changed while it was in use")
+    data = read_all(file, first * KEY_BYTES, count * KEY_BYTES)
     return np.frombuffer(data, np.uint64).reshape(count, 2)
-
-
-def _mixed(keys: Keys) -> NDArray[np.uint64]:
-    """Return a hash of each key; keys are often alike in their first or in their last bytes."""
-    mixed = keys[:, 0] * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= keys[:, 1]
-    mixed ^= mixed >> np.uint64(32)
-    mixed *= np.uint64(0xD6E8FEB86659FD93)
-    mixed ^= mixed >> np.uint64(29)
-    return mixed
-
-
-def _unique(keys: Keys) -> Keys:
-    """Return distinct keys in the order of their hashes."""
-    mixed = _mixed(keys)
-    order = np.argsort(mixed)
-    mixed, keys = mixed.take(order), keys.take(order, axis=0)
-    if (mixed[1:] != mixed[:-1]).all():
-        return keys
-    differs = _differs_from_next(keys)
-    if (differs & (mixed[1:] == mixed[:-1])).any():
-        # Two keys with one hash: their copies may lie in turns.
-        keys = keys.take(np.lexsort((keys[:, 1], keys[:, 0], mixed)), axis=0)
-        differs = _differs_from_next(keys)
-    return keys.compress(np.concatenate(([True], differs)), axis=0)
-
-
-def _differs_from_next(keys: Keys) -> NDArray[np.bool_]:
-    high, low = keys[:, 0], keys[:, 1]
-    differs: NDArray[np.bool_] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
-    return differs

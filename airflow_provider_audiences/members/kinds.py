@@ -16,7 +16,7 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.advertising_id import IdCase
 from airflow_provider_audiences.members.advertising_id_codec import advertising_id_lines, parse_advertising_ids
 from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn
-from airflow_provider_audiences.members.key_set import KEY_BYTES, Keys
+from airflow_provider_audiences.members.key_order import KEY_BYTES, Keys
 from airflow_provider_audiences.members.phone_number import PhoneFormat, parse_phone_number
 from airflow_provider_audiences.members.refusal import Refusal
 

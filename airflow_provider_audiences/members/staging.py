@@ -66,6 +66,7 @@ class StagedMembers:
     :param zeroed: all-zero IDs: devices that give none.
     :param duplicates: texts that repeat another one, whatever their case.
     :param blank: empty texts.
+    :param keys: the members.
     """
 
     members: int
@@ -73,7 +74,7 @@ class StagedMembers:
     zeroed: int
     duplicates: int
     blank: int
-    _keys: KeySet = field(repr=False)
+    keys: KeySet = field(repr=False)
     _kind: MemberKind = field(repr=False)
 
     def batch_count(self, batch_size: int) -> int:
@@ -91,7 +92,7 @@ class StagedMembers:
         :param first: number of the first one, counted from 0.
         :param count: how many, as far as there are.
         """
-        return self._kind.lines(self._keys.slice(first, count))
+        return self._kind.lines(self.keys.slice(first, count))
 
 
 @contextmanager
@@ -189,7 +190,7 @@ class _Staging:
             zeroed=self._refused[Refusal.ZEROED],
             duplicates=self._keys.added - keys.count,
             blank=self._refused[Refusal.BLANK],
-            _keys=keys,
+            keys=keys,
             _kind=self._kind,
         )
         log.info(

@@ -7,6 +7,7 @@ process, and every new workspace removes the folders beside it that nobody holds
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -16,12 +17,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.threads import THREADS
 
 if TYPE_CHECKING:
     import duckdb
+    from numpy.typing import NDArray
 
 DEFAULT_MEMORY_LIMIT = "512MB"
 
@@ -32,9 +35,6 @@ _SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]+)?) *([KMG]I?B)", re.IGNORECASE)
 _LEAST_MEMORY_BYTES = 256 * 10**6
 _OWN_MEMORY_BYTES = 112 * 10**6
 """What the reading of texts, telling duplicates and the making of batches take beside the database."""
-
-THREADS = min(4, os.cpu_count() or 1)
-"""More would each take memory, and there are other tasks on a worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +82,13 @@ class Workspace:
         self.folder = folder
         self._database_memory_bytes = database_memory_bytes
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._files: list[IO[bytes]] = []
+
+    def new_file(self) -> IO[bytes]:
+        """Return a file without a name, for writing and reading, that goes with the workspace."""
+        file = cast("IO[bytes]", tempfile.TemporaryFile(dir=self.folder, buffering=0))  # noqa: SIM115 - close() does it
+        self._files.append(file)
+        return file
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -103,9 +110,37 @@ class Workspace:
         return self._connection
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database and all files."""
         if self._connection is not None:
             self._connection.close()
+        for file in self._files:
+            file.close()
+
+
+def write_all(file: IO[bytes], data: NDArray[Any]) -> None:
+    """
+    Write an array to a file without a buffer, which may take a part of it at a time.
+
+    :param file: where to.
+    :param data: of any numbers.
+    """
+    rest = data.data.cast("B") if data.size else memoryview(b"")  # an empty array has no such view
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def read_all(file: IO[bytes], first_byte: int, size: int) -> bytes:
+    """
+    Read from a file of a workspace; any thread may, at any time.
+
+    :param file: where from.
+    :param first_byte: where to begin.
+    :param size: how many bytes.
+    """
+    data = os.pread(file.fileno(), size, first_byte)
+    if len(data) != size:
+        raise OSError(errno.EIO, "a file of the staging folder was changed while it was in use")
+    return data
 
 
 @contextmanager

@@ -7,40 +7,17 @@ Nothing heavy is imported here: DAG files are parsed all the time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
-
-from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
+from airflow_provider_audiences.operators.applovin_base import DEFAULT_BATCH_SIZE, AppLovinOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.hooks.applovin import AppLovinHook
 
-DEFAULT_BATCH_SIZE = 100_000
-"""AppLovin's document asks for blocks of about 100,000 users a request."""
-
-
-class _AppLovinOperator(BaseOperator):
-    """What all AppLovin operators share: the connection."""
-
-    ui_color = "#e3f0f7"
-
-    def __init__(self, *, applovin_conn_id: str = "applovin_default", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.applovin_conn_id = applovin_conn_id
-
-    @cached_property
-    def hook(self) -> AppLovinHook:
-        from airflow_provider_audiences.hooks.applovin import AppLovinHook
-
-        return AppLovinHook(applovin_conn_id=self.applovin_conn_id)
-
-
-class AppLovinCreateAudienceOperator(_AppLovinOperator):
+class AppLovinCreateAudienceOperator(AppLovinOperator):
     """
     Create an empty audience and return its id.
 
@@ -104,7 +81,7 @@ class AppLovinCreateAudienceOperator(_AppLovinOperator):
         return created.audience_id
 
 
-class AppLovinListAudiencesOperator(_AppLovinOperator):
+class AppLovinListAudiencesOperator(AppLovinOperator):
     """
     List the account's audiences.
 
@@ -148,7 +125,7 @@ class AppLovinListAudiencesOperator(_AppLovinOperator):
         ]
 
 
-class _AppLovinUploadOperator(HidesFieldsWhenMapped, _AppLovinOperator):
+class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
     """What update, append and remove share: a source, staged and sent in batches."""
 
     mode: ClassVar[Literal["replace", "append", "remove"]]
@@ -324,7 +301,7 @@ class AppLovinRemoveUsersOperator(_AppLovinUploadOperator):
     template_fields: Sequence[str] = ("audience_id", "source", "rejects_path", "applovin_conn_id")
 
 
-class AppLovinDeleteAudienceOperator(_AppLovinOperator):
+class AppLovinDeleteAudienceOperator(AppLovinOperator):
     """
     Delete an audience.
 

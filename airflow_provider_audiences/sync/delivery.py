@@ -19,7 +19,7 @@ from airflow_provider_audiences.clients.transport import GiveUp
 from airflow_provider_audiences.clients.validation import one_of, required_text, true_or_false, whole_number
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.members.advertising_id import LINE_LENGTH
-from airflow_provider_audiences.sync.sending import OnProgress, Send, Sender, Tally
+from airflow_provider_audiences.sync.sending import Leg, OnProgress, Send, Sender, Tally
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -185,17 +185,9 @@ class Delivery:
         """
         self._check_members(staged)
         requests_before = client.requests_sent
-        sender = Sender(
-            staged,
-            first=self._send_by(client.update_audience) if self.mode is DeliveryMode.REPLACE else None,
-            rest=self._send_by(client.append_users),
-            batch_size=self.batch_size,
-            max_parallel_requests=self.max_parallel_requests,
-            on_progress=on_progress,
-        )
-        tally = sender.tally
+        tally = Tally(staged.members, on_progress=on_progress)
         try:
-            sender.send_all()
+            self._send_all(client, staged, tally)
         except AudienceApiError as error:
             error.landed = self._landed(tally)
             raise
@@ -218,6 +210,16 @@ class Delivery:
             bytes_sent=tally.sent * LINE_LENGTH,
             seconds=round(tally.elapsed_seconds, 3),
         )
+
+    def _send_all(self, client: AppLovinClient, staged: StagedMembers, tally: Tally) -> None:
+        sender = Sender(tally, batch_size=self.batch_size, max_parallel_requests=self.max_parallel_requests)
+        first = 0
+        if self.mode is DeliveryMode.REPLACE:
+            update = self._send_by(client.update_audience)
+            first = sender.send_first(Leg(lines=staged.lines, ranges=[(0, staged.members)], send=update))
+        append = self._send_by(client.append_users)
+        sender.send(Leg(lines=staged.lines, ranges=[(first, staged.members)], send=append))
+        tally.say_totals()
 
     def _check_members(self, staged: StagedMembers) -> None:
         if staged.members:

@@ -1,5 +1,5 @@
 """
-How a staged set goes out: several requests at a time, and smaller ones where the platform gives up.
+How sets go out: several requests at a time, and smaller ones where the platform gives up.
 
 There is no queue. Each thread takes the next range of the set, has its body made, sends it and forgets it, so
 there are never more bodies than threads. A range that the platform doesn't take at one size is cut in half, and
@@ -12,20 +12,21 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from airflow_provider_audiences.clients.applovin import UploadCounts
 from airflow_provider_audiences.clients.transport import GiveUp
 from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
 
-if TYPE_CHECKING:
-    from airflow_provider_audiences.members.staging import StagedMembers
-
 log = logging.getLogger(__name__)
 
 Send = Callable[[bytes, GiveUp], UploadCounts]
 """Sends one body; asks the second argument before it repeats a request."""
+
+Landed = Callable[[int, int, float, bool], None]
+"""Told the first row of a body, the row after its last, how many seconds ago it was sent, and if more than once."""
 
 OnProgress = Callable[[int, int], None]
 """Told how many IDs have landed, of how many; from whichever thread it happens in."""
@@ -137,73 +138,109 @@ class Tally:
             )  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class Leg:
+    """
+    Rows that are sent the same way.
+
+    :param lines: makes a body, from the first row and the number of rows.
+    :param ranges: which rows, as first rows and ends.
+    :param send: sends a body.
+    :param landed: told of each body that was accepted, before the next one is sent; from any thread.
+    """
+
+    lines: Callable[[int, int], bytes]
+    ranges: Sequence[tuple[int, int]]
+    send: Send
+    landed: Landed | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return sum(end - first for first, end in self.ranges)
+
+
+class _Ranges:
+    """Hands out ranges, and each row once."""
+
+    def __init__(self, ranges: Sequence[tuple[int, int]]) -> None:
+        self._waiting = [(first, end) for first, end in reversed(ranges) if first < end]
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> tuple[int, int] | None:
+        with self._lock:
+            if not self._waiting:
+                return None
+            first, end = self._waiting.pop()
+            if end - first > size:
+                self._waiting.append((first + size, end))
+            return first, min(end, first + size)
+
+
 class Sender:
     """
-    Sends a staged set once.
+    Sends legs, one after the other.
 
-    :param staged: the set.
-    :param first: sends the beginning of the set, alone, before anything else; None if all requests are alike.
-    :param rest: sends everything else.
+    :param tally: of all of them.
     :param batch_size: IDs a request, at most.
     :param max_parallel_requests: requests at a time; with 1 there are no threads.
-    :param on_progress: told every few seconds how many IDs have landed.
     """
 
-    def __init__(
-        self,
-        staged: StagedMembers,
-        *,
-        first: Send | None,
-        rest: Send,
-        batch_size: int,
-        max_parallel_requests: int,
-        on_progress: OnProgress | None = None,
-    ) -> None:
-        self.tally = Tally(staged.members, on_progress=on_progress)
-        self._staged = staged
-        self._first = first
-        self._rest = rest
+    def __init__(self, tally: Tally, *, batch_size: int, max_parallel_requests: int) -> None:
+        self.tally = tally
         self._parallel = max_parallel_requests
         self._size = batch_size
-        self._next = 0
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._failures: list[BaseException] = []
 
-    def send_all(self) -> None:
+    def send_first(self, leg: Leg) -> int:
         """
-        Send all of the set; an exception that this thread gets meanwhile, such as a timeout, ends it at once.
+        Send the beginning of a leg, as much as goes into one request, alone.
+
+        :param leg: of one range; if that is empty, there is one request as well.
+        :return: the row after the last that was sent.
+        :raises AudienceApiError: it failed for good.
+        """
+        ((first, end),) = leg.ranges
+        with self._stopping():
+            while not (size := self._send_some(leg, first, end)) and first < end:
+                pass
+        return first + size
+
+    def send(self, leg: Leg) -> None:
+        """
+        Send all of a leg; an exception that this thread gets meanwhile, such as a timeout, ends it at once.
 
         After a failure no request begins, and those in flight are waited for. After an exception from outside
         they are not: their threads end by themselves, without a repetition.
 
+        :param leg: what to send.
         :raises AudienceApiError: the first request that failed for good.
         """
-        try:
-            if self._first:
-                self._send_first(self._first)
-            threads = min(self._parallel, -(-(self.tally.members - self._next) // self._size))
+        ranges = _Ranges(leg.ranges)
+        with self._stopping():
+            threads = min(self._parallel, sum(-(-(end - first) // self._size) for first, end in leg.ranges))
             if threads > 1:
-                self._work_in_threads(threads)
+                self._work_in_threads(leg, ranges, threads)
             else:
-                self._work()
+                self._work(leg, ranges)
+
+    @contextmanager
+    def _stopping(self) -> Iterator[None]:
+        try:
+            yield
         except BaseException:
             self._stop.set()
             raise
-        self.tally.say_totals()
 
-    def _send_first(self, send: Send) -> None:
-        # Of an empty set there is one request as well: it empties the audience.
-        while not self.tally.batches:
-            self._next = self._send_some(send, 0, self.tally.members)
-
-    def _work_in_threads(self, count: int) -> None:
+    def _work_in_threads(self, leg: Leg, ranges: _Ranges, count: int) -> None:
         # Daemons, since a request may take minutes: neither a timeout of the task nor its end waits for them.
         # Each in a copy of the context, where Airflow keeps what it adds to each line of the log.
         threads = [
             threading.Thread(
                 target=contextvars.copy_context().run,
-                args=(self._work_in_thread,),
+                args=(self._work_in_thread, leg, ranges),
                 name=f"audiences-sender-{number}",
                 daemon=True,
             )
@@ -220,28 +257,27 @@ class Sender:
         if self._failures:
             raise self._failures[0]
 
-    def _work_in_thread(self) -> None:
+    def _work_in_thread(self, leg: Leg, ranges: _Ranges) -> None:
         try:
-            self._work()
+            self._work(leg, ranges)
         except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
             with self._lock:
                 self._failures.append(error)
             self._stop.set()
 
-    def _work(self) -> None:
+    def _work(self, leg: Leg, ranges: _Ranges) -> None:
         while not self._stop.is_set():
-            with self._lock:
-                start = self._next
-                self._next = end = min(start + self._size, self.tally.members)
-            if start == end:
+            taken = ranges.take(self._size)
+            if taken is None:
                 return
+            start, end = taken
             while start < end and not self._stop.is_set():
-                start += self._send_some(self._rest, start, end)
+                start += self._send_some(leg, start, end)
 
-    def _send_some(self, send: Send, start: int, end: int) -> int:
+    def _send_some(self, leg: Leg, start: int, end: int) -> int:
         """Send as many IDs as go into one request; return their number, 0 if they were too many."""
         size = min(self._size, end - start)
-        body = self._staged.lines(start, size)
+        body = leg.lines(start, size)
         if self._stop.is_set():
             return 0
         may_split = size > _SPLIT_FLOOR
@@ -249,8 +285,9 @@ class Sender:
         def give_up(error: TransientError) -> bool:
             return self._stop.is_set() or (may_split and error.too_large == "likely")
 
+        began = time.monotonic()
         try:
-            counts = send(body, give_up)
+            counts = leg.send(body, give_up)
         except AudienceApiError as error:
             if error.maybe_applied:
                 self.tally.doubt()
@@ -258,6 +295,9 @@ class Sender:
                 raise
             self._split(size, error)
             return 0
+        if leg.landed:
+            is_repeated = counts.after_lost_try or self.tally.is_in_doubt
+            leg.landed(start, start + size, time.monotonic() - began, is_repeated)
         self.tally.add(size, counts)
         return size
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from airflow_provider_audiences.members import key_set
+from airflow_provider_audiences.members import key_order, key_set
 from airflow_provider_audiences.members.key_set import KeySetBuilder
 
 Pair = tuple[int, int]
@@ -23,7 +23,7 @@ numbers = st.integers(0, 3) | st.sampled_from([2**64 - 1, 2**63]) | st.integers(
 chunks_of_pairs = st.lists(st.lists(st.tuples(numbers, numbers), max_size=30), max_size=6)
 
 HASHES: dict[str, Callable[[NDArray[np.uint64]], NDArray[np.uint64]]] = {
-    "its own": key_set._mixed,
+    "its own": key_order.hashes_of,
     "one for all": lambda keys: np.zeros(len(keys), np.uint64),
     "the last bits": lambda keys: (keys[:, 0] ^ keys[:, 1]) & np.uint64(3),
     "the largest": lambda keys: np.full(len(keys), 2**64 - 1, np.uint64),
@@ -43,9 +43,14 @@ def pairs_of(keys: Any) -> list[Pair]:
 @given(chunks=chunks_of_pairs, run=st.integers(1, 20), at_once=st.integers(1, 20))
 def test_against_a_set(name: str, chunks: list[list[Pair]], run: int, at_once: int) -> None:
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
-        for what, value in (("_PART_BITS", 2), ("_PARTS", 4), ("_RUN_KEYS", run), ("_MOST_KEYS_AT_ONCE", at_once)):
-            patch.setattr(key_set, what, value)
-        patch.setattr(key_set, "_mixed", HASHES[name])
+        for module, what, value in (
+            (key_order, "_PART_BITS", 2),
+            (key_order, "PARTS", 4),
+            (key_order, "hashes_of", HASHES[name]),
+            (key_set, "_RUN_KEYS", run),
+            (key_set, "_MOST_KEYS_AT_ONCE", at_once),
+        ):
+            patch.setattr(module, what, value)
         seen = []
         added = [pair for chunk in chunks for pair in chunk]
         for number, order in enumerate((chunks, [added[::-1]])):
@@ -89,7 +94,7 @@ def test_keys_that_are_much_alike(stride: int, half: int, tmp_path: Path) -> Non
         assert (found.count, builder.added) == (count, 2 * count)
         assert set(pairs_of(found.slice(0, count))) == set(pairs_of(keys))
     if count > 1000:
-        largest = np.bincount((key_set._mixed(keys) >> np.uint64(54)).astype(np.int64)).max()
+        largest = np.bincount(key_order.parts_of(keys)).max()
         assert largest < 10 * count / 1024
 
 

@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members import advertising_id_codec, key_set, text_files
+from airflow_provider_audiences.members import advertising_id_codec, key_order, key_set, text_files
 from airflow_provider_audiences.members.inputs import FilesInput, FrameInput, MemberInput, SourceFile, ValuesInput
 from airflow_provider_audiences.members.kinds import AdvertisingIds
 from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, stage
@@ -108,8 +108,8 @@ def in_store(content: bytes, name: str = "f") -> SourceFile:
 def stage_in_small(source: MemberInput, **options: Any) -> Iterator[StagedMembers]:
     """Stage with runs and parts so small that a few members are many; it also takes less time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(key_set, "_PART_BITS", 2)
-        patch.setattr(key_set, "_PARTS", 4)
+        patch.setattr(key_order, "_PART_BITS", 2)
+        patch.setattr(key_order, "PARTS", 4)
         patch.setattr(key_set, "_RUN_KEYS", 8)
         patch.setattr(key_set, "_MOST_KEYS_AT_ONCE", 6)
         with stage(source, **options) as staged:

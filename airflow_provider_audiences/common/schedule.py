@@ -1,0 +1,43 @@
+"""When a task's DAG runs next, as far as its timetable tells."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+log = logging.getLogger(__name__)
+
+
+def seconds_to_next_run(context: Context) -> float | None:
+    """
+    Return the seconds until the next scheduled run; None if there is no schedule, or none that tells.
+
+    :param context: the task's context.
+    """
+    dag: Any = cast("dict[str, Any]", context).get("dag")
+    if dag is None:
+        return None
+    import pendulum
+    from airflow.timetables.base import DataInterval, TimeRestriction
+
+    now = pendulum.now("UTC")
+    try:
+        info = _timetable_of(dag).next_dagrun_info(
+            last_automated_data_interval=DataInterval.exact(now),
+            restriction=TimeRestriction(earliest=None, latest=None, catchup=True),
+        )
+    except Exception as error:  # noqa: BLE001 - timetables may be anybody's; the sync does without
+        log.debug("The timetable does not tell the next run: %s", type(error).__name__)
+        return None
+    return None if info is None else max(0.0, (info.run_after - now).total_seconds())
+
+
+def _timetable_of(dag: Any) -> Any:
+    try:
+        from airflow.serialization.encoders import coerce_to_core_timetable
+    except ImportError:  # before Airflow 3.2 there is only one kind
+        return dag.timetable
+    return coerce_to_core_timetable(dag.timetable)

@@ -1,0 +1,132 @@
+"""
+Keys in Parquet files, as UUIDs that any tool reads, with whole numbers beside them.
+
+DuckDB writes and reads them; the data goes through Arrow's buffers, without a Python object for each key.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import duckdb
+import nanoarrow
+import numpy as np
+from nanoarrow.c_array_stream import CArrayStream
+from numpy.typing import NDArray
+
+from airflow_provider_audiences.members.key_order import KEY_BYTES, Keys
+from airflow_provider_audiences.members.workspace import write_all
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.key_set import KeySet
+    from airflow_provider_audiences.members.workspace import Workspace
+
+Numbers = NDArray[np.uint32]
+
+KEY_COLUMN = "advertising_id"
+
+_CHUNK_ROWS = 1 << 17
+_UUID = nanoarrow.c_schema(nanoarrow.extension_type(nanoarrow.fixed_size_binary(KEY_BYTES), "arrow.uuid"))
+_NUMBER = nanoarrow.c_schema(nanoarrow.uint32())
+
+
+class KeyTableError(Exception):
+    """A file is not what :func:`write_key_table` wrote."""
+
+
+def write_key_table(workspace: Workspace, path: Path, keys: KeySet, numbers: Mapping[str, IO[bytes]]) -> None:
+    """
+    Write a Parquet file.
+
+    :param workspace: its database writes.
+    :param path: the file.
+    :param keys: column ``advertising_id``, in its order.
+    :param numbers: further columns by their names: files of 4 bytes a row.
+    """
+    texts = workspace.new_file()
+    for first in range(0, keys.count, _CHUNK_ROWS):
+        write_all(texts, keys.slice(first, _CHUNK_ROWS).astype(">u8"))
+    table = _Table(texts, numbers, keys.count)
+    with workspace.connection.cursor() as cursor:
+        cursor.register("key_table", table)
+        cursor.execute("COPY (FROM key_table) TO ? (FORMAT parquet, COMPRESSION zstd)", [str(path)])
+        cursor.unregister("key_table")
+
+
+def read_key_table(
+    workspace: Workspace, path: Path, columns: Sequence[str]
+) -> Iterator[tuple[Keys, dict[str, Numbers]]]:
+    """
+    Yield what a Parquet file has, in parts.
+
+    :param workspace: its database reads.
+    :param path: the file.
+    :param columns: the further columns.
+    :raises KeyTableError: it is damaged, or has other columns.
+    """
+    names = ", ".join((KEY_COLUMN, *columns))
+    query = f"SELECT {names} FROM read_parquet(?)"
+    try:
+        with workspace.connection.cursor() as cursor:
+            cursor.execute("SET arrow_lossless_conversion = true")  # UUIDs as bytes, not as text
+            relation = cursor.sql(query, params=[glob.escape(str(path))])
+            with nanoarrow.c_array_stream(relation) as stream:
+                for batch in stream:
+                    yield _rows_of(batch.view(), columns)
+    except duckdb.OutOfMemoryException:
+        raise
+    except (duckdb.Error, RuntimeError) as error:  # nanoarrow's own error, which it does not name, is the latter
+        failure = KeyTableError(type(error).__name__)
+    else:
+        return
+    raise failure
+
+
+def _rows_of(view: Any, columns: Sequence[str]) -> tuple[Keys, dict[str, Numbers]]:
+    children = [view.child(index) for index in range(view.n_children)]
+    if [child.storage_type for child in children] != ["fixed_size_binary", *["uint32"] * len(columns)]:
+        raise KeyTableError("columns of other types")
+    if any(child.null_count for child in children):
+        raise KeyTableError("rows without values")
+    keys, *numbers = children
+    first, end = keys.offset, keys.offset + keys.length
+    found = np.frombuffer(keys.buffer(1), np.uint8)[first * KEY_BYTES : end * KEY_BYTES].view(">u8")
+    return found.astype(np.uint64).reshape(-1, 2), {
+        name: np.frombuffer(child.buffer(1), np.uint32)[child.offset : child.offset + child.length].copy()
+        for name, child in zip(columns, numbers, strict=True)
+    }
+
+
+class _Table:
+    """Files as columns of an Arrow stream; each chunk is mapped into memory while DuckDB reads it."""
+
+    def __init__(self, texts: IO[bytes], numbers: Mapping[str, IO[bytes]], rows: int) -> None:
+        self._texts = texts
+        self._numbers = numbers
+        self._rows = rows
+        self._schema = nanoarrow.c_schema(nanoarrow.struct({KEY_COLUMN: _UUID, **dict.fromkeys(numbers, _NUMBER)}))
+
+    def __arrow_c_schema__(self) -> object:
+        return self._schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        chunks = [self._chunk(first) for first in range(0, self._rows, _CHUNK_ROWS)]
+        return CArrayStream.from_c_arrays(chunks, self._schema, validate=False).__arrow_c_stream__()
+
+    def _chunk(self, first: int) -> Any:
+        rows = min(_CHUNK_ROWS, self._rows - first)
+        columns = [_column(_UUID, rows, _mapped(self._texts, first * KEY_BYTES, rows * KEY_BYTES))]
+        columns += (_column(_NUMBER, rows, _mapped(file, first * 4, rows * 4)) for file in self._numbers.values())
+        return nanoarrow.c_array_from_buffers(self._schema, rows, [None], children=columns, validation_level="none")
+
+
+def _column(schema: Any, rows: int, data: NDArray[np.uint8]) -> Any:
+    # nanoarrow's check takes the width of a fixed-size binary for a multiple of what it is.
+    return nanoarrow.c_array_from_buffers(schema, rows, [None, data], validation_level="none")
+
+
+def _mapped(file: IO[bytes], first: int, count: int) -> NDArray[np.uint8]:
+    return np.memmap(file, np.uint8, "r", offset=first, shape=(count,))

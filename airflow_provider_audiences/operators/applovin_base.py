@@ -1,0 +1,39 @@
+"""
+What all AppLovin operators share.
+
+Nothing heavy is imported here: DAG files are parsed all the time.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.hooks.applovin import AppLovinHook
+
+DEFAULT_BATCH_SIZE = 100_000
+"""AppLovin's document asks for blocks of about 100,000 users a request."""
+
+
+class AppLovinOperator(BaseOperator):
+    """
+    Base of the operators.
+
+    :param applovin_conn_id: id of the connection.
+    """
+
+    ui_color = "#e3f0f7"
+
+    def __init__(self, *, applovin_conn_id: str = "applovin_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.applovin_conn_id = applovin_conn_id
+
+    @cached_property
+    def hook(self) -> AppLovinHook:
+        """The hook of the connection."""
+        from airflow_provider_audiences.hooks.applovin import AppLovinHook
+
+        return AppLovinHook(applovin_conn_id=self.applovin_conn_id)

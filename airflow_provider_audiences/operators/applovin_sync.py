@@ -1,0 +1,339 @@
+"""
+Operators that make an AppLovin audience equal its source: plan, send what differs, remember what was sent.
+
+Nothing heavy is imported here: DAG files are parsed all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
+from airflow_provider_audiences.operators.applovin_base import DEFAULT_BATCH_SIZE, AppLovinOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_audiences.clients.applovin import AppLovinClient
+    from airflow_provider_audiences.members.key_set import KeySet
+    from airflow_provider_audiences.sync.audience_sync import AudienceSync
+    from airflow_provider_audiences.sync.sync_report import SyncReport
+
+
+class _AppLovinPlanOperator(AppLovinOperator):
+    """What the operators share that carry plans out: how they send, and what comes of it."""
+
+    def __init__(
+        self,
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        max_parallel_requests: int = 4,
+        id_case: Literal["lower", "upper"] = "lower",
+        max_drift: float | None = 0.05,
+        drift_patience_seconds: int = 60,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.batch_size = batch_size
+        self.max_parallel_requests = max_parallel_requests
+        self.id_case = id_case
+        self.max_drift = max_drift
+        self.drift_patience_seconds = drift_patience_seconds
+
+    @contextmanager
+    def _held(self, context: Context, client: AppLovinClient, audience_id: str) -> Iterator[AudienceSync]:
+        from airflow_provider_audiences.common.progress import progress_of
+        from airflow_provider_audiences.common.staging import staging_settings
+        from airflow_provider_audiences.common.state import holder_of, state_folder
+        from airflow_provider_audiences.sync.audience_sync import open_sync
+        from airflow_provider_audiences.sync.sync_settings import SendSettings
+
+        send = SendSettings.checked(
+            batch_size=self.batch_size,
+            max_parallel_requests=self.max_parallel_requests,
+            id_case=self.id_case,
+            max_drift=self.max_drift,
+            drift_patience_seconds=self.drift_patience_seconds,
+        )
+        with open_sync(
+            client,
+            state_folder("applovin", client.host, audience_id),
+            audience_id=audience_id,
+            holder=holder_of(context),
+            send=send,
+            staging=staging_settings(),
+            on_progress=progress_of(context),
+        ) as sync:
+            yield sync
+
+    def _shown(self, report: SyncReport) -> dict[str, Any]:
+        for line in report.lines():
+            self.log.info("%s", line)
+        return report.as_dict()
+
+
+class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator):
+    """
+    Make an audience equal a source, with as few requests as it takes.
+
+    What was sent, and when it expires, is kept in a ledger below ``[audiences] state_path``. The difference between
+    the source and the ledger is the plan: members that are new are appended, members that would expire soon are sent
+    again, and members that are gone are removed. The plan is stored before its first request, and each request is
+    written down when it has landed: after a crash, the next try or run goes on from there.
+
+    :param audience_id: id of the audience; or leave it out, and give ``name`` and ``platform`` (templated).
+    :param name: of the audience: the one with this name and platform is used, and made if there is none (templated).
+    :param platform: ``android`` or ``ios`` (templated).
+    :param package_name: the app's package name or bundle ID; required for retargeting (templated).
+    :param description: of an audience that is made (templated).
+    :param audience_type: ``retargeting`` or ``ua`` (templated).
+    :param source: as for ``AppLovinUpdateAudienceOperator`` (templated).
+    :param suppress: a further source, of the same kinds: IDs that are never added, and removed if this sync added them,
+        in every mode; such as opt-outs (templated).
+    :param mode: ``mirror``: add, refresh and remove; ``append``: never remove what the source lacks; ``replace``: send
+        everything each time, the first request replaces the content.
+    :param ttl_seconds: how long members stay, at least 1; None for 365 days (templated).
+    :param refresh_before_seconds: members that expire sooner than this are sent again; None for a tenth of the TTL, at
+        most 7 days. Members that would not live until the next scheduled run are sent again in any case (templated).
+    :param initial: what happens to members that are in the audience when it has no ledger: ``fail``; ``append``: they
+        stay until they expire; ``replace``: the source becomes the only content. An empty audience needs none of
+        this, nor does ``mode="append"``, which leaves them there.
+    :param on_lost_ledger: if the ledger is damaged or a part of it is missing: ``fail``; ``replace``: as above;
+        ``rebuild``: send the whole source, and remove nobody who is not known (templated).
+    :param allow_empty: let a source without members empty the audience.
+    :param max_removed_ratio: fail if the plan would remove more than this part of the members; None for no limit
+        (templated).
+    :param max_added_ratio: fail if the plan would add more than this part of the members; None for no limit
+        (templated).
+    :param min_members: fail if fewer members than this are wanted (templated).
+    :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
+    :param max_malformed_ratio: fail if more than this part of the texts is malformed.
+    :param rejects_path: write a report of the source's malformed and zeroed texts there, a ``.parquet`` or ``.csv``
+        file (templated).
+    :param rejects_include_values: add the texts themselves to that report.
+    :param plan_only: make and store the plan, show it, and send nothing: ``AppLovinApplyPlanOperator`` carries it out.
+    :param batch_size: IDs a request.
+    :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
+    :param id_case: case in which IDs are sent.
+    :param max_drift: warn if AppLovin's count differs by more than this part; None for no warning.
+    :param drift_patience_seconds: how long to look again before the warning; the count may lag.
+    :param applovin_conn_id: id of the connection (templated).
+    :return: report with ``audience_id, mode, plan_only, plan_id, generation, replaces, added, refreshed, removed,
+        unchanged, suppressed, contradicted, live, drift, planned_requests, planned_ids, planned_bytes,
+        expected_seconds, verdicts, requests, batches, batches_skipped_by_resume, splits, accepted, rejected_by_api,
+        miscounted_batches, bytes_sent, members, malformed, zeroed, duplicates, blank, seconds``.
+    :raises InvalidInputError: source or arguments are refused; nothing was sent.
+    :raises GuardError: a guard stopped the plan; nothing was sent.
+    :raises LedgerLostError: what was sent before can't be told; nothing was sent.
+    :raises AudienceBusyError: another sync of this audience is under way; nothing was sent.
+    :raises AudienceApiError: a request failed; the next run goes on from there.
+    """
+
+    template_fields: Sequence[str] = (
+        "audience_id",
+        "name",
+        "platform",
+        "package_name",
+        "description",
+        "audience_type",
+        "source",
+        "suppress",
+        "ttl_seconds",
+        "refresh_before_seconds",
+        "on_lost_ledger",
+        "max_removed_ratio",
+        "max_added_ratio",
+        "min_members",
+        "rejects_path",
+        "applovin_conn_id",
+    )
+    template_ext: Sequence[str] = (".sql",)  # of an SqlSource
+    source = MembersField()
+    suppress = MembersField()
+    rejects_path = AddressField()
+
+    def __init__(
+        self,
+        *,
+        source: Any,
+        audience_id: str | None = None,
+        name: str | None = None,
+        platform: str | None = None,
+        package_name: str | None = None,
+        description: str | None = None,
+        audience_type: str = "retargeting",
+        suppress: Any = None,
+        mode: Literal["mirror", "append", "replace"] = "mirror",
+        ttl_seconds: int | None = None,
+        refresh_before_seconds: int | None = None,
+        initial: Literal["fail", "append", "replace"] = "fail",
+        on_lost_ledger: Literal["fail", "replace", "rebuild"] = "fail",
+        allow_empty: bool = False,
+        max_removed_ratio: float | str | None = 0.3,
+        max_added_ratio: float | str | None = None,
+        min_members: int | str = 0,
+        on_malformed: Literal["drop", "fail"] = "drop",
+        max_malformed_ratio: float | None = None,
+        rejects_path: Any = None,
+        rejects_include_values: bool = False,
+        plan_only: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.audience_id = audience_id
+        self.name = name
+        self.platform = platform
+        self.package_name = package_name
+        self.description = description
+        self.audience_type = audience_type
+        self.source = source
+        self.suppress = suppress
+        self.mode = mode
+        self.ttl_seconds = ttl_seconds
+        self.refresh_before_seconds = refresh_before_seconds
+        self.initial = initial
+        self.on_lost_ledger = on_lost_ledger
+        self.allow_empty = allow_empty
+        self.max_removed_ratio = max_removed_ratio
+        self.max_added_ratio = max_added_ratio
+        self.min_members = min_members
+        self.on_malformed = on_malformed
+        self.max_malformed_ratio = max_malformed_ratio
+        self.rejects_path = rejects_path
+        self.rejects_include_values = rejects_include_values
+        self.plan_only = plan_only
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Stage, plan and send."""
+        from airflow_provider_audiences.clients.validation import true_or_false
+        from airflow_provider_audiences.common.schedule import seconds_to_next_run
+        from airflow_provider_audiences.common.sources import open_source
+        from airflow_provider_audiences.common.staging import refuse_source_as_target, rejects_target, staging_settings
+        from airflow_provider_audiences.members.staging import StagingRules, stage
+        from airflow_provider_audiences.sync.guards import Guards
+        from airflow_provider_audiences.sync.sync_settings import SyncSettings
+
+        with task_errors(), ExitStack() as stack:
+            suppress_rules = StagingRules(on_malformed=self.on_malformed, max_malformed_ratio=self.max_malformed_ratio)
+            rejects = rejects_target(self.rejects_path, include_values=self.rejects_include_values)
+            source_rules = replace(suppress_rules, rejects=rejects)
+            refuse_source_as_target(self.rejects_path, self.source)
+            plan_only = true_or_false("plan_only", self.plan_only)
+            settings = SyncSettings.checked(
+                mode=self.mode,
+                ttl_seconds=self.ttl_seconds,
+                refresh_before_seconds=self.refresh_before_seconds,
+                next_run_seconds=seconds_to_next_run(context),
+                initial=self.initial,
+                on_lost_ledger=self.on_lost_ledger,
+                guards=Guards.checked(
+                    allow_empty=self.allow_empty,
+                    max_removed_ratio=self.max_removed_ratio,
+                    max_added_ratio=self.max_added_ratio,
+                    min_members=self.min_members,
+                ),
+            )
+            client = stack.enter_context(self.hook.get_conn())
+            audience_id = self._found_audience(client, context, may_create=not plan_only)
+            sync = stack.enter_context(self._held(context, client, audience_id))
+            suppressed: KeySet | None = None
+            if self.suppress is not None:
+                self.log.info("Members that must not be in the audience:")
+                unwanted = stack.enter_context(open_source(self.suppress))
+                staged = stack.enter_context(stage(unwanted, rules=suppress_rules, settings=staging_settings()))
+                suppressed = staged.keys
+            source = stack.enter_context(open_source(self.source))
+            wanted = stack.enter_context(stage(source, rules=source_rules, settings=staging_settings()))
+            report = (sync.plan if plan_only else sync.run)(wanted, suppressed, settings)
+        return self._shown(report)
+
+    def _found_audience(self, client: AppLovinClient, context: Context, *, may_create: bool) -> str:
+        """Return the audience that is meant; make it if there is none yet."""
+        from airflow_provider_audiences.clients.applovin_audiences import AudienceSpec
+        from airflow_provider_audiences.clients.validation import required_text
+        from airflow_provider_audiences.exceptions import ConflictError, InvalidInputError, NotFoundError
+
+        if self.audience_id is not None:
+            if self.name is not None:
+                raise InvalidInputError("give either audience_id, or name and platform, not both")
+            return required_text("audience_id", self.audience_id)
+        if self.name is None or self.platform is None:
+            raise InvalidInputError("give audience_id, or name and platform of the audience")
+        spec = AudienceSpec.checked(
+            name=self.name,
+            platform=self.platform,
+            audience_type=self.audience_type,
+            package_name=self.package_name,
+            description=self.description,
+        )
+        found = [audience.audience_id for audience in client.list_audiences() if spec.matches(audience)]
+        if len(found) > 1:
+            raise ConflictError(
+                f"several audiences have this name and platform: {', '.join(found)}; nothing was sent",
+                advice="Give the audience_id of the one that is meant.",
+            )
+        if found:
+            return found[0]
+        if not may_create:
+            raise NotFoundError(
+                f"there is no audience {self.name!r} for {spec.platform}, and plan_only makes none; nothing was sent",
+                advice="Make it with AppLovinCreateAudienceOperator, or run without plan_only.",
+            )
+        created = client.create_audience(
+            name=self.name,
+            platform=self.platform,
+            package_name=self.package_name,
+            description=self.description,
+            audience_type=self.audience_type,
+            earlier_try=context["ti"].try_number > 1,
+        )
+        self.log.info("Audience %s created.", created.audience_id)
+        return created.audience_id
+
+
+class AppLovinApplyPlanOperator(_AppLovinPlanOperator):
+    """
+    Carry out a plan that ``AppLovinSyncAudienceOperator(plan_only=True)`` has stored: exactly this one.
+
+    Put an approval in between. The plan is refused if the audience was synced since it was made.
+
+    :param audience_id: id of the audience: ``plan.output["audience_id"]`` (templated).
+    :param plan_id: id of the plan: ``plan.output["plan_id"]`` (templated).
+    :param override_guards: carry it out although a guard says no.
+    :param batch_size: IDs a request.
+    :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
+    :param id_case: case in which IDs are sent.
+    :param max_drift: warn if AppLovin's count differs by more than this part; None for no warning.
+    :param drift_patience_seconds: how long to look again before the warning; the count may lag.
+    :param applovin_conn_id: id of the connection (templated).
+    :return: the report, as for ``AppLovinSyncAudienceOperator``.
+    :raises PlanOutdatedError: the audience was synced since, or there is no such plan; nothing was sent.
+    :raises GuardError: a guard stopped the plan; nothing was sent.
+    :raises AudienceBusyError: another sync of this audience is under way; nothing was sent.
+    :raises AudienceApiError: a request failed; the next try goes on from there.
+    """
+
+    template_fields: Sequence[str] = ("audience_id", "plan_id", "applovin_conn_id")
+
+    def __init__(self, *, audience_id: str, plan_id: str, override_guards: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.audience_id = audience_id
+        self.plan_id = plan_id
+        self.override_guards = override_guards
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Carry the plan out."""
+        from airflow_provider_audiences.clients.validation import required_text, true_or_false
+
+        with task_errors(), ExitStack() as stack:
+            audience_id = required_text("audience_id", self.audience_id)
+            plan_id = required_text("plan_id", self.plan_id)
+            override_guards = true_or_false("override_guards", self.override_guards)
+            client = stack.enter_context(self.hook.get_conn())
+            sync = stack.enter_context(self._held(context, client, audience_id))
+            report = sync.apply(plan_id, override_guards=override_guards)
+        return self._shown(report)

@@ -1,0 +1,381 @@
+"""
+A sync: makes an AppLovin audience equal a source, with as few requests as it takes, from any crash.
+
+The order of things is the promise. The plan is the difference between the source and the ledger; the guards look at
+it; it is stored before its first request; each request is written down when it has landed; members are added before
+any is removed; and in the end the plan goes into the ledger. Whatever a run that was cut off may have sent is in the
+ledger of the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_audiences.clients.applovin import AppLovinClient
+from airflow_provider_audiences.exceptions import (
+    AudienceApiError,
+    GuardError,
+    InvalidInputError,
+    LedgerLostError,
+    NotFoundError,
+)
+from airflow_provider_audiences.members.advertising_id import LINE_LENGTH
+from airflow_provider_audiences.members.key_set import KeySet, KeySetWriter
+from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
+from airflow_provider_audiences.sync.guards import refuse_unless_passed
+from airflow_provider_audiences.sync.lease import Holder, Lease, leased
+from airflow_provider_audiences.sync.ledger import Ledger, fingerprint_of
+from airflow_provider_audiences.sync.plan import Plan, PlanRules, make_plan
+from airflow_provider_audiences.sync.plan_delivery import PlanDelivery
+from airflow_provider_audiences.sync.sending import OnProgress, Tally
+from airflow_provider_audiences.sync.state import AudienceAddress, AudienceState, StoredPlan
+from airflow_provider_audiences.sync.sync_report import SyncReport
+from airflow_provider_audiences.sync.sync_settings import SendSettings, SyncSettings
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.staging import StagedMembers
+    from airflow_provider_audiences.sync.state_folder import StateFolder
+
+log = logging.getLogger(__name__)
+
+_DRIFT_LOOK_SECONDS = 10.0
+_GUESSED_SECONDS_PER_REQUEST = 1.0
+
+
+@contextmanager
+def open_sync(
+    client: AppLovinClient,
+    folder: StateFolder,
+    *,
+    audience_id: str,
+    holder: Holder,
+    send: SendSettings,
+    staging: StagingSettings | None = None,
+    on_progress: OnProgress | None = None,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[AudienceSync]:
+    """
+    Hold an audience, and yield what syncs it.
+
+    :param client: of the account.
+    :param folder: where the audience's state lies.
+    :param audience_id: the audience.
+    :param holder: who syncs.
+    :param send: how plans are sent.
+    :param staging: memory and disk to use; None for the defaults.
+    :param on_progress: told every few seconds, and at the end, how many IDs have landed, of how many.
+    :param clock: seconds since 1970.
+    :param sleep: waits.
+    :raises AudienceBusyError: another sync of this audience is under way.
+    """
+    address = AudienceAddress(platform="applovin", host=client.host, audience_id=audience_id)
+    with leased(folder, holder, clock=clock) as lease, open_workspace(staging or StagingSettings()) as workspace:
+        state = AudienceState(folder, address, lease=lease, workspace=workspace, clock=clock)
+        yield AudienceSync(
+            client,
+            state,
+            lease=lease,
+            workspace=workspace,
+            send=send,
+            on_progress=on_progress,
+            clock=clock,
+            sleep=sleep,
+        )
+
+
+class AudienceSync:
+    """
+    Syncs one audience that it holds; made by :func:`open_sync`.
+
+    :param client: of the account.
+    :param state: of the audience.
+    :param lease: of the audience.
+    :param workspace: for what is made on the way.
+    :param send: how plans are sent.
+    :param on_progress: told how many IDs have landed.
+    :param clock: seconds since 1970.
+    :param sleep: waits.
+    """
+
+    def __init__(
+        self,
+        client: AppLovinClient,
+        state: AudienceState,
+        *,
+        lease: Lease,
+        workspace: Workspace,
+        send: SendSettings,
+        on_progress: OnProgress | None,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._client = client
+        self._state = state
+        self._lease = lease
+        self._workspace = workspace
+        self._send = send
+        self._on_progress = on_progress
+        self._clock = clock
+        self._sleep = sleep
+        self._audience_id = state.address.audience_id
+        self._began = time.monotonic()
+        self._requests_before = client.requests_sent
+
+    def run(self, staged: StagedMembers, suppressed: KeySet | None, settings: SyncSettings) -> SyncReport:
+        """
+        Plan, and carry the plan out.
+
+        :param staged: the source.
+        :param suppressed: members that must not be in the audience; None for nobody.
+        :param settings: how the audience is to equal its source.
+        :raises GuardError: a guard stopped it; nothing was sent.
+        :raises LedgerLostError: what was sent before can't be told; nothing was sent.
+        :raises AudienceApiError: a request failed; the next run goes on from there.
+        """
+        ledger, plan, report = self._planned(staged, suppressed, settings)
+        refuse_unless_passed(report.verdicts)
+        if not plan:
+            log.info("The audience equals its source, and nobody is due: there is nothing to send.")
+            return self._reconciled(report)
+        stored = self._state.store_plan(plan, details=report.as_dict())
+        return self._carried_out(stored, ledger, report)
+
+    def plan(self, staged: StagedMembers, suppressed: KeySet | None, settings: SyncSettings) -> SyncReport:
+        """
+        Make the plan and store it for :meth:`apply`; send nothing.
+
+        :param staged: the source.
+        :param suppressed: members that must not be in the audience; None for nobody.
+        :param settings: how the audience is to equal its source.
+        :return: a report with ``plan_id``; what a guard says is in it, and stops the plan when it is applied.
+        :raises LedgerLostError: what was sent before can't be told.
+        """
+        _, plan, report = self._planned(staged, suppressed, settings)
+        stored = self._state.store_plan(plan, details=report.as_dict())
+        log.info("Plan %s is stored. Nothing was sent.", stored.plan_id)
+        return self._timed(report.changed(plan_only=True, plan_id=stored.plan_id))
+
+    def apply(self, plan_id: str, *, override_guards: bool) -> SyncReport:
+        """
+        Carry a stored plan out, exactly; or the rest of it, if an earlier try was cut off.
+
+        :param plan_id: from the report of :meth:`plan`.
+        :param override_guards: carry it out although a guard says no.
+        :raises PlanOutdatedError: the ledger has moved on since it was made; nothing was sent.
+        :raises GuardError: a guard stopped it; nothing was sent.
+        """
+        self._state.load()
+        head = self._state.head
+        if head and head.finished_plan_id == plan_id:
+            log.info("Plan %s was carried out to its end before.", plan_id)
+            report = SyncReport.from_details({}, audience_id=self._audience_id, plan_id=plan_id)
+            report = report.changed(live=head.ledger.members, batches_skipped_by_resume=head.finished_batches)
+            return self._reconciled(report)
+        stored = self._state.plan(plan_id)
+        report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
+        is_begun = bool(head and head.plan_id == plan_id)
+        if not override_guards and not is_begun:
+            refuse_unless_passed(report.verdicts)
+        if not stored.plan:
+            return self._reconciled(report)
+        return self._carried_out(stored, self._state.ledger(), report)
+
+    # Planning
+
+    def _planned(
+        self, staged: StagedMembers, suppressed: KeySet | None, settings: SyncSettings
+    ) -> tuple[Ledger, Plan, SyncReport]:
+        if not staged.members and staged.malformed:
+            raise InvalidInputError(
+                f"none of the source's texts is an advertising ID ({staged.malformed} are malformed): is it the "
+                "right file, and the right column? Nothing was sent"
+            )
+        ledger, skipped, replaces = self._loaded(settings)
+        unwanted = suppressed or KeySetWriter(self._workspace.new_file()).finish()
+        now = self._clock()
+        rules = PlanRules(
+            now=now,
+            due_before=now + settings.refresh_before_seconds,
+            ttl_seconds=settings.ttl_seconds,
+            replaces=replaces,
+            removes=settings.mode != "append",
+        )
+
+        def planned(rules: PlanRules) -> Plan:
+            return make_plan(staged.keys, unwanted, ledger, rules=rules, workspace=self._workspace)
+
+        plan = planned(rules)
+        head = self._state.head
+        if replaces and head and head.is_known and head.replacement == fingerprint_of(plan.additions):
+            # The same replacement was begun before, and its update has landed: only the rest is missing.
+            plan = planned(replace(rules, replaces=False))
+        changes = plan.changes
+        requests = plan.requests(self._send.batch_size)
+        known_pace = head.seconds_per_request if head else 0
+        rounds = -(-requests // self._send.max_parallel_requests)
+        report = SyncReport(
+            audience_id=self._audience_id,
+            mode=settings.mode,
+            generation=self._state.generation,
+            replaces=plan.replaces,
+            added=changes.added,
+            refreshed=changes.refreshed,
+            removed=changes.removed,
+            unchanged=changes.unchanged,
+            suppressed=changes.suppressed,
+            contradicted=changes.contradicted,
+            live=changes.live,
+            planned_requests=requests,
+            planned_ids=plan.additions.count + plan.removals.count,
+            planned_bytes=plan.size_bytes,
+            expected_seconds=round(rounds * (known_pace or _GUESSED_SECONDS_PER_REQUEST), 1),
+            verdicts=settings.guards.verdicts(changes),
+            batches_skipped_by_resume=skipped,
+            members=staged.members,
+            malformed=staged.malformed,
+            zeroed=staged.zeroed,
+            duplicates=staged.duplicates,
+            blank=staged.blank,
+        )
+        for line in report.plan_lines():
+            log.info("%s", line)
+        return ledger, plan, report
+
+    def _loaded(self, settings: SyncSettings) -> tuple[Ledger, int, bool]:
+        """Return the ledger, how many requests of a run that was cut off are in it, and whether to replace."""
+        skipped = 0
+        must_replace = False
+        try:
+            self._state.load()
+            ledger = self._state.ledger()
+            head = self._state.head
+            if head and head.landings:
+                skipped = head.landings.batches
+                log.info("An earlier run was cut off after %d requests; they are not sent again.", skipped)
+            ledger = self._state.recovered(ledger)
+        except LedgerLostError as error:
+            if settings.on_lost_ledger == "fail":
+                raise
+            log.warning("%s on_lost_ledger=%r.", error, settings.on_lost_ledger)
+            self._state.forget()
+            ledger, skipped = self._state.ledger(), 0
+            must_replace = settings.on_lost_ledger == "replace"
+        else:
+            head = self._state.head
+            must_replace = not head.is_known if head else self._first_replaces(settings)
+        return ledger, skipped, must_replace or settings.mode == "replace"
+
+    def _first_replaces(self, settings: SyncSettings) -> bool:
+        """Decide what happens to members that are in the audience when it is synced for the first time."""
+        if settings.mode == "replace":
+            return True
+        if settings.mode == "append" and settings.initial == "fail":
+            return False  # whoever they are, this sync leaves them there
+        count = self._user_count()
+        if count == 0:
+            return False
+        if settings.initial == "fail":
+            holds = "an unknown number of" if count is None else f"{count}"
+            raise GuardError(
+                f"audience {self._audience_id} holds {holds} members, and {self._state.name} has no ledger that says "
+                "who they are; nothing was sent",
+                advice="Give initial='replace' to make the source its only content, or initial='append' to leave "
+                "them there. If a sync of this audience has run before: does this worker see the same [audiences] "
+                "state_path?",
+            )
+        return settings.initial == "replace"
+
+    def _user_count(self) -> int | None:
+        audiences = self._client.list_audiences()
+        found = [audience for audience in audiences if audience.audience_id == self._audience_id]
+        if not found:
+            raise NotFoundError(f"the account has no audience {self._audience_id}; nothing was sent")
+        return found[0].user_count
+
+    # Sending
+
+    def _carried_out(self, stored: StoredPlan, ledger: Ledger, report: SyncReport) -> SyncReport:
+        plan = stored.plan
+        self._wait_until_settled(report)
+        landings = self._state.begin(stored)
+        skipped = landings.batches
+        rows = landings.additions.count + landings.removals.count
+        tally = Tally(plan.additions.count + plan.removals.count - rows, on_progress=self._on_progress)
+        delivery = PlanDelivery(self._client, self._state, self._lease, plan, self._send)
+        try:
+            delivery.send_all(tally, sleep=self._sleep)
+        except AudienceApiError as error:
+            done = skipped + tally.batches
+            error.landed = f"{done} batches have landed and are written down: the next run goes on from there."
+            raise
+        except BaseException as error:
+            log.warning(
+                "%s ended the sync: no further request begins. %d batches have landed and are written down.",
+                type(error).__name__, skipped + tally.batches,
+            )  # fmt: skip
+            raise
+        pace = delivery.request_seconds / tally.batches if tally.batches else 0.0
+        ledger = self._state.finish(ledger, stored, seconds_per_request=pace)
+        report = report.changed(
+            plan_id=stored.plan_id,
+            generation=self._state.generation,
+            live=ledger.keys.count,
+            batches=tally.batches,
+            batches_skipped_by_resume=report.batches_skipped_by_resume + skipped,
+            splits=tally.splits,
+            accepted=tally.accepted,
+            rejected_by_api=tally.rejected,
+            miscounted_batches=tally.miscounted,
+            bytes_sent=tally.sent * LINE_LENGTH,
+        )
+        return self._reconciled(report)
+
+    def _wait_until_settled(self, report: SyncReport) -> None:
+        """Let requests of earlier plans come to their end that could undo what this plan does."""
+        head = self._state.head
+        seconds = head.settled_at - self._clock() if head else 0
+        if head and seconds > 0 and (report.contradicted or not head.is_doubt_in_ledger):
+            log.info(
+                "An earlier run's last request may still take effect, and contradicts this plan: waiting %.0f s.",
+                seconds,
+            )
+            self._sleep(seconds)
+
+    # Afterwards
+
+    def _reconciled(self, report: SyncReport) -> SyncReport:
+        """Compare the platform's count with the ledger's; that never fails a sync that has sent everything."""
+        patience = float(self._send.drift_patience_seconds)
+        try:
+            while True:
+                count = self._user_count()
+                drift = None if count is None else count - report.live
+                limit = None if self._send.max_drift is None else self._send.max_drift * report.live
+                is_far = drift is not None and limit is not None and abs(drift) > limit
+                if not is_far or patience <= 0:
+                    break
+                wait = min(_DRIFT_LOOK_SECONDS, patience)
+                patience -= wait
+                self._sleep(wait)
+        except AudienceApiError as error:
+            log.warning("The audience's count was not learnt: %s", error)
+            drift, is_far = None, False
+        if is_far:
+            log.warning(
+                "AppLovin counts %s members in audience %s, and %s are expected. Its count may lag; if that stays so, "
+                "somebody else changes this audience, or AppLovin does not take some of its IDs.",
+                f"{count:,}", self._audience_id, f"{report.live:,}",
+            )  # fmt: skip
+        return self._timed(report.changed(drift=drift))
+
+    def _timed(self, report: SyncReport) -> SyncReport:
+        return report.changed(
+            requests=self._client.requests_sent - self._requests_before,
+            seconds=round(time.monotonic() - self._began, 3),
+        )

@@ -1,0 +1,114 @@
+"""Guards: what must be true of a plan before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_audiences.clients.validation import ratio, true_or_false, whole_number
+from airflow_provider_audiences.exceptions import GuardError
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.sync.plan import Changes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """
+    What a guard says of a plan.
+
+    :param guard: the argument that sets it.
+    :param passed: whether the plan may go on.
+    :param message: what the plan would do.
+    """
+
+    guard: str
+    passed: bool
+    message: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as small JSON."""
+        return {"guard": self.guard, "passed": self.passed, "message": self.message}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guards:
+    """
+    Limits; use :meth:`checked` to make them.
+
+    :param allow_empty: whether an audience may be left without members.
+    :param max_removed_ratio: removed members, as a part of those that may be in the audience; None for no limit.
+    :param max_added_ratio: new members, as a part of those that may be in it; None for no limit. An audience
+        without members has no such limit.
+    :param min_members: wanted members.
+    """
+
+    allow_empty: bool
+    max_removed_ratio: float | None
+    max_added_ratio: float | None
+    min_members: int
+
+    @classmethod
+    def checked(cls, *, allow_empty: Any, max_removed_ratio: Any, max_added_ratio: Any, min_members: Any) -> Guards:
+        """
+        Return guards whose arguments have been checked.
+
+        :param allow_empty: True or False.
+        :param max_removed_ratio: from 0 to 1; None for no limit.
+        :param max_added_ratio: 0 or more; None for no limit.
+        :param min_members: at least 0.
+        :raises InvalidInputError: an argument is wrong.
+        """
+        return cls(
+            allow_empty=true_or_false("allow_empty", allow_empty),
+            max_removed_ratio=ratio("max_removed_ratio", max_removed_ratio, at_most=1),
+            max_added_ratio=ratio("max_added_ratio", max_added_ratio),
+            min_members=whole_number("min_members", min_members, at_least=0),
+        )
+
+    def verdicts(self, changes: Changes) -> list[Verdict]:
+        """
+        Return what each guard says.
+
+        :param changes: of the plan.
+        """
+        known, wanted = changes.known, changes.wanted
+        removed = _ratio_verdict("max_removed_ratio", self.max_removed_ratio, "remove", changes.removed, known)
+        added = _ratio_verdict("max_added_ratio", self.max_added_ratio, "add", changes.added, known)
+        return [
+            Verdict(
+                guard="allow_empty",
+                passed=bool(wanted) or self.allow_empty,
+                message=f"{wanted} members are wanted" if wanted else "nobody would be left in the audience",
+            ),
+            Verdict(
+                guard="min_members",
+                passed=wanted >= self.min_members,
+                message=f"{wanted} members are wanted, and at least {self.min_members} are expected",
+            ),
+            removed,
+            added,
+        ]
+
+
+def refuse_unless_passed(verdicts: Iterable[Verdict]) -> None:
+    """
+    Stop a plan that a guard does not let pass.
+
+    :param verdicts: of its guards.
+    :raises GuardError: it names the first such guard.
+    """
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    if failed:
+        said = "; ".join(f"{verdict.message} ({verdict.guard})" for verdict in failed)
+        raise GuardError(f"stopped by {failed[0].guard}: {said}; nothing was sent")
+
+
+def _ratio_verdict(guard: str, limit: float | None, verb: str, count: int, known: int) -> Verdict:
+    part = count / known if known else 0.0
+    of_known = f"{count} of {known} members ({part:.1%})" if verb == "remove" else f"{count} to {known} ({part:.1%})"
+    allowed = "no limit is set" if limit is None else f"at most {limit:.1%} is allowed"
+    return Verdict(
+        guard=guard, passed=limit is None or part <= limit, message=f"the plan would {verb} {of_known}, and {allowed}"
+    )

@@ -1,0 +1,185 @@
+"""
+The lease of an audience: one sync at a time.
+
+Stores offer no lock. So each sync writes a claim of its own, and looks who else has one: who sees another's claim
+steps back. Listings are complete as soon as a file is written, on disks and in the object stores of today, so of two
+claims at least one sees the other. A claim holds for a limited time and is renewed while its process lives: that of
+a process that was killed ends by itself. The same task's next try need not wait for that.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from airflow_provider_audiences.exceptions import AudienceApiError, AudienceBusyError, StateUnavailableError
+from airflow_provider_audiences.sync.state_folder import StateFolder
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 300.0
+_RENEWAL_SECONDS = 60.0
+_SAFETY_SECONDS = 30.0
+_LOOK_SECONDS = 5.0
+_ATTEMPTS = 6
+_PREFIX = "lease-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """
+    Who syncs.
+
+    :param key: what stays the same over the tries of one piece of work: DAG, run, task and map index.
+    :param try_number: which try it is; a later one takes over what an earlier one held.
+    """
+
+    key: str
+    try_number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Claim:
+    """A claim as it is stored; ``is_held`` once it is known that there is no other."""
+
+    key: str
+    try_number: int
+    until: float
+    is_held: bool
+
+
+class Lease:
+    """
+    A claim that holds; made by :func:`leased`.
+
+    :param folder: of the audience's state.
+    :param holder: who syncs.
+    :param clock: seconds since 1970.
+    """
+
+    def __init__(self, folder: StateFolder, holder: Holder, *, clock: Callable[[], float]) -> None:
+        self._folder = folder
+        self._holder = holder
+        self._clock = clock
+        self._name = f"{_PREFIX}{secrets.token_hex(8)}.json"
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._renewed = self._looked = time.monotonic()
+
+    def acquire(self) -> None:
+        """
+        Wait for nobody: hold it, or fail.
+
+        :raises AudienceBusyError: another sync holds it.
+        """
+        for attempt in range(_ATTEMPTS):
+            self._write(is_held=False)
+            other = self._other()
+            if other is None:
+                self._write(is_held=True)
+                threading.Thread(target=self._renew, name="audiences-lease", daemon=True).start()
+                return
+            self._folder.delete(self._name)
+            if other.is_held or attempt == _ATTEMPTS - 1:
+                until = datetime.fromtimestamp(other.until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+                raise AudienceBusyError(
+                    f"another sync of this audience is under way: {other.key}, try {other.try_number}; nothing was "
+                    f"sent. Should its process be dead, the audience is free from {until} on"
+                )
+            # Both have just come: they step back, and not for the same time.
+            time.sleep(random.uniform(0.05, 0.5) * (attempt + 1))  # noqa: S311 - no secret
+
+    def check(self) -> None:
+        """
+        Make sure that it still holds; to be called before each request.
+
+        :raises AudienceBusyError: it was lost: this process stood still for too long, or a later try took over.
+        """
+        if self._stop.is_set():
+            raise AudienceBusyError("this sync has ended; nothing more was sent")
+        now = time.monotonic()
+        is_late = now - self._renewed > LEASE_SECONDS - _SAFETY_SECONDS
+        if not is_late and now - self._looked < _LOOK_SECONDS:
+            return
+        if is_late or not self._exists():
+            raise AudienceBusyError(
+                "this sync no longer holds its audience: it stood still for too long, or a later try of its task took "
+                "over; nothing more was sent"
+            )
+        self._looked = now
+
+    def release(self) -> None:
+        """Let it go."""
+        self._stop.set()
+        with self._lock, suppress(StateUnavailableError):  # then it ends by itself
+            self._folder.delete(self._name)
+
+    def _write(self, *, is_held: bool) -> None:
+        until = self._clock() + LEASE_SECONDS
+        claim = _Claim(key=self._holder.key, try_number=self._holder.try_number, until=until, is_held=is_held)
+        begun = time.monotonic()
+        self._folder.write(self._name, json.dumps(asdict(claim)).encode())
+        self._renewed = begun
+
+    def _exists(self) -> bool:
+        try:
+            self._folder.read(self._name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _other(self) -> _Claim | None:
+        """Return another claim that holds; remove those that don't."""
+        for name in self._folder.names():
+            if not name.startswith(_PREFIX) or name == self._name:
+                continue
+            try:
+                claim = _Claim(**json.loads(self._folder.read(name)))
+            except FileNotFoundError:
+                continue
+            except (ValueError, TypeError):
+                claim = None  # whatever it is, no version of this program has written it
+            is_ours = claim and claim.key == self._holder.key and claim.try_number <= self._holder.try_number
+            if claim is None or is_ours or claim.until <= self._clock():
+                self._folder.delete(name)
+            else:
+                return claim
+        return None
+
+    def _renew(self) -> None:
+        while not self._stop.wait(_RENEWAL_SECONDS):
+            with self._lock:
+                if self._stop.is_set():
+                    return
+                try:
+                    if not self._exists():
+                        return  # somebody took over: the next check says so
+                    self._write(is_held=True)
+                except AudienceApiError as error:
+                    log.warning("The lease was not renewed, and will be tried again: %s", error)
+
+
+@contextmanager
+def leased(folder: StateFolder, holder: Holder, *, clock: Callable[[], float] = time.time) -> Iterator[Lease]:
+    """
+    Hold an audience for as long as the block lasts.
+
+    :param folder: of its state.
+    :param holder: who syncs.
+    :param clock: seconds since 1970.
+    :raises AudienceBusyError: another sync holds it.
+    """
+    lease = Lease(folder, holder, clock=clock)
+    try:
+        lease.acquire()
+        yield lease
+    finally:
+        lease.release()

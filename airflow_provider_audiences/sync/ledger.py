@@ -1,0 +1,213 @@
+"""
+The ledger: whom this sync has sent to an audience, and when they expire there.
+
+What happened to a request is not always known, so each member has two times: until the earlier one it surely
+lives at the platform, and after the later one it surely does not. Between them it may or may not. Everything follows
+from these two: who is still due, who has to be sent again before it expires, and whom to remove although it is not
+known whether it ever arrived.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airflow_provider_audiences.members import key_order
+from airflow_provider_audiences.members.key_set import KeySet, KeySetWriter, side_by_side
+from airflow_provider_audiences.members.threads import THREADS, in_turn
+from airflow_provider_audiences.members.workspace import read_all, write_all
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.key_order import Keys
+    from airflow_provider_audiences.members.workspace import Workspace
+    from airflow_provider_audiences.sync.landings import Landings
+    from airflow_provider_audiences.sync.plan import Plan
+
+Seconds = NDArray[np.uint32]
+"""Seconds since 1970, UTC."""
+
+ADDITION_IN_DOUBT = 0
+REMOVAL_IN_DOUBT = 1
+"""In place of the earlier time: the member may not live, since a request with it has no known outcome."""
+
+LATEST_EFFECT_SECONDS = 100
+"""AppLovin's server gives up on a request after this time: later it has no effect any more."""
+
+_NUMBER_BYTES = 4
+_LATEST = 2**32 - 1
+_CHUNK_ROWS = 1 << 17
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRows:
+    """
+    Members with their times, as columns.
+
+    :param keys: in order.
+    :param earliest: until then each surely lives.
+    :param latest: after that each surely does not.
+    """
+
+    keys: Keys
+    earliest: Seconds
+    latest: Seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """
+    Members with their times, in files of a workspace.
+
+    :param keys: the members.
+    :param fingerprint: tells this content from any other.
+    """
+
+    keys: KeySet
+    fingerprint: str
+    earliest_file: IO[bytes] = field(repr=False)
+    latest_file: IO[bytes] = field(repr=False)
+
+    def rows(self, part: slice) -> LedgerRows:
+        """
+        Return some of the rows. Any thread may ask, at any time.
+
+        :param part: first row and end.
+        """
+        first, count = part.start, part.stop - part.start
+        earliest, latest = (
+            np.frombuffer(read_all(file, first * _NUMBER_BYTES, count * _NUMBER_BYTES), np.uint32)
+            for file in (self.earliest_file, self.latest_file)
+        )
+        return LedgerRows(keys=self.keys.slice(first, count), earliest=earliest, latest=latest)
+
+
+class LedgerWriter:
+    """
+    Writes rows that come in order.
+
+    :param workspace: has the files.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._keys = KeySetWriter(workspace.new_file())
+        self._files = (workspace.new_file(), workspace.new_file())
+        self._hashes = [hashlib.blake2b(digest_size=16) for _ in range(3)]
+
+    def add(self, rows: LedgerRows) -> None:
+        """
+        Add rows after those that are there.
+
+        :param rows: in order.
+        """
+        self._keys.add(rows.keys)
+        for file, seconds in zip(self._files, (rows.earliest, rows.latest), strict=True):
+            write_all(file, seconds)
+        columns: tuple[NDArray[Any], ...] = (rows.keys, rows.earliest, rows.latest)
+        for known, column in zip(self._hashes, columns, strict=True):
+            known.update(column.tobytes())
+
+    def finish(self) -> Ledger:
+        """Return the ledger."""
+        digests = b"".join(known.digest() for known in self._hashes)
+        earliest_file, latest_file = self._files
+        return Ledger(
+            keys=self._keys.finish(),
+            fingerprint=hashlib.blake2b(digests, digest_size=16).hexdigest(),
+            earliest_file=earliest_file,
+            latest_file=latest_file,
+        )
+
+
+def fingerprint_of(keys: KeySet) -> str:
+    """
+    Return what tells a set of keys from any other.
+
+    :param keys: the set.
+    """
+    known = hashlib.blake2b(digest_size=16)
+    for first in range(0, keys.count, _CHUNK_ROWS):
+        known.update(keys.slice(first, _CHUNK_ROWS).tobytes())
+    return known.hexdigest()
+
+
+def folded(ledger: Ledger, plan: Plan, landings: Landings, *, now: float, workspace: Workspace) -> Ledger:
+    """
+    Return the ledger as it is after a plan, or a part of one, was sent.
+
+    What landed is known. Everything else in the plan may have been sent as well: nothing of it is forgotten.
+
+    :param ledger: as it was when the plan was made.
+    :param plan: the plan.
+    :param landings: which of its rows the platform has taken, and when.
+    :param now: no request with the plan's other rows was sent later than this; seconds since 1970.
+    :param workspace: for the new ledger.
+    """
+    fold = _Fold(ledger, plan, landings, now)
+    writer = LedgerWriter(workspace)
+    with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-ledger") as threads:
+        for rows in in_turn(threads, fold.part, side_by_side(ledger.keys, plan.additions, plan.removals)):
+            writer.add(rows)
+    return writer.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """The work of :func:`folded` on one part after the other."""
+
+    ledger: Ledger
+    plan: Plan
+    landings: Landings
+    now: float
+
+    def part(self, slices: list[slice]) -> LedgerRows:
+        in_ledger, in_additions, in_removals = slices
+        keys, earliest, latest = self._old_rows(in_ledger, in_removals)
+        stays = np.ones(len(keys), np.bool_)
+        added = self.plan.additions.slice(in_additions.start, in_additions.stop - in_additions.start)
+        rows = key_order.match(added, keys)
+        is_old = rows >= 0
+        old_earliest, old_latest = np.where(is_old, (earliest[rows], latest[rows]), 0) if len(keys) else (0, 0)
+        stays[rows[is_old]] = False
+        has_landed, began, ended = self.landings.additions.lookup(in_additions.start, len(added))
+        ttl = self.plan.ttl_seconds
+        # A request restarts a member's time, so what may have been sent may also live shorter than before.
+        doubtful_earliest = np.where(
+            is_old & (old_earliest > REMOVAL_IN_DOUBT),
+            np.minimum(old_earliest, self.landings.begun_at + ttl),
+            ADDITION_IN_DOUBT,
+        )
+        doubtful_latest = np.maximum(old_latest, self.now + ttl + LATEST_EFFECT_SECONDS)
+        added_earliest = np.where(has_landed, began + ttl, doubtful_earliest)
+        added_latest = np.where(has_landed, ended + ttl + LATEST_EFFECT_SECONDS, doubtful_latest)
+        keys = np.concatenate((keys[stays], added))
+        earliest = np.concatenate((earliest[stays], added_earliest))
+        latest = np.concatenate((latest[stays], added_latest))
+        order = key_order.order_of(keys)
+        order = order[latest[order] > self.now]
+        return LedgerRows(keys=keys[order], earliest=_seconds(earliest[order]), latest=_seconds(latest[order]))
+
+    def _old_rows(self, in_ledger: slice, in_removals: slice) -> tuple[Keys, NDArray[np.int64], NDArray[np.int64]]:
+        """Return the members that the plan did not surely remove, with their times."""
+        old = self.ledger.rows(in_ledger)
+        earliest, latest = old.earliest.astype(np.int64), old.latest.astype(np.int64)
+        stays = np.ones(len(old.keys), np.bool_)
+        if self.plan.replaces:
+            # The update comes first: if anything has landed, it has, and nobody else is left.
+            stays[:] = not self.landings.additions
+            earliest[:] = REMOVAL_IN_DOUBT
+        removed = self.plan.removals.slice(in_removals.start, in_removals.stop - in_removals.start)
+        rows = key_order.match(removed, old.keys)
+        has_landed, _, _ = self.landings.removals.lookup(in_removals.start, len(removed))
+        stays[rows[has_landed & (rows >= 0)]] = False
+        earliest[rows[~has_landed & (rows >= 0)]] = REMOVAL_IN_DOUBT
+        return old.keys[stays], earliest[stays], latest[stays]
+
+
+def _seconds(moments: NDArray[Any]) -> Seconds:
+    seconds: Seconds = np.clip(moments, 0, _LATEST).astype(np.uint32)
+    return seconds

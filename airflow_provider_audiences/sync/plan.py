@@ -1,0 +1,194 @@
+"""
+The plan: what has to be sent so that an audience equals its source, and nothing else.
+
+It is the difference between the wanted members and the ledger. Both stand in the same order, so it is worked out
+part by part, on several threads, with memory that does not grow with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airflow_provider_audiences.members import key_order
+from airflow_provider_audiences.members.advertising_id import LINE_LENGTH
+from airflow_provider_audiences.members.key_set import KeySet, KeySetWriter, side_by_side
+from airflow_provider_audiences.members.threads import THREADS, in_turn
+from airflow_provider_audiences.sync.ledger import ADDITION_IN_DOUBT, REMOVAL_IN_DOUBT, Ledger
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.key_order import Keys
+    from airflow_provider_audiences.members.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """
+    How many members a plan moves, and how many it leaves.
+
+    :param added: to be sent that are not known to live.
+    :param refreshed: to be sent again before they expire.
+    :param removed: to be removed: they may live, and are not wanted.
+    :param unchanged: that live long enough.
+    :param suppressed: of the source that are not wanted.
+    :param live: that live when the plan has been carried out.
+    :param known: that may have lived before.
+    :param contradicted: whose last request has no known outcome, and which the plan now does the opposite to.
+    """
+
+    added: int = 0
+    refreshed: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    suppressed: int = 0
+    live: int = 0
+    known: int = 0
+    contradicted: int = 0
+
+    @property
+    def wanted(self) -> int:
+        """Members of the source that are not suppressed."""
+        return self.added + self.refreshed + self.unchanged
+
+    def __add__(self, other: Changes) -> Changes:
+        return Changes(**{name: getattr(self, name) + getattr(other, name) for name in _COUNTS})
+
+
+_COUNTS = [field.name for field in fields(Changes)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """
+    What is to be sent.
+
+    :param replaces: whether the first request replaces the audience's whole content.
+    :param ttl_seconds: how long what is sent stays.
+    :param additions: members to send.
+    :param removals: members to remove; none if the plan replaces.
+    :param changes: counts.
+    """
+
+    replaces: bool
+    ttl_seconds: int
+    additions: KeySet
+    removals: KeySet
+    changes: Changes
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to send."""
+        return bool(self.replaces or self.additions.count or self.removals.count)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all bodies."""
+        return (self.additions.count + self.removals.count) * LINE_LENGTH
+
+    def requests(self, batch_size: int) -> int:
+        """
+        Return how many requests it takes, without repetitions and splits.
+
+        :param batch_size: members a request.
+        """
+        empties = self.replaces and not self.additions.count
+        return empties + sum(-(-keys.count // batch_size) for keys in (self.additions, self.removals))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRules:
+    """
+    What a plan is to come to.
+
+    :param now: seconds since 1970.
+    :param due_before: members that may expire before this are sent again; seconds since 1970.
+    :param ttl_seconds: how long what is sent stays.
+    :param replaces: send everything, and let the first request replace the audience's content.
+    :param removes: remove members that the source lacks; those that are suppressed are removed in any case.
+    """
+
+    now: float
+    due_before: float
+    ttl_seconds: int
+    replaces: bool
+    removes: bool
+
+
+def make_plan(wanted: KeySet, suppressed: KeySet, ledger: Ledger, *, rules: PlanRules, workspace: Workspace) -> Plan:
+    """
+    Compare the wanted members with the ledger.
+
+    :param wanted: the source.
+    :param suppressed: members that must not be in the audience, whatever the source says.
+    :param ledger: what was sent so far.
+    :param rules: what the plan is to come to.
+    :param workspace: for the plan.
+    """
+    comparison = _Comparison(wanted, suppressed, ledger, rules)
+    additions, removals = KeySetWriter(workspace.new_file()), KeySetWriter(workspace.new_file())
+    changes = Changes()
+    with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-plan") as threads:
+        parts: Iterator[list[slice]] = side_by_side(wanted, suppressed, ledger.keys)
+        for added, removed, counted in in_turn(threads, comparison.part, parts):
+            additions.add(added)
+            removals.add(removed)
+            changes += counted
+    return Plan(
+        replaces=rules.replaces,
+        ttl_seconds=rules.ttl_seconds,
+        additions=additions.finish(),
+        removals=removals.finish(),
+        changes=changes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """The work of :func:`make_plan` on one part after the other."""
+
+    wanted: KeySet
+    suppressed: KeySet
+    ledger: Ledger
+    rules: PlanRules
+
+    def part(self, slices: list[slice]) -> tuple[Keys, Keys, Changes]:
+        in_wanted, in_suppressed, in_ledger = slices
+        rules = self.rules
+        in_source = self.wanted.slice(in_wanted.start, in_wanted.stop - in_wanted.start)
+        unwanted = self.suppressed.slice(in_suppressed.start, in_suppressed.stop - in_suppressed.start)
+        wanted = in_source[key_order.match(in_source, unwanted) < 0]
+        old = self.ledger.rows(in_ledger)
+        rows = key_order.match(wanted, old.keys)
+        is_old = rows >= 0
+        lives_until = np.where(is_old, old.earliest[rows], 0) if len(old.keys) else np.zeros(len(wanted), np.uint32)
+        is_due = (lives_until < rules.due_before) | rules.replaces
+        lives = lives_until > rules.now
+        may_live = old.latest > rules.now
+        is_wanted = np.zeros(len(old.keys), np.bool_)
+        is_wanted[rows[is_old]] = True
+        is_unwanted = key_order.match(old.keys, unwanted) >= 0
+        goes = may_live & (~is_wanted if rules.removes or rules.replaces else is_unwanted)
+        in_doubt = _count(goes & (old.earliest == ADDITION_IN_DOUBT))
+        in_doubt += _count(is_due & is_old & (lives_until == REMOVAL_IN_DOUBT))
+        return (
+            wanted[is_due],
+            old.keys[goes & (not rules.replaces)],
+            Changes(
+                added=_count(is_due & ~lives),
+                refreshed=_count(is_due & lives),
+                removed=_count(goes),
+                unchanged=_count(~is_due),
+                suppressed=len(in_source) - len(wanted),
+                live=len(wanted) + _count(may_live & ~is_wanted & ~goes),
+                known=_count(may_live),
+                contradicted=in_doubt,
+            ),
+        )
+
+
+def _count(rows: NDArray[np.bool_]) -> int:
+    return int(np.count_nonzero(rows))

@@ -1,0 +1,346 @@
+"""
+The state of one audience, and the order in which it changes, so that a crash at any point loses nothing.
+
+A plan is stored before its first request, what lands is written down after each request, and in the end the plan is
+folded into a new ledger. The head is replaced last in every step: files that it does not name are leftovers.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_audiences.exceptions import AudienceBusyError, LedgerLostError, PlanOutdatedError
+from airflow_provider_audiences.sync.head import Head, StoredLedger
+from airflow_provider_audiences.sync.landings import Landings
+from airflow_provider_audiences.sync.ledger import (
+    LATEST_EFFECT_SECONDS,
+    Ledger,
+    LedgerWriter,
+    fingerprint_of,
+    folded,
+)
+from airflow_provider_audiences.sync.plan import Changes, Plan
+from airflow_provider_audiences.sync.state_tables import StateTables
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.workspace import Workspace
+    from airflow_provider_audiences.sync.lease import Lease
+    from airflow_provider_audiences.sync.state_folder import StateFolder
+
+log = logging.getLogger(__name__)
+
+HEAD = "head.json"
+
+Leg = Literal["additions", "removals"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudienceAddress:
+    """
+    Where an audience is.
+
+    :param platform: ``applovin``.
+    :param host: of the API, without scheme.
+    :param audience_id: its id.
+    """
+
+    platform: str
+    host: str
+    audience_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPlan:
+    """
+    A plan that is stored.
+
+    :param plan_id: its id.
+    :param generation: of the ledger that it was made for.
+    :param plan: the plan.
+    :param details: what its maker wants to know when it is carried out: small JSON.
+    """
+
+    plan_id: str
+    generation: int
+    plan: Plan
+    details: dict[str, Any]
+
+
+class AudienceState:
+    """
+    Reads and changes the state of one audience; whoever does must hold its lease.
+
+    :param folder: where it lies.
+    :param address: the audience.
+    :param lease: of the audience.
+    :param workspace: for what is fetched and made.
+    :param clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        folder: StateFolder,
+        address: AudienceAddress,
+        *,
+        lease: Lease,
+        workspace: Workspace,
+        clock: Callable[[], float],
+    ) -> None:
+        self._folder = folder
+        self.address = address
+        self._lease = lease
+        self._workspace = workspace
+        self._tables = StateTables(folder, workspace)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._written = b""
+        self._first_generation = 0
+        self.head: Head | None = None
+        """What is true; None as long as nothing was ever sent, or if that is to be forgotten."""
+
+    @property
+    def name(self) -> str:
+        """Where it lies, as it may be shown."""
+        return self._folder.name
+
+    @property
+    def landings(self) -> Landings:
+        """What has landed of the plan that was begun."""
+        return self._begun()[1]
+
+    @property
+    def generation(self) -> int:
+        """Counts the ledgers."""
+        return self.head.generation if self.head else self._first_generation
+
+    def load(self) -> None:
+        """
+        Read the head.
+
+        :raises LedgerLostError: it is damaged, or another audience's.
+        """
+        try:
+            self._written = self._folder.read(HEAD)
+        except FileNotFoundError:
+            return
+        head = Head.from_bytes(self._written, where=f"{self._folder.name}/{HEAD}")
+        found = AudienceAddress(platform=head.platform, host=head.host, audience_id=head.audience_id)
+        if found != self.address:
+            raise LedgerLostError(
+                f"{self._folder.name}/{HEAD} is about audience {found.audience_id} of {found.host}, not "
+                f"{self.address.audience_id} of {self.address.host}"
+            )
+        self.head = head
+
+    def forget(self) -> None:
+        """Begin anew: what is stored is not to be used."""
+        self._first_generation = self.generation + 1
+        self.head = None
+
+    def ledger(self) -> Ledger:
+        """
+        Return who was sent, as it was before the plan that is being carried out.
+
+        :raises LedgerLostError: a file is damaged or missing.
+        """
+        if self.head is None or not self.head.ledger.file:
+            return LedgerWriter(self._workspace).finish()
+        return self._tables.ledger(self.head.ledger.file, fingerprint=self.head.ledger.fingerprint)
+
+    def recovered(self, ledger: Ledger) -> Ledger:
+        """
+        Give up the plan that an earlier run did not finish: what it may have sent goes into the ledger, for good.
+
+        :param ledger: as :meth:`ledger` returned it.
+        :return: the new ledger; the same if there is no such plan.
+        :raises LedgerLostError: the plan is damaged or missing.
+        """
+        if self.head is None or self.head.landings is None:
+            return ledger
+        stored = self._fetch_plan(self.head.plan_id)
+        if stored is None:
+            raise LedgerLostError(f"{self._folder.name} has no plan {self.head.plan_id}, which was being carried out")
+        return self._fold(ledger, stored.plan, self.head)
+
+    def store_plan(self, plan: Plan, *, details: dict[str, Any]) -> StoredPlan:
+        """
+        Store a plan for the ledger as it is.
+
+        :param plan: the plan.
+        :param details: small JSON that comes with it.
+        """
+        stored = StoredPlan(plan_id=secrets.token_hex(8), generation=self.generation, plan=plan, details=details)
+        fingerprints = {}
+        for leg, keys in (("additions", plan.additions), ("removals", plan.removals)):
+            fingerprints[leg] = fingerprint_of(keys)
+            self._tables.store_keys(_plan_file(stored.plan_id, leg), keys)
+        content = {
+            "plan_id": stored.plan_id,
+            "generation": stored.generation,
+            "replaces": plan.replaces,
+            "ttl_seconds": plan.ttl_seconds,
+            "changes": asdict(plan.changes),
+            "details": details,
+            **fingerprints,
+        }
+        self._folder.write(_plan_file(stored.plan_id), json.dumps(content, indent=1).encode())
+        return stored
+
+    def plan(self, plan_id: str) -> StoredPlan:
+        """
+        Return a stored plan that still fits: it is being carried out, or nothing happened since it was made.
+
+        :param plan_id: its id.
+        :raises PlanOutdatedError: it does not, or there is no such plan.
+        :raises LedgerLostError: it is damaged.
+        """
+        busy = self.head.plan_id if self.head else ""
+        stored = self._fetch_plan(plan_id)
+        if stored is None:
+            raise PlanOutdatedError(
+                f"{self._folder.name} has no plan {plan_id}: another sync has run since, and took it away"
+            )
+        if busy != plan_id and (busy or stored.generation != self.generation):
+            raise PlanOutdatedError(
+                f"plan {plan_id} was made for generation {stored.generation} of the ledger, and another sync has run "
+                "since"
+            )
+        return stored
+
+    def begin(self, stored: StoredPlan) -> Landings:
+        """
+        Commit to a plan: from here on it counts as what may have been sent.
+
+        :param stored: the plan.
+        :return: what has landed of it before, by an earlier try.
+        """
+        head = self.head
+        if head and head.plan_id == stored.plan_id and head.landings:
+            return head.landings
+        plan = stored.plan
+        if head is None:
+            head = Head(
+                **asdict(self.address),
+                generation=stored.generation,
+                ledger=StoredLedger(file="", members=0, fingerprint=LedgerWriter(self._workspace).finish().fingerprint),
+                # What a replacement leaves in it is known when its first request has landed.
+                is_known=not plan.replaces,
+            )
+        landings = Landings(begun_at=int(self._clock()))
+        replacement = fingerprint_of(plan.additions) if plan.replaces else head.replacement
+        self._commit(replace(head, plan_id=stored.plan_id, landings=landings, replacement=replacement))
+        return landings
+
+    def landed(self, leg: Leg, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
+        """
+        Write down that rows of the plan have landed. Any thread may; when it returns, it is on the disk.
+
+        :param leg: which part of the plan.
+        :param first: its first row.
+        :param end: the row after the last.
+        :param seconds: how long ago the request was sent.
+        :param is_repeated: whether it was sent more than once.
+        """
+        with self._lock:
+            head, landings = self._begun()
+            now = self._clock()
+            rows = landings.additions if leg == "additions" else landings.removals
+            rows.add(first, end, began=now - seconds, ended=now)
+            landings = replace(landings, batches=landings.batches + 1, is_repeated=landings.is_repeated or is_repeated)
+            self._commit(replace(head, landings=landings, is_known=True))
+
+    def finish(self, ledger: Ledger, stored: StoredPlan, *, seconds_per_request: float) -> Ledger:
+        """
+        Fold a plan of which everything has landed into the ledger.
+
+        :param ledger: as it was when the plan was made.
+        :param stored: the plan that was begun.
+        :param seconds_per_request: how long its requests took.
+        :return: the new ledger.
+        """
+        head, landings = self._begun()
+        finished = replace(
+            head,
+            replacement="",
+            finished_plan_id=stored.plan_id,
+            finished_batches=landings.batches,
+            seconds_per_request=round(seconds_per_request, 3),
+        )
+        return self._fold(ledger, stored.plan, finished)
+
+    def _begun(self) -> tuple[Head, Landings]:
+        if self.head is None or self.head.landings is None:
+            raise AssertionError("no plan was begun")
+        return self.head, self.head.landings
+
+    def _fold(self, ledger: Ledger, plan: Plan, head: Head) -> Ledger:
+        landings = head.landings or Landings(begun_at=0)
+        now = self._clock()
+        ledger = folded(ledger, plan, landings, now=now, workspace=self._workspace)
+        generation = head.generation + 1
+        file = f"ledger-{generation}-{secrets.token_hex(4)}.parquet" if ledger.keys.count else ""
+        if file:
+            self._tables.store_ledger(file, ledger)
+        is_whole = (landings.additions.count, landings.removals.count) == (plan.additions.count, plan.removals.count)
+        is_update_in_doubt = plan.replaces and not landings.additions
+        self._commit(
+            replace(
+                head,
+                generation=generation,
+                ledger=StoredLedger(file=file, members=ledger.keys.count, fingerprint=ledger.fingerprint),
+                plan_id="",
+                landings=None,
+                replacement="" if is_update_in_doubt else head.replacement,
+                settled_at=0 if is_whole and not landings.is_repeated else int(now) + LATEST_EFFECT_SECONDS,
+                is_doubt_in_ledger=not landings.is_repeated and not is_update_in_doubt,
+            )
+        )
+        self._remove_leftovers()
+        return ledger
+
+    def _commit(self, head: Head) -> None:
+        """Replace the head, unless somebody else did: this process then has no say any more."""
+        self._lease.check()
+        try:
+            found = self._folder.read(HEAD)
+        except FileNotFoundError:
+            found = b""
+        if found != self._written:
+            raise AudienceBusyError("another sync has changed the audience's state meanwhile; nothing more was sent")
+        content = head.to_bytes()
+        self._folder.write(HEAD, content)
+        self._written, self.head = content, head
+
+    def _remove_leftovers(self) -> None:
+        used = {HEAD, self.head.ledger.file if self.head else ""}
+        for name in self._folder.names():
+            if name not in used and name.startswith(("ledger-", "plan-")):
+                self._folder.delete(name)
+
+    def _fetch_plan(self, plan_id: str) -> StoredPlan | None:
+        try:
+            content = json.loads(self._folder.read(_plan_file(plan_id)))
+        except FileNotFoundError:
+            return None
+        return StoredPlan(
+            plan_id=plan_id,
+            generation=content["generation"],
+            plan=Plan(
+                replaces=content["replaces"],
+                ttl_seconds=content["ttl_seconds"],
+                additions=self._tables.keys(_plan_file(plan_id, "additions"), fingerprint=content["additions"]),
+                removals=self._tables.keys(_plan_file(plan_id, "removals"), fingerprint=content["removals"]),
+                changes=Changes(**content["changes"]),
+            ),
+            details=content["details"],
+        )
+
+
+def _plan_file(plan_id: str, leg: str = "") -> str:
+    return f"plan-{plan_id}-{leg}.parquet" if leg else f"plan-{plan_id}.json"

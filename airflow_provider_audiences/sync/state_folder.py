@@ -1,0 +1,173 @@
+"""
+Where the state of one audience lies: a folder on a disk, or a prefix in an object store.
+
+Both do the little that is needed: whole files, each written at once or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from airflow_provider_audiences.exceptions import StateUnavailableError
+
+_UNFINISHED = ".part"
+
+
+class StateFolder(Protocol):
+    """
+    Files by their names. Every method raises StateUnavailableError if the place fails.
+
+    A file that is not there raises FileNotFoundError.
+    """
+
+    name: str
+    """What may be shown of the address."""
+
+    def names(self) -> list[str]:
+        """Return the names of all files, as they are at this moment."""
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file: others see the old content or the new one, never a part."""
+
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file to this machine."""
+
+    def store(self, name: str, path: Path) -> None:
+        """Copy a file from this machine; others see all of it or nothing."""
+
+    def delete(self, name: str) -> None:
+        """Delete a file; one that is not there is no error."""
+
+
+class LocalFolder:
+    """
+    A folder on a disk that this machine sees.
+
+    :param path: the folder; it is made when the first file is written, for this user only.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+
+    def names(self) -> list[str]:
+        """Return the names of all files, as they are at this moment."""
+        with self._failures(), suppress(FileNotFoundError):
+            return [entry.name for entry in os.scandir(self._path) if not entry.name.endswith(_UNFINISHED)]
+        return []
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content."""
+        with self._failures():
+            return (self._path / name).read_bytes()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file: others see the old content or the new one, never a part."""
+        with self._failures(), self._replacing(name) as unfinished:
+            unfinished.write_bytes(content)
+
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file to this machine."""
+        with self._failures():
+            shutil.copyfile(self._path / name, path)
+
+    def store(self, name: str, path: Path) -> None:
+        """Copy a file from this machine; others see all of it or nothing."""
+        with self._failures(), self._replacing(name) as unfinished:
+            shutil.copyfile(path, unfinished)
+
+    def delete(self, name: str) -> None:
+        """Delete a file; one that is not there is no error."""
+        with self._failures():
+            (self._path / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def _replacing(self, name: str) -> Iterator[Path]:
+        """Yield a path that becomes the file when the block has ended, and when it is on the disk for sure."""
+        self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unfinished = self._path / f"{name}-{secrets.token_hex(8)}{_UNFINISHED}"
+        try:
+            unfinished.touch(mode=0o600)
+            yield unfinished
+            with unfinished.open("rb") as file:
+                os.fsync(file.fileno())
+            unfinished.replace(self._path / name)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StateUnavailableError(f"{self.name}: {error.strerror or type(error).__name__}") from None
+
+
+class StoreFolder:
+    """
+    A prefix in an object store.
+
+    :param file_system: of fsspec.
+    :param path: the prefix, as the file system has it.
+    :param name: what may be shown of the address.
+    """
+
+    def __init__(self, file_system: Any, path: str, *, name: str) -> None:
+        self.name = name
+        self._file_system = file_system
+        self._path = path.rstrip("/")
+
+    def names(self) -> list[str]:
+        """Return the names of all files, as they are at this moment."""
+        with self._failures(), suppress(FileNotFoundError):
+            self._file_system.invalidate_cache()
+            found = self._file_system.ls(f"{self._path}/", detail=False)
+            return [name for path in found if (name := path.rstrip("/").rpartition("/")[2])]
+        return []
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content."""
+        with self._failures():
+            content: bytes = self._file_system.cat_file(f"{self._path}/{name}")
+            return content
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file: others see the old content or the new one, never a part."""
+        with self._failures():
+            self._file_system.pipe_file(f"{self._path}/{name}", content)
+
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file to this machine."""
+        with self._failures():
+            self._file_system.invalidate_cache()
+            self._file_system.get_file(f"{self._path}/{name}", str(path))
+
+    def store(self, name: str, path: Path) -> None:
+        """Copy a file from this machine; others see all of it or nothing."""
+        with self._failures():
+            self._file_system.put_file(str(path), f"{self._path}/{name}")
+
+    def delete(self, name: str) -> None:
+        """Delete a file; one that is not there is no error."""
+        with self._failures(), suppress(FileNotFoundError):
+            self._file_system.rm_file(f"{self._path}/{name}")
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # noqa: BLE001 - stores have errors of their own, with texts that may hold secrets
+            raise StateUnavailableError(f"{self.name}: {type(error).__name__}") from None

@@ -1,0 +1,112 @@
+"""The large files of an audience's state: members in Parquet, each checked against what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from airflow_provider_audiences.exceptions import LedgerLostError
+from airflow_provider_audiences.members.key_set import KeySet, KeySetWriter
+from airflow_provider_audiences.members.key_tables import KeyTableError, Numbers, read_key_table, write_key_table
+from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter, fingerprint_of
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.key_order import Keys
+    from airflow_provider_audiences.members.workspace import Workspace
+    from airflow_provider_audiences.sync.state_folder import StateFolder
+
+_TIMES = ("earliest_expiry", "latest_expiry")
+
+
+class StateTables:
+    """
+    Stores and fetches them.
+
+    :param folder: where they lie.
+    :param workspace: for copies on this machine.
+    """
+
+    def __init__(self, folder: StateFolder, workspace: Workspace) -> None:
+        self._folder = folder
+        self._workspace = workspace
+
+    def store_keys(self, name: str, keys: KeySet) -> None:
+        """
+        Store a set.
+
+        :param name: of the file.
+        :param keys: the set.
+        """
+        self._store(name, keys, {})
+
+    def store_ledger(self, name: str, ledger: Ledger) -> None:
+        """
+        Store a ledger.
+
+        :param name: of the file.
+        :param ledger: the ledger.
+        """
+        self._store(name, ledger.keys, dict(zip(_TIMES, (ledger.earliest_file, ledger.latest_file), strict=True)))
+
+    def keys(self, name: str, *, fingerprint: str) -> KeySet:
+        """
+        Return a set.
+
+        :param name: of the file.
+        :param fingerprint: of the set that was stored.
+        :raises LedgerLostError: the file is missing, or not the same.
+        """
+        writer = KeySetWriter(self._workspace.new_file())
+        with self._rows(name, ()) as chunks:
+            for keys, _ in chunks:
+                writer.add(keys)
+        found = writer.finish()
+        self._check(name, fingerprint_of(found) == fingerprint)
+        return found
+
+    def ledger(self, name: str, *, fingerprint: str) -> Ledger:
+        """
+        Return a ledger.
+
+        :param name: of the file.
+        :param fingerprint: of the ledger that was stored.
+        :raises LedgerLostError: the file is missing, or not the same.
+        """
+        writer = LedgerWriter(self._workspace)
+        with self._rows(name, _TIMES) as chunks:
+            for keys, times in chunks:
+                earliest, latest = (times[column] for column in _TIMES)
+                writer.add(LedgerRows(keys=keys, earliest=earliest, latest=latest))
+        found = writer.finish()
+        self._check(name, found.fingerprint == fingerprint)
+        return found
+
+    def _store(self, name: str, keys: KeySet, numbers: Mapping[str, IO[bytes]]) -> None:
+        with self._copy() as path:
+            write_key_table(self._workspace, path, keys, numbers)
+            self._folder.store(name, path)
+
+    @contextmanager
+    def _rows(self, name: str, columns: Sequence[str]) -> Iterator[Iterator[tuple[Keys, dict[str, Numbers]]]]:
+        with self._copy() as path:
+            try:
+                self._folder.fetch(name, path)
+                yield read_key_table(self._workspace, path, columns)
+            except FileNotFoundError:
+                raise LedgerLostError(f"{self._folder.name}/{name} is missing") from None
+            except KeyTableError as error:
+                raise LedgerLostError(f"{self._folder.name}/{name} is damaged ({error})") from None
+
+    def _check(self, name: str, is_same: bool) -> None:
+        if not is_same:
+            raise LedgerLostError(f"{self._folder.name}/{name} is not what was written there")
+
+    @contextmanager
+    def _copy(self) -> Iterator[Path]:
+        path = self._workspace.folder / "table.parquet"
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)

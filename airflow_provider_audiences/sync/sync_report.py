@@ -1,0 +1,132 @@
+"""What a sync did, or would do: numbers for people, and for the tasks that come after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from airflow_provider_audiences.sync.guards import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncReport:
+    """
+    What a sync came to.
+
+    :param audience_id: the audience.
+    :param mode: ``mirror``, ``append`` or ``replace``.
+    :param plan_only: whether this is a plan, and nothing was sent.
+    :param plan_id: of the plan that was stored; empty if there was nothing to do.
+    :param generation: of the ledger; it counts the changes.
+    :param replaces: whether the first request replaces the audience's whole content.
+    :param added: members that were not there, or not for sure.
+    :param refreshed: members that were sent again before they expire.
+    :param removed: members that were taken out.
+    :param unchanged: members that were there and are not due.
+    :param suppressed: members of the source that are held back by ``suppress``.
+    :param contradicted: members whose last request has no known outcome, and to which the opposite happens now.
+    :param live: members that are in the audience by the ledger.
+    :param drift: what AppLovin counts, less ``live``; None if it does not say.
+    :param planned_requests: requests that the plan takes, without repetitions and splits.
+    :param planned_ids: advertising IDs in them.
+    :param planned_bytes: bytes of their bodies.
+    :param expected_seconds: how long sending takes, by the pace of the last run (or a second a request).
+    :param verdicts: what the guards say.
+    :param requests: HTTP requests sent, repetitions and looks included.
+    :param batches: request bodies that were accepted.
+    :param batches_skipped_by_resume: those that an earlier run, which was cut off, had sent.
+    :param splits: how often a body was too large for the platform, and was cut.
+    :param accepted: advertising IDs that the platform called valid.
+    :param rejected_by_api: those that it called invalid.
+    :param miscounted_batches: bodies of which it counted more or fewer IDs than they have.
+    :param bytes_sent: bytes of the bodies that were accepted.
+    :param members: distinct advertising IDs in the source.
+    :param malformed: texts of the source that are no advertising ID.
+    :param zeroed: all-zero IDs in the source.
+    :param duplicates: texts of the source that repeat another one.
+    :param blank: empty texts of the source.
+    :param seconds: from the moment the audience was held to the end.
+    """
+
+    audience_id: str
+    mode: str = ""
+    plan_only: bool = False
+    plan_id: str = ""
+    generation: int = 0
+    replaces: bool = False
+    added: int = 0
+    refreshed: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    suppressed: int = 0
+    contradicted: int = 0
+    live: int = 0
+    drift: int | None = None
+    planned_requests: int = 0
+    planned_ids: int = 0
+    planned_bytes: int = 0
+    expected_seconds: float = 0.0
+    verdicts: list[Verdict] = field(default_factory=list)
+    requests: int = 0
+    batches: int = 0
+    batches_skipped_by_resume: int = 0
+    splits: int = 0
+    accepted: int = 0
+    rejected_by_api: int = 0
+    miscounted_batches: int = 0
+    bytes_sent: int = 0
+    members: int = 0
+    malformed: int = 0
+    zeroed: int = 0
+    duplicates: int = 0
+    blank: int = 0
+    seconds: float = 0.0
+
+    def changed(self, **changes: Any) -> SyncReport:
+        """
+        Return a report with other numbers.
+
+        :param changes: by their names.
+        """
+        return replace(self, **changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as small JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_details(cls, details: Mapping[str, Any], *, audience_id: str, plan_id: str) -> SyncReport:
+        """
+        Return the report that a plan was stored with.
+
+        :param details: as :meth:`as_dict` returned it; from another version of this program it may have other names.
+        :param audience_id: the audience.
+        :param plan_id: the plan.
+        """
+        known = {field.name for field in fields(cls)} - {"audience_id", "plan_id", "verdicts"}
+        numbers = {name: value for name, value in details.items() if name in known}
+        verdicts = [Verdict(**verdict) for verdict in details.get("verdicts", ())]
+        return cls(audience_id=audience_id, plan_id=plan_id, verdicts=verdicts, **numbers)
+
+    def plan_lines(self) -> list[str]:
+        """Return what the plan comes to, as lines of a small table."""
+        rows = {name: getattr(self, name) for name in ("added", "refreshed", "removed", "unchanged", "suppressed")}
+        how = "replaces the audience's content" if self.replaces else "changes only what differs"
+        size = f"{self.planned_requests} requests, {self.planned_bytes:,} bytes, about {self.expected_seconds:g} s"
+        return [
+            f"The plan {how}: {size}.",
+            *(f"  {name:<11}{value:>14,}" for name, value in rows.items()),
+            *(
+                f"  {'passed' if verdict.passed else 'STOPPED'}: {verdict.guard}: {verdict.message}"
+                for verdict in self.verdicts
+            ),
+        ]
+
+    def lines(self) -> list[str]:
+        """Return all of it, as lines of a table for the log."""
+        return [
+            f"{name:<26}{f'{value:,}' if isinstance(value, int) and not isinstance(value, bool) else value}"
+            for name, value in self.as_dict().items()
+            if name != "verdicts"
+        ]
