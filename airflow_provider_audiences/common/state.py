@@ -54,6 +54,6 @@ def holder_of(context: Context) -> Holder:
     :param context: the task's context.
     """
     ti = context["ti"]
-    mapped = f", map index {ti.map_index}" if (ti.map_index or -1) >= 0 else ""
+    mapped = f", map index {ti.map_index}" if ti.map_index is not None and ti.map_index >= 0 else ""
     key = f"DAG {ti.dag_id}, run {ti.run_id}, task {ti.task_id}{mapped}"
     return Holder(key=key, try_number=ti.try_number)

@@ -97,3 +97,22 @@ def match(keys: Keys, others: Keys) -> NDArray[np.int64]:
         row_of = dict(zip(map(tuple, others.take(shared, axis=0).tolist()), shared.tolist(), strict=True))
         rows[missed] = [row_of.get(tuple(key), -1) for key in keys.take(missed, axis=0).tolist()]
     return rows
+
+
+def places(keys: Keys, others: Keys) -> NDArray[np.int64]:
+    """
+    Return before which of the others each key stands.
+
+    :param keys: in order, none of them among the others.
+    :param others: distinct and in order.
+    """
+    mixed, other_mixed = hashes_of(keys), hashes_of(others)
+    rows = np.searchsorted(other_mixed, mixed)
+    for index in np.flatnonzero(np.searchsorted(other_mixed, mixed, side="right") > rows).tolist():
+        # Keys with the same hash stand by themselves.
+        key = tuple(keys[index].tolist())
+        while rows[index] < len(others) and other_mixed[rows[index]] == mixed[index]:
+            if tuple(others[rows[index]].tolist()) > key:
+                break
+            rows[index] += 1
+    return rows

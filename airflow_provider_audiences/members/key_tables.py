@@ -52,7 +52,7 @@ def write_key_table(workspace: Workspace, path: Path, keys: KeySet, numbers: Map
     table = _Table(texts, numbers, keys.count)
     with workspace.connection.cursor() as cursor:
         cursor.register("key_table", table)
-        cursor.execute("COPY (FROM key_table) TO ? (FORMAT parquet, COMPRESSION zstd)", [str(path)])
+        cursor.execute("COPY (FROM key_table) TO ? (FORMAT parquet, COMPRESSION snappy)", [str(path)])
         cursor.unregister("key_table")
 
 

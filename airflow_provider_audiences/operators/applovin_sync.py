@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.key_set import KeySet
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
     from airflow_provider_audiences.sync.sync_report import SyncReport
+    from airflow_provider_audiences.sync.sync_settings import SendSettings
 
 
 class _AppLovinPlanOperator(AppLovinOperator):
@@ -44,21 +45,31 @@ class _AppLovinPlanOperator(AppLovinOperator):
         self.max_drift = max_drift
         self.drift_patience_seconds = drift_patience_seconds
 
-    @contextmanager
-    def _held(self, context: Context, client: AppLovinClient, audience_id: str) -> Iterator[AudienceSync]:
-        from airflow_provider_audiences.common.progress import progress_of
+    def _send_settings(self) -> SendSettings:
+        """Return how plans are sent; whatever is wrong is told here, before the first request."""
         from airflow_provider_audiences.common.staging import staging_settings
-        from airflow_provider_audiences.common.state import holder_of, state_folder
-        from airflow_provider_audiences.sync.audience_sync import open_sync
+        from airflow_provider_audiences.common.state import state_folder
         from airflow_provider_audiences.sync.sync_settings import SendSettings
 
-        send = SendSettings.checked(
+        staging_settings()
+        state_folder("applovin")
+        return SendSettings.checked(
             batch_size=self.batch_size,
             max_parallel_requests=self.max_parallel_requests,
             id_case=self.id_case,
             max_drift=self.max_drift,
             drift_patience_seconds=self.drift_patience_seconds,
         )
+
+    @contextmanager
+    def _held(
+        self, context: Context, client: AppLovinClient, audience_id: str, send: SendSettings
+    ) -> Iterator[AudienceSync]:
+        from airflow_provider_audiences.common.progress import progress_of
+        from airflow_provider_audiences.common.staging import staging_settings
+        from airflow_provider_audiences.common.state import holder_of, state_folder
+        from airflow_provider_audiences.sync.audience_sync import open_sync
+
         with open_sync(
             client,
             state_folder("applovin", client.host, audience_id),
@@ -221,7 +232,9 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
             suppress_rules = StagingRules(on_malformed=self.on_malformed, max_malformed_ratio=self.max_malformed_ratio)
             rejects = rejects_target(self.rejects_path, include_values=self.rejects_include_values)
             source_rules = replace(suppress_rules, rejects=rejects)
-            refuse_source_as_target(self.rejects_path, self.source)
+            for read in (self.source, self.suppress):
+                refuse_source_as_target(self.rejects_path, read)
+            send = self._send_settings()
             plan_only = true_or_false("plan_only", self.plan_only)
             settings = SyncSettings.checked(
                 mode=self.mode,
@@ -239,7 +252,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
             )
             client = stack.enter_context(self.hook.get_conn())
             audience_id = self._found_audience(client, context, may_create=not plan_only)
-            sync = stack.enter_context(self._held(context, client, audience_id))
+            sync = stack.enter_context(self._held(context, client, audience_id, send))
             suppressed: KeySet | None = None
             if self.suppress is not None:
                 self.log.info("Members that must not be in the audience:")
@@ -333,7 +346,8 @@ class AppLovinApplyPlanOperator(_AppLovinPlanOperator):
             audience_id = required_text("audience_id", self.audience_id)
             plan_id = required_text("plan_id", self.plan_id)
             override_guards = true_or_false("override_guards", self.override_guards)
+            send = self._send_settings()
             client = stack.enter_context(self.hook.get_conn())
-            sync = stack.enter_context(self._held(context, client, audience_id))
+            sync = stack.enter_context(self._held(context, client, audience_id, send))
             report = sync.apply(plan_id, override_guards=override_guards)
         return self._shown(report)

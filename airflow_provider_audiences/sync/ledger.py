@@ -96,7 +96,7 @@ class LedgerWriter:
     def __init__(self, workspace: Workspace) -> None:
         self._keys = KeySetWriter(workspace.new_file())
         self._files = (workspace.new_file(), workspace.new_file())
-        self._hashes = [hashlib.blake2b(digest_size=16) for _ in range(3)]
+        self._hashes = [hashlib.sha256() for _ in range(3)]
 
     def add(self, rows: LedgerRows) -> None:
         """
@@ -117,7 +117,7 @@ class LedgerWriter:
         earliest_file, latest_file = self._files
         return Ledger(
             keys=self._keys.finish(),
-            fingerprint=hashlib.blake2b(digests, digest_size=16).hexdigest(),
+            fingerprint=hashlib.sha256(digests).hexdigest(),
             earliest_file=earliest_file,
             latest_file=latest_file,
         )
@@ -129,7 +129,7 @@ def fingerprint_of(keys: KeySet) -> str:
 
     :param keys: the set.
     """
-    known = hashlib.blake2b(digest_size=16)
+    known = hashlib.sha256()
     for first in range(0, keys.count, _CHUNK_ROWS):
         known.update(keys.slice(first, _CHUNK_ROWS).tobytes())
     return known.hexdigest()
@@ -167,29 +167,41 @@ class _Fold:
     def part(self, slices: list[slice]) -> LedgerRows:
         in_ledger, in_additions, in_removals = slices
         keys, earliest, latest = self._old_rows(in_ledger, in_removals)
-        stays = np.ones(len(keys), np.bool_)
         added = self.plan.additions.slice(in_additions.start, in_additions.stop - in_additions.start)
         rows = key_order.match(added, keys)
-        is_old = rows >= 0
-        old_earliest, old_latest = np.where(is_old, (earliest[rows], latest[rows]), 0) if len(keys) else (0, 0)
-        stays[rows[is_old]] = False
-        has_landed, began, ended = self.landings.additions.lookup(in_additions.start, len(added))
+        is_old, is_new = rows >= 0, rows < 0
+        old_rows = rows[is_old]
+        old_earliest, old_latest = np.zeros(len(added), np.int64), np.zeros(len(added), np.int64)
+        old_earliest[is_old], old_latest[is_old] = earliest[old_rows], latest[old_rows]
+        added_earliest, added_latest = self._times(in_additions.start, old_earliest, old_latest)
+        earliest[old_rows], latest[old_rows] = added_earliest[is_old], added_latest[is_old]
+        if is_new.any():
+            places = key_order.places(added[is_new], keys)
+            keys = np.insert(keys, places, added[is_new], axis=0)
+            earliest = np.insert(earliest, places, added_earliest[is_new])
+            latest = np.insert(latest, places, added_latest[is_new])
+        may_live = latest > self.now
+        if not may_live.all():
+            keys, earliest, latest = keys[may_live], earliest[may_live], latest[may_live]
+        return LedgerRows(keys=keys, earliest=_seconds(earliest), latest=_seconds(latest))
+
+    def _times(
+        self, first: int, old_earliest: NDArray[np.int64], old_latest: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the times of additions, from the first row on; the old times are 0 for those that are new."""
+        has_landed, began, ended = self.landings.additions.lookup(first, len(old_earliest))
         ttl = self.plan.ttl_seconds
         # A request restarts a member's time, so what may have been sent may also live shorter than before.
         doubtful_earliest = np.where(
-            is_old & (old_earliest > REMOVAL_IN_DOUBT),
+            old_earliest > REMOVAL_IN_DOUBT,
             np.minimum(old_earliest, self.landings.begun_at + ttl),
             ADDITION_IN_DOUBT,
         )
-        doubtful_latest = np.maximum(old_latest, self.now + ttl + LATEST_EFFECT_SECONDS)
-        added_earliest = np.where(has_landed, began + ttl, doubtful_earliest)
-        added_latest = np.where(has_landed, ended + ttl + LATEST_EFFECT_SECONDS, doubtful_latest)
-        keys = np.concatenate((keys[stays], added))
-        earliest = np.concatenate((earliest[stays], added_earliest))
-        latest = np.concatenate((latest[stays], added_latest))
-        order = key_order.order_of(keys)
-        order = order[latest[order] > self.now]
-        return LedgerRows(keys=keys[order], earliest=_seconds(earliest[order]), latest=_seconds(latest[order]))
+        doubtful_latest = np.maximum(old_latest, int(self.now) + 1 + ttl + LATEST_EFFECT_SECONDS)
+        return (
+            np.where(has_landed, began + ttl, doubtful_earliest),
+            np.where(has_landed, ended + ttl + LATEST_EFFECT_SECONDS, doubtful_latest),
+        )
 
     def _old_rows(self, in_ledger: slice, in_removals: slice) -> tuple[Keys, NDArray[np.int64], NDArray[np.int64]]:
         """Return the members that the plan did not surely remove, with their times."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import re
 import secrets
 import threading
 from collections.abc import Callable
@@ -38,6 +40,8 @@ log = logging.getLogger(__name__)
 HEAD = "head.json"
 
 Leg = Literal["additions", "removals"]
+
+_PLAN_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,6 +293,8 @@ class AudienceState:
             self._tables.store_ledger(file, ledger)
         is_whole = (landings.additions.count, landings.removals.count) == (plan.additions.count, plan.removals.count)
         is_update_in_doubt = plan.replaces and not landings.additions
+        is_settled = is_whole and not landings.is_repeated
+        is_doubt_carried_on = head.settled_at > now  # by members that may be out of doubt in this ledger
         self._commit(
             replace(
                 head,
@@ -297,8 +303,8 @@ class AudienceState:
                 plan_id="",
                 landings=None,
                 replacement="" if is_update_in_doubt else head.replacement,
-                settled_at=0 if is_whole and not landings.is_repeated else int(now) + LATEST_EFFECT_SECONDS,
-                is_doubt_in_ledger=not landings.is_repeated and not is_update_in_doubt,
+                settled_at=head.settled_at if is_settled else math.ceil(now) + LATEST_EFFECT_SECONDS,
+                is_doubt_in_ledger=not (landings.is_repeated or is_update_in_doubt or is_doubt_carried_on),
             )
         )
         self._remove_leftovers()
@@ -324,10 +330,14 @@ class AudienceState:
                 self._folder.delete(name)
 
     def _fetch_plan(self, plan_id: str) -> StoredPlan | None:
+        if not _PLAN_ID.fullmatch(plan_id):
+            return None
         try:
             content = json.loads(self._folder.read(_plan_file(plan_id)))
         except FileNotFoundError:
             return None
+        except ValueError:
+            raise LedgerLostError(f"{self._folder.name}/{_plan_file(plan_id)} is damaged") from None
         return StoredPlan(
             plan_id=plan_id,
             generation=content["generation"],

@@ -39,7 +39,7 @@ class StateFolder(Protocol):
         """Write a file: others see the old content or the new one, never a part."""
 
     def fetch(self, name: str, path: Path) -> None:
-        """Copy a file to this machine."""
+        """Let a path on this machine lead to a file's content."""
 
     def store(self, name: str, path: Path) -> None:
         """Copy a file from this machine; others see all of it or nothing."""
@@ -76,9 +76,9 @@ class LocalFolder:
             unfinished.write_bytes(content)
 
     def fetch(self, name: str, path: Path) -> None:
-        """Copy a file to this machine."""
+        """Let a path on this machine lead to a file's content."""
         with self._failures():
-            shutil.copyfile(self._path / name, path)
+            path.symlink_to((self._path / name).resolve(strict=True))
 
     def store(self, name: str, path: Path) -> None:
         """Copy a file from this machine; others see all of it or nothing."""
@@ -148,7 +148,7 @@ class StoreFolder:
             self._file_system.pipe_file(f"{self._path}/{name}", content)
 
     def fetch(self, name: str, path: Path) -> None:
-        """Copy a file to this machine."""
+        """Let a path on this machine lead to a file's content."""
         with self._failures():
             self._file_system.invalidate_cache()
             self._file_system.get_file(f"{self._path}/{name}", str(path))
