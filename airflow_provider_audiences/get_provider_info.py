@@ -58,7 +58,7 @@ def get_provider_info() -> dict[str, Any]:
         # Airflow reads class-name; each is a function.
         "task-decorators": [
             {"name": f"applovin_{name}", "class-name": f"{_PACKAGE}.decorators.applovin.{name}_task"}
-            for name in ("update_audience", "append_users", "remove_users")
+            for name in ("sync_audience", "update_audience", "append_users", "remove_users")
         ],
         "config": {
             "audiences": {

@@ -21,12 +21,14 @@ def seconds_to_next_run(context: Context) -> float | None:
     if dag is None:
         return None
     import pendulum
-    from airflow.timetables.base import DataInterval, TimeRestriction
+    from airflow.timetables.base import TimeRestriction
 
     now = pendulum.now("UTC")
     try:
-        info = _timetable_of(dag).next_dagrun_info(
-            last_automated_data_interval=DataInterval.exact(now),
+        timetable = _timetable_of(dag)
+        info = timetable.next_dagrun_info(
+            # What a run that begins now is about: the next one is about what follows.
+            last_automated_data_interval=timetable.infer_manual_data_interval(run_after=now),
             restriction=TimeRestriction(earliest=None, latest=None, catchup=True),
         )
     except Exception as error:  # noqa: BLE001 - timetables may be anybody's; the sync does without

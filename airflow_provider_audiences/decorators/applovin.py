@@ -3,7 +3,7 @@ TaskFlow for AppLovin: what a decorated function returns or yields becomes the s
 
 ::
 
-    @task.applovin_update_audience(audience_id="…", ttl_seconds=90 * 86400)
+    @task.applovin_sync_audience(audience_id="…", ttl_seconds=90 * 86400)
     def loyal_users(ds=None):
         return f"s3://bucket/loyal/day={ds}/"
 
@@ -30,6 +30,7 @@ from airflow_provider_audiences.operators.applovin import (
     AppLovinRemoveUsersOperator,
     AppLovinUpdateAudienceOperator,
 )
+from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, TaskDecorator
@@ -59,6 +60,14 @@ class _SourceFromFunction(DecoratedOperator):
         return super(DecoratedOperator, self).execute(context)
 
 
+class _SyncAudience(_SourceFromFunction, AppLovinSyncAudienceOperator):
+    template_fields: Sequence[str] = (
+        *DecoratedOperator.template_fields,
+        *AppLovinSyncAudienceOperator.template_fields,
+    )
+    custom_operator_name: ClassVar[str] = "@task.applovin_sync_audience"
+
+
 class _UpdateAudience(_SourceFromFunction, AppLovinUpdateAudienceOperator):
     template_fields: Sequence[str] = (
         *DecoratedOperator.template_fields,
@@ -81,6 +90,19 @@ class _RemoveUsers(_SourceFromFunction, AppLovinRemoveUsersOperator):
         *AppLovinRemoveUsersOperator.template_fields,
     )
     custom_operator_name: ClassVar[str] = "@task.applovin_remove_users"
+
+
+def sync_audience_task(
+    python_callable: Callable[..., Any] | None = None, *, multiple_outputs: bool | None = None, **kwargs: Any
+) -> TaskDecorator:
+    """
+    Make ``@task.applovin_sync_audience``: the audience is made equal to the members that the function gives.
+
+    :param python_callable: the decorated function.
+    :param multiple_outputs: push the report's entries as XComs of their own.
+    :param kwargs: the operator's arguments, but for ``source``.
+    """
+    return _decorator(_SyncAudience, python_callable, multiple_outputs, kwargs)
 
 
 def update_audience_task(

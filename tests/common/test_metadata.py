@@ -75,7 +75,12 @@ def test_task_decorators_are_found():
     from airflow.providers.common.compat.sdk import task
 
     listed = {entry["name"]: entry["class-name"] for entry in INFO["task-decorators"]}
-    assert set(listed) == {"applovin_update_audience", "applovin_append_users", "applovin_remove_users"}
+    assert set(listed) == {
+        "applovin_sync_audience",
+        "applovin_update_audience",
+        "applovin_append_users",
+        "applovin_remove_users",
+    }
     for name, path in listed.items():
         assert getattr(task, name) is _class(path)
         assert _class(path).__doc__

@@ -20,7 +20,7 @@ except ImportError:
     from airflow.serialization.serialized_objects import SerializedDAG as Serialization
 
 ID = "1e1e1e1e-abcd-4000-8000-00000000feed"
-MODES = ["applovin_update_audience", "applovin_append_users", "applovin_remove_users"]
+MODES = ["applovin_sync_audience", "applovin_update_audience", "applovin_append_users", "applovin_remove_users"]
 
 
 class Upstream(BaseOperator):
@@ -66,6 +66,17 @@ def test_a_function_yields_members(run, emulator, audience_id, make_ids):
     assert emulator.members(audience_id) == make_ids(5)
     assert report["accepted"] == 5
     assert repr(run.operator.source) == "<members, not shown>"
+
+
+def test_a_function_yields_what_an_audience_is_to_be(run, emulator, audience_id, make_ids, monkeypatch, tmp_path):
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
+
+    def members(count):
+        yield from make_ids(count)
+
+    assert run(members, 5, decorator="applovin_sync_audience")["added"] == 5
+    assert run(members, 4, decorator="applovin_sync_audience")["removed"] == 1
+    assert emulator.members(audience_id) == make_ids(4)
 
 
 @pytest.mark.parametrize(
