@@ -14,7 +14,7 @@ CONSTRAINTS2 := constraints/airflow-2.11.txt
 SOURCES := airflow_provider_audiences benchmarks dags_examples demo tests
 CORES := */clients/*,*/members/*,*/sync/*,*/emulator/*
 AIRFLOW2_TESTS := tests/hooks tests/operators tests/decorators tests/sensors tests/triggers tests/common \
-	tests/dags tests/integration tests/members/test_tables.py tests/members/test_rejects.py \
+	tests/dags tests/integration tests/members/test_tables.py tests/members/test_rejects.py tests/members/test_key_tables.py \
 	tests/packaging/test_parse_cost.py tests/packaging/test_public_names.py
 
 # uv makes the environments; where there is none, pip brings it. It takes the index that pip is set to.
@@ -30,7 +30,7 @@ unexport VIRTUAL_ENV
 help: ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-demo: .venv/.demo ## Refresh audiences from a million device IDs, and PAI groups, by real Airflow against the emulator.
+demo: .venv/.demo ## Sync an audience of a million device IDs over days, and refresh PAI groups, by real Airflow against the emulator.
 	$(BIN)/python -m demo.run
 
 airflow: .venv/.demo ## Start a full Airflow on loopback with the examples and the emulator (Ctrl-C stops it).

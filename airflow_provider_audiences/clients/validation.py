@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable
 
 from airflow_provider_audiences.exceptions import InvalidInputError
@@ -93,10 +93,10 @@ def ratio(name: str, value: object, *, at_most: float | None = None) -> float | 
     number: object = value
     if isinstance(value, str):
         try:
-            number = float(value)
+            number = float(value) if value.isascii() and "_" not in value else None
         except ValueError:
             number = None
-    limit = math.inf if at_most is None else at_most
+    limit = sys.float_info.max if at_most is None else at_most
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= limit:
         most = "" if at_most is None else f", at most {at_most:g}"
         raise InvalidInputError(f"{name} must be a number of at least 0{most}, not {value!r}")

@@ -29,7 +29,7 @@ def state_folder(*names: str) -> StateFolder:
     address = (conf.get("audiences", "state_path", fallback="") or "").strip()
     if not address:
         address = str(Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "audiences")
-    below = [quote(name, safe="") for name in names]
+    below = [_file_name(name) for name in names]
     local = local_path(address)
     if local is not None:
         if not local.is_absolute():
@@ -45,6 +45,12 @@ def state_folder(*names: str) -> StateFolder:
         ) from None
     path = "/".join((base.path.rstrip("/"), *below))
     return StoreFolder(file_system, path, name="/".join((shown_address(address).rstrip("/"), *below)))
+
+
+def _file_name(name: str) -> str:
+    """Return a name that a file system takes, and takes for no path; different names stay different."""
+    quoted = quote(name, safe="")
+    return quoted.replace(".", "%2E") if quoted in {".", ".."} else quoted
 
 
 def holder_of(context: Context) -> Holder:

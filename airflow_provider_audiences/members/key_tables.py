@@ -78,8 +78,11 @@ def read_key_table(
                     yield _rows_of(batch.view(), columns)
     except duckdb.OutOfMemoryException:
         raise
-    except (duckdb.Error, RuntimeError) as error:  # nanoarrow's own error, which it does not name, is the latter
+    except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:
+        # RuntimeError is nanoarrow's own, which it does not name; a damaged name of a column is no text.
         failure = KeyTableError(type(error).__name__)
+        if isinstance(error, duckdb.InternalException | duckdb.FatalException):
+            workspace.close_database()  # damage may take it by surprise, and then it does nothing any more
     else:
         return
     raise failure

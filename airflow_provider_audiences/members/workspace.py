@@ -109,10 +109,15 @@ class Workspace:
             )
         return self._connection
 
-    def close(self) -> None:
-        """Close the database and all files."""
+    def close_database(self) -> None:
+        """Close the database; who asks for it next gets another."""
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
+
+    def close(self) -> None:
+        """Close the database and all files."""
+        self.close_database()
         for file in self._files:
             file.close()
 

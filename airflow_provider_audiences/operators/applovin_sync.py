@@ -224,6 +224,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         from airflow_provider_audiences.common.schedule import seconds_to_next_run
         from airflow_provider_audiences.common.sources import open_source
         from airflow_provider_audiences.common.staging import refuse_source_as_target, rejects_target, staging_settings
+        from airflow_provider_audiences.exceptions import InvalidInputError
         from airflow_provider_audiences.members.staging import StagingRules, stage
         from airflow_provider_audiences.sync.guards import Guards
         from airflow_provider_audiences.sync.sync_settings import SyncSettings
@@ -258,10 +259,19 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
                 self.log.info("Members that must not be in the audience:")
                 unwanted = stack.enter_context(open_source(self.suppress))
                 staged = stack.enter_context(stage(unwanted, rules=suppress_rules, settings=staging_settings()))
+                if staged.malformed and not staged.members:
+                    raise InvalidInputError(
+                        f"none of the texts of suppress is an advertising ID ({staged.malformed} are malformed): is it "
+                        "the right file, and the right column? Nothing was sent. An empty file suppresses nobody"
+                    )
                 suppressed = staged.keys
             source = stack.enter_context(open_source(self.source))
             wanted = stack.enter_context(stage(source, rules=source_rules, settings=staging_settings()))
             report = (sync.plan if plan_only else sync.run)(wanted, suppressed, settings)
+        if plan_only and self.do_xcom_push:
+            # Each by itself as well, so that the task which applies the plan is given ``plan.output["plan_id"]``.
+            for name in ("audience_id", "plan_id"):
+                context["ti"].xcom_push(key=name, value=getattr(report, name))
         return self._shown(report)
 
     def _found_audience(self, client: AppLovinClient, context: Context, *, may_create: bool) -> str:

@@ -142,7 +142,8 @@ class AudienceSync:
         refuse_unless_passed(report.verdicts)
         if not plan:
             log.info("The audience equals its source, and nobody is due: there is nothing to send.")
-            return self._reconciled(report)
+            if not self._is_replacement_open:
+                return self._reconciled(report)
         stored = self._state.store_plan(plan, details=report.as_dict())
         return self._carried_out(stored, ledger, report)
 
@@ -168,9 +169,14 @@ class AudienceSync:
         :param plan_id: from the report of :meth:`plan`.
         :param override_guards: carry it out although a guard says no.
         :raises PlanOutdatedError: the ledger has moved on since it was made; nothing was sent.
+        :raises LedgerLostError: what was sent before can't be told; nothing was sent.
         :raises GuardError: a guard stopped it; nothing was sent.
         """
-        self._state.load()
+        lost: LedgerLostError | None = None
+        try:
+            self._state.load()
+        except LedgerLostError as error:
+            lost = error
         head = self._state.head
         if head and head.finished_plan_id == plan_id:
             log.info("Plan %s was carried out to its end before.", plan_id)
@@ -180,11 +186,20 @@ class AudienceSync:
         stored = self._state.plan(plan_id)
         report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
         is_begun = bool(head and head.plan_id == plan_id)
+        if stored.begins_anew and not is_begun:
+            self._state.forget()
+        elif lost:
+            raise lost
         if not override_guards and not is_begun:
             refuse_unless_passed(report.verdicts)
-        if not stored.plan:
+        if not stored.plan and not self._is_replacement_open:
             return self._reconciled(report)
         return self._carried_out(stored, self._state.ledger(), report)
+
+    @property
+    def _is_replacement_open(self) -> bool:
+        """Whether a replacement was begun and not finished: even a plan without requests is its end."""
+        return bool(self._state.head and self._state.head.replacement)
 
     # Planning
 
@@ -289,6 +304,8 @@ class AudienceSync:
                 "them there. If a sync of this audience has run before: does this worker see the same [audiences] "
                 "state_path?",
             )
+        if settings.initial == "replace":
+            log.warning("Audience %s holds %s members, and the source replaces all of them.", self._audience_id, count)
         return settings.initial == "replace"
 
     def _user_count(self) -> int | None:
@@ -302,7 +319,8 @@ class AudienceSync:
 
     def _carried_out(self, stored: StoredPlan, ledger: Ledger, report: SyncReport) -> SyncReport:
         plan = stored.plan
-        self._wait_until_settled(report)
+        if plan:
+            self._wait_until_settled(report)
         landings = self._state.begin(stored)
         skipped = landings.batches
         rows = landings.additions.count + landings.removals.count

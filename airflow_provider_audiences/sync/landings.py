@@ -58,12 +58,11 @@ class LandedRows:
         insort(self._landings, Landing(first, end, math.floor(began), math.ceil(ended)))
         joined: list[Landing] = []
         for landing in self._landings:
-            last = joined[-1] if joined else None
+            last = joined[-1] if joined else landing
+            both = Landing(last.first, landing.end, min(last.began, landing.began), max(last.ended, landing.ended))
             # What lies far apart in time stays apart: the times would say too little.
-            if last and last.end == landing.first and abs(landing.began - last.began) <= _JOINED_SECONDS:
-                joined[-1] = Landing(
-                    last.first, landing.end, min(last.began, landing.began), max(last.ended, landing.ended)
-                )
+            if last.end == landing.first and both.ended - both.began <= _JOINED_SECONDS:
+                joined[-1:] = [both]
             else:
                 joined.append(landing)
         self._landings = joined

@@ -30,7 +30,7 @@ _RENEWAL_SECONDS = 60.0
 _SAFETY_SECONDS = 30.0
 _LOOK_SECONDS = 5.0
 _ATTEMPTS = 6
-_PREFIX = "lease-"
+_PREFIX, _ENDING = "lease-", ".json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,15 @@ class _Claim:
     until: float
     is_held: bool
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.try_number, int):  # what is read may be anything
+            raise TypeError
+        self.ends()
+
+    def ends(self) -> datetime:
+        """Return when it ends by itself."""
+        return datetime.fromtimestamp(self.until, UTC)
+
 
 class Lease:
     """
@@ -69,7 +78,7 @@ class Lease:
         self._folder = folder
         self._holder = holder
         self._clock = clock
-        self._name = f"{_PREFIX}{secrets.token_hex(8)}.json"
+        self._name = f"{_PREFIX}{secrets.token_hex(8)}{_ENDING}"
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._renewed = self._looked = time.monotonic()
@@ -82,14 +91,13 @@ class Lease:
         """
         for attempt in range(_ATTEMPTS):
             self._write(is_held=False)
-            other = self._other()
+            other = self._other() or self._hold()
             if other is None:
-                self._write(is_held=True)
                 threading.Thread(target=self._renew, name="audiences-lease", daemon=True).start()
                 return
             self._folder.delete(self._name)
             if other.is_held or attempt == _ATTEMPTS - 1:
-                until = datetime.fromtimestamp(other.until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+                until = other.ends().strftime("%Y-%m-%d %H:%M:%S UTC")
                 raise AudienceBusyError(
                     f"another sync of this audience is under way: {other.key}, try {other.try_number}; nothing was "
                     f"sent. Should its process be dead, the audience is free from {until} on"
@@ -136,23 +144,36 @@ class Lease:
             return False
         return True
 
+    def _hold(self) -> _Claim | None:
+        """Write that it is held; return the claim of a later try that has just taken over."""
+        self._write(is_held=True)
+        for _, claim in self._others():
+            if claim and claim.key == self._holder.key and claim.try_number > self._holder.try_number:
+                return claim
+        return None
+
     def _other(self) -> _Claim | None:
         """Return another claim that holds; remove those that don't."""
-        for name in self._folder.names():
-            if not name.startswith(_PREFIX) or name == self._name:
-                continue
-            try:
-                claim = _Claim(**json.loads(self._folder.read(name)))
-            except FileNotFoundError:
-                continue
-            except (ValueError, TypeError):
-                claim = None  # whatever it is, no version of this program has written it
+        for name, claim in self._others():
             is_ours = claim and claim.key == self._holder.key and claim.try_number <= self._holder.try_number
             if claim is None or is_ours or claim.until <= self._clock():
                 self._folder.delete(name)
             else:
                 return claim
         return None
+
+    def _others(self) -> Iterator[tuple[str, _Claim | None]]:
+        """Yield all other claims with their names; None for what is none."""
+        for name in self._folder.names():
+            if not name.startswith(_PREFIX) or not name.endswith(_ENDING) or name == self._name:
+                continue
+            try:
+                claim = _Claim(**json.loads(self._folder.read(name)))
+            except FileNotFoundError:
+                continue
+            except (ValueError, TypeError, OverflowError):
+                claim = None  # whatever it is, no version of this program has written it
+            yield name, claim
 
     def _renew(self) -> None:
         while not self._stop.wait(_RENEWAL_SECONDS):
@@ -162,7 +183,9 @@ class Lease:
                 try:
                     if not self._exists():
                         return  # somebody took over: the next check says so
-                    self._write(is_held=True)
+                    if self._hold():
+                        self._folder.delete(self._name)  # in between: it must not come back
+                        return
                 except AudienceApiError as error:
                     log.warning("The lease was not renewed, and will be tried again: %s", error)
 

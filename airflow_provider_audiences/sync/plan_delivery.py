@@ -63,10 +63,10 @@ class PlanDelivery:
         plan, landings = self._plan, self._state.landings
         if plan.replaces and not landings.additions:
             sender.send_first(self._leg("additions", [(0, plan.additions.count)], replaces=True))
-            if self._state.landings.is_repeated:
-                # Should the platform carry it out once more, it would wipe out what comes after it.
-                log.warning("The update was sent more than once: waiting %d s for it.", LATEST_EFFECT_SECONDS)
-                sleep(LATEST_EFFECT_SECONDS)
+        if plan.replaces and self._state.landings.is_repeated:
+            # Should the platform carry it out once more, it would wipe out what comes after it.
+            log.warning("The update may have been sent more than once: waiting %d s for it.", LATEST_EFFECT_SECONDS)
+            sleep(LATEST_EFFECT_SECONDS)
         missing = self._state.landings.additions.missing(plan.additions.count)
         sender.send(self._leg("additions", missing))
         sender.send(self._leg("removals", self._state.landings.removals.missing(plan.removals.count)))

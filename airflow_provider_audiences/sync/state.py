@@ -7,17 +7,23 @@ folded into a new ledger. The head is replaced last in every step: files that it
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
 import re
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_audiences.exceptions import AudienceBusyError, LedgerLostError, PlanOutdatedError
+from airflow_provider_audiences.exceptions import (
+    AudienceBusyError,
+    LedgerLostError,
+    PlanOutdatedError,
+    StateUnavailableError,
+)
 from airflow_provider_audiences.sync.head import Head, StoredLedger
 from airflow_provider_audiences.sync.landings import Landings
 from airflow_provider_audiences.sync.ledger import (
@@ -66,12 +72,14 @@ class StoredPlan:
 
     :param plan_id: its id.
     :param generation: of the ledger that it was made for.
+    :param begins_anew: whether it was made without the ledger, which was lost.
     :param plan: the plan.
     :param details: what its maker wants to know when it is carried out: small JSON.
     """
 
     plan_id: str
     generation: int
+    begins_anew: bool
     plan: Plan
     details: dict[str, Any]
 
@@ -105,6 +113,7 @@ class AudienceState:
         self._lock = threading.Lock()
         self._written = b""
         self._first_generation = 0
+        self._is_forgotten = False
         self.head: Head | None = None
         """What is true; None as long as nothing was ever sent, or if that is to be forgotten."""
 
@@ -127,11 +136,13 @@ class AudienceState:
         """
         Read the head.
 
-        :raises LedgerLostError: it is damaged, or another audience's.
+        :raises LedgerLostError: it is damaged, missing although there is a ledger, or another audience's.
         """
         try:
             self._written = self._folder.read(HEAD)
         except FileNotFoundError:
+            if any(name.startswith("ledger-") and name.endswith(".parquet") for name in self._folder.names()):
+                raise LedgerLostError(f"{self._folder.name}/{HEAD} is missing, and there is a ledger") from None
             return
         head = Head.from_bytes(self._written, where=f"{self._folder.name}/{HEAD}")
         found = AudienceAddress(platform=head.platform, host=head.host, audience_id=head.audience_id)
@@ -145,6 +156,7 @@ class AudienceState:
     def forget(self) -> None:
         """Begin anew: what is stored is not to be used."""
         self._first_generation = self.generation + 1
+        self._is_forgotten = True
         self.head = None
 
     def ledger(self) -> Ledger:
@@ -167,10 +179,10 @@ class AudienceState:
         """
         if self.head is None or self.head.landings is None:
             return ledger
-        stored = self._fetch_plan(self.head.plan_id)
-        if stored is None:
+        content = self._plan_content(self.head.plan_id)
+        if content is None:
             raise LedgerLostError(f"{self._folder.name} has no plan {self.head.plan_id}, which was being carried out")
-        return self._fold(ledger, stored.plan, self.head)
+        return self._fold(ledger, self._stored_plan(content).plan, self.head)
 
     def store_plan(self, plan: Plan, *, details: dict[str, Any]) -> StoredPlan:
         """
@@ -179,7 +191,13 @@ class AudienceState:
         :param plan: the plan.
         :param details: small JSON that comes with it.
         """
-        stored = StoredPlan(plan_id=secrets.token_hex(8), generation=self.generation, plan=plan, details=details)
+        stored = StoredPlan(
+            plan_id=secrets.token_hex(8),
+            generation=self.generation,
+            begins_anew=self._is_forgotten,
+            plan=plan,
+            details=details,
+        )
         fingerprints = {}
         for leg, keys in (("additions", plan.additions), ("removals", plan.removals)):
             fingerprints[leg] = fingerprint_of(keys)
@@ -187,12 +205,15 @@ class AudienceState:
         content = {
             "plan_id": stored.plan_id,
             "generation": stored.generation,
+            "begins_anew": stored.begins_anew,
+            "head": self._head_fingerprint(),
             "replaces": plan.replaces,
             "ttl_seconds": plan.ttl_seconds,
             "changes": asdict(plan.changes),
             "details": details,
             **fingerprints,
         }
+        content["checksum"] = _checksum(content)
         self._folder.write(_plan_file(stored.plan_id), json.dumps(content, indent=1).encode())
         return stored
 
@@ -200,22 +221,29 @@ class AudienceState:
         """
         Return a stored plan that still fits: it is being carried out, or nothing happened since it was made.
 
+        To be called after :meth:`load`, even if that failed.
+
         :param plan_id: its id.
         :raises PlanOutdatedError: it does not, or there is no such plan.
-        :raises LedgerLostError: it is damaged.
+        :raises LedgerLostError: it is being carried out, and is damaged.
         """
-        busy = self.head.plan_id if self.head else ""
-        stored = self._fetch_plan(plan_id)
-        if stored is None:
-            raise PlanOutdatedError(
-                f"{self._folder.name} has no plan {plan_id}: another sync has run since, and took it away"
-            )
-        if busy != plan_id and (busy or stored.generation != self.generation):
-            raise PlanOutdatedError(
-                f"plan {plan_id} was made for generation {stored.generation} of the ledger, and another sync has run "
-                "since"
-            )
-        return stored
+        is_begun = bool(self.head and self.head.plan_id == plan_id)
+        try:
+            content = self._plan_content(plan_id)
+            if content is None:
+                raise PlanOutdatedError(
+                    f"{self._folder.name} has no plan {plan_id}: another sync has run since, and took it away"
+                )
+            if not is_begun and content["head"] != self._head_fingerprint():
+                raise PlanOutdatedError(
+                    f"plan {plan_id} was made for generation {content['generation']} of the ledger, and another sync "
+                    "has run since"
+                )
+            return self._stored_plan(content)
+        except LedgerLostError as error:
+            if is_begun:
+                raise
+            raise PlanOutdatedError(error.message) from None
 
     def begin(self, stored: StoredPlan) -> Landings:
         """
@@ -226,7 +254,9 @@ class AudienceState:
         """
         head = self.head
         if head and head.plan_id == stored.plan_id and head.landings:
-            return head.landings
+            # What the earlier try had in flight goes out again, and may still take effect after that.
+            self._commit(replace(head, landings=replace(head.landings, is_repeated=True)))
+            return self.landings
         plan = stored.plan
         if head is None:
             head = Head(
@@ -294,7 +324,9 @@ class AudienceState:
         is_whole = (landings.additions.count, landings.removals.count) == (plan.additions.count, plan.removals.count)
         is_update_in_doubt = plan.replaces and not landings.additions
         is_settled = is_whole and not landings.is_repeated
-        is_doubt_carried_on = head.settled_at > now  # by members that may be out of doubt in this ledger
+        # What the ledger does not call doubtful: members of an earlier doubt that were sent since, and members that
+        # live in any case, whose refresh may still come.
+        is_doubt_hidden = head.settled_at > now or bool(plan.changes.refreshed and not is_whole)
         self._commit(
             replace(
                 head,
@@ -304,7 +336,7 @@ class AudienceState:
                 landings=None,
                 replacement="" if is_update_in_doubt else head.replacement,
                 settled_at=head.settled_at if is_settled else math.ceil(now) + LATEST_EFFECT_SECONDS,
-                is_doubt_in_ledger=not (landings.is_repeated or is_update_in_doubt or is_doubt_carried_on),
+                is_doubt_in_ledger=not (landings.is_repeated or is_update_in_doubt or is_doubt_hidden),
             )
         )
         self._remove_leftovers()
@@ -325,22 +357,36 @@ class AudienceState:
 
     def _remove_leftovers(self) -> None:
         used = {HEAD, self.head.ledger.file if self.head else ""}
-        for name in self._folder.names():
-            if name not in used and name.startswith(("ledger-", "plan-")):
-                self._folder.delete(name)
+        try:
+            for name in self._folder.names():
+                if name not in used and name.startswith(("ledger-", "plan-", f"{HEAD}-")):
+                    self._folder.delete(name)
+        except StateUnavailableError as error:
+            # All is committed, and the next plan's end removes them.
+            log.warning("Files that are not needed any more were left: %s", error)
 
-    def _fetch_plan(self, plan_id: str) -> StoredPlan | None:
+    def _head_fingerprint(self) -> str:
+        return hashlib.sha256(self._written).hexdigest()
+
+    def _plan_content(self, plan_id: str) -> dict[str, Any] | None:
         if not _PLAN_ID.fullmatch(plan_id):
             return None
         try:
-            content = json.loads(self._folder.read(_plan_file(plan_id)))
+            content: dict[str, Any] = json.loads(self._folder.read(_plan_file(plan_id)))
+            if content.pop("checksum") != _checksum(content):
+                raise ValueError("its checksum does not fit")
         except FileNotFoundError:
             return None
-        except ValueError:
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise LedgerLostError(f"{self._folder.name}/{_plan_file(plan_id)} is damaged") from None
+        return content
+
+    def _stored_plan(self, content: Mapping[str, Any]) -> StoredPlan:
+        plan_id = content["plan_id"]
         return StoredPlan(
             plan_id=plan_id,
             generation=content["generation"],
+            begins_anew=content["begins_anew"],
             plan=Plan(
                 replaces=content["replaces"],
                 ttl_seconds=content["ttl_seconds"],
@@ -350,6 +396,10 @@ class AudienceState:
             ),
             details=content["details"],
         )
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _plan_file(plan_id: str, leg: str = "") -> str:

@@ -30,7 +30,11 @@ class StateFolder(Protocol):
     """What may be shown of the address."""
 
     def names(self) -> list[str]:
-        """Return the names of all files, as they are at this moment."""
+        """
+        Return the names of all files, as they are at this moment.
+
+        With them are files that a killed process did not finish: a name of its own after that of the file.
+        """
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
@@ -62,12 +66,12 @@ class LocalFolder:
     def names(self) -> list[str]:
         """Return the names of all files, as they are at this moment."""
         with self._failures(), suppress(FileNotFoundError):
-            return [entry.name for entry in os.scandir(self._path) if not entry.name.endswith(_UNFINISHED)]
+            return [entry.name for entry in os.scandir(self._path)]
         return []
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
-        with self._failures():
+        with self._failures(is_read=True):
             return (self._path / name).read_bytes()
 
     def write(self, name: str, content: bytes) -> None:
@@ -77,7 +81,7 @@ class LocalFolder:
 
     def fetch(self, name: str, path: Path) -> None:
         """Let a path on this machine lead to a file's content."""
-        with self._failures():
+        with self._failures(is_read=True):
             path.symlink_to((self._path / name).resolve(strict=True))
 
     def store(self, name: str, path: Path) -> None:
@@ -93,7 +97,9 @@ class LocalFolder:
     @contextmanager
     def _replacing(self, name: str) -> Iterator[Path]:
         """Yield a path that becomes the file when the block has ended, and when it is on the disk for sure."""
-        self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in reversed([self._path, *self._path.parents]):
+            if not folder.exists():
+                folder.mkdir(exist_ok=True, mode=0o700)
         unfinished = self._path / f"{name}-{secrets.token_hex(8)}{_UNFINISHED}"
         try:
             unfinished.touch(mode=0o600)
@@ -101,16 +107,26 @@ class LocalFolder:
             with unfinished.open("rb") as file:
                 os.fsync(file.fileno())
             unfinished.replace(self._path / name)
+            self._sync()
         finally:
             unfinished.unlink(missing_ok=True)
 
+    def _sync(self) -> None:
+        """Have the folder's names on the disk as well, where the file system can do that."""
+        with suppress(OSError):
+            folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
     @contextmanager
-    def _failures(self) -> Iterator[None]:
+    def _failures(self, *, is_read: bool = False) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
-            raise
         except OSError as error:
+            if is_read and isinstance(error, FileNotFoundError):
+                raise
             raise StateUnavailableError(f"{self.name}: {error.strerror or type(error).__name__}") from None
 
 
@@ -133,12 +149,14 @@ class StoreFolder:
         with self._failures(), suppress(FileNotFoundError):
             self._file_system.invalidate_cache()
             found = self._file_system.ls(f"{self._path}/", detail=False)
-            return [name for path in found if (name := path.rstrip("/").rpartition("/")[2])]
+            # What consoles make for a folder is an object with the folder's own name.
+            paths = [path.strip("/") for path in found]
+            return [path.rpartition("/")[2] for path in paths if path != self._path.strip("/")]
         return []
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
-        with self._failures():
+        with self._failures(is_read=True):
             content: bytes = self._file_system.cat_file(f"{self._path}/{name}")
             return content
 
@@ -149,7 +167,7 @@ class StoreFolder:
 
     def fetch(self, name: str, path: Path) -> None:
         """Let a path on this machine lead to a file's content."""
-        with self._failures():
+        with self._failures(is_read=True):
             self._file_system.invalidate_cache()
             self._file_system.get_file(f"{self._path}/{name}", str(path))
 
@@ -164,10 +182,10 @@ class StoreFolder:
             self._file_system.rm_file(f"{self._path}/{name}")
 
     @contextmanager
-    def _failures(self) -> Iterator[None]:
+    def _failures(self, *, is_read: bool = False) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # noqa: BLE001 - stores have errors of their own, with texts that may hold secrets
+        except Exception as error:  # stores have errors of their own, with texts that may hold secrets
+            if is_read and isinstance(error, FileNotFoundError):
+                raise
             raise StateUnavailableError(f"{self.name}: {type(error).__name__}") from None

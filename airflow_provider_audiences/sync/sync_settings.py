@@ -69,8 +69,8 @@ class SyncSettings:
         :param guards: limits of what a plan may change.
         :raises InvalidInputError: an argument is wrong.
         """
-        ttl = DEFAULT_TTL_SECONDS if ttl_seconds is None else whole_number("ttl_seconds", ttl_seconds, at_least=1)
-        if refresh_before_seconds is None:
+        ttl = whole_number("ttl_seconds", ttl_seconds, at_least=1) if _is_given(ttl_seconds) else DEFAULT_TTL_SECONDS
+        if not _is_given(refresh_before_seconds):
             refresh = min(ttl // 10, _LONGEST_REFRESH_SECONDS)
         else:
             refresh = whole_number("refresh_before_seconds", refresh_before_seconds, at_least=0)
@@ -92,6 +92,11 @@ class SyncSettings:
             on_lost_ledger=one_of("on_lost_ledger", on_lost_ledger, get_args(OnLostLedger)),  # type: ignore[arg-type]
             guards=guards,
         )
+
+
+def _is_given(value: Any) -> bool:
+    """Tell a value from None, which templates render to text."""
+    return value is not None and not (isinstance(value, str) and value.strip() in {"", "None"})
 
 
 @dataclass(frozen=True, kw_only=True)

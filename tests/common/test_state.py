@@ -1,0 +1,122 @@
+"""Where syncs keep their state, by Airflow's configuration; and who a task is."""
+
+import subprocess
+import sys
+
+import fsspec
+import pytest
+
+from airflow_provider_audiences.common.state import holder_of, state_folder
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.sync.state_folder import LocalFolder, StoreFolder
+
+try:
+    from airflow.sdk.io import attach
+except ImportError:
+    from airflow.io.store import attach
+
+
+@pytest.fixture
+def configured(monkeypatch):
+    return lambda value: monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", value)
+
+
+@pytest.mark.parametrize("address", ["", "  "])
+def test_is_below_airflows_home_by_default(configured, monkeypatch, tmp_path, address):
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    configured(address)
+    folder = state_folder("applovin", "host", "id")
+    assert isinstance(folder, LocalFolder)
+    assert folder.name == str(tmp_path / "audiences/applovin/host/id")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_is_in_the_users_home_when_airflow_has_none(tmp_path):
+    code = "from airflow_provider_audiences.common.state import state_folder; print(state_folder('a').name)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1:] == [f"{tmp_path}/airflow/audiences/a"], done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("/data/state", "/data/state"),
+        (" /data/my state/ ", "/data/my state"),
+        ("~/state", "{home}/state"),
+        ("file:///data/my%20state", "/data/my state"),
+        ("FILE:///data/state", "/data/state"),
+    ],
+)
+def test_may_be_a_folder(configured, monkeypatch, tmp_path, address, path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    configured(address)
+    folder = state_folder("a", "b")
+    assert isinstance(folder, LocalFolder)
+    assert folder.name == path.format(home=tmp_path) + "/a/b"
+
+
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [("memory://bucket/my state/", "/bucket/my state"), ("memory://store@bucket", "/bucket")],
+)
+def test_may_be_a_store(configured, tmp_path, address, path):
+    store = fsspec.filesystem("memory")
+    for conn_id in (None, "store"):
+        attach("memory", conn_id=conn_id, fs=store)
+    configured(address)
+    folder = state_folder(tmp_path.name, "b:c")
+    assert isinstance(folder, StoreFolder)
+    assert folder.name == f"{address.rstrip('/')}/{tmp_path.name}/b%3Ac"
+    folder.write("head.json", b"x")
+    assert folder.names() == ["head.json"]
+    assert store.cat_file(f"{path}/{tmp_path.name}/b%3Ac/head.json") == b"x"
+    assert state_folder(tmp_path.name, "b:c").read("head.json") == b"x"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("state", "state_path state must be absolute"),
+        ("./state", "must be absolute"),
+        ("file://state", "give the whole path"),
+        ("nosuch://me:sesame@bucket/state?key=sesame", r"nosuch://me:\*\*\*@bucket/state\?….*no file system takes it"),
+    ],
+)
+def test_that_is_wrong_is_refused(configured, address, said):
+    configured(address)
+    with pytest.raises(InvalidInputError, match=said) as refusal:
+        state_folder("a")
+    assert "sesame" not in str(refusal.value)
+
+
+def test_names_are_no_paths_and_stay_apart(configured, tmp_path):
+    configured(str(tmp_path / "state"))
+    names = ["..", ".", "a/b", "a b", "a%2Fb", "%2E", "a\nb", "ä", "host:1"]
+    for name in names:
+        state_folder("applovin", name).write("head.json", name.encode())
+    assert [state_folder("applovin", name).read("head.json").decode() for name in names] == names
+    found = {path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob("head.json")}
+    assert found == {("state", "applovin")}
+    assert len(list((tmp_path / "state/applovin").iterdir())) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("map_index", "said"),
+    [(-1, ""), (None, ""), (0, ", map index 0"), (7, ", map index 7")],
+)
+def test_a_task_is_the_same_over_its_tries(task_context, map_index, said):
+    tries = [holder_of(task_context(map_index=map_index, try_number=number)) for number in (1, 2)]
+    assert [holder.key for holder in tries] == [f"DAG dag, run run, task task{said}"] * 2
+    assert [holder.try_number for holder in tries] == [1, 2]
+
+
+@pytest.mark.parametrize("change", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 0}], ids=str)
+def test_other_tasks_are_others(task_context, change):
+    assert holder_of(task_context(**change)).key != holder_of(task_context()).key
