@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,6 @@ class DeviceIdFile:
     :param zeroed: all-zero IDs.
     :param malformed: hashes, placeholders, IDs without hyphens, and the header.
     :param blank: empty lines.
-    :param digest: of the members, from :func:`digest_of`.
     """
 
     path: Path
@@ -37,7 +36,6 @@ class DeviceIdFile:
     zeroed: int
     malformed: int
     blank: int
-    digest: str
 
 
 DIRT = {"duplicates": 0.02, "zeroed": 0.01, "malformed": 0.003, "blank": 0.001}
@@ -46,19 +44,22 @@ DIRT = {"duplicates": 0.02, "zeroed": 0.01, "malformed": 0.003, "blank": 0.001}
 _HEADER = "idfa"
 
 
-def write_device_ids(path: Path, *, lines: int, seed: int, dirt: float = 1.0) -> DeviceIdFile:
+def write_device_ids(
+    path: Path, *, lines: int, seed: int, dirt: float = 1.0, ids: Sequence[str] | None = None
+) -> DeviceIdFile:
     """
     Write a file of device IDs.
 
     :param path: where to.
-    :param lines: how many lines, the header included.
+    :param lines: how many lines a usual file has, the header included; the dirt is a part of them.
     :param seed: the same seed makes the same file.
     :param dirt: how dirty the day is; 1 is usual.
+    :param ids: who is in it; None for as many new IDs as make that number of lines.
     """
     chance = random.Random(seed)  # noqa: S311 - test data, not secrets
     counts = {kind: int(lines * part * dirt) for kind, part in DIRT.items()}
-    members = lines - 1 - sum(counts.values())
-    ids = [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(members)]
+    if ids is None:
+        ids = new_ids(lines - 1 - sum(counts.values()), chance=chance)
     rows = [
         *ids,
         *(recased(chance, chance.choice(ids)) for _ in range(counts["duplicates"])),
@@ -75,14 +76,18 @@ def write_device_ids(path: Path, *, lines: int, seed: int, dirt: float = 1.0) ->
             file.write(f"{text}\r\n" if row[:1] in "0123" else f"{text}\n")
     return DeviceIdFile(
         path=path,
-        lines=lines,
-        members=members,
+        lines=1 + len(rows),
+        members=len(ids),
         duplicates=counts["duplicates"],
         zeroed=counts["zeroed"],
         malformed=counts["malformed"] + 1,
         blank=counts["blank"],
-        digest=digest_of(ids),
     )
+
+
+def new_ids(count: int, *, chance: random.Random) -> list[str]:
+    """Return so many advertising IDs that nobody has yet."""
+    return [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(count)]
 
 
 def digest_of(ids: Iterable[str]) -> str:

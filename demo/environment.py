@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -116,6 +117,17 @@ class Workspace:
             done = subprocess.run(command, stdout=log, stderr=log, env=environment, check=False)  # noqa: S603
         if done.returncode:
             raise SystemExit(f"airflow db migrate failed: see {log_path}")
+
+    def second_home(self, environment: dict[str, str]) -> dict[str, str]:
+        """
+        Return the environment of a second Airflow, whose processes do not wait for those of the first.
+
+        :param environment: of the first; its database is copied.
+        """
+        home = self.folder / "airflow-2"
+        home.mkdir()
+        shutil.copy(Path(environment["AIRFLOW_HOME"], "airflow.db"), home)
+        return {**environment, "AIRFLOW_HOME": str(home)}
 
 
 def free_port() -> int:

@@ -1,8 +1,8 @@
 """
-The main job, end to end: real Airflow refreshes audiences at an emulator of both services.
+The main job, end to end: real Airflow keeps audiences up to date at an emulator of both services.
 
-``make demo`` runs it: two days of an AppLovin audience from a million device IDs each, two days of PAI groups, and a
-summary that compares what went in with what each platform holds.
+``make demo`` runs it: four days of an AppLovin audience from a million device IDs each, two days of PAI groups. After
+each day it compares what went in with what the platform holds, and shows in the end what each day took.
 """
 
 from __future__ import annotations
@@ -14,18 +14,24 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
-from demo.device_ids import DeviceIdFile, digest_of, write_device_ids
+from demo.days import DAYS, Day, written_days
+from demo.device_ids import digest_of
 from demo.environment import PAI_TABLES, ROOT, TEST_PHONES, Workspace
 
-DAYS = {"2026-11-20": 1.0, "2026-11-21": 1.5}
-"""Each day, and how dirty its file is."""
+SYNC, PAI = "applovin_audience_sync", "pai_group_refresh"
 
+RUN_DAG = [sys.executable, "-m", "demo.run_dag"]
+
+_BATCH_SIZE = 100_000
+_LINE_BYTES = 37
 _DAG_TIMEOUT_SECONDS = 300
 
 
@@ -34,11 +40,17 @@ class DagResult:
     """
     What a DAG run came to.
 
+    :param state: of the run, as Airflow has it.
+    :param tasks: how many.
+    :param failures: why tasks failed, by their ids.
     :param returned: what each task returned.
     :param seconds: wall time of the process.
     :param peak_megabytes: its largest memory, Airflow included.
     """
 
+    state: str
+    tasks: int
+    failures: dict[str, str]
     returned: dict[str, Any]
     seconds: float
     peak_megabytes: float
@@ -60,10 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shutil.rmtree(ROOT / ".demo" / options.workspace, ignore_errors=True)
     workspace = Workspace.named(options.workspace)
     try:
-        files = {day: make_file(workspace, day, lines=options.lines, dirt=dirt) for day, dirt in DAYS.items()}
         with workspace.running_emulator() as (url, api_key):
             say(f"The emulator of both services listens on {url}.")
-            run(workspace, url, api_key, files)
+            run(workspace, url, api_key, lines=options.lines)
     except DemoError as error:
         print(f"\nThe demo FAILED: {error}", file=sys.stderr)
         return 1
@@ -74,53 +85,120 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(workspace: Workspace, url: str, api_key: str, files: dict[str, DeviceIdFile]) -> None:
-    """Run both DAGs for both days and print the summary."""
+def run(workspace: Workspace, url: str, api_key: str, *, lines: int) -> None:
+    """Run both DAGs for their days, check each day, and print the summary."""
     environment = workspace.environment(url, api_key)
-    say("Airflow makes its database (SQLite).")
-    workspace.migrate_database(environment)
-    applovin = {day: run_dag(workspace, "applovin_audience_refresh", day, environment) for day in DAYS}
-    pai = {day: run_dag(workspace, "pai_group_refresh", day, environment) for day in DAYS}
     control = AudiencesEmulatorControl(url)
-    summarise_applovin(control, files, applovin)
-    summarise_pai(control, pai)
+    stop = threading.Event()
+    results = []
+    with ThreadPoolExecutor(1) as beside:
+        try:
+            say("Airflow makes its database (SQLite).")
+            migration = beside.submit(workspace.migrate_database, environment)
+            pai = beside.submit(run_pai, workspace, environment, stop)
+            for day in written_days(workspace.data, lines=lines):
+                megabytes = day.file.path.stat().st_size / 1e6
+                say(f"\n{day.day}, {day.title}: {day.file.path.name} has {megabytes:.0f} MB.")
+                migration.result()
+                results.append((day, run_day(workspace, control, day, environment)))
+            pai_results = pai.result()
+        finally:
+            stop.set()
+    summarise_sync(results)
+    say("")
+    for day, result in pai_results.items():
+        say_ended(PAI, day, result)
+    summarise_pai(control, pai_results)
 
 
-def make_file(workspace: Workspace, day: str, *, lines: int, dirt: float) -> DeviceIdFile:
-    """Write the day's device IDs; the day is the seed."""
-    seed = int(day.replace("-", ""))
-    made = write_device_ids(workspace.data / f"device_ids_{day}.txt", lines=lines, seed=seed, dirt=dirt)
-    megabytes = made.path.stat().st_size / 1e6
-    say(f"Wrote {made.path.name}: {made.lines:,} lines, {megabytes:.0f} MB, with realistic dirt.")
-    return made
+def run_day(
+    workspace: Workspace, control: AudiencesEmulatorControl, day: Day, environment: dict[str, str]
+) -> DagResult:
+    """Sync the audience for a day, and check what came of it."""
+    posts = count_posts(control)
+    result = run_dag(workspace, SYNC, day.day, environment, must_fail=day.is_stopped)
+    say_ended(SYNC, day.day, result)
+    check_day(control, day, result, posts=count_posts(control) - posts)
+    return result
 
 
-def run_dag(workspace: Workspace, dag_id: str, day: str, environment: dict[str, str]) -> DagResult:
+def run_pai(workspace: Workspace, environment: dict[str, str], stop: threading.Event) -> dict[str, DagResult]:
+    """Refresh the groups for two days, beside the audience: in an Airflow with a database of its own."""
+    environment = workspace.second_home(environment)
+    return {day: run_dag(workspace, PAI, day, environment, stop=stop) for day in DAYS[:2]}
+
+
+def count_posts(control: AudiencesEmulatorControl) -> int:
+    """Return how many requests have changed an audience so far."""
+    return sum(len(control.requests(f"applovin.{operation}")) for operation in ("update", "append"))
+
+
+def check_day(control: AudiencesEmulatorControl, day: Day, result: DagResult, *, posts: int) -> None:
+    """Fail unless the audience is what it must be, and the report says so."""
+    if day.is_stopped:
+        reason = result.failures.get("sync_audience", "")
+        expect("who stopped the run", reason.partition(":")[0], "GuardError")
+        expect("requests that were sent", posts, 0)
+        say(f"It had to fail, and did: {reason}")
+    else:
+        report = result.returned["sync_audience"]
+        for name in ("malformed", "zeroed", "duplicates", "blank", "members"):
+            expect(f"{name} on {day.day}", report[name], getattr(day.file, name))
+        for name, count in day.expected.items():
+            expect(f"{name} on {day.day}", report[name], count)
+        expect("drift", report["drift"], 0)
+        expect("requests that were sent", posts, report["batches"])
+    [audience] = control.audiences()
+    held = control.members(audience["audience_id"])
+    expect("users held", len(held), day.expected["live"])
+    expect("digest of the users held", digest_of(held), day.digest)
+    as_it_was = "as it was before" if day.is_stopped else "exactly those who are wanted"
+    say(f"AppLovin holds {len(held):,} users in audience {audience['audience_id']}: {as_it_was}.")
+
+
+def run_dag(
+    workspace: Workspace,
+    dag_id: str,
+    day: str,
+    environment: dict[str, str],
+    *,
+    must_fail: bool = False,
+    stop: threading.Event | None = None,
+) -> DagResult:
     """Run a DAG for a day in a process of its own."""
     log_path = workspace.logs / f"{dag_id}_{day}.log"
     result_path = workspace.folder / f"{dag_id}_{day}.json"
     started = time.monotonic()
     with log_path.open("wb") as log:
-        command = [sys.executable, "-m", "demo.run_dag", dag_id, day, str(result_path)]
+        command = [*RUN_DAG, dag_id, day, str(result_path)]
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)  # noqa: S603 - our own program
         try:
-            exit_code, peak_kilobytes = wait_for(process.pid)
+            exit_code, peak_kilobytes = wait_for(process.pid, stop or threading.Event())
         except TimeoutError:
-            late = f"{dag_id} for {day} took longer than {_DAG_TIMEOUT_SECONDS} s and was ended"
-            raise DemoError(f"{late}\nThe whole log: {log_path}") from None
+            late = f"took longer than {_DAG_TIMEOUT_SECONDS} s"
+            why = "was not wanted any more" if stop and stop.is_set() else late
+            raise DemoError(f"{dag_id} for {day} {why} and was ended\nThe whole log: {log_path}") from None
     seconds = time.monotonic() - started
     result = json.loads(result_path.read_text(encoding="utf-8")) if result_path.exists() else {}
-    if exit_code or not result:
+    if not result or (exit_code and not must_fail):
         raise DemoError(why_failed(dag_id, day, result) + f"\nThe whole log: {log_path}")
-    say(f"{dag_id} for {day}: {len(result['tasks'])} tasks, {seconds:.0f} s.")
-    return DagResult(returned=result["returned"], seconds=seconds, peak_megabytes=peak_kilobytes / 1024)
+    if must_fail and not exit_code:
+        raise DemoError(f"{dag_id} for {day} ended as {result['state']}, and should have failed")
+    return DagResult(
+        state=result["state"],
+        tasks=len(result["tasks"]),
+        failures=result["failures"],
+        returned=result["returned"],
+        seconds=seconds,
+        peak_megabytes=peak_kilobytes / 1024,
+    )
 
 
-def wait_for(pid: int) -> tuple[int, int]:
-    """Wait for a process and return its exit code and its peak memory in kilobytes; if it is late, end it."""
+def wait_for(pid: int, stop: threading.Event) -> tuple[int, int]:
+    """Wait for a process and return its exit code and peak memory in kilobytes; end it if it is late or not wanted."""
     deadline = time.monotonic() + _DAG_TIMEOUT_SECONDS
     try:
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not stop.is_set():
             done, status, usage = os.wait4(pid, os.WNOHANG)
             if done:
                 return os.waitstatus_to_exitcode(status), usage.ru_maxrss
@@ -133,6 +211,11 @@ def wait_for(pid: int) -> tuple[int, int]:
     raise TimeoutError
 
 
+def say_ended(dag_id: str, day: str, result: DagResult) -> None:
+    """Print how a run ended."""
+    say(f"{dag_id} for {day}: {result.state}, {result.tasks} tasks, {result.seconds:.0f} s.")
+
+
 def why_failed(dag_id: str, day: str, result: dict[str, Any]) -> str:
     """Say which task failed and why."""
     if not result:
@@ -142,31 +225,28 @@ def why_failed(dag_id: str, day: str, result: dict[str, Any]) -> str:
     return f"{dag_id} for {day} ended as {result['state']} ({states})\n{reasons}"
 
 
-def summarise_applovin(
-    control: AudiencesEmulatorControl, files: dict[str, DeviceIdFile], results: dict[str, DagResult]
-) -> None:
-    """Print what went into AppLovin's audience, what came out, and check that they agree."""
-    reports = {day: result.returned["update_audience"] for day, result in results.items()}
-    rows = [["AppLovin audience", *reports]]
-    rows.append(["lines in the file", *(number(files[day].lines) for day in reports)])
-    counts = ("blank", "malformed", "zeroed", "duplicates", "sent", "accepted", "rejected_by_api")
-    rows += [[label(name), *(number(report[name]) for report in reports.values())] for name in counts]
-    rows.append(["requests (batches)", *(f"{report['requests']} ({report['batches']})" for report in reports.values())])
-    rows.append(["megabytes sent", *(f"{report['bytes_sent'] / 1e6:.1f}" for report in reports.values())])
-    rows.append(["seconds to send", *(f"{report['seconds']:.1f}" for report in reports.values())])
-    rows.append(["peak memory of the run, MB", *(f"{result.peak_megabytes:.0f}" for result in results.values())])
+def summarise_sync(results: Sequence[tuple[Day, DagResult]]) -> None:
+    """Print the reports of the days side by side, and what replacing everything each day would have cost."""
+    done = [(day, result) for day, result in results if not day.is_stopped]
+    reports = [result.returned["sync_audience"] for _, result in done]
+    expect("one audience for all days", len({report["audience_id"] for report in reports}), 1)
+    names = ("members", "blank", "malformed", "zeroed", "duplicates", "added", "refreshed", "removed", "unchanged",
+             "suppressed", "live", "drift", "requests", "batches", "bytes_sent", "seconds")  # fmt: skip
+    rows = [["AppLovin audience", *(f"{day.day} {day.title}" for day, _ in done)]]
+    rows.append(["lines in the file", *(number(day.file.lines) for day, _ in done)])
+    rows += [[label(name), *(number(report[name]) for report in reports)] for name in names]
+    rows.append(["peak memory of the run, MB", *(f"{result.peak_megabytes:.0f}" for _, result in done)])
+    replaced = [(-(-report["live"] // _BATCH_SIZE), report["live"] * _LINE_BYTES) for report in reports]
+    rows.append(["replacing it all: batches", *(number(batches) for batches, _ in replaced)])
+    rows.append(["replacing it all: bytes", *(number(size) for _, size in replaced)])
     table(rows)
-    last_day = list(reports)[-1]
-    audience_id = reports[last_day]["audience_id"]
-    held = control.members(audience_id)
-    expect("one audience for both days", len({report["audience_id"] for report in reports.values()}), 1)
-    expect("users held", len(held), files[last_day].members)
-    expect("digest of the users held", digest_of(held), files[last_day].digest)
-    for day, report in reports.items():
-        for name in ("malformed", "zeroed", "duplicates", "blank"):
-            expect(f"{name} on {day}", report[name], getattr(files[day], name))
-        expect(f"sent on {day}", report["sent"], files[day].members)
-    say(f"AppLovin now holds {len(held):,} users in audience {audience_id}: exactly the last day's distinct valid IDs.")
+    later = list(zip(reports[1:], replaced[1:], strict=True))
+    took = sum(report["batches"] for report, _ in later), sum(report["bytes_sent"] for report, _ in later)
+    instead = sum(batches for _, (batches, _) in later), sum(size for _, (_, size) in later)
+    say(
+        f"After the first day: {took[0]} batches and {took[1] / 1e6:.1f} MB, "
+        f"where replacing takes {instead[0]} and {instead[1] / 1e6:.1f} MB."
+    )
 
 
 def summarise_pai(control: AudiencesEmulatorControl, results: dict[str, DagResult]) -> None:
@@ -211,10 +291,10 @@ def table(rows: Sequence[Sequence[str]]) -> None:
 
 def label(name: str) -> str:
     """Return a report's key in words."""
-    return name.replace("_", " ").replace(" api", " the API")
+    return name.replace("_", " ")
 
 
-def number(value: int) -> str:
+def number(value: float) -> str:
     """Return a number with thousands separators."""
     return f"{value:,}"
 

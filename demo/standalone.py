@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import secrets
 import signal
 import subprocess
@@ -18,7 +19,8 @@ import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from demo.device_ids import write_device_ids
+from demo.days import OPT_OUTS
+from demo.device_ids import new_ids, write_device_ids
 from demo.environment import Workspace, free_port
 
 LINES = 50_000
@@ -30,8 +32,13 @@ def main() -> int:
     workspace = Workspace.named("standalone")
     today = datetime.now(UTC).date()
     days = [str(today + timedelta(days=offset)) for offset in (-1, 0, 1)]
-    for day in days:
-        write_device_ids(workspace.data / f"device_ids_{day}.txt", lines=LINES, seed=int(day.replace("-", "")))
+    chance = random.Random(LINES)  # noqa: S311 - test data, not secrets
+    people = new_ids(LINES, chance=chance)
+    for number, day in enumerate(days):
+        # Each day a hundredth of the people is new, and as many are gone.
+        ids = [*people[number * LINES // 100 :], *new_ids(number * LINES // 100, chance=chance)]
+        write_device_ids(workspace.data / f"device_ids_{day}.txt", lines=LINES, seed=number, ids=ids)
+    (workspace.data / OPT_OUTS).touch()
     port = os.environ.get("PORT") or str(free_port())
     with workspace.running_emulator() as (url, api_key):
         environment = {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.models import DagBag
 
+from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 
 EXAMPLES = Path(__file__).parents[2] / "dags_examples"
@@ -20,12 +21,14 @@ DIRTY = ["idfa", "", "00000000-0000-0000-0000-000000000000", "d41d8cd98f00b204e9
 def airflow_dags_test(airflow_database: None, connect: Any, emulator: AudiencesEmulator, tmp_path: Path) -> Any:
     emulator.settings(processing_seconds=0, maxcompute={"crm": {"lapsed_buyers": 42}})
 
-    def run(dag_id: str, day: str) -> subprocess.CompletedProcess[str]:
+    def run(dag_id: str, day: str, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {
             **os.environ,
             "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
             "AIRFLOW_VAR_AUDIENCES_DATA_FOLDER": str(tmp_path),
             "AIRFLOW_VAR_AUDIENCES_TEST_PHONES": PHONES,
+            "AIRFLOW__AUDIENCES__STATE_PATH": str(tmp_path / "state"),
+            **{f"AIRFLOW_VAR_AUDIENCES_{name}".upper(): value for name, value in variables.items()},
         }
         command = [sys.executable, "-m", "airflow", "dags", "test", dag_id, day]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
@@ -60,6 +63,48 @@ def test_applovin_refresh_sends_nothing_from_a_file_that_is_mostly_wrong(
     done = airflow_dags_test("applovin_audience_refresh", "2026-03-01")
     assert "max_malformed_ratio" in done.stdout + done.stderr
     assert emulator.requests("applovin.update") == []
+
+
+def test_applovin_sync_sends_what_differs_and_heeds_opt_outs_and_guards(
+    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: Any, tmp_path: Path
+) -> None:
+    opt_outs = tmp_path / "opt_outs.txt"
+    missing = airflow_dags_test("applovin_audience_sync", "2026-03-01")
+    assert "opt_outs.txt does not exist" in missing.stdout + missing.stderr
+    opt_outs.touch()
+    posts = []
+    days = [
+        ("2026-03-01", make_ids(300), [], "success", make_ids(300)),
+        ("2026-03-02", make_ids(300, start=10), [], "success", make_ids(300, start=10)),
+        ("2026-03-03", make_ids(300, start=10), make_ids(5, start=10), "success", make_ids(295, start=15)),
+        ("2026-03-04", make_ids(150, start=10), make_ids(5, start=10), "failed", make_ids(295, start=15)),
+    ]
+    for day, ids, opted_out, state, expected in days:
+        lines = [*ids, *DIRTY, ids[0].upper()]
+        (tmp_path / f"device_ids_{day}.txt").write_text("\r\n".join(lines), encoding="utf-8")
+        opt_outs.write_text("\n".join(opted_out))
+        emulator.clear_requests()
+        done = airflow_dags_test("applovin_audience_sync", day)
+        output = done.stdout + done.stderr
+        assert ("stopped by max_removed_ratio" in output) is (state == "failed"), output
+        [audience] = emulator.audiences()
+        assert emulator.members(audience["audience_id"]) == expected
+        assert not [item for item in ids if item in output]
+        posts.append([request["body_lines"] for request in emulator.requests("applovin.append")])
+    assert posts == [[300], [9, 9], [5], []]
+
+
+def test_applovin_approval_carries_out_what_nobody_objects_to(
+    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: Any, tmp_path: Path, applovin: AppLovinClient
+) -> None:
+    audience_id = applovin.create_audience(name="A", platform="android", package_name="p").audience_id
+    for day, ids, is_approved in (("2026-03-01", make_ids(50), True), ("2026-03-02", make_ids(40), False)):
+        (tmp_path / f"device_ids_{day}.txt").write_text("\n".join(ids))
+        done = airflow_dags_test("applovin_audience_approval", day, applovin_id=audience_id)
+        output = done.stdout + done.stderr
+        objection = "needs somebody who approves it: the plan would remove 10 of 50 members (20.0%)"
+        assert (objection in output) is not is_approved, output
+        assert emulator.members(audience_id) == make_ids(50)
 
 
 def test_pai_refresh_replaces_yesterdays_groups(airflow_dags_test: Any, emulator: AudiencesEmulator) -> None:

@@ -1,0 +1,702 @@
+"""The operators that sync an audience, against the emulator: what arrives, what is refused, and what is shown."""
+
+import datetime as dt
+import json
+import logging
+import re
+from pathlib import Path
+
+import fsspec
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+
+from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.common.state import holder_of, state_folder
+from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
+from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
+from airflow_provider_audiences.sync.lease import leased
+from airflow_provider_audiences.sync.sync_report import SyncReport
+
+try:
+    from airflow.sdk.io import attach
+except ImportError:
+    from airflow.io.store import attach
+try:
+    from airflow.serialization.serialized_objects import DagSerialization as Serialization
+except ImportError:
+    from airflow.serialization.serialized_objects import SerializedDAG as Serialization
+try:
+    from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields as rendered_fields
+except ImportError:
+    from airflow.serialization.helpers import serialize_template_field
+
+    def rendered_fields(task):
+        return {field: serialize_template_field(getattr(task, field), field) for field in task.template_fields}
+
+
+NAMED = {"name": "Loyal + players", "platform": "Android", "package_name": "com.example.game"}
+REPORT_KEYS = [
+    "audience_id",
+    "mode",
+    "plan_only",
+    "plan_id",
+    "generation",
+    "replaces",
+    "added",
+    "refreshed",
+    "removed",
+    "unchanged",
+    "suppressed",
+    "contradicted",
+    "live",
+    "drift",
+    "planned_requests",
+    "planned_ids",
+    "planned_bytes",
+    "expected_seconds",
+    "verdicts",
+    "requests",
+    "batches",
+    "batches_skipped_by_resume",
+    "splits",
+    "accepted",
+    "rejected_by_api",
+    "miscounted_batches",
+    "bytes_sent",
+    "members",
+    "malformed",
+    "zeroed",
+    "duplicates",
+    "blank",
+    "seconds",
+]
+ZEROS = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture(autouse=True)
+def _connected(connect):
+    """All of these tests talk to the emulator."""
+
+
+@pytest.fixture(autouse=True)
+def state_path(monkeypatch, tmp_path):
+    """The folder that this test's syncs keep their state in."""
+    path = tmp_path / "state"
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(path))
+    return path
+
+
+@pytest.fixture
+def pushed():
+    """What tasks pushed as XComs beside what they return."""
+    return {}
+
+
+@pytest.fixture
+def task_context(task_context, pushed):
+    def make(**changes):
+        return task_context(xcom_push=lambda *, key, value: pushed.update({key: value}), **changes)
+
+    return make
+
+
+@pytest.fixture
+def create(task_context):
+    def run(**arguments):
+        arguments = {"name": "A", "platform": "android", "package_name": "p"} | arguments
+        return AppLovinCreateAudienceOperator(task_id="create", **arguments).execute(task_context())
+
+    return run
+
+
+@pytest.fixture
+def audience_id(create, emulator):
+    audience_id = create()
+    emulator.clear_requests()
+    return audience_id
+
+
+@pytest.fixture
+def sync(task_context, audience_id):
+    """Syncs a source: ``sync(source, context=…, template_context=…, **arguments)``."""
+
+    def run(source, *, context=None, template_context=None, **arguments):
+        target = {} if "name" in arguments else {"audience_id": audience_id}
+        operator = AppLovinSyncAudienceOperator(task_id="sync", source=source, **(target | arguments))
+        if template_context is not None:
+            operator.render_template_fields(template_context)
+        return operator.execute(context or task_context())
+
+    return run
+
+
+@pytest.fixture
+def apply(task_context, audience_id):
+    def run(plan_id, *, context=None, **arguments):
+        arguments = {"audience_id": audience_id, "plan_id": plan_id} | arguments
+        return AppLovinApplyPlanOperator(task_id="apply", **arguments).execute(context or task_context(task_id="apply"))
+
+    return run
+
+
+@pytest.fixture
+def posts(emulator):
+    """Counts the requests that change members."""
+
+    def count():
+        return sum(request["method"] == "POST" for request in emulator.requests())
+
+    return count
+
+
+def changes_of(report):
+    return tuple(report[name] for name in ("added", "removed", "unchanged", "suppressed", "live"))
+
+
+class TestAudience:
+    def test_is_given_by_its_id(self, sync, emulator, audience_id, make_ids):
+        report = sync(make_ids(3))
+        assert report["audience_id"] == audience_id
+        assert emulator.members(audience_id) == make_ids(3)
+        assert emulator.requests("applovin.create") == []
+
+    def test_is_made_the_first_time_and_found_by_its_name_afterwards(self, sync, emulator, create, make_ids):
+        others = [create(name=NAMED["name"], platform="ios"), create(name="Loyal", platform="android")]
+        first = sync(make_ids(3), **NAMED, description="synced", audience_type="ua")
+        second = sync(make_ids(4), **NAMED)
+        assert first["audience_id"] == second["audience_id"]
+        made = emulator.audience(first["audience_id"])
+        assert {name: made[name] for name in ("name", "platform", "package_name", "description", "audience_type")} == {
+            "name": "Loyal + players",
+            "platform": "android",
+            "package_name": "com.example.game",
+            "description": "synced",
+            "audience_type": "ua",
+        }
+        assert emulator.members(first["audience_id"]) == make_ids(4)
+        assert (changes_of(first), changes_of(second)) == ((3, 0, 0, 0, 3), (1, 0, 3, 0, 4))
+        assert [emulator.member_count(other) for other in others] == [0, 0]
+
+    def test_is_the_one_with_the_package_name(self, sync, create, make_ids):
+        created = [create(name=NAMED["name"], package_name=package) for package in ("other", NAMED["package_name"])]
+        assert sync(make_ids(1), **NAMED)["audience_id"] == created[1]
+
+    def test_is_not_guessed_when_several_fit(self, sync, posts, create, make_ids):
+        created = [create(name=NAMED["name"], platform="ios", package_name=package) for package in ("p1", "p2")]
+        with pytest.raises(exceptions.ConflictError, match=f"{created[0]}, {created[1]}") as failure:
+            sync(make_ids(1), **(NAMED | {"platform": "ios"}))
+        assert isinstance(failure.value, AirflowFailException)
+        assert posts() == 0
+
+    def test_is_not_made_for_a_plan_only(self, sync, emulator, make_ids, audience_id):
+        with pytest.raises(exceptions.NotFoundError, match="plan_only makes none") as failure:
+            sync(make_ids(1), plan_only=True, **NAMED)
+        assert isinstance(failure.value, AirflowFailException)
+        assert [audience["audience_id"] for audience in emulator.audiences()] == [audience_id]
+
+    def test_that_the_account_has_not_fails_for_good(self, sync, posts, make_ids):
+        with pytest.raises(exceptions.NotFoundError, match="nobody") as failure:
+            sync(make_ids(1), audience_id="nobody")
+        assert isinstance(failure.value, AirflowFailException)
+        assert posts() == 0
+
+    def test_whose_creation_was_cut_off_is_found_by_the_next_try(self, sync, emulator, task_context, make_ids):
+        emulator.fault("applovin.create", "drop_after", times=1)
+        emulator.fault("applovin.create", "status", status=500, number=2, times=3)
+        with pytest.raises(exceptions.TransientError) as failure:
+            sync(make_ids(1), **NAMED)
+        assert not isinstance(failure.value, AirflowFailException)
+        report = sync(make_ids(1), context=task_context(try_number=2), **NAMED)
+        assert emulator.members(report["audience_id"]) == make_ids(1)
+        assert len(emulator.audiences()) == 2
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ({"audience_id": None}, "give audience_id, or name and platform"),
+            ({"audience_id": None, "name": "A"}, "give audience_id, or name and platform"),
+            ({"audience_id": None, "platform": "ios"}, "give audience_id, or name and platform"),
+            ({"audience_id": "a", **NAMED}, "not both"),
+            ({"audience_id": " "}, "audience_id"),
+            ({**NAMED, "audience_id": None, "platform": "web"}, "platform"),
+            ({**NAMED, "audience_id": None, "name": "a/b"}, "name"),
+            ({**NAMED, "audience_id": None, "package_name": None}, "package_name"),
+            ({**NAMED, "audience_id": None, "audience_type": "all"}, "audience_type"),
+            ({"mode": "sync"}, "mode must be"),
+            ({"initial": "keep"}, "initial must be"),
+            ({"on_lost_ledger": "ignore"}, "on_lost_ledger must be"),
+            ({"ttl_seconds": 0}, "ttl_seconds"),
+            ({"ttl_seconds": "a day"}, "ttl_seconds"),
+            ({"refresh_before_seconds": -1}, "refresh_before_seconds"),
+            ({"max_removed_ratio": 1.1}, "max_removed_ratio"),
+            ({"max_removed_ratio": "a third"}, "max_removed_ratio"),
+            ({"max_added_ratio": -0.1}, "max_added_ratio"),
+            ({"min_members": None}, "min_members"),
+            ({"min_members": "many"}, "min_members"),
+            ({"max_drift": -1}, "max_drift"),
+            ({"drift_patience_seconds": -1}, "drift_patience_seconds"),
+            ({"batch_size": 0}, "batch_size"),
+            ({"max_parallel_requests": 17}, "max_parallel_requests"),
+            ({"id_case": "title"}, "id_case"),
+            ({"on_malformed": "ignore"}, "on_malformed"),
+            ({"max_malformed_ratio": 2}, "max_malformed_ratio"),
+            ({"allow_empty": "False"}, "allow_empty must be True or False"),
+            ({"plan_only": "False"}, "plan_only must be True or False"),
+            ({"rejects_include_values": 1}, "rejects_include_values must be True or False"),
+            ({"rejects_include_values": True}, "rejects_path is not"),
+            ({"rejects_path": "rejects.txt"}, "must end with"),
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("by_name", [False, True])
+    def test_that_are_wrong_are_told_before_the_first_request(
+        self, task_context, emulator, make_ids, arguments, said, by_name
+    ):
+        target = {} if "audience_id" in arguments else NAMED if by_name else {"audience_id": "a"}
+        operator = AppLovinSyncAudienceOperator(task_id="sync", source=make_ids(1), **(target | arguments))
+        with pytest.raises(exceptions.InvalidInputError, match=said) as refusal:
+            operator.execute(task_context())
+        assert isinstance(refusal.value, AirflowFailException)
+        assert emulator.requests() == []
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ({"audience_id": ""}, "audience_id"),
+            ({"plan_id": None}, "plan_id"),
+            ({"override_guards": "yes"}, "override_guards must be True or False"),
+            ({"batch_size": "x"}, "batch_size"),
+        ],
+    )
+    def test_of_a_plan_that_are_wrong_are_told_before_the_first_request(self, apply, emulator, arguments, said):
+        with pytest.raises(exceptions.InvalidInputError, match=said) as refusal:
+            apply(**({"plan_id": "p"} | arguments))
+        assert isinstance(refusal.value, AirflowFailException)
+        assert emulator.requests() == []
+
+    def test_come_from_templates(self, emulator, sync, create, tmp_path, connect, monkeypatch, make_ids):
+        created = create(name=NAMED["name"], package_name=NAMED["package_name"])
+        monkeypatch.delenv("AIRFLOW_CONN_APPLOVIN_DEFAULT")
+        connect("applovin", conn_id="other")
+        (tmp_path / "ids.txt").write_text("\n".join([*make_ids(5), "idfa"]))
+        (tmp_path / "opt_outs.txt").write_text(make_ids(1)[0])
+        values = {
+            "name": NAMED["name"],
+            "platform": "android",
+            "package_name": NAMED["package_name"],
+            "description": "d",
+            "audience_type": "ua",
+            "source": str(tmp_path / "ids.txt"),
+            "suppress": str(tmp_path / "opt_outs.txt"),
+            "ttl_seconds": 1000,
+            "refresh_before_seconds": 10,
+            "on_lost_ledger": "rebuild",
+            "max_removed_ratio": 0.5,
+            "max_added_ratio": None,
+            "min_members": 4,
+            "rejects_path": str(tmp_path / "rejects.csv"),
+            "applovin_conn_id": "other_default",
+        }
+        assert {*values, "audience_id"} == set(AppLovinSyncAudienceOperator.template_fields)
+        emulator.set_clock(1_900_000_000, freeze=True)
+        report = sync(
+            **{name: f"{{{{ params.{name} }}}}" for name in values},
+            template_context={"params": values},
+        )
+        assert changes_of(report) == (4, 0, 0, 1, 4)
+        assert report["audience_id"] == created
+        assert set(emulator.member_expiries(created).values()) == {1_900_001_000}
+        assert "idfa" not in (tmp_path / "rejects.csv").read_text()
+        assert len((tmp_path / "rejects.csv").read_text().splitlines()) == 2
+
+    @pytest.mark.parametrize("field", ["ttl_seconds", "refresh_before_seconds", "max_removed_ratio", "max_added_ratio"])
+    def test_may_be_none_by_a_template(self, sync, audience_id, emulator, make_ids, field):
+        sync(make_ids(10), allow_empty=True, template_context={}, **{field: "{{ none }}"})
+        days = (next(iter(emulator.member_expiries(audience_id).values())) - emulator.now()) / 86400
+        assert days == pytest.approx(365, abs=1)
+
+    def test_of_a_plan_come_from_templates(self, sync, task_context, audience_id, emulator, make_ids, pushed):
+        report = sync(make_ids(2), plan_only=True)
+        assert pushed == {name: report[name] for name in ("audience_id", "plan_id")}
+        operator = AppLovinApplyPlanOperator(
+            task_id="apply", audience_id="{{ report.audience_id }}", plan_id="{{ report.plan_id }}"
+        )
+        operator.render_template_fields({"report": report})
+        operator.execute(task_context())
+        assert emulator.members(audience_id) == make_ids(2)
+
+
+class TestMembers:
+    def test_equal_the_source_after_each_run(self, sync, emulator, audience_id, make_ids, posts):
+        lines = [*make_ids(5), make_ids(1)[0].upper(), "", "idfa", ZEROS]
+        report = sync(lines)
+        assert list(report) == REPORT_KEYS
+        assert json.loads(json.dumps(report)) == report
+        assert set(re.findall(r"\w+", AppLovinSyncAudienceOperator.__doc__.rpartition(":return:")[2])) >= set(report)
+        fields = ("members", "malformed", "zeroed", "duplicates", "blank", "requests", "batches", "bytes_sent", "drift")
+        assert [report[name] for name in fields] == [5, 1, 1, 1, 1, 3, 1, 5 * 37, 0]
+        assert (report["mode"], report["plan_only"], report["replaces"]) == ("mirror", False, False)
+        assert (report["planned_requests"], report["planned_ids"], report["planned_bytes"]) == (1, 5, 5 * 37)
+
+        report = sync(make_ids(5, start=2))
+        assert changes_of(report) == (1, 1, 4, 0, 5)
+        assert emulator.members(audience_id) == make_ids(5, start=2)
+        assert [request["body_lines"] for request in emulator.requests("applovin.append")] == [5, 1, 1]
+
+        sent = posts()
+        report = sync(make_ids(5, start=2))
+        assert changes_of(report) == (0, 0, 5, 0, 5)
+        assert (posts() - sent, report["batches"], report["plan_id"]) == (0, 0, "")
+
+    def test_that_opted_out_are_never_sent_and_are_removed(self, sync, emulator, audience_id, make_ids):
+        ids = make_ids(10)
+        sync(ids)
+        report = sync([*ids, *make_ids(2, start=100)], suppress=[ids[0].upper(), make_ids(1, start=100)[0]])
+        assert changes_of(report) == (1, 1, 9, 2, 10)
+        assert set(emulator.members(audience_id)) == {*ids[1:], *make_ids(1, start=101)}
+
+    @pytest.mark.parametrize("content", ["", "\n\n", "\ufeff"])
+    def test_are_all_sent_when_nobody_opted_out(self, sync, emulator, audience_id, make_ids, tmp_path, content):
+        (tmp_path / "opt_outs.txt").write_text(content, encoding="utf-8")
+        assert sync(make_ids(3), suppress=str(tmp_path / "opt_outs.txt"))["suppressed"] == 0
+        assert emulator.members(audience_id) == make_ids(3)
+
+    @pytest.mark.parametrize(
+        ("suppress", "said"),
+        [(["idfa", "x"], "none of the texts of suppress"), ("/no/such/file.txt", "does not exist"), (7, "int")],
+    )
+    def test_are_not_sent_when_it_is_not_known_who_opted_out(self, sync, posts, make_ids, suppress, said):
+        with pytest.raises(exceptions.InvalidInputError, match=said) as refusal:
+            sync(make_ids(3), suppress=suppress)
+        assert isinstance(refusal.value, AirflowFailException)
+        assert posts() == 0
+
+    def test_stay_when_they_are_only_added(self, sync, emulator, audience_id, make_ids):
+        sync(make_ids(5), mode="append")
+        report = sync(make_ids(5, start=4), mode="append", suppress=make_ids(1))
+        assert (report["added"], report["removed"], report["mode"]) == (3, 1, "append")
+        assert emulator.members(audience_id) == make_ids(7, start=2)
+
+    def test_are_all_sent_when_they_are_replaced(self, sync, emulator, audience_id, make_ids, upload_by_hand):
+        upload_by_hand(make_ids(3, start=50))
+        report = sync(make_ids(5), mode="replace", batch_size=2)
+        assert report["replaces"] is True
+        assert [r["operation"] for r in emulator.requests() if r["method"] == "POST"][1:] == [
+            "applovin.update",
+            "applovin.append",
+            "applovin.append",
+        ]
+        assert emulator.members(audience_id) == make_ids(5)
+
+    @pytest.mark.parametrize(("initial", "left"), [("append", 8), ("replace", 5)])
+    def test_of_others_need_a_decision(
+        self, sync, emulator, audience_id, make_ids, upload_by_hand, posts, initial, left
+    ):
+        upload_by_hand(make_ids(3, start=50))
+        before = posts()
+        with pytest.raises(exceptions.GuardError, match="holds 3 members") as failure:
+            sync(make_ids(5))
+        assert isinstance(failure.value, AirflowFailException)
+        assert posts() == before
+        sync(make_ids(5), initial=initial, max_drift=None)
+        assert emulator.member_count(audience_id) == left
+
+    def test_are_sent_again_before_the_next_run_would_come_too_late(self, sync, make_ids, task_context):
+        dag = DAG("dag", schedule=dt.timedelta(hours=3), start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC))
+        short = {"ttl_seconds": 3600 * 4, "refresh_before_seconds": 1}
+        assert sync(make_ids(3), **short)["added"] == 3
+        assert sync(make_ids(3), **short)["refreshed"] == 0
+        assert sync(make_ids(3), context={**task_context(), "dag": dag}, **short)["refreshed"] == 3
+
+
+@pytest.fixture
+def upload_by_hand(task_context, audience_id):
+    def run(ids):
+        AppLovinAppendUsersOperator(task_id="append", audience_id=audience_id, source=ids).execute(task_context())
+
+    return run
+
+
+class TestGuards:
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ({"source": []}, "nobody would be left"),
+            ({"source": 5}, r"remove 5 of 10 members \(50.0%\), and at most 30.0%"),
+            ({"source": 9, "max_removed_ratio": "{{ '0.05' }}"}, "at most 5.0%"),
+            ({"source": 14, "max_added_ratio": "{{ 0.3 }}"}, r"add 4 to 10 \(40.0%\), and at most 30.0%"),
+            ({"source": 10, "min_members": "{{ 11 }}"}, "at least 11"),
+            ({"source": 10, "suppress": 4}, "remove 4 of 10"),
+        ],
+        ids=str,
+    )
+    def test_stop_before_anything_is_sent(self, sync, emulator, audience_id, make_ids, posts, arguments, said):
+        sync(make_ids(10))
+        before = posts()
+        members = {"source", "suppress"}
+        given = {n: make_ids(v) if n in members and isinstance(v, int) else v for n, v in arguments.items()}
+        with pytest.raises(exceptions.GuardError, match=said) as failure:
+            sync(template_context={}, **given)
+        assert isinstance(failure.value, AirflowFailException)
+        assert "nothing was sent" in str(failure.value)
+        assert posts() == before
+        assert emulator.members(audience_id) == make_ids(10)
+
+    def test_may_be_overridden_for_a_run(self, sync, emulator, audience_id, make_ids):
+        sync(make_ids(10))
+        assert sync(make_ids(5), template_context={}, max_removed_ratio="{{ none }}")["removed"] == 5
+        assert sync([], allow_empty=True, max_removed_ratio=1)["live"] == 0
+        assert emulator.members(audience_id) == []
+
+    def test_of_the_texts_look_at_both_sources(self, sync, make_ids, posts):
+        for members in ({"source": [*make_ids(3), "x"]}, {"source": make_ids(3), "suppress": [*make_ids(3), "x"]}):
+            with pytest.raises(exceptions.InvalidInputError, match="1 of 4"):
+                sync(max_malformed_ratio=0.2, **members)
+            with pytest.raises(exceptions.InvalidInputError, match="on_malformed='fail'"):
+                sync(on_malformed="fail", **members)
+        with pytest.raises(exceptions.InvalidInputError, match="none of the source's texts"):
+            sync(["idfa"], allow_empty=True)
+        assert posts() == 0
+
+    @pytest.mark.parametrize("field", ["source", "suppress"])
+    def test_keep_the_report_of_rejects_off_its_sources(self, sync, emulator, make_ids, tmp_path, field):
+        path = tmp_path / "ids.csv"
+        path.write_text("\n".join(["idfa", *make_ids(3), "x"]))
+        with pytest.raises(exceptions.InvalidInputError, match="is a part of the source"):
+            sync(**({"source": make_ids(3)} | {field: str(path), "rejects_path": str(path)}))
+        assert "idfa" in path.read_text()
+        assert emulator.requests() == []
+
+
+class TestPlans:
+    def test_are_stored_and_then_carried_out_exactly(self, sync, apply, emulator, audience_id, make_ids, posts):
+        sync(make_ids(10))
+        before = posts()
+        planned = sync(make_ids(10, start=3), plan_only=True)
+        assert posts() == before
+        assert (planned["plan_only"], planned["batches"], planned["planned_requests"]) == (True, 0, 2)
+        assert {verdict["passed"] for verdict in planned["verdicts"]} == {True}
+        done = apply(planned["plan_id"])
+        assert list(done) == REPORT_KEYS
+        assert changes_of(done) == changes_of(planned)
+        assert emulator.members(audience_id) == make_ids(10, start=3)
+        again = apply(planned["plan_id"])
+        assert (posts() - before, again["batches"], again["batches_skipped_by_resume"]) == (2, 0, 2)
+
+    def test_are_refused_when_the_ledger_has_moved_on(self, sync, apply, make_ids, posts):
+        planned = sync(make_ids(5), plan_only=True)
+        sync(make_ids(6))
+        before = posts()
+        for plan_id in (planned["plan_id"], "none"):
+            with pytest.raises(exceptions.PlanOutdatedError) as failure:
+                apply(plan_id)
+            assert isinstance(failure.value, AirflowFailException)
+        assert posts() == before
+
+    def test_that_a_guard_stops_need_an_override(self, sync, apply, emulator, audience_id, make_ids):
+        sync(make_ids(10))
+        planned = sync(make_ids(5), plan_only=True)
+        failed = [verdict["guard"] for verdict in planned["verdicts"] if not verdict["passed"]]
+        assert failed == ["max_removed_ratio"]
+        with pytest.raises(exceptions.GuardError, match="max_removed_ratio") as failure:
+            apply(planned["plan_id"])
+        assert isinstance(failure.value, AirflowFailException)
+        assert emulator.member_count(audience_id) == 10
+        assert apply(planned["plan_id"], override_guards=True)["removed"] == 5
+        assert emulator.members(audience_id) == make_ids(5)
+
+    def test_with_nothing_to_do_do_nothing(self, sync, apply, make_ids, posts):
+        sync(make_ids(3))
+        planned = sync(make_ids(3), plan_only=True)
+        before = posts()
+        assert (apply(planned["plan_id"])["batches"], posts()) == (0, before)
+
+
+class TestRetries:
+    def test_go_on_where_the_last_try_ended(self, sync, emulator, audience_id, make_ids, task_context, posts):
+        emulator.fault("applovin.append", "status", status=500, number=4, times=4)
+        steps = {"batch_size": 10, "max_parallel_requests": 1}
+        with pytest.raises(exceptions.ServerError, match="3 batches have landed and are written down") as failure:
+            sync(make_ids(95), **steps)
+        assert not isinstance(failure.value, AirflowFailException)
+        before = posts()
+        report = sync(make_ids(95), context=task_context(try_number=2), **steps)
+        assert (posts() - before, report["batches"], report["batches_skipped_by_resume"]) == (7, 7, 3)
+        assert sum(request["body_lines"] for request in emulator.requests("applovin.append")[before:]) == 65
+        assert emulator.members(audience_id) == make_ids(95)
+        assert report["drift"] == 0
+
+    def test_of_a_plan_go_on_where_the_last_try_ended(self, sync, apply, emulator, audience_id, make_ids, task_context):
+        planned = sync(make_ids(40), plan_only=True)
+        emulator.fault("applovin.append", "status", status=503, number=3, times=4)
+        steps = {"batch_size": 10, "max_parallel_requests": 1}
+        with pytest.raises(exceptions.ServerError, match="2 batches have landed"):
+            apply(planned["plan_id"], **steps)
+        emulator.clear_requests()
+        report = apply(planned["plan_id"], context=task_context(task_id="apply", try_number=2), **steps)
+        assert (report["batches"], report["batches_skipped_by_resume"]) == (2, 2)
+        assert [request["body_lines"] for request in emulator.requests("applovin.append")] == [10, 10]
+        assert emulator.members(audience_id) == make_ids(40)
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404])
+    def test_are_not_for_what_stays_wrong(self, sync, emulator, make_ids, status):
+        emulator.fault("applovin.append", "status", status=status, times=None)
+        with pytest.raises(exceptions.PermanentError) as failure:
+            sync(make_ids(1))
+        assert isinstance(failure.value, AirflowFailException)
+        assert len(emulator.requests("applovin.append")) == 1
+
+    def test_are_for_an_audience_that_is_busy(self, sync, emulator, audience_id, make_ids, task_context, posts):
+        folder = state_folder("applovin", emulator.url.removeprefix("http://"), audience_id)
+        with leased(folder, holder_of(task_context(task_id="other", map_index=0))):
+            with pytest.raises(exceptions.AudienceBusyError, match=r"task other, map index 0, try 1") as failure:
+                sync(make_ids(1))
+            assert not isinstance(failure.value, AirflowFailException)
+            assert posts() == 0
+        sync(make_ids(1))
+        assert emulator.members(audience_id) == make_ids(1)
+
+    def test_take_over_from_a_try_that_hangs(self, sync, emulator, audience_id, make_ids, task_context):
+        """While the first one waits for Airflow, the next one runs; when it goes on, it has no say any more."""
+
+        class Store:
+            def set(self, _key, _value):
+                sync(make_ids(60), max_removed_ratio=1, context=task_context(try_number=2))
+
+        with pytest.raises(exceptions.AudienceBusyError, match="nothing more was sent") as failure:
+            sync(make_ids(70), context={**task_context(), "task_state_store": Store()})
+        assert not isinstance(failure.value, AirflowFailException)
+        assert emulator.members(audience_id) == make_ids(60)
+        assert sync(make_ids(60), context=task_context(try_number=3))["unchanged"] == 60
+
+    def test_that_find_a_lost_ledger_send_nothing_until_they_are_told_to(
+        self, sync, emulator, audience_id, make_ids, state_path, posts
+    ):
+        sync(make_ids(5))
+        [ledger] = state_path.rglob("ledger-*.parquet")
+        ledger.write_bytes(ledger.read_bytes()[:-10])
+        before = posts()
+        with pytest.raises(exceptions.LedgerLostError, match="damaged") as failure:
+            sync(make_ids(5))
+        assert isinstance(failure.value, AirflowFailException)
+        assert posts() == before
+        report = sync(make_ids(5), template_context={}, on_lost_ledger="{{ 'replace' }}")
+        assert report["replaces"] is True
+        assert emulator.members(audience_id) == make_ids(5)
+
+
+class TestStatePath:
+    @pytest.fixture
+    def configured(self, monkeypatch):
+        return lambda value: monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", value)
+
+    @pytest.mark.parametrize("address", ["{folder}/my state", "file://{folder}/my%20state", "{folder}/my state/ "])
+    def test_may_be_a_folder(self, sync, configured, emulator, audience_id, tmp_path, make_ids, address, posts):
+        configured(address.format(folder=tmp_path))
+        sync(make_ids(3))
+        host = emulator.url.removeprefix("http://").replace(":", "%3A")
+        folder = tmp_path / "my state/applovin" / host / audience_id
+        assert {path.name.partition("-")[0] for path in folder.iterdir()} == {"head.json", "ledger"}
+        assert folder.stat().st_mode & 0o077 == 0
+        before = posts()
+        assert sync(make_ids(3))["unchanged"] == 3
+        assert posts() == before
+
+    def test_may_be_a_store(self, sync, configured, audience_id, make_ids, posts, tmp_path):
+        attach("memory", fs=fsspec.filesystem("memory"))
+        configured(f"memory://{tmp_path.name}/audiences/")
+        sync(make_ids(3))
+        files = fsspec.filesystem("memory").find(f"/{tmp_path.name}/audiences/applovin")
+        assert [Path(file).name.partition("-")[0] for file in files] == ["head.json", "ledger"]
+        assert Path(files[0]).parent.name == audience_id
+        before = posts()
+        assert sync(make_ids(3))["unchanged"] == 3
+        assert posts() == before
+
+    @pytest.mark.parametrize(
+        ("address", "said"),
+        [
+            ("state", "must be absolute"),
+            ("./state", "must be absolute"),
+            ("file://state", "give the whole path"),
+            ("nosuch://sesame:sesame@bucket/state?key=sesame", "no file system takes it"),
+        ],
+    )
+    def test_that_is_wrong_is_told_before_the_first_request(
+        self, task_context, configured, emulator, make_ids, address, said
+    ):
+        configured(address)
+        for operator in (
+            AppLovinSyncAudienceOperator(task_id="sync", source=make_ids(1), **NAMED),
+            AppLovinApplyPlanOperator(task_id="apply", audience_id="a", plan_id="p"),
+        ):
+            with pytest.raises(exceptions.InvalidInputError, match=said) as refusal:
+                operator.execute(task_context())
+            assert isinstance(refusal.value, AirflowFailException)
+            assert "sesame@" not in str(refusal.value)
+            assert "key=sesame" not in str(refusal.value)
+        assert emulator.requests() == []
+
+    def test_that_fails_may_work_at_the_next_try(self, sync, configured, make_ids, tmp_path, posts):
+        (tmp_path / "file").touch()
+        configured(str(tmp_path / "file/state"))
+        with pytest.raises(exceptions.StateUnavailableError) as failure:
+            sync(make_ids(1))
+        assert not isinstance(failure.value, AirflowFailException)
+        assert posts() == 0
+
+
+class TestWhatIsShown:
+    ID = "1e1e1e1e-ABCD-4000-8000-00000000feed"
+
+    def shown(self, **arguments):
+        with DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC)) as dag:
+            operator = AppLovinSyncAudienceOperator(task_id="sync", **arguments)
+        return json.dumps(Serialization.to_dict(dag)), json.dumps(rendered_fields(operator)), repr(operator)
+
+    @pytest.mark.parametrize("field", ["source", "suppress"])
+    @pytest.mark.parametrize("of", [list, set, str, iter], ids=lambda of: of.__name__)
+    def test_hides_members(self, field, of):
+        members = of([self.ID, self.ID.lower()])
+        texts = self.shown(**({"audience_id": "a", "source": "/data/ids.txt"} | {field: members}))
+        assert "members, not shown" in texts[0]
+        assert "members, not shown" in texts[1]
+        assert not [text for text in texts if self.ID.lower() in text.lower()]
+
+    @pytest.mark.parametrize("field", ["source", "suppress"])
+    def test_hides_members_of_mapped_tasks(self, field):
+        shared = {"audience_id": "a"} | ({"source": [self.ID]} if field == "suppress" else {})
+        with DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC)) as dag:
+            AppLovinSyncAudienceOperator.partial(task_id="sync", **shared).expand(**{field: [[self.ID], self.ID]})
+        stored = json.dumps(Serialization.to_dict(dag))
+        assert self.ID.lower() not in stored.lower()
+        assert "members, not shown" in stored
+
+    def test_hides_what_opens_an_address(self):
+        secret = "s3://key:sesame@bucket/ids.csv?token=sesame"
+        texts = self.shown(audience_id="a", source=secret, suppress=secret, rejects_path=secret)
+        assert not [text for text in texts if "sesame" in text]
+
+    def test_is_a_table_in_the_log_without_members_and_key(self, sync, emulator, make_ids, caplog, capsys):
+        ids = make_ids(5, start=0xFEED_0000_0000)
+        with caplog.at_level(logging.DEBUG):
+            emulator.fault("applovin.append", "status", status=400, times=1)
+            with pytest.raises(exceptions.BadRequestError) as failure:
+                sync(ids, suppress=ids[:1], **NAMED)
+            emulator.fault("applovin.append", "status", status=500, times=1)
+            report = sync([*ids, "idfa"], suppress=ids[-1:])
+        # Airflow 3 writes the lines of tasks past Python's logging.
+        log = caplog.text + capsys.readouterr().out
+        for name in set(REPORT_KEYS) - {"verdicts"}:
+            assert re.search(rf"\b{name} +\S", log), name
+        assert re.search(r"\badded +4\b", log)
+        assert "The plan changes only what differs: 1 requests, 148 bytes" in log
+        assert "passed: max_removed_ratio" in log
+        texts = (log, str(report), str(failure.value))
+        assert not [text for text in texts if "feed" in text.lower()]
+        assert not [text for text in texts if emulator.api_key in text or emulator.api_key[-6:] in text]
+
+    def test_is_what_the_report_documents(self):
+        assert list(SyncReport(audience_id="a").as_dict()) == REPORT_KEYS
