@@ -1,5 +1,5 @@
 """
-Files of advertising IDs, made fast: distinct IDs with 2 % duplicates and 0.1 % malformed lines.
+Files of advertising IDs, made fast: distinct IDs with 2 % duplicates and 0.1 % malformed lines; and the next day's.
 
 ``python -m benchmarks.data FOLDER IDS`` makes them in a process of its own: a child process begins with its parent's
 peak memory, so the one that starts the measured processes must stay small. What is there already is not made again.
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 DUPLICATES = 0.02
 MALFORMED = 0.001
+CHURN = 0.03
+"""From one day to the next: half of it are members that go, the other half members that come."""
 LINE_BYTES = 37
 PART_IDS = 100_000
 COLUMN = "idfa"
@@ -28,6 +30,7 @@ COLUMN = "idfa"
 _CHUNK_IDS = 5 * PART_IDS
 _SEED = 7
 _VERSION = 1
+_BLOCK_BYTES = 1 << 24
 _GROUPS = ((0, 8), (9, 13), (14, 18), (19, 23), (24, 36))
 """Where the hex digits of an ID stand on its line; the hyphens are in between."""
 
@@ -79,6 +82,16 @@ class Dataset:
         return self.folder / f"ids_{self.ids}.parquet"
 
     @property
+    def next_day(self) -> Path:
+        """The text of the next day."""
+        return self.folder / f"ids_{self.ids}_next.txt"
+
+    @property
+    def next_facts(self) -> Path:
+        """How many members it changes, written last."""
+        return self.folder / f"ids_{self.ids}_next.json"
+
+    @property
     def facts(self) -> Path:
         """The counts, written last."""
         return self.folder / f"ids_{self.ids}.json"
@@ -90,9 +103,18 @@ class Dataset:
         facts = json.loads(self.facts.read_text(encoding="utf-8"))
         return Counts(**facts["counts"]) if facts["version"] == _VERSION else None
 
+    def changed(self) -> int | None:
+        """Return how many members of the text the next day has others for; None if there is no next day."""
+        if not self.next_facts.exists() or not self.next_day.exists():
+            return None
+        facts = json.loads(self.next_facts.read_text(encoding="utf-8"))
+        return int(facts["changed"]) if facts["version"] == _VERSION else None
+
     def delete(self) -> None:
         """Delete the files."""
         self.facts.unlink(missing_ok=True)
+        self.next_facts.unlink(missing_ok=True)
+        self.next_day.unlink(missing_ok=True)
         self.text.unlink(missing_ok=True)
         self.parquet.unlink(missing_ok=True)
         shutil.rmtree(self.parts, ignore_errors=True)
@@ -105,6 +127,7 @@ def main() -> int:
     parser.add_argument("ids", type=int, help="distinct advertising IDs")
     parser.add_argument("--parts", action="store_true", help="clean, split files too")
     parser.add_argument("--parquet", action="store_true", help="a Parquet file too")
+    parser.add_argument("--next-day", action="store_true", help="the text of the next day too")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     dataset = Dataset(options.folder, options.ids)
@@ -112,6 +135,8 @@ def main() -> int:
         _write_text(dataset, with_parts=options.parts)
     if options.parquet and not dataset.parquet.exists():
         _write_parquet(dataset)
+    if options.next_day and dataset.changed() is None:
+        _write_next_day(dataset)
     return 0
 
 
@@ -189,6 +214,33 @@ def _rows(chance: np.random.Generator, count: int) -> np.ndarray:
         used += end - start
     rows[:, -1] = ord("\n")
     return rows
+
+
+def _write_next_day(dataset: Dataset) -> None:
+    """Write the text again, with other IDs for some: those of version 4 become IDs of version 5, which none was."""
+    import numpy as np  # noqa: PLC0415
+
+    values = np.full(256, 1 << 16, np.uint32)
+    for digits in ("0123456789abcdef", "0123456789ABCDEF"):
+        values[np.frombuffer(digits.encode(), np.uint8)] = np.arange(16)
+    goes_below = round(CHURN / 2 * (1 << 16))
+    changed = []
+    with dataset.text.open("rb") as old, dataset.next_day.open("wb", buffering=0) as new:
+        while block := old.read(_BLOCK_BYTES):
+            text = np.frombuffer(block + old.readline(), np.uint8).copy()
+            ends = np.flatnonzero(text == ord("\n"))
+            starts = np.concatenate(([0], ends[:-1] + 1))
+            starts = starts[ends - starts == LINE_BYTES - 1]
+            starts = starts[values[text[starts]] < 16]  # noqa: PLR2004 - a hex digit, and not malformed
+            last = values[text[starts[:, None] + np.arange(LINE_BYTES - 5, LINE_BYTES - 1)]]
+            starts = starts[last @ np.array([4096, 256, 16, 1], np.uint32) < goes_below]
+            rows = values[text[starts[:, None] + np.arange(LINE_BYTES - 1)]].astype(np.uint8)
+            changed.append(np.unique(rows, axis=0))
+            text[starts + 14] = ord("5")
+            new.write(text.tobytes())
+    count = len(np.unique(np.concatenate(changed), axis=0))
+    facts = {"version": _VERSION, "changed": count}
+    dataset.next_facts.write_text(json.dumps(facts), encoding="utf-8")
 
 
 def _write_parquet(dataset: Dataset) -> None:

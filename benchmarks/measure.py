@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import Counts, Dataset
-from benchmarks.sink import RunningSink
+from benchmarks.sink import Received, RunningSink
 
 _HERE = Path(__file__).resolve().parent
 _BASELINES = _HERE / "baselines"
@@ -38,12 +38,14 @@ class Run:
     :param peak_megabytes: largest memory of the process; only for the operator.
     :param report: what the operator returned.
     :param most_at_once: most uploads that the server saw at the same time.
+    :param received: what has arrived; only for the operators.
     """
 
     seconds: float
     peak_megabytes: float = 0.0
     report: dict[str, Any] = field(default_factory=dict)
     most_at_once: int = 0
+    received: Received = field(default_factory=Received)
 
     @property
     def staging_seconds(self) -> float:
@@ -116,15 +118,17 @@ class Workbench:
 
     folder: Path
 
-    def make_data(self, ids: int, *, parts: bool = False, parquet: bool = False) -> Dataset:
+    def make_data(self, ids: int, *, parts: bool = False, parquet: bool = False, next_day: bool = False) -> Dataset:
         """
         Make the files for a number of IDs, if they are not there.
 
         :param ids: distinct advertising IDs.
         :param parts: also clean, split files.
         :param parquet: also a Parquet file.
+        :param next_day: also the text of the next day.
         """
-        wishes = [*(["--parts"] if parts else []), *(["--parquet"] if parquet else [])]
+        options = {"--parts": parts, "--parquet": parquet, "--next-day": next_day}
+        wishes = [option for option, is_wanted in options.items() if is_wanted]
         command = [sys.executable, "-m", "benchmarks.data", str(self.folder), str(ids), *wishes]
         self._finish("data", command, timeout_seconds=_time_limit(ids))
         return Dataset(self.folder, ids)
@@ -139,7 +143,7 @@ class Workbench:
         arguments: Mapping[str, Any] | None = None,
     ) -> Run:
         """
-        Run the operator and check what it sent and what it says.
+        Run the update operator and check what it sent and what it says.
 
         :param sink: where to.
         :param dataset: what the source holds.
@@ -147,17 +151,77 @@ class Workbench:
         :param environment: more variables for the process.
         :param arguments: for the operator.
         """
+        spec = {"operator": "update", "source": source or str(dataset.text), "arguments": dict(arguments or {})}
+        run = self._operator(sink, dataset, spec, environment or {})
+        counts = _counts(dataset)
+        _expect("lines at the server", run.received.lines, counts.ids)
+        for name, wanted in {
+            "sent": counts.ids,
+            "duplicates": counts.duplicates,
+            "malformed": counts.malformed,
+        }.items():
+            _expect(f"{name} in the report", run.report.get(name), wanted)
+        return run
+
+    def sync(
+        self,
+        sink: RunningSink,
+        dataset: Dataset,
+        *,
+        is_next_day: bool,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """
+        Run the sync operator, its first time or for the next day, and check what it sent and what it says.
+
+        :param sink: where to.
+        :param dataset: what the source holds.
+        :param is_next_day: whether the text of the next day is the source; the state must be that of the first.
+        :param arguments: for the operator.
+        """
+        source = dataset.next_day if is_next_day else dataset.text
+        spec = {"operator": "sync", "source": str(source), "arguments": dict(arguments or {})}
+        run = self._operator(sink, dataset, spec, {"AIRFLOW__AUDIENCES__STATE_PATH": str(self.state)})
+        counts, changed = _counts(dataset), dataset.changed()
+        added, removed = (changed, changed) if is_next_day else (counts.ids, 0)
+        _expect("lines at the server", run.received.lines, (added or 0) + (removed or 0))
+        for name, wanted in {
+            "added": added,
+            "removed": removed,
+            "live": counts.ids,
+            "drift": 0,
+            "malformed": counts.malformed,
+        }.items():
+            _expect(f"{name} in the report", run.report.get(name), wanted)
+        return run
+
+    @property
+    def state(self) -> Path:
+        """Where syncs keep their ledgers."""
+        return self.folder / "state"
+
+    def planning(self, dataset: Dataset) -> dict[str, float]:
+        """
+        Take the steps of a sync for the next day, up to its plan and the next ledger, and return how long each took.
+
+        :param dataset: what the source holds; the state must be that of the first day.
+        """
+        result_path = self.folder / "planning.json"
+        paths = [str(path) for path in (dataset.next_day, self.state, result_path)]
+        command = [sys.executable, "-m", "benchmarks.planning_run", *paths]
+        self._finish("planning", command, environment=self._variables({}), timeout_seconds=_time_limit(dataset.ids))
+        found: dict[str, float] = json.loads(result_path.read_text(encoding="utf-8"))
+        _expect("additions in the plan", found["additions"], dataset.changed())
+        return found
+
+    def _operator(
+        self, sink: RunningSink, dataset: Dataset, spec: dict[str, Any], environment: Mapping[str, str]
+    ) -> Run:
         result_path = self.folder / "result.json"
         result_path.unlink(missing_ok=True)
-        spec = {"source": source or str(dataset.text), "arguments": dict(arguments or {})}
         command = [sys.executable, "-m", "benchmarks.operator_run", json.dumps(spec), str(result_path)]
         connection = {"conn_type": "applovin", "host": sink.url, "password": "bench"}
-        variables = {
-            **(environment or {}),
-            "AIRFLOW_HOME": str(self.folder / "airflow"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW_CONN_APPLOVIN_DEFAULT": json.dumps(connection),
-        }
+        variables = {**self._variables(environment), "AIRFLOW_CONN_APPLOVIN_DEFAULT": json.dumps(connection)}
         sink.reset()
         try:
             self._finish("operator", command, environment=variables, timeout_seconds=_time_limit(dataset.ids))
@@ -167,16 +231,15 @@ class Workbench:
                 raise BenchmarkError(why.replace(f"{_HERE.parent}/", "")) from None
             raise
         result = json.loads(result_path.read_text(encoding="utf-8"))
-        counts = _counts(dataset)
         received = sink.received()
-        _expect("lines at the server", received.lines, counts.ids)
-        for name, wanted in {
-            "sent": counts.ids,
-            "duplicates": counts.duplicates,
-            "malformed": counts.malformed,
-        }.items():
-            _expect(f"{name} in the report", result["report"].get(name), wanted)
-        return Run(**result, most_at_once=received.most_at_once)
+        return Run(**result, most_at_once=received.most_at_once, received=received)
+
+    def _variables(self, environment: Mapping[str, str]) -> dict[str, str]:
+        return {
+            **environment,
+            "AIRFLOW_HOME": str(self.folder / "airflow"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        }
 
     def shell(self, sink: RunningSink, dataset: Dataset) -> Run:
         """

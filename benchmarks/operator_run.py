@@ -1,9 +1,9 @@
 """
-Run the update operator once, in this process, and write what it took as JSON.
+Run the update or the sync operator once, in this process, and write what it took as JSON.
 
-``python -m benchmarks.operator_run SPEC RESULT``: the specification is JSON with ``source`` (a path, or the arguments
-of a ``SqlSource``) and ``arguments`` for the operator. Timed is ``execute`` with the imports that it makes; not
-Airflow's own import, which a worker has behind it when a task begins.
+``python -m benchmarks.operator_run SPEC RESULT``: the specification is JSON with ``operator`` (``update`` or ``sync``),
+``source`` (a path, or the arguments of a ``SqlSource``) and ``arguments`` for the operator. Timed is ``execute`` with
+the imports that it makes; not Airflow's own import, which a worker has behind it when a task begins.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from typing import Any
 from airflow.providers.common.compat.sdk import BaseHook  # noqa: F401 - a worker has imported it
 
 from airflow_provider_audiences.operators.applovin import AppLovinUpdateAudienceOperator
+from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
+from benchmarks.sink import AUDIENCE_ID
+
+_OPERATORS = {"update": AppLovinUpdateAudienceOperator, "sync": AppLovinSyncAudienceOperator}
 
 
 def main(spec: str, result_path: str) -> int:
@@ -32,8 +36,8 @@ def main(spec: str, result_path: str) -> int:
     wanted = json.loads(spec)
     result: dict[str, Any] = {}
     try:
-        operator = AppLovinUpdateAudienceOperator(
-            task_id="bench", audience_id="bench", source=_source(wanted["source"]), **wanted["arguments"]
+        operator = _OPERATORS[wanted["operator"]](
+            task_id="bench", audience_id=AUDIENCE_ID, source=_source(wanted["source"]), **wanted["arguments"]
         )
         started = time.perf_counter()
         report = operator.execute(_context())
@@ -42,7 +46,7 @@ def main(spec: str, result_path: str) -> int:
         result = {"error": f"{type(error).__name__}: {error}"}
         raise
     finally:
-        result["peak_megabytes"] = _peak_megabytes()
+        result["peak_megabytes"] = peak_megabytes()
         Path(result_path).write_text(json.dumps(result), encoding="utf-8")
     return 0
 
@@ -61,7 +65,7 @@ def _context() -> Any:
     return {"ti": types.SimpleNamespace(**task)}
 
 
-def _peak_megabytes() -> float:
+def peak_megabytes() -> float:
     """Return this process's largest resident memory, Airflow included."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

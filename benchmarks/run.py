@@ -26,11 +26,13 @@ from benchmarks.data import COLUMN, LINE_BYTES, PART_IDS, Dataset
 from benchmarks.measure import BenchmarkError, Run, Series, Workbench, measure_alternately
 from benchmarks.postgres import CONN_ID, TABLE, postgres_with
 from benchmarks.sink import RunningSink, running_sink
+from benchmarks.sync import DISK_BYTES_AN_ID as SYNC_DISK_BYTES_AN_ID
+from benchmarks.sync import SyncBench
 from benchmarks.table import Row, Verdict, judged, ratio_row, show
 
 ROOT = Path(__file__).resolve().parent.parent
 FULL_IDS = 10_000_000
-SECTIONS = ("pairs", "memory", "sources", "slow")
+SECTIONS = ("pairs", "memory", "sources", "slow", "sync")
 MEMORY_MUST_MEGABYTES = 900
 FLAT_MUST = 0.15
 SLOW_MUST = 1.25
@@ -38,8 +40,8 @@ PARALLEL_REQUESTS = 4
 
 _LARGE = 5
 _BATCHES = 100
-_DISK_BYTES_AN_ID = 350
-"""Text, clean parts, Parquet, PostgreSQL's table, and what sorting or staging puts on disk."""
+_DISK_BYTES_AN_ID = 450
+"""Text, the next day's, clean parts, Parquet, PostgreSQL's table, ledgers, and what sorting or staging puts on disk."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ class Bench:
         )
         missing = [program for program in ("sort", "split", "curl") if shutil.which(program) is None]
         baselines = [*([] if missing else [shell]), script, floor] if "pairs" in sections else []
-        say(f"\n{dataset.ids:,} IDs, rounds: {self.options.rounds}")
-        measure_alternately([text, *baselines], rounds=self.options.rounds, say=say)
+        if set(sections) - {"sync"}:
+            say(f"\n{dataset.ids:,} IDs, rounds: {self.options.rounds}")
+            measure_alternately([text, *baselines], rounds=self.options.rounds, say=say)
         if "pairs" in sections:
             what = "against sort | split | curl"
             if missing:
@@ -93,6 +96,8 @@ class Bench:
             yield self.postgres()
         if "slow" in sections:
             yield self.slow_server(text)
+        if "sync" in sections:
+            yield from self.sync()
 
     def memory(self, text: Series) -> Iterator[Row]:
         """
@@ -178,6 +183,25 @@ class Bench:
             note = f"the server: {type(error).__name__}; see postgres.log in .bench"
             return Row(measure=measure, verdict=Verdict.FAILED, note=note)
         return self.rate(measure, series)
+
+    def sync(self) -> Iterator[Row]:
+        """Measure syncs: one of a day's changes against a replacement, and a large one."""
+        options, ids = self.options, self.dataset.ids
+        bench = SyncBench(
+            workbench=self.workbench,
+            ids=ids,
+            batch_size=max(1, min(PART_IDS, ids // _BATCHES)),
+            rounds=options.rounds,
+            delay_seconds=options.delay_seconds,
+            say=say,
+        )
+        yield from bench.rows()
+        try:
+            self.check_disk(ids * _LARGE * SYNC_DISK_BYTES_AN_ID)
+        except NotMeasuredError as error:
+            yield Row(measure=f"sync of {ids * _LARGE:,} IDs", verdict=Verdict.NOT_MEASURED, note=str(error))
+        else:
+            yield from bench.large_rows(ids * _LARGE, keep=options.keep)
 
     def slow_server(self, text: Series) -> Row:
         """

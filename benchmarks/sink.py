@@ -3,7 +3,8 @@ A bare server on loopback that takes AppLovin's uploads, counts them, and keeps 
 
 ``python -m benchmarks.sink`` prints its port and runs until its standard input closes, so it never outlives who started
 it. Plain sockets, one thread a connection: it must cost next to nothing, since it shares the machine with what is
-measured. ``GET /counts`` tells the counts, ``GET /reset`` sets them to 0.
+measured. Its list names one audience, with the number of its members, which it works out from the requests.
+``GET /counts`` tells the counts, ``GET /reset`` sets them to 0, ``GET /delay/SECONDS`` makes uploads wait.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _BUFFER_BYTES = 1 << 20
 _NEWLINE = ord("\n")
 _UPLOADS = (b"/audiences/update", b"/audiences/append")
 
+AUDIENCE_ID = "bench"
+
 
 @dataclass(kw_only=True)
 class Received:
@@ -34,12 +37,16 @@ class Received:
     :param bodies: uploads.
     :param lines: lines in them.
     :param bytes: bytes in them.
+    :param lists: requests for the list.
+    :param members: of the audience, which a reset leaves as it is.
     :param most_at_once: most uploads that were under way at the same time.
     """
 
     bodies: int = 0
     lines: int = 0
     bytes: int = 0
+    lists: int = 0
+    members: int = 0
     most_at_once: int = 0
 
 
@@ -56,6 +63,14 @@ class RunningSink:
     def reset(self) -> None:
         """Set the counts to 0."""
         self._get("/reset")
+
+    def delay(self, seconds: float) -> None:
+        """
+        Take some time for each upload from now on.
+
+        :param seconds: how long.
+        """
+        self._get(f"/delay/{seconds}")
 
     def received(self) -> Received:
         """Return the counts."""
@@ -125,7 +140,7 @@ class _Sink:
                         return
                     rest += buffer[:size]
                 head, _, rest = rest.partition(b"\r\n\r\n")
-                target = head.split(b" ", 2)[1].partition(b"?")[0]
+                target, _, query = head.split(b" ", 2)[1].partition(b"?")
                 headers = head.lower()
                 if b"expect: 100-continue" in headers:
                     connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -135,6 +150,7 @@ class _Sink:
                     if lines is None:
                         return
                     rest = b""
+                    self._count_members(target, query, lines)
                     answer = b'{"code":200,"num_valid_ids":%d,"num_invalid_ids":0}' % lines
                 else:
                     answer = self._control(target)
@@ -171,10 +187,24 @@ class _Sink:
             self._received.bytes += length
         return lines
 
+    def _count_members(self, target: bytes, query: bytes, lines: int) -> None:
+        with self._lock:
+            if target == b"/audiences/update":
+                self._received.members = lines
+            else:
+                self._received.members += -lines if b"ttl_seconds=0" in query.split(b"&") else lines
+
     def _control(self, target: bytes) -> bytes:
         with self._lock:
+            if target == b"/audiences/list":
+                self._received.lists += 1
+                entry = {"audience_id": AUDIENCE_ID, "name": AUDIENCE_ID, "platform": "android"}
+                entry |= {"user_count": self._received.members}
+                return json.dumps({"code": 200, "count": 1, "audiences": [entry]}).encode()
             if target == b"/reset":
-                self._received = Received()
+                self._received = Received(members=self._received.members)
+            elif target.startswith(b"/delay/"):
+                self._delay_seconds = float(target.rpartition(b"/")[2])
             elif target != b"/counts":
                 return b""
             return json.dumps(asdict(self._received)).encode()

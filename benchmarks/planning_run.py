@@ -1,0 +1,81 @@
+"""
+Take the steps of a sync that come before and after sending, one by one, and write how long each took as JSON.
+
+``python -m benchmarks.planning_run SOURCE STATE RESULT``: the state is the folder that ``state_path`` named, after the
+first sync of one audience. Nothing is sent; the state stays as it is, but for a stored plan that nobody carries out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from airflow_provider_audiences.common.sources import open_source
+from airflow_provider_audiences.members.key_set import KeySetWriter
+from airflow_provider_audiences.members.staging import StagingRules, stage
+from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
+from airflow_provider_audiences.sync.landings import Landings
+from airflow_provider_audiences.sync.lease import Holder, leased
+from airflow_provider_audiences.sync.ledger import folded
+from airflow_provider_audiences.sync.plan import PlanRules, make_plan
+from airflow_provider_audiences.sync.state import HEAD, AudienceAddress, AudienceState
+from airflow_provider_audiences.sync.state_folder import LocalFolder
+from benchmarks.operator_run import peak_megabytes
+
+_TTL_SECONDS = 365 * 24 * 3600
+
+
+def main(source_path: str, state_path: str, result_path: str) -> int:
+    """
+    Take the steps.
+
+    :param source_path: the text of the next day.
+    :param state_path: of the state.
+    :param result_path: where the result goes.
+    :return: exit status.
+    """
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        seconds[name] = time.perf_counter() - started
+
+    (head_path,) = Path(state_path).rglob(HEAD)
+    folder = LocalFolder(head_path.parent)
+    head = json.loads(head_path.read_text(encoding="utf-8"))
+    address = AudienceAddress(**{name: head[name] for name in ("platform", "host", "audience_id")})
+    holder = Holder(key="bench", try_number=1)
+    settings = StagingSettings()
+    now = time.time()
+    rules = PlanRules(now=now, due_before=now, ttl_seconds=_TTL_SECONDS, replaces=False, removes=True)
+    with leased(folder, holder) as lease, open_workspace(settings) as workspace, open_source(source_path) as source:
+        state = AudienceState(folder, address, lease=lease, workspace=workspace, clock=time.time)
+        started = time.perf_counter()
+        with stage(source, rules=StagingRules(), settings=settings) as staged:
+            seconds["staging"] = time.perf_counter() - started
+            with timed("ledger"):
+                state.load()
+                ledger = state.ledger()
+            nobody = KeySetWriter(workspace.new_file()).finish()
+            with timed("plan"):
+                plan = make_plan(staged.keys, nobody, ledger, rules=rules, workspace=workspace)
+            with timed("store"):
+                state.store_plan(plan, details={})
+            landings = Landings(begun_at=int(now))
+            landings.additions.add(0, plan.additions.count, began=now, ended=now)
+            landings.removals.add(0, plan.removals.count, began=now, ended=now)
+            with timed("fold"):
+                folded(ledger, plan, landings, now=now, workspace=workspace)
+    facts = {"additions": plan.additions.count, "peak_megabytes": peak_megabytes()}
+    Path(result_path).write_text(json.dumps(seconds | facts), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
