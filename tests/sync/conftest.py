@@ -1,17 +1,30 @@
 import contextlib
 import http.server
+import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from requests.adapters import BaseAdapter
 
 from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.emulator import AudiencesEmulator
+from airflow_provider_audiences.members.inputs import ValuesInput
+from airflow_provider_audiences.members.staging import StagingRules, stage
+from airflow_provider_audiences.sync.audience_sync import AudienceSync, open_sync
 from airflow_provider_audiences.sync.delivery import Delivery, DeliveryMode, UploadReport
+from airflow_provider_audiences.sync.guards import Guards
+from airflow_provider_audiences.sync.lease import Holder
+from airflow_provider_audiences.sync.state_folder import LocalFolder, StateFolder
+from airflow_provider_audiences.sync.sync_report import SyncReport
+from airflow_provider_audiences.sync.sync_settings import SendSettings, SyncSettings
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -177,3 +190,233 @@ def deliver() -> Callable[..., UploadReport]:
         return delivery.run(client, staged)
 
     return run
+
+
+@dataclass
+class Post:
+    """A request with members: ``update``, ``append`` or ``remove``; ``status`` is None without a reply."""
+
+    operation: str
+    ids: list[str]
+    ttl_seconds: int
+    status: int | None = None
+
+
+class Wire(BaseAdapter):
+    """
+    Lies between a client and the emulator: sees who is in each request, and lets hooks act around it.
+
+    A hook that raises ends the request: before it is sent, or with its reply lost.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self._inner = inner
+        self.posts: list[Post] = []
+        self.before: Callable[[Post], None] = lambda _post: None
+        self.after: Callable[[Post], None] = lambda _post: None
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        if request.method != "POST":
+            return self._inner.send(request, *args, **kwargs)
+        address = urlsplit(request.url)
+        ttl_seconds = int(parse_qs(address.query)["ttl_seconds"][0])
+        operation = address.path.rpartition("/")[2] if ttl_seconds else "remove"
+        post = Post(operation, (request.body or b"").decode().split(), ttl_seconds)
+        self.before(post)
+        self.posts.append(post)
+        response = self._inner.send(request, *args, **kwargs)
+        post.status = response.status_code
+        self.after(post)
+        return response
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def clear(self) -> None:
+        """Forget the posts and the hooks."""
+        self.__init__(self._inner)  # type: ignore[misc]
+
+
+class HookedFolder:
+    """A folder of state that notes its calls, and lets hooks act around each: ``hook(method, name)``."""
+
+    def __init__(self, inner: StateFolder) -> None:
+        self.inner = inner
+        self.name = inner.name
+        self.calls: list[tuple[str, str]] = []
+        self.before: Callable[[str, str], None] = lambda _method, _name: None
+        self.after: Callable[[str, str], None] = lambda _method, _name: None
+
+    def clear(self) -> None:
+        """Forget the calls and the hooks."""
+        self.__init__(self.inner)  # type: ignore[misc]
+
+    def _call(self, method: str, name: str, call: Callable[[], T]) -> T:
+        self.calls.append((method, name))
+        self.before(method, name)
+        result = call()
+        self.after(method, name)
+        return result
+
+    def names(self) -> list[str]:
+        return self._call("names", "", self.inner.names)
+
+    def read(self, name: str) -> bytes:
+        return self._call("read", name, lambda: self.inner.read(name))
+
+    def write(self, name: str, content: bytes) -> None:
+        self._call("write", name, lambda: self.inner.write(name, content))
+
+    def fetch(self, name: str, path: Path) -> None:
+        self._call("fetch", name, lambda: self.inner.fetch(name, path))
+
+    def store(self, name: str, path: Path) -> None:
+        self._call("store", name, lambda: self.inner.store(name, path))
+
+    def delete(self, name: str) -> None:
+        self._call("delete", name, lambda: self.inner.delete(name))
+
+
+TTL_SECONDS = 100_000
+"""Of the syncs of these tests; a member is due a tenth of it before it expires."""
+
+
+@dataclass
+class SyncedAudience:
+    """An audience at the emulator, what is stored about it, and how it is synced."""
+
+    emulator: AudiencesEmulator
+    client: AppLovinClient
+    stranger: AppLovinClient
+    wire: Wire
+    path: Path
+    folder: HookedFolder
+    audience_id: str
+    sleeps: list[float] = field(default_factory=list)
+    ttl_seconds: int = TTL_SECONDS
+
+    @property
+    def members(self) -> list[str]:
+        """Who lives at the emulator."""
+        return self.emulator.members(self.audience_id)
+
+    @property
+    def sent(self) -> list[tuple[str, int]]:
+        """Operations of the posts, and how many IDs each has."""
+        return [(post.operation, len(post.ids)) for post in self.wire.posts]
+
+    def ids_sent(self, *operations: str) -> list[str]:
+        """Whoever was in posts, in order and as often as they were."""
+        return [item for post in self.wire.posts if not operations or post.operation in operations for item in post.ids]
+
+    def clear(self) -> None:
+        """Forget posts, calls, hooks and waits."""
+        self.wire.clear()
+        self.folder.clear()
+        self.sleeps.clear()
+        self.emulator.clear_requests()
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.emulator.advance(seconds)
+
+    def settings(self, *, initial: str = "fail", lost: str = "fail", mode: str = "mirror", **changes: Any) -> Any:
+        guards = {"allow_empty": True, "max_removed_ratio": None, "max_added_ratio": None, "min_members": 0}
+        return SyncSettings.checked(
+            mode=mode,
+            ttl_seconds=changes.pop("ttl", self.ttl_seconds),
+            refresh_before_seconds=None,
+            next_run_seconds=None,
+            initial=initial,
+            on_lost_ledger=lost,
+            guards=Guards.checked(**(guards | changes)),
+        )
+
+    @contextlib.contextmanager
+    def opened(
+        self,
+        *,
+        batch: int = 2,
+        parallel: int = 1,
+        key: str = "dag/run/task",
+        try_number: int = 1,
+        max_drift: float | None = None,
+        patience: int = 0,
+    ) -> Iterator[AudienceSync]:
+        send = SendSettings.checked(
+            batch_size=batch,
+            max_parallel_requests=parallel,
+            id_case="lower",
+            max_drift=max_drift,
+            drift_patience_seconds=patience,
+        )
+        with open_sync(
+            self.client,
+            self.folder,
+            audience_id=self.audience_id,
+            holder=Holder(key=key, try_number=try_number),
+            send=send,
+            clock=self.emulator.now,
+            sleep=self.sleep,
+        ) as sync:
+            yield sync
+
+    def run(
+        self,
+        source: Iterable[str],
+        *,
+        suppress: Iterable[str] = (),
+        opened: dict[str, Any] | None = None,
+        plan_only: bool = False,
+        **settings: Any,
+    ) -> SyncReport:
+        """Sync, or make a plan only."""
+        wanted, unwanted = ValuesInput(chunks=[list(source)]), ValuesInput(chunks=[list(suppress)])
+        rules = StagingRules()
+        with (
+            self.opened(**(opened or {})) as sync,
+            stage(wanted, rules=rules) as staged,
+            stage(unwanted, rules=rules) as suppressed,
+        ):
+            work = sync.plan if plan_only else sync.run
+            return work(staged, suppressed.keys, self.settings(**settings))
+
+    def apply(self, plan_id: str, *, override_guards: bool = False, **opened: Any) -> SyncReport:
+        """Carry a stored plan out."""
+        with self.opened(**opened) as sync:
+            return sync.apply(plan_id, override_guards=override_guards)
+
+    def post_as_stranger(self, operation: str, ids: Iterable[str], *, ttl_seconds: int = TTL_SECONDS) -> None:
+        """Send a request that the wire does not see: by somebody else, or late."""
+        body = "".join(f"{item}\n" for item in ids).encode()
+        call = self.stranger.update_audience if operation == "update" else self.stranger.append_users
+        ttl_seconds = 0 if operation == "remove" else ttl_seconds
+        call(audience_id=self.audience_id, advertising_ids=body, ttl_seconds=ttl_seconds)
+
+
+@pytest.fixture
+def make_synced(emulator: AudiencesEmulator, make_applovin: Any, tmp_path: Path) -> Callable[..., SyncedAudience]:
+    """Makes an empty audience, and what syncs it: ``make_synced(**transport_settings)``."""
+    numbers = itertools.count(1)
+
+    def make(**transport: Any) -> SyncedAudience:
+        client = make_applovin(**transport)
+        session = client._transport._session
+        wire = Wire(session.get_adapter(emulator.url))
+        session.mount("http://", wire)
+        name = f"audience {next(numbers)}"
+        audience_id = client.create_audience(name=name, platform="ios", package_name="p").audience_id
+        emulator.clear_requests()
+        path = tmp_path / "state" / audience_id
+        return SyncedAudience(
+            emulator, client, make_applovin(), wire, path, HookedFolder(LocalFolder(path)), audience_id
+        )
+
+    return make
+
+
+@pytest.fixture
+def synced(make_synced: Callable[..., SyncedAudience]) -> SyncedAudience:
+    """An audience without members, and a client that repeats nothing."""
+    return make_synced(max_retries=0)

@@ -1,0 +1,86 @@
+"""
+A process that syncs, and stops for good at one point of its work, so that its parent can kill it there.
+
+It reads a job as one line of JSON. Each request, and each request that was written down, goes to a log as it happens.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from conftest import HookedFolder, Post, SyncedAudience, Wire
+
+from airflow_provider_audiences.clients.applovin import AppLovinClient
+from airflow_provider_audiences.clients.redaction import Secret
+from airflow_provider_audiences.clients.transport import TransportSettings
+from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
+from airflow_provider_audiences.sync.state_folder import LocalFolder
+
+
+def say(line: str) -> None:
+    """Tell the parent."""
+    print(line, flush=True)  # noqa: T201
+
+
+class Stop:
+    """
+    Stops this process at a point: ``[when, what, name, number]``.
+
+    ``what`` is ``post`` or a method of the folder; the number counts those whose name has ``name`` in it.
+    """
+
+    def __init__(self, point: list[Any] | None) -> None:
+        self.point = point or ["", "", "", 0]
+        self.count = 0
+
+    def at(self, when: str, what: str, name: str) -> None:
+        if [when, what] != self.point[:2] or self.point[2] not in name:
+            return
+        self.count += 1
+        if self.count == self.point[3]:
+            say("stopped")
+            time.sleep(600)
+
+
+def run(job: dict[str, Any]) -> dict[str, Any]:
+    stop = Stop(job["stop"])
+    settings = TransportSettings(max_retries=0)
+    with (
+        AppLovinClient(api_key=Secret(job["key"]), base_url=job["url"], settings=settings) as client,
+        Path(job["log"]).open("a", encoding="ascii", buffering=1) as log,
+    ):
+        session = client._transport._session
+        wire = Wire(session.get_adapter(job["url"]))
+        session.mount("http://", wire)
+        path = Path(job["path"])
+        folder = HookedFolder(LocalFolder(path))
+        emulator = AudiencesEmulatorControl(job["url"])
+        audience: Any = SyncedAudience(emulator, client, client, wire, path, folder, job["audience_id"])  # type: ignore[arg-type]
+        answered: list[Post] = []
+
+        def before_post(post: Post) -> None:
+            stop.at("before", "post", post.operation)
+            print("sent", post.operation, *post.ids, file=log)
+
+        def after_post(post: Post) -> None:
+            stop.at("after", "post", post.operation)
+            answered.append(post)
+
+        def after_call(method: str, name: str) -> None:
+            if (method, name) == ("write", "head.json") and answered:
+                post = answered.pop()
+                print("written", post.operation, *post.ids, file=log)
+            stop.at("after", method, name)
+
+        wire.before, wire.after = before_post, after_post
+        folder.before, folder.after = lambda method, name: stop.at("before", method, name), after_call
+        if job["work"] == "apply":
+            return audience.apply(job["plan_id"], **job["opened"]).as_dict()
+        return audience.run(job["source"], opened=job["opened"], **job["settings"]).as_dict()
+
+
+if __name__ == "__main__":
+    say("ready")
+    say(json.dumps(run(json.loads(sys.stdin.readline()))))

@@ -1,0 +1,847 @@
+"""What a sync sends, what it does not, and what it says about it: through the emulator, over HTTP."""
+
+import itertools
+import json
+import logging
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_audiences.exceptions import (
+    AudienceApiError,
+    AudienceBusyError,
+    GuardError,
+    InvalidInputError,
+    LedgerLostError,
+    NotFoundError,
+    PlanOutdatedError,
+    ServerError,
+    StateUnavailableError,
+)
+from airflow_provider_audiences.sync import sending
+
+MODES = ("mirror", "append", "replace")
+HOUR = 3600
+
+
+def state_of(synced: Any) -> dict[str, bytes]:
+    """All files of the state, without leases."""
+    return {path.name: path.read_bytes() for path in sorted(synced.path.glob("*")) if "lease" not in path.name}
+
+
+def head_of(synced: Any) -> dict[str, Any]:
+    head: dict[str, Any] = json.loads((synced.path / "head.json").read_bytes())
+    return head
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if ".sync." in record.name and record.levelno > 20]
+
+
+class Stopped(BaseException):
+    """The process ends here."""
+
+
+def stop_at(synced: Any, method: str, name: str, *, number: int = 1, when: str = "before", by: Any = Stopped) -> None:
+    """End the next run at a call to its folder."""
+    calls = iter(range(1, 1_000))
+    is_dead = False
+
+    def hook(called: str, called_name: str) -> None:
+        nonlocal is_dead
+        if is_dead or ((called, name in called_name) == (method, True) and next(calls) == number):
+            is_dead = by is Stopped
+            raise by
+
+    setattr(synced.folder, when, hook)
+    if when == "after":
+        synced.folder.before = lambda *_: hook("", "") if is_dead else None
+
+
+class TestFirst:
+    @pytest.mark.parametrize("mode", MODES)
+    @pytest.mark.parametrize("initial", ["fail", "append", "replace"])
+    def test_an_empty_audience(self, synced: Any, make_ids: Any, mode: str, initial: str) -> None:
+        ids = make_ids(5)
+        report = synced.run(ids, mode=mode, initial=initial)
+
+        assert synced.members == ids
+        first = "update" if mode == "replace" else "append"
+        assert synced.sent == [(first, 2), ("append", 2), ("append", 1)]
+        assert (report.added, report.refreshed, report.removed, report.unchanged) == (5, 0, 0, 0)
+        assert (report.live, report.drift, report.generation) == (5, 0, 1)
+        assert (report.batches, report.planned_requests, report.accepted, report.bytes_sent) == (3, 3, 5, 5 * 37)
+        assert report.requests == len(synced.emulator.requests())
+        assert synced.sleeps == []
+
+    @pytest.mark.parametrize(
+        ("mode", "initial", "expected"),
+        [
+            ("mirror", "append", {1, 2, 3, 4, 5}),
+            ("mirror", "replace", {3, 4, 5}),
+            ("append", "fail", {1, 2, 3, 4, 5}),
+            ("append", "append", {1, 2, 3, 4, 5}),
+            ("append", "replace", {3, 4, 5}),
+            ("replace", "fail", {3, 4, 5}),
+            ("replace", "append", {3, 4, 5}),
+            ("replace", "replace", {3, 4, 5}),
+        ],
+    )
+    def test_an_audience_with_members(
+        self, synced: Any, make_ids: Any, mode: str, initial: str, expected: set[int]
+    ) -> None:
+        synced.post_as_stranger("append", make_ids(3))
+        report = synced.run(make_ids(3, start=3), mode=mode, initial=initial)
+
+        assert synced.members == make_ids(5)[min(expected) - 1 :]
+        assert report.replaces == (len(expected) == 3)
+        # What this sync did not add stays from now on.
+        synced.run(make_ids(1, start=5))
+        assert synced.members == (make_ids(2) if len(expected) == 5 else []) + make_ids(1, start=5)
+
+    @pytest.mark.parametrize("plan_only", [True, False])
+    def test_unknown_members_stop_it(self, synced: Any, make_ids: Any, plan_only: bool) -> None:
+        synced.post_as_stranger("append", make_ids(3))
+        with pytest.raises(GuardError, match=r"holds 3 members.*no ledger.*initial='replace'"):
+            synced.run(make_ids(5), plan_only=plan_only)
+        assert (synced.wire.posts, state_of(synced), synced.members) == ([], {}, make_ids(3))
+
+    def test_no_such_audience(self, synced: Any, make_ids: Any) -> None:
+        synced.audience_id = "0" * 32
+        with pytest.raises(NotFoundError, match="nothing was sent"):
+            synced.run(make_ids(2))
+        assert synced.wire.posts == []
+
+    def test_only_malformed_texts(self, synced: Any) -> None:
+        with pytest.raises(InvalidInputError, match="right column"):
+            synced.run(["email", "a@b"])
+        assert synced.wire.posts == []
+
+    def test_nobody(self, synced: Any) -> None:
+        assert synced.run([]).planned_requests == 0
+        assert (synced.wire.posts, state_of(synced)) == ([], {})
+
+
+class TestMirror:
+    @pytest.mark.parametrize("parallel", [1, 3])
+    def test_additions_before_removals(self, synced: Any, make_ids: Any, parallel: int) -> None:
+        synced.run(make_ids(9))
+        synced.clear()
+        report = synced.run(make_ids(9, start=6), opened={"parallel": parallel})
+
+        assert synced.members == make_ids(9, start=6)
+        assert (report.added, report.removed, report.unchanged, report.live) == (5, 5, 4, 9)
+        assert [operation for operation, _ in synced.sent] == ["append"] * 3 + ["remove"] * 3
+        assert sorted(synced.ids_sent("append")) == make_ids(5, start=10)
+        assert sorted(synced.ids_sent("remove")) == make_ids(5)
+
+    @pytest.mark.parametrize("mode", ["mirror", "append"])
+    def test_an_unchanged_source_makes_no_request(self, synced: Any, make_ids: Any, mode: str) -> None:
+        synced.run(make_ids(5), mode=mode)
+        state = state_of(synced)
+        synced.clear()
+        synced.emulator.advance(synced.ttl_seconds * 0.8)
+        report = synced.run(reversed(make_ids(5)), mode=mode)
+
+        assert synced.wire.posts == []
+        assert (report.unchanged, report.live, report.drift, report.requests) == (5, 5, 0, 1)
+        assert state_of(synced) == state
+
+    def test_members_are_sent_again_before_they_expire(self, synced: Any, make_ids: Any) -> None:
+        ids = make_ids(5)
+        synced.run(ids[:3])
+        synced.emulator.advance(HOUR)
+        synced.run(ids)
+        synced.clear()
+        # The first three are due a tenth of the TTL before they expire, the others an hour later.
+        synced.emulator.advance(synced.ttl_seconds * 0.9 - HOUR + 60)
+        report = synced.run(ids)
+        assert (report.added, report.refreshed, report.unchanged) == (0, 3, 2)
+        assert sorted(synced.ids_sent("append")) == ids[:3]
+        synced.emulator.advance(synced.ttl_seconds / 10)
+        assert synced.run(ids).refreshed == 2
+        synced.emulator.advance(synced.ttl_seconds * 0.8)
+        assert synced.members == ids
+
+    def test_members_that_have_expired_are_new_again(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(5))
+        synced.emulator.advance(synced.ttl_seconds + HOUR)
+        report = synced.run(make_ids(3))
+        # The two that are gone need no request any more.
+        assert (report.added, report.refreshed, report.removed) == (3, 0, 0)
+        assert synced.members == make_ids(3)
+
+    def test_what_others_added_stays(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(4))
+        synced.post_as_stranger("append", make_ids(2, start=50))
+        report = synced.run(make_ids(2))
+        assert synced.members == make_ids(2) + make_ids(2, start=50)
+        assert (report.live, report.drift) == (2, 2)
+
+    def test_suppressed_members(self, synced: Any, make_ids: Any) -> None:
+        ids = make_ids(6)
+        synced.run(ids[:4])
+        synced.clear()
+        report = synced.run(ids, suppress=[*ids[3:5], *make_ids(1, start=90)])
+        assert synced.members == [*ids[:3], ids[5]]
+        assert (report.suppressed, report.removed, report.added, report.unchanged) == (2, 1, 1, 3)
+        # Nobody is suppressed any more.
+        assert synced.run(ids).added == 2
+        assert synced.members == ids
+
+    def test_all_may_go_if_that_is_allowed(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(3))
+        synced.run([])
+        assert synced.members == []
+        assert head_of(synced)["ledger"]["file"] == ""
+        synced.run(make_ids(2))
+        assert synced.members == make_ids(2)
+
+
+class TestOtherModes:
+    def test_append_removes_nobody_but_opt_outs(self, synced: Any, make_ids: Any) -> None:
+        ids = make_ids(8)
+        synced.run(ids[:4], mode="append")
+        synced.clear()
+        report = synced.run(ids[4:], suppress=[ids[0], ids[7]], mode="append")
+        assert synced.members == ids[1:7]
+        assert (report.added, report.removed, report.suppressed, report.live) == (3, 1, 1, 6)
+        assert synced.ids_sent("remove") == [ids[0]]
+        # A mirror knows them all.
+        synced.run(ids[5:])
+        assert synced.members == ids[5:]
+
+    def test_replace_sends_all_each_time(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(5))
+        synced.post_as_stranger("append", make_ids(2, start=50))
+        for _ in range(2):
+            synced.clear()
+            report = synced.run(make_ids(5, start=3), suppress=make_ids(1, start=3), mode="replace")
+            assert synced.sent == [("update", 2), ("append", 2)]
+            assert synced.members == make_ids(4, start=4)
+            assert (report.replaces, report.suppressed, report.live, report.drift) == (True, 1, 4, 0)
+
+    def test_replace_by_nobody(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(3))
+        synced.clear()
+        synced.run([], mode="replace")
+        assert (synced.sent, synced.members) == ([("update", 0)], [])
+
+    def test_a_replacement_that_was_carried_out_but_for_its_end_is_not_the_next_one(
+        self, synced: Any, make_ids: Any
+    ) -> None:
+        synced.run(make_ids(4))
+        stop_at(synced, "store", "ledger-")
+        with pytest.raises(Stopped):
+            synced.run(make_ids(4), mode="replace")
+        synced.clear()
+        synced.run(make_ids(4), mode="replace")
+        assert synced.wire.posts == []
+        # Its end was only written down now: this is another day.
+        synced.post_as_stranger("append", make_ids(2, start=50))
+        synced.run(make_ids(4), mode="replace")
+        assert synced.sent == [("update", 2), ("append", 2)]
+        assert synced.members == make_ids(4)
+
+
+class TestGuards:
+    @pytest.mark.parametrize("mode", MODES)
+    @pytest.mark.parametrize(
+        ("guard", "limits", "source", "message"),
+        [
+            ("allow_empty", {"allow_empty": False}, (0, 0), "nobody would be left"),
+            ("max_removed_ratio", {"max_removed_ratio": 0.3}, (4, 7), r"remove 4 of 10 members \(40.0%\)"),
+            ("max_added_ratio", {"max_added_ratio": 0.1}, (1, 12), r"add 2 to 10 \(20.0%\)"),
+            ("min_members", {"min_members": 10}, (1, 9), "at least 10 are expected"),
+        ],
+    )
+    def test_it_stops_before_the_first_request(
+        self, synced: Any, make_ids: Any, mode: str, guard: str, limits: Any, source: Any, message: str
+    ) -> None:
+        synced.run(make_ids(10))
+        state = state_of(synced)
+        synced.clear()
+        first, count = source
+        wanted = make_ids(count, start=first) if guard != "max_removed_ratio" else make_ids(6, start=5)
+        suppress = make_ids(4) if guard == "max_removed_ratio" else ()
+        with pytest.raises(GuardError, match=rf"stopped by {guard}: .*{message}.*nothing was sent"):
+            synced.run(wanted, suppress=suppress, mode=mode, **limits)
+        assert (synced.wire.posts, synced.members, state_of(synced)) == ([], make_ids(10), state)
+        # Its override.
+        override = {"allow_empty": {"allow_empty": True}, "min_members": {"min_members": 0}}
+        synced.run(wanted, suppress=suppress, mode=mode, **override.get(guard, {guard: None}))
+        assert set(wanted) <= set(synced.members)
+
+    def test_a_limit_is_allowed(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(10), max_added_ratio=0.0)  # nobody is there yet
+        synced.run(make_ids(9, start=4), max_removed_ratio=0.3, max_added_ratio=0.2, min_members=9)
+        assert synced.members == make_ids(9, start=4)
+
+
+Damage = Callable[[Path], None]
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def flip(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:20] + bytes(byte ^ 1 for byte in content[20:60]) + content[60:])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+DAMAGES: dict[str, Damage] = {"truncated": truncate, "flipped": flip, "emptied": empty, "deleted": Path.unlink}
+
+
+def replaced_by_an_older_one(synced: Any, make_ids: Any) -> str:
+    """Leave a ledger in the state that is not its newest."""
+    (old,) = synced.path.glob("ledger-*")
+    content = old.read_bytes()
+    synced.run(make_ids(7))
+    (new,) = synced.path.glob("ledger-*")
+    new.write_bytes(content)
+    return str(new.name)
+
+
+class TestLostLedger:
+    @pytest.mark.parametrize("damage", DAMAGES)
+    @pytest.mark.parametrize("file", ["ledger-*", "head.json"])
+    @pytest.mark.parametrize("mode", ["mirror", "append"])
+    def test_it_fails(self, synced: Any, make_ids: Any, damage: str, file: str, mode: str) -> None:
+        synced.run(make_ids(6))
+        (path,) = synced.path.glob(file)
+        DAMAGES[damage](path)
+        state = state_of(synced)
+        synced.clear()
+        for initial in ("fail", "append", "replace"):
+            with pytest.raises(LedgerLostError, match=r"(?s)(damaged|missing|not what was written).*on_lost_ledger"):
+                synced.run(make_ids(6, start=2), mode=mode, initial=initial)
+        assert (synced.wire.posts, state_of(synced), synced.members) == ([], state, make_ids(6))
+
+    @pytest.mark.parametrize("damage", DAMAGES)
+    @pytest.mark.parametrize("file", ["ledger-*", "head.json"])
+    @pytest.mark.parametrize(("lost", "kept"), [("replace", 0), ("rebuild", 1)])
+    def test_it_goes_on_as_told(self, synced: Any, make_ids: Any, damage: str, file: str, lost: str, kept: int) -> None:
+        synced.run(make_ids(6))
+        (path,) = synced.path.glob(file)
+        DAMAGES[damage](path)
+        synced.clear()
+        source = make_ids(6, start=2)
+        report = synced.run(source, lost=lost)
+
+        # Whom the ledger would have removed stays if it is rebuilt.
+        assert synced.members == make_ids(kept) + source
+        assert [operation for operation, _ in synced.sent] == ["update" if not kept else "append", "append", "append"]
+        assert (report.added, report.replaces) == (6, not kept)
+        synced.clear()
+        synced.run(source)
+        assert synced.wire.posts == []
+
+    def test_an_older_ledger(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(4))
+        name = replaced_by_an_older_one(synced, make_ids)
+        synced.clear()
+        with pytest.raises(LedgerLostError, match=f"{name} is not what was written"):
+            synced.run(make_ids(7))
+        assert synced.wire.posts == []
+
+    def test_another_audiences_state(self, synced: Any, make_synced: Any, make_ids: Any) -> None:
+        other = make_synced()
+        other.run(make_ids(3, start=40))
+        synced.run(make_ids(4))
+        for path in synced.path.iterdir():
+            path.unlink()
+        for path in other.path.iterdir():
+            (synced.path / path.name).write_bytes(path.read_bytes())
+        synced.clear()
+        with pytest.raises(LedgerLostError, match=f"is about audience {other.audience_id}"):
+            synced.run(make_ids(4))
+        assert synced.wire.posts == []
+        synced.run(make_ids(4, start=2), lost="replace")
+        assert synced.members == make_ids(4, start=2)
+        assert other.members == make_ids(3, start=40)
+
+    @pytest.mark.parametrize("damage", DAMAGES)
+    @pytest.mark.parametrize("file", ["plan-*[0-9a-f].json", "plan-*-additions.parquet", "plan-*-removals.parquet"])
+    def test_a_plan_that_was_begun(self, synced: Any, make_ids: Any, damage: str, file: str) -> None:
+        synced.run(make_ids(4))
+        stop_at(synced, "write", "head.json", number=3)
+        with pytest.raises(Stopped):
+            synced.run(make_ids(4, start=3))
+        (path,) = synced.path.glob(file)
+        DAMAGES[damage](path)
+        synced.clear()
+        with pytest.raises(LedgerLostError):
+            synced.run(make_ids(4, start=3))
+        assert synced.wire.posts == []
+        synced.run(make_ids(4, start=3), lost="replace")
+        assert synced.members == make_ids(4, start=3)
+        assert [name.split("-")[0] for name in synced.folder.names()] in (
+            ["head.json", "ledger"],
+            ["ledger", "head.json"],
+        )
+
+    def test_every_byte_of_a_stored_plan_counts(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(4))
+        plan_id = synced.run(make_ids(4, start=3), plan_only=True).plan_id
+        path = synced.path / f"plan-{plan_id}.json"
+        content = path.read_bytes()
+        unnoticed = []
+        for position in range(0, len(content), 23):
+            path.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
+            synced.clear()
+            synced.wire.before = _no_post
+            try:
+                synced.apply(plan_id)
+            except PlanOutdatedError:
+                continue
+            except _Posted:
+                unnoticed.append(position)
+                break
+        assert unnoticed == []
+
+
+class _Posted(BaseException):
+    pass
+
+
+def _no_post(_post: Any) -> None:
+    raise _Posted
+
+
+class TestPlans:
+    def test_exactly_the_stored_plan(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(6))
+        synced.clear()
+        planned = synced.run(make_ids(6, start=4), plan_only=True)
+        assert (planned.plan_only, planned.planned_requests, planned.planned_ids) == (True, 4, 6)
+        assert (planned.added, planned.removed, planned.unchanged) == (3, 3, 3)
+        assert (synced.wire.posts, synced.members) == ([], make_ids(6))
+
+        report = synced.apply(planned.plan_id)
+        assert synced.members == make_ids(6, start=4)
+        assert sorted(synced.ids_sent("append")) == make_ids(3, start=7)
+        assert sorted(synced.ids_sent("remove")) == make_ids(3)
+        names = ("added", "refreshed", "removed", "unchanged", "planned_requests", "planned_bytes", "live")
+        assert [getattr(report, name) for name in names] == [getattr(planned, name) for name in names]
+        assert (report.plan_id, report.batches, report.plan_only) == (planned.plan_id, 4, False)
+
+    def test_the_second_time_does_nothing(self, synced: Any, make_ids: Any) -> None:
+        plan_id = synced.run(make_ids(5), plan_only=True).plan_id
+        synced.apply(plan_id)
+        synced.clear()
+        report = synced.apply(plan_id)
+        assert synced.wire.posts == []
+        assert (report.batches, report.batches_skipped_by_resume, report.live) == (0, 3, 5)
+
+    def test_a_plan_without_requests(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(5))
+        plan_id = synced.run(make_ids(5), plan_only=True).plan_id
+        synced.clear()
+        for _ in range(2):
+            assert synced.apply(plan_id).batches == 0
+        assert synced.wire.posts == []
+
+    @pytest.mark.parametrize("is_over", [True, False])
+    def test_refused_after_another_sync(self, synced: Any, make_ids: Any, is_over: bool) -> None:
+        synced.run(make_ids(5))
+        plan_id = synced.run(make_ids(6), plan_only=True).plan_id
+        if not is_over:
+            stop_at(synced, "write", "head.json", number=2)
+        try:
+            synced.run(make_ids(7))
+        except Stopped:
+            assert not is_over
+        synced.clear()
+        with pytest.raises(PlanOutdatedError, match="another sync has run"):
+            synced.apply(plan_id)
+        assert synced.wire.posts == []
+
+    def test_a_sync_without_requests_does_not_outdate_it(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(5))
+        plan_id = synced.run(make_ids(6), plan_only=True).plan_id
+        synced.run(make_ids(5))
+        synced.apply(plan_id)
+        assert synced.members == make_ids(6)
+
+    @pytest.mark.parametrize("plan_id", ["0" * 16, "", "../head", "a\nb"])
+    def test_no_such_plan(self, synced: Any, make_ids: Any, plan_id: str) -> None:
+        synced.run(make_ids(2))
+        with pytest.raises(PlanOutdatedError):
+            synced.apply(plan_id)
+
+    def test_guards_speak_when_it_is_carried_out(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(5))
+        planned = synced.run(make_ids(2), plan_only=True, max_removed_ratio=0.3)
+        assert [verdict.guard for verdict in planned.verdicts if not verdict.passed] == ["max_removed_ratio"]
+        synced.clear()
+        with pytest.raises(GuardError, match="max_removed_ratio"):
+            synced.apply(planned.plan_id)
+        assert synced.wire.posts == []
+        stop_at(synced, "write", "head.json", number=2)
+        with pytest.raises(Stopped):
+            synced.apply(planned.plan_id, override_guards=True)
+        # It was begun: its rest is not in question.
+        synced.folder.clear()
+        synced.apply(planned.plan_id)
+        assert synced.members == make_ids(2)
+
+    @pytest.mark.parametrize("mode", MODES)
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
+    def test_the_next_try_goes_on(self, synced: Any, make_ids: Any, mode: str, number: int) -> None:
+        synced.run(make_ids(3))
+        plan_id = synced.run(make_ids(6, start=2), plan_only=True, mode=mode).plan_id
+        synced.clear()
+        stop_at(synced, "write", "head.json", number=number, when="after")
+        with pytest.raises(Stopped):
+            synced.apply(plan_id)
+        requests = {"mirror": 3, "append": 2, "replace": 3}[mode]
+        assert len(synced.sent) == min(number - 1, requests)
+        synced.folder.clear()
+        report = synced.apply(plan_id)
+        assert synced.members == make_ids(6 + (mode == "append"), start=2 - (mode == "append"))
+        assert len(synced.sent) == requests
+        assert sorted(synced.ids_sent("update", "append")) == make_ids(7)[1 if mode == "replace" else 3 :]
+        assert report.batches_skipped_by_resume == min(number - 1, requests)
+
+    @pytest.mark.parametrize("lost", ["replace", "rebuild"])
+    @pytest.mark.parametrize("file", ["ledger-*", "head.json"])
+    def test_a_plan_for_a_lost_ledger(self, synced: Any, make_ids: Any, lost: str, file: str) -> None:
+        synced.run(make_ids(4))
+        (path,) = synced.path.glob(file)
+        empty(path)
+        plan_id = synced.run(make_ids(4, start=2), plan_only=True, lost=lost).plan_id
+        synced.apply(plan_id)
+        assert synced.members == (make_ids(4, start=2) if lost == "replace" else make_ids(5))
+        assert synced.run(make_ids(4, start=2)).batches == 0
+
+    def test_a_plan_for_a_lost_ledger_that_was_restored_is_refused(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(4))
+        head = synced.path / "head.json"
+        content = head.read_bytes()
+        head.write_bytes(b"")
+        plan_id = synced.run(make_ids(4, start=2), plan_only=True, lost="replace").plan_id
+        head.write_bytes(content)
+        synced.clear()
+        with pytest.raises(PlanOutdatedError):
+            synced.apply(plan_id)
+        assert synced.wire.posts == []
+
+    def test_a_plan_that_was_damaged(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(4))
+        plan_id = synced.run(make_ids(4, start=2), plan_only=True).plan_id
+        (path,) = synced.path.glob("plan-*-additions.parquet")
+        flip(path)
+        synced.clear()
+        with pytest.raises(PlanOutdatedError, match="additions"):
+            synced.apply(plan_id)
+        assert synced.wire.posts == []
+        # Nothing was begun: a sync makes a plan of its own.
+        synced.run(make_ids(4, start=2))
+        assert synced.members == make_ids(4, start=2)
+
+
+class TestBusy:
+    def test_the_second_sends_nothing(self, synced: Any, make_ids: Any) -> None:
+        synced.run(make_ids(2))
+        with synced.opened(key="other/run/task"):
+            for work in (lambda: synced.run(make_ids(4)), lambda: synced.apply("0" * 16)):
+                synced.wire.clear()
+                with pytest.raises(AudienceBusyError, match=r"other/run/task, try 1; nothing was sent"):
+                    work()
+                assert synced.wire.posts == []
+        synced.run(make_ids(4))
+        assert synced.members == make_ids(4)
+
+    def test_a_later_try_takes_over_and_the_earlier_one_sends_nothing_more(
+        self, synced: Any, make_ids: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from airflow_provider_audiences.sync import lease
+
+        monkeypatch.setattr(lease, "_LOOK_SECONDS", 0)
+        ids = make_ids(6)
+
+        def take_over(_post: Any) -> None:
+            synced.wire.after = lambda _post: None
+            synced.run(ids, opened={"try_number": 2})
+
+        synced.wire.after = take_over
+        with pytest.raises(AudienceBusyError, match="no longer holds"):
+            synced.run(ids)
+        assert synced.members == ids
+        # The first request of the first try was in flight; the second one has sent it again, and all others once.
+        assert len(synced.ids_sent()) == len(ids) + 2
+
+
+class TestReconcile:
+    def test_drift(self, synced: Any, make_ids: Any, caplog: pytest.LogCaptureFixture) -> None:
+        synced.run(make_ids(4))
+        synced.post_as_stranger("append", make_ids(3, start=50))
+        report = synced.run(make_ids(5), opened={"max_drift": 0.5, "patience": 25})
+        assert (report.drift, report.live) == (3, 5)
+        assert synced.sleeps == [10, 10, 5]
+        assert any("counts 8 members" in line and "5 are expected" in line for line in said(caplog))
+
+    def test_a_drift_that_is_allowed(self, synced: Any, make_ids: Any, caplog: pytest.LogCaptureFixture) -> None:
+        synced.run(make_ids(4))
+        synced.post_as_stranger("append", make_ids(2, start=50))
+        report = synced.run(make_ids(4), opened={"max_drift": 0.5, "patience": 60})
+        assert (report.drift, synced.sleeps, said(caplog)) == (2, [], [])
+
+    def test_a_count_that_lags(self, synced: Any, make_ids: Any, caplog: pytest.LogCaptureFixture) -> None:
+        synced.emulator.settings(user_count_lag_seconds=15)
+        report = synced.run(make_ids(4), opened={"max_drift": 0.0, "patience": 60})
+        assert (report.drift, synced.sleeps, said(caplog)) == (0, [10, 10], [])
+
+    def test_no_patience_and_no_limit(self, synced: Any, make_ids: Any, caplog: pytest.LogCaptureFixture) -> None:
+        synced.emulator.settings(user_count_lag_seconds=15)
+        report = synced.run(make_ids(4), opened={"max_drift": None, "patience": 60})
+        assert (report.drift, synced.sleeps, said(caplog)) == (-4, [], [])
+
+    @pytest.mark.parametrize("kind", ["html", "wrong_counts", "drop_before"])
+    def test_a_list_that_fails_fails_no_sync(
+        self, synced: Any, make_ids: Any, caplog: pytest.LogCaptureFixture, kind: str
+    ) -> None:
+        synced.run(make_ids(2))
+        synced.emulator.fault("applovin.list", kind, times=None)
+        report = synced.run(make_ids(4), opened={"max_drift": 0.1})
+        assert synced.members == make_ids(4)
+        if kind != "wrong_counts":
+            assert report.drift is None
+            assert any("count was not learnt" in line for line in said(caplog))
+
+    def test_wrong_counts_in_the_replies(self, synced: Any, make_ids: Any, caplog: pytest.LogCaptureFixture) -> None:
+        synced.emulator.fault("applovin.append", "wrong_counts", times=None)
+        report = synced.run(make_ids(4))
+        assert (report.accepted, report.miscounted_batches, report.live, report.drift) == (2, 2, 4, 0)
+        assert any("counted other numbers" in line for line in said(caplog))
+
+
+class TestSplits:
+    @pytest.mark.parametrize("parallel", [1, 3])
+    def test_what_has_landed_is_not_sent_again(
+        self, synced: Any, make_ids: Any, monkeypatch: pytest.MonkeyPatch, parallel: int
+    ) -> None:
+        monkeypatch.setattr(sending, "_SPLIT_FLOOR", 1)
+        synced.emulator.settings(max_body_ids=3)
+        ids = make_ids(20)
+        stop_at(synced, "write", "head.json", number=5)
+        with pytest.raises(Stopped):
+            synced.run(ids, opened={"batch": 10, "parallel": parallel})
+        done = head_of(synced)["landings"]
+        assert done["batches"] == 3
+        rows = sum(end - first for first, end, *_ in done["additions"])
+        assert 3 <= rows <= 9
+        synced.clear()
+        synced.emulator.settings(max_body_ids=None)
+        report = synced.run(ids, opened={"batch": 10})
+        assert synced.members == ids
+        assert len(synced.ids_sent()) == len(set(synced.ids_sent())) == 20 - rows
+        assert report.batches_skipped_by_resume == 3
+
+    def test_a_platform_that_is_too_slow(
+        self, make_synced: Any, make_ids: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sending, "_SPLIT_FLOOR", 1)
+        synced = make_synced(read_timeout_seconds=0.5)
+        synced.emulator.fault("applovin.append", "slow", seconds=3)
+        report = synced.run(make_ids(8), opened={"batch": 8})
+        assert (report.splits, synced.members) == (1, make_ids(8))
+        # The slow one may take effect once more: what contradicts it waits.
+        synced.clear()
+        synced.run(make_ids(4))
+        assert len(synced.sleeps) == 1
+        assert 90 < synced.sleeps[0] <= 101
+        assert synced.members == make_ids(4)
+
+
+class TestFailures:
+    @pytest.mark.parametrize("parallel", [1, 3])
+    def test_a_platform_that_is_unwell_for_a_while(self, make_synced: Any, make_ids: Any, parallel: int) -> None:
+        synced = make_synced(max_retries=3)
+        synced.run(make_ids(8))
+        synced.emulator.fault("applovin.append", "status", status=503, number=2, times=2)
+        report = synced.run(make_ids(8, start=5), opened={"parallel": parallel})
+        assert synced.members == make_ids(8, start=5)
+        assert (report.batches, report.requests) == (4, 7)
+
+    @pytest.mark.parametrize("fault", [("status", {"status": 500}), ("status", {"status": 413}), ("drop_after", {})])
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
+    def test_the_next_run_goes_on(self, synced: Any, make_ids: Any, fault: Any, number: int) -> None:
+        synced.run(make_ids(8))
+        synced.clear()
+        kind, options = fault
+        synced.emulator.fault("applovin.append", kind, number=number, **options)
+        with pytest.raises(AudienceApiError) as caught:
+            synced.run(make_ids(8, start=5))
+        assert (caught.value.landed or "").startswith(f"{number - 1} batches have landed")
+        landed = synced.ids_sent()[: 2 * (number - 1)]
+        synced.clear()
+        report = synced.run(make_ids(8, start=5))
+        assert synced.members == make_ids(8, start=5)
+        assert not set(landed) & set(synced.ids_sent())
+        assert len(synced.sent) == 5 - number
+        assert report.batches_skipped_by_resume == number - 1
+
+    @pytest.mark.parametrize(("mode", "when"), [("mirror", "before"), ("mirror", "after"), ("replace", "after")])
+    def test_a_folder_that_fails_at_any_call(self, synced: Any, make_ids: Any, mode: str, when: str) -> None:
+        sources = itertools.cycle([make_ids(4, start=3), make_ids(4)])
+        synced.run(make_ids(4))
+        number = 0
+        is_over = False
+        while not is_over:
+            number += 1
+            source = next(sources)
+            generation = head_of(synced)["generation"]
+            synced.clear()
+
+            def fail(_method: str, _name: str, number: int = number) -> None:
+                if len(synced.folder.calls) == number:
+                    raise StateUnavailableError("the folder fails")
+
+            setattr(synced.folder, when, fail)
+            try:
+                synced.run(source, mode=mode)
+            except StateUnavailableError:
+                # All that is left after the last commit may fail without harm.
+                assert head_of(synced)["generation"] <= generation + (when == "after")
+            else:
+                is_over = len(synced.folder.calls) < number
+            is_finished = head_of(synced)["generation"] > generation
+            first = synced.ids_sent()
+            synced.folder.clear()
+            synced.wire.clear()
+            synced.run(source, mode="mirror" if is_finished else mode)
+            assert synced.members == source
+            # One request may have landed without being written down.
+            again = synced.ids_sent()
+            assert len(set(first) & set(again)) <= (0 if is_finished else 2)
+            assert len(again) == len(set(again))
+        assert number > 20
+
+
+class TestLateEffects:
+    """A request that failed takes effect after the next one: real time, since the emulator's delay is real."""
+
+    @pytest.fixture
+    def outwaited(self, synced: Any) -> Any:
+        """Waits until what was to come late has come."""
+
+        def sleep(seconds: float) -> None:
+            synced.sleeps.append(seconds)
+            time.sleep(1.2)
+
+        synced.sleep = sleep
+        return synced
+
+    def test_an_addition_before_its_removal(self, outwaited: Any, make_ids: Any) -> None:
+        synced = outwaited
+        synced.run(make_ids(2))
+        synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        with pytest.raises(ServerError):
+            synced.run(make_ids(4))
+        report = synced.run(make_ids(2))
+        assert (report.contradicted, report.removed) == (2, 2)
+        assert len(synced.sleeps) == 1
+        assert 95 < synced.sleeps[0] <= 101
+        assert synced.members == make_ids(2)
+
+    def test_a_removal_before_its_addition(self, outwaited: Any, make_ids: Any) -> None:
+        synced = outwaited
+        synced.run(make_ids(4))
+        synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        with pytest.raises(ServerError):
+            synced.run(make_ids(2))
+        report = synced.run(make_ids(4))
+        assert (report.contradicted, report.added, len(synced.sleeps)) == (2, 2, 1)
+        assert synced.members == make_ids(4)
+
+    def test_what_does_not_contradict_does_not_wait(self, outwaited: Any, make_ids: Any) -> None:
+        synced = outwaited
+        synced.run(make_ids(2))
+        synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        with pytest.raises(ServerError):
+            synced.run(make_ids(4))
+        synced.run(make_ids(5))
+        assert (synced.sleeps, synced.members) == ([], make_ids(5))
+        # But the doubt is carried on: this one would be undone.
+        synced.run(make_ids(2))
+        assert len(synced.sleeps) == 1
+        assert synced.members == make_ids(2)
+
+    def test_an_update_that_was_repeated(self, make_synced: Any, make_ids: Any) -> None:
+        synced = make_synced(max_retries=1)
+        synced.emulator.fault("applovin.update", "apply_late", delay_seconds=1)
+        synced.sleep = lambda seconds: (synced.sleeps.append(seconds), time.sleep(1.2))
+        synced.run(make_ids(6), mode="replace")
+        # It wiped out what came before it only: the rest was sent after the wait.
+        assert synced.sleeps == [100]
+        assert synced.members == make_ids(6)
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_a_plan_that_is_taken_up_again(self, outwaited: Any, make_ids: Any, number: int) -> None:
+        synced = outwaited
+        synced.run(make_ids(2))
+        plan_id = synced.run(make_ids(6), plan_only=True, mode="replace").plan_id
+        synced.emulator.fault("applovin.update", "apply_late", delay_seconds=1)
+        for _ in range(number):
+            with pytest.raises(ServerError):
+                synced.apply(plan_id)
+            synced.emulator.fault("applovin.append", "status", status=500)
+        synced.emulator.clear_faults()
+        synced.apply(plan_id)
+        time.sleep(1.2)
+        assert synced.members == make_ids(6)
+
+    def test_a_plan_that_was_taken_up_again_leaves_doubt(self, outwaited: Any, make_ids: Any) -> None:
+        synced = outwaited
+        synced.run(make_ids(2))
+        plan_id = synced.run(make_ids(4), plan_only=True).plan_id
+        synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        with pytest.raises(ServerError):
+            synced.apply(plan_id)
+        synced.apply(plan_id)
+        synced.run(make_ids(2))
+        assert len(synced.sleeps) == 1
+        assert synced.members == make_ids(2)
+
+
+def test_no_member_is_in_a_log(synced: Any, make_ids: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    synced.run(make_ids(4))
+    synced.emulator.fault("applovin.append", "status", status=500)
+    with pytest.raises(ServerError) as caught:
+        synced.run(make_ids(4, start=3))
+    synced.run(make_ids(4, start=3))
+    assert not re.search(r"0{8}-0{4}-", caplog.text + str(caught.value))
+
+
+def test_what_a_killed_process_left_goes_with_the_next_plan(synced: Any, make_ids: Any) -> None:
+    synced.run(make_ids(3))
+    for name in ("ledger-2-aa.parquet-00ff.part", "plan-00ff-additions.parquet-00ff.part", "head.json-00ff.part"):
+        (synced.path / name).write_bytes(b"half")
+    synced.run(make_ids(4))
+    assert sorted(path.name.partition("-")[0] for path in synced.path.iterdir()) == ["head.json", "ledger"]
+    assert synced.members == make_ids(4)
+
+
+def test_a_refresh_in_doubt_is_waited_for(synced: Any, make_ids: Any) -> None:
+    """A member that lives in any case is refreshed when the run is cut off, and the next run removes it."""
+    synced.run(make_ids(4), ttl=1000)
+    synced.emulator.advance(950)
+    stop_at(synced, "write", "head.json", number=1, when="after")  # the plan was begun
+    with pytest.raises(Stopped):
+        synced.run(make_ids(4), ttl=1000)
+    synced.clear()
+    synced.run(make_ids(3), ttl=1000)
+    assert len(synced.sleeps) == 1
+    assert 90 < synced.sleeps[0] <= 101
+    assert synced.members == make_ids(3)

@@ -1,0 +1,136 @@
+"""Guards: what they say of the changes of a plan, and what they take as arguments."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_audiences.exceptions import GuardError, InvalidInputError
+from airflow_provider_audiences.sync.guards import Guards, Verdict, refuse_unless_passed
+from airflow_provider_audiences.sync.plan import Changes
+
+OFF: dict[str, Any] = {"allow_empty": True, "max_removed_ratio": None, "max_added_ratio": None, "min_members": 0}
+NAMES = ["allow_empty", "min_members", "max_removed_ratio", "max_added_ratio"]
+
+
+def stopped_by(changes: Changes, **arguments: Any) -> list[str]:
+    verdicts = Guards.checked(**(OFF | arguments)).verdicts(changes)
+    assert [verdict.guard for verdict in verdicts] == NAMES
+    return [verdict.guard for verdict in verdicts if not verdict.passed]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "passed"),
+    [
+        ({"allow_empty": False}, {"unchanged": 1}, True),
+        ({"allow_empty": False}, {"added": 1}, True),
+        ({"allow_empty": False}, {"refreshed": 1}, True),
+        ({"allow_empty": False}, {}, False),
+        ({"allow_empty": False}, {"removed": 5, "known": 5}, False),
+        ({"allow_empty": False}, {"suppressed": 5}, False),
+        ({"allow_empty": False}, {"live": 5, "known": 5}, False),  # others that append leaves there
+        ({"min_members": 3}, {"added": 1, "refreshed": 1, "unchanged": 1}, True),
+        ({"min_members": 4}, {"added": 1, "refreshed": 1, "unchanged": 1, "suppressed": 9, "live": 9}, False),
+        ({"min_members": 0}, {}, True),
+        ({"max_removed_ratio": 0.3}, {"removed": 3, "known": 10}, True),
+        ({"max_removed_ratio": 0.3}, {"removed": 4, "known": 10}, False),
+        ({"max_removed_ratio": 0.3}, {"removed": 300_000_001, "known": 1_000_000_000}, False),
+        ({"max_removed_ratio": 0}, {"removed": 1, "known": 10**9}, False),
+        ({"max_removed_ratio": 0}, {"removed": 0, "known": 10, "added": 99}, True),
+        ({"max_removed_ratio": 1}, {"removed": 10, "known": 10}, True),
+        ({"max_removed_ratio": 0}, {}, True),
+        ({"max_added_ratio": 0.5}, {"added": 5, "known": 10}, True),
+        ({"max_added_ratio": 0.5}, {"added": 6, "known": 10}, False),
+        ({"max_added_ratio": 2.5}, {"added": 25, "known": 10}, True),
+        ({"max_added_ratio": 2.5}, {"added": 26, "known": 10}, False),
+        ({"max_added_ratio": 0}, {"added": 1, "known": 1}, False),
+        ({"max_added_ratio": 0}, {"refreshed": 1, "known": 1}, True),
+        ({"max_added_ratio": 0}, {"added": 1000, "known": 0}, True),  # an audience's first members
+        ({}, {"added": 10**9, "removed": 10**9, "known": 10**9}, True),
+        ({}, {}, True),
+    ],
+)
+def test_verdicts(arguments: dict[str, Any], changes: dict[str, int], passed: bool) -> None:
+    assert stopped_by(Changes(**changes), **arguments) == ([] if passed else list(arguments))
+
+
+@given(part=st.integers(0, 1000), known=st.integers(1, 1000))
+def test_the_limit_itself_is_allowed(part: int, known: int) -> None:
+    """Whatever the ratio is as a binary number."""
+    changes = Changes(removed=min(part, known), added=part, known=known)
+    assert not stopped_by(changes, max_removed_ratio=min(part, known) / known, max_added_ratio=part / known)
+    more = Changes(removed=min(part, known) + 1, added=part + 1, known=known)
+    assert stopped_by(more, max_removed_ratio=min(part, known) / known, max_added_ratio=part / known) == NAMES[2:]
+
+
+def test_all_that_fail_are_told_and_the_first_one_names_the_error() -> None:
+    guards = Guards.checked(allow_empty=False, max_removed_ratio=0.3, max_added_ratio=None, min_members=10)
+    with pytest.raises(GuardError) as caught:
+        refuse_unless_passed(guards.verdicts(Changes(removed=1000, known=1000)))
+    assert str(caught.value) == (
+        "stopped by allow_empty: nobody would be left in the audience (allow_empty); 0 members are wanted, and at "
+        "least 10 are expected (min_members); the plan would remove 1000 of 1000 members (100.0%), and at most 30.0% "
+        "is allowed (max_removed_ratio); nothing was sent. Check the source. If the change is meant, override the "
+        "guard for this run."
+    )
+
+
+def test_messages() -> None:
+    guards = Guards.checked(allow_empty=True, max_removed_ratio=None, max_added_ratio=0.125, min_members=1)
+    assert [verdict.as_dict() for verdict in guards.verdicts(Changes(added=3, unchanged=4, removed=1, known=5))] == [
+        {"guard": "allow_empty", "passed": True, "message": "7 members are wanted"},
+        {"guard": "min_members", "passed": True, "message": "7 members are wanted, and at least 1 are expected"},
+        {
+            "guard": "max_removed_ratio",
+            "passed": True,
+            "message": "the plan would remove 1 of 5 members (20.0%), and no limit is set",
+        },
+        {
+            "guard": "max_added_ratio",
+            "passed": False,
+            "message": "the plan would add 3 to 5 (60.0%), and at most 12.5% is allowed",
+        },
+    ]
+
+
+def test_what_has_passed_goes_on() -> None:
+    refuse_unless_passed([])
+    refuse_unless_passed([Verdict(guard="a", passed=True, message="b")])
+    with pytest.raises(GuardError, match=r"stopped by c: d \(c\); nothing was sent"):
+        refuse_unless_passed(
+            [Verdict(guard="a", passed=True, message="b"), Verdict(guard="c", passed=False, message="d")]
+        )
+
+
+def test_texts_of_templates() -> None:
+    assert Guards.checked(
+        allow_empty=False, max_removed_ratio="0.25", max_added_ratio="", min_members="1000"
+    ) == Guards(allow_empty=False, max_removed_ratio=0.25, max_added_ratio=None, min_members=1000)
+    assert Guards.checked(
+        allow_empty=True, max_removed_ratio="None", max_added_ratio=" 3 ", min_members=" 0 "
+    ) == Guards(allow_empty=True, max_removed_ratio=None, max_added_ratio=3.0, min_members=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("allow_empty", "False"),
+        ("allow_empty", None),
+        ("allow_empty", 1),
+        ("max_removed_ratio", 1.1),
+        ("max_removed_ratio", 30),
+        ("max_removed_ratio", "30%"),
+        ("max_removed_ratio", -0.1),
+        ("max_removed_ratio", True),
+        ("max_added_ratio", -1),
+        ("max_added_ratio", "nan"),
+        ("min_members", -1),
+        ("min_members", 0.5),
+        ("min_members", None),
+        ("min_members", "many"),
+    ],
+)
+def test_wrong_arguments(name: str, value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=rf"^{name} must be "):
+        Guards.checked(**(OFF | {name: value}))

@@ -1,0 +1,199 @@
+"""The head: what is written is read again, and what was changed on the way is noticed."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_audiences.exceptions import LedgerLostError
+from airflow_provider_audiences.sync import head as head_module
+from airflow_provider_audiences.sync.head import Head, StoredLedger
+from airflow_provider_audiences.sync.landings import LandedRows, Landing, Landings
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+counts = st.integers(0, 2**53)
+landed_rows = st.lists(st.tuples(st.integers(0, 99), counts, counts), max_size=4).map(
+    lambda found: LandedRows(
+        Landing(100 * number, 100 * number + size, began, ended) for number, (size, began, ended) in enumerate(found)
+    )
+)
+heads = st.builds(
+    Head,
+    platform=texts,
+    host=texts,
+    audience_id=texts,
+    generation=counts,
+    ledger=st.builds(StoredLedger, file=texts, members=counts, fingerprint=texts),
+    is_known=st.booleans(),
+    plan_id=texts,
+    landings=st.none()
+    | st.builds(
+        Landings,
+        begun_at=counts,
+        batches=counts,
+        is_repeated=st.booleans(),
+        additions=landed_rows,
+        removals=landed_rows,
+    ),
+    replacement=texts,
+    settled_at=counts,
+    is_doubt_in_ledger=st.booleans(),
+    finished_plan_id=texts,
+    finished_batches=counts,
+    seconds_per_request=st.floats(0, 1e6),
+)
+
+HEAD = Head(
+    platform="applovin",
+    host="api.example.com",
+    audience_id="a1",
+    generation=12,
+    ledger=StoredLedger(file="ledger-12-00ff.parquet", members=1000, fingerprint="0" * 64),
+    is_known=True,
+    plan_id="1" * 16,
+    landings=Landings(begun_at=1_700_000_000, batches=2, additions=LandedRows([Landing(0, 10, 5, 6)])),
+    settled_at=1_700_000_100,
+    seconds_per_request=1.25,
+)
+
+
+def content_of(head: Head) -> dict[str, Any]:
+    """All of it in values that can be compared."""
+    content = dict(vars(head))
+    if head.landings:
+        rows = {"additions": head.landings.additions.as_list(), "removals": head.landings.removals.as_list()}
+        content["landings"] = vars(head.landings) | rows
+    return content
+
+
+@settings(max_examples=200)
+@given(head=heads)
+def test_round_trip(head: Head) -> None:
+    text = head.to_bytes()
+    again = Head.from_bytes(text, where="w")
+    assert content_of(again) == content_of(head)
+    assert again.to_bytes() == text
+    assert text.isascii()
+
+
+def test_people_can_read_it() -> None:
+    content = json.loads(HEAD.to_bytes())
+    assert content.pop("checksum")
+    assert content == {
+        "format": 1,
+        "platform": "applovin",
+        "host": "api.example.com",
+        "audience_id": "a1",
+        "generation": 12,
+        "ledger": {"file": "ledger-12-00ff.parquet", "members": 1000, "fingerprint": "0" * 64},
+        "is_known": True,
+        "plan_id": "1" * 16,
+        "landings": {
+            "begun_at": 1_700_000_000,
+            "batches": 2,
+            "is_repeated": False,
+            "additions": [[0, 10, 5, 6]],
+            "removals": [],
+        },
+        "replacement": "",
+        "settled_at": 1_700_000_100,
+        "is_doubt_in_ledger": True,
+        "finished_plan_id": "",
+        "finished_batches": 0,
+        "seconds_per_request": 1.25,
+    }
+
+
+def read_or_refuse(text: bytes) -> bool:
+    """Tell whether a text is taken; it then must say the same as before."""
+    try:
+        head = Head.from_bytes(text, where="/state/head.json")
+    except LedgerLostError as error:
+        said = str(error)
+    else:
+        said = ""
+    if said:
+        assert said.startswith("/state/head.json is damaged. Restore it from a backup")
+        return False
+    assert content_of(head) == content_of(HEAD)
+    return True
+
+
+def test_every_byte_counts() -> None:
+    """Any byte may become any other: it is noticed, or makes no difference."""
+    text = HEAD.to_bytes()
+    taken = 0
+    for place in range(len(text)):
+        for byte in {
+            0,
+            9,
+            32,
+            34,
+            44,
+            48,
+            49,
+            57,
+            69,
+            92,
+            101,
+            102,
+            123,
+            125,
+            128,
+            255,
+            text[place] ^ 1,
+            text[place] ^ 32,
+        }:
+            changed = bytearray(text)
+            changed[place] = byte
+            if bytes(changed) != text:
+                taken += read_or_refuse(bytes(changed))
+    assert 0 < taken < 200, "white space may be any"
+
+
+def test_a_text_that_was_cut_or_doubled() -> None:
+    text = HEAD.to_bytes()
+    assert not any(read_or_refuse(text[:end]) for end in range(len(text)))
+    assert not any(read_or_refuse(text[:place] + text[place + 1 :]) for place in range(len(text)) if text[place] > 32)
+    assert not read_or_refuse(text + text)
+    assert not read_or_refuse(text + b"}")
+    assert read_or_refuse(text + b"\n")
+
+
+@settings(max_examples=100)
+@given(
+    text=st.binary(max_size=50)
+    | st.recursive(st.none() | st.integers() | texts, st.lists).map(json.dumps).map(str.encode)
+)
+def test_anything_else(text: bytes) -> None:
+    assert not read_or_refuse(text)
+
+
+@pytest.mark.parametrize(
+    "text", [b"{}", b'{"checksum": 1}', b'{"checksum": "", "format": 1}', b"[]", b"null", b"1" * 9999]
+)
+def test_other_json(text: bytes) -> None:
+    assert not read_or_refuse(text)
+
+
+@pytest.mark.parametrize("name", sorted(json.loads(HEAD.to_bytes())))
+def test_a_value_that_somebody_changed(name: str) -> None:
+    content = json.loads(HEAD.to_bytes())
+    content[name] = "else"
+    assert not read_or_refuse(json.dumps(content).encode())
+    del content[name]
+    assert not read_or_refuse(json.dumps(content).encode())
+
+
+def test_a_newer_version_wrote_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head_module, "_FORMAT", 2)
+    text = HEAD.to_bytes()
+    monkeypatch.undo()
+    with pytest.raises(LedgerLostError) as caught:
+        Head.from_bytes(text, where="/state/head.json")
+    assert str(caught.value) == (
+        "/state/head.json has format 2, and this version of airflow-provider-audiences knows 1. "
+        "Update airflow-provider-audiences on this worker."
+    )

@@ -1,0 +1,352 @@
+"""
+The ledger after a plan, against a model of its own: what may have become of each member, listed one by one.
+
+What landed is sure. Of what did not land, each row may have been sent or not, at any time since the plan was begun,
+and takes effect up to 100 s later. The two times of a member must hold for all that may have happened, and be no wider.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from airflow_provider_audiences.members import key_order, key_set
+from airflow_provider_audiences.members.key_set import KeySet, KeySetWriter
+from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
+from airflow_provider_audiences.sync.landings import Landings
+from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter, fingerprint_of, folded
+from airflow_provider_audiences.sync.plan import Changes, Plan
+
+Times = tuple[int, int]
+
+ADDITION_IN_DOUBT, REMOVAL_IN_DOUBT = 0, 1
+NOT_THERE = 0
+LATE_SECONDS = 100
+END_OF_TIME = 2**32 - 1
+BEGUN = 5000
+
+HASHES: dict[str, Callable[[NDArray[np.uint64]], NDArray[np.uint64]]] = {
+    "its own": key_order.hashes_of,
+    "one for all": lambda keys: np.zeros(len(keys), np.uint64),
+    "a few": lambda keys: (keys[:, 1] & np.uint64(3)) << np.uint64(62),
+}
+
+
+@pytest.fixture(scope="module")
+def settings_of_work(tmp_path_factory: pytest.TempPathFactory) -> StagingSettings:
+    return StagingSettings(temp_folder=tmp_path_factory.mktemp("work"))
+
+
+@contextmanager
+def small_parts(name: str) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(key_order, "_PART_BITS", 2)
+        patch.setattr(key_order, "PARTS", 4)
+        patch.setattr(key_order, "hashes_of", HASHES[name])
+        patch.setattr(key_set, "_COMPARED_KEYS", 3)
+        yield
+
+
+def ordered(keys: Any) -> list[int]:
+    """Return small numbers, which are the last halves of keys, in the order of keys."""
+    array = np.array([(0, key) for key in keys], np.uint64).reshape(len(keys), 2)
+    return [int(low) for low in key_order.unique(array)[:, 1]]
+
+
+def as_keys(keys: list[int]) -> NDArray[np.uint64]:
+    return np.array([(0, key) for key in keys], np.uint64).reshape(len(keys), 2)
+
+
+def key_set_of(workspace: Workspace, keys: Any) -> KeySet:
+    writer = KeySetWriter(workspace.new_file())
+    writer.add(as_keys(ordered(keys)))
+    return writer.finish()
+
+
+def rows_of(content: dict[int, Times]) -> LedgerRows:
+    keys = ordered(content)
+    earliest, latest = (np.array([content[key][column] for key in keys], np.uint32) for column in (0, 1))
+    return LedgerRows(keys=as_keys(keys), earliest=earliest, latest=latest)
+
+
+def ledger_of(workspace: Workspace, content: dict[int, Times]) -> Ledger:
+    writer = LedgerWriter(workspace)
+    writer.add(rows_of(content))
+    return writer.finish()
+
+
+def content_of(ledger: Ledger) -> dict[int, Times]:
+    rows = ledger.rows(slice(0, ledger.keys.count))
+    keys = [int(low) for low in rows.keys[:, 1]]
+    assert keys == ordered(keys), "in order, and each once"
+    return dict(zip(keys, zip(rows.earliest.tolist(), rows.latest.tolist(), strict=True), strict=True))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A ledger, a plan that fits it or not, and what landed of it: rows by their place in the order, with times."""
+
+    old: dict[int, Times]
+    replaces: bool
+    ttl: int
+    additions: set[int]
+    removals: set[int]
+    landed_additions: list[Times | None]
+    landed_removals: list[Times | None]
+    update_landed_empty: bool
+    now: float
+    hash_name: str
+
+    def landings(self) -> Landings:
+        found = Landings(begun_at=BEGUN)
+        for rows, times in ((found.additions, self.landed_additions), (found.removals, self.landed_removals)):
+            first = 0
+            for moment, group in groupby(times):
+                count = len(list(group))
+                if moment:
+                    rows.add(first, first + count, began=moment[0], ended=moment[1])
+                first += count
+        if self.update_landed_empty:
+            found.additions.add(0, 0, began=BEGUN, ended=BEGUN)
+        return found
+
+    def outcomes(self, key: int, at: dict[int, Times | None]) -> list[int]:
+        """Return when a member may expire at the platform, in whole seconds: the extremes of what may have happened."""
+        earliest, latest = self.old.get(key, (NOT_THERE, NOT_THERE))
+        found = [NOT_THERE if earliest <= REMOVAL_IN_DOUBT else earliest, latest]
+        if self.replaces:
+            has_happened = self.update_landed_empty or any(self.landed_additions)
+            found = [NOT_THERE] if has_happened else [NOT_THERE, *found]
+        moment = at.get(key)
+        if key in self.removals:
+            return [NOT_THERE] if moment else [NOT_THERE, *found]
+        if key not in self.additions:
+            return found
+        if moment:
+            return [moment[0] + self.ttl, moment[1] + LATE_SECONDS + self.ttl]
+        return [*found, BEGUN + self.ttl, math.floor(self.now) + 1 + LATE_SECONDS + self.ttl]
+
+    def times(self, key: int, at: dict[int, Times | None]) -> Times | None:
+        """Return the times that say no more than that, and no less; None for a member who surely is not there."""
+        expiries = self.outcomes(key, at)
+        if max(expiries) <= self.now:
+            return None
+        earliest = min(expiries)
+        if earliest == NOT_THERE:
+            if key in self.additions:
+                earliest = ADDITION_IN_DOUBT
+            elif key in self.removals or self.replaces:
+                earliest = REMOVAL_IN_DOUBT
+            else:
+                earliest = self.old[key][0]
+        return min(earliest, END_OF_TIME), min(max(expiries), END_OF_TIME)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    keys = st.integers(0, 15)
+    now = BEGUN + draw(st.integers(0, 400) | st.floats(0, 400))
+    times = st.tuples(
+        st.sampled_from([ADDITION_IN_DOUBT, REMOVAL_IN_DOUBT]) | st.integers(2, 12_000), st.integers(2, 12_000)
+    )
+    old = draw(st.dictionaries(keys, times.map(lambda pair: (pair[0], max(pair))), max_size=12))
+    replaces = draw(st.booleans())
+    additions = draw(st.sets(keys, max_size=12))
+    removals = set() if replaces else draw(st.sets(keys, max_size=12)) - additions
+    begins = st.integers(BEGUN, math.floor(now))
+    moments = st.none() | st.builds(lambda one, other: (min(one, other), max(one, other)), begins, begins)
+    fully = draw(st.booleans())
+
+    def landed(count: int) -> list[Times | None]:
+        if fully:
+            return [(BEGUN, math.ceil(now))] * count
+        found = draw(st.lists(moments, min_size=count, max_size=count))
+        # Neighbours that landed did so in one request; what becomes of several is told in the tests of landings.
+        return [found[row] if row == 0 or None in (found[row - 1], found[row]) else None for row in range(count)]
+
+    return Case(
+        old=old,
+        replaces=replaces,
+        ttl=draw(st.integers(1, 9000) | st.sampled_from([10**10])),
+        additions=additions,
+        removals=removals,
+        landed_additions=landed(len(additions)),
+        landed_removals=landed(len(removals)),
+        update_landed_empty=replaces and not additions and draw(st.booleans()),
+        now=now,
+        hash_name=draw(st.sampled_from(sorted(HASHES))),
+    )
+
+
+def fold(case: Case, work: StagingSettings) -> tuple[dict[int, Times], dict[int, Times | None]]:
+    """Return the new ledger, and when the rows of the plan landed, by their members."""
+    with small_parts(case.hash_name), open_workspace(work) as workspace:
+        plan = Plan(
+            replaces=case.replaces,
+            ttl_seconds=case.ttl,
+            additions=key_set_of(workspace, case.additions),
+            removals=key_set_of(workspace, case.removals),
+            changes=Changes(),
+        )
+        old = ledger_of(workspace, case.old)
+        new = folded(old, plan, case.landings(), now=case.now, workspace=workspace)
+        assert content_of(old) == case.old, "the old one stays as it was"
+        at = dict(zip(ordered(case.additions), case.landed_additions, strict=True))
+        at |= dict(zip(ordered(case.removals), case.landed_removals, strict=True))
+        content = content_of(new)
+        assert new.fingerprint == ledger_of(workspace, content).fingerprint, "the content alone makes it"
+        return content, at
+
+
+@settings(deadline=None, max_examples=300)
+@given(case=cases())
+def test_all_that_may_have_happened_and_no_more(case: Case, settings_of_work: StagingSettings) -> None:
+    new, at = fold(case, settings_of_work)
+    expected = {key: case.times(key, at) for key in case.old.keys() | case.additions | case.removals}
+    assert new == {key: times for key, times in expected.items() if times}
+
+
+def history(case: Case, at: dict[int, Times | None], data: Any) -> dict[int, float]:
+    """Draw what really happened, row by row; return who is in the audience, and until when."""
+    expiry: dict[int, float] = {}
+    for key, (earliest, latest) in case.old.items():
+        is_there = earliest > REMOVAL_IN_DOUBT or data.draw(st.booleans())
+        if is_there:
+            expiry[key] = data.draw(st.integers(max(2, earliest), latest))
+    may_be_late = st.floats(0, 1) if not data.draw(st.booleans()) else st.just(1.0)
+    if case.replaces and (case.update_landed_empty or any(case.landed_additions) or data.draw(st.booleans())):
+        expiry.clear()
+    for key, moment in at.items():
+        if moment is None and not data.draw(st.booleans()):
+            continue
+        first, last = moment or (BEGUN, case.now)
+        effect = first + data.draw(may_be_late) * (last + LATE_SECONDS - first)
+        if key in case.removals:
+            expiry.pop(key, None)
+        else:
+            expiry[key] = effect + case.ttl
+    return expiry
+
+
+@settings(deadline=None, max_examples=200)
+@given(case=cases(), data=st.data())
+def test_any_real_outcome_is_within_the_times(case: Case, settings_of_work: StagingSettings, data: Any) -> None:
+    """Not the extremes: one history drawn row by row, carried out on a dict as a platform would."""
+    new, at = fold(case, settings_of_work)
+    expiry = history(case, at, data)
+    for key, expires in expiry.items():
+        if expires <= case.now:
+            continue
+        earliest, latest = new[key]  # nobody who may live is forgotten
+        assert min(expires, END_OF_TIME) <= latest
+        assert earliest <= REMOVAL_IN_DOUBT or earliest <= expires
+    for key, (earliest, _) in new.items():
+        if earliest > case.now:
+            assert expiry.get(key, NOT_THERE) > case.now or earliest == END_OF_TIME, "called surely alive"
+
+
+@settings(deadline=None, max_examples=100)
+@given(old=st.dictionaries(st.integers(0, 15), st.integers(6000, 9000)), data=st.data())
+def test_a_plan_that_landed_wholly(old: dict[int, int], data: Any, settings_of_work: StagingSettings) -> None:
+    replaces = data.draw(st.booleans())
+    additions = data.draw(st.sets(st.integers(0, 15)))
+    removals = set() if replaces else data.draw(st.sets(st.integers(0, 15))) - additions
+    case = Case(
+        old={key: (expires, expires + 10) for key, expires in old.items()},
+        replaces=replaces,
+        ttl=3000,
+        additions=additions,
+        removals=removals,
+        landed_additions=[(5001, 5002)] * len(additions),
+        landed_removals=[(5003, 5004)] * len(removals),
+        update_landed_empty=replaces and not additions,
+        now=5005.5,
+        hash_name="its own",
+    )
+    left = {} if replaces else {key: times for key, times in case.old.items() if key not in additions | removals}
+    new, _ = fold(case, settings_of_work)
+    assert new == left | dict.fromkeys(additions, (8001, 8002 + LATE_SECONDS))
+
+
+def test_what_was_just_cut_off_may_have_begun_in_this_very_second(settings_of_work: StagingSettings) -> None:
+    """Times are whole seconds: the later one is never rounded to before the moment that it stands for."""
+    case = Case(
+        old={},
+        replaces=False,
+        ttl=10,
+        additions={1},
+        removals=set(),
+        landed_additions=[None],
+        landed_removals=[],
+        update_landed_empty=False,
+        now=5000.25,
+        hash_name="its own",
+    )
+    assert fold(case, settings_of_work)[0] == {1: (ADDITION_IN_DOUBT, 5111)}
+
+
+def test_what_may_have_been_sent_again_may_also_live_shorter(settings_of_work: StagingSettings) -> None:
+    """A request restarts a member's time, and this one came with a shorter time than an earlier one."""
+    case = Case(
+        old={1: (9000, 9100), 2: (5200, 5300)},
+        replaces=False,
+        ttl=1000,
+        additions={1, 2},
+        removals=set(),
+        landed_additions=[None, None],
+        landed_removals=[],
+        update_landed_empty=False,
+        now=5050.0,
+        hash_name="its own",
+    )
+    assert fold(case, settings_of_work)[0] == {1: (6000, 9100), 2: (5200, 6151)}
+
+
+contents = st.dictionaries(
+    st.integers(0, 99), st.tuples(st.integers(0, END_OF_TIME), st.integers(0, END_OF_TIME)), max_size=30
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(content=contents, other=contents, cuts=st.lists(st.integers(0, 30), max_size=4))
+@example(content={1: (2, 3)}, other={1: (3, 2)}, cuts=[])
+@example(content={1: (2, 3), 2: (4, 5)}, other={1: (4, 5), 2: (2, 3)}, cuts=[])
+@example(content={}, other={0: (0, 0)}, cuts=[])
+def test_fingerprints(
+    content: dict[int, Times], other: dict[int, Times], cuts: list[int], settings_of_work: StagingSettings
+) -> None:
+    """The same for the same content, in however many parts it was written; another for any other."""
+    with open_workspace(settings_of_work) as workspace:
+        ledger = ledger_of(workspace, content)
+        rows, writer = rows_of(content), LedgerWriter(workspace)
+        places = [0, *sorted(min(cut, len(content)) for cut in cuts), len(content)]
+        for first, end in pairwise(places):
+            part = slice(first, end)
+            writer.add(LedgerRows(keys=rows.keys[part], earliest=rows.earliest[part], latest=rows.latest[part]))
+        again = writer.finish()
+        assert content_of(again) == content_of(ledger) == content
+        assert again.fingerprint == ledger.fingerprint
+        assert (ledger_of(workspace, other).fingerprint == ledger.fingerprint) == (other == content)
+        one, two = key_set_of(workspace, content), key_set_of(workspace, other)
+        assert fingerprint_of(key_set_of(workspace, dict(reversed(content.items())))) == fingerprint_of(one)
+        assert (fingerprint_of(one) == fingerprint_of(two)) == (content.keys() == other.keys())
+
+
+def test_any_part_of_the_rows(settings_of_work: StagingSettings) -> None:
+    content = {number: (number, number + 100) for number in range(50)}
+    with open_workspace(settings_of_work) as workspace:
+        ledger = ledger_of(workspace, content)
+        keys = ordered(content)
+        for first, end in ((0, 0), (0, 50), (7, 9), (49, 50), (50, 50)):
+            rows = ledger.rows(slice(first, end))
+            assert [int(low) for low in rows.keys[:, 1]] == keys[first:end]
+            assert rows.earliest.tolist() == keys[first:end]
+            assert rows.latest.tolist() == [key + 100 for key in keys[first:end]]
