@@ -283,12 +283,15 @@ class AudienceSync:
             must_replace = settings.on_lost_ledger == "replace"
         else:
             head = self._state.head
-            must_replace = not head.is_known if head else self._first_replaces(settings)
+            if head is None or not head.is_known:
+                must_replace = self._first_replaces(settings)
         return ledger, skipped, must_replace or settings.mode == "replace"
 
     def _first_replaces(self, settings: SyncSettings) -> bool:
         """Decide what happens to members that are in the audience when it is synced for the first time."""
-        if settings.mode == "replace":
+        # With a head, a replacement was begun of which nothing has landed for sure.
+        is_begun = self._state.head is not None
+        if settings.mode == "replace" or (is_begun and "replace" in {settings.initial, settings.on_lost_ledger}):
             return True
         if settings.mode == "append" and settings.initial == "fail":
             return False  # whoever they are, this sync leaves them there
@@ -360,7 +363,7 @@ class AudienceSync:
         seconds = head.settled_at - self._clock() if head else 0
         if head and seconds > 0 and (report.contradicted or not head.is_doubt_in_ledger):
             log.info(
-                "An earlier run's last request may still take effect, and contradicts this plan: waiting %.0f s.",
+                "An earlier run's last request may still take effect, and undo what this plan does: waiting %.0f s.",
                 seconds,
             )
             self._sleep(seconds)

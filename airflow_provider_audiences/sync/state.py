@@ -263,12 +263,14 @@ class AudienceState:
                 **asdict(self.address),
                 generation=stored.generation,
                 ledger=StoredLedger(file="", members=0, fingerprint=LedgerWriter(self._workspace).finish().fingerprint),
-                # What a replacement leaves in it is known when its first request has landed.
-                is_known=not plan.replaces,
+                is_known=False,  # what a replacement leaves in it is known when its first request has landed
             )
         landings = Landings(begun_at=int(self._clock()))
         replacement = fingerprint_of(plan.additions) if plan.replaces else head.replacement
-        self._commit(replace(head, plan_id=stored.plan_id, landings=landings, replacement=replacement))
+        is_known = head.is_known or not plan.replaces
+        self._commit(
+            replace(head, plan_id=stored.plan_id, landings=landings, replacement=replacement, is_known=is_known)
+        )
         return landings
 
     def landed(self, leg: Leg, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:

@@ -14,6 +14,7 @@ import pytest
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     AudienceBusyError,
+    BadRequestError,
     GuardError,
     InvalidInputError,
     LedgerLostError,
@@ -845,3 +846,21 @@ def test_a_refresh_in_doubt_is_waited_for(synced: Any, make_ids: Any) -> None:
     assert len(synced.sleeps) == 1
     assert 90 < synced.sleeps[0] <= 101
     assert synced.members == make_ids(3)
+
+
+@pytest.mark.parametrize("initial", ["append", "replace", "fail"])
+def test_a_replacement_that_never_landed_binds_nobody(synced: Any, make_ids: Any, initial: str) -> None:
+    """What happens to strangers is for the present settings to say, not for those of a run that failed."""
+    strangers = make_ids(2, start=50)
+    synced.post_as_stranger("append", strangers)
+    synced.emulator.fault("applovin.update", "status", status=400)
+    with pytest.raises(BadRequestError):
+        synced.run(make_ids(3), mode="replace")
+    if initial == "fail":
+        with pytest.raises(GuardError, match="holds 2 members"):
+            synced.run(make_ids(3), initial=initial)
+        assert synced.members == strangers
+    else:
+        synced.run(make_ids(3), initial=initial)
+        assert synced.members == sorted(make_ids(3) + (strangers if initial == "append" else []))
+        assert synced.run(make_ids(3), initial=initial).batches == 0
