@@ -16,6 +16,8 @@ CORES := */clients/*,*/members/*,*/sync/*,*/emulator/*
 AIRFLOW2_TESTS := tests/hooks tests/operators tests/decorators tests/sensors tests/triggers tests/common \
 	tests/dags tests/integration tests/members/test_tables.py tests/members/test_rejects.py tests/members/test_key_tables.py \
 	tests/packaging/test_parse_cost.py tests/packaging/test_public_names.py
+# A file's tests share servers and databases, so they stay together; many of them wait more than they work.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
 # uv makes the environments; where there is none, pip brings it. It takes the index that pip is set to.
 UV := $(or $(shell command -v uv),.tools/bin/uv)
@@ -42,12 +44,12 @@ test: .venv/.test .venv-airflow2/.test ## Run all tests, checks and linters, on 
 	$(MAKE) test-airflow2
 
 test-airflow3: .venv/.test ## Run all tests on Airflow 3, with the coverage of the cores.
-	$(BIN)/python -m pytest --cov --cov-report= $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report= $(PYTEST_ARGS)
 	$(BIN)/coverage report --skip-covered
 	$(BIN)/coverage report --include='$(CORES)' --fail-under=95 --format=total
 
 test-airflow2: .venv-airflow2/.test ## Run the tests of the Airflow face on Airflow 2.11.
-	$(BIN2)/python -m pytest $(AIRFLOW2_TESTS) -p no:cacheprovider $(PYTEST_ARGS)
+	$(BIN2)/python -m pytest $(PARALLEL) $(AIRFLOW2_TESTS) -p no:cacheprovider $(PYTEST_ARGS)
 
 bench: .venv/.test ## Measure against sort|split|curl and a Python script; prints the table.
 	$(BIN)/python -m benchmarks.run $(BENCH_ARGS)

@@ -55,7 +55,9 @@ def test_full_spec_passes(source: PaiSource) -> None:
     assert spec.to_api()["Source"] == source.value
 
 
-@pytest.mark.parametrize(("source", "name"), [(source, name) for source in PaiSource for name in REQUIRED[source]])
+@pytest.mark.parametrize(
+    ("source", "name"), [(source, name) for source in PaiSource for name in sorted(REQUIRED[source])]
+)
 @pytest.mark.parametrize("value", [None, "", "  \n"])
 def test_missing_parameter(source: PaiSource, name: str, value: str | None) -> None:
     spec = GroupSpec(source=source, **{**FULL[source], name: value})

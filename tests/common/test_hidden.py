@@ -116,7 +116,9 @@ def test_data_frames_are_shown_as_what_they_are(frame):
     assert revealed(operator.source) is frame
 
 
-@pytest.mark.parametrize("value", [[ID], "x", {"a": 1}, None, 7, iter([]), Path("/a")], ids=repr)
+@pytest.mark.parametrize(
+    "value", [[ID], "x", {"a": 1}, None, 7, iter([]), Path("/a")], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_data_frame(value):
     assert not is_data_frame(value)
 

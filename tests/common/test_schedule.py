@@ -5,7 +5,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, Asset
-from airflow.timetables.base import Timetable
 from airflow.timetables.interval import CronDataIntervalTimetable, DeltaDataIntervalTimetable
 from airflow.timetables.trigger import CronTriggerTimetable, DeltaTriggerTimetable
 
@@ -55,7 +54,7 @@ def next_hour_of(hours, zone):
         (CronDataIntervalTimetable("@hourly", timezone="Asia/Tokyo"), set(range(24)), "Asia/Tokyo"),
         (AssetOrTimeSchedule(timetable=AT_THREE, assets=ASSETS), {3}, "UTC"),
     ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Timetable) else str(value),
+    ids=lambda value: str(value) if isinstance(value, str | set) else type(value).__name__,
 )
 def test_hours_of_the_clock(schedule, hours, zone):
     before = next_hour_of(hours, ZoneInfo(zone))

@@ -406,7 +406,15 @@ class TestParquet:
 
     @pytest.mark.parametrize(
         "content",
-        [b"", b"PAR1", b"PAR1PAR1", b"x", gzip.compress(b"PAR1"), b"PAR1" + bytes(9) + b"PAR1", b"PARE" + bytes(99)],
+        [
+            b"",
+            b"PAR1",
+            b"PAR1PAR1",
+            b"x",
+            gzip.compress(b"PAR1", mtime=0),
+            b"PAR1" + bytes(9) + b"PAR1",
+            b"PARE" + bytes(99),
+        ],
     )
     def test_no_parquet(self, content: bytes, refused: Callable[..., str]) -> None:
         assert "f.parquet" in refused(content, "f.parquet")
