@@ -34,7 +34,7 @@ def approve(plan: dict[str, Any]) -> None:
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=5)},
     tags=["audiences", "applovin"],
 )
 def applovin_audience_approval() -> None:

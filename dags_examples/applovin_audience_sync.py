@@ -35,7 +35,7 @@ def check(report: dict[str, Any]) -> dict[str, Any]:
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,  # of two syncs of one audience at once, the second would fail
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},  # a try goes on where the last one ended
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=5)},  # a try goes on where the last one ended
     tags=["audiences", "applovin"],
 )
 def applovin_audience_sync() -> None:

@@ -106,23 +106,25 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
     :param suppress: a further source, of the same kinds: IDs that are never added, and removed if this sync added them,
         in every mode; such as opt-outs (templated).
     :param mode: ``mirror``: add, refresh and remove; ``append``: never remove what the source lacks; ``replace``: send
-        everything each time, the first request replaces the content.
+        everything each time, the first request replaces the content (templated).
     :param ttl_seconds: how long members stay, at least 1; None for 365 days (templated).
     :param refresh_before_seconds: members that expire sooner than this are sent again; None for a tenth of the TTL, at
         most 7 days. Members that would not live until the next scheduled run are sent again in any case (templated).
     :param initial: what happens to members that are in the audience when it has no ledger: ``fail``; ``append``: they
         stay until they expire; ``replace``: the source becomes the only content. An empty audience needs none of
-        this, nor does ``mode="append"``, which leaves them there.
+        this, nor does ``mode="append"``, which leaves them there (templated).
     :param on_lost_ledger: if the ledger is damaged or a part of it is missing: ``fail``; ``replace``: as above;
         ``rebuild``: send the whole source, and remove nobody who is not known (templated).
-    :param allow_empty: let a source without members empty the audience.
+    :param allow_empty: let a source without members empty the audience (templated).
     :param max_removed_ratio: fail if the plan would remove more than this part of the members; None for no limit
         (templated).
     :param max_added_ratio: fail if the plan would add more than this part of the members; None for no limit
         (templated).
     :param min_members: fail if fewer members than this are wanted (templated).
+    :param min_suppressed: fail if ``suppress`` has fewer members than this (templated).
     :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the texts is malformed.
+    :param max_malformed_ratio: fail if more than this part of the texts of ``source``, or of ``suppress``, is malformed
+        (templated).
     :param rejects_path: write a report of the source's malformed and zeroed texts there, a ``.parquet`` or ``.csv``
         file (templated).
     :param rejects_include_values: add the texts themselves to that report.
@@ -134,9 +136,9 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
     :param drift_patience_seconds: how long to look again before the warning; the count may lag.
     :param applovin_conn_id: id of the connection (templated).
     :return: report with ``audience_id, mode, plan_only, plan_id, generation, replaces, added, refreshed, removed,
-        unchanged, suppressed, contradicted, live, drift, planned_requests, planned_ids, planned_bytes,
-        expected_seconds, verdicts, requests, batches, batches_skipped_by_resume, splits, accepted, rejected_by_api,
-        miscounted_batches, bytes_sent, members, malformed, zeroed, duplicates, blank, seconds``.
+        unchanged, suppressed, suppress_members, contradicted, live, drift, planned_requests, planned_ids,
+        planned_bytes, expected_seconds, verdicts, requests, batches, batches_skipped_by_resume, splits, accepted,
+        rejected_by_api, miscounted_batches, bytes_sent, members, malformed, zeroed, duplicates, blank, seconds``.
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
     :raises GuardError: a guard stopped the plan; nothing was sent.
     :raises LedgerLostError: what was sent before can't be told; nothing was sent.
@@ -155,10 +157,15 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         "suppress",
         "ttl_seconds",
         "refresh_before_seconds",
+        "mode",
+        "initial",
         "on_lost_ledger",
+        "allow_empty",
         "max_removed_ratio",
         "max_added_ratio",
         "min_members",
+        "min_suppressed",
+        "max_malformed_ratio",
         "rejects_path",
         "applovin_conn_id",
     )
@@ -187,6 +194,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         max_removed_ratio: float | str | None = 0.3,
         max_added_ratio: float | str | None = None,
         min_members: int | str = 0,
+        min_suppressed: int | str = 0,
         on_malformed: Literal["drop", "fail"] = "drop",
         max_malformed_ratio: float | None = None,
         rejects_path: Any = None,
@@ -212,6 +220,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         self.max_removed_ratio = max_removed_ratio
         self.max_added_ratio = max_added_ratio
         self.min_members = min_members
+        self.min_suppressed = min_suppressed
         self.on_malformed = on_malformed
         self.max_malformed_ratio = max_malformed_ratio
         self.rejects_path = rejects_path
@@ -220,7 +229,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage, plan and send."""
-        from airflow_provider_audiences.clients.validation import true_or_false
+        from airflow_provider_audiences.clients.validation import ratio, true_or_false
         from airflow_provider_audiences.common.schedule import seconds_to_next_run
         from airflow_provider_audiences.common.sources import open_source
         from airflow_provider_audiences.common.staging import refuse_source_as_target, rejects_target, staging_settings
@@ -230,7 +239,10 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         from airflow_provider_audiences.sync.sync_settings import SyncSettings
 
         with task_errors(), ExitStack() as stack:
-            suppress_rules = StagingRules(on_malformed=self.on_malformed, max_malformed_ratio=self.max_malformed_ratio)
+            suppress_rules = StagingRules(
+                on_malformed=self.on_malformed,
+                max_malformed_ratio=ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1),
+            )
             rejects = rejects_target(self.rejects_path, include_values=self.rejects_include_values)
             source_rules = replace(suppress_rules, rejects=rejects)
             for read in (self.source, self.suppress):
@@ -249,6 +261,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
                     max_removed_ratio=self.max_removed_ratio,
                     max_added_ratio=self.max_added_ratio,
                     min_members=self.min_members,
+                    min_suppressed=self.min_suppressed,
                 ),
             )
             client = stack.enter_context(self.hook.get_conn())

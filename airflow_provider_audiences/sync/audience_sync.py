@@ -23,13 +23,14 @@ from airflow_provider_audiences.exceptions import (
     InvalidInputError,
     LedgerLostError,
     NotFoundError,
+    PlanOutdatedError,
 )
 from airflow_provider_audiences.members.advertising_id import LINE_LENGTH
 from airflow_provider_audiences.members.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.sync.guards import refuse_unless_passed
 from airflow_provider_audiences.sync.lease import Holder, Lease, leased
-from airflow_provider_audiences.sync.ledger import Ledger, fingerprint_of
+from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS, Ledger, fingerprint_of
 from airflow_provider_audiences.sync.plan import Plan, PlanRules, make_plan
 from airflow_provider_audiences.sync.plan_delivery import PlanDelivery
 from airflow_provider_audiences.sync.sending import OnProgress, Tally
@@ -187,6 +188,8 @@ class AudienceSync:
         report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
         is_begun = bool(head and head.plan_id == plan_id)
         if stored.begins_anew and not is_begun:
+            if not lost and self._is_readable():
+                raise PlanOutdatedError(f"plan {plan_id} was made without the ledger, and now it can be read again")
             self._state.forget()
         elif lost:
             raise lost
@@ -195,6 +198,13 @@ class AudienceSync:
         if not stored.plan and not self._is_replacement_open:
             return self._reconciled(report)
         return self._carried_out(stored, self._state.ledger(), report)
+
+    def _is_readable(self) -> bool:
+        try:
+            self._state.ledger()
+        except LedgerLostError:
+            return False
+        return True
 
     @property
     def _is_replacement_open(self) -> bool:
@@ -220,6 +230,7 @@ class AudienceSync:
             ttl_seconds=settings.ttl_seconds,
             replaces=replaces,
             removes=settings.mode != "append",
+            removes_unknown=self._state.is_forgotten,
         )
 
         def planned(rules: PlanRules) -> Plan:
@@ -244,13 +255,14 @@ class AudienceSync:
             removed=changes.removed,
             unchanged=changes.unchanged,
             suppressed=changes.suppressed,
+            suppress_members=unwanted.count,
             contradicted=changes.contradicted,
             live=changes.live,
             planned_requests=requests,
             planned_ids=plan.additions.count + plan.removals.count,
             planned_bytes=plan.size_bytes,
             expected_seconds=round(rounds * (known_pace or _GUESSED_SECONDS_PER_REQUEST), 1),
-            verdicts=settings.guards.verdicts(changes),
+            verdicts=settings.guards.verdicts(changes, suppress_members=unwanted.count),
             batches_skipped_by_resume=skipped,
             members=staged.members,
             malformed=staged.malformed,
@@ -284,38 +296,41 @@ class AudienceSync:
         else:
             head = self._state.head
             if head is None or not head.is_known:
-                must_replace = self._first_replaces(settings)
+                must_replace = self._replaces_unknown(settings)
         return ledger, skipped, must_replace or settings.mode == "replace"
 
-    def _first_replaces(self, settings: SyncSettings) -> bool:
-        """Decide what happens to members that are in the audience when it is synced for the first time."""
+    def _replaces_unknown(self, settings: SyncSettings) -> bool:
+        """Decide what happens to members that are in the audience, and of whom no ledger says who they are."""
         # With a head, a replacement was begun of which nothing has landed for sure.
         is_begun = self._state.head is not None
-        if settings.mode == "replace" or (is_begun and "replace" in {settings.initial, settings.on_lost_ledger}):
+        if settings.mode == "replace":
             return True
-        if settings.mode == "append" and settings.initial == "fail":
+        if settings.mode == "append" or (is_begun and settings.on_lost_ledger == "rebuild"):
             return False  # whoever they are, this sync leaves them there
-        count = self._user_count()
+        if is_begun and "replace" in {settings.initial, settings.on_lost_ledger}:
+            return True
+        count = self._user_count(so_far="; nothing was sent")
         if count == 0:
             return False
         if settings.initial == "fail":
             holds = "an unknown number of" if count is None else f"{count}"
+            known = "only a replacement that never landed" if is_begun else "no ledger that says who they are"
             raise GuardError(
-                f"audience {self._audience_id} holds {holds} members, and {self._state.name} has no ledger that says "
-                "who they are; nothing was sent",
-                advice="Give initial='replace' to make the source its only content, or initial='append' to leave "
-                "them there. If a sync of this audience has run before: does this worker see the same [audiences] "
-                "state_path?",
+                f"audience {self._audience_id} holds {holds} members, and {self._state.name} has {known}; nothing was "
+                "sent",
+                advice="If a sync of this audience has run before, make sure that this worker sees the same "
+                "[audiences] state_path. Else give initial='append' to leave them there, or initial='replace' to make "
+                "the source the only content.",
             )
         if settings.initial == "replace":
             log.warning("Audience %s holds %s members, and the source replaces all of them.", self._audience_id, count)
         return settings.initial == "replace"
 
-    def _user_count(self) -> int | None:
+    def _user_count(self, *, so_far: str = "") -> int | None:
         audiences = self._client.list_audiences()
         found = [audience for audience in audiences if audience.audience_id == self._audience_id]
         if not found:
-            raise NotFoundError(f"the account has no audience {self._audience_id}; nothing was sent")
+            raise NotFoundError(f"the account has no audience {self._audience_id}{so_far}")
         return found[0].user_count
 
     # Sending
@@ -366,7 +381,7 @@ class AudienceSync:
                 "An earlier run's last request may still take effect, and undo what this plan does: waiting %.0f s.",
                 seconds,
             )
-            self._sleep(seconds)
+            self._sleep(min(seconds, LATEST_EFFECT_SECONDS))  # a clock may have been set back
 
     # Afterwards
 
@@ -385,6 +400,8 @@ class AudienceSync:
                 patience -= wait
                 self._sleep(wait)
         except AudienceApiError as error:
+            if isinstance(error, NotFoundError) and not report.batches:
+                raise  # it is gone; right after an upload that was accepted, the list may only lag
             log.warning("The audience's count was not learnt: %s", error)
             drift, is_far = None, False
         if is_far:

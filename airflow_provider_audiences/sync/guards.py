@@ -42,15 +42,25 @@ class Guards:
     :param max_added_ratio: new members, as a part of those that may be in it; None for no limit. An audience
         without members has no such limit.
     :param min_members: wanted members.
+    :param min_suppressed: members that must not be in the audience.
     """
 
     allow_empty: bool
     max_removed_ratio: float | None
     max_added_ratio: float | None
     min_members: int
+    min_suppressed: int = 0
 
     @classmethod
-    def checked(cls, *, allow_empty: Any, max_removed_ratio: Any, max_added_ratio: Any, min_members: Any) -> Guards:
+    def checked(
+        cls,
+        *,
+        allow_empty: Any,
+        max_removed_ratio: Any,
+        max_added_ratio: Any,
+        min_members: Any,
+        min_suppressed: Any = 0,
+    ) -> Guards:
         """
         Return guards whose arguments have been checked.
 
@@ -58,37 +68,49 @@ class Guards:
         :param max_removed_ratio: from 0 to 1; None for no limit.
         :param max_added_ratio: 0 or more; None for no limit.
         :param min_members: at least 0.
+        :param min_suppressed: at least 0.
         :raises InvalidInputError: an argument is wrong.
         """
         return cls(
-            allow_empty=true_or_false("allow_empty", allow_empty),
+            # Templates render to text.
+            allow_empty=true_or_false("allow_empty", {"True": True, "False": False}.get(allow_empty, allow_empty)),
             max_removed_ratio=ratio("max_removed_ratio", max_removed_ratio, at_most=1),
             max_added_ratio=ratio("max_added_ratio", max_added_ratio),
             min_members=whole_number("min_members", min_members, at_least=0),
+            min_suppressed=whole_number("min_suppressed", min_suppressed, at_least=0),
         )
 
-    def verdicts(self, changes: Changes) -> list[Verdict]:
+    def verdicts(self, changes: Changes, *, suppress_members: int = 0) -> list[Verdict]:
         """
         Return what each guard says.
 
         :param changes: of the plan.
+        :param suppress_members: how many must not be in the audience.
         """
-        known, wanted = changes.known, changes.wanted
-        removed = _ratio_verdict("max_removed_ratio", self.max_removed_ratio, "remove", changes.removed, known)
-        added = _ratio_verdict("max_added_ratio", self.max_added_ratio, "add", changes.added, known)
+        wanted = changes.wanted
+        # What a run that was cut off may or may not have done was looked at by its own guards.
+        removed = _ratio_verdict(
+            "max_removed_ratio", self.max_removed_ratio, "remove", changes.known_removed, changes.known
+        )
+        added = _ratio_verdict("max_added_ratio", self.max_added_ratio, "add", changes.new, changes.possible)
         return [
             Verdict(
                 guard="allow_empty",
                 passed=bool(wanted) or self.allow_empty,
-                message=f"{wanted} members are wanted" if wanted else "nobody would be left in the audience",
+                message=f"{wanted:,} members are wanted" if wanted else "nobody would be left in the audience",
             ),
             Verdict(
                 guard="min_members",
                 passed=wanted >= self.min_members,
-                message=f"{wanted} members are wanted, and at least {self.min_members} are expected",
+                message=f"{wanted:,} members are wanted, and at least {self.min_members:,} are expected",
             ),
             removed,
             added,
+            Verdict(
+                guard="min_suppressed",
+                passed=suppress_members >= self.min_suppressed,
+                message=f"suppress has {suppress_members:,} members, and at least {self.min_suppressed:,} are expected",
+            ),
         ]
 
 
@@ -107,8 +129,10 @@ def refuse_unless_passed(verdicts: Iterable[Verdict]) -> None:
 
 def _ratio_verdict(guard: str, limit: float | None, verb: str, count: int, known: int) -> Verdict:
     part = count / known if known else 0.0
-    of_known = f"{count} of {known} members ({part:.1%})" if verb == "remove" else f"{count} to {known} ({part:.1%})"
-    allowed = "no limit is set" if limit is None else f"at most {limit:.1%} is allowed"
-    return Verdict(
-        guard=guard, passed=limit is None or part <= limit, message=f"the plan would {verb} {of_known}, and {allowed}"
-    )
+    if not known:
+        said = f"the plan would {verb} {count:,} members, and nobody is there yet: no limit applies"
+    else:
+        ratio = f"{count:,} of {known:,}" if verb == "remove" else f"{count:,} to {known:,}"
+        allowed = "no limit is set" if limit is None else f"at most {limit:.1%} is allowed"
+        said = f"the plan would {verb} {ratio} members ({part:.1%}), and {allowed}"
+    return Verdict(guard=guard, passed=limit is None or part <= limit, message=said)

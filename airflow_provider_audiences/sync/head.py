@@ -114,6 +114,7 @@ def landings_to_json(landings: Landings) -> dict[str, Any]:
         "begun_at": landings.begun_at,
         "batches": landings.batches,
         "is_repeated": landings.is_repeated,
+        "is_update_repeated": landings.is_update_repeated,
         "additions": landings.additions.as_list(),
         "removals": landings.removals.as_list(),
     }
@@ -129,6 +130,7 @@ def landings_from_json(content: Mapping[str, Any]) -> Landings:
         begun_at=content["begun_at"],
         batches=content["batches"],
         is_repeated=content["is_repeated"],
+        is_update_repeated=content["is_update_repeated"],
         additions=LandedRows(Landing(*item) for item in content["additions"]),
         removals=LandedRows(Landing(*item) for item in content["removals"]),
     )

@@ -114,6 +114,7 @@ class Landings:
     :param batches: how many requests have landed.
     :param is_repeated: whether one of them was sent more than once, so that the platform may carry it out again
         some time later.
+    :param is_update_repeated: whether that is so of the request that replaced the content.
     :param additions: rows of the plan's additions.
     :param removals: rows of the plan's removals.
     """
@@ -121,5 +122,6 @@ class Landings:
     begun_at: int
     batches: int = 0
     is_repeated: bool = False
+    is_update_repeated: bool = False
     additions: LandedRows = field(default_factory=LandedRows)
     removals: LandedRows = field(default_factory=LandedRows)

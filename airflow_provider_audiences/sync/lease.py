@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import random
 import secrets
 import threading
@@ -28,7 +29,8 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 300.0
 _RENEWAL_SECONDS = 60.0
 _SAFETY_SECONDS = 30.0
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
+_CLOCKS_DIFFER_SECONDS = 600.0
 _ATTEMPTS = 6
 _PREFIX, _ENDING = "lease-", ".json"
 
@@ -81,7 +83,8 @@ class Lease:
         self._name = f"{_PREFIX}{secrets.token_hex(8)}{_ENDING}"
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._renewed = self._looked = time.monotonic()
+        self._renewed = _now()
+        self._looked = -math.inf  # staging takes its time: the first check looks in any case
 
     def acquire(self) -> None:
         """
@@ -113,7 +116,7 @@ class Lease:
         """
         if self._stop.is_set():
             raise AudienceBusyError("this sync has ended; nothing more was sent")
-        now = time.monotonic()
+        now = _now()
         is_late = now - self._renewed > LEASE_SECONDS - _SAFETY_SECONDS
         if not is_late and now - self._looked < _LOOK_SECONDS:
             return
@@ -133,7 +136,7 @@ class Lease:
     def _write(self, *, is_held: bool) -> None:
         until = self._clock() + LEASE_SECONDS
         claim = _Claim(key=self._holder.key, try_number=self._holder.try_number, until=until, is_held=is_held)
-        begun = time.monotonic()
+        begun = _now()
         self._folder.write(self._name, json.dumps(asdict(claim)).encode())
         self._renewed = begun
 
@@ -156,7 +159,9 @@ class Lease:
         """Return another claim that holds; remove those that don't."""
         for name, claim in self._others():
             is_ours = claim and claim.key == self._holder.key and claim.try_number <= self._holder.try_number
-            if claim is None or is_ours or claim.until <= self._clock():
+            # Nobody claims for longer: who seems to has a clock that is far ahead.
+            is_over = not claim or not 0 < claim.until - self._clock() <= LEASE_SECONDS + _CLOCKS_DIFFER_SECONDS
+            if claim is None or is_ours or is_over:
                 self._folder.delete(name)
             else:
                 return claim
@@ -188,6 +193,11 @@ class Lease:
                         return
                 except AudienceApiError as error:
                     log.warning("The lease was not renewed, and will be tried again: %s", error)
+
+
+def _now() -> float:
+    """Return seconds that go on while the machine is suspended."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @contextmanager

@@ -166,7 +166,7 @@ class _Fold:
 
     def part(self, slices: list[slice]) -> LedgerRows:
         in_ledger, in_additions, in_removals = slices
-        keys, earliest, latest = self._old_rows(in_ledger, in_removals)
+        keys, earliest, latest, unknown = self._old_rows(in_ledger, in_removals)
         added = self.plan.additions.slice(in_additions.start, in_additions.stop - in_additions.start)
         rows = key_order.match(added, keys)
         is_old, is_new = rows >= 0, rows < 0
@@ -180,6 +180,11 @@ class _Fold:
             keys = np.insert(keys, places, added[is_new], axis=0)
             earliest = np.insert(earliest, places, added_earliest[is_new])
             latest = np.insert(latest, places, added_latest[is_new])
+        if len(unknown):
+            places = key_order.places(unknown, keys)
+            keys = np.insert(keys, places, unknown, axis=0)
+            earliest = np.insert(earliest, places, REMOVAL_IN_DOUBT)
+            latest = np.insert(latest, places, _LATEST)
         may_live = latest > self.now
         if not may_live.all():
             keys, earliest, latest = keys[may_live], earliest[may_live], latest[may_live]
@@ -203,8 +208,10 @@ class _Fold:
             np.where(has_landed, ended + ttl + LATEST_EFFECT_SECONDS, doubtful_latest),
         )
 
-    def _old_rows(self, in_ledger: slice, in_removals: slice) -> tuple[Keys, NDArray[np.int64], NDArray[np.int64]]:
-        """Return the members that the plan did not surely remove, with their times."""
+    def _old_rows(
+        self, in_ledger: slice, in_removals: slice
+    ) -> tuple[Keys, NDArray[np.int64], NDArray[np.int64], Keys]:
+        """Return the members that the plan did not surely remove, with their times; and those that it did not know."""
         old = self.ledger.rows(in_ledger)
         earliest, latest = old.earliest.astype(np.int64), old.latest.astype(np.int64)
         stays = np.ones(len(old.keys), np.bool_)
@@ -217,7 +224,7 @@ class _Fold:
         has_landed, _, _ = self.landings.removals.lookup(in_removals.start, len(removed))
         stays[rows[has_landed & (rows >= 0)]] = False
         earliest[rows[~has_landed & (rows >= 0)]] = REMOVAL_IN_DOUBT
-        return old.keys[stays], earliest[stays], latest[stays]
+        return old.keys[stays], earliest[stays], latest[stays], removed[~has_landed & (rows < 0)]
 
 
 def _seconds(moments: NDArray[Any]) -> Seconds:

@@ -37,7 +37,10 @@ class Changes:
     :param unchanged: that live long enough.
     :param suppressed: of the source that are not wanted.
     :param live: that live when the plan has been carried out.
-    :param known: that may have lived before.
+    :param possible: that may have lived before.
+    :param known: those of them that did not only begin to be added: a run was cut off while it added the others.
+    :param new: added ones that could not live before, by all that is known.
+    :param known_removed: removed ones that were known.
     :param contradicted: whose last request has no known outcome, and which the plan now does the opposite to.
     """
 
@@ -47,7 +50,10 @@ class Changes:
     unchanged: int = 0
     suppressed: int = 0
     live: int = 0
+    possible: int = 0
     known: int = 0
+    new: int = 0
+    known_removed: int = 0
     contradicted: int = 0
 
     @property
@@ -109,6 +115,7 @@ class PlanRules:
     :param ttl_seconds: how long what is sent stays.
     :param replaces: send everything, and let the first request replace the audience's content.
     :param removes: remove members that the source lacks; those that are suppressed are removed in any case.
+    :param removes_unknown: remove all that are suppressed, also those that the ledger lacks, since it was lost.
     """
 
     now: float
@@ -116,6 +123,7 @@ class PlanRules:
     ttl_seconds: int
     replaces: bool
     removes: bool
+    removes_unknown: bool = False
 
 
 def make_plan(wanted: KeySet, suppressed: KeySet, ledger: Ledger, *, rules: PlanRules, workspace: Workspace) -> Plan:
@@ -172,19 +180,31 @@ class _Comparison:
         is_wanted[rows[is_old]] = True
         is_unwanted = key_order.match(old.keys, unwanted) >= 0
         goes = may_live & (~is_wanted if rules.removes or rules.replaces else is_unwanted)
+        is_known = may_live & (old.earliest != ADDITION_IN_DOUBT)
+        could_live = np.zeros(len(wanted), np.bool_)
+        could_live[is_old] = may_live[rows[is_old]]
         in_doubt = _count(goes & (old.earliest == ADDITION_IN_DOUBT))
         in_doubt += _count(is_due & is_old & (lives_until == REMOVAL_IN_DOUBT))
+        removals = old.keys[goes & (not rules.replaces)]
+        forgotten = 0
+        if rules.removes_unknown and not rules.replaces:
+            unknown = unwanted[key_order.match(unwanted, old.keys) < 0]
+            removals = np.insert(removals, key_order.places(unknown, removals), unknown, axis=0)
+            forgotten = len(unknown)
         return (
             wanted[is_due],
-            old.keys[goes & (not rules.replaces)],
+            removals,
             Changes(
                 added=_count(is_due & ~lives),
                 refreshed=_count(is_due & lives),
-                removed=_count(goes),
+                removed=_count(goes) + forgotten,
                 unchanged=_count(~is_due),
                 suppressed=len(in_source) - len(wanted),
                 live=len(wanted) + _count(may_live & ~is_wanted & ~goes),
-                known=_count(may_live),
+                possible=_count(may_live),
+                known=_count(is_known),
+                new=_count(is_due & ~could_live),
+                known_removed=_count(goes & is_known),
                 contradicted=in_doubt,
             ),
         )

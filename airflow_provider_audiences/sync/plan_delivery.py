@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from airflow_provider_audiences.clients.applovin import AppLovinClient, UploadCounts
 from airflow_provider_audiences.clients.transport import GiveUp
+from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
 from airflow_provider_audiences.members.kinds import AdvertisingIds
 from airflow_provider_audiences.sync.lease import Lease
 from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS
@@ -63,7 +65,7 @@ class PlanDelivery:
         plan, landings = self._plan, self._state.landings
         if plan.replaces and not landings.additions:
             sender.send_first(self._leg("additions", [(0, plan.additions.count)], replaces=True))
-        if plan.replaces and self._state.landings.is_repeated:
+        if self._state.landings.is_update_repeated:
             # Should the platform carry it out once more, it would wipe out what comes after it.
             log.warning("The update may have been sent more than once: waiting %d s for it.", LATEST_EFFECT_SECONDS)
             sleep(LATEST_EFFECT_SECONDS)
@@ -82,18 +84,29 @@ class PlanDelivery:
         def lines(first: int, count: int) -> bytes:
             return self._kind.lines(keys.slice(first, count))
 
+        def gives_up(error: TransientError, give_up: GiveUp) -> bool:
+            try:
+                self._lease.check()
+            except AudienceApiError:
+                return True
+            return give_up(error)
+
         def send(body: bytes, give_up: GiveUp) -> UploadCounts:
             self._lease.check()
-            return call(
-                audience_id=self._state.address.audience_id,
-                advertising_ids=body,
-                ttl_seconds=ttl_seconds,
-                give_up=give_up,
-            )
+            try:
+                return call(
+                    audience_id=self._state.address.audience_id,
+                    advertising_ids=body,
+                    ttl_seconds=ttl_seconds,
+                    give_up=partial(gives_up, give_up=give_up),
+                )
+            except TransientError:
+                self._lease.check()  # to have lost it weighs more
+                raise
 
         def landed(first: int, end: int, seconds: float, is_repeated: bool) -> None:
             with self._lock:
                 self.request_seconds += seconds
-            self._state.landed(name, first, end, seconds=seconds, is_repeated=is_repeated)
+            self._state.landed(name, first, end, seconds=seconds, is_repeated=is_repeated, is_update=replaces)
 
         return Leg(lines=lines, ranges=ranges, send=send, landed=landed)

@@ -113,7 +113,8 @@ class AudienceState:
         self._lock = threading.Lock()
         self._written = b""
         self._first_generation = 0
-        self._is_forgotten = False
+        self.is_forgotten = False
+        """Whether the ledger was lost, and is not to be used."""
         self.head: Head | None = None
         """What is true; None as long as nothing was ever sent, or if that is to be forgotten."""
 
@@ -156,7 +157,7 @@ class AudienceState:
     def forget(self) -> None:
         """Begin anew: what is stored is not to be used."""
         self._first_generation = self.generation + 1
-        self._is_forgotten = True
+        self.is_forgotten = True
         self.head = None
 
     def ledger(self) -> Ledger:
@@ -194,7 +195,7 @@ class AudienceState:
         stored = StoredPlan(
             plan_id=secrets.token_hex(8),
             generation=self.generation,
-            begins_anew=self._is_forgotten,
+            begins_anew=self.is_forgotten,
             plan=plan,
             details=details,
         )
@@ -255,8 +256,14 @@ class AudienceState:
         head = self.head
         if head and head.plan_id == stored.plan_id and head.landings:
             # What the earlier try had in flight goes out again, and may still take effect after that.
-            self._commit(replace(head, landings=replace(head.landings, is_repeated=True)))
-            return self.landings
+            is_update_in_flight = stored.plan.replaces and not head.landings.additions
+            landings = replace(
+                head.landings,
+                is_repeated=True,
+                is_update_repeated=head.landings.is_update_repeated or is_update_in_flight,
+            )
+            self._commit(replace(head, landings=landings))
+            return landings
         plan = stored.plan
         if head is None:
             head = Head(
@@ -273,7 +280,9 @@ class AudienceState:
         )
         return landings
 
-    def landed(self, leg: Leg, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
+    def landed(
+        self, leg: Leg, first: int, end: int, *, seconds: float, is_repeated: bool, is_update: bool = False
+    ) -> None:
         """
         Write down that rows of the plan have landed. Any thread may; when it returns, it is on the disk.
 
@@ -282,13 +291,19 @@ class AudienceState:
         :param end: the row after the last.
         :param seconds: how long ago the request was sent.
         :param is_repeated: whether it was sent more than once.
+        :param is_update: whether it replaced the content.
         """
         with self._lock:
             head, landings = self._begun()
             now = self._clock()
             rows = landings.additions if leg == "additions" else landings.removals
             rows.add(first, end, began=now - seconds, ended=now)
-            landings = replace(landings, batches=landings.batches + 1, is_repeated=landings.is_repeated or is_repeated)
+            landings = replace(
+                landings,
+                batches=landings.batches + 1,
+                is_repeated=landings.is_repeated or is_repeated,
+                is_update_repeated=landings.is_update_repeated or (is_update and is_repeated),
+            )
             self._commit(replace(head, landings=landings, is_known=True))
 
     def finish(self, ledger: Ledger, stored: StoredPlan, *, seconds_per_request: float) -> Ledger:

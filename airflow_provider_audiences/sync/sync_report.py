@@ -25,6 +25,7 @@ class SyncReport:
     :param removed: members that were taken out.
     :param unchanged: members that were there and are not due.
     :param suppressed: members of the source that are held back by ``suppress``.
+    :param suppress_members: distinct advertising IDs in ``suppress``.
     :param contradicted: members whose last request has no known outcome, and to which the opposite happens now.
     :param live: members that are in the audience by the ledger.
     :param drift: what AppLovin counts, less ``live``; None if it does not say.
@@ -60,6 +61,7 @@ class SyncReport:
     removed: int = 0
     unchanged: int = 0
     suppressed: int = 0
+    suppress_members: int = 0
     contradicted: int = 0
     live: int = 0
     drift: int | None = None

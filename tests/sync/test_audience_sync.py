@@ -86,7 +86,7 @@ class TestFirst:
             ("mirror", "replace", {3, 4, 5}),
             ("append", "fail", {1, 2, 3, 4, 5}),
             ("append", "append", {1, 2, 3, 4, 5}),
-            ("append", "replace", {3, 4, 5}),
+            ("append", "replace", {1, 2, 3, 4, 5}),
             ("replace", "fail", {3, 4, 5}),
             ("replace", "append", {3, 4, 5}),
             ("replace", "replace", {3, 4, 5}),
@@ -256,7 +256,7 @@ class TestGuards:
         [
             ("allow_empty", {"allow_empty": False}, (0, 0), "nobody would be left"),
             ("max_removed_ratio", {"max_removed_ratio": 0.3}, (4, 7), r"remove 4 of 10 members \(40.0%\)"),
-            ("max_added_ratio", {"max_added_ratio": 0.1}, (1, 12), r"add 2 to 10 \(20.0%\)"),
+            ("max_added_ratio", {"max_added_ratio": 0.1}, (1, 12), r"add 2 to 10 members \(20.0%\)"),
             ("min_members", {"min_members": 10}, (1, 9), "at least 10 are expected"),
         ],
     )
@@ -864,3 +864,47 @@ def test_a_replacement_that_never_landed_binds_nobody(synced: Any, make_ids: Any
         synced.run(make_ids(3), initial=initial)
         assert synced.members == sorted(make_ids(3) + (strangers if initial == "append" else []))
         assert synced.run(make_ids(3), initial=initial).batches == 0
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_opt_outs_go_although_the_ledger_was_lost(synced: Any, make_ids: Any, cut_off: bool) -> None:
+    synced.run(make_ids(5))
+    empty(synced.path / "head.json")
+    if cut_off:
+        stop_at(synced, "write", "head.json", number=1, when="after")
+        with pytest.raises(Stopped):
+            synced.run(make_ids(5), suppress=make_ids(2), lost="rebuild")
+        synced.clear()
+        synced.run(make_ids(5), suppress=make_ids(2))
+    else:
+        synced.run(make_ids(5), suppress=make_ids(2), lost="rebuild")
+    assert synced.members == make_ids(5)[2:]
+    assert synced.run(make_ids(5), suppress=make_ids(2)).batches == 0
+
+
+def test_an_audience_that_is_gone_is_told(synced: Any, make_ids: Any) -> None:
+    synced.run(make_ids(3))
+    synced.stranger.delete_audience(audience_id=synced.audience_id)
+    with pytest.raises(NotFoundError, match="has no audience"):
+        synced.run(make_ids(3))
+
+
+def test_a_try_that_was_taken_over_while_it_waits_sends_nothing_more(make_synced: Any, make_ids: Any) -> None:
+    """A repetition may have to wait for minutes; meanwhile the task's next try removes who has left."""
+    later = make_synced()
+    pauses = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            later.run(make_ids(4, start=10), opened={"try_number": 2})
+            later.emulator.clear_requests()
+        time.sleep(min(seconds, 1.1))
+
+    synced = make_synced(sleep=sleep)
+    synced.audience_id, synced.path, synced.folder = later.audience_id, later.path, later.folder
+    synced.emulator.fault("applovin.append", "status", status=503, retry_after=60)
+    with pytest.raises(AudienceBusyError, match="no longer holds"):
+        synced.run(make_ids(2))
+    assert later.members == make_ids(4, start=10)
+    assert synced.emulator.requests("applovin.append") == []

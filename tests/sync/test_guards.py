@@ -11,7 +11,13 @@ from airflow_provider_audiences.sync.guards import Guards, Verdict, refuse_unles
 from airflow_provider_audiences.sync.plan import Changes
 
 OFF: dict[str, Any] = {"allow_empty": True, "max_removed_ratio": None, "max_added_ratio": None, "min_members": 0}
-NAMES = ["allow_empty", "min_members", "max_removed_ratio", "max_added_ratio"]
+NAMES = ["allow_empty", "min_members", "max_removed_ratio", "max_added_ratio", "min_suppressed"]
+
+
+def counted(**counts: int) -> Changes:
+    """Changes of an audience without doubt: who is added is new, who is removed was known."""
+    known = counts.get("known", 0)
+    return Changes(new=counts.get("added", 0), known_removed=counts.get("removed", 0), possible=known, **counts)
 
 
 def stopped_by(changes: Changes, **arguments: Any) -> list[str]:
@@ -52,25 +58,37 @@ def stopped_by(changes: Changes, **arguments: Any) -> list[str]:
     ],
 )
 def test_verdicts(arguments: dict[str, Any], changes: dict[str, int], passed: bool) -> None:
-    assert stopped_by(Changes(**changes), **arguments) == ([] if passed else list(arguments))
+    assert stopped_by(counted(**changes), **arguments) == ([] if passed else list(arguments))
+
+
+def test_who_is_in_doubt_is_no_reason_to_stop() -> None:
+    """Whom a run that was cut off may have added or not: neither removing them nor sending them again counts."""
+    changes = Changes(added=800, possible=1000, known=200, new=0, removed=5000, known_removed=10)
+    assert stopped_by(changes, max_added_ratio=0.1, max_removed_ratio=0.1) == []
+
+
+def test_too_few_that_must_not_be_there() -> None:
+    guards = Guards.checked(**(OFF | {"min_suppressed": "3"}))
+    assert [v.guard for v in guards.verdicts(Changes(), suppress_members=2) if not v.passed] == ["min_suppressed"]
+    assert all(verdict.passed for verdict in guards.verdicts(Changes(), suppress_members=3))
 
 
 @given(part=st.integers(0, 1000), known=st.integers(1, 1000))
 def test_the_limit_itself_is_allowed(part: int, known: int) -> None:
     """Whatever the ratio is as a binary number."""
-    changes = Changes(removed=min(part, known), added=part, known=known)
+    changes = counted(removed=min(part, known), added=part, known=known)
     assert not stopped_by(changes, max_removed_ratio=min(part, known) / known, max_added_ratio=part / known)
-    more = Changes(removed=min(part, known) + 1, added=part + 1, known=known)
-    assert stopped_by(more, max_removed_ratio=min(part, known) / known, max_added_ratio=part / known) == NAMES[2:]
+    more = counted(removed=min(part, known) + 1, added=part + 1, known=known)
+    assert stopped_by(more, max_removed_ratio=min(part, known) / known, max_added_ratio=part / known) == NAMES[2:4]
 
 
 def test_all_that_fail_are_told_and_the_first_one_names_the_error() -> None:
     guards = Guards.checked(allow_empty=False, max_removed_ratio=0.3, max_added_ratio=None, min_members=10)
     with pytest.raises(GuardError) as caught:
-        refuse_unless_passed(guards.verdicts(Changes(removed=1000, known=1000)))
+        refuse_unless_passed(guards.verdicts(counted(removed=1000, known=1000)))
     assert str(caught.value) == (
         "stopped by allow_empty: nobody would be left in the audience (allow_empty); 0 members are wanted, and at "
-        "least 10 are expected (min_members); the plan would remove 1000 of 1000 members (100.0%), and at most 30.0% "
+        "least 10 are expected (min_members); the plan would remove 1,000 of 1,000 members (100.0%), and at most 30.0% "
         "is allowed (max_removed_ratio); nothing was sent. Check the source. If the change is meant, override the "
         "guard for this run."
     )
@@ -78,7 +96,8 @@ def test_all_that_fail_are_told_and_the_first_one_names_the_error() -> None:
 
 def test_messages() -> None:
     guards = Guards.checked(allow_empty=True, max_removed_ratio=None, max_added_ratio=0.125, min_members=1)
-    assert [verdict.as_dict() for verdict in guards.verdicts(Changes(added=3, unchanged=4, removed=1, known=5))] == [
+    changes = counted(added=3, unchanged=4, removed=1, known=5)
+    assert [verdict.as_dict() for verdict in guards.verdicts(changes, suppress_members=2000)] == [
         {"guard": "allow_empty", "passed": True, "message": "7 members are wanted"},
         {"guard": "min_members", "passed": True, "message": "7 members are wanted, and at least 1 are expected"},
         {
@@ -89,7 +108,12 @@ def test_messages() -> None:
         {
             "guard": "max_added_ratio",
             "passed": False,
-            "message": "the plan would add 3 to 5 (60.0%), and at most 12.5% is allowed",
+            "message": "the plan would add 3 to 5 members (60.0%), and at most 12.5% is allowed",
+        },
+        {
+            "guard": "min_suppressed",
+            "passed": True,
+            "message": "suppress has 2,000 members, and at least 0 are expected",
         },
     ]
 
@@ -105,17 +129,17 @@ def test_what_has_passed_goes_on() -> None:
 
 def test_texts_of_templates() -> None:
     assert Guards.checked(
-        allow_empty=False, max_removed_ratio="0.25", max_added_ratio="", min_members="1000"
+        allow_empty="False", max_removed_ratio="0.25", max_added_ratio="", min_members="1000"
     ) == Guards(allow_empty=False, max_removed_ratio=0.25, max_added_ratio=None, min_members=1000)
     assert Guards.checked(
-        allow_empty=True, max_removed_ratio="None", max_added_ratio=" 3 ", min_members=" 0 "
+        allow_empty="True", max_removed_ratio="None", max_added_ratio=" 3 ", min_members=" 0 "
     ) == Guards(allow_empty=True, max_removed_ratio=None, max_added_ratio=3.0, min_members=0)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("allow_empty", "False"),
+        ("allow_empty", "no"),
         ("allow_empty", None),
         ("allow_empty", 1),
         ("max_removed_ratio", 1.1),
@@ -129,6 +153,7 @@ def test_texts_of_templates() -> None:
         ("min_members", 0.5),
         ("min_members", None),
         ("min_members", "many"),
+        ("min_suppressed", "many"),
     ],
 )
 def test_wrong_arguments(name: str, value: Any) -> None:

@@ -94,6 +94,7 @@ def test_people_can_read_it() -> None:
             "begun_at": 1_700_000_000,
             "batches": 2,
             "is_repeated": False,
+            "is_update_repeated": False,
             "additions": [[0, 10, 5, 6]],
             "removals": [],
         },

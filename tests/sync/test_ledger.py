@@ -136,6 +136,9 @@ class Case:
 
     def times(self, key: int, at: dict[int, Times | None]) -> Times | None:
         """Return the times that say no more than that, and no less; None for a member who surely is not there."""
+        if key in self.removals and key not in self.old and at[key] is None:
+            # Somebody wants to be rid of one whom this ledger does not know: that must not be forgotten.
+            return REMOVAL_IN_DOUBT, END_OF_TIME
         expiries = self.outcomes(key, at)
         if max(expiries) <= self.now:
             return None

@@ -1,5 +1,6 @@
 """The plan against Python's sets: what is sent, what is counted, and what the audience is afterwards."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,7 +142,10 @@ def test_against_sets(case: Case, work: StagingSettings) -> None:
         unchanged=len(case.wanted - sent),
         suppressed=len(case.source & case.suppressed),
         live=len(case.wanted | (may_live - gone)),
-        known=len(may_live),
+        possible=len(may_live),
+        known=len(may_live - in_doubt[ADDITION_IN_DOUBT]),
+        new=len(sent - may_live),
+        known_removed=len(gone - in_doubt[ADDITION_IN_DOUBT]),
         contradicted=len(gone & in_doubt[ADDITION_IN_DOUBT]) + len(sent & in_doubt[REMOVAL_IN_DOUBT]),
     )
     assert plan.changes.wanted == len(case.wanted)
@@ -199,6 +203,7 @@ def test_once_it_has_landed_nothing_is_left_to_do(case: Case, work: StagingSetti
             unchanged=len(case.wanted),
             suppressed=plan.changes.suppressed,
             live=plan.changes.live,
+            possible=plan.changes.live,
             known=plan.changes.live,
         )
 
@@ -233,7 +238,7 @@ def test_requests_and_bytes(
 
 
 def test_counts_add_up() -> None:
-    names = ("added", "refreshed", "removed", "unchanged", "suppressed", "live", "known", "contradicted")
+    names = [field.name for field in dataclasses.fields(Changes)]
     one = Changes(**{name: 2**number for number, name in enumerate(names)})
     two = Changes(**{name: 1000 * 2**number for number, name in enumerate(names)})
     assert one + two == Changes(**{name: 1001 * 2**number for number, name in enumerate(names)})
