@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -61,7 +62,7 @@ def make(folder: LocalFolder, clock: Clock) -> Iterator[Callable[..., Lease]]:
 
 
 def claims(folder: Any) -> list[dict[str, Any]]:
-    return [json.loads(folder.read(name)) for name in folder.names() if name.endswith(".json")]
+    return [json.loads(folder.read(name)) for name in folder.names() if re.fullmatch(r"lease-.*[.]json", name)]
 
 
 # One after the other
