@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members import key_set
+from airflow_provider_audiences.members import key_order, key_set
 from airflow_provider_audiences.members.inputs import FilesInput, SourceFile, ValuesInput
 from airflow_provider_audiences.members.kinds import PhoneNumbers
 from airflow_provider_audiences.members.phone_number import normalise_phone_numbers, parse_phone_number
@@ -242,8 +242,8 @@ def test_staging_against_the_model(lines: list[bytes], batch_size: int, in_file:
     members = FilesInput(files=[source]) if in_file else ValuesInput(chunks=[lines])
     found, counts = model(lines)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("_PART_BITS", 2), ("_PARTS", 4), ("_RUN_KEYS", 8)):
-            patch.setattr(key_set, name, value)
+        for module, name, value in ((key_order, "_PART_BITS", 2), (key_order, "PARTS", 4), (key_set, "_RUN_KEYS", 8)):
+            patch.setattr(module, name, value)
         with stage(members, kind=PhoneNumbers(), rules=StagingRules()) as staged:
             batches = [staged.lines(first, batch_size) for first in range(0, staged.members, batch_size)]
     written = b"".join(batches).decode().split("\n")
@@ -263,8 +263,8 @@ def test_staging_of_any_format_keeps_every_text_whole(values: list[str]) -> None
     judged = [parse_phone_number(value.encode(), phone_format="any") for value in values]
     expected = {number for number in judged if not isinstance(number, Refusal)}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("_PART_BITS", 2), ("_PARTS", 4), ("_RUN_KEYS", 8)):
-            patch.setattr(key_set, name, value)
+        for module, name, value in ((key_order, "_PART_BITS", 2), (key_order, "PARTS", 4), (key_set, "_RUN_KEYS", 8)):
+            patch.setattr(module, name, value)
         with stage(ValuesInput(chunks=[values]), kind=PhoneNumbers(phone_format="any"), rules=StagingRules()) as staged:
             assert set(staged.lines(0, 99).decode().split("\n")) - {""} == expected
             assert staged.members == len(expected)
