@@ -76,7 +76,7 @@ def columns_of_file(
     with _on_this_machine(file, workspace.folder, head=head) as path, workspace.connection.cursor() as cursor:
         if path.stat().st_size:
             columns = _read(cursor, file, file_format, column, path)
-            yield from _explained(columns, file.name, file_format)
+            yield from _explained(workspace, columns, file.name, file_format)
 
 
 def columns_of_frame(workspace: Workspace, source: FrameInput) -> Iterator[TextColumn]:
@@ -99,7 +99,7 @@ def columns_of_frame(workspace: Workspace, source: FrameInput) -> Iterator[TextC
             )
         name = _chosen(described, None, "source", how="keep only the one with the members")
         columns = _texts(cursor, f"SELECT CAST({_quoted(name)} AS VARCHAR) FROM source_frame", [])
-        yield from _explained(columns, "source", "a data frame")
+        yield from _explained(workspace, columns, "source", "a data frame")
 
 
 def _described_frame(cursor: duckdb.DuckDBPyConnection, frame: Any) -> Sequence[tuple[Any, ...]] | None:
@@ -213,7 +213,9 @@ def _on_this_machine(file: SourceFile, folder: Path, *, head: bytes) -> Iterator
         path.unlink(missing_ok=True)
 
 
-def _explained(columns: Iterable[TextColumn], name: str, file_format: str) -> Iterator[TextColumn]:
+def _explained(
+    workspace: Workspace, columns: Iterable[TextColumn], name: str, file_format: str
+) -> Iterator[TextColumn]:
     """Say what is wrong with a table in words of ours: DuckDB would quote the line."""
     try:
         yield from columns
@@ -221,6 +223,8 @@ def _explained(columns: Iterable[TextColumn], name: str, file_format: str) -> It
         raise
     except (duckdb.Error, RuntimeError) as error:  # nanoarrow's own error, which it does not name, is the latter
         failure = _failure(str(error), name, file_format)
+        if isinstance(error, duckdb.InternalException | duckdb.FatalException):
+            workspace.close_database()  # damage may take it by surprise, and then it does nothing any more
     else:
         return
     # Not in the handler: there the error of DuckDB would stay with ours.
