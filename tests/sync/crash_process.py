@@ -6,6 +6,7 @@ It reads a job as one line of JSON. Each request, and each request that was writ
 
 import json
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -58,20 +59,23 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         folder = HookedFolder(LocalFolder(path))
         emulator = AudiencesEmulatorControl(job["url"])
         audience: Any = SyncedAudience(emulator, client, client, wire, path, folder, job["audience_id"])  # type: ignore[arg-type]
-        answered: list[Post] = []
+        # A request is written down by the thread that got its reply.
+        thread = threading.local()
+
+        def note(kind: str, post: Post) -> None:
+            log.write(" ".join([kind, post.operation, *post.ids]) + "\n")
 
         def before_post(post: Post) -> None:
             stop.at("before", "post", post.operation)
-            print("sent", post.operation, *post.ids, file=log)
+            note("sent", post)
 
         def after_post(post: Post) -> None:
             stop.at("after", "post", post.operation)
-            answered.append(post)
+            thread.answered = post
 
         def after_call(method: str, name: str) -> None:
-            if (method, name) == ("write", "head.json") and answered:
-                post = answered.pop()
-                print("written", post.operation, *post.ids, file=log)
+            if (method, name) == ("write", "head.json") and (post := vars(thread).pop("answered", None)):
+                note("written", post)
             stop.at("after", method, name)
 
         wire.before, wire.after = before_post, after_post
