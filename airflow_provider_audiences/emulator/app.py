@@ -4,15 +4,28 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from . import applovin_api, control, pai_api
+from . import applovin_api, control, pai_api, pai_openapi_api
+from .access_keys import AccessKey
 from .faults import FaultError
 from .gate import Gate
-from .replies import BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, PAI_ROOT, ApiError, error_reply, is_below
+from .replies import (
+    BAD_REQUEST,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    OPENAPI_ROOT,
+    PAI_ROOT,
+    ApiError,
+    GatewayError,
+    error_reply,
+    gateway_error,
+    is_below,
+)
 from .settings import Settings, SettingsError
 from .state import EmulatorState
 
 # What the gateway says of a path it doesn't know, and also to accounts that are not on its list.
 UNKNOWN_API = "Specified api is not found"
+UNKNOWN_ACTION = "Specified api is not found, please check your url and method."
 ROUTING_MESSAGES = {NOT_FOUND: "No such path", METHOD_NOT_ALLOWED: "Method not allowed"}
 
 
@@ -21,8 +34,16 @@ async def _on_api_error(request: Request, error: Exception) -> JSONResponse:
     return error_reply(request.scope["path"], error.status, error.message)
 
 
+async def _on_gateway_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, GatewayError)  # noqa: S101 - it is registered for nothing else
+    return gateway_error(error.status, error.message, code=error.code, host=request.headers.get("host", ""))
+
+
 async def _on_routing_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
+    if is_below(request.scope["path"], OPENAPI_ROOT):
+        # The gateway tells a wrong method from a wrong path as little as the one below.
+        return gateway_error(NOT_FOUND, UNKNOWN_ACTION, host=request.headers.get("host", ""))
     message = ROUTING_MESSAGES.get(error.status_code, error.detail)
     if error.status_code == NOT_FOUND and is_below(request.scope["path"], PAI_ROOT):
         message = UNKNOWN_API
@@ -33,7 +54,9 @@ async def _on_control_error(_request: Request, error: Exception) -> JSONResponse
     return JSONResponse({"error": str(error)}, BAD_REQUEST)
 
 
-def create_app(*, api_key: str | None = None, settings: Settings | None = None) -> FastAPI:
+def create_app(
+    *, api_key: str | None = None, access_key: AccessKey | None = None, settings: Settings | None = None
+) -> FastAPI:
     """
     Build the emulator.
 
@@ -41,19 +64,22 @@ def create_app(*, api_key: str | None = None, settings: Settings | None = None) 
     works under any ASGI server with one process.
 
     :param api_key: key of both services; None makes one, which ``app.state.emulator.api_key`` tells
+    :param access_key: AccessKey pair of the PAI side's signed dialect; None makes one, which
+        ``app.state.emulator.access_key`` tells
     :param settings: the settings to start with and to go back to on reset
     :return: the application
     """
     # A slash too many is a wrong path here, not a reason to redirect the key to another URL.
     app = FastAPI(title="Audiences emulator", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    state = EmulatorState(api_key=api_key, settings=settings)
+    state = EmulatorState(api_key=api_key, access_key=access_key, settings=settings)
     app.state.emulator = state
     app.add_middleware(Gate, state=state)
     app.add_exception_handler(ApiError, _on_api_error)
+    app.add_exception_handler(GatewayError, _on_gateway_error)
     app.add_exception_handler(HTTPException, _on_routing_error)
     app.add_exception_handler(control.ControlError, _on_control_error)
     app.add_exception_handler(FaultError, _on_control_error)
     app.add_exception_handler(SettingsError, _on_control_error)
-    for router in (applovin_api.router, pai_api.router, control.router):
+    for router in (applovin_api.router, pai_api.router, pai_openapi_api.router, control.router):
         app.include_router(router)
     return app

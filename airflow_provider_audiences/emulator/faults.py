@@ -32,6 +32,14 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_form(value: object) -> bool:
+    return value in ("gateway", "service")
+
+
+def _is_code(value: object) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"[A-Za-z0-9.]{1,100}", value))
+
+
 def _is_cut(value: object) -> bool:
     return value in ("body", "connection")
 
@@ -44,10 +52,12 @@ KINDS: dict[str, dict[str, Check]] = {
         "error_code": _is_integer,
         "message": _is_text,
         "applied": is_flag,
+        "form": _is_form,
+        "code": _is_code,
     },
     "drop_before": {},
     "drop_after": {},
-    "apply_late": {"delay_seconds": is_seconds, "status": _is_error_status, "drop": is_flag},
+    "apply_late": {"delay_seconds": is_seconds, "status": _is_error_status, "drop": is_flag, "form": _is_form},
     "slow": {"seconds": is_seconds},
     "truncated_json": {"cut": _is_cut},
     "html": {},
@@ -96,6 +106,11 @@ class Fault:
         """:return: whether the request that just came is one to hit; counts it"""
         self.seen += 1
         return self.seen >= self.number and (self.times is None or self.seen < self.number + self.times)
+
+    def is_of_gateway(self) -> bool:
+        """:return: whether the error comes from the gateway, where the service called has one in front of it"""
+        default = "service" if "error_code" in self.options else "gateway"
+        return self.kind in ("status", "apply_late") and bool(self.options.get("form", default) == "gateway")
 
     def is_over(self) -> bool:
         """:return: whether it can't hit any more"""

@@ -9,12 +9,13 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .faults import Fault
 from .late import Traffic
 from .recording import operation_of
-from .replies import OK, SERVER_ERROR, TOO_MANY_REQUESTS, error_reply
+from .replies import OK, OPENAPI_ROOT, SERVER_ERROR, TOO_MANY_REQUESTS, error_reply, gateway_error, is_below
 from .state import EmulatorState
 
 # The emulator's own server puts the connection's transport here; see server.py.
@@ -53,6 +54,10 @@ class Call:
     traffic: Traffic
     era: asyncio.Event
 
+    def is_refused_by_gateway(self, fault: Fault) -> bool:
+        """:return: whether a fault's error comes from the gateway, which only the signed dialect has"""
+        return fault.is_of_gateway() and is_below(self.scope["path"], OPENAPI_ROOT)
+
     async def apply(self) -> Reply:
         """:return: what the service answers; whatever it changes is changed after this"""
         collected: list[Message] = []
@@ -72,10 +77,25 @@ class Call:
             body=b"".join(message.get("body", b"") for message in collected[1:]),
         )
 
-    def error(self, status: int, message: str, *, code: int | None = None) -> Reply:
-        """:return: an error in the form of the service that was called"""
-        response = error_reply(self.scope["path"], status, message, code=code)
-        return Reply(status=status, headers=tuple(response.raw_headers), body=bytes(response.body))
+    def error(self, status: int, message: str, *, fault: Fault) -> Reply:
+        """:return: an error in the form of the service that was called, or of the gateway in front of it"""
+        if self.is_refused_by_gateway(fault):
+            host = next((value for name, value in self.scope["headers"] if name == b"host"), b"").decode("latin-1")
+            response = gateway_error(status, message, code=fault.options.get("code"), host=host)
+        else:
+            response = error_reply(self.scope["path"], status, message, code=fault.options.get("error_code"))
+        return _as_reply(response)
+
+
+def _as_reply(response: Response) -> Reply:
+    return Reply(status=response.status_code, headers=tuple(response.raw_headers), body=bytes(response.body))
+
+
+def _is_billed(call: Call, fault: Fault) -> bool:
+    """:return: whether a fault counts as a call that failed; what was applied is on the bill already"""
+    if fault.kind not in BILLED_FAULTS or fault.options.get("applied", False):
+        return False
+    return not call.is_refused_by_gateway(fault)
 
 
 def _html(status: int) -> Reply:
@@ -131,7 +151,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or not."""
-        operation = operation_of(scope["path"]) if scope["type"] == "http" else None
+        operation = operation_of(scope["path"], method=scope["method"]) if scope["type"] == "http" else None
         if operation is None:
             await self._app(scope, receive, send)
             return
@@ -143,12 +163,12 @@ class Gate:
         entry.fault = fault.kind if fault else None
         reply: Reply | None = None
         traffic, era = self._state.traffic, self._state.traffic.era()
+        call = Call(app=self._app, scope=scope, body=body, receive=receive, traffic=traffic, era=era)
         if await traffic.wait(self._state.faults.latency(operation), era=era):
-            call = Call(app=self._app, scope=scope, body=body, receive=receive, traffic=traffic, era=era)
             reply = await self._kinds[fault.kind](call, fault) if fault else await call.apply()
         # Set before the reply goes out: the client may look at once.
         entry.status = reply.status if reply else None
-        if fault and fault.kind in BILLED_FAULTS and not fault.options.get("applied", False):
+        if fault and _is_billed(call, fault):
             self._bill_failed(operation)
         await self._send(reply, scope, receive, send)
 
@@ -177,7 +197,7 @@ class Gate:
             await call.apply()
         status = options.get("status", SERVER_ERROR)
         default = "Throttling: injected fault" if status == TOO_MANY_REQUESTS else "Injected fault"
-        reply = call.error(status, options.get("message", default), code=options.get("error_code"))
+        reply = call.error(status, options.get("message", default), fault=fault)
         if options.get("html", False):
             reply = _html(status)
         if "retry_after" in options:
@@ -195,7 +215,7 @@ class Gate:
         self._state.late.start(call.apply, delay_seconds=fault.options.get("delay_seconds", 1.0))
         if fault.options.get("drop", False):
             return None
-        return call.error(fault.options.get("status", SERVER_ERROR), "Injected fault")
+        return call.error(fault.options.get("status", SERVER_ERROR), "Injected fault", fault=fault)
 
     async def _slow(self, call: Call, fault: Fault) -> Reply | None:
         seconds = fault.options.get("seconds", 1.0)
@@ -220,8 +240,13 @@ class Gate:
         return Reply(status=status, headers=((b"location", location.encode()),), body=b"")
 
     async def _error_code(self, call: Call, fault: Fault) -> Reply:
-        code = fault.options.get("error_code", SERVER_ERROR)
-        return call.error(OK, fault.options.get("message", "Injected fault"), code=code)
+        response = error_reply(
+            call.scope["path"],
+            OK,
+            fault.options.get("message", "Injected fault"),
+            code=fault.options.get("error_code", SERVER_ERROR),
+        )
+        return _as_reply(response)
 
 
 async def _close_connection(scope: Scope, receive: Receive, *, abort: bool) -> None:

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from .clock import Clock
+from .pai_files import FileCounter, FileError, FileSource, place_of
 from .pai_rules import (
     MAX_ID_CHARACTERS,
     SOURCE_ALGORITHM,
+    SOURCE_CSV,
     SOURCE_MAXCOMPUTE,
     SOURCE_TEXT,
     CreateParameters,
@@ -89,9 +91,23 @@ class Group:
         return {**self.as_data(now), "CampaignId": "", "History": history}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """
+    A group that may be made.
+
+    :param people: how many people its source holds
+    :param history: why it will be rejected; empty when it will not
+    """
+
+    parameters: CreateParameters
+    people: int
+    history: str
+
+
 class PaiService:
     """
-    The groups of one account. Callers hold the state's lock.
+    The groups of one account. Callers hold the state's lock, but for :meth:`draft`.
 
     :param clock: tells the emulated time
     :param settings: gives the settings of the moment
@@ -101,25 +117,39 @@ class PaiService:
         self._clock = clock
         self._settings = settings
         self._groups: dict[str, Group] = {}
+        self._files = FileCounter()
 
-    def create(self, body: bytes) -> dict[str, Any]:
+    def draft(self, body: bytes) -> Draft:
         """
+        Check a call and look at the source; may take as long as a file takes to be read.
+
         :param body: JSON of a CreateGroup call
-        :return: the new group
+        :return: what can be made
         :raises ApiError: 400 for bad parameters, 403 and 404 for sources that can't be read
         """
         settings = self._settings()
         parameters = read_create_body(body, strict=settings.strict_source_parameters, known_files=settings.files)
-        people = self._count_people(parameters)
-        history = self._why_rejected(parameters)
-        now = self._clock.now()
+        try:
+            people = _count_people(parameters, settings, self._files)
+            history = _why_rejected(parameters, settings)
+        except FileError as error:
+            people, history = 0, str(error)
+        return Draft(parameters=parameters, people=people, history=history)
+
+    def create(self, draft: Draft) -> dict[str, Any]:
+        """
+        :param draft: what :meth:`draft` returned
+        :return: the new group
+        """
+        settings, now = self._settings(), self._clock.now()
+        parameters, history = draft.parameters, draft.history
         group = Group(
             group_id=str(uuid.uuid4()),
             source=parameters.source,
             phone_number=parameters.phone_number,
             strings={name: value for name, value in parameters.strings.items() if name != "Text"},
             text=mask_text(parameters.strings["Text"]),
-            people=0 if history else people,
+            people=0 if history else draft.people,
             final_status=STATUS_REJECTED if history else settings.final_status,
             history=history,
             created_at=now,
@@ -127,35 +157,6 @@ class PaiService:
         )
         self._groups[group.group_id] = group
         return group.as_data(now)
-
-    def _count_people(self, parameters: CreateParameters) -> int:
-        settings, strings = self._settings(), parameters.strings
-        if parameters.source == SOURCE_TEXT:
-            return len(set(text_lines(strings["Text"])))
-        if parameters.source == SOURCE_ALGORITHM:
-            return settings.default_algorithm_amount
-        if parameters.source == SOURCE_MAXCOMPUTE:
-            if strings["Project"] in settings.forbidden_projects:
-                raise ApiError(FORBIDDEN, NOT_AUTHORISED.format("MaxCompute project"))
-            amount = settings.maxcompute.get(strings["Project"], {}).get(strings["Table"])
-            if amount is None:
-                raise ApiError(NOT_FOUND, TABLE_NOT_FOUND)
-            return amount
-        uri = strings["Uri"]
-        if uri in settings.files:
-            return settings.files[uri]
-        if bucket_of(uri) in settings.forbidden_buckets:
-            raise ApiError(FORBIDDEN, NOT_AUTHORISED.format("OSS bucket"))
-        return settings.default_file_amount
-
-    def _why_rejected(self, parameters: CreateParameters) -> str:
-        if parameters.strings["Name"] in self._settings().reject_names:
-            return "The audience did not pass the review"
-        lines = text_lines(parameters.strings["Text"])
-        # Without PhoneNumber the lines are members of another kind, on which there is no rule.
-        if parameters.phone_number and lines and not any(map(is_phone_number, lines)):
-            return "The text holds no valid phone number"
-        return ""
 
     def _find(self, group_id: str) -> Group:
         if not group_id.strip():
@@ -228,3 +229,38 @@ class PaiService:
             }
             for group in self._groups.values()
         ]
+
+
+def _count_people(parameters: CreateParameters, settings: Settings, files: FileCounter) -> int:
+    strings = parameters.strings
+    if parameters.source == SOURCE_TEXT:
+        return len(set(text_lines(strings["Text"])))
+    if parameters.source == SOURCE_ALGORITHM:
+        return settings.default_algorithm_amount
+    if parameters.source == SOURCE_MAXCOMPUTE:
+        if strings["Project"] in settings.forbidden_projects:
+            raise ApiError(FORBIDDEN, NOT_AUTHORISED.format("MaxCompute project"))
+        amount = settings.maxcompute.get(strings["Project"], {}).get(strings["Table"])
+        if amount is None:
+            raise ApiError(NOT_FOUND, TABLE_NOT_FOUND)
+        return amount
+    uri = strings["Uri"]
+    if uri in settings.files:
+        return settings.files[uri]
+    if bucket_of(uri) in settings.forbidden_buckets:
+        raise ApiError(FORBIDDEN, NOT_AUTHORISED.format("OSS bucket"))
+    place = place_of(uri, settings.file_roots)
+    if place is None:
+        return settings.default_file_amount
+    is_csv, column = parameters.source == SOURCE_CSV, strings["Column"]
+    return files.count(FileSource(place=place, is_csv=is_csv, column=column, phone_number=parameters.phone_number))
+
+
+def _why_rejected(parameters: CreateParameters, settings: Settings) -> str:
+    if parameters.strings["Name"] in settings.reject_names:
+        return "The audience did not pass the review"
+    lines = text_lines(parameters.strings["Text"])
+    # Without PhoneNumber the lines are members of another kind, on which there is no rule.
+    if parameters.phone_number and lines and not any(map(is_phone_number, lines)):
+        return "The text holds no valid phone number"
+    return ""

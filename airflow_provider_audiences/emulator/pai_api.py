@@ -1,14 +1,14 @@
 """The PAI audience group service over HTTP, in the dialect with a bearer token."""
 
 import hmac
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
+from .pai_calls import answer, answer_create
 from .pai_rules import read_list_query
-from .replies import FORBIDDEN, PAI_PREFIX, TOO_MANY_REQUESTS, ApiError, pai_envelope
+from .replies import FORBIDDEN, PAI_PREFIX, TOO_MANY_REQUESTS, ApiError
 from .state import EmulatorState
 
 router = APIRouter(prefix=PAI_PREFIX)
@@ -19,11 +19,6 @@ def _has_key(request: Request, state: EmulatorState) -> bool:
     # Header values arrive as Latin-1, which gives back the bytes that were sent.
     sent = token.strip().encode("latin-1")
     return scheme.lower() == "bearer" and hmac.compare_digest(sent, state.api_key.encode())
-
-
-def _admit(state: EmulatorState) -> None:
-    if not state.limiter.admit(state.settings.qps):
-        raise ApiError(TOO_MANY_REQUESTS, "Throttling.User: too many requests in one second")
 
 
 async def authorised_state(request: Request) -> EmulatorState:
@@ -60,23 +55,18 @@ ListingState = Annotated[EmulatorState, Depends(listing_state)]
 Body = Annotated[bytes, Depends(raw_body)]
 
 
-def _answer(state: EmulatorState, call: str, action: Callable[[], Any]) -> JSONResponse:
-    """Run one call of the service and put it on the bill; a throttled call is a failed one."""
-    try:
-        _admit(state)
-        with state.lock:
-            data = action()
-    except ApiError:
+def _admit(state: EmulatorState, call: str) -> EmulatorState:
+    """A throttled call is a failed one."""
+    if not state.limiter.admit(state.settings.qps):
         state.billing.record(call, succeeded=False)
-        raise
-    state.billing.record(call, succeeded=True)
-    return pai_envelope(data)
+        raise ApiError(TOO_MANY_REQUESTS, "Throttling.User: too many requests in one second")
+    return state
 
 
 @router.post("/CreateGroup")
 def create_group(state: State, body: Body) -> JSONResponse:
     """Make a group."""
-    return _answer(state, "create", lambda: state.pai.create(body))
+    return answer_create(_admit(state, "create"), body)
 
 
 # The document shows the id in the query for one call and in the path for another; both calls take both.
@@ -85,28 +75,28 @@ def create_group(state: State, body: Body) -> JSONResponse:
 @router.get("/GetGroup")
 def get_group_by_query(request: Request, state: State) -> JSONResponse:
     """Read a group by ``?Id=``."""
-    return _answer(state, "get", lambda: state.pai.get(request.query_params.get("Id", "")))
+    return answer(_admit(state, "get"), "get", lambda: state.pai.get(request.query_params.get("Id", "")))
 
 
 @router.get("/GetGroup/{group_id:path}")
 def get_group_by_path(group_id: str, state: State) -> JSONResponse:
     """Read a group by the last part of the path, in which ``/`` is written ``%2F``."""
-    return _answer(state, "get", lambda: state.pai.get(group_id))
+    return answer(_admit(state, "get"), "get", lambda: state.pai.get(group_id))
 
 
 @router.delete("/DeleteGroup")
 def delete_group_by_query(request: Request, state: State) -> JSONResponse:
     """Delete a group by ``?Id=``."""
-    return _answer(state, "delete", lambda: state.pai.delete(request.query_params.get("Id", "")))
+    return answer(_admit(state, "delete"), "delete", lambda: state.pai.delete(request.query_params.get("Id", "")))
 
 
 @router.delete("/DeleteGroup/{group_id:path}")
 def delete_group_by_path(group_id: str, state: State) -> JSONResponse:
     """Delete a group by the last part of the path, in which ``/`` is written ``%2F``."""
-    return _answer(state, "delete", lambda: state.pai.delete(group_id))
+    return answer(_admit(state, "delete"), "delete", lambda: state.pai.delete(group_id))
 
 
 @router.get("/ListGroups")
 def list_groups(request: Request, state: ListingState) -> JSONResponse:
     """List the groups, newest first."""
-    return _answer(state, "list", lambda: state.pai.list_groups(read_list_query(request.query_params)))
+    return answer(_admit(state, "list"), "list", lambda: state.pai.list_groups(read_list_query(request.query_params)))

@@ -158,7 +158,12 @@ def text_lines(text: str) -> list[str]:
 
 def is_phone_number(line: str) -> bool:
     """:return: whether the line could be dialled; a masked number can't"""
-    return _PHONE_NUMBER.fullmatch(_SEPARATORS.sub("", line)) is not None
+    return _PHONE_NUMBER.fullmatch(plain_number(line)) is not None
+
+
+def plain_number(line: str) -> str:
+    """:return: the line without what people put between digits"""
+    return _SEPARATORS.sub("", line)
 
 
 def mask_text(text: str) -> str:

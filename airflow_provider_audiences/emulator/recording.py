@@ -1,28 +1,37 @@
-"""The record of requests that reached the emulated services. Holds no key and no member."""
+"""The record of requests that reached the emulated services. Holds no key, token or signature, and no member."""
 
+import re
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 
-from .replies import APPLOVIN_PREFIX, PAI_PREFIX, PAI_ROOT, is_below
+from .replies import APPLOVIN_PREFIX, OPENAPI_PREFIX, OPENAPI_ROOT, PAI_PREFIX, PAI_ROOT, is_below
 
 OPERATIONS = (
     *(f"applovin.{name}" for name in ("create", "list", "update", "append", "delete")),
     *(f"pai.{name}" for name in ("create", "get", "list", "delete")),
 )
 PAI_PATHS = {"CreateGroup": "create", "GetGroup": "get", "ListGroups": "list", "DeleteGroup": "delete"}
+# The signed dialect has one path for all groups and one for each, and says by the method what is to be done.
+OPENAPI_METHODS = {"POST": "create", "GET": "list"}
+OPENAPI_GROUP_METHODS = {"GET": "get", "DELETE": "delete"}
 RECORDED_HEADERS = ("user-agent", "content-type", "content-length")
 REDACTED = "***"
 MAX_RECORDED = 100_000
 # A shorter key is a word that other parts of a request may hold by chance.
 MIN_KEY_CHARACTERS = 8
+SECRET_PARAMETERS = frozenset({"api_key", "accesskeyid", "signature", "securitytoken"})
+# What belongs into an Authorization header, wherever it stands.
+_AUTHORISATION = re.compile(r"(?i)\bbearer\s+\S|\bsignature\s*=|\bcredential\s*=")
 
 
-def operation_of(path: str) -> str | None:
+def operation_of(path: str, *, method: str) -> str | None:
     """
     :param path: decoded path of a request
+    :param method: its method
     :return: one of ``OPERATIONS``; ``unknown`` under the services' prefixes; None for what is not theirs
     """
     if is_below(path, APPLOVIN_PREFIX):
@@ -31,7 +40,10 @@ def operation_of(path: str) -> str | None:
     if is_below(path, PAI_PREFIX):
         first = path.removeprefix(PAI_PREFIX).lstrip("/").split("/", 1)[0]
         return f"pai.{PAI_PATHS[first]}" if first in PAI_PATHS else "unknown"
-    return "unknown" if is_below(path, PAI_ROOT) else None
+    if is_below(path, OPENAPI_PREFIX):
+        methods = OPENAPI_METHODS if path == OPENAPI_PREFIX else OPENAPI_GROUP_METHODS
+        return f"pai.{methods[method]}" if method in methods else "unknown"
+    return "unknown" if is_below(path, PAI_ROOT) or is_below(path, OPENAPI_ROOT) else None
 
 
 def count_lines(body: bytes) -> int:
@@ -45,7 +57,7 @@ class RecordedRequest:
     One request as the control API shows it.
 
     :param number: counts from 1 since the last reset
-    :param target: path and query, the key's value replaced
+    :param target: path and query, keys replaced
     :param status: HTTP status that was sent; None while it runs and when the connection was dropped
     :param fault: kind of the fault that hit it
     :param received_at: real time in seconds since the epoch, whatever the emulator's clock says
@@ -67,11 +79,11 @@ class RequestLog:
     """
     The last requests, oldest first.
 
-    :param api_key: the key, which is not kept even where it doesn't belong
+    :param secrets: keys and tokens, which are not kept even where they don't belong
     """
 
-    def __init__(self, *, api_key: str) -> None:
-        self._api_key = api_key
+    def __init__(self, *, secrets: Iterable[str]) -> None:
+        self._secrets = tuple(secret for secret in secrets if len(secret) >= MIN_KEY_CHARACTERS)
         self._entries: deque[RecordedRequest] = deque(maxlen=MAX_RECORDED)
         self._last_number = 0
 
@@ -102,7 +114,7 @@ class RequestLog:
         return entry
 
     def redact_target(self, scope: dict[str, Any]) -> str:
-        """:return: path and query of an ASGI scope without the key, be it the right one or a wrong one"""
+        """:return: path and query of an ASGI scope without the keys, be they the right ones or wrong ones"""
         raw_path = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")
         path = "/".join(self._hide(segment) for segment in raw_path.split("/"))
         query = scope["query_string"].decode("latin-1")
@@ -110,17 +122,16 @@ class RequestLog:
 
     def _hide_pair(self, pair: str) -> str:
         name, equals, value = pair.partition("=")
-        if unquote_plus(name).strip().lower() == "api_key":
+        if unquote_plus(name).strip().lower() in SECRET_PARAMETERS:
             value = REDACTED if equals else ""
         return f"{self._hide(name)}{equals}{self._hide(value)}"
 
     def _hide(self, text: str) -> str:
         # Escapes can spell one key in many ways, so the text is compared in its plain form.
-        if len(self._api_key) >= MIN_KEY_CHARACTERS and any(
-            self._api_key in spelling for spelling in (text, unquote(text), unquote_plus(text))
-        ):
+        spellings = (text, unquote(text), unquote_plus(text))
+        if any(secret in spelling for secret in self._secrets for spelling in spellings):
             return REDACTED
-        return text
+        return REDACTED if any(map(_AUTHORISATION.search, spellings)) else text
 
     def describe(self, *, operation: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
         """

@@ -8,6 +8,8 @@ from fastapi.responses import JSONResponse
 APPLOVIN_PREFIX = "/audiences"
 PAI_ROOT = "/api/PaiPlugin"
 PAI_PREFIX = "/api/PaiPlugin/2022-01-12"
+OPENAPI_ROOT = "/api/v2"
+OPENAPI_PREFIX = "/api/v2/groups"
 CONTROL_PREFIX = "/_emulator"
 
 OK = 200
@@ -19,6 +21,16 @@ NOT_ACCEPTABLE = 406
 TOO_LARGE = 413
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
+UNAVAILABLE = 503
+
+# What the gateway calls an error of which only the HTTP status is known.
+GATEWAY_CODES = {
+    BAD_REQUEST: "InvalidParameter",
+    FORBIDDEN: "Forbidden.RAM",
+    NOT_FOUND: "InvalidAction.NotFound",
+    TOO_MANY_REQUESTS: "Throttling.User",
+    UNAVAILABLE: "ServiceUnavailable",
+}
 
 
 class ApiError(Exception):
@@ -33,6 +45,39 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+
+class GatewayError(Exception):
+    """
+    A request that the gateway in front of the signed dialect refuses; the service never sees it.
+
+    :param status: HTTP status
+    :param code: the gateway's name of the error, such as ``SignatureDoesNotMatch``
+    :param message: what is wrong; holds no secret
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+def gateway_error(status: int, message: str, *, code: str | None = None, host: str = "") -> JSONResponse:
+    """
+    :param status: HTTP status
+    :param message: text for people
+    :param code: name of the error; None takes the usual one of the status
+    :param host: the host that was called
+    :return: an error as the gateway of the signed dialect sends it
+    """
+    body = {
+        "Code": code or GATEWAY_CODES.get(status, "InternalError" if status >= SERVER_ERROR else "UnknownError"),
+        "HostId": host,
+        "Message": message,
+        "RequestId": str(uuid.uuid4()).upper(),
+    }
+    return JSONResponse(body, status)
 
 
 def applovin_error(status: int, message: str, *, code: int | None = None) -> JSONResponse:
@@ -77,6 +122,6 @@ def error_reply(path: str, status: int, message: str, *, code: int | None = None
     :param code: number in the body when it differs from the HTTP status
     :return: the error in the form of the service that the path belongs to
     """
-    if is_below(path, PAI_ROOT):
+    if is_below(path, PAI_ROOT) or is_below(path, OPENAPI_ROOT):
         return pai_envelope(None, status=status, error_code=code, message=message)
     return applovin_error(status, message, code=code)

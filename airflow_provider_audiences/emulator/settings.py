@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import PurePath
 from typing import Any
+from urllib.parse import urlsplit
 
 Check = Callable[[Any], bool]
 
@@ -37,6 +39,22 @@ def _is_names(value: object) -> bool:
 
 def _is_amounts(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(k, str) and is_count(v) for k, v in value.items())
+
+
+def _is_root(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    if parts.scheme in ("http", "https"):
+        return bool(parts.hostname) and "@" not in parts.netloc and not parts.query and not parts.fragment
+    return PurePath(value).is_absolute()
+
+
+def _is_roots(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(k, str) and k and _is_root(v) for k, v in value.items())
 
 
 def _is_tables(value: object) -> bool:
@@ -86,7 +104,9 @@ class Settings:
     :param reject_names: names of groups that are rejected
     :param maxcompute: people by project and table; what is not named does not exist
     :param files: people by file address; an address named here is taken whatever its form
-    :param default_file_amount: people in a file that ``files`` does not name
+    :param file_roots: for beginnings of file addresses, the folder or web address below which such files are
+        really read and counted, unless ``files`` names them
+    :param default_file_amount: people in a file that neither names
     :param default_algorithm_amount: people that an algorithm finds
     :param forbidden_projects: MaxCompute projects that the account may not read
     :param forbidden_buckets: OSS buckets that the account may not read
@@ -111,6 +131,13 @@ class Settings:
     files: Mapping[str, int] = field(
         default_factory=dict,
         metadata={"check": _is_amounts, "wants": "an object of amounts by file address"},
+    )
+    file_roots: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={
+            "check": _is_roots,
+            "wants": "an object of absolute folders, or http addresses without user and query, by address prefix",
+        },
     )
     default_file_amount: int = _count(1000)
     default_algorithm_amount: int = _count(500)

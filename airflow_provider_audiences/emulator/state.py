@@ -5,6 +5,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from .access_keys import AccessKey, make_access_key
+from .acs3 import Verifier
 from .applovin import AppLovinService
 from .clock import Clock, SlidingWindow
 from .faults import FaultPlan
@@ -19,21 +21,27 @@ class EmulatorState:
     """
     The state behind all handlers.
 
-    ``lock`` serialises the services; whoever calls them holds it. ``faults``, ``late``, ``traffic`` and
-    ``requests`` belong to the event loop and are touched from nowhere else.
+    ``lock`` serialises the services; whoever calls them holds it. ``faults``, ``late``, ``traffic``,
+    ``verifier`` and ``requests`` belong to the event loop and are touched from nowhere else.
 
     :param api_key: the one key of both services; None makes one
+    :param access_key: the AccessKey pair of the signed dialect; None makes one
     :param settings: the settings to start with and to go back to
     """
 
-    def __init__(self, *, api_key: str | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self, *, api_key: str | None = None, access_key: AccessKey | None = None, settings: Settings | None = None
+    ) -> None:
         self.api_key = api_key or secrets.token_urlsafe(24)
+        self.access_key = access_key or make_access_key()
         self.start_settings = settings or Settings()
         self.lock = threading.RLock()
         self.faults = FaultPlan()
         self.late = LateCalls()
         self.traffic = Traffic()
-        self.requests = RequestLog(api_key=self.api_key)
+        pair = self.access_key
+        known = (self.api_key, pair.access_key_id, pair.access_key_secret, pair.security_token or "")
+        self.requests = RequestLog(secrets=known)
         self._begin()
 
     def _begin(self) -> None:
@@ -41,6 +49,7 @@ class EmulatorState:
         self.clock = Clock()
         self.limiter = SlidingWindow()
         self.billing = Billing()
+        self.verifier = Verifier(self.access_key)
         self.applovin = AppLovinService(clock=self.clock, settings=lambda: self.settings)
         self.pai = PaiService(clock=self.clock, settings=lambda: self.settings)
 

@@ -17,6 +17,8 @@ import urllib.request
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict, cast
 
+from .access_keys import make_access_key
+
 if TYPE_CHECKING:
     import uvicorn
 
@@ -53,13 +55,27 @@ class AudiencesEmulatorControl:
 
     :param url: its address, such as ``http://127.0.0.1:8765``
     :param api_key: its key, needed for the connection methods only
+    :param access_key_id: its AccessKey id, likewise
+    :param access_key_secret: the secret of that
+    :param security_token: the STS token of that; empty when it has none
     """
 
-    def __init__(self, url: str, *, api_key: str = "") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str = "",
+        access_key_id: str = "",
+        access_key_secret: str = "",
+        security_token: str = "",
+    ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ValueError("url must begin with http:// or https://")
         self.url = url.rstrip("/")
         self.api_key = api_key
+        self.access_key_id = access_key_id
+        self.access_key_secret = access_key_secret
+        self.security_token = security_token
         # The emulator is on this machine or next to it: proxies of the environment are not for it.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -80,9 +96,31 @@ class AudiencesEmulatorControl:
         """:return: an Airflow connection to the AppLovin side, as JSON"""
         return json.dumps({"conn_type": "applovin", "host": self.url, "password": self.api_key})
 
-    def pai_connection_uri(self) -> str:
-        """:return: an Airflow connection to the PAI side, as JSON"""
-        return json.dumps({"conn_type": "pai", "host": self.url + PAI_PATH, "password": self.api_key})
+    def pai_connection_uri(self, dialect: str = "bearer") -> str:
+        """
+        :param dialect: ``bearer``, with the API key, or ``openapi``, with the AccessKey pair
+        :return: an Airflow connection to the PAI side, as JSON
+        """
+        if dialect == "bearer":
+            return json.dumps({"conn_type": "pai", "host": self.url + PAI_PATH, "password": self.api_key})
+        if dialect != "openapi":
+            raise ValueError("dialect must be bearer or openapi")
+        connection: dict[str, Any] = {
+            "conn_type": "pai",
+            "host": self.url,
+            "login": self.access_key_id,
+            "password": self.access_key_secret,
+        }
+        if self.security_token:
+            connection["extra"] = {"security_token": self.security_token}
+        return json.dumps(connection)
+
+    def alibaba_connection_uri(self) -> str:
+        """:return: an Airflow connection to the PAI side of Airflow's own type for Alibaba Cloud, as JSON"""
+        extra = {"access_key_id": self.access_key_id, "access_key_secret": self.access_key_secret}
+        if self.security_token:
+            extra["security_token"] = self.security_token
+        return json.dumps({"conn_type": "alibaba_cloud", "host": self.url, "extra": extra})
 
     def reset(self) -> None:
         """Put state, settings, clock, faults and recorded requests back to the start."""
@@ -209,12 +247,34 @@ class AudiencesEmulator(AudiencesEmulatorControl):
     An emulator in a thread of this process, on a free port of the loopback address; a context manager.
 
     :param api_key: key of both services; None makes one
+    :param access_key_id: AccessKey id for signed PAI requests; None makes one
+    :param access_key_secret: its secret; None makes one
+    :param security_token: STS token that signed requests have to carry; None makes the pair a lasting one
     :param http: ``auto``, ``h11`` or ``httptools``: uvicorn's HTTP implementation
     :param settings: settings to start with, and to go back to on reset
     """
 
-    def __init__(self, *, api_key: str | None = None, http: str = "auto", **settings: Any) -> None:
-        super().__init__("http://127.0.0.1:0", api_key=api_key or secrets.token_urlsafe(24))
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        access_key_id: str | None = None,
+        access_key_secret: str | None = None,
+        security_token: str | None = None,
+        http: str = "auto",
+        **settings: Any,
+    ) -> None:
+        pair = make_access_key(
+            access_key_id=access_key_id, access_key_secret=access_key_secret, security_token=security_token
+        )
+        super().__init__(
+            "http://127.0.0.1:0",
+            api_key=api_key or secrets.token_urlsafe(24),
+            access_key_id=pair.access_key_id,
+            access_key_secret=pair.access_key_secret,
+            security_token=pair.security_token or "",
+        )
+        self._access_key = pair
         self._http = http
         self._start_settings = settings
         self._server: uvicorn.Server | None = None
@@ -233,7 +293,7 @@ class AudiencesEmulator(AudiencesEmulatorControl):
         from .server import address_of, build_server, listen  # noqa: PLC0415
         from .settings import Settings  # noqa: PLC0415
 
-        app = create_app(api_key=self.api_key, settings=Settings(**self._start_settings))
+        app = create_app(api_key=self.api_key, access_key=self._access_key, settings=Settings(**self._start_settings))
         server = build_server(app, http=self._http)
         listener = listen("127.0.0.1", 0)
         self.url = address_of(listener)

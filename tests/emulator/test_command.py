@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -29,14 +30,23 @@ def start(*arguments, **environment):
     return process, url
 
 
+def access_key(shown):
+    (_, key_id), (_, secret) = shown
+    return {"access_key_id": key_id, "access_key_secret": secret}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_makes_a_key_and_ends_on_a_signal(number):
+def test_the_command_makes_keys_and_ends_on_a_signal(number, openapi_type):
     process, url = start("--processing-seconds", "0")
     try:
         key = process.stdout.readline().removeprefix("API key: ").strip()
         assert len(key) >= 24
         assert AudiencesEmulatorControl(url).settings()["processing_seconds"] == 0
         assert requests.get(f"{url}/audiences/list", params={"api_key": key}, timeout=10).status_code == 200
+        shown = [process.stdout.readline().strip().split(": ") for _ in range(2)]
+        assert [name for name, _ in shown] == ["AccessKey id", "AccessKey secret"]
+        assert all(len(value) >= 24 for _, value in shown)
+        assert openapi_type(SimpleNamespace(url=url, security_token="", **access_key(shown))).call("GET").ok
     finally:
         process.send_signal(number)
         output, _ = process.communicate(timeout=20)
@@ -62,6 +72,23 @@ def test_the_command_never_shows_a_key_that_it_was_given(arguments, environment)
     assert process.returncode == 0
     assert "my-key" not in output
     assert "Traceback" not in output
+
+
+def test_the_command_takes_an_access_key_and_does_not_show_it(openapi_type):
+    names = command.ACCESS_KEY_VARIABLES
+    secrets = {"access_key_secret": "a-secret-word", "security_token": "a-token-word"}
+    environment = {names[name]: value for name, value in secrets.items()}
+    process, url = start("--access-key-id", "my-id", "--api-key", "my-key", "--log-level", "debug", **environment)
+    try:
+        caller = openapi_type(SimpleNamespace(url=url, access_key_id="my-id", **secrets))
+        assert caller.call("GET").status_code == 200
+        caller.emulator.security_token = ""
+        assert caller.call("GET").json()["Code"] == "MissingSecurityToken"
+    finally:
+        process.terminate()
+        output, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert not [word for word in ("my-id", "my-key", *secrets.values()) if word in output]
 
 
 def free_port():
@@ -95,9 +122,10 @@ def test_main_returns_after_a_signal(capsys):
         stopper.join()
         for number, handler in kept.items():
             signal.signal(number, handler)
-    address, key = capsys.readouterr().out.splitlines()
+    address, key, *pair = capsys.readouterr().out.splitlines()
     assert address == f"Audiences emulator at http://127.0.0.1:{port}"
     assert key.startswith("API key: ")
+    assert [line.partition(": ")[0] for line in pair] == ["AccessKey id", "AccessKey secret"]
 
 
 @pytest.mark.parametrize(

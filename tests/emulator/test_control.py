@@ -72,6 +72,14 @@ def test_settings_can_be_read_changed_and_reset(audiences_emulator):
         ("files", {"a": "b"}),
         ("files", []),
         ("maxcompute", {"p": 5}),
+        ("file_roots", {"": "/tmp"}),
+        ("file_roots", {"https://b.oss-cn-hangzhou.aliyuncs.com/": "tmp"}),
+        ("file_roots", {"https://b.oss-cn-hangzhou.aliyuncs.com/": "ftp://host/"}),
+        ("file_roots", {"https://b.oss-cn-hangzhou.aliyuncs.com/": "http://user:word@host/"}),
+        ("file_roots", {"https://b.oss-cn-hangzhou.aliyuncs.com/": "http://host/?a=b"}),
+        ("file_roots", {"https://b.oss-cn-hangzhou.aliyuncs.com/": "http://[host/"}),
+        ("file_roots", {"https://b.oss-cn-hangzhou.aliyuncs.com/": 5}),
+        ("file_roots", ["/tmp"]),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(audiences_emulator, name, value):
@@ -137,6 +145,25 @@ def test_connections_for_airflow(audiences_emulator):
     assert applovin == {"conn_type": "applovin", "host": url, "password": key}
     pai = json.loads(audiences_emulator.pai_connection_uri())
     assert pai == {"conn_type": "pai", "host": f"{url}/api/PaiPlugin/2022-01-12", "password": key}
+    key_id, secret = audiences_emulator.access_key_id, audiences_emulator.access_key_secret
+    assert key_id.startswith("LTAI")
+    signed = json.loads(audiences_emulator.pai_connection_uri("openapi"))
+    assert signed == {"conn_type": "pai", "host": url, "login": key_id, "password": secret}
+    alibaba = json.loads(audiences_emulator.alibaba_connection_uri())
+    extra = {"access_key_id": key_id, "access_key_secret": secret}
+    assert alibaba == {"conn_type": "alibaba_cloud", "host": url, "extra": extra}
+    with pytest.raises(ValueError, match="dialect"):
+        audiences_emulator.pai_connection_uri("soap")
+
+
+def test_connections_with_a_token():
+    import json
+
+    emulator = AudiencesEmulator(security_token="token")
+    assert emulator.access_key_id.startswith("STS.")
+    assert json.loads(emulator.pai_connection_uri("openapi"))["extra"] == {"security_token": "token"}
+    assert json.loads(emulator.alibaba_connection_uri())["extra"]["security_token"] == "token"
+    assert "extra" not in json.loads(emulator.pai_connection_uri())
 
 
 def test_an_emulator_starts_once_and_stops_as_often_as_you_like():

@@ -1,0 +1,76 @@
+"""The PAI audience group service over HTTP, in the dialect with signed requests."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
+
+from .acs3 import read_request
+from .pai_calls import answer, answer_create
+from .pai_rules import read_list_query
+from .replies import BAD_REQUEST, OPENAPI_PREFIX, GatewayError
+from .state import EmulatorState
+
+# By what recording.operation_of tells of method and path.
+ACTIONS = {"create": "CreateGroup", "get": "GetGroup", "list": "ListGroups", "delete": "DeleteGroup"}
+
+router = APIRouter(prefix=OPENAPI_PREFIX)
+
+
+class Admission:
+    """
+    Lets signed requests for one API through the gateway, and others not.
+
+    :param call: create, get, list or delete
+    """
+
+    def __init__(self, call: str) -> None:
+        self._action = ACTIONS[call]
+
+    async def __call__(self, request: Request) -> EmulatorState:
+        """
+        :param request: a request for that API
+        :return: the emulator's state
+        :raises GatewayError: when it is not signed as it has to be, or is one too many
+        """
+        state: EmulatorState = request.app.state.emulator
+        state.verifier.verify(read_request(request.scope, await request.body()), action=self._action)
+        if not state.limiter.admit(state.settings.qps):
+            raise GatewayError(BAD_REQUEST, "Throttling.User", "Request was denied due to user flow control.")
+        return state
+
+
+async def raw_body(request: Request) -> bytes:
+    """:return: the body as it is"""
+    return await request.body()
+
+
+CreateState = Annotated[EmulatorState, Depends(Admission("create"))]
+GetState = Annotated[EmulatorState, Depends(Admission("get"))]
+ListState = Annotated[EmulatorState, Depends(Admission("list"))]
+DeleteState = Annotated[EmulatorState, Depends(Admission("delete"))]
+Body = Annotated[bytes, Depends(raw_body)]
+
+
+@router.post("")
+def create_group(state: CreateState, body: Body) -> JSONResponse:
+    """Make a group."""
+    return answer_create(state, body)
+
+
+@router.get("")
+def list_groups(request: Request, state: ListState) -> JSONResponse:
+    """List the groups, newest first."""
+    return answer(state, "list", lambda: state.pai.list_groups(read_list_query(request.query_params)))
+
+
+@router.get("/{group_id:path}")
+def get_group(group_id: str, state: GetState) -> JSONResponse:
+    """Read a group; in its id ``/`` is written ``%2F``."""
+    return answer(state, "get", lambda: state.pai.get(group_id))
+
+
+@router.delete("/{group_id:path}")
+def delete_group(group_id: str, state: DeleteState) -> JSONResponse:
+    """Delete a group; in its id ``/`` is written ``%2F``."""
+    return answer(state, "delete", lambda: state.pai.delete(group_id))
