@@ -25,8 +25,10 @@ for _name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DASHSCOPE_API_KEY", "RE
     os.environ.pop(_name, None)
     os.environ.pop(_name.lower(), None)
 
+from airflow_provider_audiences.clients.acs3 import AccessKey  # noqa: E402
 from airflow_provider_audiences.clients.applovin import AppLovinClient  # noqa: E402
 from airflow_provider_audiences.clients.pai import PaiClient  # noqa: E402
+from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAuth, PaiAuth  # noqa: E402
 from airflow_provider_audiences.clients.redaction import Secret  # noqa: E402
 from airflow_provider_audiences.clients.transport import TransportSettings  # noqa: E402
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator  # noqa: E402
@@ -36,6 +38,9 @@ pytest_plugins = ["airflow_provider_audiences.emulator.pytest_plugin"]
 API_KEY = "k+/=%&?#'\"~key 9"
 """Every character that an encoding may get wrong."""
 
+ACCESS_KEY_ID = "LTAI-test/+=9"
+ACCESS_KEY_SECRET = "s+/=%&?#'\"~secret 9"
+
 
 def pytest_unconfigure() -> None:
     _airflow_home.cleanup()
@@ -44,7 +49,9 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(scope="session")
 def emulator_server() -> Iterator[AudiencesEmulator]:
     """One emulator whose key has special characters, and which never throttles by itself."""
-    with AudiencesEmulator(api_key=API_KEY, qps=None) as emulator:
+    with AudiencesEmulator(
+        api_key=API_KEY, access_key_id=ACCESS_KEY_ID, access_key_secret=ACCESS_KEY_SECRET, qps=None
+    ) as emulator:
         yield emulator
 
 
@@ -83,20 +90,31 @@ def make_applovin(emulator: AudiencesEmulator, waits: list[float]) -> Iterator[C
 
 @pytest.fixture
 def make_pai(emulator: AudiencesEmulator, waits: list[float]) -> Iterator[Callable[..., PaiClient]]:
-    """Makes PAI clients: ``make_pai(base_url=…, sleep=…, requests_per_second=…, **transport_settings)``."""
+    """
+    Makes PAI clients: ``make_pai("openapi", base_url=…, sleep=…, requests_per_second=…, **transport_settings)``.
+
+    ``key`` is the API key or the AccessKey's secret.
+    """
     with contextlib.ExitStack() as stack:
 
         def make(
+            dialect: str = "bearer",
             *,
-            key: str = API_KEY,
+            key: str | None = None,
+            auth: PaiAuth | None = None,
             base_url: str | None = None,
             sleep: Callable[[float], None] | None = None,
             requests_per_second: float = 1e6,
             **kw: Any,
         ) -> PaiClient:
+            prefix = PAI_PATH if dialect == "bearer" else ""
+            if auth is None and dialect == "bearer":
+                auth = ApiKeyAuth(Secret(key or API_KEY))
+            elif auth is None:
+                auth = AccessKeyAuth(AccessKey(key_id=ACCESS_KEY_ID, secret=Secret(key or ACCESS_KEY_SECRET)))
             client = PaiClient(
-                api_key=Secret(key),
-                base_url=emulator.url + PAI_PATH if base_url is None else base_url,
+                auth=auth,
+                base_url=emulator.url + prefix if base_url is None else base_url,
                 settings=TransportSettings(**{"jitter": False, "read_timeout_seconds": 20.0, **kw}),
                 requests_per_second=requests_per_second,
                 sleep=sleep or waits.append,
@@ -114,6 +132,12 @@ def applovin(make_applovin: Callable[..., AppLovinClient]) -> AppLovinClient:
 @pytest.fixture
 def pai(make_pai: Callable[..., PaiClient]) -> PaiClient:
     return make_pai()
+
+
+@pytest.fixture(params=["bearer", "openapi"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    """Each of PAI's dialects in turn."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -137,12 +161,20 @@ def as_body() -> Callable[[list[str]], bytes]:
 def connect(emulator: AudiencesEmulator, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """
     Sets the Airflow connections ``applovin_default`` and ``pai_default`` to the emulator, without waits between
-    attempts; call it again to change one: ``connect("pai", password=None, extra={"region": "cn-shanghai"})``.
+    attempts; call it again to change one: ``connect("pai", password=None, extra={"region": "cn-shanghai"})``, or
+    ``connect("pai", dialect="openapi")``.
     """
 
-    def change(conn_type: str, *, conn_id: str | None = None, **changes: Any) -> None:
-        host = {"applovin": emulator.url, "pai": emulator.url + PAI_PATH}[conn_type]
-        connection = {"conn_type": conn_type, "host": host, "password": API_KEY, "extra": {"backoff_seconds": 0}}
+    def change(conn_type: str, *, conn_id: str | None = None, dialect: str = "bearer", **changes: Any) -> None:
+        path = PAI_PATH if (conn_type, dialect) == ("pai", "bearer") else ""
+        connection = {
+            "conn_type": conn_type,
+            "host": emulator.url + path,
+            "password": API_KEY,
+            "extra": {"backoff_seconds": 0},
+        }
+        if dialect == "openapi":
+            connection |= {"login": ACCESS_KEY_ID, "password": ACCESS_KEY_SECRET}
         connection |= changes
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id or conn_type}_DEFAULT".upper(), json.dumps(connection))
 
@@ -153,11 +185,26 @@ def connect(emulator: AudiencesEmulator, monkeypatch: pytest.MonkeyPatch) -> Cal
 
 @pytest.fixture(scope="session")
 def task_context() -> Callable[..., Any]:
-    """Makes the part of a task's context that our operators read: ``task_context(try_number=2)``."""
+    """
+    Makes the part of a task's context that our operators use: ``task_context(try_number=2)``.
+
+    What they push is in ``context["ti"].pushed``.
+    """
 
     def make(**changes: Any) -> Any:
-        identity = {"try_number": 1, "dag_id": "dag", "task_id": "task", "run_id": "run", "map_index": -1}
-        return {"ti": types.SimpleNamespace(**(identity | changes))}
+        pushed: dict[str, Any] = {}
+        ti = types.SimpleNamespace(
+            try_number=1,
+            max_tries=0,
+            dag_id="dag",
+            task_id="task",
+            run_id="run",
+            map_index=-1,
+            pushed=pushed,
+            xcom_push=lambda *, key, value: pushed.update({key: value}),
+        )
+        vars(ti).update(changes)
+        return {"ti": ti}
 
     return make
 

@@ -1,8 +1,8 @@
 """
-PAI audience groups over HTTP: create, get, list, delete, with an API key in the Authorization header.
+PAI audience groups over HTTP: create, get, list, delete, in either dialect.
 
 Source of every statement about the API: Alibaba Cloud's PAI audience management document (PaiPlugin,
-version 2022-01-12).
+version 2022-01-12), and its public SDK for what the dialect with signatures differs in.
 """
 
 from __future__ import annotations
@@ -10,35 +10,28 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from http import HTTPStatus
-from typing import Any, Literal
-from urllib.parse import quote
+from typing import Literal
 
-from airflow_provider_audiences.clients.limiter import shared_limiter
+from airflow_provider_audiences.clients.limiter import RateLimiter, shared_limiter
+from airflow_provider_audiences.clients.pai_auth import PaiAuth
+from airflow_provider_audiences.clients.pai_bill import PaiBill
+from airflow_provider_audiences.clients.pai_dialects import PaiDialect, path_of
 from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec, api_name
-from airflow_provider_audiences.clients.pai_marker import without_marker
-from airflow_provider_audiences.clients.redaction import PHONE_NUMBER_PATTERN, Redactor, Secret
-from airflow_provider_audiences.clients.replies import Reply, is_error_status
+from airflow_provider_audiences.clients.pai_marker import GroupMarker, make_marker
+from airflow_provider_audiences.clients.pai_readiness import ReadinessRule
+from airflow_provider_audiences.clients.pai_replies import PaiReplies
+from airflow_provider_audiences.clients.redaction import PHONE_NUMBER_PATTERN, SIGNATURE_PATTERN, Redactor
 from airflow_provider_audiences.clients.transport import ApiClient, Call, Transport, TransportSettings
-from airflow_provider_audiences.clients.validation import api_integer, one_of, path_id, required_text
-from airflow_provider_audiences.clients.wire import BearerAuth, header_key_session
-from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
-    ConflictError,
-    NotFoundError,
-    RateLimitedError,
-    UnexpectedReplyError,
-)
+from airflow_provider_audiences.clients.validation import one_of, path_id, required_text, whole_number
+from airflow_provider_audiences.clients.wire import header_key_session
+from airflow_provider_audiences.exceptions import AudienceApiError, ConflictError
 
 log = logging.getLogger(__name__)
 
-CHINA_BASE_URL = "https://api.aliyun.com/api/PaiPlugin/2022-01-12"
-INTERNATIONAL_BASE_URL = "https://api.alibabacloud.com/api/PaiPlugin/2022-01-12"
 DEFAULT_REGION = "cn-hangzhou"
 ACCOUNT_REQUESTS_PER_SECOND = 100.0
 """The account's limit; a client stays below it."""
@@ -50,16 +43,6 @@ DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=60.0)
 
 _PAGE_SIZE = 100
 _MAX_PAGES = 1000
-_ADVICE = {
-    400: "Check the parameters against the source; a failed create is billed.",
-    401: "Check the API key in the connection's password.",
-    403: (
-        "Check the API key; complete one-click authorization in the PAI console; an OSS bucket needs the tag "
-        "pai=plugin."
-    ),
-    429: "Lower max_requests_per_second in the connection's extra: the account's limit is 100 a second.",
-    500: "If it persists, give the request id to Alibaba Cloud's support.",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,77 +60,149 @@ class CreatedGroup:
 
 class PaiClient(ApiClient):
     """
-    Calls the audience group API with one API key.
+    Calls the audience group API. Safe among threads.
 
-    :param api_key: the API key.
-    :param base_url: scheme, host and path prefix.
+    :param auth: the credentials; the dialect follows from them.
+    :param base_url: scheme, host and path prefix; None for the dialect's own in China.
     :param settings: timeouts and retries.
-    :param requests_per_second: limit that all clients of this account in this process share.
+    :param requests_per_second: limit of this client; those of one account in this process stand in one line.
     :param sleep: waits between attempts.
     """
 
     def __init__(
         self,
         *,
-        api_key: Secret,
-        base_url: str = CHINA_BASE_URL,
+        auth: PaiAuth,
+        base_url: str | None = None,
         settings: TransportSettings = DEFAULT_SETTINGS,
         requests_per_second: float = DEFAULT_REQUESTS_PER_SECOND,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        account = hashlib.sha256(f"{base_url}\n{api_key.reveal()}".encode()).hexdigest()
-        self._redact = Redactor(api_key, [PHONE_NUMBER_PATTERN])
+        self._auth = auth
+        self._bill = PaiBill()
+        redactor = Redactor(None, [PHONE_NUMBER_PATTERN, SIGNATURE_PATTERN])
+        self._replies = PaiReplies(dialect=auth.dialect, redact=redactor)
+        base_url = base_url or auth.dialect.base_url(DEFAULT_REGION)
+        self.limiter: RateLimiter = shared_limiter(_account(base_url, auth), requests_per_second)
         super().__init__(
             Transport(
                 base_url=base_url,
-                session=header_key_session(auth=BearerAuth(api_key)),
+                session=header_key_session(auth=auth.on_requests(redactor)),
                 settings=settings,
-                limiter=shared_limiter(account, requests_per_second),
+                limiter=self.limiter,
                 sleep=sleep,
+                observe=self._bill.record,
             )
+        )
+
+    @property
+    def dialect(self) -> PaiDialect:
+        """The dialect that this client speaks."""
+        return self._auth.dialect
+
+    @property
+    def billable_calls(self) -> dict[str, int]:
+        """
+        Requests so far that the platform may bill, by call: create, get, delete.
+
+        Failed and lost creates and deletes count too; of gets, those that succeeded or were lost.
+        """
+        return self._bill.counts()
+
+    def readiness_rule(
+        self,
+        *,
+        min_amount: int = 1,
+        ready_statuses: Iterable[int] | None = None,
+        failed_statuses: Iterable[int] | None = None,
+    ) -> ReadinessRule:
+        """
+        Return when a group counts as ready, with the dialect's defaults for what is None.
+
+        :param min_amount: least number of people; 0 takes an empty group as well.
+        :param ready_statuses: statuses that are ready.
+        :param failed_statuses: statuses that are failed.
+        :raises InvalidInputError: a value is not a whole number.
+        """
+        return ReadinessRule.of(
+            self.dialect,
+            min_amount=min_amount,
+            ready_statuses=ready_statuses,
+            failed_statuses=failed_statuses,
+        )
+
+    def marker(
+        self, *, owner: str, run: str, spec: GroupSpec, map_index: int = -1, again: int = 0, members: str = ""
+    ) -> GroupMarker:
+        """
+        Return the mark by which a group is known to come from one call.
+
+        :param owner: whom the group belongs to, normally ``my_dag.my_task``.
+        :param run: what tells this run from others, such as the run id.
+        :param spec: the group's parameters; a changed spec is another group.
+        :param map_index: of a mapped task.
+        :param again: another number makes another group of the same call.
+        :param members: fingerprint of the set of members.
+        """
+        return make_marker(
+            owner=required_text("owner", owner),
+            run=required_text("run", run),
+            map_index=map_index,
+            again=whole_number("again", again, at_least=0),
+            members=members,
+            spec=spec,
+            secret=self._auth.lasting_secret,
         )
 
     def create_group(
         self,
         spec: GroupSpec,
         *,
-        marker: str,
+        marker: GroupMarker | None,
         if_exists: Literal["create", "adopt", "fail"] = "create",
-        earlier_try: bool = False,
     ) -> CreatedGroup:
         """
         Create a group, once.
 
-        CreateGroup has no idempotency token and bills failures, so it is never repeated blindly: after a
-        reply that was lost, the group with the marker is looked up and taken if it is there.
+        CreateGroup has no idempotency token and bills failures. So the group with the marker is looked for first, be
+        it from an earlier try or a worker that is gone, and again after a reply that was lost; the list is not billed.
+        What no look can tell is a lost request that is carried out later still: it makes a second group, which the
+        next look names in a warning.
 
         :param spec: the parameters; what :meth:`GroupSpec.checked` refuses is refused here too, but for its phone rule.
-        :param marker: what ``pai_marker.group_marker`` returns; written at the end of the remark.
+        :param marker: what :meth:`marker` returns; written at the end of the remark. None: the remark stays as it is,
+            nothing is looked for, and a request whose reply was lost is not repeated.
         :param if_exists: for groups of the same name: ``create`` another, ``adopt`` the one, or ``fail``.
-        :param earlier_try: an earlier process may have made this very call: look for its group first.
         :raises ConflictError: the name is taken (``fail``), or several groups fit.
         """
         spec = spec.checked(phone_format="any")
         existing_rule = one_of("if_exists", if_exists, ("create", "adopt", "fail"))
-        if earlier_try:
-            mine = self._find_marked(spec.name, marker)
-            if mine is not None:
-                return CreatedGroup(group=mine, adopted=True)
         if existing_rule != "create":
-            existing = self._find_named(required_text("name", spec.name), if_exists=existing_rule)
+            required_text("name", spec.name)
+        if marker is not None or existing_rule != "create":
+            groups = self.list_groups(name=spec.name)
+            existing = _marked(groups, marker) or _named(groups, spec.name, rule=existing_rule)
             if existing is not None:
                 return CreatedGroup(group=existing, adopted=True)
-        marked = replace(spec, remark=f"{spec.remark or ''} {marker}".strip())
+        if marker is not None:
+            spec = replace(spec, remark=f"{spec.remark or ''} {marker.text}".strip())
         call = Call(
             operation="pai.create",
             method="POST",
-            path="/CreateGroup",
-            body=json.dumps(marked.to_api(), ensure_ascii=False).encode(),
-            content_type="application/json",
-            read=partial(self._read_group, creating=True),
-            recover=partial(self._find_marked, spec.name, marker),
+            path=self.dialect.create_path,
+            body=json.dumps(spec.to_api(), ensure_ascii=False).encode(),
+            content_type=self.dialect.content_type,
+            headers=self.dialect.headers("CreateGroup"),
+            read=partial(self._replies.group, creating=True),
+            recover=partial(self._find_marked, spec.name, marker) if marker is not None else None,
+            give_up=None if marker is not None else lambda error: error.maybe_applied,
         )
-        return CreatedGroup(group=self._transport.send(call), adopted=False)
+        try:
+            return CreatedGroup(group=self._transport.send(call), adopted=False)
+        except AudienceApiError as error:
+            if marker is None and error.maybe_applied:
+                error.landed = "The group may exist: look for it before you create it again."
+            raise
 
     def get_group(self, group_id: str) -> AudienceGroup:
         """
@@ -159,9 +214,9 @@ class PaiClient(ApiClient):
         call = Call(
             operation="pai.get",
             method="GET",
-            path="/GetGroup",
-            query={"Id": path_id("group_id", group_id)},
-            read=self._read_group,
+            path=path_of(self.dialect.get_path, path_id("group_id", group_id)),
+            headers=self.dialect.headers("GetGroup"),
+            read=self._replies.group,
         )
         return self._transport.send(call)
 
@@ -177,8 +232,9 @@ class PaiClient(ApiClient):
         call = Call(
             operation="pai.delete",
             method="DELETE",
-            path=f"/DeleteGroup/{quote(path_id('group_id', group_id), safe='')}",
-            read=partial(self._read_deleted, ignore_missing=ignore_missing),
+            path=path_of(self.dialect.delete_path, path_id("group_id", group_id)),
+            headers=self.dialect.headers("DeleteGroup"),
+            read=partial(self._replies.deleted, ignore_missing=ignore_missing),
         )
         return self._transport.send(call)
 
@@ -201,16 +257,13 @@ class PaiClient(ApiClient):
         :param status: filter by review status.
         :return: each group once.
         """
-        groups = self._list_marked(name=name, remark=remark, phone_number=phone_number, source=source, status=status)
-        return [without_marker(group) for group in groups]
-
-    def count_groups(self) -> int:
-        """Return how many groups the account has, by one request for the smallest page."""
-        page, total = self._list_page({}, 1, page_size=1)
-        return len(page) if total is None else total
-
-    def _list_marked(self, **filters: str | int | None) -> list[AudienceGroup]:
-        """List groups with the markers in their remarks."""
+        filters: dict[str, str | int | None] = {
+            "name": name,
+            "remark": remark,
+            "phone_number": phone_number,
+            "source": source,
+            "status": status,
+        }
         query = {api_name(key): _query_value(value) for key, value in filters.items() if value is not None}
         groups: dict[str, AudienceGroup] = {}
         total: int | None = None
@@ -229,6 +282,21 @@ class PaiClient(ApiClient):
             log.warning("PAI speaks of %d groups and listed %d: they changed meanwhile.", total, len(groups))
         return list(groups.values())
 
+    def list_page(self, page_number: int, *, name: str | None = None) -> tuple[list[AudienceGroup], int | None]:
+        """
+        List one page of the groups, by one request, for a caller who may not need them all.
+
+        :param page_number: from 1 on.
+        :param name: filter by name, by the platform's rules.
+        :return: its groups, and how many there are on all pages, if the platform says it.
+        """
+        return self._list_page({} if name is None else {"Name": name}, page_number)
+
+    def count_groups(self) -> int:
+        """Return how many groups the account has, by one request for the smallest page."""
+        page, total = self._list_page({}, 1, page_size=1)
+        return len(page) if total is None else total
+
     def _list_page(
         self, query: Mapping[str, str], page_number: int, *, page_size: int = _PAGE_SIZE
     ) -> tuple[list[AudienceGroup], int | None]:
@@ -236,136 +304,51 @@ class PaiClient(ApiClient):
         call = Call(
             operation="pai.list",
             method="GET",
-            path="/ListGroups",
+            path=self.dialect.list_path,
+            headers=self.dialect.headers("ListGroups"),
             query={**query, "PageNumber": str(page_number), "PageSize": str(page_size)},
-            read=self._read_page,
+            read=self._replies.page,
         )
         return self._transport.send(call)
 
-    def _find_marked(self, name: str | None, marker: str) -> AudienceGroup | None:
-        """Find the group whose remark ends in the marker; the oldest, should there be several."""
-        marked = [group for group in self._list_marked(name=name) if group.remark.endswith(marker)]
-        if not marked:
-            return None
-        found, *others = sorted(marked, key=lambda group: (group.created_time, group.id))
-        if others:
-            ids = ", ".join(group.id for group in others)
-            log.warning("Several PAI groups have the marker of this task. Kept: %s. Delete: %s.", found.id, ids)
-        log.info("Adopted the PAI group %s: an earlier request of this task made it.", found.id)
-        return without_marker(found)
-
-    def _find_named(self, name: str, *, if_exists: str) -> AudienceGroup | None:
-        found = [group for group in self._list_marked(name=name) if group.name == name]
-        if not found:
-            return None
-        if if_exists == "adopt" and len(found) == 1:
-            log.info("Adopted the PAI group %s: it is the only one with this name.", found[0].id)
-            return without_marker(found[0])
-        listed = ", ".join(f"{group.id} (status {group.status}, {group.created_time})" for group in found)
-        raise ConflictError(
-            f"groups with this name exist: {listed}",
-            operation="pai.create",
-            advice="Use another name, delete those that are not needed, or set if_exists='create'.",
-        )
-
-    def _read_data(self, reply: Reply, *, creating: bool = False) -> Any:
-        """Return ``Data`` if status and ErrorCode say success."""
-        if not reply.is_success:
-            raise self._error(reply, creating=creating)
-        body = reply.json_object()
-        code = body.get("ErrorCode")
-        if code is None and "Code" in body:
-            raise self._error(reply)
-        if code is None:
-            raise UnexpectedReplyError(
-                "this is not the API: the reply has no ErrorCode",
-                http_status=reply.status,
-                advice="Check the connection's host.",
-            )
-        if str(code) != "0":
-            raise self._error(reply, creating=creating)
-        return body.get("Data")
-
-    def _error(self, reply: Reply, *, creating: bool = False) -> AudienceApiError:
-        text, body = reply.error_text("ErrorMessage", "Message", "message")
-        code = body.get("ErrorCode", body.get("Code"))
-        number = int(str(code)) if re.fullmatch(r"[0-9]+", str(code)) else None
-        if code is not None and number is None:
-            code = self._redact(str(code))
-        status = number if is_error_status(number) else reply.status
-        # An unknown code in a reply with 200 is no reason to repeat; and of 4xx only 429 is, says the document.
-        if status == HTTPStatus.REQUEST_TIMEOUT or (reply.is_success and status == reply.status):
-            status = HTTPStatus.BAD_REQUEST
-        request_id = str(body.get("RequestId") or "") or None
-        if str(code).startswith("Throttling") or text.startswith("Throttling"):
-            return RateLimitedError(
-                self._redact(text),
-                http_status=reply.status,
-                api_code=code,
-                request_id=request_id,
-                retry_after_seconds=reply.retry_after_seconds,
-                advice=_ADVICE[429],
-            )
-        advice = _ADVICE.get(status)
-        if status == HTTPStatus.NOT_FOUND:
-            advice = _not_found_advice(text, creating=creating)
-        return reply.error(self._redact(text), status=status, api_code=code, request_id=request_id, advice=advice)
-
-    def _read_group(self, reply: Reply, *, creating: bool = False) -> AudienceGroup:
-        data = self._read_data(reply, creating=creating)
-        group = AudienceGroup.from_api(data) if isinstance(data, dict) else None
-        if group is None or not group.id:
-            raise UnexpectedReplyError(
-                "the reply has no group with an Id in it", http_status=reply.status, maybe_applied=True
-            )
-        return without_marker(replace(group, history=self._redact(group.history)))
-
-    def _read_page(self, reply: Reply) -> tuple[list[AudienceGroup], int | None]:
-        data = self._read_data(reply)
-        entries = data.get("Groups") if isinstance(data, dict) else data
-        if not isinstance(entries, list):
-            raise UnexpectedReplyError("the reply has no list of groups", http_status=reply.status)
-        total = data.get("TotalCount") if isinstance(data, dict) else None
-        groups = [AudienceGroup.from_api(entry) for entry in entries if isinstance(entry, dict)]
-        return groups, api_integer(total)
-
-    def _read_deleted(self, reply: Reply, *, ignore_missing: bool) -> bool:
-        try:
-            self._read_data(reply)
-        except NotFoundError as error:
-            # Only the API itself knows that a group is gone: a proxy, or a wrong path, knows nothing of groups.
-            says_group = api_integer(error.api_code) == HTTPStatus.NOT_FOUND and not _is_unknown_api(error.message)
-            if says_group and (ignore_missing or reply.after_lost_try):
-                return reply.after_lost_try
-            raise
-        return True
+    def _find_marked(self, name: str | None, marker: GroupMarker) -> AudienceGroup | None:
+        return _marked(self.list_groups(name=name), marker)
 
 
-def base_url_of_region(region: str) -> str:
-    """
-    Return the base URL that serves a region.
+def _marked(groups: Sequence[AudienceGroup], marker: GroupMarker | None) -> AudienceGroup | None:
+    """Find the group that the marker's call made; the oldest, should there be several."""
+    marked = [group for group in groups if marker is not None and marker.same_call(group.marker)]
+    if not marked:
+        return None
+    found, *others = sorted(marked, key=lambda group: (group.created_time, group.id))
+    if others:
+        ids = ", ".join(group.id for group in others)
+        log.warning("Several PAI groups have the marker of this task. Kept: %s. Delete: %s.", found.id, ids)
+    log.info("Adopted the PAI group %s: an earlier request of this task made it.", found.id)
+    return found
 
-    :param region: such as ``cn-hangzhou`` or ``ap-southeast-1``.
-    """
-    return CHINA_BASE_URL if region.lower().startswith("cn-") else INTERNATIONAL_BASE_URL
+
+def _named(groups: Sequence[AudienceGroup], name: str | None, *, rule: str) -> AudienceGroup | None:
+    """Apply ``if_exists`` to the groups of exactly this name."""
+    found = [group for group in groups if group.name == name]
+    if rule == "create" or not found:
+        return None
+    if rule == "adopt" and len(found) == 1:
+        log.info("Adopted the PAI group %s: it is the only one with this name.", found[0].id)
+        return found[0]
+    listed = ", ".join(f"{group.id} (status {group.status}, {group.created_time})" for group in found)
+    raise ConflictError(
+        f"groups with this name exist: {listed}",
+        operation="pai.create",
+        advice="Use another name, delete those that are not needed, or set if_exists='create'.",
+    )
+
+
+def _account(base_url: str, auth: PaiAuth) -> str:
+    return hashlib.sha256(f"{base_url}\n{auth.account}".encode()).hexdigest()
 
 
 def _query_value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(int(value)) if isinstance(value, int) else str(value)
-
-
-def _is_unknown_api(text: str) -> bool:
-    return "specified api" in text.lower()
-
-
-def _not_found_advice(text: str, *, creating: bool) -> str:
-    lowered = text.lower()
-    if _is_unknown_api(text):
-        return "The account is not on the service's allow-list (ask Alibaba Cloud), or the host is wrong."
-    if "project" in lowered or "table" in lowered:
-        return "Check the MaxCompute project and table, and that they lie in the connection's region."
-    if creating:
-        return "Check what the group is made from: that the file, table or job exists; and the connection's host."
-    return "The group does not exist, or was deleted: list the groups to see those that do."

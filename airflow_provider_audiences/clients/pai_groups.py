@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.clients.validation import api_integer, api_text
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.phone_number import PhoneFormat, normalise_phone_numbers
@@ -47,6 +49,7 @@ _OPTIONAL: dict[PaiSource, tuple[str, ...]] = {
 }
 _SOURCE_PARAMETERS = ("text", "uri", "project", "table", "column", "filter", "algorithm", "inference_job_id")
 _NEEDS_COLUMN = (PaiSource.CSV, PaiSource.MAXCOMPUTE)
+_BUCKET_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _SIGNED_URL_PARAMETERS = ("Signature=", "OSSAccessKeyId=", "x-oss-signature=", "security-token=")
 
 
@@ -163,6 +166,8 @@ class AudienceGroup:
     :param amount: estimated number of people; 0 while it is checked.
     :param text: masked by the platform, and personal data nevertheless: not in the repr or the dict.
     :param history: why a review failed; only GetGroup shows it.
+    :param remark: as the user wrote it, without the mark.
+    :param marker: the mark at the end of the remark; None for groups that no task of ours made.
     """
 
     id: str
@@ -184,6 +189,7 @@ class AudienceGroup:
     history: str
     created_time: str
     updated_time: str
+    marker: GroupMarker | None = None
 
     @classmethod
     def from_api(cls, data: Mapping[str, Any]) -> AudienceGroup:
@@ -195,11 +201,13 @@ class AudienceGroup:
         values = {
             item.name: api_text(data.get(api_name(item.name)))
             for item in fields(cls)
-            if item.name not in {"status", "amount", "source", "phone_number"}
+            if item.name not in {"status", "amount", "source", "phone_number", "marker"}
         }
+        values["remark"], marker = GroupMarker.read(values["remark"])
         phone_number = data.get("PhoneNumber")
         return cls(
             **values,
+            marker=marker,
             status=api_integer(data.get("Status")),
             amount=api_integer(data.get("Amount")) or 0,
             source=api_integer(data.get("Source")),
@@ -207,8 +215,8 @@ class AudienceGroup:
         )
 
     def public(self) -> dict[str, Any]:
-        """Return it as small JSON, without personal data: no text, and the uri without its query."""
-        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "text"}
+        """Return it as small JSON, without mark and personal data: no text, and the uri without its query."""
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in {"text", "marker"}}
         values["uri"] = _without_query(self.uri)
         return values
 
@@ -236,6 +244,10 @@ def check_oss_uri(uri: str) -> None:
     bucket, _, rest = host.partition(".")
     if parts.scheme != "https" or not bucket or not rest.endswith(".aliyuncs.com"):
         raise InvalidInputError(f"uri is no OSS address: give {form}")
+    if not _BUCKET_PATTERN.fullmatch(bucket):
+        raise InvalidInputError(
+            f"uri names no OSS bucket: 3 to 63 lower-case letters, digits and hyphens, no hyphen at an end; give {form}"
+        )
     if len(parts.path) <= 1:
         raise InvalidInputError(f"uri names no file: give {form}")
     if any(name.lower() in parts.query.lower() for name in _SIGNED_URL_PARAMETERS):

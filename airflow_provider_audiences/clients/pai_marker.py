@@ -2,37 +2,137 @@
 The mark at the end of a group's remark that says which task made it.
 
 CreateGroup has no idempotency token. The mark takes its place: a group that has it was made by this very call, be it
-by an earlier request, an earlier try of the task, or a worker that is gone.
+by an earlier request, an earlier try of the task, or a worker that is gone. People read it in the console::
+
+    [airflow my_dag.my_task scheduled__2026-11-20T00:00:00+00:00 #5d41402a.bc4b2a76b971]
+
+Behind the ``#`` stand short digests: of the owner (who the group belongs to, whatever run made it), of the call, and
+perhaps of the set of members. A digest of a few phone numbers can be undone by trying, as the platform itself shows
+all but four of their digits: so what depends on members is keyed with the connection's secret.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
+import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
-from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec
+if TYPE_CHECKING:
+    from airflow_provider_audiences.clients.pai_groups import GroupSpec
+    from airflow_provider_audiences.clients.redaction import Secret
 
-_MARKER_PATTERN = re.compile(r"\s*\[airflow [^\[\]]*#[0-9a-f]{12}\]\s*$")
+_OWNER_DIGITS = 8
+_CALL_DIGITS = 12
+_MEMBERS_DIGITS = 12
+_ORIGIN_CHARACTERS = 60
+_RUN_CHARACTERS = 40
+_PATTERN = re.compile(
+    r"\[airflow (?P<origin>[^\s\[\]#]+) (?P<run>[^\s\[\]#]+(?: map [0-9]+)?)"
+    rf" #(?P<owner>[0-9a-f]{{{_OWNER_DIGITS}}})\.(?P<call>[0-9a-f]{{{_CALL_DIGITS}}})"
+    rf"(?:\.(?P<members>[0-9a-f]{{{_MEMBERS_DIGITS}}}))?\]\s*\Z"
+)
 
 
-def group_marker(*, origin: str, run: str, spec: GroupSpec) -> str:
+@dataclass(frozen=True, kw_only=True)
+class GroupMarker:
     """
-    Return the mark by which a group is known to come from one task of one run with one set of parameters.
+    The mark of one group.
 
-    :param origin: readable, such as ``my_dag.my_task``.
-    :param run: what tells this run from others, such as run id and map index.
-    :param spec: the group's parameters; a changed spec is another group.
+    :param origin: who made it, for people; shortened.
+    :param run: in which run, for people; shortened.
+    :param owner: digest of whom it belongs to: groups with the same owner and the same name belong together.
+    :param call: digest of the call: a group with the same owner and call is the one that this call makes.
+    :param members: digest of the set of members; empty if there is none.
     """
-    digest = hashlib.sha256(f"{origin}\n{run}\n".encode() + spec.canonical()).hexdigest()[:12]
-    readable = re.sub(r"[^A-Za-z0-9._-]", "_", origin)[:60]
-    return f"[airflow {readable} #{digest}]"
+
+    origin: str
+    run: str
+    owner: str
+    call: str
+    members: str = ""
+
+    @property
+    def text(self) -> str:
+        """The mark as it stands in the remark."""
+        members = f".{self.members}" if self.members else ""
+        return f"[airflow {self.origin} {self.run} #{self.owner}.{self.call}{members}]"
+
+    @classmethod
+    def read(cls, remark: str) -> tuple[str, Self | None]:
+        """
+        Part a remark from its mark.
+
+        :param remark: as the platform holds it.
+        :return: the remark as the user wrote it, and the mark; None if there is none.
+        """
+        found = _PATTERN.search(remark)
+        if found is None:
+            return remark, None
+        return remark[: found.start()].rstrip(), cls(**{name: text or "" for name, text in found.groupdict().items()})
+
+    def same_call(self, other: GroupMarker | None) -> bool:
+        """
+        Return whether a group was made by the same call.
+
+        :param other: the group's mark.
+        """
+        return other is not None and (other.owner, other.call) == (self.owner, self.call)
+
+    def same_members(self, other: GroupMarker | None) -> bool:
+        """
+        Return whether a group is known to have been made of the same members.
+
+        :param other: the group's mark.
+        """
+        return other is not None and bool(self.members) and other.members == self.members
 
 
-def without_marker(group: AudienceGroup) -> AudienceGroup:
+def make_marker(
+    *, owner: str, run: str, map_index: int, again: int, members: str, spec: GroupSpec, secret: Secret | None
+) -> GroupMarker:
     """
-    Return the group with its remark as the user wrote it.
+    Return the mark of a call.
 
-    :param group: a group, marked or not.
+    :param owner: whom the group belongs to, normally ``my_dag.my_task``.
+    :param run: the run's id.
+    :param map_index: of a mapped task; negative without.
+    :param again: another number is another call.
+    :param members: fingerprint of the set of members; empty if there is none.
+    :param spec: the group's parameters.
+    :param secret: one that lasts as long as the connection; None if there is only one that changes.
     """
-    return replace(group, remark=_MARKER_PATTERN.sub("", group.remark))
+    if secret is None and spec.text is not None:
+        # Nothing to key with: neither numbers nor their fingerprint may show, not even in a digest.
+        lines = spec.text.count("\n") + 1
+        spec, members = replace(spec, text=f"{lines} lines"), ""
+    depends_on_members = spec.text is not None or bool(members)
+    key = secret.reveal().encode() if secret is not None and depends_on_members else b""
+    call = json.dumps([owner, run, map_index, again, members, spec.canonical().decode()]).encode()
+    return GroupMarker(
+        origin=_readable(owner, _ORIGIN_CHARACTERS),
+        run=_readable(run, _RUN_CHARACTERS) + (f" map {map_index}" if map_index >= 0 else ""),
+        owner=owner_digest(owner),
+        call=_digest(key, b"call\n" + call, _CALL_DIGITS),
+        members=_digest(key, b"members\n" + members.encode(), _MEMBERS_DIGITS) if members else "",
+    )
+
+
+def owner_digest(owner: str) -> str:
+    """
+    Return the digest of an owner, as it is in marks.
+
+    :param owner: normally ``my_dag.my_task``.
+    """
+    return _digest(b"", b"owner\n" + owner.encode(errors="surrogatepass"), _OWNER_DIGITS)
+
+
+def _digest(key: bytes, message: bytes, digits: int) -> str:
+    whole = hmac.new(key, message, hashlib.sha256) if key else hashlib.sha256(message)
+    return whole.hexdigest()[:digits]
+
+
+def _readable(text: str, most: int) -> str:
+    return re.sub(r"[^A-Za-z0-9._:+-]", "_", text)[:most] or "_"

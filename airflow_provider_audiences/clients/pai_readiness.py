@@ -1,7 +1,7 @@
 """
-When is a PAI group ready? The document says that Status 0 "typically means ready"; the vendor's other pages
-say 0 = checking, 1 = passed, 2 = rejected. So with an API key 0 and 1 are ready, 2 is failed, and in both
-cases ready also needs people: Amount is 0 while the group is checked.
+When is a PAI group ready? The document says that Status 0 "typically means ready"; SDK and the vendor's other pages
+say 0 = checking, 1 = passed, 2 = rejected. So with an API key 0 and 1 are ready, with an AccessKey 1 only; in both, 2
+is failed, and ready also needs people: Amount is 0 while the group is checked.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from airflow_provider_audiences.clients.pai_dialects import (
+    STATUS_CHECKING,
+    STATUS_PASSED,
+    STATUS_REJECTED,
+    PaiDialect,
+)
 from airflow_provider_audiences.clients.pai_groups import AudienceGroup
 from airflow_provider_audiences.clients.validation import whole_number
+from airflow_provider_audiences.exceptions import InvalidInputError
 
-STATUS_CHECKING = 0
-STATUS_PASSED = 1
-STATUS_REJECTED = 2
-
-READY_STATUSES = frozenset({STATUS_CHECKING, STATUS_PASSED})
-FAILED_STATUSES = frozenset({STATUS_REJECTED})
 _KNOWN_STATUSES = frozenset({STATUS_CHECKING, STATUS_PASSED, STATUS_REJECTED})
 
 
@@ -55,21 +56,23 @@ class ReadinessRule:
     :param failed_statuses: statuses that never become ready.
     """
 
-    min_amount: int = 1
-    ready_statuses: frozenset[int] = READY_STATUSES
-    failed_statuses: frozenset[int] = FAILED_STATUSES
+    min_amount: int
+    ready_statuses: frozenset[int]
+    failed_statuses: frozenset[int]
 
     @classmethod
     def of(
         cls,
+        dialect: PaiDialect,
         *,
         min_amount: int = 1,
         ready_statuses: Iterable[int] | None = None,
         failed_statuses: Iterable[int] | None = None,
     ) -> ReadinessRule:
         """
-        Return a rule, with the defaults for what is None.
+        Return a rule, with the dialect's defaults for what is None; ``PaiClient.readiness_rule`` knows the dialect.
 
+        :param dialect: the connection's.
         :param min_amount: least number of people; 0 takes an empty group as well.
         :param ready_statuses: statuses that are ready.
         :param failed_statuses: statuses that are failed.
@@ -77,8 +80,8 @@ class ReadinessRule:
         """
         return cls(
             min_amount=whole_number("min_amount", min_amount, at_least=0),
-            ready_statuses=_statuses("ready_statuses", ready_statuses, READY_STATUSES),
-            failed_statuses=_statuses("failed_statuses", failed_statuses, FAILED_STATUSES),
+            ready_statuses=_statuses("ready_statuses", ready_statuses, dialect.ready_statuses),
+            failed_statuses=_statuses("failed_statuses", failed_statuses, dialect.failed_statuses),
         )
 
     def assess(self, group: AudienceGroup) -> Readiness:
@@ -110,4 +113,6 @@ class ReadinessRule:
 def _statuses(name: str, given: Iterable[int] | None, default: frozenset[int]) -> frozenset[int]:
     if given is None:
         return default
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidInputError(f"{name} must be a list of numbers, such as [1], not {given!r}")
     return frozenset(whole_number(name, status, at_least=0) for status in given)

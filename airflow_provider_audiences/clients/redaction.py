@@ -11,10 +11,14 @@ ADVERTISING_ID_PATTERN = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A
 PHONE_NUMBER_PATTERN = re.compile(
     r"(?<![0-9])(?!20[0-9]{2}-[0-9]{2}-[0-9]{2}(?![0-9]))(?:\+|00)?(?:[0-9][ ()-]{0,2}){8,}[0-9]"
 )
+SIGNATURE_PATTERN = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])")
 
-_CREDENTIAL_PATTERN = re.compile(r"(?i)(api_key=|bearer\s+)[^\s&\"'<>]+")
+_CREDENTIAL_PATTERN = re.compile(
+    r"(?i)(api_key=|bearer\s+|signature=|credential=|x-acs-security-token:\s*|x-acs-accesskey-id:\s*)[^\s&,;\"'<>]+"
+)
 _QUERY_PATTERN = re.compile(r"\?[\w.-]+=[^\s\"'<>]*")
 _MESSAGE_LIMIT = 300
+_MOST_SECRETS = 16
 
 
 class Secret:
@@ -44,15 +48,27 @@ class Secret:
 
 class Redactor:
     """
-    Makes text that a server wrote fit for logs and exceptions.
+    Makes text that a server wrote fit for logs and exceptions. Safe among threads.
 
-    :param secret: the connection's key; removed as it is and however much of it is percent-encoded.
+    :param secret: the connection's key; removed as it is and however much of it is percent-encoded. None if it is
+        learnt later.
     :param member_patterns: what a member looks like at this platform.
     """
 
-    def __init__(self, secret: Secret, member_patterns: Sequence[re.Pattern[str]]) -> None:
-        self._secret_pattern = re.compile("".join(map(_any_spelling, secret.reveal())) or r"(?!)")
+    def __init__(self, secret: Secret | None, member_patterns: Sequence[re.Pattern[str]]) -> None:
+        self._secret_patterns: tuple[re.Pattern[str], ...] = ()
         self._member_patterns = tuple(member_patterns)
+        if secret is not None:
+            self.learn(secret)
+
+    def learn(self, secret: Secret) -> None:
+        """
+        Remove another secret from now on; of many that followed each other, the last ones are remembered.
+
+        :param secret: a key, or what took its place.
+        """
+        pattern = re.compile("".join(map(_any_spelling, secret.reveal())) or r"(?!)")
+        self._secret_patterns = (*self._secret_patterns[-_MOST_SECRETS + 1 :], pattern)
 
     def __call__(self, text: str) -> str:
         """
@@ -60,7 +76,8 @@ class Redactor:
 
         :param text: anything a server sent.
         """
-        text = self._secret_pattern.sub("***", text)
+        for secret_pattern in self._secret_patterns:
+            text = secret_pattern.sub("***", text)
         text = _QUERY_PATTERN.sub("?***", text)
         text = _CREDENTIAL_PATTERN.sub(r"\1***", text)
         for pattern in self._member_patterns:

@@ -13,7 +13,6 @@ import random
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,12 +22,11 @@ from urllib.parse import quote
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
+from airflow_provider_audiences.clients.connection_failures import break_circles, connection_failure
 from airflow_provider_audiences.clients.limiter import RateLimiter
 from airflow_provider_audiences.clients.replies import Reply
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
-    ConnectionFailedError,
-    InvalidInputError,
     TransientError,
 )
 
@@ -37,6 +35,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 GiveUp = Callable[[TransientError], bool]
 """Asked whether a call that failed is not to be repeated."""
+Observer = Callable[[str, BaseException | None], None]
+"""Told the operation of each request, and the error that it came to; None for success."""
 
 _PAUSE_SECONDS = 1.0
 """How often a wait looks whether it is still wanted."""
@@ -76,6 +76,7 @@ class Call(Generic[T]):
     :param query: parameters, not yet encoded; the key is not among them.
     :param body: bytes to send, or None.
     :param content_type: of the body.
+    :param headers: that this call needs besides.
     :param recover: for a call that must not be sent twice. Called before a repetition, and before giving
         up, when an earlier request may have been applied: returns its result if it was, None if not.
     :param give_up: asked with the last error before a repetition, and every second of the wait for it; true:
@@ -89,6 +90,7 @@ class Call(Generic[T]):
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = field(default=None, repr=False)
     content_type: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     recover: Callable[[], T | None] | None = None
     give_up: GiveUp | None = None
 
@@ -109,6 +111,7 @@ class Transport:
     :param settings: timeouts and retries.
     :param limiter: asked for a turn before each request.
     :param sleep: waits between attempts; tests may shorten it.
+    :param observe: told the outcome of each request: the operation, and the error or None.
     """
 
     def __init__(
@@ -119,12 +122,14 @@ class Transport:
         settings: TransportSettings,
         limiter: RateLimiter | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        observe: Observer | None = None,
     ) -> None:
         self.base_url = base_url
         self.settings = settings
         self._session = session
         self._limiter = limiter
         self._sleep = sleep
+        self._observe = observe or (lambda _operation, _error: None)
         self._requests_sent = 0
         self._lock = threading.Lock()
 
@@ -178,8 +183,9 @@ class Transport:
             self._limiter.acquire()
         progress.attempts += 1
         try:
-            return call.read(self._exchange(call, progress))
+            result = call.read(self._exchange(call, progress))
         except AudienceApiError as error:
+            self._observe(call.operation, error)
             # A call within this one, such as a look at the list, has put its own name on its error, and says
             # nothing about what became of this one.
             if error.operation in {None, call.operation}:
@@ -190,6 +196,12 @@ class Transport:
             if isinstance(error, TransientError):
                 progress.error = error
             raise
+        except BaseException as error:
+            # Such as a task's timeout: the request may have been sent.
+            self._observe(call.operation, error)
+            raise
+        self._observe(call.operation, None)
+        return result
 
     def _recovered(self, call: Call[T], progress: _Progress) -> T | None:
         if call.recover is None or not progress.maybe_applied:
@@ -235,14 +247,18 @@ class Transport:
                 call.method,
                 self.base_url + call.path + encode_query(call.query),
                 data=call.body,
-                headers={"Content-Type": call.content_type} if call.content_type else None,
+                headers={**call.headers, **({"Content-Type": call.content_type} if call.content_type else {})},
                 timeout=(self.settings.connect_timeout_seconds, self.settings.read_timeout_seconds),
                 allow_redirects=False,
             )
             return Reply.from_response(response, attempts=progress.attempts, after_lost_try=progress.maybe_applied)
         except (requests.RequestException, ValueError) as error:
-            failure = _connection_failure(error, self.settings)
-            _break_circles(error, until=handled_by_caller)
+            failure = connection_failure(
+                error,
+                connect_timeout_seconds=self.settings.connect_timeout_seconds,
+                read_timeout_seconds=self.settings.read_timeout_seconds,
+            )
+            break_circles(error, until=handled_by_caller)
         # Raised outside the handler: requests' error would be its context, with the request in it. A frame that
         # held on to the error would be a circle, and keep the body.
         try:
@@ -282,13 +298,6 @@ class ApiClient:
         return self._transport.base_url.partition("://")[2]
 
 
-def _break_circles(error: BaseException | None, *, until: BaseException | None) -> None:
-    """Empty the frames of requests and urllib3: they hold errors that hold them, and with them the body."""
-    while error is not None and error is not until:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__context__
-
-
 def encode_query(query: Mapping[str, str]) -> str:
     """
     Encode parameters as AppLovin and Alibaba expect it: a space as ``%20``, a plus as ``%2B``.
@@ -298,48 +307,6 @@ def encode_query(query: Mapping[str, str]) -> str:
     """
     pairs = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items())
     return f"?{pairs}" if pairs else ""
-
-
-def _connection_failure(error: Exception, settings: TransportSettings) -> AudienceApiError:
-    """Say what went wrong on the way, without quoting requests: its texts hold URLs."""
-    if isinstance(error, ValueError):
-        return InvalidInputError(
-            "no request can be made of this: the address, a proxy's address, the key or the content type is malformed",
-            advice="Check the connection, and the proxy variables in this worker's environment.",
-        )
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return ConnectionFailedError(
-            f"no connection within {settings.connect_timeout_seconds:g} s",
-            advice="Check the connection's host and port, and that this worker may reach it.",
-        )
-    if isinstance(error, requests.exceptions.ReadTimeout):
-        return ConnectionFailedError(
-            f"no reply within {settings.read_timeout_seconds:g} s",
-            maybe_applied=True,
-            too_large="likely",
-            advice="Send smaller batches, or raise read_timeout_seconds in the connection's extra.",
-        )
-    if isinstance(error, requests.exceptions.SSLError):
-        # Only a certificate that was refused proves that no request was sent; a record may break later on.
-        return ConnectionFailedError(
-            "the TLS connection failed",
-            maybe_applied="CERTIFICATE_VERIFY_FAILED" not in str(error),
-            # Over TLS, this is how a server hangs up in the middle.
-            too_large="maybe" if "EOF occurred" in str(error) else "no",
-            advice="Check the host name and this machine's certificates.",
-        )
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    if type(reason).__name__ in {"NewConnectionError", "NameResolutionError", "ProxyError"}:
-        return ConnectionFailedError(
-            "could not connect",
-            advice="Check the connection's host and port, and that this worker may reach it.",
-        )
-    return ConnectionFailedError(
-        "the connection broke before the whole reply arrived",
-        maybe_applied=True,
-        too_large="maybe",
-        advice="Whether the platform carried the request out is unknown.",
-    )
 
 
 def _log_repetition(state: RetryCallState) -> None:

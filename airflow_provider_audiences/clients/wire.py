@@ -24,7 +24,8 @@ from airflow_provider_audiences.clients.redaction import Secret
 if TYPE_CHECKING:
     from urllib3 import ProxyManager
 
-_POOL_SIZE = 16
+_POOL_SIZE = 64
+"""Idle connections that are kept: as many as threads of one process use a client at once."""
 
 
 def _pool_classes(secret_query: str) -> dict[str, type[HTTPConnectionPool]]:

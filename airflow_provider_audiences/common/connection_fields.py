@@ -21,6 +21,7 @@ class ExtraField:
     :param description: help text, with the default.
     :param kind: JSON type.
     :param minimum: smallest value of a number.
+    :param is_secret: the form does not show what is typed.
     """
 
     name: str
@@ -28,6 +29,7 @@ class ExtraField:
     description: str
     kind: Literal["string", "number", "integer", "boolean"]
     minimum: float | None = None
+    is_secret: bool = False
 
 
 _SHARED = (
@@ -89,8 +91,27 @@ PAI_FIELDS = (
     ExtraField(
         name="region",
         label="Region",
-        description="Such as cn-hangzhou (default), cn-shanghai or ap-southeast-1; chooses the address.",
+        description=(
+            "Such as cn-hangzhou (default), cn-shanghai or ap-southeast-1; chooses the address for an API key. "
+            "For an AccessKey there is one address only."
+        ),
         kind="string",
+    ),
+    ExtraField(
+        name="dialect",
+        label="Dialect",
+        description=(
+            "bearer (API key) or openapi (AccessKey). Default: what fits login and password. openapi without both "
+            "takes this machine's own credentials, such as its RAM role."
+        ),
+        kind="string",
+    ),
+    ExtraField(
+        name="security_token",
+        label="Security token",
+        description="Of temporary credentials (STS), which expire: it belongs to login and password.",
+        kind="string",
+        is_secret=True,
     ),
     ExtraField(
         name="max_requests_per_second",
@@ -102,10 +123,15 @@ PAI_FIELDS = (
     *_SHARED,
 )
 PAI_UI: dict[str, Any] = {
-    "hidden_fields": ["login", "schema", "port"],
-    "relabeling": {"password": "API key", "host": "Host (optional)"},
+    "hidden_fields": ["schema", "port"],
+    "relabeling": {
+        "login": "AccessKey ID (optional)",
+        "password": "API key, or AccessKey secret",
+        "host": "Host (optional)",
+    },
     "placeholders": {
         "host": "chosen by the region",
+        "login": "empty for an API key",
         "password": "empty: the environment variable DASHSCOPE_API_KEY",
     },
 }
@@ -122,6 +148,8 @@ def conn_fields(fields: Sequence[ExtraField]) -> dict[str, Any]:
         schema: dict[str, Any] = {"type": [field.kind, "null"]}
         if field.minimum is not None:
             schema["minimum"] = field.minimum
+        if field.is_secret:
+            schema["format"] = "password"
         described[field.name] = {"label": field.label, "description": field.description, "schema": schema}
     return described
 
@@ -141,14 +169,19 @@ def form_widgets(fields: Sequence[ExtraField]) -> dict[str, Any]:
 
     :param fields: of one connection type.
     """
-    from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
-    from wtforms import BooleanField, IntegerField, StringField
+    from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
+    from wtforms import BooleanField, IntegerField, PasswordField, StringField
     from wtforms.validators import NumberRange, Optional, Regexp
 
     widgets: dict[str, Any] = {}
     for field in fields:
         if field.kind == "boolean":
             widgets[field.name] = BooleanField(field.label, description=field.description, default=False)
+            continue
+        if field.is_secret:
+            widgets[field.name] = PasswordField(
+                field.label, description=field.description, widget=BS3PasswordFieldWidget(), validators=[Optional()]
+            )
             continue
         validators = [Optional()]
         # Airflow drops a whole connection type that has a FloatField: it knows text, integers and switches.

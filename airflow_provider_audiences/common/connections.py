@@ -22,7 +22,9 @@ class ConnectionLike(Protocol):
     """The parts of an Airflow connection that are read here."""
 
     conn_id: str
+    conn_type: str | None
     host: str | None
+    login: str | None
     port: int | None
     schema: str | None
     password: str | None
@@ -44,9 +46,13 @@ class ConnectionReader:
     connection: ConnectionLike
     fields: Sequence[ExtraField] = ()
 
-    def warn_of_unknown_extras(self) -> None:
-        """Log the names of extras that mean nothing here: a misspelt one would be passed over in silence."""
-        known = [field.name for field in self.fields]
+    def warn_of_unknown_extras(self, *also_known: str) -> None:
+        """
+        Log the names of extras that mean nothing here: a misspelt one would be passed over in silence.
+
+        :param also_known: names that mean something besides the fields.
+        """
+        known = [*(field.name for field in self.fields), *also_known]
         unknown = sorted(str(name) for name in self._extra if name not in known)
         if unknown:
             log.warning(
@@ -73,13 +79,13 @@ class ConnectionReader:
             parts = urlsplit(host)
             port = parts.port or connection.port
         except ValueError:
-            raise self._error("host is not an address") from None
+            raise self.error("host is not an address") from None
         if parts.scheme not in {"http", "https"} or not parts.hostname or " " in parts.hostname:
-            raise self._error("host must be an https address, such as https://api.example.com/prefix")
+            raise self.error("host must be an https address, such as https://api.example.com/prefix")
         if parts.username is not None or parts.query or parts.fragment:
-            raise self._error("host must be scheme, name, port and path only; the key belongs in the password")
+            raise self.error("host must be scheme, name, port and path only; the key belongs in the password")
         if parts.scheme == "http" and not is_loopback(parts.hostname) and not self.flag("allow_insecure_http"):
-            raise self._error(
+            raise self.error(
                 "host is plain http, and the key would be readable on the way: use https "
                 "(or set allow_insecure_http in the extra)"
             )
@@ -102,13 +108,31 @@ class ConnectionReader:
         :raises InvalidInputError: there is none, or it can't be one.
         """
         value = (self.connection.password or "").strip() or (fallback or "").strip()
-        if not value:
-            raise self._error(f"the {what} is missing: put it in the connection's password")
+        secret = self.secret_of(value, what=what, where="password")
+        if secret is None:
+            raise self.error(f"the {what} is missing: put it in the connection's password")
+        return secret
+
+    def secret_of(self, value: object, *, what: str, where: str) -> Secret | None:
+        """
+        Return a part of the connection as a secret.
+
+        :param value: what stands there.
+        :param what: what it is called, for messages.
+        :param where: where it stands, for messages.
+        :return: the secret; None if there is none.
+        :raises InvalidInputError: it can't be one.
+        """
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            raise self.error(f"the {what} in the {where} is no text")
+        value = value.strip()
         if value.startswith("$"):
-            raise self._error(f"the {what} begins with '$': a variable that the shell did not expand")
+            raise self.error(f"the {what} begins with '$': a variable that the shell did not expand")
         if not value.isascii() or not value.isprintable():
-            raise self._error(f"the {what} has characters that no key has: copy it again")
-        return Secret(value)
+            raise self.error(f"the {what} has characters that no key has: copy it again")
+        return Secret(value) if value else None
 
     def settings(self, defaults: TransportSettings, *, max_retries: int | None = None) -> TransportSettings:
         """
@@ -148,13 +172,13 @@ class ConnectionReader:
         if not (number > above if above is not None else number >= 0) or not number < below:
             least = f"above {above:g}" if above is not None else "of at least 0"
             most = f" and below {below:g}" if below < math.inf else ""
-            raise self._error(f"{name} in the extra must be a number {least}{most}")
+            raise self.error(f"{name} in the extra must be a number {least}{most}")
         return number
 
     def _whole_number(self, name: str, default: int) -> int:
         number = self.number(name, default)
         if number != int(number):
-            raise self._error(f"{name} in the extra must be a whole number")
+            raise self.error(f"{name} in the extra must be a whole number")
         return int(number)
 
     def flag(self, name: str) -> bool:
@@ -175,14 +199,27 @@ class ConnectionReader:
         value = self._extra.get(name)
         return str(value).strip() if value else default
 
+    def value(self, name: str) -> object:
+        """
+        Return a value of the extra as it is; None if there is none.
+
+        :param name: its key.
+        """
+        return self._extra.get(name)
+
     @property
     def _extra(self) -> Mapping[str, Any]:
         extra = self.connection.extra_dejson
         if not isinstance(extra, Mapping):
-            raise self._error("the extra must be a JSON object")
+            raise self.error("the extra must be a JSON object")
         return extra
 
-    def _error(self, message: str) -> InvalidInputError:
+    def error(self, message: str) -> InvalidInputError:
+        """
+        Return an error that names the connection.
+
+        :param message: what is wrong, without secrets.
+        """
         return InvalidInputError(f"connection {self.connection.conn_id!r}: {message}")
 
 

@@ -13,11 +13,16 @@ from airflow_provider_audiences.clients.pai import (
     DEFAULT_REQUESTS_PER_SECOND,
     DEFAULT_SETTINGS,
     PaiClient,
-    base_url_of_region,
 )
 from airflow_provider_audiences.common.connection_fields import PAI_FIELDS, PAI_UI, form_widgets
 from airflow_provider_audiences.common.connections import ConnectionLike, ConnectionReader
 from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.common.pai_credentials import (
+    ALIBABA_CLOUD,
+    ALIBABA_CLOUD_EXTRAS,
+    pai_auth,
+    warn_of_other_region,
+)
 from airflow_provider_audiences.exceptions import AudienceApiError
 
 API_KEY_VARIABLE = "DASHSCOPE_API_KEY"
@@ -27,10 +32,13 @@ class PaiHook(BaseHook):
     """
     Connects to Alibaba PAI's audience group API.
 
-    Connection: password = API key (without one: the environment variable ``DASHSCOPE_API_KEY``); host
-    (optional) = another address than the region's; extras: ``region``, ``max_requests_per_second``,
-    ``connect_timeout_seconds``, ``read_timeout_seconds``, ``max_retries``, ``backoff_seconds``,
-    ``allow_insecure_http``.
+    Connection: password = API key (without one: the environment variable ``DASHSCOPE_API_KEY``), or login and
+    password = AccessKey id and secret; host (optional) = another address than the region's; extras: ``region``,
+    ``dialect``, ``security_token``, ``max_requests_per_second``, ``connect_timeout_seconds``,
+    ``read_timeout_seconds``, ``max_retries``, ``backoff_seconds``, ``allow_insecure_http``.
+
+    A connection of the type ``alibaba_cloud`` is taken too, with its extras ``access_key_id`` and
+    ``access_key_secret``. With ``dialect`` ``openapi`` and no key, this machine's own credentials are used.
 
     :param pai_conn_id: id of the connection.
     """
@@ -63,27 +71,28 @@ class PaiHook(BaseHook):
         :raises InvalidInputError: the connection lacks something or has something wrong.
         """
         reader = ConnectionReader(connection=connection, fields=PAI_FIELDS)
-        reader.warn_of_unknown_extras()
-        key = reader.secret(what="API key", fallback=os.environ.get(API_KEY_VARIABLE))
-        mask_secret(key.reveal())
+        reader.warn_of_unknown_extras(*(ALIBABA_CLOUD_EXTRAS if connection.conn_type == ALIBABA_CLOUD else ()))
+        auth = pai_auth(reader, environment_key=os.environ.get(API_KEY_VARIABLE), on_secret=mask_secret)
+        warn_of_other_region(reader, auth)
         rate = reader.number(
             "max_requests_per_second", DEFAULT_REQUESTS_PER_SECOND, above=0, below=ACCOUNT_REQUESTS_PER_SECOND
         )
         return PaiClient(
-            api_key=key,
-            base_url=reader.base_url(base_url_of_region(reader.text("region", DEFAULT_REGION))),
+            auth=auth,
+            base_url=reader.base_url(auth.dialect.base_url(reader.text("region", DEFAULT_REGION))),
             settings=reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
             requests_per_second=rate,
         )
 
     def test_connection(self) -> tuple[bool, str]:
-        """Return whether the key works, by listing one group once, and what happened."""
+        """Return whether the credentials work, by listing one group once, and what happened."""
         try:
             with self.client_of(self.get_connection(self.pai_conn_id), max_retries=0) as client:
                 total = client.count_groups()
         except AudienceApiError as error:
             return False, str(error)
-        return True, f"PAI accepted the API key. Audience groups in the account: {total}."
+        key = "API key" if client.dialect.name == "bearer" else "AccessKey"
+        return True, f"PAI accepted the {key}. Audience groups in the account: {total}."
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:

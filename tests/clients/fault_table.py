@@ -13,15 +13,17 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, NamedTuple
 
+from airflow_provider_audiences.clients.acs3 import AccessKey
 from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.clients.pai import PaiClient
+from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAuth
 from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
-from airflow_provider_audiences.clients.pai_marker import group_marker
+from airflow_provider_audiences.clients.pai_marker import make_marker
 from airflow_provider_audiences.clients.redaction import Secret
 from airflow_provider_audiences.clients.transport import TransportSettings
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator
@@ -32,7 +34,7 @@ NEW = [f"00000000-0000-4000-8000-00000000000{n}" for n in (4, 5)]
 BODY = "".join(f"{item}\n" for item in NEW).encode()
 PHONE = "13900001111"
 SPEC = GroupSpec(source=PaiSource.TEXT, name="table", text=PHONE, phone_number=True).checked()
-MARKER = group_marker(origin="dag.task", run="run 1", spec=SPEC)
+MARKER = make_marker(owner="dag.task", run="run 1", map_index=-1, again=0, members="", spec=SPEC, secret=None)
 SETTLE_SECONDS = 10
 
 
@@ -98,7 +100,8 @@ class Outcome:
     What one call came to.
 
     :param requests: requests for the operation itself.
-    :param looks: requests for lists that the client made on its own.
+    :param looks: requests for lists that the client made because of the fault; not the one that comes before any
+        create of a marked group.
     :param waits: seconds between attempts.
     :param state: what the platform holds afterwards.
     :param duplicates: things that were made more than once.
@@ -111,6 +114,7 @@ class Outcome:
     error: AudienceApiError | None = None
     state: str = ""
     duplicates: int = 0
+    billable: dict[str, int] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -122,18 +126,24 @@ class Outcome:
 
 
 class Clients(NamedTuple):
-    """One client of each API."""
+    """One client of each API, and of each of PAI's dialects."""
 
     applovin: AppLovinClient
     pai: PaiClient
+    openapi: PaiClient
 
 
 class Operation:
     """One operation, with what it needs prepared; made anew for each run."""
 
     def __init__(self, emulator: AudiencesEmulator, clients: Clients) -> None:
-        self.emulator, (self.applovin, self.pai) = emulator, clients
+        self.emulator, self.applovin = emulator, clients.applovin
+        self.pai = self.client(clients)
         self.prepare()
+
+    def client(self, clients: Clients) -> PaiClient:
+        """Return the client of PAI that is used."""
+        return clients.pai
 
     def prepare(self) -> None:
         """Make what the operation needs."""
@@ -141,6 +151,10 @@ class Operation:
     def call(self, clients: Clients) -> Any:
         """Call the operation."""
         raise NotImplementedError
+
+    def send_again(self, clients: Clients) -> Any:
+        """Send the request itself once more, without asking what became of the first."""
+        return self.call(clients)
 
     def state(self) -> str:
         """What the platform holds."""
@@ -227,7 +241,10 @@ class PaiCreate(Operation):
     done = "made"
 
     def call(self, clients: Clients) -> Any:
-        return clients.pai.create_group(SPEC, marker=MARKER)
+        return self.client(clients).create_group(SPEC, marker=MARKER)
+
+    def send_again(self, clients: Clients) -> Any:
+        return self.client(clients).create_group(replace(SPEC, remark=MARKER.text), marker=None)
 
     def copies(self) -> int:
         return len(self.emulator.groups(deleted=True))
@@ -241,22 +258,45 @@ class PaiGet(Operation):
         self.group_id = self.pai.create_group(SPEC, marker=MARKER).group.id
 
     def call(self, clients: Clients) -> Any:
-        return clients.pai.get_group(self.group_id)
+        return self.client(clients).get_group(self.group_id)
 
 
 class PaiList(PaiGet):
     def call(self, clients: Clients) -> Any:
-        return clients.pai.list_groups()
+        return self.client(clients).list_groups()
 
 
 class PaiDelete(PaiGet):
     done = "deleted"
 
     def call(self, clients: Clients) -> Any:
-        return clients.pai.delete_group(self.group_id)
+        return self.client(clients).delete_group(self.group_id)
 
     def state(self) -> str:
         return "still there" if self.emulator.groups() else "deleted"
+
+
+class _OpenApi(Operation):
+    """The same in the dialect with signatures."""
+
+    def client(self, clients: Clients) -> PaiClient:
+        return clients.openapi
+
+
+class OpenApiCreate(_OpenApi, PaiCreate):
+    pass
+
+
+class OpenApiGet(_OpenApi, PaiGet):
+    pass
+
+
+class OpenApiList(_OpenApi, PaiList):
+    pass
+
+
+class OpenApiDelete(_OpenApi, PaiDelete):
+    pass
 
 
 OPERATIONS: dict[str, type[Operation]] = {
@@ -269,26 +309,41 @@ OPERATIONS: dict[str, type[Operation]] = {
     "pai.get": PaiGet,
     "pai.list": PaiList,
     "pai.delete": PaiDelete,
+    "openapi.create": OpenApiCreate,
+    "openapi.get": OpenApiGet,
+    "openapi.list": OpenApiList,
+    "openapi.delete": OpenApiDelete,
 }
+APPLOVIN = {name for name in OPERATIONS if name.startswith("applovin.")}
 
 
 @contextlib.contextmanager
 def connected(emulator: AudiencesEmulator, sleep: Callable[[float], None], **settings: Any) -> Iterator[Clients]:
     """Yield a client of each API whose waits go to ``sleep``."""
+    key = Secret(emulator.api_key)
     common: dict[str, Any] = {
-        "api_key": Secret(emulator.api_key),
         "settings": TransportSettings(jitter=False, **{"read_timeout_seconds": 20.0, **settings}),
         "sleep": sleep,
     }
+    access_key = AccessKey(key_id=emulator.access_key_id, secret=Secret(emulator.access_key_secret))
+    unlimited = {**common, "requests_per_second": 1e6}
     with (
-        AppLovinClient(base_url=emulator.url, **common) as applovin,
-        PaiClient(base_url=emulator.url + PAI_PATH, requests_per_second=1e6, **common) as pai,
+        AppLovinClient(api_key=key, base_url=emulator.url, **common) as applovin,
+        PaiClient(auth=ApiKeyAuth(key), base_url=emulator.url + PAI_PATH, **unlimited) as pai,
+        PaiClient(auth=AccessKeyAuth(access_key), base_url=emulator.url, **unlimited) as openapi,
     ):
-        yield Clients(applovin, pai)
+        yield Clients(applovin, pai, openapi)
 
 
 def run(
-    emulator: AudiencesEmulator, operation: str, fault: Fault, *, times: int | None = 1, **settings: Any
+    emulator: AudiencesEmulator,
+    operation: str,
+    fault: Fault,
+    *,
+    times: int | None = 1,
+    number: int = 1,
+    refused_before: bool = False,
+    **settings: Any,
 ) -> Outcome:
     """
     Call an operation while a fault is on, and look what became of it.
@@ -297,32 +352,39 @@ def run(
     :param operation: key of ``OPERATIONS``.
     :param fault: one of ``FAULTS``.
     :param times: how many requests of the operation in a row it hits; None for all.
+    :param number: the first request that it hits.
+    :param refused_before: requests before that one are refused with 429.
     :param settings: of the transport.
     """
     emulator.reset()
     outcome = Outcome()
+    called = operation.replace("openapi.", "pai.")
 
     def sleep(seconds: float) -> None:
         outcome.waits.append(seconds)
-        if fault.late == "during":
+        if fault.late == "during" and len(emulator.requests(called)) >= number:
             _settle(lambda: subject.state() == subject.done)
 
     settings.setdefault("read_timeout_seconds", fault.read_timeout_seconds)
     with connected(emulator, time.sleep) as helpers, connected(emulator, sleep, **settings) as subjects:
         subject = OPERATIONS[operation](emulator, helpers)
         emulator.clear_requests()
-        emulator.fault(operation, fault.kind, times=times, **fault.options())
+        emulator.fault(called, fault.kind, number=number, times=times, **fault.options())
+        if refused_before and number > 1:
+            emulator.fault(called, "status", status=429, times=number - 1)
         try:
             outcome.result = subject.call(subjects)
         except AudienceApiError as error:
             outcome.error = error
         sent = [request["operation"] for request in emulator.requests()]
-        outcome.requests = sent.count(operation)
+        sent = sent[sent.index(called) :]
+        outcome.requests = sent.count(called)
         outcome.looks = len(sent) - outcome.requests
+        outcome.billable = subject.client(subjects).billable_calls if operation not in APPLOVIN else {}
         if fault.late == "after":
             # The first request, which was lost on its way, arrives at last: the same bytes once more.
             with contextlib.suppress(AudienceApiError):
-                subject.call(helpers)
+                subject.send_again(helpers)
         outcome.state = subject.state()
         outcome.duplicates = max(0, subject.copies() - 1)
     return outcome

@@ -38,7 +38,8 @@ def _load_table() -> ModuleType:
 table = _load_table()
 FAULTS: dict[str, Any] = table.FAULTS
 OPERATIONS: tuple[str, ...] = tuple(table.OPERATIONS)
-CREATES = ("applovin.create", "pai.create")
+CREATES = ("applovin.create", "pai.create", "openapi.create")
+PAI_CREATES = ("pai.create", "openapi.create")
 
 # Repeated once, after these seconds.
 REPEATED: dict[str, tuple[float, float]] = {
@@ -80,6 +81,12 @@ REFUSED: dict[str, tuple[type[AudienceApiError], int]] = {
     "403": (AuthenticationError, 403),
     "404": (NotFoundError, 404),
 }
+GATEWAY_CODES = {
+    "400": "InvalidParameter",
+    "401": "UnknownError",
+    "403": "Forbidden.RAM",
+    "404": "InvalidAction.NotFound",
+}
 SILENT = {"wrong counts"}
 
 
@@ -88,13 +95,22 @@ def test_every_fault_has_an_expectation() -> None:
     assert set(REPEATED) >= APPLIED | NOT_APPLIED_FOR_SURE
 
 
+def is_pai(operation: str) -> bool:
+    return operation.startswith(("pai.", "openapi."))
+
+
+def name_of(operation: str) -> str:
+    """What the client calls it."""
+    return operation.replace("openapi.", "pai.")
+
+
 def _cells(faults: Iterable[str]) -> list[tuple[str, str]]:
     """All pairs of operation and fault, but PAI's 408: of 4xx its document lets 429 only be repeated."""
     pairs = [(operation, fault) for fault in faults for operation in OPERATIONS]
-    return [(operation, fault) for operation, fault in pairs if not (fault == "408" and operation.startswith("pai."))]
+    return [(operation, fault) for operation, fault in pairs if not (fault == "408" and is_pai(operation))]
 
 
-@pytest.mark.parametrize("operation", [operation for operation in OPERATIONS if operation.startswith("pai.")])
+@pytest.mark.parametrize("operation", [operation for operation in OPERATIONS if is_pai(operation)])
 def test_408_of_pai_is_not_repeated(emulator_server: AudiencesEmulator, operation: str) -> None:
     outcome = table.run(emulator_server, operation, FAULTS["408"])
 
@@ -116,7 +132,7 @@ def test_transient_fault_is_repeated(emulator_server: AudiencesEmulator, operati
     assert len(outcome.waits) == 1
     assert least <= outcome.waits[0] <= most
     expected = (2, 0)
-    if operation == "pai.create":
+    if operation in PAI_CREATES:
         expected = (1, 1) if fault in APPLIED else (2, 0 if fault in NOT_APPLIED_FOR_SURE else 1)
     elif operation == "applovin.create" and fault in APPLIED:
         expected = (2, 1)  # the second create is refused, and the list tells which audience it is
@@ -128,7 +144,7 @@ def test_transient_fault_is_repeated(emulator_server: AudiencesEmulator, operati
 def test_create_makes_no_duplicate(emulator_server: AudiencesEmulator, operation: str, fault: str) -> None:
     outcome = table.run(emulator_server, operation, FAULTS[fault])
 
-    if operation == "pai.create" and FAULTS[fault].late == "after":
+    if operation in PAI_CREATES and FAULTS[fault].late == "after":
         # The limit of looking first: a request that sleeps in the network until after the look.
         assert outcome.duplicates == 1
     else:
@@ -143,7 +159,7 @@ def test_create_after_lost_reply_returns_the_one_that_exists(
     outcome = table.run(emulator_server, operation, FAULTS[fault])
 
     assert not outcome.result.adopted
-    if operation == "pai.create":
+    if operation in PAI_CREATES:
         assert outcome.result.group.id == emulator_server.groups()[0]["Id"]
         assert outcome.result.group.remark == ""
     else:
@@ -161,15 +177,18 @@ def test_refusal_is_not_repeated(emulator_server: AudiencesEmulator, operation: 
     assert isinstance(error, PermanentError)
     assert (outcome.requests, outcome.looks, outcome.waits) == (1, 0, [])
     assert outcome.state != table.OPERATIONS[operation].done or outcome.state == "read"
-    assert (error.operation, error.http_status, error.attempts) == (operation, http_status, 1)
+    assert (error.operation, error.http_status, error.attempts) == (name_of(operation), http_status, 1)
     assert not error.maybe_applied
     assert error.retry_after_seconds is None
     assert error.advice
     says_a_code = fault not in {"200 with a web page", "302"}
-    assert error.api_code == ((http_status if http_status != 200 else 400) if says_a_code else None)
+    code: int | str = http_status if http_status != 200 else 400
+    if operation.startswith("openapi.") and http_status != 200:
+        code = GATEWAY_CODES[fault] if says_a_code else code
+    assert error.api_code == (code if says_a_code else None)
     # Only PAI's replies have an id, and only when they are PAI's.
-    assert bool(error.request_id) == (operation.startswith("pai.") and says_a_code)
-    assert str(error).startswith(f"{operation}: ")
+    assert bool(error.request_id) == (is_pai(operation) and says_a_code)
+    assert str(error).startswith(f"{name_of(operation)}: ")
     assert "attempts 1" in str(error)
 
 
@@ -183,12 +202,12 @@ def test_wrong_counts_are_taken_with_a_warning(
     assert outcome.waits == []
     assert outcome.state == table.OPERATIONS[operation].done
     # One more group than there is makes the client ask for one more page.
-    assert outcome.requests == (2 if operation == "pai.list" else 1)
+    assert outcome.requests == (2 if name_of(operation) == "pai.list" else 1)
     warnings = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider")]
     if operation == "applovin.list":
         assert warnings == ["AppLovin's list says 2 audiences and shows 1: treat it as incomplete."]
         assert len(outcome.result) == 1
-    elif operation == "pai.list":
+    elif name_of(operation) == "pai.list":
         # The second page's total is right.
         assert warnings == []
         assert len(outcome.result) == 1
@@ -224,12 +243,12 @@ WAITS = {"503, Retry-After: 7": [7.0, 7.0, 7.0], "429, Retry-After: 3": [3.0, 3.
 def test_persistent_fault_uses_the_retries_up(emulator_server: AudiencesEmulator, operation: str, fault: str) -> None:
     outcome = table.run(emulator_server, operation, FAULTS[fault], times=None)
 
-    if (operation, fault) in SURVIVED:
+    if (name_of(operation), fault) in SURVIVED:
         assert outcome.error is None
-        assert (outcome.requests, outcome.looks) == SURVIVED[operation, fault]
+        assert (outcome.requests, outcome.looks) == SURVIVED[name_of(operation), fault]
         assert (outcome.state, outcome.duplicates) == (table.OPERATIONS[operation].done, 0)
         return
-    if (operation, fault) == ("pai.delete", "half a body"):
+    if (name_of(operation), fault) == ("pai.delete", "half a body"):
         # A 404 whose body is cut off does not say that it is the group that is missing.
         assert (type(outcome.error), outcome.requests, outcome.state) == (NotFoundError, 2, "deleted")
         return
@@ -240,8 +259,8 @@ def test_persistent_fault_uses_the_retries_up(emulator_server: AudiencesEmulator
     assert outcome.waits == WAITS.get(fault, [1.0, 2.0, 4.0])
     assert outcome.requests == 4
     # Before each repetition and before giving up.
-    assert outcome.looks == (4 if operation == "pai.create" and maybe_applied else 0)
-    assert (error.operation, error.attempts) == (operation, 4)
+    assert outcome.looks == (4 if operation in PAI_CREATES and maybe_applied else 0)
+    assert (error.operation, error.attempts) == (name_of(operation), 4)
     assert error.http_status == http_status
     assert error.maybe_applied is maybe_applied
     assert error.retry_after_seconds == (WAITS[fault][0] if fault in WAITS else None)

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_audiences.clients import pai as pai_module
 from airflow_provider_audiences.clients.pai import CreatedGroup, PaiClient
 from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
-from airflow_provider_audiences.clients.pai_marker import group_marker
+from airflow_provider_audiences.clients.pai_marker import GroupMarker, make_marker
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
     AuthenticationError,
@@ -17,12 +17,28 @@ from airflow_provider_audiences.exceptions import (
     ConnectionFailedError,
     InvalidInputError,
     ServerError,
+    TransientError,
     UnexpectedReplyError,
 )
 
 SPEC = GroupSpec(source=PaiSource.ALGORITHM, name="VIP", algorithm="recall", inference_job_id="job", remark="mine")
-MARKER = group_marker(origin="dag.task", run="run 1", spec=SPEC)
-OTHER = group_marker(origin="dag.task", run="run 2", spec=SPEC)
+
+
+def marker_of(**changes: Any) -> GroupMarker:
+    call = {
+        "owner": "dag.task",
+        "run": "run 1",
+        "map_index": -1,
+        "again": 0,
+        "members": "",
+        "spec": SPEC,
+        "secret": None,
+    }
+    return make_marker(**(call | changes))
+
+
+MARKER = marker_of()
+OTHER = marker_of(run="run 2")
 
 
 def create(client: PaiClient, **options: Any) -> CreatedGroup:
@@ -40,17 +56,23 @@ def test_create(emulator: AudiencesEmulator, pai: PaiClient) -> None:
     assert not created.adopted
     assert created.group.id == group["Id"]
     # The marker is at the platform, and nowhere else.
-    assert group["Remark"] == f"mine {MARKER}"
-    assert created.group.remark == "mine"
-    assert pai.get_group(created.group.id).remark == "mine"
-    assert [item.remark for item in pai.list_groups()] == ["mine"]
-    assert [request["operation"] for request in emulator.requests()] == ["pai.create", "pai.get", "pai.list"]
+    assert group["Remark"] == f"mine {MARKER.text}"
+    found = [created.group, pai.get_group(created.group.id), *pai.list_groups()]
+    assert [item.remark for item in found] == ["mine"] * 3
+    assert [item.marker for item in found] == [MARKER] * 3
+    assert not any("marker" in item.public() for item in found)
+    assert [request["operation"] for request in emulator.requests()] == [
+        "pai.list",
+        "pai.create",
+        "pai.get",
+        "pai.list",
+    ]
 
 
 def test_marker_without_remark(emulator: AudiencesEmulator, pai: PaiClient) -> None:
     created = create(pai, spec=replace(SPEC, remark=None))
 
-    assert emulator.groups()[0]["Remark"] == MARKER
+    assert emulator.groups()[0]["Remark"] == MARKER.text
     assert created.group.remark == ""
 
 
@@ -67,7 +89,7 @@ def test_reply_lost_on_any_attempt(
         with pytest.raises(ConnectionFailedError) as caught:
             create(pai)
         assert caught.value.maybe_applied
-        assert (emulator.groups(), sent(emulator), sent(emulator, "pai.list")) == ([], 4, 1)
+        assert (emulator.groups(), sent(emulator), sent(emulator, "pai.list")) == ([], 4, 2)
         return
     created = create(pai)
 
@@ -75,7 +97,7 @@ def test_reply_lost_on_any_attempt(
     assert not created.adopted
     assert created.group.remark == "mine"
     assert sent(emulator) == (number if kind == "drop_after" else number + 1)
-    assert sent(emulator, "pai.list") == 1
+    assert sent(emulator, "pai.list") == 2
     assert waits == [1.0, 2.0, 4.0][: number if number < 4 else 3]
 
 
@@ -86,7 +108,7 @@ def test_doubt_is_remembered_over_refusals(emulator: AudiencesEmulator, pai: Pai
     create(pai)
 
     assert sent(emulator) == 3
-    assert sent(emulator, "pai.list") == 2
+    assert sent(emulator, "pai.list") == 3
     assert len(emulator.groups()) == 1
 
 
@@ -100,19 +122,21 @@ def test_refusal_after_a_lost_reply_looks_once_more(
 
     assert caught.value.maybe_applied
     assert caught.value.attempts == 2
-    assert sent(emulator, "pai.list") == 2
+    assert sent(emulator, "pai.list") == 3
 
 
 def test_reply_without_a_group_is_looked_up(recorder: Any, make_pai: Callable[..., PaiClient]) -> None:
     def reply(method: str, target: str) -> tuple[int, dict[str, str], bytes]:
         if method == "POST":
             return 200, {}, b'{"ErrorCode": 0, "Data": {}}'
-        entry = '{"Id": "g", "Name": "VIP", "Remark": "mine ' + MARKER + '"}'
+        if len(recorder.requests) == 1:
+            return 200, {}, b'{"ErrorCode": 0, "Data": {"Groups": []}}'
+        entry = '{"Id": "g", "Name": "VIP", "Remark": "mine ' + MARKER.text + '"}'
         return 200, {}, ('{"ErrorCode": 0, "Data": {"Groups": [' + entry + '], "TotalCount": 1}}').encode()
 
     recorder.reply = reply
     assert create(make_pai(base_url=recorder.url)).group.id == "g"
-    assert [method for method, *_ in recorder.requests] == ["POST", "GET"]
+    assert [method for method, *_ in recorder.requests] == ["GET", "POST", "GET"]
 
 
 def test_reply_without_a_group_that_can_not_be_found(recorder: Any, make_pai: Callable[..., PaiClient]) -> None:
@@ -121,17 +145,17 @@ def test_reply_without_a_group_that_can_not_be_found(recorder: Any, make_pai: Ca
         create(make_pai(base_url=recorder.url))
 
     assert caught.value.maybe_applied
-    assert [method for method, *_ in recorder.requests] == ["POST", "GET"]
+    assert [method for method, *_ in recorder.requests] == ["GET", "POST", "GET"]
 
 
 @pytest.mark.parametrize("fault", [{"kind": "status", "status": 500}, {"kind": "drop_before"}])
 def test_look_that_fails_for_a_while(emulator: AudiencesEmulator, pai: PaiClient, fault: dict[str, Any]) -> None:
     emulator.fault("pai.create", "drop_after")
-    emulator.fault("pai.list", times=3, **fault)
+    emulator.fault("pai.list", number=2, times=3, **fault)
     created = create(pai)
 
     assert [group["Id"] for group in emulator.groups()] == [created.group.id]
-    assert (sent(emulator), sent(emulator, "pai.list")) == (1, 4)
+    assert (sent(emulator), sent(emulator, "pai.list")) == (1, 5)
 
 
 @pytest.mark.parametrize(
@@ -147,11 +171,11 @@ def test_look_that_fails_for_good_never_sends_again(
     emulator: AudiencesEmulator, pai: PaiClient, fault: dict[str, Any], error_type: type[Exception], looks: int
 ) -> None:
     emulator.fault("pai.create", "drop_after")
-    emulator.fault("pai.list", times=None, **fault)
+    emulator.fault("pai.list", number=2, times=None, **fault)
     with pytest.raises(error_type) as caught:
         create(pai)
 
-    assert (sent(emulator), sent(emulator, "pai.list")) == (1, looks)
+    assert (sent(emulator), sent(emulator, "pai.list")) == (1, 1 + looks)
     assert len(emulator.groups()) == 1
     assert caught.value.operation == "pai.list"
     assert caught.value.maybe_applied
@@ -159,7 +183,7 @@ def test_look_that_fails_for_good_never_sends_again(
 
     # What the task's next try does.
     emulator.clear_faults()
-    assert create(pai, earlier_try=True).group.id == emulator.groups()[0]["Id"]
+    assert create(pai).group.id == emulator.groups()[0]["Id"]
     assert len(emulator.groups()) == 1
 
 
@@ -167,19 +191,88 @@ def test_look_that_fails_at_the_end(
     emulator: AudiencesEmulator, make_pai: Callable[..., PaiClient], waits: list[float]
 ) -> None:
     emulator.fault("pai.create", "drop_after")
-    emulator.fault("pai.list", "status", status=403)
+    emulator.fault("pai.list", "status", status=403, number=2)
     with pytest.raises(AuthenticationError) as caught:
         create(make_pai(max_retries=0))
 
     assert caught.value.maybe_applied
-    assert (sent(emulator), sent(emulator, "pai.list"), waits) == (1, 1, [])
+    assert (sent(emulator), sent(emulator, "pai.list"), waits) == (1, 2, [])
 
 
-class TestEarlierTry:
+def test_first_look_that_fails_sends_nothing(emulator: AudiencesEmulator, pai: PaiClient) -> None:
+    emulator.fault("pai.list", "status", status=403)
+    with pytest.raises(AuthenticationError) as caught:
+        create(pai)
+
+    assert caught.value.operation == "pai.list"
+    assert not caught.value.maybe_applied
+    assert sent(emulator) == 0
+    assert pai.billable_calls == {"create": 0, "get": 0, "delete": 0}
+
+
+class TestWithoutMarker:
+    def test_neither_mark_nor_look(self, emulator: AudiencesEmulator, pai: PaiClient) -> None:
+        groups = [create(pai, marker=None).group for _ in range(2)]
+
+        assert [group["Remark"] for group in emulator.groups()] == ["mine", "mine"]
+        assert [group.marker for group in groups] == [None, None]
+        assert (sent(emulator), sent(emulator, "pai.list")) == (2, 0)
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            {"kind": "drop_after"},
+            {"kind": "drop_before"},
+            {"kind": "status", "status": 500},
+            {"kind": "truncated_json"},
+        ],
+        ids=lambda fault: fault["kind"],
+    )
+    def test_doubt_is_not_repeated(
+        self, emulator: AudiencesEmulator, pai: PaiClient, waits: list[float], fault: dict[str, Any]
+    ) -> None:
+        emulator.fault("pai.create", **fault)
+        with pytest.raises(TransientError, match="The group may exist: look for it before you create it again"):
+            create(pai, marker=None)
+
+        assert (sent(emulator), sent(emulator, "pai.list"), waits) == (1, 0, [])
+
+    @pytest.mark.parametrize("fault", [{"status": 429}, {"status": 429, "retry_after": 3}])
+    def test_what_was_refused_for_sure_is_repeated(
+        self, emulator: AudiencesEmulator, pai: PaiClient, fault: dict[str, Any]
+    ) -> None:
+        emulator.fault("pai.create", "status", times=2, **fault)
+        create(pai, marker=None)
+
+        assert (sent(emulator), len(emulator.groups())) == (3, 1)
+
+    def test_doubt_after_a_refusal(self, emulator: AudiencesEmulator, pai: PaiClient) -> None:
+        emulator.fault("pai.create", "status", status=429)
+        emulator.fault("pai.create", "drop_after", number=2)
+        with pytest.raises(ConnectionFailedError, match="The group may exist"):
+            create(pai, marker=None)
+
+        assert sent(emulator) == 2
+
+    def test_refusal_leaves_no_doubt(self, emulator: AudiencesEmulator, pai: PaiClient) -> None:
+        emulator.fault("pai.create", "status", status=403)
+        with pytest.raises(AuthenticationError) as caught:
+            create(pai, marker=None)
+
+        assert caught.value.landed is None
+
+    def test_names_are_looked_at_all_the_same(self, pai: PaiClient) -> None:
+        first = create(pai, marker=None)
+        assert create(pai, marker=None, if_exists="adopt").group.id == first.group.id
+        with pytest.raises(ConflictError):
+            create(pai, marker=None, if_exists="fail")
+
+
+class TestEarlierCall:
     def test_adopts_its_group(self, emulator: AudiencesEmulator, pai: PaiClient) -> None:
         first = create(pai)
         emulator.clear_requests()
-        again = create(pai, earlier_try=True)
+        again = create(pai)
 
         assert again.adopted
         assert again.group.id == first.group.id
@@ -187,22 +280,22 @@ class TestEarlierTry:
         assert sent(emulator) == 0
 
     def test_creates_when_there_is_none(self, emulator: AudiencesEmulator, pai: PaiClient) -> None:
-        created = create(pai, earlier_try=True)
+        created = create(pai)
 
         assert not created.adopted
         assert [request["operation"] for request in emulator.requests()] == ["pai.list", "pai.create"]
 
     def test_passes_over_another_run(self, emulator: AudiencesEmulator, pai: PaiClient) -> None:
         create(pai, marker=OTHER)
-        created = create(pai, earlier_try=True)
+        created = create(pai)
 
         assert not created.adopted
         assert len(emulator.groups()) == 2
 
     def test_passes_over_similar_names_and_remarks(self, pai: PaiClient) -> None:
         create(pai, spec=replace(SPEC, name="VIP 2"), marker=OTHER)
-        create(pai, spec=replace(SPEC, remark=f"{MARKER} copied by a person"), marker=OTHER)
-        created = create(pai, earlier_try=True)
+        create(pai, spec=replace(SPEC, remark=f"{MARKER.text} copied by a person"), marker=OTHER)
+        created = create(pai)
 
         assert not created.adopted
 
@@ -212,8 +305,9 @@ class TestEarlierTry:
         emulator.set_clock(1_700_000_000, freeze=True)
         first = create(pai)
         emulator.advance(60)
-        create(pai)
-        found = create(pai, earlier_try=True)
+        # As a person may, who copies a group with its remark.
+        create(pai, spec=replace(SPEC, remark=f"mine {MARKER.text}"), marker=None)
+        found = create(pai)
 
         assert found.group.id == first.group.id
         assert "Several PAI groups have the marker" in caplog.text
@@ -222,9 +316,9 @@ class TestEarlierTry:
         emulator.settings(max_page_size=3)
         mine = create(pai)
         for number in range(10):
-            create(pai, marker=group_marker(origin="x.y", run=str(number), spec=SPEC))
+            create(pai, marker=marker_of(owner="x.y", run=str(number)))
         emulator.clear_requests()
-        found = create(pai, earlier_try=True)
+        found = create(pai)
 
         assert found.group.id == mine.group.id
         assert sent(emulator, "pai.list") == 4
@@ -233,7 +327,7 @@ class TestEarlierTry:
         spec = replace(SPEC, name=None)
         first = create(pai, spec=spec)
 
-        assert create(pai, spec=spec, earlier_try=True).group.id == first.group.id
+        assert create(pai, spec=spec).group.id == first.group.id
 
 
 class TestIfExists:
@@ -244,7 +338,7 @@ class TestIfExists:
         create(pai, marker=OTHER)
 
         assert len(emulator.groups()) == 2
-        assert sent(emulator, "pai.list") == 0
+        assert sent(emulator, "pai.list") == 2
 
     def test_adopt_takes_the_one(self, emulator: AudiencesEmulator, pai: PaiClient) -> None:
         first = create(pai, marker=OTHER)
@@ -268,7 +362,7 @@ class TestIfExists:
         assert len(emulator.groups()) == 2
 
     def test_adopt_refuses_to_choose(self, emulator: AudiencesEmulator, pai: PaiClient) -> None:
-        ids = [create(pai, marker=marker).group.id for marker in (MARKER, OTHER)]
+        ids = [create(pai, marker=marker).group.id for marker in (OTHER, marker_of(run="run 3"))]
         with pytest.raises(ConflictError) as caught:
             create(pai, if_exists="adopt")
 
@@ -282,10 +376,10 @@ class TestIfExists:
             create(pai, if_exists="fail")
         assert len(emulator.groups()) == 1
 
-    def test_fail_takes_what_an_earlier_try_made(self, pai: PaiClient) -> None:
+    def test_fail_takes_what_the_same_call_made(self, pai: PaiClient) -> None:
         first = create(pai)
 
-        assert create(pai, if_exists="fail", earlier_try=True).group.id == first.group.id
+        assert create(pai, if_exists="fail").group.id == first.group.id
 
     @pytest.mark.parametrize("if_exists", ["adopt", "fail"])
     def test_needs_a_name(self, emulator: AudiencesEmulator, pai: PaiClient, if_exists: str) -> None:
@@ -296,41 +390,7 @@ class TestIfExists:
     def test_deleted_group_does_not_count(self, pai: PaiClient) -> None:
         pai.delete_group(create(pai).group.id)
 
-        assert not create(pai, if_exists="fail", earlier_try=True).adopted
-
-
-class TestMarker:
-    def test_is_the_same_for_the_same_task(self) -> None:
-        assert group_marker(origin="dag.task", run="run 1", spec=replace(SPEC)) == MARKER
-
-    @pytest.mark.parametrize(
-        "changed",
-        [
-            {"origin": "dag.task2"},
-            {"run": "run 2"},
-            {"spec": replace(SPEC, inference_job_id="job 2")},
-            {"spec": replace(SPEC, phone_number=False)},
-        ],
-    )
-    def test_differs_when_anything_differs(self, changed: dict[str, Any]) -> None:
-        assert group_marker(**{"origin": "dag.task", "run": "run 1", "spec": SPEC, **changed}) != MARKER
-
-    def test_has_no_brackets_of_its_own(self, pai: PaiClient) -> None:
-        marker = group_marker(origin="dag [x] #1 \u4e2d\n" + "y" * 200, run="r", spec=SPEC)
-        created = create(pai, marker=marker)
-
-        assert marker.isascii()
-        assert len(marker) < 100
-        assert created.group.remark == "mine"
-        assert create(pai, marker=marker, earlier_try=True).group.id == created.group.id
-
-    def test_says_nothing_about_the_numbers(self) -> None:
-        spec = GroupSpec(source=PaiSource.TEXT, text="13900001111")
-        assert "13900001111" not in group_marker(origin="d.t", run="r", spec=spec)
-
-    @pytest.mark.parametrize("remark", ["", "mine", "[airflow]", "a [airflow x #123]", "#0123456789ab]"])
-    def test_remark_of_a_person_is_left_alone(self, pai: PaiClient, remark: str) -> None:
-        assert create(pai, spec=replace(SPEC, remark=remark)).group.remark == remark
+        assert not create(pai, if_exists="fail").adopted
 
 
 class TestListing:
@@ -412,5 +472,5 @@ class TestListing:
 def test_unknown_if_exists_sends_nothing(pai: PaiClient, emulator: AudiencesEmulator, rule: Any) -> None:
     spec = GroupSpec(source=PaiSource.TEXT, name="n", text="13900000001")
     with pytest.raises(InvalidInputError, match="if_exists must be 'create' or 'adopt' or 'fail'"):
-        pai.create_group(spec, marker="[airflow d.t #0123456789ab]", if_exists=rule, earlier_try=True)
+        pai.create_group(spec, marker=MARKER, if_exists=rule)
     assert emulator.requests() == []

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.clients.pai import (
+from airflow_provider_audiences.clients.pai import DEFAULT_REGION, DEFAULT_REQUESTS_PER_SECOND, PaiClient
+from airflow_provider_audiences.clients.pai_dialects import (
+    BEARER,
     CHINA_BASE_URL,
-    DEFAULT_REGION,
-    DEFAULT_REQUESTS_PER_SECOND,
     INTERNATIONAL_BASE_URL,
-    PaiClient,
-    base_url_of_region,
+    OPENAPI,
 )
 from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
+from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
     AuthenticationError,
@@ -24,14 +24,16 @@ from airflow_provider_audiences.exceptions import (
     UnexpectedReplyError,
 )
 
-MARKER = "[airflow a.b #0123456789ab]"
+MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")
 
 
 def test_addresses() -> None:
     assert CHINA_BASE_URL == "https://api.aliyun.com/api/PaiPlugin/2022-01-12"
     assert INTERNATIONAL_BASE_URL == "https://api.alibabacloud.com/api/PaiPlugin/2022-01-12"
-    assert base_url_of_region(DEFAULT_REGION) == base_url_of_region("cn-shanghai") == CHINA_BASE_URL
-    assert base_url_of_region("ap-southeast-1") == INTERNATIONAL_BASE_URL
+    assert BEARER.base_url(DEFAULT_REGION) == BEARER.base_url("cn-shanghai") == CHINA_BASE_URL
+    assert BEARER.base_url("ap-southeast-1") == INTERNATIONAL_BASE_URL
+    for region in (DEFAULT_REGION, "cn-shanghai", "ap-southeast-1"):
+        assert OPENAPI.base_url(region) == "https://paiplugin.cn-hangzhou.aliyuncs.com"
     assert DEFAULT_REQUESTS_PER_SECOND < 100
 
 
@@ -51,7 +53,7 @@ def test_missing_permission_says_what_to_do(emulator: AudiencesEmulator, pai: Pa
 
     assert "one-click authorization" in caught.value.advice
     assert "pai=plugin" in caught.value.advice
-    assert len(emulator.requests()) == 1
+    assert len(emulator.requests("pai.create")) == 1
 
 
 def test_three_kinds_of_not_found(emulator: AudiencesEmulator, pai: PaiClient) -> None:
@@ -191,7 +193,7 @@ def test_a_404_that_is_not_about_the_group_is_no_deletion(
 
 def test_a_404_of_create_does_not_speak_of_a_missing_group(emulator: AudiencesEmulator, pai: PaiClient) -> None:
     emulator.fault("pai.create", "status", status=404, message="NoSuchObject")
-    spec = GroupSpec(source=PaiSource.TEXT_FILE, uri="https://b.oss-cn-hangzhou.aliyuncs.com/k")
+    spec = GroupSpec(source=PaiSource.TEXT_FILE, uri="https://bucket.oss-cn-hangzhou.aliyuncs.com/k")
     with pytest.raises(NotFoundError) as caught:
         pai.create_group(spec, marker=MARKER)
     assert "what the group is made from" in str(caught.value.advice)

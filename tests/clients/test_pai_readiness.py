@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_audiences.clients.pai_dialects import BEARER
 from airflow_provider_audiences.clients.pai_groups import AudienceGroup
 from airflow_provider_audiences.clients.pai_readiness import ReadinessRule, ReadinessState
 from airflow_provider_audiences.exceptions import InvalidInputError
@@ -13,7 +14,7 @@ READY, WAITING, FAILED = ReadinessState.READY, ReadinessState.WAITING, Readiness
 
 def look(status: int | None, amount: int, *, history: str = "", **rule: Any) -> tuple[ReadinessState, str, bool]:
     group = AudienceGroup.from_api({"Id": "g", "Status": status, "Amount": amount, "History": history})
-    seen = ReadinessRule.of(**rule).assess(group)
+    seen = ReadinessRule.of(BEARER, **rule).assess(group)
     return seen.state, seen.reason, seen.unknown_status
 
 
@@ -91,4 +92,4 @@ def test_overridden(rule: dict[str, Any], status: int, state: ReadinessState, un
 )
 def test_wrong_rules(rule: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError):
-        ReadinessRule.of(**rule)
+        ReadinessRule.of(BEARER, **rule)

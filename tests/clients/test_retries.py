@@ -13,6 +13,8 @@ import pytest
 
 from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.clients.pai import PaiClient
+from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
+from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.clients.transport import TransportSettings
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
@@ -27,6 +29,7 @@ from airflow_provider_audiences.exceptions import (
 
 MakeApplovin = Callable[..., AppLovinClient]
 MakePai = Callable[..., PaiClient]
+MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")
 
 
 def test_defaults() -> None:
@@ -94,11 +97,9 @@ def test_retry_after_at_the_limit_is_waited_for(
 
 
 def test_create_looks_before_it_gives_up_on_a_long_retry_after(emulator: AudiencesEmulator, pai: PaiClient) -> None:
-    from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
-
     spec = GroupSpec(source=PaiSource.ALGORITHM, name="n", algorithm="a", inference_job_id="j")
     emulator.fault("pai.create", "status", status=503, retry_after=9999, applied=True)
-    created = pai.create_group(spec, marker="[airflow a.b #0123456789ab]")
+    created = pai.create_group(spec, marker=MARKER)
 
     assert [group["Id"] for group in emulator.groups()] == [created.group.id]
 
@@ -339,10 +340,8 @@ def test_errors_can_be_pickled(emulator: AudiencesEmulator, pai: PaiClient) -> N
 
 
 def _group(pai: PaiClient) -> str:
-    from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
-
     spec = GroupSpec(source=PaiSource.ALGORITHM, name="n", algorithm="a", inference_job_id="j")
-    return pai.create_group(spec, marker="[airflow a.b #0123456789ab]").group.id
+    return pai.create_group(spec, marker=None).group.id
 
 
 class TestGivingUp:

@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import json
 import logging
 import traceback
 import urllib.parse
@@ -11,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_audiences.clients.acs3 import AccessKey
 from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.clients.pai import PaiClient
+from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ChangingKeyAuth
 from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec, PaiSource
+from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.clients.redaction import (
     ADVERTISING_ID_PATTERN,
     PHONE_NUMBER_PATTERN,
@@ -26,18 +30,20 @@ from airflow_provider_audiences.exceptions import AudienceApiError
 KEY = "k+/=%&?#'\"~key 9"
 MEMBER = "c77bbe4e-6a28-11e4-bcda-14109fdf9591"
 PHONE = "13900001111"
-SECRETS = {
-    KEY,
-    urllib.parse.quote(KEY),
-    urllib.parse.quote(KEY, safe=""),
-    urllib.parse.quote_plus(KEY),
-    urllib.parse.quote(KEY, safe="").lower(),
-    MEMBER,
-    MEMBER.upper(),
-    PHONE,
-}
+ACCESS_KEY_SECRET = "s+/=%&?#'\"~secret 9"
+TOKEN = "CAIS+/=t0ken"
+
+
+def spellings(secret: str) -> set[str]:
+    quoted = urllib.parse.quote(secret, safe="")
+    return {secret, urllib.parse.quote(secret), quoted, quoted.lower(), urllib.parse.quote_plus(secret)}
+
+
+KEYS = spellings(KEY) | spellings(ACCESS_KEY_SECRET) | spellings(TOKEN)
+SECRETS = KEYS | {MEMBER, MEMBER.upper(), PHONE}
+KEY_OF = {"bearer": KEY, "openapi": ACCESS_KEY_SECRET}
 SPEC = GroupSpec(source=PaiSource.TEXT, name="n", text=f"{PHONE}\n13900002222", phone_number=True)
-MARKER = "[airflow a.b #0123456789ab]"
+MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")
 
 
 def calls(applovin: AppLovinClient, pai: PaiClient) -> dict[str, Callable[[], object]]:
@@ -147,12 +153,13 @@ def test_under_every_fault(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     fault: str,
+    dialect: str,
 ) -> None:
     emulator.fault("*", times=None, **FAULTS[fault])
     timeout = 0.1 if fault == "slow" else 20.0
     settings = {"read_timeout_seconds": timeout, "max_retries": 1}
     with everything_said(capsys, monkeypatch) as said:
-        failed = run_all(make_applovin(**settings), make_pai(**settings), said)
+        failed = run_all(make_applovin(**settings), make_pai(dialect, **settings), said)
 
     assert failed >= 5
     assert "Starting new HTTP connection" in "".join(said)
@@ -165,10 +172,11 @@ def test_with_a_dead_port(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     dead_port: int,
+    dialect: str,
 ) -> None:
     address = f"http://127.0.0.1:{dead_port}"
     with everything_said(capsys, monkeypatch) as said:
-        failed = run_all(make_applovin(base_url=address), make_pai(base_url=address), said)
+        failed = run_all(make_applovin(base_url=address), make_pai(dialect, base_url=address), said)
 
     assert failed == 9
     assert_clean(said)
@@ -181,33 +189,36 @@ def test_through_a_proxy_and_over_tls(
     make_pai: Callable[..., PaiClient],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    dialect: str,
 ) -> None:
     recorder.answer(502, {}, b"Bad Gateway")
     with everything_said(capsys, monkeypatch) as said:
-        assert run_all(make_applovin(base_url=tls_recorder.url), make_pai(base_url=tls_recorder.url), said) == 9
+        assert (
+            run_all(make_applovin(base_url=tls_recorder.url), make_pai(dialect, base_url=tls_recorder.url), said) == 9
+        )
         monkeypatch.setenv("http_proxy", recorder.url)
         monkeypatch.setenv("https_proxy", recorder.url)
         monkeypatch.setenv("no_proxy", "")
         for address in ("http://ads.example", "https://ads.example"):
-            assert run_all(make_applovin(base_url=address), make_pai(base_url=address), said) == 9
+            assert run_all(make_applovin(base_url=address), make_pai(dialect, base_url=address), said) == 9
 
     assert any("api_key=" in target for target in recorder.targets)
     assert_clean(said)
 
 
 ECHOES = [
-    f"wrong key {KEY}",
-    f"wrong key {urllib.parse.quote(KEY)}",
-    f"wrong key {urllib.parse.quote(KEY, safe='')}",
-    f"wrong key {urllib.parse.quote(KEY, safe='').lower()}",
-    f"wrong key {urllib.parse.quote_plus(KEY)}",
-    f"GET /audiences/list?api_key={urllib.parse.quote(KEY)}&x=1",
-    f"Authorization: Bearer {KEY}",
+    "wrong key {plain}",
+    "wrong key {quoted}",
+    "wrong key {all_quoted}",
+    "wrong key {lower}",
+    "wrong key {plus}",
+    "GET /audiences/list?api_key={quoted}&x=1",
+    "Authorization: Bearer {plain}",
     f"bad id {MEMBER}, {MEMBER.upper()}x",
     f"bad number {PHONE}",
     f"bad text '{PHONE}\\n{PHONE}'",
     f"tel:{PHONE}is bad; no{PHONE}",
-    "x" * 290 + f" {PHONE} {MEMBER} {KEY}",
+    "x" * 290 + f" {PHONE} {MEMBER} {{plain}}",
 ]
 
 
@@ -221,13 +232,22 @@ def test_when_the_server_says_it_back(
     monkeypatch: pytest.MonkeyPatch,
     echo: str,
     status: int,
+    dialect: str,
 ) -> None:
-    if status == 200:
-        emulator.fault("*", "error_code", error_code=400, message=echo, times=None)
-    else:
-        emulator.fault("*", "status", status=status, message=echo, times=None)
+    # Each client's own key; it knows no other.
+    for platform, key in (("applovin", KEY), ("pai", KEY_OF[dialect])):
+        quoted = urllib.parse.quote(key, safe="")
+        message = echo.format(
+            plain=key,
+            quoted=urllib.parse.quote(key),
+            all_quoted=quoted,
+            lower=quoted.lower(),
+            plus=urllib.parse.quote_plus(key),
+        )
+        kind = {"kind": "error_code", "error_code": 400} if status == 200 else {"kind": "status", "status": status}
+        emulator.fault(f"{platform}.*", message=message, times=None, **kind)
     with everything_said(capsys, monkeypatch) as said:
-        failed = run_all(make_applovin(max_retries=1), make_pai(max_retries=1), said)
+        failed = run_all(make_applovin(max_retries=1), make_pai(dialect, max_retries=1), said)
 
     assert failed == 9
     foreign = MEMBER if "number" in echo or "text" in echo or "tel:" in echo or "x" * 290 in echo else PHONE
@@ -312,6 +332,35 @@ def test_spec_does_not_show_personal_data() -> None:
     assert "s3cret" not in repr(GroupSpec(source=PaiSource.CSV, uri=uri))
 
 
+@pytest.mark.parametrize("status", [200, 400, 403, 500])
+def test_a_gateway_that_says_the_signature_back(
+    recorder: Any,
+    make_pai: Callable[..., PaiClient],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    applovin: AppLovinClient,
+    status: int,
+) -> None:
+    """As it does when a signature does not match: the whole request, with its headers."""
+
+    def reply(_method: str, _target: str) -> tuple[int, dict[str, str], bytes]:
+        headers = {name.lower(): value for name, value in recorder.requests[-1][2].items()}
+        lines = "\n".join(f"{name}:{value}" for name, value in headers.items() if name != "x-acs-content-sha256")
+        body = {"Code": f"Other {headers['authorization']} {TOKEN}", "Message": f"{lines}", "RequestId": "r"}
+        return status, {}, json.dumps(body).encode()
+
+    recorder.reply = reply
+    key = AccessKey(key_id="LTAI5t", secret=Secret(ACCESS_KEY_SECRET), security_token=Secret(TOKEN))
+    client = make_pai(auth=AccessKeyAuth(key), base_url=recorder.url, max_retries=1)
+    with everything_said(capsys, monkeypatch) as said:
+        assert run_all(applovin, client, said) >= 4
+
+    assert_clean(said)
+    signatures = [request[2]["Authorization"].rpartition("=")[2] for request in recorder.requests]
+    assert len(signatures) >= 4
+    assert not any(signature in text for signature in signatures for text in said)
+
+
 class TestSecret:
     def test_shows_itself_to_the_one_who_asks(self) -> None:
         secret = Secret(KEY)
@@ -334,14 +383,18 @@ class TestSecret:
         with pytest.raises(TypeError, match="never pickled"):
             copiers[copier](Secret(KEY))
 
-    def test_clients_do_not_show_it(self, applovin: AppLovinClient, pai: PaiClient) -> None:
-        for client in (applovin, pai):
+    def test_clients_do_not_show_it(self, applovin: AppLovinClient, make_pai: Callable[..., PaiClient]) -> None:
+        temporary = AccessKey(key_id="i", secret=Secret(ACCESS_KEY_SECRET), security_token=Secret(TOKEN))
+        source = ChangingKeyAuth(lambda: temporary, account="a")
+        clients = [make_pai(), make_pai("openapi"), make_pai(auth=AccessKeyAuth(temporary)), make_pai(auth=source)]
+        assert_clean([text for client in clients for text in reprs(vars(client), set())])
+        for client in (applovin, *clients):
             assert_clean(list(reprs(vars(client)["_transport"].settings, set())))
             assert_clean([repr(client), repr(vars(client)), repr(vars(vars(client)["_transport"]))])
 
 
 class TestRedactor:
-    @pytest.mark.parametrize("form", sorted(SECRETS - {MEMBER, MEMBER.upper(), PHONE}))
+    @pytest.mark.parametrize("form", sorted(spellings(KEY)))
     def test_every_form_of_the_key(self, form: str) -> None:
         assert Redactor(Secret(KEY), [])(f"a {form} b") == "a *** b"
 
@@ -352,6 +405,13 @@ class TestRedactor:
             assert redact(f"<{form}>") == "<***>"
         assert redact("<zz>") == "<zz>"
 
+    def test_learnt_keys(self) -> None:
+        redact = Redactor(None, [])
+        assert redact("one two") == "one two"
+        for number in range(20):
+            redact.learn(Secret(f"secret/{number};"))
+        assert redact("secret/19; secret%2f10; secret/0;") == "*** *** secret/0;"
+
     def test_empty_key_changes_nothing(self) -> None:
         assert Redactor(Secret(""), [])("some text") == "some text"
 
@@ -361,6 +421,8 @@ class TestRedactor:
             ("api_key=abc&x=1", "api_key=***&x=1"),
             ("API_KEY=abc", "API_KEY=***"),
             ("Authorization: bearer  other", "Authorization: bearer ***"),
+            ("x Credential=LTAI,SignedHeaders=a;b,Signature=0f", "x Credential=***,SignedHeaders=a;b,Signature=***"),
+            ("x-acs-security-token: abc/+=\nhost:h", "x-acs-security-token: *** host:h"),
         ],
     )
     def test_other_credentials(self, text: str, clean: str) -> None:

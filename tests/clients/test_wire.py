@@ -11,16 +11,18 @@ from airflow_provider_audiences import __version__
 from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.clients.pai import PaiClient
 from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
+from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import ConnectionFailedError, InvalidInputError, NotFoundError
 
 MakeApplovin = Callable[..., AppLovinClient]
 MakePai = Callable[..., PaiClient]
-MARKER = "[airflow a.b #0123456789ab]"
+MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")
 PAI = "/api/PaiPlugin/2022-01-12"
 KEY = "k+/=%&?#'\"~key 9"
 ENCODED_KEY = "k%2B%2F%3D%25%26%3F%23%27%22~key%209"
 PAI_GROUP = b'{"ErrorCode": 0, "Data": {"Id": "g"}}'
+NO_GROUPS = b'{"ErrorCode": 0, "Data": {"Groups": [], "TotalCount": 0}}'
 UPLOADED = b'{"num_valid_ids": 1, "num_invalid_ids": 0}'
 
 
@@ -128,33 +130,33 @@ def test_zero_and_false_reach_the_wire(emulator: AudiencesEmulator, pai: PaiClie
 def test_zero_and_false_reach_the_body(recorder: Any, make_pai: MakePai) -> None:
     import json
 
-    recorder.answer(200, {}, PAI_GROUP)
+    recorder.reply = lambda method, _target: (200, {}, PAI_GROUP if method == "POST" else NO_GROUPS)
     spec = GroupSpec(source=PaiSource.TEXT, text="13900001111", phone_number=False, name="VIP\u5ba2\u6237")
     make_pai(base_url=recorder.url).create_group(spec.checked(), marker=MARKER)
 
-    method, target, headers, body = recorder.requests[0]
+    method, target, headers, body = recorder.requests[-1]
     assert (method, target, headers["Content-Type"]) == ("POST", "/CreateGroup", "application/json")
     assert json.loads(body) == {
         "Name": "VIP\u5ba2\u6237",
         "Source": 0,
         "Text": "13900001111",
         "PhoneNumber": False,
-        "Remark": MARKER,
+        "Remark": MARKER.text,
     }
 
 
 def test_every_parameter_has_its_name(recorder: Any, make_pai: MakePai) -> None:
     import json
 
-    recorder.answer(200, {}, PAI_GROUP)
+    recorder.reply = lambda method, _target: (200, {}, PAI_GROUP if method == "POST" else NO_GROUPS)
     for spec in (
         GroupSpec(source=PaiSource.MAXCOMPUTE, project="p", table="t", column="c", filter="f", phone_number=True),
         GroupSpec(source=PaiSource.ALGORITHM, algorithm="a", inference_job_id="j"),
-        GroupSpec(source=PaiSource.CSV, uri="https://b.oss-cn-hangzhou.aliyuncs.com/k"),
+        GroupSpec(source=PaiSource.CSV, uri="https://bucket.oss-cn-hangzhou.aliyuncs.com/k"),
     ):
         make_pai(base_url=recorder.url).create_group(spec.checked(), marker=MARKER)
 
-    assert [json.loads(body) for *_, body in recorder.requests] == [
+    assert [json.loads(body) for *_, body in recorder.requests if body] == [
         {
             "Source": 3,
             "Project": "p",
@@ -162,10 +164,10 @@ def test_every_parameter_has_its_name(recorder: Any, make_pai: MakePai) -> None:
             "Column": "c",
             "Filter": "f",
             "PhoneNumber": True,
-            "Remark": MARKER,
+            "Remark": MARKER.text,
         },
-        {"Source": 4, "Algorithm": "a", "InferenceJobId": "j", "Remark": MARKER},
-        {"Source": 2, "Uri": "https://b.oss-cn-hangzhou.aliyuncs.com/k", "Remark": MARKER},
+        {"Source": 4, "Algorithm": "a", "InferenceJobId": "j", "Remark": MARKER.text},
+        {"Source": 2, "Uri": "https://bucket.oss-cn-hangzhou.aliyuncs.com/k", "Remark": MARKER.text},
     ]
 
 
@@ -303,21 +305,25 @@ class TestTls:
     @pytest.mark.usefixtures("trusted")
     def test_record_that_breaks_after_a_create(self, tls_recorder: Any, make_pai: MakePai) -> None:
         """The request was read in full, so the group may be there."""
-        entry = '{"Id": "g", "Remark": "' + MARKER + '"}'
+        entry = '{"Id": "g", "Remark": "' + MARKER.text + '"}'
         groups = ('{"ErrorCode": 0, "Data": {"Groups": [' + entry + '], "TotalCount": 1}}').encode()
-        tls_recorder.reply = lambda method, _target: b"no TLS record" if method == "POST" else (200, {}, groups)
+        tls_recorder.reply = lambda method, _target: (
+            b"no TLS record" if method == "POST" else (200, {}, groups if len(tls_recorder.requests) > 1 else NO_GROUPS)
+        )
         spec = GroupSpec(source=PaiSource.ALGORITHM, algorithm="a", inference_job_id="j")
         created = make_pai(base_url=tls_recorder.url).create_group(spec, marker=MARKER)
 
         assert created.group.id == "g"
-        assert [method for method, *_ in tls_recorder.requests] == ["POST", "GET"]
+        assert [method for method, *_ in tls_recorder.requests] == ["GET", "POST", "GET"]
 
     @pytest.mark.usefixtures("trusted")
     def test_hang_up_after_a_create(self, tls_recorder: Any, make_pai: MakePai) -> None:
-        entry = '{"Id": "g", "Remark": "' + MARKER + '"}'
+        entry = '{"Id": "g", "Remark": "' + MARKER.text + '"}'
         groups = ('{"ErrorCode": 0, "Data": {"Groups": [' + entry + '], "TotalCount": 1}}').encode()
-        tls_recorder.reply = lambda method, _target: None if method == "POST" else (200, {}, groups)
+        tls_recorder.reply = lambda method, _target: (
+            None if method == "POST" else (200, {}, groups if len(tls_recorder.requests) > 1 else NO_GROUPS)
+        )
         spec = GroupSpec(source=PaiSource.ALGORITHM, algorithm="a", inference_job_id="j")
 
         assert make_pai(base_url=tls_recorder.url).create_group(spec, marker=MARKER).group.id == "g"
-        assert [method for method, *_ in tls_recorder.requests] == ["POST", "GET"]
+        assert [method for method, *_ in tls_recorder.requests] == ["GET", "POST", "GET"]

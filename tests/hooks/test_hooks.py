@@ -1,7 +1,10 @@
 """The hooks: from a connection to a client, the test button, and the key that nobody sees."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, redact
@@ -9,6 +12,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.clients.pai import PaiClient
+from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
+from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.hooks.applovin import AppLovinHook
 from airflow_provider_audiences.hooks.pai import PaiHook
 
@@ -199,3 +204,124 @@ def test_neither_hook_nor_client_shows_the_key(connect, emulator, conn_type, hoo
     with hook.get_conn() as client:
         shown = repr(hook) + repr(client) + json.dumps([str(vars(client)), str(vars(client._transport))])
     assert emulator.api_key not in shown
+
+
+class TestAccessKeys:
+    """The hook with what requests are signed with."""
+
+    def test_login_and_password(self, connect):
+        connect("pai", dialect="openapi")
+        with PaiHook().get_conn() as client:
+            assert client.dialect.name == "openapi"
+            assert client.list_groups() == []
+        works, text = PaiHook().test_connection()
+        assert (works, text) == (True, "PAI accepted the AccessKey. Audience groups in the account: 0.")
+
+    def test_as_the_emulator_hands_them_out(self, emulator, monkeypatch):
+        for uri in (emulator.pai_connection_uri(dialect="openapi"), emulator.alibaba_connection_uri()):
+            monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", uri)
+            assert PaiHook().test_connection()[0]
+
+    def test_temporary_ones(self, monkeypatch):
+        with AudiencesEmulator(security_token="t0ken-of-sts") as emulator:
+            for uri in (emulator.pai_connection_uri(dialect="openapi"), emulator.alibaba_connection_uri()):
+                monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", uri)
+                works, text = PaiHook().test_connection()
+                assert works, text
+                assert redact("The token is t0ken-of-sts.") == "The token is ***."
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"password": "wrong-secret-12345"}, "Check the connection's AccessKey secret"),
+            ({"login": "LTAI-nobody"}, "Check the connection's AccessKey id"),
+            ({"password": None}, "the AccessKey secret is missing"),
+            ({"login": None, "extra": {"dialect": "openapi"}}, "the AccessKey id is missing"),
+            ({"extra": {"dialect": "bearer"}}, "dialect is bearer"),
+            ({"extra": {"security_token": "t0ken-of-nobody"}}, "Check"),
+            ({"host": "http://api.example.com"}, "plain http"),
+        ],
+    )
+    def test_the_test_button_says_what_is_wrong(self, connect, emulator, changes, said):
+        connect("pai", dialect="openapi", **changes)
+        works, text = PaiHook().test_connection()
+        assert works is False
+        if said != "Check":
+            assert said in text
+        assert not any(secret in text for secret in ("wrong-secret", "t0ken", emulator.access_key_secret))
+
+    def test_address_and_region(self, connect, caplog):
+        connect("pai", dialect="openapi", host=None)
+        with PaiHook().get_conn() as client:
+            assert client.host == "paiplugin.cn-hangzhou.aliyuncs.com"
+        assert "only public address" not in caplog.text
+        connect("pai", dialect="openapi", host=None, extra={"region": "ap-southeast-1"})
+        with PaiHook().get_conn() as client:
+            assert client.host == "paiplugin.cn-hangzhou.aliyuncs.com"
+        assert "only public address" in caplog.text
+
+    def test_an_api_key_of_the_environment_is_not_for_them(self, connect, monkeypatch):
+        monkeypatch.setenv("DASHSCOPE_API_KEY", "key-of-the-environment")
+        connect("pai", dialect="openapi", password=None)
+        with pytest.raises(exceptions.InvalidInputError, match="AccessKey secret is missing"):
+            PaiHook().get_conn()
+
+    def test_the_secret_is_masked_in_logs_and_not_shown(self, connect):
+        connect("pai", dialect="openapi", password="access-secret-0123", extra={"security_token": "token-0123"})
+        hook = PaiHook()
+        with hook.get_conn() as client:
+            shown = repr(hook) + repr(client) + json.dumps([str(vars(client)), str(vars(client._transport))])
+        assert redact("x access-secret-0123 token-0123") == "x *** ***"
+        assert "0123" not in shown
+
+    def test_known_extras_of_alibabas_own_connection_type(self, emulator, monkeypatch, caplog):
+        connection = json.loads(emulator.alibaba_connection_uri())
+        connection["extra"] |= {"auth_type": "AK", "region": "cn-hangzhou"}
+        monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(connection))
+        assert PaiHook().test_connection()[0]
+        assert "not known" not in caplog.text
+
+    def test_both_dialects_see_the_same_groups(self, connect):
+        spec = GroupSpec(source=PaiSource.TEXT, name="n", text="13900001111")
+        with PaiHook().get_conn() as client:
+            group = client.create_group(spec, marker=None).group
+        connect("pai", dialect="openapi")
+        with PaiHook().get_conn() as client:
+            assert [found.id for found in client.list_groups()] == [group.id]
+
+
+MACHINE = """
+import json, os
+from airflow.providers.common.compat.sdk import redact
+from airflow_provider_audiences.hooks.pai import PaiHook
+works, text = PaiHook().test_connection()
+secret = os.environ.get("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "none")
+print(json.dumps([works, text, redact("x " + secret)]))
+"""
+
+
+def test_credentials_of_the_machine(connect, emulator, tmp_path):
+    """In a process of its own: Alibaba's library reads the environment once."""
+    connect("pai", login=None, password=None, host=emulator.url, extra={"dialect": "openapi", "max_retries": 0})
+    secret = "machine-secret-0123"
+    with AudiencesEmulator(access_key_secret=secret) as own:
+        connection = json.loads(os.environ["AIRFLOW_CONN_PAI_DEFAULT"]) | {"host": own.url}
+        variables = {
+            "AIRFLOW_CONN_PAI_DEFAULT": json.dumps(connection),
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": own.access_key_id,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret,
+            "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
+            "HOME": str(tmp_path),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", MACHINE],
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+    works, text, masked = json.loads(done.stdout.splitlines()[-1])
+    assert (works, text) == (True, "PAI accepted the AccessKey. Audience groups in the account: 0.")
+    assert masked == "x ***"
+    assert secret not in done.stdout + done.stderr

@@ -1,0 +1,111 @@
+"""
+Alibaba Cloud's own chain of credentials: environment, OIDC, profile, RAM role of the machine.
+
+The library behind it, ``alibabacloud-credentials``, is an extra. It keeps and renews what it finds, with a thread of
+its own: so there is one chain for the process. What it logs and raises may quote credentials, and is withheld.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import re
+import threading
+from typing import Any
+
+from airflow_provider_audiences.clients.acs3 import AccessKey
+from airflow_provider_audiences.clients.redaction import Secret
+from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, InvalidInputError
+
+_LIBRARY = "alibabacloud_credentials.client"
+_LOGGERS = ("credentials", "alibabacloud")
+_PROVIDER_PATTERN = re.compile(r"\b([A-Z][A-Za-z]*)CredentialsProvider: ")
+
+_lock = threading.Lock()
+_chain: list[CredentialChain] = []
+
+
+class CredentialChain:
+    """
+    Reads the AccessKey of the moment.
+
+    :param client: the library's.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __call__(self) -> AccessKey:
+        """
+        Return the AccessKey, renewed if it was about to expire.
+
+        :raises ConnectionFailedError: no place of the chain has one, or it could not be asked.
+        """
+        failure: AudienceApiError
+        try:
+            found = self._client.get_credential()
+            if found.access_key_id and found.access_key_secret:
+                return AccessKey(
+                    key_id=str(found.access_key_id),
+                    secret=Secret(str(found.access_key_secret)),
+                    security_token=Secret(str(found.security_token)) if found.security_token else None,
+                )
+            failure = _failure("")
+        except Exception as error:  # noqa: BLE001 - whatever a provider of the chain raises
+            # The text of the library is read for names only: it may quote replies with secrets in them.
+            failure = _failure(str(error))
+        # Raised outside the handler: the library's error would be its context.
+        try:
+            raise failure
+        finally:
+            del failure
+
+
+def credential_chain() -> CredentialChain:
+    """
+    Return this process's chain.
+
+    :raises InvalidInputError: the library is not installed, or refuses what the environment says.
+    """
+    with _lock:
+        if not _chain:
+            _chain.append(CredentialChain(_new_client()))
+        return _chain[0]
+
+
+def _new_client() -> Any:
+    refusal: InvalidInputError
+    try:
+        client = importlib.import_module(_LIBRARY).Client()
+    except ModuleNotFoundError:
+        refusal = InvalidInputError(
+            "credentials of this machine need the library alibabacloud-credentials: "
+            "pip install 'airflow-provider-audiences[alibaba]'"
+        )
+    except Exception:  # noqa: BLE001 - its text may quote what it read
+        refusal = InvalidInputError(
+            "alibabacloud-credentials refuses what it finds: check the variables ALIBABA_CLOUD_* of this process"
+        )
+    else:
+        for name in [name for name in logging.root.manager.loggerDict if name.startswith(_LOGGERS)]:
+            logging.getLogger(name).addFilter(_withhold)
+        return client
+    raise refusal
+
+
+def _withhold(record: logging.LogRecord) -> bool:
+    """Keep the library's records, without what they say."""
+    record.msg = "Alibaba Cloud credentials were not read or renewed as they should; details are withheld."
+    record.args, record.exc_info, record.exc_text = (), None, None
+    return record.levelno >= logging.WARNING
+
+
+def _failure(text: str) -> ConnectionFailedError:
+    tried = ", ".join(dict.fromkeys(_PROVIDER_PATTERN.findall(text)))
+    return ConnectionFailedError(
+        "no Alibaba Cloud credentials were found on this machine" + (f"; tried: {tried}" if tried else ""),
+        advice=(
+            "Give the machine a RAM role, set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or put "
+            "an AccessKey in the connection's login and password."
+        ),
+    )

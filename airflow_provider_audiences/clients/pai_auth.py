@@ -1,0 +1,145 @@
+"""How a PAI client shows who it is: with an API key, or with signatures. The dialect follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+import requests
+
+from airflow_provider_audiences.clients.acs3 import AccessKey, Acs3Auth
+from airflow_provider_audiences.clients.pai_dialects import BEARER, OPENAPI, PaiDialect
+from airflow_provider_audiences.clients.redaction import Redactor, Secret
+from airflow_provider_audiences.clients.wire import BearerAuth
+
+
+class PaiAuth(Protocol):
+    """What a client needs to know of its credentials."""
+
+    @property
+    def dialect(self) -> PaiDialect:
+        """The dialect that is spoken with them."""
+
+    @property
+    def account(self) -> str:
+        """What the platform counts requests by, as a digest."""
+
+    @property
+    def lasting_secret(self) -> Secret | None:
+        """A secret that is the same tomorrow; None if there is only one that expires."""
+
+    def on_requests(self, redactor: Redactor) -> requests.auth.AuthBase:
+        """
+        Return what authenticates each request.
+
+        :param redactor: is told each secret before it is used.
+        """
+
+
+class ApiKeyAuth:
+    """
+    An API key, sent as a Bearer token.
+
+    :param api_key: the key.
+    """
+
+    dialect = BEARER
+
+    def __init__(self, api_key: Secret) -> None:
+        self._api_key = api_key
+        self.account = _digest(api_key.reveal())
+        self.lasting_secret: Secret | None = api_key
+
+    def on_requests(self, redactor: Redactor) -> requests.auth.AuthBase:
+        """
+        Return what authenticates each request.
+
+        :param redactor: is told the key.
+        """
+        redactor.learn(self._api_key)
+        return BearerAuth(self._api_key)
+
+
+class AccessKeyAuth:
+    """
+    An AccessKey, with which each request is signed.
+
+    :param access_key: the key; of temporary credentials, with their token.
+    """
+
+    dialect = OPENAPI
+
+    def __init__(self, access_key: AccessKey) -> None:
+        self._access_key = access_key
+        self.account = _digest(access_key.key_id)
+        self.lasting_secret = None if access_key.security_token else access_key.secret
+
+    def on_requests(self, redactor: Redactor) -> requests.auth.AuthBase:
+        """
+        Return what authenticates each request.
+
+        :param redactor: is told secret and token.
+        """
+        _learn(redactor, self._access_key)
+        return Acs3Auth(lambda: self._access_key)
+
+
+class ChangingKeyAuth:
+    """
+    An AccessKey that something else provides, and renews in time.
+
+    :param source: gives the key of the moment; asked for each request.
+    :param account: what tells one source from another.
+    :param on_new_secret: told each new secret and token before it is used, so that logs can be kept free of it.
+    """
+
+    dialect = OPENAPI
+    lasting_secret: Secret | None = None
+
+    def __init__(
+        self,
+        source: Callable[[], AccessKey],
+        *,
+        account: str,
+        on_new_secret: Callable[[str], None] = lambda _secret: None,
+    ) -> None:
+        self._source = source
+        self._on_new_secret = on_new_secret
+        self.account = _digest(account)
+
+    def on_requests(self, redactor: Redactor) -> requests.auth.AuthBase:
+        """
+        Return what authenticates each request.
+
+        :param redactor: is told each new secret and token.
+        """
+        known: set[str] = set()
+        lock = threading.Lock()
+
+        def current() -> AccessKey:
+            key = self._source()
+            digest = _digest(key.key_id + key.secret.reveal())
+            with lock:
+                if digest not in known:
+                    _learn(redactor, key)
+                    for secret in _secrets_of(key):
+                        self._on_new_secret(secret.reveal())
+                    known.add(digest)
+            return key
+
+        return Acs3Auth(current)
+
+
+def _secrets_of(key: AccessKey) -> list[Secret]:
+    return [key.secret] if key.security_token is None else [key.secret, key.security_token]
+
+
+def _learn(redactor: Redactor, key: AccessKey) -> None:
+    for secret in _secrets_of(key):
+        redactor.learn(secret)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

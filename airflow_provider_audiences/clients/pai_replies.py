@@ -1,0 +1,215 @@
+"""
+What PAI's replies mean: the envelope of the service, the errors of the gateway in front of it, and advice for both.
+
+Success is 2xx and ErrorCode 0. The number in the body classifies an error, or the gateway's code word; else the status.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any
+
+from airflow_provider_audiences.clients.pai_dialects import PaiDialect
+from airflow_provider_audiences.clients.pai_groups import AudienceGroup
+from airflow_provider_audiences.clients.redaction import Redactor
+from airflow_provider_audiences.clients.replies import Reply, is_error_status
+from airflow_provider_audiences.clients.validation import api_integer
+from airflow_provider_audiences.exceptions import (
+    AudienceApiError,
+    AuthenticationError,
+    NotFoundError,
+    RateLimitedError,
+    ServerError,
+    UnexpectedReplyError,
+)
+
+_ADVICE: Mapping[int, str] = {
+    400: "Check the parameters against the source; a failed create is billed.",
+    429: "Lower max_requests_per_second in the connection's extra: the account's limit is 100 a second.",
+    500: "If it persists, give the request id to Alibaba Cloud's support.",
+}
+_AUTHORISE = "complete one-click authorization in the PAI console; an OSS bucket needs the tag pai=plugin"
+_KEY_ADVICE: Mapping[str, Mapping[int, str]] = {
+    "bearer": {
+        401: "Check the API key in the connection's password.",
+        403: f"Check the API key; {_AUTHORISE}.",
+    },
+    "openapi": {
+        401: "Check the connection's AccessKey.",
+        403: f"Check that RAM lets this AccessKey use PaiPlugin; {_AUTHORISE}.",
+    },
+}
+_PAIR_ADVICE = "Check the connection's AccessKey secret: it does not belong to the AccessKey id."
+_RAM_ADVICE = f"Give the RAM user or role a policy that allows the calls of PaiPlugin; {_AUTHORISE}."
+_REFUSED_CREDENTIALS: Mapping[str, str] = {
+    "SignatureDoesNotMatch": _PAIR_ADVICE,
+    "IncompleteSignature": _PAIR_ADVICE,
+    "InvalidTimeStamp": "Set this machine's clock: a signature is good for 15 minutes.",
+    "MissingAccessKeyId": "Something between this worker and Alibaba Cloud takes the signature's headers away.",
+    "InvalidAccessKeyId": "Check the connection's AccessKey id: it is unknown, or disabled.",
+    "InvalidSecurityToken": "Renew the temporary credentials: the security token is malformed, or has expired.",
+    "MissingSecurityToken": "Put the security token of these temporary credentials in the connection's extra.",
+    "NoPermission": _RAM_ADVICE,
+    "Forbidden": _RAM_ADVICE,
+}
+"""What the gateway's code begins with, and what to do."""
+
+_FAILURES = ("ServiceUnavailable", "InternalError")
+_UNKNOWN_APIS = ("InvalidApi", "InvalidAction", "InvalidVersion", "InvalidProduct")
+_REPEATED = "SignatureNonceUsed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaiReplies:
+    """
+    Reads replies.
+
+    :param dialect: the connection's.
+    :param redact: cleans what the platform wrote.
+    """
+
+    dialect: PaiDialect
+    redact: Redactor
+
+    def group(self, reply: Reply, *, creating: bool = False) -> AudienceGroup:
+        """
+        Read a group.
+
+        :param reply: of create or get.
+        :param creating: it is the reply to a create.
+        :raises AudienceApiError: what the reply means.
+        """
+        data = self._data(reply, creating=creating)
+        found = AudienceGroup.from_api(data) if isinstance(data, dict) else None
+        if found is None or not found.id:
+            raise UnexpectedReplyError(
+                "the reply has no group with an Id in it", http_status=reply.status, maybe_applied=True
+            )
+        return replace(found, history=self.redact(found.history))
+
+    def page(self, reply: Reply) -> tuple[list[AudienceGroup], int | None]:
+        """
+        Read a page of the list, and the total of groups, if the platform says it.
+
+        :param reply: of list.
+        :raises AudienceApiError: what the reply means.
+        """
+        data = self._data(reply)
+        entries = data.get("Groups") if isinstance(data, dict) else data
+        if not isinstance(entries, list):
+            raise UnexpectedReplyError("the reply has no list of groups", http_status=reply.status)
+        total = data.get("TotalCount") if isinstance(data, dict) else None
+        groups = [AudienceGroup.from_api(entry) for entry in entries if isinstance(entry, dict)]
+        return groups, api_integer(total)
+
+    def deleted(self, reply: Reply, *, ignore_missing: bool) -> bool:
+        """
+        Read whether a group was deleted by this call.
+
+        :param reply: of delete.
+        :param ignore_missing: a group that does not exist is no error.
+        :raises AudienceApiError: what the reply means.
+        """
+        try:
+            self._data(reply)
+        except NotFoundError as error:
+            if _says_group(error) and (ignore_missing or reply.after_lost_try):
+                return reply.after_lost_try
+            raise
+        return True
+
+    def _data(self, reply: Reply, *, creating: bool = False) -> Any:
+        """Return ``Data`` if status and ErrorCode say success."""
+        if not reply.is_success:
+            raise self._error(reply, creating=creating)
+        body = reply.json_object()
+        code = body.get("ErrorCode")
+        if code is None and "Code" in body:
+            raise self._error(reply)
+        if code is None:
+            raise UnexpectedReplyError(
+                "this is not the API: the reply has no ErrorCode",
+                http_status=reply.status,
+                advice="Check the connection's host.",
+            )
+        if str(code) != "0":
+            raise self._error(reply, creating=creating)
+        return body.get("Data")
+
+    def _error(self, reply: Reply, *, creating: bool = False) -> AudienceApiError:
+        text, body = reply.error_text("ErrorMessage", "Message", "message")
+        code = body.get("ErrorCode", body.get("Code"))
+        number = int(str(code)) if re.fullmatch(r"[0-9]+", str(code)) else None
+        word = "" if code is None or number is not None else str(code)
+        if word:
+            code = self.redact(word)
+        status = number if is_error_status(number) else reply.status
+        # An unknown code in a reply with 200 is no reason to repeat; and of 4xx only 429 is, says the document.
+        if status == HTTPStatus.REQUEST_TIMEOUT or (reply.is_success and status == reply.status):
+            status = HTTPStatus.BAD_REQUEST
+        facts: dict[str, Any] = {"api_code": code, "request_id": str(body.get("RequestId") or "") or None}
+        if word.startswith("Throttling") or text.startswith("Throttling"):
+            return RateLimitedError(
+                self.redact(text),
+                http_status=reply.status,
+                retry_after_seconds=reply.retry_after_seconds,
+                advice=_ADVICE[429],
+                **facts,
+            )
+        if word:
+            refusal = self._refusal(reply, word, self.redact(text), facts)
+            if refusal is not None:
+                return refusal
+        advice = _KEY_ADVICE[self.dialect.name].get(status) or _ADVICE.get(status)
+        if status == HTTPStatus.NOT_FOUND:
+            advice = _not_found_advice(word + text, creating=creating)
+        return reply.error(self.redact(text), status=status, advice=advice, **facts)
+
+    def _refusal(self, reply: Reply, word: str, text: str, facts: dict[str, Any]) -> AudienceApiError | None:
+        """Return what the gateway's code says whatever the status; None if the status says it."""
+        message = text or "the gateway gave no reason"
+        for beginning, advice in _REFUSED_CREDENTIALS.items():
+            if word.startswith(beginning):
+                return AuthenticationError(message, http_status=reply.status, advice=advice, **facts)
+        if word.startswith(_UNKNOWN_APIS):
+            advice = _not_found_advice(word, creating=False)
+            return NotFoundError(message, http_status=reply.status, advice=advice, **facts)
+        if word.startswith(_REPEATED):
+            # Each request has its own nonce: something on the way sent this one twice, and the first was taken.
+            return ServerError(
+                message,
+                http_status=reply.status,
+                maybe_applied=True,
+                advice="A proxy between this worker and Alibaba Cloud repeats requests: it must not.",
+                **facts,
+            )
+        if word.startswith(_FAILURES):
+            status = max(reply.status, int(HTTPStatus.INTERNAL_SERVER_ERROR))
+            return reply.error(message, status=status, advice=_ADVICE[500], **facts)
+        return None
+
+
+def _says_group(error: NotFoundError) -> bool:
+    """Only the API itself knows that a group is gone: a proxy, or a wrong path, knows nothing of groups."""
+    if _is_unknown_api(str(error.api_code) + error.message):
+        return False
+    word = error.api_code if isinstance(error.api_code, str) else ""
+    return api_integer(error.api_code) == HTTPStatus.NOT_FOUND or "group" in word.lower()
+
+
+def _is_unknown_api(text: str) -> bool:
+    return "specified api" in text.lower() or text.startswith(_UNKNOWN_APIS)
+
+
+def _not_found_advice(text: str, *, creating: bool) -> str:
+    lowered = text.lower()
+    if _is_unknown_api(text):
+        return "The account is not on the service's allow-list (ask Alibaba Cloud), or the host is wrong."
+    if "project" in lowered or "table" in lowered:
+        return "Check the MaxCompute project and table, and that they lie in the connection's region."
+    if creating:
+        return "Check what the group is made from: that the file, table or job exists; and the connection's host."
+    return "The group does not exist, or was deleted: list the groups to see those that do."

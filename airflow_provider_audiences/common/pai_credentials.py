@@ -1,0 +1,129 @@
+"""
+From a connection to PAI's credentials, and with them to the dialect.
+
+===============================================  =======================================
+connection                                       credentials, dialect
+===============================================  =======================================
+password                                         API key, ``bearer``
+login and password                               AccessKey, ``openapi``
+the same with ``security_token``                 temporary AccessKey (STS), ``openapi``
+type ``alibaba_cloud`` with its extras           AccessKey, ``openapi``
+``dialect: openapi`` and none of these           this machine's credentials, ``openapi``
+nothing                                          API key of the environment, ``bearer``
+===============================================  =======================================
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from airflow_provider_audiences.clients.acs3 import AccessKey
+from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAuth, ChangingKeyAuth, PaiAuth
+from airflow_provider_audiences.clients.pai_dialects import OPENAPI_BASE_URL, OPENAPI_REGION
+from airflow_provider_audiences.clients.redaction import Secret
+from airflow_provider_audiences.clients.validation import one_of
+from airflow_provider_audiences.common.connections import ConnectionReader
+from airflow_provider_audiences.exceptions import InvalidInputError
+
+log = logging.getLogger(__name__)
+
+ALIBABA_CLOUD = "alibaba_cloud"
+"""The connection type of Alibaba Cloud's own provider."""
+
+ALIBABA_CLOUD_EXTRAS = ("access_key_id", "access_key_secret", "auth_type")
+
+
+def pai_auth(reader: ConnectionReader, *, environment_key: str | None, on_secret: Callable[[str], None]) -> PaiAuth:
+    """
+    Return the connection's credentials.
+
+    :param reader: of the connection.
+    :param environment_key: API key to use if the connection has no credentials.
+    :param on_secret: told each secret, so that logs can be kept free of it.
+    :raises InvalidInputError: something is missing, half there, or contradicts itself.
+    """
+    dialect = _dialect_of(reader)
+    token = reader.secret_of(reader.value("security_token"), what="security_token", where="extra")
+    key_id, secret = _pair_of(reader, dialect)
+    if key_id is not None and secret is not None:
+        if dialect == "bearer":
+            raise reader.error(
+                "dialect is bearer, which takes an API key in the password and nothing else: take the AccessKey id "
+                "out, or leave the dialect to the credentials"
+            )
+        key = AccessKey(key_id=key_id.reveal(), secret=secret, security_token=token)
+        _tell(on_secret, secret, token)
+        return AccessKeyAuth(key)
+    if token is not None:
+        raise reader.error("security_token in the extra is of temporary credentials: their AccessKey is missing")
+    if dialect == "openapi":
+        return _chain_of(reader, on_secret)
+    api_key = secret or reader.secret(what="API key", fallback=environment_key)
+    _tell(on_secret, api_key)
+    return ApiKeyAuth(api_key)
+
+
+def warn_of_other_region(reader: ConnectionReader, auth: PaiAuth) -> None:
+    """
+    Log it if the connection names a region that its dialect has no address for.
+
+    :param reader: of the connection.
+    :param auth: its credentials.
+    """
+    region = reader.text("region", OPENAPI_REGION)
+    if auth.dialect.name == "openapi" and not reader.connection.host and region.lower() != OPENAPI_REGION:
+        log.warning(
+            "Connection %r names the region %r: with an AccessKey, PAI's only public address is used all the same, %s.",
+            reader.connection.conn_id,
+            region,
+            OPENAPI_BASE_URL,
+        )
+
+
+def _dialect_of(reader: ConnectionReader) -> str | None:
+    named = reader.text("dialect", "")
+    try:
+        return one_of("dialect in the extra", named, ("bearer", "openapi")) if named else None
+    except InvalidInputError as error:
+        raise reader.error(error.message) from None
+
+
+def _pair_of(reader: ConnectionReader, dialect: str | None) -> tuple[Secret | None, Secret | None]:
+    """Return id and secret of an AccessKey; without the id, the secret is an API key."""
+    connection = reader.connection
+    if connection.conn_type == ALIBABA_CLOUD:
+        key_id = reader.secret_of(reader.value("access_key_id"), what="access_key_id", where="extra")
+        secret = reader.secret_of(reader.value("access_key_secret"), what="access_key_secret", where="extra")
+        if key_id is None and secret is None and dialect == "openapi":
+            return None, None
+        for part, name in ((key_id, "access_key_id"), (secret, "access_key_secret")):
+            if part is None:
+                raise reader.error(f"{name} is missing: put it in the extra")
+        return key_id, secret
+    key_id = reader.secret_of(connection.login, what="AccessKey id", where="login")
+    secret = reader.secret_of(connection.password, what="AccessKey secret" if key_id else "API key", where="password")
+    if key_id is not None and secret is None:
+        raise reader.error(
+            "the AccessKey secret is missing: the login is an AccessKey id, put the secret in the password"
+        )
+    if key_id is None and secret is not None and dialect == "openapi":
+        raise reader.error("the AccessKey id is missing: put it in the login (dialect openapi takes no API key)")
+    return key_id, secret
+
+
+def _chain_of(reader: ConnectionReader, on_secret: Callable[[str], None]) -> PaiAuth:
+    # Only who asks for it needs the library.
+    from airflow_provider_audiences.clients.alibaba_chain import credential_chain
+
+    try:
+        chain = credential_chain()
+    except InvalidInputError as error:
+        raise reader.error(error.message) from None
+    return ChangingKeyAuth(chain, account="this machine's credentials", on_new_secret=on_secret)
+
+
+def _tell(on_secret: Callable[[str], None], *secrets: Secret | None) -> None:
+    for secret in secrets:
+        if secret is not None:
+            on_secret(secret.reveal())

@@ -1,0 +1,222 @@
+"""The mark in a group's remark: readable, found again, and silent about members."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_audiences.clients.acs3 import AccessKey
+from airflow_provider_audiences.clients.pai import PaiClient
+from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAuth, ChangingKeyAuth, PaiAuth
+from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec, PaiSource
+from airflow_provider_audiences.clients.pai_marker import GroupMarker
+from airflow_provider_audiences.clients.redaction import Secret
+from airflow_provider_audiences.emulator import AudiencesEmulator
+from airflow_provider_audiences.exceptions import InvalidInputError
+
+RUN = "scheduled__2026-11-20T00:00:00+00:00"
+SPEC = GroupSpec(source=PaiSource.ALGORITHM, name="VIP", algorithm="recall", inference_job_id="job", remark="mine")
+PHONES = GroupSpec(source=PaiSource.TEXT, name="VIP", text="13900001111\n13900002222", phone_number=True)
+FILE = GroupSpec(source=PaiSource.TEXT_FILE, name="VIP", uri="https://b.oss-cn-hangzhou.aliyuncs.com/k")
+MARKER = GroupMarker(origin="d.t", run="r", owner="0123abcd", call="0123456789ab")
+
+
+def key(secret: str, token: str | None = None, key_id: str = "id") -> AccessKey:
+    return AccessKey(key_id=key_id, secret=Secret(secret), security_token=Secret(token) if token else None)
+
+
+KEYED: dict[str, tuple[PaiAuth, PaiAuth]] = {
+    "API key": (ApiKeyAuth(Secret("one")), ApiKeyAuth(Secret("two"))),
+    "AccessKey": (AccessKeyAuth(key("one")), AccessKeyAuth(key("two"))),
+}
+UNKEYED: dict[str, tuple[PaiAuth, PaiAuth]] = {
+    "STS": (AccessKeyAuth(key("one", "t1")), AccessKeyAuth(key("two", "t2", "id 2"))),
+    "chain": (
+        ChangingKeyAuth(lambda: key("one"), account="a"),
+        ChangingKeyAuth(lambda: key("two", "t"), account="b"),
+    ),
+}
+ALL = {**KEYED, **UNKEYED}
+
+
+@pytest.fixture
+def mark(make_pai: Callable[..., PaiClient]) -> Callable[..., GroupMarker]:
+    """Marks a call: ``mark(auth, run=…)``."""
+
+    def of(auth: PaiAuth = KEYED["API key"][0], **changes: Any) -> GroupMarker:
+        return make_pai(auth=auth).marker(**({"owner": "my_dag.my_task", "run": RUN, "spec": SPEC} | changes))
+
+    return of
+
+
+Mark = Callable[..., GroupMarker]
+
+
+class TestText:
+    def test_people_can_read_it(self, mark: Mark) -> None:
+        text = mark().text
+        assert re.fullmatch(rf"\[airflow my_dag\.my_task {re.escape(RUN)} #[0-9a-f]{{8}}\.[0-9a-f]{{12}}\]", text)
+        assert f"{RUN} map 3 #" in mark(map_index=3).text
+        assert re.search(r"#[0-9a-f]{8}\.[0-9a-f]{12}\.[0-9a-f]{12}\]$", mark(members="fingerprint").text)
+
+    def test_long_and_strange_names(self, mark: Mark) -> None:
+        marker = mark(owner="dag [x] #1 中\n" + "y" * 300, run="中" * 300, map_index=12)
+
+        assert marker.text.isascii()
+        assert len(marker.origin) == 60
+        assert marker.run == "_" * 40 + " map 12"
+        assert len(marker.text) < 170
+        assert GroupMarker.read(f"mine {marker.text}") == ("mine", marker)
+
+    @given(
+        owner=st.text(min_size=1).filter(str.strip),
+        run=st.text(min_size=1).filter(str.strip),
+        map_index=st.integers(-1, 5000),
+        members=st.text(max_size=5),
+        remark=st.text(max_size=30),
+    )
+    def test_whatever_is_written_is_read(self, owner: str, run: str, map_index: int, members: str, remark: str) -> None:
+        from airflow_provider_audiences.clients.pai_marker import make_marker
+
+        arguments: dict[str, Any] = {"spec": SPEC, "secret": None, "again": 0, "members": members}
+        marker = make_marker(owner=owner, run=run, map_index=map_index, **arguments)
+        assert GroupMarker.read(f"{remark} {marker.text}") == (remark.rstrip(), marker)
+
+    @pytest.mark.parametrize(
+        "remark",
+        [
+            "",
+            "mine",
+            "mine ",
+            "[airflow]",
+            "a [airflow x #123]",
+            "#0123456789ab]",
+            "[airflow d.t #0123abcd.0123456789ab]",
+            "[airflow d.t r #0123ABCD.0123456789ab]",
+            "[airflow d.t r #0123abcd.0123456789ab.]",
+            "[airflow d.t r #0123abcd.0123456789ab] copied by a person",
+            "[airflow d.t r map x #0123abcd.0123456789ab]",
+        ],
+    )
+    def test_remark_of_a_person_is_left_alone(self, pai: PaiClient, remark: str) -> None:
+        assert GroupMarker.read(remark) == (remark, None)
+        created = pai.create_group(replace(SPEC, remark=remark), marker=MARKER).group
+        assert (created.remark, created.marker) == (remark.rstrip(), MARKER)
+
+    def test_the_last_mark_counts(self) -> None:
+        """As in a group that a person copied, and a task then made anew."""
+        older = replace(MARKER, call="a" * 12)
+        assert GroupMarker.read(f"{older.text} {MARKER.text}") == (older.text, MARKER)
+
+    def test_a_long_remark_is_read_at_once(self) -> None:
+        remark = " " * 200_000 + "[airflow " * 20_000
+        assert GroupMarker.read(remark) == (remark, None)
+
+    def test_group_has_it_and_its_public_form_has_not(self) -> None:
+        group = AudienceGroup.from_api({"Id": "g", "Remark": f"mine {MARKER.text}"})
+
+        assert (group.remark, group.marker) == ("mine", MARKER)
+        assert group.public()["remark"] == "mine"
+        assert "marker" not in group.public()
+        assert AudienceGroup.from_api({"Id": "g"}).marker is None
+
+
+class TestDigests:
+    @pytest.mark.parametrize("auths", ALL.values(), ids=ALL)
+    @pytest.mark.parametrize("spec", [SPEC, PHONES, FILE], ids=["algorithm", "text", "file"])
+    def test_same_call_same_mark(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth], spec: GroupSpec) -> None:
+        assert mark(auths[0], spec=spec, members="m") == mark(auths[0], spec=replace(spec), members="m")
+
+    @pytest.mark.parametrize("auths", ALL.values(), ids=ALL)
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"run": "run 2"},
+            {"map_index": 0},
+            {"again": 1},
+            {"members": "m2"},
+            {"spec": replace(SPEC, inference_job_id="job 2")},
+            {"spec": replace(SPEC, name="VIP 2")},
+            {"spec": replace(SPEC, phone_number=False)},
+            {"spec": replace(SPEC, remark="other")},
+        ],
+        ids=str,
+    )
+    def test_another_call(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth], changed: dict[str, Any]) -> None:
+        first, second = mark(auths[0], members="m"), mark(auths[0], **{"members": "m", **changed})
+
+        assert first.owner == second.owner
+        assert first.call != second.call
+        assert not first.same_call(second)
+
+    def test_another_owner(self, mark: Mark) -> None:
+        first, second = mark(), mark(owner="my_dag.other")
+        assert first.owner != second.owner
+        assert not first.same_call(second)
+
+    def test_same_call_of_nothing(self) -> None:
+        assert not MARKER.same_call(None)
+        assert MARKER.same_call(replace(MARKER, origin="other", run="other", members="0" * 12))
+
+    def test_parts_do_not_run_together(self, mark: Mark) -> None:
+        assert mark(run="a", members="b").call != mark(run="ab", members="").call
+        assert mark(run="a 1", map_index=-1).call != mark(run="a", map_index=1).call
+
+    @pytest.mark.parametrize("auths", ALL.values(), ids=ALL)
+    def test_without_members_credentials_do_not_matter(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth]) -> None:
+        """So a key that is renewed between two tries makes no second group."""
+        assert mark(auths[0]) == mark(auths[1])
+        assert mark(auths[0], spec=FILE) == mark(auths[1], spec=FILE)
+
+    @pytest.mark.parametrize("auths", KEYED.values(), ids=KEYED)
+    def test_what_depends_on_members_is_keyed(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth]) -> None:
+        for changes in ({"spec": PHONES}, {"spec": FILE, "members": "m"}, {"spec": PHONES, "members": "m"}):
+            first, second = (mark(auth, **changes) for auth in auths)
+            assert first.owner == second.owner
+            assert first.call != second.call
+            assert (first.members != second.members) == ("members" in changes)
+        assert mark(auths[0], spec=PHONES).call != mark(auths[0], spec=replace(PHONES, text="13900001111\n1390")).call
+
+    @pytest.mark.parametrize("auths", UNKEYED.values(), ids=UNKEYED)
+    def test_without_a_lasting_secret_numbers_do_not_enter(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth]) -> None:
+        other = replace(PHONES, text="13911111111\n13922222222")
+        first = mark(auths[0], spec=PHONES, members="m1")
+
+        assert first == mark(auths[1], spec=other, members="m2")
+        assert first.members == ""
+        # How many there are does.
+        assert first.call != mark(auths[0], spec=replace(PHONES, text="13900001111"), members="m1").call
+
+    @pytest.mark.parametrize("auths", UNKEYED.values(), ids=UNKEYED)
+    def test_without_a_lasting_secret_big_sets_are_told_apart(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth]) -> None:
+        first, second = (mark(auth, spec=FILE, members="m1") for auth in auths)
+        assert first == second
+        assert first.members
+        assert first.members != mark(auths[0], spec=FILE, members="m2").members
+
+    def test_no_part_of_a_number_shows(self, mark: Mark) -> None:
+        text = mark(spec=PHONES, members="fingerprint").text
+        assert not any(part in text for part in ("1390", "1111", "2222", "fingerprint"))
+
+
+@pytest.mark.parametrize("arguments", [{"owner": ""}, {"run": " "}, {"again": -1}, {"owner": None}], ids=str)
+def test_nonsense_is_refused(mark: Mark, arguments: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match=next(iter(arguments))):
+        mark(**arguments)
+
+
+def test_a_group_is_found_by_its_mark_in_both_dialects(
+    emulator: AudiencesEmulator, make_pai: Callable[..., PaiClient]
+) -> None:
+    bearer, openapi = make_pai("bearer"), make_pai("openapi")
+    marker = bearer.marker(owner="d.t", run=RUN, spec=SPEC)
+    first = bearer.create_group(SPEC, marker=marker)
+    again = openapi.create_group(SPEC, marker=openapi.marker(owner="d.t", run=RUN, spec=SPEC))
+
+    assert again.adopted
+    assert again.group.id == first.group.id
+    assert len(emulator.groups()) == 1
