@@ -293,7 +293,7 @@ class Workbench:
         scratch = self.folder / "tmp"
         shutil.rmtree(scratch, ignore_errors=True)
         (make_folder or scratch).mkdir(parents=True)
-        variables = {**_own_environment(), "TMPDIR": str(scratch), **(environment or {})}
+        variables = {**own_environment(), "TMPDIR": str(scratch), **(environment or {})}
         out_path, log_path = self.folder / f"{name}.out", self.folder / f"{name}.log"
         with out_path.open("wb") as out, log_path.open("wb") as log:
             started = time.perf_counter()
@@ -320,7 +320,7 @@ def _end_group(leader: subprocess.Popen[bytes]) -> None:
     leader.wait()
 
 
-def _own_environment() -> dict[str, str]:
+def own_environment() -> dict[str, str]:
     """
     Return this process's environment without settings of an Airflow, and without proxies: all is on loopback.
 

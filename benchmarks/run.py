@@ -29,10 +29,11 @@ from benchmarks.sink import RunningSink, running_sink
 from benchmarks.sync import DISK_BYTES_AN_ID as SYNC_DISK_BYTES_AN_ID
 from benchmarks.sync import SyncBench
 from benchmarks.table import Row, Verdict, judged, ratio_row, show
+from benchmarks.waiting import WaitingBench
 
 ROOT = Path(__file__).resolve().parent.parent
 FULL_IDS = 10_000_000
-SECTIONS = ("pairs", "memory", "sources", "slow", "sync")
+SECTIONS = ("pairs", "memory", "sources", "slow", "sync", "waiting")
 MEMORY_MUST_MEGABYTES = 900
 FLAT_MUST = 0.15
 SLOW_MUST = 1.25
@@ -73,7 +74,7 @@ class Bench:
         )
         missing = [program for program in ("sort", "split", "curl") if shutil.which(program) is None]
         baselines = [*([] if missing else [shell]), script, floor] if "pairs" in sections else []
-        if set(sections) - {"sync"}:
+        if set(sections) - {"sync", "waiting"}:
             say(f"\n{dataset.ids:,} IDs, rounds: {self.options.rounds}")
             measure_alternately([text, *baselines], rounds=self.options.rounds, say=say)
         if "pairs" in sections:
@@ -98,6 +99,8 @@ class Bench:
             yield self.slow_server(text)
         if "sync" in sections:
             yield from self.sync()
+        if "waiting" in sections:
+            yield from WaitingBench(workbench=bench, say=say).rows()
 
     def memory(self, text: Series) -> Iterator[Row]:
         """
@@ -266,11 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     say(environment_facts())
     try:
-        free, wanted = shutil.disk_usage(workbench.folder).free, options.ids * _DISK_BYTES_AN_ID
-        if free < wanted:
-            raise BenchmarkError(f"{options.ids:,} IDs need {wanted / 1e9:.1f} GB of free disk, not {free / 1e9:.1f}")
-        say(f"Making {options.ids:,} IDs, if they are not there.")
-        dataset = workbench.make_data(options.ids, parts="pairs" in options.only, parquet="sources" in options.only)
+        dataset = make_data(workbench, options)
         with running_sink() as sink:
             rows = list(Bench(options, workbench, sink, dataset).rows())
     except BenchmarkError as error:
@@ -282,6 +281,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say(f"\n{show(rows)}\n")
     say(f"Done in {time.monotonic() - started:.0f} s. Data is kept in .bench/ for the next run; make clean removes it.")
     return verdict(rows, is_full=options.ids >= FULL_IDS)
+
+
+def make_data(workbench: Workbench, options: argparse.Namespace) -> Dataset:
+    """
+    Make the IDs that the wanted sections need.
+
+    :param workbench: where.
+    :param options: of the command line.
+    :raises BenchmarkError: the disk has no room for them.
+    """
+    if set(options.only) == {"waiting"}:
+        return Dataset(workbench.folder, options.ids)
+    free, wanted = shutil.disk_usage(workbench.folder).free, options.ids * _DISK_BYTES_AN_ID
+    if free < wanted:
+        raise BenchmarkError(f"{options.ids:,} IDs need {wanted / 1e9:.1f} GB of free disk, not {free / 1e9:.1f}")
+    say(f"Making {options.ids:,} IDs, if they are not there.")
+    return workbench.make_data(options.ids, parts="pairs" in options.only, parquet="sources" in options.only)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_audiences.sensors.polling import PollingSensor
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.common.connections import ConnectionLike
     from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger
-    from airflow_provider_audiences.triggers.polling import Sighting
 
 
 class AppLovinAudienceSensor(PollingSensor):
@@ -50,13 +50,11 @@ class AppLovinAudienceSensor(PollingSensor):
         self.min_user_count = min_user_count
         self.applovin_conn_id = applovin_conn_id
 
-    def look(self) -> Sighting:
-        """Look at the list once."""
+    def fetch_connection(self) -> ConnectionLike:
+        """Fetch the Airflow connection."""
         from airflow_provider_audiences.hooks.applovin import AppLovinHook
 
-        hook = AppLovinHook(applovin_conn_id=self.applovin_conn_id)
-        with self.trigger(deadline_epoch_seconds=0).open(hook.get_connection(self.applovin_conn_id)) as look:
-            return look()
+        return AppLovinHook(applovin_conn_id=self.applovin_conn_id).get_connection(self.applovin_conn_id)
 
     def trigger(
         self, *, deadline_epoch_seconds: float, first_look_epoch_seconds: float = 0.0

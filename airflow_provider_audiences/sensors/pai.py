@@ -1,4 +1,4 @@
-"""Waits until a PAI audience group is ready."""
+"""Waits until PAI audience groups are ready."""
 
 from __future__ import annotations
 
@@ -9,61 +9,68 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_audiences.sensors.polling import PollingSensor
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.common.connections import ConnectionLike
     from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
-    from airflow_provider_audiences.triggers.polling import Sighting
 
 
 class PaiGroupSensor(PollingSensor):
     """
-    Wait until a group's Status is ready and its Amount is large enough.
+    Wait until a group's Status is ready and its Amount is large enough; or until all of several groups are ready.
 
-    By default Status 0 and 1 are ready and 2 is failed; both readiness and failure are final only with people:
-    Status 0 with Amount 0 is still being checked, Status 1 with too few people fails. A successful GetGroup is
-    billed: the default interval is 60 seconds, and grows to 10 minutes.
+    By default Status 0 and 1 are ready with an API key, and 1 with an AccessKey; 2 is failed in both. Readiness and
+    failure are final only with people: Status 0 with Amount 0 is still being checked, Status 1 with too few people
+    fails. A successful GetGroup is billed: the default interval is 60 seconds, and grows to 10 minutes. Several groups
+    are looked at by ListGroups, which is free, where that is no more calls. How many calls may be billed is in the log
+    and in the XCom ``billable_calls``; in reschedule mode before Airflow 3.3, those of the last look.
 
-    :param group_id: the group's id (templated).
-    :param min_amount: least number of people (templated).
-    :param ready_statuses: statuses that are ready, instead of 0 and 1.
+    :param group_id: the group's id; either this or ``group_ids`` (templated).
+    :param group_ids: ids of several groups, as a list or a template of one; the first that is rejected fails all
+        (templated).
+    :param min_amount: least number of people in each group (templated).
+    :param ready_statuses: statuses that are ready, instead of the connection's.
     :param failed_statuses: statuses that never become ready, instead of 2.
     :param pai_conn_id: id of the connection (templated).
     :param exponential_backoff: let the interval grow from look to look, from ``poke_interval`` on.
-    :param max_wait: what it grows to, in seconds or as a timedelta.
+    :param max_poke_interval: what it grows to, in seconds or as a timedelta; None for ``timeout``.
     :param deferrable: wait in the triggerer.
     :param max_poll_failures: transient failures in a row that are borne.
-    :return: the group in snake_case, without personal data.
-    :raises GroupRejectedError: it was rejected (the message has the History), or passed with too few people.
+    :return: the group in snake_case, without personal data; of several groups, id, name, status and amount of each, in
+        the order of the ids.
+    :raises GroupRejectedError: one was rejected (the message has the History), or passed with too few people.
+    :raises NotFoundError: one does not exist.
     :raises AirflowSensorTimeout: not ready within ``timeout`` seconds.
     """
 
-    template_fields: Sequence[str] = ("group_id", "min_amount", "pai_conn_id")
+    template_fields: Sequence[str] = ("group_id", "group_ids", "min_amount", "pai_conn_id")
     ui_color = "#fdefe2"
 
     def __init__(
         self,
         *,
-        group_id: str,
+        group_id: str | None = None,
+        group_ids: Sequence[str] | str | None = None,
         min_amount: int = 1,
         ready_statuses: Sequence[int] | None = None,
         failed_statuses: Sequence[int] | None = None,
         pai_conn_id: str = "pai_default",
         exponential_backoff: bool = True,
-        max_wait: timedelta | float | None = 600,
+        max_poke_interval: timedelta | float | None = 600,
         **kwargs: Any,
     ) -> None:
-        super().__init__(exponential_backoff=exponential_backoff, max_wait=max_wait, **kwargs)
+        super().__init__(exponential_backoff=exponential_backoff, max_wait=max_poke_interval, **kwargs)
         self.group_id = group_id
+        self.group_ids = group_ids
         self.min_amount = min_amount
         self.ready_statuses = ready_statuses
         self.failed_statuses = failed_statuses
         self.pai_conn_id = pai_conn_id
+        self.max_poke_interval = max_poke_interval
 
-    def look(self) -> Sighting:
-        """Get the group once."""
+    def fetch_connection(self) -> ConnectionLike:
+        """Fetch the Airflow connection."""
         from airflow_provider_audiences.hooks.pai import PaiHook
 
-        hook = PaiHook(pai_conn_id=self.pai_conn_id)
-        with self.trigger(deadline_epoch_seconds=0).open(hook.get_connection(self.pai_conn_id)) as look:
-            return look()
+        return PaiHook(pai_conn_id=self.pai_conn_id).get_connection(self.pai_conn_id)
 
     def trigger(self, *, deadline_epoch_seconds: float, first_look_epoch_seconds: float = 0.0) -> PaiGroupTrigger:
         """
@@ -71,12 +78,15 @@ class PaiGroupSensor(PollingSensor):
 
         :param deadline_epoch_seconds: when it is to give up.
         :param first_look_epoch_seconds: no look before that.
+        :raises InvalidInputError: ``group_ids`` is no list of ids.
         """
         from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
+        from airflow_provider_audiences.triggers.pai_watches import group_ids_of
 
         return PaiGroupTrigger(
             conn_id=self.pai_conn_id,
             group_id=self.group_id,
+            group_ids=None if self.group_ids is None else group_ids_of(self.group_ids),
             min_amount=self.min_amount,
             ready_statuses=self.ready_statuses,
             failed_statuses=self.failed_statuses,

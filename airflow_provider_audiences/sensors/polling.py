@@ -17,21 +17,20 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.common.errors import task_errors
-from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
-    GroupRejectedError,
-    PermanentError,
-    TransientError,
-)
+from airflow_provider_audiences.exceptions import GroupRejectedError, PermanentError, TransientError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.triggers.polling import PollingTrigger, Sighting
+    from airflow_provider_audiences.common.connections import ConnectionLike
+    from airflow_provider_audiences.triggers.looks import Bill, Sighting, Watch
+    from airflow_provider_audiences.triggers.polling import PollingTrigger
 
 T = TypeVar("T")
+
+BILLABLE_CALLS = "billable_calls"
+"""XCom key of the requests that the platform may bill, by call."""
 
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
@@ -53,10 +52,8 @@ class PollingSensor(BaseSensorOperator):
         self.max_poll_failures = max_poll_failures
         self._failed_polls = 0
         self._warned = False
-
-    @abstractmethod
-    def look(self) -> Sighting:
-        """Look once."""
+        self._watch: Watch | None = None
+        self._bill: Bill | None = None
 
     @abstractmethod
     def trigger(self, *, deadline_epoch_seconds: float, first_look_epoch_seconds: float = 0.0) -> PollingTrigger:
@@ -66,6 +63,22 @@ class PollingSensor(BaseSensorOperator):
         :param deadline_epoch_seconds: when it is to give up.
         :param first_look_epoch_seconds: no look before that.
         """
+
+    @abstractmethod
+    def fetch_connection(self) -> ConnectionLike:
+        """Fetch the Airflow connection."""
+
+    def look(self) -> Sighting:
+        """Look once, as the trigger does; a later look of the same task knows what this one saw."""
+        from airflow_provider_audiences.triggers.looks import look_here
+
+        trigger = self.trigger(deadline_epoch_seconds=0)
+        if self._watch is None:
+            self._watch = trigger.watch()
+        if self._bill is None:
+            self._bill = trigger.new_bill()
+        with trigger.open_client(self.fetch_connection()) as client:
+            return look_here(self._watch(client), self._bill)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; true when ready."""
@@ -97,29 +110,67 @@ class PollingSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait until ready, and return what was seen."""
+        self._failed_polls, self._warned, self._watch, self._bill = 0, False, None, None
         if not self.deferrable:
             return self._execute_here(context)
         deadline_epoch_seconds = time.time() + self.timeout
-        result = self._softly(self.poke, context)
+        try:
+            result = self._softly(self.poke, context)
+        except BaseException:
+            self._tell_bill(context)
+            raise
         if result.is_done:
+            self._tell_bill(context)
             return result.xcom_value
-        self.defer(
-            trigger=self.trigger(
-                deadline_epoch_seconds=deadline_epoch_seconds,
-                first_look_epoch_seconds=time.time() + self.poke_interval,
-            ),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout),
+        trigger = self.trigger(
+            deadline_epoch_seconds=deadline_epoch_seconds,
+            first_look_epoch_seconds=time.time() + self.poke_interval,
         )
+        trigger.passed_on = {BILLABLE_CALLS: self._billable_calls}
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
         return None
 
     def _execute_here(self, context: Context) -> Any:
+        earlier = self._kept_calls(context)
         try:
             return super().execute(context)
         except AirflowSensorTimeout as error:
             if self.never_fail:  # which the base class applies to all but its own timeout
                 raise AirflowSkipException(f"Skipped, not failed: {error}") from error
             raise
+        finally:
+            self._keep_calls(context, self._tell_bill(context, earlier))
+
+    def _kept_calls(self, context: Context) -> dict[str, int]:
+        """Return what earlier looks of this try may be billed: in reschedule mode each is a process of its own."""
+        from airflow_provider_audiences.triggers.course import billable_calls_of
+
+        store = context.get("task_state_store") if self.reschedule else None
+        kept = store.get(BILLABLE_CALLS) if store else None
+        is_ours = isinstance(kept, Mapping) and kept.get("try_number") == context["ti"].try_number
+        return billable_calls_of(kept) if is_ours else {}
+
+    def _keep_calls(self, context: Context, calls: Mapping[str, int]) -> None:
+        store = context.get("task_state_store") if self.reschedule else None
+        if store and calls:
+            store.set(BILLABLE_CALLS, {"try_number": context["ti"].try_number, BILLABLE_CALLS: dict(calls)})
+
+    @property
+    def _billable_calls(self) -> dict[str, int]:
+        return dict(self._bill.calls) if self._bill is not None else {}
+
+    def _tell_bill(self, context: Context, *more: Mapping[str, int]) -> dict[str, int]:
+        """Log, push and return how many requests of this wait the platform may bill, if it bills any."""
+        calls = self._billable_calls
+        for others in more:
+            for name, count in others.items():
+                calls[name] = calls.get(name, 0) + count
+        if calls:
+            told = ", ".join(f"{name} {count}" for name, count in calls.items())
+            self.log.info("Calls that the platform may bill: %s.", told)
+            if self.do_xcom_push:
+                context["ti"].xcom_push(key=BILLABLE_CALLS, value=calls)
+        return calls
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
@@ -139,6 +190,10 @@ class PollingSensor(BaseSensorOperator):
         :param event: what the trigger yielded.
         :return: what was seen.
         """
+        from airflow_provider_audiences.triggers.course import billable_calls_of
+
+        before = event.get("passed_on") if isinstance(event, Mapping) else None
+        self._tell_bill(context, billable_calls_of(before), billable_calls_of(event))
         return self._softly(self._complete, event)
 
     def _softly(self, step: Callable[..., T], *arguments: Any) -> T:
@@ -163,28 +218,11 @@ class PollingSensor(BaseSensorOperator):
             raise final from error
 
     def _complete(self, event: Mapping[str, Any] | None) -> Any:
-        from airflow_provider_audiences.triggers.polling import EVENT_VERSION
+        from airflow_provider_audiences.triggers.course import outcome_of
 
-        if not isinstance(event, Mapping) or event.get("version") != EVENT_VERSION:
-            raise TransientError(
-                "the trigger ended without an event that this version understands",
-                advice="The next try looks again; triggerer and worker should run the same version.",
-            )
-        state, reason = event.get("state"), str(event.get("reason"))
-        if state == "ready":
-            self.log.info("%s", reason)
-            return event.get("seen")
-        if state == "timeout":
-            raise AirflowSensorTimeout(reason)
-        default = GroupRejectedError if state == "failed" else TransientError
-        with task_errors():
-            raise _error_type(event.get("error_type"), default)(reason)
-
-
-def _error_type(name: object, default: type[AudienceApiError]) -> type[AudienceApiError]:
-    """Return the error of that name; the event may come from another version."""
-    found = getattr(exceptions, name, None) if isinstance(name, str) else None
-    return found if isinstance(found, type) and issubclass(found, AudienceApiError) else default
+        seen = outcome_of(event)
+        self.log.info("%s", event["reason"] if event else "")
+        return seen
 
 
 def _is_deferral_timeout(error: Exception) -> bool:

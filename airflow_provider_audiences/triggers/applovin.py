@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.triggers.polling import Look, PollingTrigger, Sighting
+from airflow_provider_audiences.triggers.looks import Request, Sighting, Steps, Watch
+from airflow_provider_audiences.triggers.polling import PollingTrigger
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.clients.applovin import AppLovinClient
     from airflow_provider_audiences.common.connections import ConnectionLike
+
+
+def open_client(connection: ConnectionLike) -> AppLovinClient:
+    """
+    Open a client that sends each request once: waiting is the repetition.
+
+    :param connection: the Airflow connection.
+    """
+    from airflow_provider_audiences.hooks.applovin import AppLovinHook
+
+    return AppLovinHook.client_of(connection, max_retries=0)
 
 
 class AppLovinAudienceTrigger(PollingTrigger):
@@ -25,8 +36,12 @@ class AppLovinAudienceTrigger(PollingTrigger):
     :param max_poll_interval_seconds: the wait grows to this; None to keep it as it is.
     :param deadline_epoch_seconds: when to give up, in seconds since 1970 (UTC).
     :param max_poll_failures: transient failures in a row that are borne.
-    :param first_look_epoch_seconds: no look before that.
+    :param first_look_epoch_seconds: no look before that; 0: at once.
+    :param jitter: make each wait up to a fifth longer, so that triggers that began together don't look together.
+    :param passed_on: small JSON that the event carries back to the operator.
     """
+
+    open_client = staticmethod(open_client)
 
     def __init__(
         self,
@@ -56,15 +71,13 @@ class AppLovinAudienceTrigger(PollingTrigger):
             },
         )
 
-    @contextmanager
-    def open(self, connection: ConnectionLike) -> Iterator[Look]:
+    def watch(self) -> Watch:
         """
-        Open a client for the connection.
+        Return what looks at the list.
 
-        :param connection: the Airflow connection.
+        :raises InvalidInputError: an argument is wrong.
         """
         from airflow_provider_audiences.clients.applovin_presence import PresenceRule
-        from airflow_provider_audiences.hooks.applovin import AppLovinHook
 
         rule = PresenceRule.of(
             audience_id=self.audience_id,
@@ -72,14 +85,13 @@ class AppLovinAudienceTrigger(PollingTrigger):
             platform=self.platform,
             min_user_count=self.min_user_count,
         )
-        with AppLovinHook.client_of(connection, max_retries=0) as client:
 
-            def look() -> Sighting:
-                presence = rule.assess(client.list_audiences())
-                return Sighting(
-                    state="ready" if presence.is_ready else "waiting",
-                    reason=presence.reason,
-                    seen=presence.audience.as_dict() if presence.audience else None,
-                )
+        def look(client: AppLovinClient) -> Steps:
+            presence = rule.assess((yield Request(send=client.list_audiences)))
+            return Sighting(
+                state="ready" if presence.is_ready else "waiting",
+                reason=presence.reason,
+                seen=presence.audience.as_dict() if presence.audience else None,
+            )
 
-            yield look
+        return look

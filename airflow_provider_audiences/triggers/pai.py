@@ -1,37 +1,56 @@
-"""Waits for a PAI audience group in the triggerer."""
+"""Waits for PAI audience groups in the triggerer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_audiences.triggers.polling import Look, PollingTrigger, Sighting
+from airflow_provider_audiences.triggers.polling import PollingTrigger
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.clients.pai import PaiClient
     from airflow_provider_audiences.common.connections import ConnectionLike
+    from airflow_provider_audiences.triggers.looks import Watch
+
+
+def open_client(connection: ConnectionLike) -> PaiClient:
+    """
+    Open a client that sends each request once: waiting is the repetition.
+
+    :param connection: the Airflow connection.
+    """
+    from airflow_provider_audiences.hooks.pai import PaiHook
+
+    return PaiHook.client_of(connection, max_retries=0)
 
 
 class PaiGroupTrigger(PollingTrigger):
     """
-    Polls GetGroup until the group is ready or failed. A successful GetGroup is billed: mind the interval.
+    Polls until a group, or each of several, is ready, or one failed. A successful GetGroup is billed.
 
     :param conn_id: id of the PAI connection.
-    :param group_id: the group's id.
+    :param group_id: the group's id; either this or ``group_ids``.
+    :param group_ids: ids of several groups.
     :param min_amount: least number of people.
-    :param ready_statuses: statuses that are ready; None for the defaults.
-    :param failed_statuses: statuses that never become ready; None for the defaults.
+    :param ready_statuses: statuses that are ready; None for those of the connection's dialect.
+    :param failed_statuses: statuses that never become ready; None for those of the dialect.
     :param poll_interval_seconds: wait between the first two looks; it doubles from look to look.
     :param max_poll_interval_seconds: the wait grows to this; None to keep it as it is.
     :param deadline_epoch_seconds: when to give up, in seconds since 1970 (UTC).
     :param max_poll_failures: transient failures in a row that are borne.
-    :param first_look_epoch_seconds: no look before that.
+    :param first_look_epoch_seconds: no look before that; 0: at once.
+    :param jitter: make each wait up to a fifth longer, so that triggers that began together don't look together.
+    :param passed_on: small JSON that the event carries back to the operator.
     """
+
+    billed_calls: ClassVar[Sequence[str]] = ("get",)
+    open_client = staticmethod(open_client)
 
     def __init__(
         self,
         *,
-        group_id: str,
+        group_id: str | None = None,
+        group_ids: Sequence[str] | None = None,
         min_amount: int = 1,
         ready_statuses: Sequence[int] | None = None,
         failed_statuses: Sequence[int] | None = None,
@@ -39,6 +58,7 @@ class PaiGroupTrigger(PollingTrigger):
     ) -> None:
         super().__init__(**kwargs)
         self.group_id = group_id
+        self.group_ids = group_ids
         self.min_amount = min_amount
         self.ready_statuses = ready_statuses
         self.failed_statuses = failed_statuses
@@ -50,37 +70,29 @@ class PaiGroupTrigger(PollingTrigger):
             {
                 **self.polling_arguments(),
                 "group_id": self.group_id,
+                "group_ids": None if self.group_ids is None else list(self.group_ids),
                 "min_amount": self.min_amount,
                 "ready_statuses": None if self.ready_statuses is None else list(self.ready_statuses),
                 "failed_statuses": None if self.failed_statuses is None else list(self.failed_statuses),
             },
         )
 
-    @contextmanager
-    def open(self, connection: ConnectionLike) -> Iterator[Look]:
+    def watch(self) -> Watch:
         """
-        Open a client for the connection.
+        Return what looks at the group, or at the groups.
 
-        :param connection: the Airflow connection.
+        :raises InvalidInputError: not exactly one of ``group_id`` and ``group_ids`` is given, or it is wrong.
         """
-        from airflow_provider_audiences.clients.pai_readiness import ReadinessRule
-        from airflow_provider_audiences.hooks.pai import PaiHook
+        from airflow_provider_audiences.exceptions import InvalidInputError
+        from airflow_provider_audiences.triggers.pai_watches import GroupsWatch, GroupWatch, ReadyWhen, group_ids_of
 
-        rule = ReadinessRule.of(
-            min_amount=self.min_amount,
-            ready_statuses=self.ready_statuses,
-            failed_statuses=self.failed_statuses,
+        if (self.group_id is None) == (self.group_ids is None):
+            raise InvalidInputError(
+                "give exactly one of group_id and group_ids, and see that it is not rendered to None"
+            )
+        ready_when = ReadyWhen(
+            min_amount=self.min_amount, ready_statuses=self.ready_statuses, failed_statuses=self.failed_statuses
         )
-        with PaiHook.client_of(connection, max_retries=0) as client:
-
-            def look() -> Sighting:
-                group = client.get_group(self.group_id)
-                readiness = rule.assess(group)
-                return Sighting(
-                    state=readiness.state.value,
-                    reason=f"group {group.id}: {readiness.reason}",
-                    seen=group.public(),
-                    unknown_status=readiness.unknown_status,
-                )
-
-            yield look
+        if self.group_ids is None:
+            return GroupWatch(self.group_id, ready_when)
+        return GroupsWatch(group_ids_of(self.group_ids), ready_when)

@@ -8,48 +8,25 @@ small, hold no secret, and carry an absolute deadline: Airflow 3 enforces no exe
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from asgiref.sync import sync_to_async
 
-from airflow_provider_audiences.exceptions import AudienceApiError, PermanentError, TransientError
+from airflow_provider_audiences.exceptions import AudienceApiError, AuthenticationError, TransientError
+from airflow_provider_audiences.triggers.course import Course, Schedule, ended, ended_by
+from airflow_provider_audiences.triggers.looks import Bill, Watch, look_here
+from airflow_provider_audiences.triggers.shared_clients import fingerprint, shared_client
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.clients.transport import ApiClient
     from airflow_provider_audiences.common.connections import ConnectionLike
-
-T = TypeVar("T")
-
-EVENT_VERSION = 1
-"""Of what a trigger yields; triggerer and worker may run different versions."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sighting:
-    """
-    What one look came to.
-
-    :param state: ``ready``, ``waiting`` or ``failed``.
-    :param reason: the same in words.
-    :param seen: small JSON of what was seen; None if nothing was there.
-    :param unknown_status: the platform shows a status that nobody knows.
-    """
-
-    state: str
-    reason: str
-    seen: dict[str, Any] | None = None
-    unknown_status: bool = False
-
-
-Look = Callable[[], Sighting]
-"""One look; it blocks, and raises :class:`AudienceApiError`."""
 
 
 class PollingTrigger(BaseTrigger):
@@ -61,8 +38,15 @@ class PollingTrigger(BaseTrigger):
     :param max_poll_interval_seconds: the wait grows to this; None to keep it as it is.
     :param deadline_epoch_seconds: when to give up, in seconds since 1970 (UTC).
     :param max_poll_failures: transient failures in a row that are borne.
-    :param first_look_epoch_seconds: no look before that: the sensor has just looked, and looks may be billed.
+    :param first_look_epoch_seconds: no look before that: the sensor has just looked, and looks may be billed. 0: at
+        once.
+    :param jitter: make each wait up to a fifth longer, so that triggers that began together don't look together.
+    :param passed_on: small JSON that the event carries back to the operator, as ``passed_on``. Airflow has arguments of
+        the resumed method for that, and ``dag.test`` forgets them.
     """
+
+    billed_calls: ClassVar[Sequence[str]] = ()
+    """Calls of its looks that the platform bills."""
 
     def __init__(
         self,
@@ -73,6 +57,8 @@ class PollingTrigger(BaseTrigger):
         max_poll_failures: int,
         max_poll_interval_seconds: float | None = None,
         first_look_epoch_seconds: float = 0.0,
+        jitter: bool = True,
+        passed_on: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
@@ -82,6 +68,8 @@ class PollingTrigger(BaseTrigger):
         self.max_poll_failures = max_poll_failures
         self.max_poll_interval_seconds = max_poll_interval_seconds
         self.first_look_epoch_seconds = first_look_epoch_seconds
+        self.jitter = jitter
+        self.passed_on = passed_on
 
     def polling_arguments(self) -> dict[str, Any]:
         """Return the arguments of this class, for ``serialize``."""
@@ -92,83 +80,101 @@ class PollingTrigger(BaseTrigger):
             "max_poll_failures": self.max_poll_failures,
             "max_poll_interval_seconds": self.max_poll_interval_seconds,
             "first_look_epoch_seconds": self.first_look_epoch_seconds,
+            "jitter": self.jitter,
+            "passed_on": None if self.passed_on is None else dict(self.passed_on),
         }
 
+    @staticmethod
     @abstractmethod
-    def open(self, connection: ConnectionLike) -> AbstractContextManager[Look]:
+    def open_client(connection: ConnectionLike) -> ApiClient:
         """
-        Return a context with what looks once.
+        Open a client that sends each request once: waiting is the repetition. Triggers with the same function share it.
 
         :param connection: the Airflow connection.
         """
 
+    @abstractmethod
+    def watch(self) -> Watch:
+        """
+        Return what begins each look of this wait.
+
+        :raises InvalidInputError: an argument is wrong.
+        """
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event: ready, failed, timeout or error."""
+        bill = self.new_bill()
         try:
-            connection = await get_async_connection(self.conn_id)
-            with ExitStack() as stack:
-                look = await _in_thread(stack.enter_context, self.open(connection))
-                event = await self._poll(look)
-        except AirflowNotFoundException as error:
-            event = _event("error", str(error))
-        except PermanentError as error:
-            event = _event("failed", str(error), error=error)
-        except TransientError as error:
-            event = _event("error", str(error), error=error)
-        yield event
+            watch = self.watch()
+            payload = ended(await self._wait(await get_async_connection(self.conn_id), watch, bill), bill)
+        except (AudienceApiError, AirflowNotFoundException) as error:
+            payload = ended_by(error, bill)
+        yield TriggerEvent(payload if self.passed_on is None else {**payload, "passed_on": self.passed_on})
 
-    async def _poll(self, look: Look) -> TriggerEvent:
-        failures = 0
-        warned = False
-        interval_seconds = self.poll_interval_seconds
-        await self._sleep(self.first_look_epoch_seconds - time.time())
-        while True:
-            try:
-                sighting = await _in_thread(look)
-            except TransientError as error:
-                failures += 1
-                if failures > self.max_poll_failures:
-                    raise
-                self.log.warning("Look %d in a row failed: %s", failures, error)
-                reason = str(error)
-            else:
-                failures = 0
-                if sighting.state != "waiting":
-                    return _event(sighting.state, sighting.reason, seen=sighting.seen)
-                if sighting.unknown_status and not warned:
-                    self.log.warning("Unknown status: %s", sighting.reason)
-                    warned = True
-                reason = sighting.reason
-            if time.time() >= self.deadline_epoch_seconds:
-                return _event("timeout", f"still not ready at the deadline: {reason}")
-            await self._sleep(interval_seconds)
-            if self.max_poll_interval_seconds is not None:
-                interval_seconds = min(2 * interval_seconds, max(interval_seconds, self.max_poll_interval_seconds))
+    async def _wait(self, connection: ConnectionLike, watch: Watch, bill: Bill) -> dict[str, Any]:
+        course = self._course()
+        async with AsyncExitStack() as stack:
+            client, shared = await stack.enter_async_context(shared_client(connection, self.open_client))
+            await self._sleep(course.wait_seconds())
+            while True:
+                try:
+                    payload = course.saw(await shared.look(watch(client), bill))
+                except TransientError as error:
+                    payload = course.failed(error)
+                except AuthenticationError:
+                    # A token in the connection may have been renewed since: then it is another connection.
+                    renewed = await get_async_connection(self.conn_id)
+                    if fingerprint(renewed) == fingerprint(connection):
+                        raise
+                    connection = renewed
+                    await stack.aclose()
+                    client, shared = await stack.enter_async_context(shared_client(connection, self.open_client))
+                    continue
+                if payload is not None:
+                    return payload
+                await self._sleep(course.wait_seconds())
+
+    def wait_here(self, connection: ConnectionLike, *, sleep: Callable[[float], None] = time.sleep) -> dict[str, Any]:
+        """
+        Wait in this thread, as the triggerer does: the same looks, the same deadline, the same payload.
+
+        :param connection: the Airflow connection.
+        :param sleep: waits that many seconds.
+        :return: the event's payload, for :func:`..course.outcome_of`.
+        """
+        bill = self.new_bill()
+        try:
+            watch, course = self.watch(), self._course()
+            with self.open_client(connection) as client:
+                sleep(course.wait_seconds())
+                while True:
+                    try:
+                        payload = course.saw(look_here(watch(client), bill))
+                    except TransientError as error:
+                        payload = course.failed(error)
+                    if payload is not None:
+                        return ended(payload, bill)
+                    sleep(course.wait_seconds())
+        except AudienceApiError as error:
+            return ended_by(error, bill)
+
+    def new_bill(self) -> Bill:
+        """Return an empty bill of a wait."""
+        return Bill(self.billed_calls)
+
+    def _course(self) -> Course:
+        return Course(
+            schedule=Schedule(
+                poll_interval_seconds=self.poll_interval_seconds,
+                max_poll_interval_seconds=self.max_poll_interval_seconds,
+                first_look_epoch_seconds=self.first_look_epoch_seconds,
+                # The same in each life of this trigger, and another for each trigger.
+                jitter_seed=json.dumps(self.serialize()) if self.jitter else None,
+            ),
+            deadline_epoch_seconds=self.deadline_epoch_seconds,
+            max_poll_failures=self.max_poll_failures,
+            log=self.log,
+        )
 
     async def _sleep(self, seconds: float) -> None:
-        """Sleep, but not beyond the deadline."""
-        await asyncio.sleep(max(0.0, min(seconds, self.deadline_epoch_seconds - time.time())))
-
-
-async def _in_thread(step: Callable[..., T], *arguments: Any) -> T:
-    """
-    Run what blocks in a thread.
-
-    Not ``asyncio.to_thread``: from its threads Airflow before 3.2 can't mask a secret, which is a message to the
-    triggerer's supervisor that has to be sent from this loop.
-    """
-    return await sync_to_async(step, thread_sensitive=False)(*arguments)
-
-
-def _event(
-    state: str, reason: str, *, seen: dict[str, Any] | None = None, error: AudienceApiError | None = None
-) -> TriggerEvent:
-    return TriggerEvent(
-        {
-            "version": EVENT_VERSION,
-            "state": state,
-            "reason": reason,
-            "seen": seen,
-            "error_type": type(error).__name__ if error else None,
-        }
-    )
+        await asyncio.sleep(seconds)

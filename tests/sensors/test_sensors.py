@@ -76,7 +76,7 @@ def wait(task_context, monkeypatch):
             except TaskDeferred as deferred:
                 between()
                 (event,) = asyncio.run(_event_of(_trigger_from(deferred)))
-                kwargs = {"event": json.loads(json.dumps(event.payload))}
+                kwargs = json.loads(json.dumps({**(deferred.kwargs or {}), "event": event.payload}))
                 return make(deferrable=True).resume_execution(deferred.method_name, kwargs, task_context())
         if mode == "poke":
             sensor = make(mode="poke", deferrable=False)
@@ -175,6 +175,19 @@ def test_the_documents_ready_status_is_believed_once_there_are_people(wait, grou
 
 
 @each_mode
+def test_with_an_access_key_status_0_is_still_being_checked(wait, group, emulator, monkeypatch, mode):
+    """Whoever waits does not know the dialect: the connection's client does."""
+    monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", emulator.pai_connection_uri(dialect="openapi"))
+    emulator.settings(processing_seconds=0, final_status=0)
+    group_id = group()
+    with pytest.raises(AirflowSensorTimeout):
+        wait(pai_sensor(group_id, timeout=0.05), mode)
+    emulator.settings(final_status=1)
+    assert wait(pai_sensor(group(name="B")), mode)["status"] == 1
+    assert wait(pai_sensor(group_id, ready_statuses=[0]), mode)["status"] == 0
+
+
+@each_mode
 def test_a_rejected_group_fails_for_good_and_says_why(wait, group, emulator, mode):
     emulator.settings(reject_names=["VIP"])
     emulator.set_clock(emulator.now(), freeze=True)
@@ -225,7 +238,7 @@ def test_an_unknown_status_is_warned_of_once_and_waited_for(wait, group, emulato
     emulator.settings(processing_seconds=0, final_status=7)
     group_id = group()
     with pytest.raises(AirflowSensorTimeout):
-        wait(pai_sensor(group_id, timeout=0.1, exponential_backoff=False), mode)
+        wait(pai_sensor(group_id, timeout=1, exponential_backoff=False), mode)
     assert len(emulator.requests("pai.get")) > 2
     output = capfd.readouterr()
     said = [line for line in (output.out + output.err).splitlines() if "Unknown status" in line]
@@ -249,6 +262,114 @@ def test_wrong_arguments_are_refused_before_the_first_request(wait, emulator, mo
         wait(pai_sensor(**arguments), mode)
     assert isinstance(refusal.value, AirflowFailException)
     assert emulator.requests() == []
+
+
+# --- several PAI groups ---
+
+
+def groups_sensor(group_ids, **arguments):
+    arguments = {"poke_interval": 0.01, "timeout": 10} | arguments
+    return lambda **mode: PaiGroupSensor(task_id="wait", group_ids=group_ids, **(arguments | mode))
+
+
+@each_mode
+def test_several_groups_are_waited_for_until_all_are_ready(wait, group, emulator, mode, pushed):
+    ids = [group(name=name) for name in "abc"]
+    emulator.set_clock(emulator.now(), freeze=True)
+    emulator.clear_requests()
+    shown = wait(groups_sensor([*ids, ids[0]]), mode, between=lambda: emulator.advance(5))
+    assert shown == [
+        {"id": item, "name": name, "status": 1, "amount": 2} for item, name in zip(ids, "abc", strict=True)
+    ]
+    # A page a look, and no bill.
+    assert len(emulator.requests("pai.get")) == 0
+    assert len(emulator.requests("pai.list")) == 2
+    assert pushed["billable_calls"]["get"] == 0
+
+
+@each_mode
+def test_one_that_is_rejected_fails_all_for_good(wait, group, emulator, mode):
+    emulator.settings(reject_names=["bad"])
+    ids = [group(name=name) for name in ("good", "bad")]
+    emulator.set_clock(emulator.now(), freeze=True)
+    with pytest.raises(exceptions.GroupRejectedError, match="did not pass the review") as failure:
+        wait(groups_sensor(ids), mode, between=lambda: emulator.advance(5))
+    assert isinstance(failure.value, AirflowFailException)
+    assert ids[1] in str(failure.value)
+    assert emulator.billing()["get"]["billed"] == 1
+
+
+@each_mode
+@pytest.mark.parametrize("group_ids", [[], "[]", "a, b", {"a": 1}, [""], [None], 7])
+def test_what_is_no_list_of_groups_is_refused_before_the_first_request(wait, emulator, mode, group_ids):
+    with pytest.raises(exceptions.InvalidInputError, match="group_ids") as refusal:
+        wait(groups_sensor(group_ids), mode)
+    assert isinstance(refusal.value, AirflowFailException)
+    assert emulator.requests() == []
+
+
+@each_mode
+@pytest.mark.parametrize("both", [{"group_id": "a", "group_ids": ["b"]}, {}])
+def test_one_group_or_several_and_not_both(wait, emulator, mode, both):
+    with pytest.raises(exceptions.InvalidInputError, match="exactly one of group_id and group_ids"):
+        wait(lambda **options: PaiGroupSensor(task_id="wait", **both, **options), mode)
+    assert emulator.requests() == []
+
+
+def test_a_batch_in_the_trigger_is_a_list_of_ids_whatever_was_rendered(group, task_context, emulator):
+    ids = [group(name=name) for name in "ab"]
+    emulator.freeze()
+    deferred = _deferred(groups_sensor(str(ids))(deferrable=True), task_context())
+    assert deferred.trigger.serialize()[1]["group_ids"] == ids
+
+
+# --- what it costs ---
+
+
+@each_mode
+def test_the_looks_of_the_whole_wait_are_pushed_and_told(wait, group, emulator, mode, pushed, capfd):
+    emulator.set_clock(emulator.now(), freeze=True)
+    wait(pai_sensor(group()), mode, between=lambda: emulator.advance(5))
+    assert pushed["billable_calls"] == {"get": 2} == {"get": emulator.billing()["get"]["billed"]}
+    output = capfd.readouterr()
+    assert "Calls that the platform may bill: get 2." in output.out + output.err
+
+
+@each_mode
+def test_what_a_failed_wait_may_be_billed_is_pushed_too(wait, group, emulator, mode, pushed):
+    emulator.settings(reject_names=["VIP"], processing_seconds=0)
+    with pytest.raises(exceptions.GroupRejectedError):
+        wait(pai_sensor(group()), mode)
+    assert pushed["billable_calls"]["get"] == 1
+
+
+@pytest.mark.parametrize("has_store", [True, False])
+def test_another_try_begins_its_bill_anew(group, emulator, task_context, pushed, has_store, monkeypatch):
+    airflow_module = sys.modules[BaseSensorOperator.__module__]
+    if hasattr(airflow_module, "_orig_start_date"):  # Airflow 2 asks its database itself
+        monkeypatch.setattr(airflow_module, "_orig_start_date", lambda **_: None)
+    emulator.freeze()
+    group_id = group()
+
+    def look(try_number):
+        context = task_context(try_number=try_number, get_first_reschedule_date=lambda _context: None)
+        if not has_store:  # before Airflow 3.3
+            del context["task_state_store"]
+        with pytest.raises(AirflowRescheduleException):
+            pai_sensor(group_id)(mode="reschedule", deferrable=False).execute(context)
+        return pushed["billable_calls"]["get"]
+
+    assert [look(try_number) for try_number in (1, 1, 2, 2)] == ([1, 2, 1, 2] if has_store else [1, 1, 1, 1])
+
+
+def test_nothing_is_pushed_where_nothing_is_billed_or_wanted(wait, group, audience, emulator, pushed):
+    emulator.settings(processing_seconds=0)
+    audience()
+    group_id = group()
+    pushed.clear()
+    wait(applovin_sensor(name="A"), "poke")
+    wait(pai_sensor(group_id, do_xcom_push=False), "poke")
+    assert pushed == {}
 
 
 # --- an AppLovin audience ---
@@ -519,6 +640,7 @@ def test_a_trigger_that_crashed_leads_to_another_try_unless_nothing_shall_fail(t
         {},
         {"version": 2, "state": "ready", "seen": {}},
         {"version": "1", "state": "ready", "seen": {}},
+        {"version": 2, "passed_on": 7, "billable_calls": "many"},
         {"version": 1},
         {"version": 1, "state": "unheard of"},
         {"version": 1, "state": "error", "error_type": None},
@@ -578,5 +700,5 @@ def test_looks_at_a_group_become_rarer_by_default(group):
     assert (trigger.poll_interval_seconds, trigger.max_poll_interval_seconds) == (60, 600)
     steady = PaiGroupSensor(task_id="steady", group_id="g", exponential_backoff=False)
     assert steady.trigger(deadline_epoch_seconds=0).max_poll_interval_seconds is None
-    open_ended = PaiGroupSensor(task_id="open", group_id="g", max_wait=None, timeout=900)
+    open_ended = PaiGroupSensor(task_id="open", group_id="g", max_poke_interval=None, timeout=900)
     assert open_ended.trigger(deadline_epoch_seconds=0).max_poll_interval_seconds == 900

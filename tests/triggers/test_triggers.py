@@ -10,13 +10,15 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from airflow_provider_audiences.clients import transport
+from airflow_provider_audiences.clients.transport import ApiClient
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
-from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator
 from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger
+from airflow_provider_audiences.triggers.course import EVENT_VERSION
+from airflow_provider_audiences.triggers.looks import Request, Sighting
 from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
-from airflow_provider_audiences.triggers.polling import EVENT_VERSION, PollingTrigger, Sighting
+from airflow_provider_audiences.triggers.polling import PollingTrigger
 
-EVENT_KEYS = {"version", "state", "reason", "seen", "error_type"}
+EVENT_KEYS = {"version", "state", "reason", "seen", "error_type", "billable_calls"}
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +27,8 @@ def _connected(connect):
 
 
 @pytest.fixture
-def group_id(task_context):
-    text = "13900001111\n13900002222"
-    return PaiCreateGroupOperator(task_id="c", source=0, text=text, phone_number=True).execute(task_context())
+def group_id(make_groups):
+    return make_groups(1)[0]
 
 
 def pai_trigger(group_id, **arguments):
@@ -72,7 +73,8 @@ def test_every_argument_is_serialized_under_its_name(trigger_class):
         if name != "self" and parameter.kind is parameter.KEYWORD_ONLY
     }
     values = {name: number for number, name in enumerate(sorted(names))}
-    values |= {name: [1, 2] for name in names if name.endswith("_statuses")}
+    values |= {name: [1, 2] for name in names if name.endswith(("_statuses", "_ids"))}
+    values["passed_on"] = {"a": 1}
     path, arguments = trigger_class(**values).serialize()
     assert path == f"{trigger_class.__module__}.{trigger_class.__qualname__}"
     assert arguments == values
@@ -87,7 +89,18 @@ def test_a_ready_group(group_id, emulator):
     assert event["error_type"] is None
     assert (event["seen"]["id"], event["seen"]["amount"]) == (group_id, 2)
     assert "139" not in json.dumps(event["seen"] | {"id": ""})
+    assert event["billable_calls"] == {"get": 1}
     assert emulator.billing()["get"]["billed"] == 1
+
+
+def test_what_is_passed_on_comes_back(group_id, emulator):
+    emulator.advance(5)
+
+    async def collect():
+        return [event.payload async for event in pai_trigger(group_id, passed_on={"old": ["a"]}).run()]
+
+    (payload,) = asyncio.run(collect())
+    assert (payload["state"], payload["passed_on"]) == ("ready", {"old": ["a"]})
 
 
 def test_a_failed_group(group_id, emulator):
@@ -267,25 +280,29 @@ class _MaskingTrigger(PollingTrigger):
     def serialize(self):
         return "", self.polling_arguments()
 
-    def open(self, _connection):
-        return self
+    @staticmethod
+    def open_client(_connection):
+        _MaskingTrigger.mask()
+        return ApiClient(transport.Transport(base_url="", session=_NoSession(), settings=None))
 
-    def __enter__(self):
-        self._mask()
-        return self.look
+    def watch(self):
+        def look(_client):
+            yield Request(send=self.mask)
+            return Sighting(state="ready", reason="")
 
-    def __exit__(self, *exc_info):
-        return None
+        return look
 
-    def look(self):
-        self._mask()
-        return Sighting(state="ready", reason="")
-
-    def _mask(self):
+    @classmethod
+    def mask(cls):
         async def tell_supervisor():
-            self.loops.append(asyncio.get_running_loop())
+            cls.loops.append(asyncio.get_running_loop())
 
         async_to_sync(tell_supervisor)()
+
+
+class _NoSession:
+    def close(self):
+        pass
 
 
 def test_a_look_can_talk_to_the_supervisor_on_the_triggerers_loop():
@@ -321,7 +338,11 @@ def test_the_wait_between_two_looks_grows_to_its_most(group_id, emulator, monkey
     monkeypatch.setattr(PollingTrigger, "_sleep", sleep)
     deadline = time.time() + 86_400
     trigger = pai_trigger(
-        group_id, poll_interval_seconds=60, max_poll_interval_seconds=most, deadline_epoch_seconds=deadline
+        group_id,
+        poll_interval_seconds=60,
+        max_poll_interval_seconds=most,
+        deadline_epoch_seconds=deadline,
+        jitter=False,
     )
     assert event_of(trigger)["state"] == "ready"
     assert slept[1:] == waits

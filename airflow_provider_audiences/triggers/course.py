@@ -1,0 +1,227 @@
+"""The course of a wait: when to look, what each look means for it, and when it is over. It waits for nothing itself."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+
+from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.exceptions import AudienceApiError, GroupRejectedError, TransientError
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.triggers.looks import Bill, Sighting
+
+EVENT_VERSION = 1
+"""Of what a trigger yields; triggerer and worker may run different versions."""
+
+JITTER = 0.2
+"""By how much of itself a wait is longer at most, by chance."""
+
+_LATE_SECONDS = 10.0
+"""A first look that is due this long belongs to a trigger that began late; beyond, to one that began anew."""
+
+
+class Logger(Protocol):
+    """The part of Airflow's loggers that is used here."""
+
+    def info(self, msg: str, /, *arguments: object) -> object:
+        """Log what is going on."""
+
+    def warning(self, msg: str, /, *arguments: object) -> object:
+        """Log what somebody should look at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """
+    When to look. It follows from these values alone, so that a trigger that begins anew goes on where it was.
+
+    :param poll_interval_seconds: wait between the first two looks; it doubles from look to look.
+    :param max_poll_interval_seconds: the wait grows to this; None to keep it as it is.
+    :param first_look_epoch_seconds: when to look first; 0 for at once.
+    :param jitter_seed: of the chance by which waits are longer, so that many who began together don't look together;
+        None for none.
+    """
+
+    poll_interval_seconds: float
+    max_poll_interval_seconds: float | None
+    first_look_epoch_seconds: float
+    jitter_seed: str | None
+
+    def waits(self, now_epoch_seconds: float) -> Iterator[float]:
+        """
+        Yield the seconds before each look, without an end.
+
+        :param now_epoch_seconds: when the first wait begins.
+        """
+        # Chance for spreading load, not for secrets.
+        chance = None if self.jitter_seed is None else random.Random(self.jitter_seed)  # noqa: S311
+        longer = (lambda seconds: seconds * (1 + chance.uniform(0, JITTER))) if chance else float
+        intervals = map(longer, self._intervals())
+        due = self.first_look_epoch_seconds
+        if due > 0:
+            due += longer(self.poll_interval_seconds) - self.poll_interval_seconds
+            if due + _LATE_SECONDS < now_epoch_seconds:
+                while due < now_epoch_seconds:
+                    due += next(intervals)
+        yield max(0.0, due - now_epoch_seconds)
+        yield from intervals
+
+    def _intervals(self) -> Iterator[float]:
+        interval, most = self.poll_interval_seconds, self.max_poll_interval_seconds
+        while True:
+            yield interval
+            if most is not None:
+                interval = min(2 * interval, max(interval, most))
+
+
+class Course:
+    """
+    A wait from its first look to its end.
+
+    :param schedule: when to look.
+    :param deadline_epoch_seconds: when to give up, in seconds since 1970 (UTC).
+    :param max_poll_failures: transient failures in a row that are borne.
+    :param log: told what changes.
+    :param clock: seconds since 1970 (UTC).
+    """
+
+    def __init__(
+        self,
+        *,
+        schedule: Schedule,
+        deadline_epoch_seconds: float,
+        max_poll_failures: int,
+        log: Logger,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._waits = schedule.waits(clock())
+        self._deadline_epoch_seconds = deadline_epoch_seconds
+        self._max_poll_failures = max_poll_failures
+        self._log = log
+        self._clock = clock
+        self._failures = 0
+        self._warned = False
+        self._told = ""
+
+    def wait_seconds(self) -> float:
+        """Return how long to wait before the next look: never beyond the deadline."""
+        return max(0.0, min(next(self._waits), self._deadline_epoch_seconds - self._clock()))
+
+    def saw(self, sighting: Sighting) -> dict[str, Any] | None:
+        """
+        Return what the wait came to, or None to go on.
+
+        :param sighting: of the last look.
+        """
+        self._failures = 0
+        if sighting.state != "waiting":
+            return _payload(sighting.state, sighting.reason, seen=sighting.seen)
+        if sighting.unknown_status and not self._warned:
+            self._log.warning("Unknown status: %s", sighting.reason)
+            self._warned = True
+        elif sighting.reason != self._told:
+            self._log.info("%s", sighting.reason)
+        self._told = sighting.reason
+        return self._late(sighting.reason)
+
+    def failed(self, error: TransientError) -> dict[str, Any] | None:
+        """
+        Return what the wait came to, or None to go on.
+
+        :param error: in which the last look ended; raised if it is one too many in a row.
+        """
+        self._failures += 1
+        if self._failures > self._max_poll_failures:
+            raise error
+        self._log.warning("Look %d in a row failed: %s", self._failures, error)
+        return self._late(str(error))
+
+    def _late(self, reason: str) -> dict[str, Any] | None:
+        if self._clock() < self._deadline_epoch_seconds:
+            return None
+        return _payload("timeout", f"still not ready at the deadline: {reason}")
+
+
+def _payload(
+    state: str, reason: str, *, seen: Any = None, error: BaseException | None = None, bill: Bill | None = None
+) -> dict[str, Any]:
+    return {
+        "version": EVENT_VERSION,
+        "state": state,
+        "reason": reason,
+        "seen": seen,
+        "error_type": type(error).__name__ if isinstance(error, AudienceApiError) else None,
+        "billable_calls": {} if bill is None else dict(bill.calls),
+    }
+
+
+def ended(payload: Mapping[str, Any], bill: Bill) -> dict[str, Any]:
+    """
+    Return what a wait came to, with what it may be billed.
+
+    :param payload: what it came to.
+    :param bill: of its requests.
+    """
+    return {**payload, "billable_calls": dict(bill.calls)}
+
+
+def ended_by(error: Exception, bill: Bill) -> dict[str, Any]:
+    """
+    Return the payload of a wait that ended in an error.
+
+    :param error: permanent, transient once too often, or no connection of that name.
+    :param bill: of its requests.
+    """
+    state = "failed" if isinstance(error, exceptions.PermanentError) else "error"
+    return _payload(state, str(error), error=error, bill=bill)
+
+
+def outcome_of(payload: object, *, timeout_error: type[Exception] = AirflowSensorTimeout) -> Any:
+    """
+    Return what a wait has seen, or raise what it ended in; the types are those that a task fails for good with.
+
+    :param payload: of the trigger's event, or what ``wait_here`` returns; it may be missing, or another version's.
+    :param timeout_error: raised when the deadline came first.
+    :raises AirflowSensorTimeout: the deadline came first.
+    :raises GroupRejectedError: what was waited for never becomes ready.
+    :raises TransientError: looks failed, or the payload is not understood.
+    """
+    if not isinstance(payload, Mapping) or payload.get("version") != EVENT_VERSION:
+        raise TransientError(
+            "the trigger ended without an event that this version understands",
+            advice="The next try looks again; triggerer and worker should run the same version.",
+        )
+    state, reason = payload.get("state"), str(payload.get("reason"))
+    if state == "ready":
+        return payload.get("seen")
+    if state == "timeout":
+        with task_errors():
+            raise timeout_error(reason)
+    default = GroupRejectedError if state == "failed" else TransientError
+    with task_errors():
+        raise _error_type(payload.get("error_type"), default)(reason)
+
+
+def billable_calls_of(payload: object) -> dict[str, int]:
+    """
+    Return the requests of a wait that the platform may bill, by call.
+
+    :param payload: as for :func:`outcome_of`.
+    """
+    calls = payload.get("billable_calls") if isinstance(payload, Mapping) else None
+    if not isinstance(calls, Mapping):
+        return {}
+    return {str(name): count for name, count in calls.items() if isinstance(count, int)}
+
+
+def _error_type(name: object, default: type[AudienceApiError]) -> type[AudienceApiError]:
+    """Return the error of that name; the event may come from another version."""
+    found = getattr(exceptions, name, None) if isinstance(name, str) else None
+    return found if isinstance(found, type) and issubclass(found, AudienceApiError) else default

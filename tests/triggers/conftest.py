@@ -1,0 +1,16 @@
+"""What the tests of the triggers share."""
+
+import pytest
+
+from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
+
+
+@pytest.fixture
+def make_groups(pai):
+    """Makes groups of two people each, and returns their ids: ``make_groups(3, name="VIP")``."""
+
+    def make(count, *, name="VIP"):
+        spec = GroupSpec(source=PaiSource.TEXT, name=name, text="13900001111\n13900002222", phone_number=True)
+        return [pai.create_group(spec, marker=None).group.id for _ in range(count)]
+
+    return make

@@ -1,0 +1,208 @@
+"""The trigger that wakes DAGs: one event for each group of the name that becomes ready, also over a restart."""
+
+import asyncio
+import contextlib
+import inspect
+import json
+import time
+
+import airflow.triggers.base
+import pytest
+
+from airflow_provider_audiences.clients.pai_dialects import BEARER
+from airflow_provider_audiences.clients.pai_groups import AudienceGroup
+from airflow_provider_audiences.clients.pai_readiness import ReadinessRule
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.triggers.group_news import GroupNews, epoch_seconds
+from airflow_provider_audiences.triggers.pai_events import PaiGroupReadyTrigger
+
+
+@pytest.fixture(autouse=True)
+def _connected(connect):
+    """All of these tests talk to the emulator."""
+
+
+def watcher(**arguments):
+    return PaiGroupReadyTrigger(**({"name": "VIP", "poll_interval_seconds": 0.02} | arguments))
+
+
+async def _looks(emulator, more):
+    """Waits until that many further looks have come to their end: the next has begun."""
+    seen = len(emulator.requests("pai.list"))
+    while len(emulator.requests("pai.list")) <= seen + more:  # noqa: ASYNC110 - another process of the mind
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def watch(emulator):
+    """Runs a trigger beside a coroutine, until that has ended, and returns the ids that it fired for."""
+
+    def run(script, **arguments):
+        fired = []
+
+        async def listen():
+            async for event in watcher(**arguments).run():
+                assert json.loads(json.dumps(event.payload)) == event.payload
+                assert set(event.payload) == {"id", "name", "status", "amount", "ready_seen_at"}
+                fired.append(event.payload)
+
+        async def both():
+            listening = asyncio.create_task(listen())
+            try:
+                await script()
+                assert not listening.done()
+            finally:
+                listening.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await listening
+
+        asyncio.run(both())
+        return fired
+
+    return run
+
+
+def test_it_fires_once_for_each_group_that_becomes_ready(watch, make_groups, emulator):
+    emulator.set_clock(time.time(), freeze=True)
+    made = []
+
+    async def script():
+        made.extend(make_groups(2))
+        await _looks(emulator, 1)
+        emulator.advance(5)
+        await _looks(emulator, 3)
+        made.extend(make_groups(1))
+        emulator.advance(5)
+        await _looks(emulator, 3)
+
+    fired = watch(script)
+    assert [event["id"] for event in fired[2:]] == made[2:]
+    assert {event["id"] for event in fired} == set(made)
+    assert len(fired) == 3
+    assert {(event["name"], event["status"], event["amount"]) for event in fired} == {("VIP", 1, 2)}
+    # It lists, and that is free.
+    assert emulator.billing()["get"]["billed"] == 0
+
+
+def test_a_part_of_the_name_is_not_the_name(watch, make_groups, emulator):
+    make_groups(1, name="VIP customers")
+    right = make_groups(1, name="VIP")
+    emulator.set_clock(time.time() + 5)
+
+    async def script():
+        await _looks(emulator, 1)
+
+    assert [event["id"] for event in watch(script)] == right
+
+
+def test_groups_that_were_ready_long_before_are_no_news(watch, make_groups, emulator):
+    """Over a restart: what became ready while the triggerer was away is told, what is older is not."""
+    now = time.time()
+    emulator.set_clock(now - 1000, freeze=True)
+    make_groups(3)
+    emulator.set_clock(now - 200)
+    missed = make_groups(1)
+    emulator.set_clock(now - 100)
+
+    async def script():
+        await _looks(emulator, 2)
+
+    assert [event["id"] for event in watch(script)] == missed
+    assert watch(script, lookback_seconds=60) == []
+    assert len(watch(script, lookback_seconds=2000)) == 4
+
+
+def test_failures_and_a_missing_connection_end_nothing(watch, make_groups, emulator, connect, monkeypatch, capfd):
+    monkeypatch.delenv("AIRFLOW_CONN_PAI_DEFAULT")
+    emulator.fault("pai.list", "status", status=503, times=2)
+    made = make_groups(1)
+    emulator.set_clock(time.time() + 5)
+
+    async def script():
+        await asyncio.sleep(0.05)
+        connect("pai", password="wrong")
+        await _looks(emulator, 2)
+        connect("pai")
+        await _looks(emulator, 2)
+
+    assert [event["id"] for event in watch(script)] == made
+    told = capfd.readouterr()
+    for reason in ("pai_default", "503", "403"):
+        assert reason in told.out + told.err
+
+
+def test_too_few_people_and_another_status_are_not_ready(watch, make_groups, emulator):
+    make_groups(1)
+    emulator.set_clock(time.time() + 5)
+
+    async def script():
+        await _looks(emulator, 2)
+
+    assert watch(script, min_amount=3) == []
+    assert watch(script, ready_statuses=[9]) == []
+    assert len(watch(script, ready_statuses=[1], min_amount=2)) == 1
+
+
+def test_every_argument_is_serialized_under_its_name():
+    names = set(inspect.signature(PaiGroupReadyTrigger).parameters) - {"kwargs"}
+    values = dict.fromkeys(names, 3) | {"name": "VIP", "ready_statuses": [1, 2]}
+    path, arguments = PaiGroupReadyTrigger(**values).serialize()
+    assert path == f"{PaiGroupReadyTrigger.__module__}.{PaiGroupReadyTrigger.__qualname__}"
+    assert arguments == values == json.loads(json.dumps(arguments))
+    documented = inspect.getdoc(PaiGroupReadyTrigger)
+    assert all(f":param {name}:" in documented for name in names)
+
+
+@pytest.mark.parametrize("name", ["", "  ", None])
+def test_a_name_is_needed_when_the_dag_is_parsed(name):
+    with pytest.raises(InvalidInputError, match="name"):
+        PaiGroupReadyTrigger(name=name)
+
+
+# --- what is news ---
+
+
+def group(group_id, *, status=1, updated="2026-01-01 12:00:00", created="2026-01-01 11:00:00"):
+    data = {"Id": group_id, "Name": "VIP", "Status": status, "Amount": 2}
+    return AudienceGroup.from_api(data | {"UpdatedTime": updated, "CreatedTime": created})
+
+
+NOON = epoch_seconds("2026-01-01 12:00:00")
+
+
+def told(news, *groups):
+    return [found.id for found in news.of(groups, ReadinessRule.of(BEARER))]
+
+
+def test_times_are_of_utc_plus_eight():
+    assert NOON == 1767240000  # 04:00 UTC
+    assert epoch_seconds("") is None
+    assert epoch_seconds("2026-01-01T12:00:00Z") is None
+
+
+def test_a_group_that_was_seen_waiting_is_news_whatever_its_time():
+    news = GroupNews(since_epoch_seconds=NOON + 1)
+    assert told(news, group("old"), group("a", status=9)) == []
+    assert told(news, group("old"), group("a")) == ["a"]
+    assert told(news, group("old"), group("a", status=9)) == []
+    assert told(news, group("old"), group("a")) == []
+
+
+def test_the_older_news_comes_first_and_the_time_of_creation_stands_in():
+    news = GroupNews(since_epoch_seconds=NOON)
+    found = [
+        group("late", updated="2026-01-01 12:30:00"),
+        group("early"),
+        group("created", updated="", created="2026-01-01 12:10:00"),
+        group("before", updated="", created="2026-01-01 11:10:00"),
+        group("ageless", updated="", created=""),
+    ]
+    assert set(told(news, *found)) == {"late", "early", "created", "ageless"}
+    news = GroupNews(since_epoch_seconds=NOON)
+    assert told(news, *found[:2]) == ["early", "late"]
+
+
+def test_an_asset_watcher_takes_it():
+    # Airflow 2 has no watchers, and no mark of the triggers that they take.
+    wanted = getattr(airflow.triggers.base, "BaseEventTrigger", airflow.triggers.base.BaseTrigger)
+    assert isinstance(watcher(), wanted)

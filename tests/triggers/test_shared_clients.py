@@ -1,0 +1,211 @@
+"""Thousands may wait in one triggerer: what they share, and whom they must not keep waiting."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from airflow_provider_audiences.clients.transport import Transport
+from airflow_provider_audiences.emulator.testing import PAI_PATH
+from airflow_provider_audiences.hooks.pai import PaiHook
+from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
+from airflow_provider_audiences.triggers.shared_clients import MAX_THREADS
+
+
+@pytest.fixture(autouse=True)
+def _connected(connect):
+    """All of these tests talk to the emulator."""
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The transports that were opened, and those that were closed, in the order of it."""
+    opened, closed = [], []
+    begin, close = Transport.__init__, Transport.close
+
+    def init(self, **arguments):
+        begin(self, **arguments)
+        opened.append(self)
+
+    monkeypatch.setattr(Transport, "__init__", init)
+    monkeypatch.setattr(Transport, "close", lambda self: (closed.append(self), close(self))[1])
+    return opened, closed
+
+
+def trigger(group_id, **arguments):
+    defaults = {"poll_interval_seconds": 0.01, "deadline_epoch_seconds": time.time() + 30, "max_poll_failures": 5}
+    return PaiGroupTrigger(**({"conn_id": "pai_default", "group_id": group_id} | defaults | arguments))
+
+
+async def state_of(waiter):
+    (event,) = [event async for event in waiter.run()]
+    return event.payload["state"]
+
+
+async def _requests(emulator, count):
+    while len(emulator.requests("pai.get")) < count:  # noqa: ASYNC110 - another process of the mind: the emulator
+        await asyncio.sleep(0.01)
+
+
+async def _cancel(tasks):
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_many_share_one_client_that_is_closed_after_the_last(make_groups, emulator, opened):
+    ids = make_groups(3)
+    emulator.freeze()
+    began, closed = (list(things) for things in opened)
+
+    async def together():
+        waiting = [asyncio.create_task(state_of(trigger(group_id))) for group_id in ids * 10]
+        await _requests(emulator, 40)
+        assert len(opened[0]) == len(began) + 1
+        emulator.advance(5)
+        states = await asyncio.gather(*waiting)
+        # Who comes later opens it anew.
+        return [*states, await state_of(trigger(ids[0]))]
+
+    assert asyncio.run(together()) == ["ready"] * 31
+    assert len(opened[0]) == len(began) + 2
+    assert opened[1][len(closed) :] == opened[0][len(began) :]
+
+
+def test_it_stays_open_for_those_who_are_left(make_groups, emulator, opened):
+    ids = make_groups(2)
+    emulator.freeze()
+    closed = len(opened[1])
+
+    async def one_leaves():
+        leaving, staying = (asyncio.create_task(state_of(trigger(group_id))) for group_id in ids)
+        await _requests(emulator, 4)
+        await _cancel([leaving])
+        assert len(opened[1]) == closed
+        emulator.advance(5)
+        return await staying
+
+    assert asyncio.run(one_leaves()) == "ready"
+    assert len(opened[1]) == closed + 1
+
+
+def test_the_first_who_leaves_while_it_is_opened_takes_nothing_away(make_groups, emulator, opened):
+    group_id = make_groups(1)[0]
+    emulator.advance(5)
+    began, closed = len(opened[0]), len(opened[1])
+
+    async def leave_at_once():
+        leaving = asyncio.create_task(state_of(trigger(group_id)))
+        staying = asyncio.create_task(state_of(trigger(group_id)))
+        while len(opened[0]) == began:  # noqa: ASYNC110 - it is opened in a thread
+            await asyncio.sleep(0)
+        await _cancel([leaving])
+        return await staying
+
+    assert asyncio.run(leave_at_once()) == "ready"
+    assert len(opened[1]) - closed == len(opened[0]) - began == 1
+
+
+def test_another_connection_is_another_client(make_groups, emulator, connect, opened):
+    group_id = make_groups(1)[0]
+    emulator.freeze()
+    connect("pai", conn_id="other")
+    began = len(opened[0])
+
+    async def both():
+        waiting = [
+            asyncio.create_task(state_of(trigger(group_id, conn_id=conn_id)))
+            for conn_id in ("pai_default", "other_default")
+        ]
+        await _requests(emulator, 4)
+        # The same connection, changed: for those who come from now on.
+        connect("pai", extra={"read_timeout_seconds": 7})
+        waiting.append(asyncio.create_task(state_of(trigger(group_id))))
+        await _requests(emulator, 8)
+        emulator.advance(5)
+        return await asyncio.gather(*waiting)
+
+    assert asyncio.run(both()) == ["ready"] * 3
+    timeouts = [transport.settings.read_timeout_seconds for transport in opened[0][began:]]
+    assert sorted(timeouts) == [7, 60, 60]
+
+
+def test_a_connection_that_is_wrong_fails_all_who_wait_and_nobody_after_it_is_mended(make_groups, emulator, connect):
+    group_id = make_groups(1)[0]
+    emulator.advance(5)
+
+    async def wrong_then_right():
+        connect("pai", password="$KEY")
+        wrong = await asyncio.gather(*(state_of(trigger(group_id)) for _ in range(5)))
+        connect("pai")
+        return wrong, await state_of(trigger(group_id))
+
+    assert asyncio.run(wrong_then_right()) == (["failed"] * 5, "ready")
+
+
+def test_a_key_that_was_renewed_meanwhile_is_taken(make_groups, emulator, connect):
+    """A token in a connection may live for an hour, and a wait longer."""
+    group_id = make_groups(1)[0]
+    emulator.advance(5)
+    connect("pai", password="old")
+    emulator.latency("pai.get", 0.2)
+
+    async def renew():
+        waiting = asyncio.create_task(state_of(trigger(group_id)))
+        await _requests(emulator, 1)
+        connect("pai")
+        return await waiting
+
+    assert asyncio.run(renew()) == "ready"
+    assert [request["status"] for request in emulator.requests("pai.get")] == [403, 200]
+
+
+def test_a_key_that_stays_wrong_fails(make_groups, emulator, connect):
+    connect("pai", password="old")
+    assert asyncio.run(state_of(trigger(make_groups(1)[0]))) == "failed"
+    assert len(emulator.requests("pai.get")) == 1
+
+
+def test_who_waits_for_a_turn_takes_one_and_no_thread(make_groups, emulator, connect):
+    """At one request in a thousand seconds, the second of two has to wait: in the loop."""
+    group_id = make_groups(1)[0]
+    emulator.advance(5)
+    # By another name the emulator is another account: those of other tests don't stand in this line.
+    host = emulator.url.replace("127.0.0.1", "localhost") + PAI_PATH
+    connect("pai", host=host, extra={"max_requests_per_second": 0.001})
+
+    async def two():
+        waiting = [asyncio.create_task(state_of(trigger(group_id))) for _ in range(2)]
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        busy = [thread.name for thread in threading.enumerate() if thread.name.startswith("audiences")]
+        await _cancel(waiting)
+        return [task.result() for task in done], busy
+
+    connection = PaiHook("pai_default").get_connection("pai_default")
+    with PaiHook.client_of(connection) as client:
+        states, threads = asyncio.run(two())
+        assert states == ["ready"]
+        assert len(emulator.requests("pai.get")) == 1
+        # Two turns were taken, one for each: the third comes after them, and not after a fourth.
+        assert 1000 < client.limiter.reserve() <= 2000
+    assert len(threads) <= MAX_THREADS
+
+
+def test_a_platform_that_hangs_does_not_keep_the_threads_of_other_triggers(make_groups, emulator):
+    group_id = make_groups(1)[0]
+    emulator.latency("pai.get", 50)
+
+    async def others_go_on():
+        waiting = [asyncio.create_task(state_of(trigger(group_id))) for _ in range(3 * MAX_THREADS)]
+        await _requests(emulator, MAX_THREADS)
+        answers = await asyncio.gather(*(asyncio.to_thread(str, number) for number in range(100)))
+        assert not any(task.done() for task in waiting)
+        in_flight = len(emulator.requests("pai.get"))
+        await _cancel(waiting)
+        return answers, in_flight
+
+    answers, in_flight = asyncio.run(others_go_on())
+    emulator.reset()
+    assert answers == [str(number) for number in range(100)]
+    assert in_flight == MAX_THREADS
