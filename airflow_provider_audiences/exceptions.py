@@ -15,6 +15,7 @@ often the same call is repeated; one below :class:`TransientError` may not::
     │   ├── LedgerLostError         what a sync has sent so far can't be told: its ledger is damaged or missing
     │   ├── PlanOutdatedError       a stored plan no longer fits the audience; nothing was sent
     │   ├── GroupRejectedError      PAI checked the group and refused it, or it stayed too small
+    │   ├── GroupNotReadyError      PAI has not finished its check of a new group in time
     │   └── UnexpectedReplyError    the answer is not the API's: another server, a proxy, a redirect
     └── TransientError              the client has repeated it already; a later task try may succeed
         ├── RateLimitedError        429 or Throttling
@@ -40,6 +41,7 @@ __all__ = [
     "BadRequestError",
     "ConflictError",
     "ConnectionFailedError",
+    "GroupNotReadyError",
     "GroupRejectedError",
     "GuardError",
     "InvalidInputError",
@@ -158,6 +160,12 @@ class GroupRejectedError(PermanentError):
     """PAI refused the group after its check, or its final size is below what was asked for."""
 
     default_advice = "Mend the group's source, then create a new group: a rejected one stays rejected."
+
+
+class GroupNotReadyError(PermanentError):
+    """A new group was not ready in time. Making another one is billed, so that is not done by itself."""
+
+    default_advice = "Look at the group in the PAI console; clear the task to make a new one, or raise its timeout."
 
 
 class GuardError(PermanentError):

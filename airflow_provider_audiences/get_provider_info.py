@@ -16,7 +16,11 @@ from airflow_provider_audiences.common.connection_fields import (
 
 _PACKAGE = "airflow_provider_audiences"
 _INTEGRATIONS = {"applovin": "AppLovin Audiences", "pai": "Alibaba PAI Audience Groups"}
-_MORE_MODULES = {("operators", "applovin"): [f"{_PACKAGE}.operators.applovin_sync"]}
+_MORE_MODULES = {
+    ("operators", "applovin"): [f"{_PACKAGE}.operators.applovin_sync"],
+    ("operators", "pai"): [f"{_PACKAGE}.operators.pai_refresh", f"{_PACKAGE}.operators.pai_sync"],
+    ("triggers", "pai"): [f"{_PACKAGE}.triggers.pai_events"],
+}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -59,7 +63,8 @@ def get_provider_info() -> dict[str, Any]:
         "task-decorators": [
             {"name": f"applovin_{name}", "class-name": f"{_PACKAGE}.decorators.applovin.{name}_task"}
             for name in ("sync_audience", "update_audience", "append_users", "remove_users")
-        ],
+        ]
+        + [{"name": "pai_sync_group", "class-name": f"{_PACKAGE}.decorators.pai.sync_group_task"}],
         "config": {
             "audiences": {
                 "description": "How members are staged, and where is kept what was sent.",

@@ -21,6 +21,7 @@ NAMES = [
     "BadRequestError",
     "ConflictError",
     "ConnectionFailedError",
+    "GroupNotReadyError",
     "GroupRejectedError",
     "GuardError",
     "InvalidInputError",

@@ -106,6 +106,15 @@ class MembersField(_HiddenField):
         return Hidden(value) if isinstance(value, Iterable) and not isinstance(value, PathLike) else value
 
 
+class PhoneNumbersField(MembersField):
+    """A template field with phone numbers, or with the path or the paths to them."""
+
+    def _wrapped(self, value: Any) -> Any:
+        if isinstance(value, str) and is_phone_text(value):
+            return Hidden(value)
+        return super()._wrapped(value)
+
+
 class PersonalTextField(_HiddenField):
     """A template field with text that is personal data whatever it says."""
 
@@ -123,10 +132,17 @@ class AddressField(_HiddenField):
 
 
 class ArgumentsField(_HiddenField):
-    """A template field with a function's arguments, each of which may have members in it."""
+    """
+    A template field with a function's arguments, each of which may have members in it.
+
+    :param phones: whether the members are phone numbers.
+    """
+
+    def __init__(self, *, phones: bool = False) -> None:
+        self._phones = phones
 
     def _wrapped(self, value: Any) -> Any:
-        return _hidden_each(value)
+        return _hidden_each(value, phones=self._phones)
 
 
 class HidesFieldsWhenMapped:
@@ -184,30 +200,32 @@ def _hidden_items(operator_class: type, name: str, value: Any) -> Any:
     return [_hidden_arguments(operator_class, {name: item})[name] for item in value]
 
 
-def hiding_decorator(decorator: Any) -> Any:
+def hiding_decorator(decorator: Any, *, phones: bool = False) -> Any:
     """
     Return a TaskFlow decorator that hides the arguments of mapped functions, which Airflow stores as they are.
 
     :param decorator: what Airflow's factory returns: a decorated function, or what decorates one.
+    :param phones: whether the members are phone numbers.
     """
     if not hasattr(decorator, "expand"):
-        return lambda function: hiding_decorator(decorator(function))
-    decorator.__class__ = _hiding_mapped_arguments(type(decorator))  # type: ignore[arg-type]
+        return lambda function: hiding_decorator(decorator(function), phones=phones)
+    decorator.__class__ = _hiding_mapped_arguments(type(decorator), phones)  # type: ignore[arg-type]
     return decorator
 
 
 @cache
-def _hiding_mapped_arguments(decorator_class: type[Any]) -> type[Any]:
+def _hiding_mapped_arguments(decorator_class: type[Any], phones: bool) -> type[Any]:
     class Hiding(decorator_class):  # type: ignore[misc]
         def partial(self, **arguments: Any) -> Any:
-            return decorator_class.partial(self, **_hidden_each(arguments))
+            return decorator_class.partial(self, **_hidden_each(arguments, phones=phones))
 
         def expand(self, **mapped: Any) -> Any:
-            return decorator_class.expand(self, **{name: _hidden_each(items) for name, items in mapped.items()})
+            hidden = {name: _hidden_each(items, phones=phones) for name, items in mapped.items()}
+            return decorator_class.expand(self, **hidden)
 
         def expand_kwargs(self, kwargs: Any, **options: Any) -> Any:
             if isinstance(kwargs, Sequence):
-                kwargs = [_hidden_each(item) for item in kwargs]
+                kwargs = [_hidden_each(item, phones=phones) for item in kwargs]
             return decorator_class.expand_kwargs(self, kwargs, **options)
 
     return Hiding
@@ -260,6 +278,19 @@ def is_member_text(value: str) -> bool:
     return not _CLEARLY_A_PATH.match(text) and (len(ids) > 1 or (len(ids) == 1 and not re.search(r"[/.]", text)))
 
 
+def is_phone_text(value: str) -> bool:
+    """
+    Tell text with phone numbers from the text of a path, which may have digits in it.
+
+    :param value: text of a source; templates in it are passed over.
+    """
+    text = _TEMPLATE_PARTS.sub("", value).strip()
+    if not PHONE_NUMBER_PATTERN.search(text) or _CLEARLY_A_PATH.match(text):
+        return False
+    # A path has letters in it; spreadsheets make 13900001111.0 of a number, and people separate some by slashes.
+    return not (re.search(r"[/.]", text) and re.search(r"[^\W\d_]", text))
+
+
 def shown_address(address: str) -> str:
     """
     Return an address without password and query, which may hold secrets.
@@ -295,31 +326,36 @@ def _shown_frame(frame: Any) -> str:
         return "<data frame, not shown>"
 
 
-def _hidden_each(values: Any) -> Any:
+def _hidden_each(values: Any, *, phones: bool = False) -> Any:
     """Return arguments, a list or a mapping of them, with those wrapped that have members in them."""
     if isinstance(values, Mapping):
-        return {name: _wrapped_argument(value) for name, value in values.items()}
-    return type(values)(map(_wrapped_argument, values)) if isinstance(values, list | tuple) else values
+        return {name: _wrapped_argument(value, phones) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return type(values)(_wrapped_argument(value, phones) for value in values)
+    return values
 
 
-def _wrapped_argument(value: Any) -> Any:
+def _wrapped_argument(value: Any, phones: bool) -> Any:
     if value is None or isinstance(value, Hidden) or hasattr(value, "iter_references") or callable(value):
         return value
     if is_data_frame(value):
         return Hidden(value, shown=_shown_frame(value))
-    return Hidden(value) if _has_members(value) else value
+    return Hidden(value) if _has_members(value, phones) else value
 
 
-def _has_members(value: object) -> bool:
+def _has_members(value: object, phones: bool) -> bool:
     if isinstance(value, str):
-        return is_member_text(value)
+        return is_member_text(value) or (phones and is_phone_text(value))
     if isinstance(value, bytes | bytearray):
-        return bool(ADVERTISING_ID_PATTERN.search(value.decode("ascii", errors="replace")))
+        text = value.decode("ascii", errors="replace")
+        return bool(ADVERTISING_ID_PATTERN.search(text)) or (phones and bool(PHONE_NUMBER_PATTERN.search(text)))
     if isinstance(value, UUID):
         return True
+    if isinstance(value, int):  # as databases have phone numbers
+        return phones and is_phone_text(str(value))
     if isinstance(value, Mapping):
-        return any(map(_has_members, value)) or any(map(_has_members, value.values()))
-    return isinstance(value, list | tuple | set | frozenset) and any(map(_has_members, value))
+        return any(_has_members(item, phones) for pair in value.items() for item in pair)
+    return isinstance(value, list | tuple | set | frozenset) and any(_has_members(item, phones) for item in value)
 
 
 def _is_template(value: object) -> bool:

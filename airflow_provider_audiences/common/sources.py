@@ -56,8 +56,8 @@ def open_source(source: Any) -> Iterator[MemberInput]:
         yield ValuesInput(chunks=_chunks(source))
     else:
         raise InvalidInputError(
-            f"source is a {type(source).__name__}: give a path, a list of advertising IDs, a data frame, a FileSource "
-            "or an SqlSource"
+            f"source is a {type(source).__name__}: give a path, a list of members, a data frame, a FileSource or "
+            "an SqlSource"
         )
 
 

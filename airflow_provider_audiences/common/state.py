@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from airflow.providers.common.compat.sdk import conf
@@ -29,22 +29,35 @@ def state_folder(*names: str) -> StateFolder:
     address = (conf.get("audiences", "state_path", fallback="") or "").strip()
     if not address:
         address = str(Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "audiences")
-    below = [_file_name(name) for name in names]
+    return folder_at(address, *map(_file_name, names), setting="[audiences] state_path")
+
+
+def folder_at(address: Any, *names: str, setting: str, conn_id: str | None = None) -> StateFolder:
+    """
+    Return a folder of this machine or of a store.
+
+    :param address: text, a path object, or an ObjectStoragePath.
+    :param names: of folders below it.
+    :param setting: where the address comes from, for messages.
+    :param conn_id: the Airflow connection of the store; None for what the address names.
+    :raises InvalidInputError: the address is wrong.
+    """
+    shown = shown_address(str(address))
     local = local_path(address)
     if local is not None:
         if not local.is_absolute():
-            raise InvalidInputError(f"[audiences] state_path {address} must be absolute: a task may run in any folder")
-        return LocalFolder(local.joinpath(*below))
+            raise InvalidInputError(f"{setting} {shown} must be absolute: a task may run in any folder")
+        return LocalFolder(local.joinpath(*names))
     try:
-        base = store_path(address)
+        base = store_path(address, conn_id=conn_id)
         file_system = base.fs
     except (ValueError, ImportError) as error:
         raise InvalidInputError(
-            f"[audiences] state_path {shown_address(address)}: no file system takes it ({type(error).__name__}); "
-            f"install the provider package that serves {urlsplit(address).scheme}://, with its extra for file systems"
+            f"{setting} {shown}: no file system takes it ({type(error).__name__}); install the provider package that "
+            f"serves {urlsplit(str(address)).scheme}://, with its extra for file systems"
         ) from None
-    path = "/".join((base.path.rstrip("/"), *below))
-    return StoreFolder(file_system, path, name="/".join((shown_address(address).rstrip("/"), *below)))
+    path = "/".join((base.path.rstrip("/"), *names))
+    return StoreFolder(file_system, path, name="/".join((shown.rstrip("/"), *names)))
 
 
 def _file_name(name: str) -> str:

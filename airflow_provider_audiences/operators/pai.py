@@ -6,21 +6,18 @@ Nothing heavy is imported here: DAG files are parsed all the time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator, mask_secret
+from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource, parse_source
+from airflow_provider_audiences.clients.pai_groups import PaiSource, parse_source
 from airflow_provider_audiences.common.errors import task_errors
-from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PersonalTextField, revealed
-from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.exceptions import TransientError
+from airflow_provider_audiences.operators.pai_base import PaiGroupSpecOperator, PaiOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-
-    from airflow_provider_audiences.hooks.pai import PaiHook
 
 __all__ = [
     "PaiCreateGroupOperator",
@@ -31,29 +28,14 @@ __all__ = [
 ]
 
 
-class _PaiOperator(BaseOperator):
-    """What all PAI operators share: the connection."""
-
-    ui_color = "#fdefe2"
-
-    def __init__(self, *, pai_conn_id: str = "pai_default", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pai_conn_id = pai_conn_id
-
-    @cached_property
-    def hook(self) -> PaiHook:
-        from airflow_provider_audiences.hooks.pai import PaiHook
-
-        return PaiHook(pai_conn_id=self.pai_conn_id)
-
-
-class PaiCreateGroupOperator(HidesFieldsWhenMapped, _PaiOperator):
+class PaiCreateGroupOperator(PaiGroupSpecOperator):
     """
     Create an audience group, once, and return its id. Wait for it with ``PaiGroupSensor``.
 
     CreateGroup bills failed calls and has no idempotency token. So the parameters are checked before the call,
-    and the remark gets a marker at its end, of this DAG, task, run and these parameters: after a lost reply, and
-    when the task is tried again or cleared, the group with the marker is taken instead of a second one.
+    and the remark gets a marker at its end, of this DAG, task, run and these parameters: before each request the group
+    with the marker is looked for, and taken instead of a second one, whoever made it: a request whose reply was lost,
+    an earlier try, or a worker that is gone.
 
     :param source: a :class:`PaiSource` or its number: 0 text, 1 text file, 2 CSV file, 3 MaxCompute table,
         4 algorithm (templated).
@@ -72,6 +54,8 @@ class PaiCreateGroupOperator(HidesFieldsWhenMapped, _PaiOperator):
     :param remark: free text (templated).
     :param if_exists: for groups of the same name: ``create`` another, ``adopt`` it if it is the only one, or
         ``fail``.
+    :param idempotency: ``marker``, as above; ``none``: the remark stays as it is, and a request whose reply was lost
+        fails the task for good: the group may exist.
     :param phone_format: rule for ``text``: ``cn_mobile`` or ``any``.
     :param pai_conn_id: id of the connection (templated).
     :return: the group's id.
@@ -79,111 +63,44 @@ class PaiCreateGroupOperator(HidesFieldsWhenMapped, _PaiOperator):
     :raises ConflictError: the name is taken, or several groups have it.
     """
 
-    template_fields: Sequence[str] = (
-        "source",
-        "name",
-        "text",
-        "uri",
-        "project",
-        "table",
-        "column",
-        "filter",
-        "algorithm",
-        "inference_job_id",
-        "remark",
-        "pai_conn_id",
-    )
-    text = PersonalTextField()
-    uri = AddressField()
-
     def __init__(
         self,
         *,
-        source: PaiSource | int | str,
-        name: str | None = None,
-        text: str | Sequence[str] | None = None,
-        uri: str | None = None,
-        phone_number: bool | None = None,
-        project: str | None = None,
-        table: str | None = None,
-        column: str | None = None,
-        filter: str | None = None,
-        algorithm: str | None = None,
-        inference_job_id: str | None = None,
-        remark: str | None = None,
         if_exists: Literal["create", "adopt", "fail"] = "create",
-        phone_format: Literal["cn_mobile", "any"] = "cn_mobile",
+        idempotency: Literal["marker", "none"] = "marker",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.source = source
-        self.name = name
-        self.text = text
-        self.uri = uri
-        self.phone_number = phone_number
-        self.project = project
-        self.table = table
-        self.column = column
-        self.filter = filter
-        self.algorithm = algorithm
-        self.inference_job_id = inference_job_id
-        self.remark = remark
         self.if_exists = if_exists
-        self.phone_format = phone_format
+        self.idempotency = idempotency
 
     def execute(self, context: Context) -> str:
         """Check the parameters and create the group."""
-        from airflow_provider_audiences.clients.pai_marker import group_marker
+        from airflow_provider_audiences.clients.validation import one_of
 
-        task_instance = context["ti"]
+        ti = context["ti"]
         with task_errors():
-            spec = self._spec().checked(phone_format=self.phone_format)
-            for number in (spec.text or "").split("\n"):
-                mask_secret(number)
-            marker = group_marker(
-                origin=f"{task_instance.dag_id}.{task_instance.task_id}",
-                run=f"{task_instance.run_id} {getattr(task_instance, 'map_index', -1)}",
-                spec=spec,
-            )
-            with self.hook.get_conn() as client:
-                created = client.create_group(
-                    spec,
-                    marker=marker,
-                    if_exists=self.if_exists,
-                    earlier_try=task_instance.try_number > 1,
+            spec = self.checked_spec()
+            is_marked = one_of("idempotency", self.idempotency, ("marker", "none")) == "marker"
+            with self.billed_client(context) as client:
+                marker = client.marker(
+                    owner=f"{ti.dag_id}.{ti.task_id}",
+                    run=ti.run_id,
+                    map_index=getattr(ti, "map_index", -1),
+                    spec=spec,
                 )
+                try:
+                    created = client.create_group(spec, marker=marker if is_marked else None, if_exists=self.if_exists)
+                except TransientError as error:
+                    if is_marked or not error.maybe_applied:
+                        raise
+                    # Without a marker a further try would not know that the group is there.
+                    raise AirflowFailException(str(error)) from error
         self.log.info("Group %s %s.", created.group.id, "existed" if created.adopted else "created")
         return created.group.id
 
-    def _spec(self) -> GroupSpec:
-        return GroupSpec(
-            source=parse_source(self.source),
-            name=self.name,
-            text=_text_of(revealed(self.text)),
-            uri=revealed(self.uri),
-            phone_number=self.phone_number,
-            project=self.project,
-            table=self.table,
-            column=self.column,
-            filter=self.filter,
-            algorithm=self.algorithm,
-            inference_job_id=self.inference_job_id,
-            remark=self.remark,
-        )
 
-
-def _text_of(text: Any) -> str | None:
-    """Return one number a line; a native template renders a single number to an integer."""
-    if text is None or isinstance(text, str):
-        return text
-    if isinstance(text, Iterable) and not isinstance(text, bytes | Mapping):
-        return "\n".join(str(line) for line in text)
-    if isinstance(text, int):
-        return str(text)
-    raise InvalidInputError(f"text is a {type(text).__name__}: give phone numbers as text or as a list")
-
-
-class PaiGetGroupOperator(_PaiOperator):
+class PaiGetGroupOperator(PaiOperator):
     """
     Get a group. A successful call is billed.
 
@@ -201,11 +118,11 @@ class PaiGetGroupOperator(_PaiOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Get the group."""
-        with task_errors(), self.hook.get_conn() as client:
+        with task_errors(), self.billed_client(context) as client:
             return client.get_group(self.group_id).public()
 
 
-class PaiListGroupsOperator(_PaiOperator):
+class PaiListGroupsOperator(PaiOperator):
     """
     List groups, all pages. The filters are the platform's; those on text may match parts.
 
@@ -255,7 +172,7 @@ class PaiListGroupsOperator(_PaiOperator):
         return [group.public() for group in groups]
 
 
-class PaiDeleteGroupOperator(_PaiOperator):
+class PaiDeleteGroupOperator(PaiOperator):
     """
     Delete a group. Billed whether it succeeds or not.
 
@@ -277,7 +194,7 @@ class PaiDeleteGroupOperator(_PaiOperator):
         """Delete the group."""
         # A try of this task that was cut off may have deleted it already.
         ignore_missing = self.ignore_missing or context["ti"].try_number > 1
-        with task_errors(), self.hook.get_conn() as client:
+        with task_errors(), self.billed_client(context) as client:
             deleted = client.delete_group(self.group_id, ignore_missing=ignore_missing)
         self.log.info("Group %s %s.", self.group_id, "deleted" if deleted else "did not exist")
         return {"group_id": self.group_id, "deleted": deleted}

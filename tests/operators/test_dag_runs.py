@@ -87,7 +87,8 @@ def test_sensors_wait_in_every_mode(run, emulator):
         "delete": "success",
     }, output[-4000:]
     assert emulator.groups() == []
-    (xcom,) = [value for task, value in _rows("xcom", "task_id", "value") if task == "get"]
+    pushed = {(task, key): value for task, key, value in _rows("xcom", "task_id", "key", "value")}
+    xcom = pushed["get", "return_value"]
     assert "waited for" in str(xcom)
 
 

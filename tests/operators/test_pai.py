@@ -76,7 +76,7 @@ def test_create_returns_the_id_and_sends_what_was_given(create, emulator, argume
     (group,) = emulator.groups()
     assert group["Id"] == group_id
     assert {name: group[name] for name in expected} == expected
-    assert [request["operation"] for request in emulator.requests()] == ["pai.create"]
+    assert [request["operation"] for request in emulator.requests()] == ["pai.list", "pai.create"]
 
 
 @pytest.mark.parametrize(
@@ -120,16 +120,16 @@ def test_other_identifiers_are_taken_as_they_are_when_asked(create, emulator):
     assert group["People"] == 2
 
 
-def test_if_exists(create, emulator):
+def test_if_exists(create, emulator, task_context):
     first = create(**TEXT)
     with pytest.raises(exceptions.ConflictError, match=first) as failure:
-        create(**TEXT, if_exists="fail")
+        create(**TEXT, if_exists="fail", context=task_context(run_id="second"))
     assert isinstance(failure.value, AirflowFailException)
-    assert create(**TEXT, if_exists="adopt") == first
-    second = create(**TEXT)
+    assert create(**TEXT, if_exists="adopt", context=task_context(run_id="second")) == first
+    second = create(**TEXT, context=task_context(run_id="second"))
     assert second != first
     with pytest.raises(exceptions.ConflictError, match=second):
-        create(**TEXT, if_exists="adopt")
+        create(**TEXT, if_exists="adopt", context=task_context(run_id="third"))
     assert len(emulator.groups()) == 2
 
 
@@ -137,7 +137,7 @@ def test_if_exists(create, emulator):
 def test_the_next_try_takes_the_group_of_a_create_whose_replies_were_all_lost(create, emulator, task_context, kind):
     # Nor can the group be looked up in the first try: it ends without knowing.
     emulator.fault("pai.create", kind, times=None)
-    emulator.fault("pai.list", "drop_before", times=None)
+    emulator.fault("pai.list", "drop_before", number=2, times=None)
     with pytest.raises(exceptions.TransientError) as failure:
         create(**TEXT)
     assert not isinstance(failure.value, AirflowFailException)
@@ -145,6 +145,37 @@ def test_the_next_try_takes_the_group_of_a_create_whose_replies_were_all_lost(cr
     emulator.clear_faults()
     assert create(**TEXT, context=task_context(try_number=2)) == made["Id"]
     assert [group["Id"] for group in emulator.groups()] == [made["Id"]]
+
+
+def test_without_a_marker_a_create_whose_reply_was_lost_fails_for_good(create, emulator, task_context):
+    emulator.fault("pai.create", "drop_after")
+    context = task_context()
+    with pytest.raises(AirflowFailException, match="may exist"):
+        create(**TEXT, remark="mine", idempotency="none", context=context)
+    (made,) = emulator.groups()
+    assert made["Remark"] == "mine"
+    assert [request["operation"] for request in emulator.requests()] == ["pai.create"]
+    assert context["ti"].pushed == {"billable_calls": {"create": 1, "get": 0, "delete": 0}}
+
+
+def test_what_may_be_billed_is_told(create, emulator, task_context):
+    contexts = [task_context() for _ in range(4)]
+    group_id = create(**TEXT, context=contexts[0])
+    PaiGetGroupOperator(task_id="get", group_id=group_id).execute(contexts[1])
+    PaiDeleteGroupOperator(task_id="delete", group_id=group_id).execute(contexts[2])
+    with pytest.raises(exceptions.NotFoundError):
+        PaiDeleteGroupOperator(task_id="delete", group_id=group_id).execute(contexts[3])
+    told = [context["ti"].pushed["billable_calls"] for context in contexts]
+    assert told == [
+        {"create": 1, "get": 0, "delete": 0},
+        {"create": 0, "get": 1, "delete": 0},
+        {"create": 0, "get": 0, "delete": 1},
+        {"create": 0, "get": 0, "delete": 1},
+    ]
+    bill = emulator.billing()
+    assert {call: sum(calls[call] for calls in told) for call in told[0]} == {
+        call: bill[call]["billed"] for call in told[0]
+    }
 
 
 @pytest.mark.parametrize(

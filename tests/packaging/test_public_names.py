@@ -5,6 +5,20 @@ import inspect
 
 import pytest
 
+REFRESH = {
+    "keep_previous": 0,
+    "delete_failed": True,
+    "provenance": None,
+    "min_amount": 1,
+    "ready_statuses": None,
+    "failed_statuses": None,
+    "timeout": 6 * 3600,
+    "poke_interval": 60,
+    "max_poke_interval": 600,
+    "max_poll_failures": 5,
+    "deferrable": False,
+    "pai_conn_id": "pai_default",
+}
 NAMES = {
     "hooks.applovin": {"AppLovinHook": {"applovin_conn_id": "applovin_default"}},
     "hooks.pai": {"PaiHook": {"pai_conn_id": "pai_default"}},
@@ -87,6 +101,7 @@ NAMES = {
             "inference_job_id": None,
             "remark": None,
             "if_exists": "create",
+            "idempotency": "marker",
             "phone_format": "cn_mobile",
             "pai_conn_id": "pai_default",
         },
@@ -101,6 +116,43 @@ NAMES = {
         },
         "PaiDeleteGroupOperator": {"group_id": ..., "ignore_missing": False, "pai_conn_id": "pai_default"},
     },
+    "operators.pai_refresh": {
+        "PaiReplaceGroupOperator": {
+            "name": ...,
+            "source": ...,
+            "text": None,
+            "uri": None,
+            "phone_number": None,
+            "project": None,
+            "table": None,
+            "column": None,
+            "filter": None,
+            "algorithm": None,
+            "inference_job_id": None,
+            "remark": None,
+            "phone_format": "cn_mobile",
+            **REFRESH,
+        }
+    },
+    "operators.pai_sync": {
+        "PaiSyncGroupOperator": {
+            "name": ...,
+            "source": ...,
+            "stage_path": None,
+            "stage_conn_id": None,
+            "uri_template": None,
+            "delete_file": True,
+            "remark": None,
+            "force": False,
+            "min_members": 1,
+            "phone_format": "cn_mobile",
+            "on_malformed": "drop",
+            "max_malformed_ratio": None,
+            "rejects_path": None,
+            "rejects_include_values": False,
+            **REFRESH,
+        }
+    },
     "sensors.applovin": {
         "AppLovinAudienceSensor": {
             "audience_id": None,
@@ -114,20 +166,22 @@ NAMES = {
     },
     "sensors.pai": {
         "PaiGroupSensor": {
-            "group_id": ...,
+            "group_id": None,
+            "group_ids": None,
             "min_amount": 1,
             "ready_statuses": None,
             "failed_statuses": None,
             "pai_conn_id": "pai_default",
             "exponential_backoff": True,
-            "max_wait": 600,
+            "max_poke_interval": 600,
             "deferrable": False,
             "max_poll_failures": 5,
         }
     },
     "triggers.pai": {
         "PaiGroupTrigger": {
-            "group_id": ...,
+            "group_id": None,
+            "group_ids": None,
             "min_amount": 1,
             "ready_statuses": None,
             "failed_statuses": None,
@@ -137,6 +191,18 @@ NAMES = {
             "max_poll_failures": ...,
             "max_poll_interval_seconds": None,
             "first_look_epoch_seconds": 0.0,
+            "jitter": True,
+            "passed_on": None,
+        }
+    },
+    "triggers.pai_events": {
+        "PaiGroupReadyTrigger": {
+            "name": ...,
+            "conn_id": "pai_default",
+            "poll_interval_seconds": 60.0,
+            "min_amount": 1,
+            "ready_statuses": None,
+            "lookback_seconds": 300.0,
         }
     },
     "triggers.applovin": {
@@ -151,6 +217,8 @@ NAMES = {
             "max_poll_failures": ...,
             "max_poll_interval_seconds": None,
             "first_look_epoch_seconds": 0.0,
+            "jitter": True,
+            "passed_on": None,
         }
     },
 }
@@ -160,7 +228,7 @@ def _arguments(found):
     ours = [base for base in found.__mro__ if base.__module__.startswith("airflow_provider_audiences")]
     return {
         name: ... if parameter.default is parameter.empty else parameter.default
-        for base in ours
+        for base in reversed(ours)
         if "__init__" in vars(base)
         for name, parameter in inspect.signature(inspect.unwrap(base.__init__)).parameters.items()
         if name != "self" and parameter.kind is not parameter.VAR_KEYWORD

@@ -1,0 +1,129 @@
+"""Files of members that PAI reads: written to a store through Airflow's file systems, and removed again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from string import Formatter
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow_provider_audiences.clients.pai_groups import check_oss_uri
+from airflow_provider_audiences.common.hidden import revealed, shown_address
+from airflow_provider_audiences.common.paths import local_path
+from airflow_provider_audiences.common.state import folder_at
+from airflow_provider_audiences.exceptions import InvalidInputError, StateUnavailableError
+from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.staging import StagedMembers
+
+log = logging.getLogger(__name__)
+
+OSS_URI_TEMPLATE = "https://{bucket}.oss-cn-hangzhou.aliyuncs.com/{key}"
+"""Of a file in OSS, in the region where PAI's audience groups are."""
+
+_CHUNK_MEMBERS = 100_000
+_PLACEHOLDERS = frozenset({"bucket", "key"})
+
+
+class GroupFiles:
+    """
+    The files of one audience in a folder of a store.
+
+    :param folder: ``oss://bucket/prefix``, another address that an Airflow file system takes, an
+        ``ObjectStoragePath``, or a folder on this machine that is served from elsewhere.
+    :param conn_id: the Airflow connection of the store; None for what the address names.
+    :param uri_template: the address by which PAI reads a file, with ``{bucket}`` and ``{key}`` (of a folder on this
+        machine: the file's name); None for that of OSS.
+    :param name: of the audience.
+    :param owner: digest of whom it belongs to.
+    :raises InvalidInputError: the folder or the template is refused.
+    """
+
+    def __init__(self, folder: Any, *, conn_id: str | None, uri_template: str | None, name: str, owner: str) -> None:
+        folder = revealed(folder)
+        shown = shown_address(str(folder))
+        if uri_template is None and not str(folder).startswith("oss://"):
+            raise InvalidInputError(
+                f"stage_path {shown} is not in OSS: say in uri_template by which address PAI reads its files, such as "
+                f"{OSS_URI_TEMPLATE}"
+            )
+        self._folder = folder_at(folder, setting="stage_path", conn_id=conn_id)
+        # All after the bucket is the key: in a store, # and ? are part of a name.
+        host, _, key = str(folder).partition("://")[2].partition("/")
+        self._bucket, self._key = host.rpartition("@")[2], f"{key.rstrip('/')}/" if key.rstrip("/") else ""
+        if local_path(folder) is not None:
+            self._bucket = self._key = ""
+        readable = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:40] or "audience"
+        self._prefix = f"{readable}-{hashlib.sha256(f'{owner} {name}'.encode()).hexdigest()[:10]}-"
+        self._template = uri_template or OSS_URI_TEMPLATE
+        _check_template(self._template)
+        check_oss_uri(self.uri(self.file_name("")))
+
+    def file_name(self, fingerprint: str) -> str:
+        """
+        Return the name of a file with a set of members.
+
+        :param fingerprint: of the set.
+        """
+        return f"{self._prefix}{fingerprint[:16]}.txt"
+
+    def uri(self, file_name: str) -> str:
+        """
+        Return the address by which PAI reads a file.
+
+        :param file_name: its name.
+        """
+        return self._template.format(bucket=self._bucket, key=quote(f"{self._key}{file_name}", safe="/~"))
+
+    def put(self, file_name: str, staged: StagedMembers, *, settings: StagingSettings) -> int:
+        """
+        Write the members into a file, one a line.
+
+        :param file_name: its name.
+        :param staged: the members.
+        :param settings: where there is room for a copy on this machine.
+        :return: bytes of the file.
+        :raises StateUnavailableError: the store failed.
+        """
+        with open_workspace(settings) as workspace, self._failures():
+            copy = workspace.folder / "members.txt"
+            with copy.open("wb") as file:
+                for first in range(0, staged.members, _CHUNK_MEMBERS):
+                    file.write(staged.lines(first, _CHUNK_MEMBERS))
+            size = copy.stat().st_size
+            self._folder.store(file_name, copy)
+        log.info("Wrote %d members to %s/%s (%d bytes).", staged.members, self._folder.name, file_name, size)
+        return size
+
+    def remove_all(self) -> None:
+        """Remove this audience's files, those of runs that were cut off as well."""
+        with self._failures():
+            names = [name for name in self._folder.names() if name.startswith(self._prefix)]
+            for name in names:
+                self._folder.delete(name)
+        if names:
+            log.info("Removed %d files below %s.", len(names), self._folder.name)
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except StateUnavailableError as error:
+            error.advice = "Check stage_path, its connection, and that this worker may write there."
+            raise
+
+
+def _check_template(template: str) -> None:
+    try:
+        names = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+    except ValueError:
+        names = set()
+    if not {"key"} <= names <= _PLACEHOLDERS:
+        raise InvalidInputError(
+            f"uri_template must have {{key}} in it, perhaps {{bucket}}, and no other placeholder: {OSS_URI_TEMPLATE}"
+        )

@@ -1,0 +1,46 @@
+"""
+TaskFlow for PAI: what a decorated function returns or yields becomes the group's phone numbers.
+
+::
+
+    @task.pai_sync_group(name="Newsletter readers", stage_path="oss://bucket/audiences")
+    def readers(ds=None):
+        return f"s3://bucket/readers/day={ds}/"
+
+The function may return whatever an operator's ``source`` may be; the decorator takes the arguments of
+``PaiSyncGroupOperator`` but ``source``, and the task returns its report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import DecoratedOperator
+
+from airflow_provider_audiences.common.hidden import ArgumentsField
+from airflow_provider_audiences.decorators.source_function import SourceFromFunction, source_decorator
+from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import TaskDecorator
+
+
+class _SyncGroup(SourceFromFunction, PaiSyncGroupOperator):
+    template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *PaiSyncGroupOperator.template_fields)
+    custom_operator_name: ClassVar[str] = "@task.pai_sync_group"
+    op_args = ArgumentsField(phones=True)
+    op_kwargs = ArgumentsField(phones=True)
+
+
+def sync_group_task(
+    python_callable: Callable[..., Any] | None = None, *, multiple_outputs: bool | None = None, **kwargs: Any
+) -> TaskDecorator:
+    """
+    Make ``@task.pai_sync_group``: a group is made of the phone numbers that the function gives.
+
+    :param python_callable: the decorated function.
+    :param multiple_outputs: push the report's entries as XComs of their own.
+    :param kwargs: the operator's arguments, but for ``source``.
+    """
+    return source_decorator(_SyncGroup, python_callable, multiple_outputs, kwargs, phones=True)

@@ -1,0 +1,188 @@
+"""
+What the operators of Alibaba PAI share: the connection, a group's parameters, and the bill.
+
+Nothing heavy is imported here: DAG files are parsed all the time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.providers.common.compat.sdk import BaseOperator, mask_secret
+
+from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource, parse_source
+from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PersonalTextField, revealed
+from airflow_provider_audiences.exceptions import InvalidInputError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_audiences.clients.pai import PaiClient
+    from airflow_provider_audiences.hooks.pai import PaiHook
+
+
+class PaiOperator(BaseOperator):
+    """
+    Base of the operators.
+
+    Every operator pushes ``billable_calls``, an XCom of its own: how many CreateGroup, GetGroup and DeleteGroup calls
+    it made that PAI may bill.
+
+    :param pai_conn_id: id of the connection.
+    """
+
+    ui_color = "#fdefe2"
+
+    def __init__(self, *, pai_conn_id: str = "pai_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pai_conn_id = pai_conn_id
+
+    @cached_property
+    def hook(self) -> PaiHook:
+        """The hook of the connection."""
+        from airflow_provider_audiences.hooks.pai import PaiHook
+
+        return PaiHook(pai_conn_id=self.pai_conn_id)
+
+    @contextmanager
+    def billed_client(self, context: Context, earlier: Mapping[str, int] | None = None) -> Iterator[PaiClient]:
+        """
+        Yield a client; when the block ends, or fails, it is told what PAI may bill.
+
+        :param context: of the task.
+        :param earlier: calls that were made before, to be told with them.
+        """
+        with self.hook.get_conn() as client:
+            try:
+                yield client
+            finally:
+                self.tell_bill(context, total_calls(earlier or {}, client.billable_calls))
+
+    def tell_bill(self, context: Context, calls: Mapping[str, int]) -> None:
+        """
+        Log and push what PAI may bill.
+
+        :param context: of the task.
+        :param calls: numbers by call.
+        """
+        self.log.info("Calls that PAI may bill: %s.", ", ".join(f"{name} {count}" for name, count in calls.items()))
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="billable_calls", value=dict(calls))
+
+
+class PaiGroupSpecOperator(HidesFieldsWhenMapped, PaiOperator):
+    """
+    Base of the operators that make a group of one of PAI's sources.
+
+    :param source: a :class:`PaiSource` or its number: 0 text, 1 text file, 2 CSV file, 3 MaxCompute table, 4 algorithm.
+    """
+
+    template_fields: Sequence[str] = (
+        "source",
+        "name",
+        "text",
+        "uri",
+        "project",
+        "table",
+        "column",
+        "filter",
+        "algorithm",
+        "inference_job_id",
+        "remark",
+        "pai_conn_id",
+    )
+    text = PersonalTextField()
+    uri = AddressField()
+
+    def __init__(
+        self,
+        *,
+        source: PaiSource | int | str,
+        name: str | None = None,
+        text: str | Sequence[str] | None = None,
+        uri: str | None = None,
+        phone_number: bool | None = None,
+        project: str | None = None,
+        table: str | None = None,
+        column: str | None = None,
+        filter: str | None = None,
+        algorithm: str | None = None,
+        inference_job_id: str | None = None,
+        remark: str | None = None,
+        phone_format: Literal["cn_mobile", "any"] = "cn_mobile",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+        self.name = name
+        self.text = text
+        self.uri = uri
+        self.phone_number = phone_number
+        self.project = project
+        self.table = table
+        self.column = column
+        self.filter = filter
+        self.algorithm = algorithm
+        self.inference_job_id = inference_job_id
+        self.remark = remark
+        self.phone_format = phone_format
+
+    def checked_spec(self) -> GroupSpec:
+        """
+        Return the group's parameters; Airflow masks phone numbers in them from now on.
+
+        :raises InvalidInputError: a parameter is missing, or does not belong to the source.
+        """
+        spec = GroupSpec(
+            source=parse_source(self.source),
+            name=self.name,
+            text=_text_of(revealed(self.text)),
+            uri=revealed(self.uri),
+            phone_number=self.phone_number,
+            project=self.project,
+            table=self.table,
+            column=self.column,
+            filter=self.filter,
+            algorithm=self.algorithm,
+            inference_job_id=self.inference_job_id,
+            remark=self.remark,
+        ).checked(phone_format=self.phone_format)
+        mask_numbers(spec)
+        return spec
+
+
+def total_calls(*calls: Mapping[str, int]) -> dict[str, int]:
+    """
+    Return what calls come to that PAI may bill.
+
+    :param calls: numbers by call.
+    """
+    total = Counter({"create": 0, "get": 0, "delete": 0})
+    for more in calls:
+        total.update(more)
+    return dict(total)
+
+
+def mask_numbers(spec: GroupSpec) -> None:
+    """
+    Have Airflow mask the phone numbers of a group, should they get into a log.
+
+    :param spec: the group's parameters.
+    """
+    for number in (spec.text or "").split("\n"):
+        mask_secret(number)
+
+
+def _text_of(text: Any) -> str | None:
+    """Return one number a line; a native template renders a single number to an integer."""
+    if text is None or isinstance(text, str):
+        return text
+    if isinstance(text, Iterable) and not isinstance(text, bytes | Mapping):
+        return "\n".join(str(line) for line in text)
+    if isinstance(text, int):
+        return str(text)
+    raise InvalidInputError(f"text is a {type(text).__name__}: give phone numbers as text or as a list")

@@ -1,0 +1,86 @@
+"""
+The operator that lets a new PAI audience group take the place of the old one.
+
+Nothing heavy is imported here: DAG files are parsed all the time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_audiences.operators.pai_base import PaiGroupSpecOperator
+from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_audiences.clients.pai import PaiClient
+    from airflow_provider_audiences.sync.group_refresh import Refreshing
+
+
+class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
+    """
+    Refresh a group: make a new one, wait until it is ready, and then delete those that it replaces.
+
+    PAI can't change a group. So that there is one at any time, the old group goes only when the new one is ready. If
+    the new one is rejected, or not ready in time, the old one stays. What is replaced are the groups of the same name
+    that this task made, in whatever run; groups of others are never touched. A run that was cut off goes on in the
+    next try, and what it left behind is deleted by the next run. Set ``max_active_runs=1`` on the DAG, and give
+    each task of a mapped operator a name of its own: they would replace each other's groups.
+
+    :param name: of the group (templated).
+    :param source: a ``PaiSource`` or its number: 0 text, 1 text file, 2 CSV file, 3 MaxCompute table, 4 algorithm
+        (templated).
+    :param text: for source 0: at most 100 phone numbers, as text with one a line or as a list (templated; never
+        shown).
+    :param uri: for sources 1 and 2: the file, ``https://<bucket>.oss-<region>.aliyuncs.com/<key>`` (templated).
+    :param phone_number: whether the group contains phone numbers; Reach campaigns need them.
+    :param project: for source 3: MaxCompute project (templated).
+    :param table: for source 3: MaxCompute table (templated).
+    :param column: for sources 2 and 3: column with the phone numbers, required with ``phone_number=True``
+        (templated).
+    :param filter: for source 3, optional: condition, such as ``ds={{ ds_nodash }}`` (templated).
+    :param algorithm: for source 4: the associated algorithm (templated).
+    :param inference_job_id: for source 4: id of the prediction task (templated).
+    :param remark: free text (templated).
+    :param phone_format: rule for ``text``: ``cn_mobile`` or ``any``.
+    :param keep_previous: how many of the ready groups that are replaced stay, newest first.
+    :param delete_failed: delete the new group if it is rejected or not ready in time.
+    :param provenance: by what the groups of this task are known; None for ``dag_id.task_id``. Set it to that before
+        the DAG or the task is renamed (templated).
+    :param min_amount: least number of people (templated).
+    :param ready_statuses: statuses that are ready; None for those of the connection's dialect.
+    :param failed_statuses: statuses that never become ready; None for 2.
+    :param timeout: how long to wait until the new group is ready, in seconds or as a timedelta.
+    :param poke_interval: wait before the first look, in seconds or as a timedelta; each look is billed.
+    :param max_poke_interval: what the wait between two looks grows to, in seconds or as a timedelta.
+    :param max_poll_failures: transient failures of looks in a row that are borne.
+    :param deferrable: wait in the triggerer.
+    :param pai_conn_id: id of the connection (templated).
+    :return: report with ``group_id, name, status, amount, unchanged, adopted, replaced_group_ids, kept_group_ids,
+        billable_calls, seconds``; ``group_id`` and ``billable_calls`` are XComs of their own as well.
+    :raises InvalidInputError: a parameter is refused; nothing was sent.
+    :raises GroupRejectedError: PAI rejected the new group (the message has the History), or it is too small.
+    :raises GroupNotReadyError: the new group was not ready in time.
+    """
+
+    template_fields: Sequence[str] = (*PaiGroupSpecOperator.template_fields, "provenance", "min_amount")
+
+    def __init__(self, *, name: str, **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+
+    def begin(self, context: Context, client: PaiClient) -> Refreshing:
+        """
+        Make the new group.
+
+        :param context: of the task.
+        :param client: of the account.
+        """
+        began = time.time()
+        spec = self.checked_spec()
+        marker = self.marker(context, client, spec)
+        refresh = self.refresh(client, name=self.name or "", owner=marker.owner, call=marker.call)
+        refresh.tidy()
+        return refresh.begin(spec, marker, began_epoch_seconds=began)

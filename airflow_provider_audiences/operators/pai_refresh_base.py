@@ -1,0 +1,268 @@
+"""
+What the operators share that refresh PAI audience groups: a new group is made, waited for, and the old ones deleted.
+
+Nothing heavy is imported here: DAG files are parsed all the time.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.exceptions import (
+    AudienceApiError,
+    GroupNotReadyError,
+    GroupRejectedError,
+    InvalidInputError,
+    NotFoundError,
+    TransientError,
+)
+from airflow_provider_audiences.operators.pai_base import PaiOperator, total_calls
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_audiences.clients.pai import PaiClient
+    from airflow_provider_audiences.clients.pai_groups import GroupSpec
+    from airflow_provider_audiences.clients.pai_marker import GroupMarker
+    from airflow_provider_audiences.sync.group_refresh import GroupRefresh, Refreshing, Replaced
+    from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
+
+DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
+
+
+class PaiRefreshOperator(PaiOperator):
+    """
+    Base of the operators that let a new group take the place of the old ones.
+
+    :param pai_conn_id: id of the connection.
+    """
+
+    name: str | None
+
+    def __init__(
+        self,
+        *,
+        keep_previous: int = 0,
+        delete_failed: bool = True,
+        provenance: str | None = None,
+        min_amount: int = 1,
+        ready_statuses: Sequence[int] | None = None,
+        failed_statuses: Sequence[int] | None = None,
+        timeout: timedelta | float = 6 * 3600,
+        poke_interval: timedelta | float = 60,
+        max_poke_interval: timedelta | float = 600,
+        max_poll_failures: int = 5,
+        deferrable: bool = DEFAULT_DEFERRABLE,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.keep_previous = keep_previous
+        self.delete_failed = delete_failed
+        self.provenance = provenance
+        self.min_amount = min_amount
+        self.ready_statuses = ready_statuses
+        self.failed_statuses = failed_statuses
+        self.timeout = timeout
+        self.poke_interval = poke_interval
+        self.max_poke_interval = max_poke_interval
+        self.max_poll_failures = max_poll_failures
+        self.deferrable = deferrable
+
+    @abstractmethod
+    def begin(self, context: Context, client: PaiClient) -> Refreshing:
+        """
+        Make the new group, unless there is nothing to do.
+
+        :param context: of the task.
+        :param client: of the account.
+        """
+
+    def clean_up(self, refreshing: Refreshing) -> None:
+        """
+        Remove what the new group was made from, now that it is ready or has failed.
+
+        :param refreshing: the refresh.
+        """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Make the new group, wait for it, and delete what it replaces."""
+        with task_errors():
+            self._check_waiting()
+            with self.billed_client(context) as client:
+                refreshing = replace(self.begin(context, client), billable_calls=client.billable_calls)
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="group_id", value=refreshing.group_id)
+        if refreshing.unchanged:
+            self.log.info("The group %s has these members: nothing to do.", refreshing.group_id)
+            return self._report(refreshing)
+        trigger = self._trigger(refreshing)
+        if self.deferrable:
+            self.defer(trigger=trigger, method_name="execute_complete")
+        return self._complete(context, refreshing, trigger.wait_here(self.hook.get_connection(self.pai_conn_id)))
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """
+        Go on after the trigger.
+
+        :param context: of the task.
+        :param event: what the trigger yielded.
+        """
+        from airflow_provider_audiences.sync.group_refresh import Refreshing
+
+        try:
+            refreshing = Refreshing(**event["passed_on"]) if event else None
+        except (KeyError, TypeError):
+            refreshing = None
+        if refreshing is None:
+            raise TransientError(
+                "the trigger ended without an event that this version understands",
+                advice="The next try goes on from here; triggerer and worker should run the same version.",
+            )
+        return self._complete(context, refreshing, event)
+
+    def _complete(self, context: Context, refreshing: Refreshing, event: Mapping[str, Any] | None) -> dict[str, Any]:
+        from airflow_provider_audiences.triggers.course import billable_calls_of, outcome_of
+
+        waited = billable_calls_of(event)
+        refreshing = replace(refreshing, billable_calls=total_calls(refreshing.billable_calls, waited))
+        with task_errors(), self.billed_client(context, refreshing.billable_calls) as client:
+            refresh = self.refresh(client, name=refreshing.name, owner=refreshing.owner, call=refreshing.call)
+            try:
+                outcome_of(event, timeout_error=GroupNotReadyError)
+            except (GroupRejectedError, GroupNotReadyError, NotFoundError) as error:
+                if self.delete_failed and not isinstance(error, NotFoundError):
+                    refresh.give_up(refreshing.group_id)
+                # PAI may yet read the file of a group that is late and stays.
+                if self.delete_failed or not isinstance(error, GroupNotReadyError):
+                    with self.only_warned():
+                        self.clean_up(refreshing)
+                error.landed = "What the new group was to replace is still there"
+                raise
+            try:
+                replaced = refresh.finish(refreshing.group_id)
+            except AudienceApiError:
+                with self.only_warned():
+                    self.clean_up(refreshing)
+                raise
+            self.clean_up(refreshing)
+            calls = total_calls(refreshing.billable_calls, client.billable_calls)
+        return self._report(replace(refreshing, billable_calls=calls), replaced)
+
+    @contextmanager
+    def only_warned(self) -> Iterator[None]:
+        """Log a failure in the block: there is a worse one to tell of."""
+        try:
+            yield
+        except AudienceApiError as error:
+            self.log.warning("What the group was made from could not be removed; the next run does it: %s", error)
+
+    def refresh(self, client: PaiClient, *, name: str, owner: str, call: str) -> GroupRefresh:
+        """
+        Return the refresh of the groups of this task.
+
+        :param client: of the account.
+        :param name: of the groups.
+        :param owner: digest of whom they belong to.
+        :param call: digest of this very call.
+        """
+        from airflow_provider_audiences.sync.group_refresh import GroupRefresh
+
+        rule = client.readiness_rule(
+            min_amount=self.min_amount, ready_statuses=self.ready_statuses, failed_statuses=self.failed_statuses
+        )
+        return GroupRefresh(client, name=name, owner=owner, call=call, rule=rule, keep_previous=self.keep_previous)
+
+    def provenance_of(self, context: Context) -> str:
+        """
+        Return by what the groups of this task are known.
+
+        :param context: of the task.
+        """
+        return self.provenance or f"{context['ti'].dag_id}.{context['ti'].task_id}"
+
+    def marker(self, context: Context, client: PaiClient, spec: GroupSpec, *, members: str = "") -> GroupMarker:
+        """
+        Return the mark of this very call: the same over all tries of the task, another after the task was cleared.
+
+        :param context: of the task.
+        :param client: of the account.
+        :param spec: of the new group.
+        :param members: fingerprint of its members.
+        """
+        ti = context["ti"]
+        return client.marker(
+            owner=self.provenance_of(context),
+            run=ti.run_id,
+            map_index=getattr(ti, "map_index", -1),
+            # Airflow adds to the tries that are left when a task is cleared.
+            again=max(0, ti.max_tries - (self.retries or 0)),
+            spec=spec,
+            members=members,
+        )
+
+    def _check_waiting(self) -> None:
+        """Refuse what would show only when the group is made."""
+        from airflow_provider_audiences.clients.validation import required_text, true_or_false, whole_number
+
+        for name in ("timeout", "poke_interval", "max_poke_interval"):
+            value = getattr(self, name)
+            is_given = isinstance(value, timedelta | int | float) and not isinstance(value, bool)
+            if not (is_given and 0 < _seconds(value) < math.inf):
+                raise InvalidInputError(f"{name} must be a timedelta, or a number of seconds above 0, not {value!r}")
+        if self.provenance is not None:
+            required_text("provenance", self.provenance)
+        for name in ("max_poll_failures", "keep_previous", "min_amount"):
+            whole_number(name, getattr(self, name), at_least=0)
+        true_or_false("delete_failed", self.delete_failed)
+
+    def _trigger(self, refreshing: Refreshing) -> PaiGroupTrigger:
+        from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
+
+        now = time.time()
+        interval = _seconds(self.poke_interval)
+        return PaiGroupTrigger(
+            conn_id=self.pai_conn_id,
+            group_id=refreshing.group_id,
+            min_amount=self.min_amount,
+            ready_statuses=self.ready_statuses,
+            failed_statuses=self.failed_statuses,
+            poll_interval_seconds=interval,
+            max_poll_interval_seconds=_seconds(self.max_poke_interval),
+            deadline_epoch_seconds=now + _seconds(self.timeout),
+            max_poll_failures=self.max_poll_failures,
+            # A look is billed, and a group is not ready as soon as it is made.
+            first_look_epoch_seconds=now + (0 if refreshing.adopted else interval),
+            passed_on=asdict(refreshing),
+        )
+
+    def _report(self, refreshing: Refreshing, replaced: Replaced | None = None) -> dict[str, Any]:
+        report = {
+            "group_id": refreshing.group_id,
+            "name": refreshing.name,
+            "status": replaced.group.status if replaced else refreshing.status,
+            "amount": replaced.group.amount if replaced else refreshing.amount,
+            "unchanged": refreshing.unchanged,
+            "adopted": refreshing.adopted,
+            "replaced_group_ids": list(replaced.deleted) if replaced else [],
+            "kept_group_ids": list(replaced.kept) if replaced else [],
+            **refreshing.members,
+            "billable_calls": refreshing.billable_calls,
+            "seconds": round(time.time() - refreshing.began_epoch_seconds, 3),
+        }
+        for name, value in report.items():
+            self.log.info("%-20s %s", name, value)
+        return report
+
+
+def _seconds(value: timedelta | float) -> float:
+    return value.total_seconds() if isinstance(value, timedelta) else float(value)

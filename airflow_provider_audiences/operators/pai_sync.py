@@ -1,0 +1,268 @@
+"""
+The operator that makes a PAI audience group of phone numbers from anywhere.
+
+Nothing heavy is imported here: DAG files are parsed all the time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_audiences.clients.pai_groups import MAX_TEXT_NUMBERS, GroupSpec, PaiSource
+from airflow_provider_audiences.common.hidden import (
+    AddressField,
+    HidesFieldsWhenMapped,
+    PhoneNumbersField,
+    is_phone_text,
+    revealed,
+)
+from airflow_provider_audiences.exceptions import GuardError, InvalidInputError, PermanentError
+from airflow_provider_audiences.operators.pai_base import mask_numbers
+from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_audiences.clients.pai import PaiClient
+    from airflow_provider_audiences.common.group_files import GroupFiles
+    from airflow_provider_audiences.members.inputs import MemberInput
+    from airflow_provider_audiences.members.staging import StagedMembers
+    from airflow_provider_audiences.sync.group_refresh import Refreshing
+
+
+class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
+    """
+    Make a group of a source's phone numbers, whatever their number, and let it replace the group before it.
+
+    The source is staged first: phone numbers are brought to their normal form, told apart, and counted. Up to 100 go
+    to PAI as text. More are written to a text file below ``stage_path``, from where PAI reads them; when the new group
+    is ready, or has failed, the file is removed. Then it goes on as in ``PaiReplaceGroupOperator``. If the group
+    that is there was made of the same numbers, nothing is sent and nothing is billed.
+
+    :param name: of the group (templated).
+    :param source: phone numbers: the path of a file, a folder or a glob (local, ``file://…``, an ``ObjectStoragePath``
+        or the text of one), of text, CSV, JSON lines or Parquet, plain, ``.gz`` or ``.zst``; a list of such paths; a
+        ``FileSource`` or an ``SqlSource``; a list or another iterable of numbers; a data frame; or an XComArg of those
+        (templated). Numbers are not shown in rendered templates; but an XCom that another task pushed holds what it
+        holds: prefer a path.
+    :param stage_path: where the file for PAI is written: ``oss://bucket/prefix``, or the address of another store;
+        needed for more than 100 numbers (templated).
+    :param stage_conn_id: Airflow connection of that store; None for what the address names (templated).
+    :param uri_template: the address by which PAI reads the file, with ``{bucket}`` and ``{key}``; None for that of OSS
+        in cn-hangzhou (templated).
+    :param delete_file: remove the file when the group is ready or has failed.
+    :param remark: free text (templated).
+    :param force: make a new group even if the numbers are the same (templated).
+    :param min_members: fail if the source has fewer numbers than this (templated).
+    :param phone_format: ``cn_mobile``, mobile numbers of mainland China, or ``any``.
+    :param on_malformed: ``drop`` and count texts that are no phone number, or ``fail`` at the first.
+    :param max_malformed_ratio: fail if more than this part of the texts is malformed (templated).
+    :param rejects_path: write a report of the malformed texts there, a ``.parquet`` or ``.csv`` file (templated).
+    :param rejects_include_values: add the texts themselves to that report.
+    :param keep_previous: how many of the ready groups that are replaced stay, newest first.
+    :param delete_failed: delete the new group if it is rejected or not ready in time.
+    :param provenance: by what the groups of this task are known; None for ``dag_id.task_id``. Set it to that before
+        the DAG or the task is renamed (templated).
+    :param min_amount: least number of people (templated).
+    :param ready_statuses: statuses that are ready; None for those of the connection's dialect.
+    :param failed_statuses: statuses that never become ready; None for 2.
+    :param timeout: how long to wait until the new group is ready, in seconds or as a timedelta.
+    :param poke_interval: wait before the first look, in seconds or as a timedelta; each look is billed.
+    :param max_poke_interval: what the wait between two looks grows to, in seconds or as a timedelta.
+    :param max_poll_failures: transient failures of looks in a row that are borne.
+    :param deferrable: wait in the triggerer.
+    :param pai_conn_id: id of the connection (templated).
+    :return: the report of ``PaiReplaceGroupOperator``, with ``members, malformed, duplicates, blank, file_bytes``.
+    :raises InvalidInputError: source or arguments are refused; nothing was sent.
+    :raises GuardError: the source has too few numbers; nothing was sent.
+    :raises GroupRejectedError: PAI rejected the new group (the message has the History), or it is too small.
+    :raises GroupNotReadyError: the new group was not ready in time.
+    """
+
+    template_fields: Sequence[str] = (
+        "name",
+        "source",
+        "stage_path",
+        "stage_conn_id",
+        "uri_template",
+        "remark",
+        "force",
+        "min_members",
+        "max_malformed_ratio",
+        "rejects_path",
+        "provenance",
+        "min_amount",
+        "pai_conn_id",
+    )
+    template_ext: Sequence[str] = (".sql",)  # of an SqlSource
+    source = PhoneNumbersField()
+    stage_path = AddressField()
+    rejects_path = AddressField()
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        source: Any,
+        stage_path: Any = None,
+        stage_conn_id: str | None = None,
+        uri_template: str | None = None,
+        delete_file: bool = True,
+        remark: str | None = None,
+        force: bool | str = False,
+        min_members: int | str = 1,
+        phone_format: Literal["cn_mobile", "any"] = "cn_mobile",
+        on_malformed: Literal["drop", "fail"] = "drop",
+        max_malformed_ratio: float | str | None = None,
+        rejects_path: Any = None,
+        rejects_include_values: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.source = source
+        self.stage_path = stage_path
+        self.stage_conn_id = stage_conn_id
+        self.uri_template = uri_template
+        self.delete_file = delete_file
+        self.remark = remark
+        self.force = force
+        self.min_members = min_members
+        self.phone_format = phone_format
+        self.on_malformed = on_malformed
+        self.max_malformed_ratio = max_malformed_ratio
+        self.rejects_path = rejects_path
+        self.rejects_include_values = rejects_include_values
+
+    def begin(self, context: Context, client: PaiClient) -> Refreshing:
+        """
+        Stage the source, and make the new group unless the one that is there has the same numbers.
+
+        :param context: of the task.
+        :param client: of the account.
+        """
+        from airflow_provider_audiences.clients.pai_marker import owner_digest
+        from airflow_provider_audiences.clients.validation import true_or_false
+        from airflow_provider_audiences.common.staging import staging_settings
+        from airflow_provider_audiences.sync.ledger import fingerprint_of
+
+        began = time.time()
+        # Templates render to text.
+        force = true_or_false("force", {"True": True, "False": False}.get(str(self.force), self.force))
+        true_or_false("delete_file", self.delete_file)
+        files = self._files(owner_digest(self.provenance_of(context)))
+        with self._staged() as staged:
+            facts = {name: getattr(staged, name) for name in ("members", "malformed", "duplicates", "blank")}
+            fingerprint = fingerprint_of(staged.keys)
+            file_name = files.file_name(fingerprint) if files and staged.members > MAX_TEXT_NUMBERS else None
+            spec = self._spec(staged, uri=files.uri(file_name) if files and file_name else None)
+            marker = self.marker(context, client, spec, members=fingerprint)
+            refresh = self.refresh(client, name=self.name or "", owner=marker.owner, call=marker.call)
+            current = refresh.tidy()
+            if current and not force and marker.same_members(current.marker):
+                refreshing = refresh.keep(current, began_epoch_seconds=began, members=facts)
+                self.clean_up(refreshing)
+                return refreshing
+            if files and file_name:
+                facts["file_bytes"] = files.put(file_name, staged, settings=staging_settings())
+            try:
+                return refresh.begin(spec, marker, began_epoch_seconds=began, members=facts)
+            except PermanentError:
+                # No try follows that would find the file.
+                if files and self.delete_file:
+                    with self.only_warned():
+                        files.remove_all()
+                raise
+
+    def clean_up(self, refreshing: Refreshing) -> None:
+        """
+        Remove the file, and those of runs that were cut off.
+
+        :param refreshing: the refresh.
+        """
+        files = self._files(refreshing.owner)
+        if files and self.delete_file:
+            files.remove_all()
+
+    def _files(self, owner: str) -> GroupFiles | None:
+        from airflow_provider_audiences.clients.validation import required_text
+        from airflow_provider_audiences.common.group_files import GroupFiles
+
+        if not self.stage_path:
+            return None
+        return GroupFiles(
+            self.stage_path,
+            conn_id=self.stage_conn_id or None,
+            uri_template=self.uri_template or None,
+            name=required_text("name", self.name),
+            owner=owner,
+        )
+
+    @contextmanager
+    def _staged(self) -> Iterator[StagedMembers]:
+        """Stage the source; whatever is wrong with it shows here."""
+        from airflow_provider_audiences.clients.validation import ratio, whole_number
+        from airflow_provider_audiences.common.sources import open_source
+        from airflow_provider_audiences.common.staging import refuse_source_as_target, rejects_target, staging_settings
+        from airflow_provider_audiences.members.kinds import PhoneNumbers
+        from airflow_provider_audiences.members.staging import StagingRules, stage
+
+        rules = StagingRules(
+            on_malformed=self.on_malformed,
+            max_malformed_ratio=ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1),
+            rejects=rejects_target(self.rejects_path, include_values=self.rejects_include_values),
+        )
+        kind = PhoneNumbers(phone_format=self.phone_format)
+        least = whole_number("min_members", self.min_members, at_least=1)
+        refuse_source_as_target(self.rejects_path, self.source)
+        source = revealed(self.source)
+        if isinstance(source, str) and is_phone_text(source):
+            raise InvalidInputError(
+                "source is text with phone numbers in it, not a path: give a list of numbers, or the path of a file"
+            )
+        with (
+            open_source(source) as opened,
+            stage(_as_text(opened), rules=rules, kind=kind, settings=staging_settings()) as staged,
+        ):
+            if staged.malformed and not staged.members:
+                raise InvalidInputError(
+                    f"none of the source's texts is a phone number ({staged.malformed} are malformed): is it the right "
+                    "file, and the right column? Nothing was sent"
+                )
+            if staged.members < least:
+                raise GuardError(
+                    f"stopped by min_members: the source has {staged.members} phone numbers, and at least {least} are "
+                    "expected; nothing was sent"
+                )
+            yield staged
+
+    def _spec(self, staged: StagedMembers, *, uri: str | None) -> GroupSpec:
+        if uri is None and staged.members > MAX_TEXT_NUMBERS:
+            raise InvalidInputError(
+                f"the source has {staged.members} phone numbers, and PAI takes at most {MAX_TEXT_NUMBERS} as text: "
+                "give stage_path, where a file for PAI can be written, such as oss://bucket/prefix; nothing was sent"
+            )
+        text = None if uri else staged.lines(0, MAX_TEXT_NUMBERS).decode().rstrip("\n")
+        spec = GroupSpec(
+            source=PaiSource.TEXT_FILE if uri else PaiSource.TEXT,
+            name=self.name,
+            text=text,
+            uri=uri,
+            phone_number=True,
+            remark=self.remark,
+        ).checked(phone_format=self.phone_format)
+        mask_numbers(spec)
+        return spec
+
+
+def _as_text(source: MemberInput) -> MemberInput:
+    """Return the source with whole numbers as text: that is how databases often hold phone numbers."""
+    from airflow_provider_audiences.members.inputs import ValuesInput
+
+    if not isinstance(source, ValuesInput):
+        return source
+    chunks = ([str(value) if type(value) is int else value for value in chunk] for chunk in source.chunks)
+    return ValuesInput(chunks=chunks, name=source.name)

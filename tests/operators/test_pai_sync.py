@@ -1,0 +1,820 @@
+"""The operator that makes PAI groups of phone numbers, against the emulator, which reads the files it is given."""
+
+import asyncio
+import datetime as dt
+import gzip
+import json
+import logging
+import re
+import sqlite3
+from functools import partial
+
+import fsspec
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, ObjectStoragePath, TaskDeferred
+
+from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.clients.pai_marker import GroupMarker
+from airflow_provider_audiences.emulator import AudiencesEmulator
+from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
+from airflow_provider_audiences.sources import FileSource, SqlSource
+
+try:
+    from airflow.sdk.io import attach
+except ImportError:
+    from airflow.io.store import attach
+try:
+    from airflow.serialization.serialized_objects import DagSerialization as Serialization
+except ImportError:
+    from airflow.serialization.serialized_objects import SerializedDAG as Serialization
+try:
+    from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields as rendered_fields
+except ImportError:
+    from airflow.serialization.helpers import serialize_template_field
+
+    def rendered_fields(task):
+        return {field: serialize_template_field(getattr(task, field), field) for field in task.template_fields}
+
+
+REPORT_KEYS = [
+    "group_id",
+    "name",
+    "status",
+    "amount",
+    "unchanged",
+    "adopted",
+    "replaced_group_ids",
+    "kept_group_ids",
+    "members",
+    "malformed",
+    "duplicates",
+    "blank",
+    "file_bytes",
+    "billable_calls",
+    "seconds",
+]
+ADDRESS = "https://people.oss-cn-hangzhou.aliyuncs.com/"
+NOTHING = {"create": 0, "get": 0, "delete": 0}
+
+
+def phones(count, *, start=0):
+    return [f"139{number:08d}" for number in range(start, start + count)]
+
+
+FEW = phones(3, start=77_001_230)
+MANY = phones(150, start=77_001_230)
+SHOWN_ONLY = phones(3, start=77_101_230)
+"""Never sent, so that Airflow has not been told to mask them."""
+
+PATTERN = re.compile(r"13977\d{6}|77[01]0123\d")
+"""Any of these numbers, whole or without its first digits."""
+
+
+@pytest.fixture
+def stage(tmp_path, emulator, connect):
+    """The folder for files, which stands for a bucket in OSS; the emulator checks groups at once."""
+    folder = tmp_path / "stage"
+    emulator.settings(processing_seconds=0, file_roots={ADDRESS: str(folder)})
+    return folder
+
+
+class Syncs:
+    """Runs the task, in the worker or by way of the triggerer, and compares its bill with the platform's."""
+
+    def __init__(self, emulator, task_context, stage):
+        self.emulator = emulator
+        self._task_context = task_context
+        self.stage = stage
+        self.pushed = {}
+
+    def context(self, run_id, **identity):
+        self.pushed = {}
+        identity = {"task_id": "sync", "run_id": run_id, "max_tries": 0} | identity
+        return self._task_context(xcom_push=lambda *, key, value: self.pushed.update({key: value}), **identity)
+
+    def operator(self, source, **arguments):
+        given = {"name": "VIP", "stage_path": str(self.stage), "uri_template": f"{ADDRESS}{{key}}"}
+        waits = {"poke_interval": 0.02, "timeout": 30, "deferrable": False}
+        return PaiSyncGroupOperator(task_id="sync", source=source, **(given | waits | arguments))
+
+    def billed(self):
+        bill = self.emulator.billing()
+        return {call: bill[call]["billed"] for call in NOTHING}
+
+    def run(self, source, *, run_id="r1", identity=(), template_context=None, **arguments):
+        """Run one try; what it pushed is in ``pushed``."""
+        self.emulator.advance(60)
+        before = self.billed()
+        operator = self.operator(source, **arguments)
+        if template_context is not None:
+            operator.render_template_fields(template_context)
+        context = self.context(run_id, **dict(identity))
+        try:
+            report = operator.execute(context)
+        finally:
+            after = self.billed()
+            assert self.pushed["billable_calls"] == {call: after[call] - before[call] for call in after}
+        assert self.pushed == {name: report[name] for name in ("group_id", "billable_calls")}
+        assert json.loads(json.dumps(report)) == report
+        return report
+
+    def begin(self, source, *, run_id, **arguments):
+        """Run a try until it waits in the triggerer; return what it left, and its context."""
+        self.emulator.advance(60)
+        context = self.context(run_id)
+        with pytest.raises(TaskDeferred) as deferral:
+            self.operator(source, **(arguments | {"deferrable": True})).execute(context)
+        return deferral.value, context
+
+    def resume(self, deferred, context, **arguments):
+        """Let the triggerer wait, and go on in another process, so to speak."""
+        _, values = json.loads(json.dumps(deferred.trigger.serialize()))
+        trigger = type(deferred.trigger)(**values)
+
+        async def events():
+            return [event.payload async for event in trigger.run()]
+
+        [payload] = asyncio.run(events())
+        stored = json.loads(json.dumps({"event": payload, **(deferred.kwargs or {})}))
+        return getattr(self.operator(None, **arguments), deferred.method_name)(context, **stored)
+
+    @property
+    def files(self):
+        return sorted(path.name for path in self.stage.glob("*"))
+
+    @property
+    def ids(self):
+        return [group["Id"] for group in self.emulator.groups()]
+
+
+@pytest.fixture
+def syncs(emulator, task_context, stage):
+    return Syncs(emulator, task_context, stage)
+
+
+@pytest.fixture
+def said(caplog, capsys):
+    """Returns what was logged since it was asked last; Airflow 3 writes the lines of tasks past Python's logging."""
+
+    def read():
+        text = caplog.text + capsys.readouterr().out
+        caplog.clear()
+        return text
+
+    with caplog.at_level(logging.DEBUG):
+        yield read
+
+
+class TestGroup:
+    def test_of_few_numbers_is_made_of_text(self, syncs, emulator):
+        report = syncs.run([*FEW, "", "no number", f"+86 {FEW[0]}"], remark="for Q3")
+        assert list(report) == [name for name in REPORT_KEYS if name != "file_bytes"]
+        assert [report[name] for name in ("members", "malformed", "duplicates", "blank")] == [3, 1, 1, 1]
+        assert (report["amount"], report["status"], report["unchanged"]) == (3, 1, False)
+        [group] = emulator.groups()
+        assert (group["Id"], group["Source"], group["PhoneNumber"], group["People"]) == (report["group_id"], 0, True, 3)
+        remark, marker = GroupMarker.read(group["Remark"])
+        assert remark == "for Q3"
+        assert marker.members
+        assert syncs.files == []
+
+    def test_of_more_numbers_is_made_of_a_file(self, syncs, emulator):
+        report = syncs.run([*MANY, "no number", MANY[0]])
+        assert list(report) == REPORT_KEYS
+        documented = set(re.findall(r"\w+", PaiSyncGroupOperator.__doc__.rpartition(":return:")[2]))
+        assert documented >= {"members", "malformed", "duplicates", "blank", "file_bytes"}
+        assert (report["members"], report["amount"], report["file_bytes"]) == (150, 150, 150 * 12)
+        [group] = emulator.groups()
+        assert (group["Source"], group["PhoneNumber"], group["Text"]) == (1, True, "")
+        assert group["Uri"].startswith(f"{ADDRESS}VIP-")
+        assert syncs.files == []
+
+    @pytest.mark.parametrize(("count", "source"), [(1, 0), (100, 0), (101, 1)])
+    def test_is_made_of_text_up_to_a_hundred(self, syncs, emulator, count, source):
+        assert syncs.run(phones(count))["amount"] == count
+        [group] = emulator.groups()
+        assert group["Source"] == source
+
+    def test_takes_the_place_of_the_one_before_it(self, syncs):
+        first = syncs.run(FEW, run_id="r1")
+        second = syncs.run(MANY, run_id="r2")
+        assert second["replaced_group_ids"] == [first["group_id"]]
+        assert second["billable_calls"] == {"create": 1, "get": 1, "delete": 1}
+        third = syncs.run(FEW[:2], run_id="r3", keep_previous=1)
+        assert (third["kept_group_ids"], third["replaced_group_ids"]) == ([second["group_id"]], [])
+        assert syncs.ids == [second["group_id"], third["group_id"]]
+
+    def test_waits_in_the_triggerer_with_its_file(self, syncs, emulator):
+        old = syncs.run(MANY)["group_id"]
+        emulator.settings(processing_seconds=1000)
+        emulator.freeze()
+        deferred, context = syncs.begin(phones(200), run_id="r2")
+        new = syncs.pushed["group_id"]
+        assert syncs.ids == [old, new]
+        assert [sorted((syncs.stage / name).read_text().split()) for name in syncs.files] == [phones(200)]
+        emulator.advance(1001)
+        report = syncs.resume(deferred, context)
+        assert (report["amount"], report["members"], report["replaced_group_ids"]) == (200, 200, [old])
+        assert (syncs.ids, syncs.files) == ([new], [])
+
+    def test_of_other_numbers_than_they_should_be_is_no_number_of_people(self, syncs, emulator, stage):
+        """The emulator really reads the file: a group whose file is not there has nobody in it."""
+        emulator.settings(file_roots={ADDRESS: str(stage / "elsewhere")})
+        with pytest.raises(exceptions.GroupRejectedError, match="History: The file"):
+            syncs.run(MANY)
+
+    @pytest.mark.parametrize("count", [3, 150])
+    def test_needs_as_many_people_as_it_is_told(self, syncs, count):
+        old = syncs.run(phones(500))["group_id"]
+        with pytest.raises(exceptions.GroupRejectedError, match=f"passed with {count} people"):
+            syncs.run(phones(count), run_id="r2", min_amount=151)
+        assert (syncs.ids, syncs.files) == ([old], [])
+
+    def test_of_openapi_is_the_same(self, syncs, emulator, monkeypatch):
+        monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", emulator.pai_connection_uri(dialect="openapi"))
+        syncs.run(FEW)
+        assert syncs.run(FEW, run_id="r2")["unchanged"] is True
+        report = syncs.run(MANY, run_id="r3")
+        assert (syncs.ids, report["amount"]) == ([report["group_id"]], 150)
+        assert all(request["target"].startswith("/api/v2/groups") for request in emulator.requests())
+
+
+class TestSameNumbers:
+    @pytest.mark.parametrize("numbers", [FEW, MANY], ids=["text", "file"])
+    def test_are_not_sent_again(self, syncs, emulator, numbers):
+        first = syncs.run(numbers)
+        emulator.clear_requests()
+        again = [f"0086 {numbers[0]}", *reversed(numbers), *numbers[:2], "", "no number"]
+        report = syncs.run(again, run_id="r2")
+        assert (report["unchanged"], report["group_id"]) == (True, first["group_id"])
+        assert (report["amount"], report["status"]) == (len(numbers), 1)
+        assert [report[name] for name in ("members", "malformed", "duplicates", "blank")] == [len(numbers), 1, 3, 1]
+        assert report["billable_calls"] == NOTHING
+        assert {request["operation"] for request in emulator.requests()} == {"pai.list"}
+        assert list(report) == [name for name in REPORT_KEYS if name != "file_bytes"]
+
+    @pytest.mark.parametrize("force", [True, "True", "{{ params.force }}"])
+    def test_are_sent_again_when_forced(self, syncs, force):
+        old = syncs.run(FEW)["group_id"]
+        report = syncs.run(FEW, run_id="r2", force=force, template_context={"params": {"force": True}})
+        assert (report["unchanged"], report["replaced_group_ids"]) == (False, [old])
+        assert syncs.run(FEW, run_id="r3", force="False")["unchanged"] is True
+
+    @pytest.mark.parametrize("others", [FEW[:2], [*FEW, "13800000000"], [*FEW[:2], "13800000000"], MANY])
+    def test_are_not_the_same_when_one_is_other(self, syncs, others):
+        old = syncs.run(FEW)["group_id"]
+        report = syncs.run(others, run_id="r2")
+        assert (report["unchanged"], report["replaced_group_ids"], report["amount"]) == (False, [old], len(others))
+
+    def test_of_another_name_or_task_are_sent(self, syncs):
+        made = [
+            syncs.run(FEW)["group_id"],
+            syncs.run(FEW, name="VIP 2")["group_id"],
+            syncs.run(FEW, identity={"task_id": "other"})["group_id"],
+        ]
+        assert syncs.ids == made
+
+    def test_stay_the_same_under_an_old_provenance(self, syncs):
+        syncs.run(FEW, identity={"task_id": "old"})
+        assert syncs.run(FEW, run_id="r2", provenance="dag.old")["unchanged"] is True
+
+    def test_are_sent_when_their_group_is_gone(self, syncs, pai):
+        pai.delete_group(syncs.run(FEW)["group_id"])
+        assert syncs.run(FEW, run_id="r2")["unchanged"] is False
+
+    def test_are_sent_when_their_group_failed(self, syncs, emulator):
+        emulator.settings(reject_names=["VIP"])
+        with pytest.raises(exceptions.GroupRejectedError):
+            syncs.run(FEW, delete_failed=False)
+        emulator.settings(reject_names=[])
+        report = syncs.run(FEW, run_id="r2")
+        assert (report["unchanged"], syncs.ids) == (False, [report["group_id"]])
+
+    def test_tidy_up_what_a_run_left_behind(self, syncs, emulator):
+        syncs.run(FEW, keep_previous=2)
+        old = syncs.run(MANY, run_id="r2", keep_previous=2)["group_id"]
+        emulator.settings(processing_seconds=1e6)
+        syncs.begin(phones(120), run_id="r3", keep_previous=2)
+        assert (len(syncs.ids), len(syncs.files)) == (3, 1)
+        report = syncs.run(MANY, run_id="r4")
+        assert (report["unchanged"], report["group_id"]) == (True, old)
+        assert (syncs.ids, syncs.files) == ([old], [])
+        assert report["billable_calls"] == {"create": 0, "get": 0, "delete": 2}
+
+    def test_are_not_known_to_be_few_by_a_key_that_does_not_last(self, task_context, stage, monkeypatch):
+        """A digest of a few numbers can be undone by trying, so without a lasting key there is none in the mark."""
+        settings = {"processing_seconds": 0, "file_roots": {ADDRESS: str(stage)}}
+        with AudiencesEmulator(security_token="sesame-token", **settings) as emulator:
+            monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", emulator.pai_connection_uri(dialect="openapi"))
+            syncs = Syncs(emulator, task_context, stage)
+            first = syncs.run(FEW)["group_id"]
+            [group] = emulator.groups()
+            assert GroupMarker.read(group["Remark"])[1].members == ""
+            report = syncs.run(FEW, run_id="r2")
+            assert (report["unchanged"], report["replaced_group_ids"]) == (False, [first])
+            syncs.run(MANY, run_id="r3")
+            assert syncs.run(MANY, run_id="r4")["unchanged"] is True
+
+    def test_of_an_older_kept_group_are_sent_again(self, syncs):
+        first = syncs.run(FEW, keep_previous=1)["group_id"]
+        second = syncs.run(MANY, run_id="r2", keep_previous=1)["group_id"]
+        report = syncs.run(FEW, run_id="r3", keep_previous=1)
+        assert (report["unchanged"], report["replaced_group_ids"]) == (False, [first])
+        assert report["kept_group_ids"] == [second]
+
+
+class TestSources:
+    @pytest.mark.parametrize(
+        "of",
+        [
+            list,
+            tuple,
+            set,
+            iter,
+            lambda numbers: (number for number in numbers),
+            lambda numbers: [int(number) for number in numbers],
+            lambda numbers: {int(number) for number in numbers},
+            lambda numbers: [number.encode() for number in numbers],
+            lambda numbers: pd.DataFrame({"phone": numbers}),
+            lambda numbers: pd.DataFrame({"phone": [int(number) for number in numbers]}),
+            pd.Series,
+            lambda numbers: pl.DataFrame({"phone": numbers}),
+            lambda numbers: pa.table({"phone": pa.array(map(int, numbers), pa.int64())}),
+        ],
+        ids=[
+            *("list", "tuple", "set", "iterator", "generator", "ints", "set of ints", "bytes"),
+            *("pandas", "pandas of ints", "series", "polars", "arrow of ints"),
+        ],
+    )
+    @pytest.mark.parametrize("numbers", [FEW, MANY], ids=["text", "file"])
+    def test_may_be_numbers(self, syncs, of, numbers):
+        report = syncs.run(of(numbers))
+        assert (report["members"], report["malformed"], report["amount"]) == (len(numbers), 0, len(numbers))
+
+    @pytest.mark.parametrize(
+        "name", ["phones.txt", "phones.txt.gz", "phones.csv", "phones.jsonl", "phones.parquet", "ints.parquet"]
+    )
+    def test_may_be_files(self, syncs, tmp_path, name):
+        path = tmp_path / name
+        if name.endswith(".parquet"):
+            numbers = list(map(int, MANY)) if name.startswith("ints") else MANY
+            pq.write_table(pa.table({"phone": numbers}), path)
+        else:
+            lines = [f'{{"phone": "{number}"}}' for number in MANY] if "jsonl" in name else MANY
+            text = "\n".join(["phone", *lines] if "csv" in name else lines).encode()
+            path.write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+        for run_id, source in enumerate(
+            [str(path), path, [path], ObjectStoragePath(f"file://{path}"), FileSource(path)]
+        ):
+            report = syncs.run(source, run_id=f"r{run_id}")
+            assert (report["amount"], report["unchanged"]) == (150, run_id > 0)
+
+    @pytest.mark.parametrize("kind", ["TEXT", "INTEGER"])
+    def test_may_be_a_query(self, syncs, tmp_path, monkeypatch, kind):
+        path = tmp_path / "people.sqlite"
+        with sqlite3.connect(path) as database:
+            database.execute(f"CREATE TABLE people (phone {kind}, country TEXT)")
+            rows = [*((number, "cn") for number in MANY), ("13800000000", "de")]
+            database.executemany("INSERT INTO people VALUES (?, ?)", rows)
+        database.close()
+        monkeypatch.setenv("AIRFLOW_CONN_LITE", json.dumps({"conn_type": "sqlite", "host": str(path)}))
+        source = SqlSource("lite", "SELECT phone FROM people WHERE country = '{{ country }}'")
+        report = syncs.run(source, template_context={"country": "cn"})
+        assert (report["members"], report["amount"]) == (150, 150)
+
+    @pytest.mark.parametrize("count", [3, 150])
+    def test_may_hold_other_identifiers(self, syncs, count):
+        numbers = [f"+4917{number:07d}" for number in range(count)]
+        assert syncs.run(numbers, phone_format="any")["amount"] == count
+        with pytest.raises(exceptions.InvalidInputError, match="none of the source's texts is a phone number"):
+            syncs.run(numbers, run_id="r2")
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "said"),
+        [
+            ({"source": []}, exceptions.GuardError, "stopped by min_members: the source has 0 phone numbers"),
+            ({"source": FEW, "min_members": 4}, exceptions.GuardError, "has 3 phone numbers, and at least 4"),
+            ({"source": FEW, "min_members": "{{ 4 }}"}, exceptions.GuardError, "at least 4 are expected"),
+            ({"source": ["x", "y"]}, exceptions.InvalidInputError, r"none of the source's texts .*2 are malformed"),
+            ({"source": [*FEW, "x"], "on_malformed": "fail"}, exceptions.InvalidInputError, "on_malformed='fail'"),
+            ({"source": [*FEW, "x"], "max_malformed_ratio": 0.2}, exceptions.InvalidInputError, "1 of 4"),
+            ({"source": [*FEW, "x"], "max_malformed_ratio": "{{ 0 }}"}, exceptions.InvalidInputError, "1 of 4"),
+            ({"source": "/no/such/file.txt"}, exceptions.InvalidInputError, "does not exist"),
+            ({"source": None}, exceptions.InvalidInputError, "NoneType"),
+            ({"source": int(FEW[0])}, exceptions.InvalidInputError, "is a int"),
+            ({"source": [float(FEW[0])]}, exceptions.InvalidInputError, "a float"),
+            ({"source": FEW, "min_members": 0}, exceptions.InvalidInputError, "min_members"),
+            ({"source": FEW, "on_malformed": "ignore"}, exceptions.InvalidInputError, "on_malformed"),
+            ({"source": FEW, "max_malformed_ratio": 2}, exceptions.InvalidInputError, "max_malformed_ratio"),
+            ({"source": FEW, "phone_format": "us"}, exceptions.InvalidInputError, "phone_format"),
+            ({"source": FEW, "force": "perhaps"}, exceptions.InvalidInputError, "force must be True or False"),
+            ({"source": FEW, "delete_file": "no"}, exceptions.InvalidInputError, "delete_file must be True or False"),
+            ({"source": FEW, "rejects_include_values": True}, exceptions.InvalidInputError, "rejects_path is not"),
+            ({"source": FEW, "name": ""}, exceptions.InvalidInputError, "name"),
+            ({"source": FEW, "name": "", "stage_path": None}, exceptions.InvalidInputError, "name"),
+            ({"source": FEW, "name": None}, exceptions.InvalidInputError, "name"),
+            ({"source": FEW, "timeout": -1}, exceptions.InvalidInputError, "timeout"),
+        ],
+        ids=lambda value: str(value)[:60],
+    )
+    def test_that_are_wrong_are_told_before_the_first_request(self, syncs, emulator, arguments, error, said):
+        operator = syncs.operator(**arguments)
+        operator.render_template_fields({})
+        with pytest.raises(error, match=said) as refusal:
+            operator.execute(syncs.context("r1"))
+        assert isinstance(refusal.value, AirflowFailException)
+        assert not PATTERN.search(str(refusal.value))
+        assert emulator.requests() == []
+        assert syncs.files == []
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            FEW[0],
+            f" {FEW[0]}\n",
+            "\n".join(FEW),
+            ",".join(FEW),
+            ";".join(FEW),
+            "/".join(FEW),
+            f"+86 {FEW[0][:3]} {FEW[0][3:7]} {FEW[0][7:]}",
+            f"{FEW[0]}.0",
+            str(FEW),
+            str([float(number) for number in FEW]),
+            json.dumps({"phone": FEW[0]}),
+            f"Ms Li: {FEW[0]}",
+        ],
+    )
+    @pytest.mark.parametrize("by_template", [False, True])
+    def test_that_are_text_with_numbers_are_refused_and_not_quoted(self, syncs, emulator, said, text, by_template):
+        operator = syncs.operator("{{ text }}" if by_template else text)
+        operator.render_template_fields({"text": text})
+        with pytest.raises(exceptions.InvalidInputError, match="not a path") as refusal:
+            operator.execute(syncs.context("r1"))
+        shown = (str(refusal.value), repr(refusal.value), said(), json.dumps(rendered_fields(operator)), repr(operator))
+        assert not [part for part in shown if re.search(r"1397700|7700 ?123", part)]
+        assert emulator.requests() == []
+
+    def test_leave_a_report_of_what_is_malformed(self, syncs, tmp_path):
+        path = tmp_path / "rejects.csv"
+        syncs.run([*FEW, "x", f"{FEW[0]}0"], rejects_path=str(path))
+        assert len(path.read_text().splitlines()) == 3
+        assert not PATTERN.search(path.read_text())
+        syncs.run([*FEW, "xyz"], run_id="r2", force=True, rejects_path=str(path), rejects_include_values=True)
+        assert "xyz" in path.read_text()
+
+    def test_are_not_written_over_by_that_report(self, syncs, emulator, tmp_path):
+        path = tmp_path / "phones.csv"
+        path.write_text("\n".join(["phone", *FEW, "x"]))
+        with pytest.raises(exceptions.InvalidInputError, match="is a part of the source"):
+            syncs.run(str(path), rejects_path=str(path))
+        assert FEW[0] in path.read_text()
+        assert emulator.requests() == []
+
+
+class TestFile:
+    def test_is_needed_for_more_than_a_hundred(self, syncs, emulator):
+        with pytest.raises(exceptions.InvalidInputError, match=r"101 phone numbers.*give stage_path") as refusal:
+            syncs.run(phones(101), stage_path=None)
+        assert isinstance(refusal.value, AirflowFailException)
+        assert emulator.requests() == []
+        assert syncs.run(phones(100), stage_path="", uri_template="")["amount"] == 100
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ({"uri_template": None}, "not in OSS: say in uri_template"),
+            ({"uri_template": ""}, "not in OSS: say in uri_template"),
+            ({"uri_template": "https://bbb.oss-cn-hangzhou.aliyuncs.com/x"}, r"must have \{key\}"),
+            ({"uri_template": "https://{bucket}.oss-cn-hangzhou.aliyuncs.com/x"}, r"must have \{key\}"),
+            ({"uri_template": "https://{region}.aliyuncs.com/{key}"}, r"no other placeholder"),
+            ({"uri_template": "https://bbb.aliyuncs.com/{key}{}"}, r"no other placeholder"),
+            ({"uri_template": "https://bbb.aliyuncs.com/{key.x}"}, r"must have \{key\}"),
+            ({"uri_template": "https://bbb.aliyuncs.com/{key"}, r"must have \{key\}"),
+            ({"uri_template": "http://bbb.oss-cn-hangzhou.aliyuncs.com/{key}"}, "no OSS address"),
+            ({"uri_template": "https://example.com/{key}"}, "no OSS address"),
+            ({"uri_template": "oss://bbb/{key}"}, "oss://"),
+            ({"uri_template": "https://me:pw@bbb.oss-cn-hangzhou.aliyuncs.com/{key}"}, "user name or password"),
+            ({"uri_template": "https://bbb.oss-cn-hangzhou.aliyuncs.com/a b/{key}"}, "white space"),
+            ({"stage_path": "stage"}, "stage_path stage must be absolute"),
+            ({"stage_path": "nosuch://key:sesame@bucket/x"}, "no file system takes it"),
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("numbers", [FEW, MANY], ids=["text", "file"])
+    def test_has_a_place_that_is_checked_before_the_first_request(self, syncs, emulator, numbers, arguments, said):
+        operator = syncs.operator(numbers, **arguments)
+        with pytest.raises(exceptions.InvalidInputError, match=said) as refusal:
+            operator.execute(syncs.context("r1"))
+        assert isinstance(refusal.value, AirflowFailException)
+        assert "sesame" not in str(refusal.value)
+        assert emulator.requests() == []
+
+    def test_holds_one_number_a_line_and_is_for_this_user_only(self, syncs, emulator):
+        syncs.run([f"+86 {number}" for number in reversed(MANY)], delete_file=False)
+        [name] = syncs.files
+        assert re.fullmatch(r"VIP-[0-9a-f]{10}-[0-9a-f]{16}\.txt", name)
+        lines = (syncs.stage / name).read_bytes().splitlines(keepends=True)
+        assert sorted(lines) == [f"{number}\n".encode() for number in MANY]
+        assert (syncs.stage / name).stat().st_mode & 0o077 == 0
+        [group] = emulator.groups()
+        assert group["Uri"] == ADDRESS + name
+
+    @pytest.mark.parametrize("name", ["VIP客户 ../../x", "a" * 300, "客户", "..", "/etc/x"])
+    def test_has_a_name_that_any_store_takes(self, syncs, emulator, name):
+        assert syncs.run(MANY, name=name, delete_file=False)["amount"] == 150
+        [file] = syncs.files
+        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*\.txt", file)
+        [group] = emulator.groups()
+        assert group["Name"] == name
+        syncs.run(phones(200), name=name, run_id="r2")
+        assert syncs.files == []
+
+    def test_stays_when_it_is_told_to(self, syncs):
+        syncs.run(MANY, delete_file=False)
+        syncs.run(phones(200), run_id="r2", delete_file=False)
+        assert len(syncs.files) == 2
+        assert syncs.run(phones(200), run_id="r3", delete_file=False)["unchanged"] is True
+        assert len(syncs.files) == 2
+        # Changed for good: all of them go.
+        syncs.run(phones(200), run_id="r4")
+        assert syncs.files == []
+
+    @pytest.mark.parametrize("deferred", [False, True], ids=["worker", "triggerer"])
+    @pytest.mark.parametrize("delete_failed", [True, False])
+    def test_is_removed_when_the_group_is_rejected(self, syncs, emulator, deferred, delete_failed):
+        emulator.settings(reject_names=["VIP"])
+        if deferred:
+            begun = syncs.begin(MANY, run_id="r1")
+            work = partial(syncs.resume, *begun, delete_failed=delete_failed)
+        else:
+            work = partial(syncs.run, MANY, delete_failed=delete_failed)
+        with pytest.raises(exceptions.GroupRejectedError, match="did not pass the review"):
+            work()
+        assert (len(syncs.ids), syncs.files) == (not delete_failed, [])
+
+    def test_is_removed_when_the_group_is_late(self, syncs, emulator):
+        emulator.settings(processing_seconds=1e6)
+        with pytest.raises(exceptions.GroupNotReadyError):
+            syncs.run(MANY, timeout=0.05)
+        assert (syncs.ids, syncs.files) == ([], [])
+
+    def test_stays_for_a_group_that_is_late_and_stays(self, syncs, emulator):
+        """PAI may read it yet."""
+        emulator.settings(processing_seconds=100)
+        with pytest.raises(exceptions.GroupNotReadyError):
+            syncs.run(MANY, timeout=0.05, delete_failed=False)
+        assert (len(syncs.ids), len(syncs.files)) == (1, 1)
+        emulator.advance(100)
+        report = syncs.run(MANY, run_id="r2")
+        assert (report["unchanged"], syncs.files) == (True, [])
+
+    @pytest.mark.parametrize("status", [400, 403])
+    def test_is_removed_when_the_create_is_refused(self, syncs, emulator, status):
+        emulator.fault("pai.create", "status", status=status, times=None)
+        with pytest.raises(exceptions.PermanentError):
+            syncs.run(MANY)
+        assert len(emulator.requests("pai.create")) == 1
+        assert syncs.files == []
+
+    def test_waits_for_the_next_try_when_the_create_failed(self, syncs, emulator):
+        emulator.fault("pai.create", "status", status=500, times=None)
+        with pytest.raises(exceptions.ServerError) as failure:
+            syncs.run(MANY)
+        assert not isinstance(failure.value, AirflowFailException)
+        assert len(syncs.files) == 1
+        emulator.clear_faults()
+        report = syncs.run(MANY, identity={"try_number": 2})
+        assert (report["amount"], syncs.files) == (150, [])
+
+    def test_of_a_run_that_was_cut_off_is_removed_by_the_next(self, syncs, emulator):
+        emulator.fault("pai.create", "status", status=500, times=4)
+        with pytest.raises(exceptions.ServerError):
+            syncs.run(MANY)
+        (syncs.stage / f"{syncs.files[0]}-0123.part").touch()
+        assert len(syncs.files) == 2
+        syncs.run(FEW, run_id="r2")
+        assert syncs.files == []
+
+    def test_of_others_is_never_touched(self, syncs):
+        syncs.run(MANY, name="VIP 2", delete_file=False)
+        syncs.run(MANY, identity={"task_id": "other"}, delete_file=False)
+        (syncs.stage / "VIP-notes.txt").touch()
+        others = syncs.files
+        assert len(others) == 3
+        syncs.run(phones(200), run_id="r2")
+        assert syncs.files == others
+
+    @pytest.mark.parametrize("status", [403, 500])
+    def test_is_removed_though_an_old_group_can_not_be_deleted(self, syncs, emulator, status):
+        syncs.run(FEW)
+        emulator.fault("pai.delete", "status", status=status, times=None)
+        with pytest.raises(exceptions.AudienceApiError, match="is ready"):
+            syncs.run(MANY, run_id="r2")
+        assert (len(syncs.ids), syncs.files) == (2, [])
+
+    def test_is_removed_when_the_group_is_gone(self, syncs, pai):
+        deferred, context = syncs.begin(MANY, run_id="r1")
+        pai.delete_group(syncs.pushed["group_id"])
+        with pytest.raises(exceptions.NotFoundError):
+            syncs.resume(deferred, context)
+        assert syncs.files == []
+
+    def test_that_can_not_be_written_may_be_at_the_next_try(self, syncs, emulator, tmp_path):
+        (tmp_path / "file").touch()
+        operator = syncs.operator(MANY, stage_path=str(tmp_path / "file/stage"))
+        with pytest.raises(exceptions.StateUnavailableError, match="Check stage_path") as failure:
+            operator.execute(syncs.context("r1"))
+        assert not isinstance(failure.value, AirflowFailException)
+        assert syncs.pushed == {"billable_calls": NOTHING}
+        assert emulator.requests("pai.create") == []
+
+    def test_that_can_not_be_removed_does_not_hide_why_the_group_failed(self, syncs, emulator, said):
+        """Else the next try would make another group, and that is billed."""
+        emulator.settings(reject_names=["VIP"])
+        deferred, context = syncs.begin(MANY, run_id="r1")
+        [name] = syncs.files
+        (syncs.stage / name).unlink()
+        (syncs.stage / name).mkdir()
+        with pytest.raises(exceptions.GroupRejectedError, match="did not pass the review"):
+            syncs.resume(deferred, context)
+        assert "could not be removed; the next run does it" in said()
+
+    def test_may_lie_in_a_store(self, syncs, emulator, tmp_path):
+        """A store that is no folder of this machine, which the emulator can't read."""
+        attach("memory", fs=fsspec.filesystem("memory"))
+        emulator.settings(file_roots={}, default_file_amount=150)
+        report = syncs.run(
+            MANY,
+            stage_path=f"memory://bucket/{tmp_path.name}/a b",
+            uri_template="https://{bucket}.oss-cn-hangzhou.aliyuncs.com/{key}",
+            delete_file=False,
+        )
+        [group] = emulator.groups()
+        assert group["Uri"].startswith(f"https://bucket.oss-cn-hangzhou.aliyuncs.com/{tmp_path.name}/a%20b/VIP-")
+        key = group["Uri"].rpartition("/")[2]
+        written = ObjectStoragePath(f"memory://bucket/{tmp_path.name}/a b/{key}").read_text()
+        assert (sorted(written.split()), report["file_bytes"]) == (MANY, 150 * 12)
+
+
+class TestTries:
+    def test_go_on_with_the_group_that_the_last_one_made(self, syncs, emulator):
+        old = syncs.run(FEW)["group_id"]
+        emulator.fault("pai.get", "status", status=500, times=None)
+        with pytest.raises(exceptions.ServerError):
+            syncs.run(MANY, run_id="r2", max_poll_failures=0)
+        made = syncs.pushed["group_id"]
+        emulator.clear_faults()
+        report = syncs.run(reversed(MANY), run_id="r2", identity={"try_number": 2})
+        assert (report["group_id"], report["adopted"], report["replaced_group_ids"]) == (made, True, [old])
+        assert (syncs.ids, syncs.files) == ([made], [])
+
+    def test_of_other_numbers_make_another_group(self, syncs, emulator):
+        """What the source says now is what counts; the group of the try before is replaced."""
+        syncs.run(FEW)
+        emulator.fault("pai.get", "status", status=500, times=None)
+        with pytest.raises(exceptions.ServerError):
+            syncs.run(MANY, run_id="r2", max_poll_failures=0)
+        emulator.clear_faults()
+        report = syncs.run(phones(200), run_id="r2", identity={"try_number": 2})
+        assert (report["adopted"], report["amount"]) == (False, 200)
+        assert (syncs.ids, syncs.files) == ([report["group_id"]], [])
+
+    def test_of_a_cleared_task_do_nothing_for_the_same_numbers(self, syncs):
+        syncs.run(FEW)
+        assert syncs.run(FEW, identity={"try_number": 2, "max_tries": 1})["unchanged"] is True
+
+
+class TestWhatIsShown:
+    def hidden(self, *shown):
+        numbers = {part for number in (*MANY, *SHOWN_ONLY) for part in (number, number[3:])}
+        for part in shown:
+            assert not PATTERN.search(part), PATTERN.search(part)
+            assert not [number for number in numbers if number in part]
+
+    @pytest.mark.parametrize("numbers", [FEW, MANY], ids=["text", "file"])
+    def test_has_no_phone_number_in_it(self, syncs, emulator, said, numbers):
+        first = syncs.run([*numbers, f"{numbers[0]}0"])
+        pushed = [syncs.pushed]
+        assert syncs.run(numbers, run_id="r2")["unchanged"]
+        emulator.settings(reject_names=["VIP"])
+        with pytest.raises(exceptions.GroupRejectedError) as failure:
+            syncs.run(numbers, run_id="r3", force=True)
+        pushed.append(syncs.pushed)
+        emulator.settings(reject_names=[])
+        emulator.fault("pai.create", "status", status=400, message=f"bad {numbers[0]} and {numbers[1]}")
+        with pytest.raises(exceptions.BadRequestError) as refusal:
+            syncs.run(numbers, run_id="r4", force=True)
+        with pytest.raises(exceptions.InvalidInputError) as malformed:
+            syncs.run([*numbers, f"{numbers[0]}0"], run_id="r5", on_malformed="fail")
+        waiting, _ = syncs.begin(numbers, run_id="r6", force=True)
+        stored = json.dumps([waiting.trigger.serialize(), waiting.kwargs])
+        groups = json.dumps([{**group, "Text": ""} for group in emulator.groups(deleted=True)])
+        self.hidden(said(), json.dumps(first), json.dumps(pushed), stored, groups)
+        errors = (failure.value, refusal.value, malformed.value)
+        self.hidden(*map(str, errors), *map(repr, errors))
+
+    @pytest.mark.parametrize(
+        "of",
+        [
+            list,
+            set,
+            tuple,
+            iter,
+            "\n".join,
+            ",".join,
+            lambda numbers: [int(number) for number in numbers],
+            lambda numbers: numbers[0],
+            lambda numbers: f"{numbers[0]}.0",
+            lambda numbers: pd.DataFrame({"phone": numbers}),
+            lambda numbers: numbers[0] + "\n{{ ds }}",
+        ],
+        ids=["list", "set", "tuple", "iterator", "lines", "commas", "ints", "one", "float", "frame", "mixed"],
+    )
+    def test_of_the_task_hides_numbers(self, of):
+        with DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC)) as dag:
+            operator = PaiSyncGroupOperator(task_id="sync", name="VIP", source=of(SHOWN_ONLY))
+            PaiSyncGroupOperator.partial(task_id="shared", source=of(SHOWN_ONLY)).expand(name=["a", "b"])
+        stored = json.dumps(Serialization.to_dict(dag))
+        self.hidden(stored, json.dumps(rendered_fields(operator)), repr(operator), repr(operator.source))
+        assert "not shown" in stored
+
+    @pytest.mark.parametrize(
+        "of",
+        [
+            lambda numbers: [numbers, numbers[:1]],
+            lambda numbers: [[int(number) for number in numbers]],
+            lambda numbers: ["\n".join(numbers), numbers[0]],
+        ],
+        ids=["lists", "ints", "texts"],
+    )
+    def test_of_mapped_tasks_hides_numbers(self, of):
+        with DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC)) as dag:
+            PaiSyncGroupOperator.partial(task_id="mapped", name="VIP").expand(source=of(SHOWN_ONLY))
+            PaiSyncGroupOperator.partial(task_id="kwargs").expand_kwargs(
+                [{"name": "a", "source": source} for source in of(SHOWN_ONLY)]
+            )
+        stored = json.dumps(Serialization.to_dict(dag))
+        self.hidden(stored)
+        assert "not shown" in stored
+
+    def test_of_the_task_hides_what_opens_an_address(self):
+        secret = "s3://key:sesame@bucket/x.txt?token=sesame"
+        with DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC)) as dag:
+            operator = PaiSyncGroupOperator(
+                task_id="sync",
+                name="VIP",
+                source=secret,
+                stage_path=secret,
+                rejects_path=secret,
+            )
+        assert "sesame" not in json.dumps(Serialization.to_dict(dag))
+        assert "sesame" not in json.dumps(rendered_fields(operator))
+
+    def test_of_paths_is_worth_showing(self):
+        operator = PaiSyncGroupOperator(task_id="sync", name="VIP", source="/data/2026-11-20/13977101239.csv")
+        assert rendered_fields(operator)["source"] == "/data/2026-11-20/13977101239.csv"
+
+    def test_leaves_nothing_in_temporary_folders(self, syncs, scratch):
+        syncs.run(MANY)
+        assert list(scratch.iterdir()) == []
+
+    def test_is_the_report_in_the_log(self, syncs, said):
+        syncs.run(MANY)
+        log = said()
+        for name in REPORT_KEYS:
+            assert re.search(rf"\b{name} +\S", log), name
+
+
+class TestArguments:
+    def test_come_from_templates(self, syncs, connect, monkeypatch, tmp_path):
+        monkeypatch.delenv("AIRFLOW_CONN_PAI_DEFAULT")
+        connect("pai", conn_id="other")
+        (tmp_path / "phones.txt").write_text("\n".join([*MANY, "x"]))
+        values = {
+            "name": "T",
+            "source": str(tmp_path / "phones.txt"),
+            "stage_path": str(syncs.stage),
+            "uri_template": f"{ADDRESS}{{key}}",
+            "remark": "note",
+            "force": False,
+            "min_members": 150,
+            "max_malformed_ratio": 0.5,
+            "rejects_path": str(tmp_path / "rejects.csv"),
+            "provenance": "mine",
+            "min_amount": 150,
+            "pai_conn_id": "other_default",
+        }
+        assert {*values, "stage_conn_id"} == set(PaiSyncGroupOperator.template_fields)
+        given = {name: f"{{{{ params.{name} }}}}" for name in values}
+        for run_id in ("r1", "r2"):
+            report = syncs.run(run_id=run_id, template_context={"params": values}, **given)
+        assert (report["unchanged"], report["amount"], report["name"]) == (True, 150, "T")
+        assert len((tmp_path / "rejects.csv").read_text().splitlines()) == 2
+
+    @pytest.mark.parametrize("field", ["max_malformed_ratio", "stage_conn_id", "remark", "provenance", "rejects_path"])
+    def test_may_be_none(self, syncs, field):
+        assert syncs.run(FEW, **{field: None})["amount"] == 3
