@@ -1,57 +1,44 @@
 """
-Refresh PAI audience groups every day: create new ones, wait until they are ready, then delete the old ones.
+Refresh PAI audience groups every day: one that PAI makes of a MaxCompute table, one of phone numbers from a file.
 
-PAI can't change a group, so a refresh makes a new one. The old groups go only when the new ones are ready: at no
-time is there none.
+PAI can't change a group, so a refresh makes a new one, waits until it is ready, and then deletes the old one. If the
+new one is rejected, the task fails with PAI's reason and the old one stays. A group whose numbers are the same as the
+day before is left as it is, and nothing is billed.
 
-Needs: a connection ``pai_default``, and a variable ``audiences_test_phones`` with a few phone numbers (one a line) of
-colleagues who get every campaign first.
+Needs: a connection ``pai_default``; a variable ``audiences_data_folder``, the folder (local or in object storage) with
+a file ``phones_YYYY-MM-DD.csv`` for each day, whose column ``phone`` has the numbers; and a variable
+``audiences_stage_path``, such as ``oss://my-bucket/audiences``, where a file for PAI may lie until it has been read.
+The variable ``audiences_stage_uri`` is for stores other than OSS in cn-hangzhou: by which address PAI reads that file.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from airflow.providers.common.compat.sdk import dag, task
+from airflow.providers.common.compat.sdk import dag
 
-from airflow_provider_audiences.operators.pai import (
-    PaiCreateGroupOperator,
-    PaiDeleteGroupOperator,
-    PaiListGroupsOperator,
-    PaiSource,
-)
-from airflow_provider_audiences.sensors.pai import PaiGroupSensor
+from airflow_provider_audiences.operators.pai import PaiSource
+from airflow_provider_audiences.operators.pai_refresh import PaiReplaceGroupOperator
+from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
+from airflow_provider_audiences.sources import FileSource
 
-NAMES = ("Campaign testers", "Lapsed buyers")
-
-
-@task
-def previous_group_ids(groups: list[dict[str, Any]], new_ids: list[str]) -> list[str]:
-    """Return the ids of the groups that today's replace."""
-    return [group["id"] for group in groups if group["name"] in NAMES and group["id"] not in new_ids]
+# Each look is billed. The defaults, 60 seconds that grow to 10 minutes, suit most groups; the demo has no hour to wait.
+WAITING = {"poke_interval": 5, "timeout": timedelta(hours=2), "deferrable": True}
 
 
 @dag(
     schedule="@daily",
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    max_active_runs=1,
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
+    max_active_runs=1,  # two runs at once would replace each other's groups
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},  # a try goes on where the last one ended
     tags=["audiences", "pai"],
 )
 def pai_group_refresh() -> None:
-    """Create from text and from a MaxCompute table, wait, list, delete the previous groups."""
-    testers = PaiCreateGroupOperator(
-        task_id="create_testers",
-        name=NAMES[0],
-        source=PaiSource.TEXT,
-        text="{{ var.value.audiences_test_phones }}",
-        phone_number=True,
-    )
-    buyers = PaiCreateGroupOperator(
-        task_id="create_buyers",
-        name=NAMES[1],
+    """Replace a group of a table, and one of a file."""
+    PaiReplaceGroupOperator(
+        task_id="replace_buyers",
+        name="Lapsed buyers",
         source=PaiSource.MAXCOMPUTE,
         project="crm",
         table="lapsed_buyers",
@@ -59,22 +46,17 @@ def pai_group_refresh() -> None:
         filter="ds={{ ds_nodash }}",
         phone_number=True,
         remark="{{ ds }}",
+        **WAITING,
     )
-    ready = [
-        PaiGroupSensor(
-            task_id=f"wait_for_{name}",
-            group_id=create.output,
-            deferrable=True,
-            # Each look is billed. The default, 60 s, suits most groups; the demo has no hour to wait.
-            poke_interval=5,
-            timeout=2 * 3600,
-        )
-        for name, create in (("testers", testers), ("buyers", buyers))
-    ]
-    groups = PaiListGroupsOperator(task_id="list_groups")
-    ready >> groups
-    previous = previous_group_ids(groups.output, [testers.output, buyers.output])
-    PaiDeleteGroupOperator.partial(task_id="delete_previous", ignore_missing=True).expand(group_id=previous)
+    PaiSyncGroupOperator(
+        task_id="sync_readers",
+        name="Newsletter readers",
+        source=FileSource("{{ var.value.audiences_data_folder }}/phones_{{ ds }}.csv", column="phone"),
+        stage_path="{{ var.value.audiences_stage_path }}",
+        uri_template="{{ var.value.get('audiences_stage_uri', '') }}",
+        max_malformed_ratio=0.05,
+        **WAITING,
+    )
 
 
 pai_group_refresh()

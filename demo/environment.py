@@ -21,6 +21,7 @@ from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
 ROOT = Path(__file__).resolve().parent.parent
 
 PAI_TABLES = {"crm": {"lapsed_buyers": 48_213}}
+STAGE_URI = "https://demo-audiences.oss-cn-hangzhou.aliyuncs.com/"
 TEST_PHONES = "\n".join(f"1390000{number:04d}" for number in range(1, 13))
 _START_SECONDS = 30
 
@@ -53,6 +54,11 @@ class Workspace:
         return self.folder / "data"
 
     @property
+    def stage(self) -> Path:
+        """What stands for a bucket in OSS: the emulator reads here what lies there."""
+        return self.folder / "stage"
+
+    @property
     def logs(self) -> Path:
         """Where the processes' output goes."""
         return self.folder / "logs"
@@ -81,6 +87,8 @@ class Workspace:
             "AIRFLOW_CONN_APPLOVIN_DEFAULT": json.dumps(applovin),
             "AIRFLOW_CONN_PAI_DEFAULT": json.dumps(pai),
             "AIRFLOW_VAR_AUDIENCES_DATA_FOLDER": str(self.data),
+            "AIRFLOW_VAR_AUDIENCES_STAGE_PATH": str(self.stage),
+            "AIRFLOW_VAR_AUDIENCES_STAGE_URI": f"{STAGE_URI}{{key}}",
             "AIRFLOW_VAR_AUDIENCES_TEST_PHONES": TEST_PHONES,
         }
 
@@ -99,7 +107,7 @@ class Workspace:
             )
             try:
                 _wait_for(url, process, log_path)
-                AudiencesEmulatorControl(url).settings(maxcompute=PAI_TABLES)
+                AudiencesEmulatorControl(url).settings(maxcompute=PAI_TABLES, file_roots={STAGE_URI: str(self.stage)})
                 yield url, api_key
             finally:
                 process.terminate()

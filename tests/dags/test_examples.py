@@ -107,10 +107,10 @@ def test_applovin_approval_carries_out_what_nobody_objects_to(
         assert emulator.members(audience_id) == make_ids(50)
 
 
-def test_pai_refresh_replaces_yesterdays_groups(airflow_dags_test: Any, emulator: AudiencesEmulator) -> None:
+def test_pai_steps_replace_yesterdays_groups(airflow_dags_test: Any, emulator: AudiencesEmulator) -> None:
     seen = []
     for day in ("2026-03-01", "2026-03-02"):
-        done = airflow_dags_test("pai_group_refresh", day)
+        done = airflow_dags_test("pai_group_steps", day)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "1390000000" not in done.stdout + done.stderr
         groups = {group["Name"]: group for group in emulator.groups()}
@@ -118,3 +118,36 @@ def test_pai_refresh_replaces_yesterdays_groups(airflow_dags_test: Any, emulator
         seen.append({group["Id"] for group in groups.values()})
     assert len(emulator.groups()) == 2
     assert not seen[0] & seen[1]
+
+
+def test_pai_refresh_replaces_groups_and_keeps_them_where_it_fails(
+    airflow_dags_test: Any, emulator: AudiencesEmulator, tmp_path: Path
+) -> None:
+    stage, uri = tmp_path / "stage", "https://my-bucket.oss-cn-hangzhou.aliyuncs.com/"
+    emulator.settings(file_roots={uri: str(stage)})
+    variables = {"stage_path": str(stage), "stage_uri": f"{uri}{{key}}"}
+    numbers = [f"1390000{number:04d}" for number in range(202)]
+    days = [
+        ("2026-03-01", numbers[:200], [], 200),
+        ("2026-03-02", numbers[:200], ["Lapsed buyers"], 200),
+        ("2026-03-03", numbers[:150], [], 150),
+    ]
+    seen = []
+    for day, phones, rejected, amount in days:
+        rows = ["id,phone", *(f"{row},{phone}" for row, phone in enumerate([*phones, "no number", phones[0]]))]
+        (tmp_path / f"phones_{day}.csv").write_text("\n".join(rows))
+        emulator.settings(reject_names=rejected)
+        done = airflow_dags_test("pai_group_refresh", day, **variables)
+        output = done.stdout + done.stderr
+        assert ("PAI rejected it" in output) is bool(rejected), output
+        assert not [phone for phone in phones if phone in output]
+        groups = {group["Name"]: group for group in emulator.groups()}
+        assert {name: group["Amount"] for name, group in groups.items()} == {
+            "Lapsed buyers": 42,
+            "Newsletter readers": amount,
+        }
+        assert list(stage.iterdir()) == []
+        seen.append({name: group["Id"] for name, group in groups.items()})
+    assert len(emulator.groups()) == 2
+    assert seen[0] == seen[1]
+    assert not set(seen[1].values()) & set(seen[2].values())

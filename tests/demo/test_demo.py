@@ -17,8 +17,7 @@ from airflow_provider_audiences.members.staging import StagedMembers, StagingRul
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from demo import run as demo_run  # noqa: E402
-from demo import standalone  # noqa: E402
+from demo import dag_runs, output, standalone  # noqa: E402
 from demo.days import DAYS, OPT_OUTS, written_days  # noqa: E402
 from demo.device_ids import digest_of, write_device_ids  # noqa: E402
 from demo.environment import Workspace  # noqa: E402
@@ -74,15 +73,15 @@ def test_the_same_seed_makes_the_same_file_and_another_does_not(tmp_path: Path) 
 
 def test_a_failed_dag_is_named_with_task_and_reason() -> None:
     result = {"state": "failed", "tasks": {"a": "success", "b": "failed"}, "failures": {"b": "NotFoundError: gone"}}
-    text = demo_run.why_failed("my_dag", "2026-03-01", result)
+    text = dag_runs.why_failed("my_dag", "2026-03-01", result)
     assert "my_dag for 2026-03-01" in text
     assert "b=failed" in text
     assert "b: NotFoundError: gone" in text
 
 
 def test_a_figure_that_is_wrong_fails_the_demo() -> None:
-    with pytest.raises(demo_run.DemoError, match="users held: 3, and it should be 4"):
-        demo_run.expect("users held", 3, 4)
+    with pytest.raises(output.DemoError, match="users held: 3, and it should be 4"):
+        output.expect("users held", 3, 4)
 
 
 def test_the_whole_demo_with_small_files() -> None:
@@ -95,7 +94,9 @@ def test_the_whole_demo_with_small_files() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Lapsed buyers          1  48,213  2026-11-21" in done.stdout
+    assert "Lapsed buyers         48,213 people  48,213 people  48,213 people" in done.stdout
+    assert "On 2026-11-21 it had to fail, and did: GroupRejectedError: " in done.stdout
+    assert "History: The audience did not pass the review" in done.stdout
     assert "It had to fail, and did: GuardError: stopped by max_removed_ratio" in done.stdout
     assert "as it was before" in done.stdout
     assert {path.name for path in (ROOT / ".demo/test/airflow").iterdir()} >= {"audiences"}
@@ -110,24 +111,24 @@ def test_a_run_that_ends_otherwise_than_it_must_fails_the_demo(
     (tmp_path / "run_dag.py").write_text(
         f"import json, sys\nopen(sys.argv[3], 'w').write(json.dumps({result!r}))\nsys.exit({exit_code})\n"
     )
-    monkeypatch.setattr(demo_run, "RUN_DAG", [sys.executable, str(tmp_path / "run_dag.py")])
+    monkeypatch.setattr(dag_runs, "RUN_DAG", [sys.executable, str(tmp_path / "run_dag.py")])
     workspace = Workspace(tmp_path)
     workspace.logs.mkdir()
-    with pytest.raises(demo_run.DemoError, match=f"ended as {state}"):
-        demo_run.run_dag(workspace, "my_dag", "2026-03-01", dict(os.environ), must_fail=must_fail)
-    ended = demo_run.run_dag(workspace, "my_dag", "2026-03-01", dict(os.environ), must_fail=not must_fail)
+    with pytest.raises(output.DemoError, match=f"ended as {state}"):
+        dag_runs.run_dag(workspace, "my_dag", "2026-03-01", dict(os.environ), must_fail=must_fail)
+    ended = dag_runs.run_dag(workspace, "my_dag", "2026-03-01", dict(os.environ), must_fail=not must_fail)
     assert ended.state == state
 
 
 def test_a_run_that_is_not_wanted_any_more_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "run_dag.py").write_text("import time\ntime.sleep(60)\n")
-    monkeypatch.setattr(demo_run, "RUN_DAG", [sys.executable, str(tmp_path / "run_dag.py")])
+    monkeypatch.setattr(dag_runs, "RUN_DAG", [sys.executable, str(tmp_path / "run_dag.py")])
     workspace = Workspace(tmp_path)
     workspace.logs.mkdir()
     stop = threading.Event()
     stop.set()
-    with pytest.raises(demo_run.DemoError, match="was ended"):
-        demo_run.run_dag(workspace, "my_dag", "2026-03-01", dict(os.environ), stop=stop)
+    with pytest.raises(output.DemoError, match="was ended"):
+        dag_runs.run_dag(workspace, "my_dag", "2026-03-01", dict(os.environ), stop=stop)
 
 
 def test_a_task_that_would_be_retried_is_reported_at_once(tmp_path: Path) -> None:
@@ -149,11 +150,11 @@ def test_a_task_that_would_be_retried_is_reported_at_once(tmp_path: Path) -> Non
 
 
 def test_a_dag_run_that_takes_too_long_is_named_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_run, "_DAG_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr(dag_runs, "_TIMEOUT_SECONDS", 0)
     workspace = Workspace(tmp_path)
     workspace.logs.mkdir()
-    with pytest.raises(demo_run.DemoError, match="my_dag for 2026-03-01 took longer than 0 s and was ended"):
-        demo_run.run_dag(workspace, "my_dag", "2026-03-01", dict(os.environ))
+    with pytest.raises(output.DemoError, match="my_dag for 2026-03-01 took longer than 0 s and was ended"):
+        dag_runs.run_dag(workspace, "my_dag", "2026-03-01", dict(os.environ))
 
 
 def test_a_process_group_is_ended_as_a_whole() -> None:
