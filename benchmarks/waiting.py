@@ -188,7 +188,7 @@ def _batch(emulator: AudiencesEmulator, ready: Mapping[str, float]) -> Row:
         looks += 1
         emulator.advance(seconds)
 
-    payload = trigger.wait_here(_Connection(emulator), sleep=sleep)
+    payload = trigger.wait_here(lambda: _Connection(emulator), sleep=sleep)
     if payload["state"] != "ready" or len(payload["seen"]) != GROUPS:
         raise BenchmarkError(f"the batch ended in {payload['state']}: {payload['reason']}")
     pages, gets = (len(emulator.requests(f"pai.{name}")) for name in ("list", "get"))

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -21,6 +20,7 @@ from airflow_provider_audiences.clients.pai_auth import PaiAuth
 from airflow_provider_audiences.clients.pai_bill import PaiBill
 from airflow_provider_audiences.clients.pai_dialects import PaiDialect, path_of
 from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec, api_name
+from airflow_provider_audiences.clients.pai_listing import list_all_pages, marked, named, rejected_of_call
 from airflow_provider_audiences.clients.pai_marker import GroupMarker, make_marker
 from airflow_provider_audiences.clients.pai_readiness import ReadinessRule
 from airflow_provider_audiences.clients.pai_replies import PaiReplies
@@ -28,9 +28,7 @@ from airflow_provider_audiences.clients.redaction import PHONE_NUMBER_PATTERN, S
 from airflow_provider_audiences.clients.transport import ApiClient, Call, Transport, TransportSettings
 from airflow_provider_audiences.clients.validation import one_of, path_id, required_text, whole_number
 from airflow_provider_audiences.clients.wire import header_key_session
-from airflow_provider_audiences.exceptions import AudienceApiError, ConflictError
-
-log = logging.getLogger(__name__)
+from airflow_provider_audiences.exceptions import AudienceApiError
 
 DEFAULT_REGION = "cn-hangzhou"
 ACCOUNT_REQUESTS_PER_SECOND = 100.0
@@ -42,7 +40,6 @@ DEFAULT_REQUESTS_PER_SECOND = 50.0
 DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=60.0)
 
 _PAGE_SIZE = 100
-_MAX_PAGES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +134,7 @@ class PaiClient(ApiClient):
         """
         Return the mark by which a group is known to come from one call.
 
-        :param owner: whom the group belongs to, normally ``my_dag.my_task``.
+        :param owner: whom the group belongs to, normally ``my_dag:my_task``.
         :param run: what tells this run from others, such as the run id.
         :param spec: the group's parameters; a changed spec is another group.
         :param map_index: of a mapped task.
@@ -166,8 +163,8 @@ class PaiClient(ApiClient):
 
         CreateGroup has no idempotency token and bills failures. So the group with the marker is looked for first, be
         it from an earlier try or a worker that is gone, and again after a reply that was lost; the list is not billed.
-        What no look can tell is a lost request that is carried out later still: it makes a second group, which the
-        next look names in a warning.
+        A group that PAI had rejected before this call is passed over, and named in a warning. What no look can tell is
+        a lost request that is carried out later still: it makes a second group, which the next look names in a warning.
 
         :param spec: the parameters; what :meth:`GroupSpec.checked` refuses is refused here too, but for its phone rule.
         :param marker: what :meth:`marker` returns; written at the end of the remark. None: the remark stays as it is,
@@ -179,9 +176,12 @@ class PaiClient(ApiClient):
         existing_rule = one_of("if_exists", if_exists, ("create", "adopt", "fail"))
         if existing_rule != "create":
             required_text("name", spec.name)
+        passed_over: frozenset[str] = frozenset()
         if marker is not None or existing_rule != "create":
             groups = self.list_groups(name=spec.name)
-            existing = _marked(groups, marker) or _named(groups, spec.name, rule=existing_rule)
+            passed_over = rejected_of_call(groups, marker, self.dialect.failed_statuses)
+            existing = marked(groups, marker, passed_over=passed_over)
+            existing = existing or named(groups, spec.name, rule=existing_rule, passed_over=passed_over)
             if existing is not None:
                 return CreatedGroup(group=existing, adopted=True)
         if marker is not None:
@@ -194,7 +194,7 @@ class PaiClient(ApiClient):
             content_type=self.dialect.content_type,
             headers=self.dialect.headers("CreateGroup"),
             read=partial(self._replies.group, creating=True),
-            recover=partial(self._find_marked, spec.name, marker) if marker is not None else None,
+            recover=partial(self._find_marked, spec.name, marker, passed_over) if marker is not None else None,
             give_up=None if marker is not None else lambda error: error.maybe_applied,
         )
         try:
@@ -202,6 +202,8 @@ class PaiClient(ApiClient):
         except AudienceApiError as error:
             if marker is None and error.maybe_applied:
                 error.landed = "The group may exist: look for it before you create it again."
+            elif not error.maybe_applied:
+                error.landed = f"The group {spec.name!r} was to be made from {spec.origin}."
             raise
 
     def get_group(self, group_id: str) -> AudienceGroup:
@@ -250,6 +252,9 @@ class PaiClient(ApiClient):
         """
         List groups, all pages. Filters are the platform's: those on text may match parts.
 
+        A list that changes while it is read is read again, up to three times in all; if it never holds still, what is
+        returned may hold a group that was deleted meanwhile.
+
         :param name: filter by name.
         :param remark: filter by remark.
         :param phone_number: filter by whether the group contains phone numbers.
@@ -265,22 +270,7 @@ class PaiClient(ApiClient):
             "status": status,
         }
         query = {api_name(key): _query_value(value) for key, value in filters.items() if value is not None}
-        groups: dict[str, AudienceGroup] = {}
-        total: int | None = None
-        stale_pages = 0
-        for page_number in range(1, _MAX_PAGES + 1):
-            page, total = self._list_page(query, page_number)
-            new = {group.id: group for group in page if group.id not in groups}
-            groups.update(new)
-            # One page of known groups may be the list shifting; two are a server that repeats its last page.
-            stale_pages = 0 if new else stale_pages + 1
-            if not page or stale_pages > 1 or (total is not None and len(groups) >= total):
-                break
-        else:
-            log.warning("Stopped listing PAI groups after %d pages: there may be more.", _MAX_PAGES)
-        if total is not None and len(groups) < total:
-            log.warning("PAI speaks of %d groups and listed %d: they changed meanwhile.", total, len(groups))
-        return list(groups.values())
+        return list_all_pages(partial(self._list_page, query))
 
     def list_page(self, page_number: int, *, name: str | None = None) -> tuple[list[AudienceGroup], int | None]:
         """
@@ -311,37 +301,9 @@ class PaiClient(ApiClient):
         )
         return self._transport.send(call)
 
-    def _find_marked(self, name: str | None, marker: GroupMarker) -> AudienceGroup | None:
-        return _marked(self.list_groups(name=name), marker)
-
-
-def _marked(groups: Sequence[AudienceGroup], marker: GroupMarker | None) -> AudienceGroup | None:
-    """Find the group that the marker's call made; the oldest, should there be several."""
-    marked = [group for group in groups if marker is not None and marker.same_call(group.marker)]
-    if not marked:
-        return None
-    found, *others = sorted(marked, key=lambda group: (group.created_time, group.id))
-    if others:
-        ids = ", ".join(group.id for group in others)
-        log.warning("Several PAI groups have the marker of this task. Kept: %s. Delete: %s.", found.id, ids)
-    log.info("Adopted the PAI group %s: an earlier request of this task made it.", found.id)
-    return found
-
-
-def _named(groups: Sequence[AudienceGroup], name: str | None, *, rule: str) -> AudienceGroup | None:
-    """Apply ``if_exists`` to the groups of exactly this name."""
-    found = [group for group in groups if group.name == name]
-    if rule == "create" or not found:
-        return None
-    if rule == "adopt" and len(found) == 1:
-        log.info("Adopted the PAI group %s: it is the only one with this name.", found[0].id)
-        return found[0]
-    listed = ", ".join(f"{group.id} (status {group.status}, {group.created_time})" for group in found)
-    raise ConflictError(
-        f"groups with this name exist: {listed}",
-        operation="pai.create",
-        advice="Use another name, delete those that are not needed, or set if_exists='create'.",
-    )
+    def _find_marked(self, name: str | None, marker: GroupMarker, passed_over: frozenset[str]) -> AudienceGroup | None:
+        # A rejected one too: it is what this very call has made.
+        return marked(self.list_groups(name=name), marker, passed_over=passed_over)
 
 
 def _account(base_url: str, auth: PaiAuth) -> str:

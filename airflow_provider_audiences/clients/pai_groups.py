@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.clients.validation import api_integer, api_text
@@ -151,6 +151,18 @@ class GroupSpec:
         values["Source"] = int(self.source)
         return {name: value for name, value in values.items() if value is not None}
 
+    @property
+    def origin(self) -> str:
+        """What the group is made from, without personal data."""
+        named = {
+            PaiSource.TEXT: "text",
+            PaiSource.TEXT_FILE: f"the text file {_without_query(self.uri or '')}",
+            PaiSource.CSV: f"the CSV file {_without_query(self.uri or '')}",
+            PaiSource.MAXCOMPUTE: f"the table {self.table} of project {self.project}",
+            PaiSource.ALGORITHM: f"the algorithm {self.algorithm}, job {self.inference_job_id}",
+        }
+        return named[self.source]
+
     def canonical(self) -> bytes:
         """Return bytes that are equal exactly for equal specs."""
         return json.dumps(self.to_api(), sort_keys=True, ensure_ascii=True).encode()
@@ -264,5 +276,5 @@ def api_name(name: str) -> str:
 
 
 def _without_query(uri: str) -> str:
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(query="", fragment=""))
+    # By hand: the platform shows the groups of others too, whose address may be none.
+    return re.split("[?#]", uri, maxsplit=1)[0]

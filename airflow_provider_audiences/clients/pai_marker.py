@@ -4,7 +4,7 @@ The mark at the end of a group's remark that says which task made it.
 CreateGroup has no idempotency token. The mark takes its place: a group that has it was made by this very call, be it
 by an earlier request, an earlier try of the task, or a worker that is gone. People read it in the console::
 
-    [airflow my_dag.my_task scheduled__2026-11-20T00:00:00+00:00 #5d41402a.bc4b2a76b971]
+    [airflow my_dag:my_task scheduled__2026-11-20T00:00:00+00:00 #5d41402a.bc4b2a76b971]
 
 Behind the ``#`` stand short digests: of the owner (who the group belongs to, whatever run made it), of the call, and
 perhaps of the set of members. A digest of a few phone numbers can be undone by trying, as the platform itself shows
@@ -96,7 +96,7 @@ def make_marker(
     """
     Return the mark of a call.
 
-    :param owner: whom the group belongs to, normally ``my_dag.my_task``.
+    :param owner: whom the group belongs to, normally ``my_dag:my_task``.
     :param run: the run's id.
     :param map_index: of a mapped task; negative without.
     :param again: another number is another call.
@@ -124,7 +124,7 @@ def owner_digest(owner: str) -> str:
     """
     Return the digest of an owner, as it is in marks.
 
-    :param owner: normally ``my_dag.my_task``.
+    :param owner: normally ``my_dag:my_task``.
     """
     return _digest(b"", b"owner\n" + owner.encode(errors="surrogatepass"), _OWNER_DIGITS)
 

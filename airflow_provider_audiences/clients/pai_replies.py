@@ -58,6 +58,7 @@ _REFUSED_CREDENTIALS: Mapping[str, str] = {
 """What the gateway's code begins with, and what to do."""
 
 _FAILURES = ("ServiceUnavailable", "InternalError")
+_HOST_ADVICE = "Check the connection's host: its name, and the path behind it."
 _UNKNOWN_APIS = ("InvalidApi", "InvalidAction", "InvalidVersion", "InvalidProduct")
 _REPEATED = "SignatureNonceUsed"
 
@@ -165,7 +166,8 @@ class PaiReplies:
                 return refusal
         advice = _KEY_ADVICE[self.dialect.name].get(status) or _ADVICE.get(status)
         if status == HTTPStatus.NOT_FOUND:
-            advice = _not_found_advice(word + text, creating=creating)
+            # Without a code it is not PAI that answers.
+            advice = _HOST_ADVICE if code is None else _not_found_advice(word + text, creating=creating)
         return reply.error(self.redact(text), status=status, advice=advice, **facts)
 
     def _refusal(self, reply: Reply, word: str, text: str, facts: dict[str, Any]) -> AudienceApiError | None:

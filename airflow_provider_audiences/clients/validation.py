@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 
+_MAX_DIGITS = 100
+
 
 def required_text(name: str, value: object) -> str:
     """
@@ -142,5 +144,6 @@ def api_integer(value: object) -> int | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str) and value.isascii() and value.strip().removeprefix("-").isdigit():
-        return int(value)
+        # Python refuses to read thousands of digits.
+        return int(value) if len(value) <= _MAX_DIGITS else None
     return None

@@ -71,13 +71,16 @@ class PollingSensor(BaseSensorOperator):
     def look(self) -> Sighting:
         """Look once, as the trigger does; a later look of the same task knows what this one saw."""
         from airflow_provider_audiences.triggers.looks import look_here
+        from airflow_provider_audiences.triggers.shared_clients import fetching
 
         trigger = self.trigger(deadline_epoch_seconds=0)
         if self._watch is None:
             self._watch = trigger.watch()
         if self._bill is None:
             self._bill = trigger.new_bill()
-        with trigger.open_client(self.fetch_connection()) as client:
+        with fetching():
+            connection = self.fetch_connection()
+        with trigger.open_client(connection) as client:
             return look_here(self._watch(client), self._bill)
 
     def poke(self, context: Context) -> PokeReturnValue:

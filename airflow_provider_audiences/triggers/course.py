@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +13,12 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.common.errors import task_errors
-from airflow_provider_audiences.exceptions import AudienceApiError, GroupRejectedError, TransientError
+from airflow_provider_audiences.exceptions import (
+    AudienceApiError,
+    AuthenticationError,
+    GroupRejectedError,
+    TransientError,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.triggers.looks import Bill, Sighting
@@ -22,6 +28,9 @@ EVENT_VERSION = 1
 
 JITTER = 0.2
 """By how much of itself a wait is longer at most, by chance."""
+
+MIN_INTERVAL_SECONDS = 0.05
+"""No wait between two looks is shorter, whatever was asked for: the loop belongs to all triggers."""
 
 _LATE_SECONDS = 10.0
 """A first look that is due this long belongs to a trigger that began late; beyond, to one that began anew."""
@@ -42,11 +51,12 @@ class Schedule:
     """
     When to look. It follows from these values alone, so that a trigger that begins anew goes on where it was.
 
-    :param poll_interval_seconds: wait between the first two looks; it doubles from look to look.
+    :param poll_interval_seconds: wait between the first two looks, at least :data:`MIN_INTERVAL_SECONDS`; it doubles
+        from look to look.
     :param max_poll_interval_seconds: the wait grows to this; None to keep it as it is.
     :param first_look_epoch_seconds: when to look first; 0 for at once.
-    :param jitter_seed: of the chance by which waits are longer, so that many who began together don't look together;
-        None for none.
+    :param jitter_seed: of the chance by which the waits are longer, all by the same part, so that many who began
+        together don't look together; None for none.
     """
 
     poll_interval_seconds: float
@@ -61,24 +71,21 @@ class Schedule:
         :param now_epoch_seconds: when the first wait begins.
         """
         # Chance for spreading load, not for secrets.
-        chance = None if self.jitter_seed is None else random.Random(self.jitter_seed)  # noqa: S311
-        longer = (lambda seconds: seconds * (1 + chance.uniform(0, JITTER))) if chance else float
-        intervals = map(longer, self._intervals())
+        stretch = 1.0 if self.jitter_seed is None else 1 + random.Random(self.jitter_seed).uniform(0, JITTER)  # noqa: S311
+        plain = max(MIN_INTERVAL_SECONDS, self.poll_interval_seconds)
+        interval, most = stretch * plain, stretch * max(plain, self.max_poll_interval_seconds or 0)
         due = self.first_look_epoch_seconds
         if due > 0:
-            due += longer(self.poll_interval_seconds) - self.poll_interval_seconds
+            due += interval - plain
             if due + _LATE_SECONDS < now_epoch_seconds:
-                while due < now_epoch_seconds:
-                    due += next(intervals)
+                # A few doublings, and then all the looks at the same distance at once: there may be millions.
+                while due < now_epoch_seconds and interval < most:
+                    due, interval = due + interval, min(2 * interval, most)
+                due += max(0, math.ceil((now_epoch_seconds - due) / interval)) * interval
         yield max(0.0, due - now_epoch_seconds)
-        yield from intervals
-
-    def _intervals(self) -> Iterator[float]:
-        interval, most = self.poll_interval_seconds, self.max_poll_interval_seconds
         while True:
             yield interval
-            if most is not None:
-                interval = min(2 * interval, max(interval, most))
+            interval = min(2 * interval, most)
 
 
 class Course:
@@ -107,6 +114,7 @@ class Course:
         self._log = log
         self._clock = clock
         self._failures = 0
+        self._is_renewed = False
         self._warned = False
         self._told = ""
 
@@ -121,6 +129,7 @@ class Course:
         :param sighting: of the last look.
         """
         self._failures = 0
+        self._is_renewed = False
         if sighting.state != "waiting":
             return _payload(sighting.state, sighting.reason, seen=sighting.seen)
         if sighting.unknown_status and not self._warned:
@@ -141,7 +150,21 @@ class Course:
         if self._failures > self._max_poll_failures:
             raise error
         self._log.warning("Look %d in a row failed: %s", self._failures, error)
-        return self._late(str(error))
+        return self._late(_without_advice(error))
+
+    def refused(self, error: AuthenticationError, *, is_renewed: bool) -> dict[str, Any] | None:
+        """
+        Return what the wait came to, or None to go on with the connection as it is now.
+
+        :param error: in which the last look ended; raised if the connection is what it was, or was renewed before
+            without a good look since: then it is no token that ran out.
+        :param is_renewed: the connection has changed since it was fetched.
+        """
+        if self._is_renewed or not is_renewed:
+            raise error
+        self._is_renewed = True
+        self._log.warning("Refused; the connection was renewed since, and is taken as it is now: %s", error)
+        return self._late(_without_advice(error))
 
     def _late(self, reason: str) -> dict[str, Any] | None:
         if self._clock() < self._deadline_epoch_seconds:
@@ -156,6 +179,7 @@ def _payload(
         "version": EVENT_VERSION,
         "state": state,
         "reason": reason,
+        "advice": error.advice if isinstance(error, AudienceApiError) else None,
         "seen": seen,
         "error_type": type(error).__name__ if isinstance(error, AudienceApiError) else None,
         "billable_calls": {} if bill is None else dict(bill.calls),
@@ -180,7 +204,7 @@ def ended_by(error: Exception, bill: Bill) -> dict[str, Any]:
     :param bill: of its requests.
     """
     state = "failed" if isinstance(error, exceptions.PermanentError) else "error"
-    return _payload(state, str(error), error=error, bill=bill)
+    return _payload(state, _without_advice(error), error=error, bill=bill)
 
 
 def outcome_of(payload: object, *, timeout_error: type[Exception] = AirflowSensorTimeout) -> Any:
@@ -205,8 +229,11 @@ def outcome_of(payload: object, *, timeout_error: type[Exception] = AirflowSenso
         with task_errors():
             raise timeout_error(reason)
     default = GroupRejectedError if state == "failed" else TransientError
+    advice = payload.get("advice")
     with task_errors():
-        raise _error_type(payload.get("error_type"), default)(reason)
+        raise _error_type(payload.get("error_type"), default)(
+            reason, advice=advice if isinstance(advice, str) else None
+        )
 
 
 def billable_calls_of(payload: object) -> dict[str, int]:
@@ -219,6 +246,12 @@ def billable_calls_of(payload: object) -> dict[str, int]:
     if not isinstance(calls, Mapping):
         return {}
     return {str(name): count for name, count in calls.items() if isinstance(count, int)}
+
+
+def _without_advice(error: Exception) -> str:
+    """Return what an error says; the advice is added where it is raised again."""
+    advice = error.advice if isinstance(error, AudienceApiError) else None
+    return str(error).removesuffix(f" {advice.rstrip('.')}.") if advice else str(error)
 
 
 def _error_type(name: object, default: type[AudienceApiError]) -> type[AudienceApiError]:

@@ -137,6 +137,11 @@ def look_here(steps: Generator[Request, Any, T], bill: Bill) -> T:
             answer = look.request.send()
         except AudienceApiError as error:
             look.failed(error)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                # Such as a task's timeout: the request may have been sent.
+                bill.add(look.request)
+            raise
         else:
             look.answered(answer)
     return look.result()

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_audiences.clients.validation import ratio, whole_number
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.triggers.group_news import GroupNews
 from airflow_provider_audiences.triggers.looks import Bill
 from airflow_provider_audiences.triggers.pai import open_client
-from airflow_provider_audiences.triggers.shared_clients import shared_client
+from airflow_provider_audiences.triggers.shared_clients import fetching, shared_client
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.clients.pai_groups import AudienceGroup
@@ -35,12 +36,15 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
 
     :param conn_id: id of the PAI connection.
     :param name: the groups' exact name.
-    :param poll_interval_seconds: wait between two looks.
+    :param poll_interval_seconds: wait between two looks; at least a second.
     :param min_amount: least number of people.
     :param ready_statuses: statuses that are ready; None for those of the connection's dialect.
     :param lookback_seconds: how long before the beginning a group may have become ready.
-    :raises InvalidInputError: the name is missing.
+    :raises InvalidInputError: the name is missing, or another argument is no number.
     """
+
+    min_interval_seconds: ClassVar[float] = 1.0
+    """It runs for ever: no wait between two looks is shorter, whatever was asked for."""
 
     def __init__(
         self,
@@ -58,10 +62,10 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
             raise InvalidInputError("name is missing: whose groups shall be waited for?")
         self.name = name
         self.conn_id = conn_id
-        self.poll_interval_seconds = poll_interval_seconds
-        self.min_amount = min_amount
-        self.ready_statuses = ready_statuses
-        self.lookback_seconds = lookback_seconds
+        self.poll_interval_seconds = _seconds("poll_interval_seconds", poll_interval_seconds)
+        self.min_amount = whole_number("min_amount", min_amount, at_least=0)
+        self.ready_statuses = _statuses(ready_statuses)
+        self.lookback_seconds = _seconds("lookback_seconds", lookback_seconds)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and arguments, as JSON."""
@@ -72,7 +76,7 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
                 "conn_id": self.conn_id,
                 "poll_interval_seconds": self.poll_interval_seconds,
                 "min_amount": self.min_amount,
-                "ready_statuses": None if self.ready_statuses is None else list(self.ready_statuses),
+                "ready_statuses": self.ready_statuses,
                 "lookback_seconds": self.lookback_seconds,
             },
         )
@@ -83,23 +87,39 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
 
         ready_when = ReadyWhen(min_amount=self.min_amount, ready_statuses=self.ready_statuses)
         news = GroupNews(since_epoch_seconds=time.time() - self.lookback_seconds)
-        pause_seconds = self.poll_interval_seconds
+        interval_seconds = pause_seconds = max(self.min_interval_seconds, self.poll_interval_seconds)
         while True:
             try:
                 # Anew after each failure: what is wrong with it may have been mended.
-                connection = await get_async_connection(self.conn_id)
+                with fetching():
+                    connection = await get_async_connection(self.conn_id)
                 async with shared_client(connection, open_client) as (client, shared):
                     rule = ready_when.rule(client)
                     while True:
                         groups = await shared.look(list_all(client, self.name), Bill())
                         for group in news.of(groups, rule):
                             yield TriggerEvent(_payload(group))
-                        pause_seconds = self.poll_interval_seconds
+                        pause_seconds = interval_seconds
                         await asyncio.sleep(pause_seconds)
             except (AudienceApiError, AirflowNotFoundException) as error:
                 self.log.warning("No look at the groups %r: %s", self.name, error)
             await asyncio.sleep(pause_seconds)
-            pause_seconds = min(2 * pause_seconds, max(self.poll_interval_seconds, _MAX_PAUSE_SECONDS))
+            pause_seconds = min(2 * pause_seconds, max(interval_seconds, _MAX_PAUSE_SECONDS))
+
+
+def _seconds(name: str, value: object) -> float:
+    number = ratio(name, value)
+    if number is None:
+        raise InvalidInputError(f"{name} must be a number of at least 0, not {value!r}")
+    return number
+
+
+def _statuses(value: object) -> list[int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
+        raise InvalidInputError(f"ready_statuses must be a list of numbers, such as [1], not {value!r}")
+    return [whole_number("ready_statuses", status, at_least=0) for status in value]
 
 
 def _payload(group: AudienceGroup) -> dict[str, Any]:

@@ -69,7 +69,11 @@ def group_ids_of(value: object) -> list[str]:
             ) from None
     if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
         raise InvalidInputError(f"group_ids is a {type(value).__name__}: give a list of ids")
-    ids = list(dict.fromkeys(path_id("group_ids", item) for item in value))
+    items = list(value)
+    for number, item in enumerate(items, start=1):
+        if not isinstance(item, str) or not item.strip():
+            raise InvalidInputError(f"group_ids, item {number}, is {type(item).__name__}, not the id of a group")
+    ids = list(dict.fromkeys(path_id("group_ids", item) for item in items))
     if not ids:
         raise InvalidInputError("group_ids is empty: there is no group to wait for")
     return ids
@@ -108,7 +112,7 @@ class GroupWatch:
 class _Seen:
     """What the look under way has seen of those that were not ready before."""
 
-    waiting: dict[str, Readiness] = field(default_factory=dict)
+    waiting: dict[str, tuple[AudienceGroup, Readiness]] = field(default_factory=dict)
     failed: dict[str, tuple[AudienceGroup, Readiness]] = field(default_factory=dict)
 
 
@@ -180,11 +184,12 @@ class GroupsWatch:
         elif readiness.state == "failed":
             seen.failed[group_id] = (group, readiness)
         else:
-            seen.waiting[group_id] = readiness
+            seen.waiting[group_id] = (group, readiness)
 
     def _failure(self, client: PaiClient, rule: ReadinessRule, seen: _Seen) -> Generator[Request, Any, Sighting | None]:
-        """Return what to say of the first that failed; None if a closer look finds that it did not."""
-        group_id, (group, readiness) = next(iter(seen.failed.items()))
+        """Return what to say of the first that failed, in the order given; None if a closer look takes that back."""
+        group_id, *others = [group_id for group_id in self._ids if group_id in seen.failed]
+        group, readiness = seen.failed[group_id]
         if group.status in rule.failed_statuses and not group.history:
             # The list does not show the History.
             group = yield from _get(client, group_id)
@@ -193,23 +198,27 @@ class GroupsWatch:
                 del seen.failed[group_id]
                 self._assess(group_id, group, rule, seen)
                 return None
-        others = [other for other in seen.failed if other != group_id]
-        also = f" Failed too: {_names(others)}." if others else ""
-        shown = [group, *(found for other, (found, _) in seen.failed.items() if other != group_id)]
+        rest = [seen.failed[other][0] for other in others]
+        also = f" Failed too: {_names(rest)}." if rest else ""
         return Sighting(
             state="failed",
             reason=f"group {group.id} ({group.name}): {readiness.reason.rstrip('.')}.{also}",
-            seen=[_small(found) for found in shown],
+            seen=[_small(found) for found in (group, *rest)],
         )
 
     def _sighting(self, seen: _Seen) -> Sighting:
         counted = f"{len(self._ready)} of {len(self._ids)} groups are ready"
         if len(self._ready) == len(self._ids):
             return Sighting(state="ready", reason=counted, seen=[self._ready[group_id] for group_id in self._ids])
-        unknown = [group_id for group_id, readiness in seen.waiting.items() if readiness.unknown_status]
-        named = unknown or list(seen.waiting)
-        told = f"; {_names(named)}: {seen.waiting[named[0]].reason}" if named else ""
-        return Sighting(state="waiting", reason=f"{counted}{told}", unknown_status=bool(unknown))
+        waiting = [seen.waiting[group_id] for group_id in self._ids if group_id in seen.waiting]
+        unknown = [(group, readiness) for group, readiness in waiting if readiness.unknown_status]
+        told = unknown or waiting
+        named = _names([group for group, _ in told])
+        return Sighting(
+            state="waiting",
+            reason=f"{counted}; waiting for {named}: {told[0][1].reason}" if told else counted,
+            unknown_status=bool(unknown),
+        )
 
 
 def list_all(client: PaiClient, name: str) -> Generator[Request, Any, list[AudienceGroup]]:
@@ -239,9 +248,10 @@ def _get(client: PaiClient, group_id: str) -> Generator[Request, Any, AudienceGr
     return group
 
 
-def _names(ids: Sequence[str]) -> str:
-    more = len(ids) - _NAMED
-    return ", ".join(ids[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _names(groups: Sequence[AudienceGroup]) -> str:
+    named = [f"{group.name!r} ({group.id})" if group.name else group.id for group in groups[:_NAMED]]
+    more = len(groups) - _NAMED
+    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
 
 
 def _small(group: AudienceGroup) -> dict[str, Any]:

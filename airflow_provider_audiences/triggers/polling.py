@@ -12,7 +12,7 @@ import json
 import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.connection import get_async_connection
@@ -22,7 +22,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_audiences.exceptions import AudienceApiError, AuthenticationError, TransientError
 from airflow_provider_audiences.triggers.course import Course, Schedule, ended, ended_by
 from airflow_provider_audiences.triggers.looks import Bill, Watch, look_here
-from airflow_provider_audiences.triggers.shared_clients import fingerprint, shared_client
+from airflow_provider_audiences.triggers.shared_clients import fetching, fingerprint, shared_client
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.clients.transport import ApiClient
@@ -105,58 +105,110 @@ class PollingTrigger(BaseTrigger):
         """Yield one event: ready, failed, timeout or error."""
         bill = self.new_bill()
         try:
-            watch = self.watch()
-            payload = ended(await self._wait(await get_async_connection(self.conn_id), watch, bill), bill)
+            payload = ended(await self._wait(self.watch(), bill), bill)
         except (AudienceApiError, AirflowNotFoundException) as error:
             payload = ended_by(error, bill)
         yield TriggerEvent(payload if self.passed_on is None else {**payload, "passed_on": self.passed_on})
 
-    async def _wait(self, connection: ConnectionLike, watch: Watch, bill: Bill) -> dict[str, Any]:
+    async def _wait(self, watch: Watch, bill: Bill) -> dict[str, Any]:
         course = self._course()
+        connection: ConnectionLike | None = None
+        is_first = True
         async with AsyncExitStack() as stack:
-            client, shared = await stack.enter_async_context(shared_client(connection, self.open_client))
-            await self._sleep(course.wait_seconds())
             while True:
+                payload = None
                 try:
-                    payload = course.saw(await shared.look(watch(client), bill))
+                    if connection is None:
+                        fetched = await self._fetch()
+                        client, shared = await stack.enter_async_context(shared_client(fetched, self.open_client))
+                        connection = fetched
+                    # A connection that is wrong shows before the first wait.
+                    if not is_first:
+                        payload = course.saw(await shared.look(watch(client), bill))
                 except TransientError as error:
                     payload = course.failed(error)
-                except AuthenticationError:
-                    # A token in the connection may have been renewed since: then it is another connection.
-                    renewed = await get_async_connection(self.conn_id)
-                    if fingerprint(renewed) == fingerprint(connection):
-                        raise
-                    connection = renewed
+                except AuthenticationError as error:
+                    payload = await self._refused(error, connection, course)
+                    # Fetched once more after the wait: by then it may be newer still.
+                    connection = None
                     await stack.aclose()
-                    client, shared = await stack.enter_async_context(shared_client(connection, self.open_client))
-                    continue
                 if payload is not None:
                     return payload
+                is_first = False
                 await self._sleep(course.wait_seconds())
 
-    def wait_here(self, connection: ConnectionLike, *, sleep: Callable[[float], None] = time.sleep) -> dict[str, Any]:
+    async def _fetch(self) -> ConnectionLike:
+        with fetching():
+            return await get_async_connection(self.conn_id)
+
+    async def _refused(
+        self, error: AuthenticationError, connection: ConnectionLike | None, course: Course
+    ) -> dict[str, Any] | None:
+        """Go on if the connection's token was renewed since it was fetched: then it is another connection."""
+        try:
+            now = await self._fetch()
+        except TransientError as failure:
+            return course.failed(failure)
+        return course.refused(error, is_renewed=_is_renewed(connection, now))
+
+    def wait_here(
+        self,
+        fetch_connection: Callable[[], ConnectionLike],
+        *,
+        bill: Bill | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> dict[str, Any]:
         """
         Wait in this thread, as the triggerer does: the same looks, the same deadline, the same payload.
 
-        :param connection: the Airflow connection.
+        :param fetch_connection: fetches the Airflow connection; again when its key or token is refused.
+        :param bill: what :meth:`new_bill` returns; it is counted on from look to look, so that it tells what a wait
+            cost that is interrupted. None for one of its own.
         :param sleep: waits that many seconds.
         :return: the event's payload, for :func:`..course.outcome_of`.
         """
-        bill = self.new_bill()
+        bill = self.new_bill() if bill is None else bill
         try:
-            watch, course = self.watch(), self._course()
-            with self.open_client(connection) as client:
-                sleep(course.wait_seconds())
-                while True:
-                    try:
-                        payload = course.saw(look_here(watch(client), bill))
-                    except TransientError as error:
-                        payload = course.failed(error)
-                    if payload is not None:
-                        return ended(payload, bill)
-                    sleep(course.wait_seconds())
-        except AudienceApiError as error:
+            return ended(self._wait_here(self.watch(), fetch_connection, bill, sleep), bill)
+        except (AudienceApiError, AirflowNotFoundException) as error:
             return ended_by(error, bill)
+
+    def _wait_here(
+        self,
+        watch: Watch,
+        fetch_connection: Callable[[], ConnectionLike],
+        bill: Bill,
+        sleep: Callable[[float], None],
+    ) -> dict[str, Any]:
+        course = self._course()
+        connection: ConnectionLike | None = None
+        is_first = True
+        with ExitStack() as stack:
+            while True:
+                payload = None
+                try:
+                    if connection is None:
+                        with fetching():
+                            fetched = fetch_connection()
+                        client = stack.enter_context(self.open_client(fetched))
+                        connection = fetched
+                    if not is_first:
+                        payload = course.saw(look_here(watch(client), bill))
+                except TransientError as error:
+                    payload = course.failed(error)
+                except AuthenticationError as error:
+                    try:
+                        with fetching():
+                            now = fetch_connection()
+                        payload = course.refused(error, is_renewed=_is_renewed(connection, now))
+                    except TransientError as failure:
+                        payload = course.failed(failure)
+                    connection = None
+                    stack.close()
+                if payload is not None:
+                    return payload
+                is_first = False
+                sleep(course.wait_seconds())
 
     def new_bill(self) -> Bill:
         """Return an empty bill of a wait."""
@@ -178,3 +230,7 @@ class PollingTrigger(BaseTrigger):
 
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def _is_renewed(before: ConnectionLike | None, now: ConnectionLike) -> bool:
+    return before is not None and fingerprint(before) != fingerprint(now)

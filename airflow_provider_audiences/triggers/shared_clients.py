@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from asgiref.sync import sync_to_async
 
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError
 from airflow_provider_audiences.triggers.looks import LookUnderWay
 
 if TYPE_CHECKING:
@@ -45,6 +46,25 @@ def fingerprint(connection: ConnectionLike) -> str:
     # Not extra_dejson, which tells Airflow's supervisor what to mask, and waits for it.
     values = [repr(getattr(connection, name, None)) for name in _FIELDS]
     return hashlib.sha256("\n".join(values).encode()).hexdigest()
+
+
+@contextmanager
+def fetching() -> Iterator[None]:
+    """
+    Fetch an Airflow connection in the block: what fails for a moment there is a failed look, and no end of a wait.
+
+    :raises ConnectionFailedError: Airflow could not tell whether there is a connection, or what it says.
+    """
+    try:
+        yield
+    except (AudienceApiError, AirflowNotFoundException):
+        raise
+    except Exception as error:
+        # Its text may be of anything, such as an address with a token in it.
+        raise ConnectionFailedError(
+            f"the Airflow connection could not be fetched: {type(error).__name__}",
+            advice="Check that Airflow's API server, and its secrets backend if it has one, are reached from here.",
+        ) from error
 
 
 class SharedClient:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.clients import pai as pai_module
+from airflow_provider_audiences.clients import pai_listing
 from airflow_provider_audiences.clients.pai import CreatedGroup, PaiClient
 from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
 from airflow_provider_audiences.clients.pai_marker import GroupMarker, make_marker
@@ -259,7 +259,8 @@ class TestWithoutMarker:
         with pytest.raises(AuthenticationError) as caught:
             create(pai, marker=None)
 
-        assert caught.value.landed is None
+        assert "may exist" not in str(caught.value)
+        assert "'VIP' was to be made from the algorithm recall, job job" in str(caught.value)
 
     def test_names_are_looked_at_all_the_same(self, pai: PaiClient) -> None:
         first = create(pai, marker=None)
@@ -311,6 +312,56 @@ class TestEarlierCall:
 
         assert found.group.id == first.group.id
         assert "Several PAI groups have the marker" in caplog.text
+
+    @pytest.mark.parametrize("if_exists", ["create", "adopt", "fail"])
+    def test_a_rejected_one_is_passed_over_and_named(
+        self, emulator: AudiencesEmulator, pai: PaiClient, caplog: pytest.LogCaptureFixture, if_exists: str
+    ) -> None:
+        emulator.settings(reject_names=["VIP"])
+        rejected = create(pai).group.id
+        emulator.advance(5)
+        emulator.settings(reject_names=[])
+        created = create(pai, if_exists=if_exists)
+
+        assert not created.adopted
+        assert created.group.id != rejected
+        assert f"PAI rejected what an earlier request of this task made: {rejected}" in caplog.text
+        # And from now on it is the new one.
+        emulator.advance(5)
+        assert create(pai, if_exists=if_exists).group.id == created.group.id
+        assert "Several" not in caplog.text
+
+    def test_a_rejected_one_of_somebody_else_is_a_conflict_all_the_same(
+        self, emulator: AudiencesEmulator, pai: PaiClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        emulator.settings(reject_names=["VIP"], processing_seconds=0)
+        rejected = create(pai, marker=OTHER).group.id
+        with pytest.raises(ConflictError, match=rejected):
+            create(pai, if_exists="fail")
+        assert "Passed over" not in caplog.text
+
+    def test_what_this_very_call_made_is_taken_although_it_is_rejected(
+        self, emulator: AudiencesEmulator, pai: PaiClient
+    ) -> None:
+        emulator.settings(reject_names=["VIP"], processing_seconds=0)
+        emulator.fault("pai.create", "drop_after")
+        created = create(pai)
+
+        assert (created.adopted, created.group.status) == (False, 2)
+        assert (sent(emulator), len(emulator.groups())) == (1, 1)
+
+    def test_a_lost_request_is_not_taken_for_the_rejected_one_before_it(
+        self, emulator: AudiencesEmulator, pai: PaiClient
+    ) -> None:
+        emulator.settings(reject_names=["VIP"])
+        rejected = create(pai).group.id
+        emulator.advance(5)
+        emulator.settings(reject_names=[])
+        emulator.fault("pai.create", "drop_before", number=1)
+        created = create(pai)
+
+        assert created.group.id != rejected
+        assert len(emulator.groups()) == 2
 
     def test_finds_it_on_a_later_page(self, emulator: AudiencesEmulator, pai: PaiClient) -> None:
         emulator.settings(max_page_size=3)
@@ -418,7 +469,8 @@ class TestListing:
         emulator.fault("pai.list", "wrong_counts", by=1000, times=None)
 
         assert [group.id for group in pai.list_groups()] == groups
-        assert len(emulator.requests("pai.list")) == 2
+        # To its end, and twice again: a group may have been overlooked.
+        assert len(emulator.requests("pai.list")) == 6
         assert "PAI speaks of 1007 groups and listed 7" in caplog.text
 
     def test_drops_what_it_has_seen(self, recorder: Any, make_pai: Callable[..., PaiClient]) -> None:
@@ -450,10 +502,11 @@ class TestListing:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         # A thousand real pages would take their time.
-        monkeypatch.setattr(pai_module, "_MAX_PAGES", 3)
+        monkeypatch.setattr(pai_listing, "_MAX_PAGES", 3)
         emulator.settings(max_page_size=2)
 
         assert len(pai.list_groups()) == 6
+        assert len(emulator.requests("pai.list")) == 3
         assert "Stopped listing PAI groups after 3 pages" in caplog.text
 
     def test_counts_by_the_smallest_page(self, emulator: AudiencesEmulator, pai: PaiClient) -> None:

@@ -256,8 +256,31 @@ class TestGroupFromApi:
         assert (group.id, group.uri, group.public()["uri"]) == ("", "", "")
 
     @pytest.mark.parametrize(
+        ("uri", "shown"),
+        [
+            ("https://[b/x.csv", "https://[b/x.csv"),
+            ("https://b.oss-cn-hangzhou.aliyuncs.com]/x?token=s", "https://b.oss-cn-hangzhou.aliyuncs.com]/x"),
+            (f"{URI}?token=s#part", URI),
+            (f"{URI}#part?token=s", URI),
+            ("?#", ""),
+        ],
+    )
+    def test_an_address_that_is_none_is_shown_without_its_query(self, uri: str, shown: str) -> None:
+        assert AudienceGroup.from_api({"Uri": uri}).public()["uri"] == shown
+
+    @pytest.mark.parametrize(
         ("value", "number"),
-        [("2", 2), (2.0, 2), (2.5, None), (True, None), ("x", None), ("-1", -1), (None, None), ([], None)],
+        [
+            ("9" * 5000, None),
+            ("2", 2),
+            (2.0, 2),
+            (2.5, None),
+            (True, None),
+            ("x", None),
+            ("-1", -1),
+            (None, None),
+            ([], None),
+        ],
     )
     def test_numbers_in_any_form(self, value: Any, number: int | None) -> None:
         assert AudienceGroup.from_api({"Status": value}).status == number

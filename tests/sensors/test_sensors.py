@@ -694,6 +694,25 @@ def test_a_missing_connection_is_named(wait, group, monkeypatch):
             wait(pai_sensor(group_id), mode)
 
 
+@each_mode
+def test_a_moment_without_connections_is_a_failed_look(wait, group, emulator, monkeypatch, mode):
+    emulator.settings(processing_seconds=0)
+    group_id = group()
+    fetch = PaiGroupSensor.fetch_connection
+    errors = [OSError("no API server"), RuntimeError("no supervisor")]
+    monkeypatch.setattr(PaiGroupSensor, "fetch_connection", lambda sensor: _raise(errors) or fetch(sensor))
+    assert wait(pai_sensor(group_id, max_poll_failures=2), mode)["id"] == group_id
+    if mode == "poke":
+        errors = [OSError("no API server")] * 3
+        with pytest.raises(exceptions.ConnectionFailedError, match="could not be fetched: OSError"):
+            wait(pai_sensor(group_id, max_poll_failures=2), mode)
+
+
+def _raise(errors):
+    if errors:
+        raise errors.pop()
+
+
 def test_looks_at_a_group_become_rarer_by_default(group):
     """Each look is billed."""
     trigger = PaiGroupSensor(task_id="wait", group_id="g").trigger(deadline_epoch_seconds=0)

@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSen
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.triggers.course import (
     JITTER,
+    MIN_INTERVAL_SECONDS,
     Course,
     Schedule,
     billable_calls_of,
@@ -56,6 +57,23 @@ def test_a_trigger_that_begins_anew_goes_on_where_it_was(seed, away_until):
 
 def test_a_first_look_that_is_a_little_late_is_made_at_once():
     assert looks(schedule(), START + 5, 3) == [5, 65, 185]
+
+
+@pytest.mark.parametrize("interval", [0, -1, 1e-9])
+def test_no_wait_is_shorter_than_the_least(interval):
+    plan = schedule(poll_interval_seconds=interval, max_poll_interval_seconds=None)
+    assert looks(plan, START, 3) == pytest.approx([0, MIN_INTERVAL_SECONDS, 2 * MIN_INTERVAL_SECONDS])
+
+
+@pytest.mark.parametrize("most", [None, 0, 600.0])
+def test_looks_that_were_missed_for_years_are_not_counted_one_by_one(most):
+    """At the least interval there would be billions of them: this test would not end."""
+    plan = schedule(poll_interval_seconds=0, max_poll_interval_seconds=most, jitter_seed="a")
+    away = 20 * 365 * 86_400
+    first, second = itertools.islice(plan.waits(START + away), 2)
+    longest = max(MIN_INTERVAL_SECONDS, most or 0) * (1 + JITTER)
+    assert 0 <= first <= longest
+    assert second == pytest.approx(longest, rel=JITTER)
 
 
 def test_chance_makes_waits_longer_by_a_fifth_at_most():
@@ -138,6 +156,32 @@ def test_failures_in_a_row_are_counted(course):
         wait.failed(BUSY)
 
 
+REFUSED = exceptions.AuthenticationError("refused")
+
+
+def test_a_connection_is_renewed_once_between_two_good_looks(course):
+    wait = course()
+    for _ in range(3):
+        assert wait.refused(REFUSED, is_renewed=True) is None
+        assert wait.saw(WAITING) is None
+    assert wait.refused(REFUSED, is_renewed=True) is None
+    assert wait.failed(BUSY) is None
+    with pytest.raises(exceptions.AuthenticationError):
+        wait.refused(REFUSED, is_renewed=True)
+
+
+def test_a_connection_that_is_what_it_was_is_as_the_error_says(course):
+    with pytest.raises(exceptions.AuthenticationError):
+        course().refused(REFUSED, is_renewed=False)
+
+
+def test_a_renewed_connection_does_not_move_the_deadline(course, clock):
+    wait = course()
+    clock.now = START + 100
+    late = wait.refused(REFUSED, is_renewed=True)
+    assert (late["state"], late["reason"]) == ("timeout", "still not ready at the deadline: refused.")
+
+
 def test_it_tells_what_changes_and_warns_of_an_unknown_status_once(course, caplog):
     caplog.set_level(logging.INFO)
     wait = course()
@@ -177,6 +221,32 @@ def test_an_error_comes_back_as_itself(error, state, is_final):
     with pytest.raises(type(error), match=str(error)) as failure:
         outcome_of(payload)
     assert isinstance(failure.value, AirflowFailException) is is_final
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.ServerError("down", operation="pai.get", http_status=503),
+        exceptions.ServerError("down", advice="Come back on Monday"),
+        exceptions.NotFoundError("gone", attempts=1),
+        exceptions.GroupRejectedError("bad"),
+        exceptions.TransientError("no advice"),
+    ],
+)
+def test_an_error_says_once_what_to_do(error):
+    payload = ended_by(error, Bill())
+    assert payload["advice"] == error.advice
+    assert error.advice is None or error.advice.rstrip(".") not in payload["reason"]
+    with pytest.raises(type(error)) as failure:
+        outcome_of(payload)
+    assert str(failure.value) == str(error)
+
+
+def test_advice_of_another_version_may_be_anything():
+    payload = {"version": 1, "state": "error", "reason": "down", "error_type": "ServerError"}
+    for more in ({}, {"advice": 7}, {"advice": None}):
+        with pytest.raises(exceptions.ServerError, match=r"^down\. Try again later"):
+            outcome_of(payload | more)
 
 
 @pytest.mark.parametrize(

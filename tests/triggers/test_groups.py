@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
 from airflow_provider_audiences.hooks.pai import PaiHook
-from airflow_provider_audiences.triggers.looks import Bill, look_here
+from airflow_provider_audiences.triggers.looks import Bill, Request, look_here
 from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 from airflow_provider_audiences.triggers.pai_watches import GroupsWatch, ReadyWhen, group_ids_of
 
@@ -142,12 +142,32 @@ def test_the_first_that_is_rejected_fails_all_and_says_why(pai, emulator, look):
     emulator.clear_requests()
     sighting, billed = look(watch([good, bad, worse]))
     assert (sighting.state, billed) == ("failed", 1)
-    named, other = (worse, bad) if sighting.reason.startswith(f"group {worse}") else (bad, worse)
+    # The first in the order given, whatever the order of the list.
+    assert sighting.reason.startswith(f"group {bad} (bad): ")
     assert "History: The audience did not pass the review" in sighting.reason
-    assert f"group {named} (" in sighting.reason
-    assert f"Failed too: {other}." in sighting.reason
-    assert {group["id"] for group in sighting.seen} == {bad, worse}
+    assert sighting.reason.endswith(f"Failed too: 'worse' ({worse}).")
+    assert [group["id"] for group in sighting.seen] == [bad, worse]
     assert asked(emulator) == [1, 1]
+    assert look(watch([worse, good, bad]))[0].reason.startswith(f"group {worse} (worse): ")
+
+
+def test_of_many_that_are_rejected_a_few_are_named(pai, emulator, look):
+    names = [f"bad {number}" for number in range(6)]
+    emulator.settings(reject_names=names, processing_seconds=0)
+    ids = [make(pai, name) for name in names]
+    sighting, billed = look(watch(ids))
+    others = ", ".join(f"'bad {number}' ({ids[number]})" for number in (1, 2, 3))
+    assert sighting.reason.endswith(f"Failed too: {others} and 2 more.")
+    assert billed == 1
+
+
+def test_who_is_waited_for_is_named_in_the_order_given(pai, emulator, look):
+    ids = [make(pai, name) for name in ("A", "B", "")]
+    sighting, _ = look(watch(ids))
+    assert sighting.reason == (
+        f"0 of 3 groups are ready; waiting for 'A' ({ids[0]}), 'B' ({ids[1]}), {ids[2]}: "
+        "still being checked (Status 0, Amount 0)"
+    )
 
 
 def test_one_by_one_it_stops_at_the_first_that_is_rejected(pai, emulator, look):
@@ -254,8 +274,7 @@ def here(connect):
             between(len(slept))
 
         trigger = PaiGroupTrigger(**(defaults | arguments))
-        connection = PaiHook("pai_default").get_connection("pai_default")
-        return trigger.wait_here(connection, sleep=sleep), slept
+        return trigger.wait_here(lambda: PaiHook("pai_default").get_connection("pai_default"), sleep=sleep), slept
 
     return wait
 
@@ -281,6 +300,108 @@ def test_a_worker_ends_as_the_triggerer_does(here, make_groups, emulator):
     for wrong in ({}, {"group_id": group_id, "group_ids": [group_id]}, {"group_ids": []}, {"group_id": ""}):
         refused, slept = here(lambda _: None, **wrong)
         assert (refused["error_type"], slept) == ("InvalidInputError", [])
+
+
+@pytest.fixture
+def waiting_here(make_groups):
+    """A trigger that waits for a group for an hour."""
+    (group_id,) = make_groups(1)
+    return PaiGroupTrigger(
+        conn_id="pai_default",
+        group_id=group_id,
+        poll_interval_seconds=60,
+        deadline_epoch_seconds=time.time() + 3600,
+        max_poll_failures=2,
+        jitter=False,
+    )
+
+
+def fetched():
+    return PaiHook("pai_default").get_connection("pai_default")
+
+
+def test_a_worker_takes_a_renewed_token_after_a_wait(waiting_here, emulator, connect):
+    connect("pai", password="old")
+    emulator.advance(5)
+    slept = []
+
+    def fetch():
+        connection = fetched()
+        connect("pai")
+        return connection
+
+    assert waiting_here.wait_here(fetch, sleep=slept.append)["state"] == "ready"
+    assert [request["status"] for request in emulator.requests("pai.get")] == [403, 200]
+    assert slept == [0, 60]
+
+
+def test_a_worker_does_not_go_on_with_one_wrong_token_after_the_other(waiting_here, emulator, connect):
+    numbers = iter(range(1000))
+
+    def fetch():
+        connect("pai", password=f"wrong {next(numbers)}")
+        return fetched()
+
+    payload = waiting_here.wait_here(fetch, sleep=lambda _: None)
+    assert (payload["state"], payload["error_type"]) == ("failed", "AuthenticationError")
+    assert len(emulator.requests("pai.get")) == 2
+
+
+@pytest.mark.parametrize("error", [OSError("https://x/?token=s3cret"), RuntimeError("no supervisor")])
+def test_a_worker_bears_a_moment_without_connections(waiting_here, emulator, connect, error):
+    emulator.advance(5)
+    left = [error, error]
+
+    def fetch():
+        if left:
+            raise left.pop()
+        return fetched()
+
+    assert waiting_here.wait_here(fetch, sleep=lambda _: None)["state"] == "ready"
+    left = [error] * 3
+    payload = waiting_here.wait_here(fetch, sleep=lambda _: None)
+    assert (payload["state"], payload["error_type"]) == ("error", "ConnectionFailedError")
+    assert type(error).__name__ in payload["reason"]
+    assert "s3cret" not in str(payload)
+
+
+def test_a_connection_that_is_missing_ends_the_wait_as_in_the_triggerer(waiting_here, connect, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_PAI_DEFAULT")
+    payload = waiting_here.wait_here(fetched)
+    assert (payload["state"], payload["error_type"]) == ("error", None)
+    assert "pai_default" in payload["reason"]
+
+
+def test_a_wait_that_is_interrupted_leaves_its_bill(waiting_here, emulator, connect):
+    bill = waiting_here.new_bill()
+
+    class TaskTimeoutError(BaseException):
+        pass
+
+    def sleep(_seconds):
+        if bill.calls["get"] == 3:
+            raise TaskTimeoutError
+
+    with pytest.raises(TaskTimeoutError):
+        waiting_here.wait_here(fetched, bill=bill, sleep=sleep)
+    assert bill.calls == {"get": 3} == {"get": emulator.billing()["get"]["billed"]}
+
+
+def test_a_request_that_is_interrupted_may_be_billed():
+    bill = Bill(["get"])
+
+    def steps(send):
+        yield Request(send=send, billed_as="get")
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        look_here(steps(interrupted), bill)
+    assert bill.calls == {"get": 1}
+    with pytest.raises(ZeroDivisionError):
+        look_here(steps(lambda: 1 / 0), bill)
+    assert bill.calls == {"get": 1}
 
 
 def test_a_lost_reply_may_be_billed_and_a_refused_request_is_not(here, make_groups, emulator):

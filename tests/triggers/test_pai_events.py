@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import json
 import time
+import types
 
 import airflow.triggers.base
 import pytest
@@ -13,6 +14,7 @@ from airflow_provider_audiences.clients.pai_dialects import BEARER
 from airflow_provider_audiences.clients.pai_groups import AudienceGroup
 from airflow_provider_audiences.clients.pai_readiness import ReadinessRule
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.triggers import pai_events
 from airflow_provider_audiences.triggers.group_news import GroupNews, epoch_seconds
 from airflow_provider_audiences.triggers.pai_events import PaiGroupReadyTrigger
 
@@ -22,8 +24,14 @@ def _connected(connect):
     """All of these tests talk to the emulator."""
 
 
+class _Hasty(PaiGroupReadyTrigger):
+    """Looks more often than once a second."""
+
+    min_interval_seconds = 0.02
+
+
 def watcher(**arguments):
-    return PaiGroupReadyTrigger(**({"name": "VIP", "poll_interval_seconds": 0.02} | arguments))
+    return _Hasty(**({"name": "VIP", "poll_interval_seconds": 0.02} | arguments))
 
 
 async def _looks(emulator, more):
@@ -151,6 +159,75 @@ def test_every_argument_is_serialized_under_its_name():
     assert arguments == values == json.loads(json.dumps(arguments))
     documented = inspect.getdoc(PaiGroupReadyTrigger)
     assert all(f":param {name}:" in documented for name in names)
+
+
+def test_a_moment_without_connections_ends_nothing(watch, make_groups, emulator, monkeypatch, capfd):
+    errors = [OSError("https://x/?token=s3cret"), RuntimeError("no supervisor")]
+    fetch = pai_events.get_async_connection
+
+    async def failing(conn_id):
+        if errors:
+            raise errors.pop(0)
+        return await fetch(conn_id)
+
+    monkeypatch.setattr(pai_events, "get_async_connection", failing)
+    made = make_groups(1)
+    emulator.set_clock(time.time() + 5)
+
+    async def script():
+        await _looks(emulator, 1)
+
+    assert [event["id"] for event in watch(script)] == made
+    told = capfd.readouterr()
+    assert "could not be fetched: OSError" in told.out + told.err
+    assert "s3cret" not in told.out + told.err
+
+
+@pytest.mark.parametrize("interval", [0, "0", 1e-9])
+def test_it_looks_once_a_second_at_most(monkeypatch, emulator, interval):
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) == 3:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(pai_events, "asyncio", types.SimpleNamespace(sleep=sleep))
+
+    async def listen():
+        async for _ in PaiGroupReadyTrigger(name="VIP", poll_interval_seconds=interval).run():
+            pass
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(listen())
+    assert slept == [1, 1, 1]
+
+
+def test_numbers_come_as_text_too():
+    taken = PaiGroupReadyTrigger(
+        name="VIP", poll_interval_seconds="5", lookback_seconds="60.5", min_amount="2", ready_statuses=["1"]
+    )
+    assert taken.serialize()[1] == {
+        "name": "VIP",
+        "conn_id": "pai_default",
+        "poll_interval_seconds": 5,
+        "lookback_seconds": 60.5,
+        "min_amount": 2,
+        "ready_statuses": [1],
+    }
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        *((name, value) for name in ("poll_interval_seconds", "lookback_seconds") for value in ("x", None, -1, "nan")),
+        *(("min_amount", value) for value in ("x", None, -1, 1.5)),
+        *(("ready_statuses", value) for value in (5, "1", ["x"], {1: 2})),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name_when_the_dag_is_parsed(argument, value):
+    with pytest.raises(InvalidInputError, match=argument):
+        PaiGroupReadyTrigger(**{"name": "VIP", argument: value})
 
 
 @pytest.mark.parametrize("name", ["", "  ", None])

@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_audiences.clients.transport import Transport
 from airflow_provider_audiences.emulator.testing import PAI_PATH
 from airflow_provider_audiences.hooks.pai import PaiHook
+from airflow_provider_audiences.triggers import shared_clients
 from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 from airflow_provider_audiences.triggers.shared_clients import MAX_THREADS
 
@@ -90,17 +91,21 @@ def test_it_stays_open_for_those_who_are_left(make_groups, emulator, opened):
     assert len(opened[1]) == closed + 1
 
 
-def test_the_first_who_leaves_while_it_is_opened_takes_nothing_away(make_groups, emulator, opened):
+def test_the_first_who_leaves_while_it_is_opened_takes_nothing_away(make_groups, emulator, opened, monkeypatch):
     group_id = make_groups(1)[0]
     emulator.advance(5)
     began, closed = len(opened[0]), len(opened[1])
+    go_on, begin = threading.Event(), Transport.__init__
+    monkeypatch.setattr(Transport, "__init__", lambda self, **arguments: (go_on.wait(20), begin(self, **arguments))[1])
 
     async def leave_at_once():
         leaving = asyncio.create_task(state_of(trigger(group_id)))
         staying = asyncio.create_task(state_of(trigger(group_id)))
-        while len(opened[0]) == began:  # noqa: ASYNC110 - it is opened in a thread
-            await asyncio.sleep(0)
+        clients = shared_clients._shared.setdefault(asyncio.get_running_loop(), {})
+        while [shared.users for shared in clients.values()] != [2]:  # noqa: ASYNC110 - it is opened in a thread
+            await asyncio.sleep(0.01)
         await _cancel([leaving])
+        go_on.set()
         return await staying
 
     assert asyncio.run(leave_at_once()) == "ready"

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import itertools
 import json
 import time
 from typing import ClassVar
@@ -12,13 +13,14 @@ from asgiref.sync import async_to_sync
 from airflow_provider_audiences.clients import transport
 from airflow_provider_audiences.clients.transport import ApiClient
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
+from airflow_provider_audiences.triggers import polling
 from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger
 from airflow_provider_audiences.triggers.course import EVENT_VERSION
 from airflow_provider_audiences.triggers.looks import Request, Sighting
 from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 from airflow_provider_audiences.triggers.polling import PollingTrigger
 
-EVENT_KEYS = {"version", "state", "reason", "seen", "error_type", "billable_calls"}
+EVENT_KEYS = {"version", "state", "reason", "advice", "seen", "error_type", "billable_calls"}
 
 
 @pytest.fixture(autouse=True)
@@ -142,6 +144,81 @@ def test_a_missing_connection_is_an_event_that_names_it():
     assert "nowhere" in event["reason"]
 
 
+@pytest.fixture
+def fetching(monkeypatch):
+    """Lets a function of the number of the fetch do something before each fetch of a connection."""
+
+    def before(change):
+        numbers = itertools.count()
+        fetch = polling.get_async_connection
+
+        async def changed(conn_id):
+            change(next(numbers))
+            return await fetch(conn_id)
+
+        monkeypatch.setattr(polling, "get_async_connection", changed)
+
+    return before
+
+
+def test_one_refused_key_after_the_other_ends_the_wait(group_id, emulator, connect, fetching):
+    """As from a secrets backend that makes new credentials for each who asks."""
+    fetching(lambda number: connect("pai", password=f"wrong {number}"))
+    event = event_of(pai_trigger(group_id))
+    assert (event["state"], event["error_type"]) == ("failed", "AuthenticationError")
+    assert len(emulator.requests("pai.get")) == 2
+
+
+def test_a_renewed_key_is_taken_after_a_wait(group_id, emulator, connect, fetching):
+    emulator.advance(5)
+    fetching(lambda number: connect("pai", password="old") if number == 0 else connect("pai"))
+    deadline = time.time() + 0.2
+    event = event_of(pai_trigger(group_id, poll_interval_seconds=3600, deadline_epoch_seconds=deadline))
+    assert event["state"] == "ready"
+    first, second = emulator.requests("pai.get")
+    assert (first["status"], second["status"]) == (403, 200)
+    # There was a wait between them: an hour, cut short by the deadline.
+    assert second["received_at"] >= deadline
+
+
+def test_a_renewed_key_does_not_move_the_deadline(group_id, connect, fetching):
+    fetching(lambda number: connect("pai", password=f"wrong {number}"))
+    event = event_of(pai_trigger(group_id, deadline_epoch_seconds=time.time() - 1))
+    assert (event["state"], event["error_type"]) == ("timeout", None)
+
+
+@pytest.mark.parametrize("error", [OSError("https://x/?token=s3cret"), RuntimeError("no supervisor")])
+def test_a_moment_without_connections_is_a_failed_look(group_id, emulator, fetching, error):
+    emulator.advance(5)
+
+    def fail(numbers):
+        def change(number):
+            if number in numbers:
+                raise error
+
+        return change
+
+    fetching(fail({0, 1}))
+    assert event_of(pai_trigger(group_id, max_poll_failures=2))["state"] == "ready"
+    fetching(fail({0, 1, 2}))
+    event = event_of(pai_trigger(group_id, max_poll_failures=2))
+    assert (event["state"], event["error_type"]) == ("error", "ConnectionFailedError")
+    assert type(error).__name__ in event["reason"]
+    assert "s3cret" not in json.dumps(event)
+
+
+def test_a_moment_without_connections_when_a_key_is_refused(group_id, emulator, connect, fetching):
+    emulator.advance(5)
+
+    def change(number):
+        connect("pai", **({"password": "old"} if number == 0 else {}))
+        if number == 1:
+            raise OSError
+
+    fetching(change)
+    assert event_of(pai_trigger(group_id, max_poll_failures=1))["state"] == "ready"
+
+
 def test_transient_failures_in_a_row(group_id, emulator):
     emulator.advance(5)
     emulator.fault("pai.get", "status", status=503, times=3)
@@ -158,7 +235,7 @@ def test_failures_are_counted_in_a_row_only(group_id, emulator):
     for number in (1, 2, 4, 5):
         emulator.fault("pai.get", "status", status=503, number=number)
     emulator.freeze()
-    event = event_of(pai_trigger(group_id, max_poll_failures=2, deadline_epoch_seconds=time.time() + 0.5))
+    event = event_of(pai_trigger(group_id, max_poll_failures=2, deadline_epoch_seconds=time.time() + 1))
     assert event["state"] == "timeout"
     assert len(emulator.requests("pai.get")) > 5
 

@@ -1,0 +1,137 @@
+"""
+All pages of a list of groups that others change meanwhile, and what is found among them.
+
+A group that is deleted between two pages moves those behind it to the front: one slips from a page that is still to
+come to one that was read. What is overlooked would be made, and billed, a second time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from airflow_provider_audiences.clients.pai_groups import AudienceGroup
+from airflow_provider_audiences.clients.pai_marker import GroupMarker
+from airflow_provider_audiences.exceptions import ConflictError
+
+log = logging.getLogger(__name__)
+
+ReadPage = Callable[[int], tuple[list[AudienceGroup], int | None]]
+"""From a page's number to its groups, and how many there are on all pages, if the platform says it."""
+
+_MAX_PAGES = 1000
+_MAX_PASSES = 3
+
+
+def list_all_pages(read_page: ReadPage) -> list[AudienceGroup]:
+    """
+    Return each group once; from the first page again if the list changed meanwhile, up to three times in all.
+
+    If it changed each time, a group that was seen in any of them is returned, also one that was deleted since.
+
+    :param read_page: asks for a page.
+    """
+    groups: dict[str, AudienceGroup] = {}
+    for _ in range(_MAX_PASSES):
+        listed, total, is_whole = _list_once(read_page)
+        if is_whole:
+            return list(listed.values())
+        groups.update(listed)
+    log.warning(
+        "PAI speaks of %s groups and listed %d: they changed meanwhile, each of %d times; one may be missing.",
+        total,
+        len(listed),
+        _MAX_PASSES,
+    )
+    return list(groups.values())
+
+
+def _list_once(read_page: ReadPage) -> tuple[dict[str, AudienceGroup], int | None, bool]:
+    """Return what the pages show, the last total, and whether nothing speaks for a group that was overlooked."""
+    groups: dict[str, AudienceGroup] = {}
+    totals: list[int | None] = []
+    stale_pages = 0
+    for page_number in range(1, _MAX_PAGES + 1):
+        page, total = read_page(page_number)
+        totals.append(total)
+        known = len(groups)
+        for group in page:
+            groups.setdefault(group.id, group)
+        # One page of known groups may be the list shifting; two are a server that repeats its last page.
+        stale_pages = 0 if len(groups) > known else stale_pages + 1
+        if not page or stale_pages > 1 or (total is not None and len(groups) >= total):
+            break
+    else:
+        log.warning("Stopped listing PAI groups after %d pages: there may be more.", _MAX_PAGES)
+        return groups, None, True
+    is_whole = len(set(totals)) == 1 and (total is None or len(groups) >= total)
+    return groups, total, is_whole
+
+
+def rejected_of_call(
+    groups: Sequence[AudienceGroup], marker: GroupMarker | None, failed_statuses: frozenset[int]
+) -> frozenset[str]:
+    """
+    Return the ids of groups that the marker's call made and PAI rejected: nobody wants them.
+
+    :param groups: as listed.
+    :param marker: of the call.
+    :param failed_statuses: what means rejected.
+    """
+    ids = [group.id for group in _of_call(groups, marker) if group.status in failed_statuses]
+    if ids:
+        log.warning(
+            "Passed over, since PAI rejected what an earlier request of this task made: %s. Delete it.", ", ".join(ids)
+        )
+    return frozenset(ids)
+
+
+def marked(
+    groups: Sequence[AudienceGroup], marker: GroupMarker | None, *, passed_over: frozenset[str]
+) -> AudienceGroup | None:
+    """
+    Find the group that the marker's call made; the oldest, should there be several.
+
+    :param groups: as listed.
+    :param marker: of the call.
+    :param passed_over: ids of groups that were there before, and are not wanted.
+    """
+    ours = [group for group in _of_call(groups, marker) if group.id not in passed_over]
+    if not ours:
+        return None
+    found, *others = sorted(ours, key=lambda group: (group.created_time, group.id))
+    if others:
+        ids = ", ".join(group.id for group in others)
+        log.warning("Several PAI groups have the marker of this task. Kept: %s. Delete: %s.", found.id, ids)
+    log.info("Adopted the PAI group %s: an earlier request of this task made it.", found.id)
+    return found
+
+
+def named(
+    groups: Sequence[AudienceGroup], name: str | None, *, rule: str, passed_over: frozenset[str]
+) -> AudienceGroup | None:
+    """
+    Apply ``if_exists`` to the groups of exactly this name.
+
+    :param groups: as listed.
+    :param name: of the group that is wanted.
+    :param rule: ``create``, ``adopt`` or ``fail``.
+    :param passed_over: ids of groups that count for nothing.
+    :raises ConflictError: the name is taken, or several groups have it.
+    """
+    found = [group for group in groups if group.name == name and group.id not in passed_over]
+    if rule == "create" or not found:
+        return None
+    if rule == "adopt" and len(found) == 1:
+        log.info("Adopted the PAI group %s: it is the only one with this name.", found[0].id)
+        return found[0]
+    listed = ", ".join(f"{group.id} (status {group.status}, {group.created_time})" for group in found)
+    raise ConflictError(
+        f"groups with this name exist: {listed}",
+        operation="pai.create",
+        advice="Use another name, delete those that are not needed, or set if_exists='create'.",
+    )
+
+
+def _of_call(groups: Sequence[AudienceGroup], marker: GroupMarker | None) -> list[AudienceGroup]:
+    return [group for group in groups if marker is not None and marker.same_call(group.marker)]
