@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from .clock import Clock
-from .pai_files import FileCounter, FileError, FileSource, place_of
+from .pai_files import MISSING, FileCounter, FileError, FileSource, place_of
 from .pai_rules import (
     MAX_ID_CHARACTERS,
     SOURCE_ALGORITHM,
@@ -250,6 +250,8 @@ def _count_people(parameters: CreateParameters, settings: Settings, files: FileC
     if bucket_of(uri) in settings.forbidden_buckets:
         raise ApiError(FORBIDDEN, NOT_AUTHORISED.format("OSS bucket"))
     place = place_of(uri, settings.file_roots)
+    if place is None and settings.file_roots:
+        raise FileError(MISSING)
     if place is None:
         return settings.default_file_amount
     is_csv, column = parameters.source == SOURCE_CSV, strings["Column"]

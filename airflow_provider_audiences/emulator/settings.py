@@ -106,7 +106,7 @@ class Settings:
     :param files: people by file address; an address named here is taken whatever its form
     :param file_roots: for beginnings of file addresses, the folder or web address below which such files are
         really read and counted, unless ``files`` names them
-    :param default_file_amount: people in a file that neither names
+    :param default_file_amount: people in a file that ``files`` does not name; with ``file_roots`` there is no such file
     :param default_algorithm_amount: people that an algorithm finds
     :param forbidden_projects: MaxCompute projects that the account may not read
     :param forbidden_buckets: OSS buckets that the account may not read
