@@ -169,7 +169,7 @@ class GroupNotReadyError(PermanentError):
 
 
 class GuardError(PermanentError):
-    """A sync would change more than its guards allow; nothing was sent."""
+    """A sync would change more than its guards allow; no member was sent."""
 
     default_advice = "Check the source. If the change is meant, override the guard for this run."
 

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -62,7 +62,15 @@ class GroupFiles:
         self._prefix = f"{readable}-{hashlib.sha256(f'{owner} {name}'.encode()).hexdigest()[:10]}-"
         self._template = uri_template or OSS_URI_TEMPLATE
         _check_template(self._template)
-        check_oss_uri(self.uri(self.file_name("")))
+        self._check_uri()
+
+    def _check_uri(self) -> None:
+        uri = self.uri(self.file_name(""))
+        try:
+            check_oss_uri(uri)
+        except InvalidInputError as error:
+            hint = "" if self._bucket else "; a folder on this machine has no bucket: write it out in uri_template"
+            raise InvalidInputError(f"uri_template makes {shown_address(uri)}, and {error.message}{hint}") from None
 
     def file_name(self, fingerprint: str) -> str:
         """
@@ -97,7 +105,10 @@ class GroupFiles:
                     file.write(staged.lines(first, _CHUNK_MEMBERS))
             size = copy.stat().st_size
             self._folder.store(file_name, copy)
-        log.info("Wrote %d members to %s/%s (%d bytes).", staged.members, self._folder.name, file_name, size)
+        log.info(
+            "Wrote %d members to %s/%s (%d bytes); PAI reads them at %s.",
+            staged.members, self._folder.name, file_name, size, shown_address(self.uri(file_name)),
+        )  # fmt: skip
         return size
 
     def remove_all(self) -> None:
@@ -118,12 +129,18 @@ class GroupFiles:
             raise
 
 
-def _check_template(template: str) -> None:
-    try:
-        names = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
-    except ValueError:
-        names = set()
+def _check_template(template: object) -> None:
+    names: set[str] = set()
+    if isinstance(template, str):
+        with suppress(ValueError):
+            # A placeholder with a format or a conversion is another one.
+            names = {
+                f"{name}{form}{conversion or ''}"
+                for _, name, form, conversion in Formatter().parse(template)
+                if name is not None
+            }
     if not {"key"} <= names <= _PLACEHOLDERS:
         raise InvalidInputError(
-            f"uri_template must have {{key}} in it, perhaps {{bucket}}, and no other placeholder: {OSS_URI_TEMPLATE}"
+            f"uri_template must be text with {{key}} in it, perhaps {{bucket}}, and no other placeholder: "
+            f"{OSS_URI_TEMPLATE}"
         )

@@ -110,7 +110,7 @@ class PhoneNumbersField(MembersField):
     """A template field with phone numbers, or with the path or the paths to them."""
 
     def _wrapped(self, value: Any) -> Any:
-        if isinstance(value, str) and is_phone_text(value):
+        if isinstance(value, int | bytes | bytearray) or (isinstance(value, str) and is_phone_text(value)):
             return Hidden(value)
         return super()._wrapped(value)
 

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_audiences.clients.pai_groups import PaiSource, parse_source
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.exceptions import TransientError
-from airflow_provider_audiences.operators.pai_base import PaiGroupSpecOperator, PaiOperator
+from airflow_provider_audiences.operators.pai_base import PaiGroupSpecOperator, PaiOperator, provenance_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -56,6 +56,8 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
         ``fail``.
     :param idempotency: ``marker``, as above; ``none``: the remark stays as it is, and a request whose reply was lost
         fails the task for good: the group may exist.
+    :param provenance: by what the groups of this task are known; None for DAG and task. Give several deployments that
+        share an account each their own (templated).
     :param phone_format: rule for ``text``: ``cn_mobile`` or ``any``.
     :param pai_conn_id: id of the connection (templated).
     :return: the group's id.
@@ -63,16 +65,20 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
     :raises ConflictError: the name is taken, or several groups have it.
     """
 
+    template_fields: Sequence[str] = (*PaiGroupSpecOperator.template_fields, "provenance")
+
     def __init__(
         self,
         *,
         if_exists: Literal["create", "adopt", "fail"] = "create",
         idempotency: Literal["marker", "none"] = "marker",
+        provenance: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.if_exists = if_exists
         self.idempotency = idempotency
+        self.provenance = provenance
 
     def execute(self, context: Context) -> str:
         """Check the parameters and create the group."""
@@ -81,10 +87,11 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
         ti = context["ti"]
         with task_errors():
             spec = self.checked_spec()
+            provenance = provenance_of(self.provenance, context)
             is_marked = one_of("idempotency", self.idempotency, ("marker", "none")) == "marker"
             with self.billed_client(context) as client:
                 marker = client.marker(
-                    owner=f"{ti.dag_id}.{ti.task_id}",
+                    owner=provenance,
                     run=ti.run_id,
                     map_index=getattr(ti, "map_index", -1),
                     spec=spec,

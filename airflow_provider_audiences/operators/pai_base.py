@@ -155,6 +155,25 @@ class PaiGroupSpecOperator(HidesFieldsWhenMapped, PaiOperator):
         return spec
 
 
+def provenance_of(provenance: str | None, context: Context) -> str:
+    """
+    Return by what the groups of a task are known.
+
+    :param provenance: as the user gave it; None for DAG and task.
+    :param context: of the task.
+    :raises InvalidInputError: it is empty, or was rendered to None.
+    """
+    from airflow_provider_audiences.clients.validation import required_text
+
+    if provenance is None:
+        # With a character between them that neither may have.
+        return f"{context['ti'].dag_id}:{context['ti'].task_id}"
+    text = required_text("provenance", provenance)
+    if text == "None":
+        raise InvalidInputError("provenance was rendered to None: leave it out, or see what its template needs")
+    return text
+
+
 def total_calls(*calls: Mapping[str, int]) -> dict[str, int]:
     """
     Return what calls come to that PAI may bill.

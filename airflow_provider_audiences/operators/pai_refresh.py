@@ -48,8 +48,8 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     :param phone_format: rule for ``text``: ``cn_mobile`` or ``any``.
     :param keep_previous: how many of the ready groups that are replaced stay, newest first.
     :param delete_failed: delete the new group if it is rejected or not ready in time.
-    :param provenance: by what the groups of this task are known; None for ``dag_id.task_id``. Set it to that before
-        the DAG or the task is renamed (templated).
+    :param provenance: by what the groups of this task are known; None for ``dag_id:task_id``. Set it to that before
+        the DAG or the task is renamed; give several deployments that share an account each their own (templated).
     :param min_amount: least number of people (templated).
     :param ready_statuses: statuses that are ready; None for those of the connection's dialect.
     :param failed_statuses: statuses that never become ready; None for 2.
@@ -60,7 +60,7 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     :param deferrable: wait in the triggerer.
     :param pai_conn_id: id of the connection (templated).
     :return: report with ``group_id, name, status, amount, unchanged, adopted, replaced_group_ids, kept_group_ids,
-        billable_calls, seconds``; ``group_id`` and ``billable_calls`` are XComs of their own as well.
+        leftover_group_ids, billable_calls, seconds``; ``group_id`` and ``billable_calls`` are XComs of their own too.
     :raises InvalidInputError: a parameter is refused; nothing was sent.
     :raises GroupRejectedError: PAI rejected the new group (the message has the History), or it is too small.
     :raises GroupNotReadyError: the new group was not ready in time.

@@ -6,13 +6,12 @@ Nothing heavy is imported here: DAG files are parsed all the time.
 
 from __future__ import annotations
 
-import math
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
@@ -24,18 +23,23 @@ from airflow_provider_audiences.exceptions import (
     GroupRejectedError,
     InvalidInputError,
     NotFoundError,
+    PermanentError,
     TransientError,
 )
-from airflow_provider_audiences.operators.pai_base import PaiOperator, total_calls
+from airflow_provider_audiences.operators.pai_base import PaiOperator, provenance_of, total_calls
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.clients.pai import PaiClient
-    from airflow_provider_audiences.clients.pai_groups import GroupSpec
+    from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec
     from airflow_provider_audiences.clients.pai_marker import GroupMarker
     from airflow_provider_audiences.sync.group_refresh import GroupRefresh, Refreshing, Replaced
     from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
+
+_LONGEST_SECONDS = 366 * 24 * 3600
+_NO_TRIGGERER = timedelta(minutes=10)
+"""How much later than the trigger Airflow ends the wait."""
 
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
@@ -87,6 +91,14 @@ class PaiRefreshOperator(PaiOperator):
         :param client: of the account.
         """
 
+    def check_group(self, group: AudienceGroup, refreshing: Refreshing) -> None:
+        """
+        Look at the new group, which is ready and has replaced the others.
+
+        :param group: the group.
+        :param refreshing: the refresh.
+        """
+
     def clean_up(self, refreshing: Refreshing) -> None:
         """
         Remove what the new group was made from, now that it is ready or has failed.
@@ -98,17 +110,31 @@ class PaiRefreshOperator(PaiOperator):
         """Make the new group, wait for it, and delete what it replaces."""
         with task_errors():
             self._check_waiting()
+            provenance_of(self.provenance, context)
             with self.billed_client(context) as client:
                 refreshing = replace(self.begin(context, client), billable_calls=client.billable_calls)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="group_id", value=refreshing.group_id)
         if refreshing.unchanged:
             self.log.info("The group %s has these members: nothing to do.", refreshing.group_id)
+            self.or_warn(partial(self.clean_up, refreshing))
             return self._report(refreshing)
+        self.log.info(
+            "The new group %s %s; waiting until it is ready.",
+            refreshing.group_id, "was there from an earlier try" if refreshing.adopted else "is made",
+        )  # fmt: skip
         trigger = self._trigger(refreshing)
         if self.deferrable:
-            self.defer(trigger=trigger, method_name="execute_complete")
-        return self._complete(context, refreshing, trigger.wait_here(self.hook.get_connection(self.pai_conn_id)))
+            # The trigger ends by itself; this is for the time when there is no triggerer.
+            longest = timedelta(seconds=_seconds(self.timeout)) + _NO_TRIGGERER
+            self.defer(trigger=trigger, method_name="execute_complete", timeout=longest)
+        bill = trigger.new_bill()
+        try:
+            event = trigger.wait_here(lambda: self.hook.get_connection(self.pai_conn_id), bill=bill)
+        except BaseException:  # a timeout of the task, or its end, is no Exception
+            self.tell_bill(context, total_calls(refreshing.billable_calls, bill.calls))
+            raise
+        return self._complete(context, refreshing, event)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """
@@ -139,30 +165,48 @@ class PaiRefreshOperator(PaiOperator):
             refresh = self.refresh(client, name=refreshing.name, owner=refreshing.owner, call=refreshing.call)
             try:
                 outcome_of(event, timeout_error=GroupNotReadyError)
-            except (GroupRejectedError, GroupNotReadyError, NotFoundError) as error:
-                if self.delete_failed and not isinstance(error, NotFoundError):
-                    refresh.give_up(refreshing.group_id)
+            except PermanentError as error:
+                # No try follows.
+                is_ours_to_delete = self.delete_failed and isinstance(error, GroupRejectedError | GroupNotReadyError)
+                is_deleted = is_ours_to_delete and refresh.give_up(refreshing.group_id)
                 # PAI may yet read the file of a group that is late and stays.
                 if self.delete_failed or not isinstance(error, GroupNotReadyError):
-                    with self.only_warned():
-                        self.clean_up(refreshing)
-                error.landed = "What the new group was to replace is still there"
+                    self.or_warn(partial(self.clean_up, refreshing))
+                self._tell_failure(error, refreshing, is_deleted=is_deleted)
                 raise
             try:
                 replaced = refresh.finish(refreshing.group_id)
-            except AudienceApiError:
-                with self.only_warned():
-                    self.clean_up(refreshing)
-                raise
-            self.clean_up(refreshing)
+            finally:
+                self.or_warn(partial(self.clean_up, refreshing))
+            self.check_group(replaced.group, refreshing)
             calls = total_calls(refreshing.billable_calls, client.billable_calls)
         return self._report(replace(refreshing, billable_calls=calls), replaced)
 
-    @contextmanager
-    def only_warned(self) -> Iterator[None]:
-        """Log a failure in the block: there is a worse one to tell of."""
+    @staticmethod
+    def _tell_failure(error: AudienceApiError, refreshing: Refreshing, *, is_deleted: bool) -> None:
+        """Say what became of the new group, and what to do about it."""
+        if isinstance(error, NotFoundError):
+            what = "is gone: somebody else deleted it"
+        elif is_deleted:
+            what = "was deleted"
+        else:
+            what = f"({refreshing.group_id}) stays until the next run"
+        error.landed = f"The new group {refreshing.name!r} {what}; nothing was replaced"
+        if isinstance(error, GroupRejectedError):
+            error.advice = (
+                "Mend what the group is made from, or min_amount if it has too few people; then clear the task."
+            )
+        elif isinstance(error, GroupNotReadyError):
+            error.advice = "Clear the task to make a new one, with a longer timeout if PAI's checks take that long."
+
+    def or_warn(self, clean_up: Callable[[], None]) -> None:
+        """
+        Clean up; a failure is logged, since a further try would do all the work again, and be billed for it.
+
+        :param clean_up: removes what a group was made from.
+        """
         try:
-            yield
+            clean_up()
         except AudienceApiError as error:
             self.log.warning("What the group was made from could not be removed; the next run does it: %s", error)
 
@@ -175,20 +219,18 @@ class PaiRefreshOperator(PaiOperator):
         :param owner: digest of whom they belong to.
         :param call: digest of this very call.
         """
+        from airflow_provider_audiences.clients.pai_dialects import STATUS_CHECKING
         from airflow_provider_audiences.sync.group_refresh import GroupRefresh
 
         rule = client.readiness_rule(
             min_amount=self.min_amount, ready_statuses=self.ready_statuses, failed_statuses=self.failed_statuses
         )
+        if not rule.min_amount and STATUS_CHECKING in rule.ready_statuses:
+            raise InvalidInputError(
+                "with min_amount=0 and this connection's ready statuses, a group is taken for ready while it is being "
+                "checked (Status 0, Amount 0), and the old one deleted: set ready_statuses=[1] as well"
+            )
         return GroupRefresh(client, name=name, owner=owner, call=call, rule=rule, keep_previous=self.keep_previous)
-
-    def provenance_of(self, context: Context) -> str:
-        """
-        Return by what the groups of this task are known.
-
-        :param context: of the task.
-        """
-        return self.provenance or f"{context['ti'].dag_id}.{context['ti'].task_id}"
 
     def marker(self, context: Context, client: PaiClient, spec: GroupSpec, *, members: str = "") -> GroupMarker:
         """
@@ -201,7 +243,7 @@ class PaiRefreshOperator(PaiOperator):
         """
         ti = context["ti"]
         return client.marker(
-            owner=self.provenance_of(context),
+            owner=provenance_of(self.provenance, context),
             run=ti.run_id,
             map_index=getattr(ti, "map_index", -1),
             # Airflow adds to the tries that are left when a task is cleared.
@@ -212,15 +254,15 @@ class PaiRefreshOperator(PaiOperator):
 
     def _check_waiting(self) -> None:
         """Refuse what would show only when the group is made."""
-        from airflow_provider_audiences.clients.validation import required_text, true_or_false, whole_number
+        from airflow_provider_audiences.clients.validation import true_or_false, whole_number
 
         for name in ("timeout", "poke_interval", "max_poke_interval"):
             value = getattr(self, name)
             is_given = isinstance(value, timedelta | int | float) and not isinstance(value, bool)
-            if not (is_given and 0 < _seconds(value) < math.inf):
-                raise InvalidInputError(f"{name} must be a timedelta, or a number of seconds above 0, not {value!r}")
-        if self.provenance is not None:
-            required_text("provenance", self.provenance)
+            if not (is_given and 0 < _seconds(value) <= _LONGEST_SECONDS):
+                raise InvalidInputError(
+                    f"{name} must be a timedelta, or a number of seconds above 0, of at most a year, not {value!r}"
+                )
         for name in ("max_poll_failures", "keep_previous", "min_amount"):
             whole_number(name, getattr(self, name), at_least=0)
         true_or_false("delete_failed", self.delete_failed)
@@ -255,6 +297,7 @@ class PaiRefreshOperator(PaiOperator):
             "adopted": refreshing.adopted,
             "replaced_group_ids": list(replaced.deleted) if replaced else [],
             "kept_group_ids": list(replaced.kept) if replaced else [],
+            "leftover_group_ids": list(refreshing.leftovers),
             **refreshing.members,
             "billable_calls": refreshing.billable_calls,
             "seconds": round(time.time() - refreshing.began_epoch_seconds, 3),

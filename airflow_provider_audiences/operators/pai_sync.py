@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote
 
 from airflow_provider_audiences.clients.pai_groups import MAX_TEXT_NUMBERS, GroupSpec, PaiSource
 from airflow_provider_audiences.common.hidden import (
@@ -20,13 +21,14 @@ from airflow_provider_audiences.common.hidden import (
     revealed,
 )
 from airflow_provider_audiences.exceptions import GuardError, InvalidInputError, PermanentError
-from airflow_provider_audiences.operators.pai_base import mask_numbers
+from airflow_provider_audiences.operators.pai_base import mask_numbers, provenance_of
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.clients.pai import PaiClient
+    from airflow_provider_audiences.clients.pai_groups import AudienceGroup
     from airflow_provider_audiences.common.group_files import GroupFiles
     from airflow_provider_audiences.members.inputs import MemberInput
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -57,6 +59,8 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     :param remark: free text (templated).
     :param force: make a new group even if the numbers are the same (templated).
     :param min_members: fail if the source has fewer numbers than this (templated).
+    :param max_removed_ratio: fail if the source has fewer numbers than the group that it replaces has people, by more
+        than this part of them; None for no limit (templated).
     :param phone_format: ``cn_mobile``, mobile numbers of mainland China, or ``any``.
     :param on_malformed: ``drop`` and count texts that are no phone number, or ``fail`` at the first.
     :param max_malformed_ratio: fail if more than this part of the texts is malformed (templated).
@@ -64,8 +68,8 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     :param rejects_include_values: add the texts themselves to that report.
     :param keep_previous: how many of the ready groups that are replaced stay, newest first.
     :param delete_failed: delete the new group if it is rejected or not ready in time.
-    :param provenance: by what the groups of this task are known; None for ``dag_id.task_id``. Set it to that before
-        the DAG or the task is renamed (templated).
+    :param provenance: by what the groups of this task are known; None for ``dag_id:task_id``. Set it to that before
+        the DAG or the task is renamed; give several deployments that share an account each their own (templated).
     :param min_amount: least number of people (templated).
     :param ready_statuses: statuses that are ready; None for those of the connection's dialect.
     :param failed_statuses: statuses that never become ready; None for 2.
@@ -77,7 +81,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     :param pai_conn_id: id of the connection (templated).
     :return: the report of ``PaiReplaceGroupOperator``, with ``members, malformed, duplicates, blank, file_bytes``.
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
-    :raises GuardError: the source has too few numbers; nothing was sent.
+    :raises GuardError: the source has too few numbers; no group was made.
     :raises GroupRejectedError: PAI rejected the new group (the message has the History), or it is too small.
     :raises GroupNotReadyError: the new group was not ready in time.
     """
@@ -91,6 +95,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         "remark",
         "force",
         "min_members",
+        "max_removed_ratio",
         "max_malformed_ratio",
         "rejects_path",
         "provenance",
@@ -114,6 +119,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         remark: str | None = None,
         force: bool | str = False,
         min_members: int | str = 1,
+        max_removed_ratio: float | str | None = 0.3,
         phone_format: Literal["cn_mobile", "any"] = "cn_mobile",
         on_malformed: Literal["drop", "fail"] = "drop",
         max_malformed_ratio: float | str | None = None,
@@ -131,6 +137,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         self.remark = remark
         self.force = force
         self.min_members = min_members
+        self.max_removed_ratio = max_removed_ratio
         self.phone_format = phone_format
         self.on_malformed = on_malformed
         self.max_malformed_ratio = max_malformed_ratio
@@ -145,7 +152,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         :param client: of the account.
         """
         from airflow_provider_audiences.clients.pai_marker import owner_digest
-        from airflow_provider_audiences.clients.validation import true_or_false
+        from airflow_provider_audiences.clients.validation import ratio, true_or_false
         from airflow_provider_audiences.common.staging import staging_settings
         from airflow_provider_audiences.sync.ledger import fingerprint_of
 
@@ -153,7 +160,8 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         # Templates render to text.
         force = true_or_false("force", {"True": True, "False": False}.get(str(self.force), self.force))
         true_or_false("delete_file", self.delete_file)
-        files = self._files(owner_digest(self.provenance_of(context)))
+        most = ratio("max_removed_ratio", self.max_removed_ratio, at_most=1)
+        files = self._files(owner_digest(provenance_of(self.provenance, context)))
         with self._staged() as staged:
             facts = {name: getattr(staged, name) for name in ("members", "malformed", "duplicates", "blank")}
             fingerprint = fingerprint_of(staged.keys)
@@ -162,10 +170,13 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
             marker = self.marker(context, client, spec, members=fingerprint)
             refresh = self.refresh(client, name=self.name or "", owner=marker.owner, call=marker.call)
             current = refresh.tidy()
-            if current and not force and marker.same_members(current.marker):
-                refreshing = refresh.keep(current, began_epoch_seconds=began, members=facts)
-                self.clean_up(refreshing)
-                return refreshing
+            if current and marker.same_members(current.marker):
+                if not force and _was_read(current, spec, staged.members):
+                    return refresh.keep(current, began_epoch_seconds=began, members=facts)
+                self.log.info("The group %s has these numbers: a new one is made all the same.", current.id)
+            elif current:
+                self.log.info("The numbers are not known to be those of the group %s: a new one is made.", current.id)
+                self._check_removed(staged.members, current, most)
             if files and file_name:
                 facts["file_bytes"] = files.put(file_name, staged, settings=staging_settings())
             try:
@@ -173,9 +184,31 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
             except PermanentError:
                 # No try follows that would find the file.
                 if files and self.delete_file:
-                    with self.only_warned():
-                        files.remove_all()
+                    self.or_warn(files.remove_all)
                 raise
+
+    @staticmethod
+    def _check_removed(members: int, current: AudienceGroup, most: float | None) -> None:
+        """Stop a source that is much smaller than the group that it would replace."""
+        removed = max(0, current.amount - members)
+        if most is not None and removed > most * current.amount:
+            raise GuardError(
+                f"stopped by max_removed_ratio: the source has {members:,} phone numbers, and the group {current.id} "
+                f"that it would replace {current.amount:,} people ({removed / current.amount:.1%} fewer), and at most "
+                f"{most:.1%} is allowed; no group was made"
+            )
+
+    def check_group(self, group: AudienceGroup, refreshing: Refreshing) -> None:
+        """
+        Warn if PAI found other people than were sent.
+
+        :param group: the new group, which is ready.
+        :param refreshing: the refresh.
+        """
+        members = refreshing.members["members"]
+        if group.amount != members:
+            hint = "did it read another file? Check uri_template" if group.amount > members else "it may know fewer"
+            self.log.warning("PAI counts %d people in the group, and %d were sent: %s.", group.amount, members, hint)
 
     def clean_up(self, refreshing: Refreshing) -> None:
         """
@@ -256,6 +289,12 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         ).checked(phone_format=self.phone_format)
         mask_numbers(spec)
         return spec
+
+
+def _was_read(group: AudienceGroup, spec: GroupSpec, members: int) -> bool:
+    """Tell whether PAI read what it was to read: at the same address, if it shows one, and nobody else."""
+    is_same_place = not group.uri or not spec.uri or unquote(group.uri) == unquote(spec.uri)
+    return is_same_place and group.amount <= members
 
 
 def _as_text(source: MemberInput) -> MemberInput:

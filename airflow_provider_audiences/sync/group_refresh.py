@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_audiences.clients.pai_dialects import STATUS_CHECKING
 from airflow_provider_audiences.clients.pai_readiness import ReadinessRule, ReadinessState
 from airflow_provider_audiences.clients.validation import exact_text, whole_number
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceApiError, AuthenticationError, PermanentError
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.clients.pai import PaiClient
@@ -41,6 +41,7 @@ class Refreshing:
     :param unchanged: whether the group that is there has the same members, and stays.
     :param began_epoch_seconds: when the work began.
     :param members: facts about the members, for the report.
+    :param leftovers: ids of groups that earlier runs had left behind, and that are deleted.
     :param billable_calls: so far.
     """
 
@@ -54,6 +55,7 @@ class Refreshing:
     unchanged: bool
     began_epoch_seconds: float
     members: dict[str, int]
+    leftovers: list[str] = field(default_factory=list)
     billable_calls: dict[str, int] = field(default_factory=dict)
 
 
@@ -94,12 +96,14 @@ class GroupRefresh:
         self._call = call
         self._rule = rule
         self._keep = whole_number("keep_previous", keep_previous, at_least=0)
+        self._leftovers: tuple[str, ...] = ()
 
     def tidy(self) -> AudienceGroup | None:
         """
         Delete what earlier runs left behind: groups that nobody can use, and those that a ready one has replaced.
 
         :return: the newest ready group of an earlier run; None if there is none.
+        :raises PermanentError: groups may not be deleted with these credentials.
         """
         others = [group for group in self._groups(warn=True) if not self._is_mine(group)]
         ready = [group for group in others if self._is_ready(group)]
@@ -109,8 +113,13 @@ class GroupRefresh:
         leftovers = [group for group in others if (group not in kept if current else self._is_of_no_use(group))]
         if leftovers:
             log.info("An earlier run left %d groups behind.", len(leftovers))
-        self._delete(leftovers)  # what can't be deleted now is tried again in the end
-        return current
+        self._leftovers, failure = self._delete(leftovers)
+        if isinstance(failure, PermanentError):
+            # Who may not delete must not make a further group either: there would be one more in each run.
+            failure.landed = "No new group was made, since those that it would replace can't be deleted"
+            failure.advice = "Let the credentials delete groups, or delete those that the log names by hand."
+            raise failure
+        return current  # what can't be deleted just now is tried again in the end
 
     def begin(
         self,
@@ -163,6 +172,7 @@ class GroupRefresh:
             unchanged=unchanged,
             began_epoch_seconds=began_epoch_seconds,
             members=dict(members or {}),
+            leftovers=list(self._leftovers),
         )
 
     def finish(self, group_id: str) -> Replaced:
@@ -183,22 +193,25 @@ class GroupRefresh:
         kept = [group for group in replaced if self._is_ready(group) and not self._is_mine(group)][: self._keep]
         deleted, failure = self._delete([group for group in replaced if group not in kept])
         if failure:
-            failure.landed = f"The new group {new.id} is ready; the next try deletes what it replaces"
+            when = "run" if isinstance(failure, PermanentError) else "try"
+            failure.landed = f"The new group {new.id} is ready; the next {when} deletes what it replaces"
             raise failure
         return Replaced(group=new, deleted=deleted, kept=tuple(group.id for group in kept))
 
-    def give_up(self, group_id: str) -> None:
+    def give_up(self, group_id: str) -> bool:
         """
         Delete a new group that did not become ready; a failure is logged, since there is a worse one to tell of.
 
         :param group_id: the group.
+        :return: whether it is gone.
         """
         try:
             self._client.delete_group(group_id, ignore_missing=True)
         except AudienceApiError as error:
             log.warning("The group %s could not be deleted; the next run does it: %s", group_id, error)
-        else:
-            log.info("Deleted the group %s, which did not become ready.", group_id)
+            return False
+        log.info("Deleted the group %s, which did not become ready.", group_id)
+        return True
 
     def _groups(self, *, warn: bool = False) -> list[AudienceGroup]:
         """Return the groups of this name and owner, newest first."""
@@ -233,6 +246,8 @@ class GroupRefresh:
             except AudienceApiError as error:
                 failure = failure or error
                 log.warning("The group %s could not be deleted: %s", group.id, error)
+                if isinstance(error, AuthenticationError):
+                    break  # each further attempt would fail as well, and be billed
             else:
                 deleted.append(group.id)
                 log.info("Deleted the group %s of %s (Status %s).", group.id, group.created_time, group.status)

@@ -96,11 +96,31 @@ class TestAddresses:
 
     @pytest.mark.parametrize(
         "template",
-        ["{key}", "x", "{bucket}", "https://{key", "https://{bucket}.aliyuncs.com/{key}{region}", "{key!r}}"],
-    )
+        ["{key}", "x", "{bucket}", "https://{key", "https://{bucket}.aliyuncs.com/{key}{region}", "{key!r}}",
+         TEMPLATE.replace("key", "key!r"), TEMPLATE.replace("key", "key:>99"), 7, ["{key}"]],
+    )  # fmt: skip
     def test_need_a_template_that_says_where_the_file_is(self, tmp_path, template):
         with pytest.raises(InvalidInputError, match="uri"):
             files_of(tmp_path, uri_template=template)
+
+    @pytest.mark.parametrize(
+        ("template", "said"),
+        [
+            ("https://example.com/{key}", r"makes https://example\.com/VIP-[0-9a-f]{10}-\.txt, and "),
+            (OSS_URI_TEMPLATE, r"makes https://\.oss-cn-hangzhou\S+, and .*; a folder on this machine has no bucket"),
+            ("https://me:sesame@b.oss-cn-hangzhou.aliyuncs.com/{key}", r"makes https://me:\*\*\*@b\.oss"),
+            ("https://b.aliyuncs.com/{key}?Signature=sesame", r"makes https://b\.aliyuncs\.com/\S+\.txt\?…, and "),
+        ],
+    )
+    def test_that_are_none_are_told(self, tmp_path, template, said):
+        with pytest.raises(InvalidInputError, match=f"^uri_template {said}") as refusal:
+            files_of(tmp_path, uri_template=template)
+        assert "sesame" not in str(refusal.value)
+
+    def test_of_a_store_are_told_without_a_word_of_this_machine(self):
+        with pytest.raises(InvalidInputError, match=r"^uri_template makes https://bucket/VIP-") as refusal:
+            files_of("memory://bucket", uri_template="https://{bucket}/{key}")
+        assert "on this machine" not in str(refusal.value)
 
     def test_are_known_for_oss_only(self, tmp_path):
         with pytest.raises(InvalidInputError, match=r"is not in OSS: say in uri_template .*\{bucket\}"):
@@ -121,7 +141,7 @@ class TestFiles:
         return {file.name: file.read_text() for file in path.iterdir()} if path.exists() else {}
 
     def test_hold_one_number_a_line(self, place, staged, caplog):
-        files = files_of(place)
+        files = files_of(place, uri_template=f"{TEMPLATE}?Signature=sesame")
         with caplog.at_level("INFO"):
             size = files.put(files.file_name("0" * 64), staged, settings=StagingSettings())
         [(name, text)] = self.listed(place).items()
@@ -129,6 +149,10 @@ class TestFiles:
         assert text.endswith("\n")
         assert sorted(text.splitlines()) == NUMBERS
         assert "Wrote 250 members" in caplog.text
+        address = files.uri(name).removesuffix("?Signature=sesame")
+        assert address.startswith("https://people.oss-cn-hangzhou.aliyuncs.com/")
+        assert f"PAI reads them at {address}?…." in caplog.text
+        assert "sesame" not in caplog.text
         assert not [number for number in NUMBERS if number in caplog.text]
 
     def test_are_written_over_by_the_next_try(self, place, staged):

@@ -24,6 +24,7 @@ from airflow_provider_audiences.common.hidden import (
 )
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator
 from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator
+from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
 
 try:
     from airflow.serialization.serialized_objects import DagSerialization as Serialization
@@ -234,6 +235,17 @@ def test_phone_numbers_are_not_in_what_airflow_stores(text):
     for shown in (json.dumps(Serialization.to_dict(dag)), json.dumps(rendered_fields(operator)), repr(operator)):
         assert PHONE not in shown
     assert isinstance(operator.text, Hidden)
+
+
+@pytest.mark.parametrize(
+    "source", [int(PHONE), PHONE.encode(), bytearray(PHONE.encode()), literal(int(PHONE)), PHONE, [PHONE]], ids=repr
+)
+def test_phone_numbers_for_a_source_are_not_in_what_airflow_stores(source):
+    with _dag() as dag:
+        operator = PaiSyncGroupOperator(task_id="task", name="VIP", source=source)
+    for shown in (json.dumps(Serialization.to_dict(dag)), json.dumps(rendered_fields(operator)), repr(operator)):
+        assert PHONE not in shown
+    assert isinstance(operator.source, Hidden)
 
 
 def test_the_part_of_an_address_that_opens_a_file_is_not_stored():

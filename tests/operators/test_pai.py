@@ -103,6 +103,9 @@ def test_create_returns_the_id_and_sends_what_was_given(create, emulator, argume
         ({"source": 4, "algorithm": "a"}, "inference_job_id is missing"),
         ({"source": 1, "uri": URI, "phone_number": "yes"}, "phone_number"),
         ({"source": 0, "text": "1", "phone_format": "us"}, "phone_format"),
+        ({**TEXT, "provenance": " "}, "provenance is empty"),
+        ({**TEXT, "provenance": "None"}, "provenance was rendered to None"),
+        ({**TEXT, "provenance": "None", "idempotency": "none"}, "provenance was rendered to None"),
     ],
 )
 def test_create_refuses_wrong_arguments_before_the_first_request(create, emulator, arguments, named):
@@ -198,6 +201,26 @@ def test_the_group_of_another_task_run_or_request_is_not_taken(
     second = create(**(TEXT | changed_arguments), context=context)
     assert second != first
     assert len(emulator.groups()) == 2
+
+
+def test_a_group_is_known_by_its_provenance(create, emulator, task_context):
+    first = create(**TEXT, provenance="shop a")
+    renamed = task_context(try_number=2, dag_id="other", task_id="other")
+    assert create(**TEXT, provenance=" shop a\n", context=renamed) == first
+    assert create(**TEXT, provenance="shop b", context=renamed) != first
+    operator = PaiCreateGroupOperator(task_id="create", **TEXT, provenance="shop {{ params.shop }}")
+    operator.render_template_fields({"params": {"shop": "a"}})
+    assert operator.execute(renamed) == first
+    assert len(emulator.groups()) == 2
+
+
+def test_without_it_by_dag_and_task_which_are_not_mixed_up(create, task_context):
+    made = [
+        create(**TEXT, context=task_context(dag_id="etl.pai", task_id="create")),
+        create(**TEXT, context=task_context(dag_id="etl", task_id="pai.create")),
+    ]
+    assert made[0] != made[1]
+    assert create(**TEXT, provenance="etl:pai.create") == made[1]
 
 
 def test_a_group_that_was_deleted_meanwhile_is_made_again(create, emulator, task_context):

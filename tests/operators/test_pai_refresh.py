@@ -5,6 +5,9 @@ import datetime as dt
 import json
 import logging
 import re
+import signal
+import threading
+import time
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowFailException, TaskDeferred
@@ -37,6 +40,7 @@ REPORT_KEYS = [
     "adopted",
     "replaced_group_ids",
     "kept_group_ids",
+    "leftover_group_ids",
     "billable_calls",
     "seconds",
 ]
@@ -213,13 +217,16 @@ class TestReplacement:
             made.append(report["group_id"])
             assert refreshes.ids() == [*kept, report["group_id"]]
 
-    def test_deletes_what_it_kept_when_it_is_to_keep_less(self, refreshes):
+    @in_both_places
+    def test_deletes_what_it_kept_when_it_is_to_keep_less(self, refreshes, deferred):
+        refreshes.deferred = deferred
         first, second, third = (refreshes.run(f"r{number}", keep_previous=2)["group_id"] for number in range(3))
         report = refreshes.run("r3")
         assert refreshes.ids() == [report["group_id"]]
         # The older ones went before the new group was made.
         assert report["replaced_group_ids"] == [third]
         assert report["billable_calls"]["delete"] == 3
+        assert report["leftover_group_ids"] == [second, first]
         assert {first, second}.isdisjoint(refreshes.ids())
 
     def test_keeps_only_groups_that_can_be_used(self, refreshes, emulator):
@@ -246,6 +253,20 @@ class TestReplacement:
             refreshes.run("r1", timeout=0.1)
         first = refreshes.run("r2", ready_statuses=[7])["group_id"]
         assert refreshes.run("r3", ready_statuses=[7], keep_previous=1)["kept_group_ids"] == [first]
+
+    @pytest.mark.parametrize(("dialect", "ready_statuses"), [("openapi", None), ("bearer", [1])], indirect=["dialect"])
+    def test_may_have_nobody_in_it_when_a_status_tells_that_it_is_ready(
+        self, refreshes, emulator, dialect, ready_statuses
+    ):
+        emulator.settings(default_algorithm_amount=0)
+        report = refreshes.run("r1", min_amount=0, ready_statuses=ready_statuses)
+        assert (report["status"], report["amount"], dialect in {"bearer", "openapi"}) == (1, 0, True)
+
+    @pytest.mark.parametrize("timeout", [3600, dt.timedelta(hours=1)])
+    def test_is_not_waited_for_longer_than_the_trigger_takes(self, refreshes, timeout):
+        """Without a triggerer, nobody else would end it."""
+        deferred, _ = refreshes.begin("r1", timeout=timeout)
+        assert deferred.timeout == dt.timedelta(hours=1, minutes=10)
 
     def test_goes_through_all_pages_of_the_list(self, refreshes, emulator, make_pai):
         emulator.settings(max_page_size=2)
@@ -280,9 +301,9 @@ class TestNewGroupThatFails:
         with pytest.raises(exceptions.GroupRejectedError, match="did not pass the review") as failure:
             refreshes.run("r2", delete_failed=delete_failed)
         assert isinstance(failure.value, AirflowFailException)
-        assert "What the new group was to replace is still there." in str(failure.value)
         failed = refreshes.pushed["group_id"]
-        assert failed in str(failure.value)
+        what = "was deleted" if delete_failed else f"({failed}) stays until the next run"
+        assert f". The new group 'VIP' {what}; nothing was replaced. Mend what" in str(failure.value)
         assert refreshes.statuses() == ({old: 1} if delete_failed else {old: 1, failed: 2})
         assert refreshes.pushed["billable_calls"] == {"create": 1, "get": 1, "delete": int(delete_failed)}
 
@@ -300,8 +321,9 @@ class TestNewGroupThatFails:
         with pytest.raises(exceptions.GroupNotReadyError, match="still not ready at the deadline") as failure:
             refreshes.run("r2", timeout=dt.timedelta(seconds=0.1), delete_failed=delete_failed)
         assert isinstance(failure.value, AirflowFailException)
-        assert "What the new group was to replace is still there." in str(failure.value)
         failed = refreshes.pushed["group_id"]
+        what = "was deleted" if delete_failed else f"({failed}) stays until the next run"
+        assert f"The new group 'VIP' {what}; nothing was replaced. Clear the task" in str(failure.value)
         assert refreshes.statuses() == ({old: 1} if delete_failed else {old: 1, failed: 0})
 
     def test_has_too_few_people_leaves_the_old_one(self, refreshes, emulator):
@@ -319,6 +341,7 @@ class TestNewGroupThatFails:
             refreshes.run("r2")
         assert isinstance(failure.value, AirflowFailException)
         failed = refreshes.pushed["group_id"]
+        assert f"The new group 'VIP' ({failed}) stays until the next run; nothing was replaced" in str(failure.value)
         assert f"The group {failed} could not be deleted; the next run does it" in said()
         assert refreshes.statuses() == {old: 1, failed: 2}
         emulator.settings(reject_names=[])
@@ -331,7 +354,8 @@ class TestNewGroupThatFails:
         old = refreshes.run("r1")["group_id"]
         deferred, context = refreshes.begin("r2")
         pai.delete_group(refreshes.pushed["group_id"])
-        with pytest.raises(exceptions.NotFoundError) as failure:
+        gone = "The new group 'VIP' is gone: somebody else deleted it; nothing was replaced"
+        with pytest.raises(exceptions.NotFoundError, match=gone) as failure:
             refreshes.resume(deferred, context)
         assert isinstance(failure.value, AirflowFailException)
         assert refreshes.ids() == [old]
@@ -403,12 +427,32 @@ class TestTries:
             refreshes.run(f"r{number}", keep_previous=2)
         first, second, third = refreshes.ids()
         deferred, context = refreshes.begin("r3", keep_previous=2)
-        emulator.fault("pai.delete", "status", status=403, times=1)
-        with pytest.raises(exceptions.AuthenticationError, match="is ready") as failure:
+        emulator.fault("pai.delete", "status", status=400, times=1)
+        with pytest.raises(exceptions.BadRequestError, match="is ready; the next run deletes") as failure:
             refreshes.resume(deferred, context)
         assert isinstance(failure.value, AirflowFailException)
         assert refreshes.ids() == [third, refreshes.pushed["group_id"]]
         assert {first, second}.isdisjoint(refreshes.ids())
+
+    @in_both_places
+    def test_of_an_account_that_may_not_delete_make_no_more_groups(self, refreshes, emulator, deferred):
+        refreshes.deferred = deferred
+        emulator.fault("pai.delete", "status", status=403, times=None)
+        first = refreshes.run("r1")["group_id"]
+        with pytest.raises(exceptions.AuthenticationError, match="is ready; the next run deletes what it replaces"):
+            refreshes.run("r2")
+        second = refreshes.pushed["group_id"]
+        said = "No new group was made, since those that it would replace can't be deleted"
+        for run_id in ("r3", "r4", "r5"):
+            with pytest.raises(exceptions.AuthenticationError, match=said) as failure:
+                refreshes.run(run_id)
+            assert isinstance(failure.value, AirflowFailException)
+            assert refreshes.pushed == {"billable_calls": {"create": 0, "get": 0, "delete": 1}}
+            assert refreshes.ids() == [first, second]
+        emulator.clear_faults()
+        report = refreshes.run("r6")
+        assert (report["leftover_group_ids"], report["replaced_group_ids"]) == ([first], [second])
+        assert refreshes.ids() == [report["group_id"]]
 
     @pytest.mark.parametrize(
         "event", [None, {}, {"version": 0, "state": "ready"}, {"state": "ready", "passed_on": None}]
@@ -489,6 +533,36 @@ class TestTries:
         assert refreshes.ids() == [old, refreshes.pushed["group_id"]]
 
 
+class TaskEnded(BaseException):
+    """As Airflow ends a task: no Exception, at any moment."""
+
+
+class TestWaitInTheWorker:
+    def test_that_is_cut_off_tells_what_may_be_billed(self, refreshes, emulator):
+        emulator.settings(processing_seconds=3600)
+
+        def end(*_):
+            raise TaskEnded
+
+        def end_after_some_looks():
+            while emulator.billing()["get"]["billed"] < 6:
+                time.sleep(0.02)
+            time.sleep(0.3)  # the next look is more than a second away
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+
+        before = signal.signal(signal.SIGUSR1, end)
+        watcher = threading.Thread(target=end_after_some_looks)
+        watcher.start()
+        try:
+            # ``run`` compares what was told with the bill.
+            with pytest.raises(TaskEnded):
+                refreshes.run("r1", poke_interval=0.05, max_poke_interval=60, timeout=60)
+        finally:
+            watcher.join()
+            signal.signal(signal.SIGUSR1, before)
+        assert refreshes.pushed["billable_calls"]["get"] >= 6
+
+
 class TestGroupsOfOthers:
     def test_are_never_touched_and_are_told_of(self, refreshes, pai, said):
         def other(**changes):
@@ -529,10 +603,17 @@ class TestGroupsOfOthers:
     @pytest.mark.parametrize("template", [False, True])
     def test_become_ours_by_provenance(self, refreshes, template):
         old = refreshes.run("r1", identity={"task_id": "old_name", "dag_id": "dag"})["group_id"]
-        given = {"provenance": "{{ dag_id }}.old_name"} if template else {"provenance": "dag.old_name"}
+        given = {"provenance": "{{ dag_id }}:old_name "} if template else {"provenance": "dag:old_name"}
         report = refreshes.run("r2", template_context={"dag_id": "dag"}, **given)
         assert report["replaced_group_ids"] == [old]
         assert refreshes.ids() == [report["group_id"]]
+
+    def test_of_tasks_whose_names_only_read_alike_are_not_ours(self, refreshes):
+        tasks = ({"dag_id": "etl.pai", "task_id": "replace"}, {"dag_id": "etl", "task_id": "pai.replace"})
+        made = [refreshes.run("r1", identity=task)["group_id"] for task in tasks]
+        assert refreshes.ids() == made
+        for task, old in zip(tasks, made, strict=True):
+            assert refreshes.run("r2", identity=task)["replaced_group_ids"] == [old]
 
     def test_of_mapped_tasks_belong_together_by_their_names(self, refreshes):
         made = [refreshes.run("r1", name=f"N{index}", identity={"map_index": index})["group_id"] for index in range(2)]
@@ -545,8 +626,8 @@ class TestGroupsOfOthers:
         [group] = emulator.groups()
         remark, marker = GroupMarker.read(group["Remark"])
         assert remark == "for Q3"
-        assert (marker.origin, marker.run) == ("dag.refresh", "scheduled__2026-11-20T00:00:00+00:00")
-        assert (marker.owner, marker.members) == (owner_digest("dag.refresh"), "")
+        assert (marker.origin, marker.run) == ("dag:refresh", "scheduled__2026-11-20T00:00:00+00:00")
+        assert (marker.owner, marker.members) == (owner_digest("dag:refresh"), "")
 
 
 class TestArguments:
@@ -570,10 +651,14 @@ class TestArguments:
             ({"timeout": 0}, "timeout must be a timedelta, or a number of seconds above 0"),
             ({"timeout": float("nan")}, "timeout must be"),
             ({"timeout": None}, "timeout must be"),
+            ({"timeout": 1e14}, "timeout must be .* of at most a year"),
             ({"poke_interval": dt.timedelta(0)}, "poke_interval must be"),
             ({"poke_interval": "soon"}, "poke_interval must be"),
             ({"max_poke_interval": -1}, "max_poke_interval must be"),
             ({"provenance": " "}, "provenance is empty"),
+            ({"provenance": " None"}, "provenance was rendered to None: leave it out"),
+            ({"min_amount": 0}, r"with min_amount=0 .* set ready_statuses=\[1\] as well"),
+            ({"min_amount": "0", "ready_statuses": [0, 1]}, "with min_amount=0"),
             ({"max_poll_failures": -1}, "max_poll_failures"),
         ],
         ids=str,

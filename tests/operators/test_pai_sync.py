@@ -49,6 +49,7 @@ REPORT_KEYS = [
     "adopted",
     "replaced_group_ids",
     "kept_group_ids",
+    "leftover_group_ids",
     "members",
     "malformed",
     "duplicates",
@@ -58,6 +59,7 @@ REPORT_KEYS = [
     "seconds",
 ]
 ADDRESS = "https://people.oss-cn-hangzhou.aliyuncs.com/"
+OTHER_ADDRESS = "https://people2.oss-cn-hangzhou.aliyuncs.com/"
 NOTHING = {"create": 0, "get": 0, "delete": 0}
 
 
@@ -204,7 +206,7 @@ class TestGroup:
         second = syncs.run(MANY, run_id="r2")
         assert second["replaced_group_ids"] == [first["group_id"]]
         assert second["billable_calls"] == {"create": 1, "get": 1, "delete": 1}
-        third = syncs.run(FEW[:2], run_id="r3", keep_previous=1)
+        third = syncs.run(FEW[:2], run_id="r3", keep_previous=1, max_removed_ratio=None)
         assert (third["kept_group_ids"], third["replaced_group_ids"]) == ([second["group_id"]], [])
         assert syncs.ids == [second["group_id"], third["group_id"]]
 
@@ -231,7 +233,7 @@ class TestGroup:
     def test_needs_as_many_people_as_it_is_told(self, syncs, count):
         old = syncs.run(phones(500))["group_id"]
         with pytest.raises(exceptions.GroupRejectedError, match=f"passed with {count} people"):
-            syncs.run(phones(count), run_id="r2", min_amount=151)
+            syncs.run(phones(count), run_id="r2", min_amount=151, max_removed_ratio=None)
         assert (syncs.ids, syncs.files) == ([old], [])
 
     def test_of_openapi_is_the_same(self, syncs, emulator, monkeypatch):
@@ -267,7 +269,7 @@ class TestSameNumbers:
     @pytest.mark.parametrize("others", [FEW[:2], [*FEW, "13800000000"], [*FEW[:2], "13800000000"], MANY])
     def test_are_not_the_same_when_one_is_other(self, syncs, others):
         old = syncs.run(FEW)["group_id"]
-        report = syncs.run(others, run_id="r2")
+        report = syncs.run(others, run_id="r2", max_removed_ratio=0.5)
         assert (report["unchanged"], report["replaced_group_ids"], report["amount"]) == (False, [old], len(others))
 
     def test_of_another_name_or_task_are_sent(self, syncs):
@@ -280,7 +282,35 @@ class TestSameNumbers:
 
     def test_stay_the_same_under_an_old_provenance(self, syncs):
         syncs.run(FEW, identity={"task_id": "old"})
-        assert syncs.run(FEW, run_id="r2", provenance="dag.old")["unchanged"] is True
+        assert syncs.run(FEW, run_id="r2", provenance="dag:old")["unchanged"] is True
+
+    @pytest.mark.parametrize(("numbers", "is_known"), [(FEW, True), (MANY, False)], ids=["text", "file"])
+    def test_are_sent_again_when_pai_reads_them_elsewhere(self, syncs, emulator, said, numbers, is_known):
+        emulator.settings(file_roots={address: str(syncs.stage) for address in (ADDRESS, OTHER_ADDRESS)})
+        first = syncs.run(numbers)["group_id"]
+        elsewhere = {"uri_template": f"{OTHER_ADDRESS}{{key}}"}
+        report = syncs.run(numbers, run_id="r2", **elsewhere)
+        assert (report["unchanged"], report["replaced_group_ids"]) == (is_known, [] if is_known else [first])
+        told = f"The group {first} has these numbers: a new one is made all the same."
+        assert (told in said()) is not is_known
+        assert syncs.run(numbers, run_id="r3", **elsewhere)["unchanged"] is True
+
+    def test_are_sent_again_when_pai_found_more_people_than_there_are(self, syncs, emulator, said):
+        """It has read another file."""
+        emulator.settings(file_roots={}, default_file_amount=1000)
+        assert syncs.run(MANY)["amount"] == 1000
+        counts = "PAI counts 1000 people in the group, and 150 were sent: did it read another file? Check uri_template"
+        assert counts in said()
+        emulator.settings(file_roots={ADDRESS: str(syncs.stage)})
+        report = syncs.run(MANY, run_id="r2")
+        assert (report["unchanged"], report["amount"], len(syncs.ids)) == (False, 150, 1)
+        assert "PAI counts" not in said()
+
+    def test_are_the_same_when_pai_knows_fewer_of_them(self, syncs, emulator, said):
+        emulator.settings(file_roots={}, default_file_amount=90)
+        assert syncs.run(MANY)["amount"] == 90
+        assert "PAI counts 90 people in the group, and 150 were sent: it may know fewer." in said()
+        assert syncs.run(MANY, run_id="r2")["unchanged"] is True
 
     def test_are_sent_when_their_group_is_gone(self, syncs, pai):
         pai.delete_group(syncs.run(FEW)["group_id"])
@@ -304,6 +334,7 @@ class TestSameNumbers:
         assert (report["unchanged"], report["group_id"]) == (True, old)
         assert (syncs.ids, syncs.files) == ([old], [])
         assert report["billable_calls"] == {"create": 0, "get": 0, "delete": 2}
+        assert (len(report["leftover_group_ids"]), report["replaced_group_ids"]) == (2, [])
 
     def test_are_not_known_to_be_few_by_a_key_that_does_not_last(self, task_context, stage, monkeypatch):
         """A digest of a few numbers can be undone by trying, so without a lasting key there is none in the mark."""
@@ -322,9 +353,44 @@ class TestSameNumbers:
     def test_of_an_older_kept_group_are_sent_again(self, syncs):
         first = syncs.run(FEW, keep_previous=1)["group_id"]
         second = syncs.run(MANY, run_id="r2", keep_previous=1)["group_id"]
-        report = syncs.run(FEW, run_id="r3", keep_previous=1)
+        report = syncs.run(FEW, run_id="r3", keep_previous=1, max_removed_ratio=None)
         assert (report["unchanged"], report["replaced_group_ids"]) == (False, [first])
         assert report["kept_group_ids"] == [second]
+
+
+class TestGuard:
+    def test_stops_a_source_that_is_much_smaller_than_the_group(self, syncs, emulator):
+        old = syncs.run(phones(500))["group_id"]
+        emulator.clear_requests()
+        said = (
+            rf"^stopped by max_removed_ratio: the source has 150 phone numbers, and the group {old} that it would "
+            r"replace 500 people \(70.0% fewer\), and at most 30.0% is allowed; no group was made\."
+        )
+        with pytest.raises(exceptions.GuardError, match=said) as failure:
+            syncs.run(MANY, run_id="r2")
+        assert isinstance(failure.value, AirflowFailException)
+        assert (syncs.ids, syncs.files, syncs.pushed) == ([old], [], {"billable_calls": NOTHING})
+        assert {request["operation"] for request in emulator.requests()} == {"pai.list"}
+
+    @pytest.mark.parametrize("most", [None, 0.7, "0.99", "{{ params.most }}"])
+    def test_lets_it_pass_when_told(self, syncs, most):
+        old = syncs.run(phones(500))["group_id"]
+        context = {"params": {"most": None}}
+        report = syncs.run(MANY, run_id="r2", max_removed_ratio=most, template_context=context)
+        assert (report["replaced_group_ids"], report["amount"]) == ([old], 150)
+
+    @pytest.mark.parametrize("most", [0.699, "{{ params.most }}", 0])
+    def test_is_as_narrow_as_it_is_told(self, syncs, most):
+        old = syncs.run(phones(500))["group_id"]
+        with pytest.raises(exceptions.GuardError):
+            syncs.run(MANY, run_id="r2", max_removed_ratio=most, template_context={"params": {"most": 0.5}})
+        assert syncs.ids == [old]
+        assert syncs.run(phones(501), run_id="r3", max_removed_ratio=0)["replaced_group_ids"] == [old]
+
+    def test_compares_with_the_people_whom_pai_knows(self, syncs, emulator):
+        emulator.settings(file_roots={}, default_file_amount=160)
+        syncs.run(phones(500))
+        assert syncs.run(MANY, run_id="r2")["unchanged"] is False
 
 
 class TestSources:
@@ -410,6 +476,14 @@ class TestSources:
             ({"source": FEW, "min_members": 0}, exceptions.InvalidInputError, "min_members"),
             ({"source": FEW, "on_malformed": "ignore"}, exceptions.InvalidInputError, "on_malformed"),
             ({"source": FEW, "max_malformed_ratio": 2}, exceptions.InvalidInputError, "max_malformed_ratio"),
+            ({"source": FEW, "max_removed_ratio": 1.1}, exceptions.InvalidInputError, "max_removed_ratio"),
+            ({"source": FEW, "max_removed_ratio": "{{ 'few' }}"}, exceptions.InvalidInputError, "max_removed_ratio"),
+            (
+                {"source": FEW, "provenance": "{{ none }}"},
+                exceptions.InvalidInputError,
+                "provenance was rendered to None",
+            ),
+            ({"source": FEW, "min_amount": 0}, exceptions.InvalidInputError, "with min_amount=0"),
             ({"source": FEW, "phone_format": "us"}, exceptions.InvalidInputError, "phone_format"),
             ({"source": FEW, "force": "perhaps"}, exceptions.InvalidInputError, "force must be True or False"),
             ({"source": FEW, "delete_file": "no"}, exceptions.InvalidInputError, "delete_file must be True or False"),
@@ -488,14 +562,19 @@ class TestFile:
         [
             ({"uri_template": None}, "not in OSS: say in uri_template"),
             ({"uri_template": ""}, "not in OSS: say in uri_template"),
-            ({"uri_template": "https://bbb.oss-cn-hangzhou.aliyuncs.com/x"}, r"must have \{key\}"),
-            ({"uri_template": "https://{bucket}.oss-cn-hangzhou.aliyuncs.com/x"}, r"must have \{key\}"),
+            ({"uri_template": "https://bbb.oss-cn-hangzhou.aliyuncs.com/x"}, r"must be text with \{key\}"),
+            ({"uri_template": "https://{bucket}.oss-cn-hangzhou.aliyuncs.com/x"}, r"must be text with \{key\}"),
             ({"uri_template": "https://{region}.aliyuncs.com/{key}"}, r"no other placeholder"),
             ({"uri_template": "https://bbb.aliyuncs.com/{key}{}"}, r"no other placeholder"),
-            ({"uri_template": "https://bbb.aliyuncs.com/{key.x}"}, r"must have \{key\}"),
-            ({"uri_template": "https://bbb.aliyuncs.com/{key"}, r"must have \{key\}"),
+            ({"uri_template": "https://bbb.aliyuncs.com/{key.x}"}, r"must be text with \{key\}"),
+            ({"uri_template": "https://bbb.aliyuncs.com/{key"}, r"must be text with \{key\}"),
+            ({"uri_template": 7}, r"must be text with \{key\}"),
+            ({"uri_template": "https://{bucket}.oss-cn-hangzhou.aliyuncs.com/{key}"}, "on this machine has no bucket"),
             ({"uri_template": "http://bbb.oss-cn-hangzhou.aliyuncs.com/{key}"}, "no OSS address"),
-            ({"uri_template": "https://example.com/{key}"}, "no OSS address"),
+            (
+                {"uri_template": "https://example.com/{key}"},
+                r"makes https://example.com/VIP-\S+\.txt, and .*no OSS address",
+            ),
             ({"uri_template": "oss://bbb/{key}"}, "oss://"),
             ({"uri_template": "https://me:pw@bbb.oss-cn-hangzhou.aliyuncs.com/{key}"}, "user name or password"),
             ({"uri_template": "https://bbb.oss-cn-hangzhou.aliyuncs.com/a b/{key}"}, "white space"),
@@ -533,6 +612,12 @@ class TestFile:
         syncs.run(phones(200), name=name, run_id="r2")
         assert syncs.files == []
 
+    @pytest.mark.parametrize("provenance", [" mine\n", "mine"])
+    def test_is_removed_whatever_white_space_the_provenance_has(self, syncs, provenance):
+        syncs.run(MANY, provenance=provenance)
+        assert syncs.files == []
+        assert syncs.run(MANY, run_id="r2", provenance="mine")["unchanged"] is True
+
     def test_stays_when_it_is_told_to(self, syncs):
         syncs.run(MANY, delete_file=False)
         syncs.run(phones(200), run_id="r2", delete_file=False)
@@ -555,6 +640,27 @@ class TestFile:
         with pytest.raises(exceptions.GroupRejectedError, match="did not pass the review"):
             work()
         assert (len(syncs.ids), syncs.files) == (not delete_failed, [])
+
+    @pytest.mark.parametrize("deferred", [False, True], ids=["worker", "triggerer"])
+    @pytest.mark.parametrize("status", [400, 401])
+    def test_is_removed_when_waiting_is_refused(self, syncs, emulator, deferred, status):
+        old = syncs.run(FEW)["group_id"]
+        if deferred:
+            work = partial(syncs.resume, *syncs.begin(MANY, run_id="r2"))
+        else:
+            work = partial(syncs.run, MANY, run_id="r2")
+        emulator.fault("pai.get", "status", status=status, times=None)
+        with pytest.raises(
+            exceptions.PermanentError, match="stays until the next run; nothing was replaced"
+        ) as failure:
+            work()
+        assert isinstance(failure.value, AirflowFailException)
+        new = syncs.pushed["group_id"]
+        assert f"The new group 'VIP' ({new}) stays" in str(failure.value)
+        assert (syncs.ids, syncs.files) == ([old, new], [])
+        emulator.clear_faults()
+        assert syncs.run(MANY, run_id="r3")["group_id"] == new
+        assert syncs.ids == [new]
 
     def test_is_removed_when_the_group_is_late(self, syncs, emulator):
         emulator.settings(processing_seconds=1e6)
@@ -616,6 +722,14 @@ class TestFile:
             syncs.run(MANY, run_id="r2")
         assert (len(syncs.ids), syncs.files) == (2, [])
 
+    def test_is_not_written_for_an_account_that_may_not_delete(self, syncs, emulator):
+        emulator.fault("pai.delete", "status", status=403, times=None)
+        syncs.run(FEW)
+        for run_id, numbers in (("r2", MANY), ("r3", phones(200)), ("r4", MANY)):
+            with pytest.raises(exceptions.AuthenticationError):
+                syncs.run(numbers, run_id=run_id)
+            assert (len(syncs.ids), syncs.files) == (2, [])
+
     def test_is_removed_when_the_group_is_gone(self, syncs, pai):
         deferred, context = syncs.begin(MANY, run_id="r1")
         pai.delete_group(syncs.pushed["group_id"])
@@ -642,6 +756,28 @@ class TestFile:
         with pytest.raises(exceptions.GroupRejectedError, match="did not pass the review"):
             syncs.resume(deferred, context)
         assert "could not be removed; the next run does it" in said()
+
+    def test_that_can_not_be_removed_does_not_hide_why_the_create_failed(self, syncs, emulator, said):
+        syncs.run(MANY, delete_file=False)
+        [name] = syncs.files
+        (syncs.stage / f"{name}.x").mkdir()
+        emulator.fault("pai.create", "status", status=400)
+        with pytest.raises(exceptions.BadRequestError):
+            syncs.run(phones(200), run_id="r2")
+        assert "could not be removed; the next run does it" in said()
+
+    def test_that_can_not_be_removed_is_no_reason_to_do_it_again(self, syncs, said):
+        deferred, context = syncs.begin(MANY, run_id="r1")
+        [name] = syncs.files
+        (syncs.stage / name).unlink()
+        (syncs.stage / name).mkdir()
+        for is_unchanged in (False, True):
+            report = syncs.run(MANY, run_id="r2") if is_unchanged else syncs.resume(deferred, context)
+            assert (report["amount"], report["unchanged"], syncs.files) == (150, is_unchanged, [name])
+            assert "could not be removed; the next run does it" in said()
+        (syncs.stage / name).rmdir()
+        syncs.run(MANY, run_id="r3")
+        assert "could not be removed" not in said()
 
     def test_may_lie_in_a_store(self, syncs, emulator, tmp_path):
         """A store that is no folder of this machine, which the emulator can't read."""
@@ -731,8 +867,13 @@ class TestWhatIsShown:
             lambda numbers: f"{numbers[0]}.0",
             lambda numbers: pd.DataFrame({"phone": numbers}),
             lambda numbers: numbers[0] + "\n{{ ds }}",
+            lambda numbers: int(numbers[0]),
+            lambda numbers: "\n".join(numbers).encode(),
         ],
-        ids=["list", "set", "tuple", "iterator", "lines", "commas", "ints", "one", "float", "frame", "mixed"],
+        ids=[
+            *("list", "set", "tuple", "iterator", "lines", "commas", "ints", "one", "float", "frame", "mixed"),
+            *("int", "bytes"),
+        ],
     )
     def test_of_the_task_hides_numbers(self, of):
         with DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC)) as dag:
@@ -748,8 +889,9 @@ class TestWhatIsShown:
             lambda numbers: [numbers, numbers[:1]],
             lambda numbers: [[int(number) for number in numbers]],
             lambda numbers: ["\n".join(numbers), numbers[0]],
+            lambda numbers: [int(numbers[0]), numbers[1].encode()],
         ],
-        ids=["lists", "ints", "texts"],
+        ids=["lists", "ints", "texts", "int and bytes"],
     )
     def test_of_mapped_tasks_hides_numbers(self, of):
         with DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC)) as dag:
@@ -802,6 +944,7 @@ class TestArguments:
             "remark": "note",
             "force": False,
             "min_members": 150,
+            "max_removed_ratio": 0.5,
             "max_malformed_ratio": 0.5,
             "rejects_path": str(tmp_path / "rejects.csv"),
             "provenance": "mine",

@@ -88,6 +88,7 @@ NAMES = {
     },
     "operators.pai": {
         "PaiCreateGroupOperator": {
+            "provenance": None,
             "source": ...,
             "name": None,
             "text": None,
@@ -145,6 +146,7 @@ NAMES = {
             "remark": None,
             "force": False,
             "min_members": 1,
+            "max_removed_ratio": 0.3,
             "phone_format": "cn_mobile",
             "on_malformed": "drop",
             "max_malformed_ratio": None,

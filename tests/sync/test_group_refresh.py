@@ -21,7 +21,14 @@ from airflow_provider_audiences.clients.pai import PaiClient
 from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
 from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.clients.pai_readiness import ReadinessState
-from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, ServerError
+from airflow_provider_audiences.exceptions import (
+    AudienceApiError,
+    AuthenticationError,
+    BadRequestError,
+    InvalidInputError,
+    PermanentError,
+    ServerError,
+)
 from airflow_provider_audiences.sync.group_refresh import GroupRefresh, Refreshing, Replaced
 
 EXAMPLES = int(os.environ.get("AUDIENCES_MACHINE_EXAMPLES", "30"))
@@ -156,6 +163,50 @@ class TestRefresh:
         # The newest is the first to go.
         assert ids(emulator) == [made[2], begun.group_id]
         assert new.refresh.finish(begun.group_id).deleted == (made[2],)
+
+    @pytest.mark.parametrize(
+        ("status", "error_type", "attempts"),
+        [(401, AuthenticationError, 1), (403, AuthenticationError, 1), (400, BadRequestError, 3)],
+    )
+    def test_does_not_try_the_next_delete_when_none_is_allowed(
+        self, work: Any, emulator: Any, status: int, error_type: type[Exception], attempts: int
+    ) -> None:
+        """Each attempt may be billed."""
+        made = [work(run, keep=2).begin().group_id for run in ("r1", "r2", "r3")]
+        new = work("r4")
+        begun = new.begin()
+        emulator.fault("pai.delete", "status", status=status, times=None)
+        with pytest.raises(error_type, match=f"{begun.group_id} is ready; the next run deletes what it replaces"):
+            new.refresh.finish(begun.group_id)
+        assert len(emulator.requests("pai.delete")) == attempts
+        assert ids(emulator) == [*made, begun.group_id]
+
+    @pytest.mark.parametrize(("status", "is_over"), [(403, True), (400, True), (500, False)])
+    def test_is_over_when_what_was_left_behind_can_not_be_deleted_for_good(
+        self, work: Any, emulator: Any, status: int, is_over: bool
+    ) -> None:
+        old, new = (work(run, keep=2).begin().group_id for run in ("r1", "r2"))
+        refresh = work("r3").refresh
+        emulator.fault("pai.delete", "status", status=status, times=None)
+        if is_over:
+            with pytest.raises(PermanentError, match="No new group was made, since those that it would replace can't"):
+                refresh.tidy()
+        else:
+            assert refresh.tidy().id == new
+        assert ids(emulator) == [old, new]
+
+    def test_tells_what_earlier_runs_had_left_behind(self, work: Any, emulator: Any) -> None:
+        first, second, third = (work(run, keep=2).begin().group_id for run in ("r1", "r2", "r3"))
+        now = work("r4", keep=1)
+        current = now.refresh.tidy()
+        assert now.refresh.keep(current, began_epoch_seconds=0).leftovers == [first]
+        assert now.begin().leftovers == [first]
+        emulator.fault("pai.delete", "status", status=500, times=4)
+        now = work("r5")
+        now.refresh.tidy()
+        # The newest of them could not be deleted now.
+        assert now.begin().leftovers == [second]
+        assert third in ids(emulator)
 
     def test_finds_a_new_group_that_the_list_does_not_show_yet(self, work: Any, emulator: Any) -> None:
         old = work("r1").run().group.id
