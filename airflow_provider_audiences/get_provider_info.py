@@ -43,6 +43,7 @@ def get_provider_info() -> dict[str, Any]:
             },
         ],
         **{kind: _modules(kind) for kind in ("hooks", "operators", "sensors", "triggers")},
+        "filesystems": [f"{_PACKAGE}.common.oss"],
         "connection-types": [
             {
                 "connection-type": "applovin",

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 ALIBABA_CLOUD = "alibaba_cloud"
 """The connection type of Alibaba Cloud's own provider."""
 
-ALIBABA_CLOUD_EXTRAS = ("access_key_id", "access_key_secret", "auth_type")
+ALIBABA_CLOUD_EXTRAS = ("access_key_id", "access_key_secret", "auth_type", "endpoint")
 
 
 def pai_auth(reader: ConnectionReader, *, environment_key: str | None, on_secret: Callable[[str], None]) -> PaiAuth:
@@ -45,7 +45,7 @@ def pai_auth(reader: ConnectionReader, *, environment_key: str | None, on_secret
     """
     dialect = _dialect_of(reader)
     token = reader.secret_of(reader.value("security_token"), what="security_token", where="extra")
-    key_id, secret = _pair_of(reader, dialect)
+    key_id, secret = key_pair_of(reader, dialect)
     if key_id is not None and secret is not None:
         if dialect == "bearer":
             raise reader.error(
@@ -89,8 +89,14 @@ def _dialect_of(reader: ConnectionReader) -> str | None:
         raise reader.error(error.message) from None
 
 
-def _pair_of(reader: ConnectionReader, dialect: str | None) -> tuple[Secret | None, Secret | None]:
-    """Return id and secret of an AccessKey; without the id, the secret is an API key."""
+def key_pair_of(reader: ConnectionReader, dialect: str | None) -> tuple[Secret | None, Secret | None]:
+    """
+    Return id and secret of an AccessKey; without the id, the secret is an API key.
+
+    :param reader: of the connection.
+    :param dialect: as the connection names it; None if it does not.
+    :raises InvalidInputError: half of the pair is missing.
+    """
     connection = reader.connection
     if connection.conn_type == ALIBABA_CLOUD:
         key_id = reader.secret_of(reader.value("access_key_id"), what="access_key_id", where="extra")

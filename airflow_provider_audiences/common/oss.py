@@ -1,0 +1,66 @@
+"""
+Alibaba Cloud OSS as an Airflow file system: ``oss://bucket/key`` in an ``ObjectStoragePath``.
+
+No provider of Airflow's has one. The library behind it, ``ossfs``, comes with the extra ``alibaba``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from airflow_provider_audiences.clients.acs3 import AccessKey
+from airflow_provider_audiences.clients.alibaba_chain import credential_chain
+from airflow_provider_audiences.common.connections import ConnectionReader
+from airflow_provider_audiences.common.pai_credentials import key_pair_of
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+schemes = ["oss"]
+
+_DEFAULT_REGION = "cn-hangzhou"
+
+
+def get_fs(conn_id: str | None, storage_options: Mapping[str, Any] | None = None) -> AbstractFileSystem:
+    """
+    Return the file system; Airflow calls this.
+
+    :param conn_id: a connection of the type ``alibaba_cloud`` (extras ``access_key_id``, ``access_key_secret``) or
+        ``pai`` (login and password), with the extras ``security_token``, ``region`` (cn-hangzhou) or ``endpoint``;
+        None for the credentials of this machine.
+    :param storage_options: further arguments of ``ossfs.OSSFileSystem``.
+    :raises ImportError: ``ossfs`` is not installed.
+    :raises InvalidInputError: the connection lacks something.
+    """
+    from ossfs import OSSFileSystem
+
+    key, endpoint = _access(conn_id)
+    for secret in (key.secret, key.security_token):
+        if secret is not None:
+            mask_secret(secret.reveal())
+    options = {
+        "endpoint": endpoint,
+        "key": key.key_id,
+        "secret": key.secret.reveal(),
+        "token": key.security_token.reveal() if key.security_token else None,
+    }
+    return OSSFileSystem(**(options | dict(storage_options or {})))
+
+
+def _access(conn_id: str | None) -> tuple[AccessKey, str]:
+    if conn_id is None:
+        return credential_chain()(), _endpoint(_DEFAULT_REGION)
+    reader = ConnectionReader(connection=BaseHook.get_connection(conn_id))
+    key_id, secret = key_pair_of(reader, None)
+    endpoint = reader.text("endpoint", "") or _endpoint(reader.text("region", _DEFAULT_REGION))
+    if key_id is None or secret is None:
+        raise reader.error("OSS takes an AccessKey: put its id in the login and its secret in the password")
+    token = reader.secret_of(reader.value("security_token"), what="security_token", where="extra")
+    return AccessKey(key_id=key_id.reveal(), secret=secret, security_token=token), endpoint
+
+
+def _endpoint(region: str) -> str:
+    return f"https://oss-{region}.aliyuncs.com"
