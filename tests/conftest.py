@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 _airflow_home = tempfile.TemporaryDirectory(prefix="audiences-tests-")
@@ -32,6 +33,11 @@ from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAut
 from airflow_provider_audiences.clients.redaction import Secret  # noqa: E402
 from airflow_provider_audiences.clients.transport import TransportSettings  # noqa: E402
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator  # noqa: E402
+
+# The same examples in every run, so that a change is what fails a run; HYPOTHESIS_PROFILE=random looks for new ones.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("random")
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 pytest_plugins = ["airflow_provider_audiences.emulator.pytest_plugin"]
 
