@@ -14,6 +14,7 @@ import traceback
 import types
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb  # noqa: F401
 from conftest import HookedFolder
@@ -25,13 +26,15 @@ from airflow_provider_audiences.common import group_files, sources, staging  # n
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
 from airflow_provider_audiences.exceptions import AudienceApiError
 from airflow_provider_audiences.hooks.pai import PaiHook
+from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator
 from airflow_provider_audiences.operators.pai_refresh import PaiReplaceGroupOperator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
 from airflow_provider_audiences.sync import group_refresh, ledger  # noqa: F401
 from airflow_provider_audiences.triggers import course, pai  # noqa: F401
 
-OPERATORS = {"replace": PaiReplaceGroupOperator, "sync": PaiSyncGroupOperator}
-OPERATIONS = {"CreateGroup": "create", "GetGroup": "get", "DeleteGroup": "delete", "ListGroups": "list"}
+OPERATORS = {"create": PaiCreateGroupOperator, "replace": PaiReplaceGroupOperator, "sync": PaiSyncGroupOperator}
+WAITS = {"create": {}, "replace": {"deferrable": False, "poke_interval": 0.02}}
+WAITS["sync"] = WAITS["replace"]
 
 
 # Airflow writes the lines of tasks to what was the standard output.
@@ -68,7 +71,8 @@ class Wire(BaseAdapter):
         self._inner, self._stop, self._emulator, self._log = inner, stop, emulator, log
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        [what] = [short for name, short in OPERATIONS.items() if name in request.url]
+        is_list = urlsplit(request.url).path.endswith(("/ListGroups", "/groups"))
+        what = {"POST": "create", "DELETE": "delete"}.get(request.method, "list" if is_list else "get")
         self._stop.at("before", what)
         response = self._inner.send(request, *args, **kwargs)
         if what in {"create", "delete"}:
@@ -105,7 +109,7 @@ def run(job: dict[str, Any]) -> None:
     pushed: dict[str, Any] = {}
     identity = {"dag_id": "dag", "task_id": "refresh", "map_index": -1, "max_tries": 0, **job["identity"]}
     ti = types.SimpleNamespace(xcom_push=lambda *, key, value: pushed.update({key: value}), **identity)
-    operator = OPERATORS[job["work"]](task_id="refresh", deferrable=False, poke_interval=0.02, **job["arguments"])
+    operator = OPERATORS[job["work"]](task_id="refresh", **WAITS[job["work"]], **job["arguments"])
     try:
         say(report=operator.execute({"ti": ti}), pushed=pushed)
     except AudienceApiError as error:

@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.emulator.testing import PAI_PATH
-
 SCRIPT = Path(__file__).with_name("group_process.py")
 Point = tuple[str, str, int]
 
 ADDRESS = "https://people.oss-cn-hangzhou.aliyuncs.com/"
-WHOLE = {"replace": {"source": 4, "algorithm": "a", "inference_job_id": "j"}, "sync": {}}
+ALGORITHM = {"source": 4, "algorithm": "a", "inference_job_id": "j"}
+WHOLE = {"create": ALGORITHM, "replace": ALGORITHM | {"timeout": 60}, "sync": {"timeout": 60}}
 READY = 1
 
 REPLACE: dict[str, Point] = {
@@ -35,6 +34,11 @@ SYNC: dict[str, Point] = REPLACE | {
     "after the upload": ("after", "store file", 1),
     "after the last delete, before the file is removed": ("before", "delete file", 1),
     "after the file is removed": ("after", "delete file", 1),
+}
+CREATE: dict[str, Point] = {
+    "before it is looked for": ("before", "list", 1),
+    "before the create is sent": ("before", "create", 1),
+    "after the group was made, before the reply is read": ("after", "create", 1),
 }
 # The delete before the create fails, so there are two in the end.
 TWO_DELETES: dict[str, Point] = {
@@ -117,6 +121,7 @@ class World:
     folder: Path
     log: Path
     work: str
+    dialect: str = "bearer"
 
     def job(
         self,
@@ -133,12 +138,7 @@ class World:
             numbers = [f"139{number:08d}" for number in range(first, first + 101)]
             template = f"{ADDRESS}{{key}}"
             arguments = {"source": numbers, "stage_path": str(self.folder), "uri_template": template} | arguments
-        connection = {
-            "conn_type": "pai",
-            "host": self.emulator.url + PAI_PATH,
-            "password": self.emulator.api_key,
-            "extra": {"max_retries": 0},
-        }
+        connection = json.loads(self.emulator.pai_connection_uri(dialect=self.dialect)) | {"extra": {"max_retries": 0}}
         return {
             "url": self.emulator.url,
             "connection": json.dumps(connection),
@@ -146,7 +146,7 @@ class World:
             "work": self.work,
             "identity": {"run_id": run_id, "try_number": try_number},
             "stop": stop,
-            "arguments": {"name": "VIP", "timeout": 60} | WHOLE[self.work] | arguments,
+            "arguments": {"name": "VIP"} | WHOLE[self.work] | arguments,
         }
 
     def run(self, run_id: str, try_number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -267,3 +267,23 @@ class TestCrash:
 @pytest.mark.parametrize("name", SYNC)
 def test_crash_of_a_sync_whose_next_run_has_the_same_people(crash: Any, name: str) -> None:
     crash("sync", SYNC[name], name=name, ended_by="the next run", keep=0, people_of="r3")
+
+
+@pytest.mark.parametrize("number_of_kills", [1, 2])
+@pytest.mark.parametrize("name", CREATE)
+def test_crash_of_a_create(
+    make_world: Callable[[str], World], matrix: list[tuple[Any, ...]], name: str, number_of_kills: int, dialect: str
+) -> None:
+    """The second try may be under the same number: a worker that is lost need not cost a try."""
+    world = make_world("create")
+    world.dialect = dialect
+    for _ in range(number_of_kills):
+        killed = world.run("r1", stop=CREATE[name])
+        # What was made by the first try is taken by the second one, which then has no create to be killed at.
+        assert killed.get("ended") == -signal.SIGKILL or "report" in killed, killed
+    left = len(world.groups)
+    group_id = world.processes.run(world.job("r1", number_of_kills + 1))["report"]
+    assert list(world.groups) == [group_id]
+    creates = len(world.emulator.requests("pai.create"))
+    assert creates == 1
+    matrix.append((f"create, {dialect}", name, "the next try", " ".join(["ready"] * left), creates, 0, "1 ready", 0))
