@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_audiences.clients.acs3 import AccessKey
 from airflow_provider_audiences.clients.alibaba_chain import credential_chain
-from airflow_provider_audiences.common.connections import ConnectionReader
+from airflow_provider_audiences.common.connections import ConnectionReader, is_loopback
 from airflow_provider_audiences.common.pai_credentials import key_pair_of
+from airflow_provider_audiences.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -32,10 +34,14 @@ def get_fs(conn_id: str | None, storage_options: Mapping[str, Any] | None = None
         ``pai`` (login and password), with the extras ``security_token``, ``region`` (cn-hangzhou) or ``endpoint``;
         None for the credentials of this machine.
     :param storage_options: further arguments of ``ossfs.OSSFileSystem``.
-    :raises ImportError: ``ossfs`` is not installed.
-    :raises InvalidInputError: the connection lacks something.
+    :raises InvalidInputError: ``ossfs`` is not installed, or the connection lacks something.
     """
-    from ossfs import OSSFileSystem
+    try:
+        from ossfs import OSSFileSystem
+    except ModuleNotFoundError:
+        raise InvalidInputError(
+            "oss:// needs the library ossfs: pip install 'airflow-provider-audiences[alibaba]'"
+        ) from None
 
     key, endpoint = _access(conn_id)
     for secret in (key.secret, key.security_token):
@@ -56,6 +62,11 @@ def _access(conn_id: str | None) -> tuple[AccessKey, str]:
     reader = ConnectionReader(connection=BaseHook.get_connection(conn_id))
     key_id, secret = key_pair_of(reader, None)
     endpoint = reader.text("endpoint", "") or _endpoint(reader.text("region", _DEFAULT_REGION))
+    # The library takes what has no scheme for plain http.
+    endpoint = endpoint if "://" in endpoint else f"https://{endpoint}"
+    is_safe = endpoint.startswith("https://") or is_loopback(urlsplit(endpoint).hostname or "")
+    if not is_safe and not reader.flag("allow_insecure_http"):
+        raise reader.error("endpoint in the extra must be https: members would be readable on the way")
     if key_id is None or secret is None:
         raise reader.error("OSS takes an AccessKey: put its id in the login and its secret in the password")
     token = reader.secret_of(reader.value("security_token"), what="security_token", where="extra")

@@ -51,6 +51,8 @@ def folder_at(address: Any, *names: str, setting: str, conn_id: str | None = Non
     try:
         base = store_path(address, conn_id=conn_id)
         file_system = base.fs
+    except InvalidInputError as error:  # what our own file system says
+        raise InvalidInputError(f"{setting} {shown}: {error.message}") from None
     except (ValueError, ImportError) as error:
         raise InvalidInputError(
             f"{setting} {shown}: no file system takes it ({type(error).__name__}); install the provider package that "

@@ -97,6 +97,7 @@ class GroupRefresh:
         self._rule = rule
         self._keep = whole_number("keep_previous", keep_previous, at_least=0)
         self._leftovers: tuple[str, ...] = ()
+        self._rejected: AudienceGroup | None = None
 
     def tidy(self) -> AudienceGroup | None:
         """
@@ -105,7 +106,11 @@ class GroupRefresh:
         :return: the newest ready group of an earlier run; None if there is none.
         :raises PermanentError: groups may not be deleted with these credentials.
         """
-        others = [group for group in self._groups(warn=True) if not self._is_mine(group)]
+        groups = self._groups(warn=True)
+        self._rejected = next(
+            (group for group in groups if self._is_mine(group) and group.status in self._rule.failed_statuses), None
+        )
+        others = [group for group in groups if not self._is_mine(group)]
         ready = [group for group in others if self._is_ready(group)]
         current = ready[0] if ready else None
         # While there is a ready one, all that is not ready is left over; else a group that only passed may be in use.
@@ -137,6 +142,9 @@ class GroupRefresh:
         :param began_epoch_seconds: when the work began.
         :param members: facts about the members, for the report.
         """
+        if self._rejected:
+            # This very call has its answer already: asking again would be billed again.
+            return self._refreshing(self._rejected, began_epoch_seconds, members, adopted=True)
         created = self._client.create_group(spec, marker=marker)
         return self._refreshing(created.group, began_epoch_seconds, members, adopted=created.adopted)
 

@@ -125,10 +125,19 @@ def test_a_group_is_made_of_a_file_in_oss(oss, s3_server, connect, emulator, tas
 
 
 def test_what_a_connection_lacks_is_named(monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_MY_OSS", json.dumps({"conn_type": "pai", "password": SECRET}))
-    with pytest.raises(exceptions.InvalidInputError, match="OSS takes an AccessKey") as failure:
-        get_fs("my_oss")
+    monkeypatch.setenv("AIRFLOW_CONN_NO_PAIR", json.dumps({"conn_type": "pai", "password": SECRET}))
+    said = "stage_path oss://my-bucket/x: connection 'no_pair': OSS takes an AccessKey"
+    with pytest.raises(exceptions.InvalidInputError, match=said) as failure:
+        folder_at("oss://my-bucket/x", setting="stage_path", conn_id="no_pair")
     assert SECRET not in str(failure.value)
+
+
+def test_members_do_not_go_over_plain_http(monkeypatch):
+    extra = {"endpoint": "http://oss.example"}
+    connection = {"conn_type": "pai", "login": "LTAI1", "password": SECRET, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_MY_OSS", json.dumps(connection))
+    with pytest.raises(exceptions.InvalidInputError, match="endpoint in the extra must be https"):
+        get_fs("my_oss")
 
 
 @pytest.mark.parametrize(
@@ -137,6 +146,8 @@ def test_what_a_connection_lacks_is_named(monkeypatch):
         ({}, "https://oss-cn-hangzhou.aliyuncs.com"),
         ({"region": "cn-shanghai"}, "https://oss-cn-shanghai.aliyuncs.com"),
         ({"region": "cn-shanghai", "endpoint": "https://oss.example"}, "https://oss.example"),
+        ({"endpoint": "oss.example"}, "https://oss.example"),
+        ({"endpoint": "http://oss.example", "allow_insecure_http": True}, "http://oss.example"),
     ],
 )
 def test_the_region_chooses_the_address(monkeypatch, extra, endpoint):

@@ -563,6 +563,21 @@ class TestWaitInTheWorker:
         assert refreshes.pushed["billable_calls"]["get"] >= 6
 
 
+class TestNextTry:
+    def test_takes_the_rejection_for_its_answer_and_makes_no_other_group(self, refreshes, emulator):
+        old = refreshes.run("r1")["group_id"]
+        emulator.settings(reject_names=["VIP"])
+        emulator.fault("pai.get", "status", status=500, times=None)
+        with pytest.raises(exceptions.TransientError):
+            refreshes.run("r2", max_poll_failures=0)
+        emulator.clear_faults()
+        emulator.clear_requests()
+        with pytest.raises(exceptions.GroupRejectedError, match="did not pass the review"):
+            refreshes.run("r2", identity={"try_number": 2})
+        assert emulator.requests("pai.create") == []
+        assert refreshes.ids() == [old]
+
+
 class TestGroupsOfOthers:
     def test_are_never_touched_and_are_told_of(self, refreshes, pai, said):
         def other(**changes):
