@@ -30,9 +30,9 @@ from airflow_provider_audiences.clients.acs3 import AccessKey  # noqa: E402
 from airflow_provider_audiences.clients.applovin import AppLovinClient  # noqa: E402
 from airflow_provider_audiences.clients.pai import PaiClient  # noqa: E402
 from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAuth, PaiAuth  # noqa: E402
-from airflow_provider_audiences.clients.redaction import Secret  # noqa: E402
 from airflow_provider_audiences.clients.transport import TransportSettings  # noqa: E402
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator  # noqa: E402
+from airflow_provider_audiences.redaction import Secret  # noqa: E402
 
 # The same examples in every run, so that a change is what fails a run; HYPOTHESIS_PROFILE=random looks for new ones.
 hypothesis.settings.register_profile("same", derandomize=True)

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import requests
 
-from airflow_provider_audiences.clients.redaction import Secret
+from airflow_provider_audiences.redaction import Secret
 
 ALGORITHM = "ACS3-HMAC-SHA256"
 _SIGNED_BESIDES = ("host", "content-type")

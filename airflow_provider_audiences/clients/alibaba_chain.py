@@ -14,8 +14,8 @@ import threading
 from typing import Any
 
 from airflow_provider_audiences.clients.acs3 import AccessKey
-from airflow_provider_audiences.clients.redaction import Secret
 from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, InvalidInputError
+from airflow_provider_audiences.redaction import Secret
 
 _LIBRARY = "alibabacloud_credentials.client"
 _LOGGERS = ("credentials", "alibabacloud")

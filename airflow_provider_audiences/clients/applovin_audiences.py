@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from airflow_provider_audiences.clients.validation import api_integer, api_text, one_of, required_text
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.validation import api_integer, api_text, one_of, required_text
 
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9_\-+ ]+")
 

@@ -24,11 +24,11 @@ from airflow_provider_audiences.clients.pai_listing import list_all_pages, marke
 from airflow_provider_audiences.clients.pai_marker import GroupMarker, make_marker
 from airflow_provider_audiences.clients.pai_readiness import ReadinessRule
 from airflow_provider_audiences.clients.pai_replies import PaiReplies
-from airflow_provider_audiences.clients.redaction import PHONE_NUMBER_PATTERN, SIGNATURE_PATTERN, Redactor
 from airflow_provider_audiences.clients.transport import ApiClient, Call, Transport, TransportSettings
-from airflow_provider_audiences.clients.validation import one_of, path_id, required_text, whole_number
 from airflow_provider_audiences.clients.wire import header_key_session
 from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.redaction import PHONE_NUMBER_PATTERN, SIGNATURE_PATTERN, Redactor
+from airflow_provider_audiences.validation import one_of, path_id, required_text, whole_number
 
 DEFAULT_REGION = "cn-hangzhou"
 ACCOUNT_REQUESTS_PER_SECOND = 100.0

@@ -11,8 +11,8 @@ import requests
 
 from airflow_provider_audiences.clients.acs3 import AccessKey, Acs3Auth
 from airflow_provider_audiences.clients.pai_dialects import BEARER, OPENAPI, PaiDialect
-from airflow_provider_audiences.clients.redaction import Redactor, Secret
 from airflow_provider_audiences.clients.wire import BearerAuth
+from airflow_provider_audiences.redaction import Redactor, Secret
 
 
 class PaiAuth(Protocol):

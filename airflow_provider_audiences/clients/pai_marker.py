@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.clients.pai_groups import GroupSpec
-    from airflow_provider_audiences.clients.redaction import Secret
+    from airflow_provider_audiences.redaction import Secret
 
 _OWNER_DIGITS = 8
 _CALL_DIGITS = 12

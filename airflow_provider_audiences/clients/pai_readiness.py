@@ -17,8 +17,8 @@ from airflow_provider_audiences.clients.pai_dialects import (
     PaiDialect,
 )
 from airflow_provider_audiences.clients.pai_groups import AudienceGroup
-from airflow_provider_audiences.clients.validation import whole_number
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.validation import whole_number
 
 _KNOWN_STATUSES = frozenset({STATUS_CHECKING, STATUS_PASSED, STATUS_REJECTED})
 

@@ -14,9 +14,7 @@ from typing import Any
 
 from airflow_provider_audiences.clients.pai_dialects import PaiDialect
 from airflow_provider_audiences.clients.pai_groups import AudienceGroup
-from airflow_provider_audiences.clients.redaction import Redactor
 from airflow_provider_audiences.clients.replies import Reply, is_error_status
-from airflow_provider_audiences.clients.validation import api_integer
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     AuthenticationError,
@@ -25,6 +23,8 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
     UnexpectedReplyError,
 )
+from airflow_provider_audiences.redaction import Redactor
+from airflow_provider_audiences.validation import api_integer
 
 _ADVICE: Mapping[int, str] = {
     400: "Check the parameters against the source; a failed create is billed.",

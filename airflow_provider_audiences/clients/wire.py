@@ -19,7 +19,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from airflow_provider_audiences import USER_AGENT
-from airflow_provider_audiences.clients.redaction import Secret
+from airflow_provider_audiences.redaction import Secret
 
 if TYPE_CHECKING:
     from urllib3 import ProxyManager

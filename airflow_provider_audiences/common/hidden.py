@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from airflow_provider_audiences.clients.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
+from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
 
 # Between separators of a list; a path may have a UUID for the name of a folder or file.
 _LISTED_ID = re.compile(rf"(?:^|[\s,;|'\"\[\](){{}}\ufeff]){ADVERTISING_ID_PATTERN.pattern}(?=$|[\s,;|'\"\[\](){{}}])")

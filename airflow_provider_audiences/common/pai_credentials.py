@@ -21,10 +21,10 @@ from collections.abc import Callable
 from airflow_provider_audiences.clients.acs3 import AccessKey
 from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAuth, ChangingKeyAuth, PaiAuth
 from airflow_provider_audiences.clients.pai_dialects import OPENAPI_BASE_URL, OPENAPI_REGION
-from airflow_provider_audiences.clients.redaction import Secret
-from airflow_provider_audiences.clients.validation import one_of
 from airflow_provider_audiences.common.connections import ConnectionReader
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.redaction import Secret
+from airflow_provider_audiences.validation import one_of
 
 log = logging.getLogger(__name__)
 

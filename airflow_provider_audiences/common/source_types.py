@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, fields, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_audiences.clients.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
 from airflow_provider_audiences.common.hidden import is_member_text, shown_address
+from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
 
 try:
     from airflow.sdk.definitions._internal.mixins import ResolveMixin

@@ -9,15 +9,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
-from airflow_provider_audiences.clients.redaction import (
+from airflow_provider_audiences.common.source_types import SqlSource
+from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnavailableError
+from airflow_provider_audiences.members.inputs import ValuesInput
+from airflow_provider_audiences.redaction import (
     ADVERTISING_ID_PATTERN,
     PHONE_NUMBER_PATTERN,
     Redactor,
     Secret,
 )
-from airflow_provider_audiences.common.source_types import SqlSource
-from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnavailableError
-from airflow_provider_audiences.members.inputs import ValuesInput
 
 # Classes of DB-API errors, and what drivers have added, that say: the same statement fails again.
 _PERMANENT_ERRORS = frozenset(

@@ -110,7 +110,7 @@ class AppLovinListAudiencesOperator(AppLovinOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the audiences."""
         from airflow_provider_audiences.clients.applovin_audiences import Platform
-        from airflow_provider_audiences.clients.validation import exact_text, one_of
+        from airflow_provider_audiences.validation import exact_text, one_of
 
         with task_errors():
             wanted = {
@@ -165,13 +165,13 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the source and send it."""
-        from airflow_provider_audiences.clients.validation import true_or_false
         from airflow_provider_audiences.common.progress import progress_of
         from airflow_provider_audiences.common.sources import open_source
         from airflow_provider_audiences.common.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.members.kinds import AdvertisingIds
         from airflow_provider_audiences.members.staging import StagingRules, stage
         from airflow_provider_audiences.sync.delivery import Delivery
+        from airflow_provider_audiences.validation import true_or_false
 
         with task_errors():
             rules = StagingRules(

@@ -229,7 +229,6 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage, plan and send."""
-        from airflow_provider_audiences.clients.validation import ratio, true_or_false
         from airflow_provider_audiences.common.schedule import seconds_to_next_run
         from airflow_provider_audiences.common.sources import open_source
         from airflow_provider_audiences.common.staging import refuse_source_as_target, rejects_target, staging_settings
@@ -237,6 +236,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         from airflow_provider_audiences.members.staging import StagingRules, stage
         from airflow_provider_audiences.sync.guards import Guards
         from airflow_provider_audiences.sync.sync_settings import SyncSettings
+        from airflow_provider_audiences.validation import ratio, true_or_false
 
         with task_errors(), ExitStack() as stack:
             suppress_rules = StagingRules(
@@ -290,8 +290,8 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
     def _found_audience(self, client: AppLovinClient, context: Context, *, may_create: bool) -> str:
         """Return the audience that is meant; make it if there is none yet."""
         from airflow_provider_audiences.clients.applovin_audiences import AudienceSpec
-        from airflow_provider_audiences.clients.validation import required_text
         from airflow_provider_audiences.exceptions import ConflictError, InvalidInputError, NotFoundError
+        from airflow_provider_audiences.validation import required_text
 
         if self.audience_id is not None:
             if self.name is not None:
@@ -363,7 +363,7 @@ class AppLovinApplyPlanOperator(_AppLovinPlanOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Carry the plan out."""
-        from airflow_provider_audiences.clients.validation import required_text, true_or_false
+        from airflow_provider_audiences.validation import required_text, true_or_false
 
         with task_errors(), ExitStack() as stack:
             audience_id = required_text("audience_id", self.audience_id)

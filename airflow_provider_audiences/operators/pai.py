@@ -82,7 +82,7 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
 
     def execute(self, context: Context) -> str:
         """Check the parameters and create the group."""
-        from airflow_provider_audiences.clients.validation import one_of
+        from airflow_provider_audiences.validation import one_of
 
         ti = context["ti"]
         with task_errors():
@@ -163,7 +163,7 @@ class PaiListGroupsOperator(PaiOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the groups."""
-        from airflow_provider_audiences.clients.validation import whole_number
+        from airflow_provider_audiences.validation import whole_number
 
         with task_errors():
             source = None if self.source is None else parse_source(self.source)

@@ -163,7 +163,7 @@ def provenance_of(provenance: str | None, context: Context) -> str:
     :param context: of the task.
     :raises InvalidInputError: it is empty, or was rendered to None.
     """
-    from airflow_provider_audiences.clients.validation import required_text
+    from airflow_provider_audiences.validation import required_text
 
     if provenance is None:
         # With a character between them that neither may have.

@@ -254,7 +254,7 @@ class PaiRefreshOperator(PaiOperator):
 
     def _check_waiting(self) -> None:
         """Refuse what would show only when the group is made."""
-        from airflow_provider_audiences.clients.validation import true_or_false, whole_number
+        from airflow_provider_audiences.validation import true_or_false, whole_number
 
         for name in ("timeout", "poke_interval", "max_poke_interval"):
             value = getattr(self, name)

@@ -152,9 +152,9 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         :param client: of the account.
         """
         from airflow_provider_audiences.clients.pai_marker import owner_digest
-        from airflow_provider_audiences.clients.validation import ratio, true_or_false
         from airflow_provider_audiences.common.staging import staging_settings
         from airflow_provider_audiences.sync.ledger import fingerprint_of
+        from airflow_provider_audiences.validation import ratio, true_or_false
 
         began = time.time()
         # Templates render to text.
@@ -221,8 +221,8 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
             files.remove_all()
 
     def _files(self, owner: str) -> GroupFiles | None:
-        from airflow_provider_audiences.clients.validation import required_text
         from airflow_provider_audiences.common.group_files import GroupFiles
+        from airflow_provider_audiences.validation import required_text
 
         if not self.stage_path:
             return None
@@ -237,11 +237,11 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     @contextmanager
     def _staged(self) -> Iterator[StagedMembers]:
         """Stage the source; whatever is wrong with it shows here."""
-        from airflow_provider_audiences.clients.validation import ratio, whole_number
         from airflow_provider_audiences.common.sources import open_source
         from airflow_provider_audiences.common.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.members.kinds import PhoneNumbers
         from airflow_provider_audiences.members.staging import StagingRules, stage
+        from airflow_provider_audiences.validation import ratio, whole_number
 
         rules = StagingRules(
             on_malformed=self.on_malformed,

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.clients.applovin import AppLovinClient, UploadCounts
 from airflow_provider_audiences.clients.transport import GiveUp
-from airflow_provider_audiences.clients.validation import one_of, required_text, true_or_false, whole_number
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.members.advertising_id import LINE_LENGTH
 from airflow_provider_audiences.sync.sending import Leg, OnProgress, Send, Sender, Tally
+from airflow_provider_audiences.validation import one_of, required_text, true_or_false, whole_number
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.clients.pai_dialects import STATUS_CHECKING
 from airflow_provider_audiences.clients.pai_readiness import ReadinessRule, ReadinessState
-from airflow_provider_audiences.clients.validation import exact_text, whole_number
 from airflow_provider_audiences.exceptions import AudienceApiError, AuthenticationError, PermanentError
+from airflow_provider_audiences.validation import exact_text, whole_number
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.clients.pai import PaiClient

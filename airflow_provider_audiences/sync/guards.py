@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.clients.validation import ratio, true_or_false, whole_number
 from airflow_provider_audiences.exceptions import GuardError
+from airflow_provider_audiences.validation import ratio, true_or_false, whole_number
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.plan import Changes

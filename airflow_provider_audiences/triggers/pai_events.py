@@ -13,12 +13,12 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_audiences.clients.validation import ratio, whole_number
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.triggers.group_news import GroupNews
 from airflow_provider_audiences.triggers.looks import Bill
 from airflow_provider_audiences.triggers.pai import open_client
 from airflow_provider_audiences.triggers.shared_clients import fetching, shared_client
+from airflow_provider_audiences.validation import ratio, whole_number
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.clients.pai_groups import AudienceGroup

@@ -15,7 +15,6 @@ from airflow_provider_audiences.clients.pai_dialects import BEARER, OPENAPI
 from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec, PaiSource
 from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.clients.pai_readiness import ReadinessState
-from airflow_provider_audiences.clients.redaction import Secret
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
@@ -27,6 +26,7 @@ from airflow_provider_audiences.exceptions import (
     RateLimitedError,
     ServerError,
 )
+from airflow_provider_audiences.redaction import Secret
 
 MakePai = Callable[..., PaiClient]
 MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")

@@ -14,9 +14,9 @@ from airflow_provider_audiences.clients.pai import PaiClient
 from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAuth, ChangingKeyAuth, PaiAuth
 from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec, PaiSource
 from airflow_provider_audiences.clients.pai_marker import GroupMarker
-from airflow_provider_audiences.clients.redaction import Secret
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.redaction import Secret
 
 RUN = "scheduled__2026-11-20T00:00:00+00:00"
 SPEC = GroupSpec(source=PaiSource.ALGORITHM, name="VIP", algorithm="recall", inference_job_id="job", remark="mine")

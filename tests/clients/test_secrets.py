@@ -18,14 +18,14 @@ from airflow_provider_audiences.clients.pai import PaiClient
 from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ChangingKeyAuth
 from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec, PaiSource
 from airflow_provider_audiences.clients.pai_marker import GroupMarker
-from airflow_provider_audiences.clients.redaction import (
+from airflow_provider_audiences.emulator import AudiencesEmulator
+from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.redaction import (
     ADVERTISING_ID_PATTERN,
     PHONE_NUMBER_PATTERN,
     Redactor,
     Secret,
 )
-from airflow_provider_audiences.emulator import AudiencesEmulator
-from airflow_provider_audiences.exceptions import AudienceApiError
 
 KEY = "k+/=%&?#'\"~key 9"
 MEMBER = "c77bbe4e-6a28-11e4-bcda-14109fdf9591"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.clients.validation import ratio
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.validation import ratio
 
 
 @pytest.mark.parametrize("value", [None, "", "  ", "None", " None\n"])
