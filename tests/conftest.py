@@ -1,7 +1,7 @@
 """
 What all tests share. Set before anything imports Airflow: a home of its own, gone after the run.
 
-Helpers are fixtures, since test modules are not importable (``--import-mode=importlib``).
+Helpers are fixtures, or stand in tests/support: test modules are not importable (``--import-mode=importlib``).
 """
 
 import contextlib
@@ -30,8 +30,8 @@ from airflow_provider_audiences.clients.acs3 import AccessKey  # noqa: E402
 from airflow_provider_audiences.clients.applovin import AppLovinClient  # noqa: E402
 from airflow_provider_audiences.clients.pai import PaiClient  # noqa: E402
 from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAuth, PaiAuth  # noqa: E402
-from airflow_provider_audiences.clients.transport import TransportSettings  # noqa: E402
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator  # noqa: E402
+from airflow_provider_audiences.http.transport import TransportSettings  # noqa: E402
 from airflow_provider_audiences.redaction import Secret  # noqa: E402
 
 # The same examples in every run, so that a change is what fails a run; HYPOTHESIS_PROFILE=random looks for new ones.
@@ -39,7 +39,7 @@ hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.register_profile("random")
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
-pytest_plugins = ["airflow_provider_audiences.emulator.pytest_plugin"]
+pytest_plugins = ["airflow_provider_audiences.emulator.pytest_plugin", "support.recorder"]
 
 API_KEY = "k+/=%&?#'\"~key 9"
 """Every character that an encoding may get wrong."""

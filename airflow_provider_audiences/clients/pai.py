@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from airflow_provider_audiences.clients.limiter import RateLimiter, shared_limiter
 from airflow_provider_audiences.clients.pai_auth import PaiAuth
 from airflow_provider_audiences.clients.pai_bill import PaiBill
 from airflow_provider_audiences.clients.pai_dialects import PaiDialect, path_of
@@ -24,9 +23,10 @@ from airflow_provider_audiences.clients.pai_listing import list_all_pages, marke
 from airflow_provider_audiences.clients.pai_marker import GroupMarker, make_marker
 from airflow_provider_audiences.clients.pai_readiness import ReadinessRule
 from airflow_provider_audiences.clients.pai_replies import PaiReplies
-from airflow_provider_audiences.clients.transport import ApiClient, Call, Transport, TransportSettings
-from airflow_provider_audiences.clients.wire import header_key_session
 from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.http.rate_limiter import RateLimiter, shared_limiter
+from airflow_provider_audiences.http.session import header_key_session
+from airflow_provider_audiences.http.transport import ApiClient, Call, Transport, TransportSettings
 from airflow_provider_audiences.redaction import PHONE_NUMBER_PATTERN, SIGNATURE_PATTERN, Redactor
 from airflow_provider_audiences.validation import one_of, path_id, required_text, whole_number
 

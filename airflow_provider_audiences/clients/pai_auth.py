@@ -11,7 +11,7 @@ import requests
 
 from airflow_provider_audiences.clients.acs3 import AccessKey, Acs3Auth
 from airflow_provider_audiences.clients.pai_dialects import BEARER, OPENAPI, PaiDialect
-from airflow_provider_audiences.clients.wire import BearerAuth
+from airflow_provider_audiences.http.session import BearerAuth
 from airflow_provider_audiences.redaction import Redactor, Secret
 
 

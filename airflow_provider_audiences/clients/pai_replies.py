@@ -14,7 +14,6 @@ from typing import Any
 
 from airflow_provider_audiences.clients.pai_dialects import PaiDialect
 from airflow_provider_audiences.clients.pai_groups import AudienceGroup
-from airflow_provider_audiences.clients.replies import Reply, is_error_status
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     AuthenticationError,
@@ -23,6 +22,7 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
     UnexpectedReplyError,
 )
+from airflow_provider_audiences.http.replies import Reply, is_error_status
 from airflow_provider_audiences.redaction import Redactor
 from airflow_provider_audiences.validation import api_integer
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from airflow_provider_audiences.clients.transport import TransportSettings
 from airflow_provider_audiences.common.connection_fields import ExtraField
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.http.transport import TransportSettings
 from airflow_provider_audiences.redaction import Secret
 
 log = logging.getLogger(__name__)

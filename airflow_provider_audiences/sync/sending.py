@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from airflow_provider_audiences.clients.applovin import UploadCounts
-from airflow_provider_audiences.clients.transport import GiveUp
 from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
+from airflow_provider_audiences.http.transport import GiveUp
 
 log = logging.getLogger(__name__)
 

@@ -25,8 +25,8 @@ from airflow_provider_audiences.triggers.looks import Bill, Watch, look_here
 from airflow_provider_audiences.triggers.shared_clients import fetching, fingerprint, shared_client
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.clients.transport import ApiClient
     from airflow_provider_audiences.common.connections import ConnectionLike
+    from airflow_provider_audiences.http.transport import ApiClient
 
 
 class PollingTrigger(BaseTrigger):

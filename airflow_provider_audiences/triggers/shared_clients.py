@@ -23,9 +23,9 @@ from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFa
 from airflow_provider_audiences.triggers.looks import LookUnderWay
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.clients.limiter import RateLimiter
-    from airflow_provider_audiences.clients.transport import ApiClient
     from airflow_provider_audiences.common.connections import ConnectionLike
+    from airflow_provider_audiences.http.rate_limiter import RateLimiter
+    from airflow_provider_audiences.http.transport import ApiClient
     from airflow_provider_audiences.triggers.looks import Bill, Request
 
 T = TypeVar("T")

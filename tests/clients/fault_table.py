@@ -24,9 +24,9 @@ from airflow_provider_audiences.clients.pai import PaiClient
 from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAuth
 from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
 from airflow_provider_audiences.clients.pai_marker import make_marker
-from airflow_provider_audiences.clients.transport import TransportSettings
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.http.transport import TransportSettings
 from airflow_provider_audiences.redaction import Secret
 
 OLD = [f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2, 3)]

@@ -23,7 +23,7 @@ logging.basicConfig(level=logging.DEBUG)
 job = json.loads(sys.stdin.read())
 if job["without_library"]:
     sys.modules["alibabacloud_credentials"] = None
-from airflow_provider_audiences.clients.transport import TransportSettings
+from airflow_provider_audiences.http.transport import TransportSettings
 from airflow_provider_audiences.clients.pai import PaiClient
 from airflow_provider_audiences.clients.pai_auth import ChangingKeyAuth
 from airflow_provider_audiences.clients.alibaba_chain import credential_chain

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.clients.transport import TransportSettings
 from airflow_provider_audiences.common.connection_fields import PAI_FIELDS
 from airflow_provider_audiences.common.connections import ConnectionReader, is_loopback
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.http.transport import TransportSettings
 
 DEFAULT = "https://default.example"
 READER = "connection 'my_conn': "

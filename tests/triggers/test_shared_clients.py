@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from airflow_provider_audiences.clients.transport import Transport
 from airflow_provider_audiences.emulator.testing import PAI_PATH
 from airflow_provider_audiences.hooks.pai import PaiHook
+from airflow_provider_audiences.http.transport import Transport
 from airflow_provider_audiences.triggers import shared_clients
 from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 from airflow_provider_audiences.triggers.shared_clients import MAX_THREADS

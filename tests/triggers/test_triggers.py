@@ -10,8 +10,8 @@ from typing import ClassVar
 import pytest
 from asgiref.sync import async_to_sync
 
-from airflow_provider_audiences.clients import transport
-from airflow_provider_audiences.clients.transport import ApiClient
+from airflow_provider_audiences.http import transport
+from airflow_provider_audiences.http.transport import ApiClient
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 from airflow_provider_audiences.triggers import polling
 from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger

@@ -1,3 +1,5 @@
+"""A bare HTTP server that records what it is sent, and what tests need beside it; loaded as a plugin by all tests."""
+
 import contextlib
 import http.server
 import socket

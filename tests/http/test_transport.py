@@ -15,7 +15,6 @@ from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.clients.pai import PaiClient
 from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
 from airflow_provider_audiences.clients.pai_marker import GroupMarker
-from airflow_provider_audiences.clients.transport import TransportSettings
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
@@ -26,6 +25,7 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
     UnexpectedReplyError,
 )
+from airflow_provider_audiences.http.transport import TransportSettings
 
 MakeApplovin = Callable[..., AppLovinClient]
 MakePai = Callable[..., PaiClient]

@@ -22,13 +22,13 @@ from urllib.parse import quote
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
-from airflow_provider_audiences.clients.connection_failures import break_circles, connection_failure
-from airflow_provider_audiences.clients.limiter import RateLimiter
-from airflow_provider_audiences.clients.replies import Reply
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     TransientError,
 )
+from airflow_provider_audiences.http.connection_failures import break_circles, connection_failure
+from airflow_provider_audiences.http.rate_limiter import RateLimiter
+from airflow_provider_audiences.http.replies import Reply
 
 log = logging.getLogger(__name__)
 
