@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from airflow_provider_audiences.members.key_order import Keys
-from airflow_provider_audiences.members.key_set import KeySetBuilder
+from airflow_provider_audiences.members.keys.key_order import Keys
+from airflow_provider_audiences.members.keys.key_set import KeySetBuilder
 from airflow_provider_audiences.members.threads import THREADS
 
 _CHUNK_KEYS = 500_000

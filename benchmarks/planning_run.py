@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from airflow_provider_audiences.common.sources import open_source
-from airflow_provider_audiences.members.key_set import KeySetWriter
+from airflow_provider_audiences.members.keys.key_set import KeySetWriter
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 from airflow_provider_audiences.sync.landings import Landings

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.phone_number import PhoneFormat, normalise_phone_numbers
+from airflow_provider_audiences.members.identifiers.phone_number import PhoneFormat, normalise_phone_numbers
 from airflow_provider_audiences.validation import api_integer, api_text
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from airflow_provider_audiences.common.hidden import is_member_text, shown_addre
 from airflow_provider_audiences.common.paths import connection_of, local_path, store_path
 from airflow_provider_audiences.common.source_types import FileSource
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.inputs import FilesInput, SourceFile
+from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile
 
 _WILDCARDS = frozenset("*?[")
 

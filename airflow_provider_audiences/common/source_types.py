@@ -21,7 +21,7 @@ except ImportError:  # Airflow 2
     from airflow.utils.mixins import ResolveMixin  # type: ignore[import-not-found,no-redef]
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.members.inputs import FileFormat
+    from airflow_provider_audiences.members.reading.inputs import FileFormat
 
 
 class _Source(ResolveMixin):

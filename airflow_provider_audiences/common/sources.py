@@ -12,7 +12,7 @@ from airflow_provider_audiences.common.files import files_input
 from airflow_provider_audiences.common.hidden import is_clearly_a_path, is_data_frame, is_path_list, revealed
 from airflow_provider_audiences.common.source_types import FileSource, SqlSource
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.inputs import FrameInput, MemberInput, ValuesInput
+from airflow_provider_audiences.members.reading.inputs import FrameInput, MemberInput, ValuesInput
 
 _CHUNK_VALUES = 20_000
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_provider_audiences.common.source_types import SqlSource
 from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnavailableError
-from airflow_provider_audiences.members.inputs import ValuesInput
+from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.redaction import (
     ADVERTISING_ID_PATTERN,
     PHONE_NUMBER_PATTERN,

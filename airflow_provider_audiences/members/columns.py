@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.key_order import Keys
+from airflow_provider_audiences.members.keys.key_order import Keys
 from airflow_provider_audiences.members.refusal import Refusal
 
 _PIECE_ROWS = 1 << 15

@@ -14,7 +14,7 @@ from airflow_provider_audiences.members.refusal import Refusal, mask
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from airflow_provider_audiences.members.reading import MemberChunk
+    from airflow_provider_audiences.members.reading.chunks import MemberChunk
     from airflow_provider_audiences.members.workspace import Workspace
 
 RejectsFormat = Literal["parquet", "csv"]

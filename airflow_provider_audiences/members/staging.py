@@ -17,10 +17,10 @@ from typing import Literal, get_args
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import ParsedMembers
-from airflow_provider_audiences.members.inputs import MemberInput
-from airflow_provider_audiences.members.key_set import KeySet, KeySetBuilder
-from airflow_provider_audiences.members.kinds import AdvertisingIds, MemberKind
-from airflow_provider_audiences.members.reading import MemberChunk, read_members
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds, MemberKind
+from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetBuilder
+from airflow_provider_audiences.members.reading.chunks import MemberChunk, read_members
+from airflow_provider_audiences.members.reading.inputs import MemberInput
 from airflow_provider_audiences.members.refusal import Refusal, mask
 from airflow_provider_audiences.members.rejects import Rejects, RejectsTarget
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace

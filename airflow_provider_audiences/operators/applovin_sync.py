@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.clients.applovin import AppLovinClient
-    from airflow_provider_audiences.members.key_set import KeySet
+    from airflow_provider_audiences.members.keys.key_set import KeySet
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
     from airflow_provider_audiences.sync.sync_report import SyncReport
     from airflow_provider_audiences.sync.sync_settings import SendSettings

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.clients.pai import PaiClient
     from airflow_provider_audiences.clients.pai_groups import AudienceGroup
     from airflow_provider_audiences.common.group_files import GroupFiles
-    from airflow_provider_audiences.members.inputs import MemberInput
+    from airflow_provider_audiences.members.reading.inputs import MemberInput
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.group_refresh import Refreshing
 
@@ -239,7 +239,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         """Stage the source; whatever is wrong with it shows here."""
         from airflow_provider_audiences.common.sources import open_source
         from airflow_provider_audiences.common.staging import refuse_source_as_target, rejects_target, staging_settings
-        from airflow_provider_audiences.members.kinds import PhoneNumbers
+        from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
         from airflow_provider_audiences.members.staging import StagingRules, stage
         from airflow_provider_audiences.validation import ratio, whole_number
 
@@ -299,7 +299,7 @@ def _was_read(group: AudienceGroup, spec: GroupSpec, members: int) -> bool:
 
 def _as_text(source: MemberInput) -> MemberInput:
     """Return the source with whole numbers as text: that is how databases often hold phone numbers."""
-    from airflow_provider_audiences.members.inputs import ValuesInput
+    from airflow_provider_audiences.members.reading.inputs import ValuesInput
 
     if not isinstance(source, ValuesInput):
         return source

@@ -25,8 +25,8 @@ from airflow_provider_audiences.exceptions import (
     NotFoundError,
     PlanOutdatedError,
 )
-from airflow_provider_audiences.members.advertising_id import LINE_LENGTH
-from airflow_provider_audiences.members.key_set import KeySet, KeySetWriter
+from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
+from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.sync.guards import refuse_unless_passed
 from airflow_provider_audiences.sync.lease import Holder, Lease, leased

@@ -17,13 +17,13 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_audiences.members import key_order
-from airflow_provider_audiences.members.key_set import KeySet, KeySetWriter, side_by_side
+from airflow_provider_audiences.members.keys import key_order
+from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, side_by_side
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.members.workspace import read_all, write_all
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.members.key_order import Keys
+    from airflow_provider_audiences.members.keys.key_order import Keys
     from airflow_provider_audiences.members.workspace import Workspace
     from airflow_provider_audiences.sync.landings import Landings
     from airflow_provider_audiences.sync.plan import Plan

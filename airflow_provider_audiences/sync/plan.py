@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_audiences.members import key_order
-from airflow_provider_audiences.members.advertising_id import LINE_LENGTH
-from airflow_provider_audiences.members.key_set import KeySet, KeySetWriter, side_by_side
+from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
+from airflow_provider_audiences.members.keys import key_order
+from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, side_by_side
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.sync.ledger import ADDITION_IN_DOUBT, REMOVAL_IN_DOUBT, Ledger
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.members.key_order import Keys
+    from airflow_provider_audiences.members.keys.key_order import Keys
     from airflow_provider_audiences.members.workspace import Workspace
 
 

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_audiences.common.sources import open_source
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.inputs import FilesInput
+from airflow_provider_audiences.members.reading.inputs import FilesInput
 from airflow_provider_audiences.sources import FileSource
 
 try:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from airflow_provider_audiences.common.group_files import OSS_URI_TEMPLATE, GroupFiles
 from airflow_provider_audiences.common.hidden import Hidden
 from airflow_provider_audiences.exceptions import InvalidInputError, StateUnavailableError
-from airflow_provider_audiences.members.inputs import ValuesInput
-from airflow_provider_audiences.members.kinds import PhoneNumbers
+from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
+from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_audiences.members.inputs import FilesInput, SourceFile
+from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile
 from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, stage
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_audiences.common.sources import open_source
 from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnavailableError
-from airflow_provider_audiences.members.inputs import ValuesInput
+from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.sources import SqlSource
 
 ID = "1e1e1e1e-abcd-4000-8000-00000000feed"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.members.inputs import MemberInput, SourceFile
-from airflow_provider_audiences.members.reading import read_members
+from airflow_provider_audiences.members.reading.chunks import read_members
+from airflow_provider_audiences.members.reading.inputs import MemberInput, SourceFile
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 
 

@@ -12,8 +12,8 @@ COUNT = 2_000_000
 SCRIPT = """
 import sys
 from pathlib import Path
-from airflow_provider_audiences.members.inputs import FilesInput, SourceFile, ValuesInput
-from airflow_provider_audiences.members.kinds import PhoneNumbers
+from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile, ValuesInput
+from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
 from airflow_provider_audiences.members.staging import StagingRules, stage
 
 kind, folder, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])

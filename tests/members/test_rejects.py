@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.inputs import FilesInput, MemberInput, SourceFile, ValuesInput
-from airflow_provider_audiences.members.kinds import MemberKind, PhoneNumbers
+from airflow_provider_audiences.members.identifiers.kinds import MemberKind, PhoneNumbers
+from airflow_provider_audiences.members.reading.inputs import FilesInput, MemberInput, SourceFile, ValuesInput
 from airflow_provider_audiences.members.rejects import RejectsFormat, RejectsTarget
 from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, stage
 

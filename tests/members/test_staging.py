@@ -27,9 +27,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members import advertising_id_codec, key_order, key_set, text_files
-from airflow_provider_audiences.members.inputs import FilesInput, FrameInput, MemberInput, SourceFile, ValuesInput
-from airflow_provider_audiences.members.kinds import AdvertisingIds
+from airflow_provider_audiences.members.identifiers import advertising_id_codec
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.members.keys import key_order, key_set
+from airflow_provider_audiences.members.reading import text_files
+from airflow_provider_audiences.members.reading.inputs import (
+    FilesInput,
+    FrameInput,
+    MemberInput,
+    SourceFile,
+    ValuesInput,
+)
 from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, stage
 
 MakeFile = Callable[..., SourceFile]

@@ -15,7 +15,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.inputs import FilesInput, FrameInput, MemberInput, SourceFile, ValuesInput
+from airflow_provider_audiences.members.reading.inputs import (
+    FilesInput,
+    FrameInput,
+    MemberInput,
+    SourceFile,
+    ValuesInput,
+)
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 
@@ -101,7 +107,7 @@ class TestGone:
 HOLD = """
 import sys
 from pathlib import Path
-from airflow_provider_audiences.members.inputs import ValuesInput
+from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings
 
@@ -246,7 +252,7 @@ class TestSettings:
 EXHAUST = """
 import resource, sys, time, traceback
 from pathlib import Path
-from airflow_provider_audiences.members.inputs import FilesInput, SourceFile, ValuesInput
+from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile, ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings
 

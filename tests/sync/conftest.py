@@ -14,7 +14,7 @@ from requests.adapters import BaseAdapter
 
 from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.emulator import AudiencesEmulator
-from airflow_provider_audiences.members.inputs import ValuesInput
+from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.sync.audience_sync import AudienceSync, open_sync
 from airflow_provider_audiences.sync.delivery import Delivery, DeliveryMode, UploadReport

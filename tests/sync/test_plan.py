@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from airflow_provider_audiences.members import key_order, key_set
-from airflow_provider_audiences.members.key_set import KeySet, KeySetWriter
+from airflow_provider_audiences.members.keys import key_order, key_set
+from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.sync.landings import Landings
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter, folded

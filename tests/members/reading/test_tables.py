@@ -23,8 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.inputs import FileFormat, FilesInput, FrameInput, SourceFile
-from airflow_provider_audiences.members.reading import format_of
+from airflow_provider_audiences.members.reading.chunks import format_of
+from airflow_provider_audiences.members.reading.inputs import FileFormat, FilesInput, FrameInput, SourceFile
 
 Read = Callable[..., list[bytes]]
 
@@ -553,7 +553,7 @@ class TestPlaces:
     def test_a_copy_is_gone_when_the_reader_stops_early(
         self, workspace: Any, make_file: Callable[..., SourceFile]
     ) -> None:
-        from airflow_provider_audiences.members.tables import columns_of_file
+        from airflow_provider_audiences.members.reading.tables import columns_of_file
 
         file = make_file(("idfa\n" + f"{A}\n" * 10).encode(), "f.csv", local=False)
         columns = columns_of_file(workspace, file, file_format="csv", column=None)

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.members import advertising_id_codec
-from airflow_provider_audiences.members.advertising_id import parse_advertising_id
-from airflow_provider_audiences.members.advertising_id_codec import advertising_id_lines, parse_advertising_ids
 from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn, column_of_lines, column_of_values
+from airflow_provider_audiences.members.identifiers import advertising_id_codec
+from airflow_provider_audiences.members.identifiers.advertising_id import parse_advertising_id
+from airflow_provider_audiences.members.identifiers.advertising_id_codec import (
+    advertising_id_lines,
+    parse_advertising_ids,
+)
 from airflow_provider_audiences.members.refusal import Refusal
 
 ID = b"c77bbe4e-6a28-11e4-bcda-14109fdf9591"

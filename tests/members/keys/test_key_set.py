@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from airflow_provider_audiences.members import key_order, key_set
-from airflow_provider_audiences.members.key_set import KeySetBuilder
+from airflow_provider_audiences.members.keys import key_order, key_set
+from airflow_provider_audiences.members.keys.key_set import KeySetBuilder
 
 Pair = tuple[int, int]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.members.advertising_id import LINE_LENGTH, parse_advertising_id
+from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH, parse_advertising_id
 from airflow_provider_audiences.members.refusal import Refusal, mask
 
 ID = "c77bbe4e-6a28-11e4-bcda-14109fdf9591"

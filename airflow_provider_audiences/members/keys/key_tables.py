@@ -17,11 +17,11 @@ import numpy as np
 from nanoarrow.c_array_stream import CArrayStream
 from numpy.typing import NDArray
 
-from airflow_provider_audiences.members.key_order import KEY_BYTES, Keys
+from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, Keys
 from airflow_provider_audiences.members.workspace import write_all
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.members.key_set import KeySet
+    from airflow_provider_audiences.members.keys.key_set import KeySet
     from airflow_provider_audiences.members.workspace import Workspace
 
 Numbers = NDArray[np.uint32]

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members import key_order, key_set
-from airflow_provider_audiences.members.inputs import FilesInput, SourceFile, ValuesInput
-from airflow_provider_audiences.members.kinds import PhoneNumbers
-from airflow_provider_audiences.members.phone_number import normalise_phone_numbers, parse_phone_number
+from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
+from airflow_provider_audiences.members.identifiers.phone_number import normalise_phone_numbers, parse_phone_number
+from airflow_provider_audiences.members.keys import key_order, key_set
+from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile, ValuesInput
 from airflow_provider_audiences.members.refusal import Refusal
 from airflow_provider_audiences.members.staging import StagingRules, stage
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members import text_files
-from airflow_provider_audiences.members.advertising_id import parse_advertising_id
 from airflow_provider_audiences.members.columns import column_of_lines
+from airflow_provider_audiences.members.identifiers.advertising_id import parse_advertising_id
+from airflow_provider_audiences.members.reading import text_files
+from airflow_provider_audiences.members.reading.text_files import text_blocks
 from airflow_provider_audiences.members.refusal import Refusal
-from airflow_provider_audiences.members.text_files import text_blocks
 
 ID = b"c77bbe4e-6a28-11e4-bcda-14109fdf9591"
 KEY = bytes.fromhex(ID.replace(b"-", b"").decode())

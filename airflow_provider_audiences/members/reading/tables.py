@@ -20,7 +20,7 @@ import nanoarrow
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import TextColumn, column_of_arrow
-from airflow_provider_audiences.members.text_files import (
+from airflow_provider_audiences.members.reading.text_files import (
     compression_of,
     first_bytes,
     refuse_other_formats,
@@ -28,7 +28,7 @@ from airflow_provider_audiences.members.text_files import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.members.inputs import FrameInput, SourceFile
+    from airflow_provider_audiences.members.reading.inputs import FrameInput, SourceFile
     from airflow_provider_audiences.members.workspace import Workspace
 
 _PARQUET_MAGIC = b"PAR1"

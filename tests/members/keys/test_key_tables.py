@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.members import key_order, key_tables
-from airflow_provider_audiences.members.key_set import KeySetWriter
-from airflow_provider_audiences.members.key_tables import KeyTableError, read_key_table, write_key_table
+from airflow_provider_audiences.members.keys import key_order, key_tables
+from airflow_provider_audiences.members.keys.key_set import KeySetWriter
+from airflow_provider_audiences.members.keys.key_tables import KeyTableError, read_key_table, write_key_table
 from airflow_provider_audiences.members.workspace import Workspace, write_all
 
 Row = tuple[int, int, int]

@@ -1,7 +1,7 @@
 """
 Sets of any number of 128-bit keys, in files, with memory that does not grow with them.
 
-A :class:`KeySet` holds its keys in the one order of :mod:`~airflow_provider_audiences.members.key_order`, 16 bytes
+A :class:`KeySet` holds its keys in the one order of :mod:`~airflow_provider_audiences.members.keys.key_order`, 16 bytes
 a key: any slice of it can be read at any time, and sets are compared part by part. A :class:`KeySetBuilder` makes
 one of keys that come in any order and more than once: they come in runs of a million, each run is ordered by part
 and goes to a file, and in the end one part after the other is read from all runs, sorted, and freed of duplicates:
@@ -21,8 +21,8 @@ from typing import IO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_audiences.members import key_order
-from airflow_provider_audiences.members.key_order import KEY_BYTES, Keys
+from airflow_provider_audiences.members.keys import key_order
+from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, Keys
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.members.workspace import read_all, write_all
 

@@ -13,11 +13,14 @@ from typing import Protocol, get_args
 import numpy as np
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.advertising_id import IdCase
-from airflow_provider_audiences.members.advertising_id_codec import advertising_id_lines, parse_advertising_ids
 from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn
-from airflow_provider_audiences.members.key_order import KEY_BYTES, Keys
-from airflow_provider_audiences.members.phone_number import PhoneFormat, parse_phone_number
+from airflow_provider_audiences.members.identifiers.advertising_id import IdCase
+from airflow_provider_audiences.members.identifiers.advertising_id_codec import (
+    advertising_id_lines,
+    parse_advertising_ids,
+)
+from airflow_provider_audiences.members.identifiers.phone_number import PhoneFormat, parse_phone_number
+from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, Keys
 from airflow_provider_audiences.members.refusal import Refusal
 
 

@@ -1,8 +1,8 @@
 """
 Advertising IDs by the thousand: from texts to 128-bit keys and back, without a Python loop over them.
 
-The one rule is :func:`~airflow_provider_audiences.members.advertising_id.parse_advertising_id`. Here the texts
-that are plainly an ID, hyphens and hex digits and nothing around them but a line ending or quotes, are decoded
+The one rule is :func:`~airflow_provider_audiences.members.identifiers.advertising_id.parse_advertising_id`. Here the
+texts that are plainly an ID, hyphens and hex digits and nothing around them but a line ending or quotes, are decoded
 side by side; every other text is put to the rule one by one.
 """
 
@@ -13,9 +13,9 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_audiences.members.advertising_id import LINE_LENGTH, IdCase, parse_advertising_id
 from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn
-from airflow_provider_audiences.members.key_order import Keys
+from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH, IdCase, parse_advertising_id
+from airflow_provider_audiences.members.keys.key_order import Keys
 from airflow_provider_audiences.members.refusal import Refusal
 
 _TEXT_LENGTH = LINE_LENGTH - 1

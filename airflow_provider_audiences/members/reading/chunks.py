@@ -8,8 +8,14 @@ from dataclasses import dataclass
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import TextColumn, column_of_lines, column_of_values
-from airflow_provider_audiences.members.inputs import FileFormat, FilesInput, FrameInput, MemberInput, ValuesInput
-from airflow_provider_audiences.members.text_files import text_blocks
+from airflow_provider_audiences.members.reading.inputs import (
+    FileFormat,
+    FilesInput,
+    FrameInput,
+    MemberInput,
+    ValuesInput,
+)
+from airflow_provider_audiences.members.reading.text_files import text_blocks
 from airflow_provider_audiences.members.workspace import Workspace
 
 _COMPRESSIONS = (".gz", ".zst")
@@ -59,7 +65,7 @@ def read_members(source: MemberInput, *, workspace: Workspace) -> Iterator[Membe
     if isinstance(source, ValuesInput):
         return _of_values(source)
     if isinstance(source, FrameInput):
-        from airflow_provider_audiences.members.tables import columns_of_frame  # takes its time to load
+        from airflow_provider_audiences.members.reading.tables import columns_of_frame  # takes its time to load
 
         return _numbered(columns_of_frame(workspace, source), source="source", unit="row")
     return _of_files(source, workspace)
@@ -98,7 +104,7 @@ def _of_files(source: FilesInput, workspace: Workspace) -> Iterator[MemberChunk]
                 blocks = text_blocks(stack.enter_context(file.open()), name=file.name)
                 yield from _numbered(map(column_of_lines, blocks), source=file.name, unit="line")
         else:
-            from airflow_provider_audiences.members.tables import columns_of_file  # takes its time to load
+            from airflow_provider_audiences.members.reading.tables import columns_of_file  # takes its time to load
 
             columns = columns_of_file(workspace, file, file_format=file_format, column=source.column)
             yield from _numbered(columns, source=file.name, unit="row")

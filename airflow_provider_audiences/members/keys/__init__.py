@@ -1,0 +1,1 @@
+"""Sorted sets of 128-bit keys, in files, and in Parquet."""

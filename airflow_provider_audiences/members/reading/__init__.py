@@ -1,0 +1,1 @@
+"""From files, tables, frames and values to chunks of texts."""
