@@ -26,12 +26,12 @@ for _name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DASHSCOPE_API_KEY", "RE
     os.environ.pop(_name, None)
     os.environ.pop(_name.lower(), None)
 
-from airflow_provider_audiences.clients.acs3 import AccessKey  # noqa: E402
-from airflow_provider_audiences.clients.applovin import AppLovinClient  # noqa: E402
-from airflow_provider_audiences.clients.pai import PaiClient  # noqa: E402
-from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAuth, PaiAuth  # noqa: E402
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator  # noqa: E402
 from airflow_provider_audiences.http.transport import TransportSettings  # noqa: E402
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient  # noqa: E402
+from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ApiKeyAuth, PaiAuth  # noqa: E402
+from airflow_provider_audiences.platforms.pai.client import PaiClient  # noqa: E402
+from airflow_provider_audiences.platforms.pai.signing import AccessKey  # noqa: E402
 from airflow_provider_audiences.redaction import Secret  # noqa: E402
 
 # The same examples in every run, so that a change is what fails a run; HYPOTHESIS_PROFILE=random looks for new ones.

@@ -11,12 +11,12 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_provider_audiences.clients.pai_groups import check_oss_uri
 from airflow_provider_audiences.common.hidden import revealed, shown_address
 from airflow_provider_audiences.common.paths import local_path
 from airflow_provider_audiences.common.state import folder_at
 from airflow_provider_audiences.exceptions import InvalidInputError, StateUnavailableError
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
+from airflow_provider_audiences.platforms.pai.groups import check_oss_uri
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers

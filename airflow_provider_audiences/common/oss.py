@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_audiences.clients.acs3 import AccessKey
-from airflow_provider_audiences.clients.alibaba_chain import credential_chain
 from airflow_provider_audiences.common.connections import ConnectionReader, is_loopback
 from airflow_provider_audiences.common.pai_credentials import key_pair_of
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.platforms.pai.alibaba_chain import credential_chain
+from airflow_provider_audiences.platforms.pai.signing import AccessKey
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

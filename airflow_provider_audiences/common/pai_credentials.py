@@ -18,11 +18,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from airflow_provider_audiences.clients.acs3 import AccessKey
-from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAuth, ChangingKeyAuth, PaiAuth
-from airflow_provider_audiences.clients.pai_dialects import OPENAPI_BASE_URL, OPENAPI_REGION
 from airflow_provider_audiences.common.connections import ConnectionReader
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ApiKeyAuth, ChangingKeyAuth, PaiAuth
+from airflow_provider_audiences.platforms.pai.dialects import OPENAPI_BASE_URL, OPENAPI_REGION
+from airflow_provider_audiences.platforms.pai.signing import AccessKey
 from airflow_provider_audiences.redaction import Secret
 from airflow_provider_audiences.validation import one_of
 
@@ -120,7 +120,7 @@ def key_pair_of(reader: ConnectionReader, dialect: str | None) -> tuple[Secret |
 
 def _chain_of(reader: ConnectionReader, on_secret: Callable[[str], None]) -> PaiAuth:
     # Only who asks for it needs the library.
-    from airflow_provider_audiences.clients.alibaba_chain import credential_chain
+    from airflow_provider_audiences.platforms.pai.alibaba_chain import credential_chain
 
     try:
         chain = credential_chain()

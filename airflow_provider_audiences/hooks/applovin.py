@@ -6,16 +6,16 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_audiences.clients.applovin import (
+from airflow_provider_audiences.common.connection_fields import APPLOVIN_FIELDS, APPLOVIN_UI, form_widgets
+from airflow_provider_audiences.common.connections import ConnectionLike, ConnectionReader
+from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.platforms.applovin.client import (
     DEFAULT_BASE_URL,
     DEFAULT_CONTENT_TYPE,
     DEFAULT_SETTINGS,
     AppLovinClient,
 )
-from airflow_provider_audiences.common.connection_fields import APPLOVIN_FIELDS, APPLOVIN_UI, form_widgets
-from airflow_provider_audiences.common.connections import ConnectionLike, ConnectionReader
-from airflow_provider_audiences.common.errors import task_errors
-from airflow_provider_audiences.exceptions import AudienceApiError
 
 
 class AppLovinHook(BaseHook):

@@ -7,13 +7,6 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_audiences.clients.pai import (
-    ACCOUNT_REQUESTS_PER_SECOND,
-    DEFAULT_REGION,
-    DEFAULT_REQUESTS_PER_SECOND,
-    DEFAULT_SETTINGS,
-    PaiClient,
-)
 from airflow_provider_audiences.common.connection_fields import PAI_FIELDS, PAI_UI, form_widgets
 from airflow_provider_audiences.common.connections import ConnectionLike, ConnectionReader
 from airflow_provider_audiences.common.errors import task_errors
@@ -24,6 +17,13 @@ from airflow_provider_audiences.common.pai_credentials import (
     warn_of_other_region,
 )
 from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.platforms.pai.client import (
+    ACCOUNT_REQUESTS_PER_SECOND,
+    DEFAULT_REGION,
+    DEFAULT_REQUESTS_PER_SECOND,
+    DEFAULT_SETTINGS,
+    PaiClient,
+)
 
 API_KEY_VARIABLE = "DASHSCOPE_API_KEY"
 

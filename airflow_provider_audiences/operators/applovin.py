@@ -109,7 +109,7 @@ class AppLovinListAudiencesOperator(AppLovinOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the audiences."""
-        from airflow_provider_audiences.clients.applovin_audiences import Platform
+        from airflow_provider_audiences.platforms.applovin.audiences import Platform
         from airflow_provider_audiences.validation import exact_text, one_of
 
         with task_errors():

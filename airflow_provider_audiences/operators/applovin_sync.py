@@ -18,8 +18,8 @@ from airflow_provider_audiences.operators.applovin_base import DEFAULT_BATCH_SIZ
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.clients.applovin import AppLovinClient
     from airflow_provider_audiences.members.keys.key_set import KeySet
+    from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
     from airflow_provider_audiences.sync.sync_report import SyncReport
     from airflow_provider_audiences.sync.sync_settings import SendSettings
@@ -289,8 +289,8 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
 
     def _found_audience(self, client: AppLovinClient, context: Context, *, may_create: bool) -> str:
         """Return the audience that is meant; make it if there is none yet."""
-        from airflow_provider_audiences.clients.applovin_audiences import AudienceSpec
         from airflow_provider_audiences.exceptions import ConflictError, InvalidInputError, NotFoundError
+        from airflow_provider_audiences.platforms.applovin.audiences import AudienceSpec
         from airflow_provider_audiences.validation import required_text
 
         if self.audience_id is not None:

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, mask_secret
 
-from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource, parse_source
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PersonalTextField, revealed
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource, parse_source
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.clients.pai import PaiClient
     from airflow_provider_audiences.hooks.pai import PaiHook
+    from airflow_provider_audiences.platforms.pai.client import PaiClient
 
 
 class PaiOperator(BaseOperator):

@@ -16,8 +16,8 @@ from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOper
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.clients.pai import PaiClient
-    from airflow_provider_audiences.sync.group_refresh import Refreshing
+    from airflow_provider_audiences.platforms.pai.client import PaiClient
+    from airflow_provider_audiences.platforms.pai.refresh import Refreshing
 
 
 class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):

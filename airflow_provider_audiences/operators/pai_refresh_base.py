@@ -31,10 +31,10 @@ from airflow_provider_audiences.operators.pai_base import PaiOperator, provenanc
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.clients.pai import PaiClient
-    from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec
-    from airflow_provider_audiences.clients.pai_marker import GroupMarker
-    from airflow_provider_audiences.sync.group_refresh import GroupRefresh, Refreshing, Replaced
+    from airflow_provider_audiences.platforms.pai.client import PaiClient
+    from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, GroupSpec
+    from airflow_provider_audiences.platforms.pai.marker import GroupMarker
+    from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, Refreshing, Replaced
     from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 
 _LONGEST_SECONDS = 366 * 24 * 3600
@@ -143,7 +143,7 @@ class PaiRefreshOperator(PaiOperator):
         :param context: of the task.
         :param event: what the trigger yielded.
         """
-        from airflow_provider_audiences.sync.group_refresh import Refreshing
+        from airflow_provider_audiences.platforms.pai.refresh import Refreshing
 
         try:
             refreshing = Refreshing(**event["passed_on"]) if event else None
@@ -219,8 +219,8 @@ class PaiRefreshOperator(PaiOperator):
         :param owner: digest of whom they belong to.
         :param call: digest of this very call.
         """
-        from airflow_provider_audiences.clients.pai_dialects import STATUS_CHECKING
-        from airflow_provider_audiences.sync.group_refresh import GroupRefresh
+        from airflow_provider_audiences.platforms.pai.dialects import STATUS_CHECKING
+        from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
 
         rule = client.readiness_rule(
             min_amount=self.min_amount, ready_statuses=self.ready_statuses, failed_statuses=self.failed_statuses

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
-from airflow_provider_audiences.clients.pai_groups import MAX_TEXT_NUMBERS, GroupSpec, PaiSource
 from airflow_provider_audiences.common.hidden import (
     AddressField,
     HidesFieldsWhenMapped,
@@ -23,16 +22,17 @@ from airflow_provider_audiences.common.hidden import (
 from airflow_provider_audiences.exceptions import GuardError, InvalidInputError, PermanentError
 from airflow_provider_audiences.operators.pai_base import mask_numbers, provenance_of
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
+from airflow_provider_audiences.platforms.pai.groups import MAX_TEXT_NUMBERS, GroupSpec, PaiSource
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.clients.pai import PaiClient
-    from airflow_provider_audiences.clients.pai_groups import AudienceGroup
     from airflow_provider_audiences.common.group_files import GroupFiles
     from airflow_provider_audiences.members.reading.inputs import MemberInput
     from airflow_provider_audiences.members.staging import StagedMembers
-    from airflow_provider_audiences.sync.group_refresh import Refreshing
+    from airflow_provider_audiences.platforms.pai.client import PaiClient
+    from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
+    from airflow_provider_audiences.platforms.pai.refresh import Refreshing
 
 
 class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
@@ -151,8 +151,8 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         :param context: of the task.
         :param client: of the account.
         """
-        from airflow_provider_audiences.clients.pai_marker import owner_digest
         from airflow_provider_audiences.common.staging import staging_settings
+        from airflow_provider_audiences.platforms.pai.marker import owner_digest
         from airflow_provider_audiences.sync.ledger import fingerprint_of
         from airflow_provider_audiences.validation import ratio, true_or_false
 

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     GuardError,
@@ -28,6 +27,7 @@ from airflow_provider_audiences.exceptions import (
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.guards import refuse_unless_passed
 from airflow_provider_audiences.sync.lease import Holder, Lease, leased
 from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS, Ledger, fingerprint_of

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.clients.applovin import AppLovinClient, UploadCounts
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.http.transport import GiveUp
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, UploadCounts
 from airflow_provider_audiences.sync.sending import Leg, OnProgress, Send, Sender, Tally
 from airflow_provider_audiences.validation import one_of, required_text, true_or_false, whole_number
 

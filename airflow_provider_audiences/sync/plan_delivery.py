@@ -8,10 +8,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from airflow_provider_audiences.clients.applovin import AppLovinClient, UploadCounts
 from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
 from airflow_provider_audiences.http.transport import GiveUp
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, UploadCounts
 from airflow_provider_audiences.sync.lease import Lease
 from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS
 from airflow_provider_audiences.sync.plan import Plan

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from airflow_provider_audiences.clients.applovin import UploadCounts
 from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
 from airflow_provider_audiences.http.transport import GiveUp
+from airflow_provider_audiences.platforms.applovin.client import UploadCounts
 
 log = logging.getLogger(__name__)
 

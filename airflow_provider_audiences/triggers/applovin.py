@@ -8,8 +8,8 @@ from airflow_provider_audiences.triggers.looks import Request, Sighting, Steps, 
 from airflow_provider_audiences.triggers.polling import PollingTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.clients.applovin import AppLovinClient
     from airflow_provider_audiences.common.connections import ConnectionLike
+    from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 
 
 def open_client(connection: ConnectionLike) -> AppLovinClient:
@@ -77,7 +77,7 @@ class AppLovinAudienceTrigger(PollingTrigger):
 
         :raises InvalidInputError: an argument is wrong.
         """
-        from airflow_provider_audiences.clients.applovin_presence import PresenceRule
+        from airflow_provider_audiences.platforms.applovin.presence import PresenceRule
 
         rule = PresenceRule.of(
             audience_id=self.audience_id,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from airflow_provider_audiences.clients.pai_groups import AudienceGroup
-    from airflow_provider_audiences.clients.pai_readiness import ReadinessRule
+    from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
+    from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 
 _PLATFORM_ZONE = timezone(timedelta(hours=8))
 """PAI writes times of UTC+8, without saying so."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_audiences.triggers.polling import PollingTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.clients.pai import PaiClient
     from airflow_provider_audiences.common.connections import ConnectionLike
+    from airflow_provider_audiences.platforms.pai.client import PaiClient
     from airflow_provider_audiences.triggers.looks import Watch
 
 

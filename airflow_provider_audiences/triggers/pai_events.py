@@ -21,7 +21,7 @@ from airflow_provider_audiences.triggers.shared_clients import fetching, shared_
 from airflow_provider_audiences.validation import ratio, whole_number
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.clients.pai_groups import AudienceGroup
+    from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 
 _MAX_PAUSE_SECONDS = 600.0
 

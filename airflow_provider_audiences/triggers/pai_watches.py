@@ -15,9 +15,9 @@ from airflow_provider_audiences.validation import path_id
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from airflow_provider_audiences.clients.pai import PaiClient
-    from airflow_provider_audiences.clients.pai_groups import AudienceGroup
-    from airflow_provider_audiences.clients.pai_readiness import Readiness, ReadinessRule
+    from airflow_provider_audiences.platforms.pai.client import PaiClient
+    from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
+    from airflow_provider_audiences.platforms.pai.readiness import Readiness, ReadinessRule
 
 GET = "get"
 """What a successful GetGroup goes on the bill as."""

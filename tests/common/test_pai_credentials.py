@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_audiences.clients import alibaba_chain
-from airflow_provider_audiences.clients.alibaba_chain import CredentialChain
-from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAuth, ChangingKeyAuth, PaiAuth
 from airflow_provider_audiences.common.connection_fields import PAI_FIELDS
 from airflow_provider_audiences.common.connections import ConnectionReader
 from airflow_provider_audiences.common.pai_credentials import pai_auth, warn_of_other_region
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.platforms.pai import alibaba_chain
+from airflow_provider_audiences.platforms.pai.alibaba_chain import CredentialChain
+from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ApiKeyAuth, ChangingKeyAuth, PaiAuth
 from airflow_provider_audiences.redaction import Redactor
 
 

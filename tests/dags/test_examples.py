@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from airflow.models import DagBag
 
-from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 
 EXAMPLES = Path(__file__).parents[2] / "dags_examples"
 PHONES = "13900000001\n13900000002\n13900000003"

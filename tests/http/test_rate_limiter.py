@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_provider_audiences.clients.pai import DEFAULT_REQUESTS_PER_SECOND, PaiClient
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import RateLimitedError
 from airflow_provider_audiences.http.rate_limiter import RateLimiter, shared_limiter
+from airflow_provider_audiences.platforms.pai.client import DEFAULT_REQUESTS_PER_SECOND, PaiClient
 
 
 class Clock:

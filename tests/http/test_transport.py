@@ -11,10 +11,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.clients.applovin import AppLovinClient
-from airflow_provider_audiences.clients.pai import PaiClient
-from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
-from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
@@ -26,6 +22,10 @@ from airflow_provider_audiences.exceptions import (
     UnexpectedReplyError,
 )
 from airflow_provider_audiences.http.transport import TransportSettings
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+from airflow_provider_audiences.platforms.pai.client import PaiClient
+from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 
 MakeApplovin = Callable[..., AppLovinClient]
 MakePai = Callable[..., PaiClient]

@@ -13,10 +13,10 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowFailException, TaskDeferred
 
 from airflow_provider_audiences import exceptions
-from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
-from airflow_provider_audiences.clients.pai_marker import GroupMarker, owner_digest
 from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator
 from airflow_provider_audiences.operators.pai_refresh import PaiReplaceGroupOperator
+from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.marker import GroupMarker, owner_digest
 
 try:
     from airflow.serialization.serialized_objects import DagSerialization as Serialization

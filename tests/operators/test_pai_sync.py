@@ -18,9 +18,9 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, ObjectStoragePath, TaskDeferred
 
 from airflow_provider_audiences import exceptions
-from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
+from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 from airflow_provider_audiences.sources import FileSource, SqlSource
 
 try:

@@ -12,10 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from requests.adapters import BaseAdapter
 
-from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.audience_sync import AudienceSync, open_sync
 from airflow_provider_audiences.sync.delivery import Delivery, DeliveryMode, UploadReport
 from airflow_provider_audiences.sync.guards import Guards

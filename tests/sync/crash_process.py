@@ -13,9 +13,9 @@ from typing import Any
 
 from conftest import HookedFolder, Post, SyncedAudience, Wire
 
-from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
 from airflow_provider_audiences.http.transport import TransportSettings
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.redaction import Secret
 from airflow_provider_audiences.sync.state_folder import LocalFolder
 

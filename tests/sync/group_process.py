@@ -20,8 +20,6 @@ import duckdb  # noqa: F401
 from conftest import HookedFolder
 from requests.adapters import BaseAdapter
 
-# Some of these are here so that forks need not import them.
-from airflow_provider_audiences.clients.pai import PaiClient
 from airflow_provider_audiences.common import group_files, sources, staging  # noqa: F401
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
 from airflow_provider_audiences.exceptions import AudienceApiError
@@ -29,7 +27,11 @@ from airflow_provider_audiences.hooks.pai import PaiHook
 from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator
 from airflow_provider_audiences.operators.pai_refresh import PaiReplaceGroupOperator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
-from airflow_provider_audiences.sync import group_refresh, ledger  # noqa: F401
+from airflow_provider_audiences.platforms.pai import refresh as group_refresh  # noqa: F401
+
+# Some of these are here so that forks need not import them.
+from airflow_provider_audiences.platforms.pai.client import PaiClient
+from airflow_provider_audiences.sync import ledger  # noqa: F401
 from airflow_provider_audiences.triggers import course, pai  # noqa: F401
 
 OPERATORS = {"create": PaiCreateGroupOperator, "replace": PaiReplaceGroupOperator, "sync": PaiSyncGroupOperator}

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
     AuthenticationError,
@@ -15,6 +14,7 @@ from airflow_provider_audiences.exceptions import (
     NotFoundError,
     ServerError,
 )
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.delivery import Delivery, DeliveryMode, UploadReport
 
 REPLACE, APPEND, REMOVE = DeliveryMode.REPLACE, DeliveryMode.APPEND, DeliveryMode.REMOVE

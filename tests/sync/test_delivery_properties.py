@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync import sending
 from airflow_provider_audiences.sync.delivery import Delivery, DeliveryMode
 

@@ -14,13 +14,13 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     AuthenticationError,
     NotFoundError,
 )
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync import sending
 from airflow_provider_audiences.sync.delivery import DeliveryMode
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.clients.applovin import AppLovinClient
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
@@ -18,6 +17,7 @@ from airflow_provider_audiences.exceptions import (
     RateLimitedError,
     ServerError,
 )
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.delivery import DeliveryMode
 
 REPLACE, APPEND, REMOVE = DeliveryMode.REPLACE, DeliveryMode.APPEND, DeliveryMode.REMOVE

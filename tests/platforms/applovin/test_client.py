@@ -5,14 +5,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.clients.applovin import (
-    DEFAULT_BASE_URL,
-    DEFAULT_SETTINGS,
-    AppLovinClient,
-    Audience,
-    CreatedAudience,
-    UploadCounts,
-)
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
     AuthenticationError,
@@ -23,6 +15,14 @@ from airflow_provider_audiences.exceptions import (
     NotFoundError,
     ServerError,
     UnexpectedReplyError,
+)
+from airflow_provider_audiences.platforms.applovin.client import (
+    DEFAULT_BASE_URL,
+    DEFAULT_SETTINGS,
+    AppLovinClient,
+    Audience,
+    CreatedAudience,
+    UploadCounts,
 )
 
 MakeApplovin = Callable[..., AppLovinClient]

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.clients.alibaba_chain import CredentialChain
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import ConnectionFailedError
+from airflow_provider_audiences.platforms.pai.alibaba_chain import CredentialChain
 
 SCRIPT = """
 import json, logging, sys
@@ -24,9 +24,9 @@ job = json.loads(sys.stdin.read())
 if job["without_library"]:
     sys.modules["alibabacloud_credentials"] = None
 from airflow_provider_audiences.http.transport import TransportSettings
-from airflow_provider_audiences.clients.pai import PaiClient
-from airflow_provider_audiences.clients.pai_auth import ChangingKeyAuth
-from airflow_provider_audiences.clients.alibaba_chain import credential_chain
+from airflow_provider_audiences.platforms.pai.client import PaiClient
+from airflow_provider_audiences.platforms.pai.auth import ChangingKeyAuth
+from airflow_provider_audiences.platforms.pai.alibaba_chain import credential_chain
 from airflow_provider_audiences.exceptions import AudienceApiError
 told, said = [], []
 try:

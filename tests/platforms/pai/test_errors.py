@@ -5,15 +5,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.clients.pai import DEFAULT_REGION, DEFAULT_REQUESTS_PER_SECOND, PaiClient
-from airflow_provider_audiences.clients.pai_dialects import (
-    BEARER,
-    CHINA_BASE_URL,
-    INTERNATIONAL_BASE_URL,
-    OPENAPI,
-)
-from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
-from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
     AuthenticationError,
@@ -23,6 +14,15 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
     UnexpectedReplyError,
 )
+from airflow_provider_audiences.platforms.pai.client import DEFAULT_REGION, DEFAULT_REQUESTS_PER_SECOND, PaiClient
+from airflow_provider_audiences.platforms.pai.dialects import (
+    BEARER,
+    CHINA_BASE_URL,
+    INTERNATIONAL_BASE_URL,
+    OPENAPI,
+)
+from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 
 MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")
 

@@ -13,15 +13,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_provider_audiences.clients.pai_dialects import STATUS_CHECKING
-from airflow_provider_audiences.clients.pai_readiness import ReadinessRule, ReadinessState
 from airflow_provider_audiences.exceptions import AudienceApiError, AuthenticationError, PermanentError
+from airflow_provider_audiences.platforms.pai.dialects import STATUS_CHECKING
+from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule, ReadinessState
 from airflow_provider_audiences.validation import exact_text, whole_number
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.clients.pai import PaiClient
-    from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec
-    from airflow_provider_audiences.clients.pai_marker import GroupMarker
+    from airflow_provider_audiences.platforms.pai.client import PaiClient
+    from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, GroupSpec
+    from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 
 log = logging.getLogger(__name__)
 

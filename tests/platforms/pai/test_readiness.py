@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.clients.pai_dialects import BEARER
-from airflow_provider_audiences.clients.pai_groups import AudienceGroup
-from airflow_provider_audiences.clients.pai_readiness import ReadinessRule, ReadinessState
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.platforms.pai.dialects import BEARER
+from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
+from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule, ReadinessState
 
 READY, WAITING, FAILED = ReadinessState.READY, ReadinessState.WAITING, ReadinessState.FAILED
 

@@ -15,18 +15,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from airflow_provider_audiences.clients.pai_auth import PaiAuth
-from airflow_provider_audiences.clients.pai_bill import PaiBill
-from airflow_provider_audiences.clients.pai_dialects import PaiDialect, path_of
-from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec, api_name
-from airflow_provider_audiences.clients.pai_listing import list_all_pages, marked, named, rejected_of_call
-from airflow_provider_audiences.clients.pai_marker import GroupMarker, make_marker
-from airflow_provider_audiences.clients.pai_readiness import ReadinessRule
-from airflow_provider_audiences.clients.pai_replies import PaiReplies
 from airflow_provider_audiences.exceptions import AudienceApiError
 from airflow_provider_audiences.http.rate_limiter import RateLimiter, shared_limiter
 from airflow_provider_audiences.http.session import header_key_session
 from airflow_provider_audiences.http.transport import ApiClient, Call, Transport, TransportSettings
+from airflow_provider_audiences.platforms.pai.auth import PaiAuth
+from airflow_provider_audiences.platforms.pai.billing import PaiBill
+from airflow_provider_audiences.platforms.pai.dialects import PaiDialect, path_of
+from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, GroupSpec, api_name
+from airflow_provider_audiences.platforms.pai.listing import list_all_pages, marked, named, rejected_of_call
+from airflow_provider_audiences.platforms.pai.marker import GroupMarker, make_marker
+from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
+from airflow_provider_audiences.platforms.pai.replies import PaiReplies
 from airflow_provider_audiences.redaction import PHONE_NUMBER_PATTERN, SIGNATURE_PATTERN, Redactor
 from airflow_provider_audiences.validation import one_of, path_id, required_text, whole_number
 

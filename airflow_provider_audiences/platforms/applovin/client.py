@@ -14,7 +14,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal
 
-from airflow_provider_audiences.clients.applovin_audiences import Audience, AudienceSpec, AudienceType
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     ConflictError,
@@ -23,6 +22,7 @@ from airflow_provider_audiences.exceptions import (
 from airflow_provider_audiences.http.replies import Reply, is_error_status
 from airflow_provider_audiences.http.session import query_key_session
 from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, Transport, TransportSettings
+from airflow_provider_audiences.platforms.applovin.audiences import Audience, AudienceSpec, AudienceType
 from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, Redactor, Secret
 from airflow_provider_audiences.validation import api_integer, api_text, one_of, required_text, whole_number
 

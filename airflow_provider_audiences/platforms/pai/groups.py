@@ -16,9 +16,9 @@ from enum import IntEnum
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers.phone_number import PhoneFormat, normalise_phone_numbers
+from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 from airflow_provider_audiences.validation import api_integer, api_text
 
 log = logging.getLogger(__name__)

@@ -6,10 +6,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.clients import pai_listing
-from airflow_provider_audiences.clients.pai import CreatedGroup, PaiClient
-from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
-from airflow_provider_audiences.clients.pai_marker import GroupMarker, make_marker
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
     AuthenticationError,
@@ -20,6 +16,10 @@ from airflow_provider_audiences.exceptions import (
     TransientError,
     UnexpectedReplyError,
 )
+from airflow_provider_audiences.platforms.pai import listing as pai_listing
+from airflow_provider_audiences.platforms.pai.client import CreatedGroup, PaiClient
+from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.marker import GroupMarker, make_marker
 
 SPEC = GroupSpec(source=PaiSource.ALGORITHM, name="VIP", algorithm="recall", inference_job_id="job", remark="mine")
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.clients.acs3 import AccessKey
-from airflow_provider_audiences.clients.applovin import AppLovinClient
-from airflow_provider_audiences.clients.pai import PaiClient
-from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ChangingKeyAuth
-from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec, PaiSource
-from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ChangingKeyAuth
+from airflow_provider_audiences.platforms.pai.client import PaiClient
+from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.marker import GroupMarker
+from airflow_provider_audiences.platforms.pai.signing import AccessKey
 from airflow_provider_audiences.redaction import (
     ADVERTISING_ID_PATTERN,
     PHONE_NUMBER_PATTERN,

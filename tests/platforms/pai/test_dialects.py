@@ -8,13 +8,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.clients.acs3 import AccessKey
-from airflow_provider_audiences.clients.pai import PaiClient
-from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ChangingKeyAuth
-from airflow_provider_audiences.clients.pai_dialects import BEARER, OPENAPI
-from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec, PaiSource
-from airflow_provider_audiences.clients.pai_marker import GroupMarker
-from airflow_provider_audiences.clients.pai_readiness import ReadinessState
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
@@ -26,6 +19,13 @@ from airflow_provider_audiences.exceptions import (
     RateLimitedError,
     ServerError,
 )
+from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ChangingKeyAuth
+from airflow_provider_audiences.platforms.pai.client import PaiClient
+from airflow_provider_audiences.platforms.pai.dialects import BEARER, OPENAPI
+from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.marker import GroupMarker
+from airflow_provider_audiences.platforms.pai.readiness import ReadinessState
+from airflow_provider_audiences.platforms.pai.signing import AccessKey
 from airflow_provider_audiences.redaction import Secret
 
 MakePai = Callable[..., PaiClient]

@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from airflow_provider_audiences.clients.pai_groups import AudienceGroup
-from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.exceptions import ConflictError
+from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
+from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from airflow_provider_audiences.clients.applovin_audiences import Audience, Platform
 from airflow_provider_audiences.exceptions import ConflictError, InvalidInputError
+from airflow_provider_audiences.platforms.applovin.audiences import Audience, Platform
 from airflow_provider_audiences.validation import exact_text, one_of, required_text, whole_number
 
 

@@ -3,7 +3,7 @@ What the clients do about each fault of the platform, by real requests to the em
 
 The tests check it against what is expected; run as a program, it prints it as Markdown::
 
-    python tests/clients/fault_table.py
+    python tests/platforms/fault_table.py
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, NamedTuple
 
-from airflow_provider_audiences.clients.acs3 import AccessKey
-from airflow_provider_audiences.clients.applovin import AppLovinClient
-from airflow_provider_audiences.clients.pai import PaiClient
-from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAuth
-from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
-from airflow_provider_audiences.clients.pai_marker import make_marker
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError
 from airflow_provider_audiences.http.transport import TransportSettings
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ApiKeyAuth
+from airflow_provider_audiences.platforms.pai.client import PaiClient
+from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.marker import make_marker
+from airflow_provider_audiences.platforms.pai.signing import AccessKey
 from airflow_provider_audiences.redaction import Secret
 
 OLD = [f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2, 3)]

@@ -13,8 +13,8 @@ import re
 import threading
 from typing import Any
 
-from airflow_provider_audiences.clients.acs3 import AccessKey
 from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, InvalidInputError
+from airflow_provider_audiences.platforms.pai.signing import AccessKey
 from airflow_provider_audiences.redaction import Secret
 
 _LIBRARY = "alibabacloud_credentials.client"

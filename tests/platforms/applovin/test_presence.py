@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.clients.applovin import Audience
-from airflow_provider_audiences.clients.applovin_presence import PresenceRule
 from airflow_provider_audiences.exceptions import ConflictError, InvalidInputError
+from airflow_provider_audiences.platforms.applovin.client import Audience
+from airflow_provider_audiences.platforms.applovin.presence import PresenceRule
 
 
 def audience(audience_id: str, **options: Any) -> Audience:

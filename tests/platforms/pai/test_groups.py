@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from airflow_provider_audiences.clients.pai_groups import (
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.platforms.pai.groups import (
     MAX_TEXT_NUMBERS,
     AudienceGroup,
     GroupSpec,
@@ -13,7 +14,6 @@ from airflow_provider_audiences.clients.pai_groups import (
     check_oss_uri,
     parse_source,
 )
-from airflow_provider_audiences.exceptions import InvalidInputError
 
 URI = "https://bucket.oss-cn-hangzhou.aliyuncs.com/folder/file.csv"
 FULL: dict[PaiSource, dict[str, Any]] = {

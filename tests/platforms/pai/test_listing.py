@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_provider_audiences.clients.pai import PaiClient
-from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
-from airflow_provider_audiences.clients.pai_listing import ReadPage, list_all_pages
 from airflow_provider_audiences.emulator import AudiencesEmulator
+from airflow_provider_audiences.platforms.pai.client import PaiClient
+from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.listing import ReadPage, list_all_pages
 
 
 def spec(name: str) -> GroupSpec:

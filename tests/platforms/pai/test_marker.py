@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.clients.acs3 import AccessKey
-from airflow_provider_audiences.clients.pai import PaiClient
-from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth, ApiKeyAuth, ChangingKeyAuth, PaiAuth
-from airflow_provider_audiences.clients.pai_groups import AudienceGroup, GroupSpec, PaiSource
-from airflow_provider_audiences.clients.pai_marker import GroupMarker
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ApiKeyAuth, ChangingKeyAuth, PaiAuth
+from airflow_provider_audiences.platforms.pai.client import PaiClient
+from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.marker import GroupMarker
+from airflow_provider_audiences.platforms.pai.signing import AccessKey
 from airflow_provider_audiences.redaction import Secret
 
 RUN = "scheduled__2026-11-20T00:00:00+00:00"
@@ -80,7 +80,7 @@ class TestText:
         remark=st.text(max_size=30),
     )
     def test_whatever_is_written_is_read(self, owner: str, run: str, map_index: int, members: str, remark: str) -> None:
-        from airflow_provider_audiences.clients.pai_marker import make_marker
+        from airflow_provider_audiences.platforms.pai.marker import make_marker
 
         arguments: dict[str, Any] = {"spec": SPEC, "secret": None, "again": 0, "members": members}
         marker = make_marker(owner=owner, run=run, map_index=map_index, **arguments)

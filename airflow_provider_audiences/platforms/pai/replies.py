@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
-from airflow_provider_audiences.clients.pai_dialects import PaiDialect
-from airflow_provider_audiences.clients.pai_groups import AudienceGroup
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     AuthenticationError,
@@ -23,6 +21,8 @@ from airflow_provider_audiences.exceptions import (
     UnexpectedReplyError,
 )
 from airflow_provider_audiences.http.replies import Reply, is_error_status
+from airflow_provider_audiences.platforms.pai.dialects import PaiDialect
+from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.redaction import Redactor
 from airflow_provider_audiences.validation import api_integer
 

@@ -17,10 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from requests.adapters import BaseAdapter
 
-from airflow_provider_audiences.clients.pai import PaiClient
-from airflow_provider_audiences.clients.pai_groups import GroupSpec, PaiSource
-from airflow_provider_audiences.clients.pai_marker import GroupMarker
-from airflow_provider_audiences.clients.pai_readiness import ReadinessState
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     AuthenticationError,
@@ -29,7 +25,11 @@ from airflow_provider_audiences.exceptions import (
     PermanentError,
     ServerError,
 )
-from airflow_provider_audiences.sync.group_refresh import GroupRefresh, Refreshing, Replaced
+from airflow_provider_audiences.platforms.pai.client import PaiClient
+from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.marker import GroupMarker
+from airflow_provider_audiences.platforms.pai.readiness import ReadinessState
+from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, Refreshing, Replaced
 
 EXAMPLES = int(os.environ.get("AUDIENCES_MACHINE_EXAMPLES", "30"))
 OWNER = "dag.refresh"

@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from airflow_provider_audiences.clients.pai_dialects import (
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.platforms.pai.dialects import (
     STATUS_CHECKING,
     STATUS_PASSED,
     STATUS_REJECTED,
     PaiDialect,
 )
-from airflow_provider_audiences.clients.pai_groups import AudienceGroup
-from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.validation import whole_number
 
 _KNOWN_STATUSES = frozenset({STATUS_CHECKING, STATUS_PASSED, STATUS_REJECTED})

@@ -14,10 +14,10 @@ from darabonba.request import DaraRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.clients.acs3 import AccessKey, Acs3Auth, sign
-from airflow_provider_audiences.clients.pai import PaiClient
-from airflow_provider_audiences.clients.pai_auth import AccessKeyAuth
 from airflow_provider_audiences.emulator import AudiencesEmulator
+from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth
+from airflow_provider_audiences.platforms.pai.client import PaiClient
+from airflow_provider_audiences.platforms.pai.signing import AccessKey, Acs3Auth, sign
 from airflow_provider_audiences.redaction import Secret
 
 MOMENT = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import requests
 
-from airflow_provider_audiences.clients.acs3 import AccessKey, Acs3Auth
-from airflow_provider_audiences.clients.pai_dialects import BEARER, OPENAPI, PaiDialect
 from airflow_provider_audiences.http.session import BearerAuth
+from airflow_provider_audiences.platforms.pai.dialects import BEARER, OPENAPI, PaiDialect
+from airflow_provider_audiences.platforms.pai.signing import AccessKey, Acs3Auth
 from airflow_provider_audiences.redaction import Redactor, Secret
 
 

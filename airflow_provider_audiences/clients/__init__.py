@@ -1,1 +1,0 @@
-"""The two HTTP APIs in plain Python: nothing here knows Airflow."""

@@ -1,0 +1,1 @@
+"""The ad platforms, a folder each, in plain Python: nothing here knows Airflow."""

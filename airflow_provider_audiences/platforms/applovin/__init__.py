@@ -1,0 +1,1 @@
+"""AppLovin: its Audience API, and what an audience is there."""
