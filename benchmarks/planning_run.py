@@ -18,12 +18,12 @@ from airflow_provider_audiences.common.sources import open_source
 from airflow_provider_audiences.members.keys.key_set import KeySetWriter
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
-from airflow_provider_audiences.sync.landings import Landings
-from airflow_provider_audiences.sync.lease import Holder, leased
 from airflow_provider_audiences.sync.ledger import folded
 from airflow_provider_audiences.sync.plan import PlanRules, make_plan
-from airflow_provider_audiences.sync.state import HEAD, AudienceAddress, AudienceState
-from airflow_provider_audiences.sync.state_folder import LocalFolder
+from airflow_provider_audiences.sync.state.audience_state import HEAD, AudienceAddress, AudienceState
+from airflow_provider_audiences.sync.state.folder import LocalFolder
+from airflow_provider_audiences.sync.state.landings import Landings
+from airflow_provider_audiences.sync.state.lease import Holder, leased
 from benchmarks.operator_run import peak_megabytes
 
 _TTL_SECONDS = 365 * 24 * 3600

@@ -12,8 +12,8 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_audiences.common.hidden import shown_address
 from airflow_provider_audiences.common.paths import local_path, store_path
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.sync.lease import Holder
-from airflow_provider_audiences.sync.state_folder import LocalFolder, StateFolder, StoreFolder
+from airflow_provider_audiences.sync.state.folder import LocalFolder, StateFolder, StoreFolder
+from airflow_provider_audiences.sync.state.lease import Holder
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -170,7 +170,7 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
         from airflow_provider_audiences.common.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
         from airflow_provider_audiences.members.staging import StagingRules, stage
-        from airflow_provider_audiences.sync.delivery import Delivery
+        from airflow_provider_audiences.sync.delivery.upload import Delivery
         from airflow_provider_audiences.validation import true_or_false
 
         with task_errors():

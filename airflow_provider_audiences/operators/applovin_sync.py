@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_set import KeySet
     from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
-    from airflow_provider_audiences.sync.sync_report import SyncReport
-    from airflow_provider_audiences.sync.sync_settings import SendSettings
+    from airflow_provider_audiences.sync.report import SyncReport
+    from airflow_provider_audiences.sync.settings import SendSettings
 
 
 class _AppLovinPlanOperator(AppLovinOperator):
@@ -49,7 +49,7 @@ class _AppLovinPlanOperator(AppLovinOperator):
         """Return how plans are sent; whatever is wrong is told here, before the first request."""
         from airflow_provider_audiences.common.staging import staging_settings
         from airflow_provider_audiences.common.state import state_folder
-        from airflow_provider_audiences.sync.sync_settings import SendSettings
+        from airflow_provider_audiences.sync.settings import SendSettings
 
         staging_settings()
         state_folder("applovin")
@@ -235,7 +235,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         from airflow_provider_audiences.exceptions import InvalidInputError
         from airflow_provider_audiences.members.staging import StagingRules, stage
         from airflow_provider_audiences.sync.guards import Guards
-        from airflow_provider_audiences.sync.sync_settings import SyncSettings
+        from airflow_provider_audiences.sync.settings import SyncSettings
         from airflow_provider_audiences.validation import ratio, true_or_false
 
         with task_errors(), ExitStack() as stack:

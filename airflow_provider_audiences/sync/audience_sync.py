@@ -28,19 +28,19 @@ from airflow_provider_audiences.members.identifiers.advertising_id import LINE_L
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery
+from airflow_provider_audiences.sync.delivery.sending import OnProgress, Tally
 from airflow_provider_audiences.sync.guards import refuse_unless_passed
-from airflow_provider_audiences.sync.lease import Holder, Lease, leased
 from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS, Ledger, fingerprint_of
 from airflow_provider_audiences.sync.plan import Plan, PlanRules, make_plan
-from airflow_provider_audiences.sync.plan_delivery import PlanDelivery
-from airflow_provider_audiences.sync.sending import OnProgress, Tally
-from airflow_provider_audiences.sync.state import AudienceAddress, AudienceState, StoredPlan
-from airflow_provider_audiences.sync.sync_report import SyncReport
-from airflow_provider_audiences.sync.sync_settings import SendSettings, SyncSettings
+from airflow_provider_audiences.sync.report import SyncReport
+from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
+from airflow_provider_audiences.sync.state.audience_state import AudienceAddress, AudienceState, StoredPlan
+from airflow_provider_audiences.sync.state.lease import Holder, Lease, leased
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
-    from airflow_provider_audiences.sync.state_folder import StateFolder
+    from airflow_provider_audiences.sync.state.folder import StateFolder
 
 log = logging.getLogger(__name__)
 

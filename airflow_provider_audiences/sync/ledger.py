@@ -25,8 +25,8 @@ from airflow_provider_audiences.members.workspace import read_all, write_all
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys
     from airflow_provider_audiences.members.workspace import Workspace
-    from airflow_provider_audiences.sync.landings import Landings
     from airflow_provider_audiences.sync.plan import Plan
+    from airflow_provider_audiences.sync.state.landings import Landings
 
 Seconds = NDArray[np.uint32]
 """Seconds since 1970, UTC."""

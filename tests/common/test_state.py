@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_audiences.common.state import holder_of, state_folder
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.sync.state_folder import LocalFolder, StoreFolder
+from airflow_provider_audiences.sync.state.folder import LocalFolder, StoreFolder
 
 try:
     from airflow.sdk.io import attach

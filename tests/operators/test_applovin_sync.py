@@ -14,8 +14,8 @@ from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.common.state import holder_of, state_folder
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
-from airflow_provider_audiences.sync.lease import leased
-from airflow_provider_audiences.sync.sync_report import SyncReport
+from airflow_provider_audiences.sync.report import SyncReport
+from airflow_provider_audiences.sync.state.lease import leased
 
 try:
     from airflow.sdk.io import attach

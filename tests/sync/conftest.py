@@ -17,12 +17,12 @@ from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.audience_sync import AudienceSync, open_sync
-from airflow_provider_audiences.sync.delivery import Delivery, DeliveryMode, UploadReport
+from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode, UploadReport
 from airflow_provider_audiences.sync.guards import Guards
-from airflow_provider_audiences.sync.lease import Holder
-from airflow_provider_audiences.sync.state_folder import LocalFolder, StateFolder
-from airflow_provider_audiences.sync.sync_report import SyncReport
-from airflow_provider_audiences.sync.sync_settings import SendSettings, SyncSettings
+from airflow_provider_audiences.sync.report import SyncReport
+from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
+from airflow_provider_audiences.sync.state.folder import LocalFolder, StateFolder
+from airflow_provider_audiences.sync.state.lease import Holder
 
 T = TypeVar("T")
 

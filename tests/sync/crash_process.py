@@ -17,7 +17,7 @@ from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
 from airflow_provider_audiences.http.transport import TransportSettings
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.redaction import Secret
-from airflow_provider_audiences.sync.state_folder import LocalFolder
+from airflow_provider_audiences.sync.state.folder import LocalFolder
 
 
 def say(line: str) -> None:

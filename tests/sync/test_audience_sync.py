@@ -23,7 +23,7 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
     StateUnavailableError,
 )
-from airflow_provider_audiences.sync import sending
+from airflow_provider_audiences.sync.delivery import sending
 
 MODES = ("mirror", "append", "replace")
 HOUR = 3600
@@ -565,7 +565,7 @@ class TestBusy:
     def test_a_later_try_takes_over_and_the_earlier_one_sends_nothing_more(
         self, synced: Any, make_ids: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from airflow_provider_audiences.sync import lease
+        from airflow_provider_audiences.sync.state import lease
 
         monkeypatch.setattr(lease, "_LOOK_SECONDS", 0)
         ids = make_ids(6)

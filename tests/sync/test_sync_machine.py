@@ -30,7 +30,7 @@ from airflow_provider_audiences.exceptions import (
     PlanOutdatedError,
     StateUnavailableError,
 )
-from airflow_provider_audiences.sync import sending
+from airflow_provider_audiences.sync.delivery import sending
 
 EXAMPLES = int(os.environ.get("AUDIENCES_MACHINE_EXAMPLES", "25"))
 STEPS = int(os.environ.get("AUDIENCES_MACHINE_STEPS", "25"))

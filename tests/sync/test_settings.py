@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.sync.guards import Guards
-from airflow_provider_audiences.sync.sync_settings import SendSettings, SyncSettings
+from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 
 HOUR, DAY = 3600, 24 * 3600
 GUARDS = Guards.checked(allow_empty=False, max_removed_ratio=0.3, max_added_ratio=None, min_members=0)

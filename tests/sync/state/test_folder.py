@@ -17,7 +17,7 @@ import fsspec
 import pytest
 
 from airflow_provider_audiences.exceptions import StateUnavailableError
-from airflow_provider_audiences.sync.state_folder import LocalFolder, StateFolder, StoreFolder
+from airflow_provider_audiences.sync.state.folder import LocalFolder, StateFolder, StoreFolder
 
 KINDS = ["local", "memory", "s3"]
 MEGABYTE = 10**6
@@ -225,7 +225,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_before_the_en
 WRITER = """
 import itertools, sys
 from pathlib import Path
-from airflow_provider_audiences.sync.state_folder import LocalFolder
+from airflow_provider_audiences.sync.state.folder import LocalFolder
 
 folder = LocalFolder(Path(sys.argv[1]))
 for number in itertools.count():

@@ -24,8 +24,6 @@ from airflow_provider_audiences.exceptions import (
     PlanOutdatedError,
     StateUnavailableError,
 )
-from airflow_provider_audiences.sync.head import Head, StoredLedger
-from airflow_provider_audiences.sync.landings import Landings
 from airflow_provider_audiences.sync.ledger import (
     LATEST_EFFECT_SECONDS,
     Ledger,
@@ -34,12 +32,14 @@ from airflow_provider_audiences.sync.ledger import (
     folded,
 )
 from airflow_provider_audiences.sync.plan import Changes, Plan
-from airflow_provider_audiences.sync.state_tables import StateTables
+from airflow_provider_audiences.sync.state.head import Head, StoredLedger
+from airflow_provider_audiences.sync.state.landings import Landings
+from airflow_provider_audiences.sync.state.tables import StateTables
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
-    from airflow_provider_audiences.sync.lease import Lease
-    from airflow_provider_audiences.sync.state_folder import StateFolder
+    from airflow_provider_audiences.sync.state.folder import StateFolder
+    from airflow_provider_audiences.sync.state.lease import Lease
 
 log = logging.getLogger(__name__)
 

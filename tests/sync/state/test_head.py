@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import LedgerLostError
-from airflow_provider_audiences.sync import head as head_module
-from airflow_provider_audiences.sync.head import Head, StoredLedger
-from airflow_provider_audiences.sync.landings import LandedRows, Landing, Landings
+from airflow_provider_audiences.sync.state import head as head_module
+from airflow_provider_audiences.sync.state.head import Head, StoredLedger
+from airflow_provider_audiences.sync.state.landings import LandedRows, Landing, Landings
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 counts = st.integers(0, 2**53)

@@ -15,7 +15,7 @@ from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWri
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys
     from airflow_provider_audiences.members.workspace import Workspace
-    from airflow_provider_audiences.sync.state_folder import StateFolder
+    from airflow_provider_audiences.sync.state.folder import StateFolder
 
 _TIMES = ("earliest_expiry", "latest_expiry")
 

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.sync.head import landings_from_json, landings_to_json
-from airflow_provider_audiences.sync.landings import LandedRows, Landings
+from airflow_provider_audiences.sync.state.head import landings_from_json, landings_to_json
+from airflow_provider_audiences.sync.state.landings import LandedRows, Landings
 
 Added = tuple[int, int, float, float]
 """First row, end, and when the request began and ended."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from airflow_provider_audiences.exceptions import LedgerLostError
-from airflow_provider_audiences.sync.landings import LandedRows, Landing, Landings
+from airflow_provider_audiences.sync.state.landings import LandedRows, Landing, Landings
 
 _FORMAT = 1
 

@@ -21,8 +21,8 @@ from airflow_provider_audiences.exceptions import (
     NotFoundError,
 )
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync import sending
-from airflow_provider_audiences.sync.delivery import DeliveryMode
+from airflow_provider_audiences.sync.delivery import sending
+from airflow_provider_audiences.sync.delivery.upload import DeliveryMode
 
 REPLACE, APPEND, REMOVE = DeliveryMode.REPLACE, DeliveryMode.APPEND, DeliveryMode.REMOVE
 MakeApplovin = Callable[..., AppLovinClient]

@@ -18,7 +18,7 @@ from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInput
 from airflow_provider_audiences.http.transport import GiveUp
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, UploadCounts
-from airflow_provider_audiences.sync.sending import Leg, OnProgress, Send, Sender, Tally
+from airflow_provider_audiences.sync.delivery.sending import Leg, OnProgress, Send, Sender, Tally
 from airflow_provider_audiences.validation import one_of, required_text, true_or_false, whole_number
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_audiences.exceptions import AudienceBusyError, StateUnavailableError
-from airflow_provider_audiences.sync import lease as lease_module
-from airflow_provider_audiences.sync.lease import LEASE_SECONDS, Holder, Lease, leased
-from airflow_provider_audiences.sync.state_folder import LocalFolder
+from airflow_provider_audiences.sync.state import lease as lease_module
+from airflow_provider_audiences.sync.state.folder import LocalFolder
+from airflow_provider_audiences.sync.state.lease import LEASE_SECONDS, Holder, Lease, leased
 
 ONE, OTHER = Holder(key="one", try_number=1), Holder(key="other", try_number=1)
 
@@ -418,8 +418,8 @@ RACER = """
 import os, random, sys, time, types
 from pathlib import Path
 from airflow_provider_audiences.exceptions import AudienceBusyError
-from airflow_provider_audiences.sync import lease
-from airflow_provider_audiences.sync.state_folder import LocalFolder
+from airflow_provider_audiences.sync.state import lease
+from airflow_provider_audiences.sync.state.folder import LocalFolder
 
 folder, witness, key, times = LocalFolder(Path(sys.argv[1])), sys.argv[2], sys.argv[3], int(sys.argv[4])
 lease.random = types.SimpleNamespace(uniform=lambda least, most: random.uniform(least, most) / 100)

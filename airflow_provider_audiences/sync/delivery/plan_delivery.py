@@ -12,12 +12,12 @@ from airflow_provider_audiences.exceptions import AudienceApiError, TransientErr
 from airflow_provider_audiences.http.transport import GiveUp
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, UploadCounts
-from airflow_provider_audiences.sync.lease import Lease
+from airflow_provider_audiences.sync.delivery.sending import Leg, Sender, Tally
 from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS
 from airflow_provider_audiences.sync.plan import Plan
-from airflow_provider_audiences.sync.sending import Leg, Sender, Tally
-from airflow_provider_audiences.sync.state import AudienceState
-from airflow_provider_audiences.sync.sync_settings import SendSettings
+from airflow_provider_audiences.sync.settings import SendSettings
+from airflow_provider_audiences.sync.state.audience_state import AudienceState
+from airflow_provider_audiences.sync.state.lease import Lease
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
 )
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync.delivery import Delivery, DeliveryMode, UploadReport
+from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode, UploadReport
 
 REPLACE, APPEND, REMOVE = DeliveryMode.REPLACE, DeliveryMode.APPEND, DeliveryMode.REMOVE
 YEAR = 365 * 24 * 3600

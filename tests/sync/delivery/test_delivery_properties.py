@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync import sending
-from airflow_provider_audiences.sync.delivery import Delivery, DeliveryMode
+from airflow_provider_audiences.sync.delivery import sending
+from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode
 
 KEPT, NEW = range(1, 21), range(11, 211)
 FAULTS = [

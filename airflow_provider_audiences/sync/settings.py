@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers.advertising_id import IdCase
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-from airflow_provider_audiences.sync.delivery import MAX_PARALLEL_REQUESTS
+from airflow_provider_audiences.sync.delivery.upload import MAX_PARALLEL_REQUESTS
 from airflow_provider_audiences.sync.guards import Guards
 from airflow_provider_audiences.validation import one_of, ratio, whole_number
 

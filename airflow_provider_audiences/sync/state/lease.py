@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from airflow_provider_audiences.exceptions import AudienceApiError, AudienceBusyError, StateUnavailableError
-from airflow_provider_audiences.sync.state_folder import StateFolder
+from airflow_provider_audiences.sync.state.folder import StateFolder
 
 log = logging.getLogger(__name__)
 
