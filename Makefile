@@ -13,7 +13,7 @@ CONSTRAINTS := constraints/airflow-3.3.txt
 CONSTRAINTS2 := constraints/airflow-2.11.txt
 SOURCES := airflow_provider_audiences benchmarks dags_examples demo tests
 CORES := */http/*,*/platforms/*,*/members/*,*/sync/*,*/emulator/*
-AIRFLOW2_TESTS := tests/hooks tests/operators tests/decorators tests/sensors tests/triggers tests/common \
+AIRFLOW2_TESTS := tests/hooks tests/operators tests/decorators tests/sensors tests/triggers tests/common tests/sources \
 	tests/dags tests/integration tests/members/reading/test_tables.py tests/members/test_rejects.py tests/members/keys/test_key_tables.py \
 	tests/packaging/test_parse_cost.py tests/packaging/test_public_names.py
 # A file's tests share servers and databases, so they stay together; many of them wait more than they work.

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from airflow_provider_audiences.common.sources import open_source
 from airflow_provider_audiences.members.keys.key_set import KeySetWriter
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
+from airflow_provider_audiences.sources.opening import open_source
 from airflow_provider_audiences.sync.ledger import folded
 from airflow_provider_audiences.sync.plan import PlanRules, make_plan
 from airflow_provider_audiences.sync.state.audience_state import HEAD, AudienceAddress, AudienceState

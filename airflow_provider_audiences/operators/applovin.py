@@ -166,10 +166,10 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the source and send it."""
         from airflow_provider_audiences.common.progress import progress_of
-        from airflow_provider_audiences.common.sources import open_source
-        from airflow_provider_audiences.common.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
         from airflow_provider_audiences.members.staging import StagingRules, stage
+        from airflow_provider_audiences.sources.opening import open_source
+        from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.sync.delivery.upload import Delivery
         from airflow_provider_audiences.validation import true_or_false
 

@@ -47,8 +47,8 @@ class _AppLovinPlanOperator(AppLovinOperator):
 
     def _send_settings(self) -> SendSettings:
         """Return how plans are sent; whatever is wrong is told here, before the first request."""
-        from airflow_provider_audiences.common.staging import staging_settings
         from airflow_provider_audiences.common.state import state_folder
+        from airflow_provider_audiences.sources.staging import staging_settings
         from airflow_provider_audiences.sync.settings import SendSettings
 
         staging_settings()
@@ -66,8 +66,8 @@ class _AppLovinPlanOperator(AppLovinOperator):
         self, context: Context, client: AppLovinClient, audience_id: str, send: SendSettings
     ) -> Iterator[AudienceSync]:
         from airflow_provider_audiences.common.progress import progress_of
-        from airflow_provider_audiences.common.staging import staging_settings
         from airflow_provider_audiences.common.state import holder_of, state_folder
+        from airflow_provider_audiences.sources.staging import staging_settings
         from airflow_provider_audiences.sync.audience_sync import open_sync
 
         with open_sync(
@@ -230,10 +230,10 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage, plan and send."""
         from airflow_provider_audiences.common.schedule import seconds_to_next_run
-        from airflow_provider_audiences.common.sources import open_source
-        from airflow_provider_audiences.common.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.exceptions import InvalidInputError
         from airflow_provider_audiences.members.staging import StagingRules, stage
+        from airflow_provider_audiences.sources.opening import open_source
+        from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.sync.guards import Guards
         from airflow_provider_audiences.sync.settings import SyncSettings
         from airflow_provider_audiences.validation import ratio, true_or_false

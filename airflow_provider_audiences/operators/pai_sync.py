@@ -151,8 +151,8 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         :param context: of the task.
         :param client: of the account.
         """
-        from airflow_provider_audiences.common.staging import staging_settings
         from airflow_provider_audiences.platforms.pai.marker import owner_digest
+        from airflow_provider_audiences.sources.staging import staging_settings
         from airflow_provider_audiences.sync.ledger import fingerprint_of
         from airflow_provider_audiences.validation import ratio, true_or_false
 
@@ -237,10 +237,10 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     @contextmanager
     def _staged(self) -> Iterator[StagedMembers]:
         """Stage the source; whatever is wrong with it shows here."""
-        from airflow_provider_audiences.common.sources import open_source
-        from airflow_provider_audiences.common.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
         from airflow_provider_audiences.members.staging import StagingRules, stage
+        from airflow_provider_audiences.sources.opening import open_source
+        from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.validation import ratio, whole_number
 
         rules = StagingRules(

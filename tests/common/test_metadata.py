@@ -117,7 +117,7 @@ def test_settings_have_defaults_and_texts():
 
 
 def test_settings_come_from_airflows_configuration(monkeypatch, tmp_path):
-    from airflow_provider_audiences.common.staging import staging_settings
+    from airflow_provider_audiences.sources.staging import staging_settings
 
     assert staging_settings().temp_folder is None
     monkeypatch.setenv("AIRFLOW__AUDIENCES__MEMORY_LIMIT", "2GB")

@@ -4,9 +4,9 @@ import gzip
 
 import pytest
 
-from airflow_provider_audiences.common.sources import open_source
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.sources import FileSource
+from airflow_provider_audiences.sources.opening import open_source
 
 ZIPPED = gzip.compress(b"c")
 
@@ -108,7 +108,7 @@ def test_a_large_object_is_read_in_parts(put):
 
 
 def test_a_closed_door_is_named(put, s3, monkeypatch):
-    from airflow_provider_audiences.common import files
+    from airflow_provider_audiences.sources import files
 
     def closed(*_args):
         raise PermissionError("Access Denied")

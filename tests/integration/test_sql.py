@@ -5,10 +5,10 @@ import uuid
 
 import pytest
 
-from airflow_provider_audiences.common.sources import open_source
 from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnavailableError
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.sources import SqlSource
+from airflow_provider_audiences.sources.opening import open_source
 
 ID = "1e1e1e1e-abcd-4000-8000-00000000feed"
 OPEN_CURSORS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'airflow'"

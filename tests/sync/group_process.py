@@ -20,7 +20,7 @@ import duckdb  # noqa: F401
 from conftest import HookedFolder
 from requests.adapters import BaseAdapter
 
-from airflow_provider_audiences.common import group_files, sources, staging  # noqa: F401
+from airflow_provider_audiences.common import group_files
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
 from airflow_provider_audiences.exceptions import AudienceApiError
 from airflow_provider_audiences.hooks.pai import PaiHook
@@ -31,6 +31,8 @@ from airflow_provider_audiences.platforms.pai import refresh as group_refresh  #
 
 # Some of these are here so that forks need not import them.
 from airflow_provider_audiences.platforms.pai.client import PaiClient
+from airflow_provider_audiences.sources import opening as sources  # noqa: F401
+from airflow_provider_audiences.sources import staging  # noqa: F401
 from airflow_provider_audiences.sync import ledger  # noqa: F401
 from airflow_provider_audiences.triggers import course, pai  # noqa: F401
 

@@ -6,9 +6,9 @@ import types
 import pytest
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_audiences.common.sources import open_source
 from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnavailableError
 from airflow_provider_audiences.sources import SqlSource
+from airflow_provider_audiences.sources.opening import open_source
 
 ID = "1e1e1e1e-abcd-4000-8000-00000000feed"
 

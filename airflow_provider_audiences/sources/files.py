@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from airflow_provider_audiences.common.hidden import is_member_text, shown_address
 from airflow_provider_audiences.common.paths import connection_of, local_path, store_path
-from airflow_provider_audiences.common.source_types import FileSource
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile
+from airflow_provider_audiences.sources.types import FileSource
 
 _WILDCARDS = frozenset("*?[")
 

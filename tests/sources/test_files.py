@@ -8,10 +8,10 @@ import fsspec
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_audiences.common.sources import open_source
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.inputs import FilesInput
 from airflow_provider_audiences.sources import FileSource
+from airflow_provider_audiences.sources.opening import open_source
 
 try:
     from airflow.sdk.io import attach

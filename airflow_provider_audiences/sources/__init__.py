@@ -1,5 +1,5 @@
 """What a task's ``source`` may be besides a path, members themselves and a data frame."""
 
-from airflow_provider_audiences.common.source_types import FileSource, SqlSource
+from airflow_provider_audiences.sources.types import FileSource, SqlSource
 
 __all__ = ["FileSource", "SqlSource"]

@@ -8,11 +8,11 @@ from itertools import islice
 from os import PathLike
 from typing import Any
 
-from airflow_provider_audiences.common.files import files_input
 from airflow_provider_audiences.common.hidden import is_clearly_a_path, is_data_frame, is_path_list, revealed
-from airflow_provider_audiences.common.source_types import FileSource, SqlSource
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.inputs import FrameInput, MemberInput, ValuesInput
+from airflow_provider_audiences.sources.files import files_input
+from airflow_provider_audiences.sources.types import FileSource, SqlSource
 
 _CHUNK_VALUES = 20_000
 
@@ -37,7 +37,7 @@ def open_source(source: Any) -> Iterator[MemberInput]:
     """
     source = revealed(source)
     if isinstance(source, SqlSource):
-        from airflow_provider_audiences.common.sql import open_query
+        from airflow_provider_audiences.sources.sql import open_query
 
         with open_query(source) as values:
             yield values

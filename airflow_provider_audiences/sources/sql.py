@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
-from airflow_provider_audiences.common.source_types import SqlSource
 from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnavailableError
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.redaction import (
@@ -18,6 +17,7 @@ from airflow_provider_audiences.redaction import (
     Redactor,
     Secret,
 )
+from airflow_provider_audiences.sources.types import SqlSource
 
 # Classes of DB-API errors, and what drivers have added, that say: the same statement fails again.
 _PERMANENT_ERRORS = frozenset(

@@ -15,10 +15,10 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_audiences.common.hidden import revealed, shown_address
 from airflow_provider_audiences.common.paths import local_path, store_path
-from airflow_provider_audiences.common.source_types import FileSource
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.rejects import RejectsFormat, RejectsTarget
 from airflow_provider_audiences.members.workspace import DEFAULT_MEMORY_LIMIT, StagingSettings
+from airflow_provider_audiences.sources.types import FileSource
 from airflow_provider_audiences.validation import true_or_false
 
 _WRONG_PATHS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
