@@ -80,8 +80,8 @@ class PaiGroupSensor(PollingSensor):
         :param first_look_epoch_seconds: no look before that.
         :raises InvalidInputError: ``group_ids`` is no list of ids.
         """
+        from airflow_provider_audiences.platforms.pai.watches import group_ids_of
         from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
-        from airflow_provider_audiences.triggers.pai_watches import group_ids_of
 
         return PaiGroupTrigger(
             conn_id=self.pai_conn_id,

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.common.connections import ConnectionLike
-    from airflow_provider_audiences.triggers.looks import Bill, Sighting, Watch
     from airflow_provider_audiences.triggers.polling import PollingTrigger
+    from airflow_provider_audiences.waiting.looks import Bill, Sighting, Watch
 
 T = TypeVar("T")
 
@@ -70,8 +70,8 @@ class PollingSensor(BaseSensorOperator):
 
     def look(self) -> Sighting:
         """Look once, as the trigger does; a later look of the same task knows what this one saw."""
-        from airflow_provider_audiences.triggers.looks import look_here
         from airflow_provider_audiences.triggers.shared_clients import fetching
+        from airflow_provider_audiences.waiting.looks import look_here
 
         trigger = self.trigger(deadline_epoch_seconds=0)
         if self._watch is None:

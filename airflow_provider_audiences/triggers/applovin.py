@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.triggers.looks import Request, Sighting, Steps, Watch
 from airflow_provider_audiences.triggers.polling import PollingTrigger
+from airflow_provider_audiences.waiting.looks import Request, Sighting, Steps, Watch
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.common.connections import ConnectionLike

@@ -21,7 +21,7 @@ from airflow_provider_audiences.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.triggers.looks import Bill, Sighting
+    from airflow_provider_audiences.waiting.looks import Bill, Sighting
 
 EVENT_VERSION = 1
 """Of what a trigger yields; triggerer and worker may run different versions."""

@@ -10,7 +10,7 @@ from airflow_provider_audiences.triggers.polling import PollingTrigger
 if TYPE_CHECKING:
     from airflow_provider_audiences.common.connections import ConnectionLike
     from airflow_provider_audiences.platforms.pai.client import PaiClient
-    from airflow_provider_audiences.triggers.looks import Watch
+    from airflow_provider_audiences.waiting.looks import Watch
 
 
 def open_client(connection: ConnectionLike) -> PaiClient:
@@ -84,7 +84,7 @@ class PaiGroupTrigger(PollingTrigger):
         :raises InvalidInputError: not exactly one of ``group_id`` and ``group_ids`` is given, or it is wrong.
         """
         from airflow_provider_audiences.exceptions import InvalidInputError
-        from airflow_provider_audiences.triggers.pai_watches import GroupsWatch, GroupWatch, ReadyWhen, group_ids_of
+        from airflow_provider_audiences.platforms.pai.watches import GroupsWatch, GroupWatch, ReadyWhen, group_ids_of
 
         if (self.group_id is None) == (self.group_ids is None):
             raise InvalidInputError(

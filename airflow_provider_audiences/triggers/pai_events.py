@@ -14,11 +14,11 @@ from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
-from airflow_provider_audiences.triggers.group_news import GroupNews
-from airflow_provider_audiences.triggers.looks import Bill
+from airflow_provider_audiences.platforms.pai.group_news import GroupNews
 from airflow_provider_audiences.triggers.pai import open_client
 from airflow_provider_audiences.triggers.shared_clients import fetching, shared_client
 from airflow_provider_audiences.validation import ratio, whole_number
+from airflow_provider_audiences.waiting.looks import Bill
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
@@ -83,7 +83,7 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each group that becomes ready; it never ends by itself, whatever fails."""
-        from airflow_provider_audiences.triggers.pai_watches import ReadyWhen, list_all
+        from airflow_provider_audiences.platforms.pai.watches import ReadyWhen, list_all
 
         ready_when = ReadyWhen(min_amount=self.min_amount, ready_statuses=self.ready_statuses)
         news = GroupNews(since_epoch_seconds=time.time() - self.lookback_seconds)

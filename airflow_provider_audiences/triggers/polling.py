@@ -21,8 +21,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_audiences.exceptions import AudienceApiError, AuthenticationError, TransientError
 from airflow_provider_audiences.triggers.course import Course, Schedule, ended, ended_by
-from airflow_provider_audiences.triggers.looks import Bill, Watch, look_here
 from airflow_provider_audiences.triggers.shared_clients import fetching, fingerprint, shared_client
+from airflow_provider_audiences.waiting.looks import Bill, Watch, look_here
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.common.connections import ConnectionLike

@@ -20,13 +20,13 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from asgiref.sync import sync_to_async
 
 from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError
-from airflow_provider_audiences.triggers.looks import LookUnderWay
+from airflow_provider_audiences.waiting.looks import LookUnderWay
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.common.connections import ConnectionLike
     from airflow_provider_audiences.http.rate_limiter import RateLimiter
     from airflow_provider_audiences.http.transport import ApiClient
-    from airflow_provider_audiences.triggers.looks import Bill, Request
+    from airflow_provider_audiences.waiting.looks import Bill, Request
 
 T = TypeVar("T")
 OpenClient = Callable[["ConnectionLike"], "ApiClient"]

@@ -16,7 +16,7 @@ from airflow_provider_audiences.triggers.course import (
     ended_by,
     outcome_of,
 )
-from airflow_provider_audiences.triggers.looks import Bill, Sighting
+from airflow_provider_audiences.waiting.looks import Bill, Sighting
 
 START = 1_000_000.0
 

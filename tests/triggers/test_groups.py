@@ -7,9 +7,9 @@ import pytest
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.hooks.pai import PaiHook
 from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
-from airflow_provider_audiences.triggers.looks import Bill, Request, look_here
+from airflow_provider_audiences.platforms.pai.watches import GroupsWatch, ReadyWhen, group_ids_of
 from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
-from airflow_provider_audiences.triggers.pai_watches import GroupsWatch, ReadyWhen, group_ids_of
+from airflow_provider_audiences.waiting.looks import Bill, Request, look_here
 
 
 @pytest.fixture

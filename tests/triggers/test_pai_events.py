@@ -12,10 +12,10 @@ import pytest
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.pai.dialects import BEARER
+from airflow_provider_audiences.platforms.pai.group_news import GroupNews, epoch_seconds
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.triggers import pai_events
-from airflow_provider_audiences.triggers.group_news import GroupNews, epoch_seconds
 from airflow_provider_audiences.triggers.pai_events import PaiGroupReadyTrigger
 
 

@@ -16,9 +16,9 @@ from airflow_provider_audiences.operators.applovin import AppLovinCreateAudience
 from airflow_provider_audiences.triggers import polling
 from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger
 from airflow_provider_audiences.triggers.course import EVENT_VERSION
-from airflow_provider_audiences.triggers.looks import Request, Sighting
 from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 from airflow_provider_audiences.triggers.polling import PollingTrigger
+from airflow_provider_audiences.waiting.looks import Request, Sighting
 
 EVENT_KEYS = {"version", "state", "reason", "advice", "seen", "error_type", "billable_calls"}
 

@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, NotFoundError
-from airflow_provider_audiences.triggers.looks import Request, Sighting, Steps
 from airflow_provider_audiences.validation import path_id
+from airflow_provider_audiences.waiting.looks import Request, Sighting, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -1,0 +1,1 @@
+"""Waiting for a platform, without Airflow and without time: what a poll asks, and what it makes of the answers."""
