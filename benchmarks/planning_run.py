@@ -18,9 +18,9 @@ from airflow_provider_audiences.members.keys.key_set import KeySetWriter
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 from airflow_provider_audiences.sources.opening import open_source
-from airflow_provider_audiences.sync.ledger import folded
 from airflow_provider_audiences.sync.plan import PlanRules, make_plan
 from airflow_provider_audiences.sync.state.audience_state import HEAD, AudienceAddress, AudienceState
+from airflow_provider_audiences.sync.state.fold import folded
 from airflow_provider_audiences.sync.state.folder import LocalFolder
 from airflow_provider_audiences.sync.state.landings import Landings
 from airflow_provider_audiences.sync.state.lease import Holder, leased

@@ -208,7 +208,7 @@ def make_groups(emulator: AudiencesEmulator) -> dict[str, float]:
     :param emulator: where.
     """
     from airflow_provider_audiences.hooks.pai import PaiHook  # noqa: PLC0415
-    from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource  # noqa: PLC0415
+    from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource  # noqa: PLC0415
 
     began = emulator.freeze()
     first, last = READY_SECONDS

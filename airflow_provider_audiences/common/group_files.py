@@ -16,7 +16,7 @@ from airflow_provider_audiences.common.paths import local_path
 from airflow_provider_audiences.common.state import folder_at
 from airflow_provider_audiences.exceptions import InvalidInputError, StateUnavailableError
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
-from airflow_provider_audiences.platforms.pai.groups import check_oss_uri
+from airflow_provider_audiences.platforms.pai.group_spec import check_oss_uri
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.exceptions import TransientError
 from airflow_provider_audiences.operators.pai_base import PaiGroupSpecOperator, PaiOperator, provenance_of
-from airflow_provider_audiences.platforms.pai.groups import PaiSource, parse_source
+from airflow_provider_audiences.platforms.pai.group_spec import PaiSource, parse_source
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, mask_secret
 
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PersonalTextField, revealed
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource, parse_source
+from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource, parse_source
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

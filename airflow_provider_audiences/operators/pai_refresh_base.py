@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.platforms.pai.client import PaiClient
-    from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, GroupSpec
+    from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec
+    from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
     from airflow_provider_audiences.platforms.pai.marker import GroupMarker
     from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, Refreshing, Replaced
     from airflow_provider_audiences.triggers.pai import PaiGroupTrigger

@@ -22,7 +22,7 @@ from airflow_provider_audiences.common.hidden import (
 from airflow_provider_audiences.exceptions import GuardError, InvalidInputError, PermanentError
 from airflow_provider_audiences.operators.pai_base import mask_numbers, provenance_of
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
-from airflow_provider_audiences.platforms.pai.groups import MAX_TEXT_NUMBERS, GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.group_spec import MAX_TEXT_NUMBERS, GroupSpec, PaiSource
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -151,9 +151,9 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         :param context: of the task.
         :param client: of the account.
         """
+        from airflow_provider_audiences.members.keys.key_set import fingerprint_of
         from airflow_provider_audiences.platforms.pai.marker import owner_digest
         from airflow_provider_audiences.sources.staging import staging_settings
-        from airflow_provider_audiences.sync.ledger import fingerprint_of
         from airflow_provider_audiences.validation import ratio, true_or_false
 
         began = time.time()

@@ -25,13 +25,13 @@ from airflow_provider_audiences.exceptions import (
     PlanOutdatedError,
 )
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
-from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
+from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery
 from airflow_provider_audiences.sync.delivery.sending import OnProgress, Tally
 from airflow_provider_audiences.sync.guards import refuse_unless_passed
-from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS, Ledger, fingerprint_of
+from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS, Ledger
 from airflow_provider_audiences.sync.plan import Plan, PlanRules, make_plan
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings

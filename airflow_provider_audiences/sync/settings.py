@@ -9,7 +9,6 @@ from typing import Any, Literal, get_args
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers.advertising_id import IdCase
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-from airflow_provider_audiences.sync.delivery.upload import MAX_PARALLEL_REQUESTS
 from airflow_provider_audiences.sync.guards import Guards
 from airflow_provider_audiences.validation import one_of, ratio, whole_number
 
@@ -21,6 +20,9 @@ OnLostLedger = Literal["fail", "replace", "rebuild"]
 
 DEFAULT_TTL_SECONDS = 365 * 24 * 3600
 """What the API's document names as its default."""
+
+MAX_PARALLEL_REQUESTS = 16
+"""As many connections as the client keeps open."""
 
 _LONGEST_REFRESH_SECONDS = 7 * 24 * 3600
 

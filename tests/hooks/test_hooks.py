@@ -15,7 +15,7 @@ from airflow_provider_audiences.hooks.applovin import AppLovinHook
 from airflow_provider_audiences.hooks.pai import PaiHook
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.platforms.pai.client import PaiClient
-from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 
 HOOKS = [("applovin", AppLovinHook, AppLovinClient), ("pai", PaiHook, PaiClient)]
 each_hook = pytest.mark.parametrize(("conn_type", "hook_class", "client_class"), HOOKS, ids=["applovin", "pai"])

@@ -12,6 +12,7 @@ import airflow_provider_audiences
 
 ROOT = Path(airflow_provider_audiences.__file__).parents[1]
 PACKAGE = "airflow_provider_audiences"
+TYPES_ONLY = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "
 
 
 def _lint(root):
@@ -62,6 +63,17 @@ def test_the_layers_are_kept():
         ("hooks/pai.py", f"import {PACKAGE}.emulator.testing"),
         ("http/session.py", f"import {PACKAGE}.emulator.clock"),
         ("hooks/pai.py", f"import {PACKAGE}.operators.pai"),
+        ("waiting/looks.py", "import airflow"),
+        ("waiting/looks.py", f"import {PACKAGE}.sync.plan"),
+        ("sync/plan.py", f"import {PACKAGE}.platforms.applovin.client"),
+        ("sync/plan.py", f"import {PACKAGE}.platforms.pai.groups"),
+        ("redaction.py", f"import {PACKAGE}.validation"),
+        ("platforms/pai/marker.py", f"import {PACKAGE}.platforms.pai.groups"),
+        ("sync/ledger.py", f"{TYPES_ONLY}import {PACKAGE}.sync.plan"),
+        (
+            "common/progress.py",
+            f"{TYPES_ONLY}import {PACKAGE}.sources.types",
+        ),
     ],
 )
 def test_a_step_over_them_is_noticed(copied, module, line):

@@ -24,7 +24,7 @@ from airflow_provider_audiences.http.transport import TransportSettings
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ApiKeyAuth
 from airflow_provider_audiences.platforms.pai.client import PaiClient
-from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 from airflow_provider_audiences.platforms.pai.marker import make_marker
 from airflow_provider_audiences.platforms.pai.signing import AccessKey
 from airflow_provider_audiences.redaction import Secret

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from airflow_provider_audiences.members.keys import key_order, key_set
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
-from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter, folded
+from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter
 from airflow_provider_audiences.sync.plan import Changes, Plan, PlanRules, make_plan
+from airflow_provider_audiences.sync.state.fold import folded
 from airflow_provider_audiences.sync.state.landings import Landings
 
 Times = tuple[int, int]

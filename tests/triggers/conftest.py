@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.hooks.pai import PaiHook
-from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 from airflow_provider_audiences.platforms.pai.watches import GroupsWatch, ReadyWhen, group_ids_of
 from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 from airflow_provider_audiences.waiting.looks import Bill, Request, look_here

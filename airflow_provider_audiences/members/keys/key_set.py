@@ -12,6 +12,7 @@ a key's copies are all in one part, and a part is a thousandth of the whole.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -196,3 +197,15 @@ class KeySetBuilder:
 def _read(file: IO[bytes], first: int, count: int) -> Keys:
     data = read_all(file, first * KEY_BYTES, count * KEY_BYTES)
     return np.frombuffer(data, np.uint64).reshape(count, 2)
+
+
+def fingerprint_of(keys: KeySet) -> str:
+    """
+    Return what tells a set of keys from any other.
+
+    :param keys: the set.
+    """
+    known = hashlib.sha256()
+    for first in range(0, keys.count, _COMPARED_KEYS):
+        known.update(keys.slice(first, _COMPARED_KEYS).tobytes())
+    return known.hexdigest()

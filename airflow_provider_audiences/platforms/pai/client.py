@@ -22,7 +22,8 @@ from airflow_provider_audiences.http.transport import ApiClient, Call, Transport
 from airflow_provider_audiences.platforms.pai.auth import PaiAuth
 from airflow_provider_audiences.platforms.pai.billing import PaiBill
 from airflow_provider_audiences.platforms.pai.dialects import PaiDialect, path_of
-from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, GroupSpec, api_name
+from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, api_name
+from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.platforms.pai.listing import list_all_pages, marked, named, rejected_of_call
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker, make_marker
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule

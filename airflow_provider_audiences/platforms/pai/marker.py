@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.platforms.pai.groups import GroupSpec
+    from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec
     from airflow_provider_audiences.redaction import Secret
 
 _OWNER_DIGITS = 8

@@ -20,7 +20,8 @@ from airflow_provider_audiences.validation import exact_text, whole_number
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.client import PaiClient
-    from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, GroupSpec
+    from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec
+    from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
     from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 
 log = logging.getLogger(__name__)

@@ -19,15 +19,13 @@ from airflow_provider_audiences.http.transport import GiveUp
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, UploadCounts
 from airflow_provider_audiences.sync.delivery.sending import Leg, OnProgress, Send, Sender, Tally
+from airflow_provider_audiences.sync.settings import MAX_PARALLEL_REQUESTS
 from airflow_provider_audiences.validation import one_of, required_text, true_or_false, whole_number
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
 
 log = logging.getLogger(__name__)
-
-MAX_PARALLEL_REQUESTS = 16
-"""As many connections as the client keeps open."""
 
 
 class DeliveryMode(StrEnum):

@@ -24,14 +24,14 @@ from airflow_provider_audiences.exceptions import (
     PlanOutdatedError,
     StateUnavailableError,
 )
+from airflow_provider_audiences.members.keys.key_set import fingerprint_of
 from airflow_provider_audiences.sync.ledger import (
     LATEST_EFFECT_SECONDS,
     Ledger,
     LedgerWriter,
-    fingerprint_of,
-    folded,
 )
 from airflow_provider_audiences.sync.plan import Changes, Plan
+from airflow_provider_audiences.sync.state.fold import folded
 from airflow_provider_audiences.sync.state.head import Head, StoredLedger
 from airflow_provider_audiences.sync.state.landings import Landings
 from airflow_provider_audiences.sync.state.tables import StateTables

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import LedgerLostError
-from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
+from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of
 from airflow_provider_audiences.members.keys.key_tables import KeyTableError, Numbers, read_key_table, write_key_table
-from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter, fingerprint_of
+from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys

@@ -18,7 +18,7 @@ from airflow_provider_audiences.exceptions import (
 )
 from airflow_provider_audiences.platforms.pai import listing as pai_listing
 from airflow_provider_audiences.platforms.pai.client import CreatedGroup, PaiClient
-from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker, make_marker
 
 SPEC = GroupSpec(source=PaiSource.ALGORITHM, name="VIP", algorithm="recall", inference_job_id="job", remark="mine")

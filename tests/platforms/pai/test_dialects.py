@@ -22,7 +22,8 @@ from airflow_provider_audiences.exceptions import (
 from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ChangingKeyAuth
 from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.dialects import BEARER, OPENAPI
-from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessState
 from airflow_provider_audiences.platforms.pai.signing import AccessKey

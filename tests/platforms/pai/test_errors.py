@@ -21,7 +21,7 @@ from airflow_provider_audiences.platforms.pai.dialects import (
     INTERNATIONAL_BASE_URL,
     OPENAPI,
 )
-from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 
 MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")

@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 import pytest
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.platforms.pai.groups import (
+from airflow_provider_audiences.platforms.pai.group_spec import (
     MAX_TEXT_NUMBERS,
-    AudienceGroup,
     GroupSpec,
     PaiSource,
     check_oss_uri,
     parse_source,
 )
+from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 
 URI = "https://bucket.oss-cn-hangzhou.aliyuncs.com/folder/file.csv"
 FULL: dict[PaiSource, dict[str, Any]] = {

@@ -13,7 +13,8 @@ from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ApiKeyAuth, ChangingKeyAuth, PaiAuth
 from airflow_provider_audiences.platforms.pai.client import PaiClient
-from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 from airflow_provider_audiences.platforms.pai.signing import AccessKey
 from airflow_provider_audiences.redaction import Secret

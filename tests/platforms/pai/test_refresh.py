@@ -26,7 +26,7 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
 )
 from airflow_provider_audiences.platforms.pai.client import PaiClient
-from airflow_provider_audiences.platforms.pai.groups import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessState
 from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, Refreshing, Replaced

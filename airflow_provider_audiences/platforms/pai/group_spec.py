@@ -1,0 +1,218 @@
+"""
+What creates a PAI audience group: the parameters of CreateGroup as a value, checked.
+
+Source of every statement about the API: Alibaba Cloud's PAI audience management document (PaiPlugin,
+version 2022-01-12). A failed CreateGroup is billed, so each source's parameters are checked here first.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from dataclasses import dataclass, field, fields, replace
+from enum import IntEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.identifiers.phone_number import PhoneFormat, normalise_phone_numbers
+from airflow_provider_audiences.validation import api_integer
+
+log = logging.getLogger(__name__)
+
+MAX_TEXT_NUMBERS = 100
+
+
+class PaiSource(IntEnum):
+    """Where a group's people come from."""
+
+    TEXT = 0
+    TEXT_FILE = 1
+    CSV = 2
+    MAXCOMPUTE = 3
+    ALGORITHM = 4
+
+
+_REQUIRED: dict[PaiSource, tuple[str, ...]] = {
+    PaiSource.TEXT: ("text",),
+    PaiSource.TEXT_FILE: ("uri",),
+    PaiSource.CSV: ("uri",),
+    PaiSource.MAXCOMPUTE: ("project", "table"),
+    PaiSource.ALGORITHM: ("algorithm", "inference_job_id"),
+}
+_OPTIONAL: dict[PaiSource, tuple[str, ...]] = {
+    PaiSource.CSV: ("column",),
+    PaiSource.MAXCOMPUTE: ("column", "filter"),
+}
+_SOURCE_PARAMETERS = ("text", "uri", "project", "table", "column", "filter", "algorithm", "inference_job_id")
+_NEEDS_COLUMN = (PaiSource.CSV, PaiSource.MAXCOMPUTE)
+_BUCKET_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_SIGNED_URL_PARAMETERS = ("Signature=", "OSSAccessKeyId=", "x-oss-signature=", "security-token=")
+
+
+def parse_source(value: object) -> PaiSource:
+    """
+    Return a source from the enum, its number, or its number as text.
+
+    :param value: what the caller gave.
+    :raises InvalidInputError: there is no such source.
+    """
+    number = api_integer(value)
+    if number in {member.value for member in PaiSource}:
+        return PaiSource(number)
+    choices = ", ".join(f"{member.value} ({member.name.lower()})" for member in PaiSource)
+    raise InvalidInputError(f"source must be one of {choices}, not {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSpec:
+    """
+    The parameters of CreateGroup, under their own names in snake_case.
+
+    :param source: where the people come from.
+    :param name: the group's name.
+    :param text: phone numbers, one a line, at most 100. Personal data: not in the repr.
+    :param uri: OSS address of a text or CSV file.
+    :param phone_number: whether the group contains phone numbers (Reach campaigns need them).
+    :param project: MaxCompute project.
+    :param table: MaxCompute table.
+    :param column: column with the phone numbers, for a CSV file or a table with phone numbers.
+    :param filter: condition on the MaxCompute table, such as ``ds=20220101``.
+    :param algorithm: the associated algorithm.
+    :param inference_job_id: id of the prediction task.
+    :param remark: free text.
+    """
+
+    source: PaiSource
+    name: str | None = None
+    text: str | None = field(default=None, repr=False)
+    uri: str | None = field(default=None, repr=False)
+    phone_number: bool | None = None
+    project: str | None = None
+    table: str | None = None
+    column: str | None = None
+    filter: str | None = None
+    algorithm: str | None = None
+    inference_job_id: str | None = None
+    remark: str | None = None
+
+    def checked(self, *, phone_format: PhoneFormat = "cn_mobile") -> GroupSpec:
+        """
+        Return the spec, checked against its source's rules and with its phone numbers in normal form.
+
+        :param phone_format: rule for ``text``: mainland China mobile numbers, or ``any``.
+        :raises InvalidInputError: a parameter is missing, or the source does not take it.
+        """
+        self._check_parameters()
+        if self.phone_number is not None and not isinstance(self.phone_number, bool):
+            raise InvalidInputError(f"phone_number must be True or False, not {self.phone_number!r}")
+        if self.uri is not None:
+            check_oss_uri(self.uri)
+        if self.text is None:
+            return self
+        numbers = normalise_phone_numbers(self.text.split("\n"), phone_format=phone_format)
+        if not numbers:
+            raise InvalidInputError("text has no phone number in it: give one a line")
+        if len(numbers) > MAX_TEXT_NUMBERS:
+            raise InvalidInputError(
+                f"text has {len(numbers)} phone numbers, and PAI takes at most {MAX_TEXT_NUMBERS}: put "
+                "them in a text file on OSS and create the group with source=1 (text file) and its uri"
+            )
+        return replace(self, text="\n".join(numbers))
+
+    def _check_parameters(self) -> None:
+        """Check that each parameter is there exactly if the source wants it."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name not in {"source", "phone_number"} and not isinstance(value, str | None):
+                raise InvalidInputError(f"{item.name} is a {type(value).__name__}, not text")
+            if isinstance(value, str) and not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+                raise InvalidInputError(f"{item.name} has half of a character in it, which UTF-8 can't write")
+        source_name = f"source {self.source.value} ({self.source.name.lower()})"
+        for name in _REQUIRED[self.source]:
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value.strip():
+                raise InvalidInputError(f"{name} is missing: {source_name} needs it")
+        taken = _REQUIRED[self.source] + _OPTIONAL.get(self.source, ())
+        for name in _SOURCE_PARAMETERS:
+            if getattr(self, name) is not None and name not in taken:
+                raise InvalidInputError(f"{name} is not for {source_name}: take it out, or change source")
+        if self.source in _NEEDS_COLUMN and self.phone_number and not (self.column or "").strip():
+            raise InvalidInputError(
+                f"column is missing: {source_name} with phone_number=True needs the phone numbers' column"
+            )
+
+    def to_api(self) -> dict[str, Any]:
+        """Return the JSON object that CreateGroup takes; what is None is left out, 0 and False are not."""
+        values = {api_name(item.name): getattr(self, item.name) for item in fields(self)}
+        values["Source"] = int(self.source)
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def origin(self) -> str:
+        """What the group is made from, without personal data."""
+        named = {
+            PaiSource.TEXT: "text",
+            PaiSource.TEXT_FILE: f"the text file {without_query(self.uri or '')}",
+            PaiSource.CSV: f"the CSV file {without_query(self.uri or '')}",
+            PaiSource.MAXCOMPUTE: f"the table {self.table} of project {self.project}",
+            PaiSource.ALGORITHM: f"the algorithm {self.algorithm}, job {self.inference_job_id}",
+        }
+        return named[self.source]
+
+    def canonical(self) -> bytes:
+        """Return bytes that are equal exactly for equal specs."""
+        return json.dumps(self.to_api(), sort_keys=True, ensure_ascii=True).encode()
+
+
+def check_oss_uri(uri: str) -> None:
+    """
+    Check that an address is one that PAI can read a file from.
+
+    :param uri: ``https://<bucket>.oss-<region>.aliyuncs.com/<key>``.
+    :raises InvalidInputError: it is not, or holds a user name or password.
+    """
+    form = "https://<bucket>.oss-<region>.aliyuncs.com/<key>"
+    if any(char.isspace() or not char.isprintable() for char in uri):
+        raise InvalidInputError(f"uri has white space or a control character in it: encode it, as in {form}")
+    try:
+        parts = urlsplit(uri)
+        host = parts.hostname or ""
+        _ = parts.port  # refuses what is no port
+    except ValueError:
+        raise InvalidInputError(f"uri is not an address: give {form}") from None
+    if parts.username is not None or parts.password is not None:
+        raise InvalidInputError("uri holds a user name or password: take it out, PAI reads by its own role")
+    if parts.scheme == "oss":
+        raise InvalidInputError(f"uri is in the oss:// form; PAI takes {form}")
+    bucket, _, rest = host.partition(".")
+    if parts.scheme != "https" or not bucket or not rest.endswith(".aliyuncs.com"):
+        raise InvalidInputError(f"uri is no OSS address: give {form}")
+    if not _BUCKET_PATTERN.fullmatch(bucket):
+        raise InvalidInputError(
+            f"uri names no OSS bucket: 3 to 63 lower-case letters, digits and hyphens, no hyphen at an end; give {form}"
+        )
+    if len(parts.path) <= 1:
+        raise InvalidInputError(f"uri names no file: give {form}")
+    if any(name.lower() in parts.query.lower() for name in _SIGNED_URL_PARAMETERS):
+        log.warning("The uri is a signed URL: it expires, and whoever reads it can read the file.")
+
+
+def api_name(name: str) -> str:
+    """
+    Return the API's spelling of a name.
+
+    :param name: such as ``inference_job_id``.
+    """
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def without_query(uri: str) -> str:
+    """
+    Return an address without its query and its fragment: a signed address has a signature there.
+
+    :param uri: an address, or any text.
+    """
+    # By hand: the platform shows the groups of others too, whose address may be none.
+    return re.split("[?#]", uri, maxsplit=1)[0]

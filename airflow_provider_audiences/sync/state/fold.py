@@ -1,0 +1,128 @@
+"""The fold: the ledger as it is after a plan, or a part of one, was sent; what may have been sent is not forgotten."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airflow_provider_audiences.members.keys import key_order
+from airflow_provider_audiences.members.keys.key_set import side_by_side
+from airflow_provider_audiences.members.threads import THREADS, in_turn
+from airflow_provider_audiences.sync.ledger import (
+    ADDITION_IN_DOUBT,
+    LATEST_EFFECT_SECONDS,
+    REMOVAL_IN_DOUBT,
+    Ledger,
+    LedgerRows,
+    LedgerWriter,
+    Seconds,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.keys.key_order import Keys
+    from airflow_provider_audiences.members.workspace import Workspace
+    from airflow_provider_audiences.sync.plan import Plan
+    from airflow_provider_audiences.sync.state.landings import Landings
+
+_LATEST = 2**32 - 1
+
+
+def folded(ledger: Ledger, plan: Plan, landings: Landings, *, now: float, workspace: Workspace) -> Ledger:
+    """
+    Return the ledger as it is after a plan, or a part of one, was sent.
+
+    What landed is known. Everything else in the plan may have been sent as well: nothing of it is forgotten.
+
+    :param ledger: as it was when the plan was made.
+    :param plan: the plan.
+    :param landings: which of its rows the platform has taken, and when.
+    :param now: no request with the plan's other rows was sent later than this; seconds since 1970.
+    :param workspace: for the new ledger.
+    """
+    fold = _Fold(ledger, plan, landings, now)
+    writer = LedgerWriter(workspace)
+    with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-ledger") as threads:
+        for rows in in_turn(threads, fold.part, side_by_side(ledger.keys, plan.additions, plan.removals)):
+            writer.add(rows)
+    return writer.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """The work of :func:`folded` on one part after the other."""
+
+    ledger: Ledger
+    plan: Plan
+    landings: Landings
+    now: float
+
+    def part(self, slices: list[slice]) -> LedgerRows:
+        in_ledger, in_additions, in_removals = slices
+        keys, earliest, latest, unknown = self._old_rows(in_ledger, in_removals)
+        added = self.plan.additions.slice(in_additions.start, in_additions.stop - in_additions.start)
+        rows = key_order.match(added, keys)
+        is_old, is_new = rows >= 0, rows < 0
+        old_rows = rows[is_old]
+        old_earliest, old_latest = np.zeros(len(added), np.int64), np.zeros(len(added), np.int64)
+        old_earliest[is_old], old_latest[is_old] = earliest[old_rows], latest[old_rows]
+        added_earliest, added_latest = self._times(in_additions.start, old_earliest, old_latest)
+        earliest[old_rows], latest[old_rows] = added_earliest[is_old], added_latest[is_old]
+        if is_new.any():
+            places = key_order.places(added[is_new], keys)
+            keys = np.insert(keys, places, added[is_new], axis=0)
+            earliest = np.insert(earliest, places, added_earliest[is_new])
+            latest = np.insert(latest, places, added_latest[is_new])
+        if len(unknown):
+            places = key_order.places(unknown, keys)
+            keys = np.insert(keys, places, unknown, axis=0)
+            earliest = np.insert(earliest, places, REMOVAL_IN_DOUBT)
+            latest = np.insert(latest, places, _LATEST)
+        may_live = latest > self.now
+        if not may_live.all():
+            keys, earliest, latest = keys[may_live], earliest[may_live], latest[may_live]
+        return LedgerRows(keys=keys, earliest=_seconds(earliest), latest=_seconds(latest))
+
+    def _times(
+        self, first: int, old_earliest: NDArray[np.int64], old_latest: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the times of additions, from the first row on; the old times are 0 for those that are new."""
+        has_landed, began, ended = self.landings.additions.lookup(first, len(old_earliest))
+        ttl = self.plan.ttl_seconds
+        # A request restarts a member's time, so what may have been sent may also live shorter than before.
+        doubtful_earliest = np.where(
+            old_earliest > REMOVAL_IN_DOUBT,
+            np.minimum(old_earliest, self.landings.begun_at + ttl),
+            ADDITION_IN_DOUBT,
+        )
+        doubtful_latest = np.maximum(old_latest, int(self.now) + 1 + ttl + LATEST_EFFECT_SECONDS)
+        return (
+            np.where(has_landed, began + ttl, doubtful_earliest),
+            np.where(has_landed, ended + ttl + LATEST_EFFECT_SECONDS, doubtful_latest),
+        )
+
+    def _old_rows(
+        self, in_ledger: slice, in_removals: slice
+    ) -> tuple[Keys, NDArray[np.int64], NDArray[np.int64], Keys]:
+        """Return the members that the plan did not surely remove, with their times; and those that it did not know."""
+        old = self.ledger.rows(in_ledger)
+        earliest, latest = old.earliest.astype(np.int64), old.latest.astype(np.int64)
+        stays = np.ones(len(old.keys), np.bool_)
+        if self.plan.replaces:
+            # The update comes first: if anything has landed, it has, and nobody else is left.
+            stays[:] = not self.landings.additions
+            earliest[:] = REMOVAL_IN_DOUBT
+        removed = self.plan.removals.slice(in_removals.start, in_removals.stop - in_removals.start)
+        rows = key_order.match(removed, old.keys)
+        has_landed, _, _ = self.landings.removals.lookup(in_removals.start, len(removed))
+        stays[rows[has_landed & (rows >= 0)]] = False
+        earliest[rows[~has_landed & (rows >= 0)]] = REMOVAL_IN_DOUBT
+        return old.keys[stays], earliest[stays], latest[stays], removed[~has_landed & (rows < 0)]
+
+
+def _seconds(moments: NDArray[Any]) -> Seconds:
+    seconds: Seconds = np.clip(moments, 0, _LATEST).astype(np.uint32)
+    return seconds
