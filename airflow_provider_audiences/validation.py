@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 
+OFF = "off"
+"""The word that lifts a limit at run time, where templates can't say None."""
+
 _MAX_DIGITS = 100
 
 
@@ -52,15 +55,17 @@ def path_id(name: str, value: object) -> str:
 
 def true_or_false(name: str, value: object) -> bool:
     """
-    Return a switch as it is.
+    Return a switch.
 
     :param name: of the argument, for the message.
-    :param value: what was given; the text ``"False"`` is true to Python, and refused.
-    :raises InvalidInputError: it is no bool.
+    :param value: what was given: True or False, or the text of one, in any case, since templates render to text.
+    :raises InvalidInputError: it is neither.
     """
-    if not isinstance(value, bool):
-        raise InvalidInputError(f"{name} must be True or False, not {type(value).__name__}")
-    return value
+    word = value.strip().lower() if isinstance(value, str) else value
+    found = {"true": True, "false": False}.get(word) if isinstance(word, str) else word
+    if not isinstance(found, bool):
+        raise InvalidInputError(f"{name} must be True or False, not {value!r}")
+    return found
 
 
 def whole_number(name: str, value: object, *, at_least: int) -> int:
@@ -81,16 +86,16 @@ def whole_number(name: str, value: object, *, at_least: int) -> int:
 
 def ratio(name: str, value: object, *, at_most: float | None = None) -> float | None:
     """
-    Return a ratio argument.
+    Return a limit that is a ratio.
 
     :param name: the argument, for the message.
-    :param value: what the caller gave; a decimal number as text is taken too, since templates render to text, and so
-        are an empty text and ``None``.
+    :param value: what the caller gave; a decimal number as text is taken too, since templates render to text.
     :param at_most: largest value that is allowed; None for any.
-    :return: the ratio; None if none was given.
-    :raises InvalidInputError: it is no number, or out of range.
+    :return: the ratio; None if there is no limit: nothing was given, or the word ``off``.
+    :raises InvalidInputError: it is no number, or out of range; an empty text and the text ``None``, as templates
+        render them, lift no limit.
     """
-    if value is None or (isinstance(value, str) and value.strip() in {"", "None"}):
+    if _is_no_limit(name, value):
         return None
     number: object = value
     if isinstance(value, str):
@@ -103,6 +108,30 @@ def ratio(name: str, value: object, *, at_most: float | None = None) -> float | 
         most = "" if at_most is None else f", at most {at_most:g}"
         raise InvalidInputError(f"{name} must be a number of at least 0{most}, not {value!r}")
     return float(number)
+
+
+def most(name: str, value: object) -> int | None:
+    """
+    Return a limit that is a whole number.
+
+    :param name: the argument, for the message.
+    :param value: what the caller gave; decimal digits as text are taken too.
+    :return: the number; None if there is no limit: nothing was given, or the word ``off``.
+    :raises InvalidInputError: it is no whole number of at least 0; see :func:`ratio` for empty texts.
+    """
+    return None if _is_no_limit(name, value) else whole_number(name, value, at_least=0)
+
+
+def _is_no_limit(name: str, value: object) -> bool:
+    if not isinstance(value, str):
+        return value is None
+    word = value.strip()
+    if word in {"", "None"}:
+        raise InvalidInputError(
+            f"{name} is {f'the text {word!r}' if word else 'empty'}: a template that renders to nothing lifts no "
+            f"limit; give a number, or {OFF!r} for no limit"
+        )
+    return word.lower() == OFF
 
 
 def one_of(name: str, value: object, choices: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Ratios as arguments: numbers, and the texts that templates render to."""
+"""Limits and switches as arguments: numbers, words, and the texts that templates render to."""
 
 import math
 from decimal import Decimal
@@ -10,13 +10,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.validation import ratio
+from airflow_provider_audiences.validation import most, ratio, true_or_false
 
 
-@pytest.mark.parametrize("value", [None, "", "  ", "None", " None\n"])
-def test_none_is_given(value: Any) -> None:
+@pytest.mark.parametrize("value", [None, "off", " OFF\n"])
+def test_no_limit(value: Any) -> None:
     assert ratio("r", value) is None
     assert ratio("r", value, at_most=1) is None
+    assert most("r", value) is None
+
+
+@pytest.mark.parametrize("value", ["", "  ", "None", " None\n"])
+def test_what_a_template_makes_of_nothing_is_refused(value: Any) -> None:
+    for limit in (ratio, most):
+        with pytest.raises(InvalidInputError, match=r"^r is .*: a template that renders to nothing lifts no limit"):
+            limit("r", value)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(True, True), (False, False), ("True", True), (" false ", False)])
+def test_switches(value: Any, expected: bool) -> None:
+    assert true_or_false("s", value) is expected
+
+
+@pytest.mark.parametrize("value", [None, "", "yes", "None", 0, 1, "1", [], "off"])
+def test_what_is_no_switch(value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"^s must be True or False, not "):
+        true_or_false("s", value)
 
 
 @pytest.mark.parametrize(

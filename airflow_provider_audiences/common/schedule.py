@@ -1,14 +1,29 @@
-"""When a task's DAG runs next, as far as its timetable tells."""
+"""When a task's DAG runs next, as far as its timetable tells; and what its run is about."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
+from airflow_provider_audiences.sync.run_date import RunDate
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 log = logging.getLogger(__name__)
+
+
+def run_date_of(context: Context) -> RunDate | None:
+    """
+    Return what a task's run is about; None for a run without a logical date, as one of assets or by hand may be.
+
+    :param context: the task's context.
+    """
+    values = cast("dict[str, Any]", context)
+    logical, end = values.get("logical_date"), values.get("data_interval_end")
+    if logical is None:
+        return None
+    return RunDate(logical=logical.timestamp(), end=None if end is None else end.timestamp())
 
 
 def seconds_to_next_run(context: Context) -> float | None:

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import (
     task_decorator_factory,
 )
 
+from airflow_provider_audiences.common.given import without_none
 from airflow_provider_audiences.common.hidden import ArgumentsField, hiding_decorator, revealed
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def source_decorator(
             # Airflow's guess is what the function returns; the task returns the report.
             multiple_outputs=bool(multiple_outputs),
             decorated_operator_class=operator_class,
-            **kwargs,
+            **without_none(operator_class, kwargs),
         ),
         phones=phones,
     )

@@ -41,11 +41,13 @@ class StagingRules:
     :param on_malformed: ``drop`` them and count them, or ``fail`` at the first.
     :param max_malformed_ratio: fail if more than this part of the texts (blank ones apart) is malformed.
     :param rejects: where to report them, one by one; None for counts and a few examples in the log only.
+    :param argument: the operator's argument that the texts come from, for messages.
     """
 
     on_malformed: OnMalformed = "drop"
     max_malformed_ratio: float | None = None
     rejects: RejectsTarget | None = None
+    argument: str = "source"
 
     def __post_init__(self) -> None:
         if self.on_malformed not in get_args(OnMalformed):
@@ -67,6 +69,7 @@ class StagedMembers:
     :param duplicates: texts that repeat another one, whatever their case.
     :param blank: empty texts.
     :param keys: the members.
+    :param examples: places of the first malformed texts, which are masked.
     """
 
     members: int
@@ -75,6 +78,7 @@ class StagedMembers:
     duplicates: int
     blank: int
     keys: KeySet = field(repr=False)
+    examples: tuple[str, ...] = ()
     _kind: MemberKind = field(repr=False)
 
     def batch_count(self, batch_size: int) -> int:
@@ -161,7 +165,7 @@ class _Staging:
     def _check_malformed(self) -> None:
         if self._rules.on_malformed == "fail" and self._examples:
             raise InvalidInputError(
-                f"{self._examples[0]}: not {_with_article(self._kind.name)} ({self._kind.rule}), and "
+                f"{self._examples[0]}: not {with_article(self._kind.name)} ({self._kind.rule}), and "
                 f"on_malformed='fail'; nothing was sent{self._report_note}"
             )
 
@@ -175,12 +179,13 @@ class _Staging:
         limit = self._rules.max_malformed_ratio
         if limit is not None and ratio > limit:
             raise InvalidInputError(
-                f"{malformed} of {texts} texts ({ratio:.2%}) are not {self._kind.name}s, more than "
-                f"max_malformed_ratio={limit:.2%}; nothing was sent{self._report_note}. First ones: {where}"
+                f"{malformed} of {texts} texts of {self._rules.argument} ({ratio:.2%}) are not {self._kind.name}s, "
+                f"more than max_malformed_ratio={limit:.2%}; nothing was sent{self._report_note}. First ones: {where}"
             )
         log.warning(
-            "Dropped %d texts that are not %ss (%.2f%%). First ones: %s", malformed, self._kind.name, ratio * 100, where
-        )
+            "Dropped %d texts of %s that are not %ss (%.2f%%). First ones: %s",
+            malformed, self._rules.argument, self._kind.name, ratio * 100, where,
+        )  # fmt: skip
 
     def _distinct(self) -> StagedMembers:
         keys = self._keys.finish()
@@ -191,11 +196,12 @@ class _Staging:
             duplicates=self._keys.added - keys.count,
             blank=self._refused[Refusal.BLANK],
             keys=keys,
+            examples=tuple(self._examples),
             _kind=self._kind,
         )
         log.info(
-            "Staged %d %ss of %d texts in %.1f s: %d malformed, %d zeroed, %d duplicates, %d blank.",
-            staged.members, self._kind.name, self._texts, time.monotonic() - self._started,
+            "Staged %d %ss of %d texts of %s in %.1f s: %d malformed, %d zeroed, %d duplicates, %d blank.",
+            staged.members, self._kind.name, self._texts, self._rules.argument, time.monotonic() - self._started,
             staged.malformed, staged.zeroed, staged.duplicates, staged.blank,
         )  # fmt: skip
         return staged
@@ -205,5 +211,10 @@ class _Staging:
         return f"; all of them are in {self._rules.rejects.name}" if self._rules.rejects else ""
 
 
-def _with_article(name: str) -> str:
+def with_article(name: str) -> str:
+    """
+    Return a kind's name as messages have it: an advertising ID, a phone number.
+
+    :param name: the name.
+    """
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"

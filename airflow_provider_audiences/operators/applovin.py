@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
 from airflow_provider_audiences.operators.applovin_base import DEFAULT_BATCH_SIZE, AppLovinOperator
 
@@ -67,7 +66,7 @@ class AppLovinCreateAudienceOperator(AppLovinOperator):
 
     def execute(self, context: Context) -> str:
         """Create the audience."""
-        with task_errors(), self.hook.get_conn() as client:
+        with self.running(), self.hook.get_conn() as client:
             created = client.create_audience(
                 name=self.name,
                 platform=self.platform,
@@ -112,7 +111,7 @@ class AppLovinListAudiencesOperator(AppLovinOperator):
         from airflow_provider_audiences.platforms.applovin.audiences import Platform
         from airflow_provider_audiences.validation import exact_text, one_of
 
-        with task_errors():
+        with self.running():
             wanted = {
                 "name": None if self.name is None else exact_text("name", self.name),
                 "platform": None if self.platform is None else one_of("platform", self.platform, Platform),
@@ -129,7 +128,15 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
     """What update, append and remove share: a source, staged and sent in batches."""
 
     mode: ClassVar[Literal["replace", "append", "remove"]]
-    template_fields: Sequence[str] = ("audience_id", "source", "ttl_seconds", "rejects_path", "applovin_conn_id")
+    limits = frozenset({"max_malformed_ratio"})
+    template_fields: Sequence[str] = (
+        "audience_id",
+        "source",
+        "ttl_seconds",
+        "max_malformed_ratio",
+        "rejects_path",
+        "applovin_conn_id",
+    )
     template_ext: Sequence[str] = (".sql",)  # of an SqlSource
     source = MembersField()
     rejects_path = AddressField()
@@ -142,7 +149,7 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
         batch_size: int = DEFAULT_BATCH_SIZE,
         max_parallel_requests: int = 4,
         on_malformed: Literal["drop", "fail"] = "drop",
-        max_malformed_ratio: float | None = None,
+        max_malformed_ratio: float | str | None = None,
         rejects_path: Any = None,
         rejects_include_values: bool = False,
         id_case: Literal["lower", "upper"] = "lower",
@@ -171,12 +178,12 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
         from airflow_provider_audiences.sources.opening import open_source
         from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.sync.delivery.upload import Delivery
-        from airflow_provider_audiences.validation import true_or_false
+        from airflow_provider_audiences.validation import ratio, true_or_false
 
-        with task_errors():
+        with self.running():
             rules = StagingRules(
                 on_malformed=self.on_malformed,
-                max_malformed_ratio=self.max_malformed_ratio,
+                max_malformed_ratio=ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1),
                 rejects=rejects_target(self.rejects_path, include_values=self.rejects_include_values),
             )
             kind = AdvertisingIds(id_case=self.id_case)
@@ -224,7 +231,8 @@ class AppLovinUpdateAudienceOperator(_AppLovinUploadOperator):
         gives up on is halved, and so are those that follow.
     :param max_parallel_requests: appends that are under way at the same time, from 1 to 16.
     :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the texts is malformed.
+    :param max_malformed_ratio: fail if more than this part of the texts is malformed; None or ``off`` for no limit
+        (templated).
     :param rejects_path: write a report of the malformed and zeroed texts there, a ``.parquet`` or ``.csv`` file:
         source, row number, reason and a masked preview (templated).
     :param rejects_include_values: add the texts themselves to that report.
@@ -257,7 +265,8 @@ class AppLovinAppendUsersOperator(_AppLovinUploadOperator):
     :param batch_size: IDs a request.
     :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
     :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the texts is malformed.
+    :param max_malformed_ratio: fail if more than this part of the texts is malformed; None or ``off`` for no limit
+        (templated).
     :param rejects_path: write a report of the malformed and zeroed texts there, a ``.parquet`` or ``.csv`` file:
         source, row number, reason and a masked preview (templated).
     :param rejects_include_values: add the texts themselves to that report.
@@ -284,8 +293,10 @@ class AppLovinRemoveUsersOperator(_AppLovinUploadOperator):
     :param source: as for :class:`AppLovinUpdateAudienceOperator` (templated).
     :param batch_size: IDs a request.
     :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
-    :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the texts is malformed.
+    :param on_malformed: ``fail`` at the first text that is no advertising ID, since it may be a person who would stay;
+        or ``drop`` and count them.
+    :param max_malformed_ratio: fail if more than this part of the texts is malformed; None or ``off`` for no limit
+        (templated).
     :param rejects_path: write a report of the malformed and zeroed texts there, a ``.parquet`` or ``.csv`` file:
         source, row number, reason and a masked preview (templated).
     :param rejects_include_values: add the texts themselves to that report.
@@ -298,7 +309,16 @@ class AppLovinRemoveUsersOperator(_AppLovinUploadOperator):
     """
 
     mode = "remove"
-    template_fields: Sequence[str] = ("audience_id", "source", "rejects_path", "applovin_conn_id")
+    template_fields: Sequence[str] = (
+        "audience_id",
+        "source",
+        "max_malformed_ratio",
+        "rejects_path",
+        "applovin_conn_id",
+    )
+
+    def __init__(self, *, on_malformed: Literal["fail", "drop"] = "fail", **kwargs: Any) -> None:
+        super().__init__(on_malformed=on_malformed, **kwargs)
 
 
 class AppLovinDeleteAudienceOperator(AppLovinOperator):
@@ -323,7 +343,7 @@ class AppLovinDeleteAudienceOperator(AppLovinOperator):
         """Delete the audience."""
         # A try of this task that was cut off may have deleted it already.
         ignore_missing = self.ignore_missing or context["ti"].try_number > 1
-        with task_errors(), self.hook.get_conn() as client:
+        with self.running(), self.hook.get_conn() as client:
             deleted = client.delete_audience(audience_id=self.audience_id, ignore_missing=ignore_missing)
         self.log.info("Audience %s %s.", self.audience_id, "deleted" if deleted else "did not exist")
         return {"audience_id": self.audience_id, "deleted": deleted}

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
 from airflow_provider_audiences.operators.applovin_base import DEFAULT_BATCH_SIZE, AppLovinOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.members.keys.key_set import KeySet
+    from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
     from airflow_provider_audiences.sync.report import SyncReport
@@ -27,6 +25,10 @@ if TYPE_CHECKING:
 
 class _AppLovinPlanOperator(AppLovinOperator):
     """What the operators share that carry plans out: how they send, and what comes of it."""
+
+    limits = frozenset(
+        {"max_removed_ratio", "max_added_ratio", "max_removed", "max_added", "max_malformed_ratio", "max_drift"}
+    )
 
     def __init__(
         self,
@@ -103,8 +105,9 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
     :param description: of an audience that is made (templated).
     :param audience_type: ``retargeting`` or ``ua`` (templated).
     :param source: as for ``AppLovinUpdateAudienceOperator`` (templated).
-    :param suppress: a further source, of the same kinds: IDs that are never added, and removed if this sync added them,
-        in every mode; such as opt-outs (templated).
+    :param suppress: a further source, of the same kinds: IDs that are never added, and removed if they may be in the
+        audience, in every mode; such as opt-outs. None in the DAG file for nobody; None at run time is an error
+        (templated).
     :param mode: ``mirror``: add, refresh and remove; ``append``: never remove what the source lacks; ``replace``: send
         everything each time, the first request replaces the content (templated).
     :param ttl_seconds: how long members stay, at least 1; None for 365 days (templated).
@@ -116,12 +119,19 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
     :param on_lost_ledger: if the ledger is damaged or a part of it is missing: ``fail``; ``replace``: as above;
         ``rebuild``: send the whole source, and remove nobody who is not known (templated).
     :param allow_empty: let a source without members empty the audience (templated).
-    :param max_removed_ratio: fail if the plan would remove more than this part of the members; None for no limit
-        (templated).
-    :param max_added_ratio: fail if the plan would add more than this part of the members; None for no limit
-        (templated).
+    :param max_removed_ratio: fail if the plan would remove more than this part of the members; None, or the word
+        ``off`` at run time, for no limit (templated).
+    :param max_added_ratio: fail if the plan would add more than this part of the members that are there; None or
+        ``off`` for no limit (templated).
+    :param max_removed: fail if the plan would remove more members than this; None or ``off`` for no limit (templated).
+    :param max_added: fail if the plan would add more members than this, in a first sync too; None or ``off`` for no
+        limit (templated).
     :param min_members: fail if fewer members than this are wanted (templated).
     :param min_suppressed: fail if ``suppress`` has fewer members than this (templated).
+    :param suppress_on_malformed: ``fail`` if a text of ``suppress`` is no advertising ID, since each may be a person
+        who would stay; or ``drop`` and count them (templated).
+    :param allow_older_run: let a run change the audience although a run with a newer logical date has changed it since
+        (templated).
     :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
     :param max_malformed_ratio: fail if more than this part of the texts of ``source``, or of ``suppress``, is malformed
         (templated).
@@ -136,7 +146,8 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
     :param drift_patience_seconds: how long to look again before the warning; the count may lag.
     :param applovin_conn_id: id of the connection (templated).
     :return: report with ``audience_id, mode, plan_only, plan_id, generation, replaces, added, refreshed, removed,
-        unchanged, suppressed, suppress_members, contradicted, live, drift, planned_requests, planned_ids,
+        unchanged, suppressed, suppress_members, suppress_malformed, suppress_zeroed, suppress_duplicates,
+        suppress_blank, suppress_unknown, contradicted, live, drift, planned_requests, planned_ids,
         planned_bytes, expected_seconds, verdicts, requests, batches, batches_skipped_by_resume, splits, accepted,
         rejected_by_api, miscounted_batches, bytes_sent, members, malformed, zeroed, duplicates, blank, seconds``.
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
@@ -163,8 +174,12 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         "allow_empty",
         "max_removed_ratio",
         "max_added_ratio",
+        "max_removed",
+        "max_added",
         "min_members",
         "min_suppressed",
+        "suppress_on_malformed",
+        "allow_older_run",
         "max_malformed_ratio",
         "rejects_path",
         "applovin_conn_id",
@@ -193,10 +208,14 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         allow_empty: bool = False,
         max_removed_ratio: float | str | None = 0.3,
         max_added_ratio: float | str | None = None,
+        max_removed: int | str | None = None,
+        max_added: int | str | None = None,
         min_members: int | str = 0,
         min_suppressed: int | str = 0,
+        suppress_on_malformed: Literal["fail", "drop"] = "fail",
+        allow_older_run: bool | str = False,
         on_malformed: Literal["drop", "fail"] = "drop",
-        max_malformed_ratio: float | None = None,
+        max_malformed_ratio: float | str | None = None,
         rejects_path: Any = None,
         rejects_include_values: bool = False,
         plan_only: bool = False,
@@ -219,8 +238,12 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         self.allow_empty = allow_empty
         self.max_removed_ratio = max_removed_ratio
         self.max_added_ratio = max_added_ratio
+        self.max_removed = max_removed
+        self.max_added = max_added
         self.min_members = min_members
         self.min_suppressed = min_suppressed
+        self.suppress_on_malformed = suppress_on_malformed
+        self.allow_older_run = allow_older_run
         self.on_malformed = on_malformed
         self.max_malformed_ratio = max_malformed_ratio
         self.rejects_path = rejects_path
@@ -229,8 +252,8 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage, plan and send."""
-        from airflow_provider_audiences.common.schedule import seconds_to_next_run
-        from airflow_provider_audiences.exceptions import InvalidInputError
+        from airflow_provider_audiences.common.schedule import run_date_of, seconds_to_next_run
+        from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs
         from airflow_provider_audiences.members.staging import StagingRules, stage
         from airflow_provider_audiences.sources.opening import open_source
         from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
@@ -238,13 +261,14 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         from airflow_provider_audiences.sync.settings import SyncSettings
         from airflow_provider_audiences.validation import ratio, true_or_false
 
-        with task_errors(), ExitStack() as stack:
-            suppress_rules = StagingRules(
+        with self.running(), ExitStack() as stack:
+            max_malformed_ratio = ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1)
+            source_rules = StagingRules(
                 on_malformed=self.on_malformed,
-                max_malformed_ratio=ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1),
+                max_malformed_ratio=max_malformed_ratio,
+                rejects=rejects_target(self.rejects_path, include_values=self.rejects_include_values),
             )
-            rejects = rejects_target(self.rejects_path, include_values=self.rejects_include_values)
-            source_rules = replace(suppress_rules, rejects=rejects)
+            suppress_on_malformed = checked_on_malformed(self.suppress_on_malformed)
             for read in (self.source, self.suppress):
                 refuse_source_as_target(self.rejects_path, read)
             send = self._send_settings()
@@ -256,10 +280,14 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
                 next_run_seconds=seconds_to_next_run(context),
                 initial=self.initial,
                 on_lost_ledger=self.on_lost_ledger,
+                run_date=run_date_of(context),
+                allow_older_run=self.allow_older_run,
                 guards=Guards.checked(
                     allow_empty=self.allow_empty,
                     max_removed_ratio=self.max_removed_ratio,
                     max_added_ratio=self.max_added_ratio,
+                    max_removed=self.max_removed,
+                    max_added=self.max_added,
                     min_members=self.min_members,
                     min_suppressed=self.min_suppressed,
                 ),
@@ -267,17 +295,17 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
             client = stack.enter_context(self.hook.get_conn())
             audience_id = self._found_audience(client, context, may_create=not plan_only)
             sync = stack.enter_context(self._held(context, client, audience_id, send))
-            suppressed: KeySet | None = None
+            suppressed: StagedMembers | None = None
             if self.suppress is not None:
-                self.log.info("Members that must not be in the audience:")
                 unwanted = stack.enter_context(open_source(self.suppress))
-                staged = stack.enter_context(stage(unwanted, rules=suppress_rules, settings=staging_settings()))
-                if staged.malformed and not staged.members:
-                    raise InvalidInputError(
-                        f"none of the texts of suppress is an advertising ID ({staged.malformed} are malformed): is it "
-                        "the right file, and the right column? Nothing was sent. An empty file suppresses nobody"
+                suppressed = stack.enter_context(
+                    stage_opt_outs(
+                        unwanted,
+                        on_malformed=suppress_on_malformed,
+                        max_malformed_ratio=max_malformed_ratio,
+                        settings=staging_settings(),
                     )
-                suppressed = staged.keys
+                )
             source = stack.enter_context(open_source(self.source))
             wanted = stack.enter_context(stage(source, rules=source_rules, settings=staging_settings()))
             report = (sync.plan if plan_only else sync.run)(wanted, suppressed, settings)
@@ -365,7 +393,7 @@ class AppLovinApplyPlanOperator(_AppLovinPlanOperator):
         """Carry the plan out."""
         from airflow_provider_audiences.validation import required_text, true_or_false
 
-        with task_errors(), ExitStack() as stack:
+        with self.running(), ExitStack() as stack:
             audience_id = required_text("audience_id", self.audience_id)
             plan_id = required_text("plan_id", self.plan_id)
             override_guards = true_or_false("override_guards", self.override_guards)

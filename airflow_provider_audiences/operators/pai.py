@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.exceptions import TransientError
 from airflow_provider_audiences.operators.pai_base import PaiGroupSpecOperator, PaiOperator, provenance_of
 from airflow_provider_audiences.platforms.pai.group_spec import PaiSource, parse_source
@@ -85,7 +84,7 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
         from airflow_provider_audiences.validation import one_of
 
         ti = context["ti"]
-        with task_errors():
+        with self.running():
             spec = self.checked_spec()
             provenance = provenance_of(self.provenance, context)
             is_marked = one_of("idempotency", self.idempotency, ("marker", "none")) == "marker"
@@ -125,7 +124,7 @@ class PaiGetGroupOperator(PaiOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Get the group."""
-        with task_errors(), self.billed_client(context) as client:
+        with self.running(), self.billed_client(context) as client:
             return client.get_group(self.group_id).public()
 
 
@@ -165,7 +164,7 @@ class PaiListGroupsOperator(PaiOperator):
         """List the groups."""
         from airflow_provider_audiences.validation import whole_number
 
-        with task_errors():
+        with self.running():
             source = None if self.source is None else parse_source(self.source)
             status = None if self.status is None else whole_number("status", self.status, at_least=0)
             with self.hook.get_conn() as client:
@@ -201,7 +200,7 @@ class PaiDeleteGroupOperator(PaiOperator):
         """Delete the group."""
         # A try of this task that was cut off may have deleted it already.
         ignore_missing = self.ignore_missing or context["ti"].try_number > 1
-        with task_errors(), self.billed_client(context) as client:
+        with self.running(), self.billed_client(context) as client:
             deleted = client.delete_group(self.group_id, ignore_missing=ignore_missing)
         self.log.info("Group %s %s.", self.group_id, "deleted" if deleted else "did not exist")
         return {"group_id": self.group_id, "deleted": deleted}

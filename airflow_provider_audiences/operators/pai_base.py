@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, mask_secret
 
+from airflow_provider_audiences.common.given import RefusesLostArguments
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PersonalTextField, revealed
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource, parse_source
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.client import PaiClient
 
 
-class PaiOperator(BaseOperator):
+class PaiOperator(RefusesLostArguments, BaseOperator):
     """
     Base of the operators.
 

@@ -27,8 +27,8 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     PAI can't change a group. So that there is one at any time, the old group goes only when the new one is ready. If
     the new one is rejected, or not ready in time, the old one stays. What is replaced are the groups of the same name
     that this task made, in whatever run; groups of others are never touched. A run that was cut off goes on in the
-    next try, and what it left behind is deleted by the next run. Set ``max_active_runs=1`` on the DAG, and give
-    each task of a mapped operator a name of its own: they would replace each other's groups.
+    next try, and what it left behind is deleted by the next run. Set ``max_active_runs=1`` on the DAG. Each task of a
+    mapped operator has groups of its own, also of the same name.
 
     :param name: of the group (templated).
     :param source: a ``PaiSource`` or its number: 0 text, 1 text file, 2 CSV file, 3 MaxCompute table, 4 algorithm
@@ -50,6 +50,8 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     :param delete_failed: delete the new group if it is rejected or not ready in time.
     :param provenance: by what the groups of this task are known; None for ``dag_id:task_id``. Set it to that before
         the DAG or the task is renamed; give several deployments that share an account each their own (templated).
+    :param allow_older_run: let a run make a group although one with a newer logical date has made one since
+        (templated).
     :param min_amount: least number of people (templated).
     :param ready_statuses: statuses that are ready; None for those of the connection's dialect.
     :param failed_statuses: statuses that never become ready; None for 2.
@@ -66,7 +68,12 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     :raises GroupNotReadyError: the new group was not ready in time.
     """
 
-    template_fields: Sequence[str] = (*PaiGroupSpecOperator.template_fields, "provenance", "min_amount")
+    template_fields: Sequence[str] = (
+        *PaiGroupSpecOperator.template_fields,
+        "provenance",
+        "allow_older_run",
+        "min_amount",
+    )
 
     def __init__(self, *, name: str, **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
@@ -78,9 +85,13 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
         :param context: of the task.
         :param client: of the account.
         """
+        from airflow_provider_audiences.validation import true_or_false
+
         began = time.time()
         spec = self.checked_spec()
         marker = self.marker(context, client, spec)
-        refresh = self.refresh(client, name=self.name or "", owner=marker.owner, call=marker.call)
-        refresh.tidy()
+        refresh = self.refresh(
+            client, name=self.name or "", owner=marker.owner, call=marker.call, map_index=marker.map_index
+        )
+        refresh.tidy(marker, allow_older_run=true_or_false("allow_older_run", self.allow_older_run))
         return refresh.begin(spec, marker, began_epoch_seconds=began)

@@ -60,6 +60,7 @@ class PaiRefreshOperator(PaiOperator):
         keep_previous: int = 0,
         delete_failed: bool = True,
         provenance: str | None = None,
+        allow_older_run: bool | str = False,
         min_amount: int = 1,
         ready_statuses: Sequence[int] | None = None,
         failed_statuses: Sequence[int] | None = None,
@@ -74,6 +75,7 @@ class PaiRefreshOperator(PaiOperator):
         self.keep_previous = keep_previous
         self.delete_failed = delete_failed
         self.provenance = provenance
+        self.allow_older_run = allow_older_run
         self.min_amount = min_amount
         self.ready_statuses = ready_statuses
         self.failed_statuses = failed_statuses
@@ -109,7 +111,7 @@ class PaiRefreshOperator(PaiOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the new group, wait for it, and delete what it replaces."""
-        with task_errors():
+        with self.running():
             self._check_waiting()
             provenance_of(self.provenance, context)
             with self.billed_client(context) as client:
@@ -163,7 +165,13 @@ class PaiRefreshOperator(PaiOperator):
         waited = billable_calls_of(event)
         refreshing = replace(refreshing, billable_calls=total_calls(refreshing.billable_calls, waited))
         with task_errors(), self.billed_client(context, refreshing.billable_calls) as client:
-            refresh = self.refresh(client, name=refreshing.name, owner=refreshing.owner, call=refreshing.call)
+            refresh = self.refresh(
+                client,
+                name=refreshing.name,
+                owner=refreshing.owner,
+                call=refreshing.call,
+                map_index=refreshing.map_index,
+            )
             try:
                 outcome_of(event, timeout_error=GroupNotReadyError)
             except PermanentError as error:
@@ -211,7 +219,7 @@ class PaiRefreshOperator(PaiOperator):
         except AudienceApiError as error:
             self.log.warning("What the group was made from could not be removed; the next run does it: %s", error)
 
-    def refresh(self, client: PaiClient, *, name: str, owner: str, call: str) -> GroupRefresh:
+    def refresh(self, client: PaiClient, *, name: str, owner: str, call: str, map_index: int) -> GroupRefresh:
         """
         Return the refresh of the groups of this task.
 
@@ -219,6 +227,7 @@ class PaiRefreshOperator(PaiOperator):
         :param name: of the groups.
         :param owner: digest of whom they belong to.
         :param call: digest of this very call.
+        :param map_index: of the mapped task; -1 for a task that is not mapped.
         """
         from airflow_provider_audiences.platforms.pai.dialects import STATUS_CHECKING
         from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
@@ -231,7 +240,15 @@ class PaiRefreshOperator(PaiOperator):
                 "with min_amount=0 and this connection's ready statuses, a group is taken for ready while it is being "
                 "checked (Status 0, Amount 0), and the old one deleted: set ready_statuses=[1] as well"
             )
-        return GroupRefresh(client, name=name, owner=owner, call=call, rule=rule, keep_previous=self.keep_previous)
+        return GroupRefresh(
+            client,
+            name=name,
+            owner=owner,
+            call=call,
+            map_index=map_index,
+            rule=rule,
+            keep_previous=self.keep_previous,
+        )
 
     def marker(self, context: Context, client: PaiClient, spec: GroupSpec, *, members: str = "") -> GroupMarker:
         """
@@ -242,6 +259,8 @@ class PaiRefreshOperator(PaiOperator):
         :param spec: of the new group.
         :param members: fingerprint of its members.
         """
+        from airflow_provider_audiences.common.schedule import run_date_of
+
         ti = context["ti"]
         return client.marker(
             owner=provenance_of(self.provenance, context),
@@ -251,6 +270,7 @@ class PaiRefreshOperator(PaiOperator):
             again=max(0, ti.max_tries - (self.retries or 0)),
             spec=spec,
             members=members,
+            run_date=run_date_of(context),
         )
 
     def _check_waiting(self) -> None:
@@ -267,6 +287,7 @@ class PaiRefreshOperator(PaiOperator):
         for name in ("max_poll_failures", "keep_previous", "min_amount"):
             whole_number(name, getattr(self, name), at_least=0)
         true_or_false("delete_failed", self.delete_failed)
+        true_or_false("allow_older_run", self.allow_older_run)
 
     def _trigger(self, refreshing: Refreshing) -> PaiGroupTrigger:
         from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
@@ -300,6 +321,7 @@ class PaiRefreshOperator(PaiOperator):
             "kept_group_ids": list(replaced.kept) if replaced else [],
             "leftover_group_ids": list(refreshing.leftovers),
             **refreshing.members,
+            "verdicts": refreshing.verdicts,
             "billable_calls": refreshing.billable_calls,
             "seconds": round(time.time() - refreshing.began_epoch_seconds, 3),
         }

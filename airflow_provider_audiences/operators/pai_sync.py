@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.client import PaiClient
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
     from airflow_provider_audiences.platforms.pai.refresh import Refreshing
+    from airflow_provider_audiences.sync.guards import Guards, Verdict
 
 
 class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
@@ -50,6 +51,8 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         ``FileSource`` or an ``SqlSource``; a list or another iterable of numbers; a data frame; or an XComArg of those
         (templated). Numbers are not shown in rendered templates; but an XCom that another task pushed holds what it
         holds: prefer a path.
+    :param suppress: a further source, of the same kinds: numbers that must not be in the group, such as opt-outs. None
+        in the DAG file for nobody; None at run time is an error (templated).
     :param stage_path: where the file for PAI is written: ``oss://bucket/prefix``, or the address of another store;
         needed for more than 100 numbers (templated).
     :param stage_conn_id: Airflow connection of that store; None for what the address names (templated).
@@ -58,9 +61,19 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     :param delete_file: remove the file when the group is ready or has failed.
     :param remark: free text (templated).
     :param force: make a new group even if the numbers are the same (templated).
-    :param min_members: fail if the source has fewer numbers than this (templated).
-    :param max_removed_ratio: fail if the source has fewer numbers than the group that it replaces has people, by more
-        than this part of them; None for no limit (templated).
+    :param min_members: fail if fewer numbers than this are left of the source (templated).
+    :param max_removed_ratio: fail if there are fewer numbers than the group that they replace has people, by more than
+        this part of them; None, or the word ``off`` at run time, for no limit (templated).
+    :param max_added_ratio: fail if there are more numbers than that group has people, by more than this part of them;
+        None or ``off`` for no limit (templated).
+    :param max_removed: as ``max_removed_ratio``, as a number of people; None or ``off`` for no limit (templated).
+    :param max_added: as ``max_added_ratio``, as a number of people, in a first group too; None or ``off`` for no limit
+        (templated).
+    :param min_suppressed: fail if ``suppress`` has fewer numbers than this (templated).
+    :param suppress_on_malformed: ``fail`` if a text of ``suppress`` is no phone number, since each may be a person who
+        would stay; or ``drop`` and count them (templated).
+    :param allow_older_run: let a run make a group although one with a newer logical date has made one since
+        (templated).
     :param phone_format: ``cn_mobile``, mobile numbers of mainland China, or ``any``.
     :param on_malformed: ``drop`` and count texts that are no phone number, or ``fail`` at the first.
     :param max_malformed_ratio: fail if more than this part of the texts is malformed (templated).
@@ -79,16 +92,19 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     :param max_poll_failures: transient failures of looks in a row that are borne.
     :param deferrable: wait in the triggerer.
     :param pai_conn_id: id of the connection (templated).
-    :return: the report of ``PaiReplaceGroupOperator``, with ``members, malformed, duplicates, blank, file_bytes``.
+    :return: the report of ``PaiReplaceGroupOperator``, with ``members, malformed, duplicates, blank, suppressed,
+        suppress_members, suppress_malformed, suppress_duplicates, suppress_blank, file_bytes``.
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
-    :raises GuardError: the source has too few numbers; no group was made.
+    :raises GuardError: a guard stopped it, such as too few numbers; no group was made.
     :raises GroupRejectedError: PAI rejected the new group (the message has the History), or it is too small.
     :raises GroupNotReadyError: the new group was not ready in time.
     """
 
+    limits = frozenset({"max_removed_ratio", "max_added_ratio", "max_removed", "max_added", "max_malformed_ratio"})
     template_fields: Sequence[str] = (
         "name",
         "source",
+        "suppress",
         "stage_path",
         "stage_conn_id",
         "uri_template",
@@ -96,14 +112,21 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         "force",
         "min_members",
         "max_removed_ratio",
+        "max_added_ratio",
+        "max_removed",
+        "max_added",
+        "min_suppressed",
+        "suppress_on_malformed",
         "max_malformed_ratio",
         "rejects_path",
         "provenance",
+        "allow_older_run",
         "min_amount",
         "pai_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)  # of an SqlSource
     source = PhoneNumbersField()
+    suppress = PhoneNumbersField()
     stage_path = AddressField()
     rejects_path = AddressField()
 
@@ -112,6 +135,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         *,
         name: str,
         source: Any,
+        suppress: Any = None,
         stage_path: Any = None,
         stage_conn_id: str | None = None,
         uri_template: str | None = None,
@@ -120,6 +144,11 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         force: bool | str = False,
         min_members: int | str = 1,
         max_removed_ratio: float | str | None = 0.3,
+        max_added_ratio: float | str | None = None,
+        max_removed: int | str | None = None,
+        max_added: int | str | None = None,
+        min_suppressed: int | str = 0,
+        suppress_on_malformed: Literal["fail", "drop"] = "fail",
         phone_format: Literal["cn_mobile", "any"] = "cn_mobile",
         on_malformed: Literal["drop", "fail"] = "drop",
         max_malformed_ratio: float | str | None = None,
@@ -130,6 +159,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         super().__init__(**kwargs)
         self.name = name
         self.source = source
+        self.suppress = suppress
         self.stage_path = stage_path
         self.stage_conn_id = stage_conn_id
         self.uri_template = uri_template
@@ -138,6 +168,11 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         self.force = force
         self.min_members = min_members
         self.max_removed_ratio = max_removed_ratio
+        self.max_added_ratio = max_added_ratio
+        self.max_removed = max_removed
+        self.max_added = max_added
+        self.min_suppressed = min_suppressed
+        self.suppress_on_malformed = suppress_on_malformed
         self.phone_format = phone_format
         self.on_malformed = on_malformed
         self.max_malformed_ratio = max_malformed_ratio
@@ -154,29 +189,30 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         from airflow_provider_audiences.members.keys.key_set import fingerprint_of
         from airflow_provider_audiences.platforms.pai.marker import owner_digest
         from airflow_provider_audiences.sources.staging import staging_settings
-        from airflow_provider_audiences.validation import ratio, true_or_false
+        from airflow_provider_audiences.validation import true_or_false
 
         began = time.time()
-        # Templates render to text.
-        force = true_or_false("force", {"True": True, "False": False}.get(str(self.force), self.force))
+        force = true_or_false("force", self.force)
         true_or_false("delete_file", self.delete_file)
-        most = ratio("max_removed_ratio", self.max_removed_ratio, at_most=1)
-        files = self._files(owner_digest(provenance_of(self.provenance, context)))
-        with self._staged() as staged:
-            facts = {name: getattr(staged, name) for name in ("members", "malformed", "duplicates", "blank")}
+        allow_older_run = true_or_false("allow_older_run", self.allow_older_run)
+        guards = self._guards()
+        map_index = getattr(context["ti"], "map_index", -1)
+        files = self._files(owner_digest(provenance_of(self.provenance, context)), map_index)
+        with self._staged(guards) as (staged, facts):
             fingerprint = fingerprint_of(staged.keys)
             file_name = files.file_name(fingerprint) if files and staged.members > MAX_TEXT_NUMBERS else None
             spec = self._spec(staged, uri=files.uri(file_name) if files and file_name else None)
             marker = self.marker(context, client, spec, members=fingerprint)
-            refresh = self.refresh(client, name=self.name or "", owner=marker.owner, call=marker.call)
-            current = refresh.tidy()
+            refresh = self.refresh(
+                client, name=self.name or "", owner=marker.owner, call=marker.call, map_index=marker.map_index
+            )
+            current = refresh.tidy(marker, allow_older_run=allow_older_run)
             if current and marker.same_members(current.marker):
                 if not force and _was_read(current, spec, staged.members):
                     return refresh.keep(current, began_epoch_seconds=began, members=facts)
                 self.log.info("The group %s has these numbers: a new one is made all the same.", current.id)
-            elif current:
-                self.log.info("The numbers are not known to be those of the group %s: a new one is made.", current.id)
-                self._check_removed(staged.members, current, most)
+            else:
+                refresh.verdicts += self._judged(guards, staged.members, current, facts["suppress_members"])
             if files and file_name:
                 facts["file_bytes"] = files.put(file_name, staged, settings=staging_settings())
             try:
@@ -187,16 +223,46 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
                     self.or_warn(files.remove_all)
                 raise
 
-    @staticmethod
-    def _check_removed(members: int, current: AudienceGroup, most: float | None) -> None:
-        """Stop a source that is much smaller than the group that it would replace."""
-        removed = max(0, current.amount - members)
-        if most is not None and removed > most * current.amount:
-            raise GuardError(
-                f"stopped by max_removed_ratio: the source has {members:,} phone numbers, and the group {current.id} "
-                f"that it would replace {current.amount:,} people ({removed / current.amount:.1%} fewer), and at most "
-                f"{most:.1%} is allowed; no group was made"
-            )
+    def _guards(self) -> Guards:
+        from airflow_provider_audiences.sync.guards import Guards
+        from airflow_provider_audiences.validation import whole_number
+
+        return Guards.checked(
+            allow_empty=False,
+            max_removed_ratio=self.max_removed_ratio,
+            max_added_ratio=self.max_added_ratio,
+            max_removed=self.max_removed,
+            max_added=self.max_added,
+            min_members=whole_number("min_members", self.min_members, at_least=1),
+            min_suppressed=self.min_suppressed,
+        )
+
+    def _judged(
+        self, guards: Guards, members: int, current: AudienceGroup | None, suppress_members: int
+    ) -> list[Verdict]:
+        """Compare the numbers with the group that they would replace, which tells how many people it has."""
+        from airflow_provider_audiences.sync.guards import refuse_unless_passed
+        from airflow_provider_audiences.sync.plan import Changes
+
+        people = current.amount if current else 0
+        added, removed = max(0, members - people), max(0, people - members)
+        changes = Changes(
+            added=added,
+            new=added,
+            removed=removed,
+            known_removed=removed,
+            unchanged=members - added,
+            possible=people,
+            known=people,
+        )
+        verdicts = guards.verdicts(changes, suppress_members=suppress_members)
+        if current:
+            self.log.info(
+                "The numbers are not known to be those of the group %s, which has %d people: a new one is made.",
+                current.id, people,
+            )  # fmt: skip
+        refuse_unless_passed(verdicts, nothing="no group was made")
+        return verdicts
 
     def check_group(self, group: AudienceGroup, refreshing: Refreshing) -> None:
         """
@@ -216,11 +282,11 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
 
         :param refreshing: the refresh.
         """
-        files = self._files(refreshing.owner)
+        files = self._files(refreshing.owner, refreshing.map_index)
         if files and self.delete_file:
             files.remove_all()
 
-    def _files(self, owner: str) -> GroupFiles | None:
+    def _files(self, owner: str, map_index: int) -> GroupFiles | None:
         from airflow_provider_audiences.common.group_files import GroupFiles
         from airflow_provider_audiences.validation import required_text
 
@@ -231,46 +297,83 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
             conn_id=self.stage_conn_id or None,
             uri_template=self.uri_template or None,
             name=required_text("name", self.name),
-            owner=owner,
+            owner=f"{owner} map {map_index}" if map_index >= 0 else owner,
         )
 
     @contextmanager
-    def _staged(self) -> Iterator[StagedMembers]:
-        """Stage the source; whatever is wrong with it shows here."""
+    def _staged(self, guards: Guards) -> Iterator[tuple[StagedMembers, dict[str, int]]]:
+        """Stage source and opt-outs, and yield the numbers that are left; whatever is wrong with them shows here."""
         from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
+        from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs, without
         from airflow_provider_audiences.members.staging import StagingRules, stage
-        from airflow_provider_audiences.sources.opening import open_source
         from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
-        from airflow_provider_audiences.validation import ratio, whole_number
+        from airflow_provider_audiences.validation import ratio
 
+        max_malformed_ratio = ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1)
         rules = StagingRules(
             on_malformed=self.on_malformed,
-            max_malformed_ratio=ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1),
+            max_malformed_ratio=max_malformed_ratio,
             rejects=rejects_target(self.rejects_path, include_values=self.rejects_include_values),
         )
         kind = PhoneNumbers(phone_format=self.phone_format)
-        least = whole_number("min_members", self.min_members, at_least=1)
-        refuse_source_as_target(self.rejects_path, self.source)
-        source = revealed(self.source)
-        if isinstance(source, str) and is_phone_text(source):
-            raise InvalidInputError(
-                "source is text with phone numbers in it, not a path: give a list of numbers, or the path of a file"
-            )
-        with (
-            open_source(source) as opened,
-            stage(_as_text(opened), rules=rules, kind=kind, settings=staging_settings()) as staged,
-        ):
+        suppress_on_malformed = checked_on_malformed(self.suppress_on_malformed)
+        settings = staging_settings()
+        with ExitStack() as stack:
+            suppressed: StagedMembers | None = None
+            for read in (self.source, self.suppress):
+                refuse_source_as_target(self.rejects_path, read)
+            if self.suppress is not None:
+                suppressed = stack.enter_context(
+                    stage_opt_outs(
+                        stack.enter_context(self._opened("suppress", self.suppress)),
+                        on_malformed=suppress_on_malformed,
+                        max_malformed_ratio=max_malformed_ratio,
+                        kind=kind,
+                        settings=settings,
+                    )
+                )
+            opened = stack.enter_context(self._opened("source", self.source))
+            staged = stack.enter_context(stage(opened, rules=rules, kind=kind, settings=settings))
             if staged.malformed and not staged.members:
                 raise InvalidInputError(
                     f"none of the source's texts is a phone number ({staged.malformed} are malformed): is it the right "
                     "file, and the right column? Nothing was sent"
                 )
-            if staged.members < least:
-                raise GuardError(
-                    f"stopped by min_members: the source has {staged.members} phone numbers, and at least {least} are "
-                    "expected; nothing was sent"
-                )
-            yield staged
+            facts = {name: getattr(staged, name) for name in ("malformed", "duplicates", "blank")}
+            left = stack.enter_context(without(staged, suppressed, settings=settings)) if suppressed else staged
+            facts = {"members": left.members, **facts, "suppressed": staged.members - left.members}
+            for name in ("members", "malformed", "duplicates", "blank"):
+                facts[f"suppress_{name}"] = getattr(suppressed, name) if suppressed else 0
+            self._check_numbers(guards, left.members, facts["suppress_members"])
+            yield left, facts
+
+    @staticmethod
+    def _check_numbers(guards: Guards, members: int, suppress_members: int) -> None:
+        """Stop what has too few numbers before anything is asked of PAI."""
+        if members < guards.min_members:
+            raise GuardError(
+                f"stopped by min_members: the source has {members} phone numbers, and at least {guards.min_members} "
+                "are expected; nothing was sent"
+            )
+        if suppress_members < guards.min_suppressed:
+            raise GuardError(
+                f"stopped by min_suppressed: suppress has {suppress_members} phone numbers, and at least "
+                f"{guards.min_suppressed} are expected; nothing was sent"
+            )
+
+    @staticmethod
+    @contextmanager
+    def _opened(argument: str, value: Any) -> Iterator[MemberInput]:
+        from airflow_provider_audiences.sources.opening import open_source
+
+        source = revealed(value)
+        if isinstance(source, str) and is_phone_text(source):
+            raise InvalidInputError(
+                f"{argument} is text with phone numbers in it, not a path: give a list of numbers, or the path of a "
+                "file"
+            )
+        with open_source(source) as opened:
+            yield _as_text(opened)
 
     def _spec(self, staged: StagedMembers, *, uri: str | None) -> GroupSpec:
         if uri is None and staged.members > MAX_TEXT_NUMBERS:

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.common.given import RefusesLostArguments
 from airflow_provider_audiences.exceptions import GroupRejectedError, PermanentError, TransientError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ BILLABLE_CALLS = "billable_calls"
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
-class PollingSensor(BaseSensorOperator):
+class PollingSensor(RefusesLostArguments, BaseSensorOperator):
     """
     Looks until what it looks for is ready.
 
@@ -85,7 +85,7 @@ class PollingSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; true when ready."""
-        with task_errors():
+        with self.running():
             try:
                 sighting = self.look()
             except TransientError as error:

@@ -25,12 +25,12 @@ from airflow_provider_audiences.exceptions import (
     PlanOutdatedError,
 )
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
-from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of
+from airflow_provider_audiences.members.keys.key_set import KeySetWriter, fingerprint_of
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery
 from airflow_provider_audiences.sync.delivery.sending import OnProgress, Tally
-from airflow_provider_audiences.sync.guards import refuse_unless_passed
+from airflow_provider_audiences.sync.guards import older_run_verdict, refuse_unless_passed, suppress_verdict
 from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS, Ledger
 from airflow_provider_audiences.sync.plan import Plan, PlanRules, make_plan
 from airflow_provider_audiences.sync.report import SyncReport
@@ -128,7 +128,7 @@ class AudienceSync:
         self._began = time.monotonic()
         self._requests_before = client.requests_sent
 
-    def run(self, staged: StagedMembers, suppressed: KeySet | None, settings: SyncSettings) -> SyncReport:
+    def run(self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings) -> SyncReport:
         """
         Plan, and carry the plan out.
 
@@ -145,10 +145,10 @@ class AudienceSync:
             log.info("The audience equals its source, and nobody is due: there is nothing to send.")
             if not self._is_replacement_open:
                 return self._reconciled(report)
-        stored = self._state.store_plan(plan, details=report.as_dict())
+        stored = self._state.store_plan(plan, details=report.as_dict(), run_date=settings.run_date)
         return self._carried_out(stored, ledger, report)
 
-    def plan(self, staged: StagedMembers, suppressed: KeySet | None, settings: SyncSettings) -> SyncReport:
+    def plan(self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings) -> SyncReport:
         """
         Make the plan and store it for :meth:`apply`; send nothing.
 
@@ -159,7 +159,7 @@ class AudienceSync:
         :raises LedgerLostError: what was sent before can't be told.
         """
         _, plan, report = self._planned(staged, suppressed, settings)
-        stored = self._state.store_plan(plan, details=report.as_dict())
+        stored = self._state.store_plan(plan, details=report.as_dict(), run_date=settings.run_date)
         log.info("Plan %s is stored. Nothing was sent.", stored.plan_id)
         return self._timed(report.changed(plan_only=True, plan_id=stored.plan_id))
 
@@ -214,15 +214,16 @@ class AudienceSync:
     # Planning
 
     def _planned(
-        self, staged: StagedMembers, suppressed: KeySet | None, settings: SyncSettings
+        self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings
     ) -> tuple[Ledger, Plan, SyncReport]:
         if not staged.members and staged.malformed:
             raise InvalidInputError(
                 f"none of the source's texts is an advertising ID ({staged.malformed} are malformed): is it the "
                 "right file, and the right column? Nothing was sent"
             )
-        ledger, skipped, replaces = self._loaded(settings)
-        unwanted = suppressed or KeySetWriter(self._workspace.new_file()).finish()
+        unwanted = suppressed.keys if suppressed else KeySetWriter(self._workspace.new_file()).finish()
+        ledger, skipped, replaces, has_strangers = self._loaded(settings, suppresses=bool(unwanted.count))
+        head = self._state.head
         now = self._clock()
         rules = PlanRules(
             now=now,
@@ -230,14 +231,14 @@ class AudienceSync:
             ttl_seconds=settings.ttl_seconds,
             replaces=replaces,
             removes=settings.mode != "append",
-            removes_unknown=self._state.is_forgotten,
+            has_strangers=has_strangers,
+            removes_unknown=has_strangers and (head is None or head.purged != fingerprint_of(unwanted)),
         )
 
         def planned(rules: PlanRules) -> Plan:
             return make_plan(staged.keys, unwanted, ledger, rules=rules, workspace=self._workspace)
 
         plan = planned(rules)
-        head = self._state.head
         if replaces and head and head.is_known and head.replacement == fingerprint_of(plan.additions):
             # The same replacement was begun before, and its update has landed: only the rest is missing.
             plan = planned(replace(rules, replaces=False))
@@ -256,13 +257,27 @@ class AudienceSync:
             unchanged=changes.unchanged,
             suppressed=changes.suppressed,
             suppress_members=unwanted.count,
+            suppress_malformed=suppressed.malformed if suppressed else 0,
+            suppress_zeroed=suppressed.zeroed if suppressed else 0,
+            suppress_duplicates=suppressed.duplicates if suppressed else 0,
+            suppress_blank=suppressed.blank if suppressed else 0,
+            suppress_unknown=changes.unknown_removed,
             contradicted=changes.contradicted,
             live=changes.live,
             planned_requests=requests,
             planned_ids=plan.additions.count + plan.removals.count,
             planned_bytes=plan.size_bytes,
             expected_seconds=round(rounds * (known_pace or _GUESSED_SECONDS_PER_REQUEST), 1),
-            verdicts=settings.guards.verdicts(changes, suppress_members=unwanted.count),
+            verdicts=[
+                *settings.guards.verdicts(changes, suppress_members=unwanted.count),
+                suppress_verdict(suppressed),
+                older_run_verdict(
+                    settings.run_date,
+                    head.run_date if head else None,
+                    is_allowed=settings.allow_older_run,
+                    changes_nothing=not plan,
+                ),
+            ],
             batches_skipped_by_resume=skipped,
             members=staged.members,
             malformed=staged.malformed,
@@ -274,10 +289,14 @@ class AudienceSync:
             log.info("%s", line)
         return ledger, plan, report
 
-    def _loaded(self, settings: SyncSettings) -> tuple[Ledger, int, bool]:
-        """Return the ledger, how many requests of a run that was cut off are in it, and whether to replace."""
+    def _loaded(self, settings: SyncSettings, *, suppresses: bool) -> tuple[Ledger, int, bool, bool]:
+        """
+        Return what is known: the ledger, how many requests of a run that was cut off are in it, whether to replace the
+        content, and whether there may be members that the ledger lacks.
+        """
         skipped = 0
         must_replace = False
+        has_strangers = True
         try:
             self._state.load()
             ledger = self._state.ledger()
@@ -296,22 +315,31 @@ class AudienceSync:
         else:
             head = self._state.head
             if head is None or not head.is_known:
-                must_replace = self._replaces_unknown(settings)
-        return ledger, skipped, must_replace or settings.mode == "replace"
+                must_replace, has_strangers = self._replaces_unknown(settings, suppresses=suppresses)
+            else:
+                has_strangers = head.has_strangers
+        return ledger, skipped, must_replace or settings.mode == "replace", has_strangers
 
-    def _replaces_unknown(self, settings: SyncSettings) -> bool:
-        """Decide what happens to members that are in the audience, and of whom no ledger says who they are."""
+    def _replaces_unknown(self, settings: SyncSettings, *, suppresses: bool) -> tuple[bool, bool]:
+        """
+        Decide what happens to members that are in the audience, and of whom no ledger says who they are.
+
+        :return: whether they are replaced, and whether there may be any.
+        """
         # With a head, a replacement was begun of which nothing has landed for sure.
         is_begun = self._state.head is not None
         if settings.mode == "replace":
-            return True
-        if settings.mode == "append" or (is_begun and settings.on_lost_ledger == "rebuild"):
-            return False  # whoever they are, this sync leaves them there
+            return True, True
+        if is_begun and settings.on_lost_ledger == "rebuild":
+            return False, True
+        if settings.mode == "append":
+            # Whoever they are, this sync leaves them there, but for those who must not be in it.
+            return False, not suppresses or self._user_count(so_far="; nothing was sent") != 0
         if is_begun and "replace" in {settings.initial, settings.on_lost_ledger}:
-            return True
+            return True, True
         count = self._user_count(so_far="; nothing was sent")
         if count == 0:
-            return False
+            return False, False
         if settings.initial == "fail":
             holds = "an unknown number of" if count is None else f"{count}"
             known = "only a replacement that never landed" if is_begun else "no ledger that says who they are"
@@ -324,7 +352,7 @@ class AudienceSync:
             )
         if settings.initial == "replace":
             log.warning("Audience %s holds %s members, and the source replaces all of them.", self._audience_id, count)
-        return settings.initial == "replace"
+        return settings.initial == "replace", True
 
     def _user_count(self, *, so_far: str = "") -> int | None:
         audiences = self._client.list_audiences()

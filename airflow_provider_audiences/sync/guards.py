@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import GuardError
-from airflow_provider_audiences.validation import ratio, true_or_false, whole_number
+from airflow_provider_audiences.validation import most, ratio, true_or_false, whole_number
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.plan import Changes
+    from airflow_provider_audiences.sync.run_date import RunDate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,8 @@ class Guards:
     :param max_removed_ratio: removed members, as a part of those that may be in the audience; None for no limit.
     :param max_added_ratio: new members, as a part of those that may be in it; None for no limit. An audience
         without members has no such limit.
+    :param max_removed: removed members; None for no limit.
+    :param max_added: new members; None for no limit.
     :param min_members: wanted members.
     :param min_suppressed: members that must not be in the audience.
     """
@@ -50,6 +54,8 @@ class Guards:
     max_added_ratio: float | None
     min_members: int
     min_suppressed: int = 0
+    max_removed: int | None = None
+    max_added: int | None = None
 
     @classmethod
     def checked(
@@ -60,24 +66,29 @@ class Guards:
         max_added_ratio: Any,
         min_members: Any,
         min_suppressed: Any = 0,
+        max_removed: Any = None,
+        max_added: Any = None,
     ) -> Guards:
         """
         Return guards whose arguments have been checked.
 
         :param allow_empty: True or False.
-        :param max_removed_ratio: from 0 to 1; None for no limit.
-        :param max_added_ratio: 0 or more; None for no limit.
+        :param max_removed_ratio: from 0 to 1; None or ``off`` for no limit.
+        :param max_added_ratio: 0 or more; None or ``off`` for no limit.
         :param min_members: at least 0.
         :param min_suppressed: at least 0.
+        :param max_removed: at least 0; None or ``off`` for no limit.
+        :param max_added: at least 0; None or ``off`` for no limit.
         :raises InvalidInputError: an argument is wrong.
         """
         return cls(
-            # Templates render to text.
-            allow_empty=true_or_false("allow_empty", {"True": True, "False": False}.get(allow_empty, allow_empty)),
+            allow_empty=true_or_false("allow_empty", allow_empty),
             max_removed_ratio=ratio("max_removed_ratio", max_removed_ratio, at_most=1),
             max_added_ratio=ratio("max_added_ratio", max_added_ratio),
             min_members=whole_number("min_members", min_members, at_least=0),
             min_suppressed=whole_number("min_suppressed", min_suppressed, at_least=0),
+            max_removed=most("max_removed", max_removed),
+            max_added=most("max_added", max_added),
         )
 
     def verdicts(self, changes: Changes, *, suppress_members: int = 0) -> list[Verdict]:
@@ -106,6 +117,8 @@ class Guards:
             ),
             removed,
             added,
+            _count_verdict("max_removed", self.max_removed, "remove", changes.known_removed),
+            _count_verdict("max_added", self.max_added, "add", changes.new),
             Verdict(
                 guard="min_suppressed",
                 passed=suppress_members >= self.min_suppressed,
@@ -114,17 +127,56 @@ class Guards:
         ]
 
 
-def refuse_unless_passed(verdicts: Iterable[Verdict]) -> None:
+def suppress_verdict(suppressed: StagedMembers | None) -> Verdict:
+    """
+    Return what was read of the opt-outs; what could not be read was refused already, unless that was lifted.
+
+    :param suppressed: the opt-outs; None if there are none.
+    """
+    if suppressed is None:
+        said = "there is no suppress"
+    else:
+        said = f"{suppressed.members:,} members of suppress were read, and {suppressed.malformed:,} texts could not be"
+    return Verdict(guard="suppress_on_malformed", passed=True, message=said)
+
+
+def older_run_verdict(run: RunDate | None, last: RunDate | None, *, is_allowed: bool, changes_nothing: bool) -> Verdict:
+    """
+    Return whether a run may change what a newer run has made.
+
+    :param run: the run; None if it has no logical date: it is no older one then.
+    :param last: the run that last changed the audience; None if that is not known.
+    :param is_allowed: whether the guard is lifted.
+    :param changes_nothing: whether there is nothing to change: then there is nothing to stop.
+    """
+    if run is None or last is None:
+        said = "this run, or the one that last changed the audience, has no logical date"
+    elif not run.is_older_than(last):
+        said = f"no newer run than that of {run.text} has changed the audience"
+    else:
+        said = f"this run is that of {run.text}, and the newer one of {last.text} has changed the audience since"
+        return Verdict(guard="allow_older_run", passed=is_allowed or changes_nothing, message=said)
+    return Verdict(guard="allow_older_run", passed=True, message=said)
+
+
+def refuse_unless_passed(verdicts: Iterable[Verdict], *, nothing: str = "nothing was sent") -> None:
     """
     Stop a plan that a guard does not let pass.
 
     :param verdicts: of its guards.
+    :param nothing: what was not done, for the message.
     :raises GuardError: it names the first such guard.
     """
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed:
         said = "; ".join(f"{verdict.message} ({verdict.guard})" for verdict in failed)
-        raise GuardError(f"stopped by {failed[0].guard}: {said}; nothing was sent")
+        raise GuardError(f"stopped by {failed[0].guard}: {said}; {nothing}")
+
+
+def _count_verdict(guard: str, limit: int | None, verb: str, count: int) -> Verdict:
+    allowed = "no limit is set" if limit is None else f"at most {limit:,} is allowed"
+    said = f"the plan would {verb} {count:,} members, and {allowed}"
+    return Verdict(guard=guard, passed=limit is None or count <= limit, message=said)
 
 
 def _ratio_verdict(guard: str, limit: float | None, verb: str, count: int, known: int) -> Verdict:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
 from airflow_provider_audiences.members.keys import key_order
-from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, side_by_side
+from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of, side_by_side
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.sync.ledger import ADDITION_IN_DOUBT, REMOVAL_IN_DOUBT, Ledger
 
@@ -41,6 +41,7 @@ class Changes:
     :param known: those of them that did not only begin to be added: a run was cut off while it added the others.
     :param new: added ones that could not live before, by all that is known.
     :param known_removed: removed ones that were known.
+    :param unknown_removed: removed ones that the ledger lacks: they are suppressed, and may be there.
     :param contradicted: whose last request has no known outcome, and which the plan now does the opposite to.
     """
 
@@ -54,6 +55,7 @@ class Changes:
     known: int = 0
     new: int = 0
     known_removed: int = 0
+    unknown_removed: int = 0
     contradicted: int = 0
 
     @property
@@ -78,6 +80,8 @@ class Plan:
     :param additions: members to send.
     :param removals: members to remove; none if the plan replaces.
     :param changes: counts.
+    :param has_strangers: whether the audience may hold members that the ledger lacks, also when it is carried out.
+    :param purged: fingerprint of the opt-outs that are removed by then although the ledger lacks them; empty for none.
     """
 
     replaces: bool
@@ -85,6 +89,8 @@ class Plan:
     additions: KeySet
     removals: KeySet
     changes: Changes
+    has_strangers: bool = False
+    purged: str = ""
 
     def __bool__(self) -> bool:
         """Whether there is anything to send."""
@@ -115,7 +121,8 @@ class PlanRules:
     :param ttl_seconds: how long what is sent stays.
     :param replaces: send everything, and let the first request replace the audience's content.
     :param removes: remove members that the source lacks; those that are suppressed are removed in any case.
-    :param removes_unknown: remove all that are suppressed, also those that the ledger lacks, since it was lost.
+    :param has_strangers: whether the audience may hold members that the ledger lacks.
+    :param removes_unknown: remove all that are suppressed, also those that the ledger lacks.
     """
 
     now: float
@@ -123,6 +130,7 @@ class PlanRules:
     ttl_seconds: int
     replaces: bool
     removes: bool
+    has_strangers: bool = False
     removes_unknown: bool = False
 
 
@@ -151,6 +159,8 @@ def make_plan(wanted: KeySet, suppressed: KeySet, ledger: Ledger, *, rules: Plan
         additions=additions.finish(),
         removals=removals.finish(),
         changes=changes,
+        has_strangers=rules.has_strangers and not rules.replaces,
+        purged=fingerprint_of(suppressed) if rules.has_strangers and not rules.replaces and suppressed.count else "",
     )
 
 
@@ -188,7 +198,7 @@ class _Comparison:
         removals = old.keys[goes & (not rules.replaces)]
         forgotten = 0
         if rules.removes_unknown and not rules.replaces:
-            unknown = unwanted[key_order.match(unwanted, old.keys) < 0]
+            unknown = unwanted[key_order.match(unwanted, old.keys[may_live]) < 0]
             removals = np.insert(removals, key_order.places(unknown, removals), unknown, axis=0)
             forgotten = len(unknown)
         return (
@@ -205,6 +215,7 @@ class _Comparison:
                 known=_count(is_known),
                 new=_count(is_due & ~could_live),
                 known_removed=_count(goes & is_known),
+                unknown_removed=forgotten,
                 contradicted=in_doubt,
             ),
         )

@@ -26,6 +26,11 @@ class SyncReport:
     :param unchanged: members that were there and are not due.
     :param suppressed: members of the source that are held back by ``suppress``.
     :param suppress_members: distinct advertising IDs in ``suppress``.
+    :param suppress_malformed: texts of ``suppress`` that could not be read.
+    :param suppress_zeroed: all-zero IDs in ``suppress``.
+    :param suppress_duplicates: texts of ``suppress`` that repeat another one.
+    :param suppress_blank: empty texts of ``suppress``.
+    :param suppress_unknown: members of ``suppress`` that are removed although the ledger lacks them.
     :param contradicted: members whose last request has no known outcome, and to which the opposite happens now.
     :param live: members that are in the audience by the ledger.
     :param drift: what AppLovin counts, less ``live``; None if it does not say.
@@ -62,6 +67,11 @@ class SyncReport:
     unchanged: int = 0
     suppressed: int = 0
     suppress_members: int = 0
+    suppress_malformed: int = 0
+    suppress_zeroed: int = 0
+    suppress_duplicates: int = 0
+    suppress_blank: int = 0
+    suppress_unknown: int = 0
     contradicted: int = 0
     live: int = 0
     drift: int | None = None

@@ -10,7 +10,8 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers.advertising_id import IdCase
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.sync.guards import Guards
-from airflow_provider_audiences.validation import one_of, ratio, whole_number
+from airflow_provider_audiences.sync.run_date import RunDate
+from airflow_provider_audiences.validation import one_of, ratio, true_or_false, whole_number
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ class SyncSettings:
     :param initial: what to do about members of unknown origin when an audience is synced for the first time.
     :param on_lost_ledger: what to do if the ledger can't be read.
     :param guards: limits of what a plan may change.
+    :param run_date: of the run; None if it has none.
+    :param allow_older_run: whether the run may change what a newer one has made.
     """
 
     mode: SyncMode
@@ -46,6 +49,8 @@ class SyncSettings:
     initial: Initial
     on_lost_ledger: OnLostLedger
     guards: Guards
+    run_date: RunDate | None = None
+    allow_older_run: bool = False
 
     @classmethod
     def checked(
@@ -58,6 +63,8 @@ class SyncSettings:
         initial: Any,
         on_lost_ledger: Any,
         guards: Guards,
+        run_date: RunDate | None = None,
+        allow_older_run: Any = False,
     ) -> SyncSettings:
         """
         Return settings whose arguments have been checked.
@@ -69,10 +76,12 @@ class SyncSettings:
         :param initial: ``fail``, ``append`` or ``replace``.
         :param on_lost_ledger: ``fail``, ``replace`` or ``rebuild``.
         :param guards: limits of what a plan may change.
+        :param run_date: of the run; None if it has none.
+        :param allow_older_run: True or False.
         :raises InvalidInputError: an argument is wrong.
         """
-        ttl = whole_number("ttl_seconds", ttl_seconds, at_least=1) if _is_given(ttl_seconds) else DEFAULT_TTL_SECONDS
-        if not _is_given(refresh_before_seconds):
+        ttl = DEFAULT_TTL_SECONDS if ttl_seconds is None else whole_number("ttl_seconds", ttl_seconds, at_least=1)
+        if refresh_before_seconds is None:
             refresh = min(ttl // 10, _LONGEST_REFRESH_SECONDS)
         else:
             refresh = whole_number("refresh_before_seconds", refresh_before_seconds, at_least=0)
@@ -93,12 +102,9 @@ class SyncSettings:
             initial=one_of("initial", initial, get_args(Initial)),  # type: ignore[arg-type]
             on_lost_ledger=one_of("on_lost_ledger", on_lost_ledger, get_args(OnLostLedger)),  # type: ignore[arg-type]
             guards=guards,
+            run_date=run_date,
+            allow_older_run=true_or_false("allow_older_run", allow_older_run),
         )
-
-
-def _is_given(value: Any) -> bool:
-    """Tell a value from None, which templates render to text."""
-    return value is not None and not (isinstance(value, str) and value.strip() in {"", "None"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +141,7 @@ class SendSettings:
         :param batch_size: at least 1.
         :param max_parallel_requests: 1 to 16.
         :param id_case: ``lower`` or ``upper``.
-        :param max_drift: 0 or more; None for no warning.
+        :param max_drift: 0 or more; None or ``off`` for no warning.
         :param drift_patience_seconds: at least 0.
         :raises InvalidInputError: an argument is wrong.
         """

@@ -48,6 +48,11 @@ REPORT_KEYS = [
     "unchanged",
     "suppressed",
     "suppress_members",
+    "suppress_malformed",
+    "suppress_zeroed",
+    "suppress_duplicates",
+    "suppress_blank",
+    "suppress_unknown",
     "contradicted",
     "live",
     "drift",
@@ -246,7 +251,7 @@ class TestArguments:
             ({"allow_empty": "no"}, "allow_empty must be True or False"),
             ({"max_malformed_ratio": 2}, "max_malformed_ratio must be a number of at least 0, at most 1"),
             ({"min_suppressed": "x"}, "min_suppressed must be a whole number"),
-            ({"plan_only": "False"}, "plan_only must be True or False"),
+            ({"plan_only": "no"}, "plan_only must be True or False"),
             ({"rejects_include_values": 1}, "rejects_include_values must be True or False"),
             ({"rejects_include_values": True}, "rejects_path is not"),
             ({"rejects_path": "rejects.txt"}, "must end with"),
@@ -302,7 +307,11 @@ class TestArguments:
             "max_malformed_ratio": 0.5,
             "min_suppressed": 1,
             "max_removed_ratio": 0.5,
-            "max_added_ratio": None,
+            "max_added_ratio": "off",
+            "max_removed": 7,
+            "max_added": 7,
+            "suppress_on_malformed": "drop",
+            "allow_older_run": True,
             "min_members": 4,
             "rejects_path": str(tmp_path / "rejects.csv"),
             "applovin_conn_id": "other_default",
@@ -319,11 +328,26 @@ class TestArguments:
         assert "idfa" not in (tmp_path / "rejects.csv").read_text()
         assert len((tmp_path / "rejects.csv").read_text().splitlines()) == 2
 
-    @pytest.mark.parametrize("field", ["ttl_seconds", "refresh_before_seconds", "max_removed_ratio", "max_added_ratio"])
-    def test_may_be_none_by_a_template(self, sync, audience_id, emulator, make_ids, field):
-        sync(make_ids(10), allow_empty=True, template_context={}, **{field: "{{ none }}"})
-        days = (next(iter(emulator.member_expiries(audience_id).values())) - emulator.now()) / 86400
-        assert days == pytest.approx(365, abs=1)
+    LIMITS = ("max_removed_ratio", "max_added_ratio", "max_removed", "max_added", "max_malformed_ratio")
+
+    @pytest.mark.parametrize("template", ["{{ none }}", "{{ '' }}", "  "])
+    @pytest.mark.parametrize(
+        "field",
+        [
+            *(*LIMITS, "ttl_seconds", "refresh_before_seconds", "allow_empty", "allow_older_run", "min_members"),
+            *("min_suppressed", "suppress_on_malformed", "mode", "initial", "on_lost_ledger"),
+        ],
+    )
+    def test_are_never_given_by_a_template_that_renders_to_nothing(self, sync, emulator, make_ids, field, template):
+        emulator.clear_requests()
+        with pytest.raises(exceptions.InvalidInputError, match=rf"^{field} "):
+            sync(make_ids(10), template_context={}, **{field: template})
+        assert emulator.requests() == []
+
+    @pytest.mark.parametrize("field", LIMITS)
+    def test_have_a_word_that_lifts_a_limit(self, sync, make_ids, field):
+        sync(make_ids(10))
+        assert sync(make_ids(9), template_context={}, **{field: "{{ 'off' }}"})["removed"] == 1
 
     def test_of_a_plan_come_from_templates(self, sync, task_context, audience_id, emulator, make_ids, pushed):
         report = sync(make_ids(2), plan_only=True)
@@ -381,6 +405,71 @@ class TestMembers:
         assert isinstance(refusal.value, AirflowFailException)
         assert posts() == 0
 
+    BRACED = "{{{}}}".format
+
+    def test_are_not_sent_when_an_opt_out_can_not_be_read(self, sync, emulator, make_ids):
+        ids = make_ids(20)
+        suppress = [ids[0], *map(self.BRACED, ids[1:10])]
+        with pytest.raises(
+            exceptions.InvalidInputError, match=r"^9 texts of suppress are not advertising IDs"
+        ) as failure:
+            sync(ids, suppress=suppress)
+        assert "suppress_on_malformed='drop'" in str(failure.value)
+        assert ids[1] not in str(failure.value)
+        assert not any(request["method"] == "POST" for request in emulator.requests())
+        report = sync(ids, suppress=suppress, suppress_on_malformed="drop")
+        counted = ("suppressed", "suppress_members", "suppress_malformed", "malformed", "live")
+        assert [report[name] for name in counted] == [1, 1, 9, 0, 19]
+        assert {verdict["guard"]: verdict["message"] for verdict in report["verdicts"]}["suppress_on_malformed"] == (
+            "1 members of suppress were read, and 9 texts could not be"
+        )
+
+    def test_of_opt_outs_are_counted_on_their_own(self, sync, make_ids):
+        ids = make_ids(5)
+        report = sync(ids, suppress=[ids[0], ids[0].upper(), ids[1], "", "", ZEROS], on_malformed="fail")
+        counted = ("suppress_members", "suppress_duplicates", "suppress_blank", "suppress_zeroed")
+        assert [report[name] for name in counted] == [2, 1, 2, 1]
+        assert [report[name] for name in ("duplicates", "blank", "zeroed")] == [0, 0, 0]
+
+    @pytest.mark.parametrize(
+        "arguments", [{"initial": "append"}, {"mode": "append"}, {"initial": "replace"}, {"mode": "replace"}], ids=str
+    )
+    def test_who_opted_out_do_not_stay_though_nobody_knows_them(
+        self, sync, emulator, audience_id, make_ids, upload_by_hand, posts, arguments
+    ):
+        upload_by_hand(make_ids(20))
+        suppress = make_ids(5, start=12)
+        report = sync(make_ids(20, start=10), suppress=suppress, max_removed_ratio=0, max_removed=0, **arguments)
+        left = set(emulator.members(audience_id))
+        assert not left & set(suppress)
+        replaced = "replace" in arguments.values()
+        assert left == set(make_ids(20, start=10) if replaced else make_ids(29)) - set(suppress)
+        assert report["suppress_unknown"] == (0 if replaced else 5)
+        # The same again sends nothing, however often.
+        before = posts()
+        if "mode" not in arguments or arguments["mode"] != "replace":
+            for _ in range(2):
+                again = sync(make_ids(20, start=10), suppress=suppress, **arguments)
+                assert (again["batches"], again["removed"], again["suppress_unknown"]) == (0, 0, 0)
+            assert posts() == before
+
+    def test_who_opt_out_later_do_not_stay_either(self, sync, emulator, audience_id, make_ids, upload_by_hand):
+        """Whom nobody knows stays by initial='append', until they opt out."""
+        upload_by_hand(make_ids(20))
+        sync(make_ids(5, start=30), initial="append")
+        for suppress in (make_ids(3), make_ids(4), make_ids(2, start=8)):
+            report = sync(make_ids(5, start=30), suppress=suppress, max_removed=0)
+            assert report["live"] == 5
+            assert not set(emulator.members(audience_id)) & set(suppress)
+        assert emulator.member_count(audience_id) == 20 + 5 - 6
+        emulator.clear_requests()
+        assert sync(make_ids(5, start=30), suppress=make_ids(2, start=8))["batches"] == 0
+
+    def test_of_an_audience_that_was_empty_need_no_removals(self, sync, make_ids):
+        report = sync(make_ids(5), suppress=make_ids(9, start=3))
+        assert (report["removed"], report["suppress_unknown"], report["batches"]) == (0, 0, 1)
+        assert sync(make_ids(5), suppress=make_ids(8, start=4))["batches"] == 1, "one is not held back any more"
+
     def test_stay_when_they_are_only_added(self, sync, emulator, audience_id, make_ids):
         sync(make_ids(5), mode="append")
         report = sync(make_ids(5, start=4), mode="append", suppress=make_ids(1))
@@ -427,6 +516,79 @@ def upload_by_hand(task_context, audience_id):
     return run
 
 
+def dated(day, *, hour=0, length=1):
+    """The dates of a run, as Airflow has them in its context."""
+    start = dt.datetime(2026, 1, day, hour, tzinfo=dt.UTC)
+    return {"logical_date": start, "data_interval_end": start.replace(hour=0) + dt.timedelta(days=length)}
+
+
+class TestOlderRun:
+    @pytest.fixture
+    def run(self, sync, task_context):
+        def run(source, dates, **arguments):
+            return sync(source, context=task_context() | dates, max_removed_ratio=1, **arguments)
+
+        return run
+
+    def verdict(self, report):
+        return {verdict["guard"]: verdict for verdict in report["verdicts"]}["allow_older_run"]
+
+    def test_is_stopped(self, run, emulator, audience_id, make_ids, posts):
+        run(make_ids(10), dated(2))
+        assert self.verdict(run(make_ids(10, start=2), dated(3)))["passed"]
+        before = posts()
+        said = r"^stopped by allow_older_run: this run is that of 2026-01-02 00:00:00\+00:00, and the newer one of "
+        with pytest.raises(exceptions.GuardError, match=said):
+            run(make_ids(10), dated(2))
+        assert posts() == before
+        assert emulator.members(audience_id) == make_ids(10, start=2)
+        assert run(make_ids(10), dated(2), allow_older_run="true", template_context={})["added"] == 1
+
+    @pytest.mark.parametrize("mode", ["mirror", "append", "replace"])
+    def test_is_stopped_in_every_mode(self, run, make_ids, mode):
+        run(make_ids(3), dated(3))
+        with pytest.raises(exceptions.GuardError, match="allow_older_run"):
+            run(make_ids(4), dated(2), mode=mode)
+
+    def test_is_none_of_these(self, run, make_ids):
+        sources = iter([make_ids(3), make_ids(4)] * 9)
+        for dates in (
+            dated(2),
+            dated(3),
+            dated(3),  # cleared
+            {"logical_date": None},  # of an asset, or by hand
+            {},
+            dated(4),
+            dated(5, hour=15, length=0),  # by hand in the middle of day 5, of which the scheduled run begins later
+            dated(5),
+            {"logical_date": dt.datetime(2026, 1, 6, tzinfo=dt.UTC)},
+            dated(7),
+        ):
+            assert self.verdict(run(next(sources), dates))["passed"], dates
+
+    def test_that_changes_nothing_has_nothing_to_undo(self, run, make_ids):
+        run(make_ids(3), dated(3))
+        report = run(make_ids(3), dated(2))
+        assert report["batches"] == 0
+        assert "newer one" in self.verdict(report)["message"]
+
+    def test_is_told_by_the_last_run_with_a_date(self, run, make_ids):
+        run(make_ids(3), dated(3))
+        run(make_ids(4), {"logical_date": None})
+        with pytest.raises(exceptions.GuardError, match="newer one of 2026-01-03"):
+            run(make_ids(3), dated(2))
+
+    def test_is_older_than_the_run_that_made_the_plan(self, run, apply, make_ids):
+        plan = run(make_ids(3), dated(3), plan_only=True)
+        apply(plan["plan_id"])
+        with pytest.raises(exceptions.GuardError, match="newer one of 2026-01-03"):
+            run(make_ids(4), dated(2))
+        late = run(make_ids(4), dated(2), plan_only=True)
+        assert not self.verdict(late)["passed"]
+        with pytest.raises(exceptions.GuardError, match="allow_older_run"):
+            apply(late["plan_id"])
+
+
 class TestGuards:
     @pytest.mark.parametrize(
         ("arguments", "said"),
@@ -437,6 +599,8 @@ class TestGuards:
             ({"source": 14, "max_added_ratio": "{{ 0.3 }}"}, r"add 4 to 10 members \(40.0%\), and at most 30.0%"),
             ({"source": 10, "min_members": "{{ 11 }}"}, "at least 11"),
             ({"source": 10, "suppress": 4}, "remove 4 of 10"),
+            ({"source": 9, "max_removed": "{{ 0 }}"}, r"remove 1 members, and at most 0 is allowed \(max_removed\)"),
+            ({"source": 12, "max_added": 1, "max_added_ratio": 1}, r"add 2 members, and at most 1 is allowed"),
         ],
         ids=str,
     )
@@ -454,16 +618,17 @@ class TestGuards:
 
     def test_may_be_overridden_for_a_run(self, sync, emulator, audience_id, make_ids):
         sync(make_ids(10))
-        assert sync(make_ids(5), template_context={}, max_removed_ratio="{{ none }}")["removed"] == 5
+        assert sync(make_ids(5), template_context={}, max_removed_ratio="{{ 'off' }}")["removed"] == 5
         assert sync([], allow_empty=True, max_removed_ratio=1)["live"] == 0
         assert emulator.members(audience_id) == []
 
     def test_of_the_texts_look_at_both_sources(self, sync, make_ids, posts):
         for members in ({"source": [*make_ids(3), "x"]}, {"source": make_ids(3), "suppress": [*make_ids(3), "x"]}):
-            with pytest.raises(exceptions.InvalidInputError, match="1 of 4"):
-                sync(max_malformed_ratio=0.2, **members)
-            with pytest.raises(exceptions.InvalidInputError, match="on_malformed='fail'"):
-                sync(on_malformed="fail", **members)
+            of = next(reversed(members))
+            with pytest.raises(exceptions.InvalidInputError, match=f"1 of 4 texts of {of} "):
+                sync(max_malformed_ratio=0.2, suppress_on_malformed="drop", **members)
+        with pytest.raises(exceptions.InvalidInputError, match="on_malformed='fail'"):
+            sync([*make_ids(3), "x"], on_malformed="fail")
         with pytest.raises(exceptions.InvalidInputError, match="none of the source's texts"):
             sync(["idfa"], allow_empty=True)
         assert posts() == 0

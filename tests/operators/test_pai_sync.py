@@ -54,7 +54,13 @@ REPORT_KEYS = [
     "malformed",
     "duplicates",
     "blank",
+    "suppressed",
+    "suppress_members",
+    "suppress_malformed",
+    "suppress_duplicates",
+    "suppress_blank",
     "file_bytes",
+    "verdicts",
     "billable_calls",
     "seconds",
 ]
@@ -363,8 +369,8 @@ class TestGuard:
         old = syncs.run(phones(500))["group_id"]
         emulator.clear_requests()
         said = (
-            rf"^stopped by max_removed_ratio: the source has 150 phone numbers, and the group {old} that it would "
-            r"replace 500 people \(70.0% fewer\), and at most 30.0% is allowed; no group was made\."
+            r"^stopped by max_removed_ratio: the plan would remove 350 of 500 members \(70.0%\), and at most 30.0% is "
+            r"allowed \(max_removed_ratio\); no group was made\."
         )
         with pytest.raises(exceptions.GuardError, match=said) as failure:
             syncs.run(MANY, run_id="r2")
@@ -372,10 +378,10 @@ class TestGuard:
         assert (syncs.ids, syncs.files, syncs.pushed) == ([old], [], {"billable_calls": NOTHING})
         assert {request["operation"] for request in emulator.requests()} == {"pai.list"}
 
-    @pytest.mark.parametrize("most", [None, 0.7, "0.99", "{{ params.most }}"])
+    @pytest.mark.parametrize("most", [None, 0.7, "0.99", "off", "{{ params.most }}"])
     def test_lets_it_pass_when_told(self, syncs, most):
         old = syncs.run(phones(500))["group_id"]
-        context = {"params": {"most": None}}
+        context = {"params": {"most": "off"}}
         report = syncs.run(MANY, run_id="r2", max_removed_ratio=most, template_context=context)
         assert (report["replaced_group_ids"], report["amount"]) == ([old], 150)
 
@@ -387,10 +393,157 @@ class TestGuard:
         assert syncs.ids == [old]
         assert syncs.run(phones(501), run_id="r3", max_removed_ratio=0)["replaced_group_ids"] == [old]
 
+    @pytest.mark.parametrize(
+        ("source", "limits", "guard"),
+        [
+            (phones(9), {"max_removed": 0}, "max_removed"),
+            (phones(9), {"max_removed": "0", "max_removed_ratio": 0}, "max_removed_ratio"),
+            (phones(12), {"max_added": 1}, "max_added"),
+            (phones(12), {"max_added_ratio": "0.1", "max_added": "off"}, "max_added_ratio"),
+        ],
+    )
+    def test_may_be_a_number_or_a_ratio_of_either_kind(self, syncs, source, limits, guard):
+        old = syncs.run(phones(10))["group_id"]
+        with pytest.raises(exceptions.GuardError, match=rf"^stopped by {guard}: "):
+            syncs.run(source, run_id="r2", **limits)
+        assert (syncs.ids, syncs.pushed["billable_calls"]) == ([old], NOTHING)
+        report = syncs.run(source, run_id="r3", **dict.fromkeys(limits, "off"))
+        assert {verdict["guard"]: verdict["passed"] for verdict in report["verdicts"]}[guard]
+
+    def test_counts_the_first_numbers_as_added(self, syncs):
+        with pytest.raises(exceptions.GuardError, match=r"add 10 members, and at most 9 is allowed \(max_added\)"):
+            syncs.run(phones(10), max_added=9)
+        assert syncs.ids == []
+
+    @pytest.mark.parametrize(
+        "limit", ["max_removed_ratio", "max_added_ratio", "max_removed", "max_added", "max_malformed_ratio"]
+    )
+    @pytest.mark.parametrize("text", ["", "  ", "None"])
+    def test_is_never_lifted_by_a_template_that_renders_to_nothing(self, syncs, emulator, limit, text):
+        emulator.clear_requests()
+        with pytest.raises(exceptions.InvalidInputError, match=rf"^{limit} is "):
+            syncs.run(FEW, **{limit: "{{ params.limit }}"}, template_context={"params": {"limit": text}})
+        assert emulator.requests() == []
+
     def test_compares_with_the_people_whom_pai_knows(self, syncs, emulator):
         emulator.settings(file_roots={}, default_file_amount=160)
         syncs.run(phones(500))
         assert syncs.run(MANY, run_id="r2")["unchanged"] is False
+
+
+class TestOptOuts:
+    """Numbers that must not be in the group."""
+
+    def test_are_left_out(self, syncs, emulator):
+        suppress = [f"+86 {FEW[1]}", FEW[1], "", *phones(5, start=5)]
+        report = syncs.run(FEW, suppress=suppress)
+        assert [report[name] for name in ("members", "suppressed", "amount")] == [2, 1, 2]
+        counted = ("suppress_members", "suppress_malformed", "suppress_duplicates", "suppress_blank")
+        assert [report[name] for name in counted] == [6, 0, 1, 1]
+        [group] = emulator.groups()
+        assert group["People"] == 2
+
+    def test_are_left_out_of_a_file(self, syncs):
+        report = syncs.run(MANY, suppress=MANY[:20], delete_file=False)
+        [file] = syncs.files
+        assert sorted((syncs.stage / file).read_text().split()) == sorted(MANY[20:])
+        assert report["amount"] == 130
+
+    def test_decide_whether_anything_has_changed(self, syncs):
+        first = syncs.run(FEW, suppress=FEW[:1])
+        assert syncs.run(FEW, suppress=[*FEW[:1], *phones(9)], run_id="r2")["unchanged"], "nobody of them was in it"
+        assert syncs.run(FEW[1:], run_id="r3")["unchanged"]
+        more = syncs.run(FEW, suppress=FEW[:2], run_id="r4", max_removed_ratio=1)
+        assert (more["unchanged"], more["replaced_group_ids"]) == (False, [first["group_id"]])
+
+    @pytest.mark.parametrize("bad", ["x", "1390000****", f"{{{FEW[0]}}}"])
+    def test_that_can_not_be_read_fail_it(self, syncs, emulator, bad, said):
+        emulator.clear_requests()
+        with pytest.raises(exceptions.InvalidInputError, match="2 texts of suppress are not phone numbers") as failure:
+            syncs.run(FEW, suppress=[*FEW[:1], bad, bad])
+        assert not PATTERN.search(str(failure.value) + said())
+        assert emulator.requests() == []
+        report = syncs.run(FEW, suppress=[*FEW[:1], bad, bad], suppress_on_malformed="drop")
+        assert [report[name] for name in ("suppress_malformed", "malformed", "amount")] == [2, 0, 2]
+
+    def test_that_are_too_few_stop_it(self, syncs, emulator):
+        emulator.clear_requests()
+        with pytest.raises(exceptions.GuardError, match=r"^stopped by min_suppressed: suppress has 1 phone numbers"):
+            syncs.run(FEW, suppress=FEW[:1], min_suppressed=2)
+        with pytest.raises(exceptions.GuardError, match=r"^stopped by min_members: "):
+            syncs.run(FEW, suppress=FEW)
+        assert emulator.requests() == []
+
+    def test_may_be_none_in_the_dag_and_not_at_run_time(self, syncs, emulator):
+        assert syncs.run(FEW, suppress=None)["amount"] == 3
+        emulator.clear_requests()
+        operator = syncs.operator(FEW, suppress="{{ params.list }}")
+        operator.suppress = None
+        with pytest.raises(exceptions.InvalidInputError, match=r"^suppress is None: the DAG asks for it"):
+            operator.execute(syncs.context("r2"))
+        assert emulator.requests() == []
+
+
+class TestMapped:
+    """Tasks of one mapped operator, whose groups have one name."""
+
+    def test_have_a_group_each(self, syncs):
+        made = [syncs.run(phones(2, start=index), identity={"map_index": index}) for index in (0, 1, 2)]
+        assert syncs.ids == [report["group_id"] for report in made]
+        again = [syncs.run(phones(3, start=index), identity={"map_index": index}, run_id="r2") for index in (2, 1, 0)]
+        assert [report["replaced_group_ids"] for report in again] == [[report["group_id"]] for report in made[::-1]]
+        assert sorted(syncs.ids) == sorted(report["group_id"] for report in again)
+
+    def test_leave_each_other_their_files(self, syncs):
+        syncs.run(phones(150), identity={"map_index": 0}, delete_file=False)
+        syncs.run(phones(150), identity={"map_index": 1})
+        assert len(syncs.files) == 1
+        syncs.run(phones(150, start=1), identity={"map_index": 0}, run_id="r2")
+        assert syncs.files == []
+
+    def test_are_not_the_task_that_is_not_mapped(self, syncs):
+        plain = syncs.run(FEW)["group_id"]
+        mapped = syncs.run(FEW[:2], identity={"map_index": 0}, run_id="r2")["group_id"]
+        assert syncs.ids == [plain, mapped]
+
+
+def dated(day, *, hour=0, length=1):
+    """The dates of a run, as Airflow has them in its context."""
+    start = dt.datetime(2026, 1, day, hour, tzinfo=dt.UTC)
+    return {"logical_date": start, "data_interval_end": start.replace(hour=0) + dt.timedelta(days=length)}
+
+
+class TestOlderRun:
+    def run(self, syncs, source, run_id, dates, **arguments):
+        syncs.emulator.advance(60)
+        context = syncs.context(run_id) | dates
+        return syncs.operator(source, **({"max_removed_ratio": 1} | arguments)).execute(context)
+
+    def test_is_stopped(self, syncs):
+        self.run(syncs, FEW, "r2", dated(2))
+        newer = self.run(syncs, FEW[1:], "r3", dated(3))
+        with pytest.raises(
+            exceptions.GuardError, match=r"^stopped by allow_older_run: this run is that of 2026-01-02 "
+        ):
+            self.run(syncs, FEW, "r2", dated(2))
+        assert (syncs.ids, syncs.pushed["billable_calls"]) == ([newer["group_id"]], NOTHING)
+        allowed = self.run(syncs, FEW, "r2", dated(2), allow_older_run="True")
+        assert allowed["replaced_group_ids"] == [newer["group_id"]]
+
+    def test_is_none_of_these(self, syncs):
+        self.run(syncs, FEW, "r2", dated(2))
+        self.run(syncs, FEW[1:], "r3", dated(3))
+        self.run(syncs, FEW, "r3", dated(3))  # cleared
+        self.run(syncs, FEW[:2], "by hand", {"logical_date": None})
+        self.run(syncs, FEW, "no dates", {})
+        self.run(syncs, FEW[:2], "r4", dated(4))
+        # By hand in the middle of day 5, of which the scheduled run begins later.
+        self.run(syncs, FEW, "by hand 2", dated(5, hour=15, length=0))
+        self.run(syncs, FEW[:2], "r5", dated(5))
+
+    def test_of_the_same_numbers_has_nothing_to_undo(self, syncs):
+        self.run(syncs, FEW, "r3", dated(3))
+        assert self.run(syncs, FEW, "r2", dated(2))["unchanged"]
 
 
 class TestSources:
@@ -936,6 +1089,7 @@ class TestArguments:
         monkeypatch.delenv("AIRFLOW_CONN_PAI_DEFAULT")
         connect("pai", conn_id="other")
         (tmp_path / "phones.txt").write_text("\n".join([*MANY, "x"]))
+        (tmp_path / "opt_outs.txt").touch()
         values = {
             "name": "T",
             "source": str(tmp_path / "phones.txt"),
@@ -945,6 +1099,13 @@ class TestArguments:
             "force": False,
             "min_members": 150,
             "max_removed_ratio": 0.5,
+            "max_added_ratio": 9,
+            "max_removed": 10,
+            "max_added": 1000,
+            "suppress": str(tmp_path / "opt_outs.txt"),
+            "min_suppressed": 0,
+            "suppress_on_malformed": "drop",
+            "allow_older_run": True,
             "max_malformed_ratio": 0.5,
             "rejects_path": str(tmp_path / "rejects.csv"),
             "provenance": "mine",

@@ -380,7 +380,7 @@ class SyncedAudience:
             stage(unwanted, rules=rules) as suppressed,
         ):
             work = sync.plan if plan_only else sync.run
-            return work(staged, suppressed.keys, self.settings(**settings))
+            return work(staged, suppressed, self.settings(**settings))
 
     def apply(self, plan_id: str, *, override_guards: bool = False, **opened: Any) -> SyncReport:
         """Carry a stored plan out."""

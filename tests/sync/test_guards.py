@@ -11,7 +11,8 @@ from airflow_provider_audiences.sync.guards import Guards, Verdict, refuse_unles
 from airflow_provider_audiences.sync.plan import Changes
 
 OFF: dict[str, Any] = {"allow_empty": True, "max_removed_ratio": None, "max_added_ratio": None, "min_members": 0}
-NAMES = ["allow_empty", "min_members", "max_removed_ratio", "max_added_ratio", "min_suppressed"]
+RATIOS = ["max_removed_ratio", "max_added_ratio"]
+NAMES = ["allow_empty", "min_members", *RATIOS, "max_removed", "max_added", "min_suppressed"]
 
 
 def counted(**counts: int) -> Changes:
@@ -53,12 +54,34 @@ def stopped_by(changes: Changes, **arguments: Any) -> list[str]:
         ({"max_added_ratio": 0}, {"added": 1, "known": 1}, False),
         ({"max_added_ratio": 0}, {"refreshed": 1, "known": 1}, True),
         ({"max_added_ratio": 0}, {"added": 1000, "known": 0}, True),  # an audience's first members
+        ({"max_removed": 3}, {"removed": 3, "known": 10**9}, True),
+        ({"max_removed": 3}, {"removed": 4, "known": 10**9}, False),
+        ({"max_removed": 0}, {"added": 9, "known": 9}, True),
+        ({"max_added": 3}, {"added": 3, "known": 1}, True),
+        ({"max_added": 3}, {"added": 4, "known": 10**9}, False),
+        ({"max_added": 3}, {"added": 4, "known": 0}, False),  # a number is a number, in a first sync too
+        ({"max_added": 0}, {"refreshed": 9, "removed": 9, "known": 9}, True),
+        ({"max_removed_ratio": 0.5, "max_removed": 9}, {"removed": 5, "known": 10}, True),
         ({}, {"added": 10**9, "removed": 10**9, "known": 10**9}, True),
         ({}, {}, True),
     ],
 )
 def test_verdicts(arguments: dict[str, Any], changes: dict[str, int], passed: bool) -> None:
     assert stopped_by(counted(**changes), **arguments) == ([] if passed else list(arguments))
+
+
+@pytest.mark.parametrize(
+    ("removed", "added", "stopped"),
+    [(4, 0, ["max_removed"]), (6, 0, ["max_removed_ratio", "max_removed"]), (0, 11, ["max_added"])],
+)
+def test_the_limit_that_is_reached_first_stops(removed: int, added: int, stopped: list[str]) -> None:
+    limits = {"max_removed_ratio": 0.5, "max_removed": 3, "max_added_ratio": 2, "max_added": 10}
+    assert stopped_by(counted(removed=removed, added=added, known=10), **limits) == stopped
+
+
+def test_whom_no_ledger_knows_counts_for_no_limit() -> None:
+    changes = Changes(removed=5000, unknown_removed=5000, known=3, possible=3)
+    assert stopped_by(changes, max_removed_ratio=0, max_removed=0) == []
 
 
 def test_who_is_in_doubt_is_no_reason_to_stop() -> None:
@@ -79,7 +102,7 @@ def test_the_limit_itself_is_allowed(part: int, known: int) -> None:
     changes = counted(removed=min(part, known), added=part, known=known)
     assert not stopped_by(changes, max_removed_ratio=min(part, known) / known, max_added_ratio=part / known)
     more = counted(removed=min(part, known) + 1, added=part + 1, known=known)
-    assert stopped_by(more, max_removed_ratio=min(part, known) / known, max_added_ratio=part / known) == NAMES[2:4]
+    assert stopped_by(more, max_removed_ratio=min(part, known) / known, max_added_ratio=part / known) == RATIOS
 
 
 def test_all_that_fail_are_told_and_the_first_one_names_the_error() -> None:
@@ -95,7 +118,7 @@ def test_all_that_fail_are_told_and_the_first_one_names_the_error() -> None:
 
 
 def test_messages() -> None:
-    guards = Guards.checked(allow_empty=True, max_removed_ratio=None, max_added_ratio=0.125, min_members=1)
+    guards = Guards.checked(allow_empty=True, max_removed_ratio=None, max_added_ratio=0.125, min_members=1, max_added=2)
     changes = counted(added=3, unchanged=4, removed=1, known=5)
     assert [verdict.as_dict() for verdict in guards.verdicts(changes, suppress_members=2000)] == [
         {"guard": "allow_empty", "passed": True, "message": "7 members are wanted"},
@@ -109,6 +132,16 @@ def test_messages() -> None:
             "guard": "max_added_ratio",
             "passed": False,
             "message": "the plan would add 3 to 5 members (60.0%), and at most 12.5% is allowed",
+        },
+        {
+            "guard": "max_removed",
+            "passed": True,
+            "message": "the plan would remove 1 members, and no limit is set",
+        },
+        {
+            "guard": "max_added",
+            "passed": False,
+            "message": "the plan would add 3 members, and at most 2 is allowed",
         },
         {
             "guard": "min_suppressed",
@@ -129,11 +162,25 @@ def test_what_has_passed_goes_on() -> None:
 
 def test_texts_of_templates() -> None:
     assert Guards.checked(
-        allow_empty="False", max_removed_ratio="0.25", max_added_ratio="", min_members="1000"
+        allow_empty="False", max_removed_ratio="0.25", max_added_ratio=" OFF ", min_members="1000"
     ) == Guards(allow_empty=False, max_removed_ratio=0.25, max_added_ratio=None, min_members=1000)
     assert Guards.checked(
-        allow_empty="True", max_removed_ratio="None", max_added_ratio=" 3 ", min_members=" 0 "
-    ) == Guards(allow_empty=True, max_removed_ratio=None, max_added_ratio=3.0, min_members=0)
+        allow_empty="true", max_removed_ratio="off", max_added_ratio=" 3 ", min_members=" 0 ", max_removed="7"
+    ) == Guards(allow_empty=True, max_removed_ratio=None, max_added_ratio=3.0, min_members=0, max_removed=7)
+
+
+@pytest.mark.parametrize("limit", [*RATIOS, "max_removed", "max_added"])
+@pytest.mark.parametrize("text", ["", "  ", "\t", "None", " None\n"])
+def test_a_template_that_renders_to_nothing_lifts_no_limit(limit: str, text: str) -> None:
+    with pytest.raises(InvalidInputError, match=rf"^{limit} is .*lifts no limit; give a number, or 'off'"):
+        Guards.checked(**(OFF | {limit: text}))
+
+
+@pytest.mark.parametrize("limit", ["min_members", "min_suppressed", "allow_empty"])
+@pytest.mark.parametrize("text", ["", "  ", "None", "off"])
+def test_what_has_no_off_takes_no_text_but_its_own(limit: str, text: str) -> None:
+    with pytest.raises(InvalidInputError, match=rf"^{limit} must be "):
+        Guards.checked(**(OFF | {limit: text}))
 
 
 @pytest.mark.parametrize(
@@ -149,6 +196,9 @@ def test_texts_of_templates() -> None:
         ("max_removed_ratio", True),
         ("max_added_ratio", -1),
         ("max_added_ratio", "nan"),
+        ("max_removed", -1),
+        ("max_removed", 0.5),
+        ("max_added", "many"),
         ("min_members", -1),
         ("min_members", 0.5),
         ("min_members", None),

@@ -68,9 +68,15 @@ def listed(keys: KeySet) -> list[int]:
     return [int(low) for low in keys.slice(0, keys.count)[:, 1]]
 
 
-def rules_of(mode: str, *, due_before: float = NOW) -> PlanRules:
+def rules_of(mode: str, *, due_before: float = NOW, has_strangers: bool = False) -> PlanRules:
     return PlanRules(
-        now=NOW, due_before=due_before, ttl_seconds=TTL, replaces=mode == "replace", removes=mode != "append"
+        now=NOW,
+        due_before=due_before,
+        ttl_seconds=TTL,
+        replaces=mode == "replace",
+        removes=mode != "append",
+        has_strangers=has_strangers,
+        removes_unknown=has_strangers,
     )
 
 
@@ -84,6 +90,13 @@ class Case:
     ledger: dict[int, Times]
     due_before: float
     hash_name: str
+    has_strangers: bool = False
+
+    @property
+    def unknown(self) -> set[int]:
+        """Whom the plan removes although the ledger lacks them."""
+        known = {key for key, (_, latest) in self.ledger.items() if latest > NOW}
+        return self.suppressed - known if self.has_strangers and self.mode != "replace" else set()
 
     @property
     def wanted(self) -> set[int]:
@@ -101,7 +114,7 @@ class Case:
                 key_set_of(workspace, self.source),
                 key_set_of(workspace, self.suppressed),
                 ledger,
-                rules=rules_of(self.mode, due_before=self.due_before),
+                rules=rules_of(self.mode, due_before=self.due_before, has_strangers=self.has_strangers),
                 workspace=workspace,
             )
             yield plan, ledger, workspace
@@ -115,6 +128,7 @@ cases = st.builds(
     ledger=st.dictionaries(members, times),
     due_before=st.sampled_from([NOW, 6000.0, 6001.0]) | st.floats(NOW, 8000),
     hash_name=st.sampled_from(sorted(HASHES)),
+    has_strangers=st.booleans(),
 )
 
 
@@ -135,11 +149,13 @@ def test_against_sets(case: Case, work: StagingSettings) -> None:
         for doubt in (ADDITION_IN_DOUBT, REMOVAL_IN_DOUBT)
     }
     assert set(additions) == sent
-    assert set(removals) == (set() if case.mode == "replace" else gone), "an update removes without a list"
+    assert set(removals) == (set() if case.mode == "replace" else gone | case.unknown), (
+        "an update removes without a list"
+    )
     assert plan.changes == Changes(
         added=len(sent - surely_live),
         refreshed=len(sent & surely_live),
-        removed=len(gone),
+        removed=len(gone | case.unknown),
         unchanged=len(case.wanted - sent),
         suppressed=len(case.source & case.suppressed),
         live=len(case.wanted | (may_live - gone)),
@@ -147,9 +163,12 @@ def test_against_sets(case: Case, work: StagingSettings) -> None:
         known=len(may_live - in_doubt[ADDITION_IN_DOUBT]),
         new=len(sent - may_live),
         known_removed=len(gone - in_doubt[ADDITION_IN_DOUBT]),
+        unknown_removed=len(case.unknown),
         contradicted=len(gone & in_doubt[ADDITION_IN_DOUBT]) + len(sent & in_doubt[REMOVAL_IN_DOUBT]),
     )
     assert plan.changes.wanted == len(case.wanted)
+    assert plan.has_strangers == (case.has_strangers and case.mode != "replace")
+    assert bool(plan.purged) == bool(plan.has_strangers and case.suppressed)
     assert (plan.replaces, plan.ttl_seconds) == (case.mode == "replace", TTL)
     assert bool(plan) == bool(case.mode == "replace" or additions or removals)
 
@@ -157,7 +176,10 @@ def test_against_sets(case: Case, work: StagingSettings) -> None:
 @settings(deadline=None, max_examples=300)
 @given(case=cases, strangers=st.sets(st.integers(100, 105)), data=st.data())
 def test_what_the_audience_is_afterwards(case: Case, work: StagingSettings, strangers: set[int], data: Any) -> None:
-    """Whatever the doubts of the ledger came to; members that this sync did not send are nobody's business."""
+    """Whatever the doubts came to; of members that this sync did not send only opt-outs are its business."""
+    if case.has_strangers:
+        strangers = strangers | data.draw(st.sets(st.sampled_from(sorted(case.suppressed or {1}))))
+        strangers -= {key for key, (_, latest) in case.ledger.items() if latest > NOW}
     expiry: dict[int, float] = dict.fromkeys(strangers, 10**9)
     for key, (earliest, latest) in case.ledger.items():
         if earliest > REMOVAL_IN_DOUBT or data.draw(st.booleans()):
@@ -166,14 +188,14 @@ def test_what_the_audience_is_afterwards(case: Case, work: StagingSettings, stra
     with case.planned(work) as (plan, _, _):
         additions, removals = set(listed(plan.additions)), set(listed(plan.removals))
     assert not additions & removals
-    assert removals <= case.ledger.keys()
+    assert removals <= case.ledger.keys() | case.suppressed
     half_way = (set() if plan.replaces else before) | additions
     after = half_way - removals
     if case.mode == "mirror":
-        assert after == case.wanted | strangers
+        assert after == case.wanted | (strangers - case.unknown)
         assert half_way >= (before & case.wanted) | additions, "never smaller than both its old and its new self"
     elif case.mode == "append":
-        assert after == (before - (case.suppressed & case.ledger.keys())) | case.wanted
+        assert after == (before - case.unknown - (case.suppressed & case.ledger.keys())) | case.wanted
     else:
         assert after == case.wanted
     if case.mode != "append":

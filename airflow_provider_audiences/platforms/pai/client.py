@@ -29,6 +29,7 @@ from airflow_provider_audiences.platforms.pai.marker import GroupMarker, make_ma
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.replies import PaiReplies
 from airflow_provider_audiences.redaction import PHONE_NUMBER_PATTERN, SIGNATURE_PATTERN, Redactor
+from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.validation import one_of, path_id, required_text, whole_number
 
 DEFAULT_REGION = "cn-hangzhou"
@@ -130,7 +131,15 @@ class PaiClient(ApiClient):
         )
 
     def marker(
-        self, *, owner: str, run: str, spec: GroupSpec, map_index: int = -1, again: int = 0, members: str = ""
+        self,
+        *,
+        owner: str,
+        run: str,
+        spec: GroupSpec,
+        map_index: int = -1,
+        again: int = 0,
+        members: str = "",
+        run_date: RunDate | None = None,
     ) -> GroupMarker:
         """
         Return the mark by which a group is known to come from one call.
@@ -141,6 +150,7 @@ class PaiClient(ApiClient):
         :param map_index: of a mapped task.
         :param again: another number makes another group of the same call.
         :param members: fingerprint of the set of members.
+        :param run_date: what the run is about; None if it has no logical date.
         """
         return make_marker(
             owner=required_text("owner", owner),
@@ -150,6 +160,7 @@ class PaiClient(ApiClient):
             members=members,
             spec=spec,
             secret=self._auth.lasting_secret,
+            run_date=run_date,
         )
 
     def create_group(

@@ -20,6 +20,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+from airflow_provider_audiences.sync.run_date import RunDate
+
 if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec
     from airflow_provider_audiences.redaction import Secret
@@ -32,8 +34,10 @@ _RUN_CHARACTERS = 40
 _PATTERN = re.compile(
     r"\[airflow (?P<origin>[^\s\[\]#]+) (?P<run>[^\s\[\]#]+(?: map [0-9]+)?)"
     rf" #(?P<owner>[0-9a-f]{{{_OWNER_DIGITS}}})\.(?P<call>[0-9a-f]{{{_CALL_DIGITS}}})"
-    rf"(?:\.(?P<members>[0-9a-f]{{{_MEMBERS_DIGITS}}}))?\]\s*\Z"
+    rf"(?:\.(?P<members>[0-9a-f]{{{_MEMBERS_DIGITS}}}))?(?:@(?P<date>-?[0-9]+(?:[+-][0-9]+)?))?\]\s*\Z"
 )
+_MAP_INDEX = re.compile(r" map ([0-9]+)\Z")
+_DATE = re.compile(r"(-?[0-9]+)([+-][0-9]+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,7 @@ class GroupMarker:
     :param owner: digest of whom it belongs to: groups with the same owner and the same name belong together.
     :param call: digest of the call: a group with the same owner and call is the one that this call makes.
     :param members: digest of the set of members; empty if there is none.
+    :param date: what the run is about: seconds since 1970, and how much later its data interval ends; or empty.
     """
 
     origin: str
@@ -53,12 +58,29 @@ class GroupMarker:
     owner: str
     call: str
     members: str = ""
+    date: str = ""
 
     @property
     def text(self) -> str:
         """The mark as it stands in the remark."""
         members = f".{self.members}" if self.members else ""
-        return f"[airflow {self.origin} {self.run} #{self.owner}.{self.call}{members}]"
+        date = f"@{self.date}" if self.date else ""
+        return f"[airflow {self.origin} {self.run} #{self.owner}.{self.call}{members}{date}]"
+
+    @property
+    def map_index(self) -> int:
+        """The index of the mapped task that made the group; -1 for a task that is not mapped."""
+        found = _MAP_INDEX.search(self.run)
+        return int(found[1]) if found else -1
+
+    @property
+    def run_date(self) -> RunDate | None:
+        """What the run that made the group is about; None if it has no logical date, or an older version made it."""
+        found = _DATE.fullmatch(self.date)
+        if found is None:
+            return None
+        logical = int(found[1])
+        return RunDate(logical=logical, end=logical + int(found[2]) if found[2] else None)
 
     @classmethod
     def read(cls, remark: str) -> tuple[str, Self | None]:
@@ -91,7 +113,15 @@ class GroupMarker:
 
 
 def make_marker(
-    *, owner: str, run: str, map_index: int, again: int, members: str, spec: GroupSpec, secret: Secret | None
+    *,
+    owner: str,
+    run: str,
+    map_index: int,
+    again: int,
+    members: str,
+    spec: GroupSpec,
+    secret: Secret | None,
+    run_date: RunDate | None = None,
 ) -> GroupMarker:
     """
     Return the mark of a call.
@@ -103,6 +133,7 @@ def make_marker(
     :param members: fingerprint of the set of members; empty if there is none.
     :param spec: the group's parameters.
     :param secret: one that lasts as long as the connection; None if there is only one that changes.
+    :param run_date: what the run is about; None if it has no logical date.
     """
     if secret is None and spec.text is not None:
         # Nothing to key with: neither numbers nor their fingerprint may show, not even in a digest.
@@ -117,7 +148,16 @@ def make_marker(
         owner=owner_digest(owner),
         call=_digest(key, b"call\n" + call, _CALL_DIGITS),
         members=_digest(key, b"members\n" + members.encode(), _MEMBERS_DIGITS) if members else "",
+        date=_date_text(run_date),
     )
+
+
+def _date_text(run_date: RunDate | None) -> str:
+    """Return the logical date in seconds since 1970, and how much later the data interval ends."""
+    if run_date is None:
+        return ""
+    logical = round(run_date.logical)
+    return str(logical) if run_date.end is None else f"{logical}{round(run_date.end) - logical:+d}"
 
 
 def owner_digest(owner: str) -> str:

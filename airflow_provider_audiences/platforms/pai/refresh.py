@@ -11,11 +11,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import AudienceApiError, AuthenticationError, PermanentError
 from airflow_provider_audiences.platforms.pai.dialects import STATUS_CHECKING
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule, ReadinessState
+from airflow_provider_audiences.sync.guards import Verdict, older_run_verdict, refuse_unless_passed
 from airflow_provider_audiences.validation import exact_text, whole_number
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Refreshing:
     :param unchanged: whether the group that is there has the same members, and stays.
     :param began_epoch_seconds: when the work began.
     :param members: facts about the members, for the report.
+    :param map_index: of the mapped task; -1 for a task that is not mapped.
+    :param verdicts: what the guards say, as small JSON.
     :param leftovers: ids of groups that earlier runs had left behind, and that are deleted.
     :param billable_calls: so far.
     """
@@ -55,7 +58,9 @@ class Refreshing:
     adopted: bool
     unchanged: bool
     began_epoch_seconds: float
-    members: dict[str, int]
+    members: dict[str, Any]
+    map_index: int = -1
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
     billable_calls: dict[str, int] = field(default_factory=dict)
 
@@ -83,28 +88,43 @@ class GroupRefresh:
     :param name: of the groups.
     :param owner: digest of whom they belong to, as in their markers.
     :param call: digest of this very call, as in the new group's marker.
+    :param map_index: of the mapped task, which has groups of its own; -1 for a task that is not mapped.
     :param rule: when a group is ready.
     :param keep_previous: how many of the replaced groups stay, newest first.
     :raises InvalidInputError: the name is empty, or ``keep_previous`` is no whole number.
     """
 
     def __init__(
-        self, client: PaiClient, *, name: str, owner: str, call: str, rule: ReadinessRule, keep_previous: int = 0
+        self,
+        client: PaiClient,
+        *,
+        name: str,
+        owner: str,
+        call: str,
+        map_index: int,
+        rule: ReadinessRule,
+        keep_previous: int = 0,
     ) -> None:
         self._client = client
         self._name = exact_text("name", name)  # white space at its ends is a part of the group's name too
         self._owner = owner
         self._call = call
+        self._map_index = map_index
         self._rule = rule
         self._keep = whole_number("keep_previous", keep_previous, at_least=0)
         self._leftovers: tuple[str, ...] = ()
         self._rejected: AudienceGroup | None = None
+        self.verdicts: list[Verdict] = []
+        """What the guards say."""
 
-    def tidy(self) -> AudienceGroup | None:
+    def tidy(self, marker: GroupMarker, *, allow_older_run: bool = False) -> AudienceGroup | None:
         """
         Delete what earlier runs left behind: groups that nobody can use, and those that a ready one has replaced.
 
+        :param marker: of this call.
+        :param allow_older_run: go on although a run with a newer logical date has made a group since.
         :return: the newest ready group of an earlier run; None if there is none.
+        :raises GuardError: a newer run has made a group since, and not of the same members; nothing was deleted.
         :raises PermanentError: groups may not be deleted with these credentials.
         """
         groups = self._groups(warn=True)
@@ -114,6 +134,9 @@ class GroupRefresh:
         others = [group for group in groups if not self._is_mine(group)]
         ready = [group for group in others if self._is_ready(group)]
         current = ready[0] if ready else None
+        in_use = [group for group in others if group.status not in self._rule.failed_statuses]
+        is_same = current is not None and marker.same_members(current.marker)
+        self._judge_date(marker, in_use, is_allowed=allow_older_run or is_same)
         # While there is a ready one, all that is not ready is left over; else a group that only passed may be in use.
         kept = ready[: 1 + self._keep]
         leftovers = [group for group in others if (group not in kept if current else self._is_of_no_use(group))]
@@ -127,13 +150,22 @@ class GroupRefresh:
             raise failure
         return current  # what can't be deleted just now is tried again in the end
 
+    def _judge_date(self, marker: GroupMarker, groups: Iterable[AudienceGroup], *, is_allowed: bool) -> None:
+        """Stop a run that is older than the one that made the newest group."""
+        made = next((group.marker for group in groups if group.marker), None)
+        verdict = older_run_verdict(
+            marker.run_date, made.run_date if made else None, is_allowed=is_allowed, changes_nothing=False
+        )
+        self.verdicts.append(verdict)
+        refuse_unless_passed([verdict], nothing="no group was made")
+
     def begin(
         self,
         spec: GroupSpec,
         marker: GroupMarker,
         *,
         began_epoch_seconds: float,
-        members: Mapping[str, int] | None = None,
+        members: Mapping[str, Any] | None = None,
     ) -> Refreshing:
         """
         Make the new group, or take the one that an earlier try of this call has made.
@@ -150,7 +182,7 @@ class GroupRefresh:
         return self._refreshing(created.group, began_epoch_seconds, members, adopted=created.adopted)
 
     def keep(
-        self, group: AudienceGroup, *, began_epoch_seconds: float, members: Mapping[str, int] | None = None
+        self, group: AudienceGroup, *, began_epoch_seconds: float, members: Mapping[str, Any] | None = None
     ) -> Refreshing:
         """
         Leave everything as it is: a group has the same members already.
@@ -165,7 +197,7 @@ class GroupRefresh:
         self,
         group: AudienceGroup,
         began_epoch_seconds: float,
-        members: Mapping[str, int] | None,
+        members: Mapping[str, Any] | None,
         *,
         adopted: bool = False,
         unchanged: bool = False,
@@ -181,6 +213,8 @@ class GroupRefresh:
             unchanged=unchanged,
             began_epoch_seconds=began_epoch_seconds,
             members=dict(members or {}),
+            map_index=self._map_index,
+            verdicts=[verdict.as_dict() for verdict in self.verdicts],
             leftovers=list(self._leftovers),
         )
 
@@ -225,7 +259,7 @@ class GroupRefresh:
     def _groups(self, *, warn: bool = False) -> list[AudienceGroup]:
         """Return the groups of this name and owner, newest first."""
         named = [group for group in self._client.list_groups(name=self._name) if group.name == self._name]
-        ours = [group for group in named if group.marker and group.marker.owner == self._owner]
+        ours = [group for group in named if self._belongs_here(group)]
         strangers = [group.id for group in named if group not in ours]
         if strangers and warn:
             log.warning(
@@ -234,6 +268,11 @@ class GroupRefresh:
                 len(strangers), self._name, ", ".join(strangers),
             )  # fmt: skip
         return sorted(ours, key=lambda group: (group.created_time, group.id), reverse=True)
+
+    def _belongs_here(self, group: AudienceGroup) -> bool:
+        """Tell a group of this task from those of others, and of the same task's other map indexes."""
+        marker = group.marker
+        return marker is not None and (marker.owner, marker.map_index) == (self._owner, self._map_index)
 
     def _is_mine(self, group: AudienceGroup) -> bool:
         return group.marker is not None and group.marker.call == self._call

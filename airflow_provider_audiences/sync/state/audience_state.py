@@ -31,6 +31,7 @@ from airflow_provider_audiences.sync.ledger import (
     LedgerWriter,
 )
 from airflow_provider_audiences.sync.plan import Changes, Plan
+from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.fold import folded
 from airflow_provider_audiences.sync.state.head import Head, StoredLedger
 from airflow_provider_audiences.sync.state.landings import Landings
@@ -75,6 +76,7 @@ class StoredPlan:
     :param begins_anew: whether it was made without the ledger, which was lost.
     :param plan: the plan.
     :param details: what its maker wants to know when it is carried out: small JSON.
+    :param run_date: of the run that made it; None if it has none.
     """
 
     plan_id: str
@@ -82,6 +84,7 @@ class StoredPlan:
     begins_anew: bool
     plan: Plan
     details: dict[str, Any]
+    run_date: RunDate | None = None
 
 
 class AudienceState:
@@ -185,12 +188,13 @@ class AudienceState:
             raise LedgerLostError(f"{self._folder.name} has no plan {self.head.plan_id}, which was being carried out")
         return self._fold(ledger, self._stored_plan(content).plan, self.head)
 
-    def store_plan(self, plan: Plan, *, details: dict[str, Any]) -> StoredPlan:
+    def store_plan(self, plan: Plan, *, details: dict[str, Any], run_date: RunDate | None = None) -> StoredPlan:
         """
         Store a plan for the ledger as it is.
 
         :param plan: the plan.
         :param details: small JSON that comes with it.
+        :param run_date: of the run that makes it; None if it has none.
         """
         stored = StoredPlan(
             plan_id=secrets.token_hex(8),
@@ -198,6 +202,7 @@ class AudienceState:
             begins_anew=self.is_forgotten,
             plan=plan,
             details=details,
+            run_date=run_date,
         )
         fingerprints = {}
         for leg, keys in (("additions", plan.additions), ("removals", plan.removals)):
@@ -211,6 +216,9 @@ class AudienceState:
             "replaces": plan.replaces,
             "ttl_seconds": plan.ttl_seconds,
             "changes": asdict(plan.changes),
+            "has_strangers": plan.has_strangers,
+            "purged": plan.purged,
+            "run_date": run_date.as_list() if run_date else None,
             "details": details,
             **fingerprints,
         }
@@ -276,7 +284,15 @@ class AudienceState:
         replacement = fingerprint_of(plan.additions) if plan.replaces else head.replacement
         is_known = head.is_known or not plan.replaces
         self._commit(
-            replace(head, plan_id=stored.plan_id, landings=landings, replacement=replacement, is_known=is_known)
+            replace(
+                head,
+                plan_id=stored.plan_id,
+                landings=landings,
+                replacement=replacement,
+                is_known=is_known,
+                has_strangers=head.has_strangers or plan.has_strangers,
+                run_date=stored.run_date or head.run_date,
+            )
         )
         return landings
 
@@ -321,6 +337,8 @@ class AudienceState:
             replacement="",
             finished_plan_id=stored.plan_id,
             finished_batches=landings.batches,
+            has_strangers=stored.plan.has_strangers,
+            purged=stored.plan.purged or (head.purged if stored.plan.has_strangers else ""),
             seconds_per_request=round(seconds_per_request, 3),
         )
         return self._fold(ledger, stored.plan, finished)
@@ -410,8 +428,11 @@ class AudienceState:
                 additions=self._tables.keys(_plan_file(plan_id, "additions"), fingerprint=content["additions"]),
                 removals=self._tables.keys(_plan_file(plan_id, "removals"), fingerprint=content["removals"]),
                 changes=Changes(**content["changes"]),
+                has_strangers=content.get("has_strangers", True),
+                purged=content.get("purged", ""),
             ),
             details=content["details"],
+            run_date=RunDate.from_list(content.get("run_date")),
         )
 
 

@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from airflow_provider_audiences.exceptions import LedgerLostError
+from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.landings import LandedRows, Landing, Landings
 
-_FORMAT = 1
+_FORMAT = 2
+_READ_FORMATS = frozenset({1, _FORMAT})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,9 @@ class Head:
     :param finished_plan_id: the last plan that was carried out to its end.
     :param finished_batches: how many requests that took.
     :param seconds_per_request: of the last plan; 0 if there was none.
+    :param has_strangers: whether the audience may hold members that the ledger lacks.
+    :param purged: fingerprint of the opt-outs that were removed although the ledger lacks them; empty for none.
+    :param run_date: of the newest run that has changed the audience; None if no such run had a date.
     """
 
     platform: str
@@ -65,12 +70,16 @@ class Head:
     finished_plan_id: str = ""
     finished_batches: int = 0
     seconds_per_request: float = 0.0
+    has_strangers: bool = False
+    purged: str = ""
+    run_date: RunDate | None = None
 
     def to_bytes(self) -> bytes:
         """Return it as JSON with a checksum."""
         content = {name: getattr(self, name) for name in _FIELDS}
         content["ledger"] = asdict(self.ledger)
         content["landings"] = landings_to_json(self.landings) if self.landings else None
+        content["run_date"] = self.run_date.as_list() if self.run_date else None
         content["format"] = _FORMAT
         return json.dumps(content | {"checksum": _checksum(content)}, indent=1).encode()
 
@@ -91,11 +100,14 @@ class Head:
             stored_format = content.pop("format")
         except (ValueError, TypeError, KeyError, AttributeError):
             raise LedgerLostError(f"{where} is damaged") from None
-        if stored_format != _FORMAT:
+        if stored_format not in _READ_FORMATS:
             raise LedgerLostError(
                 f"{where} has format {stored_format}, and this version of airflow-provider-audiences knows {_FORMAT}",
                 advice="Update airflow-provider-audiences on this worker.",
             )
+        # The first format did not say whether there are strangers.
+        content.setdefault("has_strangers", True)
+        content["run_date"] = RunDate.from_list(content.get("run_date"))
         content["ledger"] = StoredLedger(**content["ledger"])
         content["landings"] = landings_from_json(content["landings"]) if content["landings"] else None
         return cls(**content)

@@ -27,6 +27,7 @@ from airflow_provider_audiences.exceptions import (
 )
 from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
+from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessState
 from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, Refreshing, Replaced
@@ -46,19 +47,30 @@ class Work:
     marker: GroupMarker
     refresh: GroupRefresh
 
+    def tidy(self, **allowed: bool) -> AudienceGroup | None:
+        return self.refresh.tidy(self.marker, **allowed)
+
     def begin(self) -> Refreshing:
         return self.refresh.begin(SPEC, self.marker, began_epoch_seconds=0)
 
     def run(self) -> Replaced:
         """Do all of it, for groups that are ready at once."""
-        self.refresh.tidy()
+        self.tidy()
         return self.refresh.finish(self.begin().group_id)
 
 
-def work_of(client: PaiClient, run: str, *, keep: Any = 0, again: int = 0, owner: str = OWNER) -> Work:
-    marker = client.marker(owner=owner, run=run, spec=SPEC, again=again)
+def work_of(client: PaiClient, run: str, *, keep: Any = 0, owner: str = OWNER, **of_marker: Any) -> Work:
+    marker = client.marker(owner=owner, run=run, spec=SPEC, **of_marker)
     rule = client.readiness_rule(min_amount=MIN_AMOUNT)
-    refresh = GroupRefresh(client, name="VIP", owner=marker.owner, call=marker.call, rule=rule, keep_previous=keep)
+    refresh = GroupRefresh(
+        client,
+        name="VIP",
+        owner=marker.owner,
+        call=marker.call,
+        map_index=marker.map_index,
+        rule=rule,
+        keep_previous=keep,
+    )
     return Work(client, marker, refresh)
 
 
@@ -82,7 +94,7 @@ class TestRefresh:
     @pytest.mark.parametrize("name", ["", " ", None, 7])
     def test_has_a_name(self, pai: PaiClient, name: Any) -> None:
         with pytest.raises(InvalidInputError, match="name"):
-            GroupRefresh(pai, name=name, owner="o", call="c", rule=pai.readiness_rule())
+            GroupRefresh(pai, name=name, owner="o", call="c", map_index=-1, rule=pai.readiness_rule())
 
     @pytest.mark.parametrize("keep", [-1, 0.5, None, "many", True])
     def test_keeps_a_whole_number(self, pai: PaiClient, keep: Any) -> None:
@@ -112,15 +124,15 @@ class TestRefresh:
         assert ids(emulator) == [first.group_id, other.group_id]
 
     def test_finds_the_newest_ready_group_of_an_earlier_run(self, work: Any, emulator: Any) -> None:
-        assert work("r0").refresh.tidy() is None
+        assert work("r0").tidy() is None
         made = [work(run, keep=2).begin().group_id for run in ("r1", "r2", "r3")]
         emulator.settings(default_algorithm_amount=MIN_AMOUNT - 1)
         small = work("r4", keep=2).begin().group_id
-        current = work("r5", keep=2).refresh.tidy()
+        current = work("r5", keep=2).tidy()
         assert current.id == made[2]
         # While there is a ready one, nobody needs those that are not; nor those beyond what is kept.
         assert ids(emulator) == made
-        assert work("r5", keep=1).refresh.tidy().id == made[2]
+        assert work("r5", keep=1).tidy().id == made[2]
         assert ids(emulator) == made[1:]
         assert small not in ids(emulator)
 
@@ -129,7 +141,7 @@ class TestRefresh:
         small = work("r1").begin().group_id
         emulator.settings(reject_names=["VIP"])
         work("r2").begin()
-        assert work("r3").refresh.tidy() is None
+        assert work("r3").tidy() is None
         assert ids(emulator) == [small]
         emulator.settings(reject_names=[], default_algorithm_amount=MIN_AMOUNT)
         assert work("r3").run().deleted == (small,)
@@ -137,9 +149,9 @@ class TestRefresh:
     def test_does_not_tidy_its_own_group(self, work: Any, emulator: Any) -> None:
         emulator.settings(processing_seconds=1000)
         begun = work("r1").begin()
-        work("r1").refresh.tidy()
+        work("r1").tidy()
         assert ids(emulator) == [begun.group_id]
-        work("r2").refresh.tidy()
+        work("r2").tidy()
         assert ids(emulator) == []
 
     def test_gives_up_without_a_word_of_what_fails(self, work: Any, emulator: Any, caplog: Any) -> None:
@@ -186,7 +198,7 @@ class TestRefresh:
         self, work: Any, emulator: Any, status: int, is_over: bool
     ) -> None:
         old, new = (work(run, keep=2).begin().group_id for run in ("r1", "r2"))
-        refresh = work("r3").refresh
+        refresh = work("r3")
         emulator.fault("pai.delete", "status", status=status, times=None)
         if is_over:
             with pytest.raises(PermanentError, match="No new group was made, since those that it would replace can't"):
@@ -198,12 +210,12 @@ class TestRefresh:
     def test_tells_what_earlier_runs_had_left_behind(self, work: Any, emulator: Any) -> None:
         first, second, third = (work(run, keep=2).begin().group_id for run in ("r1", "r2", "r3"))
         now = work("r4", keep=1)
-        current = now.refresh.tidy()
+        current = now.tidy()
         assert now.refresh.keep(current, began_epoch_seconds=0).leftovers == [first]
         assert now.begin().leftovers == [first]
         emulator.fault("pai.delete", "status", status=500, times=4)
         now = work("r5")
-        now.refresh.tidy()
+        now.tidy()
         # The newest of them could not be deleted now.
         assert now.begin().leftovers == [second]
         assert third in ids(emulator)
@@ -214,7 +226,12 @@ class TestRefresh:
         begun = new.begin()
         [hidden] = [group["Name"] for group in emulator.groups() if group["Id"] == begun.group_id]
         other = GroupRefresh(
-            new.client, name=f"{hidden} 2", owner=new.marker.owner, call="c", rule=new.client.readiness_rule()
+            new.client,
+            name=f"{hidden} 2",
+            owner=new.marker.owner,
+            call="c",
+            map_index=-1,
+            rule=new.client.readiness_rule(),
         )
         replaced = other.finish(begun.group_id)
         assert (replaced.group.id, replaced.deleted) == (begun.group_id, ())
@@ -360,7 +377,7 @@ class World:
     def carry_out(self, work: Work, given: Try, before: dict[str, dict[str, Any]]) -> str:
         """Do what the operators do."""
         try:
-            work.refresh.tidy()
+            work.tidy()
             begun = work.begin()
             self.emulator.advance(30)
             group = work.client.get_group(begun.group_id)

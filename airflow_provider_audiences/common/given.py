@@ -1,0 +1,91 @@
+"""
+Arguments that were given in the DAG file, and are None when the task runs.
+
+``None`` in a DAG file means that nothing was asked for: no list of opt-outs, no limit. None that comes at run time,
+from a task that returned nothing or was skipped, from a native template or from ``expand``, means that what was asked
+for is not there. By its value one can't be told from the other, so each operator notes which arguments it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ClassVar
+
+from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.validation import OFF
+
+_NOTE = "_given_arguments"
+
+
+class RefusesLostArguments:
+    """
+    For operators and sensors: notes which arguments were given, and refuses those that were lost until the run.
+
+    A template field that ``partial`` or the DAG file sets to None counts as not given.
+    """
+
+    limits: ClassVar[frozenset[str]] = frozenset()
+    """Arguments of which None in the DAG file means no limit."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _noting(cls.__init__)  # type: ignore[method-assign]
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """
+        Return what ``expand`` is called on.
+
+        :param kwargs: arguments that all mapped tasks share.
+        """
+        return super().partial(**without_none(cls, kwargs))  # type: ignore[misc]
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """
+        Do the task's work in the block: lost arguments are refused first, and no permanent error is retried.
+
+        :raises InvalidInputError: a template field was given and is None now; it names the first of them.
+        """
+        with task_errors():
+            self._refuse_lost_arguments()
+            yield
+
+    def _refuse_lost_arguments(self) -> None:
+        for name in self.template_fields:  # type: ignore[attr-defined] # the operator's
+            if name in self.__dict__.get(_NOTE, ()) and getattr(self, name, None) is None:
+                lift = f"; to have no limit, leave it out or give {OFF!r}" if name in self.limits else ""
+                raise InvalidInputError(
+                    f"{name} is None: the DAG asks for it, and what should have given it gave nothing: an upstream "
+                    f"task that returned nothing or was skipped, a template, or an item of expand{lift}; nothing was "
+                    "sent"
+                )
+
+
+def without_none(operator_class: type[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return arguments that the DAG file gives to all mapped tasks, without None: it asks for nothing.
+
+    :param operator_class: the tasks' operator.
+    :param kwargs: the arguments.
+    """
+    fields = operator_class.template_fields
+    asked = {name: value for name, value in kwargs.items() if value is not None or name not in fields}
+    lifted = {name: OFF for name, value in kwargs.items() if value is None and name in operator_class.limits}
+    return {**asked, **lifted}
+
+
+def _noting(init: Callable[..., None]) -> Callable[..., None]:
+    @wraps(init)
+    def noting(self: Any, *args: Any, **kwargs: Any) -> None:
+        # A mapped task is made when it runs: what it is given as None then was an item of expand.
+        is_mapped = getattr(self, "_BaseOperator__from_mapped", False)
+        noted = self.__dict__.setdefault(_NOTE, set())
+        noted.update(name for name, value in kwargs.items() if value is not None or is_mapped)
+        init(self, *args, **kwargs)
+
+    return noting
