@@ -23,7 +23,7 @@ from airflow_provider_audiences.operators.pai import (
 )
 from airflow_provider_audiences.sensors.pai import PaiGroupSensor
 
-NAMES = ("Campaign testers", "Lapsed buyers")
+NAMES = ("Campaign testers", "Former buyers")
 
 
 @task

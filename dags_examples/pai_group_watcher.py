@@ -21,15 +21,15 @@ try:
 except ImportError:
     AssetWatcher = None
 
-NAME = "Lapsed buyers"
+NAME = "Seasonal buyers"
 
 
 def ready_groups() -> list[Asset] | None:
     """Return the schedule: whenever a group of the name becomes ready."""
     if AssetWatcher is None:
         return None
-    watcher = AssetWatcher(name="lapsed_buyers_ready", trigger=PaiGroupReadyTrigger(name=NAME))
-    return [Asset("pai_lapsed_buyers", watchers=[watcher])]
+    watcher = AssetWatcher(name="seasonal_buyers_ready", trigger=PaiGroupReadyTrigger(name=NAME))
+    return [Asset("pai_seasonal_buyers", watchers=[watcher])]
 
 
 @task

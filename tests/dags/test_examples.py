@@ -114,7 +114,7 @@ def test_pai_steps_replace_yesterdays_groups(airflow_dags_test: Any, emulator: A
         assert done.returncode == 0, done.stdout + done.stderr
         assert "1390000000" not in done.stdout + done.stderr
         groups = {group["Name"]: group for group in emulator.groups()}
-        assert {name: group["Amount"] for name, group in groups.items()} == {"Campaign testers": 3, "Lapsed buyers": 42}
+        assert {name: group["Amount"] for name, group in groups.items()} == {"Campaign testers": 3, "Former buyers": 42}
         seen.append({group["Id"] for group in groups.values()})
     assert len(emulator.groups()) == 2
     assert not seen[0] & seen[1]
