@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import LedgerLostError
+from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state import head as head_module
 from airflow_provider_audiences.sync.state.head import Head, StoredLedger
 from airflow_provider_audiences.sync.state.landings import LandedRows, Landing, Landings
@@ -43,6 +44,9 @@ heads = st.builds(
     finished_plan_id=texts,
     finished_batches=counts,
     seconds_per_request=st.floats(0, 1e6),
+    has_strangers=st.booleans(),
+    purged=texts,
+    run_date=st.none() | st.builds(RunDate, logical=st.floats(0, 1e10), end=st.none() | st.floats(0, 1e10)),
 )
 
 HEAD = Head(
@@ -56,6 +60,7 @@ HEAD = Head(
     landings=Landings(begun_at=1_700_000_000, batches=2, additions=LandedRows([Landing(0, 10, 5, 6)])),
     settled_at=1_700_000_100,
     seconds_per_request=1.25,
+    run_date=RunDate(logical=1_767_312_000.0),
 )
 
 
@@ -82,7 +87,7 @@ def test_people_can_read_it() -> None:
     content = json.loads(HEAD.to_bytes())
     assert content.pop("checksum")
     assert content == {
-        "format": 1,
+        "format": 2,
         "platform": "applovin",
         "host": "api.example.com",
         "audience_id": "a1",
@@ -104,6 +109,9 @@ def test_people_can_read_it() -> None:
         "finished_plan_id": "",
         "finished_batches": 0,
         "seconds_per_request": 1.25,
+        "has_strangers": False,
+        "purged": "",
+        "run_date": [1_767_312_000.0, None],
     }
 
 
@@ -188,13 +196,25 @@ def test_a_value_that_somebody_changed(name: str) -> None:
     assert not read_or_refuse(json.dumps(content).encode())
 
 
+def test_an_older_version_wrote_it() -> None:
+    """It did not say whether there are members that the ledger lacks: there may be."""
+    content = json.loads(HEAD.to_bytes())
+    for name in ("checksum", "has_strangers", "purged", "run_date"):
+        del content[name]
+    content["format"] = 1
+    text = json.dumps(content | {"checksum": head_module._checksum(content)}).encode()
+    head = Head.from_bytes(text, where="w")
+    assert (head.has_strangers, head.purged, head.run_date) == (True, "", None)
+    assert (head.generation, head.ledger) == (HEAD.generation, HEAD.ledger)
+
+
 def test_a_newer_version_wrote_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(head_module, "_FORMAT", 2)
+    monkeypatch.setattr(head_module, "_FORMAT", 3)
     text = HEAD.to_bytes()
     monkeypatch.undo()
     with pytest.raises(LedgerLostError) as caught:
         Head.from_bytes(text, where="/state/head.json")
     assert str(caught.value) == (
-        "/state/head.json has format 2, and this version of airflow-provider-audiences knows 1. "
+        "/state/head.json has format 3, and this version of airflow-provider-audiences knows 2. "
         "Update airflow-provider-audiences on this worker."
     )
