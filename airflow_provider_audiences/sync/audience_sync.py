@@ -222,7 +222,7 @@ class AudienceSync:
                 "right file, and the right column? Nothing was sent"
             )
         unwanted = suppressed.keys if suppressed else KeySetWriter(self._workspace.new_file()).finish()
-        ledger, skipped, replaces, has_strangers = self._loaded(settings, suppresses=bool(unwanted.count))
+        ledger, skipped, replaces, has_strangers = self._loaded(settings)
         head = self._state.head
         now = self._clock()
         rules = PlanRules(
@@ -289,7 +289,7 @@ class AudienceSync:
             log.info("%s", line)
         return ledger, plan, report
 
-    def _loaded(self, settings: SyncSettings, *, suppresses: bool) -> tuple[Ledger, int, bool, bool]:
+    def _loaded(self, settings: SyncSettings) -> tuple[Ledger, int, bool, bool]:
         """
         Return what is known: the ledger, how many requests of a run that was cut off are in it, whether to replace the
         content, and whether there may be members that the ledger lacks.
@@ -315,12 +315,12 @@ class AudienceSync:
         else:
             head = self._state.head
             if head is None or not head.is_known:
-                must_replace, has_strangers = self._replaces_unknown(settings, suppresses=suppresses)
+                must_replace, has_strangers = self._replaces_unknown(settings)
             else:
                 has_strangers = head.has_strangers
         return ledger, skipped, must_replace or settings.mode == "replace", has_strangers
 
-    def _replaces_unknown(self, settings: SyncSettings, *, suppresses: bool) -> tuple[bool, bool]:
+    def _replaces_unknown(self, settings: SyncSettings) -> tuple[bool, bool]:
         """
         Decide what happens to members that are in the audience, and of whom no ledger says who they are.
 
@@ -334,7 +334,7 @@ class AudienceSync:
             return False, True
         if settings.mode == "append":
             # Whoever they are, this sync leaves them there, but for those who must not be in it.
-            return False, not suppresses or self._user_count(so_far="; nothing was sent") != 0
+            return False, self._user_count(so_far="; nothing was sent") != 0
         if is_begun and "replace" in {settings.initial, settings.on_lost_ledger}:
             return True, True
         count = self._user_count(so_far="; nothing was sent")

@@ -30,6 +30,9 @@ ADDITION_IN_DOUBT = 0
 REMOVAL_IN_DOUBT = 1
 """In place of the earlier time: the member may not live, since a request with it has no known outcome."""
 
+NOBODY_KNOWS = 2**32 - 1
+"""In place of the later time: of a member whom no ledger knew, and whose removal has no known outcome."""
+
 LATEST_EFFECT_SECONDS = 100
 """AppLovin's server gives up on a request after this time: later it has no effect any more."""
 

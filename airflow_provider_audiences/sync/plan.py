@@ -19,7 +19,7 @@ from airflow_provider_audiences.members.identifiers.advertising_id import LINE_L
 from airflow_provider_audiences.members.keys import key_order
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of, side_by_side
 from airflow_provider_audiences.members.threads import THREADS, in_turn
-from airflow_provider_audiences.sync.ledger import ADDITION_IN_DOUBT, REMOVAL_IN_DOUBT, Ledger
+from airflow_provider_audiences.sync.ledger import ADDITION_IN_DOUBT, NOBODY_KNOWS, REMOVAL_IN_DOUBT, Ledger
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys
@@ -38,7 +38,8 @@ class Changes:
     :param suppressed: of the source that are not wanted.
     :param live: that live when the plan has been carried out.
     :param possible: that may have lived before.
-    :param known: those of them that did not only begin to be added: a run was cut off while it added the others.
+    :param known: those of them that a run has added: neither those whose addition was cut off, nor those whom no ledger
+        knew before their removal was.
     :param new: added ones that could not live before, by all that is known.
     :param known_removed: removed ones that were known.
     :param unknown_removed: removed ones that the ledger lacks: they are suppressed, and may be there.
@@ -190,7 +191,7 @@ class _Comparison:
         is_wanted[rows[is_old]] = True
         is_unwanted = key_order.match(old.keys, unwanted) >= 0
         goes = may_live & (~is_wanted if rules.removes or rules.replaces else is_unwanted)
-        is_known = may_live & (old.earliest != ADDITION_IN_DOUBT)
+        is_known = may_live & (old.earliest != ADDITION_IN_DOUBT) & (old.latest != NOBODY_KNOWS)
         could_live = np.zeros(len(wanted), np.bool_)
         could_live[is_old] = may_live[rows[is_old]]
         in_doubt = _count(goes & (old.earliest == ADDITION_IN_DOUBT))

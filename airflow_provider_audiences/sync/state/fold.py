@@ -15,6 +15,7 @@ from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.sync.ledger import (
     ADDITION_IN_DOUBT,
     LATEST_EFFECT_SECONDS,
+    NOBODY_KNOWS,
     REMOVAL_IN_DOUBT,
     Ledger,
     LedgerRows,
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
     from airflow_provider_audiences.sync.plan import Plan
     from airflow_provider_audiences.sync.state.landings import Landings
-
-_LATEST = 2**32 - 1
 
 
 def folded(ledger: Ledger, plan: Plan, landings: Landings, *, now: float, workspace: Workspace) -> Ledger:
@@ -80,7 +79,7 @@ class _Fold:
             places = key_order.places(unknown, keys)
             keys = np.insert(keys, places, unknown, axis=0)
             earliest = np.insert(earliest, places, REMOVAL_IN_DOUBT)
-            latest = np.insert(latest, places, _LATEST)
+            latest = np.insert(latest, places, NOBODY_KNOWS)
         may_live = latest > self.now
         if not may_live.all():
             keys, earliest, latest = keys[may_live], earliest[may_live], latest[may_live]
@@ -124,5 +123,5 @@ class _Fold:
 
 
 def _seconds(moments: NDArray[Any]) -> Seconds:
-    seconds: Seconds = np.clip(moments, 0, _LATEST).astype(np.uint32)
+    seconds: Seconds = np.clip(moments, 0, NOBODY_KNOWS).astype(np.uint32)
     return seconds
