@@ -9,13 +9,17 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 BIN2 := .venv-airflow2/bin
+LOWEST_BIN := .venv-lowest/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
 CONSTRAINTS2 := constraints/airflow-2.11.txt
+LOWEST := constraints/lowest.txt
 SOURCES := airflow_provider_audiences benchmarks dags_examples demo tests
 CORES := */http/*,*/platforms/*,*/members/*,*/sync/*,*/emulator/*
 AIRFLOW2_TESTS := tests/hooks tests/operators tests/decorators tests/sensors tests/triggers tests/common tests/sources \
 	tests/dags tests/integration tests/members/reading/test_tables.py tests/members/test_rejects.py tests/members/keys/test_key_tables.py \
 	tests/packaging/test_parse_cost.py tests/packaging/test_public_names.py
+# What reads members, where another DuckDB, NumPy or nanoarrow could answer otherwise.
+LOWEST_TESTS := tests/members tests/sources tests/operators/test_sources.py tests/operators/test_uploads.py
 # A file's tests share servers and databases, so they stay together; many of them wait more than they work.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
@@ -26,8 +30,14 @@ ifneq ($(PIP_INDEX),)
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX)
 endif
 unexport VIRTUAL_ENV
+# Constraints are lines of name==version, made for the lowest Python, whatever index they come from.
+COMPILE = $(UV) pip compile pyproject.toml --all-extras --python-version 3.11 --upgrade --quiet \
+	--no-header --no-annotate --no-emit-index-url
+# The dates are those of DuckDB 1.5.2, and of universal-pathlib before 0.3, which Airflow 2.11.0 allows and can't take.
+COMPILE_LOWEST = $(COMPILE) --exclude-newer 2026-04-15 --exclude-newer-package universal-pathlib=2025-06-15 \
+	--exclude-newer-package apache-airflow-providers-common-compat=false
 
-.PHONY: help demo airflow test test-airflow3 test-airflow2 bench lint format clean
+.PHONY: help demo airflow test test-airflow3 test-airflow2 test-lowest bench lint format constraints clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -38,10 +48,11 @@ demo: .venv/.demo ## Sync an audience of a million device IDs over days, and ref
 airflow: .venv/.demo ## Start a full Airflow on loopback with the examples and the emulator (Ctrl-C stops it).
 	$(BIN)/python -m demo.standalone
 
-test: .venv/.test .venv-airflow2/.test ## Run all tests, checks and linters, on Airflow 3 and on Airflow 2.
+test: .venv/.test .venv-airflow2/.test .venv-lowest/.test ## Run all tests, checks and linters, on Airflow 3, Airflow 2 and the lowest versions.
 	$(MAKE) lint
 	$(MAKE) test-airflow3
 	$(MAKE) test-airflow2
+	$(MAKE) test-lowest
 
 test-airflow3: .venv/.test ## Run all tests on Airflow 3, with the coverage of the cores.
 	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report= $(PYTEST_ARGS)
@@ -50,6 +61,9 @@ test-airflow3: .venv/.test ## Run all tests on Airflow 3, with the coverage of t
 
 test-airflow2: .venv-airflow2/.test ## Run the tests of the Airflow face on Airflow 2.11.
 	$(BIN2)/python -m pytest $(PARALLEL) $(AIRFLOW2_TESTS) -p no:cacheprovider $(PYTEST_ARGS)
+
+test-lowest: .venv-lowest/.test ## Run the tests of what reads members, with the lowest versions that pyproject.toml allows.
+	$(LOWEST_BIN)/python -m pytest $(PARALLEL) $(LOWEST_TESTS) -p no:cacheprovider $(PYTEST_ARGS)
 
 bench: .venv/.test ## Measure against sort|split|curl and a Python script; prints the table.
 	$(BIN)/python -m benchmarks.run $(BENCH_ARGS)
@@ -64,8 +78,14 @@ format: .venv/.test ## Format the code.
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
+constraints: $(filter .tools/bin/uv,$(UV)) ## Make the constraints anew: today's releases, and the lowest versions that pyproject.toml allows.
+	echo 'apache-airflow==3.3.*' | $(COMPILE) - --group test --output-file $(CONSTRAINTS)
+	echo 'apache-airflow==2.11.*' | $(COMPILE) - --group test --output-file $(CONSTRAINTS2)
+	$(COMPILE_LOWEST) --resolution lowest-direct --output-file $(LOWEST)
+	$(COMPILE_LOWEST) --constraint $(LOWEST) --group test --output-file $(LOWEST)
+
 clean: ## Remove environments, demo data and caches.
-	rm -rf .venv .venv-airflow2 .tools .demo .bench dist build .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-airflow2 .venv-lowest .tools .demo .bench dist build .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .tools/bin/uv:
@@ -86,4 +106,9 @@ clean: ## Remove environments, demo data and caches.
 .venv-airflow2/.test: pyproject.toml $(CONSTRAINTS2) | $(filter .tools/bin/uv,$(UV))
 	test -x $(BIN2)/python || $(UV) venv --quiet --python '>=3.11,<3.13' .venv-airflow2
 	$(UV) pip install --quiet --python $(BIN2)/python --constraint $(CONSTRAINTS2) --group test --editable '.[emulator]'
+	@touch $@
+
+.venv-lowest/.test: pyproject.toml $(LOWEST) | $(filter .tools/bin/uv,$(UV))
+	test -x $(LOWEST_BIN)/python || $(UV) venv --quiet --python 3.11 .venv-lowest
+	$(UV) pip install --quiet --python $(LOWEST_BIN)/python --constraint $(LOWEST) --group test --editable '.[emulator]'
 	@touch $@

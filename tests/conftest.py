@@ -35,8 +35,9 @@ from airflow_provider_audiences.platforms.pai.signing import AccessKey  # noqa: 
 from airflow_provider_audiences.redaction import Secret  # noqa: E402
 
 # The same examples in every run, so that a change is what fails a run; HYPOTHESIS_PROFILE=random looks for new ones.
-hypothesis.settings.register_profile("same", derandomize=True)
-hypothesis.settings.register_profile("random")
+# No deadline: a busy machine is no failure.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("random", deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 pytest_plugins = ["airflow_provider_audiences.emulator.pytest_plugin", "support.recorder"]
