@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_audiences.common.narrowing import narrowing_of, refuse_vanished
 from airflow_provider_audiences.sensors.polling import PollingSensor
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class AppLovinAudienceSensor(PollingSensor):
     :param deferrable: wait in the triggerer.
     :param max_poll_failures: transient failures in a row that are borne.
     :return: ``{audience_id, name, package_name, platform, description, user_count}``.
+    :raises InvalidInputError: an argument is empty, was rendered to nothing, or is no such value.
     :raises ConflictError: several audiences have the name.
     :raises AirflowSensorTimeout: not there within ``timeout`` seconds.
     """
@@ -49,6 +51,7 @@ class AppLovinAudienceSensor(PollingSensor):
         self.platform = platform
         self.min_user_count = min_user_count
         self.applovin_conn_id = applovin_conn_id
+        self._narrowing = narrowing_of(self, "audience_id", "name", "platform", "min_user_count")
 
     def fetch_connection(self) -> ConnectionLike:
         """Fetch the Airflow connection."""
@@ -64,9 +67,11 @@ class AppLovinAudienceSensor(PollingSensor):
 
         :param deadline_epoch_seconds: when it is to give up.
         :param first_look_epoch_seconds: no look before that.
+        :raises InvalidInputError: an argument that narrows became None.
         """
         from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger
 
+        refuse_vanished(self, self._narrowing)
         return AppLovinAudienceTrigger(
             conn_id=self.applovin_conn_id,
             audience_id=self.audience_id,
