@@ -11,6 +11,7 @@ from numbers import Integral, Number
 from airflow_provider_audiences.exceptions import InvalidInputError
 
 _MAX_DIGITS = 100
+_DAY_SECONDS = 24 * 3600
 _DECIMAL_PATTERN = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+", re.ASCII)
 
 
@@ -181,7 +182,8 @@ def seconds(name: str, value: object, *, above: float | None = None, at_most: fl
     is_number = isinstance(number, int | float) and not isinstance(number, bool)
     if not is_number or not (number >= 0 if above is None else number > above) or not number <= at_most:  # type: ignore[operator] # it is a number
         least = "of at least 0" if above is None else f"above {above:g}"
-        most = "" if at_most == sys.float_info.max else f", of at most {at_most:.15g}"
+        longest = f"{at_most / _DAY_SECONDS:g} days" if at_most >= _DAY_SECONDS else f"{at_most:g}"
+        most = "" if at_most == sys.float_info.max else f", of at most {longest}"
         shown = str(value) if isinstance(value, timedelta) else repr(value)
         raise InvalidInputError(f"{name} must be a timedelta, or a number of seconds {least}{most}, not {shown}")
     return float(number)  # type: ignore[arg-type]

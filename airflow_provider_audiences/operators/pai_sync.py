@@ -56,7 +56,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     :param uri_template: the address by which PAI reads the file, with ``{bucket}`` and ``{key}``; None for that of OSS
         in cn-hangzhou (templated).
     :param delete_file: remove the file when the group is ready or has failed.
-    :param remark: free text (templated).
+    :param remark: free text; an empty one is left out (templated).
     :param force: make a new group even if the numbers are the same (templated).
     :param min_members: fail if the source has fewer numbers than this (templated).
     :param max_removed_ratio: fail if the source has fewer numbers than the group that it replaces has people, by more
@@ -154,11 +154,10 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         from airflow_provider_audiences.members.keys.key_set import fingerprint_of
         from airflow_provider_audiences.platforms.pai.marker import owner_digest
         from airflow_provider_audiences.sources.staging import staging_settings
-        from airflow_provider_audiences.validation import ratio, true_or_false
+        from airflow_provider_audiences.validation import ratio, switch, true_or_false
 
         began = time.time()
-        # Templates render to text.
-        force = true_or_false("force", {"True": True, "False": False}.get(str(self.force), self.force))
+        force = switch("force", self.force)
         true_or_false("delete_file", self.delete_file)
         most = ratio("max_removed_ratio", self.max_removed_ratio, at_most=1)
         files = self._files(owner_digest(provenance_of(self.provenance, context)))
@@ -168,7 +167,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
             file_name = files.file_name(fingerprint) if files and staged.members > MAX_TEXT_NUMBERS else None
             spec = self._spec(staged, uri=files.uri(file_name) if files and file_name else None)
             marker = self.marker(context, client, spec, members=fingerprint)
-            refresh = self.refresh(client, name=self.name or "", owner=marker.owner, call=marker.call)
+            refresh = self.refresh(client, name=spec.name or "", owner=marker.owner, call=marker.call)
             current = refresh.tidy()
             if current and marker.same_members(current.marker):
                 if not force and _was_read(current, spec, staged.members):
