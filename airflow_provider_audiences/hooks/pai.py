@@ -20,7 +20,6 @@ from airflow_provider_audiences.common.pai_credentials import (
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.platforms.pai.client import (
     ACCOUNT_REQUESTS_PER_SECOND,
-    DEFAULT_REGION,
     DEFAULT_REQUESTS_PER_SECOND,
     DEFAULT_SETTINGS,
     PaiClient,
@@ -78,12 +77,10 @@ class PaiHook(BaseHook):
         rate = reader.number(
             "max_requests_per_second", DEFAULT_REQUESTS_PER_SECOND, above=0, below=ACCOUNT_REQUESTS_PER_SECOND
         )
-        # A host goes before the region, whatever that is.
-        has_host = bool((connection.host or "").strip())
-        region = DEFAULT_REGION if has_host else region_of(reader)
         return PaiClient(
             auth=auth,
-            base_url=reader.base_url(auth.dialect.base_url(region)),
+            # A host goes before the region, whatever that is.
+            base_url=reader.base_url("") or auth.dialect.base_url(region_of(reader)),
             settings=reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
             requests_per_second=rate,
             price_per_call=reader.optional_number("price_per_call"),

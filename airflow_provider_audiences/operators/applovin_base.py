@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_audiences.common.text_templates import RendersTextAsText
+
 if TYPE_CHECKING:
     from airflow_provider_audiences.hooks.applovin import AppLovinHook
 
@@ -18,7 +20,7 @@ DEFAULT_BATCH_SIZE = 100_000
 """AppLovin's document asks for blocks of about 100,000 users a request."""
 
 
-class AppLovinOperator(BaseOperator):
+class AppLovinOperator(RendersTextAsText, BaseOperator):
     """
     Base of the operators.
 

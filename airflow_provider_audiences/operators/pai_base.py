@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, mask_secret
 
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PersonalTextField, revealed
 from airflow_provider_audiences.common.narrowing import narrowing_of, refuse_vanished
+from airflow_provider_audiences.common.text_templates import RendersTextAsText
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource, parse_source
 from airflow_provider_audiences.validation import a_type, required_text, switch
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.client import PaiClient
 
 
-class PaiOperator(BaseOperator):
+class PaiOperator(RendersTextAsText, BaseOperator):
     """
     Base of the operators.
 

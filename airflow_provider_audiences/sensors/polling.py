@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.common.text_templates import RendersTextAsText
 from airflow_provider_audiences.exceptions import GroupRejectedError, PermanentError, TransientError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _PRICE = "price_per_call"
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
-class PollingSensor(BaseSensorOperator):
+class PollingSensor(RendersTextAsText, BaseSensorOperator):
     """
     Looks until what it looks for is ready.
 
