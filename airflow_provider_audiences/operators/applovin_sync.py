@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
+from airflow_provider_audiences.common.narrowing import narrowing_of, refuse_vanished
 from airflow_provider_audiences.operators.applovin_base import DEFAULT_BATCH_SIZE, AppLovinOperator
 
 if TYPE_CHECKING:
@@ -210,6 +211,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         self.name = name
         self.platform = platform
         self.package_name = package_name
+        self._narrowing = narrowing_of(self, "package_name")
         self.description = description
         self.audience_type = audience_type
         self.source = source
@@ -300,6 +302,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
             if self.name is not None:
                 raise InvalidInputError("give either audience_id, or name and platform, not both")
             return required_text("audience_id", self.audience_id)
+        refuse_vanished(self, self._narrowing)
         if self.name is None or self.platform is None:
             raise InvalidInputError("give audience_id, or name and platform of the audience")
         spec = AudienceSpec.checked(

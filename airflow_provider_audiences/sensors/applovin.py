@@ -51,7 +51,7 @@ class AppLovinAudienceSensor(PollingSensor):
         self.platform = platform
         self.min_user_count = min_user_count
         self.applovin_conn_id = applovin_conn_id
-        self._narrowing = narrowing_of(self, "audience_id", "name", "platform", "min_user_count")
+        self._narrowing = narrowing_of(self, "platform", "min_user_count")
 
     def fetch_connection(self) -> ConnectionLike:
         """Fetch the Airflow connection."""

@@ -461,3 +461,11 @@ def test_advice_fits_the_call(create, emulator, task_context, call, status, said
     with pytest.raises(exceptions.PermanentError, match=said) as failure:
         calls[call].execute(task_context())
     assert ("audience_id" in str(failure.value)) is (call == "delete")
+
+
+@pytest.mark.parametrize("operator_class", UPLOADS)
+@pytest.mark.parametrize("audience_id", [4711, np.int64(4711), " 4711\n"])
+def test_uploads_take_a_whole_number_as_the_text_of_an_id(upload, emulator, make_ids, operator_class, audience_id):
+    with pytest.raises(exceptions.NotFoundError):
+        upload(operator_class, audience_id, make_ids(1))
+    assert "audience_id=4711" in emulator.requests()[-1]["target"]

@@ -342,8 +342,13 @@ def test_what_is_no_id_is_refused_before_the_first_request(wait, emulator, mode,
 
 
 @each_mode
-@pytest.mark.parametrize("argument", ["platform", "min_user_count", "name"])
-@pytest.mark.parametrize("value", ["", " ", "None", None])
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        *(("name", value) for value in ("", " ", "None", 1.5)),
+        *((argument, value) for argument in ("platform", "min_user_count") for value in ("", " ", "None", None)),
+    ],
+)
 def test_a_condition_that_says_nothing_is_refused(wait, emulator, mode, argument, value):
     def make(**options):
         arguments = {"name": "n"} | {argument: "{{ params.nothing }}"}
