@@ -89,7 +89,8 @@ class Refreshes:
         finally:
             after = self.billed()
             assert self.pushed["billable_calls"] == {call: after[call] - before[call] for call in after}
-        assert self.pushed == {name: report[name] for name in ("group_id", "billable_calls")}
+        told = [name for name in ("group_id", "billable_calls", "estimated_cost") if name in report]
+        assert self.pushed == {name: report[name] for name in told}
         assert json.loads(json.dumps(report)) == report
         return report
 
@@ -643,6 +644,26 @@ class TestGroupsOfOthers:
         assert remark == "for Q3"
         assert (marker.origin, marker.run) == ("dag:refresh", "scheduled__2026-11-20T00:00:00+00:00")
         assert (marker.owner, marker.members) == (owner_digest("dag:refresh"), "")
+
+
+class TestPrice:
+    """What a refresh costs, if the connection has a price; in the worker and by way of the triggerer."""
+
+    @pytest.mark.parametrize("deferrable", [False, True])
+    def test_is_in_the_report(self, refreshes, connect, deferrable):
+        refreshes.run("r1", deferrable=deferrable)
+        connect("pai", extra={"backoff_seconds": 0, "price_per_call": 0.001})
+        report = refreshes.run("r2", deferrable=deferrable)
+        assert report["billable_calls"] == {"create": 1, "get": 1, "delete": 1}
+        assert report["estimated_cost"] == 0.003
+
+    def test_is_told_of_a_refresh_that_failed(self, refreshes, emulator, connect):
+        connect("pai", extra={"backoff_seconds": 0, "price_per_call": "2.5"})
+        emulator.settings(reject_names=["VIP"])
+        with pytest.raises(exceptions.GroupRejectedError):
+            refreshes.run("r1", name="VIP")
+        calls = refreshes.pushed["billable_calls"]
+        assert refreshes.pushed["estimated_cost"] == 2.5 * sum(calls.values()) > 0
 
 
 class TestArguments:

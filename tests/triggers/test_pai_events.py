@@ -6,6 +6,7 @@ import inspect
 import json
 import time
 import types
+from datetime import timedelta
 
 import airflow.triggers.base
 import pytest
@@ -219,7 +220,7 @@ def test_numbers_come_as_text_too():
 
 def test_a_name_of_digits_and_lengths_of_time_too():
     taken = PaiGroupReadyTrigger(
-        name=20261111, poll_interval_seconds=dt.timedelta(minutes=2), lookback_seconds=dt.timedelta(hours=1)
+        name=20261111, poll_interval_seconds=timedelta(minutes=2), lookback_seconds=timedelta(hours=1)
     )
     assert taken.serialize()[1] | {"min_amount": 1} == {
         "name": "20261111",
