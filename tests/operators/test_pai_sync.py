@@ -470,7 +470,7 @@ class TestSources:
             ({"source": [*FEW, "x"], "max_malformed_ratio": 0.2}, exceptions.InvalidInputError, "1 of 4"),
             ({"source": [*FEW, "x"], "max_malformed_ratio": "{{ 0 }}"}, exceptions.InvalidInputError, "1 of 4"),
             ({"source": "/no/such/file.txt"}, exceptions.InvalidInputError, "does not exist"),
-            ({"source": None}, exceptions.InvalidInputError, "NoneType"),
+            ({"source": None}, exceptions.InvalidInputError, "source is None"),
             ({"source": int(FEW[0])}, exceptions.InvalidInputError, "is an int"),
             ({"source": [float(FEW[0])]}, exceptions.InvalidInputError, "a float"),
             ({"source": FEW, "min_members": 0}, exceptions.InvalidInputError, "min_members"),
