@@ -53,7 +53,7 @@ class RendersTextAsText(_Base):
         template_fields: Iterable[str],
         context: Any,
         jinja_env: Environment,
-        *more: Any,
+        seen_oids: set[int],
         **options: Any,
     ) -> None:
         """Render the fields; Airflow calls this for mapped tasks too."""
@@ -61,10 +61,11 @@ class RendersTextAsText(_Base):
         if parent is self and isinstance(jinja_env, NativeEnvironment):
             for name in TEXT_FIELDS.intersection(fields):
                 value = getattr(self, name)
-                if isinstance(value, str):
+                # What an upstream task gave to a mapped one is data, and no template.
+                if isinstance(value, str) and id(value) not in seen_oids:
                     setattr(self, name, _written(value, context, jinja_env))
                     fields.remove(name)
-        super()._do_render_template_fields(parent, fields, context, jinja_env, *more, **options)
+        super()._do_render_template_fields(parent, fields, context, jinja_env, seen_oids, **options)
 
 
 def _written(value: str, context: Any, jinja_env: Environment) -> str | None:

@@ -93,6 +93,17 @@ def test_a_mapped_task_too(rendered):
     assert (operator.name, operator.platform) == ("1_000", "1")
 
 
+def test_what_an_upstream_task_gave_to_a_mapped_one_is_no_template():
+    given = "{{ params.secret }}"
+    with DAG("native", schedule=None, render_template_as_native_obj=True) as dag:
+        operator = AppLovinListAudiencesOperator(task_id="task", name=given, platform="{{ params.platform }}")
+    context = {"params": {"platform": "ios", "secret": "s"}}
+    operator._do_render_template_fields(
+        operator, operator.template_fields, context, dag.get_template_env(), seen_oids={id(given)}
+    )
+    assert (operator.name, operator.platform) == (given, "ios")
+
+
 @pytest.mark.parametrize("operator_class", [AppLovinListAudiencesOperator, PaiListGroupsOperator])
 def test_none_is_none_and_no_filter(rendered, emulator, task_context, operator_class):
     operator = rendered(operator_class, params={"name": None}, name="{{ params.name }}")

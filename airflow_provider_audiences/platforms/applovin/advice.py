@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+CallName = Literal["create", "list", "upload", "delete"]
+
 _KEY_ADVICE = (
     "Check the Management Key in the connection's password: it is on the account page, tab Keys. Other keys that this "
     "page may show are of other products, and refused here. If it shows no Management Key, write to "
@@ -19,7 +23,7 @@ _ADVICE = {
     408: _SIZE_ADVICE,
     413: _SIZE_ADVICE,
 }
-_ADVICE_BY_CALL = {
+_ADVICE_BY_CALL: dict[CallName, dict[int, str]] = {
     "list": {
         400: f"A list has no parameter but the key. {_HOST_ADVICE}",
         404: _HOST_ADVICE,
@@ -36,11 +40,11 @@ _ADVICE_BY_CALL = {
 """Instead of the above: a list and a create name no audience, and only uploads send batches."""
 
 
-def advice_for(status: int, *, call: str) -> str | None:
+def advice_for(status: int, *, call: CallName) -> str | None:
     """
     Return what to do about an error; None for what fits any error of its type.
 
     :param status: HTTP status, or the code in the reply's body that takes its place.
-    :param call: ``create``, ``list``, ``upload`` or ``delete``.
+    :param call: which call it was; an upload is an update or an append.
     """
     return _ADVICE_BY_CALL.get(call, {}).get(status) or _ADVICE.get(status)

@@ -23,7 +23,7 @@ from airflow_provider_audiences.exceptions import (
 from airflow_provider_audiences.http.replies import Reply, is_error_status
 from airflow_provider_audiences.http.session import query_key_session
 from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, Transport, TransportSettings
-from airflow_provider_audiences.platforms.applovin.advice import advice_for
+from airflow_provider_audiences.platforms.applovin.advice import CallName, advice_for
 from airflow_provider_audiences.platforms.applovin.audiences import Audience, AudienceSpec, AudienceType
 from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, Redactor, Secret
 from airflow_provider_audiences.validation import api_integer, api_text, one_of, required_text, whole_seconds
@@ -36,9 +36,6 @@ DEFAULT_CONTENT_TYPE = "application/x-www-form-urlencoded"
 
 DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=120.0)
 """The server gives up after 100 s; waiting a little longer lets its verdict arrive first."""
-
-
-_CallName = Literal["create", "list", "upload", "delete"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +237,7 @@ class AppLovinClient(ApiClient):
         )
         return self._transport.send(call)
 
-    def _read_object(self, reply: Reply, call: _CallName) -> dict[str, Any]:
+    def _read_object(self, reply: Reply, call: CallName) -> dict[str, Any]:
         """Return the reply's JSON object if status and code say success."""
         if not reply.is_success:
             raise self._error(reply, call)
@@ -249,7 +246,7 @@ class AppLovinClient(ApiClient):
             raise self._error(reply, call)
         return body
 
-    def _error(self, reply: Reply, call: _CallName) -> AudienceApiError:
+    def _error(self, reply: Reply, call: CallName) -> AudienceApiError:
         text, body = reply.error_text("message", "error_message", "error", "errors", "description")
         code = api_integer(body.get("code"))
         status = code if is_error_status(code) else reply.status
