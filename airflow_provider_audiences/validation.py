@@ -117,8 +117,14 @@ def switch(name: str, value: object) -> bool:
     :param value: what was given.
     :raises InvalidInputError: it is neither.
     """
-    word = value.strip().lower() if isinstance(value, str) else None
-    return true_or_false(name, {"true": True, "false": False}.get(word, value) if word else value)
+    if isinstance(value, bool):
+        return value
+    word = value.strip().lower() if isinstance(value, str) else ""
+    if word not in {"true", "false"}:
+        # Not what it says: a phone number is what people put into phone_number by mistake.
+        shown = "another text" if word else "an empty text" if isinstance(value, str) else a_type(value)
+        raise InvalidInputError(f"{name} must be True or False, or the text of one, not {shown}")
+    return word == "true"
 
 
 def whole_number(name: str, value: object, *, at_least: int) -> int:

@@ -145,8 +145,14 @@ def test_switches(value: Any, expected: bool) -> None:
 
 @pytest.mark.parametrize("value", ["", " ", "None", "yes", "1", 1, 0, None, [], {}, 1.0])
 def test_what_is_no_switch(value: Any) -> None:
-    with pytest.raises(InvalidInputError, match=r"^phone_number must be True or False, not "):
+    with pytest.raises(InvalidInputError, match=r"^phone_number must be True or False, or the text of one, not "):
         switch("phone_number", value)
+
+
+def test_a_switch_does_not_show_a_number_that_was_given_by_mistake() -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        switch("phone_number", "13900001111")
+    assert "1390" not in str(refusal.value)
 
 
 class TestSeconds:
