@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
+from datetime import timedelta
+from numbers import Integral, Number
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 
@@ -11,6 +14,64 @@ OFF = "off"
 """The word that lifts a limit at run time, where templates can't say None."""
 
 _MAX_DIGITS = 100
+_DAY_SECONDS = 24 * 3600
+_DECIMAL_PATTERN = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+", re.ASCII)
+
+
+def a_type(value: object) -> str:
+    """
+    Return the type of a value for a message, with its article: ``an int``, ``a list``, ``None``.
+
+    :param value: what was given.
+    """
+    if value is None:
+        return "None"
+    name = type(value).__name__
+    return f"{'an' if name[:1] in set('aeioAEIO') else 'a'} {name}"
+
+
+def given_text(name: str, value: object) -> str | None:
+    """
+    Return a text argument as it was written, white space included; a whole number is taken as its text.
+
+    A template that has nothing to say renders to an empty text, or to ``None``: neither is a name, an id or a condition
+    of anybody's, so neither counts as given.
+
+    :param name: the argument, for the message.
+    :param value: what the caller gave.
+    :return: the text; None if it is None, empty, white space, or the text ``None``.
+    :raises InvalidInputError: it is not text, and what was written can't be told from it.
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool) and value:
+        return str(int(value))
+    if isinstance(value, Number):
+        # 0 may have been 000, a float 1e5 or 100000.00, True any text that Python reads so.
+        shown = "the number 0" if isinstance(value, Integral) and not isinstance(value, bool) else a_type(value)
+        raise InvalidInputError(
+            f"{name} is {shown}, and how it was written can't be told any more: give the {name} as text. If a template "
+            "gives it, render_template_as_native_obj made a Python value of its text"
+        )
+    if value is not None and not isinstance(value, str):
+        raise InvalidInputError(f"{name} is {a_type(value)}, not text: give the {name} as text")
+    return None if value is None or value.strip() in {"", "None"} else value
+
+
+def exact_text(name: str, value: object) -> str:
+    """
+    Return a text argument as it is: white space around a name is part of it.
+
+    This is also the rule for whatever narrows what is acted on, such as a filter: empty, it would mean everything.
+
+    :param name: the argument, for the message.
+    :param value: what the caller gave; a whole number is taken as its text.
+    :raises InvalidInputError: it is not text, blank, or a template made ``None`` of it.
+    """
+    text = given_text(name, value)
+    if text is None:
+        is_none = isinstance(value, str) and value.strip() == "None"
+        why = "was rendered to None" if is_none else "is empty"
+        raise InvalidInputError(f"{name} {why}: give the {name} as text, and see what its template needs")
+    return text
 
 
 def required_text(name: str, value: object) -> str:
@@ -18,25 +79,10 @@ def required_text(name: str, value: object) -> str:
     Return a text argument without surrounding white space.
 
     :param name: the argument, for the message.
-    :param value: what the caller gave.
-    :raises InvalidInputError: it is not text, or blank.
+    :param value: what the caller gave; a whole number is taken as its text.
+    :raises InvalidInputError: it is not text, blank, or a template made ``None`` of it.
     """
-    if not isinstance(value, str) or not value.strip():
-        kind = "empty" if isinstance(value, str) or value is None else f"a {type(value).__name__}, not text"
-        raise InvalidInputError(f"{name} is {kind}: give the {name} as text")
-    return value.strip()
-
-
-def exact_text(name: str, value: object) -> str:
-    """
-    Return a text argument as it is: white space around a name is part of it.
-
-    :param name: the argument, for the message.
-    :param value: what the caller gave.
-    :raises InvalidInputError: it is not text, or blank.
-    """
-    required_text(name, value)
-    return str(value)
+    return exact_text(name, value).strip()
 
 
 def path_id(name: str, value: object) -> str:
@@ -44,7 +90,7 @@ def path_id(name: str, value: object) -> str:
     Return an id that is safe as one segment of a path.
 
     :param name: the argument, for the message.
-    :param value: what the caller gave.
+    :param value: what the caller gave; a whole number is taken as its text.
     :raises InvalidInputError: it is not text, blank, or would be taken for a relative path.
     """
     text = required_text(name, value)
@@ -55,17 +101,20 @@ def path_id(name: str, value: object) -> str:
 
 def true_or_false(name: str, value: object) -> bool:
     """
-    Return a switch.
+    Return a switch that a template may set: a bool, or its text in any case.
 
     :param name: of the argument, for the message.
-    :param value: what was given: True or False, or the text of one, in any case, since templates render to text.
+    :param value: what was given.
     :raises InvalidInputError: it is neither.
     """
-    word = value.strip().lower() if isinstance(value, str) else value
-    found = {"true": True, "false": False}.get(word) if isinstance(word, str) else word
-    if not isinstance(found, bool):
-        raise InvalidInputError(f"{name} must be True or False, not {value!r}")
-    return found
+    if isinstance(value, bool):
+        return value
+    word = value.strip().lower() if isinstance(value, str) else ""
+    if word not in {"true", "false"}:
+        # Not what it says: a phone number is what people put into phone_number by mistake.
+        shown = "another text" if word else "an empty text" if isinstance(value, str) else a_type(value)
+        raise InvalidInputError(f"{name} must be True or False, or the text of one, not {shown}")
+    return word == "true"
 
 
 def whole_number(name: str, value: object, *, at_least: int) -> int:
@@ -132,6 +181,49 @@ def _is_no_limit(name: str, value: object) -> bool:
             f"limit; give a number, or {OFF!r} for no limit"
         )
     return word.lower() == OFF
+
+
+def seconds(name: str, value: object, *, above: float | None = None, at_most: float = sys.float_info.max) -> float:
+    """
+    Return an argument that is a length of time.
+
+    :param name: the argument, for the message.
+    :param value: seconds as a number or as its decimal text, since templates render to text; or a timedelta.
+    :param above: it must be longer than this; None for 0 or longer.
+    :param at_most: longest that is allowed.
+    :return: seconds.
+    :raises InvalidInputError: it is none, or out of range.
+    """
+    number: object = value
+    if isinstance(value, timedelta):
+        number = value.total_seconds()
+    elif isinstance(value, str):
+        number = float(value) if _DECIMAL_PATTERN.fullmatch(value.strip()) else None
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if not is_number or not (number >= 0 if above is None else number > above) or not number <= at_most:  # type: ignore[operator] # it is a number
+        least = "of at least 0" if above is None else f"above {above:g}"
+        longest = f"{at_most / _DAY_SECONDS:g} days" if at_most >= _DAY_SECONDS else f"{at_most:g}"
+        most = "" if at_most == sys.float_info.max else f", of at most {longest}"
+        shown = str(value) if isinstance(value, timedelta) else repr(value)
+        raise InvalidInputError(f"{name} must be a timedelta, or a number of seconds {least}{most}, not {shown}")
+    return float(number)  # type: ignore[arg-type]
+
+
+def whole_seconds(name: str, value: object, *, at_least: int) -> int:
+    """
+    Return an argument that is a length of time in whole seconds, which is how the platforms count.
+
+    :param name: the argument, for the message.
+    :param value: seconds as for :func:`whole_number`, or a timedelta of whole seconds.
+    :param at_least: shortest that is allowed.
+    :raises InvalidInputError: it is none, not whole, or too short.
+    """
+    if not isinstance(value, timedelta):
+        return whole_number(name, value, at_least=at_least)
+    found = value.total_seconds()
+    if value.microseconds or found < at_least:
+        raise InvalidInputError(f"{name} must be a whole number of at least {at_least}, in seconds, not {value}")
+    return int(found)
 
 
 def one_of(name: str, value: object, choices: Iterable[str]) -> str:

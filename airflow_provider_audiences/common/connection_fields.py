@@ -92,7 +92,7 @@ PAI_FIELDS = (
         name="region",
         label="Region",
         description=(
-            "Such as cn-hangzhou (default), cn-shanghai or ap-southeast-1; chooses the address for an API key. "
+            "The id, such as cn-hangzhou (default), cn-shanghai or ap-southeast-1; chooses the address for an API key. "
             "For an AccessKey there is one address only."
         ),
         kind="string",
@@ -119,6 +119,16 @@ PAI_FIELDS = (
         description="Limit of this process; the account's own is 100. Default: 50.",
         kind="number",
         minimum=0.1,
+    ),
+    ExtraField(
+        name="price_per_call",
+        label="Price of a call",
+        description=(
+            "Of one create, get or delete, for estimated_cost. Alibaba Cloud's document has 0.001, and no currency. "
+            "Default: none, and no estimate."
+        ),
+        kind="number",
+        minimum=0,
     ),
     *_SHARED,
 )

@@ -175,6 +175,15 @@ class ConnectionReader:
             raise self.error(f"{name} in the extra must be a number {least}{most}")
         return number
 
+    def optional_number(self, name: str) -> float | None:
+        """
+        Return a number of the extra that has no default.
+
+        :param name: its key.
+        :raises InvalidInputError: it is no number, or negative.
+        """
+        return None if self._extra.get(name) in (None, "") else self.number(name, 0)
+
     def _whole_number(self, name: str, default: int) -> int:
         number = self.number(name, default)
         if number != int(number):

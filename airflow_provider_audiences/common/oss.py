@@ -13,17 +13,16 @@ from urllib.parse import urlsplit
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_audiences.common.connections import ConnectionReader, is_loopback
-from airflow_provider_audiences.common.pai_credentials import key_pair_of
+from airflow_provider_audiences.common.pai_credentials import key_pair_of, region_of
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.pai.alibaba_chain import credential_chain
+from airflow_provider_audiences.platforms.pai.dialects import OPENAPI_REGION
 from airflow_provider_audiences.platforms.pai.signing import AccessKey
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 schemes = ["oss"]
-
-_DEFAULT_REGION = "cn-hangzhou"
 
 
 def get_fs(conn_id: str | None, storage_options: Mapping[str, Any] | None = None) -> AbstractFileSystem:
@@ -58,10 +57,10 @@ def get_fs(conn_id: str | None, storage_options: Mapping[str, Any] | None = None
 
 def _access(conn_id: str | None) -> tuple[AccessKey, str]:
     if conn_id is None:
-        return credential_chain()(), _endpoint(_DEFAULT_REGION)
+        return credential_chain()(), _endpoint(OPENAPI_REGION)
     reader = ConnectionReader(connection=BaseHook.get_connection(conn_id))
     key_id, secret = key_pair_of(reader, None)
-    endpoint = reader.text("endpoint", "") or _endpoint(reader.text("region", _DEFAULT_REGION))
+    endpoint = reader.text("endpoint", "") or _endpoint(region_of(reader))
     # The library takes what has no scheme for plain http.
     endpoint = endpoint if "://" in endpoint else f"https://{endpoint}"
     is_safe = endpoint.startswith("https://") or is_loopback(urlsplit(endpoint).hostname or "")

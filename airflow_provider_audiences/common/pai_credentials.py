@@ -21,7 +21,7 @@ from collections.abc import Callable
 from airflow_provider_audiences.common.connections import ConnectionReader
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ApiKeyAuth, ChangingKeyAuth, PaiAuth
-from airflow_provider_audiences.platforms.pai.dialects import OPENAPI_BASE_URL, OPENAPI_REGION
+from airflow_provider_audiences.platforms.pai.dialects import OPENAPI_BASE_URL, OPENAPI_REGION, checked_region
 from airflow_provider_audiences.platforms.pai.signing import AccessKey
 from airflow_provider_audiences.redaction import Secret
 from airflow_provider_audiences.validation import one_of
@@ -64,15 +64,31 @@ def pai_auth(reader: ConnectionReader, *, environment_key: str | None, on_secret
     return ApiKeyAuth(api_key)
 
 
+def region_of(reader: ConnectionReader) -> str:
+    """
+    Return the region that the connection names, or the default.
+
+    :param reader: of the connection.
+    :raises InvalidInputError: no region has such a name.
+    """
+    try:
+        return checked_region(reader.text("region", OPENAPI_REGION))
+    except InvalidInputError as error:
+        raise reader.error(f"{error.message} (extra)") from None
+
+
 def warn_of_other_region(reader: ConnectionReader, auth: PaiAuth) -> None:
     """
     Log it if the connection names a region that its dialect has no address for.
 
     :param reader: of the connection.
     :param auth: its credentials.
+    :raises InvalidInputError: no region has such a name.
     """
-    region = reader.text("region", OPENAPI_REGION)
-    if auth.dialect.name == "openapi" and not reader.connection.host and region.lower() != OPENAPI_REGION:
+    if auth.dialect.name != "openapi" or reader.connection.host:
+        return
+    region = region_of(reader)
+    if region != OPENAPI_REGION:
         log.warning(
             "Connection %r names the region %r: with an AccessKey, PAI's only public address is used all the same, %s.",
             reader.connection.conn_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection, mask_secret
 
 from airflow_provider_audiences.common.connection_fields import PAI_FIELDS, PAI_UI, form_widgets
 from airflow_provider_audiences.common.connections import ConnectionLike, ConnectionReader
@@ -14,12 +14,12 @@ from airflow_provider_audiences.common.pai_credentials import (
     ALIBABA_CLOUD,
     ALIBABA_CLOUD_EXTRAS,
     pai_auth,
+    region_of,
     warn_of_other_region,
 )
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.platforms.pai.client import (
     ACCOUNT_REQUESTS_PER_SECOND,
-    DEFAULT_REGION,
     DEFAULT_REQUESTS_PER_SECOND,
     DEFAULT_SETTINGS,
     PaiClient,
@@ -34,7 +34,7 @@ class PaiHook(BaseHook):
 
     Connection: password = API key (without one: the environment variable ``DASHSCOPE_API_KEY``), or login and
     password = AccessKey id and secret; host (optional) = another address than the region's; extras: ``region``,
-    ``dialect``, ``security_token``, ``max_requests_per_second``, ``connect_timeout_seconds``,
+    ``dialect``, ``security_token``, ``max_requests_per_second``, ``price_per_call``, ``connect_timeout_seconds``,
     ``read_timeout_seconds``, ``max_retries``, ``backoff_seconds``, ``allow_insecure_http``.
 
     A connection of the type ``alibaba_cloud`` is taken too, with its extras ``access_key_id`` and
@@ -79,9 +79,29 @@ class PaiHook(BaseHook):
         )
         return PaiClient(
             auth=auth,
-            base_url=reader.base_url(auth.dialect.base_url(reader.text("region", DEFAULT_REGION))),
+            # A host goes before the region, whatever that is.
+            base_url=reader.base_url("") or auth.dialect.base_url(region_of(reader)),
             settings=reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
             requests_per_second=rate,
+            price_per_call=reader.optional_number("price_per_call"),
+        )
+
+    @classmethod
+    def get_connection(cls, conn_id: str) -> Connection:
+        """
+        Fetch a connection.
+
+        :param conn_id: its id.
+        :raises InvalidInputError: there is none, although the environment has an API key: it takes a connection to use.
+        """
+        try:
+            return super().get_connection(conn_id)
+        except AirflowNotFoundException:
+            if not os.environ.get(API_KEY_VARIABLE):
+                raise
+        raise InvalidInputError(
+            f"there is no connection {conn_id!r}. {API_KEY_VARIABLE} is set, but a connection has to take it: "
+            f"""make one without a password, such as AIRFLOW_CONN_{conn_id.upper()}='{{"conn_type": "pai"}}'"""
         )
 
     def test_connection(self) -> tuple[bool, str]:

@@ -7,6 +7,7 @@ Nothing heavy is imported here: DAG files are parsed all the time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
@@ -26,8 +27,9 @@ class AppLovinCreateAudienceOperator(AppLovinOperator):
     :param name: name of the audience: letters, digits, ``_ - +`` and space (templated).
     :param platform: ``android`` or ``ios``, in any case (templated).
     :param package_name: the app's package name or bundle ID; required for retargeting (templated).
-    :param description: free text (templated).
-    :param audience_type: ``retargeting``, the API's default, or ``ua`` for user acquisition (templated).
+    :param description: free text; an empty one is left out (templated).
+    :param audience_type: ``retargeting``, the API's default, or ``ua`` for user acquisition: the kind of campaigns in
+        which it can be used (templated).
     :param if_exists: for an active audience with the same parameters: ``fail``, or ``adopt`` it if it is the
         only one with this name and platform.
     :param applovin_conn_id: id of the connection (templated).
@@ -82,13 +84,14 @@ class AppLovinCreateAudienceOperator(AppLovinOperator):
 
 class AppLovinListAudiencesOperator(AppLovinOperator):
     """
-    List the account's audiences.
+    List the account's audiences. A filter that is empty, or rendered to nothing, is an error: it would list all.
 
     :param name: only those with exactly this name (templated).
     :param platform: only those of this platform, in any case (templated).
     :param package_name: only those that are listed with exactly this package name (templated).
     :param applovin_conn_id: id of the connection (templated).
     :return: list of ``{audience_id, name, package_name, platform, description, user_count}``.
+    :raises InvalidInputError: a filter is empty, or no such value; nothing was sent.
     """
 
     template_fields: Sequence[str] = ("name", "platform", "package_name", "applovin_conn_id")
@@ -159,7 +162,7 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
         super().__init__(**kwargs)
         self.audience_id = audience_id
         self.source = source
-        self.ttl_seconds: int | None = None
+        self.ttl_seconds: int | str | timedelta | None = None
         self.allow_empty = False
         self.batch_size = batch_size
         self.max_parallel_requests = max_parallel_requests
@@ -225,7 +228,8 @@ class AppLovinUpdateAudienceOperator(_AppLovinUploadOperator):
         a list of such paths; a ``FileSource`` or an ``SqlSource``; a list or another iterable of IDs; a data frame;
         or an XComArg of those (templated). Members are not shown in rendered templates; but an XCom that another
         task pushed holds what it holds: prefer a path.
-    :param ttl_seconds: how long members stay, at least 1; None for the API's default of 365 days (templated).
+    :param ttl_seconds: how long members stay, in seconds or as a timedelta, at least 1; None for the API's default of
+        365 days (templated).
     :param allow_empty: let an empty source empty the audience.
     :param batch_size: IDs a request; the platform's document asks for about 100,000. A batch that the platform
         gives up on is halved, and so are those that follow.
@@ -248,7 +252,9 @@ class AppLovinUpdateAudienceOperator(_AppLovinUploadOperator):
 
     mode = "replace"
 
-    def __init__(self, *, ttl_seconds: int | None = None, allow_empty: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, ttl_seconds: int | str | timedelta | None = None, allow_empty: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.ttl_seconds = ttl_seconds
         self.allow_empty = allow_empty
@@ -260,7 +266,8 @@ class AppLovinAppendUsersOperator(_AppLovinUploadOperator):
 
     :param audience_id: id of the audience (templated).
     :param source: as for :class:`AppLovinUpdateAudienceOperator` (templated).
-    :param ttl_seconds: how long members stay, at least 1; None for the API's default of 365 days (templated).
+    :param ttl_seconds: how long members stay, in seconds or as a timedelta, at least 1; None for the API's default of
+        365 days (templated).
         0 is refused: to remove users, use :class:`AppLovinRemoveUsersOperator`.
     :param batch_size: IDs a request.
     :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
@@ -280,7 +287,7 @@ class AppLovinAppendUsersOperator(_AppLovinUploadOperator):
 
     mode = "append"
 
-    def __init__(self, *, ttl_seconds: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, ttl_seconds: int | str | timedelta | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.ttl_seconds = ttl_seconds
 
@@ -341,9 +348,13 @@ class AppLovinDeleteAudienceOperator(AppLovinOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the audience."""
+        from airflow_provider_audiences.validation import required_text
+
         # A try of this task that was cut off may have deleted it already.
         ignore_missing = self.ignore_missing or context["ti"].try_number > 1
-        with self.running(), self.hook.get_conn() as client:
-            deleted = client.delete_audience(audience_id=self.audience_id, ignore_missing=ignore_missing)
-        self.log.info("Audience %s %s.", self.audience_id, "deleted" if deleted else "did not exist")
-        return {"audience_id": self.audience_id, "deleted": deleted}
+        with self.running():
+            audience_id = required_text("audience_id", self.audience_id)
+            with self.hook.get_conn() as client:
+                deleted = client.delete_audience(audience_id=audience_id, ignore_missing=ignore_missing)
+        self.log.info("Audience %s %s.", audience_id, "deleted" if deleted else "did not exist")
+        return {"audience_id": audience_id, "deleted": deleted}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_audiences.common.given import RefusesLostArguments
+from airflow_provider_audiences.common.text_templates import RendersTextAsText
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.hooks.applovin import AppLovinHook
@@ -20,7 +21,7 @@ DEFAULT_BATCH_SIZE = 100_000
 """AppLovin's document asks for blocks of about 100,000 users a request."""
 
 
-class AppLovinOperator(RefusesLostArguments, BaseOperator):
+class AppLovinOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
     """
     Base of the operators.
 

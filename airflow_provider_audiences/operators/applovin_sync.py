@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
@@ -37,7 +38,7 @@ class _AppLovinPlanOperator(AppLovinOperator):
         max_parallel_requests: int = 4,
         id_case: Literal["lower", "upper"] = "lower",
         max_drift: float | None = 0.05,
-        drift_patience_seconds: int = 60,
+        drift_patience_seconds: int | timedelta = 60,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -102,17 +103,18 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
     :param name: of the audience: the one with this name and platform is used, and made if there is none (templated).
     :param platform: ``android`` or ``ios`` (templated).
     :param package_name: the app's package name or bundle ID; required for retargeting (templated).
-    :param description: of an audience that is made (templated).
-    :param audience_type: ``retargeting`` or ``ua`` (templated).
+    :param description: of an audience that is made; an empty one is left out (templated).
+    :param audience_type: ``retargeting`` or ``ua``: the kind of campaigns in which it can be used (templated).
     :param source: as for ``AppLovinUpdateAudienceOperator`` (templated).
     :param suppress: a further source, of the same kinds: IDs that are never added, and removed if they may be in the
         audience, in every mode; such as opt-outs. None in the DAG file for nobody; None at run time is an error
         (templated).
     :param mode: ``mirror``: add, refresh and remove; ``append``: never remove what the source lacks; ``replace``: send
         everything each time, the first request replaces the content (templated).
-    :param ttl_seconds: how long members stay, at least 1; None for 365 days (templated).
-    :param refresh_before_seconds: members that expire sooner than this are sent again; None for a tenth of the TTL, at
-        most 7 days. Members that would not live until the next scheduled run are sent again in any case (templated).
+    :param ttl_seconds: how long members stay, in seconds or as a timedelta, at least 1; None for 365 days (templated).
+    :param refresh_before_seconds: members that expire sooner than this, in seconds or as a timedelta, are sent again;
+        None for a tenth of the TTL, at most 7 days. Members that would not live until the next scheduled run are sent
+        again in any case (templated).
     :param initial: what happens to members that are in the audience when it has no ledger: ``fail``; ``append``: they
         stay until they expire; ``replace``: the source becomes the only content. An empty audience needs none of
         this, nor does ``mode="append"``, which leaves them there (templated).
@@ -143,7 +145,8 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
     :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
     :param id_case: case in which IDs are sent.
     :param max_drift: warn if AppLovin's count differs by more than this part; None for no warning.
-    :param drift_patience_seconds: how long to look again before the warning; the count may lag.
+    :param drift_patience_seconds: how long to look again before the warning, in seconds or as a timedelta; the count
+        may lag.
     :param applovin_conn_id: id of the connection (templated).
     :return: report with ``audience_id, mode, plan_only, plan_id, generation, replaces, added, refreshed, removed,
         unchanged, suppressed, suppress_members, suppress_malformed, suppress_zeroed, suppress_duplicates,
@@ -201,8 +204,8 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         audience_type: str = "retargeting",
         suppress: Any = None,
         mode: Literal["mirror", "append", "replace"] = "mirror",
-        ttl_seconds: int | None = None,
-        refresh_before_seconds: int | None = None,
+        ttl_seconds: int | str | timedelta | None = None,
+        refresh_before_seconds: int | str | timedelta | None = None,
         initial: Literal["fail", "append", "replace"] = "fail",
         on_lost_ledger: Literal["fail", "replace", "rebuild"] = "fail",
         allow_empty: bool = False,
@@ -372,7 +375,8 @@ class AppLovinApplyPlanOperator(_AppLovinPlanOperator):
     :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
     :param id_case: case in which IDs are sent.
     :param max_drift: warn if AppLovin's count differs by more than this part; None for no warning.
-    :param drift_patience_seconds: how long to look again before the warning; the count may lag.
+    :param drift_patience_seconds: how long to look again before the warning, in seconds or as a timedelta; the count
+        may lag.
     :param applovin_conn_id: id of the connection (templated).
     :return: the report, as for ``AppLovinSyncAudienceOperator``.
     :raises PlanOutdatedError: the audience was synced since, or there is no such plan; nothing was sent.

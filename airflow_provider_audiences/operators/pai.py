@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_audiences.exceptions import TransientError
 from airflow_provider_audiences.operators.pai_base import PaiGroupSpecOperator, PaiOperator, provenance_of
-from airflow_provider_audiences.platforms.pai.group_spec import PaiSource, parse_source
+from airflow_provider_audiences.platforms.pai.group_spec import PaiSource
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -42,15 +42,17 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
     :param text: for source 0: at most 100 phone numbers, as text with one a line or as a list (templated; never
         shown).
     :param uri: for sources 1 and 2: the file, ``https://<bucket>.oss-<region>.aliyuncs.com/<key>`` (templated).
-    :param phone_number: whether the group contains phone numbers; Reach campaigns need them.
+    :param phone_number: whether the group contains phone numbers, a bool or its text; Reach campaigns need them
+        (templated).
     :param project: for source 3: MaxCompute project (templated).
     :param table: for source 3: MaxCompute table (templated).
     :param column: for sources 2 and 3: column with the phone numbers, required with ``phone_number=True``
         (templated).
-    :param filter: for source 3, optional: condition, such as ``ds={{ ds_nodash }}`` (templated).
+    :param filter: for source 3, optional: condition, such as ``ds={{ ds_nodash }}``; an empty one is an error
+        (templated).
     :param algorithm: for source 4: the associated algorithm (templated).
     :param inference_job_id: for source 4: id of the prediction task (templated).
-    :param remark: free text (templated).
+    :param remark: free text; an empty one is left out (templated).
     :param if_exists: for groups of the same name: ``create`` another, ``adopt`` it if it is the only one, or
         ``fail``.
     :param idempotency: ``marker``, as above; ``none``: the remark stays as it is, and a request whose reply was lost
@@ -132,25 +134,31 @@ class PaiListGroupsOperator(PaiOperator):
     """
     List groups, all pages. The filters are the platform's; those on text may match parts.
 
+    A filter that is empty, or rendered to nothing, is an error: it would list all groups.
+
     :param name: filter by name (templated).
     :param remark: filter by remark (templated).
-    :param phone_number: filter by whether the group contains phone numbers.
+    :param phone_number: filter by whether the group contains phone numbers: a bool or its text (templated).
     :param source: filter by source, a :class:`PaiSource` or its number (templated).
     :param status: filter by review status (templated).
+    :param limit: return so many at most, the newest first by created time, then by id; None for all, in the platform's
+        order. All pages are read for it (templated).
     :param pai_conn_id: id of the connection (templated).
     :return: list of groups in snake_case, without personal data.
+    :raises InvalidInputError: a filter is empty, or no such value; nothing was sent.
     """
 
-    template_fields: Sequence[str] = ("name", "remark", "source", "status", "pai_conn_id")
+    template_fields: Sequence[str] = ("name", "remark", "phone_number", "source", "status", "limit", "pai_conn_id")
 
     def __init__(
         self,
         *,
         name: str | None = None,
         remark: str | None = None,
-        phone_number: bool | None = None,
+        phone_number: bool | str | None = None,
         source: PaiSource | int | str | None = None,
         status: int | str | None = None,
+        limit: int | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -159,22 +167,24 @@ class PaiListGroupsOperator(PaiOperator):
         self.phone_number = phone_number
         self.source = source
         self.status = status
+        self.limit = limit
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the groups."""
         from airflow_provider_audiences.validation import whole_number
 
         with self.running():
-            source = None if self.source is None else parse_source(self.source)
-            status = None if self.status is None else whole_number("status", self.status, at_least=0)
+            limit = None if self.limit is None else whole_number("limit", self.limit, at_least=1)
             with self.hook.get_conn() as client:
                 groups = client.list_groups(
                     name=self.name,
                     remark=self.remark,
                     phone_number=self.phone_number,
-                    source=source,
-                    status=status,
+                    source=self.source,
+                    status=self.status,
                 )
+        if limit is not None:
+            groups = sorted(groups, key=lambda group: (group.created_time, group.id), reverse=True)[:limit]
         return [group.public() for group in groups]
 
 
@@ -198,9 +208,13 @@ class PaiDeleteGroupOperator(PaiOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the group."""
+        from airflow_provider_audiences.platforms.pai.groups import checked_group_id
+
         # A try of this task that was cut off may have deleted it already.
         ignore_missing = self.ignore_missing or context["ti"].try_number > 1
-        with self.running(), self.billed_client(context) as client:
-            deleted = client.delete_group(self.group_id, ignore_missing=ignore_missing)
-        self.log.info("Group %s %s.", self.group_id, "deleted" if deleted else "did not exist")
-        return {"group_id": self.group_id, "deleted": deleted}
+        with self.running():
+            group_id = checked_group_id("group_id", self.group_id)
+            with self.billed_client(context) as client:
+                deleted = client.delete_group(group_id, ignore_missing=ignore_missing)
+        self.log.info("Group %s %s.", group_id, "deleted" if deleted else "did not exist")
+        return {"group_id": group_id, "deleted": deleted}

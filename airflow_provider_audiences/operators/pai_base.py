@@ -16,8 +16,10 @@ from airflow.providers.common.compat.sdk import BaseOperator, mask_secret
 
 from airflow_provider_audiences.common.given import RefusesLostArguments
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PersonalTextField, revealed
+from airflow_provider_audiences.common.text_templates import RendersTextAsText
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource, parse_source
+from airflow_provider_audiences.validation import a_type, required_text, true_or_false
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -26,12 +28,12 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.client import PaiClient
 
 
-class PaiOperator(RefusesLostArguments, BaseOperator):
+class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
     """
     Base of the operators.
 
     Every operator pushes ``billable_calls``, an XCom of its own: how many CreateGroup, GetGroup and DeleteGroup calls
-    it made that PAI may bill.
+    it made that PAI may bill; and ``estimated_cost``, if the connection has a ``price_per_call``.
 
     :param pai_conn_id: id of the connection.
     """
@@ -41,6 +43,7 @@ class PaiOperator(RefusesLostArguments, BaseOperator):
     def __init__(self, *, pai_conn_id: str = "pai_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pai_conn_id = pai_conn_id
+        self._price_per_call: float | None = None
 
     @cached_property
     def hook(self) -> PaiHook:
@@ -58,6 +61,7 @@ class PaiOperator(RefusesLostArguments, BaseOperator):
         :param earlier: calls that were made before, to be told with them.
         """
         with self.hook.get_conn() as client:
+            self._price_per_call = client.price_per_call
             try:
                 yield client
             finally:
@@ -73,6 +77,21 @@ class PaiOperator(RefusesLostArguments, BaseOperator):
         self.log.info("Calls that PAI may bill: %s.", ", ".join(f"{name} {count}" for name, count in calls.items()))
         if self.do_xcom_push:
             context["ti"].xcom_push(key="billable_calls", value=dict(calls))
+        cost = self.cost_of(calls)
+        if cost is not None:
+            self.log.info("Estimated cost, without free calls: %s.", f"{cost:.12g}")
+            if self.do_xcom_push:
+                context["ti"].xcom_push(key="estimated_cost", value=cost)
+
+    def cost_of(self, calls: Mapping[str, int]) -> float | None:
+        """
+        Return what calls may cost, by the connection's ``price_per_call``; None if it has none.
+
+        :param calls: numbers by call.
+        """
+        from airflow_provider_audiences.waiting.looks import estimated_cost
+
+        return estimated_cost(calls, self._price_per_call)
 
 
 class PaiGroupSpecOperator(HidesFieldsWhenMapped, PaiOperator):
@@ -87,6 +106,7 @@ class PaiGroupSpecOperator(HidesFieldsWhenMapped, PaiOperator):
         "name",
         "text",
         "uri",
+        "phone_number",
         "project",
         "table",
         "column",
@@ -106,7 +126,7 @@ class PaiGroupSpecOperator(HidesFieldsWhenMapped, PaiOperator):
         name: str | None = None,
         text: str | Sequence[str] | None = None,
         uri: str | None = None,
-        phone_number: bool | None = None,
+        phone_number: bool | str | None = None,
         project: str | None = None,
         table: str | None = None,
         column: str | None = None,
@@ -143,7 +163,7 @@ class PaiGroupSpecOperator(HidesFieldsWhenMapped, PaiOperator):
             name=self.name,
             text=_text_of(revealed(self.text)),
             uri=revealed(self.uri),
-            phone_number=self.phone_number,
+            phone_number=None if self.phone_number is None else true_or_false("phone_number", self.phone_number),
             project=self.project,
             table=self.table,
             column=self.column,
@@ -164,15 +184,10 @@ def provenance_of(provenance: str | None, context: Context) -> str:
     :param context: of the task.
     :raises InvalidInputError: it is empty, or was rendered to None.
     """
-    from airflow_provider_audiences.validation import required_text
-
     if provenance is None:
         # With a character between them that neither may have.
         return f"{context['ti'].dag_id}:{context['ti'].task_id}"
-    text = required_text("provenance", provenance)
-    if text == "None":
-        raise InvalidInputError("provenance was rendered to None: leave it out, or see what its template needs")
-    return text
+    return required_text("provenance", provenance)
 
 
 def total_calls(*calls: Mapping[str, int]) -> dict[str, int]:
@@ -205,4 +220,4 @@ def _text_of(text: Any) -> str | None:
         return "\n".join(str(line) for line in text)
     if isinstance(text, int):
         return str(text)
-    raise InvalidInputError(f"text is a {type(text).__name__}: give phone numbers as text or as a list")
+    raise InvalidInputError(f"text is {a_type(text)}: give phone numbers as text or as a list")

@@ -36,15 +36,17 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     :param text: for source 0: at most 100 phone numbers, as text with one a line or as a list (templated; never
         shown).
     :param uri: for sources 1 and 2: the file, ``https://<bucket>.oss-<region>.aliyuncs.com/<key>`` (templated).
-    :param phone_number: whether the group contains phone numbers; Reach campaigns need them.
+    :param phone_number: whether the group contains phone numbers, a bool or its text; Reach campaigns need them
+        (templated).
     :param project: for source 3: MaxCompute project (templated).
     :param table: for source 3: MaxCompute table (templated).
     :param column: for sources 2 and 3: column with the phone numbers, required with ``phone_number=True``
         (templated).
-    :param filter: for source 3, optional: condition, such as ``ds={{ ds_nodash }}`` (templated).
+    :param filter: for source 3, optional: condition, such as ``ds={{ ds_nodash }}``; an empty one is an error
+        (templated).
     :param algorithm: for source 4: the associated algorithm (templated).
     :param inference_job_id: for source 4: id of the prediction task (templated).
-    :param remark: free text (templated).
+    :param remark: free text; an empty one is left out (templated).
     :param phone_format: rule for ``text``: ``cn_mobile`` or ``any``.
     :param keep_previous: how many of the ready groups that are replaced stay, newest first.
     :param delete_failed: delete the new group if it is rejected or not ready in time.
@@ -62,7 +64,8 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     :param deferrable: wait in the triggerer.
     :param pai_conn_id: id of the connection (templated).
     :return: report with ``group_id, name, status, amount, unchanged, adopted, replaced_group_ids, kept_group_ids,
-        leftover_group_ids, billable_calls, seconds``; ``group_id`` and ``billable_calls`` are XComs of their own too.
+        leftover_group_ids, billable_calls, seconds``, and ``estimated_cost`` if the connection has a price;
+        ``group_id``, ``billable_calls`` and ``estimated_cost`` are XComs of their own too.
     :raises InvalidInputError: a parameter is refused; nothing was sent.
     :raises GroupRejectedError: PAI rejected the new group (the message has the History), or it is too small.
     :raises GroupNotReadyError: the new group was not ready in time.
@@ -91,7 +94,7 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
         spec = self.checked_spec()
         marker = self.marker(context, client, spec)
         refresh = self.refresh(
-            client, name=self.name or "", owner=marker.owner, call=marker.call, map_index=marker.map_index
+            client, name=spec.name or "", owner=marker.owner, call=marker.call, map_index=marker.map_index
         )
         refresh.tidy(marker, allow_older_run=true_or_false("allow_older_run", self.allow_older_run))
         return refresh.begin(spec, marker, began_epoch_seconds=began)

@@ -64,9 +64,9 @@ class PaiRefreshOperator(PaiOperator):
         min_amount: int = 1,
         ready_statuses: Sequence[int] | None = None,
         failed_statuses: Sequence[int] | None = None,
-        timeout: timedelta | float = 6 * 3600,
-        poke_interval: timedelta | float = 60,
-        max_poke_interval: timedelta | float = 600,
+        timeout: timedelta | float | str = 6 * 3600,
+        poke_interval: timedelta | float | str = 60,
+        max_poke_interval: timedelta | float | str = 600,
         max_poll_failures: int = 5,
         deferrable: bool = DEFAULT_DEFERRABLE,
         **kwargs: Any,
@@ -129,7 +129,7 @@ class PaiRefreshOperator(PaiOperator):
         trigger = self._trigger(refreshing)
         if self.deferrable:
             # The trigger ends by itself; this is for the time when there is no triggerer.
-            longest = timedelta(seconds=_seconds(self.timeout)) + _NO_TRIGGERER
+            longest = timedelta(seconds=self._seconds("timeout")) + _NO_TRIGGERER
             self.defer(trigger=trigger, method_name="execute_complete", timeout=longest)
         bill = trigger.new_bill()
         try:
@@ -278,22 +278,23 @@ class PaiRefreshOperator(PaiOperator):
         from airflow_provider_audiences.validation import true_or_false, whole_number
 
         for name in ("timeout", "poke_interval", "max_poke_interval"):
-            value = getattr(self, name)
-            is_given = isinstance(value, timedelta | int | float) and not isinstance(value, bool)
-            if not (is_given and 0 < _seconds(value) <= _LONGEST_SECONDS):
-                raise InvalidInputError(
-                    f"{name} must be a timedelta, or a number of seconds above 0, of at most a year, not {value!r}"
-                )
+            self._seconds(name)
         for name in ("max_poll_failures", "keep_previous", "min_amount"):
             whole_number(name, getattr(self, name), at_least=0)
         true_or_false("delete_failed", self.delete_failed)
         true_or_false("allow_older_run", self.allow_older_run)
 
+    def _seconds(self, name: str) -> float:
+        """Return an argument of the wait in seconds."""
+        from airflow_provider_audiences.validation import seconds
+
+        return seconds(name, getattr(self, name), above=0, at_most=_LONGEST_SECONDS)
+
     def _trigger(self, refreshing: Refreshing) -> PaiGroupTrigger:
         from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 
         now = time.time()
-        interval = _seconds(self.poke_interval)
+        interval = self._seconds("poke_interval")
         return PaiGroupTrigger(
             conn_id=self.pai_conn_id,
             group_id=refreshing.group_id,
@@ -301,8 +302,8 @@ class PaiRefreshOperator(PaiOperator):
             ready_statuses=self.ready_statuses,
             failed_statuses=self.failed_statuses,
             poll_interval_seconds=interval,
-            max_poll_interval_seconds=_seconds(self.max_poke_interval),
-            deadline_epoch_seconds=now + _seconds(self.timeout),
+            max_poll_interval_seconds=self._seconds("max_poke_interval"),
+            deadline_epoch_seconds=now + self._seconds("timeout"),
             max_poll_failures=self.max_poll_failures,
             # A look is billed, and a group is not ready as soon as it is made.
             first_look_epoch_seconds=now + (0 if refreshing.adopted else interval),
@@ -310,6 +311,7 @@ class PaiRefreshOperator(PaiOperator):
         )
 
     def _report(self, refreshing: Refreshing, replaced: Replaced | None = None) -> dict[str, Any]:
+        cost = self.cost_of(refreshing.billable_calls)
         report = {
             "group_id": refreshing.group_id,
             "name": refreshing.name,
@@ -323,12 +325,9 @@ class PaiRefreshOperator(PaiOperator):
             **refreshing.members,
             "verdicts": refreshing.verdicts,
             "billable_calls": refreshing.billable_calls,
+            **({} if cost is None else {"estimated_cost": cost}),
             "seconds": round(time.time() - refreshing.began_epoch_seconds, 3),
         }
         for name, value in report.items():
             self.log.info("%-20s %s", name, value)
         return report
-
-
-def _seconds(value: timedelta | float) -> float:
-    return value.total_seconds() if isinstance(value, timedelta) else float(value)

@@ -59,7 +59,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     :param uri_template: the address by which PAI reads the file, with ``{bucket}`` and ``{key}``; None for that of OSS
         in cn-hangzhou (templated).
     :param delete_file: remove the file when the group is ready or has failed.
-    :param remark: free text (templated).
+    :param remark: free text; an empty one is left out (templated).
     :param force: make a new group even if the numbers are the same (templated).
     :param min_members: fail if fewer numbers than this are left of the source (templated).
     :param max_removed_ratio: fail if there are fewer numbers than the group that they replace has people, by more than
@@ -204,7 +204,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
             spec = self._spec(staged, uri=files.uri(file_name) if files and file_name else None)
             marker = self.marker(context, client, spec, members=fingerprint)
             refresh = self.refresh(
-                client, name=self.name or "", owner=marker.owner, call=marker.call, map_index=marker.map_index
+                client, name=spec.name or "", owner=marker.owner, call=marker.call, map_index=marker.map_index
             )
             current = refresh.tidy(marker, allow_older_run=allow_older_run)
             if current and marker.same_members(current.marker):

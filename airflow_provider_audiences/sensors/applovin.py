@@ -26,6 +26,7 @@ class AppLovinAudienceSensor(PollingSensor):
     :param deferrable: wait in the triggerer.
     :param max_poll_failures: transient failures in a row that are borne.
     :return: ``{audience_id, name, package_name, platform, description, user_count}``.
+    :raises InvalidInputError: an argument is empty, was rendered to nothing, or is no such value.
     :raises ConflictError: several audiences have the name.
     :raises AirflowSensorTimeout: not there within ``timeout`` seconds.
     """
@@ -64,6 +65,7 @@ class AppLovinAudienceSensor(PollingSensor):
 
         :param deadline_epoch_seconds: when it is to give up.
         :param first_look_epoch_seconds: no look before that.
+        :raises InvalidInputError: an argument that narrows became None.
         """
         from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger
 

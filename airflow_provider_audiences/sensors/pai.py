@@ -10,6 +10,7 @@ from airflow_provider_audiences.sensors.polling import PollingSensor
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.common.connections import ConnectionLike
+    from airflow_provider_audiences.platforms.pai.client import PaiClient
     from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 
 
@@ -21,7 +22,8 @@ class PaiGroupSensor(PollingSensor):
     failure are final only with people: Status 0 with Amount 0 is still being checked, Status 1 with too few people
     fails. A successful GetGroup is billed: the default interval is 60 seconds, and grows to 10 minutes. Several groups
     are looked at by ListGroups, which is free, where that is no more calls. How many calls may be billed is in the log
-    and in the XCom ``billable_calls``; in reschedule mode before Airflow 3.3, those of the last look.
+    and in the XCom ``billable_calls``, and what they may cost in ``estimated_cost``, if the connection has a price; in
+    reschedule mode before Airflow 3.3, those of the last look.
 
     :param group_id: the group's id; either this or ``group_ids`` (templated).
     :param group_ids: ids of several groups, as a list or a template of one; the first that is rejected fails all
@@ -71,6 +73,14 @@ class PaiGroupSensor(PollingSensor):
         from airflow_provider_audiences.hooks.pai import PaiHook
 
         return PaiHook(pai_conn_id=self.pai_conn_id).get_connection(self.pai_conn_id)
+
+    def price_of(self, client: PaiClient) -> float | None:
+        """
+        Return the connection's price of a call.
+
+        :param client: of the connection.
+        """
+        return client.price_per_call
 
     def trigger(self, *, deadline_epoch_seconds: float, first_look_epoch_seconds: float = 0.0) -> PaiGroupTrigger:
         """

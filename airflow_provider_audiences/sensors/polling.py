@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_audiences.common.given import RefusesLostArguments
+from airflow_provider_audiences.common.text_templates import RendersTextAsText
 from airflow_provider_audiences.exceptions import GroupRejectedError, PermanentError, TransientError
 
 if TYPE_CHECKING:
@@ -32,10 +33,15 @@ T = TypeVar("T")
 BILLABLE_CALLS = "billable_calls"
 """XCom key of the requests that the platform may bill, by call."""
 
+ESTIMATED_COST = "estimated_cost"
+"""XCom key of what they may cost, if the connection has a price."""
+
+_PRICE = "price_per_call"
+
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
-class PollingSensor(RefusesLostArguments, BaseSensorOperator):
+class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator):
     """
     Looks until what it looks for is ready.
 
@@ -54,6 +60,7 @@ class PollingSensor(RefusesLostArguments, BaseSensorOperator):
         self._warned = False
         self._watch: Watch | None = None
         self._bill: Bill | None = None
+        self._price_per_call: float | None = None
 
     @abstractmethod
     def trigger(self, *, deadline_epoch_seconds: float, first_look_epoch_seconds: float = 0.0) -> PollingTrigger:
@@ -68,6 +75,14 @@ class PollingSensor(RefusesLostArguments, BaseSensorOperator):
     def fetch_connection(self) -> ConnectionLike:
         """Fetch the Airflow connection."""
 
+    def price_of(self, client: Any) -> float | None:
+        """
+        Return the price of a call that the platform bills; None if it bills none, or nobody knows it.
+
+        :param client: of the connection.
+        """
+        return None
+
     def look(self) -> Sighting:
         """Look once, as the trigger does; a later look of the same task knows what this one saw."""
         from airflow_provider_audiences.triggers.shared_clients import fetching
@@ -81,6 +96,7 @@ class PollingSensor(RefusesLostArguments, BaseSensorOperator):
         with fetching():
             connection = self.fetch_connection()
         with trigger.open_client(connection) as client:
+            self._price_per_call = self.price_of(client)
             return look_here(self._watch(client), self._bill)
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -129,7 +145,7 @@ class PollingSensor(RefusesLostArguments, BaseSensorOperator):
             deadline_epoch_seconds=deadline_epoch_seconds,
             first_look_epoch_seconds=time.time() + self.poke_interval,
         )
-        trigger.passed_on = {BILLABLE_CALLS: self._billable_calls}
+        trigger.passed_on = {BILLABLE_CALLS: self._billable_calls, _PRICE: self._price_per_call}
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
         return None
 
@@ -164,6 +180,8 @@ class PollingSensor(RefusesLostArguments, BaseSensorOperator):
 
     def _tell_bill(self, context: Context, *more: Mapping[str, int]) -> dict[str, int]:
         """Log, push and return how many requests of this wait the platform may bill, if it bills any."""
+        from airflow_provider_audiences.waiting.looks import estimated_cost
+
         calls = self._billable_calls
         for others in more:
             for name, count in others.items():
@@ -171,8 +189,13 @@ class PollingSensor(RefusesLostArguments, BaseSensorOperator):
         if calls:
             told = ", ".join(f"{name} {count}" for name, count in calls.items())
             self.log.info("Calls that the platform may bill: %s.", told)
+            cost = estimated_cost(calls, self._price_per_call)
+            if cost is not None:
+                self.log.info("Estimated cost, without free calls: %s.", f"{cost:.12g}")
             if self.do_xcom_push:
                 context["ti"].xcom_push(key=BILLABLE_CALLS, value=calls)
+                if cost is not None:
+                    context["ti"].xcom_push(key=ESTIMATED_COST, value=cost)
         return calls
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -196,6 +219,8 @@ class PollingSensor(RefusesLostArguments, BaseSensorOperator):
         from airflow_provider_audiences.triggers.course import billable_calls_of
 
         before = event.get("passed_on") if isinstance(event, Mapping) else None
+        price = before.get(_PRICE) if isinstance(before, Mapping) else None
+        self._price_per_call = price if isinstance(price, int | float) else None
         self._tell_bill(context, billable_calls_of(before), billable_calls_of(event))
         return self._softly(self._complete, event)
 

@@ -19,6 +19,7 @@ from airflow_provider_audiences.common.paths import connection_of, local_path, s
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile
 from airflow_provider_audiences.sources.types import FileSource
+from airflow_provider_audiences.validation import a_type
 
 _WILDCARDS = frozenset("*?[")
 
@@ -51,7 +52,7 @@ def _checked(path: Any) -> Any:
                 "template renders to text: give the task's .output, or set render_template_as_native_obj on the DAG)"
             )
     elif not isinstance(path, PathLike) and not hasattr(path, "open"):
-        raise InvalidInputError(f"source: a {type(path).__name__} is not a path: give text or an ObjectStoragePath")
+        raise InvalidInputError(f"source: {a_type(path)} is not a path: give text or an ObjectStoragePath")
     return path
 
 

@@ -13,6 +13,7 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.inputs import FrameInput, MemberInput, ValuesInput
 from airflow_provider_audiences.sources.files import files_input
 from airflow_provider_audiences.sources.types import FileSource, SqlSource
+from airflow_provider_audiences.validation import a_type
 
 _CHUNK_VALUES = 20_000
 
@@ -56,8 +57,7 @@ def open_source(source: Any) -> Iterator[MemberInput]:
         yield ValuesInput(chunks=_chunks(source))
     else:
         raise InvalidInputError(
-            f"source is a {type(source).__name__}: give a path, a list of members, a data frame, a FileSource or "
-            "an SqlSource"
+            f"source is {a_type(source)}: give a path, a list of members, a data frame, a FileSource or an SqlSource"
         )
 
 

@@ -19,7 +19,7 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.rejects import RejectsFormat, RejectsTarget
 from airflow_provider_audiences.members.workspace import DEFAULT_MEMORY_LIMIT, StagingSettings
 from airflow_provider_audiences.sources.types import FileSource
-from airflow_provider_audiences.validation import true_or_false
+from airflow_provider_audiences.validation import a_type, true_or_false
 
 _WRONG_PATHS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
@@ -53,7 +53,7 @@ def rejects_target(path: Any, *, include_values: bool) -> RejectsTarget | None:
             raise InvalidInputError("rejects_include_values is set and rejects_path is not: say where they go")
         return None
     if not isinstance(path, str | PathLike) and not hasattr(path, "open"):
-        raise InvalidInputError(f"rejects_path is a {type(path).__name__}: give text or an ObjectStoragePath")
+        raise InvalidInputError(f"rejects_path is {a_type(path)}: give text or an ObjectStoragePath")
     shown = shown_address(str(path))
     file_format = PurePosixPath(urlsplit(str(path)).path).suffix.lower().removeprefix(".")
     if file_format not in get_args(RejectsFormat):

@@ -11,7 +11,7 @@ from airflow_provider_audiences.members.identifiers.advertising_id import IdCase
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.sync.guards import Guards
 from airflow_provider_audiences.sync.run_date import RunDate
-from airflow_provider_audiences.validation import one_of, ratio, true_or_false, whole_number
+from airflow_provider_audiences.validation import one_of, ratio, true_or_false, whole_number, whole_seconds
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +70,8 @@ class SyncSettings:
         Return settings whose arguments have been checked.
 
         :param mode: ``mirror``, ``append`` or ``replace``.
-        :param ttl_seconds: at least 1; None for the API's default of 365 days.
-        :param refresh_before_seconds: at least 0; None for a tenth of the TTL, and at most 7 days.
+        :param ttl_seconds: at least 1, or a timedelta; None for the API's default of 365 days.
+        :param refresh_before_seconds: at least 0, or a timedelta; None for a tenth of the TTL, and at most 7 days.
         :param next_run_seconds: until the next run, which must not come too late for any member; None if unknown.
         :param initial: ``fail``, ``append`` or ``replace``.
         :param on_lost_ledger: ``fail``, ``replace`` or ``rebuild``.
@@ -80,11 +80,11 @@ class SyncSettings:
         :param allow_older_run: True or False.
         :raises InvalidInputError: an argument is wrong.
         """
-        ttl = DEFAULT_TTL_SECONDS if ttl_seconds is None else whole_number("ttl_seconds", ttl_seconds, at_least=1)
+        ttl = DEFAULT_TTL_SECONDS if ttl_seconds is None else whole_seconds("ttl_seconds", ttl_seconds, at_least=1)
         if refresh_before_seconds is None:
             refresh = min(ttl // 10, _LONGEST_REFRESH_SECONDS)
         else:
-            refresh = whole_number("refresh_before_seconds", refresh_before_seconds, at_least=0)
+            refresh = whole_seconds("refresh_before_seconds", refresh_before_seconds, at_least=0)
         if next_run_seconds is not None:
             if next_run_seconds >= ttl:
                 log.warning(
@@ -142,7 +142,7 @@ class SendSettings:
         :param max_parallel_requests: 1 to 16.
         :param id_case: ``lower`` or ``upper``.
         :param max_drift: 0 or more; None or ``off`` for no warning.
-        :param drift_patience_seconds: at least 0.
+        :param drift_patience_seconds: at least 0, or a timedelta.
         :raises InvalidInputError: an argument is wrong.
         """
         parallel = whole_number("max_parallel_requests", max_parallel_requests, at_least=1)
@@ -153,5 +153,5 @@ class SendSettings:
             max_parallel_requests=parallel,
             id_case=AdvertisingIds(id_case=id_case).id_case,
             max_drift=ratio("max_drift", max_drift),
-            drift_patience_seconds=whole_number("drift_patience_seconds", drift_patience_seconds, at_least=0),
+            drift_patience_seconds=whole_seconds("drift_patience_seconds", drift_patience_seconds, at_least=0),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.connection import get_async_connection
@@ -17,7 +17,7 @@ from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInput
 from airflow_provider_audiences.platforms.pai.group_news import GroupNews
 from airflow_provider_audiences.triggers.pai import open_client
 from airflow_provider_audiences.triggers.shared_clients import fetching, shared_client
-from airflow_provider_audiences.validation import ratio, whole_number
+from airflow_provider_audiences.validation import exact_text, seconds, whole_number
 from airflow_provider_audiences.waiting.looks import Bill
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
 
     :param conn_id: id of the PAI connection.
     :param name: the groups' exact name.
-    :param poll_interval_seconds: wait between two looks; at least a second.
+    :param poll_interval_seconds: wait between two looks, also as a timedelta; at least a second.
     :param min_amount: least number of people.
     :param ready_statuses: statuses that are ready; None for those of the connection's dialect.
-    :param lookback_seconds: how long before the beginning a group may have become ready.
+    :param lookback_seconds: how long before the beginning a group may have become ready, also as a timedelta.
     :raises InvalidInputError: the name is missing, or another argument is no number.
     """
 
@@ -51,21 +51,19 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
         *,
         name: str,
         conn_id: str = "pai_default",
-        poll_interval_seconds: float = 60.0,
+        poll_interval_seconds: timedelta | float = 60.0,
         min_amount: int = 1,
         ready_statuses: Sequence[int] | None = None,
-        lookback_seconds: float = 300.0,
+        lookback_seconds: timedelta | float = 300.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
-        if not name or not name.strip():
-            raise InvalidInputError("name is missing: whose groups shall be waited for?")
-        self.name = name
+        self.name = exact_text("name", name)
         self.conn_id = conn_id
-        self.poll_interval_seconds = _seconds("poll_interval_seconds", poll_interval_seconds)
+        self.poll_interval_seconds = seconds("poll_interval_seconds", poll_interval_seconds)
         self.min_amount = whole_number("min_amount", min_amount, at_least=0)
         self.ready_statuses = _statuses(ready_statuses)
-        self.lookback_seconds = _seconds("lookback_seconds", lookback_seconds)
+        self.lookback_seconds = seconds("lookback_seconds", lookback_seconds)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and arguments, as JSON."""
@@ -105,13 +103,6 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
                 self.log.warning("No look at the groups %r: %s", self.name, error)
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, max(interval_seconds, _MAX_PAUSE_SECONDS))
-
-
-def _seconds(name: str, value: object) -> float:
-    number = ratio(name, value)
-    if number is None:
-        raise InvalidInputError(f"{name} must be a number of at least 0, not {value!r}")
-    return number
 
 
 def _statuses(value: object) -> list[int] | None:

@@ -7,8 +7,9 @@ what a look asks, and what it makes of the answers, is written once and waits fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from airflow_provider_audiences.exceptions import AudienceApiError, ServerError
@@ -74,6 +75,20 @@ class Bill:
         lost = error is not None and error.maybe_applied and not isinstance(error, ServerError)
         if request.billed_as is not None and (error is None or lost):
             self.calls[request.billed_as] = self.calls.get(request.billed_as, 0) + 1
+
+
+def estimated_cost(calls: Mapping[str, int], price_per_call: float | None) -> float | None:
+    """
+    Return what calls may cost. Calls that are free each month are not deducted: nobody here knows how many are left.
+
+    :param calls: numbers by call.
+    :param price_per_call: the price of each; None if it is not known.
+    :return: in the price's currency; None if it is not known.
+    """
+    if price_per_call is None:
+        return None
+    # 3 times 0.001 is to be 0.003.
+    return float(Decimal(str(price_per_call)) * sum(calls.values()))
 
 
 class LookUnderWay(Generic[T]):

@@ -164,7 +164,7 @@ def test_every_extra_that_is_read_is_in_the_form(connect, monkeypatch):
         connect(conn_type, host="http://example.com")
         hook = _class(CONNECTION_TYPES[conn_type]["hook-class-name"])
         assert hook().test_connection()[0] is False  # plain http: allow_insecure_http is asked for
-        connect(conn_type)
+        connect(conn_type, host=None)
         with hook().get_conn():
             pass
         assert read == {field.name for field in fields}

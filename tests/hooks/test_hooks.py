@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, redact
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException, BaseHook, redact
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.emulator import AudiencesEmulator
@@ -151,6 +151,66 @@ def test_the_region_chooses_the_address(connect, region, host):
     connect("pai", host=None, extra={} if region is None else {"region": region})
     with PaiHook().get_conn() as client:
         assert client._transport.base_url == host
+
+
+@pytest.mark.parametrize(
+    "region",
+    ["china", "hangzhou", "cn_hangzhou", "cn hangzhou", "hangzhou-cn", "cn-", "cn", "ap-southeast-1a", "cn-hangzhou-h",
+     "oss-cn-hangzhou", "https://cn-hangzhou", "cn-hangzhou.aliyuncs.com", "International", "1"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["bearer", "openapi", "alibaba_cloud"])
+def test_what_is_no_region_is_refused(monkeypatch, region, kind):
+    connection = {
+        "bearer": {"conn_type": "pai", "password": "k", "extra": {}},
+        "openapi": {"conn_type": "pai", "login": "i", "password": "s", "extra": {}},
+        "alibaba_cloud": {"conn_type": "alibaba_cloud", "extra": {"access_key_id": "i", "access_key_secret": "s"}},
+    }[kind]
+    connection["extra"]["region"] = region
+    monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(connection))
+    with pytest.raises(exceptions.InvalidInputError, match=r"'pai_default': region .* such as cn-hangzhou or ap-"):
+        PaiHook().get_conn()
+
+
+@pytest.mark.parametrize("region", [" CN-Shanghai ", "cn-hangzhou-finance", "cn-north-2-gov-1", "cn-zhangjiakou"])
+def test_regions_of_china(connect, region):
+    connect("pai", host=None, extra={"region": region})
+    with PaiHook().get_conn() as client:
+        assert client.host.startswith("api.aliyun.com/")
+
+
+def test_a_host_goes_before_any_region(connect, emulator):
+    connect("pai", extra={"region": "china"})
+    assert PaiHook().test_connection()[0]
+
+
+@pytest.mark.parametrize(("price", "expected"), [(None, None), ("", None), (0, 0.0), ("0.002", 0.002), (3, 3.0)])
+def test_the_price_of_a_call(connect, price, expected):
+    connect("pai", extra={"price_per_call": price})
+    with PaiHook().get_conn() as client:
+        assert client.price_per_call == expected
+
+
+@pytest.mark.parametrize("price", [-1, "cheap", True, "nan", "inf", [1]])
+def test_what_is_no_price(connect, price):
+    connect("pai", extra={"price_per_call": price})
+    works, text = PaiHook().test_connection()
+    assert (works, "price_per_call in the extra must be a number" in text) == (False, True)
+
+
+def test_the_environments_key_needs_a_connection(airflow_database, monkeypatch, emulator):
+    monkeypatch.delenv("AIRFLOW_CONN_PAI_DEFAULT", raising=False)
+    with pytest.raises(AirflowNotFoundException, match="pai_default"):
+        PaiHook().get_conn()
+    monkeypatch.setenv("DASHSCOPE_API_KEY", emulator.api_key)
+    with pytest.raises(exceptions.InvalidInputError, match="AIRFLOW_CONN_PAI_DEFAULT=") as refusal:
+        PaiHook().get_conn()
+    assert isinstance(refusal.value, AirflowFailException)
+    assert emulator.api_key not in str(refusal.value)
+    works, text = PaiHook("other").test_connection()
+    assert (works, "AIRFLOW_CONN_OTHER=" in text) == (False, True)
+    monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", '{"conn_type": "pai"}')  # as the message says
+    with PaiHook().get_conn() as client:
+        assert client.host.startswith("api.aliyun.com/")
 
 
 def test_a_host_goes_before_the_region(connect, emulator):

@@ -145,6 +145,8 @@ def test_members_do_not_go_over_plain_http(monkeypatch):
     [
         ({}, "https://oss-cn-hangzhou.aliyuncs.com"),
         ({"region": "cn-shanghai"}, "https://oss-cn-shanghai.aliyuncs.com"),
+        ({"region": " CN-Beijing"}, "https://oss-cn-beijing.aliyuncs.com"),
+        ({"region": "beijing", "endpoint": "https://oss.example"}, "https://oss.example"),
         ({"region": "cn-shanghai", "endpoint": "https://oss.example"}, "https://oss.example"),
         ({"endpoint": "oss.example"}, "https://oss.example"),
         ({"endpoint": "http://oss.example", "allow_insecure_http": True}, "http://oss.example"),
@@ -154,3 +156,13 @@ def test_the_region_chooses_the_address(monkeypatch, extra, endpoint):
     connection = {"conn_type": "pai", "login": "LTAI1", "password": SECRET, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_MY_OSS", json.dumps(connection))
     assert get_fs("my_oss").storage_options["endpoint"] == endpoint
+
+
+@pytest.mark.parametrize("region", ["beijing", "oss-cn-beijing", "cn_beijing", "cn-beijing.aliyuncs.com"])
+@pytest.mark.parametrize("conn_type", ["pai", "alibaba_cloud"])
+def test_what_is_no_region_is_refused(monkeypatch, region, conn_type):
+    connection = {"conn_type": conn_type, "login": "LTAI1", "password": SECRET, "extra": {"region": region}}
+    connection["extra"] |= {"access_key_id": "LTAI1", "access_key_secret": SECRET}
+    monkeypatch.setenv("AIRFLOW_CONN_MY_OSS", json.dumps(connection))
+    with pytest.raises(exceptions.InvalidInputError, match=r"'my_oss': region .* such as cn-hangzhou"):
+        get_fs("my_oss")

@@ -1,9 +1,12 @@
 """Each AppLovin operator against the emulator: what it returns, what arrives, and what is refused."""
 
 import re
+from datetime import timedelta
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.operators.applovin import (
@@ -336,9 +339,133 @@ def test_only_what_stays_wrong_burns_no_retry(task_context, emulator, status, er
     assert len(emulator.requests()) == (1 if fails_for_good else 4)
 
 
-@pytest.mark.parametrize("filters", [{"name": ""}, {"platform": "web"}, {"platform": ""}, {"package_name": " "}])
-def test_a_filter_that_can_match_nothing_is_refused(connect, emulator, task_context, filters):
-    operator = AppLovinListAudiencesOperator(task_id="list", **filters)
-    with pytest.raises(exceptions.InvalidInputError, match=next(iter(filters))):
+@pytest.mark.parametrize("operator_class", [AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator])
+@pytest.mark.parametrize("native", [False, True])
+def test_a_ttl_may_be_a_timedelta(create, emulator, task_context, make_ids, operator_class, native):
+    emulator.set_clock(1_700_000_000, freeze=True)
+    audience_id = create()
+    with DAG("dag", schedule=None, render_template_as_native_obj=native):
+        operator = operator_class(
+            task_id="upload",
+            audience_id=audience_id,
+            source=make_ids(2),
+            ttl_seconds="{{ macros.timedelta(days=45) }}" if native else timedelta(days=45),
+        )
+    operator.render_template_fields(task_context() | {"macros": SimpleNamespace(timedelta=timedelta)})
+    operator.execute(task_context())
+    assert "ttl_seconds=3888000" in emulator.requests()[-1]["target"]
+    assert set(emulator.member_expiries(audience_id).values()) == {1_700_000_000.0 + 45 * 86_400}
+
+
+@pytest.mark.parametrize(
+    ("ttl_seconds", "named"),
+    [
+        (timedelta(0), "ttl_seconds=0 would remove members"),
+        (timedelta(seconds=-5), "at least 1"),
+        (timedelta(seconds=1.5), "whole number"),
+        ("45 days, 0:00:00", "ttl_seconds"),
+        ("P45D", "ttl_seconds"),
+    ],
+)
+@pytest.mark.parametrize("operator_class", [AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator])
+def test_what_is_no_ttl(upload, emulator, make_ids, operator_class, ttl_seconds, named):
+    with pytest.raises(exceptions.InvalidInputError, match=named):
+        upload(operator_class, "a", make_ids(1), ttl_seconds=ttl_seconds)
+    assert emulator.requests() == []
+
+
+@pytest.mark.parametrize("filter_name", ["name", "platform", "package_name"])
+@pytest.mark.parametrize("value", ["", " \t", "None", "{{ params.nothing }}", "{{ params.none }}", True, 2.5, []])
+def test_a_filter_that_says_nothing_is_refused(emulator, task_context, filter_name, value):
+    operator = AppLovinListAudiencesOperator(task_id="list", **{filter_name: value})
+    operator.render_template_fields({"params": {"nothing": " ", "none": None}})
+    with pytest.raises(exceptions.InvalidInputError, match=f"^{filter_name} "):
         operator.execute(task_context())
     assert emulator.requests() == []
+
+
+@pytest.mark.parametrize("filter_name", ["name", "platform", "package_name"])
+def test_a_filter_of_which_an_upstream_task_made_none_is_refused(emulator, task_context, filter_name):
+    operator = AppLovinListAudiencesOperator(task_id="list", **{filter_name: "{{ params.none }}"})
+    setattr(operator, filter_name, None)  # as an XComArg, or a native template, does
+    with pytest.raises(exceptions.InvalidInputError, match=f"^{filter_name} was given, and .* made None of it"):
+        operator.execute(task_context())
+    assert emulator.requests() == []
+
+
+def test_a_package_name_of_which_an_upstream_task_made_none_is_refused(emulator, task_context):
+    arguments = {"name": "A", "platform": "android", "audience_type": "ua"}
+    operator = AppLovinCreateAudienceOperator(task_id="create", package_name="{{ params.none }}", **arguments)
+    operator.package_name = None
+    with pytest.raises(exceptions.InvalidInputError, match=r"^package_name was given"):
+        operator.execute(task_context())
+    assert emulator.requests() == []
+
+
+@pytest.mark.parametrize("description", ["", "  \n", "None", None])
+def test_an_empty_description_is_left_out(create, emulator, description):
+    create(description=description)
+    assert "description" not in emulator.requests()[-1]["target"]
+
+
+@pytest.mark.parametrize("whole", [20270101, np.int64(20270101)])
+def test_whole_numbers_are_taken_as_their_text(create, emulator, task_context, whole):
+    audience_id = create(name=whole, package_name=whole, description=whole)
+    audience = emulator.audience(audience_id)
+    assert [audience[name] for name in ("name", "package_name", "description")] == ["20270101"] * 3
+    listed = AppLovinListAudiencesOperator(task_id="list", name=whole, package_name=whole).execute(task_context())
+    assert [entry["audience_id"] for entry in listed] == [audience_id]
+    delete = AppLovinDeleteAudienceOperator(task_id="delete", audience_id=whole, ignore_missing=True)
+    assert delete.execute(task_context()) == {"audience_id": "20270101", "deleted": False}
+    assert "audience_id=20270101" in emulator.requests()[-1]["target"]
+
+
+@pytest.mark.parametrize("argument", ["name", "package_name", "description"])
+@pytest.mark.parametrize("value", [2027.0, float("inf"), True, 0])
+def test_what_was_written_can_not_be_told_any_more(create, emulator, argument, value):
+    with pytest.raises(exceptions.InvalidInputError, match=f"^{argument} is .*render_template_as_native_obj"):
+        create(**{argument: value})
+    assert emulator.requests() == []
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("call", ["list", "create", "delete", "append"])
+def test_a_refused_key_comes_with_whom_to_ask(create, upload, emulator, task_context, make_ids, status, call):
+    calls = {
+        "list": lambda: AppLovinListAudiencesOperator(task_id="list").execute(task_context()),
+        "create": create,
+        "delete": lambda: AppLovinDeleteAudienceOperator(task_id="delete", audience_id="a").execute(task_context()),
+        "append": lambda: upload(AppLovinAppendUsersOperator, "a", make_ids(1)),
+    }
+    emulator.fault(f"applovin.{call}", "status", status=status)
+    with pytest.raises(exceptions.AuthenticationError, match=r"Keys.*of other products.*adsupport@applovin\.com\."):
+        calls[call]()
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "said"),
+    [
+        ("list", 400, "no parameter but the key"),
+        ("list", 404, "host"),
+        ("create", 404, "host"),
+        ("delete", 400, "audience_id"),
+    ],
+)
+def test_advice_fits_the_call(create, emulator, task_context, call, status, said):
+    calls = {
+        "list": AppLovinListAudiencesOperator(task_id="list"),
+        "create": AppLovinCreateAudienceOperator(task_id="create", name="n", platform="ios", audience_type="ua"),
+        "delete": AppLovinDeleteAudienceOperator(task_id="delete", audience_id="a"),
+    }
+    emulator.fault(f"applovin.{call}", "status", status=status)
+    with pytest.raises(exceptions.PermanentError, match=said) as failure:
+        calls[call].execute(task_context())
+    assert ("audience_id" in str(failure.value)) is (call == "delete")
+
+
+@pytest.mark.parametrize("operator_class", UPLOADS)
+@pytest.mark.parametrize("audience_id", [4711, np.int64(4711), " 4711\n"])
+def test_uploads_take_a_whole_number_as_the_text_of_an_id(upload, emulator, make_ids, operator_class, audience_id):
+    with pytest.raises(exceptions.NotFoundError):
+        upload(operator_class, audience_id, make_ids(1))
+    assert "audience_id=4711" in emulator.requests()[-1]["target"]

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
@@ -277,6 +278,126 @@ def test_list_shows_the_groups_that_fit_without_personal_data(create, emulator, 
     assert emulator.requests() == []
 
 
+FILTERS = ["name", "remark", "phone_number", "source", "status", "limit"]
+
+
+@pytest.mark.parametrize("filter_name", FILTERS)
+@pytest.mark.parametrize("value", ["", "\t ", "None", "{{ params.nothing }}", "{{ params.none }}", 1.5, [], {}])
+def test_a_filter_that_says_nothing_is_refused(emulator, task_context, filter_name, value):
+    operator = PaiListGroupsOperator(task_id="list", **{filter_name: value})
+    operator.render_template_fields({"params": {"nothing": " ", "none": None}})
+    with pytest.raises(exceptions.InvalidInputError, match=f"^{filter_name} "):
+        operator.execute(task_context())
+    assert emulator.requests() == []
+
+
+@pytest.mark.parametrize("filter_name", FILTERS)
+def test_a_filter_of_which_an_upstream_task_made_none_is_refused(emulator, task_context, filter_name):
+    operator = PaiListGroupsOperator(task_id="list", **{filter_name: "{{ params.none }}"})
+    setattr(operator, filter_name, None)  # as an XComArg, or a native template, does
+    with pytest.raises(exceptions.InvalidInputError, match=f"^{filter_name} was given, and .* made None of it"):
+        operator.execute(task_context())
+    assert emulator.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [(True, "true"), ("True", "true"), (" FALSE ", "false"), (False, "false"), ("{{ params.p }}", "true")],
+)
+def test_the_filter_by_phone_numbers_on_the_wire(emulator, task_context, value, sent):
+    operator = PaiListGroupsOperator(task_id="list", phone_number=value)
+    operator.render_template_fields({"params": {"p": True}})
+    operator.execute(task_context())
+    assert f"PhoneNumber={sent}" in emulator.requests()[-1]["target"]
+
+
+@pytest.mark.parametrize("value", [1, 0, "1", "yes", "wahr", "", None])
+def test_what_is_no_filter_by_phone_numbers(emulator, task_context, value):
+    operator = PaiListGroupsOperator(task_id="list", phone_number="{{ params.p }}")
+    operator.phone_number = value
+    with pytest.raises(exceptions.InvalidInputError, match=r"^phone_number "):
+        operator.execute(task_context())
+    assert emulator.requests() == []
+
+
+@pytest.mark.parametrize("whole", [20270101, np.int64(20270101)])
+def test_whole_numbers_are_taken_as_their_text(create, emulator, task_context, whole):
+    made = create(source=3, name=whole, project="demo_project", table="vip_customers", column=whole, remark=whole)
+    [group] = emulator.groups()
+    assert [group[name] for name in ("Name", "Column")] == ["20270101"] * 2
+    assert group["Remark"].startswith("20270101 [airflow ")
+    [listed] = PaiListGroupsOperator(task_id="list", name=whole, remark=whole).execute(task_context())
+    assert listed["id"] == made
+    delete = PaiDeleteGroupOperator(task_id="delete", group_id=whole, ignore_missing=True)
+    assert delete.execute(task_context()) == {"group_id": "20270101", "deleted": False}
+    assert emulator.requests()[-1]["target"].endswith("/20270101")
+
+
+@pytest.mark.parametrize("empty", ["", " \n", "None", "{{ params.none }}"])
+def test_empty_optional_text_is_left_out(recorder, connect, task_context, empty):
+    connect("pai", host=recorder.url)
+    recorder.answer(200, {}, b'{"ErrorCode": 0, "Data": {"Id": "g"}}')
+    operator = PaiCreateGroupOperator(
+        task_id="create",
+        source=3,
+        project="demo_project",
+        table="vip_customers",
+        name=empty,
+        column=empty,
+        remark=empty,
+        phone_number="{{ params.phones }}",
+        idempotency="none",
+    )
+    operator.render_template_fields({"params": {"none": None, "phones": "fAlse"}})
+    operator.execute(task_context())
+    [(_, _, _, body)] = recorder.requests
+    assert json.loads(body) == {"Source": 3, "Project": "demo_project", "Table": "vip_customers", "PhoneNumber": False}
+
+
+@pytest.mark.parametrize("empty", ["", " \n", "None", "{{ params.none }}"])
+@pytest.mark.parametrize("argument", ["filter", "phone_number"])
+def test_what_narrows_a_group_is_not_left_out(create, emulator, task_context, empty, argument):
+    arguments = {"source": 3, "project": "demo_project", "table": "vip_customers", argument: empty}
+    operator = PaiCreateGroupOperator(task_id="create", **arguments)
+    operator.render_template_fields({"params": {"none": None}})
+    with pytest.raises(exceptions.InvalidInputError, match=f"^{argument} "):
+        operator.execute(task_context())
+    setattr(operator, argument, None)
+    with pytest.raises(exceptions.InvalidInputError, match=f"^{argument} was given"):
+        operator.execute(task_context())
+    assert emulator.requests() == []
+
+
+def test_the_newest_groups(create, emulator, task_context):
+    emulator.settings(max_page_size=2)
+    emulator.set_clock(1_700_000_000, freeze=True)
+    made = [create(**(TEXT | {"name": f"n{number}"})) for number in range(3)]
+    emulator.set_clock(1_700_000_100, freeze=True)
+    newest = create(**(TEXT | {"name": "n3"}))
+    expected = [newest, *sorted(made, reverse=True)]
+
+    def listed(limit):
+        operator = PaiListGroupsOperator(task_id="list", limit=limit)
+        return [group["id"] for group in operator.execute(task_context())]
+
+    assert listed(1) == expected[:1]
+    assert listed("2") == expected[:2]
+    assert listed(10) == expected
+    for wrong in (0, -1, "many", True):
+        with pytest.raises(exceptions.InvalidInputError, match="limit must be a whole number of at least 1"):
+            listed(wrong)
+
+
+def test_a_price_makes_an_estimate(connect, create, emulator, task_context):
+    connect("pai", extra={"backoff_seconds": 0, "price_per_call": "0.001"})
+    contexts = [task_context() for _ in range(3)]
+    group_id = create(**TEXT, context=contexts[0])
+    PaiGetGroupOperator(task_id="get", group_id=group_id).execute(contexts[1])
+    with pytest.raises(exceptions.NotFoundError):
+        PaiGetGroupOperator(task_id="get", group_id="nobody").execute(contexts[2])
+    assert [context["ti"].pushed["estimated_cost"] for context in contexts] == [0.001, 0.001, 0.0]
+
+
 def test_list_goes_through_all_pages(create, emulator, task_context):
     emulator.settings(max_page_size=2)
     made = [create(**(TEXT | {"name": f"n{number}"})) for number in range(5)]
@@ -302,7 +423,7 @@ def test_delete_says_whether_the_group_existed(create, emulator, task_context):
 
 
 @pytest.mark.parametrize("operator_class", [PaiGetGroupOperator, PaiDeleteGroupOperator])
-@pytest.mark.parametrize("group_id", ["", " ", None, 7, ".", ".."])
+@pytest.mark.parametrize("group_id", ["", " ", None, "None", 7.0, True, ".", "..", "g" * 1001])
 def test_what_is_no_id_never_reaches_the_wire(emulator, task_context, operator_class, group_id):
     with pytest.raises(exceptions.InvalidInputError, match="group_id"):
         operator_class(task_id="task", group_id=group_id).execute(task_context())

@@ -89,7 +89,8 @@ class Refreshes:
         finally:
             after = self.billed()
             assert self.pushed["billable_calls"] == {call: after[call] - before[call] for call in after}
-        assert self.pushed == {name: report[name] for name in ("group_id", "billable_calls")}
+        told = [name for name in ("group_id", "billable_calls", "estimated_cost") if name in report]
+        assert self.pushed == {name: report[name] for name in told}
         assert json.loads(json.dumps(report)) == report
         return report
 
@@ -262,7 +263,7 @@ class TestReplacement:
         report = refreshes.run("r1", min_amount=0, ready_statuses=ready_statuses)
         assert (report["status"], report["amount"], dialect in {"bearer", "openapi"}) == (1, 0, True)
 
-    @pytest.mark.parametrize("timeout", [3600, dt.timedelta(hours=1)])
+    @pytest.mark.parametrize("timeout", [3600, "3600", "3600.0", dt.timedelta(hours=1)])
     def test_is_not_waited_for_longer_than_the_trigger_takes(self, refreshes, timeout):
         """Without a triggerer, nobody else would end it."""
         deferred, _ = refreshes.begin("r1", timeout=timeout)
@@ -645,6 +646,26 @@ class TestGroupsOfOthers:
         assert (marker.owner, marker.members) == (owner_digest("dag:refresh"), "")
 
 
+class TestPrice:
+    """What a refresh costs, if the connection has a price; in the worker and by way of the triggerer."""
+
+    @pytest.mark.parametrize("deferrable", [False, True])
+    def test_is_in_the_report(self, refreshes, connect, deferrable):
+        refreshes.run("r1", deferrable=deferrable)
+        connect("pai", extra={"backoff_seconds": 0, "price_per_call": 0.001})
+        report = refreshes.run("r2", deferrable=deferrable)
+        assert report["billable_calls"] == {"create": 1, "get": 1, "delete": 1}
+        assert report["estimated_cost"] == 0.003
+
+    def test_is_told_of_a_refresh_that_failed(self, refreshes, emulator, connect):
+        connect("pai", extra={"backoff_seconds": 0, "price_per_call": "2.5"})
+        emulator.settings(reject_names=["VIP"])
+        with pytest.raises(exceptions.GroupRejectedError):
+            refreshes.run("r1", name="VIP")
+        calls = refreshes.pushed["billable_calls"]
+        assert refreshes.pushed["estimated_cost"] == 2.5 * sum(calls.values()) > 0
+
+
 class TestArguments:
     @pytest.mark.parametrize(
         ("arguments", "said"),
@@ -666,12 +687,15 @@ class TestArguments:
             ({"timeout": 0}, "timeout must be a timedelta, or a number of seconds above 0"),
             ({"timeout": float("nan")}, "timeout must be"),
             ({"timeout": None}, "timeout must be"),
-            ({"timeout": 1e14}, "timeout must be .* of at most a year"),
+            ({"timeout": 1e14}, "timeout must be .* of at most 366 days"),
             ({"poke_interval": dt.timedelta(0)}, "poke_interval must be"),
             ({"poke_interval": "soon"}, "poke_interval must be"),
+            ({"poke_interval": "PT60S"}, "poke_interval must be"),
+            ({"timeout": "0:10:00"}, "timeout must be"),
+            ({"timeout": True}, "timeout must be"),
             ({"max_poke_interval": -1}, "max_poke_interval must be"),
             ({"provenance": " "}, "provenance is empty"),
-            ({"provenance": " None"}, "provenance was rendered to None: leave it out"),
+            ({"provenance": " None"}, "provenance was rendered to None"),
             ({"min_amount": 0}, r"with min_amount=0 .* set ready_statuses=\[1\] as well"),
             ({"min_amount": "0", "ready_statuses": [0, 1]}, "with min_amount=0"),
             ({"max_poll_failures": -1}, "max_poll_failures"),
@@ -695,6 +719,7 @@ class TestArguments:
         values = {
             "name": "T",
             "source": 3,
+            "phone_number": True,
             "project": "demo_project",
             "table": "vip_customers",
             "column": "phone",
@@ -711,6 +736,7 @@ class TestArguments:
         assert report["replaced_group_ids"] == [old]
         [group] = emulator.groups()
         assert [group[name] for name in ("Name", "Source", "Table", "Filter")] == ["T", 3, "vip_customers", "ds=1"]
+        assert group["PhoneNumber"] is True
 
 
 class TestWhatIsShown:

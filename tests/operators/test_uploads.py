@@ -118,7 +118,7 @@ class TestRejects:
         [
             ({"rejects_path": "/tmp/rejects.txt"}, r"must end with \.parquet or \.csv"),
             ({"rejects_path": "s3://bucket/rejects?token=sesame"}, r"must end with"),
-            ({"rejects_path": 7}, "rejects_path is a int"),
+            ({"rejects_path": 7}, "rejects_path is an int"),
             ({"rejects_include_values": True}, "rejects_path is not"),
         ],
     )

@@ -114,6 +114,7 @@ NAMES = {
             "phone_number": None,
             "source": None,
             "status": None,
+            "limit": None,
             "pai_conn_id": "pai_default",
         },
         "PaiDeleteGroupOperator": {"group_id": ..., "ignore_missing": False, "pai_conn_id": "pai_default"},

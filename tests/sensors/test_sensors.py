@@ -7,6 +7,7 @@ import json
 import sys
 import time
 
+import numpy as np
 import pytest
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -323,7 +324,52 @@ def test_a_batch_in_the_trigger_is_a_list_of_ids_whatever_was_rendered(group, ta
     assert deferred.trigger.serialize()[1]["group_ids"] == ids
 
 
+@pytest.mark.parametrize("native", ["[20261111, 7]", [20261111, 7], (np.int64(20261111), "7", 7)])
+def test_ids_that_templates_made_numbers_of_are_their_text(task_context, emulator, native):
+    emulator.fault("pai.list", "status", status=503)
+    deferred = _deferred(groups_sensor(native)(deferrable=True), task_context())
+    assert deferred.trigger.serialize()[1]["group_ids"] == ["20261111", "7"]
+
+
+@each_mode
+@pytest.mark.parametrize(
+    "arguments", [{"group_id": 1.5}, {"group_id": "None"}, {"group_id": "g" * 1001}, {"group_ids": ["a", True]}]
+)
+def test_what_is_no_id_is_refused_before_the_first_request(wait, emulator, mode, arguments):
+    with pytest.raises(exceptions.InvalidInputError, match=r"^group_ids?[ ,]"):
+        wait(lambda **options: PaiGroupSensor(task_id="wait", **arguments, **options), mode)
+    assert emulator.requests() == []
+
+
+@each_mode
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        *(("name", value) for value in ("", " ", "None", 1.5)),
+        *((argument, value) for argument in ("platform", "min_user_count") for value in ("", " ", "None", None)),
+    ],
+)
+def test_a_condition_that_says_nothing_is_refused(wait, emulator, mode, argument, value):
+    def make(**options):
+        arguments = {"name": "n"} | {argument: "{{ params.nothing }}"}
+        sensor = AppLovinAudienceSensor(task_id="wait", **arguments, **options)
+        setattr(sensor, argument, value)  # as it was rendered
+        return sensor
+
+    with pytest.raises(exceptions.InvalidInputError, match=f"^{argument} "):
+        wait(make, mode)
+    assert emulator.requests() == []
+
+
 # --- what it costs ---
+
+
+@each_mode
+def test_a_price_makes_an_estimate_of_the_whole_wait(wait, group, emulator, mode, pushed, connect):
+    connect("pai", extra={"backoff_seconds": 0, "price_per_call": 0.001})
+    emulator.set_clock(emulator.now(), freeze=True)
+    wait(pai_sensor(group()), mode, between=lambda: emulator.advance(5))
+    assert (pushed["billable_calls"], pushed["estimated_cost"]) == ({"get": 2}, 0.002)
 
 
 @each_mode

@@ -6,6 +6,7 @@ import inspect
 import json
 import time
 import types
+from datetime import timedelta
 
 import airflow.triggers.base
 import pytest
@@ -217,6 +218,20 @@ def test_numbers_come_as_text_too():
     }
 
 
+def test_a_name_of_digits_and_lengths_of_time_too():
+    taken = PaiGroupReadyTrigger(
+        name=20261111, poll_interval_seconds=timedelta(minutes=2), lookback_seconds=timedelta(hours=1)
+    )
+    assert taken.serialize()[1] | {"min_amount": 1} == {
+        "name": "20261111",
+        "conn_id": "pai_default",
+        "poll_interval_seconds": 120.0,
+        "lookback_seconds": 3600.0,
+        "min_amount": 1,
+        "ready_statuses": None,
+    }
+
+
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
@@ -230,7 +245,7 @@ def test_what_is_no_number_is_refused_by_name_when_the_dag_is_parsed(argument, v
         PaiGroupReadyTrigger(**{"name": "VIP", argument: value})
 
 
-@pytest.mark.parametrize("name", ["", "  ", None])
+@pytest.mark.parametrize("name", ["", "  ", None, "None", 1.5, True])
 def test_a_name_is_needed_when_the_dag_is_parsed(name):
     with pytest.raises(InvalidInputError, match="name"):
         PaiGroupReadyTrigger(name=name)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.validation import api_integer, api_text, one_of, required_text
+from airflow_provider_audiences.validation import api_integer, api_text, exact_text, given_text, one_of, required_text
 
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9_\-+ ]+")
 
@@ -108,17 +108,22 @@ class AudienceSpec:
         :param platform: ``android`` or ``ios``, in any case.
         :param audience_type: ``retargeting`` or ``ua``.
         :param package_name: package name or bundle ID; required for retargeting.
-        :param description: free text.
+        :param description: free text; an empty one is left out.
         :raises InvalidInputError: a parameter is missing or wrong.
         """
-        if not isinstance(name, str) or not name.strip() or not _NAME_PATTERN.fullmatch(name):
-            raise InvalidInputError(f"name {name!r}: AppLovin takes letters, digits, '_', '-', '+' and spaces only")
+        written_name = exact_text("name", name)
+        if not _NAME_PATTERN.fullmatch(written_name):
+            raise InvalidInputError(
+                f"name {written_name!r}: AppLovin takes letters, digits, '_', '-', '+' and spaces only"
+            )
+        description = given_text("description", description)
         spec = cls(
-            name=name,
+            name=written_name,
             platform=Platform(one_of("platform", platform, Platform)),
             audience_type=AudienceType(one_of("audience_type", audience_type, AudienceType)),
-            package_name=required_text("package_name", package_name) if package_name else None,
-            description=required_text("description", description) if description else None,
+            # It narrows which audience is found, so an empty one does not mean any.
+            package_name=None if package_name is None else required_text("package_name", package_name),
+            description=None if description is None else description.strip(),
         )
         if spec.audience_type is AudienceType.RETARGETING and not spec.package_name:
             raise InvalidInputError(

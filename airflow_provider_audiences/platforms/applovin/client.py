@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal
@@ -22,9 +23,10 @@ from airflow_provider_audiences.exceptions import (
 from airflow_provider_audiences.http.replies import Reply, is_error_status
 from airflow_provider_audiences.http.session import query_key_session
 from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, Transport, TransportSettings
+from airflow_provider_audiences.platforms.applovin.advice import CallName, advice_for
 from airflow_provider_audiences.platforms.applovin.audiences import Audience, AudienceSpec, AudienceType
 from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, Redactor, Secret
-from airflow_provider_audiences.validation import api_integer, api_text, one_of, required_text, whole_number
+from airflow_provider_audiences.validation import api_integer, api_text, one_of, required_text, whole_seconds
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +36,6 @@ DEFAULT_CONTENT_TYPE = "application/x-www-form-urlencoded"
 
 DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=120.0)
 """The server gives up after 100 s; waiting a little longer lets its verdict arrive first."""
-
-_ADVICE = {
-    400: "Check the parameters: the platform found one missing or invalid.",
-    401: "Check the Management Key in the connection's password (account page, tab Keys).",
-    403: "Check the Management Key in the connection's password (account page, tab Keys).",
-    404: "Check the audience_id: list the audiences to see those that exist.",
-    408: "Send smaller batches (batch_size).",
-    413: "Send smaller batches (batch_size).",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +157,12 @@ class AppLovinClient(ApiClient):
         return self._transport.send(call)
 
     def update_audience(
-        self, *, audience_id: str, advertising_ids: bytes, ttl_seconds: int | None = None, give_up: GiveUp | None = None
+        self,
+        *,
+        audience_id: str,
+        advertising_ids: bytes,
+        ttl_seconds: int | timedelta | None = None,
+        give_up: GiveUp | None = None,
     ) -> UploadCounts:
         """
         Replace all users of an audience.
@@ -178,7 +176,12 @@ class AppLovinClient(ApiClient):
         return self._upload("update", audience_id, advertising_ids, ttl_seconds, give_up, least_ttl_seconds=1)
 
     def append_users(
-        self, *, audience_id: str, advertising_ids: bytes, ttl_seconds: int | None = None, give_up: GiveUp | None = None
+        self,
+        *,
+        audience_id: str,
+        advertising_ids: bytes,
+        ttl_seconds: int | timedelta | None = None,
+        give_up: GiveUp | None = None,
     ) -> UploadCounts:
         """
         Add users to an audience; users who are in it begin their time again.
@@ -214,15 +217,14 @@ class AppLovinClient(ApiClient):
         verb: str,
         audience_id: str,
         advertising_ids: bytes,
-        ttl_seconds: int | None,
+        ttl_seconds: int | timedelta | None,
         give_up: GiveUp | None,
         *,
         least_ttl_seconds: int,
     ) -> UploadCounts:
         query = {"audience_id": required_text("audience_id", audience_id)}
         if ttl_seconds is not None:
-            ttl_seconds = whole_number("ttl_seconds", ttl_seconds, at_least=least_ttl_seconds)
-            query["ttl_seconds"] = str(ttl_seconds)
+            query["ttl_seconds"] = str(whole_seconds("ttl_seconds", ttl_seconds, at_least=least_ttl_seconds))
         call = Call(
             operation=f"applovin.{verb}",
             method="POST",
@@ -235,16 +237,16 @@ class AppLovinClient(ApiClient):
         )
         return self._transport.send(call)
 
-    def _read_object(self, reply: Reply) -> dict[str, Any]:
+    def _read_object(self, reply: Reply, call: CallName) -> dict[str, Any]:
         """Return the reply's JSON object if status and code say success."""
         if not reply.is_success:
-            raise self._error(reply)
+            raise self._error(reply, call)
         body = reply.json_object()
         if api_integer(body.get("code", HTTPStatus.OK)) != HTTPStatus.OK:
-            raise self._error(reply)
+            raise self._error(reply, call)
         return body
 
-    def _error(self, reply: Reply) -> AudienceApiError:
+    def _error(self, reply: Reply, call: CallName) -> AudienceApiError:
         text, body = reply.error_text("message", "error_message", "error", "errors", "description")
         code = api_integer(body.get("code"))
         status = code if is_error_status(code) else reply.status
@@ -255,7 +257,7 @@ class AppLovinClient(ApiClient):
                 api_code=code,
                 advice="The document knows no such reply: ask your account manager.",
             )
-        return reply.error(self._redact(text), status=status, api_code=code, advice=_ADVICE.get(status))
+        return reply.error(self._redact(text), status=status, api_code=code, advice=advice_for(status, call=call))
 
     def _read_created(
         self,
@@ -266,7 +268,7 @@ class AppLovinClient(ApiClient):
         earlier_try: bool,
     ) -> CreatedAudience:
         try:
-            body = self._read_object(reply)
+            body = self._read_object(reply, "create")
         except ConflictError as conflict:
             after_lost_try = earlier_try or reply.after_lost_try
             return self._reconcile(conflict, spec, if_exists=if_exists, after_lost_try=after_lost_try)
@@ -307,7 +309,7 @@ class AppLovinClient(ApiClient):
         raise error from None
 
     def _read_list(self, reply: Reply) -> list[Audience]:
-        body = self._read_object(reply)
+        body = self._read_object(reply, "list")
         entries = body.get("audiences")
         if not isinstance(entries, list) or "code" not in body:
             raise UnexpectedReplyError("the reply has no code or no list of audiences", http_status=reply.status)
@@ -322,7 +324,7 @@ class AppLovinClient(ApiClient):
         return audiences
 
     def _read_upload(self, reply: Reply) -> UploadCounts:
-        body = self._read_object(reply)
+        body = self._read_object(reply, "upload")
         valid = api_integer(body.get("num_valid_ids"))
         invalid = api_integer(body.get("num_invalid_ids", body.get("num_invalid_users")))
         if valid is None or invalid is None:
@@ -338,10 +340,10 @@ class AppLovinClient(ApiClient):
         if reply.is_success:
             # The document promises an empty body: a web page or an error code in it is no success.
             if reply.body.lstrip()[:1] in {b"{", b"<"}:
-                self._read_object(reply)
+                self._read_object(reply, "delete")
             return True
         # A web page with a 404 comes from a proxy, which knows nothing of audiences.
         is_missing = reply.status == HTTPStatus.NOT_FOUND and not reply.is_web_page
         if is_missing and (ignore_missing or reply.after_lost_try):
             return reply.after_lost_try
-        raise self._error(reply)
+        raise self._error(reply, "delete")

@@ -22,15 +22,15 @@ from airflow_provider_audiences.http.transport import ApiClient, Call, Transport
 from airflow_provider_audiences.platforms.pai.auth import PaiAuth
 from airflow_provider_audiences.platforms.pai.billing import PaiBill
 from airflow_provider_audiences.platforms.pai.dialects import PaiDialect, path_of
-from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, api_name
-from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
-from airflow_provider_audiences.platforms.pai.listing import list_all_pages, marked, named, rejected_of_call
+from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec
+from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, checked_group_id
+from airflow_provider_audiences.platforms.pai.listing import list_all_pages, list_query, marked, named, rejected_of_call
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker, make_marker
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.replies import PaiReplies
 from airflow_provider_audiences.redaction import PHONE_NUMBER_PATTERN, SIGNATURE_PATTERN, Redactor
 from airflow_provider_audiences.sync.run_date import RunDate
-from airflow_provider_audiences.validation import one_of, path_id, required_text, whole_number
+from airflow_provider_audiences.validation import one_of, required_text, whole_number
 
 DEFAULT_REGION = "cn-hangzhou"
 ACCOUNT_REQUESTS_PER_SECOND = 100.0
@@ -65,6 +65,7 @@ class PaiClient(ApiClient):
     :param base_url: scheme, host and path prefix; None for the dialect's own in China.
     :param settings: timeouts and retries.
     :param requests_per_second: limit of this client; those of one account in this process stand in one line.
+    :param price_per_call: of a create, get or delete, for estimates; None if it is not known.
     :param sleep: waits between attempts.
     """
 
@@ -75,9 +76,11 @@ class PaiClient(ApiClient):
         base_url: str | None = None,
         settings: TransportSettings = DEFAULT_SETTINGS,
         requests_per_second: float = DEFAULT_REQUESTS_PER_SECOND,
+        price_per_call: float | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._auth = auth
+        self.price_per_call = price_per_call
         self._bill = PaiBill()
         redactor = Redactor(None, [PHONE_NUMBER_PATTERN, SIGNATURE_PATTERN])
         self._replies = PaiReplies(dialect=auth.dialect, redact=redactor)
@@ -228,7 +231,7 @@ class PaiClient(ApiClient):
         call = Call(
             operation="pai.get",
             method="GET",
-            path=path_of(self.dialect.get_path, path_id("group_id", group_id)),
+            path=path_of(self.dialect.get_path, checked_group_id("group_id", group_id)),
             headers=self.dialect.headers("GetGroup"),
             read=self._replies.group,
         )
@@ -246,7 +249,7 @@ class PaiClient(ApiClient):
         call = Call(
             operation="pai.delete",
             method="DELETE",
-            path=path_of(self.dialect.delete_path, path_id("group_id", group_id)),
+            path=path_of(self.dialect.delete_path, checked_group_id("group_id", group_id)),
             headers=self.dialect.headers("DeleteGroup"),
             read=partial(self._replies.deleted, ignore_missing=ignore_missing),
         )
@@ -257,9 +260,9 @@ class PaiClient(ApiClient):
         *,
         name: str | None = None,
         remark: str | None = None,
-        phone_number: bool | None = None,
-        source: int | None = None,
-        status: int | None = None,
+        phone_number: bool | str | None = None,
+        source: int | str | None = None,
+        status: int | str | None = None,
     ) -> list[AudienceGroup]:
         """
         List groups, all pages. Filters are the platform's: those on text may match parts.
@@ -273,15 +276,9 @@ class PaiClient(ApiClient):
         :param source: filter by the source's number.
         :param status: filter by review status.
         :return: each group once.
+        :raises InvalidInputError: a filter is empty, or no such value; nothing was sent.
         """
-        filters: dict[str, str | int | None] = {
-            "name": name,
-            "remark": remark,
-            "phone_number": phone_number,
-            "source": source,
-            "status": status,
-        }
-        query = {api_name(key): _query_value(value) for key, value in filters.items() if value is not None}
+        query = list_query(name=name, remark=remark, phone_number=phone_number, source=source, status=status)
         return list_all_pages(partial(self._list_page, query))
 
     def list_page(self, page_number: int, *, name: str | None = None) -> tuple[list[AudienceGroup], int | None]:
@@ -292,7 +289,7 @@ class PaiClient(ApiClient):
         :param name: filter by name, by the platform's rules.
         :return: its groups, and how many there are on all pages, if the platform says it.
         """
-        return self._list_page({} if name is None else {"Name": name}, page_number)
+        return self._list_page(list_query(name=name), page_number)
 
     def count_groups(self) -> int:
         """Return how many groups the account has, by one request for the smallest page."""
@@ -320,9 +317,3 @@ class PaiClient(ApiClient):
 
 def _account(base_url: str, auth: PaiAuth) -> str:
     return hashlib.sha256(f"{base_url}\n{auth.account}".encode()).hexdigest()
-
-
-def _query_value(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(int(value)) if isinstance(value, int) else str(value)

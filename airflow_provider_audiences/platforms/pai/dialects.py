@@ -6,9 +6,12 @@ The groups and their envelope are the same in both; addresses, paths and the mea
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
+
+from airflow_provider_audiences.exceptions import InvalidInputError
 
 DialectName = Literal["bearer", "openapi"]
 
@@ -18,6 +21,9 @@ INTERNATIONAL_BASE_URL = "https://api.alibabacloud.com/api/PaiPlugin/2022-01-12"
 OPENAPI_REGION = "cn-hangzhou"
 OPENAPI_BASE_URL = f"https://paiplugin.{OPENAPI_REGION}.aliyuncs.com"
 """The only public address of this dialect; the SDK's own default host is doubtful."""
+
+_REGION_PATTERN = re.compile(r"[a-z]{2}-[a-z]{3,}(?:-(?:[a-z]{2,}|[0-9]{1,3}))*")
+"""A zone has a single letter more, such as ``cn-hangzhou-h`` or ``ap-southeast-1a``."""
 
 STATUS_CHECKING = 0
 STATUS_PASSED = 1
@@ -63,10 +69,28 @@ class PaiDialect:
         Return the address that serves a region.
 
         :param region: such as ``cn-hangzhou`` or ``ap-southeast-1``.
+        :raises InvalidInputError: no region has such a name.
         """
+        region = checked_region(region)
         if self.name == "openapi":
             return OPENAPI_BASE_URL
-        return CHINA_BASE_URL if region.lower().startswith("cn-") else INTERNATIONAL_BASE_URL
+        return CHINA_BASE_URL if region.startswith("cn-") else INTERNATIONAL_BASE_URL
+
+
+def checked_region(region: str) -> str:
+    """
+    Return the id of a region of Alibaba Cloud in lower case. Whether it exists is not checked: there are new ones.
+
+    :param region: in any case.
+    :raises InvalidInputError: it is the name of a place, a zone, an address, or misspelt.
+    """
+    word = region.strip().lower()
+    if not _REGION_PATTERN.fullmatch(word):
+        raise InvalidInputError(
+            f"region {region!r} is no id of a region: give one such as cn-hangzhou or ap-southeast-1, that is, two "
+            "letters of the country or area, a hyphen, and the place"
+        )
+    return word
 
 
 BEARER = PaiDialect(

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers.phone_number import PhoneFormat, normalise_phone_numbers
-from airflow_provider_audiences.validation import api_integer
+from airflow_provider_audiences.validation import api_integer, exact_text, given_text, true_or_false
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class GroupSpec:
     :param project: MaxCompute project.
     :param table: MaxCompute table.
     :param column: column with the phone numbers, for a CSV file or a table with phone numbers.
-    :param filter: condition on the MaxCompute table, such as ``ds=20220101``.
+    :param filter: condition on the MaxCompute table, such as ``ds=20220101``; never empty.
     :param algorithm: the associated algorithm.
     :param inference_job_id: id of the prediction task.
     :param remark: free text.
@@ -104,14 +104,13 @@ class GroupSpec:
         :param phone_format: rule for ``text``: mainland China mobile numbers, or ``any``.
         :raises InvalidInputError: a parameter is missing, or the source does not take it.
         """
-        self._check_parameters()
-        if self.phone_number is not None and not isinstance(self.phone_number, bool):
-            raise InvalidInputError(f"phone_number must be True or False, not {self.phone_number!r}")
-        if self.uri is not None:
-            check_oss_uri(self.uri)
-        if self.text is None:
-            return self
-        numbers = normalise_phone_numbers(self.text.split("\n"), phone_format=phone_format)
+        spec = self._as_written()
+        spec._check_parameters()  # noqa: SLF001 - its own class
+        if spec.uri is not None:
+            check_oss_uri(spec.uri)
+        if spec.text is None:
+            return spec
+        numbers = normalise_phone_numbers(spec.text.split("\n"), phone_format=phone_format)
         if not numbers:
             raise InvalidInputError("text has no phone number in it: give one a line")
         if len(numbers) > MAX_TEXT_NUMBERS:
@@ -119,29 +118,45 @@ class GroupSpec:
                 f"text has {len(numbers)} phone numbers, and PAI takes at most {MAX_TEXT_NUMBERS}: put "
                 "them in a text file on OSS and create the group with source=1 (text file) and its uri"
             )
-        return replace(self, text="\n".join(numbers))
+        return replace(spec, text="\n".join(numbers))
 
-    def _check_parameters(self) -> None:
-        """Check that each parameter is there exactly if the source wants it."""
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name not in {"source", "phone_number"} and not isinstance(value, str | None):
-                raise InvalidInputError(f"{item.name} is a {type(value).__name__}, not text")
-            if isinstance(value, str) and not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
-                raise InvalidInputError(f"{item.name} has half of a character in it, which UTF-8 can't write")
-        source_name = f"source {self.source.value} ({self.source.name.lower()})"
-        for name in _REQUIRED[self.source]:
-            value = getattr(self, name)
-            if not isinstance(value, str) or not value.strip():
-                raise InvalidInputError(f"{name} is missing: {source_name} needs it")
+    def _as_written(self) -> GroupSpec:
+        """
+        Return the spec with what templates made of its parameters undone: whole numbers are text, and empty text is
+        none. The filter alone may not be empty: it would mean the whole table.
+        """
         taken = _REQUIRED[self.source] + _OPTIONAL.get(self.source, ())
         for name in _SOURCE_PARAMETERS:
             if getattr(self, name) is not None and name not in taken:
-                raise InvalidInputError(f"{name} is not for {source_name}: take it out, or change source")
-        if self.source in _NEEDS_COLUMN and self.phone_number and not (self.column or "").strip():
+                raise InvalidInputError(f"{name} is not for {self._source_name}: take it out, or change source")
+        values: dict[str, Any] = {
+            item.name: given_text(item.name, getattr(self, item.name))
+            for item in fields(self)
+            if item.name not in {"source", "phone_number"}
+        }
+        if self.filter is not None:
+            values["filter"] = exact_text("filter", self.filter)
+        if self.phone_number is not None:
+            true_or_false("phone_number", self.phone_number)
+        return replace(self, **values)
+
+    def _check_parameters(self) -> None:
+        """Check that what the source needs is there, and can be written."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, str) and not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+                raise InvalidInputError(f"{item.name} has half of a character in it, which UTF-8 can't write")
+        for name in _REQUIRED[self.source]:
+            if getattr(self, name) is None:
+                raise InvalidInputError(f"{name} is missing: {self._source_name} needs it")
+        if self.source in _NEEDS_COLUMN and self.phone_number and self.column is None:
             raise InvalidInputError(
-                f"column is missing: {source_name} with phone_number=True needs the phone numbers' column"
+                f"column is missing: {self._source_name} with phone_number=True needs the phone numbers' column"
             )
+
+    @property
+    def _source_name(self) -> str:
+        return f"source {self.source.value} ({self.source.name.lower()})"
 
     def to_api(self) -> dict[str, Any]:
         """Return the JSON object that CreateGroup takes; what is None is left out, 0 and False are not."""

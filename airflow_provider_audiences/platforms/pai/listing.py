@@ -11,8 +11,10 @@ import logging
 from collections.abc import Callable, Sequence
 
 from airflow_provider_audiences.exceptions import ConflictError
+from airflow_provider_audiences.platforms.pai.group_spec import parse_source
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
+from airflow_provider_audiences.validation import exact_text, true_or_false, whole_number
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,38 @@ ReadPage = Callable[[int], tuple[list[AudienceGroup], int | None]]
 
 _MAX_PAGES = 1000
 _MAX_PASSES = 3
+
+
+def list_query(
+    *,
+    name: object = None,
+    remark: object = None,
+    phone_number: object = None,
+    source: object = None,
+    status: object = None,
+) -> dict[str, str]:
+    """
+    Return the filters of ListGroups as it takes them. None is no filter; what is empty is refused: it would list all.
+
+    :param name: text.
+    :param remark: text.
+    :param phone_number: a bool or its text.
+    :param source: the source's number or its text.
+    :param status: the review status or its text.
+    :raises InvalidInputError: a filter is empty, or no such value.
+    """
+    query: dict[str, str] = {}
+    if name is not None:
+        query["Name"] = exact_text("name", name)
+    if remark is not None:
+        query["Remark"] = exact_text("remark", remark)
+    if phone_number is not None:
+        query["PhoneNumber"] = str(true_or_false("phone_number", phone_number)).lower()
+    if source is not None:
+        query["Source"] = str(parse_source(source).value)
+    if status is not None:
+        query["Status"] = str(whole_number("status", status, at_least=0))
+    return query
 
 
 def list_all_pages(read_page: ReadPage) -> list[AudienceGroup]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
@@ -26,8 +26,16 @@ from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.redaction import Redactor
 from airflow_provider_audiences.validation import api_integer
 
+PaiCall = Literal["create", "get", "list", "delete"]
+
+_CHECK_ID = "Check the group_id: list the groups to see those that exist"
+_BAD_REQUEST_ADVICE: Mapping[PaiCall, str] = {
+    "create": "Check the parameters against the source; a failed create is billed.",
+    "get": f"{_CHECK_ID}.",
+    "list": "Check the filters: name, remark, phone_number, source, status.",
+    "delete": f"{_CHECK_ID}; a failed delete is billed.",
+}
 _ADVICE: Mapping[int, str] = {
-    400: "Check the parameters against the source; a failed create is billed.",
     429: "Lower max_requests_per_second in the connection's extra: the account's limit is 100 a second.",
     500: "If it persists, give the request id to Alibaba Cloud's support.",
 }
@@ -59,6 +67,7 @@ _REFUSED_CREDENTIALS: Mapping[str, str] = {
 
 _FAILURES = ("ServiceUnavailable", "InternalError")
 _HOST_ADVICE = "Check the connection's host: its name, and the path behind it."
+_UNKNOWN_API_ADVICE = "The account is not on the service's allow-list (ask Alibaba Cloud), or the host is wrong."
 _UNKNOWN_APIS = ("InvalidApi", "InvalidAction", "InvalidVersion", "InvalidProduct")
 _REPEATED = "SignatureNonceUsed"
 
@@ -83,7 +92,7 @@ class PaiReplies:
         :param creating: it is the reply to a create.
         :raises AudienceApiError: what the reply means.
         """
-        data = self._data(reply, creating=creating)
+        data = self._data(reply, "create" if creating else "get")
         found = AudienceGroup.from_api(data) if isinstance(data, dict) else None
         if found is None or not found.id:
             raise UnexpectedReplyError(
@@ -98,7 +107,7 @@ class PaiReplies:
         :param reply: of list.
         :raises AudienceApiError: what the reply means.
         """
-        data = self._data(reply)
+        data = self._data(reply, "list")
         entries = data.get("Groups") if isinstance(data, dict) else data
         if not isinstance(entries, list):
             raise UnexpectedReplyError("the reply has no list of groups", http_status=reply.status)
@@ -115,21 +124,21 @@ class PaiReplies:
         :raises AudienceApiError: what the reply means.
         """
         try:
-            self._data(reply)
+            self._data(reply, "delete")
         except NotFoundError as error:
             if _says_group(error) and (ignore_missing or reply.after_lost_try):
                 return reply.after_lost_try
             raise
         return True
 
-    def _data(self, reply: Reply, *, creating: bool = False) -> Any:
+    def _data(self, reply: Reply, call: PaiCall) -> Any:
         """Return ``Data`` if status and ErrorCode say success."""
         if not reply.is_success:
-            raise self._error(reply, creating=creating)
+            raise self._error(reply, call)
         body = reply.json_object()
         code = body.get("ErrorCode")
         if code is None and "Code" in body:
-            raise self._error(reply)
+            raise self._error(reply, call)
         if code is None:
             raise UnexpectedReplyError(
                 "this is not the API: the reply has no ErrorCode",
@@ -137,10 +146,10 @@ class PaiReplies:
                 advice="Check the connection's host.",
             )
         if str(code) != "0":
-            raise self._error(reply, creating=creating)
+            raise self._error(reply, call)
         return body.get("Data")
 
-    def _error(self, reply: Reply, *, creating: bool = False) -> AudienceApiError:
+    def _error(self, reply: Reply, call: PaiCall) -> AudienceApiError:
         text, body = reply.error_text("ErrorMessage", "Message", "message")
         code = body.get("ErrorCode", body.get("Code"))
         number = int(str(code)) if re.fullmatch(r"[0-9]+", str(code)) else None
@@ -165,9 +174,11 @@ class PaiReplies:
             if refusal is not None:
                 return refusal
         advice = _KEY_ADVICE[self.dialect.name].get(status) or _ADVICE.get(status)
-        if status == HTTPStatus.NOT_FOUND:
+        if status == HTTPStatus.BAD_REQUEST:
+            advice = _BAD_REQUEST_ADVICE[call]
+        elif status == HTTPStatus.NOT_FOUND:
             # Without a code it is not PAI that answers.
-            advice = _HOST_ADVICE if code is None else _not_found_advice(word + text, creating=creating)
+            advice = _HOST_ADVICE if code is None else _not_found_advice(word + text, call)
         return reply.error(self.redact(text), status=status, advice=advice, **facts)
 
     def _refusal(self, reply: Reply, word: str, text: str, facts: dict[str, Any]) -> AudienceApiError | None:
@@ -177,7 +188,7 @@ class PaiReplies:
             if word.startswith(beginning):
                 return AuthenticationError(message, http_status=reply.status, advice=advice, **facts)
         if word.startswith(_UNKNOWN_APIS):
-            advice = _not_found_advice(word, creating=False)
+            advice = _UNKNOWN_API_ADVICE
             return NotFoundError(message, http_status=reply.status, advice=advice, **facts)
         if word.startswith(_REPEATED):
             # Each request has its own nonce: something on the way sent this one twice, and the first was taken.
@@ -206,12 +217,14 @@ def _is_unknown_api(text: str) -> bool:
     return "specified api" in text.lower() or text.startswith(_UNKNOWN_APIS)
 
 
-def _not_found_advice(text: str, *, creating: bool) -> str:
+def _not_found_advice(text: str, call: PaiCall) -> str:
     lowered = text.lower()
     if _is_unknown_api(text):
-        return "The account is not on the service's allow-list (ask Alibaba Cloud), or the host is wrong."
+        return _UNKNOWN_API_ADVICE
     if "project" in lowered or "table" in lowered:
         return "Check the MaxCompute project and table, and that they lie in the connection's region."
-    if creating:
+    if call == "list":
+        return _HOST_ADVICE
+    if call == "create":
         return "Check what the group is made from: that the file, table or job exists; and the connection's host."
     return "The group does not exist, or was deleted: list the groups to see those that do."

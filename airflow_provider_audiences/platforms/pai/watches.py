@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, NotFoundError
-from airflow_provider_audiences.validation import path_id
+from airflow_provider_audiences.platforms.pai.groups import checked_group_id
+from airflow_provider_audiences.validation import a_type
 from airflow_provider_audiences.waiting.looks import Request, Sighting, Steps
 
 if TYPE_CHECKING:
@@ -68,12 +69,9 @@ def group_ids_of(value: object) -> list[str]:
                 "group_ids is text and no list of ids: give a list, or group_id for a single group"
             ) from None
     if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
-        raise InvalidInputError(f"group_ids is a {type(value).__name__}: give a list of ids")
-    items = list(value)
-    for number, item in enumerate(items, start=1):
-        if not isinstance(item, str) or not item.strip():
-            raise InvalidInputError(f"group_ids, item {number}, is {type(item).__name__}, not the id of a group")
-    ids = list(dict.fromkeys(path_id("group_ids", item) for item in items))
+        raise InvalidInputError(f"group_ids is {a_type(value)}: give a list of ids")
+    items = enumerate(value, start=1)
+    ids = list(dict.fromkeys(checked_group_id(f"group_ids, item {number},", item) for number, item in items))
     if not ids:
         raise InvalidInputError("group_ids is empty: there is no group to wait for")
     return ids
@@ -88,7 +86,7 @@ class GroupWatch:
     """
 
     def __init__(self, group_id: object, ready_when: ReadyWhen) -> None:
-        self._group_id = path_id("group_id", group_id)
+        self._group_id = checked_group_id("group_id", group_id)
         self._ready_when = ready_when
 
     def __call__(self, client: PaiClient) -> Steps:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from airflow_provider_audiences.members.identifiers.advertising_id import LINE_L
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, UploadCounts
 from airflow_provider_audiences.sync.delivery.sending import Leg, OnProgress, Send, Sender, Tally
 from airflow_provider_audiences.sync.settings import MAX_PARALLEL_REQUESTS
-from airflow_provider_audiences.validation import one_of, required_text, true_or_false, whole_number
+from airflow_provider_audiences.validation import one_of, required_text, true_or_false, whole_number, whole_seconds
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -114,7 +115,7 @@ class Delivery:
         audience_id: str,
         mode: DeliveryMode | str,
         batch_size: int | str,
-        ttl_seconds: int | str | None,
+        ttl_seconds: timedelta | float | str | None,
         allow_empty: bool = False,
         max_parallel_requests: int | str = 4,
     ) -> Delivery:
@@ -124,7 +125,8 @@ class Delivery:
         :param audience_id: the audience.
         :param mode: replace, append or remove.
         :param batch_size: IDs a request; at least 1.
-        :param ttl_seconds: how long members stay; at least 1; None for the API's default, and for remove.
+        :param ttl_seconds: how long members stay, in seconds or as a timedelta; at least 1; None for the API's
+            default, and for remove.
         :param allow_empty: let an empty set replace the audience's content.
         :param max_parallel_requests: requests at a time, 1 to 16. The update of a replacement always goes alone.
         :raises InvalidInputError: an argument is wrong.
@@ -132,13 +134,13 @@ class Delivery:
         mode = DeliveryMode(one_of("mode", mode, DeliveryMode))
         if mode is DeliveryMode.REMOVE:
             ttl_seconds = 0
-        elif ttl_seconds in (0, "0"):
+        elif ttl_seconds in (0, "0", timedelta(0)):
             raise InvalidInputError(
                 f"ttl_seconds=0 would remove members, and this is {mode.value}: use the remove operator for that, "
                 "or leave ttl_seconds out for the API's default of 365 days"
             )
         elif ttl_seconds is not None:
-            ttl_seconds = whole_number("ttl_seconds", ttl_seconds, at_least=1)
+            ttl_seconds = whole_seconds("ttl_seconds", ttl_seconds, at_least=1)
         parallel = whole_number("max_parallel_requests", max_parallel_requests, at_least=1)
         if parallel > MAX_PARALLEL_REQUESTS:
             raise InvalidInputError(f"max_parallel_requests must be at most {MAX_PARALLEL_REQUESTS}, not {parallel}")

@@ -82,7 +82,8 @@ class TestCreateArguments:
             ({"name": ""}, "name"),
             ({"name": "   "}, "name"),
             ({"name": None}, "name"),
-            ({"name": 5}, "name"),
+            ({"name": "None"}, "name was rendered to None"),
+            ({"name": 20261111.0}, "render_template_as_native_obj"),
             ({"name": "a/b"}, "letters, digits"),
             ({"name": "a\n"}, "letters, digits"),
             ({"name": "\u00e9t\u00e9"}, "letters, digits"),
@@ -91,10 +92,13 @@ class TestCreateArguments:
             ({"platform": None}, "platform must be"),
             ({"audience_type": "all"}, "audience_type must be 'ua' or 'retargeting'"),
             ({"package_name": None}, "package_name is missing"),
-            ({"package_name": ""}, "package_name is missing"),
+            ({"package_name": ""}, "package_name is empty"),
+            ({"package_name": "", "audience_type": "ua"}, "package_name is empty"),
+            ({"package_name": "None", "audience_type": "ua"}, "package_name was rendered to None"),
             ({"package_name": "  "}, "package_name is empty"),
-            ({"package_name": 5}, "package_name is a int"),
-            ({"description": 5}, "description is a int"),
+            ({"package_name": [5]}, "package_name is a list"),
+            ({"description": {}}, "description is a dict"),
+            ({"description": True}, "description is a bool"),
         ],
     )
     def test_wrong_ones_send_nothing(
@@ -120,12 +124,12 @@ class TestCreateArguments:
 
 
 @pytest.mark.parametrize("call", ["update_audience", "append_users", "delete_audience"])
-@pytest.mark.parametrize("audience_id", ["", "  ", None, 5])
+@pytest.mark.parametrize("audience_id", ["", "  ", None, "None", 5.0, True, 0])
 def test_empty_id_never_reaches_the_wire(
     emulator: AudiencesEmulator, applovin: AppLovinClient, call: str, audience_id: Any
 ) -> None:
     arguments = {} if call == "delete_audience" else {"advertising_ids": b""}
-    with pytest.raises(InvalidInputError, match="audience_id is"):
+    with pytest.raises(InvalidInputError, match=r"audience_id (is|was rendered to None)"):
         getattr(applovin, call)(audience_id=audience_id, **arguments)
     assert emulator.requests() == []
 

@@ -126,7 +126,7 @@ REFUSALS: list[tuple[int, str, type[AudienceApiError], str, int]] = [
     (404, "InvalidAction.NotFound", NotFoundError, "allow-list", 1),
     (404, "InvalidApi.NotFound", NotFoundError, "allow-list", 1),
     (404, "InvalidVersion", NotFoundError, "allow-list", 1),
-    (400, "InvalidParameter", BadRequestError, "parameters", 1),
+    (400, "InvalidParameter", BadRequestError, "group_id", 1),
     (400, "Throttling.User", RateLimitedError, "max_requests_per_second", 4),
     (503, "Throttling", RateLimitedError, "max_requests_per_second", 4),
     (429, "Throttling.Api", RateLimitedError, "max_requests_per_second", 4),

@@ -83,10 +83,44 @@ def test_column_is_needed_for_phone_numbers_only(source: PaiSource, phone_number
 
 
 @pytest.mark.parametrize("name", ["name", "remark", "column", "filter", "project"])
-@pytest.mark.parametrize("value", [5, True, b"x", ["x"]])
-def test_text_parameters_are_text(name: str, value: Any) -> None:
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        *((b"x", "a bytes, not text"), (["x"], "a list, not text"), (UnicodeError(), "a UnicodeError, not text")),
+        *((True, "a bool.*render_template_as_native_obj"), (1e5, "a float.*render_template_as_native_obj")),
+    ],
+)
+def test_text_parameters_are_text(name: str, value: Any, said: str) -> None:
     values = {**FULL[PaiSource.MAXCOMPUTE], name: value}
-    with pytest.raises(InvalidInputError, match=f"^{name} is a {type(value).__name__}, not text"):
+    with pytest.raises(InvalidInputError, match=f"^{name} is {said}"):
+        GroupSpec(source=PaiSource.MAXCOMPUTE, **values).checked()
+
+
+@pytest.mark.parametrize("name", ["name", "remark", "column", "filter", "project", "table"])
+def test_whole_numbers_are_taken_as_their_text(name: str) -> None:
+    values: dict[str, Any] = {**FULL[PaiSource.MAXCOMPUTE], name: 20260930}
+    spec = GroupSpec(source=PaiSource.MAXCOMPUTE, **values).checked()
+    assert getattr(spec, name) == "20260930"
+    assert spec.checked() == spec
+
+
+@pytest.mark.parametrize("name", ["name", "remark", "column"])
+@pytest.mark.parametrize("value", ["", " \n", "None"])
+def test_empty_optional_text_is_left_out(name: str, value: str) -> None:
+    values: dict[str, Any] = {**FULL[PaiSource.MAXCOMPUTE], "phone_number": False, name: value}
+    assert name.capitalize() not in GroupSpec(source=PaiSource.MAXCOMPUTE, **values).checked().to_api()
+
+
+@pytest.mark.parametrize("value", ["", " \n", "None"])
+def test_an_empty_filter_would_mean_the_whole_table(value: str) -> None:
+    values: dict[str, Any] = {**FULL[PaiSource.MAXCOMPUTE], "filter": value}
+    with pytest.raises(InvalidInputError, match=r"^filter (is empty|was rendered to None)"):
+        GroupSpec(source=PaiSource.MAXCOMPUTE, **values).checked()
+
+
+def test_a_column_that_is_needed_may_not_be_empty() -> None:
+    values: dict[str, Any] = {**FULL[PaiSource.MAXCOMPUTE], "phone_number": True, "column": " "}
+    with pytest.raises(InvalidInputError, match=r"^column is missing"):
         GroupSpec(source=PaiSource.MAXCOMPUTE, **values).checked()
 
 

@@ -91,7 +91,7 @@ def ids(emulator: Any) -> list[str]:
 
 
 class TestRefresh:
-    @pytest.mark.parametrize("name", ["", " ", None, 7])
+    @pytest.mark.parametrize("name", ["", " ", None, "None", 7.0])
     def test_has_a_name(self, pai: PaiClient, name: Any) -> None:
         with pytest.raises(InvalidInputError, match="name"):
             GroupRefresh(pai, name=name, owner="o", call="c", map_index=-1, rule=pai.readiness_rule())
