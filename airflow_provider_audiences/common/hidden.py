@@ -13,11 +13,15 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from functools import cache
+from numbers import Number
 from os import PathLike
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from airflow_provider_audiences.common.parts import Parts, has_parts
+from airflow_provider_audiences.common.rendering import is_template
+from airflow_provider_audiences.members.characters import bare, plain
 from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
 
 # Between separators of a list; a path may have a UUID for the name of a folder or file.
@@ -72,19 +76,34 @@ class _HiddenField(ABC):
             raise AttributeError(self._slot) from None
 
     def __set__(self, instance: object, value: Any) -> None:
-        instance.__dict__[self._slot] = self.hidden(value)
+        # What a mapped task is given is data, and data is never rendered, whatever is written in it.
+        is_data = getattr(instance, "_BaseOperator__from_mapped", False)
+        instance.__dict__[self._slot] = self.hidden(value, may_have_templates=not is_data)
 
-    def hidden(self, value: Any) -> Any:
+    def hidden(self, value: Any, *, may_have_templates: bool = True) -> Any:
         """
         Return the value, wrapped if it must not be shown.
 
         :param value: what is assigned; a template, an XComArg or a callable comes again with the data in it.
+        :param may_have_templates: whether a list may hold templates and XComArgs, which Airflow has yet to render.
         """
         if value is None or isinstance(value, Hidden):
             return value
         if hasattr(value, "iter_references"):  # XComArg, DagParam, MappedArgument; a literal holds the data
-            return self.hidden(value.value) if hasattr(value, "value") else value
-        return value if callable(value) else self._wrapped(value)
+            return self.hidden(value.value, may_have_templates=False) if hasattr(value, "value") else value
+        if callable(value):
+            return value
+        if may_have_templates and self._takes_parts and has_parts(value) and not is_path_list(value):
+            return Parts(tuple(self._hidden_part(item) for item in value))
+        return self._wrapped(value)
+
+    _takes_parts = False
+
+    def _hidden_part(self, item: Any) -> Any:
+        """Return an item of a list: text is shown if it is a template or clearly a path."""
+        hidden = self.hidden(item)
+        is_shown = not isinstance(hidden, str) or is_template(hidden) or is_clearly_a_path(hidden)
+        return hidden if is_shown else Hidden(hidden)
 
     @abstractmethod
     def _wrapped(self, value: Any) -> Any:
@@ -93,6 +112,8 @@ class _HiddenField(ABC):
 
 class MembersField(_HiddenField):
     """A template field with members, or with the path or the paths to them."""
+
+    _takes_parts = True
 
     def _wrapped(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -110,7 +131,8 @@ class PhoneNumbersField(MembersField):
     """A template field with phone numbers, or with the path or the paths to them."""
 
     def _wrapped(self, value: Any) -> Any:
-        if isinstance(value, int | bytes | bytearray) or (isinstance(value, str) and is_phone_text(value)):
+        is_number = isinstance(value, Number | bytes | bytearray)
+        if is_number or (isinstance(value, str) and is_phone_text(value)):
             return Hidden(value)
         return super()._wrapped(value)
 
@@ -118,8 +140,10 @@ class PhoneNumbersField(MembersField):
 class PersonalTextField(_HiddenField):
     """A template field with text that is personal data whatever it says."""
 
+    _takes_parts = True
+
     def _wrapped(self, value: Any) -> Any:
-        if _is_template(value) and not PHONE_NUMBER_PATTERN.search(_TEMPLATE_PARTS.sub("", value)):
+        if is_template(value) and not PHONE_NUMBER_PATTERN.search(_looked_at(value)):
             return value
         return Hidden(value)
 
@@ -268,8 +292,8 @@ def is_member_text(value: str) -> bool:
 
     :param value: text of a source; templates in it are passed over.
     """
-    text = _TEMPLATE_PARTS.sub("", value).strip()
-    if "\n" in text and not _is_template(value):
+    text = _looked_at(value)
+    if "\n" in text and not is_template(value):
         return True
     if _LISTED_ID.search(text):
         return True
@@ -284,11 +308,21 @@ def is_phone_text(value: str) -> bool:
 
     :param value: text of a source; templates in it are passed over.
     """
-    text = _TEMPLATE_PARTS.sub("", value).strip()
+    text = _looked_at(value)
     if not PHONE_NUMBER_PATTERN.search(text) or _CLEARLY_A_PATH.match(text):
         return False
     # A path has letters in it; spreadsheets make 13900001111.0 of a number, and people separate some by slashes.
     return not (re.search(r"[/.]", text) and re.search(r"[^\W\d_]", text))
+
+
+def looks_personal(text: str) -> bool:
+    """
+    Tell text in which something looks like a member of any kind.
+
+    :param text: such as a statement of SQL.
+    """
+    text = plain(text)
+    return bool(ADVERTISING_ID_PATTERN.search(text) or PHONE_NUMBER_PATTERN.search(text))
 
 
 def shown_address(address: str) -> str:
@@ -347,23 +381,24 @@ def _has_members(value: object, phones: bool) -> bool:
     if isinstance(value, str):
         return is_member_text(value) or (phones and is_phone_text(value))
     if isinstance(value, bytes | bytearray):
-        text = value.decode("ascii", errors="replace")
+        text = plain(value.decode("utf-8", errors="replace"))
         return bool(ADVERTISING_ID_PATTERN.search(text)) or (phones and bool(PHONE_NUMBER_PATTERN.search(text)))
     if isinstance(value, UUID):
         return True
-    if isinstance(value, int):  # as databases have phone numbers
+    if isinstance(value, Number):  # as databases have phone numbers
         return phones and is_phone_text(str(value))
     if isinstance(value, Mapping):
         return any(_has_members(item, phones) for pair in value.items() for item in pair)
     return isinstance(value, list | tuple | set | frozenset) and any(_has_members(item, phones) for item in value)
 
 
-def _is_template(value: object) -> bool:
-    return isinstance(value, str) and ("{{" in value or "{%" in value)
+def _looked_at(value: str) -> str:
+    """Return what is not template of a text, in the characters that patterns know."""
+    return bare(plain(_TEMPLATE_PARTS.sub("", value)))
 
 
 def _wrapped_address(value: str) -> Any:
-    if _is_template(value):
+    if is_template(value):
         return value
     shown = shown_address(value)
     return value if shown == value else Hidden(value, shown=shown)

@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_audiences.common.hidden import ArgumentsField, hiding_decorator, revealed
+from airflow_provider_audiences.common.parts import Parts
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, TaskDecorator
@@ -37,7 +38,8 @@ class SourceFromFunction(DecoratedOperator):
         op_kwargs = determine_kwargs(self.python_callable, op_args, context)
         # The field wraps members when they are assigned: they are neither rendered nor shown.
         self.source = self.python_callable(*op_args, **op_kwargs)
-        self.source = self.render_template(self.source, context)
+        if not isinstance(self.source, Parts):  # members are data, whatever is written in them
+            self.source = self.render_template(self.source, context)
         # Not DecoratedOperator's: it looks through what a function returns for assets.
         return super(DecoratedOperator, self).execute(context)
 

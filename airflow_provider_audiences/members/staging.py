@@ -21,7 +21,7 @@ from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds,
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetBuilder
 from airflow_provider_audiences.members.reading.chunks import MemberChunk, read_members
 from airflow_provider_audiences.members.reading.inputs import MemberInput
-from airflow_provider_audiences.members.refusal import Refusal, mask
+from airflow_provider_audiences.members.refusal import DAMAGE, MALFORMED, Refusal, mask
 from airflow_provider_audiences.members.rejects import Rejects, RejectsTarget
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 
@@ -63,6 +63,7 @@ class StagedMembers:
 
     :param members: distinct members.
     :param malformed: texts that are no member.
+    :param damage: what a tool has done to some of those, with their number, in words for messages; empty if nothing.
     :param zeroed: all-zero IDs: devices that give none.
     :param duplicates: texts that repeat another one, whatever their case.
     :param blank: empty texts.
@@ -74,6 +75,7 @@ class StagedMembers:
     zeroed: int
     duplicates: int
     blank: int
+    damage: str = field(repr=False)
     keys: KeySet = field(repr=False)
     _kind: MemberKind = field(repr=False)
 
@@ -132,7 +134,7 @@ class _Staging:
         self._said = self._started = time.monotonic()
 
     def run(self, source: MemberInput) -> StagedMembers:
-        for chunk in read_members(source, workspace=self._workspace):
+        for chunk in read_members(source, workspace=self._workspace, takes_numbers=self._kind.takes_numbers):
             parsed = self._kind.parse(chunk.column)
             self._keys.add(parsed.keys)
             self._count(chunk, parsed)
@@ -146,9 +148,8 @@ class _Staging:
         self._texts += len(chunk.column)
         for reason, rows in parsed.refused.items():
             self._refused[reason] += len(rows)
-        malformed = parsed.refused.get(Refusal.MALFORMED, ())
-        for row in malformed[: _EXAMPLES - len(self._examples)]:
-            self._examples.append(f"{chunk.place(int(row))}: {mask(chunk.column.text(int(row)))}")
+        if len(self._examples) < _EXAMPLES:
+            self._add_examples(chunk, parsed)
         if self._rejects:
             self._rejects.add(chunk, parsed.refused)
         else:
@@ -158,6 +159,12 @@ class _Staging:
             self._said = time.monotonic()
             log.info("Read %d texts, %.0f a second.", self._texts, self._texts / (self._said - self._started))
 
+    def _add_examples(self, chunk: MemberChunk, parsed: ParsedMembers) -> None:
+        found = sorted((int(row), reason) for reason in MALFORMED for row in parsed.refused.get(reason, ()))
+        for row, reason in found[: _EXAMPLES - len(self._examples)]:
+            said = f", {DAMAGE[reason]}" if reason in DAMAGE else ""
+            self._examples.append(f"{chunk.place(row)}: {mask(chunk.column.text(row))}{said}")
+
     def _check_malformed(self) -> None:
         if self._rules.on_malformed == "fail" and self._examples:
             raise InvalidInputError(
@@ -166,7 +173,7 @@ class _Staging:
             )
 
     def _check_ratio(self) -> None:
-        malformed = self._refused[Refusal.MALFORMED]
+        malformed = self._malformed
         if not malformed:
             return
         texts = self._texts - self._refused[Refusal.BLANK]
@@ -176,17 +183,20 @@ class _Staging:
         if limit is not None and ratio > limit:
             raise InvalidInputError(
                 f"{malformed} of {texts} texts ({ratio:.2%}) are not {self._kind.name}s, more than "
-                f"max_malformed_ratio={limit:.2%}; nothing was sent{self._report_note}. First ones: {where}"
+                f"max_malformed_ratio={limit:.2%}{self._damage}; nothing was sent{self._report_note}. First ones: "
+                f"{where}"
             )
         log.warning(
-            "Dropped %d texts that are not %ss (%.2f%%). First ones: %s", malformed, self._kind.name, ratio * 100, where
-        )
+            "Dropped %d texts that are not %ss (%.2f%%)%s. First ones: %s",
+            malformed, self._kind.name, ratio * 100, self._damage, where,
+        )  # fmt: skip
 
     def _distinct(self) -> StagedMembers:
         keys = self._keys.finish()
         staged = StagedMembers(
             members=keys.count,
-            malformed=self._refused[Refusal.MALFORMED],
+            malformed=self._malformed,
+            damage=self._damage,
             zeroed=self._refused[Refusal.ZEROED],
             duplicates=self._keys.added - keys.count,
             blank=self._refused[Refusal.BLANK],
@@ -199,6 +209,16 @@ class _Staging:
             staged.malformed, staged.zeroed, staged.duplicates, staged.blank,
         )  # fmt: skip
         return staged
+
+    @property
+    def _malformed(self) -> int:
+        return sum(self._refused[reason] for reason in MALFORMED)
+
+    @property
+    def _damage(self) -> str:
+        return "".join(
+            f"; {self._refused[reason]} of them: {said}" for reason, said in DAMAGE.items() if self._refused[reason]
+        )
 
     @property
     def _report_note(self) -> str:

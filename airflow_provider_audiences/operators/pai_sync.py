@@ -17,7 +17,6 @@ from airflow_provider_audiences.common.hidden import (
     HidesFieldsWhenMapped,
     PhoneNumbersField,
     is_phone_text,
-    revealed,
 )
 from airflow_provider_audiences.exceptions import GuardError, InvalidInputError, PermanentError
 from airflow_provider_audiences.operators.pai_base import mask_numbers, provenance_of
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.common.group_files import GroupFiles
-    from airflow_provider_audiences.members.reading.inputs import MemberInput
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.platforms.pai.client import PaiClient
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
@@ -61,7 +59,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     :param min_members: fail if the source has fewer numbers than this (templated).
     :param max_removed_ratio: fail if the source has fewer numbers than the group that it replaces has people, by more
         than this part of them; None for no limit (templated).
-    :param phone_format: ``cn_mobile``, mobile numbers of mainland China, or ``any``.
+    :param phone_format: ``cn_mobile``, mobile numbers of mainland China, or ``any``, numbers of any country.
     :param on_malformed: ``drop`` and count texts that are no phone number, or ``fail`` at the first.
     :param max_malformed_ratio: fail if more than this part of the texts is malformed (templated).
     :param rejects_path: write a report of the malformed texts there, a ``.parquet`` or ``.csv`` file (templated).
@@ -239,6 +237,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         """Stage the source; whatever is wrong with it shows here."""
         from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
         from airflow_provider_audiences.members.staging import StagingRules, stage
+        from airflow_provider_audiences.sources.joined import joined
         from airflow_provider_audiences.sources.opening import open_source
         from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.validation import ratio, whole_number
@@ -251,19 +250,20 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         kind = PhoneNumbers(phone_format=self.phone_format)
         least = whole_number("min_members", self.min_members, at_least=1)
         refuse_source_as_target(self.rejects_path, self.source)
-        source = revealed(self.source)
+        source = joined(self.source)
         if isinstance(source, str) and is_phone_text(source):
             raise InvalidInputError(
                 "source is text with phone numbers in it, not a path: give a list of numbers, or the path of a file"
             )
         with (
             open_source(source) as opened,
-            stage(_as_text(opened), rules=rules, kind=kind, settings=staging_settings()) as staged,
+            stage(opened, rules=rules, kind=kind, settings=staging_settings()) as staged,
         ):
             if staged.malformed and not staged.members:
                 raise InvalidInputError(
-                    f"none of the source's texts is a phone number ({staged.malformed} are malformed): is it the right "
-                    "file, and the right column? Nothing was sent"
+                    f"none of the source's texts is a phone number ({staged.malformed} are malformed{staged.damage}): "
+                    f"{'mend the source' if staged.damage else 'is it the right file, and the right column?'}. "
+                    "Nothing was sent"
                 )
             if staged.members < least:
                 raise GuardError(
@@ -295,13 +295,3 @@ def _was_read(group: AudienceGroup, spec: GroupSpec, members: int) -> bool:
     """Tell whether PAI read what it was to read: at the same address, if it shows one, and nobody else."""
     is_same_place = not group.uri or not spec.uri or unquote(group.uri) == unquote(spec.uri)
     return is_same_place and group.amount <= members
-
-
-def _as_text(source: MemberInput) -> MemberInput:
-    """Return the source with whole numbers as text: that is how databases often hold phone numbers."""
-    from airflow_provider_audiences.members.reading.inputs import ValuesInput
-
-    if not isinstance(source, ValuesInput):
-        return source
-    chunks = ([str(value) if type(value) is int else value for value in chunk] for chunk in source.chunks)
-    return ValuesInput(chunks=chunks, name=source.name)
