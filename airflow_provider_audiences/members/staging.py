@@ -160,16 +160,15 @@ class _Staging:
             log.info("Read %d texts, %.0f a second.", self._texts, self._texts / (self._said - self._started))
 
     def _add_examples(self, chunk: MemberChunk, parsed: ParsedMembers) -> None:
-        found = sorted((int(row), reason) for reason in MALFORMED for row in parsed.refused.get(reason, ()))
-        for row, reason in found[: _EXAMPLES - len(self._examples)]:
-            said = f", {DAMAGE[reason]}" if reason in DAMAGE else ""
-            self._examples.append(f"{chunk.place(row)}: {mask(chunk.column.text(row))}{said}")
+        found = sorted(int(row) for reason in MALFORMED for row in parsed.refused.get(reason, ()))
+        for row in found[: _EXAMPLES - len(self._examples)]:
+            self._examples.append(f"{chunk.place(row)}: {mask(chunk.column.text(row))}")
 
     def _check_malformed(self) -> None:
         if self._rules.on_malformed == "fail" and self._examples:
             raise InvalidInputError(
                 f"{self._examples[0]}: not {_with_article(self._kind.name)} ({self._kind.rule}), and "
-                f"on_malformed='fail'; nothing was sent{self._report_note}"
+                f"on_malformed='fail'; nothing was sent{self._report_note}{self._damage}"
             )
 
     def _check_ratio(self) -> None:
@@ -217,7 +216,7 @@ class _Staging:
     @property
     def _damage(self) -> str:
         return "".join(
-            f"; {self._refused[reason]} of them: {said}" for reason, said in DAMAGE.items() if self._refused[reason]
+            f"; {self._refused[reason]} malformed: {said}" for reason, said in DAMAGE.items() if self._refused[reason]
         )
 
     @property
