@@ -57,8 +57,7 @@ def model(lines: Sequence[str]) -> tuple[list[str], dict[str, int]]:
         try:
             text = line.encode("latin-1").decode("utf-8")
         except UnicodeDecodeError:
-            # Of bytes that are no text only what surrounds them in ASCII can be told.
-            text = line.strip(WHITE + "\"'")
+            text = "no text"
         while text and surrounds(text[0]):
             text = text[1:]
         while text and surrounds(text[-1]):
