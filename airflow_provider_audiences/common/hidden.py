@@ -89,6 +89,8 @@ class _HiddenField(ABC):
         """
         if value is None or isinstance(value, Hidden):
             return value
+        if isinstance(value, Parts) and value.is_rendered:
+            return Hidden(value, shown=_shown_parts(value))
         if hasattr(value, "iter_references"):  # XComArg, DagParam, MappedArgument; a literal holds the data
             return self.hidden(value.value, may_have_templates=False) if hasattr(value, "value") else value
         if callable(value):
@@ -358,6 +360,13 @@ def _shown_frame(frame: Any) -> str:
         return f"<data frame of {len(frame)} rows, not shown>"
     except TypeError:  # it is lazy: nobody knows
         return "<data frame, not shown>"
+
+
+def _shown_parts(parts: Parts) -> str:
+    paths = list(parts.items)
+    return (
+        str([shown_address(str(path)) for path in paths]) if is_path_list(paths) else f"<{len(paths)} parts, not shown>"
+    )
 
 
 def _hidden_each(values: Any, *, phones: bool = False) -> Any:

@@ -472,7 +472,7 @@ class TestSources:
             ({"source": "/no/such/file.txt"}, exceptions.InvalidInputError, "does not exist"),
             ({"source": None}, exceptions.InvalidInputError, "NoneType"),
             ({"source": int(FEW[0])}, exceptions.InvalidInputError, "is a int"),
-            ({"source": [float(FEW[0])]}, exceptions.InvalidInputError, "a float"),
+            ({"source": [True]}, exceptions.InvalidInputError, "a bool"),
             ({"source": FEW, "min_members": 0}, exceptions.InvalidInputError, "min_members"),
             ({"source": FEW, "on_malformed": "ignore"}, exceptions.InvalidInputError, "on_malformed"),
             ({"source": FEW, "max_malformed_ratio": 2}, exceptions.InvalidInputError, "max_malformed_ratio"),
