@@ -46,8 +46,8 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     :param source: phone numbers: the path of a file, a folder or a glob (local, ``file://…``, an ``ObjectStoragePath``
         or the text of one), of text, CSV, JSON lines or Parquet, plain, ``.gz`` or ``.zst``; a list of such paths; a
         ``FileSource`` or an ``SqlSource``; a list or another iterable of numbers; a data frame; an XComArg of those, or
-        a list of such (templated). Numbers are not shown in rendered templates; but an XCom that another task pushed holds what it
-        holds: prefer a path.
+        a list of such (templated). Numbers are not shown in rendered templates; but an XCom that another task pushed
+        holds what it holds: prefer a path.
     :param stage_path: where the file for PAI is written: ``oss://bucket/prefix``, or the address of another store;
         needed for more than 100 numbers (templated).
     :param stage_conn_id: Airflow connection of that store; None for what the address names (templated).
