@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence, Sized
+from contextlib import suppress
 from functools import cache
 from numbers import Number
 from os import PathLike
@@ -19,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from airflow_provider_audiences.common.parts import Parts, has_parts
+from airflow_provider_audiences.common.parts import Parts, has_parts, has_references
 from airflow_provider_audiences.common.rendering import is_template
 from airflow_provider_audiences.members.characters import bare, plain
 from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
@@ -49,7 +50,8 @@ class Hidden:
         if self._shown is not None:
             return self._shown
         if isinstance(self.value, Sized) and not isinstance(self.value, str | bytes):
-            return f"<{len(self.value)} members, not shown>"
+            with suppress(TypeError):  # an array of numpy without dimensions has no length after all
+                return f"<{len(self.value)} members, not shown>"
         return "<members, not shown>"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Hidden:
@@ -355,6 +357,16 @@ def revealed(value: Any) -> Any:
     return value.value if isinstance(value, Hidden) else value
 
 
+def revealed_argument(value: Any) -> Any:
+    """
+    Return an argument of a function as it was given, with what other tasks returned in its place.
+
+    :param value: of an :class:`ArgumentsField`.
+    """
+    value = revealed(value)
+    return [revealed_argument(item) for item in value.items] if isinstance(value, Parts) else value
+
+
 def _shown_frame(frame: Any) -> str:
     try:
         return f"<data frame of {len(frame)} rows, not shown>"
@@ -383,7 +395,10 @@ def _wrapped_argument(value: Any, phones: bool) -> Any:
         return value
     if is_data_frame(value):
         return Hidden(value, shown=_shown_frame(value))
-    return Hidden(value) if _has_members(value, phones) else value
+    if not _has_members(value, phones):
+        return value
+    # What other tasks return has yet to be rendered.
+    return Parts(tuple(_wrapped_argument(item, phones) for item in value)) if has_references(value) else Hidden(value)
 
 
 def _has_members(value: object, phones: bool) -> bool:

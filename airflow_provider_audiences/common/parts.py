@@ -54,8 +54,21 @@ def has_parts(value: object) -> bool:
     :param value: what was assigned to a field.
     """
     return isinstance(value, list | tuple) and any(
-        is_template(item) or hasattr(item, "iter_references") or has_parts(item) for item in value
+        is_template(item) or has_parts(item) or _is_later(item) for item in value
     )
+
+
+def has_references(value: object) -> bool:
+    """
+    Tell a list that holds an XComArg, or a list with one in it.
+
+    :param value: anything.
+    """
+    return isinstance(value, list | tuple) and any(_is_later(item) or has_references(item) for item in value)
+
+
+def _is_later(item: object) -> bool:
+    return hasattr(item, "iter_references")
 
 
 def _shown(item: Any) -> str:
