@@ -12,12 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
-from airflow_provider_audiences.common.hidden import (
-    AddressField,
-    HidesFieldsWhenMapped,
-    PhoneNumbersField,
-    is_phone_text,
-)
+from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PhoneNumbersField
+from airflow_provider_audiences.common.recognition import is_phone_text
 from airflow_provider_audiences.exceptions import GuardError, InvalidInputError, PermanentError
 from airflow_provider_audiences.operators.pai_base import mask_numbers, provenance_of
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator

@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
-from airflow_provider_audiences.common.hidden import is_member_text, shown_address
 from airflow_provider_audiences.common.paths import connection_of, local_path, store_path
+from airflow_provider_audiences.common.recognition import is_member_text, shown_address
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile
 from airflow_provider_audiences.sources.joined import flat

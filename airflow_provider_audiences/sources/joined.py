@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from airflow_provider_audiences.common.hidden import is_clearly_a_path, is_member_text, is_phone_text, revealed
+from airflow_provider_audiences.common.hidden import revealed
 from airflow_provider_audiences.common.parts import Parts
+from airflow_provider_audiences.common.recognition import is_clearly_a_path, is_member_text, is_phone_text
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.characters import plain
 from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
@@ -38,11 +39,9 @@ def joined(source: Any) -> Any:
             whole.extend(map(revealed, part))
         else:
             whole.append(part)
-    # By itself each of these texts would be a path, which needs no slash at its beginning.
-    is_text = bool(whole) and all(isinstance(item, str) for item in whole)
-    if is_text and not any(is_member_text(item) or is_phone_text(item) for item in whole):
-        return FileSource(whole)
-    return whole
+    # By itself each text would be a path, which needs no slash at its beginning.
+    is_text = all(isinstance(part, str) for part in parts)
+    return whole if not is_text or any(map(_is_member, whole)) else FileSource(whole)
 
 
 def flat(value: Any) -> list[Any]:
@@ -58,6 +57,10 @@ def flat(value: Any) -> list[Any]:
     return [item for part in _parts_of(value) for item in flat(part)] if _is_parts(value) else [value]
 
 
+def _is_member(text: str) -> bool:
+    return is_member_text(text) or is_phone_text(text)
+
+
 def _is_parts(value: Any) -> bool:
     """Tell a list of parts; the output of a mapped task is one, whose items Airflow fetches when they are needed."""
     is_sequence = isinstance(value, Sequence) and not isinstance(value, str | bytes | list | tuple)
@@ -67,6 +70,8 @@ def _is_parts(value: Any) -> bool:
 def _parts_of(value: Any) -> Iterator[Any]:
     """Yield the parts, and for those that are lists of parts themselves what is in them."""
     items = list(value.items if isinstance(value, Parts) else value)
+    if not isinstance(value, Parts):
+        _check_complete(value, len(items))
     for number, item in enumerate(map(revealed, items), start=1):
         if item is None:
             raise InvalidInputError(
@@ -76,6 +81,24 @@ def _parts_of(value: Any) -> Iterator[Any]:
             yield from _parts_of(item)
         else:
             yield item
+
+
+def _check_complete(sequence: Any, count: int) -> None:
+    """Refuse the output of a mapped task of which an instance returned nothing: Airflow passes over those."""
+    ti: Any = getattr(sequence, "_ti", None)
+    xcom_arg: Any = getattr(sequence, "_xcom_arg", None)
+    instances = count
+    if xcom_arg is not None and hasattr(ti, "get_ti_count"):  # Airflow 2 has no such question
+        task = xcom_arg.operator
+        instances = ti.get_ti_count(
+            dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[ti.run_id], states=["success"]
+        )
+    if not count or instances > count:
+        missing = f"in {instances - count} of {instances} instances " if count else ""
+        raise InvalidInputError(
+            f"the source is the output of a mapped task that {missing}returned nothing: let it return an empty list "
+            "where there is nobody; nothing was sent"
+        )
 
 
 def _check(part: Any, place: str) -> None:

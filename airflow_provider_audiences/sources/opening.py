@@ -8,7 +8,7 @@ from itertools import islice
 from os import PathLike
 from typing import Any
 
-from airflow_provider_audiences.common.hidden import is_clearly_a_path, is_data_frame, is_path_list
+from airflow_provider_audiences.common.recognition import is_clearly_a_path, is_data_frame, is_path_list
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.inputs import FrameInput, MemberInput, ValuesInput
 from airflow_provider_audiences.members.values import is_void

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_audiences.common.hidden import revealed, shown_address
+from airflow_provider_audiences.common.hidden import revealed
 from airflow_provider_audiences.common.paths import local_path, store_path
+from airflow_provider_audiences.common.recognition import shown_address
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.rejects import RejectsFormat, RejectsTarget
 from airflow_provider_audiences.members.workspace import DEFAULT_MEMORY_LIMIT, StagingSettings

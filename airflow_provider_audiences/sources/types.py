@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_audiences.common.hidden import is_member_text, looks_personal, shown_address
+from airflow_provider_audiences.common.recognition import is_member_text, looks_personal, shown_address
 from airflow_provider_audiences.common.rendering import ResolveMixin, references_in, renderer
 
 if TYPE_CHECKING:

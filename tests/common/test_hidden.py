@@ -14,14 +14,12 @@ from airflow.providers.common.compat.sdk import DAG, BaseOperator, ObjectStorage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.common.hidden import (
-    ArgumentsField,
-    Hidden,
+from airflow_provider_audiences.common.hidden import ArgumentsField, Hidden, revealed
+from airflow_provider_audiences.common.recognition import (
     is_data_frame,
     is_member_text,
     is_path_list,
     is_phone_text,
-    revealed,
     shown_address,
 )
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator

@@ -94,6 +94,7 @@ with DAG("handed", start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC), schedule=N
     append("in_list_of_file_source", FileSource([one, [PATHS["second"]]]))
     append("mixed", [one, few])
     append("with_nothing", [one, nothing()])
+    append("with_a_gap", path_of.override(task_id="gaps").expand(which=[*BOTH, "third"]))
     AppLovinAppendUsersOperator.partial(task_id="shared", source=[one, two]).expand(audience_id=[next(audiences)])
     AppLovinSyncAudienceOperator(
         task_id="sync", audience_id=next(audiences), source=paths, suppress=[few, IDS[0]], drift_patience_seconds=0
