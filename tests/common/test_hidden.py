@@ -311,6 +311,21 @@ def test_a_list_is_rendered_before_it_is_known_what_it_holds():
     assert ID not in json.dumps(rendered_fields(operator))
 
 
+def test_a_list_with_output_of_another_task_waits_for_it_and_hides_members():
+    with _dag() as dag:
+        output = Upstream(task_id="upstream").output
+        upload([output, ID, [ID, "/a"]])
+        AppLovinAppendUsersOperator.partial(task_id="shared", source=(ID, output)).expand(audience_id=["a"])
+        PaiCreateGroupOperator(task_id="text", source=0, text=[output, PHONE])
+        PaiSyncGroupOperator(task_id="sync", name="VIP", source=[output, int(PHONE)])
+    for task_id in ("task", "shared", "text", "sync"):
+        assert dag.get_task(task_id).upstream_task_ids == {"upstream"}
+    stored = json.dumps(Serialization.to_dict(dag))
+    assert stored.count("<output of upstream>") == 4
+    assert ID not in stored
+    assert PHONE not in stored
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -91,7 +91,7 @@ def test_what_tasks_hand_over_is_one_source(ended, emulator):
     shown = [*stored, output, *(path.read_text(errors="replace") for path in (home / "logs").rglob("*.log"))]
     # What the user's own tasks return, Airflow stores, and tells in the output of this script.
     shown = [text for text in shown if "ENDED" not in text] + [output.partition("\nENDED ")[0]]
-    assert any("<output of one>" in text for text in stored)
+    assert not AIRFLOW_V_3_0_PLUS or any("<output of one>" in text for text in stored)
     found = [line for text in shown for line in text.splitlines() if "7a9d7a9d" in line.lower() or "1876543" in line]
     # So does Airflow of what a function of the user's returns.
     assert not [line[:300] for line in found if "Returned value was" not in line]

@@ -39,7 +39,7 @@ def parse_advertising_id(line: bytes) -> bytes | Refusal:
         text = decoded(line)
         if not text:
             return Refusal.MALFORMED if text is None else Refusal.BLANK
-        ascii_text = text.translate(WIDE_DIGITS).encode("utf-8")
+        ascii_text = (text if text.isascii() else text.translate(WIDE_DIGITS)).encode("utf-8")
         if _PATTERN.match(ascii_text) is None:
             return Refusal.MALFORMED
     key = bytes.fromhex(ascii_text.replace(b"-", b"").decode("ascii"))
