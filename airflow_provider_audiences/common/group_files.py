@@ -11,8 +11,9 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_provider_audiences.common.hidden import revealed, shown_address
+from airflow_provider_audiences.common.hidden import revealed
 from airflow_provider_audiences.common.paths import local_path
+from airflow_provider_audiences.common.recognition import shown_address
 from airflow_provider_audiences.common.state import folder_at
 from airflow_provider_audiences.exceptions import InvalidInputError, StateUnavailableError
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace

@@ -9,22 +9,28 @@ same goes for the part of an address that opens what it points to.
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence, Sized
+from contextlib import suppress
 from functools import cache
+from numbers import Number
 from os import PathLike
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
+from airflow_provider_audiences.common.parts import Parts, has_parts, has_references
+from airflow_provider_audiences.common.recognition import (
+    is_clearly_a_path,
+    is_data_frame,
+    is_member_text,
+    is_path_list,
+    is_phone_text,
+    shown_address,
+    written_in,
+)
+from airflow_provider_audiences.common.rendering import is_template
+from airflow_provider_audiences.members.characters import plain
 from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
-
-# Between separators of a list; a path may have a UUID for the name of a folder or file.
-_LISTED_ID = re.compile(rf"(?:^|[\s,;|'\"\[\](){{}}\ufeff]){ADVERTISING_ID_PATTERN.pattern}(?=$|[\s,;|'\"\[\](){{}}])")
-_CLEARLY_A_PATH = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*://|/|\.\.?/|~/)")
-_FRAME_LIBRARIES = frozenset({"pandas", "polars", "pyarrow"})
-_TEMPLATE_PARTS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
 
 class Hidden:
@@ -45,7 +51,8 @@ class Hidden:
         if self._shown is not None:
             return self._shown
         if isinstance(self.value, Sized) and not isinstance(self.value, str | bytes):
-            return f"<{len(self.value)} members, not shown>"
+            with suppress(TypeError):  # an array of numpy without dimensions has no length after all
+                return f"<{len(self.value)} members, not shown>"
         return "<members, not shown>"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Hidden:
@@ -72,19 +79,36 @@ class _HiddenField(ABC):
             raise AttributeError(self._slot) from None
 
     def __set__(self, instance: object, value: Any) -> None:
-        instance.__dict__[self._slot] = self.hidden(value)
+        # What a mapped task is given is data, and data is never rendered, whatever is written in it.
+        is_data = getattr(instance, "_BaseOperator__from_mapped", False)
+        instance.__dict__[self._slot] = self.hidden(value, may_have_templates=not is_data)
 
-    def hidden(self, value: Any) -> Any:
+    def hidden(self, value: Any, *, may_have_templates: bool = True) -> Any:
         """
         Return the value, wrapped if it must not be shown.
 
         :param value: what is assigned; a template, an XComArg or a callable comes again with the data in it.
+        :param may_have_templates: whether a list may hold templates and XComArgs, which Airflow has yet to render.
         """
         if value is None or isinstance(value, Hidden):
             return value
+        if isinstance(value, Parts) and value.is_rendered:
+            return Hidden(value, shown=_shown_parts(value))
         if hasattr(value, "iter_references"):  # XComArg, DagParam, MappedArgument; a literal holds the data
-            return self.hidden(value.value) if hasattr(value, "value") else value
-        return value if callable(value) else self._wrapped(value)
+            return self.hidden(value.value, may_have_templates=False) if hasattr(value, "value") else value
+        if callable(value):
+            return value
+        if may_have_templates and self._takes_parts and has_parts(value) and not is_path_list(value):
+            return Parts(tuple(self._hidden_part(item) for item in value))
+        return self._wrapped(value)
+
+    _takes_parts = False
+
+    def _hidden_part(self, item: Any) -> Any:
+        """Return an item of a list: text is shown if it is a template or clearly a path."""
+        hidden = self.hidden(item)
+        is_shown = not isinstance(hidden, str) or is_template(hidden) or is_clearly_a_path(hidden)
+        return hidden if is_shown else Hidden(hidden)
 
     @abstractmethod
     def _wrapped(self, value: Any) -> Any:
@@ -93,6 +117,8 @@ class _HiddenField(ABC):
 
 class MembersField(_HiddenField):
     """A template field with members, or with the path or the paths to them."""
+
+    _takes_parts = True
 
     def _wrapped(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -110,7 +136,8 @@ class PhoneNumbersField(MembersField):
     """A template field with phone numbers, or with the path or the paths to them."""
 
     def _wrapped(self, value: Any) -> Any:
-        if isinstance(value, int | bytes | bytearray) or (isinstance(value, str) and is_phone_text(value)):
+        is_number = isinstance(value, Number | bytes | bytearray)
+        if is_number or (isinstance(value, str) and is_phone_text(value)):
             return Hidden(value)
         return super()._wrapped(value)
 
@@ -118,8 +145,10 @@ class PhoneNumbersField(MembersField):
 class PersonalTextField(_HiddenField):
     """A template field with text that is personal data whatever it says."""
 
+    _takes_parts = True
+
     def _wrapped(self, value: Any) -> Any:
-        if _is_template(value) and not PHONE_NUMBER_PATTERN.search(_TEMPLATE_PARTS.sub("", value)):
+        if is_template(value) and not PHONE_NUMBER_PATTERN.search(written_in(value)):
             return value
         return Hidden(value)
 
@@ -231,85 +260,6 @@ def _hiding_mapped_arguments(decorator_class: type[Any], phones: bool) -> type[A
     return Hiding
 
 
-def is_data_frame(value: object) -> bool:
-    """
-    Tell a data frame, a series or an Arrow table, without importing any library that makes them.
-
-    :param value: anything.
-    """
-    kind = type(value)
-    libraries = {base.__module__.partition(".")[0] for base in kind.__mro__}
-    return hasattr(kind, "__arrow_c_stream__") or not libraries.isdisjoint(_FRAME_LIBRARIES)
-
-
-def is_path_list(value: object) -> bool:
-    """
-    Tell a list of paths from a list of members: each item is a path object, or text that is clearly a path.
-
-    :param value: anything.
-    """
-    return isinstance(value, list | tuple) and bool(value) and all(map(is_clearly_a_path, value))
-
-
-def is_clearly_a_path(value: object) -> bool:
-    """
-    Tell a path object, and text that is clearly a path, from a member.
-
-    :param value: anything.
-    """
-    if isinstance(value, str):
-        return bool(_CLEARLY_A_PATH.match(value)) and not is_member_text(value)
-    return isinstance(value, PathLike) or (hasattr(value, "open") and hasattr(value, "path"))
-
-
-def is_member_text(value: str) -> bool:
-    """
-    Tell text with advertising IDs from the text of a path, which may have a UUID in it.
-
-    :param value: text of a source; templates in it are passed over.
-    """
-    text = _TEMPLATE_PARTS.sub("", value).strip()
-    if "\n" in text and not _is_template(value):
-        return True
-    if _LISTED_ID.search(text):
-        return True
-    # Whatever stands between them: several IDs, or one in what has neither folder nor ending, are no path.
-    ids = ADVERTISING_ID_PATTERN.findall(text)
-    return not _CLEARLY_A_PATH.match(text) and (len(ids) > 1 or (len(ids) == 1 and not re.search(r"[/.]", text)))
-
-
-def is_phone_text(value: str) -> bool:
-    """
-    Tell text with phone numbers from the text of a path, which may have digits in it.
-
-    :param value: text of a source; templates in it are passed over.
-    """
-    text = _TEMPLATE_PARTS.sub("", value).strip()
-    if not PHONE_NUMBER_PATTERN.search(text) or _CLEARLY_A_PATH.match(text):
-        return False
-    # A path has letters in it; spreadsheets make 13900001111.0 of a number, and people separate some by slashes.
-    return not (re.search(r"[/.]", text) and re.search(r"[^\W\d_]", text))
-
-
-def shown_address(address: str) -> str:
-    """
-    Return an address without password and query, which may hold secrets.
-
-    :param address: a URL, or a path.
-    """
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return address
-    if "://" not in address:
-        return address
-    user, at, host = parts.netloc.rpartition("@")
-    netloc = f"{user.partition(':')[0]}:***@{host}" if at and ":" in user else parts.netloc
-    # In a store's address a # is part of a name.
-    fragment = f"#{parts.fragment}" if parts.fragment and parts.scheme not in {"http", "https"} else ""
-    return f"{parts.scheme}://{netloc}{parts.path}{'?…' if parts.query else fragment}"
-
-
 def revealed(value: Any) -> Any:
     """
     Return what a hidden field holds.
@@ -319,11 +269,28 @@ def revealed(value: Any) -> Any:
     return value.value if isinstance(value, Hidden) else value
 
 
+def revealed_argument(value: Any) -> Any:
+    """
+    Return an argument of a function as it was given, with what other tasks returned in its place.
+
+    :param value: of an :class:`ArgumentsField`.
+    """
+    value = revealed(value)
+    return [revealed_argument(item) for item in value.items] if isinstance(value, Parts) else value
+
+
 def _shown_frame(frame: Any) -> str:
     try:
         return f"<data frame of {len(frame)} rows, not shown>"
     except TypeError:  # it is lazy: nobody knows
         return "<data frame, not shown>"
+
+
+def _shown_parts(parts: Parts) -> str:
+    paths = list(parts.items)
+    return (
+        str([shown_address(str(path)) for path in paths]) if is_path_list(paths) else f"<{len(paths)} parts, not shown>"
+    )
 
 
 def _hidden_each(values: Any, *, phones: bool = False) -> Any:
@@ -340,30 +307,29 @@ def _wrapped_argument(value: Any, phones: bool) -> Any:
         return value
     if is_data_frame(value):
         return Hidden(value, shown=_shown_frame(value))
-    return Hidden(value) if _has_members(value, phones) else value
+    if not _has_members(value, phones):
+        return value
+    # What other tasks return has yet to be rendered.
+    return Parts(tuple(_wrapped_argument(item, phones) for item in value)) if has_references(value) else Hidden(value)
 
 
 def _has_members(value: object, phones: bool) -> bool:
     if isinstance(value, str):
         return is_member_text(value) or (phones and is_phone_text(value))
     if isinstance(value, bytes | bytearray):
-        text = value.decode("ascii", errors="replace")
+        text = plain(value.decode("utf-8", errors="replace"))
         return bool(ADVERTISING_ID_PATTERN.search(text)) or (phones and bool(PHONE_NUMBER_PATTERN.search(text)))
     if isinstance(value, UUID):
         return True
-    if isinstance(value, int):  # as databases have phone numbers
+    if isinstance(value, Number):  # as databases have phone numbers
         return phones and is_phone_text(str(value))
     if isinstance(value, Mapping):
         return any(_has_members(item, phones) for pair in value.items() for item in pair)
     return isinstance(value, list | tuple | set | frozenset) and any(_has_members(item, phones) for item in value)
 
 
-def _is_template(value: object) -> bool:
-    return isinstance(value, str) and ("{{" in value or "{%" in value)
-
-
 def _wrapped_address(value: str) -> Any:
-    if _is_template(value):
+    if is_template(value):
         return value
     shown = shown_address(value)
     return value if shown == value else Hidden(value, shown=shown)

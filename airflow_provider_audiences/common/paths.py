@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from airflow_provider_audiences.common.hidden import shown_address
+from airflow_provider_audiences.common.recognition import shown_address
 from airflow_provider_audiences.exceptions import InvalidInputError
 
 _LOCAL_PROTOCOLS = frozenset({"", "file", "local"})

@@ -9,8 +9,8 @@ from urllib.parse import quote, urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_audiences.common.hidden import shown_address
 from airflow_provider_audiences.common.paths import local_path, store_path
+from airflow_provider_audiences.common.recognition import shown_address
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.sync.state.folder import LocalFolder, StateFolder, StoreFolder
 from airflow_provider_audiences.sync.state.lease import Holder

@@ -13,7 +13,8 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_audiences.common.given import without_none
-from airflow_provider_audiences.common.hidden import ArgumentsField, hiding_decorator, revealed
+from airflow_provider_audiences.common.hidden import ArgumentsField, hiding_decorator, revealed_argument
+from airflow_provider_audiences.common.parts import Parts
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, TaskDecorator
@@ -33,12 +34,13 @@ class SourceFromFunction(DecoratedOperator):
 
     def execute(self, context: Context) -> Any:
         """Call the function, then do what the operator does."""
-        op_args = [revealed(value) for value in self.op_args]
-        context_merge(context, {name: revealed(value) for name, value in self.op_kwargs.items()})
+        op_args = [revealed_argument(value) for value in self.op_args]
+        context_merge(context, {name: revealed_argument(value) for name, value in self.op_kwargs.items()})
         op_kwargs = determine_kwargs(self.python_callable, op_args, context)
         # The field wraps members when they are assigned: they are neither rendered nor shown.
         self.source = self.python_callable(*op_args, **op_kwargs)
-        self.source = self.render_template(self.source, context)
+        if not isinstance(self.source, Parts):  # members are data, whatever is written in them
+            self.source = self.render_template(self.source, context)
         # Not DecoratedOperator's: it looks through what a function returns for assets.
         return super(DecoratedOperator, self).execute(context)
 

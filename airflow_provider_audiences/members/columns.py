@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.keys.key_order import Keys
 from airflow_provider_audiences.members.refusal import Refusal
+from airflow_provider_audiences.members.values import EncodedValue, encoded_value
 
 _PIECE_ROWS = 1 << 15
 _NEWLINE = ord("\n")
@@ -32,12 +32,14 @@ class TextColumn:
     :param starts: where each text begins.
     :param lengths: bytes of each text; 0 also for a null.
     :param owner: keeps the buffer alive while it belongs to another library.
+    :param binary: which of them were handed over as binary, so that they need not be text; None if none was.
     """
 
     data: NDArray[np.uint8]
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     owner: Any = None
+    binary: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -46,7 +48,13 @@ class TextColumn:
         """Yield it in pieces that fit into the processor's cache while they are worked on."""
         for first in range(0, len(self), _PIECE_ROWS):
             piece = slice(first, first + _PIECE_ROWS)
-            yield TextColumn(data=self.data, starts=self.starts[piece], lengths=self.lengths[piece], owner=self.owner)
+            yield TextColumn(
+                data=self.data,
+                starts=self.starts[piece],
+                lengths=self.lengths[piece],
+                owner=self.owner,
+                binary=None if self.binary is None else self.binary[piece],
+            )
 
     def text(self, row: int) -> bytes:
         """
@@ -87,37 +95,52 @@ def column_of_lines(block: bytes) -> TextColumn:
     return TextColumn(data=data, starts=starts, lengths=ends - starts)
 
 
-def column_of_values(values: Sequence[object], *, name: str, first_row: int) -> TextColumn:
+def column_of_values(
+    values: Sequence[object], *, name: str, first_row: int, takes_numbers: bool = False, unit: str = "item"
+) -> TextColumn:
     """
     Return Python values as texts.
 
-    :param values: text, bytes, UUIDs or None, which counts as blank.
+    :param values: what :func:`~airflow_provider_audiences.members.values.encoded_value` takes.
     :param name: of the source, for messages.
     :param first_row: number of the first value, counted from 1, for messages.
+    :param takes_numbers: whether members may be numbers.
+    :param unit: what a value is in the source, for messages.
     :raises InvalidInputError: a value is of another type.
     """
     try:
-        # Nearly always it is plain text, and all of it is encoded in one go.
-        lines = "\n".join((*values, ""))  # type: ignore[arg-type] # that is what is tried
-    except TypeError:
+        # Nearly always it is plain text, or whole numbers, and all of it is encoded in one go.
+        plain = [str(value) if type(value) is int else value for value in values] if takes_numbers else values
+        lines = "\n".join((*plain, ""))  # type: ignore[arg-type] # that is what is tried
+    except (TypeError, ValueError):  # Python writes no number of thousands of digits
         lines = ""
     if lines.isascii() and lines.count("\n") == len(values):
         return column_of_lines(lines.encode("ascii"))
-    texts = [_encoded(value, name, row) for row, value in enumerate(values, start=first_row)]
+    encoded = [
+        _encoded(value, f"{name}, {unit} {row}", takes_numbers=takes_numbers)
+        for row, value in enumerate(values, start=first_row)
+    ]
+    texts = [value.text for value in encoded]
     ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
     starts = np.concatenate((np.zeros(1, np.int64), ends))[: len(texts)]
-    return TextColumn(data=np.frombuffer(b"".join(texts), np.uint8), starts=starts, lengths=ends - starts)
+    binary = np.fromiter((value.is_binary for value in encoded), np.bool_, len(encoded))
+    return TextColumn(
+        data=np.frombuffer(b"".join(texts), np.uint8),
+        starts=starts,
+        lengths=ends - starts,
+        binary=binary if binary.any() else None,
+    )
 
 
 def column_of_arrow(array: Any) -> TextColumn:
     """
-    Return a column of Arrow strings, without copying them.
+    Return a column of Arrow strings or binary values, without copying them.
 
-    :param array: a nanoarrow array of the type ``string`` or ``large_string``; its buffers must live on.
+    :param array: a nanoarrow array of the type ``string`` or ``binary``, large or not; its buffers must live on.
     """
     view = array.view()
     validity, offsets_buffer, data_buffer = (view.buffer(number) for number in range(3))
-    offset_type = np.int64 if array.schema.format == "U" else np.int32
+    offset_type = np.int64 if array.schema.format in {"U", "Z"} else np.int32
     rows = slice(array.offset, array.offset + array.length)
     offsets = np.frombuffer(offsets_buffer, offset_type)[rows.start : rows.stop + 1].astype(np.int64)
     lengths = np.diff(offsets)
@@ -125,17 +148,12 @@ def column_of_arrow(array: Any) -> TextColumn:
         bits = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")
         lengths[bits[rows] == 0] = 0
     data = np.frombuffer(data_buffer, np.uint8) if data_buffer.size_bytes else np.empty(0, np.uint8)
-    return TextColumn(data=data, starts=offsets[:-1], lengths=lengths, owner=array)
+    binary = np.ones(len(lengths), np.bool_) if array.schema.format in {"z", "Z"} else None
+    return TextColumn(data=data, starts=offsets[:-1], lengths=lengths, owner=array, binary=binary)
 
 
-def _encoded(value: object, name: str, row: int) -> bytes:
-    # Text comes first: it is what nearly all values are.
-    if isinstance(value, str):
-        return value.encode("utf-8", errors="surrogatepass")
-    if value is None:
-        return b""
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, UUID):
-        return str(value).encode("ascii")
-    raise InvalidInputError(f"{name}, item {row}: a {type(value).__name__} is not a member: give text")
+def _encoded(value: object, place: str, *, takes_numbers: bool) -> EncodedValue:
+    encoded = encoded_value(value, takes_numbers=takes_numbers)
+    if encoded is None:
+        raise InvalidInputError(f"{place}: a {type(value).__name__} is not a member: give text")
+    return encoded

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-WRAPPING = b" \t\r\n\v\f\"'"
-"""What may stand around a member: white space and quotes."""
-
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""What some programs put before UTF-8."""
+from airflow_provider_audiences.members.characters import bare
 
 MAX_LINE_BYTES = 1 << 16
 """A line longer than this is no member of anything, whatever it is padded with."""
@@ -17,11 +13,23 @@ _SHOWN_CHARACTERS = 4
 
 
 class Refusal(StrEnum):
-    """Why a text is not a member to send."""
+    """Why a text is not a member to send; ``decimal`` and ``masked`` are malformed by what a tool did to them."""
 
     MALFORMED = "malformed"
+    DECIMAL = "decimal"
+    MASKED = "masked"
     ZEROED = "zeroed"
     BLANK = "blank"
+
+
+DAMAGE = {
+    Refusal.DECIMAL: "a spreadsheet or a column of decimals has rounded the number: export the column as text",
+    Refusal.MASKED: "the number is masked with '*' or the like: give the numbers themselves",
+}
+"""What a tool has made of a member, in words for messages."""
+
+MALFORMED = (Refusal.MALFORMED, *DAMAGE)
+"""All that counts as malformed."""
 
 
 def mask(text: bytes) -> str:
@@ -30,7 +38,7 @@ def mask(text: bytes) -> str:
 
     :param text: what was no member.
     """
-    shown = text.strip(WRAPPING).removeprefix(BYTE_ORDER_MARK).strip(WRAPPING).decode("utf-8", errors="replace")
+    shown = bare(text.decode("utf-8", errors="replace"))
     if len(shown) <= _SHOWN_CHARACTERS:
         return f"a text of {len(shown)} characters"
     start = "".join(char if char.isprintable() else "?" for char in shown[:_SHOWN_CHARACTERS])

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
 
-from airflow_provider_audiences.members.refusal import Refusal, mask
+from airflow_provider_audiences.members.refusal import MALFORMED, Refusal, mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RejectsFormat = Literal["parquet", "csv"]
 
-REPORTED = (Refusal.MALFORMED, Refusal.ZEROED)
+REPORTED = (*MALFORMED, Refusal.ZEROED)
 """Blank texts are no members and no errors, and a duplicate is sent once: neither is refused."""
 
 _STEP = 50_000

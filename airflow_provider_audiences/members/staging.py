@@ -21,7 +21,7 @@ from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds,
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetBuilder
 from airflow_provider_audiences.members.reading.chunks import MemberChunk, read_members
 from airflow_provider_audiences.members.reading.inputs import MemberInput
-from airflow_provider_audiences.members.refusal import Refusal, mask
+from airflow_provider_audiences.members.refusal import DAMAGE, MALFORMED, Refusal, mask
 from airflow_provider_audiences.members.rejects import Rejects, RejectsTarget
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 
@@ -65,6 +65,7 @@ class StagedMembers:
 
     :param members: distinct members.
     :param malformed: texts that are no member.
+    :param damage: what a tool has done to some of those, with their number, in words for messages; empty if nothing.
     :param zeroed: all-zero IDs: devices that give none.
     :param duplicates: texts that repeat another one, whatever their case.
     :param blank: empty texts.
@@ -77,6 +78,7 @@ class StagedMembers:
     zeroed: int
     duplicates: int
     blank: int
+    damage: str = field(repr=False)
     keys: KeySet = field(repr=False)
     examples: tuple[str, ...] = ()
     _kind: MemberKind = field(repr=False)
@@ -136,7 +138,7 @@ class _Staging:
         self._said = self._started = time.monotonic()
 
     def run(self, source: MemberInput) -> StagedMembers:
-        for chunk in read_members(source, workspace=self._workspace):
+        for chunk in read_members(source, workspace=self._workspace, takes_numbers=self._kind.takes_numbers):
             parsed = self._kind.parse(chunk.column)
             self._keys.add(parsed.keys)
             self._count(chunk, parsed)
@@ -150,9 +152,8 @@ class _Staging:
         self._texts += len(chunk.column)
         for reason, rows in parsed.refused.items():
             self._refused[reason] += len(rows)
-        malformed = parsed.refused.get(Refusal.MALFORMED, ())
-        for row in malformed[: _EXAMPLES - len(self._examples)]:
-            self._examples.append(f"{chunk.place(int(row))}: {mask(chunk.column.text(int(row)))}")
+        if len(self._examples) < _EXAMPLES:
+            self._add_examples(chunk, parsed)
         if self._rejects:
             self._rejects.add(chunk, parsed.refused)
         else:
@@ -162,15 +163,20 @@ class _Staging:
             self._said = time.monotonic()
             log.info("Read %d texts, %.0f a second.", self._texts, self._texts / (self._said - self._started))
 
+    def _add_examples(self, chunk: MemberChunk, parsed: ParsedMembers) -> None:
+        found = sorted(int(row) for reason in MALFORMED for row in parsed.refused.get(reason, ()))
+        for row in found[: _EXAMPLES - len(self._examples)]:
+            self._examples.append(f"{chunk.place(row)}: {mask(chunk.column.text(row))}")
+
     def _check_malformed(self) -> None:
         if self._rules.on_malformed == "fail" and self._examples:
             raise InvalidInputError(
                 f"{self._examples[0]}: not {with_article(self._kind.name)} ({self._kind.rule}), and "
-                f"on_malformed='fail'; nothing was sent{self._report_note}"
+                f"on_malformed='fail'; nothing was sent{self._report_note}{self._damage}"
             )
 
     def _check_ratio(self) -> None:
-        malformed = self._refused[Refusal.MALFORMED]
+        malformed = self._malformed
         if not malformed:
             return
         texts = self._texts - self._refused[Refusal.BLANK]
@@ -180,18 +186,20 @@ class _Staging:
         if limit is not None and ratio > limit:
             raise InvalidInputError(
                 f"{malformed} of {texts} texts of {self._rules.argument} ({ratio:.2%}) are not {self._kind.name}s, "
-                f"more than max_malformed_ratio={limit:.2%}; nothing was sent{self._report_note}. First ones: {where}"
+                f"more than max_malformed_ratio={limit:.2%}{self._damage}; nothing was sent{self._report_note}. First "
+                f"ones: {where}"
             )
         log.warning(
-            "Dropped %d texts of %s that are not %ss (%.2f%%). First ones: %s",
-            malformed, self._rules.argument, self._kind.name, ratio * 100, where,
+            "Dropped %d texts of %s that are not %ss (%.2f%%)%s. First ones: %s",
+            malformed, self._rules.argument, self._kind.name, ratio * 100, self._damage, where,
         )  # fmt: skip
 
     def _distinct(self) -> StagedMembers:
         keys = self._keys.finish()
         staged = StagedMembers(
             members=keys.count,
-            malformed=self._refused[Refusal.MALFORMED],
+            malformed=self._malformed,
+            damage=self._damage,
             zeroed=self._refused[Refusal.ZEROED],
             duplicates=self._keys.added - keys.count,
             blank=self._refused[Refusal.BLANK],
@@ -205,6 +213,16 @@ class _Staging:
             staged.malformed, staged.zeroed, staged.duplicates, staged.blank,
         )  # fmt: skip
         return staged
+
+    @property
+    def _malformed(self) -> int:
+        return sum(self._refused[reason] for reason in MALFORMED)
+
+    @property
+    def _damage(self) -> str:
+        return "".join(
+            f"; {self._refused[reason]} malformed: {said}" for reason, said in DAMAGE.items() if self._refused[reason]
+        )
 
     @property
     def _report_note(self) -> str:

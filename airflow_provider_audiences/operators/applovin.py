@@ -226,8 +226,8 @@ class AppLovinUpdateAudienceOperator(_AppLovinUploadOperator):
     :param source: advertising IDs: the path of a file, a folder or a glob (local, ``file://…``, an
         ``ObjectStoragePath`` or the text of one), of text, CSV, JSON lines or Parquet, plain, ``.gz`` or ``.zst``;
         a list of such paths; a ``FileSource`` or an ``SqlSource``; a list or another iterable of IDs; a data frame;
-        or an XComArg of those (templated). Members are not shown in rendered templates; but an XCom that another
-        task pushed holds what it holds: prefer a path.
+        an XComArg of those, or a list of such (templated). Members are not shown in rendered templates; but an XCom
+        that another task pushed holds what it holds: prefer a path.
     :param ttl_seconds: how long members stay, in seconds or as a timedelta, at least 1; None for the API's default of
         365 days (templated).
     :param allow_empty: let an empty source empty the audience.

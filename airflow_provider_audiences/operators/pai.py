@@ -59,7 +59,8 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
         fails the task for good: the group may exist.
     :param provenance: by what the groups of this task are known; None for DAG and task. Give several deployments that
         share an account each their own (templated).
-    :param phone_format: rule for ``text``: ``cn_mobile`` or ``any``.
+    :param phone_format: rule for ``text``: ``cn_mobile``, mobile numbers of mainland China, or ``any``, numbers of any
+        country.
     :param pai_conn_id: id of the connection (templated).
     :return: the group's id.
     :raises InvalidInputError: a parameter is missing, or does not belong to the source; nothing was sent.

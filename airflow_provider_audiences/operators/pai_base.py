@@ -16,9 +16,12 @@ from airflow.providers.common.compat.sdk import BaseOperator, mask_secret
 
 from airflow_provider_audiences.common.given import RefusesLostArguments
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PersonalTextField, revealed
+from airflow_provider_audiences.common.parts import Parts
 from airflow_provider_audiences.common.text_templates import RendersTextAsText
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.values import encoded_value
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource, parse_source
+from airflow_provider_audiences.sources.joined import flat
 from airflow_provider_audiences.validation import a_type, required_text, true_or_false
 
 if TYPE_CHECKING:
@@ -216,8 +219,17 @@ def _text_of(text: Any) -> str | None:
     """Return one number a line; a native template renders a single number to an integer."""
     if text is None or isinstance(text, str):
         return text
-    if isinstance(text, Iterable) and not isinstance(text, bytes | Mapping):
-        return "\n".join(str(line) for line in text)
-    if isinstance(text, int):
-        return str(text)
-    raise InvalidInputError(f"text is {a_type(text)}: give phone numbers as text or as a list")
+    if isinstance(text, bytes | Mapping) or hasattr(text, "columns"):
+        raise InvalidInputError(f"text is {a_type(text)}: give phone numbers as text or as a list")
+    is_many = isinstance(text, Iterable) and not isinstance(text, list | tuple | Parts)
+    return "\n".join(_line(item, number) for number, item in enumerate(flat(list(text) if is_many else text), start=1))
+
+
+def _line(value: object, number: int) -> str:
+    encoded = encoded_value(value, takes_numbers=True)
+    if encoded is None:
+        raise InvalidInputError(f"text, item {number}: {a_type(value)} is no phone number: give text")
+    try:
+        return encoded.text.decode("utf-8", errors="strict" if encoded.is_binary else "surrogatepass")
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"text, item {number}: these bytes are no text in UTF-8") from None

@@ -47,7 +47,8 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     :param algorithm: for source 4: the associated algorithm (templated).
     :param inference_job_id: for source 4: id of the prediction task (templated).
     :param remark: free text; an empty one is left out (templated).
-    :param phone_format: rule for ``text``: ``cn_mobile`` or ``any``.
+    :param phone_format: rule for ``text``: ``cn_mobile``, mobile numbers of mainland China, or ``any``, numbers of any
+        country.
     :param keep_previous: how many of the ready groups that are replaced stay, newest first.
     :param delete_failed: delete the new group if it is rejected or not ready in time.
     :param provenance: by what the groups of this task are known; None for ``dag_id:task_id``. Set it to that before

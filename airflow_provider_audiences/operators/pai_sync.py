@@ -12,13 +12,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
-from airflow_provider_audiences.common.hidden import (
-    AddressField,
-    HidesFieldsWhenMapped,
-    PhoneNumbersField,
-    is_phone_text,
-    revealed,
-)
+from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PhoneNumbersField
+from airflow_provider_audiences.common.recognition import is_phone_text
 from airflow_provider_audiences.exceptions import GuardError, InvalidInputError, PermanentError
 from airflow_provider_audiences.operators.pai_base import mask_numbers, provenance_of
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
@@ -48,9 +43,9 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     :param name: of the group (templated).
     :param source: phone numbers: the path of a file, a folder or a glob (local, ``file://…``, an ``ObjectStoragePath``
         or the text of one), of text, CSV, JSON lines or Parquet, plain, ``.gz`` or ``.zst``; a list of such paths; a
-        ``FileSource`` or an ``SqlSource``; a list or another iterable of numbers; a data frame; or an XComArg of those
-        (templated). Numbers are not shown in rendered templates; but an XCom that another task pushed holds what it
-        holds: prefer a path.
+        ``FileSource`` or an ``SqlSource``; a list or another iterable of numbers; a data frame; an XComArg of those, or
+        a list of such (templated). Numbers are not shown in rendered templates; but an XCom that another task pushed
+        holds what it holds: prefer a path.
     :param suppress: a further source, of the same kinds: numbers that must not be in the group, such as opt-outs. None
         in the DAG file for nobody; None at run time is an error (templated).
     :param stage_path: where the file for PAI is written: ``oss://bucket/prefix``, or the address of another store;
@@ -74,7 +69,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         would stay; or ``drop`` and count them (templated).
     :param allow_older_run: let a run make a group although one with a newer logical date has made one since
         (templated).
-    :param phone_format: ``cn_mobile``, mobile numbers of mainland China, or ``any``.
+    :param phone_format: ``cn_mobile``, mobile numbers of mainland China, or ``any``, numbers of any country.
     :param on_malformed: ``drop`` and count texts that are no phone number, or ``fail`` at the first.
     :param max_malformed_ratio: fail if more than this part of the texts is malformed (templated).
     :param rejects_path: write a report of the malformed texts there, a ``.parquet`` or ``.csv`` file (templated).
@@ -336,8 +331,9 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
             staged = stack.enter_context(stage(opened, rules=rules, kind=kind, settings=settings))
             if staged.malformed and not staged.members:
                 raise InvalidInputError(
-                    f"none of the source's texts is a phone number ({staged.malformed} are malformed): is it the right "
-                    "file, and the right column? Nothing was sent"
+                    f"none of the source's texts is a phone number ({staged.malformed} are malformed{staged.damage}): "
+                    f"{'mend the source' if staged.damage else 'is it the right file, and the right column?'}. "
+                    "Nothing was sent"
                 )
             facts = {name: getattr(staged, name) for name in ("malformed", "duplicates", "blank")}
             left = stack.enter_context(without(staged, suppressed, settings=settings)) if suppressed else staged
@@ -364,16 +360,17 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     @staticmethod
     @contextmanager
     def _opened(argument: str, value: Any) -> Iterator[MemberInput]:
+        from airflow_provider_audiences.sources.joined import joined
         from airflow_provider_audiences.sources.opening import open_source
 
-        source = revealed(value)
+        source = joined(value)
         if isinstance(source, str) and is_phone_text(source):
             raise InvalidInputError(
                 f"{argument} is text with phone numbers in it, not a path: give a list of numbers, or the path of a "
                 "file"
             )
         with open_source(source) as opened:
-            yield _as_text(opened)
+            yield opened
 
     def _spec(self, staged: StagedMembers, *, uri: str | None) -> GroupSpec:
         if uri is None and staged.members > MAX_TEXT_NUMBERS:
@@ -398,13 +395,3 @@ def _was_read(group: AudienceGroup, spec: GroupSpec, members: int) -> bool:
     """Tell whether PAI read what it was to read: at the same address, if it shows one, and nobody else."""
     is_same_place = not group.uri or not spec.uri or unquote(group.uri) == unquote(spec.uri)
     return is_same_place and group.amount <= members
-
-
-def _as_text(source: MemberInput) -> MemberInput:
-    """Return the source with whole numbers as text: that is how databases often hold phone numbers."""
-    from airflow_provider_audiences.members.reading.inputs import ValuesInput
-
-    if not isinstance(source, ValuesInput):
-        return source
-    chunks = ([str(value) if type(value) is int else value for value in chunk] for chunk in source.chunks)
-    return ValuesInput(chunks=chunks, name=source.name)

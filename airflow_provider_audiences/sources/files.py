@@ -14,10 +14,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
-from airflow_provider_audiences.common.hidden import is_member_text, shown_address
 from airflow_provider_audiences.common.paths import connection_of, local_path, store_path
+from airflow_provider_audiences.common.recognition import is_member_text, shown_address
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile
+from airflow_provider_audiences.sources.joined import flat
 from airflow_provider_audiences.sources.types import FileSource
 from airflow_provider_audiences.validation import a_type
 
@@ -31,7 +32,7 @@ def files_input(source: FileSource) -> FilesInput:
     :param source: its path may be one or several files, folders and globs.
     :raises InvalidInputError: there is none, one may not be read, or no file system takes the address.
     """
-    paths = source.path if isinstance(source.path, list | tuple) else [source.path]
+    paths = flat(source.path)
     if not paths:
         raise InvalidInputError("source is an empty list of paths: give at least one")
     found: dict[str, SourceFile] = {}

@@ -8,10 +8,12 @@ from itertools import islice
 from os import PathLike
 from typing import Any
 
-from airflow_provider_audiences.common.hidden import is_clearly_a_path, is_data_frame, is_path_list, revealed
+from airflow_provider_audiences.common.recognition import is_clearly_a_path, is_data_frame, is_path_list
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.inputs import FrameInput, MemberInput, ValuesInput
+from airflow_provider_audiences.members.values import is_void
 from airflow_provider_audiences.sources.files import files_input
+from airflow_provider_audiences.sources.joined import joined
 from airflow_provider_audiences.sources.types import FileSource, SqlSource
 from airflow_provider_audiences.validation import a_type
 
@@ -30,13 +32,15 @@ def open_source(source: Any) -> Iterator[MemberInput]:
     * a data frame: pandas, Polars or Arrow, or whatever else hands Arrow data over;
     * a list of paths: every item is a path object, or text that has ``://`` in it or begins with ``/``, ``./``,
       ``../`` or ``~/``;
-    * any other iterable: members. It is read once, in chunks.
+    * any other iterable: members, or rows of one column. It is read once, in chunks.
+
+    What several tasks handed over is joined to one list first.
 
     :param source: the field of the operator, hidden or not.
     :raises InvalidInputError: it is none of these, there is no such file, or the database refuses the statement.
     :raises SourceUnavailableError: the database failed, or was not reached.
     """
-    source = revealed(source)
+    source = joined(source)
     if isinstance(source, SqlSource):
         from airflow_provider_audiences.sources.sql import open_query
 
@@ -63,6 +67,30 @@ def open_source(source: Any) -> Iterator[MemberInput]:
 
 def _chunks(values: Iterable[object]) -> Iterator[Sequence[object]]:
     """Yield the values in chunks; an iterator is never made to one list."""
-    iterator = iter(values)
+    try:
+        iterator = iter(values)
+    except TypeError:  # an array of numpy without dimensions
+        raise InvalidInputError(f"source is a {type(values).__name__} of one value: give a list of members") from None
+    first = 1
     while chunk := list(islice(iterator, _CHUNK_VALUES)):
-        yield chunk
+        yield [_only_value(row, first + place) for place, row in enumerate(chunk)] if _is_row(chunk[0]) else chunk
+        first += len(chunk)
+
+
+def _is_row(value: object) -> bool:
+    """Tell a row, as the cursors of databases and Airflow's SQL operators hand it over, from a member."""
+    if isinstance(value, str | bytes | bytearray | memoryview) or hasattr(value, "as_py"):
+        return False
+    kind = type(value)
+    return hasattr(kind, "__len__") and (hasattr(kind, "__getitem__")) and not is_void(value)
+
+
+def _only_value(row: Any, number: int) -> object:
+    if not _is_row(row):
+        raise InvalidInputError(f"source, item {number}: a {type(row).__name__} is no row, and others are: give rows")
+    if len(row) != 1:
+        raise InvalidInputError(
+            f"source, item {number}: a {type(row).__name__} of {len(row)} is not a member: give rows of one column, "
+            "or the query itself as an SqlSource, with column= if it returns several"
+        )
+    return next(iter(row.values())) if isinstance(row, Mapping) else row[0]

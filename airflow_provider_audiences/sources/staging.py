@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_audiences.common.hidden import revealed, shown_address
+from airflow_provider_audiences.common.hidden import revealed
 from airflow_provider_audiences.common.paths import local_path, store_path
+from airflow_provider_audiences.common.recognition import shown_address
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.rejects import RejectsFormat, RejectsTarget
 from airflow_provider_audiences.members.workspace import DEFAULT_MEMORY_LIMIT, StagingSettings
+from airflow_provider_audiences.sources.joined import flat, joined
 from airflow_provider_audiences.sources.types import FileSource
 from airflow_provider_audiences.validation import a_type, true_or_false
 
@@ -74,12 +76,14 @@ def refuse_source_as_target(path: Any, source: Any) -> None:
     :param source: the operator's source.
     :raises InvalidInputError: it is, or lies below, or matches a path of the source.
     """
-    source = revealed(source)
-    paths = source.path if isinstance(source, FileSource) else source
     target = _comparable(revealed(path))
+    if not target:
+        return
+    source = joined(source)
+    paths = flat(source.path) if isinstance(source, FileSource) else source
     for item in paths if isinstance(paths, list | tuple) else [paths]:
         read = _comparable(item)
-        if target and read and (target == read or target.startswith(f"{read}/") or fnmatch(target, read)):
+        if read and (target == read or target.startswith(f"{read}/") or fnmatch(target, read)):
             raise InvalidInputError(
                 f"rejects_path {shown_address(str(revealed(path)))} is a part of the source: give it another place"
             )

@@ -7,18 +7,13 @@ Only descriptions: DAG files make them while they are parsed, so that nothing he
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_audiences.common.hidden import is_member_text, shown_address
-from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
-
-try:
-    from airflow.sdk.definitions._internal.mixins import ResolveMixin
-except ImportError:  # Airflow 2
-    from airflow.utils.mixins import ResolveMixin  # type: ignore[import-not-found,no-redef]
+from airflow_provider_audiences.common.recognition import is_member_text, looks_personal, shown_address
+from airflow_provider_audiences.common.rendering import ResolveMixin, references_in, renderer
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.reading.inputs import FileFormat
@@ -36,9 +31,7 @@ class _Source(ResolveMixin):
 
     def iter_references(self) -> Iterator[Any]:
         """Yield the tasks whose output is used here; the name is Airflow's."""
-        from airflow.providers.common.compat.sdk import XComArg
-
-        return XComArg.iter_xcom_references([getattr(self, name) for name in self.template_fields])
+        return references_in(getattr(self, name) for name in self.template_fields)
 
     def resolve(self, context: Any, **_: Any) -> Any:
         """
@@ -46,7 +39,7 @@ class _Source(ResolveMixin):
 
         :param context: the task's context.
         """
-        render = _renderer(context)
+        render = renderer(context)
         rendered = {name: render(getattr(self, name), context) for name in self.template_fields}
         return replace(self, **rendered)  # type: ignore[type-var]
 
@@ -139,18 +132,6 @@ class SqlSource(_Source):
         ]
 
 
-def _renderer(context: Any) -> Callable[[Any, Any], Any]:
-    """Return what renders a value as the task does: with its DAG's macros, files and native types."""
-    task = context.get("task")
-    if task is None:
-        # A context that someone made for a test.
-        from airflow.providers.common.compat.sdk import BaseOperator
-
-        task = BaseOperator(task_id="renders_templates")
-    render: Callable[[Any, Any], Any] = task.render_template
-    return render
-
-
 def _shown_path(path: Any) -> str:
     if not isinstance(path, str | PathLike) and not hasattr(path, "open"):
         return _shown_value(path)
@@ -165,6 +146,5 @@ def _shown_value(value: Any) -> str:
         return f"<output of {', '.join(tasks)}>" if tasks else f"<{type(value).__name__}>"
     if value is None or isinstance(value, str | int):
         text = repr(value)
-        personal = ADVERTISING_ID_PATTERN.search(text) or PHONE_NUMBER_PATTERN.search(text)
-        return "<has personal data, not shown>" if personal else text
+        return "<has personal data, not shown>" if looks_personal(text) else text
     return f"<{type(value).__name__}>"

@@ -2,6 +2,7 @@
 
 import copy
 import datetime as dt
+import decimal
 import json
 from pathlib import Path
 
@@ -13,18 +14,18 @@ from airflow.providers.common.compat.sdk import DAG, BaseOperator, ObjectStorage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.common.hidden import (
-    ArgumentsField,
-    Hidden,
+from airflow_provider_audiences.common.hidden import ArgumentsField, Hidden, revealed
+from airflow_provider_audiences.common.recognition import (
     is_data_frame,
     is_member_text,
     is_path_list,
-    revealed,
+    is_phone_text,
     shown_address,
 )
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator
 from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
+from airflow_provider_audiences.sources.joined import joined
 
 try:
     from airflow.serialization.serialized_objects import DagSerialization as Serialization
@@ -158,7 +159,6 @@ def test_lists_of_paths_are_shown_as_they_are(value):
         ["/a", ID],
         ["/a", None],
         ["/a", f"/b,{ID}"],
-        ["{{ ds }}"],
         {"/a"},
         "/a",
         [b"/a"],
@@ -303,10 +303,93 @@ def test_a_path_is_rendered_and_shown():
     assert operator.source == "/data/2024-01-01.txt"
 
 
-def test_hidden_members_are_not_rendered():
-    operator = upload(["{{ 1 + 1 }}"])
+def test_a_list_is_rendered_before_it_is_known_what_it_holds():
+    operator = upload(["{{ 1 + 1 }}", [ID, "{{ params.day }}"], Path("/a")])
+    assert repr(operator.source) == "['{{ 1 + 1 }}', [<members, not shown>, '{{ params.day }}'], PosixPath('/a')]"
+    operator.render_template_fields({"params": {"day": ID}})
+    assert joined(operator.source) == ["2", ID, ID, Path("/a")]
+    assert ID not in json.dumps(rendered_fields(operator))
+
+
+def test_a_list_with_output_of_another_task_waits_for_it_and_hides_members():
+    with _dag() as dag:
+        output = Upstream(task_id="upstream").output
+        upload([output, ID, [ID, "/a"]])
+        AppLovinAppendUsersOperator.partial(task_id="shared", source=(ID, output)).expand(audience_id=["a"])
+        PaiCreateGroupOperator(task_id="text", source=0, text=[output, PHONE])
+        PaiSyncGroupOperator(task_id="sync", name="VIP", source=[output, int(PHONE)])
+    for task_id in ("task", "shared", "text", "sync"):
+        assert dag.get_task(task_id).upstream_task_ids == {"upstream"}
+    stored = json.dumps(Serialization.to_dict(dag))
+    assert stored.count("<output of upstream>") == 4
+    assert ID not in stored
+    assert PHONE not in stored
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda values: upload(literal(values)),
+        lambda values: (
+            AppLovinAppendUsersOperator.partial(task_id="t", audience_id="a")
+            .expand(source=[values])
+            .unmap({"source": values})
+        ),
+    ],
+    ids=["literal", "mapped"],
+)
+def test_data_is_never_rendered(make):
+    """Whoever writes a template into a table of members must not have it run."""
+    values = [ID, "{{ 1 + 1 }}", None]
+    with _dag():
+        operator = make(values)
+    assert isinstance(operator.source, Hidden)
     operator.render_template_fields({})
-    assert revealed(operator.source) == ["{{ 1 + 1 }}"]
+    assert revealed(operator.source) is values
+
+
+def test_what_another_task_returned_is_not_rendered_again():
+    values = [ID, "{{ 1 + 1 }}", None]
+    with _dag():
+        operator = upload(Upstream(task_id="upstream").output)
+    operator.source = values  # as Airflow does when it has rendered the field
+    assert joined(operator.source) == values
+    assert ID not in repr(operator.source)
+
+
+@pytest.mark.parametrize("source", [f"\u200b{ID}", f"{ID}\u3000", ID.replace("0", "\uff10"), f"\u202a{ID}\u202c"])
+def test_spellings_that_are_read_are_hidden(source):
+    assert isinstance(upload(source).source, Hidden)
+    assert isinstance(upload([source]).source, Hidden)
+    assert is_member_text(source)
+
+
+SPELLINGS = [
+    PHONE.translate({ord(str(value)): 0xFF10 + value for value in range(10)}),
+    f"\uff0b86{PHONE}",
+    f"\u202a+86 {PHONE}\u202c",
+    "139\u20111234\u20115678",
+    "139\u00a01234\u00a05678",
+    f"\u200b{PHONE}\u200b",
+    "\uff08139\uff0912345678",
+]
+
+
+@pytest.mark.parametrize("source", [*SPELLINGS, float(PHONE), decimal.Decimal(PHONE)], ids=ascii)
+def test_spellings_of_phone_numbers_that_are_read_are_hidden(source):
+    operator = PaiSyncGroupOperator(task_id="task", name="VIP", source=source)
+    assert isinstance(operator.source, Hidden)
+    called = _CalledWithPhones()
+    called.arguments = [source, [source], {"a": source}]
+    assert all(isinstance(value, Hidden) for value in called.arguments)
+    if isinstance(source, str):
+        assert is_phone_text(source)
+        assert isinstance(create(text=f"{source}{{{{ ds }}}}").text, Hidden)
+        assert isinstance(create(text=["{{ ds }}", source]).text.items[1], Hidden)
+
+
+class _CalledWithPhones:
+    arguments = ArgumentsField(phones=True)
 
 
 class Upstream(BaseOperator):

@@ -45,6 +45,9 @@ def test_lines(lines: list[bytes], ends: bool) -> None:
         ("\ud800", b"\xed\xa0\x80"),
         ("a\nb", b"a\nb"),
         (uuid.UUID(ID), ID.encode()),
+        (bytearray(b"a"), b"a"),
+        (memoryview(b"a"), b"a"),
+        (float("nan"), b""),
     ],
 )
 def test_values(value: Any, text: bytes) -> None:
@@ -57,7 +60,7 @@ def test_no_values() -> None:
     assert texts(column_of_values([None, None], name="source", first_row=1)) == [b"", b""]
 
 
-@pytest.mark.parametrize("value", [7, 1.5, ["a"], {"a": 1}, bytearray(b"a"), True])
+@pytest.mark.parametrize("value", [7, 1.5, ["a"], {"a": 1}, True, object()])
 def test_values_that_are_no_members(value: Any) -> None:
     with pytest.raises(
         InvalidInputError, match=rf"^hook, item 12: a {type(value).__name__} is not a member: give text"

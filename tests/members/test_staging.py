@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.characters import ascii_digit, surrounds
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers import advertising_id_codec
@@ -53,14 +54,15 @@ def model(lines: Sequence[str]) -> tuple[list[str], dict[str, int]]:
     found: dict[str, None] = {}
     counts = {"malformed": 0, "zeroed": 0, "duplicates": 0, "blank": 0}
     for line in lines:
-        text = line
-        while text and text[0] in WHITE + "\"'":
+        try:
+            text = line.encode("latin-1").decode("utf-8")
+        except UnicodeDecodeError:
+            text = "no text"
+        while text and surrounds(text[0]):
             text = text[1:]
-        text = text.removeprefix("\xef\xbb\xbf")
-        while text and text[0] in WHITE + "\"'":
-            text = text[1:]
-        while text and text[-1] in WHITE + "\"'":
+        while text and surrounds(text[-1]):
             text = text[:-1]
+        text = "".join(map(ascii_digit, text))
         groups = text.split("-")
         if text == "":
             counts["blank"] += 1

@@ -1,9 +1,9 @@
 """
 Advertising IDs (Apple's IDFA, Google's GAID): one rule for what is one, and one written form.
 
-An advertising ID is 8-4-4-4-12 ASCII hex digits, any UUID version, in any case; two that differ in case are
-one. All zeros means that the device gives none. Everything else is malformed and never repaired: 32 hex
-digits without hyphens may as well be a hash.
+An advertising ID is 8-4-4-4-12 hex digits, any UUID version, in any case; two that differ in case are one. The digits
+0 to 9 may be full-width; letters and hyphens are those of ASCII. All zeros means that the device gives none. Everything
+else is malformed and never repaired: 32 hex digits without hyphens may as well be a hash.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from airflow_provider_audiences.members.refusal import BYTE_ORDER_MARK, MAX_LINE_BYTES, WRAPPING, Refusal
+from airflow_provider_audiences.members.characters import ASCII_SURROUNDING, WIDE_DIGITS, decoded
+from airflow_provider_audiences.members.refusal import MAX_LINE_BYTES, Refusal
 
 IdCase = Literal["lower", "upper"]
 
 LINE_LENGTH = 37
 """Bytes of an advertising ID in its written form, with the newline."""
 
-# \Z and an explicit class: $ lets a newline through, \d lets full-width digits through.
+# \Z and an explicit class: $ lets a newline through, \d lets the digits of all scripts through.
 _PATTERN = re.compile(rb"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\Z")
 _ZERO_KEY = bytes(16)
 
@@ -27,16 +28,19 @@ def parse_advertising_id(line: bytes) -> bytes | Refusal:
     """
     Return the 16 bytes of the advertising ID on a line, or why there is none.
 
-    White space, quotes and a byte order mark around it are passed over.
+    What may stand around it (:mod:`~airflow_provider_audiences.members.characters`) is passed over.
 
     :param line: one line in UTF-8, with or without its line ending.
     """
     if len(line) > MAX_LINE_BYTES:
         return Refusal.MALFORMED
-    text = line.strip(WRAPPING)
-    if _PATTERN.match(text) is None:
-        text = text.removeprefix(BYTE_ORDER_MARK).strip(WRAPPING)
-        if _PATTERN.match(text) is None:
-            return Refusal.MALFORMED if text else Refusal.BLANK
-    key = bytes.fromhex(text.replace(b"-", b"").decode("ascii"))
+    ascii_text = line.strip(ASCII_SURROUNDING)
+    if _PATTERN.match(ascii_text) is None:
+        text = decoded(line)
+        if not text:
+            return Refusal.MALFORMED if text is None else Refusal.BLANK
+        ascii_text = (text if text.isascii() else text.translate(WIDE_DIGITS)).encode("utf-8")
+        if _PATTERN.match(ascii_text) is None:
+            return Refusal.MALFORMED
+    key = bytes.fromhex(ascii_text.replace(b"-", b"").decode("ascii"))
     return Refusal.ZEROED if key == _ZERO_KEY else key

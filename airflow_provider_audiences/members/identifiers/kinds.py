@@ -15,20 +15,23 @@ import numpy as np
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn
 from airflow_provider_audiences.members.identifiers.advertising_id import IdCase
-from airflow_provider_audiences.members.identifiers.advertising_id_codec import (
-    advertising_id_lines,
-    parse_advertising_ids,
-)
+from airflow_provider_audiences.members.identifiers.advertising_id_codec import advertising_id_lines
+from airflow_provider_audiences.members.identifiers.binary_ids import parse_ids_with_binary
 from airflow_provider_audiences.members.identifiers.phone_number import PhoneFormat, parse_phone_number
 from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, Keys
 from airflow_provider_audiences.members.refusal import Refusal
 
 
 class MemberKind(Protocol):
-    """What staging asks of a kind of members; ``name`` and ``rule`` are for messages."""
+    """
+    What staging asks of a kind of members.
+
+    ``name`` and ``rule`` are for messages; ``takes_numbers`` tells whether a member may come as a number.
+    """
 
     name: str
     rule: str
+    takes_numbers: bool
 
     def parse(self, column: TextColumn) -> ParsedMembers:
         """Return the members of a column of texts."""
@@ -49,6 +52,7 @@ class AdvertisingIds:
 
     name = "advertising ID"
     rule = "8-4-4-4-12 hex digits"
+    takes_numbers = False
 
     def __post_init__(self) -> None:
         if self.id_case not in get_args(IdCase):
@@ -58,9 +62,9 @@ class AdvertisingIds:
         """
         Return the advertising IDs of a column.
 
-        :param column: one text a member.
+        :param column: one text a member, or 16 bytes.
         """
-        return parse_advertising_ids(column)
+        return parse_ids_with_binary(column)
 
     def lines(self, keys: Keys) -> bytes:
         """
@@ -76,13 +80,14 @@ class PhoneNumbers:
     """
     Phone numbers in their normal form.
 
-    :param phone_format: ``cn_mobile``, mobile numbers of mainland China, or ``any``.
+    :param phone_format: ``cn_mobile``, mobile numbers of mainland China, or ``any``, of any country.
     """
 
     phone_format: PhoneFormat = "cn_mobile"
 
     name = "phone number"
-    rule = "11 digits that begin with 13 to 19, for mainland China; or at most 16 characters with phone_format='any'"
+    rule = "11 digits that begin with 13 to 19, for mainland China; 5 to 15 digits with phone_format='any'"
+    takes_numbers = True
 
     def __post_init__(self) -> None:
         if self.phone_format not in get_args(PhoneFormat):

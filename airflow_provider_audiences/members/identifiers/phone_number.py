@@ -1,8 +1,13 @@
 """
-Phone numbers, as Alibaba PAI takes them: mainland China mobile numbers.
+Phone numbers, as Alibaba PAI takes them: of mainland China, or of any country.
 
-A number is normalised by dropping spaces, hyphens, brackets and the country code (``+86``, ``0086``, ``86``);
-what is left must be ``1``, a digit from 3 to 9, and nine more ASCII digits.
+A number of mainland China is normalised by dropping spaces, hyphens, brackets and the country code (``+86``, ``0086``,
+``86``); what is left must be ``1``, a digit from 3 to 9, and nine more digits. A number of any country keeps its
+digits: 5 to 15 of them, or, after a plus sign, 7 to 15 that begin with a country code. Both plus sign and ``00`` say
+that a country code follows, and are written as a plus sign.
+
+Digits may be full-width. What surrounds a number is dropped by the rule of
+:mod:`~airflow_provider_audiences.members.characters`.
 """
 
 from __future__ import annotations
@@ -12,16 +17,36 @@ from collections.abc import Iterable
 from typing import Literal, get_args
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.refusal import BYTE_ORDER_MARK, MAX_LINE_BYTES, WRAPPING, Refusal
+from airflow_provider_audiences.members.characters import INVISIBLE, SPACES, WIDE_DIGITS, bare, decoded
+from airflow_provider_audiences.members.refusal import DAMAGE, MAX_LINE_BYTES, Refusal
 
 PhoneFormat = Literal["cn_mobile", "any"]
 
 MAX_BYTES = 16
 """A plus sign and 15 digits are the most that a phone number has anywhere."""
 
-_DROPPED = str.maketrans("", "", " \t\r\u00a0\u3000-()[]\uff08\uff09")
-_CN_MOBILE = re.compile(r"(?:\+86|0086|86)?(1[3-9][0-9]{9})")
-_SPREADSHEET_FLOAT = re.compile(r"[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]+|[0-9]+\.0*")
+_DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"
+_BRACKETS = "()[]\uff08\uff09\uff3b\uff3d"
+_NORMAL = {
+    **dict.fromkeys(map(ord, f"{SPACES}{INVISIBLE}{_DASHES}{_BRACKETS}")),
+    **WIDE_DIGITS,
+    ord("\uff0b"): "+",
+}
+# Within a number of fixed length a carriage return can join no two of them.
+_NORMAL_CN = {**_NORMAL, ord("\r"): None}
+
+_PLAIN_CN_MOBILE = re.compile(rb"1[3-9][0-9]{9}\r?\n?\Z")
+# A whole number that was a decimal for a while is itself: nothing of it was rounded.
+_CN_MOBILE = re.compile(r"(?:\+86|0086|86)?(1[3-9][0-9]{9})(?:\.0+)?")
+_INTERNATIONAL = re.compile(r"(?:\+|00)([1-9][0-9]{6,14})(?:\.0+)?")
+_NATIONAL = re.compile(r"([0-9]{5,15})(?:\.0+)?")
+_DATE = re.compile(r"(?:19|20)[0-9]{2}-[01][0-9]-[0-3][0-9]")
+# "+44 (0)20 …": the zero is for callers within the country, and no part of the number.
+_BRACKETED_ZERO = re.compile(r"[(\[\uff08\uff3b]\s*[0\uff10]\s*[)\]\uff09\uff3d]")
+
+_DECIMAL = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]*)?[eE][+-]?[0-9]+|[+-]?[0-9]+\.[0-9]*")
+_MASKED = re.compile(r"[*\uff0a\u2022\u25cf\u00d7\u2731]|[0-9][xX#_?]{2,}")
+_SEVERAL = re.compile(r"[0-9]{5}.*[,;|/\uff0c\uff1b\u3001\r\n\v\f\x85\u2028\u2029].*[0-9]{5}", re.DOTALL)
 
 
 def normalise_phone_numbers(lines: Iterable[str], *, phone_format: PhoneFormat = "cn_mobile") -> list[str]:
@@ -29,18 +54,19 @@ def normalise_phone_numbers(lines: Iterable[str], *, phone_format: PhoneFormat =
     Return the distinct numbers in their normal form, in the order of the lines.
 
     :param lines: one number a line; blank lines are passed over.
-    :param phone_format: ``cn_mobile``, or ``any`` to take lines as they are.
+    :param phone_format: ``cn_mobile``, or ``any`` for numbers of any country.
     :raises InvalidInputError: a line is masked or no such number; named by line, never by number.
     """
     if phone_format not in get_args(PhoneFormat):
         raise InvalidInputError(f"phone_format must be 'cn_mobile' or 'any', not {phone_format!r}")
     numbers: dict[str, None] = {}
     for line_number, line in enumerate(lines, start=1):
-        text = _bare(line)
-        if problem := phone_number_problem(text, phone_format=phone_format):
-            raise InvalidInputError(f"text, line {line_number}: {problem}")
-        if text:
-            numbers[_normal(text, phone_format)] = None
+        text = bare(line)
+        number = _judged(text, phone_format)
+        if not isinstance(number, Refusal):
+            numbers[number] = None
+        elif number is not Refusal.BLANK:
+            raise InvalidInputError(f"text, line {line_number}: {_problem(text, number, phone_format)}")
     return list(numbers)
 
 
@@ -49,45 +75,53 @@ def parse_phone_number(line: bytes, *, phone_format: PhoneFormat) -> str | Refus
     Return the number on a line in its normal form, or why there is none.
 
     :param line: one line in UTF-8, with or without its line ending.
-    :param phone_format: ``cn_mobile``, or ``any`` to take lines as they are.
+    :param phone_format: ``cn_mobile``, or ``any`` for numbers of any country.
     """
+    if phone_format == "cn_mobile" and _PLAIN_CN_MOBILE.match(line):
+        return line[:11].decode("ascii")
     if len(line) > MAX_LINE_BYTES:
         return Refusal.MALFORMED
-    try:
-        text = line.strip(WRAPPING).removeprefix(BYTE_ORDER_MARK).strip(WRAPPING).decode("utf-8").strip()
-    except UnicodeDecodeError:
-        return Refusal.MALFORMED
+    text = decoded(line)
+    return Refusal.MALFORMED if text is None else _judged(text, phone_format)
+
+
+def _judged(text: str, phone_format: PhoneFormat) -> str | Refusal:
+    """Return the number that a bare text is, or why it is none."""
     if not text:
         return Refusal.BLANK
-    if phone_number_problem(text, phone_format=phone_format):
-        return Refusal.MALFORMED
-    number = _normal(text, phone_format)
-    return number if len(number.encode()) <= MAX_BYTES and number.isprintable() else Refusal.MALFORMED
+    if phone_format == "cn_mobile":
+        normal = text.translate(_NORMAL_CN)
+        found = _CN_MOBILE.fullmatch(normal)
+        number = found[1] if found else None
+    else:
+        normal = text.translate(_NORMAL)
+        number = _number_of_any_country(text, normal)
+    if number:
+        return number
+    if _MASKED.search(text):
+        return Refusal.MASKED
+    return Refusal.DECIMAL if _DECIMAL.fullmatch(text.translate(WIDE_DIGITS)) else Refusal.MALFORMED
 
 
-def phone_number_problem(text: str, *, phone_format: PhoneFormat) -> str | None:
-    """
-    Return what is wrong with a number, in words that don't show it; None if nothing is, or if it is blank.
-
-    :param text: without white space around it.
-    :param phone_format: ``cn_mobile``, or ``any`` to take it as it is.
-    """
-    if "*" in text:
-        return "the number is masked with '*': give the numbers themselves"
-    if _SPREADSHEET_FLOAT.fullmatch(text):
-        return "a spreadsheet has turned the number into a decimal: export the column as text"
-    if text and phone_format == "cn_mobile" and not _CN_MOBILE.fullmatch(text.translate(_DROPPED)):
-        return (
-            f"not a mainland China mobile number ({len(text)} characters; expected 11 "
-            "digits that begin with 13 to 19). For other numbers set phone_format='any'"
-        )
-    return None
+def _number_of_any_country(text: str, normal: str) -> str | None:
+    if found := _INTERNATIONAL.fullmatch(normal):
+        return None if _BRACKETED_ZERO.search(text) else f"+{found[1]}"
+    found = _NATIONAL.fullmatch(normal)
+    if found is None or not found[1].strip("0") or _DATE.fullmatch(text):
+        return None
+    return found[1]
 
 
-def _bare(line: str) -> str:
-    return line.strip().removeprefix("\ufeff").strip()
-
-
-def _normal(text: str, phone_format: PhoneFormat) -> str:
-    match = None if phone_format == "any" else _CN_MOBILE.fullmatch(text.translate(_DROPPED))
-    return match[1] if match else text
+def _problem(text: str, reason: Refusal, phone_format: PhoneFormat) -> str:
+    """Return what is wrong with a text that is no number, in words that don't show it."""
+    if reason in DAMAGE:
+        return DAMAGE[reason]
+    several = _SEVERAL.search(text.translate(WIDE_DIGITS))
+    hint = "; it seems to have several numbers in it: give one a line" if several else ""
+    if phone_format == "any":
+        expected = "5 to 15 digits, or a plus sign and 7 to 15"
+        return f"not a phone number ({len(text)} characters; expected {expected}){hint}"
+    return (
+        f"not a mainland China mobile number ({len(text)} characters; expected 11 digits that begin with 13 to 19). "
+        f"For other numbers set phone_format='any'{hint}"
+    )

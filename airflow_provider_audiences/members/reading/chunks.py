@@ -54,16 +54,17 @@ class MemberChunk:
         return f"{self.source}, {self.unit} {self.first + row}"
 
 
-def read_members(source: MemberInput, *, workspace: Workspace) -> Iterator[MemberChunk]:
+def read_members(source: MemberInput, *, workspace: Workspace, takes_numbers: bool = False) -> Iterator[MemberChunk]:
     """
     Yield an input's texts in their order.
 
     :param source: files, values or a data frame.
     :param workspace: has the database that reads tables.
+    :param takes_numbers: whether members may come as numbers, in a list or from a database.
     :raises InvalidInputError: something in it can't be read as members.
     """
     if isinstance(source, ValuesInput):
-        return _of_values(source)
+        return _of_values(source, takes_numbers=takes_numbers)
     if isinstance(source, FrameInput):
         from airflow_provider_audiences.members.reading.tables import columns_of_frame  # takes its time to load
 
@@ -83,10 +84,10 @@ def format_of(name: str) -> FileFormat:
     return next((found for ending, found in _FORMATS.items() if stem.endswith(ending)), "text")
 
 
-def _of_values(source: ValuesInput) -> Iterator[MemberChunk]:
+def _of_values(source: ValuesInput, *, takes_numbers: bool) -> Iterator[MemberChunk]:
     first = 1
     for values in source.chunks:
-        column = column_of_values(values, name=source.name, first_row=first)
+        column = column_of_values(values, name=source.name, first_row=first, takes_numbers=takes_numbers)
         yield MemberChunk(column=column, source=source.name, unit="item", first=first)
         first += len(column)
 

@@ -60,7 +60,8 @@ class ValuesInput:
     """
     Members as Python values, in chunks so that a cursor can hand them over as they come.
 
-    :param chunks: each a sequence of text, bytes, UUIDs or None (which counts as blank).
+    :param chunks: each a sequence of text, bytes, UUIDs, numbers where members are numbers, or None (which counts as
+        blank).
     :param name: of the source, in messages.
     """
 
@@ -71,9 +72,9 @@ class ValuesInput:
 @dataclass(frozen=True, kw_only=True)
 class FrameInput:
     """
-    Members in a data frame: pandas, Polars, or an Arrow table.
+    Members in a data frame or an array of pandas, Polars or Arrow.
 
-    :param frame: the data frame, of one column.
+    :param frame: the data frame, of one column, or the array.
     """
 
     frame: Any = field(repr=False)

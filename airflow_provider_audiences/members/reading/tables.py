@@ -19,7 +19,8 @@ import duckdb
 import nanoarrow
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.columns import TextColumn, column_of_arrow
+from airflow_provider_audiences.members.columns import TextColumn, column_of_arrow, column_of_values
+from airflow_provider_audiences.members.reading.frames import collected, python_column
 from airflow_provider_audiences.members.reading.text_files import (
     compression_of,
     first_bytes,
@@ -30,6 +31,9 @@ from airflow_provider_audiences.members.reading.text_files import (
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.reading.inputs import FrameInput, SourceFile
     from airflow_provider_audiences.members.workspace import Workspace
+
+_EXACT_BELOW = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
+"""Up to where a column of decimals has each whole number."""
 
 _PARQUET_MAGIC = b"PAR1"
 _COPY_BYTES = 4 << 20
@@ -85,11 +89,18 @@ def columns_of_frame(workspace: Workspace, source: FrameInput) -> Iterator[TextC
 
     :param workspace: its database does the reading.
     :param source: the data frame.
-    :raises InvalidInputError: no column or several could be meant, or DuckDB can't read the frame.
+    :raises InvalidInputError: no column or several could be meant, or the frame can't be read.
     """
-    frame = source.frame
-    for method in ("collect", "to_frame"):  # a lazy frame, a series
-        frame = getattr(frame, method)() if hasattr(frame, method) else frame
+    frame = collected(source.frame)
+    only = "keep only the one with the members"
+    if column := python_column(frame):
+        _chosen([(column.name, "VARCHAR")], None, "source", how=only)
+        first = 1
+        for values in column.chunks:
+            # As in a column of numbers: whether they are members is for the rule.
+            yield column_of_values(values, name="source", first_row=first, takes_numbers=True, unit="row")
+            first += len(values)
+        return
     with workspace.connection.cursor() as cursor:
         described = _described_frame(cursor, frame)
         if described is None:
@@ -97,9 +108,26 @@ def columns_of_frame(workspace: Workspace, source: FrameInput) -> Iterator[TextC
                 f"source: the {type(frame).__name__} of {type(frame).__module__.partition('.')[0]} can't be read: "
                 "give a data frame of pandas or Polars, or an Arrow table"
             )
-        name = _chosen(described, None, "source", how="keep only the one with the members")
-        columns = _texts(cursor, f"SELECT CAST({_quoted(name)} AS VARCHAR) FROM source_frame", [])
+        name = _chosen(described, None, "source", how=only)
+        kind = next(str(kind) for other, kind, *_ in described if str(other) == name)
+        columns = _texts(cursor, f"SELECT {_as_text(_quoted(name), kind)} FROM source_frame", [])
         yield from _explained(workspace, columns, "source", "a data frame")
+
+
+def _as_text(column: str, kind: str) -> str:
+    """
+    Return an expression for a column's values as text, or as they are if they are binary.
+
+    Of a decimal that is not exact any more DuckDB shows the digits that it might have had: it is written with an
+    exponent, so that the rule of the members refuses it with the reason.
+    """
+    if kind == "BLOB":
+        return column
+    text = f"CAST({column} AS VARCHAR)"
+    if kind not in _EXACT_BELOW:
+        return text
+    is_exact = f"abs({column}) < {_EXACT_BELOW[kind]}"
+    return f"CASE WHEN isnan({column}) THEN NULL WHEN {is_exact} THEN {text} ELSE format('{{:e}}', {column}) END"
 
 
 def _described_frame(cursor: duckdb.DuckDBPyConnection, frame: Any) -> Sequence[tuple[Any, ...]] | None:
@@ -107,7 +135,7 @@ def _described_frame(cursor: duckdb.DuckDBPyConnection, frame: Any) -> Sequence[
     try:
         cursor.register("source_frame", frame)
         return cursor.execute("DESCRIBE SELECT * FROM source_frame").fetchall()
-    except (duckdb.Error, TypeError):
+    except (duckdb.Error, TypeError, RuntimeError):  # the latter for what its C++ did not expect
         return None
 
 

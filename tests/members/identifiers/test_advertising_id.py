@@ -28,6 +28,14 @@ BOM = "\ufeff"
         f"{BOM}{ID}",
         f'{BOM}"{ID}"\r\n',
         f" {BOM} {ID}",
+        f"{BOM}{BOM}{ID}",
+        f"{ID}{BOM}",
+        f"\u00a0{ID}",
+        f"{ID}\u2028",
+        f"{ID}\x85",
+        f"\u200b\u202a{ID}\u202c\u200e",
+        f"\u3000'{ID}'\u2009",
+        ID.replace("1", "\uff11"),
     ],
 )
 def test_valid(line: str) -> None:
@@ -58,15 +66,14 @@ def test_any_version(version: int) -> None:
         f"{ID},{ID}",
         f"{ID};",
         f"{ID}\x00",
-        f"{ID}\u2028",
-        f"{ID}\x85",
-        f"\u00a0{ID}",
-        f"{BOM}{BOM}{ID}",
-        f"{ID}{BOM}",
         f"\u201c{ID}\u201d",
         ID.replace("-", "_"),
         ID.replace("-", "\u2010"),
-        ID.replace("1", "\uff11"),
+        ID.replace("-", "\uff0d"),
+        ID.replace("-", "\u2013"),
+        ID.replace("1", "\u0661"),
+        f"{ID[:8]}\u200b{ID[8:]}",
+        f"{ID[:8]} {ID[8:]}",
         ID.replace("e", "\uff45"),
         "c77bbe4e6a28-11e4-bcda-14109fdf9591-",
         "c77bbe4e-6a2811e4-bcda-1410-9fdf9591",
@@ -84,7 +91,9 @@ def test_zeroed(line: str) -> None:
     assert parse_advertising_id(line.encode()) is Refusal.ZEROED
 
 
-@pytest.mark.parametrize("line", ["", "\n", "\r\n", " \t\v\f", '""', "''", BOM, f'{BOM}""'])
+@pytest.mark.parametrize(
+    "line", ["", "\n", "\r\n", " \t\v\f", '""', "''", BOM, f'{BOM}""', "\u200b\u3000\u00a0", f"{BOM}{BOM}"]
+)
 def test_blank(line: str) -> None:
     assert parse_advertising_id(line.encode()) is Refusal.BLANK
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.characters import ascii_digit, separates, surrounds
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
@@ -36,6 +37,13 @@ DROPPED = " \t\r\u00a0\u3000-()[]\uff08\uff09"
         f"0086-{NUMBER}",
         f"86{NUMBER}",
         f"86 {NUMBER}",
+        f'"{NUMBER}"',
+        "\u202a+86 139 0000 1111\u202c",
+        f"\uff0b86 {NUMBER}",
+        "139\u20110000\u20131111",
+        "\uff11\uff13\uff19\uff10\uff10\uff10\uff10\uff11\uff11\uff11\uff11",
+        f"{NUMBER}.0",
+        f"86{NUMBER}.00",
     ],
 )
 def test_normal_form(line: str) -> None:
@@ -60,13 +68,15 @@ def test_every_prefix(prefix: str) -> None:
         ("86861390000111", "not a mainland"),
         ("13900001111,13900002222", "not a mainland"),
         ("13900001111\u202813900002222", "not a mainland"),
-        ("\uff11\uff13\uff19\uff10\uff10\uff10\uff10\uff11\uff11\uff11\uff11", "not a mainland"),
         ("139\u0660\u0660\u0660\u06601111", "not a mainland"),
         ("1390000111I", "not a mainland"),
         ("1.3900001111E+10", "spreadsheet"),
         ("1.39E+10", "spreadsheet"),
         ("1.39e10", "spreadsheet"),
-        ("13900001111.0", "spreadsheet"),
+        ("13900001111.5", "spreadsheet"),
+        ("13900001111,13900002222", "several numbers"),
+        ("139xxxx1111", "masked"),
+        ("139\u2022\u2022\u2022\u20221111", "masked"),
         ("13900001111.", "spreadsheet"),
         ("1390000****", "masked"),
         ("139****1111", "masked"),
@@ -86,9 +96,45 @@ def test_duplicates_keep_the_first_place() -> None:
     assert normalise_phone_numbers([other, NUMBER, f"+86{other}", NUMBER]) == [other, NUMBER]
 
 
-@pytest.mark.parametrize("line", ["+1 415 555 2671", "not a number"])
-def test_any_takes_lines_as_they_are(line: str) -> None:
-    assert normalise_phone_numbers([f" {line} ", line], phone_format="any") == [line]
+ANY = {
+    "+447700900123": "+447700900123",
+    "+44 7700 900123": "+447700900123",
+    "0044-7700-900123": "+447700900123",
+    "\uff0b44 (7700) 900123": "+447700900123",
+    "+44 7700 900123.0": "+447700900123",
+    "4155552671": "4155552671",
+    "(415) 555\u20132671": "4155552671",
+    "\uff14155552671": "4155552671",
+    "139 0000 1111": NUMBER,
+    f"{NUMBER}.0": NUMBER,
+    "12345": "12345",
+    "+6834000": "+6834000",
+    "123456789012345": "123456789012345",
+    "+123456789012345": "+123456789012345",
+    "00123456": "00123456",
+}
+
+
+@pytest.mark.parametrize("line", ANY)
+def test_any_is_a_number_of_some_country(line: str) -> None:
+    assert normalise_phone_numbers([f" {line} ", line], phone_format="any") == [ANY[line]]
+    assert parse_phone_number(f' "{line}"\r\n'.encode(), phone_format="any") == ANY[line]
+
+
+NO_NUMBERS = [
+    "phone", "NULL", "\\N", "-", "+", "()", "1234", "+12345", "1234567890123456", "+1234567890123456", "+0447700900",
+    "00000000000", "4155552671,4155552672", "4155552671;4155552672", "4155552671\r4155552672", "41555\n52671",
+    "+44 (0)7700 900123", "2026-01-01", "2026-01-01 00:00:00", "415.555.2671", "tel:4155552671", "4155552671 ext 5",
+    "415+5552671", "\u0664155552671", "++447700900123", "a@b.example", "12:30:45",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", NO_NUMBERS)
+def test_any_refuses_what_is_no_number(line: str) -> None:
+    assert parse_phone_number(line.encode(), phone_format="any") is Refusal.MALFORMED
+    with pytest.raises(InvalidInputError, match=r"text, line 2: not a phone number") as caught:
+        normalise_phone_numbers(["4155552670", line], phone_format="any")
+    assert "555" not in str(caught.value)
 
 
 def test_any_refuses_masked_ones_too() -> None:
@@ -132,8 +178,8 @@ def test_one_line(wrap: str, number: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        b"1390000****", b"1.39E+10", b"13900001111.0", b"12900001111", b"\xff13900001111", b"13900001111\x00",
-        b"13900001111\x85", "13900001111\u2028 13900001112".encode(), "\uff11\uff13900001111".encode(), b"null",
+        b"12900001111", b"13,900,001,111", "139\u06600001111".encode(), b"\xff13900001111", b"13900001111\x00",
+        b"13900001111\x85", "139\u20280000\u20281111".encode(), "13900001111\u2028 13900001112".encode(), b"null",
         b"86 86 13900001111", b"+13900001111", b"13900001111 ext 5", b"0" * 5_000,
     ],
 )  # fmt: skip
@@ -141,14 +187,22 @@ def test_malformed(line: bytes) -> None:
     assert parse_phone_number(line, phone_format="cn_mobile") is Refusal.MALFORMED
 
 
-@pytest.mark.parametrize("line", [b"1390000****", b"1.39E+10", b"\xff", b"a\x00b", b"a\nb", b"5" * 65, b"5" * 70_000])
+@pytest.mark.parametrize("phone_format", ["cn_mobile", "any"])
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("1390000****", Refusal.MASKED), ("139xxxx1111", Refusal.MASKED), ("\uff0a\uff0a13900", Refusal.MASKED),
+        ("1.39E+10", Refusal.DECIMAL), ("1,39E+10", Refusal.DECIMAL), ("13900001111.5", Refusal.DECIMAL),
+        ("1.39e10", Refusal.DECIMAL), ("\uff11.39E+10", Refusal.DECIMAL),
+    ],
+)  # fmt: skip
+def test_what_a_tool_has_made_of_a_number(line: str, reason: Refusal, phone_format: Any) -> None:
+    assert parse_phone_number(line.encode(), phone_format=phone_format) is reason
+
+
+@pytest.mark.parametrize("line", [b"\xff", b"a\x00b", b"a\nb", b"5" * 65, b"5" * 70_000])
 def test_malformed_in_any_format(line: bytes) -> None:
     assert parse_phone_number(line, phone_format="any") is Refusal.MALFORMED
-
-
-@pytest.mark.parametrize("line", ["+14155552671", "4155552671", "+49 30 901820", "0", "139 0000 1111"])
-def test_any_takes_a_line_as_it_is(line: str) -> None:
-    assert parse_phone_number(f' "{line}"\r\n'.encode(), phone_format="any") == line
 
 
 @pytest.mark.parametrize("padding", [60, 65_000, 65_536, 70_000, 1_100_000])
@@ -175,32 +229,40 @@ def test_never_raises(line: bytes, phone_format: Any) -> None:
 
 def model(lines: Sequence[bytes]) -> tuple[set[str], dict[str, int]]:
     """The distinct numbers, and how many lines are what: by counting characters, not by patterns."""
-    around = b" \t\r\n\v\f\"'"
     found: set[str] = set()
     counts = {"malformed": 0, "zeroed": 0, "duplicates": 0, "blank": 0}
     for line in lines:
-        try:
-            text = line.strip(around).decode()
-        except UnicodeDecodeError:
-            counts["malformed"] += 1
-            continue
-        text = text[1:].strip(around.decode()) if text.startswith("\ufeff") else text
-        text = text.strip()
-        digits = "".join(char for char in text if char not in DROPPED)
-        for code in ("+86", "0086", "86"):
-            if digits.startswith(code) and len(digits) == 11 + len(code):
-                digits = digits[len(code) :]
-                break
+        text, digits = normal_form(line)
         is_number = len(digits) == 11 and all(char in "0123456789" for char in digits)
-        if not text:
+        if text == "":
             counts["blank"] += 1
-        elif not is_number or digits[0] != "1" or digits[1] in "012":
+        elif text is None or not is_number or digits[0] != "1" or digits[1] in "012":
             counts["malformed"] += 1
         elif digits in found:
             counts["duplicates"] += 1
         else:
             found.add(digits)
     return found, counts
+
+
+def normal_form(line: bytes) -> tuple[str | None, str]:
+    """The text of a line, None if it is none; and what should be 11 digits."""
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return None, ""
+    while text and surrounds(text[0]):
+        text = text[1:]
+    while text and surrounds(text[-1]):
+        text = text[:-1]
+    digits = "".join(ascii_digit(char) for char in text if not separates(char)).replace("\uff0b", "+")
+    whole, point, zeros = digits.partition(".")
+    if point and zeros and not zeros.strip("0"):
+        digits = whole
+    for code in ("+86", "0086", "86"):
+        if digits.startswith(code) and len(digits) == 11 + len(code):
+            return text, digits[len(code) :]
+    return text, digits
 
 
 numbers = st.one_of(

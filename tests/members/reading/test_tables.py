@@ -655,7 +655,6 @@ class TestFrames:
             pd.DataFrame,
             lambda: pl.DataFrame({"idfa": [[A]]}),
             lambda: pa.table({"idfa": [{"a": A}]}),
-            lambda: pd.DataFrame({"idfa": pd.Series([A, f"\ud800{B}"], dtype=object)}),
             lambda: pd.DataFrame([[B]], columns=[A]),
             lambda: pd.read_csv(io.StringIO(f"{A}\n{B}\n")),
         ],

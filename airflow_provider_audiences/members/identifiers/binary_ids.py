@@ -1,0 +1,47 @@
+"""Advertising IDs as databases and Parquet files hold UUIDs without saying so: 16 bytes each."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn
+from airflow_provider_audiences.members.identifiers.advertising_id_codec import parse_advertising_ids
+from airflow_provider_audiences.members.keys.key_order import KEY_BYTES
+from airflow_provider_audiences.members.refusal import Refusal
+
+_FIRST_PRINTABLE, _LAST_PRINTABLE = ord(" "), ord("~")
+
+
+def parse_ids_with_binary(column: TextColumn) -> ParsedMembers:
+    """
+    Return the advertising IDs of a column: binary values of 16 bytes are UUIDs, all else is text.
+
+    :param column: one value a member.
+    :raises InvalidInputError: some of its binary values have 16 bytes, and others have not.
+    """
+    if column.binary is None:
+        return parse_advertising_ids(column)
+    is_uuid = column.binary & (column.lengths == KEY_BYTES)
+    uuids = np.flatnonzero(is_uuid)
+    values = column.data[column.starts[uuids][:, np.newaxis] + np.arange(KEY_BYTES)]
+    # Sixteen letters and digits are text: no column of UUIDs has only bytes that print.
+    if not len(uuids) or ((values >= _FIRST_PRINTABLE) & (values <= _LAST_PRINTABLE)).all():
+        return parse_advertising_ids(column)
+    if (column.binary & ~is_uuid & (column.lengths > 0)).any():
+        raise InvalidInputError(
+            "the source has binary values, some of 16 bytes and some of other lengths, which can't all be UUIDs: cast "
+            "them to text in the query, or where the table is written; nothing was sent"
+        )
+    keys = values.view(">u8").astype(np.uint64)
+    is_zero = (keys[:, 0] | keys[:, 1]) == 0
+    texts = np.flatnonzero(~is_uuid)
+    parsed = parse_advertising_ids(
+        TextColumn(data=column.data, starts=column.starts[texts], lengths=column.lengths[texts], owner=column.owner)
+    )
+    refused: dict[Refusal, NDArray[np.int64]] = {reason: texts[rows] for reason, rows in parsed.refused.items()}
+    if is_zero.any():
+        zeroed = np.concatenate((refused.get(Refusal.ZEROED, np.empty(0, np.int64)), uuids[is_zero]))
+        refused[Refusal.ZEROED] = np.sort(zeroed)
+    return ParsedMembers(keys=np.concatenate((keys[~is_zero], parsed.keys)), refused=refused)

@@ -1,0 +1,117 @@
+"""What several tasks handed over as one source: their parts, joined to one list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from airflow_provider_audiences.common.hidden import revealed
+from airflow_provider_audiences.common.parts import Parts
+from airflow_provider_audiences.common.recognition import is_clearly_a_path, is_member_text, is_phone_text
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.characters import plain
+from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
+from airflow_provider_audiences.sources.types import FileSource
+
+
+def joined(source: Any) -> Any:
+    """
+    Return the parts of a source as one list of paths or members; what is no list of parts as it is.
+
+    A list that one task handed over is a part of the whole; what a single task handed over is the whole, as if it
+    stood there by itself.
+
+    :param source: the field of the operator, hidden or not.
+    :raises InvalidInputError: a task handed over nothing, or what can't be joined.
+    """
+    source = revealed(source)
+    if isinstance(source, Parts) and not source.is_rendered:
+        return [revealed(item) for item in source.items]  # data in which something is written as a template is
+    if not _is_parts(source):
+        return source
+    parts = list(_parts_of(source))
+    if len(parts) == 1:
+        return joined(parts[0])
+    whole: list[Any] = []
+    for number, part in enumerate(parts, start=1):
+        _check(part, f"part {number} of {len(parts)} of the source")
+        if isinstance(part, list | tuple | set | frozenset):
+            whole.extend(map(revealed, part))
+        else:
+            whole.append(part)
+    # By itself each text would be a path, which needs no slash at its beginning.
+    is_text = all(isinstance(part, str) for part in parts)
+    return whole if not is_text or any(map(_is_member, whole)) else FileSource(whole)
+
+
+def flat(value: Any) -> list[Any]:
+    """
+    Return a value, or a list of them with lists in it that tasks handed over, as one list.
+
+    :param value: paths, or phone numbers.
+    :raises InvalidInputError: a task handed over nothing.
+    """
+    value = revealed(value)
+    if isinstance(value, list | tuple):
+        return [item for part in value for item in flat(part)]
+    return [item for part in _parts_of(value) for item in flat(part)] if _is_parts(value) else [value]
+
+
+def _is_member(text: str) -> bool:
+    return is_member_text(text) or is_phone_text(text)
+
+
+def _is_parts(value: Any) -> bool:
+    """Tell a list of parts; the output of a mapped task is one, whose items Airflow fetches when they are needed."""
+    is_sequence = isinstance(value, Sequence) and not isinstance(value, str | bytes | list | tuple)
+    return isinstance(value, Parts) or (is_sequence and type(value).__module__.partition(".")[0] == "airflow")
+
+
+def _parts_of(value: Any) -> Iterator[Any]:
+    """Yield the parts, and for those that are lists of parts themselves what is in them."""
+    items = list(value.items if isinstance(value, Parts) else value)
+    if not isinstance(value, Parts):
+        _check_complete(value, len(items))
+    for number, item in enumerate(map(revealed, items), start=1):
+        if item is None:
+            raise InvalidInputError(
+                f"part {number} of {len(items)} of the source is None: did its task return nothing? Nothing was sent"
+            )
+        if _is_parts(item):
+            yield from _parts_of(item)
+        else:
+            yield item
+
+
+def _check_complete(sequence: Any, count: int) -> None:
+    """Refuse the output of a mapped task of which an instance returned nothing: Airflow passes over those."""
+    ti: Any = getattr(sequence, "_ti", None)
+    xcom_arg: Any = getattr(sequence, "_xcom_arg", None)
+    instances = count
+    if xcom_arg is not None and hasattr(ti, "get_ti_count"):  # Airflow 2 has no such question
+        task = xcom_arg.operator
+        instances = ti.get_ti_count(
+            dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[ti.run_id], states=["success"]
+        )
+    if not count or instances > count:
+        missing = f"in {instances - count} of {instances} instances " if count else ""
+        raise InvalidInputError(
+            f"the source is the output of a mapped task that {missing}returned nothing: let it return an empty list "
+            "where there is nobody; nothing was sent"
+        )
+
+
+def _check(part: Any, place: str) -> None:
+    """Refuse what is a source by itself, and a text that a template made of a list."""
+    if hasattr(part, "iter_references") or hasattr(part, "columns"):
+        raise InvalidInputError(
+            f"{place} is a {type(part).__name__}, which is a source of its own: join paths to one FileSource, queries "
+            "to one SqlSource, and data frames to one; nothing was sent"
+        )
+    if isinstance(part, str) and not is_clearly_a_path(part):
+        text = plain(part)
+        if len(ADVERTISING_ID_PATTERN.findall(text)) > 1 or len(PHONE_NUMBER_PATTERN.findall(text)) > 1:
+            raise InvalidInputError(
+                f"{place} is text with several members in it: a template renders to text: give the task's .output, or "
+                "set render_template_as_native_obj on the DAG; nothing was sent"
+            )
