@@ -28,7 +28,7 @@ from airflow_provider_audiences.members.reading.text_files import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.members.reading.inputs import FrameInput, SourceFile
+    from airflow_provider_audiences.members.reading.inputs import FrameInput, SourceFile, SourceTable
     from airflow_provider_audiences.members.workspace import Workspace
 
 _PARQUET_MAGIC = b"PAR1"
@@ -100,6 +100,26 @@ def columns_of_frame(workspace: Workspace, source: FrameInput) -> Iterator[TextC
         name = _chosen(described, None, "source", how="keep only the one with the members")
         columns = _texts(cursor, f"SELECT CAST({_quoted(name)} AS VARCHAR) FROM source_frame", [])
         yield from _explained(workspace, columns, "source", "a data frame")
+
+
+def columns_of_table(workspace: Workspace, table: SourceTable, *, column: str | None) -> Iterator[TextColumn]:
+    """
+    Yield the members' column of a table's current snapshot, in parts.
+
+    :param workspace: its database turns the values into text.
+    :param table: the table.
+    :param column: name of the column; None if the table has only one.
+    :raises InvalidInputError: no column or several could be meant, or what reads the table refuses it.
+    :raises SourceUnavailableError: the table's store failed.
+    """
+    with workspace.connection.cursor() as cursor:
+        cursor.register("source_table", table.empty)
+        described = cursor.execute("DESCRIBE SELECT * FROM source_table").fetchall()
+        name = _chosen(described, column, table.name)
+        for piece in table.read(name):
+            cursor.register("source_table", piece)
+            columns = _texts(cursor, f"SELECT CAST({_quoted(name)} AS VARCHAR) FROM source_table", [])
+            yield from _explained(workspace, columns, table.name, "a table")
 
 
 def _described_frame(cursor: duckdb.DuckDBPyConnection, frame: Any) -> Sequence[tuple[Any, ...]] | None:

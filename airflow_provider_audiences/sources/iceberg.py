@@ -1,0 +1,110 @@
+"""The current snapshot of an Apache Iceberg table, through the library ``pyiceberg`` (extra ``iceberg``)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, SourceUnavailableError
+from airflow_provider_audiences.members.reading.inputs import SourceTable
+from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN, Redactor
+from airflow_provider_audiences.sources.iceberg_metadata import metadata_text, newest_metadata
+from airflow_provider_audiences.sources.table_errors import explained, file_missing, missing_library, not_allowed
+from airflow_provider_audiences.sources.table_formats import TableFolder
+
+if TYPE_CHECKING:
+    from pyiceberg.table import FileScanTask, Table
+
+log = logging.getLogger(__name__)
+
+_GROUP_ROWS = 500_000
+"""Files of so many rows are read at once; a larger one alone."""
+
+
+def open_table(folder: TableFolder) -> SourceTable:
+    """
+    Open a table at its newest metadata, without a catalog; positional deletes and deletion vectors are observed.
+
+    :param folder: the table's.
+    :raises InvalidInputError: the extra is missing, the table can't be read, or which metadata is newest is unclear.
+    :raises SourceUnavailableError: its store failed.
+    """
+    _require_library(folder)
+    with explained(partial(_failure, folder=folder)):
+        from pyiceberg.catalog.noop import NoopCatalog
+        from pyiceberg.io.pyarrow import schema_to_pyarrow
+        from pyiceberg.table import StaticTable
+        from pyiceberg.table.metadata import TableMetadataUtil
+
+        from airflow_provider_audiences.sources.iceberg_io import TableIO
+
+        newest = newest_metadata(folder)
+        table = StaticTable(
+            identifier=("table",),
+            metadata=TableMetadataUtil.parse_raw(metadata_text(folder, newest)),
+            metadata_location=f"{folder.path}/metadata/{newest.name}",
+            io=TableIO(folder),
+            catalog=NoopCatalog("none"),
+        )
+        snapshot = table.current_snapshot()
+        empty = schema_to_pyarrow(table.schema(), include_field_ids=False).empty_table()
+        # Planned at once: what can't be read is refused before anything is sent.
+        tasks = list(table.scan().plan_files())
+    log.info(
+        "Source %s is an Iceberg table: its snapshot %s is read, by %s.",
+        folder.shown, snapshot.snapshot_id if snapshot else "(none, it is empty)", newest.name,
+    )  # fmt: skip
+    return SourceTable(name=folder.shown, empty=empty, read=partial(_pieces, table, tasks, folder))
+
+
+def _require_library(folder: TableFolder) -> None:
+    try:
+        import pyarrow as pa  # noqa: F401 - pyiceberg comes without it too
+        import pyiceberg.table  # noqa: F401
+    except ImportError:
+        raise missing_library(folder, "iceberg") from None
+
+
+def _pieces(table: Table, tasks: list[FileScanTask], folder: TableFolder, column: str) -> Iterator[Any]:
+    import pyarrow as pa
+    from pyiceberg.expressions import AlwaysTrue
+    from pyiceberg.io.pyarrow import ArrowScan
+
+    projection = table.scan(selected_fields=(column,)).projection()
+    with explained(partial(_failure, folder=folder)):
+        scan = ArrowScan(table.metadata, table.io, projection, AlwaysTrue())
+        for group in _groups(tasks):
+            # The library reads all files that it is given at once, whoever is behind with the rows.
+            for batch in scan.to_record_batches(group):
+                yield pa.Table.from_batches([batch])
+
+
+def _groups(tasks: list[FileScanTask]) -> Iterator[list[FileScanTask]]:
+    group: list[FileScanTask] = []
+    rows = 0
+    for task in tasks:
+        if group and rows + task.file.record_count > _GROUP_ROWS:
+            yield group
+            group, rows = [], 0
+        group.append(task)
+        rows += task.file.record_count
+    if group:
+        yield group
+
+
+def _failure(error: Exception, folder: TableFolder) -> AudienceApiError:
+    if isinstance(error, FileNotFoundError):
+        return file_missing(folder)
+    if isinstance(error, PermissionError):
+        return not_allowed(folder)
+    if isinstance(error, OSError) and folder.file_system is not None:
+        return SourceUnavailableError(
+            f"source {folder.shown}, an Iceberg table, could not be read to its end ({type(error).__name__})"
+        )
+    said = Redactor(None, (ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN))(str(error))
+    return InvalidInputError(
+        f"source {folder.shown} is an Iceberg table that can't be read as it is now ({type(error).__name__}: {said}): "
+        "query it with SqlSource, or mend it by rewriting its files"
+    )

@@ -1,0 +1,68 @@
+"""What to say of tables that can't be read, and to do instead; the same for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
+from airflow_provider_audiences.sources.table_formats import TableFolder
+
+OTHER_WAYS = "query it with SqlSource, or list the files of its current snapshot by name"
+
+
+def missing_library(folder: TableFolder, extra: str) -> InvalidInputError:
+    """
+    Return the error for a table whose library is not installed, or too old.
+
+    :param folder: the table's.
+    :param extra: what brings the library.
+    """
+    return InvalidInputError(
+        f"source {folder.shown} is a table of {folder.table_format}, and what reads it is not installed: pip install "
+        f"'airflow-provider-audiences[{extra}]'; or {OTHER_WAYS}"
+    )
+
+
+def not_allowed(folder: TableFolder) -> InvalidInputError:
+    """
+    Return the error for a table whose store refuses the keys.
+
+    :param folder: the table's.
+    """
+    with_what = f"connection {folder.conn_id}" if folder.conn_id else "this worker's own credentials"
+    return InvalidInputError(
+        f"source {folder.shown} is a table of {folder.table_format} that may not be read with {with_what}: let them "
+        "list and read its folder"
+    )
+
+
+def file_missing(folder: TableFolder) -> InvalidInputError:
+    """
+    Return the error for a table that lacks a file.
+
+    :param folder: the table's.
+    """
+    return InvalidInputError(
+        f"source {folder.shown} is a table of {folder.table_format} that lacks a file of its current snapshot: "
+        "somebody removed it; mend the table"
+    )
+
+
+@contextmanager
+def explained(explain: Callable[[Exception], AudienceApiError]) -> Iterator[None]:
+    """
+    Turn what a library raises into an error of ours, which keeps nothing of it: it may quote keys and rows.
+
+    :param explain: returns the error for what was raised.
+    """
+    try:
+        yield
+    except (AudienceApiError, GeneratorExit):
+        raise
+    except Exception as error:  # noqa: BLE001 - the libraries' errors have no common root
+        failure = explain(error)
+    else:
+        return
+    # Not in the handler: there the library's error would stay with ours.
+    raise failure
