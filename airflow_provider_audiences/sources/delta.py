@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +15,13 @@ from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInput
 from airflow_provider_audiences.members.reading.inputs import SourceTable
 from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN, Redactor
 from airflow_provider_audiences.sources.aws import S3Access, s3_access
-from airflow_provider_audiences.sources.table_errors import explained, file_missing, missing_library, not_allowed
+from airflow_provider_audiences.sources.table_errors import (
+    explained_call,
+    explained_items,
+    file_missing,
+    missing_library,
+    not_allowed,
+)
 from airflow_provider_audiences.sources.table_formats import TableFolder
 
 if TYPE_CHECKING:
@@ -22,9 +31,18 @@ log = logging.getLogger(__name__)
 
 _PERCENT_CODE = re.compile("%[0-9A-Fa-f]{2}")
 _PIECE_ROWS = 100_000
-_NOT_ALLOWED = ("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Unauthenticated", "Permission")
-_NOT_THERE = ("not found", "NotFound", "No such file", "404", "NoSuchKey", "NoSuchBucket")
-_NOT_READABLE = ("Unsupported", "not supported", "protocol")
+_NOT_ALLOWED = (
+    *("403 Forbidden", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "necessary privileges"),
+    *("authentication credentials", "Permission denied"),
+)
+_NOT_THERE = ("not found", "No such file", "404 Not Found", "NoSuchKey", "NoSuchBucket")
+_NOT_READABLE = ("Unsupported", "not supported")
+_TAKEN_FROM_ENVIRONMENT = frozenset(
+    f"{prefix}{name}"
+    for prefix in ("aws_", "")
+    for name in ("session_token", "token", "endpoint", "endpoint_url", "endpoint_url_s3", "bucket", "bucket_name")
+)
+_environment = threading.Lock()
 
 
 def open_table(folder: TableFolder) -> SourceTable:
@@ -44,22 +62,30 @@ def open_table(folder: TableFolder) -> SourceTable:
     access = None
     if folder.file_system is not None:
         access = s3_access(folder.conn_id, bucket=folder.path.partition("/")[0], shown=folder.shown)
-    with explained(partial(_failure, folder=folder, access=access)):
-        if access is None:
-            table = table_class(folder.path)
-        else:
-            table = table_class(f"s3://{folder.path}", storage_options=_options(access))
-        schema = table.schema().to_arrow()
+    explain = partial(_failure, folder=folder, access=access)
+    table, schema = explained_call(explain, partial(_opened, table_class, folder, access))
     log.info("Source %s is a Delta Lake table: its version %d is read.", folder.shown, table.version())
     return SourceTable(
         name=folder.shown,
-        empty=_arrow_table([], schema),
-        read=partial(_pieces, table, folder, access),
+        empty=schema.empty_table(),
+        read=lambda column: explained_items(explain, _pieces(table, column)),
     )
+
+
+def _opened(table_class: type[DeltaTable], folder: TableFolder, access: S3Access | None) -> tuple[DeltaTable, Any]:
+    import pyarrow as pa
+
+    if access is None:
+        table = table_class(folder.path)
+    else:
+        with _nothing_from_environment():
+            table = table_class(f"s3://{folder.path}", storage_options=_options(access))
+    return table, pa.schema(table.schema())
 
 
 def _library(folder: TableFolder) -> type[DeltaTable]:
     try:
+        import pyarrow as pa  # noqa: F401 - deltalake comes without it too
         from deltalake import DeltaTable
     except ImportError:
         raise missing_library(folder, "delta") from None
@@ -70,7 +96,7 @@ def _library(folder: TableFolder) -> type[DeltaTable]:
 
 
 def _options(access: S3Access) -> dict[str, str]:
-    """Return the library's options; it fills those that are left out from the worker's environment."""
+    """Return the library's options."""
     options = {"AWS_REGION": access.region, "AWS_ALLOW_HTTP": "false", "AWS_SKIP_SIGNATURE": "false"}
     if access.endpoint_url:
         is_plain = access.endpoint_url.startswith("http://")
@@ -78,27 +104,38 @@ def _options(access: S3Access) -> dict[str, str]:
     if access.key_id is None:
         return options | {"AWS_SKIP_SIGNATURE": "true"}
     options |= {"AWS_ACCESS_KEY_ID": access.key_id, "AWS_SECRET_ACCESS_KEY": access.secret_key.reveal()}
-    return options | {"AWS_SESSION_TOKEN": access.session_token.reveal()}
+    if token := access.session_token.reveal():
+        options["AWS_SESSION_TOKEN"] = token
+    return options
 
 
-def _pieces(table: DeltaTable, folder: TableFolder, access: S3Access | None, column: str) -> Iterator[Any]:
+@contextmanager
+def _nothing_from_environment() -> Iterator[None]:
+    """
+    Hide what the library takes from the worker's environment wherever an option is left out, by any of its names.
+
+    A token of another account, or whatever else is called TOKEN, would be sent along with the connection's keys.
+    """
+    with _environment:
+        hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.lower() in _TAKEN_FROM_ENVIRONMENT}
+        try:
+            yield
+        finally:
+            os.environ.update(hidden)
+
+
+def _pieces(table: DeltaTable, column: str) -> Iterator[Any]:
+    import pyarrow as pa
+
     batches: list[Any] = []
-    rows = 0
-    with explained(partial(_failure, folder=folder, access=access)):
-        for batch in table.scan(columns=[column]):
-            batches.append(batch)
-            rows += batch.num_rows
-            if rows >= _PIECE_ROWS:
-                yield _arrow_table(batches, batches[0].schema)
-                batches, rows = [], 0
+    # The library's own iteration holds up all threads of the worker while it waits for the store; Arrow's does not.
+    for batch in pa.RecordBatchReader.from_stream(table.scan(columns=[column])):
+        batches.append(batch)
+        if sum(map(len, batches)) >= _PIECE_ROWS:
+            yield pa.Table.from_batches(batches)
+            batches = []
     if batches:
-        yield _arrow_table(batches, batches[0].schema)
-
-
-def _arrow_table(batches: list[Any], schema: Any) -> Any:
-    from arro3.core import Table
-
-    return Table.from_batches(batches, schema=schema)
+        yield pa.Table.from_batches(batches)
 
 
 def _failure(error: Exception, folder: TableFolder, access: S3Access | None) -> AudienceApiError:

@@ -11,7 +11,13 @@ from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInput
 from airflow_provider_audiences.members.reading.inputs import SourceTable
 from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN, Redactor
 from airflow_provider_audiences.sources.iceberg_metadata import metadata_text, newest_metadata
-from airflow_provider_audiences.sources.table_errors import explained, file_missing, missing_library, not_allowed
+from airflow_provider_audiences.sources.table_errors import (
+    explained_call,
+    explained_items,
+    file_missing,
+    missing_library,
+    not_allowed,
+)
 from airflow_provider_audiences.sources.table_formats import TableFolder
 
 if TYPE_CHECKING:
@@ -21,6 +27,8 @@ log = logging.getLogger(__name__)
 
 _GROUP_ROWS = 500_000
 """Files of so many rows are read at once; a larger one alone."""
+
+_OF_STORES = ("botocore.", "aiobotocore.", "aiohttp.", "urllib3.")
 
 
 def open_table(folder: TableFolder) -> SourceTable:
@@ -32,31 +40,42 @@ def open_table(folder: TableFolder) -> SourceTable:
     :raises SourceUnavailableError: its store failed.
     """
     _require_library(folder)
-    with explained(partial(_failure, folder=folder)):
-        from pyiceberg.catalog.noop import NoopCatalog
-        from pyiceberg.io.pyarrow import schema_to_pyarrow
-        from pyiceberg.table import StaticTable
-        from pyiceberg.table.metadata import TableMetadataUtil
-
-        from airflow_provider_audiences.sources.iceberg_io import TableIO
-
-        newest = newest_metadata(folder)
-        table = StaticTable(
-            identifier=("table",),
-            metadata=TableMetadataUtil.parse_raw(metadata_text(folder, newest)),
-            metadata_location=f"{folder.path}/metadata/{newest.name}",
-            io=TableIO(folder),
-            catalog=NoopCatalog("none"),
-        )
-        snapshot = table.current_snapshot()
-        empty = schema_to_pyarrow(table.schema(), include_field_ids=False).empty_table()
-        # Planned at once: what can't be read is refused before anything is sent.
-        tasks = list(table.scan().plan_files())
+    explain = partial(_failure, folder=folder)
+    table, tasks, empty = explained_call(explain, partial(_planned, folder))
+    snapshot = table.current_snapshot()
     log.info(
         "Source %s is an Iceberg table: its snapshot %s is read, by %s.",
-        folder.shown, snapshot.snapshot_id if snapshot else "(none, it is empty)", newest.name,
-    )  # fmt: skip
-    return SourceTable(name=folder.shown, empty=empty, read=partial(_pieces, table, tasks, folder))
+        folder.shown,
+        snapshot.snapshot_id if snapshot else "(none, it is empty)",
+        table.metadata_location.rpartition("/")[2],
+    )
+    return SourceTable(
+        name=folder.shown,
+        empty=empty,
+        read=lambda column: explained_items(explain, _pieces(table, tasks, column)),
+    )
+
+
+def _planned(folder: TableFolder) -> tuple[Table, list[FileScanTask], Any]:
+    """Return the table, the files of its snapshot with what is deleted in them, and Arrow data without rows."""
+    from pyiceberg.catalog.noop import NoopCatalog
+    from pyiceberg.io.pyarrow import schema_to_pyarrow
+    from pyiceberg.table import StaticTable
+    from pyiceberg.table.metadata import TableMetadataUtil
+
+    from airflow_provider_audiences.sources.iceberg_io import TableIO
+
+    newest = newest_metadata(folder)
+    table = StaticTable(
+        identifier=("table",),
+        metadata=TableMetadataUtil.parse_raw(metadata_text(folder, newest)),
+        metadata_location=f"{folder.path}/metadata/{newest.name}",
+        io=TableIO(folder),
+        catalog=NoopCatalog("none"),
+    )
+    # Planned at once: what can't be read is refused before anything is sent.
+    tasks = list(table.scan().plan_files())
+    return table, tasks, schema_to_pyarrow(table.schema(), include_field_ids=False).empty_table()
 
 
 def _require_library(folder: TableFolder) -> None:
@@ -67,18 +86,17 @@ def _require_library(folder: TableFolder) -> None:
         raise missing_library(folder, "iceberg") from None
 
 
-def _pieces(table: Table, tasks: list[FileScanTask], folder: TableFolder, column: str) -> Iterator[Any]:
+def _pieces(table: Table, tasks: list[FileScanTask], column: str) -> Iterator[Any]:
     import pyarrow as pa
     from pyiceberg.expressions import AlwaysTrue
     from pyiceberg.io.pyarrow import ArrowScan
 
     projection = table.scan(selected_fields=(column,)).projection()
-    with explained(partial(_failure, folder=folder)):
-        scan = ArrowScan(table.metadata, table.io, projection, AlwaysTrue())
-        for group in _groups(tasks):
-            # The library reads all files that it is given at once, whoever is behind with the rows.
-            for batch in scan.to_record_batches(group):
-                yield pa.Table.from_batches([batch])
+    scan = ArrowScan(table.metadata, table.io, projection, AlwaysTrue())
+    for group in _groups(tasks):
+        # The library reads all files that it is given at once, whoever is behind with the rows.
+        for batch in scan.to_record_batches(group):
+            yield pa.Table.from_batches([batch])
 
 
 def _groups(tasks: list[FileScanTask]) -> Iterator[list[FileScanTask]]:
@@ -99,12 +117,17 @@ def _failure(error: Exception, folder: TableFolder) -> AudienceApiError:
         return file_missing(folder)
     if isinstance(error, PermissionError):
         return not_allowed(folder)
-    if isinstance(error, OSError) and folder.file_system is not None:
+    kind = type(error)
+    if folder.file_system is not None and (isinstance(error, OSError) or kind.__module__.startswith(_OF_STORES)):
         return SourceUnavailableError(
-            f"source {folder.shown}, an Iceberg table, could not be read to its end ({type(error).__name__})"
+            f"source {folder.shown}, an Iceberg table, could not be read to its end ({kind.__name__})"
         )
-    said = Redactor(None, (ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN))(str(error))
+    said = kind.__name__
+    if kind in {ValueError, NotImplementedError} or kind.__module__.startswith("pyiceberg."):
+        # The library's own words; those of others may quote a row.
+        redact = Redactor(None, (ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN))
+        said = f"{said}: {redact(str(error))}"
     return InvalidInputError(
-        f"source {folder.shown} is an Iceberg table that can't be read as it is now ({type(error).__name__}: {said}): "
-        "query it with SqlSource, or mend it by rewriting its files"
+        f"source {folder.shown} is an Iceberg table that can't be read as it is now ({said}): query it with SqlSource, or "
+        "mend it by rewriting its files"
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.sources.table_formats import TableFolder
+
+_T = TypeVar("_T")
 
 OTHER_WAYS = "query it with SqlSource, or list the files of its current snapshot by name"
 
@@ -49,16 +51,33 @@ def file_missing(folder: TableFolder) -> InvalidInputError:
     )
 
 
-@contextmanager
-def explained(explain: Callable[[Exception], AudienceApiError]) -> Iterator[None]:
+def explained_call(explain: Callable[[Exception], AudienceApiError], function: Callable[[], _T]) -> _T:
     """
-    Turn what a library raises into an error of ours, which keeps nothing of it: it may quote keys and rows.
+    Call a library; what it raises becomes an error of ours that keeps nothing of it: it may quote keys and rows.
 
     :param explain: returns the error for what was raised.
+    :param function: calls the library.
     """
     try:
-        yield
-    except (AudienceApiError, GeneratorExit):
+        return function()
+    except AudienceApiError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the libraries' errors have no common root
+        failure = explain(error)
+    # Not in the handler: there the library's error would stay with ours.
+    raise failure
+
+
+def explained_items(explain: Callable[[Exception], AudienceApiError], items: Iterable[_T]) -> Iterator[_T]:
+    """
+    Yield what a library yields; what it raises becomes an error of ours that keeps nothing of it.
+
+    :param explain: returns the error for what was raised.
+    :param items: from the library.
+    """
+    try:
+        yield from items
+    except AudienceApiError:
         raise
     except Exception as error:  # noqa: BLE001 - the libraries' errors have no common root
         failure = explain(error)

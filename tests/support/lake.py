@@ -39,7 +39,8 @@ _DELTA_MAGIC = 1681511377
 
 def rows(members, first=0):
     """A table of two columns: members, and numbers to delete them by."""
-    return pa.table({"member": pa.array(list(members)), "n": pa.array(range(first, first + len(members)))})
+    numbers = pa.array(range(first, first + len(members)), pa.int64())
+    return pa.table({"member": pa.array(list(members), pa.string()), "n": numbers})
 
 
 # Delta Lake
@@ -103,7 +104,7 @@ class FolderCatalog(NoopCatalog):
 
     def create(self, location, schema, properties):
         metadata = new_table_metadata(
-            _pyarrow_to_schema_without_ids(schema),
+            _pyarrow_to_schema_without_ids(schema) if isinstance(schema, pa.Schema) else schema,
             UNPARTITIONED_PARTITION_SPEC,
             UNSORTED_SORT_ORDER,
             location,
