@@ -21,6 +21,7 @@ from airflow_provider_audiences.sources.table_errors import (
     file_missing,
     missing_library,
     not_allowed,
+    refuse_older,
 )
 from airflow_provider_audiences.sources.table_formats import TableFolder
 
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _PERCENT_CODE = re.compile("%[0-9A-Fa-f]{2}")
 _PIECE_ROWS = 100_000
+_LEAST_VERSION = (1, 5, 1)
 _NOT_ALLOWED = (
     *("403 Forbidden", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "necessary privileges"),
     *("authentication credentials", "Permission denied"),
@@ -85,14 +87,12 @@ def _opened(table_class: type[DeltaTable], folder: TableFolder, access: S3Access
 
 def _library(folder: TableFolder) -> type[DeltaTable]:
     try:
+        import deltalake
         import pyarrow as pa  # noqa: F401 - deltalake comes without it too
-        from deltalake import DeltaTable
     except ImportError:
         raise missing_library(folder, "delta") from None
-    # Older ones read no deletion vectors.
-    if not hasattr(DeltaTable, "scan"):
-        raise missing_library(folder, "delta")
-    return DeltaTable
+    refuse_older(folder, "delta", version=deltalake.__version__, least=_LEAST_VERSION)
+    return deltalake.DeltaTable
 
 
 def _options(access: S3Access) -> dict[str, str]:
@@ -126,10 +126,13 @@ def _nothing_from_environment() -> Iterator[None]:
 
 def _pieces(table: DeltaTable, column: str) -> Iterator[Any]:
     import pyarrow as pa
+    from deltalake import QueryBuilder
 
+    quoted = column.replace('"', '""')
+    rows = QueryBuilder().register("source", table).execute(f'SELECT "{quoted}" FROM source')  # noqa: S608 - a name
     batches: list[Any] = []
     # The library's own iteration holds up all threads of the worker while it waits for the store; Arrow's does not.
-    for batch in pa.RecordBatchReader.from_stream(table.scan(columns=[column])):
+    for batch in pa.RecordBatchReader.from_stream(rows):
         batches.append(batch)
         if sum(map(len, batches)) >= _PIECE_ROWS:
             yield pa.Table.from_batches(batches)

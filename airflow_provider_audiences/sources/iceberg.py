@@ -17,6 +17,7 @@ from airflow_provider_audiences.sources.table_errors import (
     file_missing,
     missing_library,
     not_allowed,
+    refuse_older,
 )
 from airflow_provider_audiences.sources.table_formats import TableFolder
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LEAST_VERSION = (0, 11)
 _GROUP_ROWS = 500_000
 """Files of so many rows are read at once; a larger one alone."""
 
@@ -81,9 +83,10 @@ def _planned(folder: TableFolder) -> tuple[Table, list[FileScanTask], Any]:
 def _require_library(folder: TableFolder) -> None:
     try:
         import pyarrow as pa  # noqa: F401 - pyiceberg comes without it too
-        import pyiceberg.table  # noqa: F401
+        import pyiceberg.table
     except ImportError:
         raise missing_library(folder, "iceberg") from None
+    refuse_older(folder, "iceberg", version=pyiceberg.__version__, least=_LEAST_VERSION)
 
 
 def _pieces(table: Table, tasks: list[FileScanTask], column: str) -> Iterator[Any]:
@@ -128,6 +131,6 @@ def _failure(error: Exception, folder: TableFolder) -> AudienceApiError:
         redact = Redactor(None, (ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN))
         said = f"{said}: {redact(str(error))}"
     return InvalidInputError(
-        f"source {folder.shown} is an Iceberg table that can't be read as it is now ({said}): query it with SqlSource, or "
-        "mend it by rewriting its files"
+        f"source {folder.shown} is an Iceberg table that can't be read as it is now ({said}): query it with SqlSource, "
+        "or mend it by rewriting its files"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -21,9 +22,23 @@ def missing_library(folder: TableFolder, extra: str) -> InvalidInputError:
     :param extra: what brings the library.
     """
     return InvalidInputError(
-        f"source {folder.shown} is a table of {folder.table_format}, and what reads it is not installed: pip install "
-        f"'airflow-provider-audiences[{extra}]'; or {OTHER_WAYS}"
+        f"source {folder.shown} is a table of {folder.table_format}, and what reads it is not installed, or too old: "
+        f"pip install --upgrade 'airflow-provider-audiences[{extra}]'; or {OTHER_WAYS}"
     )
+
+
+def refuse_older(folder: TableFolder, extra: str, *, version: str, least: tuple[int, ...]) -> None:
+    """
+    Refuse a library that is older than what its extra asks for: it may pass over deletes without a word.
+
+    :param folder: the table's.
+    :param extra: what brings the library.
+    :param version: what is installed.
+    :param least: the first version that will do.
+    :raises InvalidInputError: it is older.
+    """
+    if tuple(map(int, re.findall(r"\d+", version)[: len(least)])) < least:
+        raise missing_library(folder, extra)
 
 
 def not_allowed(folder: TableFolder) -> InvalidInputError:

@@ -102,7 +102,7 @@ def test_values_are_texts_as_everywhere(tmp_path, read_source, refused):
     data = {
         "number": pa.array([13700000000, 13700000001, None]),
         "bytes": pa.array([str(one).encode() for one in ids]),
-        "list": pa.array([["a"], ["b"], []]),
+        'a "list"': pa.array([["a"], ["b"], []]),
     }
     write_deltalake(tmp_path / "t", pa.table(data))
     assert read_source(FileSource(tmp_path / "t", column="bytes")) == sorted(map(str, ids))
@@ -110,8 +110,8 @@ def test_values_are_texts_as_everywhere(tmp_path, read_source, refused):
         "13700000000",
         "13700000001",
     ]
-    assert "holds a list" in refused(FileSource(tmp_path / "t", column="list"))
-    assert "3 columns ('number', 'bytes', 'list'): say which one with column=" in refused(tmp_path / "t")
+    assert "holds a list" in refused(FileSource(tmp_path / "t", column='a "list"'))
+    assert "3 columns ('number', 'bytes', 'a \"list\"'): say which one with column=" in refused(tmp_path / "t")
     assert "has no column 'idfa'" in refused(FileSource(tmp_path / "t", column="idfa"))
 
 
@@ -172,4 +172,9 @@ def test_without_the_extra_it_is_named(table, refused, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     said = refused(table)
     assert "table of Delta Lake" in said
-    assert "pip install 'airflow-provider-audiences[delta]'" in said
+    assert "pip install --upgrade 'airflow-provider-audiences[delta]'" in said
+
+
+def test_a_library_that_is_too_old_is_not_trusted(table, refused, monkeypatch):
+    monkeypatch.setattr("deltalake.__version__", "0.10.2rc1")
+    assert "too old: pip install --upgrade 'airflow-provider-audiences[delta]'" in refused(table)

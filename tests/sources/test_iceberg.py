@@ -205,4 +205,11 @@ def test_without_the_extra_it_is_named(tmp_path, refused, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     said = refused(table.location())
     assert "table of Apache Iceberg" in said
-    assert "pip install 'airflow-provider-audiences[iceberg]'" in said
+    assert "pip install --upgrade 'airflow-provider-audiences[iceberg]'" in said
+
+
+def test_a_library_that_is_too_old_is_not_trusted(tmp_path, refused, monkeypatch):
+    monkeypatch.setattr("pyiceberg.__version__", "0.10.2rc1")
+    assert "too old: pip install --upgrade 'airflow-provider-audiences[iceberg]'" in refused(
+        iceberg_table(tmp_path / "t", MEMBERS).location()
+    )
