@@ -6,7 +6,7 @@ import errno
 import glob
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from os import PathLike
@@ -17,17 +17,25 @@ from urllib.parse import urlsplit
 from airflow_provider_audiences.common.paths import connection_of, local_path, store_path
 from airflow_provider_audiences.common.recognition import is_member_text, shown_address
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile
+from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile, TableInput
 from airflow_provider_audiences.sources.joined import flat
+from airflow_provider_audiences.sources.table_formats import TableFolder, TableSearch
+from airflow_provider_audiences.sources.tables import (
+    local_table,
+    refuse_local_tables,
+    refuse_stored_tables,
+    stored_table,
+    tables_input,
+)
 from airflow_provider_audiences.sources.types import FileSource
 from airflow_provider_audiences.validation import a_type
 
 _WILDCARDS = frozenset("*?[")
 
 
-def files_input(source: FileSource) -> FilesInput:
+def files_input(source: FileSource) -> FilesInput | TableInput:
     """
-    Find the files of a source.
+    Find the files of a source, or open the tables that its paths are.
 
     :param source: its path may be one or several files, folders and globs.
     :raises InvalidInputError: there is none, one may not be read, or no file system takes the address.
@@ -35,11 +43,15 @@ def files_input(source: FileSource) -> FilesInput:
     paths = flat(source.path)
     if not paths:
         raise InvalidInputError("source is an empty list of paths: give at least one")
-    found: dict[str, SourceFile] = {}
+    found: dict[str, SourceFile | TableFolder] = {}
+    search = TableSearch()
     for path in paths:
         # What two globs both match is read once.
-        found.update(_files_of(_checked(path), source.conn_id))
-    return FilesInput(files=list(found.values()), file_format=source.file_format, column=source.column)
+        found.update(_files_of(_checked(path), source.conn_id, search))
+    if tables := tables_input(found.values(), source):
+        return tables
+    files = [file for file in found.values() if isinstance(file, SourceFile)]
+    return FilesInput(files=files, file_format=source.file_format, column=source.column)
 
 
 def _checked(path: Any) -> Any:
@@ -57,15 +69,16 @@ def _checked(path: Any) -> Any:
     return path
 
 
-def _files_of(path: Any, conn_id: str | None) -> dict[str, SourceFile]:
+def _files_of(path: Any, conn_id: str | None, search: TableSearch) -> Mapping[str, SourceFile | TableFolder]:
     """Return files by what tells them apart, in the order of their names."""
     shown = shown_address(str(path))
     local = local_path(path)
+    files: Mapping[str, SourceFile | TableFolder]
     with _refusing(shown):
         if local is not None:
-            files = _local_files(local)
+            files = _local_files(local, search)
         elif isinstance(path, str) or hasattr(path, "fs"):
-            files = _stored_files(path, conn_id, shown)
+            files = _stored_files(path, conn_id, shown, search)
         else:
             files = {shown: _opened_by_itself(path, shown)}
     if not files:
@@ -119,13 +132,16 @@ def _asks_for_passed_over(pattern: str) -> bool:
 # Local files
 
 
-def _local_files(path: Path) -> dict[str, SourceFile]:
+def _local_files(path: Path, search: TableSearch) -> Mapping[str, SourceFile | TableFolder]:
     if path.is_dir():
+        if table := local_table(search, path):
+            return {str(path): table}
         found = list(_walk(path))
     elif _has_wildcard(str(path)) and not path.exists():
         found = list(_glob(path))
     else:
         found = [path]
+    refuse_local_tables(search, path, found)
     return {str(file): _local_file(file) for file in found}
 
 
@@ -177,7 +193,9 @@ def _opened_by_itself(path: Any, shown: str) -> SourceFile:
 # Object stores
 
 
-def _stored_files(path: Any, conn_id: str | None, shown: str) -> dict[str, SourceFile]:
+def _stored_files(
+    path: Any, conn_id: str | None, shown: str, search: TableSearch
+) -> Mapping[str, SourceFile | TableFolder]:
     try:
         base, pattern = _base_and_pattern(path, conn_id)
         file_system = base.fs
@@ -191,12 +209,17 @@ def _stored_files(path: Any, conn_id: str | None, shown: str) -> dict[str, Sourc
     # A worker may live longer than a listing of the store stays true.
     file_system.invalidate_cache()
     root = base.path.rstrip("/")
+    listed: dict[str, Any] = {}
     if pattern:
-        found = _matching(file_system, root, pattern)
+        found = _matching(file_system, root, pattern, listed)
     elif str(path).endswith("/") or file_system.info(base.path)["type"] == "directory":
-        found = _below(file_system, root)
+        if table := stored_table(search, base, shown, conn_id or connection_of(base)):
+            return {f"{base.protocol}:{root}": table}
+        found = _below(file_system, root, listed)
     else:
+        refuse_stored_tables(search, base, shown, [base.path], is_named=True)
         return {f"{base.protocol}:{base.path}": _stored_file(base, shown)}
+    refuse_stored_tables(search, base, shown, found, listed=listed)
     files = {}
     for name in sorted(found):
         below = name[len(root) :].lstrip("/")
@@ -220,20 +243,24 @@ def _base_and_pattern(path: Any, conn_id: str | None) -> tuple[Any, str]:
     return store_path(folder, conn_id=conn_id or connection_of(path)), pattern
 
 
-def _below(file_system: Any, root: str) -> dict[str, Any]:
+def _below(file_system: Any, root: str, listed: dict[str, Any]) -> dict[str, Any]:
     found = file_system.find(root, detail=True)
+    listed.update(found)
     if not found and not file_system.exists(root):
         raise FileNotFoundError(root)
     return {name: info for name, info in found.items() if _is_data(name[len(root) :], info)}
 
 
-def _matching(file_system: Any, root: str, pattern: str) -> dict[str, Any]:
+def _matching(file_system: Any, root: str, pattern: str, listed: dict[str, Any]) -> dict[str, Any]:
+    # As deep as the pattern goes, and no deeper: what it looks through anyway.
+    depth = None if "**" in pattern else pattern.rstrip("/").count("/") + 1
+    listed.update(file_system.find(root, maxdepth=depth, withdirs=True, detail=True))
     wanted = _asks_for_passed_over(pattern)
     found: dict[str, Any] = {}
     for name, info in file_system.glob(f"{root}/{pattern}", detail=True).items():
         if not wanted and _is_passed_over(PurePosixPath(name[len(root) :]).parts):
             continue
-        found.update(_below(file_system, name.rstrip("/")) if info["type"] == "directory" else {name: info})
+        found.update(_below(file_system, name.rstrip("/"), listed) if info["type"] == "directory" else {name: info})
     return found
 
 

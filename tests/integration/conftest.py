@@ -97,3 +97,39 @@ def sqlite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[sqlite3.
 def _no_keys_of_this_machine() -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
+
+
+@pytest.fixture
+def requests_to_s3(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str | None]]:
+    """What the S3 server is asked from now on: path, key id and session token of each request."""
+    from moto.moto_server import werkzeug_app
+
+    seen: list[dict[str, str | None]] = []
+    call = werkzeug_app.DomainDispatcherApplication.__call__
+
+    def listening(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
+        signature = environ.get("HTTP_AUTHORIZATION", "")
+        key = signature.partition("Credential=")[2].partition("/")[0] or None
+        seen.append({"path": environ["PATH_INFO"], "key": key, "token": environ.get("HTTP_X_AMZ_SECURITY_TOKEN")})
+        return call(self, environ, start_response)
+
+    monkeypatch.setattr(werkzeug_app.DomainDispatcherApplication, "__call__", listening)
+    return seen
+
+
+@pytest.fixture
+def refusing_s3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The S3 server refuses all Parquet files, and quotes the key, as AWS does."""
+    from moto.moto_server import werkzeug_app
+
+    call = werkzeug_app.DomainDispatcherApplication.__call__
+
+    def refusing(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
+        if not environ["PATH_INFO"].endswith(".parquet"):
+            return call(self, environ, start_response)
+        key = environ["HTTP_AUTHORIZATION"].partition("Credential=")[2].partition("/")[0]
+        body = f"<Error><Code>AccessDenied</Code><Message>No</Message><AWSAccessKeyId>{key}</AWSAccessKeyId></Error>"
+        start_response("403 Forbidden", [("Content-Type", "application/xml")])
+        return [body.encode()] if environ["REQUEST_METHOD"] == "GET" else []
+
+    monkeypatch.setattr(werkzeug_app.DomainDispatcherApplication, "__call__", refusing)

@@ -13,6 +13,7 @@ import airflow_provider_audiences
 HEAVY = [
     *("requests", "httpx", "urllib3", "tenacity", "fastapi", "uvicorn"),
     *("duckdb", "numpy", "nanoarrow", "zstandard", "pandas", "polars", "pyarrow", "fsspec", "psycopg2", "sqlalchemy"),
+    *("deltalake", "pyiceberg"),
 ]
 PACKAGES = ("operators", "sensors", "triggers", "decorators")
 MODULES = [

@@ -13,6 +13,7 @@ from airflow_provider_audiences.members.reading.inputs import (
     FilesInput,
     FrameInput,
     MemberInput,
+    TableInput,
     ValuesInput,
 )
 from airflow_provider_audiences.members.reading.text_files import text_blocks
@@ -58,7 +59,7 @@ def read_members(source: MemberInput, *, workspace: Workspace, takes_numbers: bo
     """
     Yield an input's texts in their order.
 
-    :param source: files, values or a data frame.
+    :param source: files, values, a data frame or tables.
     :param workspace: has the database that reads tables.
     :param takes_numbers: whether members may come as numbers, in a list or from a database.
     :raises InvalidInputError: something in it can't be read as members.
@@ -69,6 +70,8 @@ def read_members(source: MemberInput, *, workspace: Workspace, takes_numbers: bo
         from airflow_provider_audiences.members.reading.tables import columns_of_frame  # takes its time to load
 
         return _numbered(columns_of_frame(workspace, source), source="source", unit="row")
+    if isinstance(source, TableInput):
+        return _of_tables(source, workspace)
     return _of_files(source, workspace)
 
 
@@ -109,6 +112,14 @@ def _of_files(source: FilesInput, workspace: Workspace) -> Iterator[MemberChunk]
 
             columns = columns_of_file(workspace, file, file_format=file_format, column=source.column)
             yield from _numbered(columns, source=file.name, unit="row")
+
+
+def _of_tables(source: TableInput, workspace: Workspace) -> Iterator[MemberChunk]:
+    from airflow_provider_audiences.members.reading.tables import columns_of_table  # takes its time to load
+
+    for table in source.tables:
+        columns = columns_of_table(workspace, table, column=source.column)
+        yield from _numbered(columns, source=table.name, unit="row")
 
 
 def _common_format(source: FilesInput) -> FileFormat:

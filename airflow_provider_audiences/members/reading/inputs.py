@@ -1,12 +1,12 @@
 """
-What staging takes: files, values or a data frame.
+What staging takes: files, values, a data frame or tables.
 
-Whatever an operator's ``source`` is, the face resolves it to one of these three; nothing here knows Airflow.
+Whatever an operator's ``source`` is, the face resolves it to one of these; nothing here knows Airflow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
@@ -80,4 +80,33 @@ class FrameInput:
     frame: Any = field(repr=False)
 
 
-MemberInput = FilesInput | ValuesInput | FrameInput
+@dataclass(frozen=True, kw_only=True)
+class SourceTable:
+    """
+    The current snapshot of a table.
+
+    :param name: what may be shown of its address.
+    :param empty: Arrow data (``__arrow_c_stream__``) with all of its columns and no rows.
+    :param read: takes a column's name and yields its rows piece by piece, each Arrow data of that one column; may be
+        called more than once.
+    """
+
+    name: str
+    empty: Any = field(repr=False)
+    read: Callable[[str], Iterator[Any]] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableInput:
+    """
+    Members in tables of a format that keeps its snapshots itself, such as Delta Lake and Iceberg.
+
+    :param tables: read in this order; at least one.
+    :param column: which column has the members; None if there is only one.
+    """
+
+    tables: Sequence[SourceTable]
+    column: str | None = None
+
+
+MemberInput = FilesInput | ValuesInput | FrameInput | TableInput

@@ -29,7 +29,7 @@ from airflow_provider_audiences.members.reading.text_files import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.members.reading.inputs import FrameInput, SourceFile
+    from airflow_provider_audiences.members.reading.inputs import FrameInput, SourceFile, SourceTable
     from airflow_provider_audiences.members.workspace import Workspace
 
 _EXACT_BELOW = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
@@ -128,6 +128,27 @@ def _as_text(column: str, kind: str) -> str:
         return text
     is_exact = f"abs({column}) < {_EXACT_BELOW[kind]}"
     return f"CASE WHEN isnan({column}) THEN NULL WHEN {is_exact} THEN {text} ELSE format('{{:e}}', {column}) END"
+
+
+def columns_of_table(workspace: Workspace, table: SourceTable, *, column: str | None) -> Iterator[TextColumn]:
+    """
+    Yield the members' column of a table's current snapshot, in parts.
+
+    :param workspace: its database turns the values into text.
+    :param table: the table.
+    :param column: name of the column; None if the table has only one.
+    :raises InvalidInputError: no column or several could be meant, or what reads the table refuses it.
+    :raises SourceUnavailableError: the table's store failed.
+    """
+    with workspace.connection.cursor() as cursor:
+        cursor.register("source_table", table.empty)
+        described = cursor.execute("DESCRIBE SELECT * FROM source_table").fetchall()
+        name = _chosen(described, column, table.name)
+        selected = _as_text(_quoted(name), {str(found): str(kind) for found, kind, *_ in described}[name])
+        for piece in table.read(name):
+            cursor.register("source_table", piece)
+            columns = _texts(cursor, f"SELECT {selected} FROM source_table", [])
+            yield from _explained(workspace, columns, table.name, "a table")
 
 
 def _described_frame(cursor: duckdb.DuckDBPyConnection, frame: Any) -> Sequence[tuple[Any, ...]] | None:

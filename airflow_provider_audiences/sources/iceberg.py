@@ -1,0 +1,136 @@
+"""The current snapshot of an Apache Iceberg table, through the library ``pyiceberg`` (extra ``iceberg``)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, SourceUnavailableError
+from airflow_provider_audiences.members.reading.inputs import SourceTable
+from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN, Redactor
+from airflow_provider_audiences.sources.iceberg_metadata import metadata_text, newest_metadata
+from airflow_provider_audiences.sources.table_errors import (
+    explained_call,
+    explained_items,
+    file_missing,
+    missing_library,
+    not_allowed,
+    refuse_older,
+)
+from airflow_provider_audiences.sources.table_formats import TableFolder
+
+if TYPE_CHECKING:
+    from pyiceberg.table import FileScanTask, Table
+
+log = logging.getLogger(__name__)
+
+_LEAST_VERSION = (0, 11)
+_GROUP_ROWS = 500_000
+"""Files of so many rows are read at once; a larger one alone."""
+
+_OF_STORES = ("botocore.", "aiobotocore.", "aiohttp.", "urllib3.")
+
+
+def open_table(folder: TableFolder) -> SourceTable:
+    """
+    Open a table at its newest metadata, without a catalog; positional deletes and deletion vectors are observed.
+
+    :param folder: the table's.
+    :raises InvalidInputError: the extra is missing, the table can't be read, or which metadata is newest is unclear.
+    :raises SourceUnavailableError: its store failed.
+    """
+    _require_library(folder)
+    explain = partial(_failure, folder=folder)
+    table, tasks, empty = explained_call(explain, partial(_planned, folder))
+    snapshot = table.current_snapshot()
+    log.info(
+        "Source %s is an Iceberg table: its snapshot %s is read, by %s.",
+        folder.shown,
+        snapshot.snapshot_id if snapshot else "(none, it is empty)",
+        table.metadata_location.rpartition("/")[2],
+    )
+    return SourceTable(
+        name=folder.shown,
+        empty=empty,
+        read=lambda column: explained_items(explain, _pieces(table, tasks, column)),
+    )
+
+
+def _planned(folder: TableFolder) -> tuple[Table, list[FileScanTask], Any]:
+    """Return the table, the files of its snapshot with what is deleted in them, and Arrow data without rows."""
+    from pyiceberg.catalog.noop import NoopCatalog
+    from pyiceberg.io.pyarrow import schema_to_pyarrow
+    from pyiceberg.table import StaticTable
+    from pyiceberg.table.metadata import TableMetadataUtil
+
+    from airflow_provider_audiences.sources.iceberg_io import TableIO
+
+    newest = newest_metadata(folder)
+    table = StaticTable(
+        identifier=("table",),
+        metadata=TableMetadataUtil.parse_raw(metadata_text(folder, newest)),
+        metadata_location=f"{folder.path}/metadata/{newest.name}",
+        io=TableIO(folder),
+        catalog=NoopCatalog("none"),
+    )
+    # Planned at once: what can't be read is refused before anything is sent.
+    tasks = list(table.scan().plan_files())
+    return table, tasks, schema_to_pyarrow(table.schema(), include_field_ids=False).empty_table()
+
+
+def _require_library(folder: TableFolder) -> None:
+    try:
+        import pyarrow as pa  # noqa: F401 - pyiceberg comes without it too
+        import pyiceberg.table
+    except ImportError:
+        raise missing_library(folder, "iceberg") from None
+    refuse_older(folder, "iceberg", version=pyiceberg.__version__, least=_LEAST_VERSION)
+
+
+def _pieces(table: Table, tasks: list[FileScanTask], column: str) -> Iterator[Any]:
+    import pyarrow as pa
+    from pyiceberg.expressions import AlwaysTrue
+    from pyiceberg.io.pyarrow import ArrowScan
+
+    projection = table.scan(selected_fields=(column,)).projection()
+    scan = ArrowScan(table.metadata, table.io, projection, AlwaysTrue())
+    for group in _groups(tasks):
+        # The library reads all files that it is given at once, whoever is behind with the rows.
+        for batch in scan.to_record_batches(group):
+            yield pa.Table.from_batches([batch])
+
+
+def _groups(tasks: list[FileScanTask]) -> Iterator[list[FileScanTask]]:
+    group: list[FileScanTask] = []
+    rows = 0
+    for task in tasks:
+        if group and rows + task.file.record_count > _GROUP_ROWS:
+            yield group
+            group, rows = [], 0
+        group.append(task)
+        rows += task.file.record_count
+    if group:
+        yield group
+
+
+def _failure(error: Exception, folder: TableFolder) -> AudienceApiError:
+    if isinstance(error, FileNotFoundError):
+        return file_missing(folder)
+    if isinstance(error, PermissionError):
+        return not_allowed(folder)
+    kind = type(error)
+    if folder.file_system is not None and (isinstance(error, OSError) or kind.__module__.startswith(_OF_STORES)):
+        return SourceUnavailableError(
+            f"source {folder.shown}, an Iceberg table, could not be read to its end ({kind.__name__})"
+        )
+    said = kind.__name__
+    if kind in {ValueError, NotImplementedError} or kind.__module__.startswith("pyiceberg."):
+        # The library's own words; those of others may quote a row.
+        redact = Redactor(None, (ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN))
+        said = f"{said}: {redact(str(error))}"
+    return InvalidInputError(
+        f"source {folder.shown} is an Iceberg table that can't be read as it is now ({said}): query it with SqlSource, "
+        "or mend it by rewriting its files"
+    )

@@ -1,0 +1,102 @@
+"""What to say of tables that can't be read, and to do instead; the same for every format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
+from airflow_provider_audiences.sources.table_formats import TableFolder
+
+_T = TypeVar("_T")
+
+OTHER_WAYS = "query it with SqlSource, or list the files of its current snapshot by name"
+
+
+def missing_library(folder: TableFolder, extra: str) -> InvalidInputError:
+    """
+    Return the error for a table whose library is not installed, or too old.
+
+    :param folder: the table's.
+    :param extra: what brings the library.
+    """
+    return InvalidInputError(
+        f"source {folder.shown} is a table of {folder.table_format}, and what reads it is not installed, or too old: "
+        f"pip install --upgrade 'airflow-provider-audiences[{extra}]'; or {OTHER_WAYS}"
+    )
+
+
+def refuse_older(folder: TableFolder, extra: str, *, version: str, least: tuple[int, ...]) -> None:
+    """
+    Refuse a library that is older than what its extra asks for: it may pass over deletes without a word.
+
+    :param folder: the table's.
+    :param extra: what brings the library.
+    :param version: what is installed.
+    :param least: the first version that will do.
+    :raises InvalidInputError: it is older.
+    """
+    if tuple(map(int, re.findall(r"\d+", version)[: len(least)])) < least:
+        raise missing_library(folder, extra)
+
+
+def not_allowed(folder: TableFolder) -> InvalidInputError:
+    """
+    Return the error for a table whose store refuses the keys.
+
+    :param folder: the table's.
+    """
+    with_what = f"connection {folder.conn_id}" if folder.conn_id else "this worker's own credentials"
+    return InvalidInputError(
+        f"source {folder.shown} is a table of {folder.table_format} that may not be read with {with_what}: let them "
+        "list and read its folder"
+    )
+
+
+def file_missing(folder: TableFolder) -> InvalidInputError:
+    """
+    Return the error for a table that lacks a file.
+
+    :param folder: the table's.
+    """
+    return InvalidInputError(
+        f"source {folder.shown} is a table of {folder.table_format} that lacks a file of its current snapshot: "
+        "somebody removed it; mend the table"
+    )
+
+
+def explained_call(explain: Callable[[Exception], AudienceApiError], function: Callable[[], _T]) -> _T:
+    """
+    Call a library; what it raises becomes an error of ours that keeps nothing of it: it may quote keys and rows.
+
+    :param explain: returns the error for what was raised.
+    :param function: calls the library.
+    """
+    try:
+        return function()
+    except AudienceApiError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the libraries' errors have no common root
+        failure = explain(error)
+    # Not in the handler: there the library's error would stay with ours.
+    raise failure
+
+
+def explained_items(explain: Callable[[Exception], AudienceApiError], items: Iterable[_T]) -> Iterator[_T]:
+    """
+    Yield what a library yields; what it raises becomes an error of ours that keeps nothing of it.
+
+    :param explain: returns the error for what was raised.
+    :param items: from the library.
+    """
+    try:
+        yield from items
+    except AudienceApiError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the libraries' errors have no common root
+        failure = explain(error)
+    else:
+        return
+    # Not in the handler: there the library's error would stay with ours.
+    raise failure

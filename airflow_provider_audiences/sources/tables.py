@@ -1,0 +1,182 @@
+"""What becomes of a source that is a table of Delta Lake, Iceberg or the like, or lies in one: read, or refused."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.reading.inputs import SourceTable, TableInput
+from airflow_provider_audiences.sources.table_errors import OTHER_WAYS
+from airflow_provider_audiences.sources.table_formats import (
+    DELTA,
+    ICEBERG,
+    S3_PROTOCOLS,
+    Folders,
+    FoundTable,
+    LocalFolders,
+    StoredFolders,
+    TableFolder,
+    TableSearch,
+    tables_among,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.sources.types import FileSource
+
+log = logging.getLogger(__name__)
+
+_READERS = {DELTA: "delta", ICEBERG: "iceberg"}
+"""Formats that a library reads, and the module and the extra of that name."""
+
+_WITHOUT_FOLDERS = frozenset({"http", "https"})
+
+
+def tables_input(found: Iterable[Any], source: FileSource) -> TableInput | None:
+    """
+    Open the tables that a source's paths are.
+
+    :param found: what the paths led to: files, or folders of tables.
+    :param source: the source.
+    :return: None if there is no table among them.
+    :raises InvalidInputError: there are files too, or a table can't be read as it is now.
+    :raises SourceUnavailableError: a table's store failed.
+    """
+    found = list(found)
+    tables = [item for item in found if isinstance(item, TableFolder)]
+    if not tables:
+        return None
+    shown = tables[0].shown
+    if len(tables) < len(found):
+        raise InvalidInputError(
+            f"source has files and a table ({shown} is one of {tables[0].table_format}): give tables "
+            "only, or files only"
+        )
+    if source.file_format not in {None, "parquet"}:
+        raise InvalidInputError(
+            f"source {shown} is a table of {tables[0].table_format}, not {source.file_format}: leave file_format out"
+        )
+    return TableInput(tables=[_opened(table) for table in tables], column=source.column)
+
+
+def _opened(table: TableFolder) -> SourceTable:
+    module = import_module(f"airflow_provider_audiences.sources.{_READERS[table.table_format]}")
+    if table.file_system is not None and table.protocol not in S3_PROTOCOLS:
+        raise InvalidInputError(
+            f"source {table.shown} is a table of {table.table_format} in a store ({table.protocol}://) from which "
+            f"tables are not read: local folders and S3 are; {OTHER_WAYS}"
+        )
+    opened: SourceTable = module.open_table(table)
+    return opened
+
+
+# What files.py asks while it finds files
+
+
+def local_table(search: TableSearch, path: os.PathLike[str]) -> TableFolder | None:
+    """
+    Return the table whose folder a folder on this machine is.
+
+    :param search: the source's.
+    :param path: the folder's.
+    :raises InvalidInputError: its format can't be read.
+    """
+    folder = os.path.abspath(path)  # noqa: PTH100 - a link stays a link
+    return _readable(search.at(LocalFolders(), folder), str(path), path=folder)
+
+
+def refuse_local_tables(search: TableSearch, path: os.PathLike[str], files: Sequence[os.PathLike[str]]) -> None:
+    """
+    Refuse files that lie in tables; one that a source names itself is read, with a warning.
+
+    :param search: the source's.
+    :param path: what the source says.
+    :param files: what was found.
+    :raises InvalidInputError: one of them lies in a table.
+    """
+    folders = LocalFolders()
+    places = {os.path.abspath(file) for file in files}  # noqa: PTH100
+    places |= {os.path.realpath(file) for file in files}
+    tables = tables_among(sorted(places))[:1]
+    for folder in sorted({os.path.dirname(place) for place in places}):  # noqa: PTH120
+        tables += filter(None, [search.around(folders, folder)])
+        if tables:
+            break
+    if tables:
+        _refuse(tables[0], folders, str(path), is_named=list(map(str, files)) == [str(path)])
+
+
+def stored_table(search: TableSearch, base: Any, shown: str, conn_id: str | None) -> TableFolder | None:
+    """
+    Return the table whose folder a folder in a store is.
+
+    :param search: the source's.
+    :param base: the folder's path, as an ObjectStoragePath.
+    :param shown: its address for messages.
+    :param conn_id: the Airflow connection of the store.
+    :raises InvalidInputError: its format can't be read.
+    """
+    if base.protocol in _WITHOUT_FOLDERS:
+        return None
+    found = search.at(StoredFolders(base.fs, base.protocol), base.path)
+    return _readable(found, shown, path=base.path, file_system=base.fs, protocol=base.protocol, conn_id=conn_id)
+
+
+def refuse_stored_tables(
+    search: TableSearch,
+    base: Any,
+    shown: str,
+    files: Iterable[str],
+    *,
+    listed: Iterable[str] = (),
+    is_named: bool = False,
+) -> None:
+    """
+    Refuse files of a store that lie in tables; one that a source names itself is read, with a warning.
+
+    :param search: the source's.
+    :param base: the path up to its first wildcard, as an ObjectStoragePath.
+    :param shown: the source's address for messages.
+    :param files: what was found.
+    :param listed: all that lies below, what is passed over included.
+    :param is_named: whether the source names the file itself.
+    :raises InvalidInputError: one of them lies in a table.
+    """
+    if base.protocol in _WITHOUT_FOLDERS:
+        return
+    folders = StoredFolders(base.fs, base.protocol)
+    files = list(files)
+    where = base.path.rpartition("/")[0] if is_named else base.path
+    found = search.below(folders, files, listed) or search.around(folders, where, files=files)
+    if found:
+        _refuse(found, folders, shown, is_named=is_named)
+
+
+def _readable(found: FoundTable | None, shown: str, **where: Any) -> TableFolder | None:
+    if found is None:
+        return None
+    if found.table_format not in _READERS:
+        raise InvalidInputError(f"source {shown} is a table of {found.table_format}: {_why_and_what(found, shown)}")
+    return TableFolder(table_format=found.table_format, shown=shown.rstrip("/") or shown, **where)
+
+
+def _refuse(found: FoundTable, folders: Folders, shown: str, *, is_named: bool) -> None:
+    table = folders.shown(found.folder)
+    if is_named:
+        log.warning(
+            "Source %s is a file of the %s table %s. It was named, so it is read as it is, whether or not the table's "
+            "current snapshot has it; rows that were deleted may be in it.", shown, found.table_format, table,
+        )  # fmt: skip
+        return
+    raise InvalidInputError(
+        f"source {shown} has files of a table of {found.table_format}, {table}: {_why_and_what(found, table)}"
+    )
+
+
+def _why_and_what(found: FoundTable, table: str) -> str:
+    extra = _READERS.get(found.table_format)
+    itself = f"give {table} itself, without a pattern (extra '{extra}'); or " if extra else ""
+    return f"its files hold rows that were deleted since, and which are valid is in its log only; {itself}{OTHER_WAYS}"
