@@ -55,14 +55,15 @@ def stage_opt_outs(
     with stage(source, rules=rules, kind=kind, settings=settings) as staged:
         if staged.malformed and not staged.members:
             raise InvalidInputError(
-                f"none of the texts of suppress is {with_article(kind.name)} ({staged.malformed} are malformed{staged.damage}): is it "
-                "the right file, and the right column? Nothing was sent. An empty file suppresses nobody"
+                f"none of the texts of suppress is {with_article(kind.name)} ({staged.malformed} are "
+                f"malformed{staged.damage}): is it the right file, and the right column? Nothing was sent. An empty "
+                "file suppresses nobody"
             )
         if staged.malformed and fails:
             raise InvalidInputError(
                 f"{staged.malformed} texts of suppress are not {kind.name}s ({kind.rule}), and each may be a person "
-                f"who would stay{staged.damage}: {'; '.join(staged.examples)}; nothing was sent. Mend the list; or give "
-                "suppress_on_malformed='drop' if none of them is a person, such as a header line"
+                f"who would stay{staged.damage}: {'; '.join(staged.examples)}; nothing was sent. Mend the list; or "
+                "give suppress_on_malformed='drop' if none of them is a person, such as a header line"
             )
         yield staged
 
