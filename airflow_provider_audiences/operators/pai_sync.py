@@ -79,7 +79,8 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     :param max_poll_failures: transient failures of looks in a row that are borne.
     :param deferrable: wait in the triggerer.
     :param pai_conn_id: id of the connection (templated).
-    :return: the report of ``PaiReplaceGroupOperator``, with ``members, malformed, duplicates, blank, file_bytes``.
+    :return: the report of ``PaiReplaceGroupOperator``, with ``members, malformed, duplicates, blank,
+        members_by_column, file_bytes``.
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
     :raises GuardError: the source has too few numbers; no group was made.
     :raises GroupRejectedError: PAI rejected the new group (the message has the History), or it is too small.
@@ -163,7 +164,8 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         most = ratio("max_removed_ratio", self.max_removed_ratio, at_most=1)
         files = self._files(owner_digest(provenance_of(self.provenance, context)))
         with self._staged() as staged:
-            facts = {name: getattr(staged, name) for name in ("members", "malformed", "duplicates", "blank")}
+            counts = {name: getattr(staged, name) for name in ("members", "malformed", "duplicates", "blank")}
+            facts: dict[str, Any] = {**counts, "members_by_column": dict(staged.by_column)}
             fingerprint = fingerprint_of(staged.keys)
             file_name = files.file_name(fingerprint) if files and staged.members > MAX_TEXT_NUMBERS else None
             spec = self._spec(staged, uri=files.uri(file_name) if files and file_name else None)

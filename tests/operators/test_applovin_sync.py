@@ -69,6 +69,7 @@ REPORT_KEYS = [
     "zeroed",
     "duplicates",
     "blank",
+    "members_by_column",
     "seconds",
 ]
 ZEROS = "00000000-0000-0000-0000-000000000000"

@@ -54,6 +54,7 @@ REPORT_KEYS = [
     "malformed",
     "duplicates",
     "blank",
+    "members_by_column",
     "file_bytes",
     "billable_calls",
     "seconds",

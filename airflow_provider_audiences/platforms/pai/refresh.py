@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import AudienceApiError, AuthenticationError, PermanentError
 from airflow_provider_audiences.platforms.pai.dialects import STATUS_CHECKING
@@ -55,7 +55,7 @@ class Refreshing:
     adopted: bool
     unchanged: bool
     began_epoch_seconds: float
-    members: dict[str, int]
+    members: dict[str, Any]
     leftovers: list[str] = field(default_factory=list)
     billable_calls: dict[str, int] = field(default_factory=dict)
 
@@ -133,7 +133,7 @@ class GroupRefresh:
         marker: GroupMarker,
         *,
         began_epoch_seconds: float,
-        members: Mapping[str, int] | None = None,
+        members: Mapping[str, Any] | None = None,
     ) -> Refreshing:
         """
         Make the new group, or take the one that an earlier try of this call has made.
@@ -150,7 +150,7 @@ class GroupRefresh:
         return self._refreshing(created.group, began_epoch_seconds, members, adopted=created.adopted)
 
     def keep(
-        self, group: AudienceGroup, *, began_epoch_seconds: float, members: Mapping[str, int] | None = None
+        self, group: AudienceGroup, *, began_epoch_seconds: float, members: Mapping[str, Any] | None = None
     ) -> Refreshing:
         """
         Leave everything as it is: a group has the same members already.
@@ -165,7 +165,7 @@ class GroupRefresh:
         self,
         group: AudienceGroup,
         began_epoch_seconds: float,
-        members: Mapping[str, int] | None,
+        members: Mapping[str, Any] | None,
         *,
         adopted: bool = False,
         unchanged: bool = False,

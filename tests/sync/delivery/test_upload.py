@@ -158,6 +158,7 @@ def test_report(
         "rejected_by_api": 0,
         "miscounted_batches": 0,
         **COUNTS,
+        "members_by_column": {},
         "bytes_sent": 259,
         "seconds": report.seconds,
     }
