@@ -13,15 +13,15 @@ _COMPRESSION = r"(?:\.(?:gz|zst|zstd|bz2|xz|lz4|snappy|deflate))?"
 _UNFINISHED = re.compile(
     r"""
     .*(?:
-      [._-] (?:
-          _?copying_?                                         # hdfs dfs -put
-        | part | partial | filepart | dlpart                  # browsers, curl, WinSCP, rclone, aria2 and lftp
+      \. (?:
+          _copying_                                           # hdfs dfs -put
+        | part | partial | filepart | cyberducksegment        # browsers, curl, WinSCP, rclone and lftp
         | crdownload | opdownload | download | aria2          # browsers
         | !ut | !qb | !bt | bc!                               # torrents
-        | upload | uploading | uploaded-partially | filetmp
+        | upload | uploading | transferring
         | in[-_]?progress (?:\.[0-9a-f-]{36})?                # Flink, Flume
-        | writing | incomplete | unfinished | transferring
-        | tmp | temp | tmp[-._]?[0-9]+                        # Flume, Logstash, and many more
+        | writing | incomplete | unfinished
+        | tmp | temp | tmp[-._]?[0-9]+ | ftptmp               # Flume, Logstash, and many more
         | gstmp                                               # gsutil
         | swp | swo | lock | lck                              # editors
       )

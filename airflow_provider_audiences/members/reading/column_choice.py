@@ -13,6 +13,8 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 _LIKE_A_MEMBER = re.compile(r"[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-|[0-9A-Fa-f]{32}|@|^[^A-Za-z]*([0-9][^A-Za-z]*){9}$")
 _NESTED = re.compile(r"\[\d*\]$|^(STRUCT|MAP|UNION)\b")
 
+NAME_IT = "say which one with column="
+
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
@@ -70,9 +72,7 @@ def looks_like_a_member(text: str) -> bool:
     return bool(_LIKE_A_MEMBER.search(text))
 
 
-def choose(
-    fields: Sequence[Field], wanted: str | None, where: str, *, how: str = "say which one with column=", hint: str = ""
-) -> Choice:
+def choose(fields: Sequence[Field], wanted: str | None, where: str, *, how: str = NAME_IT, hint: str = "") -> Choice:
     """
     Return the column to read.
 
@@ -102,6 +102,25 @@ def choose(
         example = f": name one of its fields, as in {name}.id" if kind == "STRUCT" else ""
         raise InvalidInputError(f"{where}: the column {name!r} holds {kind}, not one member a row{example}")
     return choice
+
+
+def choose_each(
+    fields: Sequence[Field], columns: Sequence[str | None], where: str, *, how: str = NAME_IT, hint: str = ""
+) -> list[Choice]:
+    """
+    Return the columns to read.
+
+    :param fields: the columns.
+    :param columns: what is wanted: names or paths; None for the only one.
+    :param where: name of the file, for messages.
+    :param how: what to do if there are several and none is named.
+    :param hint: what to do if there is none of a name.
+    :raises InvalidInputError: none or several could be meant, or one is named twice.
+    """
+    choices = [choose(fields, column, where, how=how, hint=hint) for column in columns]
+    if len(set(choices)) != len(choices):
+        raise InvalidInputError(f"{where}: column={list(columns)} names a column twice")
+    return choices
 
 
 def refuse_renamed(fields: Sequence[Field], choice: Choice, where: str) -> None:

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.reading.column_choice import Choice, Field, choose, looks_like_a_member
+from airflow_provider_audiences.members.reading.column_choice import (
+    NAME_IT,
+    Choice,
+    Field,
+    choose_each,
+    looks_like_a_member,
+)
 from airflow_provider_audiences.members.reading.dialect import Dialect, column_numbers
 from airflow_provider_audiences.members.reading.queries import literal, path_argument
 
@@ -153,11 +159,16 @@ def _choices(layout: _Layout, columns: Sequence[str | int | None], name: str) ->
                 f"{name} has a header of several columns ({only!r}) and lines that differ from it; say in a FileSource "
                 "what stands between fields (delimiter=), around them (quote=) and before quotes in them (escape=)"
             )
-        hint = "; say with delimiter= what stands between columns, with quote= what around them" if not others else ""
+        hint = "" if others else "; say with delimiter= what stands between columns, if they are several"
+        if only.startswith("'") and only.endswith("'"):
+            hint = '; they are in single quotes: say quote="\'"'
         fields = [Field(name=column, kind="VARCHAR") for column in layout.names]
-        how = "say which one with column=" + ("" if layout.has_header else ", by its number from 1")
-        return [choose(fields, None if column is None else str(column), name, how=how, hint=hint) for column in columns]
+        how = NAME_IT if layout.has_header else f"{NAME_IT}, by its number from 1"
+        names = [None if column is None else str(column) for column in columns]
+        return choose_each(fields, names, name, how=how, hint=hint)
     numbers = column_numbers(columns)
+    if len(set(numbers)) != len(numbers):
+        raise InvalidInputError(f"{name}: column={list(columns)} names a column twice")
     for number in numbers:
         if number > len(layout.names):
             raise InvalidInputError(

@@ -153,9 +153,9 @@ def _encoding(value: object) -> str | None:
     try:
         codec = codecs.lookup(value.strip() if isinstance(value, str) else "")
         name = codec.name.replace("_", "-")
-        # Codecs from bytes to bytes, such as zip, are refused here; what else is no encoding of text has its name.
-        is_text = name not in _NO_TEXT_ENCODINGS and isinstance(b"".decode(codec.name), str)
-    except (LookupError, ValueError, TypeError):
+        is_text = name not in _NO_TEXT_ENCODINGS
+        bytes(4).decode(codec.name)  # refuses codecs of other things than text, such as zip and rot13
+    except (LookupError, ValueError):
         is_text = False
     if not is_text:
         raise InvalidInputError(f"encoding must be a name that Python knows, such as 'gbk' or 'utf-16', not {value!r}")

@@ -11,7 +11,7 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.column_choice import (
     Choice,
     Field,
-    choose,
+    choose_each,
     fields_of,
     refuse_renamed,
 )
@@ -49,7 +49,7 @@ def json_query(
     )
     described = cursor.sql(f"SELECT * FROM {reader})", params=[path_argument(path)])
     fields = fields_of(described.columns, described.types)
-    choices = [choose(fields, column, name) for column in columns]
+    choices = choose_each(fields, columns, name)
     for choice in choices:
         refuse_renamed(fields, choice, name)
     # Types are guessed from what is there: as text, nothing can fail to fit.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.members.reading.column_choice import (
-    choose,
+    choose_each,
     fields_of,
     refuse_renamed,
 )
@@ -34,8 +34,7 @@ def parquet_query(cursor: duckdb.DuckDBPyConnection, path: Path, columns: Sequen
     described = cursor.sql(f"SELECT * FROM {_READER}", params=[path_argument(path)])
     fields = fields_of(described.columns, described.types)
     texts = []
-    for column in columns:
-        choice = choose(fields, column, name)
+    for choice in choose_each(fields, columns, name):
         refuse_renamed(fields, choice, name)
         value = quoted(fields[choice.index].name)
         for field in choice.below:

@@ -89,7 +89,9 @@ _SIGNATURES = [
     _Signature(magic=rb"%PDF-", what="PDF", advice=_EXPORT),
     _Signature(magic=rb"-----BEGIN PGP MESSAGE", what="encrypted by PGP", advice="decrypt it"),
     _Signature(
-        magic=rb"\s*(?i:<!doctype html|<html)", what="a web page (HTML)", advice="was it a login or an error page?"
+        magic=rb"\s*(?i:<!doctype html|<html)",
+        what="a web page (HTML)",
+        advice="look whether it is a login or an error page",
     ),
     _Signature(magic=rb"\s*<\?xml", what="XML", advice=_EXPORT),
 ]
