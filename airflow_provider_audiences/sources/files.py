@@ -72,7 +72,7 @@ def _checked(path: Any) -> Any:
 def _files_of(path: Any, conn_id: str | None, on_missing: OnMissing) -> dict[str, SourceFile]:
     """Return files by what tells them apart, in the order of their names."""
     shown = shown_address(str(path))
-    if urlsplit(shown).scheme in {"http", "https"}:
+    if shown.partition("://")[0].lower() in {"http", "https"}:
         from airflow_provider_audiences.sources.web import web_file
 
         if conn_id:
