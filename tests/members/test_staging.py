@@ -595,3 +595,37 @@ class TestInputs:
             stage(files(in_store(b"x"), column="idfa"), rules=StagingRules()),
         ):
             pass
+
+
+class TestColumns:
+    """Members of several columns: one set, and a count for each column."""
+
+    def run(self, make_file: MakeFile, content: str, name: str, columns: list[str]) -> tuple[StagedMembers, str]:
+        source = FilesInput(
+            files=[make_file(content.encode(), name), make_file(content.encode(), name)], column=columns
+        )
+        with stage(source, rules=StagingRules()) as staged:
+            return staged, staged.lines(0, 99).decode()
+
+    @pytest.mark.parametrize("name", ["f.csv", "f.jsonl"])
+    def test_are_counted_before_duplicates_are_told(self, name: str, make_file: MakeFile) -> None:
+        ids = [str(uuid.uuid5(uuid.NAMESPACE_DNS, str(number))) for number in range(4)]
+        rows = [(ids[0], ids[1]), (ids[0].upper(), ""), (ZERO, ids[2]), ("x", ids[3])]
+        content = "".join(f"{idfa},{gaid}\n" for idfa, gaid in [("idfa", "gaid"), *rows])
+        if name == "f.jsonl":
+            content = "".join(json.dumps({"idfa": idfa, "gaid": gaid}) + "\n" for idfa, gaid in rows)
+        staged, lines = self.run(make_file, content, name, ["gaid", "idfa"])
+        assert sorted(lines.split()) == sorted(ids)
+        assert dict(staged.by_column) == {"gaid": 6, "idfa": 4}
+        assert (staged.members, staged.duplicates, staged.blank, staged.zeroed, staged.malformed) == (4, 6, 2, 2, 2)
+
+    def test_one_column_is_not_counted_apart(self, make_file: MakeFile) -> None:
+        assert self.run(make_file, f"idfa,n\n{ID},1\n", "f.csv", ["idfa"])[0].by_column == {}
+
+    def test_a_malformed_text_is_pointed_at(self, make_file: MakeFile) -> None:
+        source = FilesInput(files=[make_file(f"idfa,gaid\n{ID},x\n".encode(), "f.csv")], column=["idfa", "gaid"])
+        with (
+            pytest.raises(InvalidInputError, match=r"f\.csv, row 1, column gaid: a text of 1 char"),
+            stage(source, rules=StagingRules(on_malformed="fail")),
+        ):
+            pass
