@@ -191,7 +191,7 @@ def test_a_partition_that_comes_late_is_left_to_the_tasks_retries(tmp_path, task
     source = FileSource(f"{tmp_path}/day={{{{ ds }}}}/", on_missing="retry")
     operator = AppLovinAppendUsersOperator(task_id="t", audience_id="a", source=source)
     operator.render_template_fields({"ds": "2026-01-02"})
-    with pytest.raises(SourceUnavailableError, match="day=2026-01-02 does not exist") as refusal:
+    with pytest.raises(SourceUnavailableError, match="day=2026-01-02/ does not exist") as refusal:
         operator.execute(task_context())
     assert not isinstance(refusal.value, AirflowFailException)
     assert emulator.requests() == []

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, ObjectStoragePath
 
+from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator
 from airflow_provider_audiences.sources import FileSource, SqlSource
+from airflow_provider_audiences.sources.opening import open_source
 
 try:
     from airflow.serialization.serialized_objects import DagSerialization as Serialization
@@ -61,8 +63,10 @@ SHOWN = [
             null_values=("NULL", "\\N"),
             on_missing="retry",
         ),
-        "FileSource('/a.csv', column=['idfa', 2], header=False, delimiter='\\x01', quote='', escape='\\\\', "
-        "encoding='gbk', null_values=['NULL', '\\\\N'], on_missing='retry')",
+        (
+            "FileSource('/a.csv', column=['idfa', 2], header=False, delimiter='\\x01', quote='', escape='\\\\', "
+            "encoding='gbk', null_values=['NULL', '\\\\N'], on_missing='retry')"
+        ),
     ),
     (FileSource("/a", column=["x", ID]), "FileSource('/a', column=['x', <has personal data, not shown>])"),
     (
@@ -168,12 +172,11 @@ def test_what_was_rendered_is_read(tmp_path):
         FileSource(
             f"{tmp_path}/{{{{ n }}}}", column="{{ 1 + 1 }}", header="{{ n == 'y' }}", delimiter="{{ '|' }}",
             file_format="{{ 'csv' }}", null_values="{{ 'NULL' }}",
-        ),
-        dry_run=True,
+        )
     )  # fmt: skip
     operator.render_template_fields({"n": "x"})
-    report = operator.execute({})
-    assert (report["planned_ids"], report["blank"], report["malformed"]) == (1, 1, 0)
+    with open_source(operator.source) as files, stage(files, rules=StagingRules()) as staged:
+        assert (staged.members, staged.blank, staged.malformed) == (1, 1, 0)
 
 
 def test_lists_of_paths_are_rendered():
