@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from pathlib import Path
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 
@@ -45,6 +46,26 @@ def transcoded(pieces: Iterator[bytes], *, encoding: str, name: str) -> Iterator
             continue
         # Not in the handler: there the error of Python, with the data in it, would stay with ours.
         raise failure
+
+
+def line_that_is_not_utf8(path: Path) -> int | None:
+    """
+    Return the first line of a file that is not UTF-8, counted from 1; None if all are.
+
+    :param path: where the file lies.
+    """
+    line = 1
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as stream:
+        while True:
+            block = stream.read(_STEP_BYTES)
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                return line + error.object[: error.start].count(b"\n")
+            if not block:
+                return None
+            line += block.count(b"\n")
 
 
 def _with_last(pieces: Iterator[bytes]) -> Iterator[bytes | None]:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.refusal import BYTE_ORDER_MARK
 
 HEAD_BYTES = 1 << 16
 """How much of a file is looked at."""
@@ -110,6 +111,8 @@ def refuse_other_formats(head: bytes, *, name: str, wanted: str = "text", encodi
     """
     if encoding is None and head.startswith(UTF16_MARKS):
         raise InvalidInputError(f"{name} is UTF-16: save it as UTF-8, or say encoding='utf-16' in a FileSource")
+    if encoding is not None and head.startswith(BYTE_ORDER_MARK):
+        raise InvalidInputError(f"{name} is UTF-8 by its byte order mark, not {encoding}: leave encoding out")
     found = _signature_of(head)
     if found:
         what, advice = found

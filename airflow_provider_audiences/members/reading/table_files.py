@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -18,6 +19,7 @@ from typing import IO, TYPE_CHECKING
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import TextColumn
 from airflow_provider_audiences.members.reading.csv_files import csv_query, has_escaped_quotes
+from airflow_provider_audiences.members.reading.encodings import line_that_is_not_utf8
 from airflow_provider_audiences.members.reading.json_files import json_query
 from airflow_provider_audiences.members.reading.line_ends import line_ends_differ, with_line_feeds
 from airflow_provider_audiences.members.reading.parquet_files import parquet_query
@@ -75,11 +77,9 @@ def columns_of_file(
     """
     with _on_this_machine(file, workspace.folder, wish) as path, workspace.connection.cursor() as cursor:
         if path.stat().st_size:
-            hint = ""
-            if wish.file_format == "csv" and wish.dialect.escape is None and has_escaped_quotes(path):
-                hint = "; quotes in it seem to be escaped by a backslash: say escape='\\\\' in a FileSource"
             parts = _read(cursor, path, file.name, wish, has_tabs)
-            yield from explained(workspace, parts, file.name, wish.file_format, hint=hint)
+            why = partial(_likely_reason, path, wish)
+            yield from explained(workspace, parts, file.name, wish.file_format, why=why)
 
 
 def _read(
@@ -94,6 +94,15 @@ def _read(
         query = read(cursor, path, names, name=name)
     if query is not None:
         yield from texts_of(cursor, query, [path_argument(path)])
+
+
+def _likely_reason(path: Path, wish: TableWish) -> str:
+    """Return why a file could not be read, as far as its text tells: some versions of DuckDB do not."""
+    if wish.file_format != "parquet" and (line := line_that_is_not_utf8(path)):
+        return f"; in line {line} it is not UTF-8: say in a FileSource with encoding= what it is, such as 'gbk'"
+    if wish.file_format == "csv" and wish.dialect.escape is None and has_escaped_quotes(path):
+        return "; quotes in it seem to be escaped by a backslash: say escape='\\\\' in a FileSource"
+    return ""
 
 
 @contextmanager

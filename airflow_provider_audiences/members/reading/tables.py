@@ -8,7 +8,7 @@ nothing is cast, and DuckDB's own messages, which quote the data, are not passed
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -27,7 +27,7 @@ _LINE_OF_ERROR = re.compile(r"(?:CSV Error on Line:|in line|at line) (\d+)")
 _KINDS_OF_ERROR = {
     "Expected Number of Columns": "Expected Number of Columns",
     "Value with unterminated quote": "Value with unterminated quote",
-    "Invalid unicode": "it is not UTF-8: say in a FileSource with encoding= what it is, such as 'gbk'",
+    "Invalid unicode": "Invalid unicode",
     "Invalid string encoding": "Invalid string encoding",
     "Failure in decode": "its values are binary, neither text nor 16 bytes each: cast them to text where it is written",
     "Maximum line size": "Maximum line size",
@@ -85,7 +85,12 @@ def texts_of(cursor: duckdb.DuckDBPyConnection, query: str, arguments: list[str]
 
 
 def explained(
-    workspace: Workspace, parts: Iterable[tuple[TextColumn, ...]], name: str, file_format: str, *, hint: str = ""
+    workspace: Workspace,
+    parts: Iterable[tuple[TextColumn, ...]],
+    name: str,
+    file_format: str,
+    *,
+    why: Callable[[], str] = str,
 ) -> Iterator[tuple[TextColumn, ...]]:
     """
     Say what is wrong with a table in words of ours: DuckDB would quote the line.
@@ -94,7 +99,7 @@ def explained(
     :param parts: what is read.
     :param name: of the file, for messages.
     :param file_format: what it is read as.
-    :param hint: a likely reason, for messages.
+    :param why: returns a likely reason, if there is one; called when reading has failed.
     :raises InvalidInputError: DuckDB can't read it.
     """
     try:
@@ -102,8 +107,8 @@ def explained(
     except duckdb.OutOfMemoryException:
         raise
     except (duckdb.Error, RuntimeError) as error:  # nanoarrow's own error, which it does not name, is the latter
-        failure = _failure(str(error), name, file_format, hint)
-        if isinstance(error, duckdb.InternalException | duckdb.FatalException):
+        failure = _failure(str(error), name, file_format, why())
+        if isinstance(error, duckdb.InternalException | duckdb.FatalException) or "INTERNAL Error" in str(error):
             workspace.close_database()  # damage may take it by surprise, and then it does nothing any more
     else:
         return
@@ -111,13 +116,13 @@ def explained(
     raise failure
 
 
-def _failure(text: str, name: str, file_format: str, hint: str) -> InvalidInputError:
+def _failure(text: str, name: str, file_format: str, reason: str) -> InvalidInputError:
     line = _LINE_OF_ERROR.search(text)
     kind = next(
         (said for kind, said in _KINDS_OF_ERROR.items() if kind in text), "its data is damaged or of another format"
     )
     place = f", near line {line[1]}" if line else ""
     return InvalidInputError(
-        f"{name}{place}: it can't be read as {file_format} ({kind}{hint}); nothing was sent",
+        f"{name}{place}: it can't be read as {file_format} ({kind}{reason}); nothing was sent",
         advice="Mend the source, or say with a FileSource's file_format what it is.",
     )

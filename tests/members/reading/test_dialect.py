@@ -117,6 +117,11 @@ class TestEncodings:
         far = "n,phone\n" + f"x,{PHONES[0]}\n" * 100_000
         assert "not UTF-8" in refuse_file(far.encode() + b"x,\xb1\xa31\n", column="phone", hidden=tuple(PHONES))
 
+    def test_a_mark_that_says_otherwise(self, refuse_file: Refuse) -> None:
+        for name in ("f.csv", "f.txt"):
+            message = refuse_file(f"\ufeff{A}\n{B}\n", name, encoding="gbk", hidden=(A, B))
+            assert "is UTF-8 by its byte order mark, not gbk: leave encoding out" in message
+
     def test_utf16_that_nobody_spoke_of(self, refuse_file: Refuse) -> None:
         for name in ("f.csv", "f.txt", "f.jsonl"):
             assert "encoding='utf-16'" in refuse_file(f"{A}\n{B}\n".encode("utf-16"), name)
