@@ -76,7 +76,7 @@ class StagedMembers:
     zeroed: int
     duplicates: int
     blank: int
-    by_column: Mapping[str, int] = field(default_factory=dict)
+    by_column: Mapping[str, int] = field(default_factory=dict, repr=False)
     keys: KeySet = field(repr=False)
     _kind: MemberKind = field(repr=False)
 

@@ -191,6 +191,7 @@ class TestDryRun:
             "planned_bytes": 259,
             **nothing,
             **COUNTS,
+            "members_by_column": {},
             "bytes_sent": 0,
             "seconds": 0.0,
         }
