@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import logging
+import socket
 import threading
 import traceback
 import uuid
@@ -169,9 +170,11 @@ def test_an_answer_that_breaks_off(server, refused):
     assert "the connection broke after" in refused(f"{server.url}/ids.csv?{SECRET}", SourceUnavailableError)
 
 
-def test_nobody_answers(server, refused):
-    server.server_close()
-    assert "could not connect" in refused(f"{server.url}/ids.txt?{SECRET}", SourceUnavailableError)
+def test_nobody_answers(refused):
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}/ids.txt?{SECRET}"
+        assert "could not connect" in refused(address, SourceUnavailableError)
 
 
 def test_a_server_that_never_answers(server, refused, monkeypatch):
