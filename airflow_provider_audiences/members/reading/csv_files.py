@@ -69,7 +69,8 @@ def csv_query(
     :raises InvalidInputError: no column or several could be meant.
     """
     text, is_whole = _head(path, name)
-    if not text.strip("\r\n"):
+    separator = _SEPARATOR_LINE.match(text)
+    if not text[separator.end() if separator else 0 :].strip("\r\n"):
         return None
     layout = _layout(cursor, path, text, is_whole, dialect, name=name, has_tabs=has_tabs, columns=columns)
     choices = _choices(layout, columns, name)

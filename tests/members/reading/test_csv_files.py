@@ -246,6 +246,10 @@ class TestDialect:
     def test_a_delimiter_that_the_first_line_does_not_tell(self, read_file: Read) -> None:
         assert read_file(f"idfa,n;c\n{A};US\n{B};D,E\n", column="idfa,n") == [A, B]
 
+    @pytest.mark.parametrize("content", ["sep=;", "sep=;\r\n", "\ufeffsep=,\n\n"])
+    def test_nothing_but_a_separator(self, content: str, read_file: Read) -> None:
+        assert read_file(content, column="idfa") == read_file(content, header=False) == []
+
     def test_without_a_header_the_first_line_tells(self, read_file: Read) -> None:
         assert read_file(f'US|"a,b"|{A}\nDE|c|{B}\n', header=False, column=3) == [A, B]
 
