@@ -22,7 +22,7 @@ often the same call is repeated; one below :class:`TransientError` may not::
         ├── ServerError             5xx, or the server gave up (408)
         ├── ConnectionFailedError   no connection, no reply in time, or a reply that was cut off
         ├── AudienceBusyError       another sync of the same audience is under way; nothing was sent
-        ├── SourceUnavailableError  not the platform: the database that the members are in failed
+        ├── SourceUnavailableError  not the platform: what has the members failed, or they come late
         └── StateUnavailableError   not the platform: the place where syncs keep their ledgers failed
 
 In an Airflow task a permanent error is also an ``AirflowFailException``: it burns no retry.
@@ -218,7 +218,7 @@ class ConnectionFailedError(TransientError):
 
 
 class SourceUnavailableError(TransientError):
-    """The database that holds the members failed, or was not reached; nothing was sent to the platform."""
+    """The database or server that has the members failed, or they are not there yet; nothing was sent."""
 
     default_advice = "Check the source's connection and its database, then try again."
 

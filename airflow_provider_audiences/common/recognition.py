@@ -96,7 +96,9 @@ def shown_address(address: str) -> str:
     try:
         parts = urlsplit(address)
     except ValueError:
-        return address
+        # Nobody can open it; what looks like a query is not to be shown all the same.
+        before, mark, _ = address.partition("?")
+        return f"{before}?…" if mark and "://" in before else address
     if "://" not in address:
         return address
     user, at, host = parts.netloc.rpartition("@")

@@ -122,6 +122,16 @@ def header_key_session(*, auth: requests.auth.AuthBase) -> requests.Session:
     return _session("", auth)
 
 
+def link_session(*, query: Secret, user: tuple[str, str] | None = None) -> requests.Session:
+    """
+    Return a session for one link whose query is a secret: it is added to every request, below all logging.
+
+    :param query: what follows the question mark, percent-encoded; empty for none.
+    :param user: name and password for basic authentication; None for none.
+    """
+    return _session(query.reveal(), requests.auth.HTTPBasicAuth(*user) if user else _NoAuth())
+
+
 def _session(secret_query: str, auth: requests.auth.AuthBase) -> requests.Session:
     session = _Session()
     session.auth = auth

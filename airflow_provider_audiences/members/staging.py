@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -69,6 +69,8 @@ class StagedMembers:
     :param zeroed: all-zero IDs: devices that give none.
     :param duplicates: texts that repeat another one, whatever their case.
     :param blank: empty texts.
+    :param by_column: texts that are members in each of several columns, before duplicates are told; empty for one
+        column.
     :param keys: the members.
     :param examples: places of the first malformed texts, which are masked.
     """
@@ -79,6 +81,7 @@ class StagedMembers:
     duplicates: int
     blank: int
     damage: str = field(repr=False)
+    by_column: Mapping[str, int] = field(default_factory=dict, repr=False)
     keys: KeySet = field(repr=False)
     examples: tuple[str, ...] = ()
     _kind: MemberKind = field(repr=False)
@@ -134,6 +137,7 @@ class _Staging:
         self._rejects = Rejects(workspace, rules.rejects) if rules.rejects else None
         self._texts = 0
         self._refused = dict.fromkeys(Refusal, 0)
+        self._by_column: dict[str, int] = {}
         self._examples: list[str] = []
         self._said = self._started = time.monotonic()
 
@@ -142,6 +146,8 @@ class _Staging:
             parsed = self._kind.parse(chunk.column)
             self._keys.add(parsed.keys)
             self._count(chunk, parsed)
+            if (name := chunk.member_column) is not None:
+                self._by_column[name] = self._by_column.get(name, 0) + len(parsed.keys)
         if self._rejects:
             self._rejects.write()
         self._check_malformed()
@@ -203,6 +209,7 @@ class _Staging:
             zeroed=self._refused[Refusal.ZEROED],
             duplicates=self._keys.added - keys.count,
             blank=self._refused[Refusal.BLANK],
+            by_column=self._by_column,
             keys=keys,
             examples=tuple(self._examples),
             _kind=self._kind,
@@ -212,6 +219,9 @@ class _Staging:
             staged.members, self._kind.name, self._texts, self._rules.argument, time.monotonic() - self._started,
             staged.malformed, staged.zeroed, staged.duplicates, staged.blank,
         )  # fmt: skip
+        if staged.by_column:
+            counts = ", ".join(f"{name} {count}" for name, count in staged.by_column.items())
+            log.info("Members by column, before duplicates are told: %s.", counts)
         return staged
 
     @property

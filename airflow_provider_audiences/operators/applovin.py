@@ -245,7 +245,7 @@ class AppLovinUpdateAudienceOperator(_AppLovinUploadOperator):
     :param applovin_conn_id: id of the connection (templated).
     :return: report with ``audience_id, dry_run, planned_requests, planned_ids, planned_bytes, requests, batches,
         splits, sent, accepted, rejected_by_api, miscounted_batches, malformed, zeroed, duplicates, blank,
-        bytes_sent, seconds``.
+        members_by_column, bytes_sent, seconds``.
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
     :raises AudienceApiError: a batch failed; the message says what had landed.
     """

@@ -152,7 +152,8 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         unchanged, suppressed, suppress_members, suppress_malformed, suppress_zeroed, suppress_duplicates,
         suppress_blank, suppress_unknown, contradicted, live, drift, planned_requests, planned_ids,
         planned_bytes, expected_seconds, verdicts, requests, batches, batches_skipped_by_resume, splits, accepted,
-        rejected_by_api, miscounted_batches, bytes_sent, members, malformed, zeroed, duplicates, blank, seconds``.
+        rejected_by_api, miscounted_batches, bytes_sent, members, malformed, zeroed, duplicates, blank,
+        members_by_column, seconds``.
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
     :raises GuardError: a guard stopped the plan; nothing was sent.
     :raises LedgerLostError: what was sent before can't be told; nothing was sent.

@@ -87,8 +87,8 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     :param max_poll_failures: transient failures of looks in a row that are borne.
     :param deferrable: wait in the triggerer.
     :param pai_conn_id: id of the connection (templated).
-    :return: the report of ``PaiReplaceGroupOperator``, with ``members, malformed, duplicates, blank, suppressed,
-        suppress_members, suppress_malformed, suppress_duplicates, suppress_blank, file_bytes``.
+    :return: the report of ``PaiReplaceGroupOperator``, with ``members, malformed, duplicates, blank, members_by_column,
+        suppressed, suppress_members, suppress_malformed, suppress_duplicates, suppress_blank, file_bytes``.
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
     :raises GuardError: a guard stopped it, such as too few numbers; no group was made.
     :raises GroupRejectedError: PAI rejected the new group (the message has the History), or it is too small.
@@ -296,7 +296,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         )
 
     @contextmanager
-    def _staged(self, guards: Guards) -> Iterator[tuple[StagedMembers, dict[str, int]]]:
+    def _staged(self, guards: Guards) -> Iterator[tuple[StagedMembers, dict[str, Any]]]:
         """Stage source and opt-outs, and yield the numbers that are left; whatever is wrong with them shows here."""
         from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
         from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs, without
@@ -335,9 +335,10 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
                     f"{'mend the source' if staged.damage else 'is it the right file, and the right column?'}. "
                     "Nothing was sent"
                 )
-            facts = {name: getattr(staged, name) for name in ("malformed", "duplicates", "blank")}
             left = stack.enter_context(without(staged, suppressed, settings=settings)) if suppressed else staged
-            facts = {"members": left.members, **facts, "suppressed": staged.members - left.members}
+            facts: dict[str, Any] = {"members": left.members}
+            facts |= {name: getattr(staged, name) for name in ("malformed", "duplicates", "blank")}
+            facts |= {"members_by_column": dict(staged.by_column), "suppressed": staged.members - left.members}
             for name in ("members", "malformed", "duplicates", "blank"):
                 facts[f"suppress_{name}"] = getattr(suppressed, name) if suppressed else 0
             self._check_numbers(guards, left.members, facts["suppress_members"])

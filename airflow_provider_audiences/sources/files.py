@@ -6,7 +6,7 @@ import errno
 import glob
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from os import PathLike
@@ -17,8 +17,10 @@ from urllib.parse import urlsplit
 from airflow_provider_audiences.common.paths import connection_of, local_path, store_path
 from airflow_provider_audiences.common.recognition import is_member_text, shown_address
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.reading.dialect import Dialect
 from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile, TableInput
 from airflow_provider_audiences.sources.joined import flat
+from airflow_provider_audiences.sources.missing import OnMissing, checked_on_missing, missing_error
 from airflow_provider_audiences.sources.table_formats import TableFolder, TableSearch
 from airflow_provider_audiences.sources.tables import (
     local_table,
@@ -28,6 +30,7 @@ from airflow_provider_audiences.sources.tables import (
     tables_input,
 )
 from airflow_provider_audiences.sources.types import FileSource
+from airflow_provider_audiences.sources.unfinished import PassedOver, is_unfinished
 from airflow_provider_audiences.validation import a_type
 
 _WILDCARDS = frozenset("*?[")
@@ -38,20 +41,31 @@ def files_input(source: FileSource) -> FilesInput | TableInput:
     Find the files of a source, or open the tables that its paths are.
 
     :param source: its path may be one or several files, folders and globs.
-    :raises InvalidInputError: there is none, one may not be read, or no file system takes the address.
+    :raises InvalidInputError: there is none, one may not be read, no file system takes the address, or an argument
+        is wrong.
+    :raises SourceUnavailableError: there is none, and ``on_missing="retry"``.
     """
     paths = flat(source.path)
     if not paths:
         raise InvalidInputError("source is an empty list of paths: give at least one")
+    dialect = Dialect.checked(
+        header=source.header,
+        delimiter=source.delimiter,
+        quote=source.quote,
+        escape=source.escape,
+        encoding=source.encoding,
+        null_values=source.null_values,
+    )
+    on_missing = checked_on_missing(source.on_missing)
     found: dict[str, SourceFile | TableFolder] = {}
-    search = TableSearch()
+    tables = TableSearch()
     for path in paths:
         # What two globs both match is read once.
-        found.update(_files_of(_checked(path), source.conn_id, search))
-    if tables := tables_input(found.values(), source):
-        return tables
+        found.update(_files_of(_checked(path), source.conn_id, _Search(on_missing=on_missing, tables=tables)))
+    if opened := tables_input(found.values(), source, dialect):
+        return opened
     files = [file for file in found.values() if isinstance(file, SourceFile)]
-    return FilesInput(files=files, file_format=source.file_format, column=source.column)
+    return FilesInput(files=files, file_format=source.file_format, column=source.column, dialect=dialect)
 
 
 def _checked(path: Any) -> Any:
@@ -69,51 +83,90 @@ def _checked(path: Any) -> Any:
     return path
 
 
-def _files_of(path: Any, conn_id: str | None, search: TableSearch) -> Mapping[str, SourceFile | TableFolder]:
+def _files_of(path: Any, conn_id: str | None, search: _Search) -> Mapping[str, SourceFile | TableFolder]:
     """Return files by what tells them apart, in the order of their names."""
     shown = shown_address(str(path))
+    if shown.partition("://")[0].lower() in {"http", "https"}:
+        from airflow_provider_audiences.sources.web import web_file
+
+        if conn_id:
+            raise InvalidInputError(f"source {shown}: a web address takes no conn_id: leave it out")
+        return {str(path): web_file(str(path), on_missing=search.on_missing)}
     local = local_path(path)
     files: Mapping[str, SourceFile | TableFolder]
-    with _refusing(shown):
+    with search.refusing(shown):
         if local is not None:
             files = _local_files(local, search)
         elif isinstance(path, str) or hasattr(path, "fs"):
             files = _stored_files(path, conn_id, shown, search)
         else:
-            files = {shown: _opened_by_itself(path, shown)}
+            files = {shown: _opened_by_itself(path, shown, search)}
     if not files:
         what = "no file matches it" if _has_wildcard(str(path)) else "the folder has no files to read"
-        raise InvalidInputError(f"source {shown}: {what} (names that begin with _ or . are passed over)")
+        why = str(search.passed_over) if search.passed_over else "names that begin with _ or . are passed over"
+        raise missing_error(f"source {shown}: {what} ({why})", search.on_missing)
+    search.passed_over.log(shown)
     return files
 
 
-@contextmanager
-def _refusing(shown: str) -> Iterator[None]:
-    """Name what a path is that can't be read; other failures of a file system may pass by themselves."""
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError):
-        raise InvalidInputError(f"source {shown} does not exist") from None
-    except IsADirectoryError:
-        raise InvalidInputError(f"source {shown} is a folder, not a file") from None
-    except PermissionError:
-        raise InvalidInputError(f"source {shown} may not be read by this worker") from None
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        raise InvalidInputError("source is text that is too long for a path: give a list of IDs, or a path") from None
+class _Search:
+    """
+    What is known while the files of one path are looked for.
 
+    :param on_missing: what to do about files that are not there.
+    :param tables: what is known of tables while the files of all paths are looked for.
+    """
 
-def _open(open_file: Callable[[], IO[bytes]], shown: str) -> IO[bytes]:
-    with _refusing(shown):
-        return open_file()
+    def __init__(self, *, on_missing: OnMissing, tables: TableSearch) -> None:
+        self.tables = tables
+        self.passed_over = PassedOver()
+        self.on_missing = on_missing
+
+    @contextmanager
+    def refusing(self, shown: str) -> Iterator[None]:
+        """Name what a path is that can't be read; other failures of a file system may pass by themselves."""
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError):
+            raise missing_error(f"source {shown} does not exist", self.on_missing) from None
+        except IsADirectoryError:
+            raise InvalidInputError(f"source {shown} is a folder, not a file") from None
+        except PermissionError:
+            raise InvalidInputError(f"source {shown} may not be read by this worker") from None
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise InvalidInputError(
+                "source is text that is too long for a path: give a list of IDs, or a path"
+            ) from None
+
+    def opening(self, open_file: Callable[[], IO[bytes]], shown: str) -> Callable[[], IO[bytes]]:
+        """Return what opens a file and names it if it can't."""
+
+        def opened() -> IO[bytes]:
+            with self.refusing(shown):
+                return open_file()
+
+        return opened
+
+    def is_data(self, names: Sequence[str], *, left_over: bool = False, unfinished: bool = False) -> bool:
+        """
+        Tell data from what writers leave beside it, and from files that are still being written.
+
+        :param names: of the file, and of the folders that lead to it within the source.
+        :param left_over: whether the pattern asks for the former.
+        :param unfinished: whether it asks for the latter.
+        """
+        if not left_over and _is_left_over(names):
+            return False
+        return unfinished or not self.passed_over.takes(names)
 
 
 def _has_wildcard(path: str) -> bool:
     return not _WILDCARDS.isdisjoint(path)
 
 
-def _is_passed_over(names: Iterable[str]) -> bool:
+def _is_left_over(names: Iterable[str]) -> bool:
     """Tell what writers leave beside their data, such as _SUCCESS and _temporary/, from the data."""
     return any(name.startswith(("_", ".")) or name.endswith("_$folder$") for name in names)
 
@@ -125,46 +178,48 @@ def _split_glob(path: str) -> tuple[str, str]:
     return folder + slash, path[len(folder + slash) :]
 
 
-def _asks_for_passed_over(pattern: str) -> bool:
-    return _is_passed_over(PurePosixPath(pattern).parts)
+def _asked_for(pattern: str) -> dict[str, bool]:
+    """Return what a pattern asks for by name that is passed over otherwise."""
+    names = PurePosixPath(pattern).parts
+    return {"left_over": _is_left_over(names), "unfinished": any(map(is_unfinished, names))}
 
 
 # Local files
 
 
-def _local_files(path: Path, search: TableSearch) -> Mapping[str, SourceFile | TableFolder]:
+def _local_files(path: Path, search: _Search) -> Mapping[str, SourceFile | TableFolder]:
     if path.is_dir():
-        if table := local_table(search, path):
+        if table := local_table(search.tables, path):
             return {str(path): table}
-        found = list(_walk(path))
+        found = list(_walk(path, search))
     elif _has_wildcard(str(path)) and not path.exists():
-        found = list(_glob(path))
+        found = list(_glob(path, search))
     else:
         found = [path]
-    refuse_local_tables(search, path, found)
-    return {str(file): _local_file(file) for file in found}
+    refuse_local_tables(search.tables, path, found)
+    return {str(file): _local_file(file, search) for file in found}
 
 
-def _local_file(path: Path) -> SourceFile:
+def _local_file(path: Path, search: _Search) -> SourceFile:
     open_file = cast("Callable[[], IO[bytes]]", partial(path.open, "rb"))
     if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
         raise InvalidInputError(f"source {path} is no regular file: a pipe or a device can be read only once")
     # A file that can't be opened is refused before the first of them is read.
     open_file().close()
-    shown = str(path)
-    return SourceFile(name=shown, open=partial(_open, open_file, shown), local_path=path)
+    return SourceFile(name=str(path), open=search.opening(open_file, str(path)), local_path=path)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, search: _Search) -> Iterator[Path]:
     found, seen = [], set()
     for parent, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
-        folders[:] = [name for name in folders if not _is_passed_over([name])]
+        folders[:] = [name for name in folders if not _is_left_over([name])]
         real = os.path.realpath(parent)
         if real in seen:  # links may lead round in circles
             folders.clear()
             continue
         seen.add(real)
-        found += [Path(parent, name) for name in names if not _is_passed_over([name])]
+        above = Path(parent).relative_to(folder).parts
+        found += [Path(parent, name) for name in names if search.is_data([*above, name])]
     yield from sorted(file for file in found if file.is_file() or not file.exists())
 
 
@@ -172,29 +227,31 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _glob(path: Path) -> Iterator[Path]:
+def _glob(path: Path, search: _Search) -> Iterator[Path]:
     folder, pattern = _split_glob(str(path))
-    wanted = _asks_for_passed_over(pattern)
+    asked_for = _asked_for(pattern)
     # Path.glob takes no absolute pattern, and passes over no hidden name.
-    matches = glob.glob(pattern, root_dir=folder or None, recursive=True, include_hidden=wanted)  # noqa: PTH207
+    matches = glob.glob(  # noqa: PTH207
+        pattern, root_dir=folder or None, recursive=True, include_hidden=asked_for["left_over"]
+    )
     for match in sorted(matches):
-        if wanted or not _is_passed_over(PurePosixPath(match).parts):
-            found = Path(folder, match)
-            yield from _walk(found) if found.is_dir() else [found]
+        found = Path(folder, match)
+        if search.is_data(PurePosixPath(match).parts, **asked_for):
+            yield from _walk(found, search) if found.is_dir() else [found]
 
 
-def _opened_by_itself(path: Any, shown: str) -> SourceFile:
+def _opened_by_itself(path: Any, shown: str, search: _Search) -> SourceFile:
     """Take an object of which no more is known than that it opens."""
     open_file = partial(path.open, "rb")
     open_file().close()
-    return SourceFile(name=shown, open=partial(_open, open_file, shown))
+    return SourceFile(name=shown, open=search.opening(open_file, shown))
 
 
 # Object stores
 
 
 def _stored_files(
-    path: Any, conn_id: str | None, shown: str, search: TableSearch
+    path: Any, conn_id: str | None, shown: str, search: _Search
 ) -> Mapping[str, SourceFile | TableFolder]:
     try:
         base, pattern = _base_and_pattern(path, conn_id)
@@ -211,20 +268,20 @@ def _stored_files(
     root = base.path.rstrip("/")
     listed: dict[str, Any] = {}
     if pattern:
-        found = _matching(file_system, root, pattern, listed)
+        found = _matching(file_system, root, pattern, search, listed)
     elif str(path).endswith("/") or file_system.info(base.path)["type"] == "directory":
-        if table := stored_table(search, base, shown, conn_id or connection_of(base)):
+        if table := stored_table(search.tables, base, shown, conn_id or connection_of(base)):
             return {f"{base.protocol}:{root}": table}
-        found = _below(file_system, root, listed)
+        found = _below(file_system, root, search, listed)
     else:
-        refuse_stored_tables(search, base, shown, [base.path], is_named=True)
-        return {f"{base.protocol}:{base.path}": _stored_file(base, shown)}
-    refuse_stored_tables(search, base, shown, found, listed=listed)
+        refuse_stored_tables(search.tables, base, shown, [base.path], is_named=True)
+        return {f"{base.protocol}:{base.path}": _stored_file(base, shown, search)}
+    refuse_stored_tables(search.tables, base, shown, found, listed=listed)
     files = {}
     for name in sorted(found):
         below = name[len(root) :].lstrip("/")
         shown_name = f"{shown_address(str(base)).rstrip('/')}/{below}"
-        files[f"{base.protocol}:{name}"] = _stored_file(base.joinpath(below), shown_name)
+        files[f"{base.protocol}:{name}"] = _stored_file(base.joinpath(below), shown_name, search)
     return files
 
 
@@ -232,46 +289,42 @@ def _base_and_pattern(path: Any, conn_id: str | None) -> tuple[Any, str]:
     """Return the path in its store; of a glob the folder before its first wildcard, and the pattern below it."""
     whole = store_path(path, conn_id=conn_id)
     address = str(path)
-    # A question mark begins the query of a web address; and a name may have brackets in it.
-    if (
-        not _has_wildcard(address)
-        or urlsplit(address).scheme in {"http", "https"}
-        or ("[" in address and whole.exists())
-    ):
+    # A name may have brackets in it.
+    if not _has_wildcard(address) or ("[" in address and whole.exists()):
         return whole, ""
     folder, pattern = _split_glob(address)
     return store_path(folder, conn_id=conn_id or connection_of(path)), pattern
 
 
-def _below(file_system: Any, root: str, listed: dict[str, Any]) -> dict[str, Any]:
+def _below(file_system: Any, root: str, search: _Search, listed: dict[str, Any]) -> dict[str, Any]:
     found = file_system.find(root, detail=True)
     listed.update(found)
     if not found and not file_system.exists(root):
         raise FileNotFoundError(root)
-    return {name: info for name, info in found.items() if _is_data(name[len(root) :], info)}
+    return {name: info for name, info in found.items() if _is_data(name[len(root) :], info, search)}
 
 
-def _matching(file_system: Any, root: str, pattern: str, listed: dict[str, Any]) -> dict[str, Any]:
+def _matching(file_system: Any, root: str, pattern: str, search: _Search, listed: dict[str, Any]) -> dict[str, Any]:
     # As deep as the pattern goes, and no deeper: what it looks through anyway.
     depth = None if "**" in pattern else pattern.rstrip("/").count("/") + 1
     listed.update(file_system.find(root, maxdepth=depth, withdirs=True, detail=True))
-    wanted = _asks_for_passed_over(pattern)
+    asked_for = _asked_for(pattern)
     found: dict[str, Any] = {}
     for name, info in file_system.glob(f"{root}/{pattern}", detail=True).items():
-        if not wanted and _is_passed_over(PurePosixPath(name[len(root) :]).parts):
-            continue
-        found.update(_below(file_system, name.rstrip("/"), listed) if info["type"] == "directory" else {name: info})
+        if search.is_data(PurePosixPath(name[len(root) :].lstrip("/")).parts, **asked_for):
+            is_folder = info["type"] == "directory"
+            found.update(_below(file_system, name.rstrip("/"), search, listed) if is_folder else {name: info})
     return found
 
 
-def _is_data(below: str, info: Any) -> bool:
+def _is_data(below: str, info: Any, search: _Search) -> bool:
     # Consoles of stores make empty objects that stand for folders.
     is_folder = info["type"] == "directory" or below.endswith("/") or not below.strip("/")
-    return not is_folder and not _is_passed_over(PurePosixPath(below).parts)
+    return not is_folder and search.is_data(PurePosixPath(below.lstrip("/")).parts)
 
 
-def _stored_file(path: Any, shown: str) -> SourceFile:
+def _stored_file(path: Any, shown: str, search: _Search) -> SourceFile:
     return SourceFile(
         name=shown.removesuffix("?…"),  # its ending tells what is in the file
-        open=partial(_open, partial(path.open, "rb"), shown),
+        open=search.opening(partial(path.open, "rb"), shown),
     )

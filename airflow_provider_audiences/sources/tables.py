@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.reading.inputs import SourceTable, TableInput
+from airflow_provider_audiences.members.reading.dialect import Dialect
+from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceTable, TableInput
 from airflow_provider_audiences.sources.table_errors import OTHER_WAYS
 from airflow_provider_audiences.sources.table_formats import (
     DELTA,
@@ -35,12 +36,13 @@ _READERS = {DELTA: "delta", ICEBERG: "iceberg"}
 _WITHOUT_FOLDERS = frozenset({"http", "https"})
 
 
-def tables_input(found: Iterable[Any], source: FileSource) -> TableInput | None:
+def tables_input(found: Iterable[Any], source: FileSource, dialect: Dialect) -> TableInput | None:
     """
     Open the tables that a source's paths are.
 
     :param found: what the paths led to: files, or folders of tables.
     :param source: the source.
+    :param dialect: what it says that files look like; nothing of that fits a table.
     :return: None if there is no table among them.
     :raises InvalidInputError: there are files too, or a table can't be read as it is now.
     :raises SourceUnavailableError: a table's store failed.
@@ -59,7 +61,9 @@ def tables_input(found: Iterable[Any], source: FileSource) -> TableInput | None:
         raise InvalidInputError(
             f"source {shown} is a table of {tables[0].table_format}, not {source.file_format}: leave file_format out"
         )
-    return TableInput(tables=[_opened(table) for table in tables], column=source.column)
+    dialect.refuse_misfit("parquet", name=shown)
+    columns = FilesInput(files=(), column=source.column, dialect=dialect).columns
+    return TableInput(tables=[_opened(table) for table in tables], columns=columns, null_values=dialect.null_values)
 
 
 def _opened(table: TableFolder) -> SourceTable:

@@ -17,6 +17,7 @@ from airflow_provider_audiences.common.rendering import ResolveMixin, references
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.reading.inputs import FileFormat
+    from airflow_provider_audiences.sources.missing import OnMissing
 
 
 class _Source(ResolveMixin):
@@ -65,7 +66,7 @@ class _Source(ResolveMixin):
 
 @dataclass(frozen=True, repr=False)
 class FileSource(_Source):
-    """
+    r"""
     Members in files.
 
     Take it where a path alone says too little: a file with several columns, a connection, a format that the name
@@ -73,28 +74,60 @@ class FileSource(_Source):
 
     :param path: a local path or an address such as ``s3://bucket/day={{ ds }}/``: a file, a folder, a glob
         (``*``, ``?``, ``[…]``, ``**``) or a list of these; text or ObjectStoragePath (templated).
-    :param column: which column of a CSV, JSON lines or Parquet file has the members; None if there is only one
-        (templated).
+        ``https://`` addresses of single files, such as presigned links, are taken too.
+    :param column: which column of a CSV, JSON or Parquet file has the members, by its name in any case, or by a path
+        with dots into objects (``device.advertising_id``); a number from 1 with ``header=False``; a list of columns if
+        members are in several; None if there is only one (templated).
     :param conn_id: the Airflow connection of the object store, as ``s3://conn_id@bucket/…`` names it too; None for
         the credentials that the worker has by itself, as Airflow's ObjectStoragePath has it (templated).
     :param file_format: ``text``, ``csv``, ``jsonl`` or ``parquet``; None to go by the names' endings, ``.gz`` and
-        ``.zst`` left aside: ``.csv``, ``.jsonl``, ``.ndjson``, ``.json``, ``.parquet`` and ``.pq``; all else is
-        text with one member a line.
+        ``.zst`` left aside: ``.csv``, ``.tsv`` and ``.tab`` (CSV with tabs), ``.jsonl``, ``.ndjson``, ``.json``,
+        ``.parquet`` and ``.pq``; all else is text with one member a line (templated).
+    :param header: whether the first line of CSV files has the names of the columns (templated).
+    :param delimiter: one character between the fields of CSV, such as ``;``, ``\t`` or ``\x01``; None to find it out
+        (templated).
+    :param quote: one character around fields of CSV; ``""`` for none; None for the double quote (templated).
+    :param escape: one character before a quote within quotes, such as a backslash; ``""`` for none; None for the quote
+        itself, doubled (templated).
+    :param encoding: what text, CSV and JSON files are written in, as Python calls it, such as ``gbk``; None for UTF-8
+        (templated).
+    :param null_values: texts that stand for "nothing", such as ``NULL``: they count as blank (templated).
+    :param on_missing: what to do if there is no such file, or none in the folder: ``fail`` for good, or ``retry``: an
+        error that Airflow retries, for partitions that come late (templated).
     """
 
-    template_fields: ClassVar[Sequence[str]] = ("path", "column", "conn_id")
+    template_fields: ClassVar[Sequence[str]] = (
+        "path",
+        "column",
+        "conn_id",
+        "file_format",
+        "header",
+        "delimiter",
+        "quote",
+        "escape",
+        "encoding",
+        "null_values",
+        "on_missing",
+    )
 
     path: Any
-    column: str | None = field(default=None, kw_only=True)
+    column: str | int | Sequence[str | int] | None = field(default=None, kw_only=True)
     conn_id: str | None = field(default=None, kw_only=True)
     file_format: FileFormat | None = field(default=None, kw_only=True)
+    header: bool | str = field(default=True, kw_only=True)
+    delimiter: str | None = field(default=None, kw_only=True)
+    quote: str | None = field(default=None, kw_only=True)
+    escape: str | None = field(default=None, kw_only=True)
+    encoding: str | None = field(default=None, kw_only=True)
+    null_values: Sequence[str] = field(default=(), kw_only=True)
+    on_missing: OnMissing = field(default="fail", kw_only=True)
 
     def _shown(self) -> list[str]:
         if isinstance(self.path, list | tuple):
             path = f"[{', '.join(map(_shown_path, self.path))}]"
         else:
             path = _shown_path(self.path)
-        return [path, *self._shown_options("column", "conn_id", "file_format")]
+        return [path, *self._shown_options(*self.template_fields[1:])]
 
 
 @dataclass(frozen=True, repr=False)
@@ -144,6 +177,8 @@ def _shown_value(value: Any) -> str:
     if hasattr(value, "iter_references"):
         tasks = sorted({operator.task_id for operator, _ in value.iter_references()})
         return f"<output of {', '.join(tasks)}>" if tasks else f"<{type(value).__name__}>"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_shown_value, value))}]"
     if value is None or isinstance(value, str | int):
         text = repr(value)
         return "<has personal data, not shown>" if looks_personal(text) else text

@@ -284,6 +284,7 @@ class AudienceSync:
             zeroed=staged.zeroed,
             duplicates=staged.duplicates,
             blank=staged.blank,
+            members_by_column=dict(staged.by_column),
         )
         for line in report.plan_lines():
             log.info("%s", line)

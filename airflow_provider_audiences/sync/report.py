@@ -52,6 +52,8 @@ class SyncReport:
     :param zeroed: all-zero IDs in the source.
     :param duplicates: texts of the source that repeat another one.
     :param blank: empty texts of the source.
+    :param members_by_column: texts that are advertising IDs in each of several columns, before duplicates are told;
+        empty for one column.
     :param seconds: from the moment the audience was held to the end.
     """
 
@@ -93,6 +95,7 @@ class SyncReport:
     zeroed: int = 0
     duplicates: int = 0
     blank: int = 0
+    members_by_column: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
     def changed(self, **changes: Any) -> SyncReport:

@@ -116,8 +116,13 @@ def in_store(content: bytes, name: str = "f") -> SourceFile:
 
 @contextmanager
 def stage_in_small(source: MemberInput, **options: Any) -> Iterator[StagedMembers]:
-    """Stage with runs and parts so small that a few members are many; it also takes less time."""
+    """
+    Stage with runs and parts so small that a few members are many; it also takes less time.
+
+    Any bytes are lines here: which are refused as no text at all, tests of their own say.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_files, "refuse_other_formats", lambda *_, **__: None)
         patch.setattr(key_order, "_PART_BITS", 2)
         patch.setattr(key_order, "PARTS", 4)
         patch.setattr(key_set, "_RUN_KEYS", 8)
@@ -165,14 +170,7 @@ line_texts = st.one_of(
     st.text(alphabet=st.characters(max_codepoint=255, exclude_characters="\n"), max_size=40),
     st.just(""),
 )
-HEADS_OF_OTHER_FILES = (
-    b"\xff\xfe",
-    b"\xfe\xff",
-    b"PK\x03\x04",
-    b"BZh91AY&SY",
-    b"\xfd7zXZ\x00",
-    b"PAR1",
-    b"Obj\x01",
+HEADS_OF_COMPRESSED_FILES = (
     b"\x1f\x8b",
     b"\x28\xb5\x2f\xfd",
     *(bytes([byte]) + b"\x2a\x4d\x18" for byte in range(0x50, 0x60)),
@@ -185,7 +183,7 @@ HEADS_OF_OTHER_FILES = (
 )
 def test_files_against_the_model(lines: list[str], end: str, ends: bool, batch_size: int, upper: bool) -> None:
     content = (end.join(lines) + (end if ends and lines else "")).encode("latin-1")
-    if content.startswith(HEADS_OF_OTHER_FILES):
+    if content.startswith(HEADS_OF_COMPRESSED_FILES):
         content = b"\n" + content
     in_file = content.decode("latin-1").split("\n")
     if in_file[-1] == "":
@@ -202,7 +200,7 @@ def test_files_against_the_model(lines: list[str], end: str, ends: bool, batch_s
 @example(b"\r", 1)
 @example(b"\xef\xbb\xbf", 1)
 def test_arbitrary_bytes_against_the_model(content: bytes, batch_size: int) -> None:
-    if content.startswith(HEADS_OF_OTHER_FILES):
+    if content.startswith(HEADS_OF_COMPRESSED_FILES):
         content = b"\n" + content
     lines = content.decode("latin-1").split("\n")
     if lines[-1] == "":
@@ -595,5 +593,39 @@ class TestInputs:
         with (
             pytest.raises(InvalidInputError, match=r"column='idfa' is given, and f is read as text"),
             stage(files(in_store(b"x"), column="idfa"), rules=StagingRules()),
+        ):
+            pass
+
+
+class TestColumns:
+    """Members of several columns: one set, and a count for each column."""
+
+    def run(self, make_file: MakeFile, content: str, name: str, columns: list[str]) -> tuple[StagedMembers, str]:
+        source = FilesInput(
+            files=[make_file(content.encode(), name), make_file(content.encode(), name)], column=columns
+        )
+        with stage(source, rules=StagingRules()) as staged:
+            return staged, staged.lines(0, 99).decode()
+
+    @pytest.mark.parametrize("name", ["f.csv", "f.jsonl"])
+    def test_are_counted_before_duplicates_are_told(self, name: str, make_file: MakeFile) -> None:
+        ids = [str(uuid.uuid5(uuid.NAMESPACE_DNS, str(number))) for number in range(4)]
+        rows = [(ids[0], ids[1]), (ids[0].upper(), ""), (ZERO, ids[2]), ("x", ids[3])]
+        content = "".join(f"{idfa},{gaid}\n" for idfa, gaid in [("idfa", "gaid"), *rows])
+        if name == "f.jsonl":
+            content = "".join(json.dumps({"idfa": idfa, "gaid": gaid}) + "\n" for idfa, gaid in rows)
+        staged, lines = self.run(make_file, content, name, ["gaid", "idfa"])
+        assert sorted(lines.split()) == sorted(ids)
+        assert dict(staged.by_column) == {"gaid": 6, "idfa": 4}
+        assert (staged.members, staged.duplicates, staged.blank, staged.zeroed, staged.malformed) == (4, 6, 2, 2, 2)
+
+    def test_one_column_is_not_counted_apart(self, make_file: MakeFile) -> None:
+        assert self.run(make_file, f"idfa,n\n{ID},1\n", "f.csv", ["idfa"])[0].by_column == {}
+
+    def test_a_malformed_text_is_pointed_at(self, make_file: MakeFile) -> None:
+        source = FilesInput(files=[make_file(f"idfa,gaid\n{ID},x\n".encode(), "f.csv")], column=["idfa", "gaid"])
+        with (
+            pytest.raises(InvalidInputError, match=r"f\.csv, row 1, column gaid: a text of 1 char"),
+            stage(source, rules=StagingRules(on_malformed="fail")),
         ):
             pass

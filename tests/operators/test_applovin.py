@@ -35,6 +35,7 @@ REPORT_KEYS = [
     "zeroed",
     "duplicates",
     "blank",
+    "members_by_column",
     "bytes_sent",
     "seconds",
 ]
@@ -174,6 +175,7 @@ def test_update_replaces_append_adds_remove_takes_out_and_each_reports(create, u
         "zeroed": 1,
         "duplicates": 2,
         "blank": 1,
+        "members_by_column": {},
         "bytes_sent": 5 * 37,
     }
     assert report["seconds"] >= 0

@@ -14,6 +14,7 @@ from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.common.state import holder_of, state_folder
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
+from airflow_provider_audiences.sources import FileSource
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.state.lease import leased
 
@@ -74,6 +75,7 @@ REPORT_KEYS = [
     "zeroed",
     "duplicates",
     "blank",
+    "members_by_column",
     "seconds",
 ]
 ZEROS = "00000000-0000-0000-0000-000000000000"
@@ -361,6 +363,18 @@ class TestArguments:
 
 
 class TestMembers:
+    def test_of_several_columns_are_counted_apart(self, sync, emulator, audience_id, make_ids, tmp_path):
+        ids = make_ids(4)
+        rows = [
+            {"device": {"idfa": ids[0], "gaid": ids[1]}},
+            {"device": {"idfa": ids[2]}},
+            {"device": {"gaid": ids[3]}},
+        ]
+        (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        report = sync(FileSource(tmp_path / "a.jsonl", column=["device.idfa", "device.gaid"]))
+        assert report["members_by_column"] == {"device.idfa": 2, "device.gaid": 2}
+        assert emulator.members(audience_id) == ids
+
     def test_equal_the_source_after_each_run(self, sync, emulator, audience_id, make_ids, posts):
         lines = [*make_ids(5), make_ids(1)[0].upper(), "", "idfa", ZEROS]
         report = sync(lines)

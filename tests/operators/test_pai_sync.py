@@ -54,6 +54,7 @@ REPORT_KEYS = [
     "malformed",
     "duplicates",
     "blank",
+    "members_by_column",
     "suppressed",
     "suppress_members",
     "suppress_malformed",
@@ -249,6 +250,26 @@ class TestGroup:
         report = syncs.run(MANY, run_id="r3")
         assert (syncs.ids, report["amount"]) == ([report["group_id"]], 150)
         assert all(request["target"].startswith("/api/v2/groups") for request in emulator.requests())
+
+
+class TestFiles:
+    def test_of_a_chinese_excel(self, syncs, tmp_path):
+        lines = [
+            "姓名,手机号,备用手机号(20260101-20260131)",
+            *(f"张三,{number}," for number in FEW),
+            f"李四,\\N,{FEW[0]}",
+        ]
+        (tmp_path / "a.csv").write_bytes("\r\n".join(lines).encode("gbk"))
+        source = FileSource(str(tmp_path / "a.csv"), column="手机号", encoding="gbk", null_values=["\\N"])
+        report = syncs.run(source)
+        assert (report["members"], report["malformed"], report["blank"]) == (len(FEW), 0, 1)
+        assert report["members_by_column"] == {}
+        source = FileSource(
+            source.path, column=["手机号", "备用手机号(20260101-20260131)"], encoding="gbk", null_values="\\N"
+        )
+        report = syncs.run(source, run_id="r2")
+        assert (report["unchanged"], report["members"]) == (True, len(FEW))
+        assert report["members_by_column"] == {"手机号": len(FEW), "备用手机号(20260101-20260131)": 1}
 
 
 class TestSameNumbers:

@@ -18,7 +18,7 @@ import pytest
 import zstandard
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 
-from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnavailableError
 from airflow_provider_audiences.operators.applovin import (
     AppLovinAppendUsersOperator,
     AppLovinCreateAudienceOperator,
@@ -156,6 +156,45 @@ def test_gzip_is_seen_whatever_the_name(send, tmp_path, make_ids, as_body, name)
     path = tmp_path / name
     path.write_bytes(gzip.compress(as_body(make_ids(5))))
     assert send(str(path)) == make_ids(5)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_members_of_several_columns(send, tmp_path, make_ids, task_context, emulator, mark):
+    ids = make_ids(6)
+    (tmp_path / "a.csv").write_text(f"{mark}idfa,n,gaid\n{ids[0]},1,{ids[1]}\n{ids[2]},2,\n{ids[0]},3,{ids[3]}\n")
+    source = FileSource(tmp_path / "a.csv", column=["idfa", "gaid"])
+    assert send(source) == ids[:4]
+    report = AppLovinAppendUsersOperator(task_id="t", audience_id="a", source=source, dry_run=True).execute(
+        task_context()
+    )
+    assert report["members_by_column"] == {"idfa": 3, "gaid": 2}
+    assert report["planned_ids"] == 4
+
+
+def test_files_of_a_landing_folder_that_are_not_whole_are_not_sent(send, tmp_path, make_ids, as_body):
+    (tmp_path / "a.txt").write_bytes(as_body(make_ids(20)))
+    (tmp_path / "b.txt._COPYING_").write_bytes(as_body(make_ids(5, start=20)))
+    assert send(f"{tmp_path}/") == make_ids(20)
+    assert send(str(tmp_path / "b.txt._COPYING_")) == make_ids(5, start=20)
+
+
+def test_an_archive_is_named(refused, tmp_path, make_ids, as_body):
+    import tarfile
+
+    (tmp_path / "a.txt").write_bytes(as_body(make_ids(10)))
+    with tarfile.open(tmp_path / "ids.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "a.txt", "a.txt")
+    assert "ids.tar.gz is a tar archive, not text: unpack it" in refused(str(tmp_path / "ids.tar.gz"))
+
+
+def test_a_partition_that_comes_late_is_left_to_the_tasks_retries(tmp_path, task_context, emulator):
+    source = FileSource(f"{tmp_path}/day={{{{ ds }}}}/", on_missing="retry")
+    operator = AppLovinAppendUsersOperator(task_id="t", audience_id="a", source=source)
+    operator.render_template_fields({"ds": "2026-01-02"})
+    with pytest.raises(SourceUnavailableError, match="day=2026-01-02/ does not exist") as refusal:
+        operator.execute(task_context())
+    assert not isinstance(refusal.value, AirflowFailException)
+    assert emulator.requests() == []
 
 
 def test_a_path_may_have_a_uuid_in_it(send, tmp_path, make_ids, as_body):

@@ -261,8 +261,10 @@ def test_sources():
 
     assert sources.__all__ == ["FileSource", "SqlSource"]
     assert {name: str(inspect.signature(getattr(sources, name))) for name in sources.__all__} == {
-        "FileSource": "(path: 'Any', *, column: 'str | None' = None, conn_id: 'str | None' = None, "
-        "file_format: 'FileFormat | None' = None) -> None",
+        "FileSource": "(path: 'Any', *, column: 'str | int | Sequence[str | int] | None' = None, "
+        "conn_id: 'str | None' = None, file_format: 'FileFormat | None' = None, header: 'bool | str' = True, "
+        "delimiter: 'str | None' = None, quote: 'str | None' = None, escape: 'str | None' = None, "
+        "encoding: 'str | None' = None, null_values: 'Sequence[str]' = (), on_missing: 'OnMissing' = 'fail') -> None",
         "SqlSource": "(conn_id: 'str', sql: 'str', *, column: 'str | None' = None, "
         "parameters: 'Sequence[Any] | Mapping[str, Any] | None' = None, chunk_size: 'int' = 20000) -> None",
     }

@@ -143,7 +143,9 @@ def test_what_a_file_is_read_as_is_handed_down(tmp_path):
         assert (files.column, files.file_format) == (None, None)
     with pytest.raises(InvalidInputError, match=r"file_format must be one of text, csv, jsonl, parquet, not 'xml'"):
         found(FileSource(tmp_path / "a", file_format="xml"))
-    with pytest.raises(InvalidInputError, match="column must be the name of one, not int"):
+    with pytest.raises(
+        InvalidInputError, match="column must be the name of one, not 3: a number goes with header=False"
+    ):
         found(FileSource(tmp_path / "a", file_format="csv", column=3))
 
 

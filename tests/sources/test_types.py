@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, ObjectStoragePath
 
+from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator
 from airflow_provider_audiences.sources import FileSource, SqlSource
+from airflow_provider_audiences.sources.opening import open_source
 
 try:
     from airflow.serialization.serialized_objects import DagSerialization as Serialization
@@ -49,6 +51,28 @@ SHOWN = [
         "FileSource(['/a', '/b'], column='idfa', conn_id='s3', file_format='csv')",
     ),
     (FileSource("https://me:sesame@host/ids.csv?sig=sesame"), "FileSource('https://me:***@host/ids.csv?…')"),
+    (
+        FileSource(
+            "/a.csv",
+            column=["idfa", 2],
+            header=False,
+            delimiter="\x01",
+            quote="",
+            escape="\\",
+            encoding="gbk",
+            null_values=("NULL", "\\N"),
+            on_missing="retry",
+        ),
+        (
+            "FileSource('/a.csv', column=['idfa', 2], header=False, delimiter='\\x01', quote='', escape='\\\\', "
+            "encoding='gbk', null_values=['NULL', '\\\\N'], on_missing='retry')"
+        ),
+    ),
+    (FileSource("/a", column=["x", ID]), "FileSource('/a', column=['x', <has personal data, not shown>])"),
+    (
+        FileSource("https://h/ids.csv?X-Sig=sesame", header="{{ x }}"),
+        "FileSource('https://h/ids.csv?…', header='{{ x }}')",
+    ),
     (FileSource(f"{ID},{ID}"), "FileSource(<members, not shown>)"),
     (FileSource([ID]), "FileSource([<members, not shown>])"),
     (FileSource(None), "FileSource(None)"),
@@ -111,6 +135,48 @@ def test_templates_are_rendered_on_a_copy():
         "y", "SELECT '2024-01-02'", column="c2024-01-02", parameters={"d": ["2024-01-02", 1]}
     )
     assert (repr(files), repr(query), query.parameters) == before
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_all_of_a_file_source_is_rendered(native):
+    given = {
+        "column": ["{{ conf.column }}", "b"],
+        "file_format": "{{ conf.file_format }}",
+        "header": "{{ conf.header }}",
+        "delimiter": "{{ conf.delimiter }}",
+        "quote": "{{ conf.quote }}",
+        "escape": "{{ conf.escape }}",
+        "encoding": "{{ conf.encoding }}",
+        "null_values": ["{{ conf.null }}"],
+        "on_missing": "{{ conf.on_missing }}",
+    }
+    conf = {
+        "column": "2", "file_format": "csv", "header": False, "delimiter": "|", "quote": "'", "escape": "\\",
+        "encoding": "gbk", "null": "NULL", "on_missing": "retry",
+    }  # fmt: skip
+    with _dag(render_template_as_native_obj=native):
+        operator = append(FileSource("/a", **given))
+    operator.render_template_fields({"conf": conf, "task": operator})
+    source = operator.source
+    assert source.header == (False if native else "False")
+    assert [str(column) for column in source.column] == ["2", "b"]
+    shown = [source.file_format, source.delimiter, source.quote, source.escape, source.encoding, source.on_missing]
+    assert shown == ["csv", "|", "'", "\\", "gbk", "retry"]
+    assert list(source.null_values) == ["NULL"]
+    assert set(FileSource.template_fields) == {"path", "conn_id", *given}
+
+
+def test_what_was_rendered_is_read(tmp_path):
+    (tmp_path / "x").write_text(f"US|{ID}\nDE|NULL\n")
+    operator = append(
+        FileSource(
+            f"{tmp_path}/{{{{ n }}}}", column="{{ 1 + 1 }}", header="{{ n == 'y' }}", delimiter="{{ '|' }}",
+            file_format="{{ 'csv' }}", null_values="{{ 'NULL' }}",
+        )
+    )  # fmt: skip
+    operator.render_template_fields({"n": "x"})
+    with open_source(operator.source) as files, stage(files, rules=StagingRules()) as staged:
+        assert (staged.members, staged.blank, staged.malformed) == (1, 1, 0)
 
 
 def test_lists_of_paths_are_rendered():

@@ -36,6 +36,7 @@ class StagedInMemory:
     zeroed: int = 0
     duplicates: int = 0
     blank: int = 0
+    by_column: dict[str, int] = field(default_factory=dict)
     live: int = 0
     max_live: int = 0
     made: int = 0

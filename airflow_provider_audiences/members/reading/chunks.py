@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import TextColumn, column_of_lines, column_of_values
@@ -13,15 +13,20 @@ from airflow_provider_audiences.members.reading.inputs import (
     FilesInput,
     FrameInput,
     MemberInput,
+    SourceFile,
     TableInput,
     ValuesInput,
 )
+from airflow_provider_audiences.members.reading.null_values import without_null_values
 from airflow_provider_audiences.members.reading.text_files import text_blocks
 from airflow_provider_audiences.members.workspace import Workspace
 
 _COMPRESSIONS = (".gz", ".zst")
+_TAB_ENDINGS = (".tsv", ".tab")
 _FORMATS: dict[str, FileFormat] = {
     ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
     ".json": "jsonl",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -39,12 +44,14 @@ class MemberChunk:
     :param source: name of the file, or ``source``.
     :param unit: what a text is there: a line, a row or an item.
     :param first: number of the first one, counted from 1.
+    :param member_column: which of several columns the texts are from; None if there is only one.
     """
 
     column: TextColumn
     source: str
     unit: str
     first: int
+    member_column: str | None = None
 
     def place(self, row: int) -> str:
         """
@@ -52,7 +59,8 @@ class MemberChunk:
 
         :param row: counted from 0 within the chunk.
         """
-        return f"{self.source}, {self.unit} {self.first + row}"
+        column = "" if self.member_column is None else f", column {self.member_column}"
+        return f"{self.source}, {self.unit} {self.first + row}{column}"
 
 
 def read_members(source: MemberInput, *, workspace: Workspace, takes_numbers: bool = False) -> Iterator[MemberChunk]:
@@ -69,7 +77,7 @@ def read_members(source: MemberInput, *, workspace: Workspace, takes_numbers: bo
     if isinstance(source, FrameInput):
         from airflow_provider_audiences.members.reading.tables import columns_of_frame  # takes its time to load
 
-        return _numbered(columns_of_frame(workspace, source), source="source", unit="row")
+        return _numbered(((column,) for column in columns_of_frame(workspace, source)), source="source", unit="row")
     if isinstance(source, TableInput):
         return _of_tables(source, workspace)
     return _of_files(source, workspace)
@@ -81,10 +89,16 @@ def format_of(name: str) -> FileFormat:
 
     :param name: with or without folders.
     """
+    stem = _stem(name)
+    return next((found for ending, found in _FORMATS.items() if stem.endswith(ending)), "text")
+
+
+def _stem(name: str) -> str:
+    """Return a file's name in lower case, without the endings of compressions."""
     stem = name.lower()
     for ending in _COMPRESSIONS:
         stem = stem.removesuffix(ending)
-    return next((found for ending, found in _FORMATS.items() if stem.endswith(ending)), "text")
+    return stem
 
 
 def _of_values(source: ValuesInput, *, takes_numbers: bool) -> Iterator[MemberChunk]:
@@ -97,29 +111,60 @@ def _of_values(source: ValuesInput, *, takes_numbers: bool) -> Iterator[MemberCh
 
 def _of_files(source: FilesInput, workspace: Workspace) -> Iterator[MemberChunk]:
     file_format = _common_format(source)
+    name = source.files[0].name if source.files else "source"
     if file_format == "text" and source.column is not None:
         raise InvalidInputError(
-            f"column={source.column!r} is given, and {source.files[0].name} is read as text, which has no columns: "
+            f"column={source.column!r} is given, and {name} is read as text, which has no columns: "
             "leave column out, or say with file_format what it is"
         )
+    source.dialect.refuse_misfit(file_format, name=name)
+    null_values = source.dialect.null_values
     for file in source.files:
-        if file_format == "text":
-            with ExitStack() as stack:
-                blocks = text_blocks(stack.enter_context(file.open()), name=file.name)
-                yield from _numbered(map(column_of_lines, blocks), source=file.name, unit="line")
-        else:
-            from airflow_provider_audiences.members.reading.tables import columns_of_file  # takes its time to load
+        parts = (
+            _text_parts(file, source) if file_format == "text" else _table_parts(file, file_format, source, workspace)
+        )
+        if null_values:
+            parts = _with_nulls(parts, null_values)
+        unit = "line" if file_format == "text" else "row"
+        yield from _numbered(parts, source=file.name, unit=unit, columns=source.columns)
 
-            columns = columns_of_file(workspace, file, file_format=file_format, column=source.column)
-            yield from _numbered(columns, source=file.name, unit="row")
+
+def _text_parts(file: SourceFile, source: FilesInput) -> Iterator[tuple[TextColumn]]:
+    with ExitStack() as stack:
+        stream = stack.enter_context(file.open())
+        for block in text_blocks(stream, name=file.name, encoding=source.dialect.encoding):
+            yield (column_of_lines(block),)
+
+
+def _table_parts(
+    file: SourceFile, file_format: FileFormat, source: FilesInput, workspace: Workspace
+) -> Iterator[tuple[TextColumn, ...]]:
+    from airflow_provider_audiences.members.reading.table_files import TableWish, columns_of_file  # takes its time
+
+    wish = TableWish(file_format=file_format, columns=source.columns, dialect=source.dialect)
+    # Who says that it is CSV has not said by its name what stands between the fields.
+    has_tabs = source.file_format is None and _stem(file.name).endswith(_TAB_ENDINGS)
+    return columns_of_file(workspace, file, wish, has_tabs=has_tabs)
+
+
+def _with_nulls(
+    parts: Iterator[tuple[TextColumn, ...]], null_values: tuple[str, ...]
+) -> Iterator[tuple[TextColumn, ...]]:
+    return (tuple(without_null_values(column, null_values) for column in part) for part in parts)
 
 
 def _of_tables(source: TableInput, workspace: Workspace) -> Iterator[MemberChunk]:
     from airflow_provider_audiences.members.reading.tables import columns_of_table  # takes its time to load
 
     for table in source.tables:
-        columns = columns_of_table(workspace, table, column=source.column)
-        yield from _numbered(columns, source=table.name, unit="row")
+        for wanted in source.columns:  # each by a look of its own at the same snapshot
+            column = None if wanted is None else str(wanted)
+            found = columns_of_table(workspace, table, column=column)
+            parts: Iterator[tuple[TextColumn, ...]] = ((texts,) for texts in found)
+            if source.null_values:
+                parts = _with_nulls(parts, source.null_values)
+            for chunk in _numbered(parts, source=table.name, unit="row"):
+                yield chunk if len(source.columns) == 1 else replace(chunk, member_column=column)
 
 
 def _common_format(source: FilesInput) -> FileFormat:
@@ -135,8 +180,16 @@ def _common_format(source: FilesInput) -> FileFormat:
     return next(iter(examples), "text")
 
 
-def _numbered(columns: Iterator[TextColumn], *, source: str, unit: str) -> Iterator[MemberChunk]:
+def _numbered(
+    parts: Iterable[tuple[TextColumn, ...]],
+    *,
+    source: str,
+    unit: str,
+    columns: Sequence[str | int | None] = (None,),
+) -> Iterator[MemberChunk]:
     first = 1
-    for column in columns:
-        yield MemberChunk(column=column, source=source, unit=unit, first=first)
-        first += len(column)
+    names = [str(column) for column in columns] if len(columns) > 1 else [None]
+    for part in parts:
+        for name, column in zip(names, part, strict=True):
+            yield MemberChunk(column=column, source=source, unit=unit, first=first, member_column=name)
+        first += len(part[0])

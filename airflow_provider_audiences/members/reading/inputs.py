@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.reading.dialect import Dialect
 
 FileFormat = Literal["text", "csv", "jsonl", "parquet"]
 
@@ -37,22 +38,41 @@ class FilesInput:
     Members in files.
 
     :param files: read in this order; at least one, all of one format.
-    :param file_format: ``text`` (one member a line), ``csv`` (with a header), ``jsonl`` or ``parquet``; None to go
-        by the names' endings, and text where they tell nothing.
-    :param column: which column has the members; None if there is only one. Not for text.
+    :param file_format: ``text`` (one member a line), ``csv``, ``jsonl`` or ``parquet``; None to go by the names'
+        endings, and text where they tell nothing.
+    :param column: which column has the members, or a list of columns that have; a name, or a number from 1 if a CSV
+        file has no header; None if there is only one. Not for text.
+    :param dialect: what text, CSV and JSON lines look like.
     """
 
     files: Sequence[SourceFile]
     file_format: FileFormat | None = None
-    column: str | None = None
+    column: str | int | Sequence[str | int] | None = None
+    dialect: Dialect = field(default_factory=Dialect)
 
     def __post_init__(self) -> None:
         if self.file_format is not None and self.file_format not in get_args(FileFormat):
             raise InvalidInputError(
                 f"file_format must be one of {', '.join(get_args(FileFormat))}, not {self.file_format!r}"
             )
-        if self.column is not None and not isinstance(self.column, str):
-            raise InvalidInputError(f"column must be the name of one, not {type(self.column).__name__}")
+        if isinstance(self.column, list | tuple) and not self.column:
+            raise InvalidInputError("column is an empty list: name at least one, or leave it out")
+        for column in self.columns if self.column is not None else ():
+            if isinstance(column, bool) or not isinstance(column, str | int):
+                raise InvalidInputError(f"column must be the name of one, not {type(column).__name__}")
+            if isinstance(column, int) and self.dialect.header:
+                raise InvalidInputError(
+                    f"column must be the name of one, not {column}: a number goes with header=False"
+                )
+        if len(set(self.columns)) != len(self.columns):
+            raise InvalidInputError(f"column={list(self.columns)} names one twice")
+
+    @property
+    def columns(self) -> tuple[str | int | None, ...]:
+        """The columns that have members; one that is None for the only one."""
+        if isinstance(self.column, list | tuple):
+            return tuple(self.column)
+        return (self.column,)  # type: ignore[return-value] # no sequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,11 +122,13 @@ class TableInput:
     Members in tables of a format that keeps its snapshots itself, such as Delta Lake and Iceberg.
 
     :param tables: read in this order; at least one.
-    :param column: which column has the members; None if there is only one.
+    :param columns: which columns have members; one that is None for the only one.
+    :param null_values: texts that mean "nothing": they count as blank.
     """
 
     tables: Sequence[SourceTable]
-    column: str | None = None
+    columns: tuple[str | int | None, ...] = (None,)
+    null_values: tuple[str, ...] = ()
 
 
 MemberInput = FilesInput | ValuesInput | FrameInput | TableInput

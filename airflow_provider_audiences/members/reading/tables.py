@@ -1,5 +1,5 @@
 """
-One column of text from tables: CSV, JSON lines, Parquet and data frames, read by DuckDB.
+One column of text from data frames, read by DuckDB; and what all that DuckDB reads has in common.
 
 DuckDB only reads here; what a text means is for the rule of the members. So every column is read as text and
 nothing is cast, and DuckDB's own messages, which quote the data, are not passed on.
@@ -7,12 +7,8 @@ nothing is cast, and DuckDB's own messages, which quote the data, are not passed
 
 from __future__ import annotations
 
-import glob
 import re
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -20,67 +16,27 @@ import nanoarrow
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import TextColumn, column_of_arrow, column_of_values
+from airflow_provider_audiences.members.reading.column_choice import Field, choose, fields_of
 from airflow_provider_audiences.members.reading.frames import collected, python_column
-from airflow_provider_audiences.members.reading.text_files import (
-    compression_of,
-    first_bytes,
-    refuse_other_formats,
-    unpacked_pieces,
-)
+from airflow_provider_audiences.members.reading.queries import literal, quoted
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.members.reading.inputs import FrameInput, SourceFile, SourceTable
+    from airflow_provider_audiences.members.reading.inputs import FrameInput, SourceTable
     from airflow_provider_audiences.members.workspace import Workspace
 
 _EXACT_BELOW = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
 """Up to where a column of decimals has each whole number."""
 
-_PARQUET_MAGIC = b"PAR1"
-_COPY_BYTES = 4 << 20
-_HEADER_BYTES = 1 << 16
-# An ID, a hash, an e-mail address; or a phone number, however it is written, while a date has eight digits.
-_LIKE_A_MEMBER = re.compile(r"[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-|[0-9A-Fa-f]{32}|@|^[^A-Za-z]*([0-9][^A-Za-z]*){9}$")
-_NESTED = re.compile(r"\[\d*\]$|^(STRUCT|MAP|UNION)\b")
 _LINE_OF_ERROR = re.compile(r"(?:CSV Error on Line:|in line|at line) (\d+)")
-_KINDS_OF_ERROR = (
-    "Expected Number of Columns",
-    "Value with unterminated quote",
-    "Invalid unicode",
-    "Invalid string encoding",
-    "Maximum line size",
-    "Malformed JSON",
-)
-_READERS = {
-    # What DuckDB would guess about lines to skip and comments could cost members.
-    "csv": (
-        "read_csv(?, header = true, all_varchar = true, skip = 0, comment = '', quote = '\"', escape = '\"', "
-        "strict_mode = true, compression = 'none', hive_partitioning = false)"
-    ),
-    "parquet": "read_parquet(?, binary_as_string = true, hive_partitioning = false)",
+_KINDS_OF_ERROR = {
+    "Expected Number of Columns": "Expected Number of Columns",
+    "Value with unterminated quote": "Value with unterminated quote",
+    "Invalid unicode": "Invalid unicode",
+    "Invalid string encoding": "Invalid string encoding",
+    "Failure in decode": "its values are binary, neither text nor 16 bytes each: cast them to text where it is written",
+    "Maximum line size": "Maximum line size",
+    "Malformed JSON": "Malformed JSON: lines of one object each, or one array, are expected",
 }
-
-
-def columns_of_file(
-    workspace: Workspace, file: SourceFile, *, file_format: str, column: str | None
-) -> Iterator[TextColumn]:
-    """
-    Yield the members' column of a table in a file, in parts.
-
-    :param workspace: its database does the reading, and its folder takes a copy of a file in a store meanwhile.
-    :param file: the file.
-    :param file_format: ``csv``, ``jsonl`` or ``parquet``.
-    :param column: name of the column; None if the table has only one.
-    :raises InvalidInputError: the file is damaged, or no column or several could be meant.
-    """
-    with file.open() as stream:
-        head = first_bytes(stream)
-    if (file_format == "parquet") != (head == _PARQUET_MAGIC):
-        isnt = "no Parquet file (Parquet compresses itself: no .gz, no .zst)"
-        raise InvalidInputError(f"{file.name} is {isnt if file_format == 'parquet' else f'Parquet, not {file_format}'}")
-    with _on_this_machine(file, workspace.folder, head=head) as path, workspace.connection.cursor() as cursor:
-        if path.stat().st_size:
-            columns = _read(cursor, file, file_format, column, path)
-            yield from _explained(workspace, columns, file.name, file_format)
 
 
 def columns_of_frame(workspace: Workspace, source: FrameInput) -> Iterator[TextColumn]:
@@ -94,7 +50,7 @@ def columns_of_frame(workspace: Workspace, source: FrameInput) -> Iterator[TextC
     frame = collected(source.frame)
     only = "keep only the one with the members"
     if column := python_column(frame):
-        _chosen([(column.name, "VARCHAR")], None, "source", how=only)
+        choose([Field(name=column.name, kind="VARCHAR")], None, "source", how=only)
         first = 1
         for values in column.chunks:
             # As in a column of numbers: whether they are members is for the rule.
@@ -102,16 +58,17 @@ def columns_of_frame(workspace: Workspace, source: FrameInput) -> Iterator[TextC
             first += len(values)
         return
     with workspace.connection.cursor() as cursor:
-        described = _described_frame(cursor, frame)
-        if described is None:
+        fields = _fields_of_frame(cursor, frame)
+        if fields is None:
             raise InvalidInputError(
                 f"source: the {type(frame).__name__} of {type(frame).__module__.partition('.')[0]} can't be read: "
                 "give a data frame of pandas or Polars, or an Arrow table"
             )
-        name = _chosen(described, None, "source", how=only)
-        kind = next(str(kind) for other, kind, *_ in described if str(other) == name)
-        columns = _texts(cursor, f"SELECT {_as_text(_quoted(name), kind)} FROM source_frame", [])
-        yield from _explained(workspace, columns, "source", "a data frame")
+        choice = choose(fields, None, "source", how=only)
+        selected = _as_text(quoted(fields[choice.index].name), choice.kind)
+        rows = texts_of(cursor, f"SELECT {selected} FROM source_frame", [])
+        for (texts,) in explained(workspace, rows, "source", "a data frame"):
+            yield texts
 
 
 def _as_text(column: str, kind: str) -> str:
@@ -136,143 +93,76 @@ def columns_of_table(workspace: Workspace, table: SourceTable, *, column: str | 
 
     :param workspace: its database turns the values into text.
     :param table: the table.
-    :param column: name of the column; None if the table has only one.
+    :param column: name of the column, or a path with dots into structs; None if the table has only one.
     :raises InvalidInputError: no column or several could be meant, or what reads the table refuses it.
     :raises SourceUnavailableError: the table's store failed.
     """
     with workspace.connection.cursor() as cursor:
         cursor.register("source_table", table.empty)
-        described = cursor.execute("DESCRIBE SELECT * FROM source_table").fetchall()
-        name = _chosen(described, column, table.name)
-        selected = _as_text(_quoted(name), {str(found): str(kind) for found, kind, *_ in described}[name])
+        described = cursor.sql("SELECT * FROM source_table")
+        fields = fields_of(described.columns, described.types)
+        choice = choose(fields, column, table.name)
+        name = fields[choice.index].name
+        value = quoted(name)
+        for below in choice.below:
+            value = f"struct_extract({value}, {literal(below)})"
         for piece in table.read(name):
             cursor.register("source_table", piece)
-            columns = _texts(cursor, f"SELECT {selected} FROM source_table", [])
-            yield from _explained(workspace, columns, table.name, "a table")
+            rows = texts_of(cursor, f"SELECT {_as_text(value, choice.kind)} FROM source_table", [])
+            for (texts,) in explained(workspace, rows, table.name, "a table"):
+                yield texts
 
 
-def _described_frame(cursor: duckdb.DuckDBPyConnection, frame: Any) -> Sequence[tuple[Any, ...]] | None:
+def _fields_of_frame(cursor: duckdb.DuckDBPyConnection, frame: Any) -> list[Field] | None:
     """Return the columns of a data frame; None if DuckDB knows no such type."""
     try:
         cursor.register("source_frame", frame)
-        return cursor.execute("DESCRIBE SELECT * FROM source_frame").fetchall()
+        described = cursor.sql("SELECT * FROM source_frame")
+        return fields_of(described.columns, described.types)
     except (duckdb.Error, TypeError, RuntimeError):  # the latter for what its C++ did not expect
         return None
 
 
-def _read(
-    cursor: duckdb.DuckDBPyConnection, file: SourceFile, file_format: str, column: str | None, path: Path
-) -> Iterator[TextColumn]:
-    arguments = [glob.escape(str(path))]
-    if file_format == "jsonl":
-        # All lines are sampled: of keys that first come late it would know nothing, and their members would be lost.
-        reader = (
-            "read_json(?, format = 'newline_delimited', compression = 'uncompressed', map_inference_threshold = -1, "
-            "sample_size = -1"
-        )
-        described = cursor.execute(f"DESCRIBE SELECT * FROM {reader})", arguments).fetchall()
-        name = _chosen(described, column, file.name)
-        # Types are guessed from the first lines: as text, nothing that comes later can fail to fit.
-        reader += f", columns = {{{_quoted(name)}: 'VARCHAR'}})"
-    else:
-        reader = _READERS[file_format]
-        described = cursor.execute(f"DESCRIBE SELECT * FROM {reader}", arguments).fetchall()
-        name = _chosen(described, column, file.name)
-        if file_format == "csv":
-            _refuse_repeated(name, path, file.name)
-    yield from _texts(cursor, f"SELECT CAST({_quoted(name)} AS VARCHAR) FROM {reader}", arguments)
+def texts_of(cursor: duckdb.DuckDBPyConnection, query: str, arguments: list[str]) -> Iterator[tuple[TextColumn, ...]]:
+    """
+    Yield the columns of a query, in parts.
 
-
-def _texts(cursor: duckdb.DuckDBPyConnection, query: str, arguments: list[str]) -> Iterator[TextColumn]:
+    :param cursor: runs it.
+    :param query: of columns of text.
+    :param arguments: for its placeholders.
+    """
     relation = cursor.sql(query, params=arguments) if arguments else cursor.sql(query)
     with nanoarrow.c_array_stream(relation) as stream:
         for batch in stream:
-            yield from column_of_arrow(batch.child(0)).pieces()
+            columns = [column_of_arrow(batch.child(number)) for number in range(batch.n_children)]
+            yield from zip(*(column.pieces() for column in columns), strict=True)
 
 
-def _chosen(
-    described: Sequence[tuple[Any, ...]], wanted: str | None, where: str, *, how: str = "say which one with column="
-) -> str:
-    """Return the column to read; DuckDB describes each by its name, its type and more."""
-    types = {str(name): str(kind) for name, kind, *_ in described}
-    if any(_LIKE_A_MEMBER.search(name) for name in types):
-        raise InvalidInputError(
-            f"{where} has a member where the names of its columns should be: add a header line, or give it as "
-            "file_format='text' in a FileSource if it has one member a line"
-        )
-    if len(types) == 1 and any(mark in name for name in types for mark in ",;|\t"):
-        (name,) = types
-        raise InvalidInputError(f"{where} has a header of several columns ({name!r}) and lines that differ from it")
-    names = ", ".join(map(repr, types))
-    if wanted is None:
-        if len(types) != 1:
-            raise InvalidInputError(f"{where} has {len(types)} columns ({names}): {how}")
-        (name,) = types
-    else:
-        found = [name for name in types if name == wanted] or [name for name in types if name.lower() == wanted.lower()]
-        if len(found) != 1:
-            raise InvalidInputError(f"{where} has no column {wanted!r}; it has {names or 'none'}")
-        (name,) = found
-    # DuckDB renames what differs in case only, and would read one of them for the other.
-    if any(other != f"{name}_1" and other.lower() == f"{name}_1".lower() for other in types):
-        raise InvalidInputError(f"{where} has several columns {name!r} that differ in case only: name one otherwise")
-    if _NESTED.search(types[name]):
-        # Its whole type would name the fields within, which may be members.
-        kind = types[name].partition("(")[0] if types[name].endswith(")") else "a list"
-        raise InvalidInputError(f"{where}: the column {name!r} holds {kind}, not one member a row")
-    return name
-
-
-def _refuse_repeated(name: str, path: Path, where: str) -> None:
-    """Refuse a header that has a name twice: DuckDB reads the first, and calls the other one ``name_1``."""
-    with path.open("rb") as stream:
-        header = stream.readline(_HEADER_BYTES).decode("utf-8", errors="replace")
-    if len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", header)) > 1:
-        raise InvalidInputError(f"{where} has several columns {name!r}: name them apart")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-@contextmanager
-def _on_this_machine(file: SourceFile, folder: Path, *, head: bytes) -> Iterator[Path]:
+def explained(
+    workspace: Workspace,
+    parts: Iterable[tuple[TextColumn, ...]],
+    name: str,
+    file_format: str,
+    *,
+    why: Callable[[], str] = str,
+) -> Iterator[tuple[TextColumn, ...]]:
     """
-    Yield a path of ours for a file: its own would be a pattern to DuckDB, which would also show it.
+    Say what is wrong with a table in words of ours: DuckDB would quote the line.
 
-    A table in a store is copied first: DuckDB reads several places at once, which file systems in Python can't.
-    A compressed one is unpacked by us: DuckDB takes one that breaks off for whole, and checks no sums.
+    :param workspace: its database is closed if the damage took it by surprise.
+    :param parts: what is read.
+    :param name: of the file, for messages.
+    :param file_format: what it is read as.
+    :param why: returns a likely reason, if there is one; called when reading has failed.
+    :raises InvalidInputError: DuckDB can't read it.
     """
-    path = folder / "table"
-    is_packed = compression_of(head, name=file.name) is not None
-    is_parquet = head == _PARQUET_MAGIC  # which compresses itself
     try:
-        if file.local_path and not is_packed:
-            if not is_parquet:
-                refuse_other_formats(head, name=file.name)
-            path.symlink_to(file.local_path.absolute())
-        else:
-            with file.open() as stream, path.open("wb") as copy:
-                if is_parquet:
-                    shutil.copyfileobj(stream, copy, _COPY_BYTES)
-                else:
-                    copy.writelines(unpacked_pieces(stream, name=file.name))
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _explained(
-    workspace: Workspace, columns: Iterable[TextColumn], name: str, file_format: str
-) -> Iterator[TextColumn]:
-    """Say what is wrong with a table in words of ours: DuckDB would quote the line."""
-    try:
-        yield from columns
+        yield from parts
     except duckdb.OutOfMemoryException:
         raise
     except (duckdb.Error, RuntimeError) as error:  # nanoarrow's own error, which it does not name, is the latter
-        failure = _failure(str(error), name, file_format)
-        if isinstance(error, duckdb.InternalException | duckdb.FatalException):
+        failure = _failure(str(error), name, file_format, why())
+        if isinstance(error, duckdb.InternalException | duckdb.FatalException) or "INTERNAL Error" in str(error):
             workspace.close_database()  # damage may take it by surprise, and then it does nothing any more
     else:
         return
@@ -280,11 +170,13 @@ def _explained(
     raise failure
 
 
-def _failure(text: str, name: str, file_format: str) -> InvalidInputError:
+def _failure(text: str, name: str, file_format: str, reason: str) -> InvalidInputError:
     line = _LINE_OF_ERROR.search(text)
-    kind = next((kind for kind in _KINDS_OF_ERROR if kind in text), "its data is damaged or of another format")
+    kind = next(
+        (said for kind, said in _KINDS_OF_ERROR.items() if kind in text), "its data is damaged or of another format"
+    )
     place = f", near line {line[1]}" if line else ""
     return InvalidInputError(
-        f"{name}{place}: it can't be read as {file_format} ({kind}); nothing was sent",
+        f"{name}{place}: it can't be read as {file_format} ({kind}{reason}); nothing was sent",
         advice="Mend the source, or say with a FileSource's file_format what it is.",
     )

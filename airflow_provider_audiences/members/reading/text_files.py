@@ -9,11 +9,20 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any, cast
+from itertools import chain
+from typing import Any, Protocol, cast
 
 import zstandard
 
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.reading.encodings import transcoded
+from airflow_provider_audiences.members.reading.signatures import (
+    GZIP_MAGIC,
+    HEAD_BYTES,
+    ZSTD_MAGICS,
+    refuse_binary,
+    refuse_other_formats,
+)
 from airflow_provider_audiences.members.refusal import MAX_LINE_BYTES
 
 _BLOCK_BYTES = 1 << 20
@@ -22,52 +31,57 @@ _PACKED_BLOCK_BYTES = 1 << 16
 _PACKED_STEP_BYTES = 512
 """Given to Zstandard at once: what repeats itself becomes thousands of times as large in one go."""
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60)))
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_OTHER_FORMATS = {
-    b"PK\x03\x04": "a zip archive",
-    b"BZh91AY&SY": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    _GZIP_MAGIC: "gzip within gzip",
-    _ZSTD_MAGICS[0]: "Zstandard within another compression",
-    b"PAR1": "Parquet",
-    b"Obj\x01": "Avro",
-}
 _MAGIC_BYTES = 4
 
 
-def text_blocks(stream: IO[bytes], *, name: str) -> Iterator[bytes]:
+class Readable(Protocol):
+    """What is read from a file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most so many bytes; none at the end."""
+
+
+def text_blocks(stream: Readable, *, name: str, encoding: str | None = None) -> Iterator[bytes]:
     """
-    Yield the lines of an open file in blocks, decompressed if it is gzip or Zstandard.
+    Yield the lines of an open file in blocks, decompressed if it is gzip or Zstandard, in UTF-8.
 
     :param stream: opened in binary mode, at its beginning.
     :param name: of the file, for messages.
+    :param encoding: what it is written in; None for UTF-8, or another that contains ASCII, as it is.
     :return: blocks of whole lines, each with its line ending; only the last may lack it.
-    :raises InvalidInputError: its compressed data is damaged, or it is UTF-16.
+    :raises InvalidInputError: its compressed data is damaged, it is no text, or is not in that encoding.
     """
-    return _whole_lines(unpacked_pieces(stream, name=name))
+    return _whole_lines(unpacked_pieces(stream, name=name, encoding=encoding))
 
 
-def unpacked_pieces(stream: IO[bytes], *, name: str) -> Iterator[bytes]:
+def unpacked_pieces(
+    stream: Readable, *, name: str, encoding: str | None = None, wanted: str = "text"
+) -> Iterator[bytes]:
     """
-    Yield an open file's text in pieces of some size, decompressed if it is gzip or Zstandard.
+    Yield an open file's text in pieces of some size, decompressed if it is gzip or Zstandard, in UTF-8.
 
     :param stream: opened in binary mode, at its beginning.
     :param name: of the file, for messages.
-    :raises InvalidInputError: its compressed data is damaged, or it is UTF-16.
+    :param encoding: what it is written in; None for UTF-8, or another that contains ASCII, as it is.
+    :param wanted: what the text is to be, for messages.
+    :raises InvalidInputError: its compressed data is damaged, it is no text, or is not in that encoding.
     """
     head = first_bytes(stream)
     compression = compression_of(head, name=name)
     pieces = _gathered(_UNPACKED[compression](_Pushback(head, stream), name))
     first = next(pieces, b"")
-    refuse_other_formats(first, name=name)
-    if first:
-        yield first
-    yield from pieces
+    refuse_other_formats(first[:HEAD_BYTES], name=name, wanted=wanted, encoding=encoding)
+    pieces = chain([first] if first else [], pieces)
+    if encoding is None:
+        yield from pieces
+        return
+    pieces = _gathered(transcoded(pieces, encoding=encoding, name=name))
+    first = next(pieces, b"")
+    refuse_binary(first, name=name, wanted=wanted)
+    yield from chain([first] if first else [], pieces)
 
 
-def first_bytes(stream: IO[bytes]) -> bytes:
+def first_bytes(stream: Readable) -> bytes:
     """
     Return enough of a file to tell what it is.
 
@@ -87,28 +101,12 @@ def compression_of(head: bytes, *, name: str) -> str | None:
     :param name: of the file, for messages.
     :raises InvalidInputError: the name promises a compression that the content has not.
     """
-    compression = "gzip" if head.startswith(_GZIP_MAGIC) else "zstd" if head.startswith(_ZSTD_MAGICS) else None
+    compression = "gzip" if head.startswith(GZIP_MAGIC) else "zstd" if head.startswith(ZSTD_MAGICS) else None
     for ending, promised in ((".gz", "gzip"), (".zst", "zstd")):
-        if name.lower().endswith(ending) and compression != promised:
+        # A file of 0 bytes has no rows, whatever its name says.
+        if head and name.lower().endswith(ending) and compression != promised:
             raise InvalidInputError(f"{name} is named {ending} and is not {promised}")
     return compression
-
-
-def refuse_other_formats(head: bytes, *, name: str) -> None:
-    """
-    Refuse what is no text in an encoding of ours: read line by line, some of it might look like members.
-
-    :param head: the first bytes of what should be text.
-    :param name: of the file, for messages.
-    :raises InvalidInputError: it begins as UTF-16, as an archive or as a table does.
-    """
-    if head.startswith(_UTF16_MARKS):
-        raise InvalidInputError(f"{name} is UTF-16: save it as UTF-8 or ASCII text")
-    for magic, what in _OTHER_FORMATS.items():
-        if head.startswith(magic):
-            raise InvalidInputError(
-                f"{name} is {what}, not text: unpack it, or say with a FileSource's file_format what it is"
-            )
 
 
 def _plain(stream: _Pushback, name: str) -> Iterator[bytes]:  # noqa: ARG001 - one signature for all
@@ -184,11 +182,11 @@ def _whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
 class _Pushback:
     """A file whose first bytes have been read already."""
 
-    def __init__(self, head: bytes, stream: IO[bytes]) -> None:
+    def __init__(self, head: bytes, stream: Readable) -> None:
         self._head = head
         self._stream = stream
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, /) -> bytes:
         if not self._head:
             return self._stream.read(size)
         data, self._head = self._head[:size], self._head[size:]

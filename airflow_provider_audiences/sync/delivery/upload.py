@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,8 @@ class UploadReport:
     :param zeroed: all-zero IDs in the source.
     :param duplicates: texts of the source that repeat another one.
     :param blank: empty texts of the source.
+    :param members_by_column: texts that are advertising IDs in each of several columns, before duplicates are told;
+        empty for one column.
     :param bytes_sent: bytes of the bodies that were accepted, each counted once.
     :param seconds: from the first request to the last reply.
     """
@@ -80,6 +82,7 @@ class UploadReport:
     zeroed: int
     duplicates: int
     blank: int
+    members_by_column: dict[str, int] = field(default_factory=dict)
     bytes_sent: int = 0
     seconds: float = 0.0
 
@@ -248,6 +251,7 @@ class Delivery:
             "zeroed": staged.zeroed,
             "duplicates": staged.duplicates,
             "blank": staged.blank,
+            "members_by_column": dict(staged.by_column),
         }
 
     def _send_by(self, call: Callable[..., UploadCounts]) -> Send:

@@ -20,8 +20,6 @@ from airflow_provider_audiences.members.refusal import Refusal
 ID = b"c77bbe4e-6a28-11e4-bcda-14109fdf9591"
 KEY = bytes.fromhex(ID.replace(b"-", b"").decode())
 MIB = 1 << 20
-UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-MAGICS = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", *(bytes([0x50 + low]) + b"\x2a\x4d\x18" for low in range(16)))
 
 
 class ShortReads(io.RawIOBase):
@@ -84,9 +82,8 @@ def test_only_line_feeds_end_lines(parts: list[bytes], sizes: list[int], block_b
 @settings(deadline=None)
 @given(content=st.binary(max_size=300), sizes=st.lists(st.integers(1, 20), min_size=1, max_size=5))
 def test_any_content_and_any_reads(compression: str, content: bytes, sizes: list[int]) -> None:
-    others = tuple(text_files._OTHER_FORMATS)
-    if content.startswith((*UTF16_MARKS, *others)) or (not compression and content.startswith(MAGICS)):
-        content = b"\n" + content
+    # Not binary, and no other format: what is refused has tests of its own.
+    content = ID * 200 + b"\n" + content
     packed = COMPRESSIONS[compression](content)
     assert read(packed, name=f"ids{compression}", sizes=sizes) == expected(content)
 
@@ -139,7 +136,7 @@ def test_zstandard_larger_than_its_window(checksum: bool) -> None:
 @pytest.mark.parametrize("sizes", [(MIB,), (1,), (7, 3)])
 def test_every_truncation_is_noticed(compression: str, sizes: tuple[int, ...]) -> None:
     whole = COMPRESSIONS[compression](b"\n".join([ID] * 50))
-    for length in range(len(whole)):
+    for length in range(1, len(whole)):
         with pytest.raises(InvalidInputError, match=r"ids\.(gz|zst) is (damaged|named \.(gz|zst) and is not)"):
             read(whole[:length], name=f"ids{compression}", sizes=sizes)
 
@@ -189,7 +186,7 @@ def test_garbage_behind(compression: str, magic: bytes) -> None:
 
 
 @pytest.mark.parametrize("ending", [".gz", ".zst", ".GZ"])
-@pytest.mark.parametrize("content", [ID, b"", b"\x1f", b"\x28\xb5", b"PK\x03\x04"])
+@pytest.mark.parametrize("content", [ID, b"\n", b"\x1f", b"\x28\xb5", b"PK\x03\x04"])
 def test_names_that_promise_a_compression(ending: str, content: bytes) -> None:
     with pytest.raises(InvalidInputError, match=rf"ids\.txt\{ending} is named \{ending.lower()} and is not"):
         read(content, name=f"ids.txt{ending}")
@@ -219,6 +216,7 @@ def test_bom_of_utf8_is_part_of_the_first_line() -> None:
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_empty_file(compression: str) -> None:
+    assert read(b"", name=f"ids{compression}") == []
     assert read(COMPRESSIONS[compression](b""), name=f"ids{compression}") == []
 
 
@@ -317,5 +315,5 @@ def test_archives_and_tables_are_no_text(compression: str, magic: bytes, said: s
 
 
 def test_gzip_within_gzip_is_no_text() -> None:
-    with pytest.raises(InvalidInputError, match="gzip within gzip"):
+    with pytest.raises(InvalidInputError, match="gzip within another compression"):
         read(gzip.compress(gzip.compress(ID)), name="ids.gz")

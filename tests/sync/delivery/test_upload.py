@@ -158,6 +158,7 @@ def test_report(
         "rejected_by_api": 0,
         "miscounted_batches": 0,
         **COUNTS,
+        "members_by_column": {},
         "bytes_sent": 259,
         "seconds": report.seconds,
     }
@@ -190,6 +191,7 @@ class TestDryRun:
             "planned_bytes": 259,
             **nothing,
             **COUNTS,
+            "members_by_column": {},
             "bytes_sent": 0,
             "seconds": 0.0,
         }

@@ -1,0 +1,80 @@
+"""JSON: lines of objects, or one array, and the keys that have members."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.reading.column_choice import (
+    Choice,
+    Field,
+    choose_each,
+    fields_of,
+    refuse_renamed,
+)
+from airflow_provider_audiences.members.reading.queries import literal, path_argument, quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+_END_BYTES = 1 << 12
+
+
+def json_query(
+    cursor: duckdb.DuckDBPyConnection, path: Path, columns: Sequence[str | None], *, name: str
+) -> str | None:
+    """
+    Return what reads keys of a JSON file.
+
+    :param cursor: looks which keys there are.
+    :param path: where the file lies, unpacked, without a byte order mark.
+    :param columns: names of keys, paths with dots into objects, or None for the only one.
+    :param name: of the file, for messages.
+    :return: SQL with a ``?`` for the path, and a column for each that is wanted; None if the file has no objects.
+    :raises InvalidInputError: no key or several could be meant, or an array breaks off.
+    """
+    first, last = _ends(path)
+    if not first or (first.startswith(b"[") and first.removeprefix(b"[").strip() == b"]"):
+        return None
+    is_array = first.startswith(b"[")
+    if is_array and not last.endswith(b"]"):  # DuckDB takes some that break off for whole
+        raise InvalidInputError(f"{name} is damaged: its JSON array breaks off, or something follows it")
+    # All lines are sampled: of keys that first come late it would know nothing, and their members would be lost.
+    reader = (
+        f"read_json(?, format = '{'array' if is_array else 'newline_delimited'}', compression = 'uncompressed', "
+        "map_inference_threshold = -1, sample_size = -1"
+    )
+    described = cursor.sql(f"SELECT * FROM {reader})", params=[path_argument(path)])
+    fields = fields_of(described.columns, described.types)
+    choices = choose_each(fields, columns, name)
+    for choice in choices:
+        refuse_renamed(fields, choice, name)
+    # Types are guessed from what is there: as text, nothing can fail to fit.
+    kinds = {fields[choice.index].name: "VARCHAR" for choice in choices}
+    kinds |= {fields[choice.index].name: "JSON" for choice in choices if choice.below}
+    typed = ", ".join(f"{quoted(key)}: '{kind}'" for key, kind in kinds.items())
+    texts = ", ".join(_text_of(fields, choice, kinds) for choice in choices)
+    return f"SELECT {texts} FROM {reader}, columns = {{{typed}}})"
+
+
+def _text_of(fields: Sequence[Field], choice: Choice, kinds: dict[str, str]) -> str:
+    name = fields[choice.index].name
+    if kinds[name] == "VARCHAR":
+        return f"CAST({quoted(name)} AS VARCHAR)"
+    keys = (key.replace("\\", "\\\\").replace('"', '\\"') for key in choice.below)
+    path = "".join(["$", *(f'."{key}"' for key in keys)])
+    return f"json_extract_string({quoted(name)}, {literal(path)})"
+
+
+def _ends(path: Path) -> tuple[bytes, bytes]:
+    """Return the beginning and the end of a file without white space around them; nothing if it is all white space."""
+    first = last = b""
+    with path.open("rb") as stream:
+        while not first and (block := stream.read(_END_BYTES)):
+            first = block.strip()
+        stream.seek(max(0, os.fstat(stream.fileno()).st_size - _END_BYTES))
+        last = stream.read().strip()
+    return first, last
