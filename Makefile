@@ -35,7 +35,7 @@ COMPILE = $(UV) pip compile pyproject.toml --all-extras --python-version 3.11 --
 	--no-header --no-annotate --no-emit-index-url
 # The dates are those of DuckDB 1.5.2, and of universal-pathlib before 0.3, which Airflow 2.11.0 allows and can't take.
 COMPILE_LOWEST = $(COMPILE) --exclude-newer 2026-04-15 --exclude-newer-package universal-pathlib=2025-06-15 \
-	--exclude-newer-package apache-airflow-providers-common-compat=false
+	--exclude-newer-package apache-airflow-providers-common-compat=false --exclude-newer-package deltalake=false
 
 .PHONY: help demo airflow test test-airflow3 test-airflow2 test-lowest bench lint format constraints clean
 
