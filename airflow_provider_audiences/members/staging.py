@@ -83,7 +83,7 @@ class StagedMembers:
     damage: str = field(repr=False)
     by_column: Mapping[str, int] = field(default_factory=dict, repr=False)
     keys: KeySet = field(repr=False)
-    examples: tuple[str, ...] = ()
+    examples: tuple[str, ...] = field(default=(), repr=False)
     _kind: MemberKind = field(repr=False)
 
     def batch_count(self, batch_size: int) -> int:

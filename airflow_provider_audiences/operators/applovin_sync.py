@@ -301,7 +301,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
             sync = stack.enter_context(self._held(context, client, audience_id, send))
             suppressed: StagedMembers | None = None
             if self.suppress is not None:
-                unwanted = stack.enter_context(open_source(self.suppress))
+                unwanted = stack.enter_context(open_source(self.suppress, argument="suppress"))
                 suppressed = stack.enter_context(
                     stage_opt_outs(
                         unwanted,

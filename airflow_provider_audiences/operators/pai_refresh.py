@@ -65,7 +65,7 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     :param deferrable: wait in the triggerer.
     :param pai_conn_id: id of the connection (templated).
     :return: report with ``group_id, name, status, amount, unchanged, adopted, replaced_group_ids, kept_group_ids,
-        leftover_group_ids, billable_calls, seconds``, and ``estimated_cost`` if the connection has a price;
+        leftover_group_ids, verdicts, billable_calls, seconds``, and ``estimated_cost`` if the connection has a price;
         ``group_id``, ``billable_calls`` and ``estimated_cost`` are XComs of their own too.
     :raises InvalidInputError: a parameter is refused; nothing was sent.
     :raises GroupRejectedError: PAI rejected the new group (the message has the History), or it is too small.

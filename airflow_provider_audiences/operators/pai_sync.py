@@ -370,7 +370,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
                 f"{argument} is text with phone numbers in it, not a path: give a list of numbers, or the path of a "
                 "file"
             )
-        with open_source(source) as opened:
+        with open_source(source, argument=argument) as opened:
             yield opened
 
     def _spec(self, staged: StagedMembers, *, uri: str | None) -> GroupSpec:

@@ -21,7 +21,7 @@ _CHUNK_VALUES = 20_000
 
 
 @contextmanager
-def open_source(source: Any) -> Iterator[MemberInput]:
+def open_source(source: Any, *, argument: str = "source") -> Iterator[MemberInput]:
     """
     Find and open a source, for as long as the block lasts.
 
@@ -37,6 +37,7 @@ def open_source(source: Any) -> Iterator[MemberInput]:
     What several tasks handed over is joined to one list first.
 
     :param source: the field of the operator, hidden or not.
+    :param argument: the field's name, for messages about its members.
     :raises InvalidInputError: it is none of these, there is no such file, or the database refuses the statement.
     :raises SourceUnavailableError: the database failed, or was not reached.
     """
@@ -58,7 +59,7 @@ def open_source(source: Any) -> Iterator[MemberInput]:
             "source is a list of paths and of other things: a path begins with /, ./, ../ or ~/, or has :// in it"
         )
     elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | memoryview | Mapping):
-        yield ValuesInput(chunks=_chunks(source))
+        yield ValuesInput(chunks=_chunks(source), name=argument)
     else:
         raise InvalidInputError(
             f"source is {a_type(source)}: give a path, a list of members, a data frame, a FileSource or an SqlSource"

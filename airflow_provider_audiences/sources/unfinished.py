@@ -62,10 +62,10 @@ class PassedOver:
 
         :param names: of the file, and of the folders that lead to it within the source.
         """
-        *folders, name = names
-        is_taken = any(map(is_unfinished, (*folders, name)))
+        parts = tuple(names)
+        is_taken = any(map(is_unfinished, parts))
         if is_taken:
-            self._names["/".join((*folders, name))] = None
+            self._names["/".join(parts)] = None
         return is_taken
 
     def log(self, shown: str) -> None:

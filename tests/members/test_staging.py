@@ -457,7 +457,7 @@ class TestRules:
         assert staged.malformed == 4
         (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
         assert record.levelno == logging.WARNING
-        assert "Dropped 4 texts that are not advertising IDs (80.00%)" in record.getMessage()
+        assert "Dropped 4 texts of source that are not advertising IDs (80.00%)" in record.getMessage()
         assert "source, item 3: 1390\u2026 (11 characters); source, item 4: nobo\u2026" in record.getMessage()
         assert "fourth" not in caplog.text
         assert "13900001111" not in caplog.text
@@ -522,7 +522,7 @@ class TestRules:
             assert run(lines, max_malformed_ratio=ratio).malformed == 1
             return
         with pytest.raises(
-            InvalidInputError, match=r"1 of 4 texts \(25\.00%\).*First ones: source, item 4: a text of 3"
+            InvalidInputError, match=r"1 of 4 texts of source \(25\.00%\).*First ones: source, item 4: a text of 3"
         ):
             run(lines, max_malformed_ratio=ratio)
 

@@ -41,6 +41,7 @@ REPORT_KEYS = [
     "replaced_group_ids",
     "kept_group_ids",
     "leftover_group_ids",
+    "verdicts",
     "billable_calls",
     "seconds",
 ]
@@ -631,11 +632,11 @@ class TestGroupsOfOthers:
         for task, old in zip(tasks, made, strict=True):
             assert refreshes.run("r2", identity=task)["replaced_group_ids"] == [old]
 
-    def test_of_mapped_tasks_belong_together_by_their_names(self, refreshes):
-        made = [refreshes.run("r1", name=f"N{index}", identity={"map_index": index})["group_id"] for index in range(2)]
-        report = refreshes.run("r2", name="N1", identity={"map_index": 0})
-        assert report["replaced_group_ids"] == [made[1]]
-        assert refreshes.ids("N0") == [made[0]]
+    def test_of_mapped_tasks_belong_to_their_index(self, refreshes):
+        made = [refreshes.run("r1", name="N", identity={"map_index": index})["group_id"] for index in range(3)]
+        reports = [refreshes.run("r2", name="N", identity={"map_index": index}) for index in (2, 0)]
+        assert [report["replaced_group_ids"] for report in reports] == [[made[2]], [made[0]]]
+        assert refreshes.ids("N") == [made[1], *(report["group_id"] for report in reports)]
 
     def test_are_told_apart_by_a_mark_that_people_can_read(self, refreshes, emulator):
         refreshes.run("scheduled__2026-11-20T00:00:00+00:00", remark="for Q3")
@@ -726,6 +727,7 @@ class TestArguments:
             "filter": "ds=1",
             "remark": "note",
             "provenance": "mine",
+            "allow_older_run": False,
             "min_amount": 1200,
             "pai_conn_id": "other_default",
         }
