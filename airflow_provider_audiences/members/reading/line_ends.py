@@ -44,5 +44,5 @@ def with_line_feeds(pieces: Iterator[bytes]) -> Iterator[bytes]:
     after_return = False
     for piece in pieces:
         block = piece[1:] if after_return and piece[:1] == b"\n" else piece
-        after_return = piece[-1:] == b"\r"
+        after_return = piece[-1:] == b"\r" if piece else after_return
         yield block.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in block else block
