@@ -161,8 +161,8 @@ def test_the_region_chooses_the_address(connect, region, host):
 @pytest.mark.parametrize("kind", ["bearer", "openapi", "alibaba_cloud"])
 def test_what_is_no_region_is_refused(monkeypatch, region, kind):
     connection = {
-        "bearer": {"conn_type": "pai", "password": "k", "extra": {}},
-        "openapi": {"conn_type": "pai", "login": "i", "password": "s", "extra": {}},
+        "bearer": {"conn_type": "pai", "password": "key of a region", "extra": {}},
+        "openapi": {"conn_type": "pai", "login": "id of a region", "password": "secret of a region", "extra": {}},
         "alibaba_cloud": {"conn_type": "alibaba_cloud", "extra": {"access_key_id": "i", "access_key_secret": "s"}},
     }[kind]
     connection["extra"]["region"] = region

@@ -125,7 +125,10 @@ def test_without_a_connection_the_worker_has_its_own(delta, s3_server, monkeypat
     monkeypatch.delenv("AWS_SESSION_TOKEN")
     del requests_to_s3[:]
     assert read(FileSource(delta, column="member")) == MEMBERS[3:]
-    assert {request["key"] for request in requests_to_s3} == {"OFTHEWORKER"}
+    keys = {request["key"] for request in requests_to_s3}
+    # The file system that looks for the table may be one that this process has made before, with the keys of then.
+    assert "OFTHEWORKER" in keys
+    assert KEY not in keys
 
 
 def test_deletes_beside_the_data(iceberg):
