@@ -163,7 +163,10 @@ def test_what_is_no_region_is_refused(monkeypatch, region, kind):
     connection = {
         "bearer": {"conn_type": "pai", "password": "key of a region", "extra": {}},
         "openapi": {"conn_type": "pai", "login": "id of a region", "password": "secret of a region", "extra": {}},
-        "alibaba_cloud": {"conn_type": "alibaba_cloud", "extra": {"access_key_id": "i", "access_key_secret": "s"}},
+        "alibaba_cloud": {
+            "conn_type": "alibaba_cloud",
+            "extra": {"access_key_id": "id of a region", "access_key_secret": "secret of a region"},
+        },
     }[kind]
     connection["extra"]["region"] = region
     monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(connection))
