@@ -15,7 +15,7 @@ from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds,
 from airflow_provider_audiences.members.keys import key_order
 from airflow_provider_audiences.members.keys.key_set import KeySetWriter, side_by_side
 from airflow_provider_audiences.members.reading.inputs import MemberInput
-from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, stage, with_article
+from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, refuse_without_members, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 from airflow_provider_audiences.validation import one_of
 
@@ -53,12 +53,13 @@ def stage_opt_outs(
     fails = checked_on_malformed(on_malformed) == "fail"
     rules = StagingRules(max_malformed_ratio=None if fails else max_malformed_ratio, argument="suppress")
     with stage(source, rules=rules, kind=kind, settings=settings) as staged:
-        if staged.malformed and not staged.members:
-            raise InvalidInputError(
-                f"none of the texts of suppress is {with_article(kind.name)} ({staged.malformed} are "
-                f"malformed{staged.damage}): is it the right file, and the right column? Nothing was sent. An empty "
-                "file suppresses nobody"
-            )
+        refuse_without_members(
+            members=staged.members,
+            malformed=staged.malformed,
+            name=kind.name,
+            damage=staged.damage,
+            of="the texts of suppress",
+        )
         if staged.malformed and fails:
             raise InvalidInputError(
                 f"{staged.malformed} texts of suppress are not {kind.name}s ({kind.rule}), and each may be a person "

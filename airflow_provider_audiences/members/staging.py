@@ -239,6 +239,26 @@ class _Staging:
         return f"; all of them are in {self._rules.rejects.name}" if self._rules.rejects else ""
 
 
+def refuse_without_members(
+    *, members: int, malformed: int, name: str, damage: str = "", of: str = "the source's texts"
+) -> None:
+    """
+    Refuse texts of which none is a member: they are more likely those of another file or column.
+
+    :param members: how many members there are.
+    :param malformed: how many texts are none.
+    :param name: what a member is, such as ``advertising ID``.
+    :param damage: what a tool has done to some of them, in words for messages.
+    :param of: where they come from.
+    :raises InvalidInputError: there are texts, and none of them is a member.
+    """
+    if malformed and not members:
+        what = "mend the source" if damage else "is it the right file, and the right column?"
+        raise InvalidInputError(
+            f"none of {of} is {with_article(name)} ({malformed} are malformed{damage}): {what}. Nothing was sent"
+        )
+
+
 def with_article(name: str) -> str:
     """
     Return a kind's name as messages have it: an advertising ID, a phone number.

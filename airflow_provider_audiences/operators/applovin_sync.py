@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.members.staging import StagedMembers
+    from airflow_provider_audiences.platforms.applovin.audiences import AudienceSpec
     from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
     from airflow_provider_audiences.sync.report import SyncReport
@@ -257,8 +258,9 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage, plan and send."""
         from airflow_provider_audiences.common.schedule import run_date_of, seconds_to_next_run
+        from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
         from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs
-        from airflow_provider_audiences.members.staging import StagingRules, stage
+        from airflow_provider_audiences.members.staging import StagingRules, refuse_without_members, stage
         from airflow_provider_audiences.sources.opening import open_source
         from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.sync.guards import Guards
@@ -296,9 +298,14 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
                     min_suppressed=self.min_suppressed,
                 ),
             )
+            spec = self._checked_spec()
             client = stack.enter_context(self.hook.get_conn())
-            audience_id = self._found_audience(client, context, may_create=not plan_only)
-            sync = stack.enter_context(self._held(context, client, audience_id, send))
+
+            def held(audience_id: str) -> AudienceSync:
+                return stack.enter_context(self._held(context, client, audience_id, send))
+
+            # An audience that may have to be made is made when nothing can be wrong with its members any more.
+            sync = None if spec else held(self._found_audience(client, context, spec, may_create=False))
             suppressed: StagedMembers | None = None
             if self.suppress is not None:
                 unwanted = stack.enter_context(open_source(self.suppress, argument="suppress"))
@@ -312,6 +319,8 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
                 )
             source = stack.enter_context(open_source(self.source))
             wanted = stack.enter_context(stage(source, rules=source_rules, settings=staging_settings()))
+            refuse_without_members(members=wanted.members, malformed=wanted.malformed, name=AdvertisingIds.name)
+            sync = sync or held(self._found_audience(client, context, spec, may_create=not plan_only))
             report = (sync.plan if plan_only else sync.run)(wanted, suppressed, settings)
         if plan_only and self.do_xcom_push:
             # Each by itself as well, so that the task which applies the plan is given ``plan.output["plan_id"]``.
@@ -319,25 +328,35 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
                 context["ti"].xcom_push(key=name, value=getattr(report, name))
         return self._shown(report)
 
-    def _found_audience(self, client: AppLovinClient, context: Context, *, may_create: bool) -> str:
-        """Return the audience that is meant; make it if there is none yet."""
-        from airflow_provider_audiences.exceptions import ConflictError, InvalidInputError, NotFoundError
+    def _checked_spec(self) -> AudienceSpec | None:
+        """Return what an audience that is given by its name is like; None if it is given by its id."""
+        from airflow_provider_audiences.exceptions import InvalidInputError
         from airflow_provider_audiences.platforms.applovin.audiences import AudienceSpec
         from airflow_provider_audiences.validation import required_text
 
         if self.audience_id is not None:
             if self.name is not None:
                 raise InvalidInputError("give either audience_id, or name and platform, not both")
-            return required_text("audience_id", self.audience_id)
+            self.audience_id = required_text("audience_id", self.audience_id)
+            return None
         if self.name is None or self.platform is None:
             raise InvalidInputError("give audience_id, or name and platform of the audience")
-        spec = AudienceSpec.checked(
+        return AudienceSpec.checked(
             name=self.name,
             platform=self.platform,
             audience_type=self.audience_type,
             package_name=self.package_name,
             description=self.description,
         )
+
+    def _found_audience(
+        self, client: AppLovinClient, context: Context, spec: AudienceSpec | None, *, may_create: bool
+    ) -> str:
+        """Return the audience that is meant; make it if there is none yet."""
+        from airflow_provider_audiences.exceptions import ConflictError, NotFoundError
+
+        if spec is None:
+            return str(self.audience_id)
         found = [audience.audience_id for audience in client.list_audiences() if spec.matches(audience)]
         if len(found) > 1:
             raise ConflictError(
@@ -352,8 +371,8 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
                 advice="Make it with AppLovinCreateAudienceOperator, or run without plan_only.",
             )
         created = client.create_audience(
-            name=self.name,
-            platform=self.platform,
+            name=spec.name,
+            platform=spec.platform,
             package_name=self.package_name,
             description=self.description,
             audience_type=self.audience_type,

@@ -300,7 +300,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         """Stage source and opt-outs, and yield the numbers that are left; whatever is wrong with them shows here."""
         from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
         from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs, without
-        from airflow_provider_audiences.members.staging import StagingRules, stage
+        from airflow_provider_audiences.members.staging import StagingRules, refuse_without_members, stage
         from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.validation import ratio
 
@@ -329,12 +329,9 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
                 )
             opened = stack.enter_context(self._opened("source", self.source))
             staged = stack.enter_context(stage(opened, rules=rules, kind=kind, settings=settings))
-            if staged.malformed and not staged.members:
-                raise InvalidInputError(
-                    f"none of the source's texts is a phone number ({staged.malformed} are malformed{staged.damage}): "
-                    f"{'mend the source' if staged.damage else 'is it the right file, and the right column?'}. "
-                    "Nothing was sent"
-                )
+            refuse_without_members(
+                members=staged.members, malformed=staged.malformed, name=kind.name, damage=staged.damage
+            )
             left = stack.enter_context(without(staged, suppressed, settings=settings)) if suppressed else staged
             facts: dict[str, Any] = {"members": left.members}
             facts |= {name: getattr(staged, name) for name in ("malformed", "duplicates", "blank")}

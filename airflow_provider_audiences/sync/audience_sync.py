@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     GuardError,
-    InvalidInputError,
     LedgerLostError,
     NotFoundError,
     PlanOutdatedError,
 )
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.keys.key_set import KeySetWriter, fingerprint_of
+from airflow_provider_audiences.members.staging import refuse_without_members
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery
@@ -216,11 +217,7 @@ class AudienceSync:
     def _planned(
         self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings
     ) -> tuple[Ledger, Plan, SyncReport]:
-        if not staged.members and staged.malformed:
-            raise InvalidInputError(
-                f"none of the source's texts is an advertising ID ({staged.malformed} are malformed): is it the "
-                "right file, and the right column? Nothing was sent"
-            )
+        refuse_without_members(members=staged.members, malformed=staged.malformed, name=AdvertisingIds.name)
         unwanted = suppressed.keys if suppressed else KeySetWriter(self._workspace.new_file()).finish()
         ledger, skipped, replaces, has_strangers = self._loaded(settings)
         head = self._state.head

@@ -78,6 +78,7 @@ REPORT_KEYS = [
     "members_by_column",
     "seconds",
 ]
+IDS = ["c77bbe4e-0ab1-4c9c-a5ea-6b8ef2d5a0c1"]
 ZEROS = "00000000-0000-0000-0000-000000000000"
 
 
@@ -188,6 +189,16 @@ class TestAudience:
     def test_is_the_one_with_the_package_name(self, sync, create, make_ids):
         created = [create(name=NAMED["name"], package_name=package) for package in ("other", NAMED["package_name"])]
         assert sync(make_ids(1), **NAMED)["audience_id"] == created[1]
+
+    @pytest.mark.parametrize(
+        "members",
+        [{"source": ["idfa"]}, {"source": "/no/such/file.txt"}, {"source": IDS, "suppress": ["x"]}, {"source": None}],
+        ids=str,
+    )
+    def test_is_not_made_for_members_that_are_refused(self, sync, emulator, members):
+        with pytest.raises(exceptions.InvalidInputError):
+            sync(**members, **NAMED)
+        assert emulator.requests() == []
 
     def test_is_not_guessed_when_several_fit(self, sync, posts, create, make_ids):
         created = [create(name=NAMED["name"], platform="ios", package_name=package) for package in ("p1", "p2")]

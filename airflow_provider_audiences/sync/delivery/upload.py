@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.http.transport import GiveUp
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.members.staging import refuse_without_members
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, UploadCounts
 from airflow_provider_audiences.sync.delivery.sending import Leg, OnProgress, Send, Sender, Tally
 from airflow_provider_audiences.sync.settings import MAX_PARALLEL_REQUESTS
@@ -227,11 +229,7 @@ class Delivery:
     def _check_members(self, staged: StagedMembers) -> None:
         if staged.members:
             return
-        if staged.malformed:
-            raise InvalidInputError(
-                f"none of the source's texts is an advertising ID ({staged.malformed} are malformed): is it the "
-                "right file, and the right column? Nothing was sent"
-            )
+        refuse_without_members(members=0, malformed=staged.malformed, name=AdvertisingIds.name)
         if self.mode is DeliveryMode.REPLACE and not self.allow_empty:
             raise InvalidInputError(
                 "source has no advertising ID, and update would empty the audience; nothing was sent. "
