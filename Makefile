@@ -109,6 +109,6 @@ clean: ## Remove environments, demo data and caches.
 	@touch $@
 
 .venv-lowest/.test: pyproject.toml $(LOWEST) | $(filter .tools/bin/uv,$(UV))
-	test -x $(LOWEST_BIN)/python || $(UV) venv --quiet --python 3.11 .venv-lowest
+	test -x $(LOWEST_BIN)/python || $(UV) venv --quiet --python '>=3.11,<3.13' .venv-lowest
 	$(UV) pip install --quiet --python $(LOWEST_BIN)/python --constraint $(LOWEST) --group test --editable '.[emulator]'
 	@touch $@
