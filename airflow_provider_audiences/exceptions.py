@@ -22,6 +22,7 @@ often the same call is repeated; one below :class:`TransientError` may not::
         ├── ServerError             5xx, or the server gave up (408)
         ├── ConnectionFailedError   no connection, no reply in time, or a reply that was cut off
         ├── AudienceBusyError       another sync of the same audience is under way; nothing was sent
+        ├── TaskStoppedError        Airflow has ended the task; the next try goes on from there
         ├── SourceUnavailableError  not the platform: what has the members failed, or they come late
         └── StateUnavailableError   not the platform: the place where syncs keep their ledgers failed
 
@@ -53,6 +54,7 @@ __all__ = [
     "ServerError",
     "SourceUnavailableError",
     "StateUnavailableError",
+    "TaskStoppedError",
     "TransientError",
     "UnexpectedReplyError",
 ]
@@ -233,3 +235,9 @@ class StateUnavailableError(TransientError):
     """The place where syncs keep their ledgers failed, or was not reached."""
 
     default_advice = "Check [audiences] state_path, its connection, and that this worker may write there."
+
+
+class TaskStoppedError(TransientError):
+    """Airflow has ended the task, or the worker that ran it; what was begun may still take effect."""
+
+    default_advice = "The task's next try, or the next run, goes on from there."

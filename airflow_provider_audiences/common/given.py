@@ -14,13 +14,14 @@ from functools import wraps
 from typing import Any, ClassVar
 
 from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.common.stopping import Stoppable
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.validation import OFF
 
 _NOTE = "_given_arguments"
 
 
-class RefusesLostArguments:
+class RefusesLostArguments(Stoppable):
     """
     For operators and sensors: notes which arguments were given, and refuses those that were lost until the run.
 
@@ -50,8 +51,9 @@ class RefusesLostArguments:
         Do the task's work in the block: lost arguments are refused first, and no permanent error is retried.
 
         :raises InvalidInputError: a template field was given and is None now; it names the first of them.
+        :raises TaskStoppedError: Airflow has ended the task.
         """
-        with task_errors():
+        with task_errors(), self.stoppable():
             self._refuse_lost_arguments()
             yield
 

@@ -6,13 +6,13 @@ Nothing heavy is imported here: DAG files are parsed all the time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
-from airflow_provider_audiences.operators.applovin_base import DEFAULT_BATCH_SIZE, AppLovinOperator
+from airflow_provider_audiences.operators.applovin_plan_base import AppLovinPlanOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -21,77 +21,9 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.applovin.audiences import AudienceSpec
     from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
-    from airflow_provider_audiences.sync.report import SyncReport
-    from airflow_provider_audiences.sync.settings import SendSettings
 
 
-class _AppLovinPlanOperator(AppLovinOperator):
-    """What the operators share that carry plans out: how they send, and what comes of it."""
-
-    limits = frozenset(
-        {"max_removed_ratio", "max_added_ratio", "max_removed", "max_added", "max_malformed_ratio", "max_drift"}
-    )
-
-    def __init__(
-        self,
-        *,
-        batch_size: int = DEFAULT_BATCH_SIZE,
-        max_parallel_requests: int = 4,
-        id_case: Literal["lower", "upper"] = "lower",
-        max_drift: float | None = 0.05,
-        drift_patience_seconds: int | timedelta = 60,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.batch_size = batch_size
-        self.max_parallel_requests = max_parallel_requests
-        self.id_case = id_case
-        self.max_drift = max_drift
-        self.drift_patience_seconds = drift_patience_seconds
-
-    def _send_settings(self) -> SendSettings:
-        """Return how plans are sent; whatever is wrong is told here, before the first request."""
-        from airflow_provider_audiences.common.state import state_folder
-        from airflow_provider_audiences.sources.staging import staging_settings
-        from airflow_provider_audiences.sync.settings import SendSettings
-
-        staging_settings()
-        state_folder("applovin")
-        return SendSettings.checked(
-            batch_size=self.batch_size,
-            max_parallel_requests=self.max_parallel_requests,
-            id_case=self.id_case,
-            max_drift=self.max_drift,
-            drift_patience_seconds=self.drift_patience_seconds,
-        )
-
-    @contextmanager
-    def _held(
-        self, context: Context, client: AppLovinClient, audience_id: str, send: SendSettings
-    ) -> Iterator[AudienceSync]:
-        from airflow_provider_audiences.common.progress import progress_of
-        from airflow_provider_audiences.common.state import holder_of, state_folder
-        from airflow_provider_audiences.sources.staging import staging_settings
-        from airflow_provider_audiences.sync.audience_sync import open_sync
-
-        with open_sync(
-            client,
-            state_folder("applovin", client.host, audience_id),
-            audience_id=audience_id,
-            holder=holder_of(context),
-            send=send,
-            staging=staging_settings(),
-            on_progress=progress_of(context),
-        ) as sync:
-            yield sync
-
-    def _shown(self, report: SyncReport) -> dict[str, Any]:
-        for line in report.lines():
-            self.log.info("%s", line)
-        return report.as_dict()
-
-
-class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator):
+class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
     """
     Make an audience equal a source, with as few requests as it takes.
 
@@ -148,6 +80,8 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
     :param max_drift: warn if AppLovin's count differs by more than this part; None for no warning.
     :param drift_patience_seconds: how long to look again before the warning, in seconds or as a timedelta; the count
         may lag.
+    :param wait_for_audience_seconds: how long to wait for another sync of this audience, in seconds or as a timedelta,
+        without using up a retry; 0 fails at once (templated).
     :param applovin_conn_id: id of the connection (templated).
     :return: report with ``audience_id, mode, plan_only, plan_id, generation, replaces, added, refreshed, removed,
         unchanged, suppressed, suppress_members, suppress_malformed, suppress_zeroed, suppress_duplicates,
@@ -158,7 +92,8 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
     :raises GuardError: a guard stopped the plan; nothing was sent.
     :raises LedgerLostError: what was sent before can't be told; nothing was sent.
-    :raises AudienceBusyError: another sync of this audience is under way; nothing was sent.
+    :raises AudienceBusyError: another sync of this audience was under way for all this time; nothing was sent.
+    :raises TaskStoppedError: Airflow has ended the task; the next run goes on from there.
     :raises AudienceApiError: a request failed; the next run goes on from there.
     """
 
@@ -187,6 +122,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         "allow_older_run",
         "max_malformed_ratio",
         "rejects_path",
+        "wait_for_audience_seconds",
         "applovin_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)  # of an SqlSource
@@ -277,7 +213,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
             suppress_on_malformed = checked_on_malformed(self.suppress_on_malformed)
             for read in (self.source, self.suppress):
                 refuse_source_as_target(self.rejects_path, read)
-            send = self._send_settings()
+            send = self.send_settings()
             plan_only = true_or_false("plan_only", self.plan_only)
             settings = SyncSettings.checked(
                 mode=self.mode,
@@ -301,8 +237,9 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
             spec = self._checked_spec()
             client = stack.enter_context(self.hook.get_conn())
 
-            def held(audience_id: str) -> AudienceSync:
-                return stack.enter_context(self._held(context, client, audience_id, send))
+            def held(audience_id: str, *, is_staged: bool = False) -> AudienceSync:
+                opened = self.open_sync(context, client, audience_id, send, may_reschedule=not is_staged)
+                return stack.enter_context(opened)
 
             # An audience that may have to be made is made when nothing can be wrong with its members any more.
             sync = None if spec else held(self._found_audience(client, context, spec, may_create=False))
@@ -320,13 +257,15 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
             source = stack.enter_context(open_source(self.source))
             wanted = stack.enter_context(stage(source, rules=source_rules, settings=staging_settings()))
             refuse_without_members(members=wanted.members, malformed=wanted.malformed, name=AdvertisingIds.name)
-            sync = sync or held(self._found_audience(client, context, spec, may_create=not plan_only))
+            if sync is None:
+                audience_id = self._found_audience(client, context, spec, may_create=not plan_only)
+                sync = held(audience_id, is_staged=True)
             report = (sync.plan if plan_only else sync.run)(wanted, suppressed, settings)
         if plan_only and self.do_xcom_push:
             # Each by itself as well, so that the task which applies the plan is given ``plan.output["plan_id"]``.
             for name in ("audience_id", "plan_id"):
                 context["ti"].xcom_push(key=name, value=getattr(report, name))
-        return self._shown(report)
+        return self.shown(report)
 
     def _checked_spec(self) -> AudienceSpec | None:
         """Return what an audience that is given by its name is like; None if it is given by its id."""
@@ -382,7 +321,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, _AppLovinPlanOperator)
         return created.audience_id
 
 
-class AppLovinApplyPlanOperator(_AppLovinPlanOperator):
+class AppLovinApplyPlanOperator(AppLovinPlanOperator):
     """
     Carry out a plan that ``AppLovinSyncAudienceOperator(plan_only=True)`` has stored: exactly this one.
 
@@ -397,15 +336,17 @@ class AppLovinApplyPlanOperator(_AppLovinPlanOperator):
     :param max_drift: warn if AppLovin's count differs by more than this part; None for no warning.
     :param drift_patience_seconds: how long to look again before the warning, in seconds or as a timedelta; the count
         may lag.
+    :param wait_for_audience_seconds: as for ``AppLovinSyncAudienceOperator`` (templated).
     :param applovin_conn_id: id of the connection (templated).
     :return: the report, as for ``AppLovinSyncAudienceOperator``.
     :raises PlanOutdatedError: the audience was synced since, or there is no such plan; nothing was sent.
     :raises GuardError: a guard stopped the plan; nothing was sent.
-    :raises AudienceBusyError: another sync of this audience is under way; nothing was sent.
+    :raises AudienceBusyError: another sync of this audience was under way for all this time; nothing was sent.
+    :raises TaskStoppedError: Airflow has ended the task; the next try goes on from there.
     :raises AudienceApiError: a request failed; the next try goes on from there.
     """
 
-    template_fields: Sequence[str] = ("audience_id", "plan_id", "applovin_conn_id")
+    template_fields: Sequence[str] = ("audience_id", "plan_id", "wait_for_audience_seconds", "applovin_conn_id")
 
     def __init__(self, *, audience_id: str, plan_id: str, override_guards: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -421,8 +362,8 @@ class AppLovinApplyPlanOperator(_AppLovinPlanOperator):
             audience_id = required_text("audience_id", self.audience_id)
             plan_id = required_text("plan_id", self.plan_id)
             override_guards = true_or_false("override_guards", self.override_guards)
-            send = self._send_settings()
+            send = self.send_settings()
             client = stack.enter_context(self.hook.get_conn())
-            sync = stack.enter_context(self._held(context, client, audience_id, send))
+            sync = stack.enter_context(self.open_sync(context, client, audience_id, send))
             report = sync.apply(plan_id, override_guards=override_guards)
-        return self._shown(report)
+        return self.shown(report)

@@ -29,6 +29,7 @@ from airflow_provider_audiences.members.keys.key_set import KeySetWriter, finger
 from airflow_provider_audiences.members.staging import refuse_without_members
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+from airflow_provider_audiences.stopping import Stopped
 from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery
 from airflow_provider_audiences.sync.delivery.sending import OnProgress, Tally
 from airflow_provider_audiences.sync.guards import older_run_verdict, refuse_unless_passed, suppress_verdict
@@ -38,7 +39,7 @@ from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
 from airflow_provider_audiences.sync.state.head import AudienceAddress
-from airflow_provider_audiences.sync.state.lease import Holder, Lease, leased
+from airflow_provider_audiences.sync.state.lease import Holder, Lease, Wait, leased
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def open_sync(
     audience_id: str,
     holder: Holder,
     send: SendSettings,
+    wait: Wait | None = None,
     staging: StagingSettings | None = None,
     on_progress: OnProgress | None = None,
     clock: Callable[[], float] = time.time,
@@ -72,6 +74,7 @@ def open_sync(
     :param audience_id: the audience.
     :param holder: who syncs.
     :param send: how plans are sent.
+    :param wait: called as long as another sync holds the audience; None for no wait.
     :param staging: memory and disk to use; None for the defaults.
     :param on_progress: told every few seconds, and at the end, how many IDs have landed, of how many.
     :param clock: seconds since 1970.
@@ -79,7 +82,10 @@ def open_sync(
     :raises AudienceBusyError: another sync of this audience is under way.
     """
     address = AudienceAddress(platform="applovin", host=client.host, audience_id=audience_id)
-    with leased(folder, holder, clock=clock) as lease, open_workspace(staging or StagingSettings()) as workspace:
+    with (
+        leased(folder, holder, wait=wait, clock=clock) as lease,
+        open_workspace(staging or StagingSettings()) as workspace,
+    ):
         state = AudienceState(folder, address, lease=lease, workspace=workspace, clock=clock)
         yield AudienceSync(
             client,
@@ -379,10 +385,13 @@ class AudienceSync:
             error.landed = f"{done} batches have landed and are written down: the next run goes on from there."
             raise
         except BaseException as error:
+            done = skipped + tally.batches
             log.warning(
                 "%s ended the sync: no further request begins. %d batches have landed and are written down.",
-                type(error).__name__, skipped + tally.batches,
+                type(error).__name__, done,
             )  # fmt: skip
+            if isinstance(error, Stopped):
+                error.landed = f"{done} batches have landed and are written down"
             raise
         pace = delivery.request_seconds / tally.batches if tally.batches else 0.0
         ledger = self._state.finish(ledger, stored, seconds_per_request=pace)

@@ -326,6 +326,7 @@ class TestArguments:
             "suppress_on_malformed": "drop",
             "allow_older_run": True,
             "min_members": 4,
+            "wait_for_audience_seconds": 5,
             "rejects_path": str(tmp_path / "rejects.csv"),
             "applovin_conn_id": "other_default",
         }
@@ -753,7 +754,7 @@ class TestRetries:
         folder = state_folder("applovin", emulator.url.removeprefix("http://"), audience_id)
         with leased(folder, holder_of(task_context(task_id="other", map_index=0))):
             with pytest.raises(exceptions.AudienceBusyError, match=r"task other, map index 0, try 1") as failure:
-                sync(make_ids(1))
+                sync(make_ids(1), wait_for_audience_seconds=0)
             assert not isinstance(failure.value, AirflowFailException)
             assert posts() == 0
         sync(make_ids(1))
@@ -799,7 +800,7 @@ class TestStatePath:
         sync(make_ids(3))
         host = emulator.url.removeprefix("http://").replace(":", "%3A")
         folder = tmp_path / "my state/applovin" / host / audience_id
-        assert {path.name.partition("-")[0] for path in folder.iterdir()} == {"head.json", "ledger"}
+        assert {path.name.partition("-")[0] for path in folder.iterdir()} == {"head", "head.json", "ledger"}
         assert folder.stat().st_mode & 0o077 == 0
         before = posts()
         assert sync(make_ids(3))["unchanged"] == 3
@@ -810,7 +811,7 @@ class TestStatePath:
         configured(f"memory://{tmp_path.name}/audiences/")
         sync(make_ids(3))
         files = fsspec.filesystem("memory").find(f"/{tmp_path.name}/audiences/applovin")
-        assert [Path(file).name.partition("-")[0] for file in files] == ["head.json", "ledger"]
+        assert {Path(file).name.partition("-")[0] for file in files} == {"head", "head.json", "ledger"}
         assert Path(files[0]).parent.name == audience_id
         before = posts()
         assert sync(make_ids(3))["unchanged"] == 3

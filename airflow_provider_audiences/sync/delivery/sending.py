@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
 from airflow_provider_audiences.http.transport import GiveUp
 from airflow_provider_audiences.platforms.applovin.client import UploadCounts
+from airflow_provider_audiences.stopping import LANDING_SECONDS, Stopped
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +184,7 @@ class Sender:
 
     :param tally: of all of them.
     :param batch_size: IDs a request, at most.
-    :param max_parallel_requests: requests at a time; with 1 there are no threads.
+    :param max_parallel_requests: requests at a time.
     """
 
     def __init__(self, tally: Tally, *, batch_size: int, max_parallel_requests: int) -> None:
@@ -203,17 +204,25 @@ class Sender:
         :raises AudienceApiError: it failed for good.
         """
         ((first, end),) = leg.ranges
+        sizes: list[int] = []
+
+        def work() -> None:
+            while not self._stop.is_set() and not sizes:
+                size = self._send_some(leg, first, end)
+                if size or first == end:
+                    sizes.append(size)
+
         with self._stopping():
-            while not (size := self._send_some(leg, first, end)) and first < end:
-                pass
-        return first + size
+            self._in_threads(1, work)
+        return first + sizes[0]
 
     def send(self, leg: Leg) -> None:
         """
         Send all of a leg; an exception that this thread gets meanwhile, such as a timeout, ends it at once.
 
         After a failure no request begins, and those in flight are waited for. After an exception from outside
-        they are not: their threads end by themselves, without a repetition.
+        they are not: their threads end by themselves, without a repetition; but for :class:`Stopped`, which gives
+        them a moment.
 
         :param leg: what to send.
         :raises AudienceApiError: the first request that failed for good.
@@ -221,10 +230,7 @@ class Sender:
         ranges = _Ranges(leg.ranges)
         with self._stopping():
             threads = min(self._parallel, sum(-(-(end - first) // self._size) for first, end in leg.ranges))
-            if threads > 1:
-                self._work_in_threads(leg, ranges, threads)
-            else:
-                self._work(leg, ranges)
+            self._in_threads(threads, lambda: self._work(leg, ranges))
 
     @contextmanager
     def _stopping(self) -> Iterator[None]:
@@ -234,22 +240,31 @@ class Sender:
             self._stop.set()
             raise
 
-    def _work_in_threads(self, leg: Leg, ranges: _Ranges, count: int) -> None:
+    def _in_threads(self, count: int, work: Callable[[], None]) -> None:
         # Daemons, since a request may take minutes: neither a timeout of the task nor its end waits for them.
         # Each in a copy of the context, where Airflow keeps what it adds to each line of the log.
+        all_ended = [threading.Event() for _ in range(count)]
         threads = [
             threading.Thread(
                 target=contextvars.copy_context().run,
-                args=(self._work_in_thread, leg, ranges),
+                args=(self._work_in_thread, work, ended),
                 name=f"audiences-sender-{number}",
                 daemon=True,
             )
-            for number in range(count)
+            for number, ended in enumerate(all_ended)
         ]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        # Not by join: one that an exception ends takes the thread for dead (bpo-45274), and can't be called again.
+        try:
+            for ended in all_ended:
+                ended.wait()
+        except Stopped:
+            self._stop.set()
+            until = time.monotonic() + LANDING_SECONDS
+            for ended in all_ended:
+                ended.wait(max(0.0, until - time.monotonic()))
+            raise
         for error in self._failures[1:]:
             # Only our own errors are known to quote no member.
             reason = str(error) if isinstance(error, AudienceApiError) else type(error).__name__
@@ -257,13 +272,15 @@ class Sender:
         if self._failures:
             raise self._failures[0]
 
-    def _work_in_thread(self, leg: Leg, ranges: _Ranges) -> None:
+    def _work_in_thread(self, work: Callable[[], None], ended: threading.Event) -> None:
         try:
-            self._work(leg, ranges)
+            work()
         except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
             with self._lock:
                 self._failures.append(error)
             self._stop.set()
+        finally:
+            ended.set()
 
     def _work(self, leg: Leg, ranges: _Ranges) -> None:
         while not self._stop.is_set():

@@ -21,6 +21,7 @@ from airflow_provider_audiences.members.identifiers.advertising_id import LINE_L
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.staging import refuse_without_members
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, UploadCounts
+from airflow_provider_audiences.stopping import Stopped
 from airflow_provider_audiences.sync.delivery.sending import Leg, OnProgress, Send, Sender, Tally
 from airflow_provider_audiences.sync.settings import MAX_PARALLEL_REQUESTS
 from airflow_provider_audiences.validation import one_of, required_text, true_or_false, whole_number, whole_seconds
@@ -201,6 +202,8 @@ class Delivery:
             log.warning(
                 "%s ended the delivery: no further request begins. %s", type(error).__name__, self._landed(tally)
             )
+            if isinstance(error, Stopped):
+                error.landed = self._landed(tally)
             raise
         return UploadReport(
             dry_run=False,

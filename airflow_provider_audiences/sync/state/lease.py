@@ -254,19 +254,33 @@ def _now() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
+Wait = Callable[[AudienceBusyError], None]
+"""Waits a while for an audience that another sync holds, or raises the error that says so."""
+
+
 @contextmanager
-def leased(folder: StateFolder, holder: Holder, *, clock: Callable[[], float] = time.time) -> Iterator[Lease]:
+def leased(
+    folder: StateFolder, holder: Holder, *, wait: Wait | None = None, clock: Callable[[], float] = time.time
+) -> Iterator[Lease]:
     """
     Hold an audience for as long as the block lasts.
 
     :param folder: of its state.
     :param holder: who syncs.
+    :param wait: called as long as another sync holds it; None for no wait.
     :param clock: seconds since 1970.
     :raises AudienceBusyError: another sync holds it.
     """
     lease = Lease(folder, holder, clock=clock)
     try:
-        lease.acquire()
+        while True:
+            try:
+                lease.acquire()
+                break
+            except AudienceBusyError as error:
+                if wait is None:
+                    raise
+                wait(error)
         yield lease
     finally:
         lease.release()

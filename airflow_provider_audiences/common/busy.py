@@ -1,0 +1,67 @@
+"""Waiting for an audience that another sync holds, without using up the task's retries."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NoReturn
+
+from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
+
+from airflow_provider_audiences.exceptions import AudienceBusyError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_audiences.sync.state.lease import Wait
+
+log = logging.getLogger(__name__)
+
+DEFAULT_WAIT_SECONDS = 3600
+"""How long a task waits by default."""
+
+_LOOK_SECONDS = 5.0
+_RESCHEDULE_SECONDS = 30.0
+
+
+def wait_for_audience(
+    context: Context, *, seconds: float, may_reschedule: bool, sleep: Callable[[float], None] = time.sleep
+) -> Wait | None:
+    """
+    Return what waits for an audience that is busy; None if nothing is to wait.
+
+    On Airflow 3.3 or newer the worker's slot is free meanwhile: the task is rescheduled, which costs no retry. Before,
+    operators can't be: they wait in the worker.
+
+    :param context: the task's context.
+    :param seconds: how long at most, from the first look on.
+    :param may_reschedule: whether the task has done nothing yet that would have to be done again.
+    :param sleep: waits.
+    """
+    if not seconds:
+        return None
+    reschedules = may_reschedule and get_base_airflow_version_tuple() >= (3, 3, 0)
+    began: list[float] = []
+
+    def wait(error: AudienceBusyError) -> None:
+        if not began:
+            first = context["ti"].get_first_reschedule_date(context) if reschedules else None
+            began.append(first.timestamp() if first else time.time())
+        left = began[0] + seconds - time.time()
+        if left <= 0:
+            error.landed = f"It was waited for, {seconds:,.0f} seconds"
+            raise error
+        log.info("Waiting for the audience, for %.0f seconds more at most: %s", left, error.message)
+        if reschedules:
+            _reschedule(min(_RESCHEDULE_SECONDS, left))
+        sleep(min(_LOOK_SECONDS, left))
+
+    return wait
+
+
+def _reschedule(seconds: float) -> NoReturn:
+    from airflow.sdk.exceptions import AirflowRescheduleException
+
+    raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=seconds))
