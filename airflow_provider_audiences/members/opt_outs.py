@@ -12,8 +12,7 @@ from dataclasses import replace
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds, MemberKind
-from airflow_provider_audiences.members.keys import key_order
-from airflow_provider_audiences.members.keys.key_set import KeySetWriter, side_by_side
+from airflow_provider_audiences.members.keys import key_sets
 from airflow_provider_audiences.members.reading.inputs import MemberInput
 from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, refuse_without_members, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
@@ -81,10 +80,5 @@ def without(
     :param settings: memory and disk to use; None for the defaults.
     """
     with open_workspace(settings or StagingSettings()) as workspace:
-        left = KeySetWriter(workspace.new_file())
-        for in_staged, in_suppressed in side_by_side(staged.keys, suppressed.keys):
-            members = staged.keys.slice(in_staged.start, in_staged.stop - in_staged.start)
-            unwanted = suppressed.keys.slice(in_suppressed.start, in_suppressed.stop - in_suppressed.start)
-            left.add(members[key_order.match(members, unwanted) < 0])
-        keys = left.finish()
+        keys = key_sets.without(staged.keys, suppressed.keys, workspace)
         yield replace(staged, members=keys.count, keys=keys)

@@ -25,7 +25,8 @@ from airflow_provider_audiences.exceptions import (
 )
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-from airflow_provider_audiences.members.keys.key_set import KeySetWriter, fingerprint_of
+from airflow_provider_audiences.members.keys.key_set import KeySet, fingerprint_of
+from airflow_provider_audiences.members.keys.key_sets import nobody
 from airflow_provider_audiences.members.staging import refuse_without_members
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
@@ -34,6 +35,7 @@ from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery
 from airflow_provider_audiences.sync.delivery.sending import OnProgress, Tally
 from airflow_provider_audiences.sync.guards import older_run_verdict, refuse_unless_passed, suppress_verdict
 from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS, Ledger
+from airflow_provider_audiences.sync.marks import Marks
 from airflow_provider_audiences.sync.plan import Plan, PlanRules, make_plan
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
@@ -134,6 +136,7 @@ class AudienceSync:
         self._clock = clock
         self._sleep = sleep
         self._audience_id = state.address.audience_id
+        self._marks: Marks | None = None
         self._began = time.monotonic()
         self._requests_before = client.requests_sent
 
@@ -150,12 +153,17 @@ class AudienceSync:
         """
         ledger, plan, report = self._planned(staged, suppressed, settings)
         refuse_unless_passed(report.verdicts)
+        whole = staged.keys if settings.mode != "append" else None
         if not plan:
             log.info("The audience equals its source, and nobody is due: there is nothing to send.")
             if not self._is_replacement_open:
+                if self._marks and self._state.head:
+                    self._state.mark(
+                        self._marks.after(plan, ledger=ledger.keys, source=whole, workspace=self._workspace)
+                    )
                 return self._reconciled(report)
         stored = self._state.store_plan(plan, details=report.as_dict(), run_date=settings.run_date)
-        return self._carried_out(stored, ledger, report)
+        return self._carried_out(stored, ledger, report, source=whole)
 
     def plan(self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings) -> SyncReport:
         """
@@ -206,6 +214,7 @@ class AudienceSync:
             refuse_unless_passed(report.verdicts)
         if not stored.plan and not self._is_replacement_open:
             return self._reconciled(report)
+        self._marks = self._state.marks()
         return self._carried_out(stored, self._state.ledger(), report)
 
     def _is_readable(self) -> bool:
@@ -226,8 +235,11 @@ class AudienceSync:
         self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings
     ) -> tuple[Ledger, Plan, SyncReport]:
         refuse_without_members(members=staged.members, malformed=staged.malformed, name=AdvertisingIds.name)
-        unwanted = suppressed.keys if suppressed else KeySetWriter(self._workspace.new_file()).finish()
+        unwanted = suppressed.keys if suppressed else nobody(self._workspace)
         ledger, skipped, replaces, has_strangers = self._loaded(settings)
+        marks = self._marks = self._state.marks()
+        if settings.release_held_back:
+            marks = replace(marks, held_back=nobody(self._workspace))
         head = self._state.head
         now = self._clock()
         rules = PlanRules(
@@ -241,7 +253,7 @@ class AudienceSync:
         )
 
         def planned(rules: PlanRules) -> Plan:
-            return make_plan(staged.keys, unwanted, ledger, rules=rules, workspace=self._workspace)
+            return make_plan(staged.keys, unwanted, ledger, rules=rules, workspace=self._workspace, marks=marks)
 
         plan = planned(rules)
         if replaces and head and head.is_known and head.replacement == fingerprint_of(plan.additions):
@@ -261,6 +273,7 @@ class AudienceSync:
             removed=changes.removed,
             unchanged=changes.unchanged,
             suppressed=changes.suppressed,
+            held_back=changes.held_back,
             suppress_members=unwanted.count,
             suppress_malformed=suppressed.malformed if suppressed else 0,
             suppress_zeroed=suppressed.zeroed if suppressed else 0,
@@ -311,6 +324,7 @@ class AudienceSync:
                 skipped = head.landings.batches
                 log.info("An earlier run was cut off after %d requests; they are not sent again.", skipped)
             ledger = self._state.recovered(ledger)
+            self._state.marks()
         except LedgerLostError as error:
             if settings.on_lost_ledger == "fail":
                 raise
@@ -369,7 +383,9 @@ class AudienceSync:
 
     # Sending
 
-    def _carried_out(self, stored: StoredPlan, ledger: Ledger, report: SyncReport) -> SyncReport:
+    def _carried_out(
+        self, stored: StoredPlan, ledger: Ledger, report: SyncReport, *, source: KeySet | None = None
+    ) -> SyncReport:
         plan = stored.plan
         if plan:
             self._wait_until_settled(report)
@@ -394,7 +410,8 @@ class AudienceSync:
                 error.landed = f"{done} batches have landed and are written down"
             raise
         pace = delivery.request_seconds / tally.batches if tally.batches else 0.0
-        ledger = self._state.finish(ledger, stored, seconds_per_request=pace)
+        marks = self._marks and self._marks.after(plan, ledger=ledger.keys, source=source, workspace=self._workspace)
+        ledger = self._state.finish(ledger, stored, seconds_per_request=pace, marks=marks)
         report = report.changed(
             plan_id=stored.plan_id,
             generation=self._state.generation,

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
 from airflow_provider_audiences.members.keys import key_order
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of, side_by_side
+from airflow_provider_audiences.members.keys.key_sets import nobody
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.sync.ledger import ADDITION_IN_DOUBT, NOBODY_KNOWS, REMOVAL_IN_DOUBT, Ledger
+from airflow_provider_audiences.sync.marks import Marks
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys
@@ -44,6 +46,7 @@ class Changes:
     :param known_removed: removed ones that were known.
     :param unknown_removed: removed ones that the ledger lacks: they are suppressed, and may be there.
     :param contradicted: whose last request has no known outcome, and which the plan now does the opposite to.
+    :param held_back: of the source that were removed by hand, and stay out.
     """
 
     added: int = 0
@@ -58,6 +61,7 @@ class Changes:
     known_removed: int = 0
     unknown_removed: int = 0
     contradicted: int = 0
+    held_back: int = 0
 
     @property
     def wanted(self) -> int:
@@ -135,7 +139,15 @@ class PlanRules:
     removes_unknown: bool = False
 
 
-def make_plan(wanted: KeySet, suppressed: KeySet, ledger: Ledger, *, rules: PlanRules, workspace: Workspace) -> Plan:
+def make_plan(
+    wanted: KeySet,
+    suppressed: KeySet,
+    ledger: Ledger,
+    *,
+    rules: PlanRules,
+    workspace: Workspace,
+    marks: Marks | None = None,
+) -> Plan:
     """
     Compare the wanted members with the ledger.
 
@@ -144,12 +156,15 @@ def make_plan(wanted: KeySet, suppressed: KeySet, ledger: Ledger, *, rules: Plan
     :param ledger: what was sent so far.
     :param rules: what the plan is to come to.
     :param workspace: for the plan.
+    :param marks: whom somebody has removed or added by hand; None for nobody.
     """
-    comparison = _Comparison(wanted, suppressed, ledger, rules)
+    if marks is None:
+        marks = Marks(held_back=nobody(workspace), by_hand=nobody(workspace))
+    comparison = _Comparison(wanted, suppressed, ledger, marks, rules)
     additions, removals = KeySetWriter(workspace.new_file()), KeySetWriter(workspace.new_file())
     changes = Changes()
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-plan") as threads:
-        parts: Iterator[list[slice]] = side_by_side(wanted, suppressed, ledger.keys)
+        parts: Iterator[list[slice]] = side_by_side(wanted, suppressed, ledger.keys, marks.held_back, marks.by_hand)
         for added, removed, counted in in_turn(threads, comparison.part, parts):
             additions.add(added)
             removals.add(removed)
@@ -172,14 +187,17 @@ class _Comparison:
     wanted: KeySet
     suppressed: KeySet
     ledger: Ledger
+    marks: Marks
     rules: PlanRules
 
     def part(self, slices: list[slice]) -> tuple[Keys, Keys, Changes]:
-        in_wanted, in_suppressed, in_ledger = slices
+        in_wanted, in_suppressed, in_ledger, in_held_back, in_by_hand = slices
         rules = self.rules
-        in_source = self.wanted.slice(in_wanted.start, in_wanted.stop - in_wanted.start)
-        unwanted = self.suppressed.slice(in_suppressed.start, in_suppressed.stop - in_suppressed.start)
-        wanted = in_source[key_order.match(in_source, unwanted) < 0]
+        in_source = _rows(self.wanted, in_wanted)
+        unwanted = _rows(self.suppressed, in_suppressed)
+        held_back = _rows(self.marks.held_back, in_held_back)
+        asked = in_source[key_order.match(in_source, unwanted) < 0]
+        wanted = asked[key_order.match(asked, held_back) < 0] if len(held_back) else asked
         old = self.ledger.rows(in_ledger)
         rows = key_order.match(wanted, old.keys)
         is_old = rows >= 0
@@ -190,7 +208,12 @@ class _Comparison:
         is_wanted = np.zeros(len(old.keys), np.bool_)
         is_wanted[rows[is_old]] = True
         is_unwanted = key_order.match(old.keys, unwanted) >= 0
+        if len(held_back):
+            is_unwanted |= key_order.match(old.keys, held_back) >= 0
         goes = may_live & (~is_wanted if rules.removes or rules.replaces else is_unwanted)
+        by_hand = _rows(self.marks.by_hand, in_by_hand)
+        if len(by_hand) and not rules.replaces:
+            goes &= is_unwanted | (key_order.match(old.keys, by_hand) < 0)
         is_known = may_live & (old.earliest != ADDITION_IN_DOUBT) & (old.latest != NOBODY_KNOWS)
         could_live = np.zeros(len(wanted), np.bool_)
         could_live[is_old] = may_live[rows[is_old]]
@@ -210,7 +233,8 @@ class _Comparison:
                 refreshed=_count(is_due & lives),
                 removed=_count(goes) + forgotten,
                 unchanged=_count(~is_due),
-                suppressed=len(in_source) - len(wanted),
+                suppressed=len(in_source) - len(asked),
+                held_back=len(asked) - len(wanted),
                 live=len(wanted) + _count(may_live & ~is_wanted & ~goes),
                 possible=_count(may_live),
                 known=_count(is_known),
@@ -220,6 +244,10 @@ class _Comparison:
                 contradicted=in_doubt,
             ),
         )
+
+
+def _rows(keys: KeySet, part: slice) -> Keys:
+    return keys.slice(part.start, part.stop - part.start)
 
 
 def _count(rows: NDArray[np.bool_]) -> int:

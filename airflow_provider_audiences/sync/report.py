@@ -25,6 +25,7 @@ class SyncReport:
     :param removed: members that were taken out.
     :param unchanged: members that were there and are not due.
     :param suppressed: members of the source that are held back by ``suppress``.
+    :param held_back: members of the source that somebody has removed by hand, and who stay out.
     :param suppress_members: distinct advertising IDs in ``suppress``.
     :param suppress_malformed: texts of ``suppress`` that could not be read.
     :param suppress_zeroed: all-zero IDs in ``suppress``.
@@ -68,6 +69,7 @@ class SyncReport:
     removed: int = 0
     unchanged: int = 0
     suppressed: int = 0
+    held_back: int = 0
     suppress_members: int = 0
     suppress_malformed: int = 0
     suppress_zeroed: int = 0
@@ -126,7 +128,8 @@ class SyncReport:
 
     def plan_lines(self) -> list[str]:
         """Return what the plan comes to, as lines of a small table."""
-        rows = {name: getattr(self, name) for name in ("added", "refreshed", "removed", "unchanged", "suppressed")}
+        names = ("added", "refreshed", "removed", "unchanged", "suppressed", "held_back")
+        rows = {name: getattr(self, name) for name in names}
         how = "replaces the audience's content" if self.replaces else "changes only what differs"
         size = f"{self.planned_requests} requests, {self.planned_bytes:,} bytes, about {self.expected_seconds:g} s"
         return [

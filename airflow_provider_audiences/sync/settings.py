@@ -41,6 +41,7 @@ class SyncSettings:
     :param guards: limits of what a plan may change.
     :param run_date: of the run; None if it has none.
     :param allow_older_run: whether the run may change what a newer one has made.
+    :param release_held_back: add members again whom somebody has removed by hand.
     """
 
     mode: SyncMode
@@ -51,6 +52,7 @@ class SyncSettings:
     guards: Guards
     run_date: RunDate | None = None
     allow_older_run: bool = False
+    release_held_back: bool = False
 
     @classmethod
     def checked(
@@ -65,6 +67,7 @@ class SyncSettings:
         guards: Guards,
         run_date: RunDate | None = None,
         allow_older_run: Any = False,
+        release_held_back: Any = False,
     ) -> SyncSettings:
         """
         Return settings whose arguments have been checked.
@@ -78,6 +81,7 @@ class SyncSettings:
         :param guards: limits of what a plan may change.
         :param run_date: of the run; None if it has none.
         :param allow_older_run: True or False.
+        :param release_held_back: True or False.
         :raises InvalidInputError: an argument is wrong.
         """
         ttl = DEFAULT_TTL_SECONDS if ttl_seconds is None else whole_seconds("ttl_seconds", ttl_seconds, at_least=1)
@@ -104,6 +108,7 @@ class SyncSettings:
             guards=guards,
             run_date=run_date,
             allow_older_run=true_or_false("allow_older_run", allow_older_run),
+            release_held_back=true_or_false("release_held_back", release_held_back),
         )
 
 

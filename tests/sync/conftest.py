@@ -334,6 +334,7 @@ class SyncedAudience:
             next_run_seconds=None,
             initial=initial,
             on_lost_ledger=lost,
+            release_held_back=changes.pop("release_held_back", False),
             guards=Guards.checked(**(guards | changes)),
         )
 

@@ -326,7 +326,7 @@ class TestLostLedger:
     @pytest.mark.parametrize("mode", ["mirror", "append"])
     def test_it_fails(self, synced: Any, make_ids: Any, damage: str, file: str, mode: str) -> None:
         synced.run(make_ids(6))
-        (path,) = synced.path.glob(file)
+        path = max(synced.path.glob(file))
         DAMAGES[damage](path)
         state = state_of(synced)
         synced.clear()
@@ -340,7 +340,7 @@ class TestLostLedger:
     @pytest.mark.parametrize(("lost", "kept"), [("replace", 0), ("rebuild", 1)])
     def test_it_goes_on_as_told(self, synced: Any, make_ids: Any, damage: str, file: str, lost: str, kept: int) -> None:
         synced.run(make_ids(6))
-        (path,) = synced.path.glob(file)
+        path = max(synced.path.glob(file))
         DAMAGES[damage](path)
         synced.clear()
         source = make_ids(6, start=2)
@@ -385,7 +385,7 @@ class TestLostLedger:
         stop_at(synced, "create", "head-", number=4)
         with pytest.raises(Stopped):
             synced.run(make_ids(4, start=3))
-        (path,) = synced.path.glob(file)
+        path = max(synced.path.glob(file))
         DAMAGES[damage](path)
         synced.clear()
         with pytest.raises(LedgerLostError):
@@ -522,7 +522,7 @@ class TestPlans:
     @pytest.mark.parametrize("file", ["ledger-*", "head-*"])
     def test_a_plan_for_a_lost_ledger(self, synced: Any, make_ids: Any, lost: str, file: str) -> None:
         synced.run(make_ids(4))
-        (path,) = synced.path.glob(file)
+        path = max(synced.path.glob(file))
         empty(path)
         plan_id = synced.run(make_ids(4, start=2), plan_only=True, lost=lost).plan_id
         synced.apply(plan_id)
@@ -531,7 +531,7 @@ class TestPlans:
 
     def test_a_plan_for_a_lost_ledger_that_was_restored_is_refused(self, synced: Any, make_ids: Any) -> None:
         synced.run(make_ids(4))
-        (head,) = synced.path.glob("head-*")
+        head = max(synced.path.glob("head-*"))
         content = head.read_bytes()
         head.write_bytes(b"")
         plan_id = synced.run(make_ids(4, start=2), plan_only=True, lost="replace").plan_id
@@ -580,7 +580,7 @@ class TestBusy:
             synced.run(ids, opened={"try_number": 2})
 
         synced.wire.after = take_over
-        with pytest.raises(AudienceBusyError, match="no longer holds"):
+        with pytest.raises(AudienceBusyError, match="another sync has changed the audience's state"):
             synced.run(ids)
         assert synced.members == ids
         # The first request of the first try was in flight; the second one has sent it again, and all others once.
@@ -880,7 +880,7 @@ def test_a_replacement_that_never_landed_binds_nobody(synced: Any, make_ids: Any
 @pytest.mark.parametrize("cut_off", [False, True])
 def test_opt_outs_go_although_the_ledger_was_lost(synced: Any, make_ids: Any, cut_off: bool) -> None:
     synced.run(make_ids(5))
-    empty(next(synced.path.glob("head-*")))
+    empty(max(synced.path.glob("head-*")))
     if cut_off:
         stop_at(synced, "create", "head-", number=2, when="after")
         with pytest.raises(Stopped):

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.http.transport import GiveUp
@@ -38,6 +39,28 @@ class DeliveryMode(StrEnum):
     REPLACE = "replace"
     APPEND = "append"
     REMOVE = "remove"
+
+
+class Notes(Protocol):
+    """Is told what lands, so that syncs know of it."""
+
+    def check(self) -> None:
+        """
+        Be called before each request.
+
+        :raises AudienceBusyError: another one has taken over: nothing more is to be sent.
+        """
+
+    def landed(self, first: int, end: int, seconds: float, is_repeated: bool, *, is_update: bool = False) -> None:
+        """
+        Be called after each body that was accepted; from any thread.
+
+        :param first: its first row of the staged set.
+        :param end: the row after its last.
+        :param seconds: how long ago it was sent.
+        :param is_repeated: whether it was sent more than once.
+        :param is_update: whether it replaced the content.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +89,7 @@ class UploadReport:
     :param members_by_column: texts that are advertising IDs in each of several columns, before duplicates are told;
         empty for one column.
     :param bytes_sent: bytes of the bodies that were accepted, each counted once.
+    :param in_ledger: whether it is noted for the syncs of the audience, as it has a ledger.
     :param seconds: from the first request to the last reply.
     """
 
@@ -87,6 +111,7 @@ class UploadReport:
     blank: int
     members_by_column: dict[str, int] = field(default_factory=dict)
     bytes_sent: int = 0
+    in_ledger: bool = False
     seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -167,7 +192,7 @@ class Delivery:
         :return: a report with ``dry_run`` and the ``planned_…`` fields.
         :raises InvalidInputError: as :meth:`run` does.
         """
-        self._check_members(staged)
+        self.check_members(staged)
         report = UploadReport(dry_run=True, **self._planned(staged))
         log.info(
             "Dry run: %d IDs in %d requests (%d bytes) would go to audience %s by %s. Nothing was sent.",
@@ -176,7 +201,12 @@ class Delivery:
         return report
 
     def run(
-        self, client: AppLovinClient, staged: StagedMembers, *, on_progress: OnProgress | None = None
+        self,
+        client: AppLovinClient,
+        staged: StagedMembers,
+        *,
+        on_progress: OnProgress | None = None,
+        notes: Notes | None = None,
     ) -> UploadReport:
         """
         Send a staged set.
@@ -184,16 +214,17 @@ class Delivery:
         :param client: of the account.
         :param staged: the set.
         :param on_progress: told every few seconds, and at the end, how many IDs have landed, of how many.
+        :param notes: told what lands; None for nobody.
         :raises InvalidInputError: the set is empty and would empty the audience, or its source had only
             malformed lines; nothing was sent.
         :raises AudienceApiError: a request failed, and no further one was begun; ``landed`` says how much the
             platform had taken when those in flight had ended.
         """
-        self._check_members(staged)
+        self.check_members(staged)
         requests_before = client.requests_sent
         tally = Tally(staged.members, on_progress=on_progress)
         try:
-            self._send_all(client, staged, tally)
+            self._send_all(client, staged, tally, notes)
         except AudienceApiError as error:
             error.landed = self._landed(tally)
             raise
@@ -216,20 +247,30 @@ class Delivery:
             rejected_by_api=tally.rejected,
             miscounted_batches=tally.miscounted,
             bytes_sent=tally.sent * LINE_LENGTH,
+            in_ledger=notes is not None,
             seconds=round(tally.elapsed_seconds, 3),
         )
 
-    def _send_all(self, client: AppLovinClient, staged: StagedMembers, tally: Tally) -> None:
+    def _send_all(self, client: AppLovinClient, staged: StagedMembers, tally: Tally, notes: Notes | None) -> None:
         sender = Sender(tally, batch_size=self.batch_size, max_parallel_requests=self.max_parallel_requests)
         first = 0
         if self.mode is DeliveryMode.REPLACE:
-            update = self._send_by(client.update_audience)
-            first = sender.send_first(Leg(lines=staged.lines, ranges=[(0, staged.members)], send=update))
-        append = self._send_by(client.append_users)
-        sender.send(Leg(lines=staged.lines, ranges=[(first, staged.members)], send=append))
+            update = self._send_by(client.update_audience, notes)
+            landed = partial(notes.landed, is_update=True) if notes else None
+            whole = [(0, staged.members)]
+            first = sender.send_first(Leg(lines=staged.lines, ranges=whole, send=update, landed=landed))
+        append = self._send_by(client.append_users, notes)
+        rest = [(first, staged.members)]
+        sender.send(Leg(lines=staged.lines, ranges=rest, send=append, landed=notes.landed if notes else None))
         tally.say_totals()
 
-    def _check_members(self, staged: StagedMembers) -> None:
+    def check_members(self, staged: StagedMembers) -> None:
+        """
+        Refuse a set that must not be sent.
+
+        :param staged: the set.
+        :raises InvalidInputError: it is empty and would empty the audience, or its source had only malformed lines.
+        """
         if staged.members:
             return
         refuse_without_members(members=0, malformed=staged.malformed, name=AdvertisingIds.name)
@@ -255,8 +296,10 @@ class Delivery:
             "members_by_column": dict(staged.by_column),
         }
 
-    def _send_by(self, call: Callable[..., UploadCounts]) -> Send:
+    def _send_by(self, call: Callable[..., UploadCounts], notes: Notes | None) -> Send:
         def send(body: bytes, give_up: GiveUp) -> UploadCounts:
+            if notes:
+                notes.check()
             return call(
                 audience_id=self.audience_id, advertising_ids=body, ttl_seconds=self.ttl_seconds, give_up=give_up
             )

@@ -8,6 +8,7 @@ leftovers.
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 import threading
@@ -17,16 +18,18 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_audiences.exceptions import LedgerLostError, PlanOutdatedError, StateUnavailableError
-from airflow_provider_audiences.members.keys.key_set import fingerprint_of
+from airflow_provider_audiences.members.keys.key_set import KeySet, fingerprint_of
+from airflow_provider_audiences.members.keys.key_sets import nobody
 from airflow_provider_audiences.sync.ledger import (
     LATEST_EFFECT_SECONDS,
     Ledger,
     LedgerWriter,
 )
+from airflow_provider_audiences.sync.marks import Marks
 from airflow_provider_audiences.sync.plan import Plan
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.fold import folded
-from airflow_provider_audiences.sync.state.head import AudienceAddress, Head, StoredLedger
+from airflow_provider_audiences.sync.state.head import AudienceAddress, Head, MarkFiles, StoredKeys, StoredLedger
 from airflow_provider_audiences.sync.state.landings import Landings
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan, StoredPlans
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
     from airflow_provider_audiences.sync.state.folder import StateFolder
     from airflow_provider_audiences.sync.state.lease import Lease
+
+log = logging.getLogger(__name__)
 
 Leg = Literal["additions", "removals"]
 
@@ -70,6 +75,7 @@ class AudienceState:
         self._clock = clock
         self._lock = threading.Lock()
         self._first_generation = 0
+        self._kept = MarkFiles()
         self.is_forgotten = False
         """Whether the ledger was lost, and is not to be used."""
         self.head: Head | None = None
@@ -98,6 +104,7 @@ class AudienceState:
     def forget(self) -> None:
         """Begin anew: what is stored is not to be used."""
         self._first_generation = self.generation + 1
+        self._kept = self.head.marks if self.head else MarkFiles()
         self.is_forgotten = True
         self.head = None
 
@@ -111,6 +118,33 @@ class AudienceState:
             return LedgerWriter(self._workspace).finish()
         with self._unless_overtaken():
             return self._tables.ledger(self.head.ledger.file, fingerprint=self.head.ledger.fingerprint)
+
+    def marks(self) -> Marks:
+        """
+        Return whom somebody has removed or added by hand.
+
+        :raises LedgerLostError: a file is damaged or missing.
+        """
+        stored = self.head.marks if self.head else self._kept
+        try:
+            with self._unless_overtaken():
+                return Marks(held_back=self._stored_keys(stored.held_back), by_hand=self._stored_keys(stored.by_hand))
+        except LedgerLostError as error:
+            if not self.is_forgotten:
+                raise
+            log.warning("Who was removed or added by hand is not known any more: %s", error.message)
+            self._kept = MarkFiles()
+            return Marks(held_back=nobody(self._workspace), by_hand=nobody(self._workspace))
+
+    def mark(self, marks: Marks) -> None:
+        """
+        Store whom somebody has removed or added by hand; nothing else changes.
+
+        :param marks: who they are from now on.
+        """
+        if self.head is None:
+            raise AssertionError("nothing is known of the audience")
+        self._commit(self._marked(self.head, marks))
 
     def recovered(self, ledger: Ledger) -> Ledger:
         """
@@ -175,11 +209,12 @@ class AudienceState:
                 raise
             raise PlanOutdatedError(error.message) from None
 
-    def begin(self, stored: StoredPlan) -> Landings:
+    def begin(self, stored: StoredPlan, *, marks: Marks | None = None) -> Landings:
         """
         Commit to a plan: from here on it counts as what may have been sent.
 
         :param stored: the plan.
+        :param marks: who is removed or added by hand from now on; None for whoever was before.
         :return: what has landed of it before, by an earlier try.
         """
         head = self.head
@@ -199,8 +234,11 @@ class AudienceState:
                 **asdict(self.address),
                 generation=stored.generation,
                 ledger=StoredLedger(file="", members=0, fingerprint=LedgerWriter(self._workspace).finish().fingerprint),
+                marks=self._kept,
                 is_known=False,  # what a replacement leaves in it is known when its first request has landed
             )
+        if marks is not None:
+            head = self._marked(head, marks)
         landings = Landings(begun_at=int(self._clock()))
         replacement = fingerprint_of(plan.additions) if plan.replaces else head.replacement
         is_known = head.is_known or not plan.replaces
@@ -243,18 +281,21 @@ class AudienceState:
             )
             self._commit(replace(head, landings=landings, is_known=True))
 
-    def finish(self, ledger: Ledger, stored: StoredPlan, *, seconds_per_request: float) -> Ledger:
+    def finish(
+        self, ledger: Ledger, stored: StoredPlan, *, seconds_per_request: float, marks: Marks | None = None
+    ) -> Ledger:
         """
         Fold a plan of which everything has landed into the ledger.
 
         :param ledger: as it was when the plan was made.
         :param stored: the plan that was begun.
         :param seconds_per_request: how long its requests took.
+        :param marks: who counts as removed or added by hand from now on; None for whoever did before.
         :return: the new ledger.
         """
         head, landings = self._begun()
         finished = replace(
-            head,
+            head if marks is None else self._marked(head, marks),
             replacement="",
             finished_plan_id=stored.plan_id,
             finished_batches=landings.batches,
@@ -294,9 +335,32 @@ class AudienceState:
             settled_at=head.settled_at if is_settled else math.ceil(now) + LATEST_EFFECT_SECONDS,
             is_doubt_in_ledger=not (landings.is_repeated or is_update_in_doubt or is_doubt_hidden),
         )
-        self._manifests.commit_and_clean(head, used={file})
+        self._manifests.commit_and_clean(head, used=head.files)
         self.head = head
         return ledger
+
+    def _marked(self, head: Head, marks: Marks) -> Head:
+        with self._unless_overtaken():
+            stored = MarkFiles(
+                held_back=self._store_keys("held", marks.held_back, head.marks.held_back),
+                by_hand=self._store_keys("hand", marks.by_hand, head.marks.by_hand),
+            )
+            return replace(head, marks=stored)
+
+    def _store_keys(self, name: str, keys: KeySet, before: StoredKeys) -> StoredKeys:
+        if not keys.count:
+            return StoredKeys()
+        fingerprint = fingerprint_of(keys)
+        if fingerprint == before.fingerprint:
+            return before
+        file = f"{name}-{secrets.token_hex(8)}.parquet"
+        self._tables.store_keys(file, keys)
+        return StoredKeys(file=file, fingerprint=fingerprint)
+
+    def _stored_keys(self, stored: StoredKeys) -> KeySet:
+        if not stored.file:
+            return nobody(self._workspace)
+        return self._tables.keys(stored.file, fingerprint=stored.fingerprint)
 
     def _commit(self, head: Head) -> None:
         with self._unless_overtaken():

@@ -41,6 +41,32 @@ class StoredLedger:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoredKeys:
+    """
+    Where a set of members is.
+
+    :param file: its name; empty for nobody.
+    :param fingerprint: tells whether it is still the same.
+    """
+
+    file: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkFiles:
+    """
+    Where it is stored whom somebody has removed or added by hand.
+
+    :param held_back: who was removed, and is not to be added again.
+    :param by_hand: who was added, and is not to be removed.
+    """
+
+    held_back: StoredKeys = StoredKeys()
+    by_hand: StoredKeys = StoredKeys()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Head:
     """
     What is known of an audience.
@@ -63,6 +89,7 @@ class Head:
     :param has_strangers: whether the audience may hold members that the ledger lacks.
     :param purged: fingerprint of the opt-outs that were removed although the ledger lacks them; empty for none.
     :param run_date: of the newest run that has changed the audience; None if no such run had a date.
+    :param marks: whom somebody has removed or added by hand.
     """
 
     platform: str
@@ -82,6 +109,7 @@ class Head:
     has_strangers: bool = False
     purged: str = ""
     run_date: RunDate | None = None
+    marks: MarkFiles = MarkFiles()
 
     @property
     def address(self) -> AudienceAddress:
@@ -94,7 +122,13 @@ class Head:
         content["ledger"] = asdict(self.ledger)
         content["landings"] = landings_to_json(self.landings) if self.landings else None
         content["run_date"] = self.run_date.as_list() if self.run_date else None
+        content["marks"] = asdict(self.marks)
         return content
+
+    @property
+    def files(self) -> set[str]:
+        """The files that it names, besides those of its plan."""
+        return {self.ledger.file, self.marks.held_back.file, self.marks.by_hand.file} - {""}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Head:
@@ -108,6 +142,7 @@ class Head:
         values = {"has_strangers": True, **content}
         values["run_date"] = RunDate.from_list(values.get("run_date"))
         values["ledger"] = StoredLedger(**values["ledger"])
+        values["marks"] = MarkFiles(**{name: StoredKeys(**keys) for name, keys in values.get("marks", {}).items()})
         values["landings"] = landings_from_json(values["landings"]) if values["landings"] else None
         return cls(**values)
 

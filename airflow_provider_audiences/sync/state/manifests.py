@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PREFIXES = ("ledger-", "plan-", "head-", "head.json-")
+_PREFIXES = ("ledger-", "held-", "hand-", "plan-", "head-", "head.json-")
 _OLD_HEAD = "head.json"
 """What versions before manifests read and replaced."""
 _NOTICE = sealed({"format": FORMAT, "note": "The state is in the last of the files head-*.json."})
@@ -172,6 +172,8 @@ class ManifestChain:
                 "newer one has synced this audience",
             )
         self.state_id, self._moved_from = manifest.state_id, manifest.moved_from
+        if manifest.head is None:
+            self._refuse_ledger(names)
         self._refuse_other(manifest.head, address, where=where)
         return manifest.head
 
@@ -192,14 +194,18 @@ class ManifestChain:
         where = f"{self._folder.name}/{_OLD_HEAD}"
         self.state_id = self._moved_from = _id_of(old)
         if _OLD_HEAD not in names:
-            if any(name.startswith("ledger-") and name.endswith(".parquet") for name in names):
-                raise LedgerLostError(f"{self._folder.name}: its head-*.json is missing, and there is a ledger")
+            self._refuse_ledger(names)
             return None
         if self._has_notice:
             raise LedgerLostError(f"{self._folder.name}: its head-*.json is missing")
         head = old_head(old, where=where)
         self._refuse_other(head, address, where=where)
         return head
+
+    def _refuse_ledger(self, names: Collection[str]) -> None:
+        """Where nothing is known there is no ledger either, or what says so was lost."""
+        if any(name.startswith("ledger-") and name.endswith(".parquet") for name in names):
+            raise LedgerLostError(f"{self._folder.name}: its last head-*.json is missing, and there is a ledger")
 
     def _refuse_other(self, head: Head | None, address: AudienceAddress, *, where: str) -> None:
         if head and head.address != address:

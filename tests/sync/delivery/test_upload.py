@@ -160,6 +160,7 @@ def test_report(
         **COUNTS,
         "members_by_column": {},
         "bytes_sent": 259,
+        "in_ledger": False,
         "seconds": report.seconds,
     }
 
@@ -193,6 +194,7 @@ class TestDryRun:
             **COUNTS,
             "members_by_column": {},
             "bytes_sent": 0,
+            "in_ledger": False,
             "seconds": 0.0,
         }
         (line,) = said(caplog, level=logging.INFO)

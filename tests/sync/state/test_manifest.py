@@ -1,6 +1,7 @@
 """A manifest: what is written is read again, and what was changed on the way is noticed."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import LedgerLostError, StateUnavailableError
 from airflow_provider_audiences.sync.run_date import RunDate
-from airflow_provider_audiences.sync.state.head import Head, StoredLedger
+from airflow_provider_audiences.sync.state.head import Head, MarkFiles, StoredKeys, StoredLedger
 from airflow_provider_audiences.sync.state.landings import LandedRows, Landing, Landings
 from airflow_provider_audiences.sync.state.manifest import Manifest, Rank, old_head, sealed
 
@@ -46,6 +47,11 @@ heads = st.builds(
     seconds_per_request=st.floats(0, 1e6),
     has_strangers=st.booleans(),
     purged=texts,
+    marks=st.builds(
+        MarkFiles,
+        held_back=st.builds(StoredKeys, file=texts, fingerprint=texts),
+        by_hand=st.builds(StoredKeys, file=texts, fingerprint=texts),
+    ),
     run_date=st.none() | st.builds(RunDate, logical=st.floats(0, 1e10), end=st.none() | st.floats(0, 1e10)),
 )
 
@@ -62,6 +68,7 @@ HEAD = Head(
     settled_at=1_700_000_100,
     seconds_per_request=1.25,
     run_date=RunDate(logical=1_767_312_000.0),
+    marks=MarkFiles(by_hand=StoredKeys(file="hand-00ff.parquet", fingerprint="1" * 64)),
 )
 
 
@@ -143,6 +150,10 @@ def test_people_can_read_it() -> None:
         "has_strangers": False,
         "purged": "",
         "run_date": [1_767_312_000.0, None],
+        "marks": {
+            "held_back": {"file": "", "fingerprint": ""},
+            "by_hand": {"file": "hand-00ff.parquet", "fingerprint": "1" * 64},
+        },
     }
 
 
@@ -237,14 +248,14 @@ def test_another_file() -> None:
 def test_a_version_before_manifests_wrote_it(stored_format: int) -> None:
     """The first format did not say whether there are members that the ledger lacks: there may be."""
     content = {**HEAD.as_json(), "format": stored_format}
-    for name in ("has_strangers", "purged", "run_date") if stored_format == 1 else ():
+    for name in ("marks", *(("has_strangers", "purged", "run_date") if stored_format == 1 else ())):
         del content[name]
     head = old_head(sealed(content), where="w")
     if stored_format == 1:
         assert (head.has_strangers, head.purged, head.run_date) == (True, "", None)
         assert (head.generation, head.ledger) == (HEAD.generation, HEAD.ledger)
     else:
-        assert content_of(head) == content_of(HEAD)
+        assert content_of(head) == content_of(replace(HEAD, marks=MarkFiles()))
 
 
 def test_a_newer_version_wrote_it() -> None:

@@ -1,0 +1,265 @@
+"""Members that somebody removes or adds by hand, in an audience that is synced: the syncs respect it."""
+
+import contextlib
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_audiences.exceptions import AudienceBusyError, ServerError
+from airflow_provider_audiences.members.keys import key_sets
+from airflow_provider_audiences.members.keys.key_set import KeySetBuilder
+from airflow_provider_audiences.members.reading.inputs import ValuesInput
+from airflow_provider_audiences.members.staging import StagingRules, stage
+from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
+from airflow_provider_audiences.sync.by_hand import open_by_hand
+from airflow_provider_audiences.sync.delivery.upload import Delivery, UploadReport
+from airflow_provider_audiences.sync.state.lease import Holder
+
+
+def by_hand(synced: Any, mode: str, ids: Iterable[str], *, key: str = "hand/run/task", **settings: Any) -> UploadReport:
+    delivery = Delivery.checked(
+        audience_id=synced.audience_id,
+        mode=mode,
+        batch_size=2,
+        ttl_seconds=None if mode == "remove" else settings.pop("ttl", synced.ttl_seconds),
+        max_parallel_requests=1,
+        **settings,
+    )
+    with (
+        stage(ValuesInput(chunks=[list(ids)]), rules=StagingRules()) as staged,
+        open_by_hand(
+            synced.client,
+            synced.folder,
+            audience_id=synced.audience_id,
+            holder=Holder(key=key, try_number=1),
+            clock=synced.emulator.now,
+            sleep=synced.sleep,
+        ) as hand,
+    ):
+        return hand.run(delivery, staged)
+
+
+class TestRemoved:
+    @pytest.mark.parametrize("mode", ["mirror", "append", "replace"])
+    def test_stay_out_while_the_source_has_them(self, synced: Any, make_ids: Any, mode: str) -> None:
+        ids = make_ids(6)
+        synced.run(ids)
+        report = by_hand(synced, "remove", ids[:2])
+        assert (report.in_ledger, report.sent) == (True, 2)
+        for _ in range(3):
+            report = synced.run(ids, mode=mode)
+            assert (report.held_back, report.live, report.drift) == (2, 4, 0)
+            assert synced.members == ids[2:]
+            synced.emulator.advance(synced.ttl_seconds * 0.95)  # all are due
+        synced.run(ids)
+        assert synced.members == ids[2:]
+
+    def test_are_free_when_the_source_has_had_them_no_more(self, synced: Any, make_ids: Any) -> None:
+        """Who comes back later has agreed again."""
+        ids = make_ids(6)
+        synced.run(ids)
+        by_hand(synced, "remove", ids[:2])
+        assert synced.run(ids[1:]).held_back == 1
+        assert synced.members == ids[2:]
+        report = synced.run(ids)
+        assert (report.held_back, report.added) == (1, 1)
+        assert synced.members == [ids[0], *ids[2:]]
+
+    def test_an_append_of_others_frees_nobody(self, synced: Any, make_ids: Any) -> None:
+        """Its source is only a part of the audience."""
+        ids = make_ids(6)
+        synced.run(ids[:4], mode="append")
+        by_hand(synced, "remove", ids[:1])
+        synced.run(ids[4:], mode="append")
+        assert synced.run(ids, mode="append").held_back == 1
+        assert synced.members == ids[1:]
+
+    def test_may_be_released(self, synced: Any, make_ids: Any) -> None:
+        ids = make_ids(4)
+        synced.run(ids)
+        by_hand(synced, "remove", ids[:2])
+        report = synced.run(ids, release_held_back=True)
+        assert (report.held_back, report.added) == (0, 2)
+        report = synced.run(ids)
+        assert (report.held_back, report.batches) == (0, 0)
+        assert synced.members == ids
+
+    def test_a_plan_holds_them_back_too(self, synced: Any, make_ids: Any) -> None:
+        ids = make_ids(6)
+        synced.run(ids[:4])
+        by_hand(synced, "remove", ids[:2])
+        plan = synced.run(ids, plan_only=True)
+        assert plan.held_back == 2
+        synced.apply(plan.plan_id)
+        assert synced.members == ids[2:]
+        assert synced.run(ids).held_back == 2
+
+    def test_a_plan_made_before_is_outdated(self, synced: Any, make_ids: Any) -> None:
+        from airflow_provider_audiences.exceptions import PlanOutdatedError
+
+        synced.run(make_ids(4))
+        plan = synced.run(make_ids(6), plan_only=True)
+        by_hand(synced, "remove", make_ids(1, start=6))
+        with pytest.raises(PlanOutdatedError):
+            synced.apply(plan.plan_id)
+        synced.run(make_ids(6))
+        assert synced.members == make_ids(5)
+
+    @pytest.mark.parametrize("lost", ["replace", "rebuild"])
+    def test_are_known_although_the_ledger_is_lost(self, synced: Any, make_ids: Any, lost: str) -> None:
+        ids = make_ids(5)
+        synced.run(ids)
+        by_hand(synced, "remove", ids[:2])
+        (ledger,) = synced.path.glob("ledger-*")
+        ledger.write_bytes(b"")
+        synced.run(ids, lost=lost)
+        assert synced.run(ids).held_back == 2
+        assert synced.members == ids[2:]
+
+    def test_go_although_the_ledger_is_lost(self, synced: Any, make_ids: Any) -> None:
+        ids = make_ids(5)
+        synced.run(ids)
+        (ledger,) = synced.path.glob("ledger-*")
+        ledger.write_bytes(b"")
+        assert not by_hand(synced, "remove", ids[:2]).in_ledger
+        assert synced.members == ids[2:]
+
+
+class TestAdded:
+    def test_stay_and_are_counted(self, synced: Any, make_ids: Any) -> None:
+        ids = make_ids(8)
+        synced.run(ids[:4])
+        report = by_hand(synced, "append", ids[4:6])
+        assert report.in_ledger
+        for source in (ids[:4], ids[1:4], ids[1:5]):
+            report = synced.run(source)
+            assert (report.live, report.drift) == (len({*source, *ids[4:6]}), 0)
+            assert synced.members == sorted({*source, *ids[4:6]})
+        # One that the source had for a while stays as well: it was added by hand.
+        synced.run(ids[1:4])
+        assert synced.members == ids[1:6]
+
+    def test_go_when_they_opt_out(self, synced: Any, make_ids: Any) -> None:
+        ids = make_ids(6)
+        synced.run(ids[:4])
+        by_hand(synced, "append", ids[4:])
+        synced.run(ids[:4], suppress=ids[5:])
+        assert synced.members == ids[:5]
+        synced.run(ids[:4])
+        assert synced.members == ids[:5]
+
+    def test_go_when_they_are_removed_by_hand_and_come_when_they_are_added_again(
+        self, synced: Any, make_ids: Any
+    ) -> None:
+        ids = make_ids(4)
+        synced.run(ids[:3])
+        by_hand(synced, "append", ids[3:])
+        by_hand(synced, "remove", ids[2:])
+        assert synced.run(ids).held_back == 2
+        assert synced.members == ids[:2]
+        by_hand(synced, "append", ids[2:3])
+        assert synced.run(ids).held_back == 1
+        assert synced.members == ids[:3]
+
+    def test_expire_and_are_forgotten(self, synced: Any, make_ids: Any) -> None:
+        ids = make_ids(4)
+        synced.run(ids[:3])
+        by_hand(synced, "append", ids[3:], ttl=500)
+        synced.emulator.advance(1000)
+        synced.run(ids[:2])
+        assert synced.members == ids[:2]
+        synced.run(ids)
+        synced.run(ids[:2])
+        assert synced.members == ids[:2], "it was added by the source this time"
+
+    def test_an_update_is_all_that_is_left(self, synced: Any, make_ids: Any) -> None:
+        ids = make_ids(8)
+        synced.run(ids[:4])
+        by_hand(synced, "remove", ids[:1])
+        by_hand(synced, "replace", ids[4:7])
+        assert synced.members == ids[4:7]
+        report = synced.run(ids[1:3])
+        assert (report.added, report.removed, report.live, report.drift) == (2, 0, 5, 0)
+        assert synced.members == [*ids[1:3], *ids[4:7]]
+        synced.run(ids[:3], mode="replace")
+        synced.run(ids[1:3])
+        assert synced.members == ids[1:3], "a replacement leaves nobody else"
+
+
+def test_an_audience_without_ledger_needs_none(synced: Any, make_ids: Any) -> None:
+    assert not by_hand(synced, "append", make_ids(3)).in_ledger
+    assert not by_hand(synced, "remove", make_ids(1)).in_ledger
+    assert synced.members == make_ids(3)[1:]
+    synced.run(make_ids(3), initial="append")
+    assert synced.members == make_ids(3)
+
+
+def test_a_sync_that_is_under_way_comes_first(synced: Any, make_ids: Any) -> None:
+    synced.run(make_ids(3))
+    with synced.opened(key="other"), pytest.raises(AudienceBusyError, match="other, try 1"):
+        by_hand(synced, "remove", make_ids(1))
+    assert synced.members == make_ids(3)
+
+
+@pytest.mark.parametrize("mode", ["remove", "append", "replace"])
+@pytest.mark.parametrize("landed", [0, 1, 2])
+def test_cut_off_at_any_request(synced: Any, make_ids: Any, mode: str, landed: int) -> None:
+    """Whatever of it has arrived, the next sync knows; and who was to go stays out."""
+    ids = make_ids(12)
+    synced.run(ids[:6])
+    first = "update" if mode == "replace" else "append"
+    if landed == 0:
+        synced.emulator.fault(f"applovin.{first}", "status", status=500, times=None)
+    else:
+        number = landed if mode == "replace" else landed + 1
+        synced.emulator.fault("applovin.append", "status", status=500, number=number, times=None)
+    sent = ids[3:9]
+    with pytest.raises(ServerError):
+        by_hand(synced, mode, sent)
+    synced.emulator.clear_faults()
+    source = ids[:5]
+    synced.run(source)
+    report = synced.run(source)
+    assert report.batches == 0
+    assert report.drift == 0 or mode != "remove", "who was added and never arrived is counted until they expire"
+    held = set(sent) if mode == "remove" else set()
+    assert set(source) - held <= set(synced.members)
+    assert not held & set(synced.members)
+    assert set(synced.members) <= (set(source) | set(sent)) - held
+
+
+numbers = st.sets(st.integers(0, 60))
+
+
+@settings(max_examples=60)
+@given(one=numbers, other=numbers)
+def test_sets(one: set[int], other: set[int]) -> None:
+    import numpy as np
+
+    settings = StagingSettings()
+    with open_workspace(settings) as workspace, contextlib.ExitStack() as stack:
+
+        def made(found: set[int], name: str) -> Any:
+            folder = workspace.folder / name
+            folder.mkdir()
+            builder = stack.enter_context(KeySetBuilder(folder))
+            builder.add(np.array([(number, number * 7) for number in found], np.uint64).reshape(-1, 2))
+            return builder.finish()
+
+        def listed(keys: Any) -> list[int]:
+            return [int(key[0]) for key in keys.slice(0, keys.count)]
+
+        names = itertools.count()
+        for work, expected in (
+            (key_sets.within, one & other),
+            (key_sets.without, one - other),
+            (key_sets.union, one | other),
+        ):
+            found = work(made(one, f"a{next(names)}"), made(other, f"b{next(names)}"), workspace)
+            whole = made(expected, f"c{next(names)}")
+            assert listed(found) == listed(whole)
+            assert list(found.starts()) == list(whole.starts())
