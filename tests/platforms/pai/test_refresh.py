@@ -56,7 +56,7 @@ class Work:
     def run(self) -> Replaced:
         """Do all of it, for groups that are ready at once."""
         self.tidy()
-        return self.refresh.finish(self.begin().group_id)
+        return self.refresh.finish(self.begin())
 
 
 def work_of(client: PaiClient, run: str, *, keep: Any = 0, owner: str = OWNER, **of_marker: Any) -> Work:
@@ -171,10 +171,10 @@ class TestRefresh:
         begun = new.begin()
         emulator.fault("pai.delete", "status", status=500, times=4)
         with pytest.raises(ServerError, match=f"The new group {begun.group_id} is ready; the next try deletes"):
-            new.refresh.finish(begun.group_id)
+            new.refresh.finish(begun)
         # The newest is the first to go.
         assert ids(emulator) == [made[2], begun.group_id]
-        assert new.refresh.finish(begun.group_id).deleted == (made[2],)
+        assert new.refresh.finish(begun).deleted == (made[2],)
 
     @pytest.mark.parametrize(
         ("status", "error_type", "attempts"),
@@ -189,7 +189,7 @@ class TestRefresh:
         begun = new.begin()
         emulator.fault("pai.delete", "status", status=status, times=None)
         with pytest.raises(error_type, match=f"{begun.group_id} is ready; the next run deletes what it replaces"):
-            new.refresh.finish(begun.group_id)
+            new.refresh.finish(begun)
         assert len(emulator.requests("pai.delete")) == attempts
         assert ids(emulator) == [*made, begun.group_id]
 
@@ -233,7 +233,7 @@ class TestRefresh:
             map_index=-1,
             rule=new.client.readiness_rule(),
         )
-        replaced = other.finish(begun.group_id)
+        replaced = other.finish(begun)
         assert (replaced.group.id, replaced.deleted) == (begun.group_id, ())
         assert ids(emulator) == [old, begun.group_id]
 
@@ -386,7 +386,7 @@ class World:
                 if given.delete_failed:
                     work.refresh.give_up(begun.group_id)
                 return "failed"
-            replaced = work.refresh.finish(begun.group_id)
+            replaced = work.refresh.finish(begun)
         except Killed:
             return "killed"
         except AudienceApiError:
