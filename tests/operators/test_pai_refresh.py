@@ -490,21 +490,38 @@ class TestTries:
         assert (again["adopted"], again["group_id"]) == (True, cleared["group_id"])
         assert refreshes.ids() == [cleared["group_id"]]
 
-    def test_clean_up_doubles_of_their_own_group(self, refreshes, emulator, pai):
+    def test_take_the_last_of_the_doubles_of_their_own_group(self, refreshes, emulator, pai):
+        """As whoever made the last one does: who took another one would lose it."""
         old = refreshes.run("r1", keep_previous=1)["group_id"]
         deferred, context = refreshes.begin("r2", keep_previous=1)
         new = refreshes.pushed["group_id"]
         emulator.advance(STEP_SECONDS)
         double = make_stranger(pai, remark=remark_of(emulator, new))
         report = refreshes.resume(deferred, context, keep_previous=1)
-        assert (report["group_id"], report["replaced_group_ids"], report["kept_group_ids"]) == (new, [double], [old])
-        assert refreshes.ids() == [old, new]
+        assert (report["group_id"], report["replaced_group_ids"], report["kept_group_ids"]) == (double, [new], [old])
+        assert (report["adopted"], refreshes.pushed["group_id"]) == (True, double)
+        assert refreshes.ids() == [old, double]
 
-        # Found before anything was made, the oldest is taken.
+        # The next try finds two of them.
+        emulator.advance(STEP_SECONDS)
+        last = make_stranger(pai, remark=remark_of(emulator, double))
+        report = refreshes.run("r2", keep_previous=1, identity={"try_number": 2})
+        assert (report["group_id"], report["replaced_group_ids"], report["kept_group_ids"]) == (last, [double], [old])
+
+    def test_leave_a_double_that_is_still_being_checked(self, refreshes, emulator, pai):
+        old = refreshes.run("r1")["group_id"]
+        deferred, context = refreshes.begin("r2")
+        new = refreshes.pushed["group_id"]
+        emulator.settings(processing_seconds=30)
         emulator.advance(STEP_SECONDS)
         double = make_stranger(pai, remark=remark_of(emulator, new))
-        report = refreshes.run("r2", keep_previous=1, identity={"try_number": 2})
-        assert (report["group_id"], report["replaced_group_ids"], report["kept_group_ids"]) == (new, [double], [old])
+        report = refreshes.resume(deferred, context)
+        assert (report["group_id"], report["replaced_group_ids"]) == (new, [old])
+        assert refreshes.ids() == [new, double]
+        emulator.settings(processing_seconds=0)
+        emulator.advance(STEP_SECONDS)
+        report = refreshes.run("r3")
+        assert (report["leftover_group_ids"], report["replaced_group_ids"]) == ([new], [double])
 
     def test_that_end_late_leave_the_group_of_a_later_run(self, refreshes):
         refreshes.run("r1")
@@ -525,14 +542,19 @@ class TestTries:
         assert refreshes.ids() == [report["group_id"]]
 
     @in_both_dialects
-    def test_delete_a_group_that_was_left_unchecked(self, refreshes, emulator):
+    def test_delete_a_group_that_was_left_unchecked_when_they_have_a_newer_one(self, refreshes, emulator):
+        """Not before: the run that made it may be alive."""
         old = refreshes.run("r1")["group_id"]
         emulator.settings(processing_seconds=1e6)
         refreshes.begin("r2")
         left = refreshes.pushed["group_id"]
-        refreshes.begin("r3")
-        assert left not in refreshes.ids()
-        assert refreshes.ids() == [old, refreshes.pushed["group_id"]]
+        emulator.settings(processing_seconds=0)
+        deferred, context = refreshes.begin("r3")
+        new = refreshes.pushed["group_id"]
+        assert refreshes.ids() == [old, left, new]
+        report = refreshes.resume(deferred, context)
+        assert (report["replaced_group_ids"], report["leftover_group_ids"]) == ([left, old], [])
+        assert refreshes.ids() == [new]
 
 
 class TaskEnded(BaseException):

@@ -352,16 +352,31 @@ class TestSameNumbers:
         assert (report["unchanged"], syncs.ids) == (False, [report["group_id"]])
 
     def test_tidy_up_what_a_run_left_behind(self, syncs, emulator):
-        syncs.run(FEW, keep_previous=2)
+        first = syncs.run(FEW, keep_previous=2)["group_id"]
         old = syncs.run(MANY, run_id="r2", keep_previous=2)["group_id"]
-        emulator.settings(processing_seconds=1e6)
-        syncs.begin(phones(120), run_id="r3", keep_previous=2)
+        emulator.settings(reject_names=["VIP"])
+        with pytest.raises(exceptions.GroupRejectedError):
+            syncs.run(phones(120), run_id="r3", keep_previous=2, delete_failed=False, delete_file=False)
         assert (len(syncs.ids), len(syncs.files)) == (3, 1)
         report = syncs.run(MANY, run_id="r4")
         assert (report["unchanged"], report["group_id"]) == (True, old)
         assert (syncs.ids, syncs.files) == ([old], [])
         assert report["billable_calls"] == {"create": 0, "get": 0, "delete": 2}
+        assert first in report["leftover_group_ids"]
         assert (len(report["leftover_group_ids"]), report["replaced_group_ids"]) == (2, [])
+
+    def test_are_sent_again_while_a_group_is_checked_that_would_replace_theirs(self, syncs, emulator):
+        """Its run may be alive: it must not be deleted, and would not stay without effect."""
+        old = syncs.run(MANY)["group_id"]
+        emulator.settings(processing_seconds=1e6)
+        syncs.begin(phones(120), run_id="r2")
+        other = syncs.pushed["group_id"]
+        assert (syncs.ids, len(syncs.files)) == ([old, other], 1)
+        emulator.settings(processing_seconds=0)
+        report = syncs.run(MANY, run_id="r3")
+        assert (report["unchanged"], report["replaced_group_ids"]) == (False, [other, old])
+        assert (syncs.ids, syncs.files) == ([report["group_id"]], [])
+        assert syncs.run(MANY, run_id="r4")["unchanged"] is True
 
     def test_are_not_known_to_be_few_by_a_key_that_does_not_last(self, task_context, stage, monkeypatch):
         """A digest of a few numbers can be undone by trying, so without a lasting key there is none in the mark."""
