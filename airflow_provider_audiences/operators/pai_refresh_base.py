@@ -185,15 +185,12 @@ class PaiRefreshOperator(PaiOperator):
                 outcome_of(event, timeout_error=GroupNotReadyError)
             except PermanentError as error:
                 is_gone = isinstance(error, NotFoundError)  # and may have been replaced by another run
-                is_ready = isinstance(error, GroupNotReadyError) and refresh.is_ready(refreshing.group_id)
-                if not is_gone and not is_ready:
+                is_late = isinstance(error, GroupNotReadyError)
+                if not is_gone and not (is_late and refresh.is_ready(refreshing.group_id)):
                     self._give_up(error, refresh, refreshing)
                     raise
             try:
                 replaced = refresh.finish(refreshing, is_gone=is_gone)
-            except NotFoundError as error:
-                self._tell_failure(error, refreshing, is_deleted=False)
-                raise
             finally:
                 self.or_warn(partial(self.clean_up, refreshing, refresh))
             self.check_group(replaced.group, refreshing)
@@ -203,46 +200,26 @@ class PaiRefreshOperator(PaiOperator):
 
     def _give_up(self, error: PermanentError, refresh: GroupRefresh, refreshing: Refreshing) -> None:
         """Delete the new group, which no try follows for, if it is to be deleted; and say what is left."""
+        from airflow_provider_audiences.platforms.pai.refresh_failures import file_lost, tell_failure
+
         is_late, is_rejected = isinstance(error, GroupNotReadyError), isinstance(error, GroupRejectedError)
         if is_rejected and self.has_lost_its_source(refreshing):
             # The next try would take the rejection for its answer.
             refresh.give_up(refreshing.group_id)
-            raise TransientError(
-                f"the file that the new group {refreshing.group_id} was to be made from was removed by another run at "
-                "the same time, before PAI read it",
-                advice="The next try writes it again; max_active_runs=1 on the DAG keeps its own runs apart.",
-            ) from error
+            raise file_lost(refreshing.group_id) from error
         is_deleted = self.delete_failed and (is_late or is_rejected) and refresh.give_up(refreshing.group_id)
         # PAI may yet read the file of a group that is late and stays.
         if self.delete_failed or not is_late:
             self.or_warn(partial(self.clean_up, refreshing, refresh))
-        self._tell_failure(error, refreshing, is_deleted=is_deleted)
+        tell_failure(error, refreshing.group_id, name=refreshing.name, is_deleted=is_deleted)
 
     def _renamed(self, context: Context, refreshing: Refreshing, replaced: Replaced) -> Refreshing:
         """Tell of the group that is there now, should it be a later one than that of this task."""
-        group_id = replaced.group.id
-        if group_id == refreshing.group_id:
+        if replaced.group.id == refreshing.group_id:
             return refreshing
         if self.do_xcom_push:
-            context["ti"].xcom_push(key="group_id", value=group_id)
-        return replace(refreshing, group_id=group_id, adopted=True)
-
-    @staticmethod
-    def _tell_failure(error: AudienceApiError, refreshing: Refreshing, *, is_deleted: bool) -> None:
-        """Say what became of the new group, and what to do about it."""
-        if isinstance(error, NotFoundError):
-            what = "is gone: somebody else deleted it"
-        elif is_deleted:
-            what = "was deleted"
-        else:
-            what = f"({refreshing.group_id}) stays until the next run"
-        error.landed = f"The new group {refreshing.name!r} {what}; nothing was replaced"
-        if isinstance(error, GroupRejectedError):
-            error.advice = (
-                "Mend what the group is made from, or min_amount if it has too few people; then clear the task."
-            )
-        elif isinstance(error, GroupNotReadyError):
-            error.advice = "Clear the task to make a new one, with a longer timeout if PAI's checks take that long."
+            context["ti"].xcom_push(key="group_id", value=replaced.group.id)
+        return replace(refreshing, group_id=replaced.group.id, adopted=True)
 
     def or_warn(self, clean_up: Callable[[], None]) -> None:
         """

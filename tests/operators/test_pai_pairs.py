@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,8 @@ from airflow_provider_audiences.emulator import AudiencesEmulator
 ROUNDS = int(os.environ.get("AUDIENCES_PAIR_ROUNDS", "12"))
 IS_LONG = "AUDIENCES_PAIR_ROUNDS" in os.environ
 X, Y, Z = (tuple(f"1390000{start + number:04d}" for number in range(3)) for start in (1000, 2000, 3000))
+MANY_Y, MANY_Z = (tuple(f"1380000{start + number:04d}" for number in range(120)) for start in (1000, 2000))
+ADDRESS = "https://people.oss-cn-hangzhou.aliyuncs.com/"
 GATED = "gated_default"
 DIALECTS = ("bearer", "openapi")
 CHECK_SECONDS = 30
@@ -49,10 +52,10 @@ class Scene:
     second: tuple[str, ...]
     is_one_run: bool = False
 
-    def tries(self, *, deferred: bool) -> tuple[PaiTry, PaiTry]:
+    def tries(self, *, deferred: bool, arguments: dict[str, Any]) -> tuple[PaiTry, PaiTry]:
         run_ids = ("r1", "r1" if self.is_one_run else "r2")
         first, second = (
-            PaiTry(kind=self.kind, run_id=run_id, numbers=numbers, deferred=deferred)
+            PaiTry(kind=self.kind, run_id=run_id, numbers=numbers, deferred=deferred, arguments=arguments)
             for run_id, numbers in zip(run_ids, (self.first, self.second), strict=True)
         )
         return first, second
@@ -71,10 +74,17 @@ SCENES = {
     "other numbers": Scene("sync", X, Y, Z),
     "the same numbers": Scene("sync", X, Y, Y),
     "two tries": Scene("sync", X, Y, Y, is_one_run=True),
+    "other files": Scene("sync", X, MANY_Y, MANY_Z),
+    "the same file": Scene("sync", X, MANY_Y, MANY_Y),
     "nothing to do, and other numbers": Scene("sync", X, X, Y),
     "other numbers, and nothing to do": Scene("sync", X, Y, X),
 }
-THROUGH, CHECKED, FINDS = MODES = ("goes through", "is checked meanwhile", "finds the first being checked")
+THROUGH, UNSEEN, CHECKED, FINDS = MODES = (
+    "goes through",
+    "goes through and lists lag behind",
+    "is checked meanwhile",
+    "finds the first being checked",
+)
 
 
 @dataclass(frozen=True)
@@ -107,8 +117,25 @@ SOME_PLAYS = [
     Play("the same numbers", THROUGH, "openapi", False, False),
     Play("two tries", CHECKED, "openapi", True, True),
     Play("nothing to do, and other numbers", CHECKED, "bearer", True, False),
+    Play("other numbers", UNSEEN, "bearer", False, False),
+    Play("two tries", UNSEEN, "openapi", True, True),
+    Play("the same file", THROUGH, "bearer", False, False),
+    Play("other files", CHECKED, "openapi", True, False),
     Play("other numbers, and nothing to do", CHECKED, "openapi", False, False),
 ]
+
+
+@pytest.fixture
+def stage(emulator: AudiencesEmulator, tmp_path: Path) -> Path:
+    """The folder for files, which stands for a bucket in OSS."""
+    folder = tmp_path / "stage"
+    emulator.settings(file_roots={ADDRESS: str(folder)})
+    return folder
+
+
+def arguments_of(scene: Scene, stage: Path) -> dict[str, Any]:
+    """Return where the files of a sync go."""
+    return {"stage_path": str(stage), "uri_template": f"{ADDRESS}{{key}}"} if scene.kind == "sync" else {}
 
 
 @pytest.fixture
@@ -133,8 +160,8 @@ def connected(
 
 class TestStandingStill:
     @pytest.mark.parametrize("play", ALL_PLAYS if IS_LONG else SOME_PLAYS, ids=str)
-    def test_before_each_request(self, emulator: AudiencesEmulator, connected: Any, play: Play) -> None:
-        self.emulator, self.play = emulator, play
+    def test_before_each_request(self, emulator: AudiencesEmulator, connected: Any, stage: Path, play: Play) -> None:
+        self.emulator, self.play, self.stage = emulator, play, stage
         self.gate, connect = connected
         connect(play.dialect)
         stops = 0
@@ -147,24 +174,26 @@ class TestStandingStill:
     def is_stopped_at(self, stop: int) -> bool:
         """Play the scene; return whether the first try made that many requests."""
         self.emulator.reset()
-        self.emulator.settings(processing_seconds=0)
+        self.emulator.settings(processing_seconds=0, file_roots={ADDRESS: str(self.stage)})
         self.emulator.freeze()
         scene, groups = SCENES[self.play.scene], Groups(self.emulator)
         scene.set_up(groups)
         self.pass_time()
-        first, second = scene.tries(deferred=self.play.deferred)
+        first, second = scene.tries(deferred=self.play.deferred, arguments=arguments_of(scene, self.stage))
         ended: list[Outcome | None] = []
 
         def before(number: int) -> None:
             groups.check_that_one_is_ready()
             if number == stop:
                 self.pass_time()
+                self.gate.lags = self.play.mode == UNSEEN
                 ended.append(self.meanwhile(second))
                 groups.check_that_one_is_ready()
             elif ended and number > stop + 4:
                 self.emulator.advance(CHECK_SECONDS + 1)  # it waits for the group that the other one has made
 
-        self.gate.passed, self.gate.before, first.conn_id = 0, before, GATED
+        self.gate.open(before)
+        first.conn_id = GATED
         self.emulator.settings(processing_seconds=CHECK_SECONDS if self.play.mode == FINDS else 0)
         outcome = first.run()
         if not ended:
@@ -176,6 +205,7 @@ class TestStandingStill:
             self.emulator.advance(CHECK_SECONDS + 1)
             second_outcome = second.resume()
         groups.check_end((first, second), (outcome, second_outcome), self.pass_time)
+        assert not list(self.stage.glob("*"))
         return True
 
     def meanwhile(self, second: PaiTry) -> Outcome | None:
@@ -220,7 +250,13 @@ def counts() -> Iterator[Counter[str]]:
 class TestTwoProcesses:
     @pytest.mark.parametrize("number", range(ROUNDS))
     def test_at_once(
-        self, emulator: AudiencesEmulator, connected: Any, workers: list[Worker], counts: Counter[str], number: int
+        self,
+        emulator: AudiencesEmulator,
+        connected: Any,
+        stage: Path,
+        workers: list[Worker],
+        counts: Counter[str],
+        number: int,
     ) -> None:
         chance = random.Random(number)  # noqa: S311 - no secret
         # All scenes in turn, so that few rounds have them all.
@@ -229,7 +265,7 @@ class TestTwoProcesses:
         environment = connected[1](chance.choice(DIALECTS))
         groups = Groups(emulator)
         scene.set_up(groups)
-        tries = scene.tries(deferred=chance.random() < 0.5)
+        tries = scene.tries(deferred=chance.random() < 0.5, arguments=arguments_of(scene, stage))
         start = time.time() + 0.05
         for worker, given in zip(workers, tries, strict=True):
             worker.start(given, environment=environment, at_epoch_seconds=start + chance.choice([0, 0, 0.02, 0.1]))
@@ -247,3 +283,4 @@ class TestTwoProcesses:
             workers[0] = Worker()
         counts.update("killed" if end is None else "green" if end.report else "failed" for end in outcomes)
         groups.check_end(tries, outcomes, lambda: None)
+        assert not list(stage.glob("*"))

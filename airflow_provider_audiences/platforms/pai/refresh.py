@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_audiences.exceptions import AudienceApiError, NotFoundError, PermanentError, TransientError
 from airflow_provider_audiences.platforms.pai.groups import rank_of
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
+from airflow_provider_audiences.platforms.pai.refresh_failures import group_gone
 from airflow_provider_audiences.platforms.pai.succession import Deletions, GroupLine, is_of_call, members_of
 from airflow_provider_audiences.sync.guards import Verdict, older_run_verdict, refuse_unless_passed
 from airflow_provider_audiences.validation import exact_text, whole_number
@@ -252,8 +253,7 @@ class GroupRefresh:
 
         :param refreshing: the refresh; its group was seen ready.
         :param is_gone: PAI did not find the new group; only one that has replaced it can stand for it.
-        :raises TransientError: the new group was replaced meanwhile, and not by one of the same content.
-        :raises NotFoundError: the new group is gone, and no later one is there.
+        :raises TransientError: the new group is gone, and none of the same content has replaced it.
         :raises AudienceApiError: a group could not be deleted; the others are.
         """
         deletions = Deletions(self._client)
@@ -280,23 +280,23 @@ class GroupRefresh:
         group_id = refreshing.group_id
         own = next((group for group in groups if group.id == group_id), None)
         rank = own.rank if own else rank_of(refreshing.created_time, refreshing.generation, group_id)
-        later = [group for group in groups if group.rank > rank]
+        later = [group for group in groups if group.rank > rank and not self._line.is_rejected(group)]
         ready = [group for group in later if self._line.is_ready(group)]
         double = next((group for group in ready if is_of_call(group, self._call)), None)
         if double:
             return double
-        if own and is_gone:
-            raise TransientError(f"PAI lists the new group {group_id}, and does not find it by its id")
-        if own:
+        if own and not is_gone:
             return own
         try:
-            return self._client.get_group(group_id)  # the list may not show it yet
+            own = self._client.get_group(group_id)  # the list may not show it yet
         except NotFoundError as error:
             heir = next((group for group in ready if refreshing.content == members_of(group) != ""), None)
-            if heir is None and any(not self._line.is_rejected(group) for group in later):
-                raise _overtaken(group_id, later[0].id) from error
             if heir is None:
-                raise
+                raise group_gone(group_id, later_id=later[0].id if later else None) from error
+        else:
+            if is_gone and not self._line.is_ready(own):
+                raise TransientError(f"PAI did not find the new group {group_id} while it was waited for, and does now")
+            return own
         log.info("The group %s was replaced by %s, which has the same members.", group_id, heir.id)
         return heir
 
@@ -338,11 +338,3 @@ class GroupRefresh:
             return False
         log.info("Deleted the group %s, which did not become ready.", group_id)
         return True
-
-
-def _overtaken(group_id: str, later_id: str) -> TransientError:
-    return TransientError(
-        f"another run at the same time made the group {later_id}, which is newer, and deleted the group {group_id} of "
-        "this one",
-        advice="The next try begins with what is there then; max_active_runs=1 on the DAG keeps its own runs apart.",
-    )
