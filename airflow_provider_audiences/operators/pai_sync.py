@@ -38,7 +38,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     The source is staged first: phone numbers are brought to their normal form, told apart, and counted. Up to 100 go
     to PAI as text. More are written to a text file below ``stage_path``, from where PAI reads them; when the new group
     is ready, or has failed, the file is removed. Then it goes on as in ``PaiReplaceGroupOperator``. If the group
-    that is there was made of the same numbers, nothing is sent and nothing is billed.
+    that is there was made of the same numbers, nothing is sent and nothing is billed, unless a newer one is being checked.
 
     :param name: of the group (templated).
     :param source: phone numbers: the path of a file, a folder or a glob (local, ``file://…``, an ``ObjectStoragePath``
@@ -93,6 +93,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     :raises GuardError: a guard stopped it, such as too few numbers; no group was made.
     :raises GroupRejectedError: PAI rejected the new group (the message has the History), or it is too small.
     :raises GroupNotReadyError: the new group was not ready in time.
+    :raises TransientError: the new group is gone, such as by a run at the same time whose group is newer.
     """
 
     limits = frozenset({"max_removed_ratio", "max_added_ratio", "max_removed", "max_added", "max_malformed_ratio"})
