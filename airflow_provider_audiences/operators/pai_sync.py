@@ -38,7 +38,8 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     The source is staged first: phone numbers are brought to their normal form, told apart, and counted. Up to 100 go
     to PAI as text. More are written to a text file below ``stage_path``, from where PAI reads them; when the new group
     is ready, or has failed, the file is removed. Then it goes on as in ``PaiReplaceGroupOperator``. If the group
-    that is there was made of the same numbers, nothing is sent and nothing is billed, unless a newer one is being checked.
+    that is there was made of the same numbers, nothing is sent and nothing is billed; unless a newer one is being
+    checked, which would take its place.
 
     :param name: of the group (templated).
     :param source: phone numbers: the path of a file, a folder or a glob (local, ``file://…``, an ``ObjectStoragePath``
