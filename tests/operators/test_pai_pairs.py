@@ -196,7 +196,10 @@ class TestStandingStill:
         first.conn_id = GATED
         self.emulator.settings(processing_seconds=CHECK_SECONDS if self.play.mode == FINDS else 0)
         outcome = first.run()
+        if self.gate.error:
+            raise self.gate.error
         if not ended:
+            assert outcome.report, outcome  # as nobody came in between
             return False
         [second_outcome] = ended
         if second_outcome is None:

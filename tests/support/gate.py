@@ -21,6 +21,8 @@ class Gate:
         """Requests so far."""
         self.before: Callable[[int], None] = lambda _number: None
         """Called with the request's number, from 1 on; the request waits meanwhile."""
+        self.error: BaseException | None = None
+        """What ``before`` raised; the client sees a broken connection, and may try again."""
         self.lags = False
         """Whether lists are those that were asked for last, before this was set."""
         self._lists: dict[str, tuple[int, str, bytes]] = {}
@@ -29,7 +31,11 @@ class Gate:
     def forward(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> tuple[int, str, bytes]:
         """Return status, content type and body of the reply."""
         self.passed += 1
-        self.before(self.passed)
+        try:
+            self.before(self.passed)
+        except BaseException as error:
+            self.error = error
+            raise
         if self.lags and path in self._lists:
             return self._lists[path]
         answer = self._forward(method, path, headers, body)
@@ -43,7 +49,7 @@ class Gate:
 
         :param before: called before each request, with its number.
         """
-        self.passed, self.before, self.lags = 0, before, False
+        self.passed, self.before, self.error, self.lags = 0, before, None, False
         self._lists.clear()
 
     def _forward(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> tuple[int, str, bytes]:
@@ -87,6 +93,9 @@ def gate_before(target: str) -> Iterator[Gate]:
 
     class Server(http.server.ThreadingHTTPServer):
         daemon_threads = True
+
+        def handle_error(self, *_args: object) -> None:
+            pass  # kept in the gate
 
     with Server(("127.0.0.1", 0), Handler) as server:
         gate.url = f"http://127.0.0.1:{server.server_port}"

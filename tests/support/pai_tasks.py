@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import types
 from collections.abc import Mapping, Sequence
@@ -79,8 +80,11 @@ class PaiTry:
 
     def begin(self) -> Outcome | None:
         """Run it until it waits in the triggerer; return how it ended if it does not get that far."""
+        operator = self.operator()
+        # Without Airflow's wrapper, which in Airflow 2 works in the main thread only.
+        execute = inspect.unwrap(type(operator).execute)
         try:
-            return Outcome(report=self.operator().execute(self.context()))
+            return Outcome(report=execute(operator, self.context()))
         except TaskDeferred as deferred:
             self.waiting = deferred
             return None
