@@ -30,7 +30,7 @@ WAITING = {"poke_interval": 5, "timeout": timedelta(hours=2), "deferrable": True
     schedule="@daily",
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    max_active_runs=1,  # two runs at once would replace each other's groups
+    max_active_runs=1,  # two runs at once would each be billed for a group
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},  # a try goes on where the last one ended
     tags=["audiences", "pai"],
 )

@@ -112,6 +112,16 @@ class GroupFiles:
         )  # fmt: skip
         return size
 
+    def has(self, file_name: str) -> bool:
+        """
+        Return whether a file is there.
+
+        :param file_name: its name.
+        :raises StateUnavailableError: the store failed.
+        """
+        with self._failures():
+            return file_name in self._folder.names()
+
     def remove_all(self) -> None:
         """Remove this audience's files, those of runs that were cut off as well."""
         with self._failures():

@@ -185,7 +185,7 @@ class PaiListGroupsOperator(PaiOperator):
                     status=self.status,
                 )
         if limit is not None:
-            groups = sorted(groups, key=lambda group: (group.created_time, group.id), reverse=True)[:limit]
+            groups = sorted(groups, key=lambda group: group.rank, reverse=True)[:limit]
         return [group.public() for group in groups]
 
 

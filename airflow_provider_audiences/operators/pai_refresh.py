@@ -27,8 +27,9 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     PAI can't change a group. So that there is one at any time, the old group goes only when the new one is ready. If
     the new one is rejected, or not ready in time, the old one stays. What is replaced are the groups of the same name
     that this task made, in whatever run; groups of others are never touched. A run that was cut off goes on in the
-    next try, and what it left behind is deleted by the next run. Set ``max_active_runs=1`` on the DAG. Each task of a
-    mapped operator has groups of its own, also of the same name.
+    next try, and what it left behind is deleted by the next run. Two runs at once leave a group as well; one of them
+    may fail with an error that Airflow retries. Set ``max_active_runs=1`` on the DAG all the same: both are billed.
+    Each task of a mapped operator has groups of its own, also of the same name.
 
     :param name: of the group (templated).
     :param source: a ``PaiSource`` or its number: 0 text, 1 text file, 2 CSV file, 3 MaxCompute table, 4 algorithm
@@ -70,6 +71,7 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     :raises InvalidInputError: a parameter is refused; nothing was sent.
     :raises GroupRejectedError: PAI rejected the new group (the message has the History), or it is too small.
     :raises GroupNotReadyError: the new group was not ready in time.
+    :raises TransientError: the new group is gone, such as by a run at the same time whose group is newer.
     """
 
     template_fields: Sequence[str] = (

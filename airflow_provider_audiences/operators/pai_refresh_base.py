@@ -102,12 +102,21 @@ class PaiRefreshOperator(PaiOperator):
         :param refreshing: the refresh.
         """
 
-    def clean_up(self, refreshing: Refreshing) -> None:
+    def clean_up(self, refreshing: Refreshing, refresh: GroupRefresh) -> None:
         """
-        Remove what the new group was made from, now that it is ready or has failed.
+        Remove what the groups of this task were made from, unless another run may need it.
+
+        :param refreshing: the refresh, whose group is ready, or has failed.
+        :param refresh: tells whether another run is under way.
+        """
+
+    def has_lost_its_source(self, refreshing: Refreshing) -> bool:
+        """
+        Return whether what the new group was to be made from is gone, so that its rejection says nothing of it.
 
         :param refreshing: the refresh.
         """
+        return False
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the new group, wait for it, and delete what it replaces."""
@@ -120,7 +129,6 @@ class PaiRefreshOperator(PaiOperator):
             context["ti"].xcom_push(key="group_id", value=refreshing.group_id)
         if refreshing.unchanged:
             self.log.info("The group %s has these members: nothing to do.", refreshing.group_id)
-            self.or_warn(partial(self.clean_up, refreshing))
             return self._report(refreshing)
         self.log.info(
             "The new group %s %s; waiting until it is ready.",
@@ -172,41 +180,46 @@ class PaiRefreshOperator(PaiOperator):
                 call=refreshing.call,
                 map_index=refreshing.map_index,
             )
+            is_gone = False
             try:
                 outcome_of(event, timeout_error=GroupNotReadyError)
             except PermanentError as error:
-                # No try follows.
-                is_ours_to_delete = self.delete_failed and isinstance(error, GroupRejectedError | GroupNotReadyError)
-                is_deleted = is_ours_to_delete and refresh.give_up(refreshing.group_id)
-                # PAI may yet read the file of a group that is late and stays.
-                if self.delete_failed or not isinstance(error, GroupNotReadyError):
-                    self.or_warn(partial(self.clean_up, refreshing))
-                self._tell_failure(error, refreshing, is_deleted=is_deleted)
-                raise
+                is_gone = isinstance(error, NotFoundError)  # and may have been replaced by another run
+                is_late = isinstance(error, GroupNotReadyError)
+                if not is_gone and not (is_late and refresh.is_ready(refreshing.group_id)):
+                    self._give_up(error, refresh, refreshing)
+                    raise
             try:
-                replaced = refresh.finish(refreshing.group_id)
+                replaced = refresh.finish(refreshing, is_gone=is_gone)
             finally:
-                self.or_warn(partial(self.clean_up, refreshing))
+                self.or_warn(partial(self.clean_up, refreshing, refresh))
             self.check_group(replaced.group, refreshing)
             calls = total_calls(refreshing.billable_calls, client.billable_calls)
-        return self._report(replace(refreshing, billable_calls=calls), replaced)
+        refreshing = self._renamed(context, replace(refreshing, billable_calls=calls), replaced)
+        return self._report(refreshing, replaced)
 
-    @staticmethod
-    def _tell_failure(error: AudienceApiError, refreshing: Refreshing, *, is_deleted: bool) -> None:
-        """Say what became of the new group, and what to do about it."""
-        if isinstance(error, NotFoundError):
-            what = "is gone: somebody else deleted it"
-        elif is_deleted:
-            what = "was deleted"
-        else:
-            what = f"({refreshing.group_id}) stays until the next run"
-        error.landed = f"The new group {refreshing.name!r} {what}; nothing was replaced"
-        if isinstance(error, GroupRejectedError):
-            error.advice = (
-                "Mend what the group is made from, or min_amount if it has too few people; then clear the task."
-            )
-        elif isinstance(error, GroupNotReadyError):
-            error.advice = "Clear the task to make a new one, with a longer timeout if PAI's checks take that long."
+    def _give_up(self, error: PermanentError, refresh: GroupRefresh, refreshing: Refreshing) -> None:
+        """Delete the new group, which no try follows for, if it is to be deleted; and say what is left."""
+        from airflow_provider_audiences.platforms.pai.refresh_failures import file_lost, tell_failure
+
+        is_late, is_rejected = isinstance(error, GroupNotReadyError), isinstance(error, GroupRejectedError)
+        if is_rejected and self.has_lost_its_source(refreshing):
+            # The next try would take the rejection for its answer.
+            refresh.give_up(refreshing.group_id)
+            raise file_lost(refreshing.group_id) from error
+        is_deleted = self.delete_failed and (is_late or is_rejected) and refresh.give_up(refreshing.group_id)
+        # PAI may yet read the file of a group that is late and stays.
+        if self.delete_failed or not is_late:
+            self.or_warn(partial(self.clean_up, refreshing, refresh))
+        tell_failure(error, refreshing.group_id, name=refreshing.name, is_deleted=is_deleted)
+
+    def _renamed(self, context: Context, refreshing: Refreshing, replaced: Replaced) -> Refreshing:
+        """Tell of the group that is there now, should it be a later one than that of this task."""
+        if replaced.group.id == refreshing.group_id:
+            return refreshing
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="group_id", value=replaced.group.id)
+        return replace(refreshing, group_id=replaced.group.id, adopted=True)
 
     def or_warn(self, clean_up: Callable[[], None]) -> None:
         """

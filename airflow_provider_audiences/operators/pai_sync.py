@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PhoneNumbersField
 from airflow_provider_audiences.common.recognition import is_phone_text
-from airflow_provider_audiences.exceptions import GuardError, InvalidInputError, PermanentError
+from airflow_provider_audiences.exceptions import AudienceApiError, GuardError, InvalidInputError, PermanentError
 from airflow_provider_audiences.operators.pai_base import mask_numbers, provenance_of
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
 from airflow_provider_audiences.platforms.pai.group_spec import MAX_TEXT_NUMBERS, GroupSpec, PaiSource
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.platforms.pai.client import PaiClient
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
-    from airflow_provider_audiences.platforms.pai.refresh import Refreshing
+    from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, Refreshing
     from airflow_provider_audiences.sync.guards import Guards, Verdict
 
 
@@ -38,7 +38,8 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     The source is staged first: phone numbers are brought to their normal form, told apart, and counted. Up to 100 go
     to PAI as text. More are written to a text file below ``stage_path``, from where PAI reads them; when the new group
     is ready, or has failed, the file is removed. Then it goes on as in ``PaiReplaceGroupOperator``. If the group
-    that is there was made of the same numbers, nothing is sent and nothing is billed.
+    that is there was made of the same numbers, nothing is sent and nothing is billed; unless a newer one is being
+    checked, which would take its place.
 
     :param name: of the group (templated).
     :param source: phone numbers: the path of a file, a folder or a glob (local, ``file://…``, an ``ObjectStoragePath``
@@ -93,6 +94,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     :raises GuardError: a guard stopped it, such as too few numbers; no group was made.
     :raises GroupRejectedError: PAI rejected the new group (the message has the History), or it is too small.
     :raises GroupNotReadyError: the new group was not ready in time.
+    :raises TransientError: the new group is gone, such as by a run at the same time whose group is newer.
     """
 
     limits = frozenset({"max_removed_ratio", "max_added_ratio", "max_removed", "max_added", "max_malformed_ratio"})
@@ -203,7 +205,10 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
             )
             current = refresh.tidy(marker, allow_older_run=allow_older_run)
             if current and marker.same_members(current.marker):
-                if not force and _was_read(current, spec, staged.members):
+                # If not settled, a group that is being checked would replace it: another run's, alive or cut off.
+                if not force and refresh.is_settled and _was_read(current, spec, staged.members):
+                    if files and self.delete_file:
+                        self.or_warn(files.remove_all)
                     return refresh.keep(current, began_epoch_seconds=began, members=facts)
                 self.log.info("The group %s has these numbers: a new one is made all the same.", current.id)
             else:
@@ -211,10 +216,10 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
             if files and file_name:
                 facts["file_bytes"] = files.put(file_name, staged, settings=staging_settings())
             try:
-                return refresh.begin(spec, marker, began_epoch_seconds=began, members=facts)
+                return refresh.begin(spec, marker, began_epoch_seconds=began, members=facts, file_name=file_name or "")
             except PermanentError:
                 # No try follows that would find the file.
-                if files and self.delete_file:
+                if files and self.delete_file and refresh.is_alone(""):
                     self.or_warn(files.remove_all)
                 raise
 
@@ -271,15 +276,29 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
             hint = "did it read another file? Check uri_template" if group.amount > members else "it may know fewer"
             self.log.warning("PAI counts %d people in the group, and %d were sent: %s.", group.amount, members, hint)
 
-    def clean_up(self, refreshing: Refreshing) -> None:
+    def clean_up(self, refreshing: Refreshing, refresh: GroupRefresh) -> None:
         """
-        Remove the file, and those of runs that were cut off.
+        Remove the file, and those of runs that were cut off; if another run is under way, that one does it.
+
+        :param refreshing: the refresh.
+        :param refresh: tells whether another run is under way.
+        """
+        files = self._files(refreshing.owner, refreshing.map_index)
+        if files and self.delete_file and refresh.is_alone(refreshing.group_id):
+            files.remove_all()
+
+    def has_lost_its_source(self, refreshing: Refreshing) -> bool:
+        """
+        Return whether the file is gone: a run that ended just now may have removed it with its own.
 
         :param refreshing: the refresh.
         """
         files = self._files(refreshing.owner, refreshing.map_index)
-        if files and self.delete_file:
-            files.remove_all()
+        try:
+            return files is not None and refreshing.file_name != "" and not files.has(refreshing.file_name)
+        except AudienceApiError as error:
+            self.log.warning("It can't be told whether the group's file is still there: %s", error)
+            return False
 
     def _files(self, owner: str, map_index: int) -> GroupFiles | None:
         from airflow_provider_audiences.common.group_files import GroupFiles

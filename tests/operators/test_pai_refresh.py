@@ -107,8 +107,8 @@ class Refreshes:
             self.operator(**(arguments | {"deferrable": True})).execute(context)
         return deferral.value, context
 
-    def resume(self, deferred, context, *, operator=None, **arguments):
-        """Let the triggerer wait, and go on; everything in between is stored as JSON."""
+    def wait(self, deferred):
+        """Let the triggerer wait; return the event, as it is stored."""
         _, values = json.loads(json.dumps(deferred.trigger.serialize()))
         trigger = type(deferred.trigger)(**values)
 
@@ -116,8 +116,12 @@ class Refreshes:
             return [event.payload async for event in trigger.run()]
 
         [payload] = asyncio.run(events())
+        return json.loads(json.dumps(payload))
+
+    def resume(self, deferred, context, *, operator=None, **arguments):
+        """Let the triggerer wait, and go on; everything in between is stored as JSON."""
         operator = operator or self.operator(**arguments)
-        stored = json.loads(json.dumps({"event": payload, **(deferred.kwargs or {})}))
+        stored = {"event": self.wait(deferred), **json.loads(json.dumps(deferred.kwargs or {}))}
         return getattr(operator, deferred.method_name)(context, **stored)
 
     def ids(self, name="VIP"):
@@ -352,15 +356,47 @@ class TestNewGroupThatFails:
         assert refreshes.ids() == [report["group_id"]]
         assert "An earlier run left 1 groups behind." in said()
 
+    @in_both_dialects
     def test_is_gone_leaves_the_old_one(self, refreshes, pai):
+        """Somebody deleted it by hand, as far as can be seen; but a list may lag behind."""
         old = refreshes.run("r1")["group_id"]
         deferred, context = refreshes.begin("r2")
-        pai.delete_group(refreshes.pushed["group_id"])
-        gone = "The new group 'VIP' is gone: somebody else deleted it; nothing was replaced"
-        with pytest.raises(exceptions.NotFoundError, match=gone) as failure:
+        gone = refreshes.pushed["group_id"]
+        pai.delete_group(gone)
+        with pytest.raises(exceptions.TransientError, match=f"the new group {gone} is gone: somebody else") as failure:
             refreshes.resume(deferred, context)
-        assert isinstance(failure.value, AirflowFailException)
+        assert not isinstance(failure.value, AirflowFailException)
         assert refreshes.ids() == [old]
+        report = refreshes.run("r2", identity={"try_number": 2})
+        assert (report["adopted"], report["replaced_group_ids"]) == (False, [old])
+
+    @in_both_dialects
+    def test_was_replaced_by_another_run_fails_its_try_and_not_the_next(self, refreshes):
+        old = refreshes.run("r1")["group_id"]
+        deferred, context = refreshes.begin("r2")
+        lost = refreshes.pushed["group_id"]
+        newer = refreshes.run("r3")
+        assert (newer["replaced_group_ids"], newer["leftover_group_ids"]) == ([lost], [old])
+        gone = f"the new group {lost} is gone: another run at the same time replaced it by the newer group"
+        with pytest.raises(exceptions.TransientError, match=f"{gone} {newer['group_id']}") as failure:
+            refreshes.resume(deferred, context)
+        assert not isinstance(failure.value, AirflowFailException)
+        assert refreshes.ids() == [newer["group_id"]]
+        report = refreshes.run("r2", identity={"try_number": 2})
+        assert refreshes.ids() == [report["group_id"]]
+
+    def test_is_ready_just_after_the_deadline_is_not_deleted(self, refreshes, emulator):
+        """Another run may have taken it for ready, and deleted the old one for it."""
+        old = refreshes.run("r1")["group_id"]
+        emulator.settings(processing_seconds=1000)
+        deferred, context = refreshes.begin("r2", timeout=0.1)
+        late = refreshes.pushed["group_id"]
+        event = refreshes.wait(deferred)
+        assert event["state"] == "timeout"
+        emulator.advance(1000)
+        report = refreshes.operator().execute_complete(context, event=event)
+        assert (report["group_id"], report["status"], report["replaced_group_ids"]) == (late, 1, [old])
+        assert refreshes.ids() == [late]
 
     def test_is_refused_leaves_the_old_one(self, refreshes):
         old = refreshes.run("r1")["group_id"]
@@ -490,21 +526,38 @@ class TestTries:
         assert (again["adopted"], again["group_id"]) == (True, cleared["group_id"])
         assert refreshes.ids() == [cleared["group_id"]]
 
-    def test_clean_up_doubles_of_their_own_group(self, refreshes, emulator, pai):
+    def test_take_the_last_of_the_doubles_of_their_own_group(self, refreshes, emulator, pai):
+        """As whoever made the last one does: who took another one would lose it."""
         old = refreshes.run("r1", keep_previous=1)["group_id"]
         deferred, context = refreshes.begin("r2", keep_previous=1)
         new = refreshes.pushed["group_id"]
         emulator.advance(STEP_SECONDS)
         double = make_stranger(pai, remark=remark_of(emulator, new))
         report = refreshes.resume(deferred, context, keep_previous=1)
-        assert (report["group_id"], report["replaced_group_ids"], report["kept_group_ids"]) == (new, [double], [old])
-        assert refreshes.ids() == [old, new]
+        assert (report["group_id"], report["replaced_group_ids"], report["kept_group_ids"]) == (double, [new], [old])
+        assert (report["adopted"], refreshes.pushed["group_id"]) == (True, double)
+        assert refreshes.ids() == [old, double]
 
-        # Found before anything was made, the oldest is taken.
+        # The next try finds two of them.
+        emulator.advance(STEP_SECONDS)
+        last = make_stranger(pai, remark=remark_of(emulator, double))
+        report = refreshes.run("r2", keep_previous=1, identity={"try_number": 2})
+        assert (report["group_id"], report["replaced_group_ids"], report["kept_group_ids"]) == (last, [double], [old])
+
+    def test_leave_a_double_that_is_still_being_checked(self, refreshes, emulator, pai):
+        old = refreshes.run("r1")["group_id"]
+        deferred, context = refreshes.begin("r2")
+        new = refreshes.pushed["group_id"]
+        emulator.settings(processing_seconds=30)
         emulator.advance(STEP_SECONDS)
         double = make_stranger(pai, remark=remark_of(emulator, new))
-        report = refreshes.run("r2", keep_previous=1, identity={"try_number": 2})
-        assert (report["group_id"], report["replaced_group_ids"], report["kept_group_ids"]) == (new, [double], [old])
+        report = refreshes.resume(deferred, context)
+        assert (report["group_id"], report["replaced_group_ids"]) == (new, [old])
+        assert refreshes.ids() == [new, double]
+        emulator.settings(processing_seconds=0)
+        emulator.advance(STEP_SECONDS)
+        report = refreshes.run("r3")
+        assert (report["leftover_group_ids"], report["replaced_group_ids"]) == ([new], [double])
 
     def test_that_end_late_leave_the_group_of_a_later_run(self, refreshes):
         refreshes.run("r1")
@@ -525,14 +578,19 @@ class TestTries:
         assert refreshes.ids() == [report["group_id"]]
 
     @in_both_dialects
-    def test_delete_a_group_that_was_left_unchecked(self, refreshes, emulator):
+    def test_delete_a_group_that_was_left_unchecked_when_they_have_a_newer_one(self, refreshes, emulator):
+        """Not before: the run that made it may be alive."""
         old = refreshes.run("r1")["group_id"]
         emulator.settings(processing_seconds=1e6)
         refreshes.begin("r2")
         left = refreshes.pushed["group_id"]
-        refreshes.begin("r3")
-        assert left not in refreshes.ids()
-        assert refreshes.ids() == [old, refreshes.pushed["group_id"]]
+        emulator.settings(processing_seconds=0)
+        deferred, context = refreshes.begin("r3")
+        new = refreshes.pushed["group_id"]
+        assert refreshes.ids() == [old, left, new]
+        report = refreshes.resume(deferred, context)
+        assert (report["replaced_group_ids"], report["leftover_group_ids"]) == ([left, old], [])
+        assert refreshes.ids() == [new]
 
 
 class TaskEnded(BaseException):

@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Objec
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.emulator import AudiencesEmulator
+from airflow_provider_audiences.operators.pai import PaiDeleteGroupOperator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 from airflow_provider_audiences.sources import FileSource, SqlSource
@@ -352,16 +353,52 @@ class TestSameNumbers:
         assert (report["unchanged"], syncs.ids) == (False, [report["group_id"]])
 
     def test_tidy_up_what_a_run_left_behind(self, syncs, emulator):
-        syncs.run(FEW, keep_previous=2)
+        first = syncs.run(FEW, keep_previous=2)["group_id"]
         old = syncs.run(MANY, run_id="r2", keep_previous=2)["group_id"]
-        emulator.settings(processing_seconds=1e6)
-        syncs.begin(phones(120), run_id="r3", keep_previous=2)
+        emulator.settings(reject_names=["VIP"])
+        with pytest.raises(exceptions.GroupRejectedError):
+            syncs.run(phones(120), run_id="r3", keep_previous=2, delete_failed=False, delete_file=False)
         assert (len(syncs.ids), len(syncs.files)) == (3, 1)
         report = syncs.run(MANY, run_id="r4")
         assert (report["unchanged"], report["group_id"]) == (True, old)
         assert (syncs.ids, syncs.files) == ([old], [])
         assert report["billable_calls"] == {"create": 0, "get": 0, "delete": 2}
+        assert first in report["leftover_group_ids"]
         assert (len(report["leftover_group_ids"]), report["replaced_group_ids"]) == (2, [])
+
+    def test_of_two_runs_at_once_are_a_success_of_both(self, syncs):
+        begun = syncs.begin(MANY, run_id="r1")
+        lost = syncs.pushed["group_id"]
+        newer = syncs.run(MANY[::-1], run_id="r2", force=True)
+        assert newer["replaced_group_ids"] == [lost]
+        report = syncs.resume(*begun)
+        assert (report["group_id"], report["adopted"], report["members"]) == (newer["group_id"], True, 150)
+        assert syncs.pushed["group_id"] == newer["group_id"]
+        assert (syncs.ids, syncs.files) == ([newer["group_id"]], [])
+
+    def test_of_a_group_that_is_being_checked_do_not_stand_for_one_that_is_gone(self, syncs, emulator):
+        begun = syncs.begin(MANY, run_id="r1")
+        emulator.settings(processing_seconds=1000)
+        other = syncs.begin(MANY, run_id="r2", force=True)
+        lost, newer = syncs.ids
+        PaiDeleteGroupOperator(task_id="delete", group_id=lost).execute(syncs.context("by hand"))
+        with pytest.raises(exceptions.TransientError, match=f"replaced it by the newer group {newer}"):
+            syncs.resume(*begun)
+        emulator.advance(1000)
+        assert syncs.resume(*other)["group_id"] == newer
+
+    def test_are_sent_again_while_a_group_is_checked_that_would_replace_theirs(self, syncs, emulator):
+        """Its run may be alive: it must not be deleted, and would not stay without effect."""
+        old = syncs.run(MANY)["group_id"]
+        emulator.settings(processing_seconds=1e6)
+        syncs.begin(phones(120), run_id="r2")
+        other = syncs.pushed["group_id"]
+        assert (syncs.ids, len(syncs.files)) == ([old, other], 1)
+        emulator.settings(processing_seconds=0)
+        report = syncs.run(MANY, run_id="r3")
+        assert (report["unchanged"], report["replaced_group_ids"]) == (False, [other, old])
+        assert (syncs.ids, syncs.files) == ([report["group_id"]], [])
+        assert syncs.run(MANY, run_id="r4")["unchanged"] is True
 
     def test_are_not_known_to_be_few_by_a_key_that_does_not_last(self, task_context, stage, monkeypatch):
         """A digest of a few numbers can be undone by trying, so without a lasting key there is none in the mark."""
@@ -907,9 +944,35 @@ class TestFile:
     def test_is_removed_when_the_group_is_gone(self, syncs, pai):
         deferred, context = syncs.begin(MANY, run_id="r1")
         pai.delete_group(syncs.pushed["group_id"])
-        with pytest.raises(exceptions.NotFoundError):
+        with pytest.raises(exceptions.TransientError, match="is gone"):
             syncs.resume(deferred, context)
         assert syncs.files == []
+
+    def test_stays_while_another_run_may_need_one(self, syncs, emulator):
+        emulator.settings(processing_seconds=1000)
+        begun = [syncs.begin(phones(count), run_id=f"r{count}") for count in (120, 150)]
+        group_ids = syncs.ids
+        emulator.advance(941)  # a minute more than the other has had
+        assert syncs.resume(*begun[0])["group_id"] == group_ids[0]
+        assert (syncs.ids, len(syncs.files)) == (group_ids, 2)
+        emulator.advance(60)
+        assert syncs.resume(*begun[1])["replaced_group_ids"] == [group_ids[0]]
+        assert (syncs.ids, syncs.files) == ([group_ids[1]], [])
+
+    @pytest.mark.parametrize("delete_failed", [True, False])
+    def test_that_another_run_removed_before_pai_read_it_is_no_fault_of_the_group(self, syncs, emulator, delete_failed):
+        old = syncs.run(FEW)["group_id"]
+        emulator.settings(reject_names=["VIP"])
+        deferred, context = syncs.begin(MANY, run_id="r2")
+        [name] = syncs.files
+        (syncs.stage / name).unlink()
+        with pytest.raises(exceptions.TransientError, match="was removed by another run at the same time") as failure:
+            syncs.resume(deferred, context, delete_failed=delete_failed)
+        assert not isinstance(failure.value, AirflowFailException)
+        assert syncs.ids == [old]
+        emulator.settings(reject_names=[])
+        report = syncs.run(MANY, run_id="r2", identity={"try_number": 2})
+        assert (report["adopted"], report["amount"], syncs.files) == (False, 150, [])
 
     def test_that_can_not_be_written_may_be_at_the_next_try(self, syncs, emulator, tmp_path):
         (tmp_path / "file").touch()

@@ -31,6 +31,27 @@ def checked_group_id(name: str, value: object) -> str:
     return group_id
 
 
+Rank = tuple[str, int, tuple[int, int, str, str]]
+"""A group's place in the order that everybody sees alike."""
+
+
+def rank_of(created_time: str, generation: int, group_id: str) -> Rank:
+    """
+    Return the place of a group among others: of two groups, the later one has the higher rank.
+
+    The order follows from what the platform shows alone, so that everybody sees it alike, and no two groups have one
+    rank.
+
+    :param created_time: as the platform writes it, in seconds; the first thing that counts.
+    :param generation: of the group's mark; it counts within a second.
+    :param group_id: it counts last; one that is a number is compared as a number, and before those that are text.
+    """
+    if group_id.isascii() and group_id.isdecimal():
+        number = group_id.lstrip("0")
+        return created_time, generation, (0, len(number), number, group_id)
+    return created_time, generation, (1, 0, group_id, group_id)
+
+
 @dataclass(frozen=True, kw_only=True)
 class AudienceGroup:
     """
@@ -88,6 +109,11 @@ class AudienceGroup:
             source=api_integer(data.get("Source")),
             phone_number=phone_number if isinstance(phone_number, bool) else None,
         )
+
+    @property
+    def rank(self) -> Rank:
+        """Its place in the order of groups: the later one has the higher rank."""
+        return rank_of(self.created_time, self.marker.generation if self.marker else 0, self.id)
 
     def public(self) -> dict[str, Any]:
         """Return it as small JSON, without mark and personal data: no text, and the uri without its query."""

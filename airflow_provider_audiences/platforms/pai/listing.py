@@ -133,7 +133,7 @@ def marked(
     ours = [group for group in _of_call(groups, marker) if group.id not in passed_over]
     if not ours:
         return None
-    found, *others = sorted(ours, key=lambda group: (group.created_time, group.id))
+    found, *others = sorted(ours, key=lambda group: group.rank)
     if others:
         ids = ", ".join(group.id for group in others)
         log.warning("Several PAI groups have the marker of this task. Kept: %s. Delete: %s.", found.id, ids)

@@ -4,11 +4,13 @@ The mark at the end of a group's remark that says which task made it.
 CreateGroup has no idempotency token. The mark takes its place: a group that has it was made by this very call, be it
 by an earlier request, an earlier try of the task, or a worker that is gone. People read it in the console::
 
-    [airflow my_dag:my_task scheduled__2026-11-20T00:00:00+00:00 #5d41402a.bc4b2a76b971]
+    [airflow my_dag:my_task scheduled__2026-11-20T00:00:00+00:00~3 #5d41402a.bc4b2a76b971]
 
-Behind the ``#`` stand short digests: of the owner (who the group belongs to, whatever run made it), of the call, and
-perhaps of the set of members. A digest of a few phone numbers can be undone by trying, as the platform itself shows
-all but four of their digits: so what depends on members is keyed with the connection's secret.
+The number after the ``~`` is the group's generation, which the first group has not; older versions of this provider
+take it for a part of the run's id. Behind the ``#`` stand short digests: of the owner (who the group belongs to,
+whatever run made it), of the call, and perhaps of the set of members. A digest of a few phone numbers can be undone by
+trying, as the platform itself shows all but four of their digits: so what depends on members is keyed with the
+connection's secret.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ _PATTERN = re.compile(
     rf"(?:\.(?P<members>[0-9a-f]{{{_MEMBERS_DIGITS}}}))?(?:@(?P<date>-?[0-9]+(?:[+-][0-9]+)?))?\]\s*\Z"
 )
 _MAP_INDEX = re.compile(r" map ([0-9]+)\Z")
+_GENERATION = re.compile(r"~([0-9]{1,9})(?= map [0-9]+\Z|\Z)")
 _DATE = re.compile(r"(-?[0-9]+)([+-][0-9]+)?")
 
 
@@ -51,6 +54,8 @@ class GroupMarker:
     :param call: digest of the call: a group with the same owner and call is the one that this call makes.
     :param members: digest of the set of members; empty if there is none.
     :param date: what the run is about: seconds since 1970, and how much later its data interval ends; or empty.
+    :param generation: one more than the highest that its maker saw among the groups that were there; 0 if there was
+        none. PAI tells creation times by the second: of two groups of one second, this tells which was there first.
     """
 
     origin: str
@@ -59,13 +64,16 @@ class GroupMarker:
     call: str
     members: str = ""
     date: str = ""
+    generation: int = 0
 
     @property
     def text(self) -> str:
         """The mark as it stands in the remark."""
         members = f".{self.members}" if self.members else ""
         date = f"@{self.date}" if self.date else ""
-        return f"[airflow {self.origin} {self.run} #{self.owner}.{self.call}{members}{date}]"
+        run, map_word, index = self.run.partition(" map ")
+        generation = f"~{self.generation}" if self.generation else ""
+        return f"[airflow {self.origin} {run}{generation}{map_word}{index} #{self.owner}.{self.call}{members}{date}]"
 
     @property
     def map_index(self) -> int:
@@ -93,7 +101,10 @@ class GroupMarker:
         found = _PATTERN.search(remark)
         if found is None:
             return remark, None
-        return remark[: found.start()].rstrip(), cls(**{name: text or "" for name, text in found.groupdict().items()})
+        texts = {name: text or "" for name, text in found.groupdict().items()}
+        generation = _GENERATION.search(texts["run"])
+        texts["run"] = _GENERATION.sub("", texts["run"])
+        return remark[: found.start()].rstrip(), cls(**texts, generation=int(generation[1]) if generation else 0)
 
     def same_call(self, other: GroupMarker | None) -> bool:
         """

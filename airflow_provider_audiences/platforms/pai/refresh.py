@@ -3,19 +3,22 @@ A refresh of a PAI audience group: a new group is made, and when it is ready, th
 
 PAI can't change a group. So whoever uses a name finds a group there at any time, and for a while two. The groups that
 belong together have the same name and a marker of the same owner; groups of others are never touched. Whatever a run
-that was cut off leaves behind, the next one finds by that, and deletes.
+that was cut off leaves behind, the next one finds by that, and deletes. Several may do all this at once:
+:mod:`~airflow_provider_audiences.platforms.pai.succession` has the rule that they keep to, and why it is enough.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.exceptions import AudienceApiError, AuthenticationError, PermanentError
-from airflow_provider_audiences.platforms.pai.dialects import STATUS_CHECKING
-from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule, ReadinessState
+from airflow_provider_audiences.exceptions import AudienceApiError, NotFoundError, PermanentError, TransientError
+from airflow_provider_audiences.platforms.pai.groups import rank_of
+from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
+from airflow_provider_audiences.platforms.pai.refresh_failures import group_gone
+from airflow_provider_audiences.platforms.pai.succession import Deletions, GroupLine, is_of_call, members_of
 from airflow_provider_audiences.sync.guards import Verdict, older_run_verdict, refuse_unless_passed
 from airflow_provider_audiences.validation import exact_text, whole_number
 
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
     from airflow_provider_audiences.platforms.pai.marker import GroupMarker
+
+_HIGHEST_GENERATION = 999_999_999
+"""What a marker has room for."""
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +53,10 @@ class Refreshing:
     :param verdicts: what the guards say, as small JSON.
     :param leftovers: ids of groups that earlier runs had left behind, and that are deleted.
     :param billable_calls: so far.
+    :param created_time: of that group, as the platform writes it.
+    :param generation: of that group.
+    :param content: digest of that group's members, as in its marker; empty if it has none.
+    :param file_name: of the file that it was made from, below ``stage_path``; empty if there is none.
     """
 
     name: str
@@ -63,6 +73,10 @@ class Refreshing:
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
     billable_calls: dict[str, int] = field(default_factory=dict)
+    created_time: str = ""
+    generation: int = 0
+    content: str = ""
+    file_name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +84,7 @@ class Replaced:
     """
     What the end of a refresh came to.
 
-    :param group: the new group.
+    :param group: the group that is there now: the new one, or a later one of the same content that replaced it.
     :param deleted: ids of the groups that it replaced.
     :param kept: ids of earlier ones that were kept, newest first.
     """
@@ -110,10 +124,13 @@ class GroupRefresh:
         self._owner = owner
         self._call = call
         self._map_index = map_index
-        self._rule = rule
         self._keep = whole_number("keep_previous", keep_previous, at_least=0)
+        self._line = GroupLine(client, name=self._name, owner=owner, map_index=map_index, rule=rule)
         self._leftovers: tuple[str, ...] = ()
         self._rejected: AudienceGroup | None = None
+        self._generation = 0
+        self.is_settled = False
+        """Whether the group that :meth:`tidy` returned is the newest: none is being checked that would replace it."""
         self.verdicts: list[Verdict] = []
         """What the guards say."""
 
@@ -127,28 +144,36 @@ class GroupRefresh:
         :raises GuardError: a newer run has made a group since, and not of the same members; nothing was deleted.
         :raises PermanentError: groups may not be deleted with these credentials.
         """
-        groups = self._groups(warn=True)
-        self._rejected = next(
-            (group for group in groups if self._is_mine(group) and group.status in self._rule.failed_statuses), None
-        )
-        others = [group for group in groups if not self._is_mine(group)]
-        ready = [group for group in others if self._is_ready(group)]
-        current = ready[0] if ready else None
-        in_use = [group for group in others if group.status not in self._rule.failed_statuses]
-        is_same = current is not None and marker.same_members(current.marker)
+        groups = self._line.listed(warn=True)
+        others, current = self._look(groups)
+        in_use = [group for group in others if not self._line.is_rejected(group)]
+        is_same = self.is_settled and current is not None and marker.same_members(current.marker)
         self._judge_date(marker, in_use, is_allowed=allow_older_run or is_same)
-        # While there is a ready one, all that is not ready is left over; else a group that only passed may be in use.
-        kept = ready[: 1 + self._keep]
-        leftovers = [group for group in others if (group not in kept if current else self._is_of_no_use(group))]
-        if leftovers:
-            log.info("An earlier run left %d groups behind.", len(leftovers))
-        self._leftovers, failure = self._delete(leftovers)
+        deletions = Deletions(self._client)
+        while deletions.one_of(self._line.left_over(others, keep=self._keep)):
+            others, current = self._look(self._line.listed())
+        self._leftovers = tuple(deletions.deleted)
+        if self._leftovers:
+            log.info("An earlier run left %d groups behind.", len(self._leftovers))
+        failure = deletions.failure
         if isinstance(failure, PermanentError):
             # Who may not delete must not make a further group either: there would be one more in each run.
             failure.landed = "No new group was made, since those that it would replace can't be deleted"
             failure.advice = "Let the credentials delete groups, or delete those that the log names by hand."
             raise failure
         return current  # what can't be deleted just now is tried again in the end
+
+    def _look(self, groups: Sequence[AudienceGroup]) -> tuple[list[AudienceGroup], AudienceGroup | None]:
+        """Note what a list says; return the groups of other calls, and the newest ready one of them."""
+        mine = [group for group in groups if is_of_call(group, self._call)]
+        others = [group for group in groups if group not in mine]
+        current = next((group for group in others if self._line.is_ready(group)), None)
+        last = next((group for group in groups if self._line.is_ready(group) or self._line.is_under_way(group)), None)
+        self.is_settled = current is not None and current == last
+        self._rejected = mine[0] if mine and all(map(self._line.is_rejected, mine)) else None
+        seen = [1 + group.marker.generation for group in groups if group.marker]
+        self._generation = min(max([self._generation, *seen]), _HIGHEST_GENERATION)
+        return others, current
 
     def _judge_date(self, marker: GroupMarker, groups: Iterable[AudienceGroup], *, is_allowed: bool) -> None:
         """Stop a run that is older than the one that made the newest group."""
@@ -166,6 +191,7 @@ class GroupRefresh:
         *,
         began_epoch_seconds: float,
         members: Mapping[str, Any] | None = None,
+        file_name: str = "",
     ) -> Refreshing:
         """
         Make the new group, or take the one that an earlier try of this call has made.
@@ -174,12 +200,16 @@ class GroupRefresh:
         :param marker: of this call.
         :param began_epoch_seconds: when the work began.
         :param members: facts about the members, for the report.
+        :param file_name: of the file that the group is made from, below ``stage_path``; empty if there is none.
         """
         if self._rejected:
             # This very call has its answer already: asking again would be billed again.
-            return self._refreshing(self._rejected, began_epoch_seconds, members, adopted=True)
-        created = self._client.create_group(spec, marker=marker)
-        return self._refreshing(created.group, began_epoch_seconds, members, adopted=created.adopted)
+            group, adopted = self._rejected, True
+        else:
+            created = self._client.create_group(spec, marker=replace(marker, generation=self._generation))
+            group, adopted = created.group, created.adopted
+        refreshing = self._refreshing(group, began_epoch_seconds, members)
+        return replace(refreshing, adopted=adopted, file_name=file_name)
 
     def keep(
         self, group: AudienceGroup, *, began_epoch_seconds: float, members: Mapping[str, Any] | None = None
@@ -191,16 +221,10 @@ class GroupRefresh:
         :param began_epoch_seconds: when the work began.
         :param members: facts about the members, for the report.
         """
-        return self._refreshing(group, began_epoch_seconds, members, unchanged=True)
+        return replace(self._refreshing(group, began_epoch_seconds, members), unchanged=True)
 
     def _refreshing(
-        self,
-        group: AudienceGroup,
-        began_epoch_seconds: float,
-        members: Mapping[str, Any] | None,
-        *,
-        adopted: bool = False,
-        unchanged: bool = False,
+        self, group: AudienceGroup, began_epoch_seconds: float, members: Mapping[str, Any] | None
     ) -> Refreshing:
         return Refreshing(
             name=self._name,
@@ -209,37 +233,96 @@ class GroupRefresh:
             amount=group.amount,
             owner=self._owner,
             call=self._call,
-            adopted=adopted,
-            unchanged=unchanged,
+            adopted=False,
+            unchanged=False,
             began_epoch_seconds=began_epoch_seconds,
             members=dict(members or {}),
             map_index=self._map_index,
             verdicts=[verdict.as_dict() for verdict in self.verdicts],
             leftovers=list(self._leftovers),
+            created_time=group.created_time,
+            generation=group.marker.generation if group.marker else 0,
+            content=members_of(group),
         )
 
-    def finish(self, group_id: str) -> Replaced:
+    def finish(self, refreshing: Refreshing, *, is_gone: bool = False) -> Replaced:
         """
         Delete what the new group replaces.
 
-        :param group_id: of the new group, which is ready.
+        The groups are listed before each deletion, and after the last one: what is returned is there then.
+
+        :param refreshing: the refresh; its group was seen ready.
+        :param is_gone: PAI did not find the new group; only one that has replaced it can stand for it.
+        :raises TransientError: the new group is gone, and none of the same content has replaced it.
         :raises AudienceApiError: a group could not be deleted; the others are.
         """
-        groups = self._groups()
-        new = next((group for group in groups if group.id == group_id), None) or self._client.get_group(group_id)
-        # A group that is younger belongs to a later run, unless it is a double of this one.
-        replaced = [
-            group
-            for group in groups
-            if group.id != new.id and (group.created_time <= new.created_time or self._is_mine(group))
-        ]
-        kept = [group for group in replaced if self._is_ready(group) and not self._is_mine(group)][: self._keep]
-        deleted, failure = self._delete([group for group in replaced if group not in kept])
+        deletions = Deletions(self._client)
+        while True:
+            groups = self._line.listed()
+            new = self._standing(refreshing, groups, is_gone=is_gone)
+            gone, kept = self._line.replaced_by(new.rank, groups, keep=self._keep, call=self._call)
+            if not deletions.one_of(gone):
+                break
+        failure = deletions.failure
         if failure:
             when = "run" if isinstance(failure, PermanentError) else "try"
             failure.landed = f"The new group {new.id} is ready; the next {when} deletes what it replaces"
             raise failure
-        return Replaced(group=new, deleted=deleted, kept=tuple(group.id for group in kept))
+        return Replaced(group=new, deleted=tuple(deletions.deleted), kept=tuple(group.id for group in kept))
+
+    def _standing(self, refreshing: Refreshing, groups: Sequence[AudienceGroup], *, is_gone: bool) -> AudienceGroup:
+        """
+        Return the group that stands for this call: the new one, or a ready one that has replaced it.
+
+        Of several that one call has made (a request that was carried out late, two tries at once), all take the last:
+        whoever took another one would delete what somebody else took.
+        """
+        group_id = refreshing.group_id
+        own = next((group for group in groups if group.id == group_id), None)
+        rank = own.rank if own else rank_of(refreshing.created_time, refreshing.generation, group_id)
+        later = [group for group in groups if group.rank > rank and not self._line.is_rejected(group)]
+        ready = [group for group in later if self._line.is_ready(group)]
+        double = next((group for group in ready if is_of_call(group, self._call)), None)
+        if double:
+            return double
+        if own and not is_gone:
+            return own
+        try:
+            own = self._client.get_group(group_id)  # the list may not show it yet
+        except NotFoundError as error:
+            heir = next((group for group in ready if refreshing.content == members_of(group) != ""), None)
+            if heir is None:
+                raise group_gone(group_id, later_id=later[0].id if later else None) from error
+        else:
+            if is_gone and not self._line.is_ready(own):
+                raise TransientError(f"PAI did not find the new group {group_id} while it was waited for, and does now")
+            return own
+        log.info("The group %s was replaced by %s, which has the same members.", group_id, heir.id)
+        return heir
+
+    def is_ready(self, group_id: str) -> bool:
+        """
+        Return whether a group is ready now; a list that fails says nothing for it.
+
+        :param group_id: of a group that was not ready a moment ago.
+        """
+        try:
+            return any(group.id == group_id and self._line.is_ready(group) for group in self._line.listed())
+        except AudienceApiError as error:
+            log.warning("It can't be told whether the group %s is ready by now: %s", group_id, error)
+            return False
+
+    def is_alone(self, group_id: str) -> bool:
+        """
+        Return whether no other run may be waiting for a group; so does a list that fails.
+
+        :param group_id: of this run's own group.
+        """
+        try:
+            return not any(group.id != group_id and self._line.is_under_way(group) for group in self._line.listed())
+        except AudienceApiError as error:
+            log.warning("It can't be told whether another run is under way: %s", error)
+            return True
 
     def give_up(self, group_id: str) -> bool:
         """
@@ -255,48 +338,3 @@ class GroupRefresh:
             return False
         log.info("Deleted the group %s, which did not become ready.", group_id)
         return True
-
-    def _groups(self, *, warn: bool = False) -> list[AudienceGroup]:
-        """Return the groups of this name and owner, newest first."""
-        named = [group for group in self._client.list_groups(name=self._name) if group.name == self._name]
-        ours = [group for group in named if self._belongs_here(group)]
-        strangers = [group.id for group in named if group not in ours]
-        if strangers and warn:
-            log.warning(
-                "%d groups named %r were not made by this task, and stay: %s. Delete those that are not needed; or set "
-                "provenance to what it was when they were made.",
-                len(strangers), self._name, ", ".join(strangers),
-            )  # fmt: skip
-        return sorted(ours, key=lambda group: (group.created_time, group.id), reverse=True)
-
-    def _belongs_here(self, group: AudienceGroup) -> bool:
-        """Tell a group of this task from those of others, and of the same task's other map indexes."""
-        marker = group.marker
-        return marker is not None and (marker.owner, marker.map_index) == (self._owner, self._map_index)
-
-    def _is_mine(self, group: AudienceGroup) -> bool:
-        return group.marker is not None and group.marker.call == self._call
-
-    def _is_ready(self, group: AudienceGroup) -> bool:
-        return self._rule.assess(group).state is ReadinessState.READY
-
-    def _is_of_no_use(self, group: AudienceGroup) -> bool:
-        """Tell a group that was rejected, or is being checked, from one that passed, whatever its size."""
-        return group.status in self._rule.failed_statuses or (group.status == STATUS_CHECKING and not group.amount)
-
-    def _delete(self, groups: Iterable[AudienceGroup]) -> tuple[tuple[str, ...], AudienceApiError | None]:
-        """Delete as many as can be; return their ids, and the first failure."""
-        deleted: list[str] = []
-        failure: AudienceApiError | None = None
-        for group in groups:
-            try:
-                self._client.delete_group(group.id, ignore_missing=True)
-            except AudienceApiError as error:
-                failure = failure or error
-                log.warning("The group %s could not be deleted: %s", group.id, error)
-                if isinstance(error, AuthenticationError):
-                    break  # each further attempt would fail as well, and be billed
-            else:
-                deleted.append(group.id)
-                log.info("Deleted the group %s of %s (Status %s).", group.id, group.created_time, group.status)
-        return tuple(deleted), failure

@@ -63,6 +63,8 @@ class TestText:
         assert re.fullmatch(rf"\[airflow my_dag\.my_task {re.escape(RUN)} #[0-9a-f]{{8}}\.[0-9a-f]{{12}}\]", text)
         assert f"{RUN} map 3 #" in mark(map_index=3).text
         assert re.search(r"#[0-9a-f]{8}\.[0-9a-f]{12}\.[0-9a-f]{12}\]$", mark(members="fingerprint").text)
+        assert f"{RUN}~12 #" in replace(mark(), generation=12).text
+        assert f"{RUN}~12 map 3 #" in replace(mark(map_index=3), generation=12).text
 
     def test_long_and_strange_names(self, mark: Mark) -> None:
         marker = mark(owner="dag [x] #1 中\n" + "y" * 300, run="中" * 300, map_index=12)
@@ -79,12 +81,15 @@ class TestText:
         map_index=st.integers(-1, 5000),
         members=st.text(max_size=5),
         remark=st.text(max_size=30),
+        generation=st.integers(0, 999_999_999),
     )
-    def test_whatever_is_written_is_read(self, owner: str, run: str, map_index: int, members: str, remark: str) -> None:
+    def test_whatever_is_written_is_read(
+        self, owner: str, run: str, map_index: int, members: str, remark: str, generation: int
+    ) -> None:
         from airflow_provider_audiences.platforms.pai.marker import make_marker
 
         arguments: dict[str, Any] = {"spec": SPEC, "secret": None, "again": 0, "members": members}
-        marker = make_marker(owner=owner, run=run, map_index=map_index, **arguments)
+        marker = replace(make_marker(owner=owner, run=run, map_index=map_index, **arguments), generation=generation)
         assert GroupMarker.read(f"{remark} {marker.text}") == (remark.rstrip(), marker)
 
     @pytest.mark.parametrize(
@@ -107,6 +112,24 @@ class TestText:
         assert GroupMarker.read(remark) == (remark, None)
         created = pai.create_group(replace(SPEC, remark=remark), marker=MARKER).group
         assert (created.remark, created.marker) == (remark.rstrip(), MARKER)
+
+    def test_an_older_version_reads_all_but_the_generation(self) -> None:
+        """It takes that for a part of the run's id, which is for people only."""
+        pattern = (
+            r"\[airflow (?P<origin>[^\s\[\]#]+) (?P<run>[^\s\[\]#]+(?: map [0-9]+)?) #(?P<owner>[0-9a-f]{8})"
+            r"\.(?P<call>[0-9a-f]{12})(?:\.(?P<members>[0-9a-f]{12}))?(?:@(?P<date>-?[0-9]+(?:[+-][0-9]+)?))?\]\s*\Z"
+        )
+        marker = replace(MARKER, run="r map 3", members="b" * 12, date="1763596800+86400", generation=41)
+        found = re.search(pattern, f"mine {marker.text}")
+        assert found is not None
+        assert found.groupdict() == {
+            "origin": "d.t",
+            "run": "r~41 map 3",
+            "owner": marker.owner,
+            "call": marker.call,
+            "members": marker.members,
+            "date": marker.date,
+        }
 
     def test_the_last_mark_counts(self) -> None:
         """As in a group that a person copied, and a task then made anew."""
