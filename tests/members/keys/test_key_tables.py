@@ -1,6 +1,7 @@
 """Tables of keys: what is written is read again, by any tool; what is not such a table is refused."""
 
 import re
+import resource
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -68,6 +69,26 @@ def test_round_trip(workspace: Workspace, table: dict[int, tuple[int, int]], chu
         assert read(workspace, path) == rows
         assert read(workspace, path, ("latest",)) == [(key, latest) for key, _, latest in rows]
         assert read(workspace, path, ()) == [(key,) for key, _, _ in rows]
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 7])
+def test_open_files_do_not_grow_with_the_rows(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_rows: int
+) -> None:
+    """Twenty more than there are must do for hundreds of pieces."""
+    monkeypatch.setattr(key_tables, "_CHUNK_ROWS", chunk_rows)
+    table = {number * 2**90 + number: (number, MAX - number) for number in range(600)}
+    assert write(workspace, tmp_path / "first.parquet", table), "the database is open, and what it needs is loaded"
+    before = {int(entry.name) for entry in Path("/proc/self/fd").iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before) + 20, limits[1]))
+    try:
+        rows = write(workspace, tmp_path / "t.parquet", table)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    after = {int(entry.name) for entry in Path("/proc/self/fd").iterdir()}
+    assert len(after) <= len(before) + 1, "only the set's own file stays"
+    assert read(workspace, tmp_path / "t.parquet") == rows
 
 
 @pytest.mark.parametrize("rows", [0, 1, 130_000, 300_000])
