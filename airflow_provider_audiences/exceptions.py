@@ -23,7 +23,8 @@ often the same call is repeated; one below :class:`TransientError` may not::
         ├── ConnectionFailedError   no connection, no reply in time, or a reply that was cut off
         ├── AudienceBusyError       another sync of the same audience is under way; nothing was sent
         ├── SourceUnavailableError  not the platform: what has the members failed, or they come late
-        └── StateUnavailableError   not the platform: the place where syncs keep their ledgers failed
+        ├── StateUnavailableError   not the platform: the place where syncs keep their ledgers failed
+        └── WorkspaceUnavailableError   not the platform: this worker's temporary folder is full, or failed
 
 In an Airflow task a permanent error is also an ``AirflowFailException``: it burns no retry.
 
@@ -55,6 +56,7 @@ __all__ = [
     "StateUnavailableError",
     "TransientError",
     "UnexpectedReplyError",
+    "WorkspaceUnavailableError",
 ]
 
 
@@ -233,3 +235,12 @@ class StateUnavailableError(TransientError):
     """The place where syncs keep their ledgers failed, or was not reached."""
 
     default_advice = "Check [audiences] state_path, its connection, and that this worker may write there."
+
+
+class WorkspaceUnavailableError(TransientError):
+    """The worker has no room left in its temporary folder, no memory, or no open files."""
+
+    default_advice = (
+        "Make room there, or set [audiences] temp_folder to a folder on a larger disk; a later try goes on from what "
+        "was written down."
+    )

@@ -19,6 +19,8 @@ import numpy as np
 from nanoarrow.c_array_stream import CArrayStream
 from numpy.typing import NDArray
 
+from airflow_provider_audiences.exceptions import WorkspaceUnavailableError
+from airflow_provider_audiences.members.failures import is_out_of_memory
 from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, Keys
 from airflow_provider_audiences.members.workspace import write_all
 
@@ -30,6 +32,7 @@ Numbers = NDArray[np.uint32]
 
 KEY_COLUMN = "advertising_id"
 
+_PARQUET = "FORMAT parquet, COMPRESSION snappy, USE_TMP_FILE false"
 _CHUNK_ROWS = 1 << 17
 _NUMBER_BYTES = 4
 _UUID = nanoarrow.c_schema(nanoarrow.extension_type(nanoarrow.fixed_size_binary(KEY_BYTES), "arrow.uuid"))
@@ -53,9 +56,10 @@ def write_key_table(workspace: Workspace, path: Path, keys: KeySet, numbers: Map
         for first in range(0, keys.count, _CHUNK_ROWS):
             write_all(texts, keys.slice(first, _CHUNK_ROWS).astype(">u8"))
         table = _Table(texts, numbers, keys.count)
-        with workspace.connection.cursor() as cursor:
+        with workspace.database_writes() as cursor:
             cursor.register("key_table", table)
-            cursor.execute("COPY (FROM key_table) TO ? (FORMAT parquet, COMPRESSION snappy)", [str(path)])
+            # Into the file itself: it is there already, for this user only.
+            cursor.execute(f"COPY (FROM key_table) TO ? ({_PARQUET})", [str(path)])
             cursor.unregister("key_table")
 
 
@@ -69,6 +73,7 @@ def read_key_table(
     :param path: the file.
     :param columns: the further columns.
     :raises KeyTableError: it is damaged, or has other columns.
+    :raises WorkspaceUnavailableError: it takes more memory than there is.
     """
     names = ", ".join((KEY_COLUMN, *columns))
     query = f"SELECT {names} FROM read_parquet(?)"
@@ -79,11 +84,13 @@ def read_key_table(
             with nanoarrow.c_array_stream(relation) as stream:
                 for batch in stream:
                     yield _rows_of(batch.view(), columns)
-    except duckdb.OutOfMemoryException:
-        raise
     except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:
         # RuntimeError is nanoarrow's own, which it does not name; a damaged name of a column is no text.
-        failure = KeyTableError(type(error).__name__)
+        failure: Exception = KeyTableError(type(error).__name__)
+        if is_out_of_memory(error):
+            failure = WorkspaceUnavailableError(
+                "a table of members does not fit into memory", advice="Raise [audiences] memory_limit."
+            )
         if isinstance(error, duckdb.InternalException | duckdb.FatalException):
             workspace.close_database()  # damage may take it by surprise, and then it does nothing any more
     else:

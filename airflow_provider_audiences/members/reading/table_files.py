@@ -75,7 +75,7 @@ def columns_of_file(
     :param has_tabs: whether its name says that tabs stand between fields.
     :raises InvalidInputError: the file is damaged, or no column or several could be meant.
     """
-    with _on_this_machine(file, workspace.folder, wish) as path, workspace.connection.cursor() as cursor:
+    with _on_this_machine(file, workspace, wish) as path, workspace.connection.cursor() as cursor:
         if path.stat().st_size:
             parts = _read(cursor, path, file.name, wish, has_tabs)
             why = partial(_likely_reason, path, wish)
@@ -106,20 +106,20 @@ def _likely_reason(path: Path, wish: TableWish) -> str:
 
 
 @contextmanager
-def _on_this_machine(file: SourceFile, folder: Path, wish: TableWish) -> Iterator[Path]:
+def _on_this_machine(file: SourceFile, workspace: Workspace, wish: TableWish) -> Iterator[Path]:
     """
     Yield a path of ours for a file: its own would be a pattern to DuckDB, which would also show it.
 
     A table in a store is copied first: DuckDB reads several places at once, which file systems in Python can't.
     A compressed one is unpacked by us: DuckDB takes one that breaks off for whole, and checks no sums.
     """
-    path = folder / "table"
+    path = workspace.folder / "table"
     try:
         with file.open() as stream:
             if file.local_path and _is_read_as_it_lies(stream, file, file.local_path, wish):
                 path.symlink_to(file.local_path.absolute())
             else:
-                with path.open("wb") as copy:
+                with workspace.new_copy(path.name) as copy:
                     _copy(stream, copy, file.name, wish)
         yield path
     finally:

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 from airflow_provider_audiences.exceptions import LedgerLostError
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of
 from airflow_provider_audiences.members.keys.key_tables import KeyTableError, Numbers, read_key_table, write_key_table
+from airflow_provider_audiences.members.scratch import scratch_path
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class StateTables:
 
     def _store(self, name: str, keys: KeySet, numbers: Mapping[str, IO[bytes]]) -> None:
         with self._copy() as path:
+            scratch_path(path.parent, path.name)
             write_key_table(self._workspace, path, keys, numbers)
             self._folder.store(name, path)
 
