@@ -38,8 +38,7 @@ def worker_failures(folder: Path) -> Iterator[None]:
             raise
     else:
         return
-    # Not in the handler: there the first error, with whatever is in it, would stay with ours.
-    raise failure
+    raise failure from None
 
 
 def failure_of_disk(error: Exception, folder: Path) -> WorkspaceUnavailableError | None:

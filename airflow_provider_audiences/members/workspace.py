@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_MEMORY_LIMIT = "512MB"
+_DEFAULT_MEMORY_BYTES = 512 * 10**6
+LEAST_WINDOW_BYTES = 8 << 20
+"""What each program that unpacks Zstandard should manage, and as much as its levels up to 19 take."""
 
 _PREFIX = "audiences-staging-"
 _LOCK = "lock"
@@ -94,6 +97,11 @@ class Workspace:
         self._files.append(file)
         return file
 
+    @property
+    def window_bytes(self) -> int:
+        """Memory that unpacking a file may take; what the limit has beyond its default is for that as well."""
+        return LEAST_WINDOW_BYTES + max(0, self.memory_limit_bytes - _DEFAULT_MEMORY_BYTES) // 2
+
     def new_copy(self, name: str) -> IO[bytes]:
         """
         Return a new file with a name in the folder, with a buffer for writing.
@@ -136,7 +144,7 @@ class Workspace:
                 raise
         else:
             return
-        raise failure  # not in the handler: there the error of DuckDB would stay with ours
+        raise failure from None
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:

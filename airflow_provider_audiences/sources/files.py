@@ -202,11 +202,14 @@ def _local_files(path: Path, search: _Search) -> Mapping[str, SourceFile | Table
 
 def _local_file(path: Path, search: _Search) -> SourceFile:
     open_file = cast("Callable[[], IO[bytes]]", partial(path.open, "rb"))
-    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) and not path.is_dir():
         raise InvalidInputError(f"source {path} is no regular file: a pipe or a device can be read only once")
     # A file that can't be opened is refused before the first of them is read.
     open_file().close()
-    return SourceFile(name=str(path), open=search.opening(open_file, str(path)), local_path=path)
+    return SourceFile(
+        name=str(path), open=search.opening(open_file, str(path)), local_path=path, size_bytes=status.st_size
+    )
 
 
 def _walk(folder: Path, search: _Search) -> Iterator[Path]:
@@ -269,19 +272,19 @@ def _stored_files(
     listed: dict[str, Any] = {}
     if pattern:
         found = _matching(file_system, root, pattern, search, listed)
-    elif str(path).endswith("/") or file_system.info(base.path)["type"] == "directory":
+    elif str(path).endswith("/") or (info := file_system.info(base.path))["type"] == "directory":
         if table := stored_table(search.tables, base, shown, conn_id or connection_of(base)):
             return {f"{base.protocol}:{root}": table}
         found = _below(file_system, root, search, listed)
     else:
         refuse_stored_tables(search.tables, base, shown, [base.path], is_named=True)
-        return {f"{base.protocol}:{base.path}": _stored_file(base, shown, search)}
+        return {f"{base.protocol}:{base.path}": _stored_file(base, info, shown, search)}
     refuse_stored_tables(search.tables, base, shown, found, listed=listed)
     files = {}
     for name in sorted(found):
         below = name[len(root) :].lstrip("/")
         shown_name = f"{shown_address(str(base)).rstrip('/')}/{below}"
-        files[f"{base.protocol}:{name}"] = _stored_file(base.joinpath(below), shown_name, search)
+        files[f"{base.protocol}:{name}"] = _stored_file(base.joinpath(below), found[name], shown_name, search)
     return files
 
 
@@ -323,8 +326,10 @@ def _is_data(below: str, info: Any, search: _Search) -> bool:
     return not is_folder and search.is_data(PurePosixPath(below.lstrip("/")).parts)
 
 
-def _stored_file(path: Any, shown: str, search: _Search) -> SourceFile:
+def _stored_file(path: Any, info: Mapping[str, Any], shown: str, search: _Search) -> SourceFile:
+    size = info.get("size")
     return SourceFile(
         name=shown.removesuffix("?…"),  # its ending tells what is in the file
         open=search.opening(partial(path.open, "rb"), shown),
+        size_bytes=size if isinstance(size, int) else None,  # not each store knows
     )

@@ -38,6 +38,7 @@ from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 from airflow_provider_audiences.sync.state.audience_state import AudienceAddress, AudienceState, StoredPlan
 from airflow_provider_audiences.sync.state.lease import Holder, Lease, leased
+from airflow_provider_audiences.sync.state.room import SyncRoom
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -84,6 +85,7 @@ def open_sync(
             state,
             lease=lease,
             workspace=workspace,
+            room=SyncRoom(folder, workspace),
             send=send,
             on_progress=on_progress,
             clock=clock,
@@ -99,6 +101,7 @@ class AudienceSync:
     :param state: of the audience.
     :param lease: of the audience.
     :param workspace: for what is made on the way.
+    :param room: tells whether the disks have enough for that.
     :param send: how plans are sent.
     :param on_progress: told how many IDs have landed.
     :param clock: seconds since 1970.
@@ -112,6 +115,7 @@ class AudienceSync:
         *,
         lease: Lease,
         workspace: Workspace,
+        room: SyncRoom,
         send: SendSettings,
         on_progress: OnProgress | None,
         clock: Callable[[], float],
@@ -121,6 +125,7 @@ class AudienceSync:
         self._state = state
         self._lease = lease
         self._workspace = workspace
+        self._room = room
         self._send = send
         self._on_progress = on_progress
         self._clock = clock
@@ -363,6 +368,7 @@ class AudienceSync:
 
     def _carried_out(self, stored: StoredPlan, ledger: Ledger, report: SyncReport) -> SyncReport:
         plan = stored.plan
+        self._room.require(plan.changes.live)
         if plan:
             self._wait_until_settled(report)
         landings = self._state.begin(stored)

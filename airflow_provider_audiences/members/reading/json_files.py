@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     import duckdb
 
 _END_BYTES = 1 << 12
+_HEAD_BYTES = 2 << 20
+_KEY = re.compile(rb'"((?:[^"\\]|\\.){1,1000})"\s*:')
+_MOST_KEYS = 10_000
+"""Each takes DuckDB memory and time, whatever is in it."""
 
 
 def json_query(
@@ -34,11 +39,12 @@ def json_query(
     :param columns: names of keys, paths with dots into objects, or None for the only one.
     :param name: of the file, for messages.
     :return: SQL with a ``?`` for the path, and a column for each that is wanted; None if the file has no objects.
-    :raises InvalidInputError: no key or several could be meant, or an array breaks off.
+    :raises InvalidInputError: no key or several could be meant, there are too many, or an array breaks off.
     """
     first, last = _ends(path)
     if not first or (first.startswith(b"[") and first.removeprefix(b"[").strip() == b"]"):
         return None
+    _refuse_many_keys(_keys_near_the_beginning(path), name)
     is_array = first.startswith(b"[")
     if is_array and not last.endswith(b"]"):  # DuckDB takes some that break off for whole
         raise InvalidInputError(f"{name} is damaged: its JSON array breaks off, or something follows it")
@@ -49,6 +55,7 @@ def json_query(
     )
     described = cursor.sql(f"SELECT * FROM {reader})", params=[path_argument(path)])
     fields = fields_of(described.columns, described.types)
+    _refuse_many_keys(_count(fields), name)
     choices = choose_each(fields, columns, name)
     for choice in choices:
         refuse_renamed(fields, choice, name)
@@ -67,6 +74,23 @@ def _text_of(fields: Sequence[Field], choice: Choice, kinds: dict[str, str]) -> 
     keys = (key.replace("\\", "\\\\").replace('"', '\\"') for key in choice.below)
     path = "".join(["$", *(f'."{key}"' for key in keys)])
     return f"json_extract_string({quoted(name)}, {literal(path)})"
+
+
+def _keys_near_the_beginning(path: Path) -> int:
+    with path.open("rb") as stream:
+        return len(set(_KEY.findall(stream.read(_HEAD_BYTES))))
+
+
+def _count(fields: Sequence[Field]) -> int:
+    return sum(1 + _count(field.children) for field in fields)
+
+
+def _refuse_many_keys(count: int, name: str) -> None:
+    if count > _MOST_KEYS:
+        raise InvalidInputError(
+            f"{name} has objects of more than {_MOST_KEYS:,} keys, too many to look through: write the members by "
+            "themselves, or as Parquet or CSV; nothing was sent"
+        )
 
 
 def _ends(path: Path) -> tuple[bytes, bytes]:

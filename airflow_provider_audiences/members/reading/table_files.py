@@ -120,7 +120,7 @@ def _on_this_machine(file: SourceFile, workspace: Workspace, wish: TableWish) ->
                 path.symlink_to(file.local_path.absolute())
             else:
                 with workspace.new_copy(path.name) as copy:
-                    _copy(stream, copy, file.name, wish)
+                    _copy(stream, copy, file.name, wish, workspace.window_bytes)
         yield path
     finally:
         path.unlink(missing_ok=True)
@@ -141,7 +141,7 @@ def _is_read_as_it_lies(stream: IO[bytes], file: SourceFile, local: Path, wish: 
     return not line_ends_differ(local)
 
 
-def _copy(stream: IO[bytes], copy: IO[bytes], name: str, wish: TableWish) -> None:
+def _copy(stream: IO[bytes], copy: IO[bytes], name: str, wish: TableWish, most_window_bytes: int) -> None:
     """Write what DuckDB can read of a file: unpacked, in UTF-8, CSV with one kind of line ends."""
     if wish.file_format == "parquet":
         head = first_bytes(stream)
@@ -150,7 +150,13 @@ def _copy(stream: IO[bytes], copy: IO[bytes], name: str, wish: TableWish) -> Non
         copy.write(head)
         shutil.copyfileobj(stream, copy, _COPY_BYTES)
         return
-    pieces = unpacked_pieces(stream, name=name, encoding=wish.dialect.encoding, wanted=wish.file_format)
+    pieces = unpacked_pieces(
+        stream,
+        name=name,
+        encoding=wish.dialect.encoding,
+        wanted=wish.file_format,
+        most_window_bytes=most_window_bytes,
+    )
     first = next(pieces, b"").removeprefix(BOM_UTF8)
     pieces = chain([first], pieces)
     copy.writelines(with_line_feeds(pieces) if wish.file_format == "csv" else pieces)
