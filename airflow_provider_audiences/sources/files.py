@@ -12,10 +12,10 @@ from functools import partial
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
-from urllib.parse import urlsplit
 
 from airflow_provider_audiences.common.paths import connection_of, local_path, store_path
 from airflow_provider_audiences.common.recognition import is_member_text, shown_address
+from airflow_provider_audiences.common.stores import MISTAKES, store_mistake
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.dialect import Dialect
 from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile, TableInput
@@ -259,13 +259,9 @@ def _stored_files(
     try:
         base, pattern = _base_and_pattern(path, conn_id)
         file_system = base.fs
-    except (ValueError, ImportError) as error:
+    except MISTAKES as error:
         # Of an unknown scheme some versions of Airflow speak at once, and others when they open.
-        scheme = urlsplit(str(path)).scheme
-        raise InvalidInputError(
-            f"source {shown}: no file system takes it ({type(error).__name__}); install the provider package that "
-            f"serves {scheme}://, with its extra for file systems (s3fs, gcsfs, …)"
-        ) from None
+        raise store_mistake(error, path, what=f"source {shown}", conn_id=conn_id) from None
     # A worker may live longer than a listing of the store stays true.
     file_system.invalidate_cache()
     root = base.path.rstrip("/")
