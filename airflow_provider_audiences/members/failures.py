@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ _FULL = {
     errno.EFBIG: "a file there may not grow so large (ulimit -f)",
 }
 _FULL_IN_WORDS = {os.strerror(number).lower(): said for number, said in _FULL.items()}
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
 _NO_MEMORY = "out of memory"
 _NOT_SPILLED = "failed to offload"
@@ -62,6 +64,21 @@ def is_out_of_memory(error: Exception) -> bool:
     :param error: of it.
     """
     return isinstance(error, MemoryError) or _NO_MEMORY in str(error).lower()
+
+
+def words_of(error: Exception) -> str:
+    """
+    Return what may be shown of an error of a store: its type, and its code or what the system calls it.
+
+    :param error: of a file system; its text may hold secrets.
+    """
+    name = type(error).__name__
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    response = getattr(error, "response", None)  # of botocore
+    said = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    said = said or getattr(error, "error_code", None) or getattr(error, "code", None)
+    return f"{name}: {said}" if isinstance(said, str | int) and _CODE.fullmatch(str(said)) else name
 
 
 def no_room(folder: Path, *, needed_bytes: int, free_bytes: int, what: str) -> WorkspaceUnavailableError:

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Literal
 import numpy as np
 
 from airflow_provider_audiences.exceptions import AudienceApiError, WorkspaceUnavailableError
+from airflow_provider_audiences.members.failures import words_of
 from airflow_provider_audiences.members.reading.queries import literal
 from airflow_provider_audiences.members.refusal import MALFORMED, Refusal, mask
 from airflow_provider_audiences.members.scratch import scratch_path
@@ -115,9 +116,9 @@ class Rejects:
         except AudienceApiError:
             raise
         except Exception as error:  # noqa: BLE001 - stores have errors of their own, with texts that may hold secrets
-            what = getattr(error, "strerror", None) or type(error).__name__
             failure = WorkspaceUnavailableError(
-                f"the report of rejects could not be written to {self._target.name} ({what}); nothing was sent",
+                f"the report of rejects could not be written to {self._target.name} ({words_of(error)}); nothing was "
+                "sent",
                 advice="Check rejects_path, its connection, and its room; a later try writes it anew.",
             )
         else:

@@ -21,6 +21,7 @@ from airflow_provider_audiences.members.reading.dialect import Dialect
 from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile, TableInput
 from airflow_provider_audiences.sources.joined import flat
 from airflow_provider_audiences.sources.missing import OnMissing, checked_on_missing, missing_error
+from airflow_provider_audiences.sources.stored import StoredStream, store_failure
 from airflow_provider_audiences.sources.table_formats import TableFolder, TableSearch
 from airflow_provider_audiences.sources.tables import (
     local_table,
@@ -32,6 +33,9 @@ from airflow_provider_audiences.sources.tables import (
 from airflow_provider_audiences.sources.types import FileSource
 from airflow_provider_audiences.sources.unfinished import PassedOver, is_unfinished
 from airflow_provider_audiences.validation import a_type
+
+_STORES = frozenset({"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "oss2", "requests", "urllib3"})
+"""Libraries of stores, whose errors have no common root."""
 
 _WILDCARDS = frozenset("*?[")
 
@@ -139,6 +143,11 @@ class _Search:
             raise InvalidInputError(
                 "source is text that is too long for a path: give a list of IDs, or a path"
             ) from None
+
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] not in _STORES:
+                raise
+            raise store_failure(error, shown) from None
 
     def opening(self, open_file: Callable[[], IO[bytes]], shown: str) -> Callable[[], IO[bytes]]:
         """Return what opens a file and names it if it can't."""
@@ -326,6 +335,10 @@ def _stored_file(path: Any, info: Mapping[str, Any], shown: str, search: _Search
     size = info.get("size")
     return SourceFile(
         name=shown.removesuffix("?…"),  # its ending tells what is in the file
-        open=search.opening(partial(path.open, "rb"), shown),
+        open=search.opening(partial(_opened, path, shown), shown),
         size_bytes=size if isinstance(size, int) else None,  # not each store knows
     )
+
+
+def _opened(path: Any, shown: str) -> IO[bytes]:
+    return cast("IO[bytes]", StoredStream(path.open("rb"), shown))
