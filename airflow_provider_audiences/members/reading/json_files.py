@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.column_choice import (
     Choice,
@@ -17,6 +19,7 @@ from airflow_provider_audiences.members.reading.column_choice import (
     refuse_renamed,
 )
 from airflow_provider_audiences.members.reading.queries import literal, path_argument, quoted
+from airflow_provider_audiences.members.reading.tables import too_deep
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 _END_BYTES = 1 << 12
 _HEAD_BYTES = 2 << 20
 _KEY = re.compile(rb'"((?:[^"\\]|\\.){1,1000})"\s*:')
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_OPENING, _CLOSING = np.frombuffer(b"[{", np.uint8), np.frombuffer(b"]}", np.uint8)
+_MOST_DEPTH = 1_000
 _MOST_KEYS = 10_000
 """Each takes DuckDB memory and time, whatever is in it."""
 
@@ -44,7 +50,10 @@ def json_query(
     first, last = _ends(path)
     if not first or (first.startswith(b"[") and first.removeprefix(b"[").strip() == b"]"):
         return None
-    _refuse_many_keys(_keys_near_the_beginning(path), name)
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+    _refuse_many_keys(len(set(_KEY.findall(head))), name)
+    _refuse_depth(head, name)
     is_array = first.startswith(b"[")
     if is_array and not last.endswith(b"]"):  # DuckDB takes some that break off for whole
         raise InvalidInputError(f"{name} is damaged: its JSON array breaks off, or something follows it")
@@ -76,11 +85,6 @@ def _text_of(fields: Sequence[Field], choice: Choice, kinds: dict[str, str]) -> 
     return f"json_extract_string({quoted(name)}, {literal(path)})"
 
 
-def _keys_near_the_beginning(path: Path) -> int:
-    with path.open("rb") as stream:
-        return len(set(_KEY.findall(stream.read(_HEAD_BYTES))))
-
-
 def _count(fields: Sequence[Field]) -> int:
     return sum(1 + _count(field.children) for field in fields)
 
@@ -91,6 +95,14 @@ def _refuse_many_keys(count: int, name: str) -> None:
             f"{name} has objects of more than {_MOST_KEYS:,} keys, too many to look through: write the members by "
             "themselves, or as Parquet or CSV; nothing was sent"
         )
+
+
+def _refuse_depth(head: bytes, name: str) -> None:
+    """Refuse values that lie in very many others: some versions of DuckDB end the process over them."""
+    marks = np.frombuffer(_STRING.sub(b"", head), np.uint8)
+    steps = np.isin(marks, _OPENING).astype(np.int64) - np.isin(marks, _CLOSING)
+    if np.cumsum(steps).max(initial=0) > _MOST_DEPTH:
+        raise too_deep(name, "jsonl")
 
 
 def _ends(path: Path) -> tuple[bytes, bytes]:

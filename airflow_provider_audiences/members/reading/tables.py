@@ -176,6 +176,19 @@ def explained(
     raise failure
 
 
+def too_deep(name: str, file_format: str) -> InvalidInputError:
+    """
+    Return the error for values that lie in too many others.
+
+    :param name: of the file, for messages.
+    :param file_format: what it is read as.
+    """
+    return InvalidInputError(
+        f"{name} can't be read as {file_format}: its values lie in too many others, one in the other; nothing was sent",
+        advice="Write the members into a column of their own.",
+    )
+
+
 def _failure(error: Exception, name: str, file_format: str, why: Callable[[], str]) -> InvalidInputError:
     if is_out_of_memory(error):
         return InvalidInputError(
@@ -186,11 +199,7 @@ def _failure(error: Exception, name: str, file_format: str, why: Callable[[], st
         )
     text = str(error)
     if isinstance(error, RecursionError) or _TOO_DEEP.search(text):
-        return InvalidInputError(
-            f"{name} can't be read as {file_format}: its values lie in too many others, one in the other; nothing was "
-            "sent",
-            advice="Write the members into a column of their own.",
-        )
+        return too_deep(name, file_format)
     line = _LINE_OF_ERROR.search(text)
     kind = next(
         (said for kind, said in _KINDS_OF_ERROR.items() if kind in text), "its data is damaged or of another format"
