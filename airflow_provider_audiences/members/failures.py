@@ -19,6 +19,7 @@ _FULL = {
 _FULL_IN_WORDS = {os.strerror(number).lower(): said for number, said in _FULL.items()}
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
+_MANY_FILES_IN_WORDS = os.strerror(errno.EMFILE).lower()
 _NO_MEMORY = "out of memory"
 _NOT_SPILLED = "failed to offload"
 """In what DuckDB says: what did not fit into memory did not fit on the disk either."""
@@ -55,6 +56,24 @@ def failure_of_disk(error: Exception, folder: Path) -> WorkspaceUnavailableError
     if said is None and _NOT_SPILLED in text:
         said = _FULL[errno.ENOSPC]
     return _full(folder, said) if said else None
+
+
+def failure_of_database(error: Exception) -> WorkspaceUnavailableError:
+    """
+    Return the error for what DuckDB could not do with data of ours, which is not damaged.
+
+    :param error: of DuckDB.
+    """
+    if _MANY_FILES_IN_WORDS in str(error).lower():
+        return _too_many_files()
+    if is_out_of_memory(error):
+        return WorkspaceUnavailableError(
+            "the database of staging does not do with its memory", advice="Raise [audiences] memory_limit."
+        )
+    return WorkspaceUnavailableError(
+        f"the database of staging failed ({type(error).__name__})",
+        advice="Check the temporary folder ([audiences] temp_folder), then try again.",
+    )
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -103,12 +122,16 @@ def _failure_of_worker(error: OSError | MemoryError, folder: Path) -> WorkspaceU
             advice="Run fewer tasks at once on it, or give it more memory; a later try may succeed.",
         )
     if error.errno in _TOO_MANY_FILES:
-        return WorkspaceUnavailableError(
-            "this worker may open no further files",
-            advice="Raise the limit of open files (ulimit -n); a later try may succeed.",
-        )
+        return _too_many_files()
     said = _FULL.get(error.errno or 0)
     return _full(folder, said) if said else None
+
+
+def _too_many_files() -> WorkspaceUnavailableError:
+    return WorkspaceUnavailableError(
+        "this worker may open no further files",
+        advice="Raise the limit of open files (ulimit -n); a later try may succeed.",
+    )
 
 
 def _full(folder: Path, said: str) -> WorkspaceUnavailableError:

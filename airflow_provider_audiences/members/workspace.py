@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, WorkspaceUnavailableError
-from airflow_provider_audiences.members.failures import failure_of_disk, is_out_of_memory, no_room, worker_failures
+from airflow_provider_audiences.members.failures import failure_of_database, failure_of_disk, no_room, worker_failures
 from airflow_provider_audiences.members.scratch import ScratchFile, free_bytes
 from airflow_provider_audiences.members.threads import THREADS
 
@@ -125,9 +125,9 @@ class Workspace:
     @contextmanager
     def database_writes(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """
-        Yield a connection for the block; what its database can't hold or write is an error that says so.
+        Yield a connection for the block, in which something of ours is written.
 
-        :raises WorkspaceUnavailableError: the temporary folder is full, or the memory does not do.
+        :raises WorkspaceUnavailableError: the temporary folder is full, the memory does not do, or the database failed.
         """
         import duckdb
 
@@ -135,13 +135,7 @@ class Workspace:
             with self.connection.cursor() as cursor:
                 yield cursor
         except duckdb.Error as error:
-            failure = failure_of_disk(error, self.folder.parent)
-            if failure is None and is_out_of_memory(error):
-                failure = WorkspaceUnavailableError(
-                    "the database of staging does not do with its memory", advice="Raise [audiences] memory_limit."
-                )
-            if failure is None:
-                raise
+            failure = failure_of_disk(error, self.folder.parent) or failure_of_database(error)
         else:
             return
         raise failure from None

@@ -170,6 +170,28 @@ def test_what_a_database_says(text: str, is_full: bool, is_memory: bool, tmp_pat
     assert is_out_of_memory(error) == is_memory
 
 
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("SELECT error('exporting a stream failed: OSError: [Errno 24] Too many open files')", "open no further files"),
+        ("SELECT error('IO Error: No space left on device')", "takes no more: it is full, or nearly so"),
+        ("SELECT error('Out of Memory Error: failed to pin block')", "does not do with its memory"),
+        ("SELECT 'a member'::INTEGER", r"the database of staging failed \(ConversionException\)"),
+    ],
+)
+def test_whatever_fails_where_members_are_written_is_an_error_of_ours(
+    statement: str, said: str, tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(WorkspaceUnavailableError, match=said) as caught,
+        open_workspace(StagingSettings(temp_folder=tmp_path)) as workspace,
+        workspace.database_writes() as database,
+    ):
+        database.execute(statement).fetchall()
+    assert "a member" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
 class TestFreeSpace:
     """On the disk of these tests; what is free there is made to be little by what has to stay free."""
 

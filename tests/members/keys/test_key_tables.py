@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_audiences.exceptions import WorkspaceUnavailableError
 from airflow_provider_audiences.members.keys import key_order, key_tables
 from airflow_provider_audiences.members.keys.key_set import KeySetWriter
 from airflow_provider_audiences.members.keys.key_tables import KeyTableError, read_key_table, write_key_table
@@ -240,7 +241,7 @@ def test_a_failure_leaves_the_database_usable(workspace: Workspace, tmp_path: Pa
 
 
 def test_a_file_that_cannot_be_written_is_an_error(workspace: Workspace, tmp_path: Path) -> None:
-    with pytest.raises(duckdb.Error):
+    with pytest.raises(WorkspaceUnavailableError, match="the database of staging failed"):
         write(workspace, tmp_path / "nowhere" / "t.parquet", {1: (2, 3)})
 
 
