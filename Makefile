@@ -37,7 +37,7 @@ COMPILE = $(UV) pip compile pyproject.toml --all-extras --python-version 3.11 --
 COMPILE_LOWEST = $(COMPILE) --exclude-newer 2026-04-15 --exclude-newer-package universal-pathlib=2025-06-15 \
 	--exclude-newer-package apache-airflow-providers-common-compat=false --exclude-newer-package deltalake=false
 
-.PHONY: help demo airflow test test-airflow3 test-airflow2 test-lowest bench lint format constraints clean
+.PHONY: help demo airflow test test-airflow3 test-airflow2 test-lowest test-rounds bench lint format constraints clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -64,6 +64,9 @@ test-airflow2: .venv-airflow2/.test ## Run the tests of the Airflow face on Airf
 
 test-lowest: .venv-lowest/.test ## Run the tests of what reads members, with the lowest versions that pyproject.toml allows.
 	$(LOWEST_BIN)/python -m pytest $(PARALLEL) $(LOWEST_TESTS) -p no:cacheprovider $(PYTEST_ARGS)
+
+test-rounds: .venv/.test ## Run many random rounds, and each call of each store held up: half an hour and more.
+	AUDIENCES_LONG_TESTS=1 HYPOTHESIS_PROFILE=random $(BIN)/python -m pytest $(PARALLEL) tests/sync $(PYTEST_ARGS)
 
 bench: .venv/.test ## Measure against sort|split|curl and a Python script; prints the table.
 	$(BIN)/python -m benchmarks.run $(BENCH_ARGS)

@@ -36,9 +36,11 @@ from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS, Ledger
 from airflow_provider_audiences.sync.plan import Plan, PlanRules, make_plan
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
-from airflow_provider_audiences.sync.state.audience_state import AudienceAddress, AudienceState, StoredPlan
+from airflow_provider_audiences.sync.state.audience_state import AudienceState
+from airflow_provider_audiences.sync.state.head import AudienceAddress
 from airflow_provider_audiences.sync.state.lease import Holder, Lease, leased
 from airflow_provider_audiences.sync.state.room import SyncRoom
+from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers

@@ -269,6 +269,9 @@ class HookedFolder:
     def write(self, name: str, content: bytes) -> None:
         self._call("write", name, lambda: self.inner.write(name, content))
 
+    def create(self, name: str, content: bytes) -> None:
+        self._call("create", name, lambda: self.inner.create(name, content))
+
     def fetch(self, name: str, path: Path) -> None:
         self._call("fetch", name, lambda: self.inner.fetch(name, path))
 
@@ -421,3 +424,13 @@ def make_synced(emulator: AudiencesEmulator, make_applovin: Any, tmp_path: Path)
 def synced(make_synced: Callable[..., SyncedAudience]) -> SyncedAudience:
     """An audience without members, and a client that repeats nothing."""
     return make_synced(max_retries=0)
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Any]:
+    """Processes that wait for a job."""
+    from support.sync_processes import Processes  # the processes import this module, and can't import that one
+
+    found = Processes()
+    yield found
+    found.close()

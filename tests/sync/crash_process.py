@@ -74,7 +74,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
             thread.answered = post
 
         def after_call(method: str, name: str) -> None:
-            if (method, name) == ("write", "head.json") and (post := vars(thread).pop("answered", None)):
+            if method == "create" and name.startswith("head-") and (post := vars(thread).pop("answered", None)):
                 note("written", post)
             stop.at("after", method, name)
 

@@ -1,5 +1,6 @@
 """What a sync sends, what it does not, and what it says about it: through the emulator, over HTTP."""
 
+import contextlib
 import itertools
 import json
 import logging
@@ -30,12 +31,19 @@ HOUR = 3600
 
 
 def state_of(synced: Any) -> dict[str, bytes]:
-    """All files of the state, without leases."""
-    return {path.name: path.read_bytes() for path in sorted(synced.path.glob("*")) if "lease" not in path.name}
+    """What is stored: all files without leases, and what the last manifest says."""
+    names = [path.name for path in synced.path.glob("*") if not path.name.startswith(("lease-", "head"))]
+    files = {name: (synced.path / name).read_bytes() for name in sorted(names)}
+    for last in sorted(synced.path.glob("head-*"))[-1:]:
+        content = last.read_bytes()
+        with contextlib.suppress(ValueError):  # a damaged one
+            content = json.dumps(json.loads(content)["head"]).encode()
+        files["head"] = content
+    return {name: content for name, content in files.items() if content != b"null"}
 
 
 def head_of(synced: Any) -> dict[str, Any]:
-    head: dict[str, Any] = json.loads((synced.path / "head.json").read_bytes())
+    head: dict[str, Any] = json.loads(max(synced.path.glob("head-*")).read_bytes())["head"]
     return head
 
 
@@ -314,7 +322,7 @@ def replaced_by_an_older_one(synced: Any, make_ids: Any) -> str:
 
 class TestLostLedger:
     @pytest.mark.parametrize("damage", DAMAGES)
-    @pytest.mark.parametrize("file", ["ledger-*", "head.json"])
+    @pytest.mark.parametrize("file", ["ledger-*", "head-*"])
     @pytest.mark.parametrize("mode", ["mirror", "append"])
     def test_it_fails(self, synced: Any, make_ids: Any, damage: str, file: str, mode: str) -> None:
         synced.run(make_ids(6))
@@ -328,7 +336,7 @@ class TestLostLedger:
         assert (synced.wire.posts, state_of(synced), synced.members) == ([], state, make_ids(6))
 
     @pytest.mark.parametrize("damage", DAMAGES)
-    @pytest.mark.parametrize("file", ["ledger-*", "head.json"])
+    @pytest.mark.parametrize("file", ["ledger-*", "head-*"])
     @pytest.mark.parametrize(("lost", "kept"), [("replace", 0), ("rebuild", 1)])
     def test_it_goes_on_as_told(self, synced: Any, make_ids: Any, damage: str, file: str, lost: str, kept: int) -> None:
         synced.run(make_ids(6))
@@ -374,7 +382,7 @@ class TestLostLedger:
     @pytest.mark.parametrize("file", ["plan-*[0-9a-f].json", "plan-*-additions.parquet", "plan-*-removals.parquet"])
     def test_a_plan_that_was_begun(self, synced: Any, make_ids: Any, damage: str, file: str) -> None:
         synced.run(make_ids(4))
-        stop_at(synced, "write", "head.json", number=3)
+        stop_at(synced, "create", "head-", number=4)
         with pytest.raises(Stopped):
             synced.run(make_ids(4, start=3))
         (path,) = synced.path.glob(file)
@@ -385,10 +393,7 @@ class TestLostLedger:
         assert synced.wire.posts == []
         synced.run(make_ids(4, start=3), lost="replace")
         assert synced.members == make_ids(4, start=3)
-        assert [name.split("-")[0] for name in synced.folder.names()] in (
-            ["head.json", "ledger"],
-            ["ledger", "head.json"],
-        )
+        assert {name.split("-")[0] for name in synced.folder.names()} == {"head", "head.json", "ledger"}
 
     def test_every_byte_of_a_stored_plan_counts(self, synced: Any, make_ids: Any) -> None:
         synced.run(make_ids(4))
@@ -456,7 +461,7 @@ class TestPlans:
         synced.run(make_ids(5))
         plan_id = synced.run(make_ids(6), plan_only=True).plan_id
         if not is_over:
-            stop_at(synced, "write", "head.json", number=2)
+            stop_at(synced, "create", "head-", number=3)
         try:
             synced.run(make_ids(7))
         except Stopped:
@@ -487,7 +492,7 @@ class TestPlans:
         with pytest.raises(GuardError, match="max_removed_ratio"):
             synced.apply(planned.plan_id)
         assert synced.wire.posts == []
-        stop_at(synced, "write", "head.json", number=2)
+        stop_at(synced, "create", "head-", number=3)
         with pytest.raises(Stopped):
             synced.apply(planned.plan_id, override_guards=True)
         # It was begun: its rest is not in question.
@@ -501,7 +506,7 @@ class TestPlans:
         synced.run(make_ids(3))
         plan_id = synced.run(make_ids(6, start=2), plan_only=True, mode=mode).plan_id
         synced.clear()
-        stop_at(synced, "write", "head.json", number=number, when="after")
+        stop_at(synced, "create", "head-", number=number + 1, when="after")
         with pytest.raises(Stopped):
             synced.apply(plan_id)
         requests = {"mirror": 3, "append": 2, "replace": 3}[mode]
@@ -514,7 +519,7 @@ class TestPlans:
         assert report.batches_skipped_by_resume == min(number - 1, requests)
 
     @pytest.mark.parametrize("lost", ["replace", "rebuild"])
-    @pytest.mark.parametrize("file", ["ledger-*", "head.json"])
+    @pytest.mark.parametrize("file", ["ledger-*", "head-*"])
     def test_a_plan_for_a_lost_ledger(self, synced: Any, make_ids: Any, lost: str, file: str) -> None:
         synced.run(make_ids(4))
         (path,) = synced.path.glob(file)
@@ -526,7 +531,7 @@ class TestPlans:
 
     def test_a_plan_for_a_lost_ledger_that_was_restored_is_refused(self, synced: Any, make_ids: Any) -> None:
         synced.run(make_ids(4))
-        head = synced.path / "head.json"
+        (head,) = synced.path.glob("head-*")
         content = head.read_bytes()
         head.write_bytes(b"")
         plan_id = synced.run(make_ids(4, start=2), plan_only=True, lost="replace").plan_id
@@ -634,7 +639,7 @@ class TestSplits:
         monkeypatch.setattr(sending, "_SPLIT_FLOOR", 1)
         synced.emulator.settings(max_body_ids=3)
         ids = make_ids(20)
-        stop_at(synced, "write", "head.json", number=5)
+        stop_at(synced, "create", "head-", number=6)
         with pytest.raises(Stopped):
             synced.run(ids, opened={"batch": 10, "parallel": parallel})
         done = head_of(synced)["landings"]
@@ -827,10 +832,16 @@ def test_no_member_is_in_a_log(synced: Any, make_ids: Any, caplog: pytest.LogCap
 
 def test_what_a_killed_process_left_goes_with_the_next_plan(synced: Any, make_ids: Any) -> None:
     synced.run(make_ids(3))
-    for name in ("ledger-2-aa.parquet-00ff.part", "plan-00ff-additions.parquet-00ff.part", "head.json-00ff.part"):
+    for name in (
+        "ledger-2-aa.parquet-00ff.part",
+        "plan-00ff-additions.parquet-00ff.part",
+        "head-000000000009.json-00ff.part",
+        "head.json-00ff.part",
+    ):
         (synced.path / name).write_bytes(b"half")
     synced.run(make_ids(4))
-    assert sorted(path.name.partition("-")[0] for path in synced.path.iterdir()) == ["head.json", "ledger"]
+    assert {path.name.partition("-")[0] for path in synced.path.iterdir()} == {"head", "head.json", "ledger"}
+    assert not list(synced.path.glob("*.part"))
     assert synced.members == make_ids(4)
 
 
@@ -838,7 +849,7 @@ def test_a_refresh_in_doubt_is_waited_for(synced: Any, make_ids: Any) -> None:
     """A member that lives in any case is refreshed when the run is cut off, and the next run removes it."""
     synced.run(make_ids(4), ttl=1000)
     synced.emulator.advance(950)
-    stop_at(synced, "write", "head.json", number=1, when="after")  # the plan was begun
+    stop_at(synced, "create", "head-", number=2, when="after")  # the plan was begun
     with pytest.raises(Stopped):
         synced.run(make_ids(4), ttl=1000)
     synced.clear()
@@ -869,9 +880,9 @@ def test_a_replacement_that_never_landed_binds_nobody(synced: Any, make_ids: Any
 @pytest.mark.parametrize("cut_off", [False, True])
 def test_opt_outs_go_although_the_ledger_was_lost(synced: Any, make_ids: Any, cut_off: bool) -> None:
     synced.run(make_ids(5))
-    empty(synced.path / "head.json")
+    empty(next(synced.path.glob("head-*")))
     if cut_off:
-        stop_at(synced, "write", "head.json", number=1, when="after")
+        stop_at(synced, "create", "head-", number=2, when="after")
         with pytest.raises(Stopped):
             synced.run(make_ids(5), suppress=make_ids(2), lost="rebuild")
         synced.clear()

@@ -470,7 +470,7 @@ class World(RuleBasedStateMachine):
             if method == "write" and name.startswith("plan-"):
                 self.is_plan_stored = True
                 self.replaces = json.loads(self.audience.folder.inner.read(name))["replaces"]
-            if (method, name) == ("write", "head.json"):
+            if method == "create" and name.startswith("head-"):
                 if self.is_plan_stored and not self.is_begun:
                     self.is_begun = True
                     self.begin_plan()

@@ -2,39 +2,34 @@
 The state of one audience, and the order in which it changes, so that a crash at any point loses nothing.
 
 A plan is stored before its first request, what lands is written down after each request, and in the end the plan is
-folded into a new ledger. The head is replaced last in every step: files that it does not name are leftovers.
+folded into a new ledger. Each step ends with a manifest that says so: files that the last one does not name are
+leftovers.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 import math
-import re
 import secrets
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_audiences.exceptions import (
-    AudienceBusyError,
-    LedgerLostError,
-    PlanOutdatedError,
-    StateUnavailableError,
-)
+from airflow_provider_audiences.exceptions import LedgerLostError, PlanOutdatedError, StateUnavailableError
 from airflow_provider_audiences.members.keys.key_set import fingerprint_of
 from airflow_provider_audiences.sync.ledger import (
     LATEST_EFFECT_SECONDS,
     Ledger,
     LedgerWriter,
 )
-from airflow_provider_audiences.sync.plan import Changes, Plan
+from airflow_provider_audiences.sync.plan import Plan
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.fold import folded
-from airflow_provider_audiences.sync.state.head import Head, StoredLedger
+from airflow_provider_audiences.sync.state.head import AudienceAddress, Head, StoredLedger
 from airflow_provider_audiences.sync.state.landings import Landings
+from airflow_provider_audiences.sync.state.manifests import ManifestChain
+from airflow_provider_audiences.sync.state.stored_plans import StoredPlan, StoredPlans
 from airflow_provider_audiences.sync.state.tables import StateTables
 
 if TYPE_CHECKING:
@@ -42,49 +37,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.state.folder import StateFolder
     from airflow_provider_audiences.sync.state.lease import Lease
 
-log = logging.getLogger(__name__)
-
-HEAD = "head.json"
-
 Leg = Literal["additions", "removals"]
-
-_PLAN_ID = re.compile(r"[0-9a-f]{16}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudienceAddress:
-    """
-    Where an audience is.
-
-    :param platform: ``applovin``.
-    :param host: of the API, without scheme.
-    :param audience_id: its id.
-    """
-
-    platform: str
-    host: str
-    audience_id: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredPlan:
-    """
-    A plan that is stored.
-
-    :param plan_id: its id.
-    :param generation: of the ledger that it was made for.
-    :param begins_anew: whether it was made without the ledger, which was lost.
-    :param plan: the plan.
-    :param details: what its maker wants to know when it is carried out: small JSON.
-    :param run_date: of the run that made it; None if it has none.
-    """
-
-    plan_id: str
-    generation: int
-    begins_anew: bool
-    plan: Plan
-    details: dict[str, Any]
-    run_date: RunDate | None = None
 
 
 class AudienceState:
@@ -107,24 +60,20 @@ class AudienceState:
         workspace: Workspace,
         clock: Callable[[], float],
     ) -> None:
-        self._folder = folder
+        self.name = folder.name
+        """Where it lies, as it may be shown."""
         self.address = address
-        self._lease = lease
         self._workspace = workspace
         self._tables = StateTables(folder, workspace)
+        self._plans = StoredPlans(folder, self._tables)
+        self._manifests = ManifestChain(folder, lease)
         self._clock = clock
         self._lock = threading.Lock()
-        self._written = b""
         self._first_generation = 0
         self.is_forgotten = False
         """Whether the ledger was lost, and is not to be used."""
         self.head: Head | None = None
         """What is true; None as long as nothing was ever sent, or if that is to be forgotten."""
-
-    @property
-    def name(self) -> str:
-        """Where it lies, as it may be shown."""
-        return self._folder.name
 
     @property
     def landings(self) -> Landings:
@@ -138,24 +87,13 @@ class AudienceState:
 
     def load(self) -> None:
         """
-        Read the head.
+        Read what is true, and take over from whoever came before.
 
         :raises LedgerLostError: it is damaged, missing although there is a ledger, or another audience's.
+        :raises AudienceBusyError: a later sync has taken over.
         """
-        try:
-            self._written = self._folder.read(HEAD)
-        except FileNotFoundError:
-            if any(name.startswith("ledger-") and name.endswith(".parquet") for name in self._folder.names()):
-                raise LedgerLostError(f"{self._folder.name}/{HEAD} is missing, and there is a ledger") from None
-            return
-        head = Head.from_bytes(self._written, where=f"{self._folder.name}/{HEAD}")
-        found = AudienceAddress(platform=head.platform, host=head.host, audience_id=head.audience_id)
-        if found != self.address:
-            raise LedgerLostError(
-                f"{self._folder.name}/{HEAD} is about audience {found.audience_id} of {found.host}, not "
-                f"{self.address.audience_id} of {self.address.host}"
-            )
-        self.head = head
+        with self._unless_overtaken():
+            self.head = self._manifests.load(self.address)
 
     def forget(self) -> None:
         """Begin anew: what is stored is not to be used."""
@@ -171,7 +109,8 @@ class AudienceState:
         """
         if self.head is None or not self.head.ledger.file:
             return LedgerWriter(self._workspace).finish()
-        return self._tables.ledger(self.head.ledger.file, fingerprint=self.head.ledger.fingerprint)
+        with self._unless_overtaken():
+            return self._tables.ledger(self.head.ledger.file, fingerprint=self.head.ledger.fingerprint)
 
     def recovered(self, ledger: Ledger) -> Ledger:
         """
@@ -183,10 +122,11 @@ class AudienceState:
         """
         if self.head is None or self.head.landings is None:
             return ledger
-        content = self._plan_content(self.head.plan_id)
-        if content is None:
-            raise LedgerLostError(f"{self._folder.name} has no plan {self.head.plan_id}, which was being carried out")
-        return self._fold(ledger, self._stored_plan(content).plan, self.head)
+        with self._unless_overtaken():
+            file = self._plans.find(self.head.plan_id)
+            if file is None:
+                raise LedgerLostError(f"{self.name} has no plan {self.head.plan_id}, which was being carried out")
+            return self._fold(ledger, self._plans.fetch(file).plan, self.head)
 
     def store_plan(self, plan: Plan, *, details: dict[str, Any], run_date: RunDate | None = None) -> StoredPlan:
         """
@@ -196,35 +136,15 @@ class AudienceState:
         :param details: small JSON that comes with it.
         :param run_date: of the run that makes it; None if it has none.
         """
-        stored = StoredPlan(
-            plan_id=secrets.token_hex(8),
-            generation=self.generation,
-            begins_anew=self.is_forgotten,
-            plan=plan,
-            details=details,
-            run_date=run_date,
-        )
-        fingerprints = {}
-        for leg, keys in (("additions", plan.additions), ("removals", plan.removals)):
-            fingerprints[leg] = fingerprint_of(keys)
-            self._tables.store_keys(_plan_file(stored.plan_id, leg), keys)
-        content = {
-            "plan_id": stored.plan_id,
-            "generation": stored.generation,
-            "begins_anew": stored.begins_anew,
-            "head": self._head_fingerprint(),
-            "replaces": plan.replaces,
-            "ttl_seconds": plan.ttl_seconds,
-            "changes": asdict(plan.changes),
-            "has_strangers": plan.has_strangers,
-            "purged": plan.purged,
-            "run_date": run_date.as_list() if run_date else None,
-            "details": details,
-            **fingerprints,
-        }
-        content["checksum"] = _checksum(content)
-        self._folder.write(_plan_file(stored.plan_id), json.dumps(content, indent=1).encode())
-        return stored
+        with self._unless_overtaken():
+            return self._plans.store(
+                plan,
+                generation=self.generation,
+                begins_anew=self.is_forgotten,
+                state_id=self._manifests.state_id,
+                details=details,
+                run_date=run_date,
+            )
 
     def plan(self, plan_id: str) -> StoredPlan:
         """
@@ -238,17 +158,18 @@ class AudienceState:
         """
         is_begun = bool(self.head and self.head.plan_id == plan_id)
         try:
-            content = self._plan_content(plan_id)
-            if content is None:
-                raise PlanOutdatedError(
-                    f"{self._folder.name} has no plan {plan_id}: another sync has run since, and took it away"
-                )
-            if not is_begun and content["head"] != self._head_fingerprint():
-                raise PlanOutdatedError(
-                    f"plan {plan_id} was made for generation {content['generation']} of the ledger, and another sync "
-                    "has run since"
-                )
-            return self._stored_plan(content)
+            with self._unless_overtaken():
+                file = self._plans.find(plan_id)
+                if file is None:
+                    raise PlanOutdatedError(
+                        f"{self.name} has no plan {plan_id}: another sync has run since, and took it away"
+                    )
+                if not is_begun and file.state_id != self._manifests.state_id:
+                    raise PlanOutdatedError(
+                        f"plan {plan_id} was made for generation {file.generation} of the ledger, and another sync "
+                        "has run since"
+                    )
+                return self._plans.fetch(file)
         except LedgerLostError as error:
             if is_begun:
                 raise
@@ -341,7 +262,8 @@ class AudienceState:
             purged=stored.plan.purged or (head.purged if stored.plan.has_strangers else ""),
             seconds_per_request=round(seconds_per_request, 3),
         )
-        return self._fold(ledger, stored.plan, finished)
+        with self._unless_overtaken():
+            return self._fold(ledger, stored.plan, finished)
 
     def _begun(self) -> tuple[Head, Landings]:
         if self.head is None or self.head.landings is None:
@@ -362,83 +284,31 @@ class AudienceState:
         # What the ledger does not call doubtful: members of an earlier doubt that were sent since, and members that
         # live in any case, whose refresh may still come.
         is_doubt_hidden = head.settled_at > now or bool(plan.changes.refreshed and not is_whole)
-        self._commit(
-            replace(
-                head,
-                generation=generation,
-                ledger=StoredLedger(file=file, members=ledger.keys.count, fingerprint=ledger.fingerprint),
-                plan_id="",
-                landings=None,
-                replacement="" if is_update_in_doubt else head.replacement,
-                settled_at=head.settled_at if is_settled else math.ceil(now) + LATEST_EFFECT_SECONDS,
-                is_doubt_in_ledger=not (landings.is_repeated or is_update_in_doubt or is_doubt_hidden),
-            )
+        head = replace(
+            head,
+            generation=generation,
+            ledger=StoredLedger(file=file, members=ledger.keys.count, fingerprint=ledger.fingerprint),
+            plan_id="",
+            landings=None,
+            replacement="" if is_update_in_doubt else head.replacement,
+            settled_at=head.settled_at if is_settled else math.ceil(now) + LATEST_EFFECT_SECONDS,
+            is_doubt_in_ledger=not (landings.is_repeated or is_update_in_doubt or is_doubt_hidden),
         )
-        self._remove_leftovers()
+        self._manifests.commit_and_clean(head, used={file})
+        self.head = head
         return ledger
 
     def _commit(self, head: Head) -> None:
-        """Replace the head, unless somebody else did: this process then has no say any more."""
-        self._lease.check()
+        with self._unless_overtaken():
+            self._manifests.commit(head)
+        self.head = head
+
+    @contextmanager
+    def _unless_overtaken(self) -> Iterator[None]:
+        """Say so if a later sync has taken over: it removes what this one still looks for."""
         try:
-            found = self._folder.read(HEAD)
-        except FileNotFoundError:
-            found = b""
-        if found != self._written:
-            raise AudienceBusyError("another sync has changed the audience's state meanwhile; nothing more was sent")
-        content = head.to_bytes()
-        self._folder.write(HEAD, content)
-        self._written, self.head = content, head
-
-    def _remove_leftovers(self) -> None:
-        used = {HEAD, self.head.ledger.file if self.head else ""}
-        try:
-            for name in self._folder.names():
-                if name not in used and name.startswith(("ledger-", "plan-", f"{HEAD}-")):
-                    self._folder.delete(name)
-        except StateUnavailableError as error:
-            # All is committed, and the next plan's end removes them.
-            log.warning("Files that are not needed any more were left: %s", error)
-
-    def _head_fingerprint(self) -> str:
-        return hashlib.sha256(self._written).hexdigest()
-
-    def _plan_content(self, plan_id: str) -> dict[str, Any] | None:
-        if not _PLAN_ID.fullmatch(plan_id):
-            return None
-        try:
-            content: dict[str, Any] = json.loads(self._folder.read(_plan_file(plan_id)))
-            if content.pop("checksum") != _checksum(content):
-                raise ValueError("its checksum does not fit")
-        except FileNotFoundError:
-            return None
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise LedgerLostError(f"{self._folder.name}/{_plan_file(plan_id)} is damaged") from None
-        return content
-
-    def _stored_plan(self, content: Mapping[str, Any]) -> StoredPlan:
-        plan_id = content["plan_id"]
-        return StoredPlan(
-            plan_id=plan_id,
-            generation=content["generation"],
-            begins_anew=content["begins_anew"],
-            plan=Plan(
-                replaces=content["replaces"],
-                ttl_seconds=content["ttl_seconds"],
-                additions=self._tables.keys(_plan_file(plan_id, "additions"), fingerprint=content["additions"]),
-                removals=self._tables.keys(_plan_file(plan_id, "removals"), fingerprint=content["removals"]),
-                changes=Changes(**content["changes"]),
-                has_strangers=content.get("has_strangers", True),
-                purged=content.get("purged", ""),
-            ),
-            details=content["details"],
-            run_date=RunDate.from_list(content.get("run_date")),
-        )
-
-
-def _checksum(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _plan_file(plan_id: str, leg: str = "") -> str:
-    return f"plan-{plan_id}-{leg}.parquet" if leg else f"plan-{plan_id}.json"
+            yield
+        except (LedgerLostError, PlanOutdatedError, StateUnavailableError):
+            with suppress(StateUnavailableError):
+                self._manifests.confirm()
+            raise

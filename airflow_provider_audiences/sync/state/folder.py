@@ -1,11 +1,14 @@
 """
 Where the state of one audience lies: a folder on a disk, or a prefix in an object store.
 
-Both do the little that is needed: whole files, each written at once or not at all.
+Both do the little that is needed: whole files, each written at once or not at all; and, where the place can tell,
+files that only one writer can make.
 """
 
 from __future__ import annotations
 
+import errno
+import inspect
 import os
 import secrets
 import shutil
@@ -17,6 +20,7 @@ from typing import Any, Protocol
 from airflow_provider_audiences.exceptions import StateUnavailableError
 
 _UNFINISHED = ".part"
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
 class StateFolder(Protocol):
@@ -41,6 +45,14 @@ class StateFolder(Protocol):
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file: others see the old content or the new one, never a part."""
+
+    def create(self, name: str, content: bytes) -> None:
+        """
+        Write a file of a name that is free: of all who try, whenever they do, one can.
+
+        A name that is taken raises FileExistsError, also if it is by what an earlier call has written; a place that
+        can't promise this raises NotImplementedError.
+        """
 
     def fetch(self, name: str, path: Path) -> None:
         """Let a path on this machine lead to a file's content."""
@@ -71,23 +83,40 @@ class LocalFolder:
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
-        with self._failures(is_read=True):
+        with self._failures(FileNotFoundError):
             return (self._path / name).read_bytes()
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file: others see the old content or the new one, never a part."""
-        with self._failures(), self._replacing(name) as unfinished:
+        with self._failures(), self._unfinished(name) as unfinished:
             unfinished.write_bytes(content)
+            self._finish(unfinished, name)
+
+    def create(self, name: str, content: bytes) -> None:
+        """Write a file of a name that is free: of all who try, whenever they do, one can."""
+        with self._failures(FileExistsError), self._unfinished(name) as unfinished:
+            unfinished.write_bytes(content)
+            _on_disk(unfinished)
+            try:
+                (self._path / name).hardlink_to(unfinished)
+            except OSError as error:
+                if error.errno in _NO_LINKS:
+                    raise NotImplementedError from None
+                # A network file system may say so of a link that it has made, when its first reply was lost.
+                if not isinstance(error, FileExistsError) or not (self._path / name).samefile(unfinished):
+                    raise
+            self._sync()
 
     def fetch(self, name: str, path: Path) -> None:
         """Let a path on this machine lead to a file's content."""
-        with self._failures(is_read=True):
+        with self._failures(FileNotFoundError):
             path.symlink_to((self._path / name).resolve(strict=True))
 
     def store(self, name: str, path: Path) -> None:
         """Copy a file from this machine; others see all of it or nothing."""
-        with self._failures(), self._replacing(name) as unfinished:
+        with self._failures(), self._unfinished(name) as unfinished:
             shutil.copyfile(path, unfinished)
+            self._finish(unfinished, name)
 
     def delete(self, name: str) -> None:
         """Delete a file; one that is not there is no error."""
@@ -95,8 +124,8 @@ class LocalFolder:
             (self._path / name).unlink(missing_ok=True)
 
     @contextmanager
-    def _replacing(self, name: str) -> Iterator[Path]:
-        """Yield a path that becomes the file when the block has ended, and when it is on the disk for sure."""
+    def _unfinished(self, name: str) -> Iterator[Path]:
+        """Yield a path for the content; it is gone when the block has ended."""
         for folder in reversed([self._path, *self._path.parents]):
             if not folder.exists():
                 folder.mkdir(exist_ok=True, mode=0o700)
@@ -104,12 +133,14 @@ class LocalFolder:
         try:
             unfinished.touch(mode=0o600)
             yield unfinished
-            with unfinished.open("rb") as file:
-                os.fsync(file.fileno())
-            unfinished.replace(self._path / name)
-            self._sync()
         finally:
             unfinished.unlink(missing_ok=True)
+
+    def _finish(self, unfinished: Path, name: str) -> None:
+        """Let it be the file, when it is on the disk for sure."""
+        _on_disk(unfinished)
+        unfinished.replace(self._path / name)
+        self._sync()
 
     def _sync(self) -> None:
         """Have the folder's names on the disk as well, where the file system can do that."""
@@ -121,13 +152,19 @@ class LocalFolder:
                 os.close(folder)
 
     @contextmanager
-    def _failures(self, *, is_read: bool = False) -> Iterator[None]:
+    def _failures(self, *told: type[Exception]) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            if is_read and isinstance(error, FileNotFoundError):
+            if isinstance(error, told):
                 raise
             raise StateUnavailableError(f"{self.name}: {error.strerror or type(error).__name__}") from None
+
+
+def _on_disk(path: Path) -> None:
+    """Return when a file's content is on the disk for sure."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 class StoreFolder:
@@ -156,7 +193,7 @@ class StoreFolder:
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
-        with self._failures(is_read=True):
+        with self._failures(FileNotFoundError):
             content: bytes = self._file_system.cat_file(f"{self._path}/{name}")
             return content
 
@@ -165,9 +202,24 @@ class StoreFolder:
         with self._failures():
             self._file_system.pipe_file(f"{self._path}/{name}", content)
 
+    def create(self, name: str, content: bytes) -> None:
+        """Write a file of a name that is free: of all who try, whenever they do, one can."""
+        if not _creates_exclusively(self._file_system):
+            raise NotImplementedError
+        with self._failures(FileExistsError, NotImplementedError):
+            try:
+                self._file_system.pipe_file(f"{self._path}/{name}", content, mode="create")
+            except (FileExistsError, NotImplementedError):
+                raise
+            except Exception:
+                # Stores have many words for "it exists"; and a reply that was lost may have been a success.
+                if self._file_system.exists(f"{self._path}/{name}"):
+                    raise FileExistsError(name) from None
+                raise
+
     def fetch(self, name: str, path: Path) -> None:
         """Let a path on this machine lead to a file's content."""
-        with self._failures(is_read=True):
+        with self._failures(FileNotFoundError):
             self._file_system.invalidate_cache()
             self._file_system.get_file(f"{self._path}/{name}", str(path))
 
@@ -182,10 +234,19 @@ class StoreFolder:
             self._file_system.rm_file(f"{self._path}/{name}")
 
     @contextmanager
-    def _failures(self, *, is_read: bool = False) -> Iterator[None]:
+    def _failures(self, *told: type[Exception]) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # stores have errors of their own, with texts that may hold secrets
-            if is_read and isinstance(error, FileNotFoundError):
+            if isinstance(error, told):
                 raise
             raise StateUnavailableError(f"{self.name}: {type(error).__name__}") from None
+
+
+def _creates_exclusively(file_system: Any) -> bool:
+    """Whether a file system of fsspec hands exclusive creation to its store; most look first, and write then."""
+    for name in ("_pipe_file", "pipe_file"):
+        method = getattr(type(file_system), name, None)
+        if method and not method.__module__.startswith(("fsspec.spec", "fsspec.asyn")):
+            return "mode" in inspect.signature(method).parameters
+    return False

@@ -1,19 +1,28 @@
-"""The head of an audience's state: a small JSON file that says what is true. Replacing it is the commit."""
+"""What is true of an audience's state, as small JSON."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from airflow_provider_audiences.exceptions import LedgerLostError
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.landings import LandedRows, Landing, Landings
 
-_FORMAT = 2
-_READ_FORMATS = frozenset({1, _FORMAT})
+
+@dataclass(frozen=True, kw_only=True)
+class AudienceAddress:
+    """
+    Where an audience is.
+
+    :param platform: ``applovin``.
+    :param host: of the API, without scheme.
+    :param audience_id: its id.
+    """
+
+    platform: str
+    host: str
+    audience_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,43 +83,33 @@ class Head:
     purged: str = ""
     run_date: RunDate | None = None
 
-    def to_bytes(self) -> bytes:
-        """Return it as JSON with a checksum."""
+    @property
+    def address(self) -> AudienceAddress:
+        """Which audience it is about."""
+        return AudienceAddress(platform=self.platform, host=self.host, audience_id=self.audience_id)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as small JSON."""
         content = {name: getattr(self, name) for name in _FIELDS}
         content["ledger"] = asdict(self.ledger)
         content["landings"] = landings_to_json(self.landings) if self.landings else None
         content["run_date"] = self.run_date.as_list() if self.run_date else None
-        content["format"] = _FORMAT
-        return json.dumps(content | {"checksum": _checksum(content)}, indent=1).encode()
+        return content
 
     @classmethod
-    def from_bytes(cls, text: bytes, *, where: str) -> Head:
+    def from_json(cls, content: Mapping[str, Any]) -> Head:
         """
-        Read it.
+        Return what :meth:`as_json` was called of.
 
-        :param text: what :meth:`to_bytes` returned.
-        :param where: the file, for messages.
-        :raises LedgerLostError: it is damaged, or of a newer version of this program.
+        :param content: JSON.
+        :raises TypeError, ValueError, KeyError: it is no head.
         """
-        try:
-            content = json.loads(text)
-            checksum = content.pop("checksum")
-            if checksum != _checksum(content):
-                raise ValueError("its checksum does not fit")
-            stored_format = content.pop("format")
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise LedgerLostError(f"{where} is damaged") from None
-        if stored_format not in _READ_FORMATS:
-            raise LedgerLostError(
-                f"{where} has format {stored_format}, and this version of airflow-provider-audiences knows {_FORMAT}",
-                advice="Update airflow-provider-audiences on this worker.",
-            )
         # The first format did not say whether there are strangers.
-        content.setdefault("has_strangers", True)
-        content["run_date"] = RunDate.from_list(content.get("run_date"))
-        content["ledger"] = StoredLedger(**content["ledger"])
-        content["landings"] = landings_from_json(content["landings"]) if content["landings"] else None
-        return cls(**content)
+        values = {"has_strangers": True, **content}
+        values["run_date"] = RunDate.from_list(values.get("run_date"))
+        values["ledger"] = StoredLedger(**values["ledger"])
+        values["landings"] = landings_from_json(values["landings"]) if values["landings"] else None
+        return cls(**values)
 
 
 _FIELDS = [field.name for field in fields(Head)]
@@ -146,8 +145,3 @@ def landings_from_json(content: Mapping[str, Any]) -> Landings:
         additions=LandedRows(Landing(*item) for item in content["additions"]),
         removals=LandedRows(Landing(*item) for item in content["removals"]),
     )
-
-
-def _checksum(content: Mapping[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True).encode()
-    return hashlib.blake2b(text, digest_size=8).hexdigest()

@@ -5,6 +5,9 @@ Stores offer no lock. So each sync writes a claim of its own, and looks who else
 steps back. Listings are complete as soon as a file is written, on disks and in the object stores of today, so of two
 claims at least one sees the other. A claim holds for a limited time and is renewed while its process lives: that of
 a process that was killed ends by itself. The same task's next try need not wait for that.
+
+A lease can't stop a process that stands still after it has looked: what such a process writes late is refused where it
+is written, see :mod:`airflow_provider_audiences.sync.state.manifests`. The lease spares two syncs the work.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -33,6 +36,10 @@ _LOOK_SECONDS = 1.0
 _CLOCKS_DIFFER_SECONDS = 600.0
 _ATTEMPTS = 6
 _PREFIX, _ENDING = "lease-", ".json"
+_LOST = (
+    "this sync no longer holds its audience: it stood still for too long, or a later try of its task took over; "
+    "nothing more was sent"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +92,8 @@ class Lease:
         self._lock = threading.Lock()
         self._renewed = _now()
         self._looked = -math.inf  # staging takes its time: the first check looks in any case
+        self.is_exclusive = False
+        """Whether the folder lets one writer only create a file of one name; known when the lease is held."""
 
     def acquire(self) -> None:
         """
@@ -93,9 +102,11 @@ class Lease:
         :raises AudienceBusyError: another sync holds it.
         """
         for attempt in range(_ATTEMPTS):
+            self._renewed = _now()
             self._write(is_held=False)
             other = self._other() or self._hold()
             if other is None:
+                self.is_exclusive = self._finds_itself()
                 threading.Thread(target=self._renew, name="audiences-lease", daemon=True).start()
                 return
             self._folder.delete(self._name)
@@ -117,15 +128,23 @@ class Lease:
         if self._stop.is_set():
             raise AudienceBusyError("this sync has ended; nothing more was sent")
         now = _now()
-        is_late = now - self._renewed > LEASE_SECONDS - _SAFETY_SECONDS
-        if not is_late and now - self._looked < _LOOK_SECONDS:
+        is_late = self._is_late()
+        # Where the store decides between writers, who was overtaken learns it when it writes down what has landed.
+        if self.is_exclusive and not is_late and now - self._looked < _LOOK_SECONDS:
             return
         if is_late or not self._exists():
-            raise AudienceBusyError(
-                "this sync no longer holds its audience: it stood still for too long, or a later try of its task took "
-                "over; nothing more was sent"
-            )
+            raise AudienceBusyError(_LOST)
         self._looked = now
+
+    def confirm(self, names: Collection[str]) -> None:
+        """
+        Make sure that it holds at this moment.
+
+        :param names: of all files of the folder, as they are now.
+        :raises AudienceBusyError: it was lost.
+        """
+        if self._stop.is_set() or self._is_late() or self._name not in names or self._has_successor(names):
+            raise AudienceBusyError(_LOST)
 
     def release(self) -> None:
         """Let it go."""
@@ -134,11 +153,39 @@ class Lease:
             self._folder.delete(self._name)
 
     def _write(self, *, is_held: bool) -> None:
+        begun = _now()
+        self._folder.write(self._name, self._claim(is_held=is_held))
+        if not self._is_late():
+            self._renewed = begun  # else somebody may have come meanwhile: it was lost, and stays so
+
+    def _claim(self, *, is_held: bool) -> bytes:
         until = self._clock() + LEASE_SECONDS
         claim = _Claim(key=self._holder.key, try_number=self._holder.try_number, until=until, is_held=is_held)
-        begun = _now()
-        self._folder.write(self._name, json.dumps(asdict(claim)).encode())
-        self._renewed = begun
+        return json.dumps(asdict(claim)).encode()
+
+    def _is_late(self) -> bool:
+        """Whether the claim has, or may have, ended by itself."""
+        return _now() - self._renewed > LEASE_SECONDS - _SAFETY_SECONDS
+
+    def _finds_itself(self) -> bool:
+        """Whether the folder refuses a second claim of this name: only then it can decide between two writers."""
+        content = self._claim(is_held=True)
+        for attempt in range(2):
+            try:
+                self._folder.create(self._name, content)
+            except FileExistsError:
+                if not attempt:
+                    return True
+                # So it was not there at first: a later try took over in between.
+                self._folder.delete(self._name)
+                raise AudienceBusyError(_LOST) from None
+            except NotImplementedError:
+                return False
+            except StateUnavailableError:
+                # Should this work, or say why not, conditions are what the store can't take.
+                self._folder.write(self._name, content)
+                return False
+        return False
 
     def _exists(self) -> bool:
         try:
@@ -150,26 +197,33 @@ class Lease:
     def _hold(self) -> _Claim | None:
         """Write that it is held; return the claim of a later try that has just taken over."""
         self._write(is_held=True)
-        for _, claim in self._others():
+        for _, claim in self._others(self._folder.names()):
             if claim and claim.key == self._holder.key and claim.try_number > self._holder.try_number:
                 return claim
         return None
 
+    def _has_successor(self, names: Collection[str]) -> bool:
+        """Whether another holds it as well: then this claim was over, and a late write has brought it back."""
+        claims = [claim for _, claim in self._others(names) if claim and claim.is_held and not self._is_over(claim)]
+        return any(claim.key != self._holder.key or claim.try_number > self._holder.try_number for claim in claims)
+
+    def _is_over(self, claim: _Claim) -> bool:
+        # Nobody claims for longer: who seems to has a clock that is far ahead.
+        return not 0 < claim.until - self._clock() <= LEASE_SECONDS + _CLOCKS_DIFFER_SECONDS
+
     def _other(self) -> _Claim | None:
         """Return another claim that holds; remove those that don't."""
-        for name, claim in self._others():
+        for name, claim in self._others(self._folder.names()):
             is_ours = claim and claim.key == self._holder.key and claim.try_number <= self._holder.try_number
-            # Nobody claims for longer: who seems to has a clock that is far ahead.
-            is_over = not claim or not 0 < claim.until - self._clock() <= LEASE_SECONDS + _CLOCKS_DIFFER_SECONDS
-            if claim is None or is_ours or is_over:
+            if claim is None or is_ours or self._is_over(claim):
                 self._folder.delete(name)
             else:
                 return claim
         return None
 
-    def _others(self) -> Iterator[tuple[str, _Claim | None]]:
+    def _others(self, names: Collection[str]) -> Iterator[tuple[str, _Claim | None]]:
         """Yield all other claims with their names; None for what is none."""
-        for name in self._folder.names():
+        for name in names:
             if not name.startswith(_PREFIX) or not name.endswith(_ENDING) or name == self._name:
                 continue
             try:

@@ -1,5 +1,6 @@
 """Folders of state on a disk, in memory and in a real S3 server: the same promises."""
 
+import errno
 import os
 import shutil
 import signal
@@ -24,22 +25,6 @@ MEGABYTE = 10**6
 SECRET = "sesame-key"
 
 
-@pytest.fixture(scope="module")
-def s3_options() -> Iterator[dict[str, Any]]:
-    """How to reach an S3 server that holds all in memory; it has one bucket, ``state``."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    keys = {"aws_access_key_id": "key", "aws_secret_access_key": SECRET}
-    boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys).create_bucket(Bucket="state")
-    yield {"endpoint_url": url, "key": "key", "secret": SECRET, "client_kwargs": {"region_name": "us-east-1"}}
-    server.stop()
-
-
 @pytest.fixture(params=KINDS)
 def open_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., StateFolder]:
     """Opens a folder, as each process does for itself: ``open_folder(name)``; nothing was ever written to it."""
@@ -62,6 +47,89 @@ def folder(open_folder: Callable[..., StateFolder]) -> StateFolder:
 
 
 # All of them
+
+
+def test_one_writer_only_creates_a_file(open_folder: Callable[..., StateFolder]) -> None:
+    """Of many that try at the same moment, and of those that come later; what is there stays as it is."""
+    made, refused = [], []
+    start = threading.Barrier(8, timeout=30)
+    folders = [open_folder() for _ in range(8)]
+
+    def create(number: int) -> None:
+        folder = folders[number]
+        start.wait()
+        for name in ("head-1.json", "head-2.json", "head-3.json"):
+            try:
+                folder.create(name, str(number).encode())
+                made.append((name, number))
+            except FileExistsError:
+                refused.append(name)
+
+    threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    folder = open_folder()
+    assert len(refused) == 21
+    assert {(name, int(folder.read(name))) for name in folder.names()} == set(made)
+    with pytest.raises(FileExistsError):
+        folder.create("head-2.json", b"late")
+    assert {(name, int(folder.read(name))) for name in folder.names()} == set(made)
+    folder.delete("head-2.json")
+    folder.create("head-2.json", b"9")
+    assert folder.read("head-2.json") == b"9"
+
+
+def test_a_create_whose_reply_was_lost(s3_options: dict[str, Any]) -> None:
+    """The store has made the file, and says nothing: who asks again learns that it is there."""
+    file_system = fsspec.filesystem("s3", skip_instance_cache=True, **s3_options)
+    folder = StoreFolder(file_system, f"/state/{uuid.uuid4().hex}", name="s3://state")
+    pipe_file = file_system.pipe_file
+
+    def silent(*args: Any, **kwargs: Any) -> None:
+        pipe_file(*args, **kwargs)
+        raise TimeoutError("no reply in time")
+
+    file_system.pipe_file = silent
+    with pytest.raises(FileExistsError):
+        folder.create("head-1.json", b"1")
+    assert folder.read("head-1.json") == b"1"
+
+
+def test_a_file_system_that_looks_first_is_not_trusted(tmp_path: Path) -> None:
+    """Most file systems of fsspec look whether a name is free, and write then: two may do so at once."""
+    folder = StoreFolder(fsspec.filesystem("dir", path=str(tmp_path), fs=fsspec.filesystem("file")), "/a", name="dir")
+    with pytest.raises(NotImplementedError):
+        folder.create("head-1.json", b"1")
+
+
+def test_a_disk_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    folder = LocalFolder(tmp_path / "state")
+    with pytest.raises(NotImplementedError):
+        folder.create("head-1.json", b"1")
+    assert folder.names() == []
+
+
+def test_a_link_whose_reply_was_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network file system repeats a request, and finds what the first one has made."""
+    link = os.link
+
+    def twice(*args: Any, **kwargs: Any) -> None:
+        link(*args, **kwargs)
+        link(*args, **kwargs)
+
+    monkeypatch.setattr(os, "link", twice)
+    folder = LocalFolder(tmp_path / "state")
+    folder.create("head-1.json", b"1")
+    assert (folder.names(), folder.read("head-1.json")) == (["head-1.json"], b"1")
+    with pytest.raises(FileExistsError):
+        folder.create("head-1.json", b"2")
+    assert (folder.names(), folder.read("head-1.json")) == (["head-1.json"], b"1")
 
 
 def test_files(folder: StateFolder) -> None:

@@ -324,6 +324,15 @@ class Scripted:
     def write(self, name: str, content: bytes) -> None:
         self._step(lambda: self.files.update({name: content}))
 
+    def create(self, name: str, content: bytes) -> None:
+        def work() -> bool:
+            is_free = name not in self.files
+            self.files.setdefault(name, content)
+            return is_free
+
+        if not self._step(work):
+            raise FileExistsError(name)
+
     def delete(self, name: str) -> None:
         self._step(lambda: self.files.pop(name, None))
 

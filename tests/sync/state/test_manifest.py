@@ -1,4 +1,4 @@
-"""The head: what is written is read again, and what was changed on the way is noticed."""
+"""A manifest: what is written is read again, and what was changed on the way is noticed."""
 
 import json
 from typing import Any
@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.exceptions import LedgerLostError
+from airflow_provider_audiences.exceptions import LedgerLostError, StateUnavailableError
 from airflow_provider_audiences.sync.run_date import RunDate
-from airflow_provider_audiences.sync.state import head as head_module
 from airflow_provider_audiences.sync.state.head import Head, StoredLedger
 from airflow_provider_audiences.sync.state.landings import LandedRows, Landing, Landings
+from airflow_provider_audiences.sync.state.manifest import Manifest, Rank, old_head, sealed
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 counts = st.integers(0, 2**53)
@@ -49,6 +49,7 @@ heads = st.builds(
     run_date=st.none() | st.builds(RunDate, logical=st.floats(0, 1e10), end=st.none() | st.floats(0, 1e10)),
 )
 
+RANK = Rank(12, 12)
 HEAD = Head(
     platform="applovin",
     host="api.example.com",
@@ -73,21 +74,51 @@ def content_of(head: Head) -> dict[str, Any]:
     return content
 
 
+def manifest_of(head: Head | None, rank: Rank = RANK) -> Manifest:
+    return Manifest(rank=rank, writer="0f" * 8, state_id="5" * 64, moved_from="7" * 64, head=head)
+
+
 @settings(max_examples=200)
-@given(head=heads)
-def test_round_trip(head: Head) -> None:
-    text = head.to_bytes()
-    again = Head.from_bytes(text, where="w")
-    assert content_of(again) == content_of(head)
+@given(head=st.none() | heads)
+def test_round_trip(head: Head | None) -> None:
+    text = manifest_of(head).to_bytes()
+    again = Manifest.from_bytes(text, RANK, where="w")
+    assert (again.writer, again.state_id, again.moved_from) == ("0f" * 8, "5" * 64, "7" * 64)
     assert again.to_bytes() == text
     assert text.isascii()
+    if head:
+        assert again.head
+        assert content_of(again.head) == content_of(head)
+    else:
+        assert again.head is None
+
+
+@settings(max_examples=200)
+@given(since=st.integers(1, 10**12 - 1), number=st.integers(1, 10**12 - 1), writer=st.just("") | st.just("0f" * 8))
+def test_names(since: int, number: int, writer: str) -> None:
+    rank = Rank(since if writer else number, number, writer)
+    assert Rank.of(rank.file) == rank
+
+
+@pytest.mark.parametrize(
+    "name", ["head.json", "head-1.json", "head-000000000001.json-00ff.part", "ledger-1-00ff.parquet", "head-.json", ""]
+)
+def test_other_names(name: str) -> None:
+    assert Rank.of(name) is None
 
 
 def test_people_can_read_it() -> None:
-    content = json.loads(HEAD.to_bytes())
+    content = json.loads(manifest_of(HEAD).to_bytes())
     assert content.pop("checksum")
+    head = content.pop("head")
     assert content == {
-        "format": 2,
+        "format": 3,
+        "file": "head-000000000012.json",
+        "writer": "0f" * 8,
+        "state_id": "5" * 64,
+        "moved_from": "7" * 64,
+    }
+    assert head == {
         "platform": "applovin",
         "host": "api.example.com",
         "audience_id": "a1",
@@ -118,21 +149,22 @@ def test_people_can_read_it() -> None:
 def read_or_refuse(text: bytes) -> bool:
     """Tell whether a text is taken; it then must say the same as before."""
     try:
-        head = Head.from_bytes(text, where="/state/head.json")
+        head = Manifest.from_bytes(text, RANK, where="/state/head-12.json").head
     except LedgerLostError as error:
         said = str(error)
     else:
         said = ""
     if said:
-        assert said.startswith("/state/head.json is damaged. Restore it from a backup")
+        assert said.startswith("/state/head-12.json is damaged. Restore it from a backup")
         return False
+    assert head
     assert content_of(head) == content_of(HEAD)
     return True
 
 
 def test_every_byte_counts() -> None:
     """Any byte may become any other: it is noticed, or makes no difference."""
-    text = HEAD.to_bytes()
+    text = manifest_of(HEAD).to_bytes()
     taken = 0
     for place in range(len(text)):
         for byte in {
@@ -159,11 +191,11 @@ def test_every_byte_counts() -> None:
             changed[place] = byte
             if bytes(changed) != text:
                 taken += read_or_refuse(bytes(changed))
-    assert 0 < taken < 200, "white space may be any"
+    assert 0 < taken < 400, "white space may be any"
 
 
 def test_a_text_that_was_cut_or_doubled() -> None:
-    text = HEAD.to_bytes()
+    text = manifest_of(HEAD).to_bytes()
     assert not any(read_or_refuse(text[:end]) for end in range(len(text)))
     assert not any(read_or_refuse(text[:place] + text[place + 1 :]) for place in range(len(text)) if text[place] > 32)
     assert not read_or_refuse(text + text)
@@ -187,34 +219,46 @@ def test_other_json(text: bytes) -> None:
     assert not read_or_refuse(text)
 
 
-@pytest.mark.parametrize("name", sorted(json.loads(HEAD.to_bytes())))
+@pytest.mark.parametrize("name", sorted(json.loads(manifest_of(HEAD).to_bytes())))
 def test_a_value_that_somebody_changed(name: str) -> None:
-    content = json.loads(HEAD.to_bytes())
+    content = json.loads(manifest_of(HEAD).to_bytes())
     content[name] = "else"
     assert not read_or_refuse(json.dumps(content).encode())
     del content[name]
     assert not read_or_refuse(json.dumps(content).encode())
 
 
-def test_an_older_version_wrote_it() -> None:
-    """It did not say whether there are members that the ledger lacks: there may be."""
-    content = json.loads(HEAD.to_bytes())
-    for name in ("checksum", "has_strangers", "purged", "run_date"):
+def test_another_file() -> None:
+    with pytest.raises(LedgerLostError, match="w is damaged"):
+        Manifest.from_bytes(manifest_of(HEAD).to_bytes(), Rank(13, 13), where="w")
+
+
+@pytest.mark.parametrize("stored_format", [1, 2])
+def test_a_version_before_manifests_wrote_it(stored_format: int) -> None:
+    """The first format did not say whether there are members that the ledger lacks: there may be."""
+    content = {**HEAD.as_json(), "format": stored_format}
+    for name in ("has_strangers", "purged", "run_date") if stored_format == 1 else ():
         del content[name]
-    content["format"] = 1
-    text = json.dumps(content | {"checksum": head_module._checksum(content)}).encode()
-    head = Head.from_bytes(text, where="w")
-    assert (head.has_strangers, head.purged, head.run_date) == (True, "", None)
-    assert (head.generation, head.ledger) == (HEAD.generation, HEAD.ledger)
+    head = old_head(sealed(content), where="w")
+    if stored_format == 1:
+        assert (head.has_strangers, head.purged, head.run_date) == (True, "", None)
+        assert (head.generation, head.ledger) == (HEAD.generation, HEAD.ledger)
+    else:
+        assert content_of(head) == content_of(HEAD)
 
 
-def test_a_newer_version_wrote_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(head_module, "_FORMAT", 3)
-    text = HEAD.to_bytes()
-    monkeypatch.undo()
-    with pytest.raises(LedgerLostError) as caught:
-        Head.from_bytes(text, where="/state/head.json")
-    assert str(caught.value) == (
-        "/state/head.json has format 3, and this version of airflow-provider-audiences knows 2. "
-        "Update airflow-provider-audiences on this worker."
-    )
+def test_a_newer_version_wrote_it() -> None:
+    """Another worker may have it: the task's next try."""
+    content = json.loads(manifest_of(HEAD).to_bytes())
+    del content["checksum"]
+    text = sealed(content | {"format": 4})
+    for read, known in (
+        (lambda: Manifest.from_bytes(text, RANK, where="/state/head-12.json"), 3),
+        (lambda: old_head(text, where="/state/head-12.json"), 2),
+    ):
+        with pytest.raises(StateUnavailableError) as caught:
+            read()
+        assert str(caught.value) == (
+            f"/state/head-12.json has format 4, and this version of airflow-provider-audiences knows {known}; nothing "
+            "was sent. Update airflow-provider-audiences on this worker."
+        )

@@ -1,0 +1,183 @@
+"""Plans as they are stored: what is to be sent, before any of it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_audiences.exceptions import LedgerLostError
+from airflow_provider_audiences.members.keys.key_set import fingerprint_of
+from airflow_provider_audiences.sync.plan import Changes, Plan
+from airflow_provider_audiences.sync.run_date import RunDate
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.sync.state.folder import StateFolder
+    from airflow_provider_audiences.sync.state.tables import StateTables
+
+_PLAN_ID = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPlan:
+    """
+    A plan that is stored.
+
+    :param plan_id: its id.
+    :param generation: of the ledger that it was made for.
+    :param begins_anew: whether it was made without the ledger, which was lost.
+    :param plan: the plan.
+    :param details: what its maker wants to know when it is carried out: small JSON.
+    :param run_date: of the run that made it; None if it has none.
+    """
+
+    plan_id: str
+    generation: int
+    begins_anew: bool
+    plan: Plan
+    details: dict[str, Any]
+    run_date: RunDate | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanFile:
+    """
+    A stored plan without its members.
+
+    :param generation: of the ledger that it was made for.
+    :param state_id: of the state that it was made for.
+    :param content: all of it.
+    """
+
+    generation: int
+    state_id: str
+    content: Mapping[str, Any]
+
+
+class StoredPlans:
+    """
+    Stores and fetches them.
+
+    :param folder: where they lie.
+    :param tables: for their members.
+    """
+
+    def __init__(self, folder: StateFolder, tables: StateTables) -> None:
+        self._folder = folder
+        self._tables = tables
+
+    def store(
+        self,
+        plan: Plan,
+        *,
+        generation: int,
+        begins_anew: bool,
+        state_id: str,
+        details: dict[str, Any],
+        run_date: RunDate | None,
+    ) -> StoredPlan:
+        """
+        Store a plan.
+
+        :param plan: the plan.
+        :param generation: of the ledger that it was made for.
+        :param begins_anew: whether it was made without the ledger, which was lost.
+        :param state_id: of the state that it was made for.
+        :param details: small JSON that comes with it.
+        :param run_date: of the run that makes it; None if it has none.
+        """
+        plan_id = secrets.token_hex(8)
+        fingerprints = {}
+        for leg, keys in (("additions", plan.additions), ("removals", plan.removals)):
+            fingerprints[leg] = fingerprint_of(keys)
+            self._tables.store_keys(_file(plan_id, leg), keys)
+        content = {
+            "plan_id": plan_id,
+            "generation": generation,
+            "begins_anew": begins_anew,
+            "head": state_id,
+            "replaces": plan.replaces,
+            "ttl_seconds": plan.ttl_seconds,
+            "changes": asdict(plan.changes),
+            "has_strangers": plan.has_strangers,
+            "purged": plan.purged,
+            "run_date": run_date.as_list() if run_date else None,
+            "details": details,
+            **fingerprints,
+        }
+        content["checksum"] = _checksum(content)
+        self._folder.write(_file(plan_id), json.dumps(content, indent=1).encode())
+        return StoredPlan(
+            plan_id=plan_id,
+            generation=generation,
+            begins_anew=begins_anew,
+            plan=plan,
+            details=details,
+            run_date=run_date,
+        )
+
+    def find(self, plan_id: str) -> PlanFile | None:
+        """
+        Return a plan without its members; None if there is no such plan.
+
+        :param plan_id: its id.
+        :raises LedgerLostError: it is damaged.
+        """
+        if not _PLAN_ID.fullmatch(plan_id):
+            return None
+        try:
+            content: dict[str, Any] = json.loads(self._folder.read(_file(plan_id)))
+            if content.pop("checksum") != _checksum(content):
+                raise ValueError("its checksum does not fit")
+            return PlanFile(generation=content["generation"], state_id=content["head"], content=content)
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise LedgerLostError(f"{self._folder.name}/{_file(plan_id)} is damaged") from None
+
+    def fetch(self, file: PlanFile) -> StoredPlan:
+        """
+        Return a plan with its members.
+
+        :param file: what :meth:`find` returned.
+        :raises LedgerLostError: its members are damaged or missing.
+        """
+        content = file.content
+        plan_id = content["plan_id"]
+        return StoredPlan(
+            plan_id=plan_id,
+            generation=content["generation"],
+            begins_anew=content["begins_anew"],
+            plan=Plan(
+                replaces=content["replaces"],
+                ttl_seconds=content["ttl_seconds"],
+                additions=self._tables.keys(_file(plan_id, "additions"), fingerprint=content["additions"]),
+                removals=self._tables.keys(_file(plan_id, "removals"), fingerprint=content["removals"]),
+                changes=Changes(**content["changes"]),
+                has_strangers=content.get("has_strangers", True),
+                purged=content.get("purged", ""),
+            ),
+            details=content["details"],
+            run_date=RunDate.from_list(content.get("run_date")),
+        )
+
+
+def files_of(plan_id: str) -> set[str]:
+    """
+    Return the names of a plan's files.
+
+    :param plan_id: its id; empty for none.
+    """
+    return {_file(plan_id), _file(plan_id, "additions"), _file(plan_id, "removals")} if plan_id else set()
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _file(plan_id: str, leg: str = "") -> str:
+    return f"plan-{plan_id}-{leg}.parquet" if leg else f"plan-{plan_id}.json"
