@@ -24,7 +24,8 @@ often the same call is repeated; one below :class:`TransientError` may not::
         ├── AudienceBusyError       another sync of the same audience is under way; nothing was sent
         ├── TaskStoppedError        Airflow has ended the task; the next try goes on from there
         ├── SourceUnavailableError  not the platform: what has the members failed, or they come late
-        └── StateUnavailableError   not the platform: the place where syncs keep their ledgers failed
+        ├── StateUnavailableError   not the platform: the place where syncs keep their ledgers failed
+        └── WorkspaceUnavailableError   not the platform: this worker's temporary folder is full, or failed
 
 In an Airflow task a permanent error is also an ``AirflowFailException``: it burns no retry.
 
@@ -57,6 +58,7 @@ __all__ = [
     "TaskStoppedError",
     "TransientError",
     "UnexpectedReplyError",
+    "WorkspaceUnavailableError",
 ]
 
 
@@ -241,3 +243,12 @@ class TaskStoppedError(TransientError):
     """Airflow has ended the task, or the worker that ran it; what was begun may still take effect."""
 
     default_advice = "The task's next try, or the next run, goes on from there."
+
+
+class WorkspaceUnavailableError(TransientError):
+    """The worker has no room left in its temporary folder, no memory, or no open files."""
+
+    default_advice = (
+        "Make room there, or set [audiences] temp_folder to a folder on a larger disk; a later try goes on from what "
+        "was written down."
+    )

@@ -95,6 +95,15 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "s3://aws_default@bucket/audiences",
                         "default": "",
                     },
+                    "state_path_is_shared": {
+                        "description": "Whether all workers see the same folder at state_path although it is a path on "
+                        "a disk, or there is only one worker. Without it, syncs whose executor has several workers "
+                        "refuse a path on a worker's own disk.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "True",
+                        "default": "False",
+                    },
                 },
             }
         },

@@ -35,6 +35,7 @@ NAMES = [
     "StateUnavailableError",
     "TransientError",
     "UnexpectedReplyError",
+    "WorkspaceUnavailableError",
 ]
 
 

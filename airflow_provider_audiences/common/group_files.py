@@ -101,7 +101,7 @@ class GroupFiles:
         """
         with open_workspace(settings) as workspace, self._failures():
             copy = workspace.folder / "members.txt"
-            with copy.open("wb") as file:
+            with workspace.new_copy(copy.name) as file:
                 for first in range(0, staged.members, _CHUNK_MEMBERS):
                     file.write(staged.lines(first, _CHUNK_MEMBERS))
             size = copy.stat().st_size

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_audiences.common.paths import local_path, store_path
 from airflow_provider_audiences.common.recognition import shown_address
+from airflow_provider_audiences.common.stores import MISTAKES, store_mistake
+from airflow_provider_audiences.common.workers import executor_of, is_shared_disk, workers_of
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.sync.state.folder import LocalFolder, StateFolder, StoreFolder
 from airflow_provider_audiences.sync.state.lease import Holder
+from airflow_provider_audiences.validation import true_or_false
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+log = logging.getLogger(__name__)
+
+_SETTING = "[audiences] state_path"
+_SWITCHES = {"t": "true", "1": "true", "f": "false", "0": "false", "": "false"}
 
 
 def state_folder(*names: str) -> StateFolder:
@@ -26,10 +35,47 @@ def state_folder(*names: str) -> StateFolder:
     :param names: of the folders on the way; each may hold any characters.
     :raises InvalidInputError: the setting is wrong.
     """
+    return folder_at(_state_path(), *map(_file_name, names), setting=_SETTING)
+
+
+def check_state_path(task: Any) -> None:
+    """
+    Refuse a ``state_path`` that is wrong, or that each worker has for itself: each would have ledgers of its own.
+
+    :param task: the operator whose state it is.
+    :raises InvalidInputError: the setting is wrong, or the task's executor has several workers and the path is on the
+        disk of this one.
+    """
+    address = _state_path()
+    folder_at(address, setting=_SETTING)
+    local = local_path(address)
+    if local is None or _is_said_to_be_shared() or is_shared_disk(local):
+        return
+    workers = workers_of(task)
+    if workers == "pods":
+        log.warning(
+            "%s %s is in a pod. If that is no volume that all tasks share, the ledger is lost with the pod, and the "
+            "next sync does not know what was sent: give a folder of an object store. If it is one, set [audiences] "
+            "state_path_is_shared = True.", _SETTING, local,
+        )  # fmt: skip
+    elif workers == "several":
+        raise InvalidInputError(
+            f"{_SETTING} {local} is on this worker's own disk, and tasks of {executor_of(task)} run on any worker: "
+            "each would have a ledger of its own, and know nothing of what the others have sent; nothing was sent",
+            advice="Give a folder of an object store, such as s3://connection@bucket/audiences. If all workers see "
+            "this disk, or there is only one worker, set [audiences] state_path_is_shared = True.",
+        )
+
+
+def _state_path() -> str:
     address = (conf.get("audiences", "state_path", fallback="") or "").strip()
-    if not address:
-        address = str(Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "audiences")
-    return folder_at(address, *map(_file_name, names), setting="[audiences] state_path")
+    return address or str(Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "audiences")
+
+
+def _is_said_to_be_shared() -> bool:
+    text = (conf.get("audiences", "state_path_is_shared", fallback="") or "False").strip().lower()
+    # The words that Airflow takes for its own switches.
+    return true_or_false("[audiences] state_path_is_shared", _SWITCHES.get(text, text))
 
 
 def folder_at(address: Any, *names: str, setting: str, conn_id: str | None = None) -> StateFolder:
@@ -51,13 +97,8 @@ def folder_at(address: Any, *names: str, setting: str, conn_id: str | None = Non
     try:
         base = store_path(address, conn_id=conn_id)
         file_system = base.fs
-    except InvalidInputError as error:  # what our own file system says
-        raise InvalidInputError(f"{setting} {shown}: {error.message}") from None
-    except (ValueError, ImportError) as error:
-        raise InvalidInputError(
-            f"{setting} {shown}: no file system takes it ({type(error).__name__}); install the provider package that "
-            f"serves {urlsplit(str(address)).scheme}://, with its extra for file systems"
-        ) from None
+    except MISTAKES as error:
+        raise store_mistake(error, address, what=f"{setting} {shown}", conn_id=conn_id) from None
     path = "/".join((base.path.rstrip("/"), *names))
     return StoreFolder(file_system, path, name="/".join((shown.rstrip("/"), *names)))
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
 
+from airflow_provider_audiences.exceptions import AudienceApiError, WorkspaceUnavailableError
+from airflow_provider_audiences.members.failures import words_of
+from airflow_provider_audiences.members.reading.queries import literal
 from airflow_provider_audiences.members.refusal import MALFORMED, Refusal, mask
+from airflow_provider_audiences.members.scratch import scratch_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +29,9 @@ REPORTED = (*MALFORMED, Refusal.ZEROED)
 
 _STEP = 50_000
 _COPY_BYTES = 4 << 20
+
+_FORMULA = r"^\s*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]|^[\t\r\n]"
+"""What a spreadsheet takes for a formula at the beginning of a field, or for the beginning of a further one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +60,13 @@ class Rejects:
     """
 
     def __init__(self, workspace: Workspace, target: RejectsTarget) -> None:
-        self._folder = workspace.folder
-        self._connection = workspace.connection
+        self._workspace = workspace
         self._target = target
-        self._columns = "source, row_number, reason, preview" + (", value" if target.include_values else "")
-        self._connection.execute(
-            "CREATE TABLE rejects (position BIGINT, source VARCHAR, row_number BIGINT, reason VARCHAR, "
-            "preview VARCHAR, value VARCHAR)"
-        )
+        with workspace.database_writes() as database:
+            database.execute(
+                "CREATE TABLE rejects (position BIGINT, source VARCHAR, row_number BIGINT, reason VARCHAR, "
+                "preview VARCHAR, value VARCHAR)"
+            )
         self._position = 0
 
     def add(self, chunk: MemberChunk, refused: Mapping[Refusal, NDArray[np.int64]]) -> None:
@@ -76,16 +83,47 @@ class Rejects:
         self._position += len(chunk.column)
 
     def write(self) -> None:
-        """Write the report."""
-        path = self._folder / f"rejects.{self._target.file_format}"
-        options = "FORMAT parquet" if self._target.file_format == "parquet" else "FORMAT csv, HEADER"
-        query = f"SELECT {self._columns} FROM rejects ORDER BY position"
-        quoted_path = str(path).replace("'", "''")
-        self._connection.execute(f"COPY ({query}) TO '{quoted_path}' ({options})")
-        with path.open("rb") as report, self._target.open() as target:
-            shutil.copyfileobj(report, target, _COPY_BYTES)
-        path.unlink()
-        self._connection.execute("DROP TABLE rejects")
+        """
+        Write the report.
+
+        :raises WorkspaceUnavailableError: its place failed, or is full.
+        """
+        path = scratch_path(self._workspace.folder, f"rejects.{self._target.file_format}")
+        try:
+            with self._workspace.database_writes() as database:
+                database.execute(f"COPY ({self._query}) TO {literal(str(path))} ({self._options}, USE_TMP_FILE false)")
+                database.execute("DROP TABLE rejects")
+            self._deliver(path)
+        finally:
+            path.unlink()
+
+    @property
+    def _query(self) -> str:
+        texts = ["source", "preview", *(["value"] if self._target.include_values else [])]
+        # Parquet has types, so that a text is a text whatever it begins with.
+        cells = {name: _unlike_a_formula(name) if self._target.file_format == "csv" else name for name in texts}
+        columns = (cells.pop("source"), "row_number", "reason", *cells.values())
+        return f"SELECT {', '.join(columns)} FROM rejects ORDER BY position"
+
+    @property
+    def _options(self) -> str:
+        return "FORMAT parquet" if self._target.file_format == "parquet" else "FORMAT csv, HEADER"
+
+    def _deliver(self, path: Path) -> None:
+        try:
+            with path.open("rb") as report, self._target.open() as target:
+                shutil.copyfileobj(report, target, _COPY_BYTES)
+        except AudienceApiError:
+            raise
+        except Exception as error:  # noqa: BLE001 - stores have errors of their own, with texts that may hold secrets
+            failure = WorkspaceUnavailableError(
+                f"the report of rejects could not be written to {self._target.name} ({words_of(error)}); nothing was "
+                "sent",
+                advice="Check rejects_path, its connection, and its room; a later try writes it anew.",
+            )
+        else:
+            return
+        raise failure
 
     def _insert(self, chunk: MemberChunk, reason: Refusal, rows: NDArray[np.int64]) -> None:
         texts = [chunk.column.text(row) for row in rows.tolist()]
@@ -96,9 +134,16 @@ class Rejects:
             "preview": np.array([mask(text) for text in texts], dtype=object),
             "value": np.array(values if self._target.include_values else [""] * len(values), dtype=object),
         }
-        self._connection.register("rejected", batch)
-        self._connection.execute(
-            "INSERT INTO rejects SELECT position, ?, row_number, ?, preview, value FROM rejected",
-            [chunk.source, reason.value],
-        )
-        self._connection.unregister("rejected")
+        with self._workspace.database_writes() as database:
+            database.register("rejected", batch)
+            database.execute(
+                "INSERT INTO rejects SELECT position, ?, row_number, ?, preview, value FROM rejected",
+                [chunk.source, reason.value],
+            )
+            database.unregister("rejected")
+
+
+def _unlike_a_formula(column: str) -> str:
+    """Return what puts a quote before texts that a spreadsheet would work out, which is how people write them there."""
+    is_formula = f"regexp_matches({column}, {literal(_FORMULA)})"
+    return f"""CASE WHEN {is_formula} THEN {literal("'")} || {column} ELSE {column} END AS {column}"""

@@ -19,7 +19,7 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import ParsedMembers
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds, MemberKind
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetBuilder
-from airflow_provider_audiences.members.reading.chunks import MemberChunk, read_members
+from airflow_provider_audiences.members.reading.chunks import MemberChunk, disk_bytes_of, read_members
 from airflow_provider_audiences.members.reading.inputs import MemberInput
 from airflow_provider_audiences.members.refusal import DAMAGE, MALFORMED, Refusal, mask
 from airflow_provider_audiences.members.rejects import Rejects, RejectsTarget
@@ -120,6 +120,7 @@ def stage(
     :param kind: what the members are; None for advertising IDs in lower case.
     :param settings: memory and disk to use; None for the defaults.
     :raises InvalidInputError: the rules refuse the source, or it can't be read.
+    :raises WorkspaceUnavailableError: the temporary folder has too little room.
     """
     kind = kind or AdvertisingIds()
     with open_workspace(settings or StagingSettings()) as workspace, KeySetBuilder(workspace.folder) as keys:
@@ -142,6 +143,7 @@ class _Staging:
         self._said = self._started = time.monotonic()
 
     def run(self, source: MemberInput) -> StagedMembers:
+        self._workspace.require(disk_bytes_of(source), f"reading {self._rules.argument}")
         for chunk in read_members(source, workspace=self._workspace, takes_numbers=self._kind.takes_numbers):
             parsed = self._kind.parse(chunk.column)
             self._keys.add(parsed.keys)

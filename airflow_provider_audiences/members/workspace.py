@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import re
 import shutil
@@ -17,9 +18,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
-from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.exceptions import InvalidInputError, WorkspaceUnavailableError
+from airflow_provider_audiences.members.failures import failure_of_database, failure_of_disk, no_room, worker_failures
+from airflow_provider_audiences.members.scratch import ScratchFile, free_bytes
 from airflow_provider_audiences.members.threads import THREADS
 
 if TYPE_CHECKING:
@@ -27,9 +30,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_MEMORY_LIMIT = "512MB"
+_DEFAULT_MEMORY_BYTES = 512 * 10**6
+LEAST_WINDOW_BYTES = 8 << 20
+"""What each program that unpacks Zstandard should manage, and as much as its levels up to 19 take."""
 
 _PREFIX = "audiences-staging-"
 _LOCK = "lock"
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]+)?) *([KMG]I?B)", re.IGNORECASE)
 _LEAST_MEMORY_BYTES = 256 * 10**6
@@ -75,20 +82,63 @@ class Workspace:
     A folder, and a database in it for those who need one.
 
     :param folder: for files; nobody but this user may look into it.
-    :param database_memory_bytes: what the database may hold in memory.
+    :param memory_limit_bytes: what all that works here may hold in memory.
     """
 
-    def __init__(self, folder: Path, *, database_memory_bytes: int) -> None:
+    def __init__(self, folder: Path, *, memory_limit_bytes: int) -> None:
         self.folder = folder
-        self._database_memory_bytes = database_memory_bytes
+        self.memory_limit_bytes = memory_limit_bytes
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._files: list[IO[bytes]] = []
 
     def new_file(self) -> IO[bytes]:
         """Return a file without a name, for writing and reading, that goes with the workspace."""
-        file = cast("IO[bytes]", tempfile.TemporaryFile(dir=self.folder, buffering=0))  # noqa: SIM115 - close() does it
+        file = ScratchFile(self.folder)
         self._files.append(file)
         return file
+
+    @property
+    def window_bytes(self) -> int:
+        """Memory that unpacking a file may take; what the limit has beyond its default is for that as well."""
+        return LEAST_WINDOW_BYTES + max(0, self.memory_limit_bytes - _DEFAULT_MEMORY_BYTES) // 2
+
+    def new_copy(self, name: str) -> IO[bytes]:
+        """
+        Return a new file with a name in the folder, with a buffer for writing.
+
+        :param name: which no other file there has.
+        """
+        return io.BufferedRandom(ScratchFile(self.folder, name))
+
+    def require(self, needed_bytes: int, what: str) -> None:
+        """
+        Refuse what is about to begin if there is too little room for it.
+
+        :param needed_bytes: what it will write at least.
+        :param what: takes so much, for the message.
+        :raises WorkspaceUnavailableError: the disk has less.
+        """
+        free = free_bytes(self.folder)
+        if free is not None and free < needed_bytes:
+            raise no_room(self.folder.parent, needed_bytes=needed_bytes, free_bytes=free, what=what)
+
+    @contextmanager
+    def database_writes(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """
+        Yield a connection for the block, in which something of ours is written.
+
+        :raises WorkspaceUnavailableError: the temporary folder is full, the memory does not do, or the database failed.
+        """
+        import duckdb
+
+        try:
+            with self.connection.cursor() as cursor:
+                yield cursor
+        except duckdb.Error as error:
+            failure = failure_of_disk(error, self.folder.parent) or failure_of_database(error)
+        else:
+            return
+        raise failure from None
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -99,7 +149,7 @@ class Workspace:
             self._connection = duckdb.connect(
                 # Only what does not fit into memory goes to the folder.
                 config={
-                    "memory_limit": f"{self._database_memory_bytes}B",
+                    "memory_limit": f"{self.memory_limit_bytes - _OWN_MEMORY_BYTES}B",
                     "temp_directory": str(self.folder / "spilled"),
                     "threads": THREADS,
                     # Everything that is read here is built in; nothing is to be fetched from anywhere.
@@ -154,16 +204,32 @@ def open_workspace(settings: StagingSettings) -> Iterator[Workspace]:
     Yield a workspace, and remove it when the block ends.
 
     :param settings: what it may use.
+    :raises InvalidInputError: nobody can write to the temporary folder.
+    :raises WorkspaceUnavailableError: it is full, or the worker has no memory or no open files left.
     """
-    parent = settings.temp_folder or Path(tempfile.gettempdir())
+    parent = settings.temp_folder or _default_folder()
+    with worker_failures(parent), _opened(parent, settings) as workspace:
+        yield workspace
+
+
+@contextmanager
+def _opened(parent: Path, settings: StagingSettings) -> Iterator[Workspace]:
     _remove_abandoned(parent)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    lock = (folder / f"{_LOCK}-in-the-making").open("wb")
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        raise InvalidInputError(
+            f"the temporary folder {parent} can't be written ({error.strerror}): let the worker's user write there, or "
+            "set [audiences] temp_folder; nothing was sent"
+        ) from None
+    lock = ScratchFile(folder, f"{_LOCK}-in-the-making")
     try:
         # It gets its name when it is held: others must not take a new folder for an abandoned one.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        Path(lock.name).rename(folder / _LOCK)
-        workspace = Workspace(folder, database_memory_bytes=settings.memory_limit_bytes - _OWN_MEMORY_BYTES)
+        (folder / f"{_LOCK}-in-the-making").rename(folder / _LOCK)
+        workspace = Workspace(folder, memory_limit_bytes=settings.memory_limit_bytes)
         try:
             yield workspace
         finally:
@@ -171,6 +237,13 @@ def open_workspace(settings: StagingSettings) -> Iterator[Workspace]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         lock.close()
+
+
+def _default_folder() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:  # Python has tried to write to each that the system knows
+        raise WorkspaceUnavailableError("no temporary folder of this worker takes a file") from None
 
 
 def _remove_abandoned(parent: Path) -> None:

@@ -60,12 +60,12 @@ class AppLovinPlanOperator(AppLovinOperator):
 
     def send_settings(self) -> SendSettings:
         """Return how plans are sent; whatever is wrong is told here, before the first request."""
-        from airflow_provider_audiences.common.state import state_folder
+        from airflow_provider_audiences.common.state import check_state_path
         from airflow_provider_audiences.sources.staging import staging_settings
         from airflow_provider_audiences.sync.settings import SendSettings
 
         staging_settings()
-        state_folder("applovin")
+        check_state_path(self)
         self._wait_seconds  # noqa: B018 - it may be wrong
         return SendSettings.checked(
             batch_size=self.batch_size,

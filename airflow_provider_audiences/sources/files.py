@@ -12,15 +12,16 @@ from functools import partial
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
-from urllib.parse import urlsplit
 
 from airflow_provider_audiences.common.paths import connection_of, local_path, store_path
 from airflow_provider_audiences.common.recognition import is_member_text, shown_address
+from airflow_provider_audiences.common.stores import MISTAKES, store_mistake
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.dialect import Dialect
 from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile, TableInput
 from airflow_provider_audiences.sources.joined import flat
 from airflow_provider_audiences.sources.missing import OnMissing, checked_on_missing, missing_error
+from airflow_provider_audiences.sources.stored import StoredStream, store_failure
 from airflow_provider_audiences.sources.table_formats import TableFolder, TableSearch
 from airflow_provider_audiences.sources.tables import (
     local_table,
@@ -32,6 +33,9 @@ from airflow_provider_audiences.sources.tables import (
 from airflow_provider_audiences.sources.types import FileSource
 from airflow_provider_audiences.sources.unfinished import PassedOver, is_unfinished
 from airflow_provider_audiences.validation import a_type
+
+_STORES = frozenset({"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "oss2", "requests", "urllib3"})
+"""Libraries of stores, whose errors have no common root."""
 
 _WILDCARDS = frozenset("*?[")
 
@@ -140,6 +144,11 @@ class _Search:
                 "source is text that is too long for a path: give a list of IDs, or a path"
             ) from None
 
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] not in _STORES:
+                raise
+            raise store_failure(error, shown) from None
+
     def opening(self, open_file: Callable[[], IO[bytes]], shown: str) -> Callable[[], IO[bytes]]:
         """Return what opens a file and names it if it can't."""
 
@@ -202,11 +211,14 @@ def _local_files(path: Path, search: _Search) -> Mapping[str, SourceFile | Table
 
 def _local_file(path: Path, search: _Search) -> SourceFile:
     open_file = cast("Callable[[], IO[bytes]]", partial(path.open, "rb"))
-    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) and not path.is_dir():
         raise InvalidInputError(f"source {path} is no regular file: a pipe or a device can be read only once")
     # A file that can't be opened is refused before the first of them is read.
     open_file().close()
-    return SourceFile(name=str(path), open=search.opening(open_file, str(path)), local_path=path)
+    return SourceFile(
+        name=str(path), open=search.opening(open_file, str(path)), local_path=path, size_bytes=status.st_size
+    )
 
 
 def _walk(folder: Path, search: _Search) -> Iterator[Path]:
@@ -256,32 +268,28 @@ def _stored_files(
     try:
         base, pattern = _base_and_pattern(path, conn_id)
         file_system = base.fs
-    except (ValueError, ImportError) as error:
+    except MISTAKES as error:
         # Of an unknown scheme some versions of Airflow speak at once, and others when they open.
-        scheme = urlsplit(str(path)).scheme
-        raise InvalidInputError(
-            f"source {shown}: no file system takes it ({type(error).__name__}); install the provider package that "
-            f"serves {scheme}://, with its extra for file systems (s3fs, gcsfs, …)"
-        ) from None
+        raise store_mistake(error, path, what=f"source {shown}", conn_id=conn_id) from None
     # A worker may live longer than a listing of the store stays true.
     file_system.invalidate_cache()
     root = base.path.rstrip("/")
     listed: dict[str, Any] = {}
     if pattern:
         found = _matching(file_system, root, pattern, search, listed)
-    elif str(path).endswith("/") or file_system.info(base.path)["type"] == "directory":
+    elif str(path).endswith("/") or (info := file_system.info(base.path))["type"] == "directory":
         if table := stored_table(search.tables, base, shown, conn_id or connection_of(base)):
             return {f"{base.protocol}:{root}": table}
         found = _below(file_system, root, search, listed)
     else:
         refuse_stored_tables(search.tables, base, shown, [base.path], is_named=True)
-        return {f"{base.protocol}:{base.path}": _stored_file(base, shown, search)}
+        return {f"{base.protocol}:{base.path}": _stored_file(base, info, shown, search)}
     refuse_stored_tables(search.tables, base, shown, found, listed=listed)
     files = {}
     for name in sorted(found):
         below = name[len(root) :].lstrip("/")
         shown_name = f"{shown_address(str(base)).rstrip('/')}/{below}"
-        files[f"{base.protocol}:{name}"] = _stored_file(base.joinpath(below), shown_name, search)
+        files[f"{base.protocol}:{name}"] = _stored_file(base.joinpath(below), found[name], shown_name, search)
     return files
 
 
@@ -323,8 +331,14 @@ def _is_data(below: str, info: Any, search: _Search) -> bool:
     return not is_folder and search.is_data(PurePosixPath(below.lstrip("/")).parts)
 
 
-def _stored_file(path: Any, shown: str, search: _Search) -> SourceFile:
+def _stored_file(path: Any, info: Mapping[str, Any], shown: str, search: _Search) -> SourceFile:
+    size = info.get("size")
     return SourceFile(
         name=shown.removesuffix("?…"),  # its ending tells what is in the file
-        open=search.opening(partial(path.open, "rb"), shown),
+        open=search.opening(partial(_opened, path, shown), shown),
+        size_bytes=size if isinstance(size, int) else None,  # not each store knows
     )
+
+
+def _opened(path: Any, shown: str) -> IO[bytes]:
+    return cast("IO[bytes]", StoredStream(path.open("rb"), shown))

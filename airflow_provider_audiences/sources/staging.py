@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_audiences.common.hidden import revealed
 from airflow_provider_audiences.common.paths import local_path, store_path
 from airflow_provider_audiences.common.recognition import shown_address
+from airflow_provider_audiences.common.stores import MISTAKES, store_mistake
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.rejects import RejectsFormat, RejectsTarget
 from airflow_provider_audiences.members.workspace import DEFAULT_MEMORY_LIMIT, StagingSettings
@@ -108,13 +109,13 @@ def _comparable(path: Any) -> str:
 def _open_for_writing(path: Any, shown: str) -> IO[bytes]:
     try:
         return _opened(path)
-    except (OSError, ValueError, ImportError) as error:
-        if isinstance(error, OSError) and not isinstance(error, _WRONG_PATHS):
-            raise
+    except _WRONG_PATHS as error:
         raise InvalidInputError(
-            f"rejects_path {shown} can't be written ({type(error).__name__}): check that its folder exists, that this "
-            "worker may write there, and that a provider serves its store; nothing was sent"
+            f"rejects_path {shown} can't be written ({type(error).__name__}): check that its folder exists, and that "
+            "this worker may write there; nothing was sent"
         ) from None
+    except MISTAKES as error:
+        raise store_mistake(error, path, what=f"rejects_path {shown} can't be written") from None
 
 
 def _opened(path: Any) -> IO[bytes]:

@@ -42,6 +42,7 @@ from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
 from airflow_provider_audiences.sync.state.head import AudienceAddress
 from airflow_provider_audiences.sync.state.lease import Holder, Lease, Wait, leased
+from airflow_provider_audiences.sync.state.room import SyncRoom
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def open_sync(
             state,
             lease=lease,
             workspace=workspace,
+            room=SyncRoom(folder, workspace),
             send=send,
             on_progress=on_progress,
             clock=clock,
@@ -109,6 +111,7 @@ class AudienceSync:
     :param state: of the audience.
     :param lease: of the audience.
     :param workspace: for what is made on the way.
+    :param room: tells whether the disks have enough for that.
     :param send: how plans are sent.
     :param on_progress: told how many IDs have landed.
     :param clock: seconds since 1970.
@@ -122,6 +125,7 @@ class AudienceSync:
         *,
         lease: Lease,
         workspace: Workspace,
+        room: SyncRoom,
         send: SendSettings,
         on_progress: OnProgress | None,
         clock: Callable[[], float],
@@ -131,6 +135,7 @@ class AudienceSync:
         self._state = state
         self._lease = lease
         self._workspace = workspace
+        self._room = room
         self._send = send
         self._on_progress = on_progress
         self._clock = clock
@@ -387,6 +392,7 @@ class AudienceSync:
         self, stored: StoredPlan, ledger: Ledger, report: SyncReport, *, source: KeySet | None = None
     ) -> SyncReport:
         plan = stored.plan
+        self._room.require(plan.changes.live)
         if plan:
             self._wait_until_settled(report)
         landings = self._state.begin(stored)

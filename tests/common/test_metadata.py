@@ -108,6 +108,7 @@ def test_settings_have_defaults_and_texts():
         "memory_limit": DEFAULT_MEMORY_LIMIT,
         "temp_folder": "",
         "state_path": "",
+        "state_path_is_shared": "False",
     }
     for option in options.values():
         assert option["description"].endswith(".")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.exceptions import InvalidInputError, WorkspaceUnavailableError
 from airflow_provider_audiences.members.identifiers.kinds import MemberKind, PhoneNumbers
 from airflow_provider_audiences.members.reading.inputs import FilesInput, MemberInput, SourceFile, ValuesInput
 from airflow_provider_audiences.members.rejects import RejectsFormat, RejectsTarget
@@ -117,7 +117,7 @@ def test_exact_values(open_target: Target) -> None:
         "'quoted'",
         "a\rb",
         "\u2028x",
-        "=1+1",
+        "1=1",
         "NULL",
         "a\\b",
     ]
@@ -126,6 +126,29 @@ def test_exact_values(open_target: Target) -> None:
     assert open_target.columns() == [*COLUMNS, "value"]
     assert [row["value"] for row in open_target.rows()] == [*odd, SECRET]
     assert [row["row_number"] for row in open_target.rows()] == [*range(2, len(odd) + 2), len(odd) + 3]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+49 30 1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "\uff1d1", "=cmd|' /C calc'!A0", "+1\n=2"],
+)
+def test_a_spreadsheet_finds_no_formula(open_target: Target, text: str) -> None:
+    """In CSV a quote stands before the text, and before its preview; in Parquet it is as it was."""
+    run(values([GOOD, text, SECRET]), open_target)
+    (formula, other) = open_target.rows()
+    mark = "'" if open_target.target.file_format == "csv" else ""
+    assert formula["value"] == mark + text
+    assert other["value"] == SECRET
+    assert not formula["preview"].startswith(tuple("=+-@\uff1d")) or not mark
+
+
+def test_a_file_whose_name_begins_as_a_formula(tmp_path: Path, make_file: Callable[..., SourceFile]) -> None:
+    path = tmp_path / "report.csv"
+    file = make_file(b"bad\n", "=1+1.txt")
+    target = RejectsTarget(name="report", open=lambda: path.open("wb"), file_format="csv")
+    with stage(FilesInput(files=[file]), rules=StagingRules(rejects=target)):
+        pass
+    assert path.read_text().splitlines()[1].startswith("'=1+1.txt,1,malformed,")
 
 
 def test_values_that_are_no_text(open_target: Target) -> None:
@@ -221,7 +244,9 @@ def test_a_target_that_cannot_be_written(opens: bool, scratch: Path, hides: Call
 
     target = RejectsTarget(name="s3://bucket/report", open=open_it, file_format="csv", include_values=True)
     with (
-        pytest.raises(OSError, match=r"No space|Permission") as caught,
+        pytest.raises(
+            WorkspaceUnavailableError, match=r"written to s3://bucket/report \((No space|Permission)"
+        ) as caught,
         stage(values([SECRET]), rules=StagingRules(rejects=target)),
     ):
         pass

@@ -274,7 +274,7 @@ try:
         found = sum(staged.lines(index * size, size).count(b"\\n") for index in range(staged.batch_count(size)))
         print(staged.members, found)
 except BaseException as error:
-    print(type(error).__name__)
+    print(type(error).__name__, str(folder) in str(error))
     traceback.print_exc()
     sys.exit(1)
 """
@@ -293,7 +293,8 @@ class TestExhaustion:
         with start(EXHAUST, str(tmp_path), "3000000", str(file_size)) as process:
             out, err = process.communicate(timeout=120)
         assert process.returncode == 1, out
-        assert out == "OSError\n", err
+        assert out == "WorkspaceUnavailableError True\n", err
+        assert "a file there may not grow so large" in err
         assert "5ec7-5ec7" not in err
         assert list(tmp_path.iterdir()) == []
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from airflow_provider_audiences.members.keys import key_order
 from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, Keys
+from airflow_provider_audiences.members.scratch import ScratchFile
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.members.workspace import read_all, write_all
 
@@ -116,8 +117,8 @@ class KeySetBuilder:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._runs_file = (folder / "runs").open("wb+", buffering=0)
-        self._set_file = (folder / "keys").open("wb+", buffering=0)
+        self._runs_file = ScratchFile(folder, "runs")
+        self._set_file = ScratchFile(folder, "keys")
         self._starts: list[NDArray[np.int64]] = []
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-staging")
         self._buffer, self._spare = np.empty((_RUN_KEYS, 2), np.uint64), np.empty((_RUN_KEYS, 2), np.uint64)

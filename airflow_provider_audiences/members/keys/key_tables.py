@@ -7,6 +7,8 @@ DuckDB writes and reads them; the data goes through Arrow's buffers, without a P
 from __future__ import annotations
 
 import glob
+import mmap
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -17,6 +19,8 @@ import numpy as np
 from nanoarrow.c_array_stream import CArrayStream
 from numpy.typing import NDArray
 
+from airflow_provider_audiences.exceptions import WorkspaceUnavailableError
+from airflow_provider_audiences.members.failures import is_out_of_memory
 from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, Keys
 from airflow_provider_audiences.members.workspace import write_all
 
@@ -28,7 +32,9 @@ Numbers = NDArray[np.uint32]
 
 KEY_COLUMN = "advertising_id"
 
+_PARQUET = "FORMAT parquet, COMPRESSION snappy, USE_TMP_FILE false"
 _CHUNK_ROWS = 1 << 17
+_NUMBER_BYTES = 4
 _UUID = nanoarrow.c_schema(nanoarrow.extension_type(nanoarrow.fixed_size_binary(KEY_BYTES), "arrow.uuid"))
 _NUMBER = nanoarrow.c_schema(nanoarrow.uint32())
 
@@ -46,14 +52,15 @@ def write_key_table(workspace: Workspace, path: Path, keys: KeySet, numbers: Map
     :param keys: column ``advertising_id``, in its order.
     :param numbers: further columns by their names: files of 4 bytes a row.
     """
-    texts = workspace.new_file()
-    for first in range(0, keys.count, _CHUNK_ROWS):
-        write_all(texts, keys.slice(first, _CHUNK_ROWS).astype(">u8"))
-    table = _Table(texts, numbers, keys.count)
-    with workspace.connection.cursor() as cursor:
-        cursor.register("key_table", table)
-        cursor.execute("COPY (FROM key_table) TO ? (FORMAT parquet, COMPRESSION snappy)", [str(path)])
-        cursor.unregister("key_table")
+    with workspace.new_file() as texts:
+        for first in range(0, keys.count, _CHUNK_ROWS):
+            write_all(texts, keys.slice(first, _CHUNK_ROWS).astype(">u8"))
+        table = _Table(texts, numbers, keys.count)
+        with workspace.database_writes() as cursor:
+            cursor.register("key_table", table)
+            # Into the file itself: it is there already, for this user only.
+            cursor.execute(f"COPY (FROM key_table) TO ? ({_PARQUET})", [str(path)])
+            cursor.unregister("key_table")
 
 
 def read_key_table(
@@ -66,6 +73,7 @@ def read_key_table(
     :param path: the file.
     :param columns: the further columns.
     :raises KeyTableError: it is damaged, or has other columns.
+    :raises WorkspaceUnavailableError: it takes more memory than there is.
     """
     names = ", ".join((KEY_COLUMN, *columns))
     query = f"SELECT {names} FROM read_parquet(?)"
@@ -76,11 +84,13 @@ def read_key_table(
             with nanoarrow.c_array_stream(relation) as stream:
                 for batch in stream:
                     yield _rows_of(batch.view(), columns)
-    except duckdb.OutOfMemoryException:
-        raise
     except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:
         # RuntimeError is nanoarrow's own, which it does not name; a damaged name of a column is no text.
-        failure = KeyTableError(type(error).__name__)
+        failure: Exception = KeyTableError(type(error).__name__)
+        if is_out_of_memory(error):
+            failure = WorkspaceUnavailableError(
+                "a table of members does not fit into memory", advice="Raise [audiences] memory_limit."
+            )
         if isinstance(error, duckdb.InternalException | duckdb.FatalException):
             workspace.close_database()  # damage may take it by surprise, and then it does nothing any more
     else:
@@ -104,12 +114,12 @@ def _rows_of(view: Any, columns: Sequence[str]) -> tuple[Keys, dict[str, Numbers
 
 
 class _Table:
-    """Files as columns of an Arrow stream; each chunk is mapped into memory while DuckDB reads it."""
+    """Files as columns of an Arrow stream, in memory only as far as DuckDB reads them."""
 
     def __init__(self, texts: IO[bytes], numbers: Mapping[str, IO[bytes]], rows: int) -> None:
-        self._texts = texts
-        self._numbers = numbers
         self._rows = rows
+        self._texts = _MappedFile(texts, rows * KEY_BYTES)
+        self._numbers = [_MappedFile(file, rows * _NUMBER_BYTES) for file in numbers.values()]
         self._schema = nanoarrow.c_schema(nanoarrow.struct({KEY_COLUMN: _UUID, **dict.fromkeys(numbers, _NUMBER)}))
 
     def __arrow_c_schema__(self) -> object:
@@ -121,8 +131,10 @@ class _Table:
 
     def _chunk(self, first: int) -> Any:
         rows = min(_CHUNK_ROWS, self._rows - first)
-        columns = [_column(_UUID, rows, _mapped(self._texts, first * KEY_BYTES, rows * KEY_BYTES))]
-        columns += (_column(_NUMBER, rows, _mapped(file, first * 4, rows * 4)) for file in self._numbers.values())
+        columns = [_column(_UUID, rows, self._texts.part(first * KEY_BYTES, rows * KEY_BYTES))]
+        columns += (
+            _column(_NUMBER, rows, file.part(first * _NUMBER_BYTES, rows * _NUMBER_BYTES)) for file in self._numbers
+        )
         return nanoarrow.c_array_from_buffers(self._schema, rows, [None], children=columns, validation_level="none")
 
 
@@ -131,5 +143,29 @@ def _column(schema: Any, rows: int, data: NDArray[np.uint8]) -> Any:
     return nanoarrow.c_array_from_buffers(schema, rows, [None, data], validation_level="none")
 
 
-def _mapped(file: IO[bytes], first: int, count: int) -> NDArray[np.uint8]:
-    return np.memmap(file, np.uint8, "r", offset=first, shape=(count,))
+class _MappedFile:
+    """
+    A file of which parts are used as memory, and let go one by one.
+
+    It is one map, whatever its size: each map keeps a file descriptor, and a process has a thousand of those.
+
+    :param file: what is in it does not change meanwhile.
+    :param size: its bytes.
+    """
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._map = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else None
+
+    def part(self, first: int, count: int) -> NDArray[np.uint8]:
+        """
+        Return some of the bytes; when nobody holds them any more, they take no memory.
+
+        :param first: the first one, counted from 0.
+        :param count: how many, at least one.
+        """
+        if self._map is None:
+            raise AssertionError("an empty file has no parts")
+        part = np.frombuffer(self._map, np.uint8, count, first)
+        page = first - first % mmap.PAGESIZE  # a neighbour that is still read loads its page again
+        weakref.finalize(part, self._map.madvise, mmap.MADV_DONTNEED, page, first + count - page).atexit = False
+        return part

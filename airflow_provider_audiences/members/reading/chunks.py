@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import TextColumn, column_of_lines, column_of_values
+from airflow_provider_audiences.members.keys.key_order import KEY_BYTES
 from airflow_provider_audiences.members.reading.inputs import (
     FileFormat,
     FilesInput,
@@ -22,6 +23,9 @@ from airflow_provider_audiences.members.reading.text_files import text_blocks
 from airflow_provider_audiences.members.workspace import Workspace
 
 _COMPRESSIONS = (".gz", ".zst")
+_MOST_TEXT_BYTES = 128
+"""A line of text that is a member is shorter, with its line end, also in UTF-16."""
+
 _TAB_ENDINGS = (".tsv", ".tab")
 _FORMATS: dict[str, FileFormat] = {
     ".csv": "csv",
@@ -83,6 +87,28 @@ def read_members(source: MemberInput, *, workspace: Workspace, takes_numbers: bo
     return _of_files(source, workspace)
 
 
+def disk_bytes_of(source: MemberInput) -> int:
+    """
+    Return how much reading an input writes to the temporary folder at least, as far as sizes of files tell.
+
+    :param source: files; of anything else nothing is known before it is read.
+    """
+    if not isinstance(source, FilesInput):
+        return 0
+    is_text = _common_format(source) == "text"
+    sizes = [
+        file.size_bytes or 0
+        for file in source.files
+        if (_is_plain(file) if is_text else file.local_path is None or not _is_plain(file))
+    ]
+    # Of text each member is kept as a key; of a table that DuckDB can't read where it lies there is a copy.
+    return sum(sizes) // _MOST_TEXT_BYTES * KEY_BYTES if is_text else max(sizes, default=0)
+
+
+def _is_plain(file: SourceFile) -> bool:
+    return not file.name.lower().endswith(_COMPRESSIONS)
+
+
 def format_of(name: str) -> FileFormat:
     """
     Return a file's format by the ending of its name; text if that tells nothing.
@@ -121,7 +147,9 @@ def _of_files(source: FilesInput, workspace: Workspace) -> Iterator[MemberChunk]
     null_values = source.dialect.null_values
     for file in source.files:
         parts = (
-            _text_parts(file, source) if file_format == "text" else _table_parts(file, file_format, source, workspace)
+            _text_parts(file, source, workspace)
+            if file_format == "text"
+            else _table_parts(file, file_format, source, workspace)
         )
         if null_values:
             parts = _with_nulls(parts, null_values)
@@ -129,10 +157,11 @@ def _of_files(source: FilesInput, workspace: Workspace) -> Iterator[MemberChunk]
         yield from _numbered(parts, source=file.name, unit=unit, columns=source.columns)
 
 
-def _text_parts(file: SourceFile, source: FilesInput) -> Iterator[tuple[TextColumn]]:
+def _text_parts(file: SourceFile, source: FilesInput, workspace: Workspace) -> Iterator[tuple[TextColumn]]:
     with ExitStack() as stack:
         stream = stack.enter_context(file.open())
-        for block in text_blocks(stream, name=file.name, encoding=source.dialect.encoding):
+        window = workspace.window_bytes
+        for block in text_blocks(stream, name=file.name, encoding=source.dialect.encoding, most_window_bytes=window):
             yield (column_of_lines(block),)
 
 

@@ -136,10 +136,9 @@ def _layout(
     if separator := _SEPARATOR_LINE.match(text):  # as Excel writes and reads it
         delimiter = dialect.delimiter or separator[1]
         text, skipped = text[separator.end() :], 1
-    first, blank = _first_record(text, delimiter or ",", dialect, name, is_whole=is_whole)
     if delimiter is None:
         delimiter = _delimiter_of(text, dialect, name, is_whole) or _sniffed(cursor, path, dialect, skipped)
-        first, blank = _first_record(text, delimiter, dialect, name, is_whole=is_whole)
+    first, blank = _first_record(text, delimiter, dialect, name, is_whole=is_whole)
     if not dialect.header:
         # Blank lines before the first are rows, as everywhere else.
         numbers = tuple(str(number) for number in range(1, max(1, len(first)) + 1))
@@ -181,25 +180,35 @@ def _choices(layout: _Layout, columns: Sequence[str | int | None], name: str) ->
 
 def _first_record(text: str, delimiter: str, dialect: Dialect, name: str, *, is_whole: bool) -> tuple[list[str], int]:
     """Return the fields of the first line that is not blank, and the number of blank ones before it."""
-    records = _records(text, delimiter, dialect)
-    blank = 0
-    first: list[str] | None = []
-    try:
-        for record in records:
-            if record:
-                first = record
-                break
-            blank += 1
-        # What is cut off here may go on, as may the first line if nothing comes behind it.
-        if not is_whole and next(records, None) is None:
-            first = None
-    except csv.Error:
-        first = None
-    if first is None:
+    found = _record_within(text, delimiter, dialect, is_whole=is_whole)
+    if found is None:
         raise InvalidInputError(
             f"{name}: its first line is too long for names of columns ({_HEAD_BYTES >> 20} MiB): is a quote missing?"
         )
-    return first, blank
+    return found
+
+
+def _record_within(text: str, delimiter: str, dialect: Dialect, *, is_whole: bool) -> tuple[list[str], int] | None:
+    """Return what :func:`_first_record` does; None if the line does not end, or has a field of endless length."""
+    records = _records(text, delimiter, dialect)
+    blank = 0
+    first: list[str] = []
+    try:
+        for first in records:
+            if first:
+                break
+            blank += 1
+    except csv.Error:
+        return None
+    # What is cut off here may go on, as may the first line if nothing comes behind it.
+    return (first, blank) if is_whole or _goes_on(records) else None
+
+
+def _goes_on(records: Iterator[list[str]]) -> bool:
+    try:
+        return next(records, None) is not None
+    except csv.Error:  # something does, and what is wrong with it shows when it is read
+        return True
 
 
 def _records(text: str, delimiter: str, dialect: Dialect) -> Iterator[list[str]]:
@@ -217,11 +226,12 @@ def _records(text: str, delimiter: str, dialect: Dialect) -> Iterator[list[str]]
 
 def _delimiter_of(text: str, dialect: Dialect, name: str, is_whole: bool) -> str | None:
     """Return what stands between the fields of the first line, if that is one thing only."""
-    found = [
-        mark
-        for mark in _DELIMITERS
-        if len(_first_record(text, mark, replace(dialect, delimiter=mark), name, is_whole=is_whole)[0]) > 1
-    ]
+    records = {
+        mark: _record_within(text, mark, replace(dialect, delimiter=mark), is_whole=is_whole) for mark in _DELIMITERS
+    }
+    if not any(records.values()):
+        _first_record(text, _DELIMITERS[0], dialect, name, is_whole=is_whole)
+    found = [mark for mark, record in records.items() if record and len(record[0]) > 1]
     return found[0] if len(found) == 1 else None
 
 

@@ -25,11 +25,13 @@ class SourceFile:
     :param name: what may be shown of its address: no password, no query. Its ending tells format and compression.
     :param open: opens it for reading in binary mode, from its beginning; may be called more than once.
     :param local_path: where it lies on this machine; None if it lies in a store.
+    :param size_bytes: how large it is, packed as it lies there; None if that is not known.
     """
 
     name: str
     open: Callable[[], IO[bytes]] = field(repr=False)
     local_path: Path | None = field(default=None, repr=False)
+    size_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

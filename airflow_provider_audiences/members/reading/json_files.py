@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.column_choice import (
@@ -16,11 +19,19 @@ from airflow_provider_audiences.members.reading.column_choice import (
     refuse_renamed,
 )
 from airflow_provider_audiences.members.reading.queries import literal, path_argument, quoted
+from airflow_provider_audiences.members.reading.tables import too_deep
 
 if TYPE_CHECKING:
     import duckdb
 
 _END_BYTES = 1 << 12
+_HEAD_BYTES = 2 << 20
+_KEY = re.compile(rb'"((?:[^"\\]|\\.){1,1000})"\s*:')
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_OPENING, _CLOSING = np.frombuffer(b"[{", np.uint8), np.frombuffer(b"]}", np.uint8)
+_MOST_DEPTH = 1_000
+_MOST_KEYS = 10_000
+"""Each takes DuckDB memory and time, whatever is in it."""
 
 
 def json_query(
@@ -34,11 +45,15 @@ def json_query(
     :param columns: names of keys, paths with dots into objects, or None for the only one.
     :param name: of the file, for messages.
     :return: SQL with a ``?`` for the path, and a column for each that is wanted; None if the file has no objects.
-    :raises InvalidInputError: no key or several could be meant, or an array breaks off.
+    :raises InvalidInputError: no key or several could be meant, there are too many, or an array breaks off.
     """
     first, last = _ends(path)
     if not first or (first.startswith(b"[") and first.removeprefix(b"[").strip() == b"]"):
         return None
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+    _refuse_many_keys(len(set(_KEY.findall(head))), name)
+    _refuse_depth(head, name)
     is_array = first.startswith(b"[")
     if is_array and not last.endswith(b"]"):  # DuckDB takes some that break off for whole
         raise InvalidInputError(f"{name} is damaged: its JSON array breaks off, or something follows it")
@@ -49,6 +64,7 @@ def json_query(
     )
     described = cursor.sql(f"SELECT * FROM {reader})", params=[path_argument(path)])
     fields = fields_of(described.columns, described.types)
+    _refuse_many_keys(_count(fields), name)
     choices = choose_each(fields, columns, name)
     for choice in choices:
         refuse_renamed(fields, choice, name)
@@ -67,6 +83,26 @@ def _text_of(fields: Sequence[Field], choice: Choice, kinds: dict[str, str]) -> 
     keys = (key.replace("\\", "\\\\").replace('"', '\\"') for key in choice.below)
     path = "".join(["$", *(f'."{key}"' for key in keys)])
     return f"json_extract_string({quoted(name)}, {literal(path)})"
+
+
+def _count(fields: Sequence[Field]) -> int:
+    return sum(1 + _count(field.children) for field in fields)
+
+
+def _refuse_many_keys(count: int, name: str) -> None:
+    if count > _MOST_KEYS:
+        raise InvalidInputError(
+            f"{name} has objects of more than {_MOST_KEYS:,} keys, too many to look through: write the members by "
+            "themselves, or as Parquet or CSV; nothing was sent"
+        )
+
+
+def _refuse_depth(head: bytes, name: str) -> None:
+    """Refuse values that lie in very many others: some versions of DuckDB end the process over them."""
+    marks = np.frombuffer(_STRING.sub(b"", head), np.uint8)
+    steps = np.isin(marks, _OPENING).astype(np.int64) - np.isin(marks, _CLOSING)
+    if np.cumsum(steps).max(initial=0) > _MOST_DEPTH:
+        raise too_deep(name, "jsonl")
 
 
 def _ends(path: Path) -> tuple[bytes, bytes]:

@@ -75,7 +75,7 @@ def columns_of_file(
     :param has_tabs: whether its name says that tabs stand between fields.
     :raises InvalidInputError: the file is damaged, or no column or several could be meant.
     """
-    with _on_this_machine(file, workspace.folder, wish) as path, workspace.connection.cursor() as cursor:
+    with _on_this_machine(file, workspace, wish) as path, workspace.connection.cursor() as cursor:
         if path.stat().st_size:
             parts = _read(cursor, path, file.name, wish, has_tabs)
             why = partial(_likely_reason, path, wish)
@@ -106,21 +106,21 @@ def _likely_reason(path: Path, wish: TableWish) -> str:
 
 
 @contextmanager
-def _on_this_machine(file: SourceFile, folder: Path, wish: TableWish) -> Iterator[Path]:
+def _on_this_machine(file: SourceFile, workspace: Workspace, wish: TableWish) -> Iterator[Path]:
     """
     Yield a path of ours for a file: its own would be a pattern to DuckDB, which would also show it.
 
     A table in a store is copied first: DuckDB reads several places at once, which file systems in Python can't.
     A compressed one is unpacked by us: DuckDB takes one that breaks off for whole, and checks no sums.
     """
-    path = folder / "table"
+    path = workspace.folder / "table"
     try:
         with file.open() as stream:
             if file.local_path and _is_read_as_it_lies(stream, file, file.local_path, wish):
                 path.symlink_to(file.local_path.absolute())
             else:
-                with path.open("wb") as copy:
-                    _copy(stream, copy, file.name, wish)
+                with workspace.new_copy(path.name) as copy:
+                    _copy(stream, copy, file.name, wish, workspace.window_bytes)
         yield path
     finally:
         path.unlink(missing_ok=True)
@@ -141,7 +141,7 @@ def _is_read_as_it_lies(stream: IO[bytes], file: SourceFile, local: Path, wish: 
     return not line_ends_differ(local)
 
 
-def _copy(stream: IO[bytes], copy: IO[bytes], name: str, wish: TableWish) -> None:
+def _copy(stream: IO[bytes], copy: IO[bytes], name: str, wish: TableWish, most_window_bytes: int) -> None:
     """Write what DuckDB can read of a file: unpacked, in UTF-8, CSV with one kind of line ends."""
     if wish.file_format == "parquet":
         head = first_bytes(stream)
@@ -150,7 +150,13 @@ def _copy(stream: IO[bytes], copy: IO[bytes], name: str, wish: TableWish) -> Non
         copy.write(head)
         shutil.copyfileobj(stream, copy, _COPY_BYTES)
         return
-    pieces = unpacked_pieces(stream, name=name, encoding=wish.dialect.encoding, wanted=wish.file_format)
+    pieces = unpacked_pieces(
+        stream,
+        name=name,
+        encoding=wish.dialect.encoding,
+        wanted=wish.file_format,
+        most_window_bytes=most_window_bytes,
+    )
     first = next(pieces, b"").removeprefix(BOM_UTF8)
     pieces = chain([first], pieces)
     copy.writelines(with_line_feeds(pieces) if wish.file_format == "csv" else pieces)

@@ -16,6 +16,7 @@ import nanoarrow
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import TextColumn, column_of_arrow, column_of_values
+from airflow_provider_audiences.members.failures import failure_of_disk, is_out_of_memory
 from airflow_provider_audiences.members.reading.column_choice import Field, choose, fields_of
 from airflow_provider_audiences.members.reading.frames import collected, python_column
 from airflow_provider_audiences.members.reading.queries import literal, quoted
@@ -28,13 +29,15 @@ _EXACT_BELOW = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
 """Up to where a column of decimals has each whole number."""
 
 _LINE_OF_ERROR = re.compile(r"(?:CSV Error on Line:|in line|at line) (\d+)")
+_TOO_DEEP = re.compile(r"\b(depth|nested too|too deep|recursion)\b", re.IGNORECASE)
 _KINDS_OF_ERROR = {
     "Expected Number of Columns": "Expected Number of Columns",
     "Value with unterminated quote": "Value with unterminated quote",
     "Invalid unicode": "Invalid unicode",
     "Invalid string encoding": "Invalid string encoding",
     "Failure in decode": "its values are binary, neither text nor 16 bytes each: cast them to text where it is written",
-    "Maximum line size": "Maximum line size",
+    "Maximum line size": "a line of it is too long",
+    "maximum_object_size": "an object of it is too large",
     "Malformed JSON": "Malformed JSON: lines of one object each, or one array, are expected",
 }
 
@@ -97,6 +100,11 @@ def columns_of_table(workspace: Workspace, table: SourceTable, *, column: str | 
     :raises InvalidInputError: no column or several could be meant, or what reads the table refuses it.
     :raises SourceUnavailableError: the table's store failed.
     """
+    for (texts,) in explained(workspace, _rows_of_table(workspace, table, column), table.name, "a table"):
+        yield texts
+
+
+def _rows_of_table(workspace: Workspace, table: SourceTable, column: str | None) -> Iterator[tuple[TextColumn, ...]]:
     with workspace.connection.cursor() as cursor:
         cursor.register("source_table", table.empty)
         described = cursor.sql("SELECT * FROM source_table")
@@ -108,9 +116,7 @@ def columns_of_table(workspace: Workspace, table: SourceTable, *, column: str | 
             value = f"struct_extract({value}, {literal(below)})"
         for piece in table.read(name):
             cursor.register("source_table", piece)
-            rows = texts_of(cursor, f"SELECT {_as_text(value, choice.kind)} FROM source_table", [])
-            for (texts,) in explained(workspace, rows, table.name, "a table"):
-                yield texts
+            yield from texts_of(cursor, f"SELECT {_as_text(value, choice.kind)} FROM source_table", [])
 
 
 def _fields_of_frame(cursor: duckdb.DuckDBPyConnection, frame: Any) -> list[Field] | None:
@@ -154,14 +160,14 @@ def explained(
     :param name: of the file, for messages.
     :param file_format: what it is read as.
     :param why: returns a likely reason, if there is one; called when reading has failed.
-    :raises InvalidInputError: DuckDB can't read it.
+    :raises InvalidInputError: DuckDB can't read it, or not in the memory that it may take.
+    :raises WorkspaceUnavailableError: the temporary folder is full.
     """
     try:
         yield from parts
-    except duckdb.OutOfMemoryException:
-        raise
-    except (duckdb.Error, RuntimeError) as error:  # nanoarrow's own error, which it does not name, is the latter
-        failure = _failure(str(error), name, file_format, why())
+    # RuntimeError is nanoarrow's own, which it does not name; a damaged name of a column is no text.
+    except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:
+        failure: Exception = failure_of_disk(error, workspace.folder.parent) or _failure(error, name, file_format, why)
         if isinstance(error, duckdb.InternalException | duckdb.FatalException) or "INTERNAL Error" in str(error):
             workspace.close_database()  # damage may take it by surprise, and then it does nothing any more
     else:
@@ -170,13 +176,36 @@ def explained(
     raise failure
 
 
-def _failure(text: str, name: str, file_format: str, reason: str) -> InvalidInputError:
+def too_deep(name: str, file_format: str) -> InvalidInputError:
+    """
+    Return the error for values that lie in too many others.
+
+    :param name: of the file, for messages.
+    :param file_format: what it is read as.
+    """
+    return InvalidInputError(
+        f"{name} can't be read as {file_format}: its values lie in too many others, one in the other; nothing was sent",
+        advice="Write the members into a column of their own.",
+    )
+
+
+def _failure(error: Exception, name: str, file_format: str, why: Callable[[], str]) -> InvalidInputError:
+    if is_out_of_memory(error):
+        return InvalidInputError(
+            f"{name} can't be read as {file_format} within [audiences] memory_limit: it has a value, a row, or a group "
+            "of rows that is too large; nothing was sent",
+            advice="Look whether it is the right file and column. If so, write it anew with smaller values, fewer "
+            "columns and smaller groups of rows, or raise memory_limit.",
+        )
+    text = str(error)
+    if isinstance(error, RecursionError) or _TOO_DEEP.search(text):
+        return too_deep(name, file_format)
     line = _LINE_OF_ERROR.search(text)
     kind = next(
         (said for kind, said in _KINDS_OF_ERROR.items() if kind in text), "its data is damaged or of another format"
     )
     place = f", near line {line[1]}" if line else ""
     return InvalidInputError(
-        f"{name}{place}: it can't be read as {file_format} ({kind}{reason}); nothing was sent",
+        f"{name}{place}: it can't be read as {file_format} ({kind}{why()}); nothing was sent",
         advice="Mend the source, or say with a FileSource's file_format what it is.",
     )

@@ -24,6 +24,7 @@ from airflow_provider_audiences.members.reading.signatures import (
     refuse_other_formats,
 )
 from airflow_provider_audiences.members.refusal import MAX_LINE_BYTES
+from airflow_provider_audiences.members.workspace import LEAST_WINDOW_BYTES
 
 _BLOCK_BYTES = 1 << 20
 _LEAST_BLOCK_BYTES = 1 << 20
@@ -31,6 +32,7 @@ _PACKED_BLOCK_BYTES = 1 << 16
 _PACKED_STEP_BYTES = 512
 """Given to Zstandard at once: what repeats itself becomes thousands of times as large in one go."""
 
+_WINDOW_TOO_LARGE = "requires too much memory"
 _MAGIC_BYTES = 4
 
 
@@ -41,21 +43,29 @@ class Readable(Protocol):
         """Return at most so many bytes; none at the end."""
 
 
-def text_blocks(stream: Readable, *, name: str, encoding: str | None = None) -> Iterator[bytes]:
+def text_blocks(
+    stream: Readable, *, name: str, encoding: str | None = None, most_window_bytes: int = LEAST_WINDOW_BYTES
+) -> Iterator[bytes]:
     """
     Yield the lines of an open file in blocks, decompressed if it is gzip or Zstandard, in UTF-8.
 
     :param stream: opened in binary mode, at its beginning.
     :param name: of the file, for messages.
     :param encoding: what it is written in; None for UTF-8, or another that contains ASCII, as it is.
+    :param most_window_bytes: memory that unpacking Zstandard may take.
     :return: blocks of whole lines, each with its line ending; only the last may lack it.
     :raises InvalidInputError: its compressed data is damaged, it is no text, or is not in that encoding.
     """
-    return _whole_lines(unpacked_pieces(stream, name=name, encoding=encoding))
+    return _whole_lines(unpacked_pieces(stream, name=name, encoding=encoding, most_window_bytes=most_window_bytes))
 
 
 def unpacked_pieces(
-    stream: Readable, *, name: str, encoding: str | None = None, wanted: str = "text"
+    stream: Readable,
+    *,
+    name: str,
+    encoding: str | None = None,
+    wanted: str = "text",
+    most_window_bytes: int = LEAST_WINDOW_BYTES,
 ) -> Iterator[bytes]:
     """
     Yield an open file's text in pieces of some size, decompressed if it is gzip or Zstandard, in UTF-8.
@@ -64,11 +74,16 @@ def unpacked_pieces(
     :param name: of the file, for messages.
     :param encoding: what it is written in; None for UTF-8, or another that contains ASCII, as it is.
     :param wanted: what the text is to be, for messages.
+    :param most_window_bytes: memory that unpacking Zstandard may take.
     :raises InvalidInputError: its compressed data is damaged, it is no text, or is not in that encoding.
     """
     head = first_bytes(stream)
     compression = compression_of(head, name=name)
-    pieces = _gathered(_UNPACKED[compression](_Pushback(head, stream), name))
+    packed = _Pushback(head, stream)
+    if compression == "zstd":
+        pieces = _gathered(_from_zstd(packed, name, most_window_bytes))
+    else:
+        pieces = _gathered(_from_gzip(packed, name) if compression == "gzip" else _plain(packed))
     first = next(pieces, b"")
     refuse_other_formats(first[:HEAD_BYTES], name=name, wanted=wanted, encoding=encoding)
     pieces = chain([first] if first else [], pieces)
@@ -109,7 +124,7 @@ def compression_of(head: bytes, *, name: str) -> str | None:
     return compression
 
 
-def _plain(stream: _Pushback, name: str) -> Iterator[bytes]:  # noqa: ARG001 - one signature for all
+def _plain(stream: _Pushback) -> Iterator[bytes]:
     return iter(lambda: stream.read(_BLOCK_BYTES), b"")
 
 
@@ -121,26 +136,29 @@ def _from_gzip(stream: _Pushback, name: str) -> Iterator[bytes]:
         raise InvalidInputError(f"{name} is damaged: its gzip data breaks off or does not add up") from None
 
 
-def _from_zstd(stream: _Pushback, name: str) -> Iterator[bytes]:
+def _from_zstd(stream: _Pushback, name: str, most_window_bytes: int) -> Iterator[bytes]:
     # zstandard's own reader takes data that breaks off for the end; a decompressor tells whether a frame is whole.
     unpacker: Any = None
     try:
         while packed := stream.read(_PACKED_BLOCK_BYTES):
             while packed:
-                unpacker = unpacker or zstandard.ZstdDecompressor().decompressobj()
+                unpacker = unpacker or zstandard.ZstdDecompressor(max_window_size=most_window_bytes).decompressobj()
                 step, packed = packed[:_PACKED_STEP_BYTES], packed[_PACKED_STEP_BYTES:]
                 if piece := unpacker.decompress(step):
                     yield piece
                 if unpacker.eof:
                     packed = unpacker.unused_data + packed
                     unpacker = None
-    except zstandard.ZstdError:
+    except zstandard.ZstdError as error:
+        if _WINDOW_TOO_LARGE in str(error):
+            raise InvalidInputError(
+                f"{name} is Zstandard with a window of more than {most_window_bytes >> 20} MiB, which takes as much "
+                "memory to unpack, or it is damaged: compress it without --long and --ultra, or raise [audiences] "
+                "memory_limit; nothing was sent"
+            ) from None
         raise InvalidInputError(f"{name} is damaged: its Zstandard data does not add up") from None
     if unpacker is not None:
         raise InvalidInputError(f"{name} is damaged: its Zstandard data breaks off")
-
-
-_UNPACKED = {None: _plain, "gzip": _from_gzip, "zstd": _from_zstd}
 
 
 def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from airflow_provider_audiences.exceptions import LedgerLostError
+from airflow_provider_audiences.exceptions import LedgerLostError, StateUnavailableError
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of
 from airflow_provider_audiences.members.keys.key_tables import KeyTableError, Numbers, read_key_table, write_key_table
+from airflow_provider_audiences.members.scratch import scratch_path
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
     from airflow_provider_audiences.sync.state.folder import StateFolder
 
+_LEAST_FREE_BYTES = 1 << 20
 _TIMES = ("earliest_expiry", "latest_expiry")
 
 
@@ -85,6 +87,7 @@ class StateTables:
 
     def _store(self, name: str, keys: KeySet, numbers: Mapping[str, IO[bytes]]) -> None:
         with self._copy() as path:
+            scratch_path(path.parent, path.name)
             write_key_table(self._workspace, path, keys, numbers)
             self._folder.store(name, path)
 
@@ -92,12 +95,22 @@ class StateTables:
     def _rows(self, name: str, columns: Sequence[str]) -> Iterator[Iterator[tuple[Keys, dict[str, Numbers]]]]:
         with self._copy() as path:
             try:
-                self._folder.fetch(name, path)
+                self._fetch(name, path)
                 yield read_key_table(self._workspace, path, columns)
             except FileNotFoundError:
                 raise LedgerLostError(f"{self._folder.name}/{name} is missing") from None
             except KeyTableError as error:
                 raise LedgerLostError(f"{self._folder.name}/{name} is damaged ({error})") from None
+
+    def _fetch(self, name: str, path: Path) -> None:
+        try:
+            self._folder.fetch(name, path)
+        except StateUnavailableError:
+            # A store's error does not tell whether the store failed or this machine has no room for the copy.
+            self._workspace.require(_LEAST_FREE_BYTES, f"a copy of {name}")
+            raise
+        if not path.is_symlink():
+            path.chmod(0o600)
 
     def _check(self, name: str, is_same: bool) -> None:
         if not is_same:

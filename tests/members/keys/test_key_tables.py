@@ -1,6 +1,7 @@
 """Tables of keys: what is written is read again, by any tool; what is not such a table is refused."""
 
 import re
+import resource
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_audiences.exceptions import WorkspaceUnavailableError
 from airflow_provider_audiences.members.keys import key_order, key_tables
 from airflow_provider_audiences.members.keys.key_set import KeySetWriter
 from airflow_provider_audiences.members.keys.key_tables import KeyTableError, read_key_table, write_key_table
@@ -68,6 +70,26 @@ def test_round_trip(workspace: Workspace, table: dict[int, tuple[int, int]], chu
         assert read(workspace, path) == rows
         assert read(workspace, path, ("latest",)) == [(key, latest) for key, _, latest in rows]
         assert read(workspace, path, ()) == [(key,) for key, _, _ in rows]
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 7])
+def test_open_files_do_not_grow_with_the_rows(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_rows: int
+) -> None:
+    """Twenty more than there are must do for hundreds of pieces."""
+    monkeypatch.setattr(key_tables, "_CHUNK_ROWS", chunk_rows)
+    table = {number * 2**90 + number: (number, MAX - number) for number in range(600)}
+    assert write(workspace, tmp_path / "first.parquet", table), "the database is open, and what it needs is loaded"
+    before = {int(entry.name) for entry in Path("/proc/self/fd").iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before) + 20, limits[1]))
+    try:
+        rows = write(workspace, tmp_path / "t.parquet", table)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    after = {int(entry.name) for entry in Path("/proc/self/fd").iterdir()}
+    assert len(after) <= len(before) + 1, "only the set's own file stays"
+    assert read(workspace, tmp_path / "t.parquet") == rows
 
 
 @pytest.mark.parametrize("rows", [0, 1, 130_000, 300_000])
@@ -219,7 +241,7 @@ def test_a_failure_leaves_the_database_usable(workspace: Workspace, tmp_path: Pa
 
 
 def test_a_file_that_cannot_be_written_is_an_error(workspace: Workspace, tmp_path: Path) -> None:
-    with pytest.raises(duckdb.Error):
+    with pytest.raises(WorkspaceUnavailableError, match="the database of staging failed"):
         write(workspace, tmp_path / "nowhere" / "t.parquet", {1: (2, 3)})
 
 

@@ -1,0 +1,142 @@
+"""What of a worker may fail under staging, in errors that say where and what to do: disk, memory, the database."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from airflow_provider_audiences.exceptions import WorkspaceUnavailableError
+
+_FULL = {
+    errno.ENOSPC: "it is full, or nearly so",
+    errno.EDQUOT: "its quota is used up",
+    errno.EFBIG: "a file there may not grow so large (ulimit -f)",
+}
+_FULL_IN_WORDS = {os.strerror(number).lower(): said for number, said in _FULL.items()}
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,60}")
+_TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
+_MANY_FILES_IN_WORDS = os.strerror(errno.EMFILE).lower()
+_NO_MEMORY = "out of memory"
+_NOT_SPILLED = "failed to offload"
+"""In what DuckDB says: what did not fit into memory did not fit on the disk either."""
+
+
+@contextmanager
+def worker_failures(folder: Path) -> Iterator[None]:
+    """
+    Name the temporary folder if the block fails for want of room, and the worker if it does for want of memory.
+
+    :param folder: the temporary folder.
+    :raises WorkspaceUnavailableError: it is full, or the worker has no memory or no open files left.
+    """
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        failure = _failure_of_worker(error, folder)
+        if failure is None:
+            raise
+    else:
+        return
+    raise failure from None
+
+
+def failure_of_disk(error: Exception, folder: Path) -> WorkspaceUnavailableError | None:
+    """
+    Return the error for what DuckDB could not write; None if that is not what it says.
+
+    :param error: of DuckDB, or of what takes its results.
+    :param folder: the temporary folder.
+    """
+    text = str(error).lower()
+    said = next((said for words, said in _FULL_IN_WORDS.items() if words in text), None)
+    if said is None and _NOT_SPILLED in text:
+        said = _FULL[errno.ENOSPC]
+    return _full(folder, said) if said else None
+
+
+def failure_of_database(error: Exception) -> WorkspaceUnavailableError:
+    """
+    Return the error for what DuckDB could not do with data of ours, which is not damaged.
+
+    :param error: of DuckDB.
+    """
+    if _MANY_FILES_IN_WORDS in str(error).lower():
+        return _too_many_files()
+    if is_out_of_memory(error):
+        return WorkspaceUnavailableError(
+            "the database of staging does not do with its memory", advice="Raise [audiences] memory_limit."
+        )
+    return WorkspaceUnavailableError(
+        f"the database of staging failed ({type(error).__name__})",
+        advice="Check the temporary folder ([audiences] temp_folder), then try again.",
+    )
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """
+    Tell whether DuckDB, or what takes its results, would need more memory than it may use.
+
+    :param error: of it.
+    """
+    return isinstance(error, MemoryError) or _NO_MEMORY in str(error).lower()
+
+
+def words_of(error: Exception) -> str:
+    """
+    Return what may be shown of an error of a store: its type, and its code or what the system calls it.
+
+    :param error: of a file system; its text may hold secrets.
+    """
+    name = type(error).__name__
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    response = getattr(error, "response", None)  # of botocore
+    said = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    said = said or getattr(error, "error_code", None) or getattr(error, "code", None)
+    return f"{name}: {said}" if isinstance(said, str | int) and _CODE.fullmatch(str(said)) else name
+
+
+def no_room(folder: Path, *, needed_bytes: int, free_bytes: int, what: str) -> WorkspaceUnavailableError:
+    """
+    Return the error for a folder that has too little room for what is about to begin.
+
+    :param folder: the folder.
+    :param needed_bytes: what will be written there.
+    :param free_bytes: what it has.
+    :param what: takes so much.
+    """
+    return WorkspaceUnavailableError(
+        f"{folder} has {_megabytes(free_bytes)} free, and {what} takes about {_megabytes(needed_bytes)} there; nothing "
+        "was sent"
+    )
+
+
+def _failure_of_worker(error: OSError | MemoryError, folder: Path) -> WorkspaceUnavailableError | None:
+    if isinstance(error, MemoryError):
+        return WorkspaceUnavailableError(
+            "this worker has no memory left",
+            advice="Run fewer tasks at once on it, or give it more memory; a later try may succeed.",
+        )
+    if error.errno in _TOO_MANY_FILES:
+        return _too_many_files()
+    said = _FULL.get(error.errno or 0)
+    return _full(folder, said) if said else None
+
+
+def _too_many_files() -> WorkspaceUnavailableError:
+    return WorkspaceUnavailableError(
+        "this worker may open no further files",
+        advice="Raise the limit of open files (ulimit -n); a later try may succeed.",
+    )
+
+
+def _full(folder: Path, said: str) -> WorkspaceUnavailableError:
+    return WorkspaceUnavailableError(f"the temporary folder {folder} takes no more: {said}")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 10**6:,.0f} MB"

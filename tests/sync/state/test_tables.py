@@ -1,0 +1,135 @@
+"""The large files of a state: few open files whatever the size, so that a ledger of any size is folded."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from airflow_provider_audiences.exceptions import WorkspaceUnavailableError
+from airflow_provider_audiences.sync.state.tables import StateTables
+
+MEMBERS = 20_000
+CHUNK_ROWS = 32
+"""More than 600 pieces a column: with an open file for each, 256 are used up."""
+
+SCRIPT = """
+import json, resource, sys
+from pathlib import Path
+from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.members.keys import key_tables
+from airflow_provider_audiences.members.reading.inputs import ValuesInput
+from airflow_provider_audiences.members.staging import StagingRules, stage
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+from airflow_provider_audiences.redaction import Secret
+from airflow_provider_audiences.sync.audience_sync import open_sync
+from airflow_provider_audiences.sync.guards import Guards
+from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
+from airflow_provider_audiences.sync.state.folder import LocalFolder
+from airflow_provider_audiences.sync.state.lease import Holder
+
+job = json.loads(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+if job["most_bytes"]:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (job["most_bytes"], job["most_bytes"]))
+key_tables._CHUNK_ROWS = job["chunk_rows"]
+send = SendSettings.checked(
+    batch_size=100_000, max_parallel_requests=2, id_case="lower", max_drift=None, drift_patience_seconds=0
+)
+guards = Guards.checked(
+    allow_empty=True, max_removed_ratio=None, max_added_ratio=None, max_removed=None, max_added=None, min_members=0,
+    min_suppressed=0,
+)
+settings = SyncSettings.checked(
+    mode=job["mode"], ttl_seconds=100_000, refresh_before_seconds=None, next_run_seconds=None, initial="fail",
+    on_lost_ledger="fail", guards=guards,
+)
+ids = [f"{number:08x}-6a28-11e4-bcda-{number:012x}" for number in range(*job["range"])]
+try:
+    with (
+        AppLovinClient(api_key=Secret(job["key"]), base_url=job["url"]) as client,
+        open_sync(
+            client, LocalFolder(Path(job["path"])), audience_id=job["audience_id"],
+            holder=Holder(key="k", try_number=1), send=send,
+        ) as sync,
+        stage(ValuesInput(chunks=[ids]), rules=StagingRules()) as staged,
+    ):
+        print(json.dumps(sync.run(staged, None, settings).as_dict()))
+except AudienceApiError as error:
+    print(json.dumps({"error": type(error).__name__, "message": str(error)}))
+"""
+
+
+def ids(first: int, end: int) -> list[str]:
+    return [f"{number:08x}-6a28-11e4-bcda-{number:012x}" for number in range(first, end)]
+
+
+def sync_within_limits(
+    synced: Any, first: int, end: int, *, mode: str = "mirror", most_bytes: int = 0
+) -> dict[str, Any]:
+    """Sync some members in a process that may have 256 files open, and perhaps none larger than so many bytes."""
+    job = {
+        "key": synced.emulator.api_key,
+        "url": synced.emulator.url,
+        "path": str(synced.path),
+        "audience_id": synced.audience_id,
+        "chunk_rows": CHUNK_ROWS,
+        "range": [first, end],
+        "mode": mode,
+        "most_bytes": most_bytes,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(job)], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def test_few_open_files_from_the_first_sync_on(synced: Any) -> None:
+    assert sync_within_limits(synced, 0, MEMBERS)["live"] == MEMBERS
+    # The ledger is read, compared and folded again.
+    report = sync_within_limits(synced, 1_000, MEMBERS + 500)
+    assert (report["added"], report["removed"], report["live"]) == (500, 1_000, MEMBERS - 500)
+    assert sorted(synced.members) == ids(1_000, MEMBERS + 500)
+
+
+def test_a_sync_that_got_stuck_in_the_fold_goes_on(synced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it was sent, and no try since could open enough files: this version folds it, and sends nothing."""
+
+    def stuck(*_: Any) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StateTables, "store_ledger", stuck)
+        for _ in range(2):
+            with pytest.raises(WorkspaceUnavailableError, match="may open no further files"):
+                synced.run(ids(0, MEMBERS), opened={"batch": 100_000, "key": "k"})
+    assert len(synced.members) == MEMBERS
+    synced.emulator.clear_requests()
+    report = sync_within_limits(synced, 0, MEMBERS)
+    assert (report["batches"], report["batches_skipped_by_resume"], report["live"]) == (0, 1, MEMBERS)
+    assert [request["operation"] for request in synced.emulator.requests()] == ["applovin.list"]
+
+
+def test_a_disk_that_fills_up_in_the_fold_loses_nothing(synced: Any) -> None:
+    """The members are there; the next run folds what was written down, and sends nothing twice."""
+    assert sync_within_limits(synced, 0, 4_000)["live"] == 4_000
+    report = sync_within_limits(synced, 4_000, 5_000, mode="append", most_bytes=4_500 * 16)
+    assert report["error"] == "WorkspaceUnavailableError"
+    assert "takes no more: a file there may not grow so large" in report["message"]
+    assert sorted(synced.members) == ids(0, 5_000)
+    synced.emulator.clear_requests()
+    report = sync_within_limits(synced, 4_000, 5_000, mode="append")
+    assert (report["batches"], report["batches_skipped_by_resume"], report["live"]) == (0, 1, 5_000)
+    assert [request["operation"] for request in synced.emulator.requests()] == ["applovin.list"]
+
+
+def test_a_disk_that_fills_up_before_the_first_request(synced: Any) -> None:
+    report = sync_within_limits(synced, 0, 5_000, most_bytes=50_000)
+    assert report["error"] == "WorkspaceUnavailableError"
+    assert synced.members == []
+    assert sync_within_limits(synced, 0, 5_000)["live"] == 5_000
