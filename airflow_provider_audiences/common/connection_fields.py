@@ -48,6 +48,15 @@ _SHARED = (
         minimum=0.1,
     ),
     ExtraField(
+        name="request_deadline_seconds",
+        label="Request deadline (s)",
+        description=(
+            "For each request as a whole, its reply included. Default: 150 for AppLovin's uploads, 60 for all others."
+        ),
+        kind="number",
+        minimum=0.1,
+    ),
+    ExtraField(
         name="max_retries",
         label="Retries",
         description="Repetitions of a request after a transient failure. Default: 3.",

@@ -23,8 +23,8 @@ class AppLovinHook(BaseHook):
     Connects to AppLovin's Audience API.
 
     Connection: password = Management Key; host (optional) = another address; extras: ``content_type``,
-    ``connect_timeout_seconds``, ``read_timeout_seconds``, ``max_retries``, ``backoff_seconds``,
-    ``allow_insecure_http``.
+    ``connect_timeout_seconds``, ``read_timeout_seconds``, ``request_deadline_seconds``, ``max_retries``,
+    ``backoff_seconds``, ``allow_insecure_http``.
 
     :param applovin_conn_id: id of the connection.
     """

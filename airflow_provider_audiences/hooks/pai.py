@@ -35,7 +35,8 @@ class PaiHook(BaseHook):
     Connection: password = API key (without one: the environment variable ``DASHSCOPE_API_KEY``), or login and
     password = AccessKey id and secret; host (optional) = another address than the region's; extras: ``region``,
     ``dialect``, ``security_token``, ``max_requests_per_second``, ``price_per_call``, ``connect_timeout_seconds``,
-    ``read_timeout_seconds``, ``max_retries``, ``backoff_seconds``, ``allow_insecure_http``.
+    ``read_timeout_seconds``, ``request_deadline_seconds``, ``max_retries``, ``backoff_seconds``,
+    ``allow_insecure_http``.
 
     A connection of the type ``alibaba_cloud`` is taken too, with its extras ``access_key_id`` and
     ``access_key_secret``. With ``dialect`` ``openapi`` and no key, this machine's own credentials are used.

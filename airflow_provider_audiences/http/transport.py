@@ -13,7 +13,8 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, Self, TypeVar
@@ -26,7 +27,9 @@ from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     TransientError,
 )
-from airflow_provider_audiences.http.connection_failures import break_circles, connection_failure
+from airflow_provider_audiences.http.bodies import whole_body
+from airflow_provider_audiences.http.connection_failures import REQUEST_ERRORS, break_circles, connection_failure
+from airflow_provider_audiences.http.exchange import Exchange, under_way
 from airflow_provider_audiences.http.rate_limiter import RateLimiter
 from airflow_provider_audiences.http.replies import Reply
 
@@ -49,6 +52,8 @@ class TransportSettings:
 
     :param connect_timeout_seconds: for the connection to be made.
     :param read_timeout_seconds: for the reply to begin, and between two parts of it.
+    :param request_deadline_seconds: for each request as a whole, from the look-up of the host's name to the last byte
+        of the reply; None for what each call has by itself.
     :param max_retries: how often a call is repeated after its first request.
     :param backoff_seconds: wait before the first repetition; it doubles each time (1, 2, 4 s).
     :param jitter: add up to a quarter of the wait by chance, so that many tasks don't come back at once.
@@ -58,6 +63,7 @@ class TransportSettings:
 
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 120.0
+    request_deadline_seconds: float | None = None
     max_retries: int = 3
     backoff_seconds: float = 1.0
     jitter: bool = True
@@ -77,6 +83,7 @@ class Call(Generic[T]):
     :param body: bytes to send, or None.
     :param content_type: of the body.
     :param headers: that this call needs besides.
+    :param deadline_seconds: for each request of this call as a whole, if the settings don't say it.
     :param recover: for a call that must not be sent twice. Called before a repetition, and before giving
         up, when an earlier request may have been applied: returns its result if it was, None if not.
     :param give_up: asked with the last error before a repetition, and every second of the wait for it; true:
@@ -91,6 +98,7 @@ class Call(Generic[T]):
     body: bytes | None = field(default=None, repr=False)
     content_type: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    deadline_seconds: float = 60.0
     recover: Callable[[], T | None] | None = None
     give_up: GiveUp | None = None
 
@@ -240,24 +248,26 @@ class Transport:
     def _exchange(self, call: Call[T], progress: _Progress) -> Reply:
         with self._lock:
             self._requests_sent += 1
+        exchange = Exchange(
+            deadline_seconds=self.settings.request_deadline_seconds or call.deadline_seconds,
+            connect_timeout_seconds=self.settings.connect_timeout_seconds,
+            silence_seconds=self.settings.read_timeout_seconds,
+        )
         failure: AudienceApiError
         handled_by_caller = sys.exception()
         try:
-            response = self._session.request(
-                call.method,
-                self.base_url + call.path + encode_query(call.query),
-                data=call.body,
-                headers={**call.headers, **({"Content-Type": call.content_type} if call.content_type else {})},
-                timeout=(self.settings.connect_timeout_seconds, self.settings.read_timeout_seconds),
-                allow_redirects=False,
-            )
-            return Reply.from_response(response, attempts=progress.attempts, after_lost_try=progress.maybe_applied)
-        except (requests.RequestException, ValueError) as error:
-            failure = connection_failure(
-                error,
-                connect_timeout_seconds=self.settings.connect_timeout_seconds,
-                read_timeout_seconds=self.settings.read_timeout_seconds,
-            )
+            with under_way(exchange), self._response(call) as response:
+                return Reply.from_response(
+                    response,
+                    body=whole_body(response),
+                    attempts=progress.attempts,
+                    after_lost_try=progress.maybe_applied,
+                )
+        except AudienceApiError as error:
+            # Of the credentials, or of the body.
+            failure = error.with_traceback(None)
+        except REQUEST_ERRORS as error:
+            failure = connection_failure(error, exchange)
             break_circles(error, until=handled_by_caller)
         # Raised outside the handler: requests' error would be its context, with the request in it. A frame that
         # held on to the error would be a circle, and keep the body.
@@ -265,6 +275,23 @@ class Transport:
             raise failure
         finally:
             del failure
+
+    @contextmanager
+    def _response(self, call: Call[T]) -> Iterator[requests.Response]:
+        """Send a request; the block reads the reply, and what it does not read is gone with its connection."""
+        response = self._session.request(
+            call.method,
+            self.base_url + call.path + encode_query(call.query),
+            data=call.body,
+            headers={**call.headers, **({"Content-Type": call.content_type} if call.content_type else {})},
+            timeout=(self.settings.connect_timeout_seconds, self.settings.read_timeout_seconds),
+            allow_redirects=False,
+            stream=True,
+        )
+        try:
+            yield response
+        finally:
+            response.close()
 
 
 class ApiClient:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.common.connection_fields import PAI_FIELDS
-from airflow_provider_audiences.common.connections import ConnectionReader, is_loopback
+from airflow_provider_audiences.common.connections import ConnectionReader
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.http.addresses import is_loopback
 from airflow_provider_audiences.http.transport import TransportSettings
 
 DEFAULT = "https://default.example"
@@ -78,7 +79,6 @@ class TestBaseUrl:
             "http://127.0.0.1.example.com",
             "http://localhost.example.com",
             "http://notlocalhost",
-            "http://2130706433",
             "http://[2001:db8::1]",
             "http://0.0.0.0",
         ],

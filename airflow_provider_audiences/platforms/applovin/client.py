@@ -37,6 +37,9 @@ DEFAULT_CONTENT_TYPE = "application/x-www-form-urlencoded"
 DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=120.0)
 """The server gives up after 100 s; waiting a little longer lets its verdict arrive first."""
 
+UPLOAD_DEADLINE_SECONDS = 150.0
+"""For an upload as a whole: those 100 s, and time for its bytes to go there."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CreatedAudience:
@@ -232,6 +235,7 @@ class AppLovinClient(ApiClient):
             query=query,
             body=advertising_ids,
             content_type=self._content_type,
+            deadline_seconds=UPLOAD_DEADLINE_SECONDS,
             read=self._read_upload,
             give_up=give_up,
         )
