@@ -57,6 +57,8 @@ class Exchange:
         self.silence_seconds = silence_seconds
         self._max_bytes: float = max_bytes
         self._most: float = _MAX_HEAD_BYTES
+        self._least_bytes = self._recent_bytes = 0
+        self._pace_until = math.inf
         self.has_begun = False
         """Whether any part of the request may have left this machine."""
         self.is_with_proxy = False
@@ -89,12 +91,14 @@ class Exchange:
         Count what has come.
 
         :param count: bytes.
-        :raises OSError: it is too much.
+        :raises OSError: it is too much, or comes too slowly.
         """
         self.received_bytes += count
         if self.received_bytes > self._most:
             self.ending = Ending.TOO_LARGE
             raise OSError
+        if self._least_bytes and count:
+            self._keep_pace(count)
 
     def head_ended(self, status: int) -> None:
         """
@@ -105,9 +109,25 @@ class Exchange:
         self.status = status
         self._most = _MAX_HEAD_BYTES + self._max_bytes
 
-    def body_may_last(self) -> None:
-        """Let the body take as long as it takes, as long as there is no silence."""
+    def body_may_last(self, *, least_bytes: int) -> None:
+        """
+        Let the body be as large as it is, and take as long as it takes, if it comes with some speed.
+
+        :param least_bytes: that come in as long as a silence is borne; fewer are as good as none.
+        """
         self._until = self._most = math.inf
+        self._least_bytes = least_bytes
+        self._pace_until = self._clock() + self.silence_seconds
+
+    def _keep_pace(self, count: int) -> None:
+        self._recent_bytes += count
+        now = self._clock()
+        if now < self._pace_until:
+            return
+        if self._recent_bytes < self._least_bytes:
+            self.ending = Ending.SILENCE
+            raise TimeoutError
+        self._recent_bytes, self._pace_until = 0, now + self.silence_seconds
 
     def seen(self) -> str:
         """Return what has come, for messages."""

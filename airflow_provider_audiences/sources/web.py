@@ -29,6 +29,9 @@ _CONNECT_TIMEOUT_SECONDS = 10.0
 _READ_TIMEOUT_SECONDS = 60.0
 """For the answer to begin, and between two parts of it."""
 
+_LEAST_BYTES = 1024
+"""Of a file, in the time above: a server that sends a byte a second has no end."""
+
 _ANSWER_DEADLINE_SECONDS = 60.0
 """For the answer's headers to be there: what comes after them may be of any size."""
 
@@ -111,7 +114,7 @@ def _answer(parts: SplitResult, shown: str) -> requests.Response:
     except REQUEST_ERRORS as error:
         failure = connection_failure(error, exchange)
     else:
-        exchange.body_may_last()
+        exchange.body_may_last(least_bytes=_LEAST_BYTES)
         return response
     if isinstance(failure, InvalidInputError):
         raise InvalidInputError(f"source {shown}: no request can be made of this address")
