@@ -190,10 +190,11 @@ def _connected(host: str, port: int, connection: HTTPConnection, exchange: Excha
 
 def _addresses(host: str, port: int, exchange: Exchange) -> list[Any]:
     host = host.strip("[]")
-    look_up = partial(socket.getaddrinfo, host, port, allowed_gai_family(), socket.SOCK_STREAM)
+    asked = (host, port, allowed_gai_family(), socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, *asked)
     seconds = exchange.patience(exchange.connect_timeout_seconds)
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return aside(look_up, seconds=seconds)
+        return aside(look_up, name=asked, seconds=seconds)
     return look_up()

@@ -10,6 +10,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -265,44 +266,79 @@ def test_name_that_is_never_found(failure_at: Any, monkeypatch: pytest.MonkeyPat
     assert seconds < LATE_SECONDS
 
 
-def test_look_ups_that_hang_are_bounded(failure_at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_look_ups_that_hang_are_bounded(make_applovin: MakeApplovin, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
     monkeypatch.setattr(aside_module, "_free", threading.BoundedSemaphore(3))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kw: release.wait(20) or [])
     monkeypatch.setenv("no_proxy", "*")
+
+    def failure(number: int, seconds: float) -> AudienceApiError:
+        client = make_applovin(base_url=f"https://{number}.example", request_deadline_seconds=seconds, max_retries=0)
+        with pytest.raises(TransientError) as caught:
+            client.list_audiences()
+        assert not caught.value.maybe_applied
+        return caught.value
+
     try:
-        for _ in range(3):
-            failure_at("https://api.example.com", request_deadline_seconds=0.05)
         before = threading.active_count()
-        error, seconds = failure_at("https://api.example.com", request_deadline_seconds=5)
-        assert threading.active_count() == before
+        for number in [*range(3), *range(3)]:  # whoever asks for the same name waits for the same look-up
+            assert "no connection within" in str(failure(number, 0.05))
+        assert threading.active_count() == before + 3
+        began = time.monotonic()
+        assert "hang in this process" in str(failure(3, 5))
+        assert time.monotonic() - began < 1
     finally:
         release.set()
-    assert isinstance(error, TransientError)
-    assert "hang in this process" in str(error)
-    assert seconds < 1
 
 
-def test_aside_returns_raises_and_gives_its_thread_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aside_module, "_free", threading.BoundedSemaphore(1))
-    for _ in range(3):
-        assert aside(lambda: 7, seconds=5) == 7
-        with pytest.raises(KeyError):
-            aside(lambda: {}["x"], seconds=5)
-    hangs = threading.Event()
-    with pytest.raises(TimeoutError):
-        aside(hangs.wait, seconds=0.05)
-    with pytest.raises(TooManyAsideError):
-        aside(lambda: 7, seconds=5)
-    hangs.set()
-    for _ in range(200):
-        try:
-            assert aside(lambda: 7, seconds=5) == 7
-            break
-        except TooManyAsideError:
-            time.sleep(0.01)
-    else:
-        pytest.fail("its thread did not come back")
+class TestAside:
+    @pytest.fixture(autouse=True)
+    def _one_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(aside_module, "_free", threading.BoundedSemaphore(1))
+
+    def test_returns_and_raises(self) -> None:
+        for _ in range(3):
+            assert aside(lambda: 7, name="n", seconds=5) == 7
+            with pytest.raises(KeyError, match="x"):
+                aside(lambda: {}["x"], name="n", seconds=5)
+
+    def test_gives_its_thread_back(self) -> None:
+        hangs = threading.Event()
+        with pytest.raises(TimeoutError):
+            aside(hangs.wait, name="hangs", seconds=0.05)
+        with pytest.raises(TooManyAsideError):
+            aside(lambda: 7, name="n", seconds=5)
+        with pytest.raises(TimeoutError):
+            aside(lambda: pytest.fail("there is one under way"), name="hangs", seconds=0.05)
+        hangs.set()
+        time.sleep(0.5)
+        assert aside(lambda: 7, name="n", seconds=5) == 7
+
+    def test_all_who_ask_for_the_same_have_one_answer(self) -> None:
+        go_on, called = threading.Event(), []
+
+        def step() -> int:
+            called.append(1)
+            go_on.wait(5)
+            raise OSError(7, "gone")
+
+        with ThreadPoolExecutor(8) as threads:
+            asked = [threads.submit(aside, step, name="n", seconds=5) for _ in range(8)]
+            time.sleep(0.2)
+            go_on.set()
+        errors = [future.exception() for future in asked]
+        assert [str(error) for error in errors] == ["[Errno 7] gone"] * 8
+        assert len(set(map(id, errors))) == 8
+        assert len(called) == 1
+
+    def test_one_that_is_lost_is_begun_anew(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(aside_module, "_free", threading.BoundedSemaphore(2))
+        monkeypatch.setattr(aside_module, "_YOUNG_SECONDS", 0.05)
+        hangs = threading.Event()
+        with pytest.raises(TimeoutError):
+            aside(hangs.wait, name="n", seconds=0.1)
+        assert aside(lambda: 7, name="n", seconds=5) == 7
+        hangs.set()
 
 
 def test_no_thread_is_left_of_a_request_that_was_ended(failure_at: Any) -> None:
