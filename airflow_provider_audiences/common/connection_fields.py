@@ -71,6 +71,16 @@ _SHARED = (
         minimum=0,
     ),
     ExtraField(
+        name="max_errors",
+        label="Most errors",
+        description=(
+            "Failed requests of the account within 5 minutes, of all tasks together, after which none is sent until "
+            "some of them are older. Default: 50; 0 for any number."
+        ),
+        kind="integer",
+        minimum=0,
+    ),
+    ExtraField(
         name="allow_insecure_http",
         label="Allow http",
         description="Let the key and the members go over plain http to another machine. Default: false.",

@@ -13,8 +13,10 @@ from urllib.parse import SplitResult, urlsplit
 from airflow_provider_audiences.common.connection_fields import ExtraField
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.http.addresses import checked_host, is_loopback
+from airflow_provider_audiences.http.error_budget import DEFAULT_MAX_ERRORS
 from airflow_provider_audiences.http.transport import TransportSettings
 from airflow_provider_audiences.redaction import Secret
+from airflow_provider_audiences.validation import OFF
 
 log = logging.getLogger(__name__)
 
@@ -221,6 +223,16 @@ class ConnectionReader:
         if number != int(number):
             raise self.error(f"{name} in the extra must be a whole number")
         return int(number)
+
+    def max_errors(self) -> int | None:
+        """
+        Return how many errors the account may have in five minutes; None for any number.
+
+        :raises InvalidInputError: it is no whole number.
+        """
+        if str(self._extra.get("max_errors", "")).strip().lower() == OFF:
+            return None
+        return self._whole_number("max_errors", DEFAULT_MAX_ERRORS) or None
 
     def flag(self, name: str) -> bool:
         """

@@ -25,10 +25,12 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
+    RateLimitedError,
     TransientError,
 )
 from airflow_provider_audiences.http.bodies import whole_body
 from airflow_provider_audiences.http.connection_failures import REQUEST_ERRORS, break_circles, connection_failure
+from airflow_provider_audiences.http.error_budget import AccountErrors, ErrorBudget
 from airflow_provider_audiences.http.exchange import Exchange, under_way
 from airflow_provider_audiences.http.rate_limiter import RateLimiter
 from airflow_provider_audiences.http.replies import Reply
@@ -40,6 +42,11 @@ GiveUp = Callable[[TransientError], bool]
 """Asked whether a call that failed is not to be repeated."""
 Observer = Callable[[str, BaseException | None], None]
 """Told the operation of each request, and the error that it came to; None for success."""
+
+_MOST_DOUBLINGS = 10
+
+_RETRIES_WHEN_LIMITED = 1
+"""How often a request is repeated that came too soon, if the platform does not say when it would not."""
 
 _PAUSE_SECONDS = 1.0
 """How often a wait looks whether it is still wanted."""
@@ -108,6 +115,8 @@ class _Progress:
     attempts: int = 0
     maybe_applied: bool = False
     error: TransientError | None = None
+    failures_before: int = 0
+    """Of the account, in a row, when the call began."""
 
 
 class Transport:
@@ -120,6 +129,7 @@ class Transport:
     :param limiter: asked for a turn before each request.
     :param sleep: waits between attempts; tests may shorten it.
     :param observe: told the outcome of each request: the operation, and the error or None.
+    :param errors: the account's budget for errors; without, one of its own for any number.
     """
 
     def __init__(
@@ -131,6 +141,7 @@ class Transport:
         limiter: RateLimiter | None = None,
         sleep: Callable[[float], None] = time.sleep,
         observe: Observer | None = None,
+        errors: ErrorBudget | None = None,
     ) -> None:
         self.base_url = base_url
         self.settings = settings
@@ -138,6 +149,7 @@ class Transport:
         self._limiter = limiter
         self._sleep = sleep
         self._observe = observe or (lambda _operation, _error: None)
+        self._errors = errors or ErrorBudget(AccountErrors(), max_errors=None)
         self._requests_sent = 0
         self._lock = threading.Lock()
 
@@ -158,12 +170,14 @@ class Transport:
         :return: what the call's ``read`` made of the reply.
         :raises AudienceApiError: what the reply, or the lack of one, means.
         """
-        progress = _Progress()
+        progress = _Progress(failures_before=self._errors.failures_in_a_row)
         # Retrying refers to itself, and stays until the garbage collector comes: it must not hold the call's body.
         retrying = Retrying(
-            retry=retry_if_exception(partial(self._may_repeat, operation=call.operation, give_up=call.give_up)),
+            retry=retry_if_exception(
+                partial(self._may_repeat, operation=call.operation, give_up=call.give_up, progress=progress)
+            ),
             stop=stop_after_attempt(1 + self.settings.max_retries),
-            wait=self._wait_seconds,
+            wait=partial(self._wait_seconds, progress=progress),
             sleep=partial(self._pause, give_up=call.give_up, progress=progress),
             before_sleep=_log_repetition,
             reraise=True,
@@ -171,6 +185,11 @@ class Transport:
         try:
             result: T = retrying(self._attempt, call, progress)
         except AudienceApiError as error:
+            if error.operation is None:
+                # This one was not sent; those before it may have been carried out.
+                error.operation, error.attempts = call.operation, progress.attempts
+                error.maybe_applied = progress.maybe_applied
+                raise
             # An error of another operation comes from the look itself, which has just failed.
             found = self._recovered(call, progress) if error.operation == call.operation else None
             if found is not None:
@@ -187,8 +206,17 @@ class Transport:
         found = self._recovered(call, progress)
         if found is not None:
             return found
-        if self._limiter:
-            self._limiter.acquire()
+        with self._errors.turn(
+            call.operation,
+            is_patient=self.settings.max_retries > 0,
+            is_wanted=partial(_is_wanted, call.give_up),
+            pause=self._sleep,
+        ):
+            if self._limiter:
+                self._limiter.acquire()
+            return self._one_request(call, progress)
+
+    def _one_request(self, call: Call[T], progress: _Progress) -> T:
         progress.attempts += 1
         try:
             result = call.read(self._exchange(call, progress))
@@ -203,6 +231,8 @@ class Transport:
             error.maybe_applied = progress.maybe_applied
             if isinstance(error, TransientError):
                 progress.error = error
+                if error.operation == call.operation and self.settings.max_retries:
+                    self._errors.failed(self._backoff_seconds(error, progress))
             raise
         except BaseException as error:
             # Such as a task's timeout: the request may have been sent.
@@ -221,13 +251,24 @@ class Transport:
             error.landed = f"An earlier {call.operation} may have been carried out, and could not be looked up."
             raise
 
-    def _may_repeat(self, error: BaseException, operation: str, give_up: GiveUp | None) -> bool:
+    def _may_repeat(self, error: BaseException, operation: str, give_up: GiveUp | None, progress: _Progress) -> bool:
         # A call within this one has used its own retries up.
         if not isinstance(error, TransientError) or error.operation != operation:
             return False
         if (error.retry_after_seconds or 0) > self.settings.max_retry_after_seconds:
             return False
+        most = self.settings.max_retries
+        if isinstance(error, RateLimitedError) and error.retry_after_seconds is None:
+            # Nobody knows when it would be taken, and asking makes it worse.
+            most = min(most, _RETRIES_WHEN_LIMITED)
+        # What other threads have tried meanwhile, this one need not find out again.
+        if self._failures(progress) > most:
+            return False
         return give_up is None or not give_up(error)
+
+    def _failures(self, progress: _Progress) -> int:
+        """Return how often the account has failed in a row since a call began, in whichever thread."""
+        return max(progress.attempts, self._errors.failures_in_a_row - progress.failures_before)
 
     def _pause(self, seconds: float, give_up: GiveUp | None, progress: _Progress) -> None:
         if give_up is None:
@@ -237,13 +278,16 @@ class Transport:
             self._sleep(min(seconds, _PAUSE_SECONDS))
             seconds -= _PAUSE_SECONDS
 
-    def _wait_seconds(self, state: RetryCallState) -> float:
-        backoff = self.settings.backoff_seconds * 2 ** (state.attempt_number - 1)
+    def _wait_seconds(self, state: RetryCallState, progress: _Progress) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after_seconds if isinstance(error, TransientError) else None
-        wait: float = max(backoff, asked or 0.0)
+        wait = self._backoff_seconds(error, progress)
         # Chance for spreading load, not for secrets.
         return wait + (random.uniform(0, wait / 4) if self.settings.jitter else 0.0)  # noqa: S311
+
+    def _backoff_seconds(self, error: BaseException | None, progress: _Progress) -> float:
+        backoff: float = self.settings.backoff_seconds * 2 ** (min(self._failures(progress), _MOST_DOUBLINGS) - 1)
+        asked = error.retry_after_seconds if isinstance(error, TransientError) else None
+        return max(backoff, min(asked or 0.0, self.settings.max_retry_after_seconds))
 
     def _exchange(self, call: Call[T], progress: _Progress) -> Reply:
         with self._lock:
@@ -334,6 +378,10 @@ def encode_query(query: Mapping[str, str]) -> str:
     """
     pairs = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items())
     return f"?{pairs}" if pairs else ""
+
+
+def _is_wanted(give_up: GiveUp | None) -> bool:
+    return give_up is None or not give_up(TransientError("other requests of this account have failed"))
 
 
 def _log_repetition(state: RetryCallState) -> None:

@@ -112,11 +112,13 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; true when ready."""
+        from airflow_provider_audiences.triggers.course import was_sent
+
         with self.running():
             try:
                 sighting = self.look()
             except TransientError as error:
-                self._failed_polls += 1
+                self._failed_polls += was_sent(error)
                 # At the deadline, that may be what has ended it.
                 if self._failed_polls > self.max_poll_failures and self._seconds_left() > 0:
                     raise

@@ -17,6 +17,7 @@ from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     AuthenticationError,
     GroupRejectedError,
+    RateLimitedError,
     TransientError,
 )
 
@@ -159,7 +160,7 @@ class Course:
         :param error: in which the last look ended; raised if it is one too many in a row. Not at the deadline: that
             may be what has ended it.
         """
-        self._failures += 1
+        self._failures += was_sent(error)
         late = self._late(_without_advice(error))
         if late is None and self._failures > self._max_poll_failures:
             raise error
@@ -184,6 +185,15 @@ class Course:
         if self._clock() < self._deadline_epoch_seconds:
             return None
         return _payload("timeout", f"still not ready at the deadline: {reason}")
+
+
+def was_sent(error: TransientError) -> bool:
+    """
+    Return whether a look has failed by itself, and not because too many requests of others had.
+
+    :param error: in which it ended.
+    """
+    return not (isinstance(error, RateLimitedError) and error.attempts == 0)
 
 
 def poll_seconds(seconds_left: float) -> float:

@@ -20,6 +20,7 @@ from airflow_provider_audiences.exceptions import (
     ConflictError,
     UnexpectedReplyError,
 )
+from airflow_provider_audiences.http.error_budget import ErrorBudget
 from airflow_provider_audiences.http.replies import Reply, is_error_status
 from airflow_provider_audiences.http.session import query_key_session
 from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, Transport, TransportSettings
@@ -78,6 +79,7 @@ class AppLovinClient(ApiClient):
     :param settings: timeouts and retries.
     :param content_type: of uploads.
     :param sleep: waits between attempts.
+    :param errors: the account's budget for errors.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class AppLovinClient(ApiClient):
         settings: TransportSettings = DEFAULT_SETTINGS,
         content_type: str = DEFAULT_CONTENT_TYPE,
         sleep: Callable[[float], None] = time.sleep,
+        errors: ErrorBudget | None = None,
     ) -> None:
         self._redact = Redactor(api_key, [ADVERTISING_ID_PATTERN])
         self._content_type = content_type
@@ -97,6 +100,7 @@ class AppLovinClient(ApiClient):
                 session=query_key_session(parameter="api_key", key=api_key),
                 settings=settings,
                 sleep=sleep,
+                errors=errors,
             )
         )
 
