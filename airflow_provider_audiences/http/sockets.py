@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family
 
 from airflow_provider_audiences.http.addresses import is_loopback
@@ -104,8 +104,6 @@ class BoundedConnection(HTTPConnection):
             return super()._new_conn()
         try:
             return _connected(self._dns_host, self.port or 0, self, exchange)
-        except socket.gaierror as error:
-            raise NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:
             exchange.waited_in_vain()
             raise ConnectTimeoutError(self, "timed out") from error
