@@ -180,7 +180,7 @@ class ConnectionReader:
             defaults,
             connect_timeout_seconds=self.number("connect_timeout_seconds", defaults.connect_timeout_seconds, above=0),
             read_timeout_seconds=self.number("read_timeout_seconds", defaults.read_timeout_seconds, above=0),
-            request_deadline_seconds=self.number("request_deadline_seconds", defaults.request_deadline_seconds or 0)
+            request_deadline_seconds=self.optional_number("request_deadline_seconds", above=0)
             or defaults.request_deadline_seconds,
             backoff_seconds=self.number("backoff_seconds", defaults.backoff_seconds),
             max_retries=own_retries if max_retries is None else max_retries,
@@ -209,14 +209,15 @@ class ConnectionReader:
             raise self.error(f"{name} in the extra must be a number {least}{most}")
         return number
 
-    def optional_number(self, name: str) -> float | None:
+    def optional_number(self, name: str, *, above: float | None = None) -> float | None:
         """
         Return a number of the extra that has no default.
 
         :param name: its key.
-        :raises InvalidInputError: it is no number, or negative.
+        :param above: it must be greater; without this it must not be negative.
+        :raises InvalidInputError: it is no such number.
         """
-        return None if self._extra.get(name) in (None, "") else self.number(name, 0)
+        return None if self._extra.get(name) in (None, "") else self.number(name, 0, above=above)
 
     def _whole_number(self, name: str, default: int) -> int:
         number = self.number(name, default)

@@ -9,7 +9,6 @@ may be shared with other processes too.
 from __future__ import annotations
 
 import hashlib
-import logging
 import threading
 import time
 from collections import deque
@@ -20,8 +19,6 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from airflow_provider_audiences.exceptions import AudienceApiError, RateLimitedError
-
-log = logging.getLogger(__name__)
 
 DEFAULT_MAX_ERRORS = 50
 """AppLovin is known to block an account after 100 in 5 minutes."""

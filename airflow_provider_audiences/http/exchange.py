@@ -20,6 +20,10 @@ _SOON_SECONDS = 0.01
 """A wait for what was left may end this much too early."""
 
 
+_LONGEST_SECONDS = 86_400.0
+"""Sockets take no number of any size."""
+
+
 class Ending(StrEnum):
     """Why an exchange was ended from this side."""
 
@@ -80,7 +84,7 @@ class Exchange:
         if left <= 0:
             self.ending = Ending.DEADLINE
             raise TimeoutError
-        return min(left, self.silence_seconds if most_seconds is None else most_seconds)
+        return min(left, self.silence_seconds if most_seconds is None else most_seconds, _LONGEST_SECONDS)
 
     def waited_in_vain(self) -> None:
         """Note that a wait has ended without anything."""

@@ -279,6 +279,7 @@ class TestExtras:
         extra: dict[str, Any] = {
             "connect_timeout_seconds": 0.5,
             "read_timeout_seconds": 7,
+            "request_deadline_seconds": 11.5,
             "max_retries": 0,
             "backoff_seconds": 0,
         }
@@ -295,7 +296,14 @@ class TestExtras:
         assert self.settings({"max_retries": 5}, max_retries=0).max_retries == 0
 
     @pytest.mark.parametrize(
-        "name", ["connect_timeout_seconds", "read_timeout_seconds", "max_retries", "backoff_seconds"]
+        "name",
+        [
+            "connect_timeout_seconds",
+            "read_timeout_seconds",
+            "request_deadline_seconds",
+            "max_retries",
+            "backoff_seconds",
+        ],
     )
     @pytest.mark.parametrize(
         "value", ["soon", -1, "-0.1", True, False, [1], [], {}, {"a": 1}, float("nan"), float("inf"), "inf", "nan"]
@@ -304,7 +312,28 @@ class TestExtras:
         with pytest.raises(InvalidInputError, match=f"^{READER}{name} in the extra must be a number "):
             self.settings({name: value})
 
-    @pytest.mark.parametrize("name", ["connect_timeout_seconds", "read_timeout_seconds"])
+    @pytest.mark.parametrize(
+        ("extra", "expected"),
+        [
+            ({}, 50),
+            ({"max_errors": None}, 50),
+            ({"max_errors": 7}, 7),
+            ({"max_errors": "7"}, 7),
+            ({"max_errors": 0}, None),
+            ({"max_errors": "0"}, None),
+            ({"max_errors": "off"}, None),
+            ({"max_errors": " OFF "}, None),
+        ],
+    )
+    def test_most_errors(self, extra: dict[str, Any], expected: int | None) -> None:
+        assert reader(extra_dejson=extra).max_errors() == expected
+
+    @pytest.mark.parametrize("value", ["many", -1, 2.5, True, [1], "none"])
+    def test_wrong_number_of_errors(self, value: Any) -> None:
+        with pytest.raises(InvalidInputError, match=f"^{READER}max_errors in the extra must be a "):
+            reader(extra_dejson={"max_errors": value}).max_errors()
+
+    @pytest.mark.parametrize("name", ["connect_timeout_seconds", "read_timeout_seconds", "request_deadline_seconds"])
     def test_timeouts_are_above_zero(self, name: str) -> None:
         with pytest.raises(InvalidInputError, match="must be a number above 0"):
             self.settings({name: 0})
