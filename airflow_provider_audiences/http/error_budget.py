@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from airflow_provider_audiences.exceptions import AudienceApiError, RateLimitedError
+from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, RateLimitedError
 
 DEFAULT_MAX_ERRORS = 50
 """AppLovin is known to block an account after 100 in 5 minutes."""
@@ -131,7 +131,7 @@ class ErrorBudget:
         self._stop_if_spent()
         is_alone = is_patient and self._go_alone(is_wanted, pause)
         try:
-            with self._noted(operation):
+            with self._noted(operation, is_patient=is_patient):
                 yield
         finally:
             if is_alone:
@@ -157,7 +157,7 @@ class ErrorBudget:
                 errors.hold = _Hold(until=until, thread=threading.get_ident())
 
     @contextmanager
-    def _noted(self, operation: str) -> Iterator[None]:
+    def _noted(self, operation: str, *, is_patient: bool) -> Iterator[None]:
         """Note the error of the block, if it ends in one that the platform counts."""
         errors = self._errors
         # Noted before it is sent, so that those who begin at the same moment see each other.
@@ -166,8 +166,12 @@ class ErrorBudget:
         try:
             yield
         except AudienceApiError as error:
-            is_answered = error.http_status is not None or error.maybe_applied
-            failed = is_answered and error.operation == operation
+            if isinstance(error, ConnectionFailedError):
+                # Looks that a server leaves unanswered are no reason to stop those that it answers.
+                is_counted = is_patient and error.maybe_applied
+            else:
+                is_counted = error.http_status is not None
+            failed = is_counted and error.operation == operation
             raise
         else:
             errors.is_troubled, errors.is_known, errors.failures_in_a_row = False, True, 0
