@@ -7,6 +7,7 @@ Helpers are fixtures, or stand in tests/support: test modules are not importable
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ for _name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DASHSCOPE_API_KEY", "RE
     os.environ.pop(_name.lower(), None)
 
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator  # noqa: E402
+from airflow_provider_audiences.http import error_budget  # noqa: E402
 from airflow_provider_audiences.http.transport import TransportSettings  # noqa: E402
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient  # noqa: E402
 from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ApiKeyAuth, PaiAuth  # noqa: E402
@@ -66,6 +68,14 @@ def emulator_server() -> Iterator[AudiencesEmulator]:
 def emulator(emulator_server: AudiencesEmulator) -> AudiencesEmulator:
     emulator_server.reset()
     return emulator_server
+
+
+@pytest.fixture(autouse=True)
+def _no_errors_of_others() -> Iterator[None]:
+    """What other tests' accounts have had of errors is theirs: all talk to the same emulator, with the same key."""
+    yield
+    error_budget._accounts.clear()
+    shutil.rmtree(Path(_airflow_home.name) / "audiences" / "accounts", ignore_errors=True)
 
 
 @pytest.fixture

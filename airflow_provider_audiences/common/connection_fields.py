@@ -48,6 +48,15 @@ _SHARED = (
         minimum=0.1,
     ),
     ExtraField(
+        name="request_deadline_seconds",
+        label="Request deadline (s)",
+        description=(
+            "For each request as a whole, its reply included. Default: 150 for AppLovin's uploads, 60 for all others."
+        ),
+        kind="number",
+        minimum=0.1,
+    ),
+    ExtraField(
         name="max_retries",
         label="Retries",
         description="Repetitions of a request after a transient failure. Default: 3.",
@@ -59,6 +68,16 @@ _SHARED = (
         label="Backoff (s)",
         description="Wait before the first repetition; it doubles each time. Default: 1.",
         kind="number",
+        minimum=0,
+    ),
+    ExtraField(
+        name="max_errors",
+        label="Most errors",
+        description=(
+            "Failed requests of the account within 5 minutes, of all tasks together, after which none is sent until "
+            "some of them are older. Default: 50; 0 for any number."
+        ),
+        kind="integer",
         minimum=0,
     ),
     ExtraField(

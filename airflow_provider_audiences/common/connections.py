@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_audiences.common.connection_fields import ExtraField
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.http.addresses import checked_host, is_loopback
+from airflow_provider_audiences.http.error_budget import DEFAULT_MAX_ERRORS
 from airflow_provider_audiences.http.transport import TransportSettings
 from airflow_provider_audiences.redaction import Secret
+from airflow_provider_audiences.validation import OFF
 
 log = logging.getLogger(__name__)
+
+# Not those that urlsplit removes, or takes for others than the HTTP library does.
+_TEXT_PATTERN = re.compile(r"[!-\[\]-~]*", re.ASCII)
+_PORT_PATTERN = re.compile(r"(?::[0-9]{1,5})?", re.ASCII)
+_PATH_PATTERN = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 
 
 class ConnectionLike(Protocol):
@@ -69,28 +77,52 @@ class ConnectionReader:
         :param default: if the connection has no host.
         :raises InvalidInputError: the host is no address, or plain http to another machine.
         """
-        connection = self.connection
-        host = (connection.host or "").strip()
-        if not host:
-            return default
+        host = (self.connection.host or "").strip()
+        return self.address(host, what="host", port=self.connection.port) if host else default
+
+    def address(self, text: str, *, what: str, port: int | None = None) -> str:
+        """
+        Return an address of a service, with its scheme and without a final slash.
+
+        :param text: as it stands in the connection; without a scheme, it is https, and http on this machine.
+        :param what: what it is called, for messages.
+        :param port: if the text has none.
+        :raises InvalidInputError: it is no address, or plain http to another machine.
+        """
         try:
-            if "://" not in host:
-                host = f"{self._default_scheme(host)}://{host}"
-            parts = urlsplit(host)
-            port = parts.port or connection.port
+            parts = urlsplit(text if "://" in text else f"{self._default_scheme(text)}://{text}")
+            port = parts.port or port
         except ValueError:
-            raise self.error("host is not an address") from None
-        if parts.scheme not in {"http", "https"} or not parts.hostname or " " in parts.hostname:
-            raise self.error("host must be an https address, such as https://api.example.com/prefix")
+            raise self.error(f"{what} is not an address") from None
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise self.error(f"{what} must be an https address, such as https://api.example.com/prefix")
         if parts.username is not None or parts.query or parts.fragment:
-            raise self.error("host must be scheme, name, port and path only; the key belongs in the password")
-        if parts.scheme == "http" and not is_loopback(parts.hostname) and not self.flag("allow_insecure_http"):
+            raise self.error(f"{what} must be scheme, name, port and path only; the key belongs in the password")
+        name = self._checked_host(text, parts, what)
+        if parts.scheme == "http" and not is_loopback(name) and not self.flag("allow_insecure_http"):
             raise self.error(
-                "host is plain http, and the key would be readable on the way: use https "
+                f"{what} is plain http, and the key would be readable on the way: use https "
                 "(or set allow_insecure_http in the extra)"
             )
-        name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        name = f"[{name}]" if ":" in name else name
         return f"{parts.scheme}://{name}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+    def _checked_host(self, text: str, parts: SplitResult, what: str) -> str:
+        """Return the name that is judged, and connected to: nothing else may be in its part of the address."""
+        try:
+            name = checked_host(parts.hostname or "")
+        except ValueError:
+            name = ""
+        port = parts.netloc.lower().removeprefix(f"[{name}]" if ":" in name else name)
+        is_written_so = _TEXT_PATTERN.fullmatch(text) and _PORT_PATTERN.fullmatch(port)
+        if not name or not is_written_so or not _PATH_PATTERN.fullmatch(parts.path):
+            raise self.error(
+                f"{what} has characters that no address has, or a number in place of a name: give a name of letters, "
+                "digits, hyphens and dots, or an IP address as it is usually written"
+            )
+        if name in {"http", "https"}:
+            raise self.error(f"{what} has a scheme without '://': give an address such as https://api.example.com")
+        return name
 
     def _default_scheme(self, host: str) -> str:
         schema = (self.connection.schema or "").strip().lower()
@@ -148,6 +180,8 @@ class ConnectionReader:
             defaults,
             connect_timeout_seconds=self.number("connect_timeout_seconds", defaults.connect_timeout_seconds, above=0),
             read_timeout_seconds=self.number("read_timeout_seconds", defaults.read_timeout_seconds, above=0),
+            request_deadline_seconds=self.optional_number("request_deadline_seconds", above=0)
+            or defaults.request_deadline_seconds,
             backoff_seconds=self.number("backoff_seconds", defaults.backoff_seconds),
             max_retries=own_retries if max_retries is None else max_retries,
         )
@@ -175,20 +209,31 @@ class ConnectionReader:
             raise self.error(f"{name} in the extra must be a number {least}{most}")
         return number
 
-    def optional_number(self, name: str) -> float | None:
+    def optional_number(self, name: str, *, above: float | None = None) -> float | None:
         """
         Return a number of the extra that has no default.
 
         :param name: its key.
-        :raises InvalidInputError: it is no number, or negative.
+        :param above: it must be greater; without this it must not be negative.
+        :raises InvalidInputError: it is no such number.
         """
-        return None if self._extra.get(name) in (None, "") else self.number(name, 0)
+        return None if self._extra.get(name) in (None, "") else self.number(name, 0, above=above)
 
     def _whole_number(self, name: str, default: int) -> int:
         number = self.number(name, default)
         if number != int(number):
             raise self.error(f"{name} in the extra must be a whole number")
         return int(number)
+
+    def max_errors(self) -> int | None:
+        """
+        Return how many errors the account may have in five minutes; None for any number.
+
+        :raises InvalidInputError: it is no whole number.
+        """
+        if str(self._extra.get("max_errors", "")).strip().lower() == OFF:
+            return None
+        return self._whole_number("max_errors", DEFAULT_MAX_ERRORS) or None
 
     def flag(self, name: str) -> bool:
         """
@@ -230,17 +275,3 @@ class ConnectionReader:
         :param message: what is wrong, without secrets.
         """
         return InvalidInputError(f"connection {self.connection.conn_id!r}: {message}")
-
-
-def is_loopback(host: str) -> bool:
-    """
-    Return whether a host is this machine.
-
-    :param host: name or address.
-    """
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_audiences.common.connections import ConnectionReader, is_loopback
+from airflow_provider_audiences.common.connections import ConnectionReader
 from airflow_provider_audiences.common.pai_credentials import key_pair_of, region_of
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.pai.alibaba_chain import credential_chain
@@ -62,10 +61,7 @@ def _access(conn_id: str | None) -> tuple[AccessKey, str]:
     key_id, secret = key_pair_of(reader, None)
     endpoint = reader.text("endpoint", "") or _endpoint(region_of(reader))
     # The library takes what has no scheme for plain http.
-    endpoint = endpoint if "://" in endpoint else f"https://{endpoint}"
-    is_safe = endpoint.startswith("https://") or is_loopback(urlsplit(endpoint).hostname or "")
-    if not is_safe and not reader.flag("allow_insecure_http"):
-        raise reader.error("endpoint in the extra must be https: members would be readable on the way")
+    endpoint = reader.address(endpoint if "://" in endpoint else f"https://{endpoint}", what="endpoint in the extra")
     if key_id is None or secret is None:
         raise reader.error("OSS takes an AccessKey: put its id in the login and its secret in the password")
     token = reader.secret_of(reader.value("security_token"), what="security_token", where="extra")

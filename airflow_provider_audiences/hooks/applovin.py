@@ -6,10 +6,12 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
+from airflow_provider_audiences.common.account_errors import error_budget
 from airflow_provider_audiences.common.connection_fields import APPLOVIN_FIELDS, APPLOVIN_UI, form_widgets
 from airflow_provider_audiences.common.connections import ConnectionLike, ConnectionReader
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.http.error_budget import account_digest
 from airflow_provider_audiences.platforms.applovin.client import (
     DEFAULT_BASE_URL,
     DEFAULT_CONTENT_TYPE,
@@ -23,8 +25,8 @@ class AppLovinHook(BaseHook):
     Connects to AppLovin's Audience API.
 
     Connection: password = Management Key; host (optional) = another address; extras: ``content_type``,
-    ``connect_timeout_seconds``, ``read_timeout_seconds``, ``max_retries``, ``backoff_seconds``,
-    ``allow_insecure_http``.
+    ``connect_timeout_seconds``, ``read_timeout_seconds``, ``request_deadline_seconds``, ``max_retries``,
+    ``backoff_seconds``, ``max_errors``, ``allow_insecure_http``.
 
     :param applovin_conn_id: id of the connection.
     """
@@ -60,11 +62,15 @@ class AppLovinHook(BaseHook):
         reader.warn_of_unknown_extras()
         key = reader.secret(what="Management Key")
         mask_secret(key.reveal())
+        base_url = reader.base_url(DEFAULT_BASE_URL)
+        account = account_digest(base_url, key.reveal())
         return AppLovinClient(
             api_key=key,
-            base_url=reader.base_url(DEFAULT_BASE_URL),
+            base_url=base_url,
             settings=reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
             content_type=reader.text("content_type", DEFAULT_CONTENT_TYPE),
+            # Who looks, looks from the triggerer's loop.
+            errors=error_budget(reader, account, is_shared=max_retries is None),
         )
 
     def test_connection(self) -> tuple[bool, str]:

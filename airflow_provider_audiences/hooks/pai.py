@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection, mask_secret
 
+from airflow_provider_audiences.common.account_errors import error_budget
 from airflow_provider_audiences.common.connection_fields import PAI_FIELDS, PAI_UI, form_widgets
 from airflow_provider_audiences.common.connections import ConnectionLike, ConnectionReader
 from airflow_provider_audiences.common.errors import task_errors
@@ -18,6 +19,7 @@ from airflow_provider_audiences.common.pai_credentials import (
     warn_of_other_region,
 )
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
+from airflow_provider_audiences.http.error_budget import account_digest
 from airflow_provider_audiences.platforms.pai.client import (
     ACCOUNT_REQUESTS_PER_SECOND,
     DEFAULT_REQUESTS_PER_SECOND,
@@ -35,7 +37,8 @@ class PaiHook(BaseHook):
     Connection: password = API key (without one: the environment variable ``DASHSCOPE_API_KEY``), or login and
     password = AccessKey id and secret; host (optional) = another address than the region's; extras: ``region``,
     ``dialect``, ``security_token``, ``max_requests_per_second``, ``price_per_call``, ``connect_timeout_seconds``,
-    ``read_timeout_seconds``, ``max_retries``, ``backoff_seconds``, ``allow_insecure_http``.
+    ``read_timeout_seconds``, ``request_deadline_seconds``, ``max_retries``, ``backoff_seconds``,
+    ``max_errors``, ``allow_insecure_http``.
 
     A connection of the type ``alibaba_cloud`` is taken too, with its extras ``access_key_id`` and
     ``access_key_secret``. With ``dialect`` ``openapi`` and no key, this machine's own credentials are used.
@@ -77,13 +80,17 @@ class PaiHook(BaseHook):
         rate = reader.number(
             "max_requests_per_second", DEFAULT_REQUESTS_PER_SECOND, above=0, below=ACCOUNT_REQUESTS_PER_SECOND
         )
+        # A host goes before the region, whatever that is.
+        base_url = reader.base_url("") or auth.dialect.base_url(region_of(reader))
+        account = account_digest(base_url, auth.account)
         return PaiClient(
             auth=auth,
-            # A host goes before the region, whatever that is.
-            base_url=reader.base_url("") or auth.dialect.base_url(region_of(reader)),
+            base_url=base_url,
             settings=reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
             requests_per_second=rate,
             price_per_call=reader.optional_number("price_per_call"),
+            # Who looks, looks from the triggerer's loop.
+            errors=error_budget(reader, account, is_shared=max_retries is None),
         )
 
     @classmethod

@@ -2,61 +2,140 @@
 
 from __future__ import annotations
 
+import http.client
 import traceback
+from collections.abc import Iterator
 
 import requests
+import urllib3
 
 from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, InvalidInputError
+from airflow_provider_audiences.http.aside import MAX_THREADS
+from airflow_provider_audiences.http.bodies import too_large
+from airflow_provider_audiences.http.exchange import Ending, Exchange
+
+REQUEST_ERRORS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+    ValueError,
+)
+"""What the libraries raise for a request that can't be made, and for one that failed."""
+
+_UNKNOWN_FATE = "Whether the platform carried the request out is unknown."
+_CHECK_HOST = "Check the connection's host and port, and that this worker may reach it."
+_MALFORMED = (
+    requests.exceptions.InvalidHeader,
+    urllib3.exceptions.InvalidHeader,
+    http.client.BadStatusLine,
+    http.client.LineTooLong,
+    http.client.UnknownProtocol,
+)
 
 
-def connection_failure(
-    error: Exception, *, connect_timeout_seconds: float, read_timeout_seconds: float
-) -> AudienceApiError:
+def connection_failure(error: Exception, exchange: Exchange) -> AudienceApiError:
     """
     Say what went wrong on the way, without quoting requests: its texts hold URLs.
 
-    :param error: of requests, or what it raises for a request that can't be made.
-    :param connect_timeout_seconds: that it was given.
-    :param read_timeout_seconds: that it was given.
+    Whether something may have been applied follows from what was sent, whatever the error's type says.
+
+    :param error: one of :data:`REQUEST_ERRORS`.
+    :param exchange: how far the request had come.
     """
+    if exchange.ending is not None:
+        return _ended_here(exchange, exchange.ending)
+    return _after_sending(error) if exchange.has_begun else _before_sending(error, exchange)
+
+
+def _ended_here(exchange: Exchange, ending: Ending) -> AudienceApiError:
+    if ending is Ending.NO_THREAD:
+        return ConnectionFailedError(
+            f"{MAX_THREADS} look-ups of host names hang in this process, so no further one was begun",
+            advice="Check this machine's name servers, then try again.",
+        )
+    if ending is Ending.TOO_LARGE:
+        failure = too_large(exchange.status)
+        failure.maybe_applied = exchange.has_begun
+        return failure
+    is_deadline = ending is Ending.DEADLINE
+    if not exchange.has_begun:
+        seconds = exchange.deadline_seconds if is_deadline else exchange.connect_timeout_seconds
+        return ConnectionFailedError(f"no connection within {seconds:.3g} s", advice=_CHECK_HOST)
+    seconds = exchange.deadline_seconds if is_deadline else exchange.silence_seconds
+    extra = "request_deadline_seconds" if is_deadline else "read_timeout_seconds"
+    if not exchange.received_bytes:
+        return ConnectionFailedError(
+            f"no reply within {seconds:.3g} s",
+            maybe_applied=True,
+            too_large="likely",
+            advice=f"Send smaller batches, or raise {extra} in the connection's extra.",
+        )
+    what = f"the reply had not ended after {seconds:.3g} s" if is_deadline else f"the reply stopped for {seconds:.3g} s"
+    return ConnectionFailedError(
+        f"{what}: {exchange.seen()}",
+        http_status=exchange.status,
+        maybe_applied=True,
+        advice=f"{_UNKNOWN_FATE} Should the server need that long, raise {extra} in the connection's extra.",
+    )
+
+
+def _before_sending(error: Exception, exchange: Exchange) -> AudienceApiError:
+    if isinstance(error, requests.exceptions.Timeout):
+        return ConnectionFailedError(
+            f"no connection within {exchange.connect_timeout_seconds:g} s",
+            advice=_CHECK_HOST,
+        )
+    if isinstance(error, requests.exceptions.SSLError):
+        return ConnectionFailedError(
+            "the TLS connection failed", advice="Check the host name and this machine's certificates."
+        )
     if isinstance(error, ValueError):
         return InvalidInputError(
             "no request can be made of this: the address, a proxy's address, the key or the content type is malformed",
             advice="Check the connection, and the proxy variables in this worker's environment.",
         )
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return ConnectionFailedError(
-            f"no connection within {connect_timeout_seconds:g} s",
-            advice="Check the connection's host and port, and that this worker may reach it.",
-        )
-    if isinstance(error, requests.exceptions.ReadTimeout):
-        return ConnectionFailedError(
-            f"no reply within {read_timeout_seconds:g} s",
-            maybe_applied=True,
-            too_large="likely",
-            advice="Send smaller batches, or raise read_timeout_seconds in the connection's extra.",
-        )
+    return ConnectionFailedError("could not connect", advice=_CHECK_HOST)
+
+
+def _after_sending(error: Exception) -> ConnectionFailedError:
     if isinstance(error, requests.exceptions.SSLError):
-        # Only a certificate that was refused proves that no request was sent; a record may break later on.
         return ConnectionFailedError(
             "the TLS connection failed",
-            maybe_applied="CERTIFICATE_VERIFY_FAILED" not in str(error),
+            maybe_applied=True,
             # Over TLS, this is how a server hangs up in the middle.
             too_large="maybe" if "EOF occurred" in str(error) else "no",
             advice="Check the host name and this machine's certificates.",
         )
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    if type(reason).__name__ in {"NewConnectionError", "NameResolutionError", "ProxyError"}:
+    if any(_is_malformed_reply(cause) for cause in _causes(error)):
         return ConnectionFailedError(
-            "could not connect",
-            advice="Check the connection's host and port, and that this worker may reach it.",
+            "the reply is malformed: its status line or its headers contradict themselves or HTTP",
+            maybe_applied=True,
+            advice=f"{_UNKNOWN_FATE} Check the connection's host, and proxies between this worker and the platform.",
         )
     return ConnectionFailedError(
         "the connection broke before the whole reply arrived",
         maybe_applied=True,
         too_large="maybe",
-        advice="Whether the platform carried the request out is unknown.",
+        advice=_UNKNOWN_FATE,
     )
+
+
+def _is_malformed_reply(error: BaseException) -> bool:
+    # A server that hangs up is a bad status line too, to http.client.
+    return isinstance(error, _MALFORMED) and not isinstance(error, http.client.RemoteDisconnected)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, what it was made of, and what that was made of."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        error = waiting.pop()
+        if id(error) not in seen:
+            seen.add(id(error))
+            yield error
+            parts = (error.__cause__, error.__context__, *error.args)
+            waiting += [part for part in parts if isinstance(part, BaseException)]
 
 
 def break_circles(error: BaseException | None, *, until: BaseException | None) -> None:

@@ -62,11 +62,12 @@ class Reply:
     after_lost_try: bool
 
     @classmethod
-    def from_response(cls, response: requests.Response, *, attempts: int, after_lost_try: bool) -> Reply:
+    def from_response(cls, response: requests.Response, *, body: bytes, attempts: int, after_lost_try: bool) -> Reply:
         """
         Copy what matters out of requests' response, which refers to the request.
 
         :param response: the response.
+        :param body: its whole body.
         :param attempts: how many requests this call has sent, this one included.
         :param after_lost_try: whether an earlier request of the same call may have been applied.
         """
@@ -74,7 +75,7 @@ class Reply:
         return cls(
             status=response.status_code,
             content_type=headers.get("Content-Type", "").partition(";")[0].strip().lower(),
-            body=response.content,
+            body=body,
             retry_after_seconds=_retry_after_seconds(headers.get("Retry-After")),
             location_host=_host(headers.get("Location", "")),
             request_id_header=headers.get("x-acs-request-id") or headers.get("x-request-id"),

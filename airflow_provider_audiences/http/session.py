@@ -15,10 +15,13 @@ from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util import parse_url
 
 from airflow_provider_audiences import USER_AGENT
+from airflow_provider_audiences.http.addresses import is_loopback
+from airflow_provider_audiences.http.bodies import ACCEPTED_ENCODING
+from airflow_provider_audiences.http.sockets import BoundedConnection, BoundedSecureConnection
 from airflow_provider_audiences.redaction import Secret
 
 if TYPE_CHECKING:
@@ -31,13 +34,13 @@ _POOL_SIZE = 64
 def _pool_classes(secret_query: str) -> dict[str, type[HTTPConnectionPool]]:
     """Return urllib3's pool classes by scheme, with connections that add ``secret_query`` to the target."""
 
-    class QuietConnection(HTTPConnection):
+    class QuietConnection(BoundedConnection):
         debuglevel = 0
 
         def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
             super().putrequest(method, _with_query(url, secret_query), *args, **kwargs)
 
-    class QuietSecureConnection(HTTPSConnection):
+    class QuietSecureConnection(BoundedSecureConnection):
         debuglevel = 0
 
         def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
@@ -71,6 +74,16 @@ class _QuietAdapter(HTTPAdapter):
         manager: ProxyManager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = self._pool_classes_by_scheme
         return manager
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """
+        Send a request; one to this machine goes to it, whatever proxies the environment names.
+
+        :param request: prepared.
+        """
+        if is_loopback((parse_url(request.url or "").host or "").strip("[]")):
+            kwargs["proxies"] = {}
+        return super().send(request, *args, **kwargs)
 
 
 class _Session(requests.Session):
@@ -137,6 +150,7 @@ def _session(secret_query: str, auth: requests.auth.AuthBase) -> requests.Sessio
     session.auth = auth
     session.headers["User-Agent"] = USER_AGENT
     session.headers["Accept"] = "application/json"
+    session.headers["Accept-Encoding"] = ACCEPTED_ENCODING
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     adapter = _QuietAdapter(secret_query)
     session.mount("https://", adapter)

@@ -13,7 +13,8 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, Self, TypeVar
@@ -24,9 +25,13 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
+    RateLimitedError,
     TransientError,
 )
-from airflow_provider_audiences.http.connection_failures import break_circles, connection_failure
+from airflow_provider_audiences.http.bodies import whole_body
+from airflow_provider_audiences.http.connection_failures import REQUEST_ERRORS, break_circles, connection_failure
+from airflow_provider_audiences.http.error_budget import AccountErrors, ErrorBudget
+from airflow_provider_audiences.http.exchange import Exchange, under_way
 from airflow_provider_audiences.http.rate_limiter import RateLimiter
 from airflow_provider_audiences.http.replies import Reply
 
@@ -37,6 +42,11 @@ GiveUp = Callable[[TransientError], bool]
 """Asked whether a call that failed is not to be repeated."""
 Observer = Callable[[str, BaseException | None], None]
 """Told the operation of each request, and the error that it came to; None for success."""
+
+_MOST_DOUBLINGS = 10
+
+_RETRIES_WHEN_LIMITED = 1
+"""How often a request is repeated that came too soon, if the platform does not say when it would not."""
 
 _PAUSE_SECONDS = 1.0
 """How often a wait looks whether it is still wanted."""
@@ -49,6 +59,8 @@ class TransportSettings:
 
     :param connect_timeout_seconds: for the connection to be made.
     :param read_timeout_seconds: for the reply to begin, and between two parts of it.
+    :param request_deadline_seconds: for each request as a whole, from the look-up of the host's name to the last byte
+        of the reply; None for what each call has by itself.
     :param max_retries: how often a call is repeated after its first request.
     :param backoff_seconds: wait before the first repetition; it doubles each time (1, 2, 4 s).
     :param jitter: add up to a quarter of the wait by chance, so that many tasks don't come back at once.
@@ -58,6 +70,7 @@ class TransportSettings:
 
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 120.0
+    request_deadline_seconds: float | None = None
     max_retries: int = 3
     backoff_seconds: float = 1.0
     jitter: bool = True
@@ -77,6 +90,7 @@ class Call(Generic[T]):
     :param body: bytes to send, or None.
     :param content_type: of the body.
     :param headers: that this call needs besides.
+    :param deadline_seconds: for each request of this call as a whole, if the settings don't say it.
     :param recover: for a call that must not be sent twice. Called before a repetition, and before giving
         up, when an earlier request may have been applied: returns its result if it was, None if not.
     :param give_up: asked with the last error before a repetition, and every second of the wait for it; true:
@@ -91,6 +105,7 @@ class Call(Generic[T]):
     body: bytes | None = field(default=None, repr=False)
     content_type: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    deadline_seconds: float = 60.0
     recover: Callable[[], T | None] | None = None
     give_up: GiveUp | None = None
 
@@ -100,6 +115,8 @@ class _Progress:
     attempts: int = 0
     maybe_applied: bool = False
     error: TransientError | None = None
+    failures_before: int = 0
+    """Of the account, in a row, when the call began."""
 
 
 class Transport:
@@ -112,6 +129,7 @@ class Transport:
     :param limiter: asked for a turn before each request.
     :param sleep: waits between attempts; tests may shorten it.
     :param observe: told the outcome of each request: the operation, and the error or None.
+    :param errors: the account's budget for errors; without, one of its own for any number.
     """
 
     def __init__(
@@ -123,6 +141,7 @@ class Transport:
         limiter: RateLimiter | None = None,
         sleep: Callable[[float], None] = time.sleep,
         observe: Observer | None = None,
+        errors: ErrorBudget | None = None,
     ) -> None:
         self.base_url = base_url
         self.settings = settings
@@ -130,6 +149,7 @@ class Transport:
         self._limiter = limiter
         self._sleep = sleep
         self._observe = observe or (lambda _operation, _error: None)
+        self._errors = errors or ErrorBudget(AccountErrors(), max_errors=None)
         self._requests_sent = 0
         self._lock = threading.Lock()
 
@@ -150,12 +170,14 @@ class Transport:
         :return: what the call's ``read`` made of the reply.
         :raises AudienceApiError: what the reply, or the lack of one, means.
         """
-        progress = _Progress()
+        progress = _Progress(failures_before=self._errors.failures_in_a_row)
         # Retrying refers to itself, and stays until the garbage collector comes: it must not hold the call's body.
         retrying = Retrying(
-            retry=retry_if_exception(partial(self._may_repeat, operation=call.operation, give_up=call.give_up)),
+            retry=retry_if_exception(
+                partial(self._may_repeat, operation=call.operation, give_up=call.give_up, progress=progress)
+            ),
             stop=stop_after_attempt(1 + self.settings.max_retries),
-            wait=self._wait_seconds,
+            wait=partial(self._wait_seconds, progress=progress),
             sleep=partial(self._pause, give_up=call.give_up, progress=progress),
             before_sleep=_log_repetition,
             reraise=True,
@@ -163,6 +185,11 @@ class Transport:
         try:
             result: T = retrying(self._attempt, call, progress)
         except AudienceApiError as error:
+            if error.operation is None:
+                # This one was not sent; those before it may have been carried out.
+                error.operation, error.attempts = call.operation, progress.attempts
+                error.maybe_applied = progress.maybe_applied
+                raise
             # An error of another operation comes from the look itself, which has just failed.
             found = self._recovered(call, progress) if error.operation == call.operation else None
             if found is not None:
@@ -179,8 +206,17 @@ class Transport:
         found = self._recovered(call, progress)
         if found is not None:
             return found
-        if self._limiter:
-            self._limiter.acquire()
+        with self._errors.turn(
+            call.operation,
+            is_patient=self.settings.max_retries > 0,
+            is_wanted=partial(_is_wanted, call.give_up),
+            pause=self._sleep,
+        ):
+            if self._limiter:
+                self._limiter.acquire()
+            return self._one_request(call, progress)
+
+    def _one_request(self, call: Call[T], progress: _Progress) -> T:
         progress.attempts += 1
         try:
             result = call.read(self._exchange(call, progress))
@@ -195,6 +231,8 @@ class Transport:
             error.maybe_applied = progress.maybe_applied
             if isinstance(error, TransientError):
                 progress.error = error
+                if error.operation == call.operation and self.settings.max_retries:
+                    self._errors.failed(self._backoff_seconds(error, progress))
             raise
         except BaseException as error:
             # Such as a task's timeout: the request may have been sent.
@@ -213,13 +251,24 @@ class Transport:
             error.landed = f"An earlier {call.operation} may have been carried out, and could not be looked up."
             raise
 
-    def _may_repeat(self, error: BaseException, operation: str, give_up: GiveUp | None) -> bool:
+    def _may_repeat(self, error: BaseException, operation: str, give_up: GiveUp | None, progress: _Progress) -> bool:
         # A call within this one has used its own retries up.
         if not isinstance(error, TransientError) or error.operation != operation:
             return False
         if (error.retry_after_seconds or 0) > self.settings.max_retry_after_seconds:
             return False
+        most = self.settings.max_retries
+        if isinstance(error, RateLimitedError) and error.retry_after_seconds is None:
+            # Nobody knows when it would be taken, and asking makes it worse.
+            most = min(most, _RETRIES_WHEN_LIMITED)
+        # What other threads have tried meanwhile, this one need not find out again.
+        if self._failures(progress) > most:
+            return False
         return give_up is None or not give_up(error)
+
+    def _failures(self, progress: _Progress) -> int:
+        """Return how often the account has failed in a row since a call began, in whichever thread."""
+        return max(progress.attempts, self._errors.failures_in_a_row - progress.failures_before)
 
     def _pause(self, seconds: float, give_up: GiveUp | None, progress: _Progress) -> None:
         if give_up is None:
@@ -229,35 +278,40 @@ class Transport:
             self._sleep(min(seconds, _PAUSE_SECONDS))
             seconds -= _PAUSE_SECONDS
 
-    def _wait_seconds(self, state: RetryCallState) -> float:
-        backoff = self.settings.backoff_seconds * 2 ** (state.attempt_number - 1)
+    def _wait_seconds(self, state: RetryCallState, progress: _Progress) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after_seconds if isinstance(error, TransientError) else None
-        wait: float = max(backoff, asked or 0.0)
+        wait = self._backoff_seconds(error, progress)
         # Chance for spreading load, not for secrets.
         return wait + (random.uniform(0, wait / 4) if self.settings.jitter else 0.0)  # noqa: S311
+
+    def _backoff_seconds(self, error: BaseException | None, progress: _Progress) -> float:
+        backoff: float = self.settings.backoff_seconds * 2 ** (min(self._failures(progress), _MOST_DOUBLINGS) - 1)
+        asked = error.retry_after_seconds if isinstance(error, TransientError) else None
+        return max(backoff, min(asked or 0.0, self.settings.max_retry_after_seconds))
 
     def _exchange(self, call: Call[T], progress: _Progress) -> Reply:
         with self._lock:
             self._requests_sent += 1
+        exchange = Exchange(
+            deadline_seconds=self.settings.request_deadline_seconds or call.deadline_seconds,
+            connect_timeout_seconds=self.settings.connect_timeout_seconds,
+            silence_seconds=self.settings.read_timeout_seconds,
+        )
         failure: AudienceApiError
         handled_by_caller = sys.exception()
         try:
-            response = self._session.request(
-                call.method,
-                self.base_url + call.path + encode_query(call.query),
-                data=call.body,
-                headers={**call.headers, **({"Content-Type": call.content_type} if call.content_type else {})},
-                timeout=(self.settings.connect_timeout_seconds, self.settings.read_timeout_seconds),
-                allow_redirects=False,
-            )
-            return Reply.from_response(response, attempts=progress.attempts, after_lost_try=progress.maybe_applied)
-        except (requests.RequestException, ValueError) as error:
-            failure = connection_failure(
-                error,
-                connect_timeout_seconds=self.settings.connect_timeout_seconds,
-                read_timeout_seconds=self.settings.read_timeout_seconds,
-            )
+            with under_way(exchange), self._response(call) as response:
+                return Reply.from_response(
+                    response,
+                    body=whole_body(response),
+                    attempts=progress.attempts,
+                    after_lost_try=progress.maybe_applied,
+                )
+        except AudienceApiError as error:
+            # Of the credentials, or of the body.
+            failure = error.with_traceback(None)
+        except REQUEST_ERRORS as error:
+            failure = connection_failure(error, exchange)
             break_circles(error, until=handled_by_caller)
         # Raised outside the handler: requests' error would be its context, with the request in it. A frame that
         # held on to the error would be a circle, and keep the body.
@@ -265,6 +319,23 @@ class Transport:
             raise failure
         finally:
             del failure
+
+    @contextmanager
+    def _response(self, call: Call[T]) -> Iterator[requests.Response]:
+        """Send a request; the block reads the reply, and what it does not read is gone with its connection."""
+        response = self._session.request(
+            call.method,
+            self.base_url + call.path + encode_query(call.query),
+            data=call.body,
+            headers={**call.headers, **({"Content-Type": call.content_type} if call.content_type else {})},
+            timeout=(self.settings.connect_timeout_seconds, self.settings.read_timeout_seconds),
+            allow_redirects=False,
+            stream=True,
+        )
+        try:
+            yield response
+        finally:
+            response.close()
 
 
 class ApiClient:
@@ -307,6 +378,10 @@ def encode_query(query: Mapping[str, str]) -> str:
     """
     pairs = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items())
     return f"?{pairs}" if pairs else ""
+
+
+def _is_wanted(give_up: GiveUp | None) -> bool:
+    return give_up is None or not give_up(TransientError("other requests of this account have failed"))
 
 
 def _log_repetition(state: RetryCallState) -> None:

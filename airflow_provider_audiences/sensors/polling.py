@@ -38,6 +38,9 @@ ESTIMATED_COST = "estimated_cost"
 
 _PRICE = "price_per_call"
 
+_AFTER_DEADLINE_SECONDS = 0.05
+"""By this much the last look in the worker is late, so that the wait is over when it fails."""
+
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
@@ -61,6 +64,7 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
         self._watch: Watch | None = None
         self._bill: Bill | None = None
         self._price_per_call: float | None = None
+        self._deadline_epoch_seconds: float | None = None
 
     @abstractmethod
     def trigger(self, *, deadline_epoch_seconds: float, first_look_epoch_seconds: float = 0.0) -> PollingTrigger:
@@ -85,6 +89,8 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
 
     def look(self) -> Sighting:
         """Look once, as the trigger does; a later look of the same task knows what this one saw."""
+        from airflow_provider_audiences.http.exchange import ending_within
+        from airflow_provider_audiences.triggers.course import poll_seconds
         from airflow_provider_audiences.triggers.shared_clients import fetching
         from airflow_provider_audiences.waiting.looks import look_here
 
@@ -95,18 +101,26 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
             self._bill = trigger.new_bill()
         with fetching():
             connection = self.fetch_connection()
-        with trigger.open_client(connection) as client:
+        with ending_within(poll_seconds(self._seconds_left())), trigger.open_client(connection) as client:
             self._price_per_call = self.price_of(client)
             return look_here(self._watch(client), self._bill)
 
+    def _seconds_left(self) -> float:
+        """Return the seconds until the wait's deadline; all of them outside of a wait."""
+        until = self._deadline_epoch_seconds
+        return float(self.timeout) if until is None else until - time.time()
+
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; true when ready."""
+        from airflow_provider_audiences.triggers.course import was_sent
+
         with self.running():
             try:
                 sighting = self.look()
             except TransientError as error:
-                self._failed_polls += 1
-                if self._failed_polls > self.max_poll_failures:
+                self._failed_polls += was_sent(error)
+                # At the deadline, that may be what has ended it.
+                if self._failed_polls > self.max_poll_failures and self._seconds_left() > 0:
                     raise
                 self.log.warning("Look %d in a row failed: %s", self._failed_polls, error)
                 return PokeReturnValue(is_done=False)
@@ -130,9 +144,9 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
     def execute(self, context: Context) -> Any:
         """Wait until ready, and return what was seen."""
         self._failed_polls, self._warned, self._watch, self._bill = 0, False, None, None
+        self._deadline_epoch_seconds = deadline_epoch_seconds = self._began_epoch_seconds(context) + self.timeout
         if not self.deferrable:
             return self._execute_here(context)
-        deadline_epoch_seconds = time.time() + self.timeout
         try:
             result = self._softly(self.poke, context)
         except BaseException:
@@ -148,6 +162,17 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
         trigger.passed_on = {BILLABLE_CALLS: self._billable_calls, _PRICE: self._price_per_call}
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
         return None
+
+    def _began_epoch_seconds(self, context: Context) -> float:
+        """Return when the wait began: in reschedule mode of Airflow 3, that may be another process's look."""
+        ask = getattr(context["ti"], "get_first_reschedule_date", None) if self.reschedule else None
+        first = ask(context) if ask and not self.deferrable else None
+        return first.timestamp() if first else time.time()
+
+    def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
+        """Return the seconds to the next look: the last one is at the deadline, not after it."""
+        seconds: float = super()._get_next_poke_interval(started_at, run_duration, poke_count)
+        return min(seconds, max(0.0, self.timeout - run_duration()) + _AFTER_DEADLINE_SECONDS)
 
     def _execute_here(self, context: Context) -> Any:
         earlier = self._kept_calls(context)

@@ -7,6 +7,7 @@ That part of a presigned link is a key. So it goes to the server below all loggi
 from __future__ import annotations
 
 import io
+import re
 from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
@@ -14,10 +15,11 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 import requests
 import urllib3
 
-from airflow_provider_audiences.common.connections import is_loopback
 from airflow_provider_audiences.common.recognition import shown_address
 from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnavailableError
-from airflow_provider_audiences.http.connection_failures import connection_failure
+from airflow_provider_audiences.http.addresses import checked_host, is_loopback
+from airflow_provider_audiences.http.connection_failures import REQUEST_ERRORS, connection_failure
+from airflow_provider_audiences.http.exchange import Exchange, under_way
 from airflow_provider_audiences.http.session import link_session
 from airflow_provider_audiences.members.reading.inputs import SourceFile
 from airflow_provider_audiences.redaction import Secret
@@ -27,7 +29,14 @@ _CONNECT_TIMEOUT_SECONDS = 10.0
 _READ_TIMEOUT_SECONDS = 60.0
 """For the answer to begin, and between two parts of it."""
 
+_LEAST_BYTES = 1024
+"""Of a file, in the time above: a server that sends a byte a second has no end."""
+
+_ANSWER_DEADLINE_SECONDS = 60.0
+"""For the answer's headers to be there: what comes after them may be of any size."""
+
 _MOST_REDIRECTS = 5
+_ODD_PATTERN = re.compile(r"[\s\\\x00-\x20\x7f]")
 _IN_QUERY = "%/?:@!$&'()*+,;=~-._[]"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MISSING = frozenset({403, 404, 410})
@@ -56,7 +65,10 @@ def _checked(address: str) -> SplitResult:
     shown = shown_address(address)
     try:
         parts = urlsplit(address)
-        is_address = bool(parts.hostname) and (parts.port or 1) > 0
+        # Others than urlsplit end the name at a backslash.
+        is_address = bool(parts.hostname) and (parts.port or 1) > 0 and _ODD_PATTERN.search(parts.netloc) is None
+        if parts.scheme.lower() == "http":
+            checked_host(parts.hostname or "")
     except ValueError:
         is_address = False
     if not is_address:
@@ -84,22 +96,25 @@ def _answer(parts: SplitResult, shown: str) -> requests.Response:
     user = (unquote(parts.username), unquote(parts.password or "")) if parts.username is not None else None
     session = link_session(query=Secret(quote(parts.query, safe=_IN_QUERY)), user=user)
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    exchange = Exchange(
+        deadline_seconds=_ANSWER_DEADLINE_SECONDS,
+        connect_timeout_seconds=_CONNECT_TIMEOUT_SECONDS,
+        silence_seconds=_READ_TIMEOUT_SECONDS,
+    )
     try:
-        # A session may be closed while its answer is read: the connection goes with the answer.
-        response: requests.Response = session.get(
-            address,
-            stream=True,
-            timeout=(_CONNECT_TIMEOUT_SECONDS, _READ_TIMEOUT_SECONDS),
-            headers={"Accept": "*/*", "Accept-Encoding": "identity"},
-            allow_redirects=False,
-        )
-    except (requests.RequestException, ValueError) as error:
-        failure = connection_failure(
-            error,
-            connect_timeout_seconds=_CONNECT_TIMEOUT_SECONDS,
-            read_timeout_seconds=_READ_TIMEOUT_SECONDS,
-        )
+        with under_way(exchange):
+            # A session may be closed while its answer is read: the connection goes with the answer.
+            response: requests.Response = session.get(
+                address,
+                stream=True,
+                timeout=(_CONNECT_TIMEOUT_SECONDS, _READ_TIMEOUT_SECONDS),
+                headers={"Accept": "*/*", "Accept-Encoding": "identity"},
+                allow_redirects=False,
+            )
+    except REQUEST_ERRORS as error:
+        failure = connection_failure(error, exchange)
     else:
+        exchange.body_may_last(least_bytes=_LEAST_BYTES)
         return response
     if isinstance(failure, InvalidInputError):
         raise InvalidInputError(f"source {shown}: no request can be made of this address")

@@ -17,6 +17,7 @@ from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     AuthenticationError,
     GroupRejectedError,
+    RateLimitedError,
     TransientError,
 )
 
@@ -31,6 +32,9 @@ JITTER = 0.2
 
 MIN_INTERVAL_SECONDS = 0.05
 """No wait between two looks is shorter, whatever was asked for: the loop belongs to all triggers."""
+
+LAST_POLL_SECONDS = 3.0
+"""For a look that begins at the deadline, or just before."""
 
 _LATE_SECONDS = 10.0
 """A first look that is due this long belongs to a trigger that began late; beyond, to one that began anew."""
@@ -122,6 +126,15 @@ class Course:
         """Return how long to wait before the next look: never beyond the deadline."""
         return max(0.0, min(next(self._waits), self._deadline_epoch_seconds - self._clock()))
 
+    def poll_seconds(self) -> float:
+        """Return how long the look that begins now may take."""
+        return poll_seconds(self._deadline_epoch_seconds - self._clock())
+
+    def cut_off(self) -> dict[str, Any]:
+        """Return what the wait came to when its deadline came in the middle of a look."""
+        last = f"; before that: {self._told}" if self._told else ""
+        return _payload("timeout", f"still not ready at the deadline: the last look was not answered in time{last}")
+
     def saw(self, sighting: Sighting) -> dict[str, Any] | None:
         """
         Return what the wait came to, or None to go on.
@@ -144,13 +157,15 @@ class Course:
         """
         Return what the wait came to, or None to go on.
 
-        :param error: in which the last look ended; raised if it is one too many in a row.
+        :param error: in which the last look ended; raised if it is one too many in a row. Not at the deadline: that
+            may be what has ended it.
         """
-        self._failures += 1
-        if self._failures > self._max_poll_failures:
+        self._failures += was_sent(error)
+        late = self._late(_without_advice(error))
+        if late is None and self._failures > self._max_poll_failures:
             raise error
         self._log.warning("Look %d in a row failed: %s", self._failures, error)
-        return self._late(_without_advice(error))
+        return late
 
     def refused(self, error: AuthenticationError, *, is_renewed: bool) -> dict[str, Any] | None:
         """
@@ -170,6 +185,24 @@ class Course:
         if self._clock() < self._deadline_epoch_seconds:
             return None
         return _payload("timeout", f"still not ready at the deadline: {reason}")
+
+
+def was_sent(error: TransientError) -> bool:
+    """
+    Return whether a look has failed by itself, and not because too many requests of others had.
+
+    :param error: in which it ended.
+    """
+    return not (isinstance(error, RateLimitedError) and error.attempts == 0)
+
+
+def poll_seconds(seconds_left: float) -> float:
+    """
+    Return how long a look may take: until the deadline, if that is not too short to see anything.
+
+    :param seconds_left: until the wait's deadline.
+    """
+    return max(LAST_POLL_SECONDS, seconds_left)
 
 
 def _payload(

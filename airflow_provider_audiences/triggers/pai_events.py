@@ -15,6 +15,7 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.platforms.pai.group_news import GroupNews
+from airflow_provider_audiences.triggers.lanes import Pace
 from airflow_provider_audiences.triggers.pai import open_client
 from airflow_provider_audiences.triggers.shared_clients import fetching, shared_client
 from airflow_provider_audiences.validation import exact_text, seconds, whole_number
@@ -85,6 +86,7 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
 
         ready_when = ReadyWhen(min_amount=self.min_amount, ready_statuses=self.ready_statuses)
         news = GroupNews(since_epoch_seconds=time.time() - self.lookback_seconds)
+        pace = Pace()
         interval_seconds = pause_seconds = max(self.min_interval_seconds, self.poll_interval_seconds)
         while True:
             try:
@@ -94,7 +96,7 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
                 async with shared_client(connection, open_client) as (client, shared):
                     rule = ready_when.rule(client)
                     while True:
-                        groups = await shared.look(list_all(client, self.name), Bill())
+                        groups = await shared.look(list_all(client, self.name), Bill(), pace=pace)
                         for group in news.of(groups, rule):
                             yield TriggerEvent(_payload(group))
                         pause_seconds = interval_seconds

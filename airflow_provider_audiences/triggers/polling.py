@@ -20,13 +20,18 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_audiences.exceptions import AudienceApiError, AuthenticationError, TransientError
+from airflow_provider_audiences.http.exchange import ending_within
 from airflow_provider_audiences.triggers.course import Course, Schedule, ended, ended_by
+from airflow_provider_audiences.triggers.lanes import Pace
 from airflow_provider_audiences.triggers.shared_clients import fetching, fingerprint, shared_client
 from airflow_provider_audiences.waiting.looks import Bill, Watch, look_here
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.common.connections import ConnectionLike
     from airflow_provider_audiences.http.transport import ApiClient
+
+_RELEASE_SECONDS = 0.5
+"""How long a look's own error may come after its time is over; then nobody waits for it."""
 
 
 class PollingTrigger(BaseTrigger):
@@ -111,20 +116,24 @@ class PollingTrigger(BaseTrigger):
         yield TriggerEvent(payload if self.passed_on is None else {**payload, "passed_on": self.passed_on})
 
     async def _wait(self, watch: Watch, bill: Bill) -> dict[str, Any]:
-        course = self._course()
+        course, pace = self._course(), Pace()
         connection: ConnectionLike | None = None
         is_first = True
         async with AsyncExitStack() as stack:
             while True:
                 payload = None
+                seconds = course.poll_seconds()
                 try:
-                    if connection is None:
-                        fetched = await self._fetch()
-                        client, shared = await stack.enter_async_context(shared_client(fetched, self.open_client))
-                        connection = fetched
-                    # A connection that is wrong shows before the first wait.
-                    if not is_first:
-                        payload = course.saw(await shared.look(watch(client), bill))
+                    async with asyncio.timeout(seconds + _RELEASE_SECONDS):
+                        if connection is None:
+                            fetched = await self._fetch()
+                            client, shared = await stack.enter_async_context(shared_client(fetched, self.open_client))
+                            connection = fetched
+                        # A connection that is wrong shows before the first wait.
+                        if not is_first:
+                            payload = course.saw(await shared.look(watch(client), bill, pace=pace, seconds=seconds))
+                except TimeoutError:
+                    payload = course.cut_off()
                 except TransientError as error:
                     payload = course.failed(error)
                 except AuthenticationError as error:
@@ -146,7 +155,10 @@ class PollingTrigger(BaseTrigger):
     ) -> dict[str, Any] | None:
         """Go on if the connection's token was renewed since it was fetched: then it is another connection."""
         try:
-            now = await self._fetch()
+            async with asyncio.timeout(course.poll_seconds() + _RELEASE_SECONDS):
+                now = await self._fetch()
+        except TimeoutError:
+            return course.cut_off()
         except TransientError as failure:
             return course.failed(failure)
         return course.refused(error, is_renewed=_is_renewed(connection, now))
@@ -193,7 +205,8 @@ class PollingTrigger(BaseTrigger):
                         client = stack.enter_context(self.open_client(fetched))
                         connection = fetched
                     if not is_first:
-                        payload = course.saw(look_here(watch(client), bill))
+                        with ending_within(course.poll_seconds()):
+                            payload = course.saw(look_here(watch(client), bill))
                 except TransientError as error:
                     payload = course.failed(error)
                 except AuthenticationError as error:

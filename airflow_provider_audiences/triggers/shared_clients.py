@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
-from asgiref.sync import sync_to_async
 
 from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError
+from airflow_provider_audiences.http.exchange import ending_within
+from airflow_provider_audiences.triggers.lanes import Lanes, Pace, Place
 from airflow_provider_audiences.waiting.looks import LookUnderWay
 
 if TYPE_CHECKING:
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 OpenClient = Callable[["ConnectionLike"], "ApiClient"]
-
-MAX_THREADS = 16
-"""Requests under way at once; the client's pool keeps as many connections."""
 
 _FIELDS = ("conn_id", "conn_type", "host", "port", "schema", "login", "password", "extra")
 
@@ -77,59 +76,71 @@ class SharedClient:
 
     def __init__(self, connection: ConnectionLike, open_client: OpenClient) -> None:
         self.users = 0
-        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="audiences")
-        self._slots = asyncio.Semaphore(MAX_THREADS)
+        self._lanes = Lanes()
         self._gate = asyncio.Lock()
-        self.opening = asyncio.ensure_future(_in_thread(partial(open_client, connection), self._threads))
+        self.opening = asyncio.ensure_future(self._lanes.run(partial(open_client, connection)))
 
     async def client(self) -> ApiClient:
         """Return the client, once it is open."""
         # One user's cancellation must not end the opening that others wait for.
         return await asyncio.shield(self.opening)
 
-    async def look(self, steps: Generator[Request, Any, T], bill: Bill) -> T:
+    async def look(
+        self,
+        steps: Generator[Request, Any, T],
+        bill: Bill,
+        *,
+        pace: Pace,
+        seconds: float = math.inf,
+    ) -> T:
         """
         Look once, with each request in its turn.
 
         :param steps: the look, with the client of this.
         :param bill: counts its requests.
+        :param pace: of who looks; the same from look to look.
+        :param seconds: its requests end by then, with an error if they have to.
         """
         look = LookUnderWay(steps, bill)
+        until = time.monotonic() + seconds
         while look.request is not None:
+            asked = _Asked(look.request.send, until)
             try:
-                answer = await self.ask(look.request.send)
+                answer = await self._ask(asked, pace)
             except AudienceApiError as error:
                 look.failed(error)
+            except asyncio.CancelledError:
+                if asked.has_begun:  # and may go on without us
+                    bill.add(look.request, ConnectionFailedError("nobody waited for the reply", maybe_applied=True))
+                raise
             else:
                 look.answered(answer)
         return look.result()
 
-    async def ask(self, send: Callable[[], T]) -> T:
-        """
-        Send a request in its turn.
-
-        :param send: sends it, with the client of this; it blocks.
-        :return: what it returned.
-        """
+    async def _ask(self, asked: _Asked[T], pace: Pace) -> T:
         limiter: RateLimiter | None = getattr(await self.client(), "limiter", None)
-        async with self._slots:
+        place = await self._lanes.place(pace)
+        try:
             if limiter is None:
-                return await _in_thread(send, self._threads)
-            # A turn is taken only when its request can go at once, and when the one before it has gone: so what comes
-            # late, on a machine that is busy, does not come in a burst.
-            began = asyncio.Event()
-            step = partial(
-                _send_in_turn, limiter, send, partial(asyncio.get_running_loop().call_soon_threadsafe, began.set)
-            )
-            async with self._gate:
-                await asyncio.sleep(limiter.reserve())
-                sending = asyncio.ensure_future(_in_thread(step, self._threads))
-                try:
-                    await began.wait()
-                except asyncio.CancelledError:
-                    sending.cancel()
-                    raise
-            return await sending
+                sending = place.use(asked)
+            else:
+                sending = await self._begin_in_turn(asked, place, limiter)
+        except BaseException:
+            place.give_back()
+            raise
+        # Who is cancelled does not wait for the thread; the place does.
+        return await asyncio.shield(sending)
+
+    async def _begin_in_turn(self, asked: _Asked[T], place: Place, limiter: RateLimiter) -> asyncio.Future[T]:
+        # A turn is taken only when its request can go at once, and when the one before it has gone: so what comes
+        # late, on a machine that is busy, does not come in a burst.
+        began = asyncio.Event()
+        tell_begun = partial(asyncio.get_running_loop().call_soon_threadsafe, began.set)
+        async with self._gate:
+            await asyncio.sleep(limiter.reserve())
+            sending = place.use(partial(_send_in_turn, limiter, asked, tell_begun))
+            await began.wait()
+        return sending
 
     def close(self) -> None:
         """Close the client, as soon as it is open, and let the threads end."""
@@ -141,7 +152,7 @@ class SharedClient:
     def _close_opened(self, opening: asyncio.Future[ApiClient]) -> None:
         if not opening.cancelled() and opening.exception() is None:
             opening.result().close()
-        self._threads.shutdown(wait=False)
+        self._lanes.close()
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[OpenClient, str], SharedClient]] = WeakKeyDictionary()
@@ -171,17 +182,21 @@ async def shared_client(connection: ConnectionLike, open_client: OpenClient) -> 
             shared.close()
 
 
+class _Asked(Generic[T]):
+    """A request of a look, and how long it may take."""
+
+    def __init__(self, send: Callable[[], T], until: float) -> None:
+        self._send = send
+        self._until = until
+        self.has_begun = False
+
+    def __call__(self) -> T:
+        self.has_begun = True
+        with ending_within(self._until - time.monotonic()):
+            return self._send()
+
+
 def _send_in_turn(limiter: RateLimiter, send: Callable[[], T], tell_begun: Callable[[], object]) -> T:
     tell_begun()
     with limiter.turn_taken():
         return send()
-
-
-async def _in_thread(step: Callable[[], T], threads: ThreadPoolExecutor) -> T:
-    """
-    Run what blocks in a thread.
-
-    Not ``asyncio.to_thread``: from its threads Airflow before 3.2 can't mask a secret, which is a message to the
-    triggerer's supervisor that has to be sent from this loop.
-    """
-    return await sync_to_async(step, thread_sensitive=False, executor=threads)()

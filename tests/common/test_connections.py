@@ -4,14 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3.util import parse_url
 
 from airflow_provider_audiences.common.connection_fields import PAI_FIELDS
-from airflow_provider_audiences.common.connections import ConnectionReader, is_loopback
+from airflow_provider_audiences.common.connections import ConnectionReader
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.http.addresses import is_loopback
 from airflow_provider_audiences.http.transport import TransportSettings
 
 DEFAULT = "https://default.example"
@@ -78,7 +82,6 @@ class TestBaseUrl:
             "http://127.0.0.1.example.com",
             "http://localhost.example.com",
             "http://notlocalhost",
-            "http://2130706433",
             "http://[2001:db8::1]",
             "http://0.0.0.0",
         ],
@@ -126,6 +129,82 @@ class TestBaseUrl:
         assert str(caught.value).startswith(READER)
         assert "s3cret" not in str(caught.value)
 
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "192.0.2.7\\a.localhost",
+            "localhost\\.example.com",
+            "api.example.com\\",
+            "api.exa mple.com",
+            "api.exa\tmple.com",
+            "api.example\n.com",
+            "api.example.com\x00",
+            "api%2eexample.com",
+            "127.0.0.1%00.example.com",
+            "[fe80::1%25eth0]",
+            "[::1%lo]",
+            "api\u3002example.com",
+            "api\uff0eexample\uff61com",
+            "loc\u00adalhost",
+            "\uff11\uff12\uff17.0.0.1",
+            "b\u00fccher.example",
+            "api..example.com",
+            ".example.com",
+            "-api.example.com",
+            "api-.example.com",
+            "a" * 64 + ".com",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.1",
+            "127.1",
+            "0177.0.0.1",
+            "api.example.1",
+            "1.2.3.4.5",
+            "api.example.com:",
+            "api.example.com:+80",
+            "api.example.com:8 0",
+            "api.example.com/a\\b",
+            "api.example.com/a b",
+            "api.example.com/%zz",
+            "api.example.com/\u00e9",
+            "api,example.com",
+            "api*.example.com",
+            "api;example.com",
+        ],
+    )
+    def test_characters_that_libraries_read_differently(self, host: str) -> None:
+        for text in (host, f"https://{host}", f"http://{host}"):
+            for flag in ({}, {"allow_insecure_http": True}):
+                with pytest.raises(InvalidInputError, match=READER):
+                    reader(host=text, extra_dejson=flag).base_url(DEFAULT)
+
+    @pytest.mark.parametrize(
+        "host",
+        ["https:/api.example.com", "http:/localhost", "https//api.example.com", "https:api.example.com", "HTTPS:/a/b",
+         "https:\\\\api.example.com", "https", "http:", "https:///api.example.com", "://api.example.com",
+         "https://https://api.example.com", "https://http:/api.example.com"],
+    )  # fmt: skip
+    def test_scheme_that_is_none(self, host: str) -> None:
+        with pytest.raises(InvalidInputError, match=READER):
+            reader(host=host).base_url(DEFAULT)
+
+    @pytest.mark.parametrize("host", ["[::ffff:127.0.0.1]", "LOCALHOST", "a.LocalHost", "127.255.0.9", "localhost."])
+    def test_other_spellings_of_this_machine(self, host: str) -> None:
+        assert reader(host=host).base_url(DEFAULT) == f"http://{host.lower()}"
+
+    @given(st.text(max_size=20), st.sampled_from(["", "https://", "http://"]), st.text(max_size=20))
+    def test_name_that_is_judged_is_the_one_that_is_connected_to(self, one: str, scheme: str, other: str) -> None:
+        for middle in ("localhost", "api.example.com", "127.0.0.1", "[::1]"):
+            host = f"{scheme}{one}{middle}{other}"
+            try:
+                url = reader(host=host).base_url(DEFAULT)
+            except InvalidInputError:
+                continue
+            prepared = requests.Request("GET", f"{url}/audiences/list").prepare()
+            connected_to = (parse_url(str(prepared.url)).host or "").strip("[]")
+            assert connected_to == urlsplit(url).hostname
+            assert url.startswith("https://") or is_loopback(connected_to)
+
     @given(st.text(alphabet="ahl:/?#@[]\\.%0123456789 \x00\u4e2d", max_size=30))
     def test_any_text_is_an_address_or_a_named_mistake(self, host: str) -> None:
         try:
@@ -139,6 +218,9 @@ class TestBaseUrl:
         ("host", "expected"),
         [
             ("localhost", True),
+            ("localhost.", True),
+            ("::ffff:127.0.0.1", True),
+            ("::ffff:10.0.0.1", False),
             ("x.localhost", True),
             ("127.0.0.1", True),
             ("::1", True),
@@ -197,6 +279,7 @@ class TestExtras:
         extra: dict[str, Any] = {
             "connect_timeout_seconds": 0.5,
             "read_timeout_seconds": 7,
+            "request_deadline_seconds": 11.5,
             "max_retries": 0,
             "backoff_seconds": 0,
         }
@@ -213,7 +296,14 @@ class TestExtras:
         assert self.settings({"max_retries": 5}, max_retries=0).max_retries == 0
 
     @pytest.mark.parametrize(
-        "name", ["connect_timeout_seconds", "read_timeout_seconds", "max_retries", "backoff_seconds"]
+        "name",
+        [
+            "connect_timeout_seconds",
+            "read_timeout_seconds",
+            "request_deadline_seconds",
+            "max_retries",
+            "backoff_seconds",
+        ],
     )
     @pytest.mark.parametrize(
         "value", ["soon", -1, "-0.1", True, False, [1], [], {}, {"a": 1}, float("nan"), float("inf"), "inf", "nan"]
@@ -222,7 +312,28 @@ class TestExtras:
         with pytest.raises(InvalidInputError, match=f"^{READER}{name} in the extra must be a number "):
             self.settings({name: value})
 
-    @pytest.mark.parametrize("name", ["connect_timeout_seconds", "read_timeout_seconds"])
+    @pytest.mark.parametrize(
+        ("extra", "expected"),
+        [
+            ({}, 50),
+            ({"max_errors": None}, 50),
+            ({"max_errors": 7}, 7),
+            ({"max_errors": "7"}, 7),
+            ({"max_errors": 0}, None),
+            ({"max_errors": "0"}, None),
+            ({"max_errors": "off"}, None),
+            ({"max_errors": " OFF "}, None),
+        ],
+    )
+    def test_most_errors(self, extra: dict[str, Any], expected: int | None) -> None:
+        assert reader(extra_dejson=extra).max_errors() == expected
+
+    @pytest.mark.parametrize("value", ["many", -1, 2.5, True, [1], "none"])
+    def test_wrong_number_of_errors(self, value: Any) -> None:
+        with pytest.raises(InvalidInputError, match=f"^{READER}max_errors in the extra must be a "):
+            reader(extra_dejson={"max_errors": value}).max_errors()
+
+    @pytest.mark.parametrize("name", ["connect_timeout_seconds", "read_timeout_seconds", "request_deadline_seconds"])
     def test_timeouts_are_above_zero(self, name: str) -> None:
         with pytest.raises(InvalidInputError, match="must be a number above 0"):
             self.settings({name: 0})

@@ -67,6 +67,7 @@ def test_every_module_is_listed_and_imports(kind):
         "__init__",
         "applovin_base",
         "course",
+        "lanes",
         "group_news",
         "looks",
         "pai_base",

@@ -1,5 +1,6 @@
 """The literal requests: targets, headers, bodies; proxies, TLS, cookies, .netrc."""
 
+import socket
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
@@ -327,3 +328,49 @@ class TestTls:
 
         assert make_pai(base_url=tls_recorder.url).create_group(spec, marker=MARKER).group.id == "g"
         assert [method for method, *_ in tls_recorder.requests] == ["GET", "POST", "GET"]
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "a.localhost", "[::ffff:127.0.0.1]"])
+def test_loopback_never_goes_through_a_proxy(
+    recorder: Any,
+    make_applovin: MakeApplovin,
+    make_pai: MakePai,
+    monkeypatch: pytest.MonkeyPatch,
+    dead_port: int,
+    variable: str,
+    host: str,
+) -> None:
+    monkeypatch.setenv(variable, f"http://127.0.0.1:{dead_port}")
+    monkeypatch.setenv("no_proxy", "")
+    # Whatever this machine's resolver makes of names below localhost.
+    port = recorder.url.rpartition(":")[2]
+    if host == "a.localhost":
+        address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", int(port)))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kw: [address])
+    base_url = f"http://{host}:{port}"
+    make_applovin(base_url=base_url).list_audiences()
+    recorder.answer(200, {}, NO_GROUPS)
+    make_pai(base_url=base_url).list_groups()
+    assert [target.partition("?")[0] for target in recorder.targets] == ["/audiences/list", "/ListGroups"]
+
+
+def test_loopback_over_tls_goes_through_no_proxy(
+    tls_recorder: Any, certificate: tuple[str, str], make_applovin: MakeApplovin, monkeypatch: pytest.MonkeyPatch,
+    dead_port: int,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate[0])
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{dead_port}")
+    monkeypatch.setenv("no_proxy", "")
+    assert make_applovin(base_url=tls_recorder.url).list_audiences() == []
+
+
+@pytest.mark.parametrize("host", ["localhost", "db.localhost"])
+def test_name_of_this_machine_that_leads_to_another_is_not_connected_to(
+    make_applovin: MakeApplovin, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    other = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 80))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kw: other)
+    with pytest.raises(ConnectionFailedError, match="could not connect") as caught:
+        make_applovin(base_url=f"http://{host}", max_retries=0).list_audiences()
+    assert not caught.value.maybe_applied

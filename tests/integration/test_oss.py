@@ -136,7 +136,18 @@ def test_members_do_not_go_over_plain_http(monkeypatch):
     extra = {"endpoint": "http://oss.example"}
     connection = {"conn_type": "pai", "login": "LTAI1", "password": SECRET, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_MY_OSS", json.dumps(connection))
-    with pytest.raises(exceptions.InvalidInputError, match="endpoint in the extra must be https"):
+    with pytest.raises(exceptions.InvalidInputError, match="endpoint in the extra is plain http"):
+        get_fs("my_oss")
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://192.0.2.7\\a.localhost", "https:/oss.example", "oss%2eexample", "http://127.1", "oss\uff0eexample"],
+)
+def test_endpoint_that_libraries_read_differently_is_refused(monkeypatch, endpoint):
+    connection = {"conn_type": "pai", "login": "LTAI1", "password": SECRET, "extra": {"endpoint": endpoint}}
+    monkeypatch.setenv("AIRFLOW_CONN_MY_OSS", json.dumps(connection))
+    with pytest.raises(exceptions.InvalidInputError, match="'my_oss': endpoint in the extra "):
         get_fs("my_oss")
 
 

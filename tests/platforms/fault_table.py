@@ -371,7 +371,7 @@ def run(
         emulator.clear_requests()
         emulator.fault(called, fault.kind, number=number, times=times, **fault.options())
         if refused_before and number > 1:
-            emulator.fault(called, "status", status=429, times=number - 1)
+            emulator.fault(called, "status", status=429, times=number - 1, retry_after=1)
         try:
             outcome.result = subject.call(subjects)
         except AudienceApiError as error:

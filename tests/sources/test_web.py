@@ -6,6 +6,7 @@ import json
 import logging
 import socket
 import threading
+import time
 import traceback
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.hostile import DRIPPING, ENDLESS, hostile_server
 
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, SourceUnavailableError
 from airflow_provider_audiences.members.staging import StagingRules, stage
@@ -212,6 +214,12 @@ class TestRedirects:
         (f"https:///ids.txt?{SECRET}", "no web address"),
         (f"https://host:port/ids.txt?{SECRET}", "no web address"),
         (f"https://[::1/ids.txt?{SECRET}", "no web address"),
+        (f"http://192.0.2.7\\a.localhost/ids.txt?{SECRET}", "no web address"),
+        (f"https://files.example\\.other/ids.txt?{SECRET}", "no web address"),
+        (f"http://user@192.0.2.7\\@localhost/ids.txt?{SECRET}", "no web address"),
+        (f"http://127.0.0.1%00.example/ids.txt?{SECRET}", "no web address"),
+        (f"http://127.1/ids.txt?{SECRET}", "no web address"),
+        (f"https://files .example/ids.txt?{SECRET}", "no web address"),
     ],
 )
 def test_addresses_that_are_none(address, said, refused):
@@ -254,3 +262,26 @@ def test_all_errors_are_ours(server):
         server.answers["/x"] = (status, {}, b"")
         with pytest.raises(AudienceApiError):
             members(f"{server.url}/x")
+
+
+@pytest.mark.parametrize("name", ["status line", "headers", "interim 100", "body", "body without length"])
+def test_server_without_an_end(monkeypatch, refused, name):
+    monkeypatch.setattr("airflow_provider_audiences.sources.web._ANSWER_DEADLINE_SECONDS", 0.4)
+    monkeypatch.setattr("airflow_provider_audiences.sources.web._READ_TIMEOUT_SECONDS", 0.3)
+    began = time.monotonic()
+    with hostile_server(DRIPPING[name]) as server:
+        refused(f"{server.url}/ids.txt?{SECRET}", SourceUnavailableError)
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("name", ["status line", "headers", "interim 100"])
+def test_head_without_an_end(refused, name):
+    with hostile_server(ENDLESS[name]) as server:
+        refused(f"{server.url}/ids.txt?{SECRET}", SourceUnavailableError)
+
+
+def test_links_on_this_machine_go_through_no_proxy(server, monkeypatch):
+    server.answers["/ids.txt"] = (200, {}, "\n".join(IDS).encode())
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    assert members(f"{server.url}/ids.txt?{SECRET}") == 50

@@ -10,8 +10,8 @@ from airflow_provider_audiences.emulator.testing import PAI_PATH
 from airflow_provider_audiences.hooks.pai import PaiHook
 from airflow_provider_audiences.http.transport import Transport
 from airflow_provider_audiences.triggers import shared_clients
+from airflow_provider_audiences.triggers.lanes import MAX_QUICK
 from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
-from airflow_provider_audiences.triggers.shared_clients import MAX_THREADS
 
 
 @pytest.fixture(autouse=True)
@@ -194,7 +194,7 @@ def test_who_waits_for_a_turn_takes_one_and_no_thread(make_groups, emulator, con
         assert len(emulator.requests("pai.get")) == 1
         # Two turns were taken, one for each: the third comes after them, and not after a fourth.
         assert 1000 < client.limiter.reserve() <= 2000
-    assert len(threads) <= MAX_THREADS
+    assert len(threads) <= MAX_QUICK
 
 
 def test_a_platform_that_hangs_does_not_keep_the_threads_of_other_triggers(make_groups, emulator):
@@ -202,8 +202,8 @@ def test_a_platform_that_hangs_does_not_keep_the_threads_of_other_triggers(make_
     emulator.latency("pai.get", 50)
 
     async def others_go_on():
-        waiting = [asyncio.create_task(state_of(trigger(group_id))) for _ in range(3 * MAX_THREADS)]
-        await _requests(emulator, MAX_THREADS)
+        waiting = [asyncio.create_task(state_of(trigger(group_id))) for _ in range(3 * MAX_QUICK)]
+        await _requests(emulator, MAX_QUICK)
         answers = await asyncio.gather(*(asyncio.to_thread(str, number) for number in range(100)))
         assert not any(task.done() for task in waiting)
         in_flight = len(emulator.requests("pai.get"))
@@ -213,4 +213,4 @@ def test_a_platform_that_hangs_does_not_keep_the_threads_of_other_triggers(make_
     answers, in_flight = asyncio.run(others_go_on())
     emulator.reset()
     assert answers == [str(number) for number in range(100)]
-    assert in_flight == MAX_THREADS
+    assert in_flight == MAX_QUICK

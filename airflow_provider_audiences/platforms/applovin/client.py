@@ -20,6 +20,7 @@ from airflow_provider_audiences.exceptions import (
     ConflictError,
     UnexpectedReplyError,
 )
+from airflow_provider_audiences.http.error_budget import ErrorBudget
 from airflow_provider_audiences.http.replies import Reply, is_error_status
 from airflow_provider_audiences.http.session import query_key_session
 from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, Transport, TransportSettings
@@ -36,6 +37,9 @@ DEFAULT_CONTENT_TYPE = "application/x-www-form-urlencoded"
 
 DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=120.0)
 """The server gives up after 100 s; waiting a little longer lets its verdict arrive first."""
+
+UPLOAD_DEADLINE_SECONDS = 150.0
+"""For an upload as a whole: those 100 s, and time for its bytes to go there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,7 @@ class AppLovinClient(ApiClient):
     :param settings: timeouts and retries.
     :param content_type: of uploads.
     :param sleep: waits between attempts.
+    :param errors: the account's budget for errors.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class AppLovinClient(ApiClient):
         settings: TransportSettings = DEFAULT_SETTINGS,
         content_type: str = DEFAULT_CONTENT_TYPE,
         sleep: Callable[[float], None] = time.sleep,
+        errors: ErrorBudget | None = None,
     ) -> None:
         self._redact = Redactor(api_key, [ADVERTISING_ID_PATTERN])
         self._content_type = content_type
@@ -94,6 +100,7 @@ class AppLovinClient(ApiClient):
                 session=query_key_session(parameter="api_key", key=api_key),
                 settings=settings,
                 sleep=sleep,
+                errors=errors,
             )
         )
 
@@ -232,6 +239,7 @@ class AppLovinClient(ApiClient):
             query=query,
             body=advertising_ids,
             content_type=self._content_type,
+            deadline_seconds=UPLOAD_DEADLINE_SECONDS,
             read=self._read_upload,
             give_up=give_up,
         )

@@ -14,12 +14,17 @@ import threading
 from typing import Any
 
 from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, InvalidInputError
+from airflow_provider_audiences.http.aside import aside
+from airflow_provider_audiences.http.exchange import current_exchange
 from airflow_provider_audiences.platforms.pai.signing import AccessKey
 from airflow_provider_audiences.redaction import Secret
 
 _LIBRARY = "alibabacloud_credentials.client"
 _LOGGERS = ("credentials", "alibabacloud")
 _PROVIDER_PATTERN = re.compile(r"\b([A-Z][A-Za-z]*)CredentialsProvider: ")
+
+_MOST_SECONDS = 30.0
+"""For credentials to be found: the chain asks one place after the other."""
 
 _lock = threading.Lock()
 _chain: list[CredentialChain] = []
@@ -43,7 +48,8 @@ class CredentialChain:
         """
         failure: AudienceApiError
         try:
-            found = self._client.get_credential()
+            # The library's requests have no end of their own.
+            found = aside(self._client.get_credential, name=id(self), seconds=_patience_seconds())
             if found.access_key_id and found.access_key_secret:
                 return AccessKey(
                     key_id=str(found.access_key_id),
@@ -59,6 +65,11 @@ class CredentialChain:
             raise failure
         finally:
             del failure
+
+
+def _patience_seconds() -> float:
+    exchange = current_exchange()
+    return _MOST_SECONDS if exchange is None else exchange.patience(_MOST_SECONDS)
 
 
 def credential_chain() -> CredentialChain:

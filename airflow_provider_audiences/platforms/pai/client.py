@@ -7,7 +7,6 @@ version 2022-01-12), and its public SDK for what the dialect with signatures dif
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +15,7 @@ from functools import partial
 from typing import Literal
 
 from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.http.error_budget import ErrorBudget, account_digest
 from airflow_provider_audiences.http.rate_limiter import RateLimiter, shared_limiter
 from airflow_provider_audiences.http.session import header_key_session
 from airflow_provider_audiences.http.transport import ApiClient, Call, Transport, TransportSettings
@@ -67,6 +67,7 @@ class PaiClient(ApiClient):
     :param requests_per_second: limit of this client; those of one account in this process stand in one line.
     :param price_per_call: of a create, get or delete, for estimates; None if it is not known.
     :param sleep: waits between attempts.
+    :param errors: the account's budget for errors.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class PaiClient(ApiClient):
         requests_per_second: float = DEFAULT_REQUESTS_PER_SECOND,
         price_per_call: float | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        errors: ErrorBudget | None = None,
     ) -> None:
         self._auth = auth
         self.price_per_call = price_per_call
@@ -85,7 +87,7 @@ class PaiClient(ApiClient):
         redactor = Redactor(None, [PHONE_NUMBER_PATTERN, SIGNATURE_PATTERN])
         self._replies = PaiReplies(dialect=auth.dialect, redact=redactor)
         base_url = base_url or auth.dialect.base_url(DEFAULT_REGION)
-        self.limiter: RateLimiter = shared_limiter(_account(base_url, auth), requests_per_second)
+        self.limiter: RateLimiter = shared_limiter(account_digest(base_url, auth.account), requests_per_second)
         super().__init__(
             Transport(
                 base_url=base_url,
@@ -94,6 +96,7 @@ class PaiClient(ApiClient):
                 limiter=self.limiter,
                 sleep=sleep,
                 observe=self._bill.record,
+                errors=errors,
             )
         )
 
@@ -313,7 +316,3 @@ class PaiClient(ApiClient):
     def _find_marked(self, name: str | None, marker: GroupMarker, passed_over: frozenset[str]) -> AudienceGroup | None:
         # A rejected one too: it is what this very call has made.
         return marked(self.list_groups(name=name), marker, passed_over=passed_over)
-
-
-def _account(base_url: str, auth: PaiAuth) -> str:
-    return hashlib.sha256(f"{base_url}\n{auth.account}".encode()).hexdigest()

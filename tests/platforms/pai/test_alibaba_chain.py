@@ -5,6 +5,8 @@ import logging
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +17,10 @@ import pytest
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import ConnectionFailedError
+from airflow_provider_audiences.http.transport import TransportSettings
 from airflow_provider_audiences.platforms.pai.alibaba_chain import CredentialChain
+from airflow_provider_audiences.platforms.pai.auth import ChangingKeyAuth
+from airflow_provider_audiences.platforms.pai.client import PaiClient
 
 SCRIPT = """
 import json, logging, sys
@@ -181,3 +186,22 @@ def test_the_librarys_error_does_not_hang_on_ours() -> None:
     assert "s3cret" not in str(caught.value)
     assert caught.value.__context__ is None
     assert caught.value.__cause__ is None
+
+
+def test_credentials_that_never_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+    chain = CredentialChain(SimpleNamespace(get_credential=lambda: release.wait(20)))
+    monkeypatch.setattr("airflow_provider_audiences.platforms.pai.alibaba_chain._MOST_SECONDS", 0.3)
+    began = time.monotonic()
+    with pytest.raises(ConnectionFailedError, match="no Alibaba Cloud credentials were found"):
+        chain()
+    assert time.monotonic() - began < 2
+    client = PaiClient(
+        auth=ChangingKeyAuth(chain, account="machine"),
+        settings=TransportSettings(max_retries=0, request_deadline_seconds=0.2),
+    )
+    with client, pytest.raises(ConnectionFailedError) as caught:
+        client.list_groups()
+    assert not caught.value.maybe_applied
+    assert time.monotonic() - began < 2
+    release.set()

@@ -166,6 +166,8 @@ class TestFailure:
     ) -> None:
         def answer(_operation: str, number: int, _lines: int) -> Any:
             if number == 1:
+                # The first of a process goes ahead, for a second.
+                platform.wait_for(lambda: len(platform.requests) >= 2)
                 return 429, {"Retry-After": "200"}
             platform.wait_for(lambda: ("end", "append", 1) in platform.events)
             time.sleep(1)  # the other one waits by now

@@ -169,7 +169,7 @@ class TestSplits:
             ("status", {"status": 401}, AuthenticationError, 1),
             ("status", {"status": 403}, AuthenticationError, 1),
             ("status", {"status": 404}, NotFoundError, 1),
-            ("status", {"status": 429}, RateLimitedError, 4),
+            ("status", {"status": 429}, RateLimitedError, 2),
             ("status", {"status": 429, "retry_after": 9999}, RateLimitedError, 1),
             ("status", {"status": 503, "retry_after": 1}, ServerError, 4),
             ("html", {}, AudienceApiError, 1),

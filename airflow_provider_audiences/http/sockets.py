@@ -1,0 +1,198 @@
+"""
+Connections that keep to an exchange's limits.
+
+Each wait of ``http.client`` ends in a socket: in ``connect``, ``send`` or ``recv``. Here each of these is given what is
+left of the request's time, and counts its bytes; so one thread does all of it, and no reply can keep it. Only the
+look-up of a name has no socket that could be given a time.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import ipaddress
+import socket
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util.connection import allowed_gai_family
+
+from airflow_provider_audiences.http.addresses import is_loopback
+from airflow_provider_audiences.http.aside import TooManyAsideError, aside
+from airflow_provider_audiences.http.exchange import Ending, Exchange, current_exchange
+
+_PIECE_BYTES = 1024 * 1024
+"""What is handed to a socket at once; it takes as much of it as it can."""
+
+
+class _Incoming(io.RawIOBase):
+    """
+    What comes through a socket.
+
+    :param sock: the socket.
+    :param exchange: whose limits hold.
+    """
+
+    def __init__(self, sock: Any, exchange: Exchange) -> None:
+        super().__init__()
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._exchange = exchange
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        number: int = self._raw.fileno()
+        return number
+
+    def readinto(self, buffer: Any, /) -> int:
+        self._sock.settimeout(self._exchange.patience())
+        try:
+            count: int = self._raw.readinto(buffer)
+        except TimeoutError:
+            self._exchange.waited_in_vain()
+            raise
+        self._exchange.received(count)
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+class _BoundedReply(http.client.HTTPResponse):
+    """A reply, of which interim ones are read over, however many there are within the limits."""
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._exchange = current_exchange()
+        if self._exchange is not None:
+            self.fp.close()
+            self.fp = io.BufferedReader(_Incoming(sock, self._exchange))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+        if self._exchange is not None and status[1] < HTTPStatus.OK:
+            self._exchange.interim_replies += 1
+        return status
+
+    def begin(self) -> None:
+        super().begin()
+        # http.client reads over 100 only.
+        while self.status < HTTPStatus.OK:
+            if self.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                raise http.client.UnknownProtocol(str(self.version))
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
+        if self._exchange is not None:
+            self._exchange.head_ended(self.status)
+
+
+class BoundedConnection(HTTPConnection):
+    """A connection that asks its thread's exchange how long it may wait."""
+
+    response_class = _BoundedReply
+
+    def _new_conn(self) -> socket.socket:
+        exchange = current_exchange()
+        if exchange is None:
+            return super()._new_conn()
+        try:
+            return _connected(self._dns_host, self.port or 0, self, exchange)
+        except TimeoutError as error:
+            exchange.waited_in_vain()
+            raise ConnectTimeoutError(self, "timed out") from error
+        except OSError as error:
+            if isinstance(error, TooManyAsideError):
+                exchange.ending = Ending.NO_THREAD
+            raise NewConnectionError(self, "not connected") from error
+
+    def _tunnel(self) -> None:
+        exchange = current_exchange()
+        if exchange is None:
+            super()._tunnel()
+            return
+        exchange.is_with_proxy = True
+        try:
+            super()._tunnel()
+        finally:
+            exchange.is_with_proxy = False
+            exchange.received_bytes = exchange.interim_replies = 0
+        # TLS comes next.
+        self.sock.settimeout(exchange.patience(exchange.connect_timeout_seconds))
+
+    def send(self, data: Any) -> None:
+        """
+        Send a part of the request.
+
+        :param data: bytes.
+        :raises TimeoutError: the other side did not take it in time.
+        """
+        exchange = current_exchange()
+        if exchange is None or not isinstance(data, bytes | bytearray | memoryview):
+            super().send(data)
+            return
+        if self.sock is None:
+            self.connect()
+        exchange.has_begun |= not exchange.is_with_proxy
+        left = memoryview(data)
+        while left:
+            self.sock.settimeout(exchange.patience())
+            try:
+                count = self.sock.send(left[:_PIECE_BYTES])
+            except TimeoutError:
+                exchange.waited_in_vain()
+                raise
+            left = left[count:]
+
+
+class BoundedSecureConnection(BoundedConnection, HTTPSConnection):
+    """The same over TLS. Python's TLS keeps to the socket's time for each handshake, record and send as a whole."""
+
+
+def _connected(host: str, port: int, connection: HTTPConnection, exchange: Exchange) -> socket.socket:
+    failure: OSError = OSError("the name has no address")
+    for family, kind, protocol, _, address in _addresses(host, port, exchange):
+        if is_loopback(host) and not is_loopback(str(address[0])):
+            # The name was judged as this machine's, and let plain http pass.
+            failure = OSError("the name leads to another machine")
+            continue
+        sock = socket.socket(family, kind, protocol)
+        try:
+            for option in connection.socket_options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(exchange.patience(exchange.connect_timeout_seconds))
+            if connection.source_address:
+                sock.bind(connection.source_address)
+            sock.connect(address)
+            # For TLS, which may come next.
+            sock.settimeout(exchange.patience(exchange.connect_timeout_seconds))
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    try:
+        raise failure
+    finally:
+        del failure
+
+
+def _addresses(host: str, port: int, exchange: Exchange) -> list[Any]:
+    host = host.strip("[]")
+    asked = (host, port, allowed_gai_family(), socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, *asked)
+    seconds = exchange.patience(exchange.connect_timeout_seconds)
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return aside(look_up, name=asked, seconds=seconds)
+    return look_up()
