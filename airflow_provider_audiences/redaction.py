@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Generic, Self, TypeVar
 
 ADVERTISING_ID_PATTERN = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 # Letters may stand next to it: a server that quotes several lines writes the line break as "\\n".
@@ -28,14 +32,15 @@ class Secret:
     :param value: the secret.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_reveal",)
 
     def __init__(self, value: str) -> None:
-        self._value = value
+        # In a function, and not in an attribute: collectors of errors read what hangs on an object.
+        self._reveal: Callable[[], str] = lambda: value
 
     def reveal(self) -> str:
         """Return the secret itself; call it where it goes on the wire and nowhere else."""
-        return self._value
+        return self._reveal()
 
     def __repr__(self) -> str:
         return "Secret(***)"
@@ -44,6 +49,134 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret is never pickled")
+
+
+T = TypeVar("T", bytes, str)
+
+
+class _Masked(Generic[T]):
+    """What has members in it, and says only how much it is: in its repr, as text, in a format; it is never pickled."""
+
+    __slots__ = ("_length", "_reveal")
+
+    def __init__(self, content: T) -> None:
+        self._length = len(content)
+        self._reveal: Callable[[], T] = lambda: content
+
+    def reveal(self) -> T:
+        """Return the content; call it where it is sent or written, and give it no name there."""
+        return self._reveal()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with another one, or with the content itself."""
+        return self.reveal() == (other.reveal() if isinstance(other, _Masked) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.reveal())
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
+
+    def __reduce__(self) -> str:
+        raise TypeError(f"{type(self).__name__} has members in it, and is never pickled")
+
+
+class MaskedBytes(_Masked[bytes]):
+    """
+    The body of a request or a reply, on its way between this provider and the HTTP library.
+
+    It is no ``bytes``, which every formatter of tracebacks shows. HTTP libraries send it as they send any iterable: all
+    of it is one piece, uncopied, and ``len`` is its Content-Length.
+
+    :param content: the body.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, content: bytes | MaskedBytes) -> MaskedBytes:
+        """
+        Return a body that is masked.
+
+        :param content: a body, masked or not.
+        """
+        return content if isinstance(content, MaskedBytes) else cls(content)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.reveal()
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """
+        Return the content as text.
+
+        :param encoding: of the content.
+        :param errors: what becomes of bytes that are no text, as for ``bytes.decode``.
+        """
+        return self.reveal().decode(encoding, errors)
+
+    def __repr__(self) -> str:
+        lines = self.reveal().count(b"\n")
+        return f"<{len(self):,} bytes{f' in {lines:,} lines' if lines else ''}, not shown>"
+
+
+class MaskedLines(_Masked[str]):
+    """
+    Members as text, one a line.
+
+    :param content: the text.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        lines = self.reveal().rstrip("\n")
+        return f"<{lines.count(chr(10)) + 1 if lines else 0:,} members, not shown>"
+
+
+def forget_locals(error: BaseException, *, until: BaseException | None = None) -> None:
+    """
+    Empty the frames that an error has passed, and those of the errors that led to it.
+
+    A traceback keeps them, and so do formatters that show local variables: members and secrets must not be there. Lines
+    and names of functions stay. A frame that still runs can't be emptied: what it holds must be masked.
+
+    :param error: on its way out.
+    :param until: what was being handled before the work began; its frames are somebody else's.
+    """
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is None or one is until or id(one) in seen:
+            continue
+        seen.add(id(one))
+        traceback.clear_frames(one.__traceback__)
+        waiting += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
+
+
+@contextmanager
+def forgetting_locals() -> Iterator[None]:
+    """Empty the frames that an error has passed when it leaves the block."""
+    until = sys.exception()
+    try:
+        yield
+    except BaseException as error:
+        forget_locals(error, until=until)
+        raise
 
 
 class Redactor:

@@ -40,7 +40,8 @@ def given_text(name: str, value: object) -> str | None:
     :param name: the argument, for the message.
     :param value: what the caller gave.
     :return: the text; None if it is None, empty, white space, or the text ``None``.
-    :raises InvalidInputError: it is not text, and what was written can't be told from it.
+    :raises InvalidInputError: it is not text, and what was written can't be told from it; or it is no text that can be
+        written in UTF-8.
     """
     if isinstance(value, Integral) and not isinstance(value, bool) and value:
         return str(int(value))
@@ -53,6 +54,8 @@ def given_text(name: str, value: object) -> str | None:
         )
     if value is not None and not isinstance(value, str):
         raise InvalidInputError(f"{name} is {a_type(value)}, not text: give the {name} as text")
+    if value is not None and not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+        raise InvalidInputError(f"{name} has half of a character in it, which UTF-8 can't write: give whole text")
     return None if value is None or value.strip() in {"", "None"} else value
 
 

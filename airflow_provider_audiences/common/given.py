@@ -14,13 +14,14 @@ from functools import wraps
 from typing import Any, ClassVar
 
 from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.common.forgetting import ForgetsLocals
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.validation import OFF
 
 _NOTE = "_given_arguments"
 
 
-class RefusesLostArguments:
+class RefusesLostArguments(ForgetsLocals):
     """
     For operators and sensors: notes which arguments were given, and refuses those that were lost until the run.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -21,6 +21,7 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
     UnexpectedReplyError,
 )
+from airflow_provider_audiences.redaction import MaskedBytes
 
 if TYPE_CHECKING:
     import requests
@@ -44,7 +45,7 @@ class Reply:
 
     :param status: HTTP status.
     :param content_type: media type without parameters, lower case.
-    :param body: the whole body.
+    :param body: the whole body; masked, since a server may say members and keys back.
     :param retry_after_seconds: from the header, in either of its forms.
     :param location_host: where a redirect points, host only.
     :param request_id_header: the platform's id of the request, if a header has it.
@@ -54,7 +55,7 @@ class Reply:
 
     status: int
     content_type: str
-    body: bytes = field(repr=False)
+    body: MaskedBytes
     retry_after_seconds: float | None
     location_host: str | None
     request_id_header: str | None
@@ -74,7 +75,7 @@ class Reply:
         return cls(
             status=response.status_code,
             content_type=headers.get("Content-Type", "").partition(";")[0].strip().lower(),
-            body=response.content,
+            body=MaskedBytes(response.content),
             retry_after_seconds=_retry_after_seconds(headers.get("Retry-After")),
             location_host=_host(headers.get("Location", "")),
             request_id_header=headers.get("x-acs-request-id") or headers.get("x-request-id"),
@@ -90,7 +91,16 @@ class Reply:
     @property
     def is_web_page(self) -> bool:
         """Whether the body is HTML or XML, which neither API sends."""
-        return self.body.lstrip().startswith(b"<")
+        return self.begins_with("<")
+
+    def begins_with(self, *texts: str) -> bool:
+        """
+        Return whether the body begins with one of some texts, white space apart.
+
+        :param texts: in ASCII.
+        """
+        beginnings = tuple(text.encode() for text in texts)
+        return self.body.reveal().lstrip().startswith(beginnings)
 
     def _parsed(self) -> tuple[str, Any]:
         """Return the body as text, and as JSON; None if it is none."""

@@ -29,6 +29,7 @@ from airflow_provider_audiences.exceptions import (
 from airflow_provider_audiences.http.connection_failures import break_circles, connection_failure
 from airflow_provider_audiences.http.rate_limiter import RateLimiter
 from airflow_provider_audiences.http.replies import Reply
+from airflow_provider_audiences.redaction import MaskedBytes, forgetting_locals
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Call(Generic[T]):
     :param path: below the base URL, already percent-encoded.
     :param read: turns a reply into the result, or raises the error that it means.
     :param query: parameters, not yet encoded; the key is not among them.
-    :param body: bytes to send, or None.
+    :param body: what to send, or None; masked, since it hangs on frames that an error keeps.
     :param content_type: of the body.
     :param headers: that this call needs besides.
     :param recover: for a call that must not be sent twice. Called before a repetition, and before giving
@@ -88,7 +89,7 @@ class Call(Generic[T]):
     path: str
     read: Callable[[Reply], T]
     query: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = field(default=None, repr=False)
+    body: MaskedBytes | None = None
     content_type: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     recover: Callable[[], T | None] | None = None
@@ -148,8 +149,12 @@ class Transport:
 
         :param call: what to send.
         :return: what the call's ``read`` made of the reply.
-        :raises AudienceApiError: what the reply, or the lack of one, means.
+        :raises AudienceApiError: what the reply, or the lack of one, means; the frames it has passed are empty.
         """
+        with forgetting_locals():
+            return self._sent(call)
+
+    def _sent(self, call: Call[T]) -> T:
         progress = _Progress()
         # Retrying refers to itself, and stays until the garbage collector comes: it must not hold the call's body.
         retrying = Retrying(
@@ -246,7 +251,7 @@ class Transport:
             response = self._session.request(
                 call.method,
                 self.base_url + call.path + encode_query(call.query),
-                data=call.body,
+                data=call.body or None,  # an empty one is none: requests would send it in chunks
                 headers={**call.headers, **({"Content-Type": call.content_type} if call.content_type else {})},
                 timeout=(self.settings.connect_timeout_seconds, self.settings.read_timeout_seconds),
                 allow_redirects=False,

@@ -25,7 +25,7 @@ from airflow_provider_audiences.http.session import query_key_session
 from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, Transport, TransportSettings
 from airflow_provider_audiences.platforms.applovin.advice import CallName, advice_for
 from airflow_provider_audiences.platforms.applovin.audiences import Audience, AudienceSpec, AudienceType
-from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, Redactor, Secret
+from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, MaskedBytes, Redactor, Secret
 from airflow_provider_audiences.validation import api_integer, api_text, one_of, required_text, whole_seconds
 
 log = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ class AppLovinClient(ApiClient):
         self,
         *,
         audience_id: str,
-        advertising_ids: bytes,
+        advertising_ids: bytes | MaskedBytes,
         ttl_seconds: int | timedelta | None = None,
         give_up: GiveUp | None = None,
     ) -> UploadCounts:
@@ -168,18 +168,19 @@ class AppLovinClient(ApiClient):
         Replace all users of an audience.
 
         :param audience_id: id of the audience.
-        :param advertising_ids: one ID a line.
+        :param advertising_ids: one ID a line; masked or not.
         :param ttl_seconds: how long they stay; at least 1; None for the API's default of 365 days.
         :param give_up: asked before each repetition; true raises the error in its place.
         :raises NotFoundError: no such audience.
         """
+        advertising_ids = MaskedBytes.of(advertising_ids)  # this frame is kept by an error
         return self._upload("update", audience_id, advertising_ids, ttl_seconds, give_up, least_ttl_seconds=1)
 
     def append_users(
         self,
         *,
         audience_id: str,
-        advertising_ids: bytes,
+        advertising_ids: bytes | MaskedBytes,
         ttl_seconds: int | timedelta | None = None,
         give_up: GiveUp | None = None,
     ) -> UploadCounts:
@@ -187,11 +188,12 @@ class AppLovinClient(ApiClient):
         Add users to an audience; users who are in it begin their time again.
 
         :param audience_id: id of the audience.
-        :param advertising_ids: one ID a line.
+        :param advertising_ids: one ID a line; masked or not.
         :param ttl_seconds: how long they stay; None for the API's default of 365 days. **0 removes them.**
         :param give_up: asked before each repetition; true raises the error in its place.
         :raises NotFoundError: no such audience.
         """
+        advertising_ids = MaskedBytes.of(advertising_ids)
         return self._upload("append", audience_id, advertising_ids, ttl_seconds, give_up, least_ttl_seconds=0)
 
     def delete_audience(self, *, audience_id: str, ignore_missing: bool = False) -> bool:
@@ -216,7 +218,7 @@ class AppLovinClient(ApiClient):
         self,
         verb: str,
         audience_id: str,
-        advertising_ids: bytes,
+        advertising_ids: MaskedBytes,
         ttl_seconds: int | timedelta | None,
         give_up: GiveUp | None,
         *,
@@ -339,7 +341,7 @@ class AppLovinClient(ApiClient):
     def _read_deleted(self, reply: Reply, *, ignore_missing: bool) -> bool:
         if reply.is_success:
             # The document promises an empty body: a web page or an error code in it is no success.
-            if reply.body.lstrip()[:1] in {b"{", b"<"}:
+            if reply.begins_with("{", "<"):
                 self._read_object(reply, "delete")
             return True
         # A web page with a 404 comes from a proxy, which knows nothing of audiences.

@@ -28,7 +28,7 @@ from airflow_provider_audiences.platforms.pai.listing import list_all_pages, lis
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker, make_marker
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.replies import PaiReplies
-from airflow_provider_audiences.redaction import PHONE_NUMBER_PATTERN, SIGNATURE_PATTERN, Redactor
+from airflow_provider_audiences.redaction import PHONE_NUMBER_PATTERN, SIGNATURE_PATTERN, MaskedBytes, Redactor
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.validation import one_of, required_text, whole_number
 
@@ -205,7 +205,7 @@ class PaiClient(ApiClient):
             operation="pai.create",
             method="POST",
             path=self.dialect.create_path,
-            body=json.dumps(spec.to_api(), ensure_ascii=False).encode(),
+            body=MaskedBytes(json.dumps(spec.to_api(), ensure_ascii=False).encode()),
             content_type=self.dialect.content_type,
             headers=self.dialect.headers("CreateGroup"),
             read=partial(self._replies.group, creating=True),

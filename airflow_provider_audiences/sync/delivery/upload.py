@@ -21,6 +21,7 @@ from airflow_provider_audiences.members.identifiers.advertising_id import LINE_L
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.staging import refuse_without_members
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, UploadCounts
+from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.sync.delivery.sending import Leg, OnProgress, Send, Sender, Tally
 from airflow_provider_audiences.sync.settings import MAX_PARALLEL_REQUESTS
 from airflow_provider_audiences.validation import one_of, required_text, true_or_false, whole_number, whole_seconds
@@ -253,7 +254,7 @@ class Delivery:
         }
 
     def _send_by(self, call: Callable[..., UploadCounts]) -> Send:
-        def send(body: bytes, give_up: GiveUp) -> UploadCounts:
+        def send(body: MaskedBytes, give_up: GiveUp) -> UploadCounts:
             return call(
                 audience_id=self.audience_id, advertising_ids=body, ttl_seconds=self.ttl_seconds, give_up=give_up
             )
