@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from support.frames import kept
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError
@@ -122,7 +123,7 @@ def run_all(applovin: AppLovinClient, pai: PaiClient, said: list[str]) -> int:
             said.append(repr(call()))
         except AudienceApiError as error:
             failed += 1
-            said += ["".join(traceback.format_exception(error)), *reprs(error, set())]
+            said += ["".join(traceback.format_exception(error)), *reprs(error, set()), *kept(error)]
             logging.getLogger("test").exception("a task's log")
     return failed
 

@@ -4,7 +4,7 @@ import functools
 import io
 import traceback
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import rich.console
@@ -25,7 +25,7 @@ def reprs(thing: object, seen: dict[int, object] | None = None, depth: int = 0) 
     seen[id(thing)] = thing
     yield repr(thing)
     parts: list[object] = []
-    if isinstance(thing, Mapping):
+    if isinstance(thing, dict):  # urllib3 has mappings that refuse to be read; what is in them hangs on them too
         parts += [item for pair in list(thing.items()) for item in pair]
     elif isinstance(thing, list | tuple | set | frozenset):
         parts += thing
@@ -63,8 +63,12 @@ def frames_of_ours(error: BaseException) -> list[types.FrameType]:
     return [frame for frame in frames if frame.f_code.co_filename.startswith(PACKAGE)]
 
 
-def shown_by_formatters(error: BaseException) -> str:
-    """Return what those show of an error who show local variables; but for the frames of the test itself."""
+def shown_by_formatters(error: BaseException, *, with_rich: bool = False) -> str:
+    """
+    Return what those show of an error who show local variables; but for the frames of the test itself.
+
+    :param with_rich: ask rich too, and what Airflow uses of it with DEV set; it takes half a second.
+    """
     for one in chain(error):
         tb = one.__traceback__
         while tb is not None and "/tests/" in tb.tb_frame.f_code.co_filename:
@@ -72,20 +76,24 @@ def shown_by_formatters(error: BaseException) -> str:
         one.__traceback__ = tb
     exc_info = (type(error), error, error.__traceback__)
     stream = io.StringIO()
-    console = rich.console.Console(file=stream, width=2000, no_color=True)
-    console.print(rich.traceback.Traceback.from_exception(*exc_info, show_locals=True, locals_max_string=10_000))
-    structlog.dev.RichTracebackFormatter(width=2000)(stream, exc_info)
+    if with_rich:
+        console = rich.console.Console(file=stream, width=2000, no_color=True)
+        console.print(rich.traceback.Traceback.from_exception(*exc_info, show_locals=True, extra_lines=0))
+        structlog.dev.RichTracebackFormatter(width=2000, extra_lines=0)(stream, exc_info)
     stream.write("".join(traceback.TracebackException(*exc_info, capture_locals=True).format()))
-    for use_rich in (True, False):
-        formatter = structlog.tracebacks.ExceptionDictTransformer(
-            show_locals=True, use_rich=use_rich, locals_max_string=10_000
-        )
-        stream.write(repr(formatter(exc_info)))
+    formatter = structlog.tracebacks.ExceptionDictTransformer(
+        show_locals=True, use_rich=with_rich, locals_max_string=10_000
+    )
+    stream.write(repr(formatter(exc_info)))
     return stream.getvalue()
 
 
-def kept(error: BaseException) -> Iterator[str]:
-    """Yield all that an error keeps of the package's work: each local variable's repr, what hangs on it, texts."""
+def kept(error: BaseException, *, with_rich: bool = False) -> Iterator[str]:
+    """
+    Yield all that an error keeps of the package's work: each local variable's repr, what hangs on it, texts.
+
+    :param with_rich: as :func:`shown_by_formatters`.
+    """
     seen: dict[int, object] = {}
     for one in chain(error):
         yield repr(one)
@@ -94,4 +102,4 @@ def kept(error: BaseException) -> Iterator[str]:
     for frame in frames_of_ours(error):
         for value in dict(frame.f_locals).values():
             yield from reprs(value, seen)
-    yield shown_by_formatters(error)
+    yield shown_by_formatters(error, with_rich=with_rich)
