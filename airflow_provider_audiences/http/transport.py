@@ -29,7 +29,7 @@ from airflow_provider_audiences.exceptions import (
 from airflow_provider_audiences.http.connection_failures import break_circles, connection_failure
 from airflow_provider_audiences.http.rate_limiter import RateLimiter
 from airflow_provider_audiences.http.replies import Reply
-from airflow_provider_audiences.redaction import MaskedBytes, forgetting_locals
+from airflow_provider_audiences.redaction import MaskedBytes, Redactor, forgetting_locals
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +110,7 @@ class Transport:
     :param base_url: scheme, host, port and path prefix, without a final slash.
     :param session: a pooled session that authenticates by itself.
     :param settings: timeouts and retries.
+    :param redact: cleans what a server writes into headers.
     :param limiter: asked for a turn before each request.
     :param sleep: waits between attempts; tests may shorten it.
     :param observe: told the outcome of each request: the operation, and the error or None.
@@ -121,6 +122,7 @@ class Transport:
         base_url: str,
         session: requests.Session,
         settings: TransportSettings,
+        redact: Redactor,
         limiter: RateLimiter | None = None,
         sleep: Callable[[float], None] = time.sleep,
         observe: Observer | None = None,
@@ -128,6 +130,7 @@ class Transport:
         self.base_url = base_url
         self.settings = settings
         self._session = session
+        self._redact = redact
         self._limiter = limiter
         self._sleep = sleep
         self._observe = observe or (lambda _operation, _error: None)
@@ -256,7 +259,9 @@ class Transport:
                 timeout=(self.settings.connect_timeout_seconds, self.settings.read_timeout_seconds),
                 allow_redirects=False,
             )
-            return Reply.from_response(response, attempts=progress.attempts, after_lost_try=progress.maybe_applied)
+            return Reply.from_response(
+                response, redact=self._redact, attempts=progress.attempts, after_lost_try=progress.maybe_applied
+            )
         except (requests.RequestException, ValueError) as error:
             failure = connection_failure(
                 error,

@@ -222,9 +222,7 @@ def test_context_does_not_keep_a_functions_arguments(
     assert emulator.members(audience_id) == sorted(IDS[:2])
 
 
-def test_a_plan_that_is_applied(
-    run: Run, emulator: AudiencesEmulator, audience_id: str, task_context: Any
-) -> None:
+def test_a_plan_that_is_applied(run: Run, emulator: AudiencesEmulator, audience_id: str, task_context: Any) -> None:
     plan = applovin_operators(audience_id)["sync"](source=list(IDS), plan_only=True).execute(task_context())
     emulator.fault("applovin.append", times=None, kind="status", status=500)
     error = run(

@@ -25,7 +25,7 @@ from airflow_provider_audiences.http.session import query_key_session
 from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, Transport, TransportSettings
 from airflow_provider_audiences.platforms.applovin.advice import CallName, advice_for
 from airflow_provider_audiences.platforms.applovin.audiences import Audience, AudienceSpec, AudienceType
-from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, MaskedBytes, Redactor, Secret
+from airflow_provider_audiences.redaction import ADVERTISING_IDS_SAID_BACK, MaskedBytes, Redactor, Secret
 from airflow_provider_audiences.validation import api_integer, api_text, one_of, required_text, whole_seconds
 
 log = logging.getLogger(__name__)
@@ -86,13 +86,14 @@ class AppLovinClient(ApiClient):
         content_type: str = DEFAULT_CONTENT_TYPE,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._redact = Redactor(api_key, [ADVERTISING_ID_PATTERN])
+        self._redact = Redactor(api_key, ADVERTISING_IDS_SAID_BACK)
         self._content_type = content_type
         super().__init__(
             Transport(
                 base_url=base_url,
                 session=query_key_session(parameter="api_key", key=api_key),
                 settings=settings,
+                redact=self._redact,
                 sleep=sleep,
             )
         )

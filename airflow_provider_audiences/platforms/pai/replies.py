@@ -65,6 +65,8 @@ _REFUSED_CREDENTIALS: Mapping[str, str] = {
 }
 """What the gateway's code begins with, and what to do."""
 
+# A longer number is no code, and may be a member.
+_CODE_PATTERN = re.compile(r"[0-9]{1,6}")
 _FAILURES = ("ServiceUnavailable", "InternalError")
 _HOST_ADVICE = "Check the connection's host: its name, and the path behind it."
 _UNKNOWN_API_ADVICE = "The account is not on the service's allow-list (ask Alibaba Cloud), or the host is wrong."
@@ -152,7 +154,7 @@ class PaiReplies:
     def _error(self, reply: Reply, call: PaiCall) -> AudienceApiError:
         text, body = reply.error_text("ErrorMessage", "Message", "message")
         code = body.get("ErrorCode", body.get("Code"))
-        number = int(str(code)) if re.fullmatch(r"[0-9]+", str(code)) else None
+        number = int(str(code)) if _CODE_PATTERN.fullmatch(str(code)) else None
         word = "" if code is None or number is not None else str(code)
         if word:
             code = self.redact(word)
@@ -160,7 +162,7 @@ class PaiReplies:
         # An unknown code in a reply with 200 is no reason to repeat; and of 4xx only 429 is, says the document.
         if status == HTTPStatus.REQUEST_TIMEOUT or (reply.is_success and status == reply.status):
             status = HTTPStatus.BAD_REQUEST
-        facts: dict[str, Any] = {"api_code": code, "request_id": str(body.get("RequestId") or "") or None}
+        facts: dict[str, Any] = {"api_code": code, "request_id": self.redact.identifier(body.get("RequestId"))}
         if word.startswith("Throttling") or text.startswith("Throttling"):
             return RateLimitedError(
                 self.redact(text),
