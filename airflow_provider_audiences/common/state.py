@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,12 @@ from airflow_provider_audiences.sync.state.lease import Holder
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+
+_LONGEST_NAME = 255
+"""Bytes that file systems take."""
+
+_SHOWN_OF_NAME = 100
 
 
 def state_folder(*names: str) -> StateFolder:
@@ -65,6 +72,9 @@ def folder_at(address: Any, *names: str, setting: str, conn_id: str | None = Non
 def _file_name(name: str) -> str:
     """Return a name that a file system takes, and takes for no path; different names stay different."""
     quoted = quote(name, safe="")
+    if len(quoted) > _LONGEST_NAME:
+        # No quoted name has an equals sign in it.
+        return f"{quoted[:_SHOWN_OF_NAME]}={hashlib.sha256(quoted.encode()).hexdigest()}"
     return quoted.replace(".", "%2E") if quoted in {".", ".."} else quoted
 
 

@@ -26,13 +26,22 @@ from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, T
 from airflow_provider_audiences.platforms.applovin.advice import CallName, advice_for
 from airflow_provider_audiences.platforms.applovin.audiences import Audience, AudienceSpec, AudienceType
 from airflow_provider_audiences.redaction import ADVERTISING_IDS_SAID_BACK, MaskedBytes, Redactor, Secret
-from airflow_provider_audiences.validation import api_integer, api_text, one_of, required_text, whole_seconds
+from airflow_provider_audiences.validation import (
+    MAX_AUDIENCE_ID_CHARACTERS,
+    api_integer,
+    api_text,
+    audience_id_of,
+    one_of,
+    whole_seconds,
+)
 
 log = logging.getLogger(__name__)
 
 DEFAULT_BASE_URL = "https://api.applovin.com"
 DEFAULT_CONTENT_TYPE = "application/x-www-form-urlencoded"
 """What the document's own ``curl --data-binary`` sends: the only type known to be taken."""
+
+_MOST_NAMED = 5
 
 DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=120.0)
 """The server gives up after 100 s; waiting a little longer lets its verdict arrive first."""
@@ -210,7 +219,7 @@ class AppLovinClient(ApiClient):
             operation="applovin.delete",
             method="GET",
             path="/audiences/delete",
-            query={"audience_id": required_text("audience_id", audience_id)},
+            query={"audience_id": audience_id_of(audience_id)},
             read=partial(self._read_deleted, ignore_missing=ignore_missing),
         )
         return self._transport.send(call)
@@ -225,7 +234,7 @@ class AppLovinClient(ApiClient):
         *,
         least_ttl_seconds: int,
     ) -> UploadCounts:
-        query = {"audience_id": required_text("audience_id", audience_id)}
+        query = {"audience_id": audience_id_of(audience_id)}
         if ttl_seconds is not None:
             query["ttl_seconds"] = str(whole_seconds("ttl_seconds", ttl_seconds, at_least=least_ttl_seconds))
         call = Call(
@@ -276,8 +285,10 @@ class AppLovinClient(ApiClient):
             after_lost_try = earlier_try or reply.after_lost_try
             return self._reconcile(conflict, spec, if_exists=if_exists, after_lost_try=after_lost_try)
         audience_id = api_text(body.get("audience_id"))
-        if not audience_id:
-            raise UnexpectedReplyError("the reply has no audience_id", http_status=reply.status, maybe_applied=True)
+        if not self._is_plain(audience_id):
+            raise UnexpectedReplyError(
+                "the reply has no audience_id that can be one", http_status=reply.status, maybe_applied=True
+            )
         return CreatedAudience(audience_id=audience_id, adopted=False)
 
     def _reconcile(
@@ -297,9 +308,11 @@ class AppLovinClient(ApiClient):
         if len(candidates) == 1:
             log.info("Adopted the AppLovin audience %s: name and platform match.", candidates[0].audience_id)
             return CreatedAudience(audience_id=candidates[0].audience_id, adopted=not after_lost_try)
-        found = ", ".join(f"{audience.audience_id} ({audience.package_name})" for audience in matches) or "none"
+        found = ", ".join(f"{one.audience_id} ({self._redact(one.package_name)})" for one in matches[:_MOST_NAMED])
+        if len(matches) > _MOST_NAMED:
+            found += f" and {len(matches) - _MOST_NAMED} more"
         error = ConflictError(
-            f"an active audience with the same parameters exists; with this name and platform: {found}",
+            f"an active audience with the same parameters exists; with this name and platform: {found or 'none'}",
             operation="applovin.create",
             http_status=conflict.http_status,
             api_code=conflict.api_code,
@@ -317,6 +330,8 @@ class AppLovinClient(ApiClient):
         if not isinstance(entries, list) or "code" not in body:
             raise UnexpectedReplyError("the reply has no code or no list of audiences", http_status=reply.status)
         audiences = [Audience.from_api(entry) for entry in entries if isinstance(entry, dict)]
+        if not all(self._is_plain(audience.audience_id) for audience in audiences):
+            raise UnexpectedReplyError("the reply lists an audience_id that can be none", http_status=reply.status)
         count = api_integer(body.get("count"))
         if count is not None and count != len(audiences):
             log.warning(
@@ -325,6 +340,14 @@ class AppLovinClient(ApiClient):
                 len(audiences),
             )
         return audiences
+
+    def _is_plain(self, audience_id: str) -> bool:
+        """Return whether text of the platform may be an id: logs and errors name it."""
+        return (
+            0 < len(audience_id) <= MAX_AUDIENCE_ID_CHARACTERS
+            and audience_id.isprintable()
+            and not self._redact.has_secret(audience_id)
+        )
 
     def _read_upload(self, reply: Reply) -> UploadCounts:
         body = self._read_object(reply, "upload")

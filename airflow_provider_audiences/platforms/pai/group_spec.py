@@ -18,7 +18,14 @@ from urllib.parse import urlsplit
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers.phone_number import PhoneFormat, normalise_phone_numbers
 from airflow_provider_audiences.redaction import MaskedLines, forgetting_locals
-from airflow_provider_audiences.validation import api_integer, exact_text, given_text, true_or_false
+from airflow_provider_audiences.validation import (
+    MAX_NAME_CHARACTERS,
+    api_integer,
+    exact_text,
+    given_text,
+    not_longer,
+    true_or_false,
+)
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +54,7 @@ _OPTIONAL: dict[PaiSource, tuple[str, ...]] = {
     PaiSource.MAXCOMPUTE: ("column", "filter"),
 }
 _SOURCE_PARAMETERS = ("text", "uri", "project", "table", "column", "filter", "algorithm", "inference_job_id")
+_NAMES = ("name", "project", "table", "column", "algorithm", "inference_job_id")
 _NEEDS_COLUMN = (PaiSource.CSV, PaiSource.MAXCOMPUTE)
 _BUCKET_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _SIGNED_URL_PARAMETERS = ("Signature=", "OSSAccessKeyId=", "x-oss-signature=", "security-token=")
@@ -146,7 +154,9 @@ class GroupSpec:
         return replace(self, **values)
 
     def _check_parameters(self) -> None:
-        """Check that what the source needs is there."""
+        """Check that what the source needs is there, and that names are no longer than names."""
+        for name in _NAMES:
+            not_longer(name, getattr(self, name) or "", than=MAX_NAME_CHARACTERS, whose="PAI")
         for name in _REQUIRED[self.source]:
             if getattr(self, name) is None:
                 raise InvalidInputError(f"{name} is missing: {self._source_name} needs it")

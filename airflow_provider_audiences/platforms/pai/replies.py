@@ -22,7 +22,7 @@ from airflow_provider_audiences.exceptions import (
 )
 from airflow_provider_audiences.http.replies import Reply, is_error_status
 from airflow_provider_audiences.platforms.pai.dialects import PaiDialect
-from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
+from airflow_provider_audiences.platforms.pai.groups import MAX_ID_CHARACTERS, AudienceGroup
 from airflow_provider_audiences.redaction import Redactor
 from airflow_provider_audiences.validation import api_integer
 
@@ -96,7 +96,7 @@ class PaiReplies:
         """
         data = self._data(reply, "create" if creating else "get")
         found = AudienceGroup.from_api(data) if isinstance(data, dict) else None
-        if found is None or not found.id:
+        if found is None or not self._is_plain(found.id):
             raise UnexpectedReplyError(
                 "the reply has no group with an Id in it", http_status=reply.status, maybe_applied=True
             )
@@ -115,7 +115,14 @@ class PaiReplies:
             raise UnexpectedReplyError("the reply has no list of groups", http_status=reply.status)
         total = data.get("TotalCount") if isinstance(data, dict) else None
         groups = [AudienceGroup.from_api(entry) for entry in entries if isinstance(entry, dict)]
+        if not all(self._is_plain(group.id) for group in groups):
+            raise UnexpectedReplyError("the reply lists a group with an Id that can be none", http_status=reply.status)
         return groups, api_integer(total)
+
+    def _is_plain(self, group_id: str) -> bool:
+        """Return whether text of the platform may be an id: logs and errors name it."""
+        is_short = 0 < len(group_id) <= MAX_ID_CHARACTERS
+        return is_short and group_id.isprintable() and not self.redact.has_secret(group_id)
 
     def deleted(self, reply: Reply, *, ignore_missing: bool) -> bool:
         """

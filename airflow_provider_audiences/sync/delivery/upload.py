@@ -24,7 +24,7 @@ from airflow_provider_audiences.platforms.applovin.client import AppLovinClient,
 from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.sync.delivery.sending import Leg, OnProgress, Send, Sender, Tally
 from airflow_provider_audiences.sync.settings import MAX_PARALLEL_REQUESTS
-from airflow_provider_audiences.validation import one_of, required_text, true_or_false, whole_number, whole_seconds
+from airflow_provider_audiences.validation import audience_id_of, one_of, true_or_false, whole_number, whole_seconds
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -151,7 +151,7 @@ class Delivery:
         if parallel > MAX_PARALLEL_REQUESTS:
             raise InvalidInputError(f"max_parallel_requests must be at most {MAX_PARALLEL_REQUESTS}, not {parallel}")
         return cls(
-            audience_id=required_text("audience_id", audience_id),
+            audience_id=audience_id_of(audience_id),
             mode=mode,
             batch_size=whole_number("batch_size", batch_size, at_least=1),
             ttl_seconds=ttl_seconds,
