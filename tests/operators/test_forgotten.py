@@ -13,6 +13,8 @@ from airflow_provider_audiences.decorators.applovin import append_users_task, sy
 from airflow_provider_audiences.decorators.pai import sync_group_task
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.hooks.applovin import AppLovinHook
+from airflow_provider_audiences.hooks.pai import PaiHook
 from airflow_provider_audiences.operators.applovin import (
     AppLovinAppendUsersOperator,
     AppLovinRemoveUsersOperator,
@@ -257,3 +259,17 @@ def test_a_timeout_of_the_task(
         signal.signal(signal.SIGALRM, before)
         emulator.latency("*", 0)
     assert isinstance(error, OutOfTime)
+
+
+@pytest.mark.parametrize("hook_class", [AppLovinHook, PaiHook])
+def test_hooks(connect: Any, hook_class: type, emulator: AudiencesEmulator) -> None:
+    for changes in (
+        {"extra": {"max_retries": "many", "api_key": "k-in-the-extra"}},
+        {"host": "http://192.0.2.7"},
+        {"extra": '{"read_timeout_seconds": "k-in-the-extra"}'},
+    ):
+        connect(hook_class.conn_type, **changes)  # type: ignore[attr-defined]
+        with pytest.raises(AudienceApiError) as caught:
+            hook_class().get_conn()  # type: ignore[attr-defined]
+        clean(caught.value, emulator.api_key)
+        assert not any("password" in text and emulator.api_key in text for text in kept(caught.value))
