@@ -9,9 +9,13 @@ from pathlib import Path
 
 import rich.console
 import rich.traceback
-import structlog
 
 import airflow_provider_audiences
+
+try:
+    import structlog
+except ImportError:  # Airflow 2 does not use it
+    structlog = None  # type: ignore[assignment]
 
 PACKAGE = str(Path(airflow_provider_audiences.__file__).parent)
 _DEEPEST = 12
@@ -79,12 +83,14 @@ def shown_by_formatters(error: BaseException, *, with_rich: bool = False) -> str
     if with_rich:
         console = rich.console.Console(file=stream, width=2000, no_color=True)
         console.print(rich.traceback.Traceback.from_exception(*exc_info, show_locals=True, extra_lines=0))
+    if with_rich and structlog:
         structlog.dev.RichTracebackFormatter(width=2000, extra_lines=0)(stream, exc_info)
     stream.write("".join(traceback.TracebackException(*exc_info, capture_locals=True).format()))
-    formatter = structlog.tracebacks.ExceptionDictTransformer(
-        show_locals=True, use_rich=with_rich, locals_max_string=10_000
-    )
-    stream.write(repr(formatter(exc_info)))
+    if structlog:
+        formatter = structlog.tracebacks.ExceptionDictTransformer(
+            show_locals=True, use_rich=with_rich, locals_max_string=10_000
+        )
+        stream.write(repr(formatter(exc_info)))
     return stream.getvalue()
 
 
