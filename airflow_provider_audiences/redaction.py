@@ -36,6 +36,9 @@ PHONE_NUMBERS_SAID_BACK = (
 )
 """Phone numbers in what a server writes, with whatever people put between digits."""
 
+MEMBERS_SAID_BACK = (*ADVERTISING_IDS_SAID_BACK, *PHONE_NUMBERS_SAID_BACK)
+"""Members of any kind, in what a database or a library says of a source."""
+
 _CREDENTIAL_PATTERN = re.compile(
     r"(?i)(api_key=|bearer\s+|signature=|credential=|x-acs-security-token:\s*|x-acs-accesskey-id:\s*)[^\s&,;\"'<>]+"
 )
@@ -115,11 +118,10 @@ class _Masked(Generic[T]):
     def __hash__(self) -> int:
         return hash(self.reveal())
 
-    def __copy__(self) -> Self:
+    def __copy__(self, memo: dict[int, object] | None = None) -> Self:
         return self
 
-    def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        return self
+    __deepcopy__ = __copy__
 
     def __reduce__(self) -> str:
         raise TypeError(f"{type(self).__name__} has members in it, and is never pickled")

@@ -61,12 +61,11 @@ class Hidden:
                 return f"<{len(value)} members, not shown>"
         return "<members, not shown>"
 
-    def __copy__(self) -> Hidden:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Hidden:
+    def __copy__(self, memo: dict[int, Any] | None = None) -> Hidden:
         """Return itself: the data is only read, it may be large, and a generator can't be copied."""
         return self
+
+    __deepcopy__ = __copy__
 
     def __reduce__(self) -> str:
         raise TypeError("members of a task are never pickled: hand a path over instead")

@@ -229,6 +229,17 @@ def is_error_status(code: int | None) -> TypeGuard[int]:
     return code is not None and HTTPStatus.BAD_REQUEST <= code < _AFTER_LAST_STATUS
 
 
+def may_be_id(text: str, *, most: int, redact: Redactor) -> bool:
+    """
+    Return whether a text of a reply can be the id of something: logs and errors name it.
+
+    :param text: from the reply.
+    :param most: characters that an id has at most.
+    :param redact: knows the secrets.
+    """
+    return 0 < len(text) <= most and text.isprintable() and not redact.has_secret(text)
+
+
 def _phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase

@@ -20,7 +20,7 @@ from airflow_provider_audiences.exceptions import (
     ConflictError,
     UnexpectedReplyError,
 )
-from airflow_provider_audiences.http.replies import Reply, is_error_status
+from airflow_provider_audiences.http.replies import Reply, is_error_status, may_be_id
 from airflow_provider_audiences.http.session import query_key_session
 from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, Transport, TransportSettings
 from airflow_provider_audiences.platforms.applovin.advice import CallName, advice_for
@@ -342,12 +342,7 @@ class AppLovinClient(ApiClient):
         return audiences
 
     def _is_plain(self, audience_id: str) -> bool:
-        """Return whether text of the platform may be an id: logs and errors name it."""
-        return (
-            0 < len(audience_id) <= MAX_AUDIENCE_ID_CHARACTERS
-            and audience_id.isprintable()
-            and not self._redact.has_secret(audience_id)
-        )
+        return may_be_id(audience_id, most=MAX_AUDIENCE_ID_CHARACTERS, redact=self._redact)
 
     def _read_upload(self, reply: Reply) -> UploadCounts:
         body = self._read_object(reply, "upload")

@@ -20,7 +20,7 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
     UnexpectedReplyError,
 )
-from airflow_provider_audiences.http.replies import Reply, is_error_status
+from airflow_provider_audiences.http.replies import Reply, is_error_status, may_be_id
 from airflow_provider_audiences.platforms.pai.dialects import PaiDialect
 from airflow_provider_audiences.platforms.pai.groups import MAX_ID_CHARACTERS, AudienceGroup
 from airflow_provider_audiences.redaction import Redactor
@@ -120,9 +120,7 @@ class PaiReplies:
         return groups, api_integer(total)
 
     def _is_plain(self, group_id: str) -> bool:
-        """Return whether text of the platform may be an id: logs and errors name it."""
-        is_short = 0 < len(group_id) <= MAX_ID_CHARACTERS
-        return is_short and group_id.isprintable() and not self.redact.has_secret(group_id)
+        return may_be_id(group_id, most=MAX_ID_CHARACTERS, redact=self.redact)
 
     def deleted(self, reply: Reply, *, ignore_missing: bool) -> bool:
         """
