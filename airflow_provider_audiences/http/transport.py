@@ -110,7 +110,7 @@ class Transport:
     :param base_url: scheme, host, port and path prefix, without a final slash.
     :param session: a pooled session that authenticates by itself.
     :param settings: timeouts and retries.
-    :param redact: cleans what a server writes into headers.
+    :param redact: cleans what a server writes into headers; without, one that knows no secret and no member.
     :param limiter: asked for a turn before each request.
     :param sleep: waits between attempts; tests may shorten it.
     :param observe: told the outcome of each request: the operation, and the error or None.
@@ -122,7 +122,7 @@ class Transport:
         base_url: str,
         session: requests.Session,
         settings: TransportSettings,
-        redact: Redactor,
+        redact: Redactor | None = None,
         limiter: RateLimiter | None = None,
         sleep: Callable[[float], None] = time.sleep,
         observe: Observer | None = None,
@@ -130,7 +130,7 @@ class Transport:
         self.base_url = base_url
         self.settings = settings
         self._session = session
-        self._redact = redact
+        self._redact = redact or Redactor(None, ())
         self._limiter = limiter
         self._sleep = sleep
         self._observe = observe or (lambda _operation, _error: None)
