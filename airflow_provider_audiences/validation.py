@@ -13,6 +13,14 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 OFF = "off"
 """The word that lifts a limit at run time, where templates can't say None."""
 
+MAX_AUDIENCE_ID_CHARACTERS = 200
+"""AppLovin names no limit; its ids have 32 characters."""
+
+MAX_NAME_CHARACTERS = 1_000
+"""Neither platform names a limit for names; a longer text is something else."""
+
+BROKEN = "has half of a character in it, which UTF-8 can't write: give whole text"
+
 _MAX_DIGITS = 100
 _DAY_SECONDS = 24 * 3600
 _DECIMAL_PATTERN = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+", re.ASCII)
@@ -30,6 +38,21 @@ def a_type(value: object) -> str:
     return f"{'an' if name[:1] in set('aeioAEIO') else 'a'} {name}"
 
 
+def is_broken(value: object) -> bool:
+    """
+    Return whether a value is text that can be written nowhere, as it has half of a character in it.
+
+    :param value: of any type; names of files that are no UTF-8 are text as Python reads them, and can be written.
+    """
+    if not isinstance(value, str) or value.isascii():
+        return False
+    try:
+        value.encode("utf-8", errors="surrogateescape")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def given_text(name: str, value: object) -> str | None:
     """
     Return a text argument as it was written, white space included; a whole number is taken as its text.
@@ -40,7 +63,8 @@ def given_text(name: str, value: object) -> str | None:
     :param name: the argument, for the message.
     :param value: what the caller gave.
     :return: the text; None if it is None, empty, white space, or the text ``None``.
-    :raises InvalidInputError: it is not text, and what was written can't be told from it.
+    :raises InvalidInputError: it is not text, and what was written can't be told from it; or it is no text that can be
+        written in UTF-8.
     """
     if isinstance(value, Integral) and not isinstance(value, bool) and value:
         return str(int(value))
@@ -53,6 +77,8 @@ def given_text(name: str, value: object) -> str | None:
         )
     if value is not None and not isinstance(value, str):
         raise InvalidInputError(f"{name} is {a_type(value)}, not text: give the {name} as text")
+    if value is not None and any("\ud800" <= char <= "\udfff" for char in value):
+        raise InvalidInputError(f"{name} {BROKEN}")
     return None if value is None or value.strip() in {"", "None"} else value
 
 
@@ -83,6 +109,34 @@ def required_text(name: str, value: object) -> str:
     :raises InvalidInputError: it is not text, blank, or a template made ``None`` of it.
     """
     return exact_text(name, value).strip()
+
+
+def not_longer(name: str, text: str, *, than: int, whose: str = "AppLovin") -> str:
+    """
+    Return a text that is not too long to be what it should be.
+
+    :param name: the argument, for the message.
+    :param text: as given.
+    :param than: most characters.
+    :param whose: the platform, for the message.
+    :raises InvalidInputError: it is longer; the message does not show it.
+    """
+    if len(text) > than:
+        raise InvalidInputError(
+            f"{name} has {len(text):,} characters, and {whose} takes at most {than:,}: it is something else"
+        )
+    return text
+
+
+def audience_id_of(value: object, *, name: str = "audience_id") -> str:
+    """
+    Return the id of an audience.
+
+    :param value: what the caller gave; a whole number is taken as its text.
+    :param name: the argument, for the message.
+    :raises InvalidInputError: it is not text, blank, or longer than any id.
+    """
+    return not_longer(name, required_text(name, value), than=MAX_AUDIENCE_ID_CHARACTERS)
 
 
 def path_id(name: str, value: object) -> str:

@@ -14,14 +14,16 @@ from functools import wraps
 from typing import Any, ClassVar
 
 from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.common.forgetting import ForgetsLocals
+from airflow_provider_audiences.common.hidden import revealed
 from airflow_provider_audiences.common.stopping import Stoppable
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.validation import OFF
+from airflow_provider_audiences.validation import BROKEN, OFF, is_broken
 
 _NOTE = "_given_arguments"
 
 
-class RefusesLostArguments(Stoppable):
+class RefusesLostArguments(ForgetsLocals, Stoppable):
     """
     For operators and sensors: notes which arguments were given, and refuses those that were lost until the run.
 
@@ -50,12 +52,19 @@ class RefusesLostArguments(Stoppable):
         """
         Do the task's work in the block: lost arguments are refused first, and no permanent error is retried.
 
-        :raises InvalidInputError: a template field was given and is None now; it names the first of them.
+        :raises InvalidInputError: a template field was given and is None now, or is no text that can be written; it
+            names the first of them.
         :raises TaskStoppedError: Airflow has ended the task.
         """
         with task_errors(), self.stoppable():
             self._refuse_lost_arguments()
+            self._refuse_broken_texts()
             yield
+
+    def _refuse_broken_texts(self) -> None:
+        for name in self.template_fields:  # type: ignore[attr-defined] # the operator's
+            if is_broken(revealed(getattr(self, name, None))):
+                raise InvalidInputError(f"{name} {BROKEN}")
 
     def _refuse_lost_arguments(self) -> None:
         for name in self.template_fields:  # type: ignore[attr-defined] # the operator's

@@ -10,7 +10,7 @@ same goes for the part of an address that opens what it points to.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from contextlib import suppress
 from functools import cache
 from numbers import Number
@@ -41,23 +41,34 @@ class Hidden:
     :param shown: what may be shown of it.
     """
 
-    __slots__ = ("_shown", "value")
+    __slots__ = ("_reveal", "_shown")
 
     def __init__(self, value: Any, *, shown: str | None = None) -> None:
-        self.value = value
+        # In a function, and not in an attribute: collectors of errors read what hangs on an object.
+        self._reveal: Callable[[], Any] = lambda: value
         self._shown = shown
+
+    def reveal(self) -> Any:
+        """Return the data itself; give it no name in a frame that runs on."""
+        return self._reveal()
 
     def __repr__(self) -> str:
         if self._shown is not None:
             return self._shown
-        if isinstance(self.value, Sized) and not isinstance(self.value, str | bytes):
+        value = self.reveal()
+        if isinstance(value, Sized) and not isinstance(value, str | bytes):
             with suppress(TypeError):  # an array of numpy without dimensions has no length after all
-                return f"<{len(self.value)} members, not shown>"
+                return f"<{len(value)} members, not shown>"
         return "<members, not shown>"
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Hidden:
+    def __copy__(self, memo: dict[int, Any] | None = None) -> Hidden:
         """Return itself: the data is only read, it may be large, and a generator can't be copied."""
         return self
+
+    __deepcopy__ = __copy__
+
+    def __reduce__(self) -> str:
+        raise TypeError("members of a task are never pickled: hand a path over instead")
 
     def serialize(self) -> str:
         """Return what Airflow may store and show."""
@@ -188,7 +199,7 @@ class HidesFieldsWhenMapped:
 
         :param kwargs: arguments that all mapped tasks share.
         """
-        partial = super().partial(**_hidden_arguments(cls, kwargs))  # type: ignore[misc]
+        partial = super().partial(**masked_arguments(cls, kwargs))  # type: ignore[misc]
         partial.__class__ = _hiding(type(partial))  # type: ignore[arg-type]
         return partial
 
@@ -207,7 +218,7 @@ def _hiding(partial_class: type[Any]) -> type[Any]:
         def expand_kwargs(self, kwargs: Any, **options: Any) -> Any:
             if isinstance(kwargs, Sequence):
                 kwargs = [
-                    _hidden_arguments(self.operator_class, item) if isinstance(item, Mapping) else item
+                    masked_arguments(self.operator_class, item) if isinstance(item, Mapping) else item
                     for item in kwargs
                 ]
             return partial_class.expand_kwargs(self, kwargs, **options)
@@ -215,7 +226,13 @@ def _hiding(partial_class: type[Any]) -> type[Any]:
     return Hiding
 
 
-def _hidden_arguments(operator_class: type, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def masked_arguments(operator_class: type, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return an operator's arguments with those wrapped that must not be shown.
+
+    :param operator_class: whose fields say which.
+    :param kwargs: the arguments by name.
+    """
     fields = {name: getattr(operator_class, name, None) for name in kwargs}
     return {
         name: field.hidden(kwargs[name]) if isinstance(field, _HiddenField) else kwargs[name]
@@ -226,7 +243,7 @@ def _hidden_arguments(operator_class: type, kwargs: Mapping[str, Any]) -> dict[s
 def _hidden_items(operator_class: type, name: str, value: Any) -> Any:
     if not isinstance(value, list | tuple):
         return value
-    return [_hidden_arguments(operator_class, {name: item})[name] for item in value]
+    return [masked_arguments(operator_class, {name: item})[name] for item in value]
 
 
 def hiding_decorator(decorator: Any, *, phones: bool = False) -> Any:
@@ -266,7 +283,7 @@ def revealed(value: Any) -> Any:
 
     :param value: a field's value, hidden or not.
     """
-    return value.value if isinstance(value, Hidden) else value
+    return value.reveal() if isinstance(value, Hidden) else value
 
 
 def revealed_argument(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from pathlib import Path
@@ -26,6 +27,12 @@ log = logging.getLogger(__name__)
 
 _SETTING = "[audiences] state_path"
 _SWITCHES = {"t": "true", "1": "true", "f": "false", "0": "false", "": "false"}
+
+
+_LONGEST_NAME = 255
+"""Bytes that file systems take."""
+
+_SHOWN_OF_NAME = 100
 
 
 def state_folder(*names: str) -> StateFolder:
@@ -106,6 +113,9 @@ def folder_at(address: Any, *names: str, setting: str, conn_id: str | None = Non
 def _file_name(name: str) -> str:
     """Return a name that a file system takes, and takes for no path; different names stay different."""
     quoted = quote(name, safe="")
+    if len(quoted) > _LONGEST_NAME:
+        # No quoted name has an equals sign in it.
+        return f"{quoted[:_SHOWN_OF_NAME]}={hashlib.sha256(quoted.encode()).hexdigest()}"
     return quoted.replace(".", "%2E") if quoted in {".", ".."} else quoted
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     DecoratedOperator,
-    context_merge,
     determine_kwargs,
     task_decorator_factory,
 )
 
+from airflow_provider_audiences.common.forgetting import forgetting, merged
 from airflow_provider_audiences.common.given import without_none
 from airflow_provider_audiences.common.hidden import ArgumentsField, hiding_decorator, revealed_argument
 from airflow_provider_audiences.common.parts import Parts
@@ -32,17 +32,21 @@ class SourceFromFunction(DecoratedOperator):
     def __init__(self, *, python_callable: Callable[..., Any], **kwargs: Any) -> None:
         super().__init__(python_callable=python_callable, kwargs_to_upstream={"source": None}, **kwargs)
 
+    @forgetting
     def execute(self, context: Context) -> Any:
         """Call the function, then do what the operator does."""
+        with merged(context, {name: revealed_argument(value) for name, value in self.op_kwargs.items()}):
+            self._call(context)
+        # Not DecoratedOperator's: it looks through what a function returns for assets.
+        return super(DecoratedOperator, self).execute(context)
+
+    def _call(self, context: Context) -> None:
         op_args = [revealed_argument(value) for value in self.op_args]
-        context_merge(context, {name: revealed_argument(value) for name, value in self.op_kwargs.items()})
         op_kwargs = determine_kwargs(self.python_callable, op_args, context)
         # The field wraps members when they are assigned: they are neither rendered nor shown.
         self.source = self.python_callable(*op_args, **op_kwargs)
         if not isinstance(self.source, Parts):  # members are data, whatever is written in them
             self.source = self.render_template(self.source, context)
-        # Not DecoratedOperator's: it looks through what a function returns for assets.
-        return super(DecoratedOperator, self).execute(context)
 
 
 def source_decorator(

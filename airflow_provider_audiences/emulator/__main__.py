@@ -2,12 +2,13 @@
 
 import argparse
 import asyncio
-import ipaddress
 import os
 import secrets
 import signal
 import sys
 from collections.abc import Sequence
+
+from .addresses import is_loopback
 
 ACCESS_KEY_VARIABLES = {
     "access_key_id": "AUDIENCES_EMULATOR_ACCESS_KEY_ID",
@@ -62,14 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def is_loopback(host: str) -> bool:
-    """:return: whether the name or address means this machine only"""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _fail(message: str) -> int:
     print(message, file=sys.stderr)
     return 2
@@ -109,7 +102,7 @@ def _serve(options: argparse.Namespace, given_key: str | None) -> int:
     except (SettingsError, OSError) as error:
         return _fail(f"Can't start: {error}")
     server = build_server(
-        create_app(api_key=key, access_key=access_key, settings=settings),
+        create_app(api_key=key, access_key=access_key, settings=settings, allow_remote=options.allow_remote),
         log_level=options.log_level,
         configure_logging=True,
     )

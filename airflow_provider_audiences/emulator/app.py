@@ -22,6 +22,7 @@ from .replies import (
 )
 from .settings import Settings, SettingsError
 from .state import EmulatorState
+from .visitors import Visitors
 
 # What the gateway says of a path it doesn't know, and also to accounts that are not on its list.
 UNKNOWN_API = "Specified api is not found"
@@ -55,7 +56,11 @@ async def _on_control_error(_request: Request, error: Exception) -> JSONResponse
 
 
 def create_app(
-    *, api_key: str | None = None, access_key: AccessKey | None = None, settings: Settings | None = None
+    *,
+    api_key: str | None = None,
+    access_key: AccessKey | None = None,
+    settings: Settings | None = None,
+    allow_remote: bool = False,
 ) -> FastAPI:
     """
     Build the emulator.
@@ -67,6 +72,8 @@ def create_app(
     :param access_key: AccessKey pair of the PAI side's signed dialect; None makes one, which
         ``app.state.emulator.access_key`` tells
     :param settings: the settings to start with and to go back to on reset
+    :param allow_remote: take requests for any host; else for names of this machine only, so that no page in a
+        browser reaches it by a name of its own
     :return: the application
     """
     # A slash too many is a wrong path here, not a reason to redirect the key to another URL.
@@ -74,6 +81,7 @@ def create_app(
     state = EmulatorState(api_key=api_key, access_key=access_key, settings=settings)
     app.state.emulator = state
     app.add_middleware(Gate, state=state)
+    app.add_middleware(Visitors, allow_remote=allow_remote)
     app.add_exception_handler(ApiError, _on_api_error)
     app.add_exception_handler(GatewayError, _on_gateway_error)
     app.add_exception_handler(HTTPException, _on_routing_error)

@@ -5,6 +5,8 @@ import time
 from collections import deque
 from typing import Any
 
+from .settings import LATEST_SECONDS
+
 
 class Clock:
     """
@@ -41,9 +43,12 @@ class Clock:
         :param set_to: new time in seconds since the epoch; None keeps the time
         :param advance_seconds: how far to go forward from there
         :param freeze: True stops the clock, False lets it run, None leaves that as it is
+        :raises ValueError: the new time is later than dates can hold; the clock goes on as before
         """
         with self._lock:
             target = (self._now() if set_to is None else set_to) + advance_seconds
+            if target > LATEST_SECONDS:
+                raise ValueError(f"The clock goes no further than {LATEST_SECONDS} seconds since the epoch")
             frozen = self._frozen_at is not None if freeze is None else freeze
             self._frozen_at = target if frozen else None
             self._offset_seconds = target - time.time()

@@ -1,6 +1,6 @@
 """The control API: what tests use to move the clock, plan faults and look inside. It asks for no key."""
 
-import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 from .applovin import Audience
 from .members import format_page, to_ms
 from .recording import OPERATIONS
-from .replies import CONTROL_PREFIX
+from .replies import CONTROL_PREFIX, read_json
 from .settings import is_flag, is_seconds
 from .state import EmulatorState
 
@@ -36,9 +36,9 @@ async def json_object(request: Request) -> dict[str, Any]:
     :raises ControlError: when it is not a JSON object
     """
     try:
-        body = json.loads(await request.body())
-    except ValueError:
-        raise ControlError("The body is not JSON") from None
+        body = read_json(await request.body())
+    except ValueError as error:
+        raise ControlError(str(error)) from None
     if not isinstance(body, dict):
         raise ControlError("The body is not a JSON object")
     return body
@@ -81,9 +81,12 @@ async def change_clock(state: State, body: Body) -> dict[str, Any]:
     unknown = sorted(set(body) - {"set", "advance_seconds", "freeze"})
     if unknown or not body:
         raise ControlError("Expected set, advance_seconds or freeze")
-    state.clock.change(
-        set_to=body.get("set"), advance_seconds=body.get("advance_seconds", 0), freeze=body.get("freeze")
-    )
+    try:
+        state.clock.change(
+            set_to=body.get("set"), advance_seconds=body.get("advance_seconds", 0), freeze=body.get("freeze")
+        )
+    except ValueError as error:
+        raise ControlError(str(error)) from None
     return state.clock.describe()
 
 
@@ -94,7 +97,7 @@ async def read_requests(request: Request, state: State) -> dict[str, Any]:
     if operation not in (None, "unknown", *OPERATIONS):
         raise ControlError("operation is unknown")
     limit = request.query_params.get("limit")
-    if limit is not None and not (limit.isascii() and limit.isdigit()):
+    if limit is not None and not re.fullmatch(r"[0-9]{1,15}", limit):
         raise ControlError("limit must be an integer of at least 0")
     found = state.requests.describe(operation=operation, limit=None if limit is None else int(limit))
     return {"requests": found}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .recording import OPERATIONS
-from .settings import is_flag, is_positive, is_seconds
+from .settings import is_flag, is_integer, is_positive, is_seconds
 
 WILDCARDS = ("*", "applovin.*", "pai.*")
 Check = Callable[[Any], bool]
@@ -28,10 +28,6 @@ def _is_retry_after(value: object) -> bool:
     return is_seconds(value) or _is_text(value)
 
 
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _is_form(value: object) -> bool:
     return value in ("gateway", "service")
 
@@ -49,7 +45,7 @@ KINDS: dict[str, dict[str, Check]] = {
         "status": _is_error_status,
         "retry_after": _is_retry_after,
         "html": is_flag,
-        "error_code": _is_integer,
+        "error_code": is_integer,
         "message": _is_text,
         "applied": is_flag,
         "form": _is_form,
@@ -61,9 +57,9 @@ KINDS: dict[str, dict[str, Check]] = {
     "slow": {"seconds": is_seconds},
     "truncated_json": {"cut": _is_cut},
     "html": {},
-    "wrong_counts": {"by": _is_integer},
+    "wrong_counts": {"by": is_integer},
     "redirect": {"status": _is_error_status, "location": _is_text},
-    "error_code": {"error_code": _is_integer, "message": _is_text},
+    "error_code": {"error_code": is_integer, "message": _is_text},
 }
 
 
@@ -158,7 +154,7 @@ class FaultPlan:
         kind = options.pop("kind", None)
         number = options.pop("number", 1)
         times = options.pop("times", 1)
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise FaultError(f"kind must be one of {', '.join(KINDS)}")
         if not is_positive(number) or not (times is None or is_positive(times)):
             raise FaultError("number and times must be integers of at least 1 (times may be null: always)")

@@ -1,13 +1,12 @@
 """What a CreateGroup or ListGroups call of the PAI side may hold, and the checks of it."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from .replies import BAD_REQUEST, ApiError
+from .replies import BAD_REQUEST, ApiError, read_json
 
 MAX_TEXT_NUMBERS = 100
 MAX_ID_CHARACTERS = 1000
@@ -102,7 +101,7 @@ def read_create_body(
 
 def _read_object(body: bytes) -> dict[str, Any]:
     try:
-        values = json.loads(body)
+        values = read_json(body)
     except ValueError:
         raise ApiError(BAD_REQUEST, "The request body is not JSON") from None
     if not isinstance(values, dict):

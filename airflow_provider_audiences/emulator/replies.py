@@ -1,5 +1,6 @@
 """The one error of the emulated services, and how each of them words it on the wire."""
 
+import json
 import uuid
 from typing import Any
 
@@ -107,6 +108,20 @@ def pai_envelope(data: Any, *, status: int = OK, error_code: int | None = None, 
         "RequestId": str(uuid.uuid4()),
     }
     return JSONResponse(body, status)
+
+
+def read_json(body: bytes) -> Any:
+    """
+    :param body: of a request
+    :return: what it says
+    :raises ValueError: it is no JSON, or holds what no reply could say again
+    """
+    try:
+        value = json.loads(body)
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise ValueError("The body is not JSON, or no reader could take it") from None
+    return value
 
 
 def is_below(path: str, prefix: str) -> bool:

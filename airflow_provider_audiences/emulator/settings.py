@@ -13,9 +13,21 @@ class SettingsError(ValueError):
     """A setting has an unknown name or a value that it can't take."""
 
 
+MAX_NUMBER = 2**53
+"""What JSON's readers agree on; sums of such numbers can be written, too."""
+
+LATEST_SECONDS = 250_000_000_000
+"""The year 9892: what runs on from there for a lifetime is still a date."""
+
+
+def is_integer(value: object) -> bool:
+    """:return: whether the value is an integer that any reader of JSON takes (a boolean is not)"""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
+
+
 def is_count(value: object) -> bool:
     """:return: whether the value is an integer of at least 0 (a boolean is not)"""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return is_integer(value) and value >= 0  # type: ignore[operator]
 
 
 def is_positive(value: object) -> bool:
@@ -24,8 +36,8 @@ def is_positive(value: object) -> bool:
 
 
 def is_seconds(value: object) -> bool:
-    """:return: whether the value is a finite number of at least 0"""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+    """:return: whether the value is a number from 0 to what dates can hold"""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST_SECONDS
 
 
 def is_flag(value: object) -> bool:
@@ -42,10 +54,11 @@ def _is_amounts(value: object) -> bool:
 
 
 def _is_root(value: object) -> bool:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "\0" in value:
         return False
     try:
         parts = urlsplit(value)
+        _ = parts.port  # refuses what is no port
     except ValueError:
         return False
     if parts.scheme in ("http", "https"):

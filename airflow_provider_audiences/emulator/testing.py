@@ -81,7 +81,10 @@ class AudiencesEmulatorControl:
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/_emulator{path}", data=data, method=method)  # noqa: S310
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        request = urllib.request.Request(  # noqa: S310
+            f"{self.url}/_emulator{path}", data=data, headers=headers, method=method
+        )
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as response:
                 return cast("bytes", response.read())

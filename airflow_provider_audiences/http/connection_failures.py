@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import traceback
 from collections.abc import Iterator
 
 import requests
@@ -136,15 +135,3 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             yield error
             parts = (error.__cause__, error.__context__, *error.args)
             waiting += [part for part in parts if isinstance(part, BaseException)]
-
-
-def break_circles(error: BaseException | None, *, until: BaseException | None) -> None:
-    """
-    Empty the frames of requests and urllib3: they hold errors that hold them, and with them the body.
-
-    :param error: where to begin.
-    :param until: what the caller was handling before.
-    """
-    while error is not None and error is not until:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__context__

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
@@ -21,6 +23,7 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
     UnexpectedReplyError,
 )
+from airflow_provider_audiences.redaction import MaskedBytes, Redactor
 
 if TYPE_CHECKING:
     import requests
@@ -44,44 +47,62 @@ class Reply:
 
     :param status: HTTP status.
     :param content_type: media type without parameters, lower case.
-    :param body: the whole body.
+    :param body: the whole body; masked, since a server may say members and keys back.
     :param retry_after_seconds: from the header, in either of its forms.
     :param location_host: where a redirect points, host only.
-    :param request_id_header: the platform's id of the request, if a header has it.
+    :param request_id_header: the platform's id of the request, if a header has it and it looks like one.
+    :param sent: the body of the request.
     :param attempts: how many requests this call has sent, this one included.
     :param after_lost_try: whether an earlier request of the same call may have been applied.
     """
 
     status: int
     content_type: str
-    body: bytes = field(repr=False)
+    body: MaskedBytes
     retry_after_seconds: float | None
     location_host: str | None
     request_id_header: str | None
+    sent: MaskedBytes | None
     attempts: int
     after_lost_try: bool
 
     @classmethod
-    def from_response(cls, response: requests.Response, *, body: bytes, attempts: int, after_lost_try: bool) -> Reply:
+    def from_response(
+        cls, response: requests.Response, *, body: bytes, redact: Redactor, attempts: int, after_lost_try: bool
+    ) -> Reply:
         """
         Copy what matters out of requests' response, which refers to the request.
 
         :param response: the response.
         :param body: its whole body.
+        :param redact: cleans what is shown of it.
         :param attempts: how many requests this call has sent, this one included.
         :param after_lost_try: whether an earlier request of the same call may have been applied.
         """
         headers = response.headers
+        sent = response.request.body
         return cls(
             status=response.status_code,
-            content_type=headers.get("Content-Type", "").partition(";")[0].strip().lower(),
-            body=body,
+            content_type=redact(headers.get("Content-Type", "").partition(";")[0].strip().lower()),
+            body=MaskedBytes(body),
             retry_after_seconds=_retry_after_seconds(headers.get("Retry-After")),
-            location_host=_host(headers.get("Location", "")),
-            request_id_header=headers.get("x-acs-request-id") or headers.get("x-request-id"),
+            location_host=redact(_host(headers.get("Location", "")) or "") or None,
+            request_id_header=redact.identifier(headers.get("x-acs-request-id") or headers.get("x-request-id")),
+            sent=sent if isinstance(sent, MaskedBytes) else None,
             attempts=attempts,
             after_lost_try=after_lost_try,
         )
+
+    @property
+    def request_id(self) -> str | None:
+        """The platform's id of the request; None if there is none, or if it is a member that was sent."""
+        if self.request_id_header is None or self.sent is None:
+            return self.request_id_header
+        words = {self.request_id_header.lower()}
+        with suppress(ValueError):
+            words.add(str(UUID(self.request_id_header)))  # it may have lost its hyphens
+        sent = self.sent.reveal().lower()
+        return None if any(word.encode() in sent for word in words) else self.request_id_header
 
     @property
     def is_success(self) -> bool:
@@ -91,7 +112,16 @@ class Reply:
     @property
     def is_web_page(self) -> bool:
         """Whether the body is HTML or XML, which neither API sends."""
-        return self.body.lstrip().startswith(b"<")
+        return self.begins_with("<")
+
+    def begins_with(self, *texts: str) -> bool:
+        """
+        Return whether the body begins with one of some texts, white space apart.
+
+        :param texts: in ASCII.
+        """
+        beginnings = tuple(text.encode() for text in texts)
+        return self.body.reveal().lstrip().startswith(beginnings)
 
     def _parsed(self) -> tuple[str, Any]:
         """Return the body as text, and as JSON; None if it is none."""
@@ -115,7 +145,7 @@ class Reply:
             raise ConnectionFailedError(
                 f"the reply was cut off after {len(self.body)} bytes",
                 http_status=self.status,
-                request_id=self.request_id_header,
+                request_id=self.request_id,
                 maybe_applied=True,
                 too_large="maybe",
                 advice="Whether the platform carried the request out is unknown.",
@@ -123,7 +153,7 @@ class Reply:
         raise UnexpectedReplyError(
             f"this is not the API: it answered {self.content_type or 'an unnamed type'}, and no JSON object",
             http_status=self.status,
-            request_id=self.request_id_header,
+            request_id=self.request_id,
             advice="Check the connection's host, and proxies between this worker and the platform.",
         )
 
@@ -154,7 +184,7 @@ class Reply:
         :param message: what the platform says, redacted.
         :param status: the code that classifies it, if the body has one; else the HTTP status.
         :param api_code: the code in the body, as it stands.
-        :param request_id: from the body; else from a header.
+        :param request_id: from the body, if it looks like one; else from a header.
         :param advice: what to do.
         """
         status = status or self.status
@@ -162,7 +192,7 @@ class Reply:
             return UnexpectedReplyError(
                 f"the server redirects to {self.location_host or 'another address'}, which is not followed",
                 http_status=self.status,
-                request_id=request_id or self.request_id_header,
+                request_id=request_id or self.request_id,
                 advice="Check the connection's host.",
             )
         error_type = _ERROR_TYPES.get(status)
@@ -172,7 +202,7 @@ class Reply:
             message or _phrase(status),
             http_status=self.status,
             api_code=api_code,
-            request_id=request_id or self.request_id_header,
+            request_id=request_id or self.request_id,
             retry_after_seconds=self.retry_after_seconds,
             maybe_applied=error_type is ServerError,
             too_large=self._too_large(status, error_type),
@@ -198,6 +228,17 @@ def is_error_status(code: int | None) -> TypeGuard[int]:
     :param code: the number; None if there is none.
     """
     return code is not None and HTTPStatus.BAD_REQUEST <= code < _AFTER_LAST_STATUS
+
+
+def may_be_id(text: str, *, most: int, redact: Redactor) -> bool:
+    """
+    Return whether a text of a reply can be the id of something: logs and errors name it.
+
+    :param text: from the reply.
+    :param most: characters that an id has at most.
+    :param redact: knows the secrets.
+    """
+    return 0 < len(text) <= most and text.isprintable() and not redact.has_secret(text)
 
 
 def _phrase(status: int) -> str:

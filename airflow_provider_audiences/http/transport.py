@@ -29,11 +29,12 @@ from airflow_provider_audiences.exceptions import (
     TransientError,
 )
 from airflow_provider_audiences.http.bodies import whole_body
-from airflow_provider_audiences.http.connection_failures import REQUEST_ERRORS, break_circles, connection_failure
+from airflow_provider_audiences.http.connection_failures import REQUEST_ERRORS, connection_failure
 from airflow_provider_audiences.http.error_budget import AccountErrors, ErrorBudget
 from airflow_provider_audiences.http.exchange import Exchange, under_way
 from airflow_provider_audiences.http.rate_limiter import RateLimiter
 from airflow_provider_audiences.http.replies import Reply
+from airflow_provider_audiences.redaction import MaskedBytes, Redactor, forget_locals, forgetting_locals
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Call(Generic[T]):
     :param path: below the base URL, already percent-encoded.
     :param read: turns a reply into the result, or raises the error that it means.
     :param query: parameters, not yet encoded; the key is not among them.
-    :param body: bytes to send, or None.
+    :param body: what to send, or None; masked, since it hangs on frames that an error keeps.
     :param content_type: of the body.
     :param headers: that this call needs besides.
     :param deadline_seconds: for each request of this call as a whole, if the settings don't say it.
@@ -102,7 +103,7 @@ class Call(Generic[T]):
     path: str
     read: Callable[[Reply], T]
     query: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = field(default=None, repr=False)
+    body: MaskedBytes | None = None
     content_type: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     deadline_seconds: float = 60.0
@@ -126,6 +127,7 @@ class Transport:
     :param base_url: scheme, host, port and path prefix, without a final slash.
     :param session: a pooled session that authenticates by itself.
     :param settings: timeouts and retries.
+    :param redact: cleans what a server writes into headers; without, one that knows no secret and no member.
     :param limiter: asked for a turn before each request.
     :param sleep: waits between attempts; tests may shorten it.
     :param observe: told the outcome of each request: the operation, and the error or None.
@@ -138,6 +140,7 @@ class Transport:
         base_url: str,
         session: requests.Session,
         settings: TransportSettings,
+        redact: Redactor | None = None,
         limiter: RateLimiter | None = None,
         sleep: Callable[[float], None] = time.sleep,
         observe: Observer | None = None,
@@ -146,6 +149,7 @@ class Transport:
         self.base_url = base_url
         self.settings = settings
         self._session = session
+        self._redact = redact or Redactor(None, ())
         self._limiter = limiter
         self._sleep = sleep
         self._observe = observe or (lambda _operation, _error: None)
@@ -168,8 +172,12 @@ class Transport:
 
         :param call: what to send.
         :return: what the call's ``read`` made of the reply.
-        :raises AudienceApiError: what the reply, or the lack of one, means.
+        :raises AudienceApiError: what the reply, or the lack of one, means; the frames it has passed are empty.
         """
+        with forgetting_locals():
+            return self._sent(call)
+
+    def _sent(self, call: Call[T]) -> T:
         progress = _Progress(failures_before=self._errors.failures_in_a_row)
         # Retrying refers to itself, and stays until the garbage collector comes: it must not hold the call's body.
         retrying = Retrying(
@@ -304,6 +312,7 @@ class Transport:
                 return Reply.from_response(
                     response,
                     body=whole_body(response),
+                    redact=self._redact,
                     attempts=progress.attempts,
                     after_lost_try=progress.maybe_applied,
                 )
@@ -312,7 +321,7 @@ class Transport:
             failure = error.with_traceback(None)
         except REQUEST_ERRORS as error:
             failure = connection_failure(error, exchange)
-            break_circles(error, until=handled_by_caller)
+            forget_locals(error, until=handled_by_caller)
         # Raised outside the handler: requests' error would be its context, with the request in it. A frame that
         # held on to the error would be a circle, and keep the body.
         try:
@@ -326,7 +335,7 @@ class Transport:
         response = self._session.request(
             call.method,
             self.base_url + call.path + encode_query(call.query),
-            data=call.body,
+            data=call.body or None,  # an empty one is none: requests would send it in chunks
             headers={**call.headers, **({"Content-Type": call.content_type} if call.content_type else {})},
             timeout=(self.settings.connect_timeout_seconds, self.settings.read_timeout_seconds),
             allow_redirects=False,

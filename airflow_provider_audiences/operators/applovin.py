@@ -348,12 +348,12 @@ class AppLovinDeleteAudienceOperator(AppLovinOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the audience."""
-        from airflow_provider_audiences.validation import required_text
+        from airflow_provider_audiences.validation import audience_id_of
 
         # A try of this task that was cut off may have deleted it already.
         ignore_missing = self.ignore_missing or context["ti"].try_number > 1
         with self.running():
-            audience_id = required_text("audience_id", self.audience_id)
+            audience_id = audience_id_of(self.audience_id)
             with self.hook.get_conn() as client:
                 deleted = client.delete_audience(audience_id=audience_id, ignore_missing=ignore_missing)
         self.log.info("Audience %s %s.", audience_id, "deleted" if deleted else "did not exist")

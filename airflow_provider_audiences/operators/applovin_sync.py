@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
 
 
+_PLAN_ID = 200
+"""Characters that the id of a plan has at most; ours have 16."""
+
+
 class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
     """
     Make an audience equal a source, with as few requests as it takes.
@@ -271,12 +275,12 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
         """Return what an audience that is given by its name is like; None if it is given by its id."""
         from airflow_provider_audiences.exceptions import InvalidInputError
         from airflow_provider_audiences.platforms.applovin.audiences import AudienceSpec
-        from airflow_provider_audiences.validation import required_text
+        from airflow_provider_audiences.validation import audience_id_of
 
         if self.audience_id is not None:
             if self.name is not None:
                 raise InvalidInputError("give either audience_id, or name and platform, not both")
-            self.audience_id = required_text("audience_id", self.audience_id)
+            self.audience_id = audience_id_of(self.audience_id)
             return None
         if self.name is None or self.platform is None:
             raise InvalidInputError("give audience_id, or name and platform of the audience")
@@ -356,11 +360,11 @@ class AppLovinApplyPlanOperator(AppLovinPlanOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Carry the plan out."""
-        from airflow_provider_audiences.validation import required_text, true_or_false
+        from airflow_provider_audiences.validation import audience_id_of, not_longer, required_text, true_or_false
 
         with self.running(), ExitStack() as stack:
-            audience_id = required_text("audience_id", self.audience_id)
-            plan_id = required_text("plan_id", self.plan_id)
+            audience_id = audience_id_of(self.audience_id)
+            plan_id = not_longer("plan_id", required_text("plan_id", self.plan_id), than=_PLAN_ID, whose="a ledger")
             override_guards = true_or_false("override_guards", self.override_guards)
             send = self.send_settings()
             client = stack.enter_context(self.hook.get_conn())

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator, mask_secret
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_audiences.common.given import RefusesLostArguments
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PersonalTextField, revealed
@@ -157,11 +157,11 @@ class PaiGroupSpecOperator(HidesFieldsWhenMapped, PaiOperator):
 
     def checked_spec(self) -> GroupSpec:
         """
-        Return the group's parameters; Airflow masks phone numbers in them from now on.
+        Return the group's parameters.
 
         :raises InvalidInputError: a parameter is missing, or does not belong to the source.
         """
-        spec = GroupSpec(
+        return GroupSpec(
             source=parse_source(self.source),
             name=self.name,
             text=_text_of(revealed(self.text)),
@@ -175,8 +175,6 @@ class PaiGroupSpecOperator(HidesFieldsWhenMapped, PaiOperator):
             inference_job_id=self.inference_job_id,
             remark=self.remark,
         ).checked(phone_format=self.phone_format)
-        mask_numbers(spec)
-        return spec
 
 
 def provenance_of(provenance: str | None, context: Context) -> str:
@@ -203,16 +201,6 @@ def total_calls(*calls: Mapping[str, int]) -> dict[str, int]:
     for more in calls:
         total.update(more)
     return dict(total)
-
-
-def mask_numbers(spec: GroupSpec) -> None:
-    """
-    Have Airflow mask the phone numbers of a group, should they get into a log.
-
-    :param spec: the group's parameters.
-    """
-    for number in (spec.text or "").split("\n"):
-        mask_secret(number)
 
 
 def _text_of(text: Any) -> str | None:

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PhoneNumbersField
 from airflow_provider_audiences.common.recognition import is_phone_text
 from airflow_provider_audiences.exceptions import AudienceApiError, GuardError, InvalidInputError, PermanentError
-from airflow_provider_audiences.operators.pai_base import mask_numbers, provenance_of
+from airflow_provider_audiences.operators.pai_base import provenance_of
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
 from airflow_provider_audiences.platforms.pai.group_spec import MAX_TEXT_NUMBERS, GroupSpec, PaiSource
 
@@ -395,17 +395,14 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
                 f"the source has {staged.members} phone numbers, and PAI takes at most {MAX_TEXT_NUMBERS} as text: "
                 "give stage_path, where a file for PAI can be written, such as oss://bucket/prefix; nothing was sent"
             )
-        text = None if uri else staged.lines(0, MAX_TEXT_NUMBERS).decode().rstrip("\n")
-        spec = GroupSpec(
+        return GroupSpec(
             source=PaiSource.TEXT_FILE if uri else PaiSource.TEXT,
             name=self.name,
-            text=text,
+            text=None if uri else staged.lines(0, MAX_TEXT_NUMBERS).decode().rstrip("\n"),
             uri=uri,
             phone_number=True,
             remark=self.remark,
         ).checked(phone_format=self.phone_format)
-        mask_numbers(spec)
-        return spec
 
 
 def _was_read(group: AudienceGroup, spec: GroupSpec, members: int) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, SourceUnavailableError
 from airflow_provider_audiences.members.reading.inputs import SourceTable
-from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN, Redactor
+from airflow_provider_audiences.redaction import MEMBERS_SAID_BACK, Redactor
 from airflow_provider_audiences.sources.aws import S3Access, s3_access
 from airflow_provider_audiences.sources.table_errors import (
     explained_call,
@@ -145,7 +145,7 @@ def _failure(error: Exception, folder: TableFolder, access: S3Access | None) -> 
     """Return what the library's error means; only its text tells, and what a store answered in it may quote keys."""
     text = str(error)
     if any(mark in text for mark in _NOT_READABLE):
-        redact = Redactor(None, (ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN))
+        redact = Redactor(None, MEMBERS_SAID_BACK)
         for secret in access.secrets if access else ():
             redact.learn(secret)
         return InvalidInputError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, SourceUnavailableError
 from airflow_provider_audiences.members.reading.inputs import SourceTable
-from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN, Redactor
+from airflow_provider_audiences.redaction import MEMBERS_SAID_BACK, Redactor
 from airflow_provider_audiences.sources.iceberg_metadata import metadata_text, newest_metadata
 from airflow_provider_audiences.sources.table_errors import (
     explained_call,
@@ -128,7 +128,7 @@ def _failure(error: Exception, folder: TableFolder) -> AudienceApiError:
     said = kind.__name__
     if kind in {ValueError, NotImplementedError} or kind.__module__.startswith("pyiceberg."):
         # The library's own words; those of others may quote a row.
-        redact = Redactor(None, (ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN))
+        redact = Redactor(None, MEMBERS_SAID_BACK)
         said = f"{said}: {redact(str(error))}"
     return InvalidInputError(
         f"source {folder.shown} is an Iceberg table that can't be read as it is now ({said}): query it with SqlSource, "

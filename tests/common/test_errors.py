@@ -1,6 +1,12 @@
 """In a task, what stays wrong is an error of its own type that Airflow does not retry."""
 
+import copy
 import inspect
+import json
+import pickle
+import subprocess
+import sys
+import types
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -47,3 +53,90 @@ def test_no_error_no_effect():
 def test_the_drawn_tree_is_the_real_one():
     drawn = inspect.getdoc(exceptions)
     assert all(f" {name} " in drawn or f"── {name}" in drawn or f"    {name}\n" in drawn for name in exceptions.__all__)
+
+
+READ = """
+import json, pickle, sys
+errors = [pickle.loads(bytes.fromhex(line)) for line in sys.stdin]
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow_provider_audiences import exceptions
+print(json.dumps([
+    [
+        type(error).__name__, str(error), vars(error), isinstance(error, AirflowFailException),
+        isinstance(error, getattr(exceptions, type(error).__name__)), type(error).__module__,
+        isinstance(error, ValueError),
+    ]
+    for error in errors
+]))
+"""
+
+
+def _in_another_process(pickled):
+    lines = "\n".join(one.hex() for one in pickled)
+    done = subprocess.run(
+        [sys.executable, "-c", READ], input=lines, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_errors_are_pickled_for_processes_that_have_never_seen_one():
+    errors = [
+        error_type(
+            "why", operation="pai.create", http_status=409, api_code="Code", request_id="r-1", attempts=3,
+            maybe_applied=True, too_large="maybe", retry_after_seconds=2.5, advice="Do this.",
+        )
+        for error_type in TYPES
+    ]  # fmt: skip
+    for error in errors:
+        error.landed = "Half of it."
+        with pytest.raises(type(error)), task_errors():
+            raise error
+    found = _in_another_process(map(pickle.dumps, errors))
+    assert found == [
+        [
+            error_type.__name__,
+            str(error),
+            vars(error),
+            issubclass(error_type, exceptions.PermanentError),
+            True,
+            exceptions.__name__,
+            issubclass(error_type, ValueError),
+        ]
+        for error_type, error in zip(TYPES, errors, strict=True)
+    ]
+
+
+def _again(error, protocol=pickle.DEFAULT_PROTOCOL):
+    return pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize("error_type", TYPES)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_every_error_is_pickled_and_copied(error_type, protocol):
+    error = error_type("why", advice="Do this.", attempts=2)
+    for _ in range(2):
+        for twin in (_again(error, protocol), copy.copy(error), copy.deepcopy(error)):
+            assert type(twin) is type(error)
+            assert (str(twin), twin.args, vars(twin)) == (str(error), error.args, vars(error))
+        # And once more as an error of a task.
+        with pytest.raises(error_type), task_errors():
+            raise error
+
+
+def test_errors_of_users_own_types():
+    error = OwnError("why")
+    with pytest.raises(OwnError), task_errors():
+        raise error
+    twin = _again(error)
+    assert isinstance(twin, OwnError)
+    assert isinstance(twin, AirflowFailException)
+
+
+class OwnError(exceptions.ConflictError):
+    """Somebody's own."""
+
+
+OwnError.__module__ = "own_errors"
+sys.modules["own_errors"] = types.ModuleType("own_errors")
+sys.modules["own_errors"].OwnError = OwnError

@@ -4,6 +4,7 @@ import copy
 import datetime as dt
 import decimal
 import json
+import pickle
 from pathlib import Path
 
 import pandas as pd
@@ -481,7 +482,11 @@ def test_how_hidden_data_looks(value, shown):
     assert revealed(hidden) is value
     # Copied with each task that Airflow copies: never the data itself.
     assert revealed(copy.deepcopy(hidden)) is value
+    assert copy.copy(hidden) is hidden
     assert not hasattr(hidden, "__dict__")
+    assert not any(getattr(hidden, name) is value for name in Hidden.__slots__)
+    with pytest.raises(TypeError, match="never pickled"):
+        pickle.dumps(hidden)
 
 
 def test_a_field_that_was_never_set_is_no_attribute():

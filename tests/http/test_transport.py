@@ -253,11 +253,11 @@ def test_empty_body_where_there_must_be_one(recorder: Any, make_applovin: MakeAp
 
 
 def test_unknown_status(emulator: AudiencesEmulator, recorder: Any, make_applovin: MakeApplovin) -> None:
-    recorder.answer(599, {"x-request-id": "id 1"}, b"")
+    recorder.answer(599, {"x-request-id": "id-1"}, b"")
     with pytest.raises(ServerError, match="gave no reason") as caught:
         make_applovin(base_url=recorder.url, max_retries=0).list_audiences()
 
-    assert caught.value.request_id == "id 1"
+    assert caught.value.request_id == "id-1"
 
 
 def test_earlier_doubt_stays_when_a_later_attempt_is_refused(

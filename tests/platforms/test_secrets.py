@@ -1,5 +1,6 @@
 """Neither the key nor a member comes out anywhere, whatever goes wrong."""
 
+import base64
 import http.client
 import io
 import json
@@ -8,9 +9,11 @@ import traceback
 import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
+from support.frames import kept
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError
@@ -122,7 +125,7 @@ def run_all(applovin: AppLovinClient, pai: PaiClient, said: list[str]) -> int:
             said.append(repr(call()))
         except AudienceApiError as error:
             failed += 1
-            said += ["".join(traceback.format_exception(error)), *reprs(error, set())]
+            said += ["".join(traceback.format_exception(error)), *reprs(error, set()), *kept(error)]
             logging.getLogger("test").exception("a task's log")
     return failed
 
@@ -449,3 +452,94 @@ class TestRedactor:
         assert len(text) == 300
         assert text.startswith("a b [31m c yyy")
         assert text.endswith("y\u2026")
+
+
+class TestWhatElseAServerWrites:
+    """Ids of requests, addresses, types, codes, ids of things: anything may be in them, of any length."""
+
+    ODD = (
+        *(KEY, ACCESS_KEY_SECRET, TOKEN, *sorted(spellings(KEY))[:2], base64.b64encode(KEY.encode()).decode()),
+        *(PHONE, "139.0000.1111", "x" * 5_000, "<b>id</b>", "two words", f"id {PHONE}"),
+    )
+
+    @pytest.mark.parametrize("place", ["x-request-id", "x-acs-request-id", "RequestId"])
+    def test_ids_of_pai_requests(self, recorder: Any, make_pai: Callable[..., PaiClient], place: str) -> None:
+        temporary = AccessKey(key_id="i", secret=Secret(ACCESS_KEY_SECRET), security_token=Secret(TOKEN))
+        signing = make_pai(auth=AccessKeyAuth(temporary), base_url=recorder.url, max_retries=0)
+        bearing = make_pai(base_url=recorder.url, max_retries=0)
+        for client, known in ((signing, {ACCESS_KEY_SECRET, TOKEN}), (bearing, {KEY})):
+            for odd in self.ODD:
+                if odd in {KEY, ACCESS_KEY_SECRET, TOKEN} - known:
+                    continue  # a client knows its own secrets
+                said = {"ErrorCode": 400, "RequestId": odd if place == "RequestId" else None}
+                for status in (200, 302, 400, 503):
+                    recorder.answer(status, {} if place == "RequestId" else {place: odd}, json.dumps(said).encode())
+                    with pytest.raises(AudienceApiError) as caught:
+                        client.delete_group("g")
+                    assert caught.value.request_id is None
+                    assert odd not in "".join(reprs(caught.value, set()))
+
+    def test_ids_of_applovin_requests(self, recorder: Any, make_applovin: Callable[..., AppLovinClient]) -> None:
+        client = make_applovin(base_url=recorder.url, max_retries=0)
+        upload = f"{MEMBER.upper()}\n{MEMBER[::-1]}\n".encode()
+        members = (MEMBER, MEMBER.upper(), MEMBER.replace("-", ""))
+        for odd in (KEY, *sorted(spellings(KEY)), "x" * 65, "two words", *members):
+            for status in (200, 302, 400, 503):
+                recorder.answer(status, {"x-request-id": odd}, b'{"code": 400}')
+                with pytest.raises(AudienceApiError) as caught:
+                    client.append_users(audience_id="a", advertising_ids=upload)
+                assert caught.value.request_id is None
+                assert odd not in "".join(reprs(caught.value, set()))
+
+    @pytest.mark.parametrize("real", ["7b973e70-5f3d-4936-b7a3-a24340fb78f6", "B5A1C3F6-7A0E-5F3D-9C21-1D2E3F405162"])
+    def test_real_ids_stay(
+        self,
+        recorder: Any,
+        make_applovin: Callable[..., AppLovinClient],
+        make_pai: Callable[..., PaiClient],
+        dialect: str,
+        real: str,
+    ) -> None:
+        recorder.answer(500, {"x-request-id": real}, b"")
+        with pytest.raises(AudienceApiError, match=f"request id {real}"):
+            make_applovin(base_url=recorder.url, max_retries=0).append_users(audience_id="a", advertising_ids=b"x\n")
+        recorder.answer(400, {"x-acs-request-id": "other"}, json.dumps({"ErrorCode": 7, "RequestId": real}).encode())
+        with pytest.raises(AudienceApiError, match=f"request id {real}"):
+            make_pai(dialect, base_url=recorder.url).get_group("g")
+
+    @pytest.mark.parametrize(
+        ("status", "headers", "body"),
+        [
+            (302, {"Location": f"https://{PHONE}.example/"}, b""),
+            (301, {"Location": f"https://{'x' * 5_000}.example/"}, b""),
+            (200, {"Content-Type": f"text/{PHONE}; a=b"}, b"hello"),
+            (200, {"Content-Type": "x" * 5_000}, b"hello"),
+            (400, {}, json.dumps({"ErrorCode": int(PHONE), "ErrorMessage": "m"}).encode()),
+            (400, {}, json.dumps({"ErrorCode": "9" * 5_000, "ErrorMessage": "m"}).encode()),
+            (400, {}, json.dumps({"Code": "A" * 5_000, "Message": "m" * 5_000}).encode()),
+            (200, {}, json.dumps({"ErrorCode": 0, "Data": {"Id": "i" * 5_000}}).encode()),
+            (200, {}, json.dumps({"ErrorCode": 0, "Data": {"Id": f"a {KEY}"}}).encode()),
+        ],
+        ids=str,
+    )
+    def test_other_places(
+        self, recorder: Any, make_pai: Callable[..., PaiClient], status: int, headers: dict[str, str], body: bytes
+    ) -> None:
+        recorder.answer(status, headers, body)
+        with pytest.raises(AudienceApiError) as caught:
+            make_pai(base_url=recorder.url, max_retries=0).get_group("g")
+
+        assert len(str(caught.value)) < 1_000
+        assert_clean(list(reprs(caught.value, set())))
+
+    def test_ids_that_applovin_lists(self, recorder: Any, make_applovin: Callable[..., AppLovinClient]) -> None:
+        client = make_applovin(base_url=recorder.url, max_retries=0)
+        for odd in (f"a-{KEY}", "x" * 5_000, "a\nb", urllib.parse.quote(KEY)):
+            listed = [{"audience_id": odd, "name": "n", "platform": "ios", "package_name": "p"}]
+            reply = {"code": 200, "audiences": listed, "count": 1, "audience_id": odd}
+            recorder.answer(200, {}, json.dumps(reply).encode())
+            creating = partial(client.create_audience, name="n", platform="ios", package_name="p")
+            for call in (client.list_audiences, creating):
+                with pytest.raises(AudienceApiError, match="that can be") as caught:
+                    call()
+                assert odd not in str(caught.value)

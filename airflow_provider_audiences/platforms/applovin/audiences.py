@@ -13,7 +13,16 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.validation import api_integer, api_text, exact_text, given_text, one_of, required_text
+from airflow_provider_audiences.validation import (
+    MAX_NAME_CHARACTERS,
+    api_integer,
+    api_text,
+    exact_text,
+    given_text,
+    not_longer,
+    one_of,
+    required_text,
+)
 
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9_\-+ ]+")
 
@@ -111,7 +120,7 @@ class AudienceSpec:
         :param description: free text; an empty one is left out.
         :raises InvalidInputError: a parameter is missing or wrong.
         """
-        written_name = exact_text("name", name)
+        written_name = not_longer("name", exact_text("name", name), than=MAX_NAME_CHARACTERS)
         if not _NAME_PATTERN.fullmatch(written_name):
             raise InvalidInputError(
                 f"name {written_name!r}: AppLovin takes letters, digits, '_', '-', '+' and spaces only"
@@ -122,7 +131,7 @@ class AudienceSpec:
             platform=Platform(one_of("platform", platform, Platform)),
             audience_type=AudienceType(one_of("audience_type", audience_type, AudienceType)),
             # It narrows which audience is found, so an empty one does not mean any.
-            package_name=None if package_name is None else required_text("package_name", package_name),
+            package_name=None if package_name is None else _package_name(package_name),
             description=None if description is None else description.strip(),
         )
         if spec.audience_type is AudienceType.RETARGETING and not spec.package_name:
@@ -148,3 +157,7 @@ class AudienceSpec:
         if self.platform is Platform.IOS or not audience.package_name or self.package_name is None:
             return True
         return audience.package_name == self.package_name
+
+
+def _package_name(given: str) -> str:
+    return not_longer("package_name", required_text("package_name", given), than=MAX_NAME_CHARACTERS)

@@ -21,19 +21,28 @@ from airflow_provider_audiences.exceptions import (
     UnexpectedReplyError,
 )
 from airflow_provider_audiences.http.error_budget import ErrorBudget
-from airflow_provider_audiences.http.replies import Reply, is_error_status
+from airflow_provider_audiences.http.replies import Reply, is_error_status, may_be_id
 from airflow_provider_audiences.http.session import query_key_session
 from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, Transport, TransportSettings
 from airflow_provider_audiences.platforms.applovin.advice import CallName, advice_for
 from airflow_provider_audiences.platforms.applovin.audiences import Audience, AudienceSpec, AudienceType
-from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, Redactor, Secret
-from airflow_provider_audiences.validation import api_integer, api_text, one_of, required_text, whole_seconds
+from airflow_provider_audiences.redaction import ADVERTISING_IDS_SAID_BACK, MaskedBytes, Redactor, Secret
+from airflow_provider_audiences.validation import (
+    MAX_AUDIENCE_ID_CHARACTERS,
+    api_integer,
+    api_text,
+    audience_id_of,
+    one_of,
+    whole_seconds,
+)
 
 log = logging.getLogger(__name__)
 
 DEFAULT_BASE_URL = "https://api.applovin.com"
 DEFAULT_CONTENT_TYPE = "application/x-www-form-urlencoded"
 """What the document's own ``curl --data-binary`` sends: the only type known to be taken."""
+
+_MOST_NAMED = 5
 
 DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=120.0)
 """The server gives up after 100 s; waiting a little longer lets its verdict arrive first."""
@@ -92,13 +101,14 @@ class AppLovinClient(ApiClient):
         sleep: Callable[[float], None] = time.sleep,
         errors: ErrorBudget | None = None,
     ) -> None:
-        self._redact = Redactor(api_key, [ADVERTISING_ID_PATTERN])
+        self._redact = Redactor(api_key, ADVERTISING_IDS_SAID_BACK)
         self._content_type = content_type
         super().__init__(
             Transport(
                 base_url=base_url,
                 session=query_key_session(parameter="api_key", key=api_key),
                 settings=settings,
+                redact=self._redact,
                 sleep=sleep,
                 errors=errors,
             )
@@ -167,7 +177,7 @@ class AppLovinClient(ApiClient):
         self,
         *,
         audience_id: str,
-        advertising_ids: bytes,
+        advertising_ids: bytes | MaskedBytes,
         ttl_seconds: int | timedelta | None = None,
         give_up: GiveUp | None = None,
     ) -> UploadCounts:
@@ -175,18 +185,19 @@ class AppLovinClient(ApiClient):
         Replace all users of an audience.
 
         :param audience_id: id of the audience.
-        :param advertising_ids: one ID a line.
+        :param advertising_ids: one ID a line; masked or not.
         :param ttl_seconds: how long they stay; at least 1; None for the API's default of 365 days.
         :param give_up: asked before each repetition; true raises the error in its place.
         :raises NotFoundError: no such audience.
         """
+        advertising_ids = MaskedBytes.of(advertising_ids)  # this frame is kept by an error
         return self._upload("update", audience_id, advertising_ids, ttl_seconds, give_up, least_ttl_seconds=1)
 
     def append_users(
         self,
         *,
         audience_id: str,
-        advertising_ids: bytes,
+        advertising_ids: bytes | MaskedBytes,
         ttl_seconds: int | timedelta | None = None,
         give_up: GiveUp | None = None,
     ) -> UploadCounts:
@@ -194,11 +205,12 @@ class AppLovinClient(ApiClient):
         Add users to an audience; users who are in it begin their time again.
 
         :param audience_id: id of the audience.
-        :param advertising_ids: one ID a line.
+        :param advertising_ids: one ID a line; masked or not.
         :param ttl_seconds: how long they stay; None for the API's default of 365 days. **0 removes them.**
         :param give_up: asked before each repetition; true raises the error in its place.
         :raises NotFoundError: no such audience.
         """
+        advertising_ids = MaskedBytes.of(advertising_ids)
         return self._upload("append", audience_id, advertising_ids, ttl_seconds, give_up, least_ttl_seconds=0)
 
     def delete_audience(self, *, audience_id: str, ignore_missing: bool = False) -> bool:
@@ -214,7 +226,7 @@ class AppLovinClient(ApiClient):
             operation="applovin.delete",
             method="GET",
             path="/audiences/delete",
-            query={"audience_id": required_text("audience_id", audience_id)},
+            query={"audience_id": audience_id_of(audience_id)},
             read=partial(self._read_deleted, ignore_missing=ignore_missing),
         )
         return self._transport.send(call)
@@ -223,13 +235,13 @@ class AppLovinClient(ApiClient):
         self,
         verb: str,
         audience_id: str,
-        advertising_ids: bytes,
+        advertising_ids: MaskedBytes,
         ttl_seconds: int | timedelta | None,
         give_up: GiveUp | None,
         *,
         least_ttl_seconds: int,
     ) -> UploadCounts:
-        query = {"audience_id": required_text("audience_id", audience_id)}
+        query = {"audience_id": audience_id_of(audience_id)}
         if ttl_seconds is not None:
             query["ttl_seconds"] = str(whole_seconds("ttl_seconds", ttl_seconds, at_least=least_ttl_seconds))
         call = Call(
@@ -281,8 +293,10 @@ class AppLovinClient(ApiClient):
             after_lost_try = earlier_try or reply.after_lost_try
             return self._reconcile(conflict, spec, if_exists=if_exists, after_lost_try=after_lost_try)
         audience_id = api_text(body.get("audience_id"))
-        if not audience_id:
-            raise UnexpectedReplyError("the reply has no audience_id", http_status=reply.status, maybe_applied=True)
+        if not self._is_plain(audience_id):
+            raise UnexpectedReplyError(
+                "the reply has no audience_id that can be one", http_status=reply.status, maybe_applied=True
+            )
         return CreatedAudience(audience_id=audience_id, adopted=False)
 
     def _reconcile(
@@ -302,9 +316,11 @@ class AppLovinClient(ApiClient):
         if len(candidates) == 1:
             log.info("Adopted the AppLovin audience %s: name and platform match.", candidates[0].audience_id)
             return CreatedAudience(audience_id=candidates[0].audience_id, adopted=not after_lost_try)
-        found = ", ".join(f"{audience.audience_id} ({audience.package_name})" for audience in matches) or "none"
+        found = ", ".join(f"{one.audience_id} ({self._redact(one.package_name)})" for one in matches[:_MOST_NAMED])
+        if len(matches) > _MOST_NAMED:
+            found += f" and {len(matches) - _MOST_NAMED} more"
         error = ConflictError(
-            f"an active audience with the same parameters exists; with this name and platform: {found}",
+            f"an active audience with the same parameters exists; with this name and platform: {found or 'none'}",
             operation="applovin.create",
             http_status=conflict.http_status,
             api_code=conflict.api_code,
@@ -322,6 +338,8 @@ class AppLovinClient(ApiClient):
         if not isinstance(entries, list) or "code" not in body:
             raise UnexpectedReplyError("the reply has no code or no list of audiences", http_status=reply.status)
         audiences = [Audience.from_api(entry) for entry in entries if isinstance(entry, dict)]
+        if not all(self._is_plain(audience.audience_id) for audience in audiences):
+            raise UnexpectedReplyError("the reply lists an audience_id that can be none", http_status=reply.status)
         count = api_integer(body.get("count"))
         if count is not None and count != len(audiences):
             log.warning(
@@ -330,6 +348,9 @@ class AppLovinClient(ApiClient):
                 len(audiences),
             )
         return audiences
+
+    def _is_plain(self, audience_id: str) -> bool:
+        return may_be_id(audience_id, most=MAX_AUDIENCE_ID_CHARACTERS, redact=self._redact)
 
     def _read_upload(self, reply: Reply) -> UploadCounts:
         body = self._read_object(reply, "upload")
@@ -347,7 +368,7 @@ class AppLovinClient(ApiClient):
     def _read_deleted(self, reply: Reply, *, ignore_missing: bool) -> bool:
         if reply.is_success:
             # The document promises an empty body: a web page or an error code in it is no success.
-            if reply.body.lstrip()[:1] in {b"{", b"<"}:
+            if reply.begins_with("{", "<"):
                 self._read_object(reply, "delete")
             return True
         # A web page with a 404 comes from a proxy, which knows nothing of audiences.

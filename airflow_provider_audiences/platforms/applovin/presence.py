@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from airflow_provider_audiences.exceptions import ConflictError, InvalidInputError
 from airflow_provider_audiences.platforms.applovin.audiences import Audience, Platform
-from airflow_provider_audiences.validation import exact_text, one_of, required_text, whole_number
+from airflow_provider_audiences.validation import audience_id_of, exact_text, one_of, whole_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class PresenceRule:
         if (audience_id is None) == (name is None):
             raise InvalidInputError("give either audience_id or name (with platform, if names repeat)")
         return cls(
-            audience_id=None if audience_id is None else required_text("audience_id", audience_id),
+            audience_id=None if audience_id is None else audience_id_of(audience_id),
             name=None if name is None else exact_text("name", name),
             platform=None if platform is None else one_of("platform", platform, Platform),
             min_user_count=None

@@ -28,7 +28,7 @@ from airflow_provider_audiences.platforms.pai.listing import list_all_pages, lis
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker, make_marker
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.replies import PaiReplies
-from airflow_provider_audiences.redaction import PHONE_NUMBER_PATTERN, SIGNATURE_PATTERN, Redactor
+from airflow_provider_audiences.redaction import PHONE_NUMBERS_SAID_BACK, SIGNATURE_PATTERN, MaskedBytes, Redactor
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.validation import one_of, required_text, whole_number
 
@@ -84,7 +84,7 @@ class PaiClient(ApiClient):
         self._auth = auth
         self.price_per_call = price_per_call
         self._bill = PaiBill()
-        redactor = Redactor(None, [PHONE_NUMBER_PATTERN, SIGNATURE_PATTERN])
+        redactor = Redactor(None, (*PHONE_NUMBERS_SAID_BACK, SIGNATURE_PATTERN))
         self._replies = PaiReplies(dialect=auth.dialect, redact=redactor)
         base_url = base_url or auth.dialect.base_url(DEFAULT_REGION)
         self.limiter: RateLimiter = shared_limiter(account_digest(base_url, auth.account), requests_per_second)
@@ -93,6 +93,7 @@ class PaiClient(ApiClient):
                 base_url=base_url,
                 session=header_key_session(auth=auth.on_requests(redactor)),
                 settings=settings,
+                redact=redactor,
                 limiter=self.limiter,
                 sleep=sleep,
                 observe=self._bill.record,
@@ -208,7 +209,7 @@ class PaiClient(ApiClient):
             operation="pai.create",
             method="POST",
             path=self.dialect.create_path,
-            body=json.dumps(spec.to_api(), ensure_ascii=False).encode(),
+            body=MaskedBytes(json.dumps(spec.to_api(), ensure_ascii=False).encode()),
             content_type=self.dialect.content_type,
             headers=self.dialect.headers("CreateGroup"),
             read=partial(self._replies.group, creating=True),

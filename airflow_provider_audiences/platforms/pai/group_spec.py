@@ -17,7 +17,15 @@ from urllib.parse import urlsplit
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers.phone_number import PhoneFormat, normalise_phone_numbers
-from airflow_provider_audiences.validation import api_integer, exact_text, given_text, true_or_false
+from airflow_provider_audiences.redaction import MaskedLines, forgetting_locals
+from airflow_provider_audiences.validation import (
+    MAX_NAME_CHARACTERS,
+    api_integer,
+    exact_text,
+    given_text,
+    not_longer,
+    true_or_false,
+)
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +54,7 @@ _OPTIONAL: dict[PaiSource, tuple[str, ...]] = {
     PaiSource.MAXCOMPUTE: ("column", "filter"),
 }
 _SOURCE_PARAMETERS = ("text", "uri", "project", "table", "column", "filter", "algorithm", "inference_job_id")
+_NAMES = ("name", "project", "table", "column", "algorithm", "inference_job_id")
 _NEEDS_COLUMN = (PaiSource.CSV, PaiSource.MAXCOMPUTE)
 _BUCKET_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _SIGNED_URL_PARAMETERS = ("Signature=", "OSSAccessKeyId=", "x-oss-signature=", "security-token=")
@@ -72,7 +81,7 @@ class GroupSpec:
 
     :param source: where the people come from.
     :param name: the group's name.
-    :param text: phone numbers, one a line, at most 100. Personal data: not in the repr.
+    :param text: phone numbers, one a line, at most 100; masked as soon as it is here.
     :param uri: OSS address of a text or CSV file.
     :param phone_number: whether the group contains phone numbers (Reach campaigns need them).
     :param project: MaxCompute project.
@@ -86,7 +95,7 @@ class GroupSpec:
 
     source: PaiSource
     name: str | None = None
-    text: str | None = field(default=None, repr=False)
+    text: str | MaskedLines | None = None
     uri: str | None = field(default=None, repr=False)
     phone_number: bool | None = None
     project: str | None = None
@@ -96,6 +105,15 @@ class GroupSpec:
     algorithm: str | None = None
     inference_job_id: str | None = None
     remark: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.text, str):
+            object.__setattr__(self, "text", MaskedLines(self.text))
+
+    @property
+    def numbers(self) -> list[str]:
+        """The lines of ``text``; give them no name where an error may pass."""
+        return self.text.reveal().split("\n") if isinstance(self.text, MaskedLines) else []
 
     def checked(self, *, phone_format: PhoneFormat = "cn_mobile") -> GroupSpec:
         """
@@ -110,15 +128,8 @@ class GroupSpec:
             check_oss_uri(spec.uri)
         if spec.text is None:
             return spec
-        numbers = normalise_phone_numbers(spec.text.split("\n"), phone_format=phone_format)
-        if not numbers:
-            raise InvalidInputError("text has no phone number in it: give one a line")
-        if len(numbers) > MAX_TEXT_NUMBERS:
-            raise InvalidInputError(
-                f"text has {len(numbers)} phone numbers, and PAI takes at most {MAX_TEXT_NUMBERS}: put "
-                "them in a text file on OSS and create the group with source=1 (text file) and its uri"
-            )
-        return replace(spec, text="\n".join(numbers))
+        with forgetting_locals():
+            return replace(spec, text=_normal_text(spec.numbers, phone_format))
 
     def _as_written(self) -> GroupSpec:
         """
@@ -132,8 +143,10 @@ class GroupSpec:
         values: dict[str, Any] = {
             item.name: given_text(item.name, getattr(self, item.name))
             for item in fields(self)
-            if item.name not in {"source", "phone_number"}
+            if item.name not in {"source", "phone_number", "text"}
         }
+        with forgetting_locals():
+            values["text"] = given_text("text", revealed_text(self.text))
         if self.filter is not None:
             values["filter"] = exact_text("filter", self.filter)
         if self.phone_number is not None:
@@ -141,11 +154,9 @@ class GroupSpec:
         return replace(self, **values)
 
     def _check_parameters(self) -> None:
-        """Check that what the source needs is there, and can be written."""
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, str) and not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
-                raise InvalidInputError(f"{item.name} has half of a character in it, which UTF-8 can't write")
+        """Check that what the source needs is there, and that names are no longer than names."""
+        for name in _NAMES:
+            not_longer(name, getattr(self, name) or "", than=MAX_NAME_CHARACTERS, whose="PAI")
         for name in _REQUIRED[self.source]:
             if getattr(self, name) is None:
                 raise InvalidInputError(f"{name} is missing: {self._source_name} needs it")
@@ -161,7 +172,7 @@ class GroupSpec:
     def to_api(self) -> dict[str, Any]:
         """Return the JSON object that CreateGroup takes; what is None is left out, 0 and False are not."""
         values = {api_name(item.name): getattr(self, item.name) for item in fields(self)}
-        values["Source"] = int(self.source)
+        values |= {"Source": int(self.source), "Text": revealed_text(self.text)}
         return {name: value for name, value in values.items() if value is not None}
 
     @property
@@ -179,6 +190,27 @@ class GroupSpec:
     def canonical(self) -> bytes:
         """Return bytes that are equal exactly for equal specs."""
         return json.dumps(self.to_api(), sort_keys=True, ensure_ascii=True).encode()
+
+
+def _normal_text(lines: list[str], phone_format: PhoneFormat) -> str:
+    numbers = normalise_phone_numbers(lines, phone_format=phone_format)
+    if not numbers:
+        raise InvalidInputError("text has no phone number in it: give one a line")
+    if len(numbers) > MAX_TEXT_NUMBERS:
+        raise InvalidInputError(
+            f"text has {len(numbers)} phone numbers, and PAI takes at most {MAX_TEXT_NUMBERS}: put "
+            "them in a text file on OSS and create the group with source=1 (text file) and its uri"
+        )
+    return "\n".join(numbers)
+
+
+def revealed_text(text: str | MaskedLines | None) -> str | None:
+    """
+    Return a group's text as it is sent; give it no name where an error may pass.
+
+    :param text: of a spec.
+    """
+    return text.reveal() if isinstance(text, MaskedLines) else text
 
 
 def check_oss_uri(uri: str) -> None:

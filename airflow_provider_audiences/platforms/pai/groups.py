@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.pai.group_spec import api_name, without_query
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
-from airflow_provider_audiences.validation import api_integer, api_text, path_id
+from airflow_provider_audiences.validation import api_integer, api_text, not_longer, path_id
 
 MAX_ID_CHARACTERS = 1000
 """What the document allows a GetGroup request to hold."""
@@ -23,12 +22,7 @@ def checked_group_id(name: str, value: object) -> str:
     :param value: what the caller gave; a whole number is taken as its text.
     :raises InvalidInputError: it is not text, blank, a relative path, or longer than the API takes.
     """
-    group_id = path_id(name, value)
-    if len(group_id) > MAX_ID_CHARACTERS:
-        raise InvalidInputError(
-            f"{name} has {len(group_id):,} characters, and PAI takes at most {MAX_ID_CHARACTERS:,}: it is no group's id"
-        )
-    return group_id
+    return not_longer(name, path_id(name, value), than=MAX_ID_CHARACTERS, whose="PAI")
 
 
 Rank = tuple[str, int, tuple[int, int, str, str]]

@@ -148,8 +148,7 @@ def make_marker(
     """
     if secret is None and spec.text is not None:
         # Nothing to key with: neither numbers nor their fingerprint may show, not even in a digest.
-        lines = spec.text.count("\n") + 1
-        spec, members = replace(spec, text=f"{lines} lines"), ""
+        spec, members = replace(spec, text=f"{len(spec.numbers)} lines"), ""
     depends_on_members = spec.text is not None or bool(members)
     key = secret.reveal().encode() if secret is not None and depends_on_members else b""
     call = json.dumps([owner, run, map_index, again, members, spec.canonical().decode()]).encode()

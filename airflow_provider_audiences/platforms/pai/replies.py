@@ -20,9 +20,9 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
     UnexpectedReplyError,
 )
-from airflow_provider_audiences.http.replies import Reply, is_error_status
+from airflow_provider_audiences.http.replies import Reply, is_error_status, may_be_id
 from airflow_provider_audiences.platforms.pai.dialects import PaiDialect
-from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
+from airflow_provider_audiences.platforms.pai.groups import MAX_ID_CHARACTERS, AudienceGroup
 from airflow_provider_audiences.redaction import Redactor
 from airflow_provider_audiences.validation import api_integer
 
@@ -65,6 +65,8 @@ _REFUSED_CREDENTIALS: Mapping[str, str] = {
 }
 """What the gateway's code begins with, and what to do."""
 
+# A longer number is no code, and may be a member.
+_CODE_PATTERN = re.compile(r"[0-9]{1,6}")
 _FAILURES = ("ServiceUnavailable", "InternalError")
 _HOST_ADVICE = "Check the connection's host: its name, and the path behind it."
 _UNKNOWN_API_ADVICE = "The account is not on the service's allow-list (ask Alibaba Cloud), or the host is wrong."
@@ -94,7 +96,7 @@ class PaiReplies:
         """
         data = self._data(reply, "create" if creating else "get")
         found = AudienceGroup.from_api(data) if isinstance(data, dict) else None
-        if found is None or not found.id:
+        if found is None or not self._is_plain(found.id):
             raise UnexpectedReplyError(
                 "the reply has no group with an Id in it", http_status=reply.status, maybe_applied=True
             )
@@ -113,7 +115,12 @@ class PaiReplies:
             raise UnexpectedReplyError("the reply has no list of groups", http_status=reply.status)
         total = data.get("TotalCount") if isinstance(data, dict) else None
         groups = [AudienceGroup.from_api(entry) for entry in entries if isinstance(entry, dict)]
+        if not all(self._is_plain(group.id) for group in groups):
+            raise UnexpectedReplyError("the reply lists a group with an Id that can be none", http_status=reply.status)
         return groups, api_integer(total)
+
+    def _is_plain(self, group_id: str) -> bool:
+        return may_be_id(group_id, most=MAX_ID_CHARACTERS, redact=self.redact)
 
     def deleted(self, reply: Reply, *, ignore_missing: bool) -> bool:
         """
@@ -152,7 +159,7 @@ class PaiReplies:
     def _error(self, reply: Reply, call: PaiCall) -> AudienceApiError:
         text, body = reply.error_text("ErrorMessage", "Message", "message")
         code = body.get("ErrorCode", body.get("Code"))
-        number = int(str(code)) if re.fullmatch(r"[0-9]+", str(code)) else None
+        number = int(str(code)) if _CODE_PATTERN.fullmatch(str(code)) else None
         word = "" if code is None or number is not None else str(code)
         if word:
             code = self.redact(word)
@@ -160,7 +167,7 @@ class PaiReplies:
         # An unknown code in a reply with 200 is no reason to repeat; and of 4xx only 429 is, says the document.
         if status == HTTPStatus.REQUEST_TIMEOUT or (reply.is_success and status == reply.status):
             status = HTTPStatus.BAD_REQUEST
-        facts: dict[str, Any] = {"api_code": code, "request_id": str(body.get("RequestId") or "") or None}
+        facts: dict[str, Any] = {"api_code": code, "request_id": self.redact.identifier(body.get("RequestId"))}
         if word.startswith("Throttling") or text.startswith("Throttling"):
             return RateLimitedError(
                 self.redact(text),

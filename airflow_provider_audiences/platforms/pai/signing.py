@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import requests
 
-from airflow_provider_audiences.redaction import Secret
+from airflow_provider_audiences.redaction import MaskedBytes, Secret
 
 ALGORITHM = "ACS3-HMAC-SHA256"
 _SIGNED_BESIDES = ("host", "content-type")
@@ -63,8 +63,7 @@ class Acs3Auth(requests.auth.AuthBase):
         """Add the signature's headers to a request."""
         key = self._access_key()
         url = str(request.url)
-        body = request.body or b""
-        body_digest = hashlib.sha256(body.encode() if isinstance(body, str) else body).hexdigest()
+        body_digest = hashlib.sha256(_bytes_of(request.body)).hexdigest()
         # Set here, so that what is signed and what is sent can't differ.
         request.headers["Host"] = _host_header(url)
         request.headers["x-acs-date"] = self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -129,6 +128,12 @@ def _host_header(url: str) -> str:
     name = parts.hostname or ""
     name = f"[{name}]" if ":" in name else name
     return name if parts.port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f"{name}:{parts.port}"
+
+
+def _bytes_of(body: object) -> bytes:
+    if isinstance(body, MaskedBytes):
+        return body.reveal()
+    return body.encode() if isinstance(body, str) else bytes(body or b"")  # type: ignore[call-overload] # bytes
 
 
 def _text(value: str | bytes) -> str:

@@ -12,6 +12,7 @@ from airflow_provider_audiences.exceptions import AudienceApiError, TransientErr
 from airflow_provider_audiences.http.transport import GiveUp
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, UploadCounts
+from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.sync.delivery.sending import Leg, Sender, Tally
 from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS
 from airflow_provider_audiences.sync.plan import Plan
@@ -91,7 +92,7 @@ class PlanDelivery:
                 return True
             return give_up(error)
 
-        def send(body: bytes, give_up: GiveUp) -> UploadCounts:
+        def send(body: MaskedBytes, give_up: GiveUp) -> UploadCounts:
             self._lease.check()
             try:
                 return call(

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
 from airflow_provider_audiences.http.transport import GiveUp
 from airflow_provider_audiences.platforms.applovin.client import UploadCounts
+from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.stopping import LANDING_SECONDS, Stopped
 
 log = logging.getLogger(__name__)
 
-Send = Callable[[bytes, GiveUp], UploadCounts]
+Send = Callable[[MaskedBytes, GiveUp], UploadCounts]
 """Sends one body; asks the second argument before it repeats a request."""
 
 Landed = Callable[[int, int, float, bool], None]
@@ -294,7 +295,7 @@ class Sender:
     def _send_some(self, leg: Leg, start: int, end: int) -> int:
         """Send as many IDs as go into one request; return their number, 0 if they were too many."""
         size = min(self._size, end - start)
-        body = leg.lines(start, size)
+        body = MaskedBytes.of(leg.lines(start, size))
         if self._stop.is_set():
             return 0
         may_split = size > _SPLIT_FLOOR

@@ -22,10 +22,11 @@ from airflow_provider_audiences.members.identifiers.advertising_id import LINE_L
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.staging import refuse_without_members
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, UploadCounts
+from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.stopping import Stopped
 from airflow_provider_audiences.sync.delivery.sending import Leg, OnProgress, Send, Sender, Tally
 from airflow_provider_audiences.sync.settings import MAX_PARALLEL_REQUESTS
-from airflow_provider_audiences.validation import one_of, required_text, true_or_false, whole_number, whole_seconds
+from airflow_provider_audiences.validation import audience_id_of, one_of, true_or_false, whole_number, whole_seconds
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -176,7 +177,7 @@ class Delivery:
         if parallel > MAX_PARALLEL_REQUESTS:
             raise InvalidInputError(f"max_parallel_requests must be at most {MAX_PARALLEL_REQUESTS}, not {parallel}")
         return cls(
-            audience_id=required_text("audience_id", audience_id),
+            audience_id=audience_id_of(audience_id),
             mode=mode,
             batch_size=whole_number("batch_size", batch_size, at_least=1),
             ttl_seconds=ttl_seconds,
@@ -297,7 +298,7 @@ class Delivery:
         }
 
     def _send_by(self, call: Callable[..., UploadCounts], notes: Notes | None) -> Send:
-        def send(body: bytes, give_up: GiveUp) -> UploadCounts:
+        def send(body: MaskedBytes, give_up: GiveUp) -> UploadCounts:
             if notes:
                 notes.check()
             return call(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from airflow_provider_audiences.exceptions import StateUnavailableError
+from airflow_provider_audiences.members.failures import words_of
 
 _UNFINISHED = ".part"
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -158,7 +159,12 @@ class LocalFolder:
         except OSError as error:
             if isinstance(error, told):
                 raise
-            raise StateUnavailableError(f"{self.name}: {error.strerror or type(error).__name__}") from None
+            advice = "Make room there; the next try goes on from what was written down." if _is_full(error) else None
+            raise StateUnavailableError(f"{self.name}: {words_of(error)}", advice=advice) from None
+
+
+def _is_full(error: OSError) -> bool:
+    return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def _on_disk(path: Path) -> None:
@@ -240,7 +246,7 @@ class StoreFolder:
         except Exception as error:  # stores have errors of their own, with texts that may hold secrets
             if isinstance(error, told):
                 raise
-            raise StateUnavailableError(f"{self.name}: {type(error).__name__}") from None
+            raise StateUnavailableError(f"{self.name}: {words_of(error)}") from None
 
 
 def _creates_exclusively(file_system: Any) -> bool:

@@ -130,11 +130,11 @@ def test_throttling_in_any_form_is_repeated(
 
 def test_error_of_the_gateway(recorder: Any, make_pai: Callable[..., PaiClient]) -> None:
     body = b'{"Code": "InvalidParameter", "Message": "no good"}'
-    recorder.answer(400, {"x-acs-request-id": "from the header"}, body)
+    recorder.answer(400, {"x-acs-request-id": "FROM-THE.HEADER_1"}, body)
     with pytest.raises(BadRequestError, match="no good") as caught:
         make_pai(base_url=recorder.url).get_group("x")
 
-    assert (caught.value.api_code, caught.value.request_id) == ("InvalidParameter", "from the header")
+    assert (caught.value.api_code, caught.value.request_id) == ("InvalidParameter", "FROM-THE.HEADER_1")
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"Data": {"Id": "x"}}', b'{"ErrorCode": null}'])
