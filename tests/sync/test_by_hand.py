@@ -98,6 +98,15 @@ class TestRemoved:
         assert synced.members == ids[2:]
         assert synced.run(ids).held_back == 2
 
+    def test_a_run_that_changes_nothing_outdates_no_plan(self, synced: Any, make_ids: Any) -> None:
+        ids = make_ids(6)
+        synced.run(ids[:4])
+        by_hand(synced, "remove", ids[:2])
+        plan = synced.run(ids, plan_only=True)
+        assert synced.run(ids[:4]).batches == 0
+        synced.apply(plan.plan_id)
+        assert synced.members == ids[2:]
+
     def test_a_plan_made_before_is_outdated(self, synced: Any, make_ids: Any) -> None:
         from airflow_provider_audiences.exceptions import PlanOutdatedError
 

@@ -139,13 +139,15 @@ class AudienceState:
 
     def mark(self, marks: Marks) -> None:
         """
-        Store whom somebody has removed or added by hand; nothing else changes.
+        Store whom somebody has removed or added by hand; nothing else changes, and nothing at all if they are the same.
 
         :param marks: who they are from now on.
         """
         if self.head is None:
             raise AssertionError("nothing is known of the audience")
-        self._commit(self._marked(self.head, marks))
+        head = self._marked(self.head, marks)
+        if head != self.head:  # else stored plans would be outdated for nothing
+            self._commit(head)
 
     def recovered(self, ledger: Ledger) -> Ledger:
         """
