@@ -166,15 +166,6 @@ class StoredPlans:
         )
 
 
-def files_of(plan_id: str) -> set[str]:
-    """
-    Return the names of a plan's files.
-
-    :param plan_id: its id; empty for none.
-    """
-    return {_file(plan_id), _file(plan_id, "additions"), _file(plan_id, "removals")} if plan_id else set()
-
-
 def _checksum(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
