@@ -65,7 +65,7 @@ test-airflow2: .venv-airflow2/.test ## Run the tests of the Airflow face on Airf
 test-lowest: .venv-lowest/.test ## Run the tests of what reads members, with the lowest versions that pyproject.toml allows.
 	$(LOWEST_BIN)/python -m pytest $(PARALLEL) $(LOWEST_TESTS) -p no:cacheprovider $(PYTEST_ARGS)
 
-test-rounds: .venv/.test ## Run long random rounds: syncs and PAI tasks in pairs, killed, suspended, held up at each call. About an hour.
+test-rounds: .venv/.test ## Run long random rounds: syncs and PAI tasks in pairs, killed, suspended, held up at each call.
 	AUDIENCES_LONG_TESTS=1 HYPOTHESIS_PROFILE=random $(BIN)/python -m pytest $(PARALLEL) tests/sync \
 		tests/operators/test_pai_pairs.py $(PYTEST_ARGS)
 
