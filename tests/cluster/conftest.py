@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from support.cluster.running import Cluster, running_cluster
+from support.cluster.cluster import Cluster
+from support.cluster.running import running_cluster
 
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.redaction import Secret

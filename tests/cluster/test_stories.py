@@ -104,22 +104,18 @@ def test_two_at_one_audience(cluster, audience, make_ids, sent):
 def test_workers_that_are_stopped_one_after_the_other(cluster, audience, make_ids, sent, sync_under_way):
     """As a service manager does it at an update: SIGTERM to all processes of a worker, then a new one."""
     run = sync_under_way(seconds_a_batch=3)
-    for number in (1, 2):
+    for tries in (1, 2):
         stopped = run.tasks()["sync"].worker
-        cluster.signal(stopped, signal.SIGTERM)
         began = time.monotonic()
+        cluster.signal(stopped, signal.SIGTERM)
         cluster.wait_until("a free audience", lambda: not cluster.leases(audience), seconds=60)
-        assert time.monotonic() - began < 10
-        assert "TaskStoppedError" in cluster.task_logs(stopped)
-        cluster.wait_for_end(stopped, seconds=60)
-
-        def next_try(number=number):
-            task = run.tasks()["sync"]
-            return task.try_number == number + 1 and cluster.leases(audience)
-
+        assert time.monotonic() - began < 15
         landed = sent()
-        cluster.wait_until("the next try", next_try, seconds=SECONDS)
-        cluster.wait_until("some of its batches", lambda landed=landed: sent() > landed, seconds=60)
+        cluster.wait_for_end(stopped, seconds=60)
+        assert cluster.task_logs(stopped).count('"exc_type":"TaskStoppedError"') == 1
+        # Whether a request of the first of two may undo what the third try does is not known so exactly: it waits.
+        cluster.wait_until("batches of the next try", lambda landed=landed: sent() > landed, seconds=SECONDS)
+        assert run.tasks()["sync"].try_number == tries + 1
         cluster.start_worker(stopped)
         cluster.wait_for_worker(stopped)
     cluster.emulator.latency("applovin.append", 0)
