@@ -45,6 +45,18 @@ def state_folder(*names: str) -> StateFolder:
     return folder_at(_state_path(), *map(_file_name, names), setting=_SETTING)
 
 
+def ledger_folder(*names: str) -> StateFolder | None:
+    """
+    Return the folder of an audience that is synced; None if there is nothing in it.
+
+    :param names: as for :func:`state_folder`.
+    :raises InvalidInputError: the setting is wrong.
+    :raises StateUnavailableError: it is not known, as the place fails.
+    """
+    folder = state_folder(*names)
+    return folder if any(name.startswith(("head", "ledger-")) for name in folder.names()) else None
+
+
 def check_state_path(task: Any) -> None:
     """
     Refuse a ``state_path`` that is wrong, or that each worker has for itself: each would have ledgers of its own.

@@ -7,9 +7,11 @@ Nothing heavy is imported here: DAG files are parsed all the time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from airflow_provider_audiences.common.busy import DEFAULT_WAIT_SECONDS
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
 from airflow_provider_audiences.operators.applovin_base import DEFAULT_BATCH_SIZE, AppLovinOperator
 
@@ -138,6 +140,7 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
         "ttl_seconds",
         "max_malformed_ratio",
         "rejects_path",
+        "wait_for_audience_seconds",
         "applovin_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)  # of an SqlSource
@@ -157,9 +160,11 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
         rejects_include_values: bool = False,
         id_case: Literal["lower", "upper"] = "lower",
         dry_run: bool = False,
+        wait_for_audience_seconds: int | str | timedelta = DEFAULT_WAIT_SECONDS,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.wait_for_audience_seconds = wait_for_audience_seconds
         self.audience_id = audience_id
         self.source = source
         self.ttl_seconds: int | str | timedelta | None = None
@@ -175,13 +180,16 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the source and send it."""
+        from airflow_provider_audiences.common.busy import wait_for_audience
         from airflow_provider_audiences.common.progress import progress_of
+        from airflow_provider_audiences.common.state import holder_of, ledger_folder
         from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
         from airflow_provider_audiences.members.staging import StagingRules, stage
         from airflow_provider_audiences.sources.opening import open_source
         from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
+        from airflow_provider_audiences.sync.by_hand import open_by_hand
         from airflow_provider_audiences.sync.delivery.upload import Delivery
-        from airflow_provider_audiences.validation import ratio, true_or_false
+        from airflow_provider_audiences.validation import ratio, seconds, true_or_false
 
         with self.running():
             rules = StagingRules(
@@ -200,13 +208,25 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
                 allow_empty=self.allow_empty,
                 max_parallel_requests=self.max_parallel_requests,
             )
-            with (
-                self.hook.get_conn() as client,
-                open_source(self.source) as source,
-                stage(source, rules=rules, kind=kind, settings=staging_settings()) as staged,
-            ):
+            wait_seconds = seconds("wait_for_audience_seconds", self.wait_for_audience_seconds)
+            with self.hook.get_conn() as client, ExitStack() as stack:
+                folder = None if only_plan else ledger_folder("applovin", client.host, delivery.audience_id)
+                by_hand = folder and stack.enter_context(
+                    open_by_hand(
+                        client,
+                        folder,
+                        audience_id=delivery.audience_id,
+                        holder=holder_of(context),
+                        wait=wait_for_audience(context, seconds=wait_seconds, may_reschedule=True),
+                        staging=staging_settings(),
+                    )
+                )
+                source = stack.enter_context(open_source(self.source))
+                staged = stack.enter_context(stage(source, rules=rules, kind=kind, settings=staging_settings()))
                 if only_plan:
                     report = delivery.plan(staged)
+                elif by_hand:
+                    report = by_hand.run(delivery, staged, on_progress=progress_of(context))
                 else:
                     report = delivery.run(client, staged, on_progress=progress_of(context))
         for name, value in report.as_dict().items():
@@ -216,7 +236,7 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
 
 class AppLovinUpdateAudienceOperator(_AppLovinUploadOperator):
     """
-    Replace all users of an audience.
+    Replace all users of an audience. If it has a ledger, that notes them: no sync removes whom this has added.
 
     The source is staged first: whatever is wrong with it shows before the first request. More than one batch is
     one update and appends, which is **not atomic**: until the last batch has landed the audience holds a part of
@@ -242,10 +262,12 @@ class AppLovinUpdateAudienceOperator(_AppLovinUploadOperator):
     :param rejects_include_values: add the texts themselves to that report.
     :param id_case: case in which IDs are sent.
     :param dry_run: stage, count, and say how many requests and bytes it would take; send nothing.
+    :param wait_for_audience_seconds: how long to wait for a sync of this audience, in seconds or as a timedelta,
+        without using up a retry; 0 fails at once (templated).
     :param applovin_conn_id: id of the connection (templated).
     :return: report with ``audience_id, dry_run, planned_requests, planned_ids, planned_bytes, requests, batches,
         splits, sent, accepted, rejected_by_api, miscounted_batches, malformed, zeroed, duplicates, blank,
-        members_by_column, bytes_sent, seconds``.
+        members_by_column, bytes_sent, in_ledger, seconds``.
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
     :raises AudienceApiError: a batch failed; the message says what had landed.
     """
@@ -262,7 +284,8 @@ class AppLovinUpdateAudienceOperator(_AppLovinUploadOperator):
 
 class AppLovinAppendUsersOperator(_AppLovinUploadOperator):
     """
-    Add users to an audience; the time of users who are in it begins again.
+    Add users to an audience; the time of users who are in it begins again. If it has a ledger, that notes them: no sync
+    removes whom this has added.
 
     :param audience_id: id of the audience (templated).
     :param source: as for :class:`AppLovinUpdateAudienceOperator` (templated).
@@ -279,6 +302,8 @@ class AppLovinAppendUsersOperator(_AppLovinUploadOperator):
     :param rejects_include_values: add the texts themselves to that report.
     :param id_case: case in which IDs are sent.
     :param dry_run: stage, count, and say how many requests and bytes it would take; send nothing.
+    :param wait_for_audience_seconds: how long to wait for a sync of this audience, in seconds or as a timedelta,
+        without using up a retry; 0 fails at once (templated).
     :param applovin_conn_id: id of the connection (templated).
     :return: the report, as for :class:`AppLovinUpdateAudienceOperator`.
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
@@ -294,7 +319,8 @@ class AppLovinAppendUsersOperator(_AppLovinUploadOperator):
 
 class AppLovinRemoveUsersOperator(_AppLovinUploadOperator):
     """
-    Remove users from an audience: an append with a time to live of 0 seconds.
+    Remove users from an audience: an append with a time to live of 0 seconds. If it has a ledger, that notes them: no
+    sync adds them again as long as its source has them.
 
     :param audience_id: id of the audience (templated).
     :param source: as for :class:`AppLovinUpdateAudienceOperator` (templated).
@@ -309,6 +335,8 @@ class AppLovinRemoveUsersOperator(_AppLovinUploadOperator):
     :param rejects_include_values: add the texts themselves to that report.
     :param id_case: case in which IDs are sent.
     :param dry_run: stage, count, and say how many requests and bytes it would take; send nothing.
+    :param wait_for_audience_seconds: how long to wait for a sync of this audience, in seconds or as a timedelta,
+        without using up a retry; 0 fails at once (templated).
     :param applovin_conn_id: id of the connection (templated).
     :return: the report, as for :class:`AppLovinUpdateAudienceOperator`.
     :raises InvalidInputError: source or arguments are refused; nothing was sent.
@@ -321,6 +349,7 @@ class AppLovinRemoveUsersOperator(_AppLovinUploadOperator):
         "source",
         "max_malformed_ratio",
         "rejects_path",
+        "wait_for_audience_seconds",
         "applovin_conn_id",
     )
 

@@ -71,6 +71,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
         who would stay; or ``drop`` and count them (templated).
     :param allow_older_run: let a run change the audience although a run with a newer logical date has changed it since
         (templated).
+    :param release_held_back: add members again whom ``AppLovinRemoveUsersOperator`` has removed (templated).
     :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
     :param max_malformed_ratio: fail if more than this part of the texts of ``source``, or of ``suppress``, is malformed
         (templated).
@@ -88,7 +89,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
         without using up a retry; 0 fails at once (templated).
     :param applovin_conn_id: id of the connection (templated).
     :return: report with ``audience_id, mode, plan_only, plan_id, generation, replaces, added, refreshed, removed,
-        unchanged, suppressed, suppress_members, suppress_malformed, suppress_zeroed, suppress_duplicates,
+        unchanged, suppressed, held_back, suppress_members, suppress_malformed, suppress_zeroed, suppress_duplicates,
         suppress_blank, suppress_unknown, contradicted, live, drift, planned_requests, planned_ids,
         planned_bytes, expected_seconds, verdicts, requests, batches, batches_skipped_by_resume, splits, accepted,
         rejected_by_api, miscounted_batches, bytes_sent, members, malformed, zeroed, duplicates, blank,
@@ -124,6 +125,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
         "min_suppressed",
         "suppress_on_malformed",
         "allow_older_run",
+        "release_held_back",
         "max_malformed_ratio",
         "rejects_path",
         "wait_for_audience_seconds",
@@ -159,6 +161,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
         min_suppressed: int | str = 0,
         suppress_on_malformed: Literal["fail", "drop"] = "fail",
         allow_older_run: bool | str = False,
+        release_held_back: bool | str = False,
         on_malformed: Literal["drop", "fail"] = "drop",
         max_malformed_ratio: float | str | None = None,
         rejects_path: Any = None,
@@ -189,6 +192,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
         self.min_suppressed = min_suppressed
         self.suppress_on_malformed = suppress_on_malformed
         self.allow_older_run = allow_older_run
+        self.release_held_back = release_held_back
         self.on_malformed = on_malformed
         self.max_malformed_ratio = max_malformed_ratio
         self.rejects_path = rejects_path
@@ -228,6 +232,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
                 on_lost_ledger=self.on_lost_ledger,
                 run_date=run_date_of(context),
                 allow_older_run=self.allow_older_run,
+                release_held_back=self.release_held_back,
                 guards=Guards.checked(
                     allow_empty=self.allow_empty,
                     max_removed_ratio=self.max_removed_ratio,

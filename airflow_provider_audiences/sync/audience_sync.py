@@ -13,30 +13,25 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
-    GuardError,
     LedgerLostError,
     NotFoundError,
     PlanOutdatedError,
 )
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
-from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-from airflow_provider_audiences.members.keys.key_set import KeySet, fingerprint_of
-from airflow_provider_audiences.members.keys.key_sets import nobody
-from airflow_provider_audiences.members.staging import refuse_without_members
+from airflow_provider_audiences.members.keys.key_set import KeySet
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.stopping import Stopped
 from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery
 from airflow_provider_audiences.sync.delivery.sending import OnProgress, Tally
-from airflow_provider_audiences.sync.guards import older_run_verdict, refuse_unless_passed, suppress_verdict
+from airflow_provider_audiences.sync.guards import refuse_unless_passed
 from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS, Ledger
 from airflow_provider_audiences.sync.marks import Marks
-from airflow_provider_audiences.sync.plan import Plan, PlanRules, make_plan
+from airflow_provider_audiences.sync.planning import Planner, user_count
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
@@ -52,7 +47,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DRIFT_LOOK_SECONDS = 10.0
-_GUESSED_SECONDS_PER_REQUEST = 1.0
 
 
 @contextmanager
@@ -141,6 +135,7 @@ class AudienceSync:
         self._clock = clock
         self._sleep = sleep
         self._audience_id = state.address.audience_id
+        self._planner = Planner(client, state, workspace=workspace, send=send, clock=clock)
         self._marks: Marks | None = None
         self._began = time.monotonic()
         self._requests_before = client.requests_sent
@@ -156,7 +151,8 @@ class AudienceSync:
         :raises LedgerLostError: what was sent before can't be told; nothing was sent.
         :raises AudienceApiError: a request failed; the next run goes on from there.
         """
-        ledger, plan, report = self._planned(staged, suppressed, settings)
+        planned = self._planner.plan(staged, suppressed, settings)
+        ledger, plan, report, self._marks = planned.ledger, planned.plan, planned.report, planned.marks
         refuse_unless_passed(report.verdicts)
         whole = staged.keys if settings.mode != "append" else None
         if not plan:
@@ -180,8 +176,9 @@ class AudienceSync:
         :return: a report with ``plan_id``; what a guard says is in it, and stops the plan when it is applied.
         :raises LedgerLostError: what was sent before can't be told.
         """
-        _, plan, report = self._planned(staged, suppressed, settings)
-        stored = self._state.store_plan(plan, details=report.as_dict(), run_date=settings.run_date)
+        planned = self._planner.plan(staged, suppressed, settings)
+        report = planned.report
+        stored = self._state.store_plan(planned.plan, details=report.as_dict(), run_date=settings.run_date)
         log.info("Plan %s is stored. Nothing was sent.", stored.plan_id)
         return self._timed(report.changed(plan_only=True, plan_id=stored.plan_id))
 
@@ -233,158 +230,6 @@ class AudienceSync:
     def _is_replacement_open(self) -> bool:
         """Whether a replacement was begun and not finished: even a plan without requests is its end."""
         return bool(self._state.head and self._state.head.replacement)
-
-    # Planning
-
-    def _planned(
-        self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings
-    ) -> tuple[Ledger, Plan, SyncReport]:
-        refuse_without_members(members=staged.members, malformed=staged.malformed, name=AdvertisingIds.name)
-        unwanted = suppressed.keys if suppressed else nobody(self._workspace)
-        ledger, skipped, replaces, has_strangers = self._loaded(settings)
-        marks = self._marks = self._state.marks()
-        if settings.release_held_back:
-            marks = replace(marks, held_back=nobody(self._workspace))
-        head = self._state.head
-        now = self._clock()
-        rules = PlanRules(
-            now=now,
-            due_before=now + settings.refresh_before_seconds,
-            ttl_seconds=settings.ttl_seconds,
-            replaces=replaces,
-            removes=settings.mode != "append",
-            has_strangers=has_strangers,
-            removes_unknown=has_strangers and (head is None or head.purged != fingerprint_of(unwanted)),
-        )
-
-        def planned(rules: PlanRules) -> Plan:
-            return make_plan(staged.keys, unwanted, ledger, rules=rules, workspace=self._workspace, marks=marks)
-
-        plan = planned(rules)
-        if replaces and head and head.is_known and head.replacement == fingerprint_of(plan.additions):
-            # The same replacement was begun before, and its update has landed: only the rest is missing.
-            plan = planned(replace(rules, replaces=False))
-        changes = plan.changes
-        requests = plan.requests(self._send.batch_size)
-        known_pace = head.seconds_per_request if head else 0
-        rounds = -(-requests // self._send.max_parallel_requests)
-        report = SyncReport(
-            audience_id=self._audience_id,
-            mode=settings.mode,
-            generation=self._state.generation,
-            replaces=plan.replaces,
-            added=changes.added,
-            refreshed=changes.refreshed,
-            removed=changes.removed,
-            unchanged=changes.unchanged,
-            suppressed=changes.suppressed,
-            held_back=changes.held_back,
-            suppress_members=unwanted.count,
-            suppress_malformed=suppressed.malformed if suppressed else 0,
-            suppress_zeroed=suppressed.zeroed if suppressed else 0,
-            suppress_duplicates=suppressed.duplicates if suppressed else 0,
-            suppress_blank=suppressed.blank if suppressed else 0,
-            suppress_unknown=changes.unknown_removed,
-            contradicted=changes.contradicted,
-            live=changes.live,
-            planned_requests=requests,
-            planned_ids=plan.additions.count + plan.removals.count,
-            planned_bytes=plan.size_bytes,
-            expected_seconds=round(rounds * (known_pace or _GUESSED_SECONDS_PER_REQUEST), 1),
-            verdicts=[
-                *settings.guards.verdicts(changes, suppress_members=unwanted.count),
-                suppress_verdict(suppressed),
-                older_run_verdict(
-                    settings.run_date,
-                    head.run_date if head else None,
-                    is_allowed=settings.allow_older_run,
-                    changes_nothing=not plan,
-                ),
-            ],
-            batches_skipped_by_resume=skipped,
-            members=staged.members,
-            malformed=staged.malformed,
-            zeroed=staged.zeroed,
-            duplicates=staged.duplicates,
-            blank=staged.blank,
-            members_by_column=dict(staged.by_column),
-        )
-        for line in report.plan_lines():
-            log.info("%s", line)
-        return ledger, plan, report
-
-    def _loaded(self, settings: SyncSettings) -> tuple[Ledger, int, bool, bool]:
-        """
-        Return what is known: the ledger, how many requests of a run that was cut off are in it, whether to replace the
-        content, and whether there may be members that the ledger lacks.
-        """
-        skipped = 0
-        must_replace = False
-        has_strangers = True
-        try:
-            self._state.load()
-            ledger = self._state.ledger()
-            head = self._state.head
-            if head and head.landings:
-                skipped = head.landings.batches
-                log.info("An earlier run was cut off after %d requests; they are not sent again.", skipped)
-            ledger = self._state.recovered(ledger)
-            self._state.marks()
-        except LedgerLostError as error:
-            if settings.on_lost_ledger == "fail":
-                raise
-            log.warning("%s on_lost_ledger=%r.", error, settings.on_lost_ledger)
-            self._state.forget()
-            ledger, skipped = self._state.ledger(), 0
-            must_replace = settings.on_lost_ledger == "replace"
-        else:
-            head = self._state.head
-            if head is None or not head.is_known:
-                must_replace, has_strangers = self._replaces_unknown(settings)
-            else:
-                has_strangers = head.has_strangers
-        return ledger, skipped, must_replace or settings.mode == "replace", has_strangers
-
-    def _replaces_unknown(self, settings: SyncSettings) -> tuple[bool, bool]:
-        """
-        Decide what happens to members that are in the audience, and of whom no ledger says who they are.
-
-        :return: whether they are replaced, and whether there may be any.
-        """
-        # With a head, a replacement was begun of which nothing has landed for sure.
-        is_begun = self._state.head is not None
-        if settings.mode == "replace":
-            return True, True
-        if is_begun and settings.on_lost_ledger == "rebuild":
-            return False, True
-        if settings.mode == "append":
-            # Whoever they are, this sync leaves them there, but for those who must not be in it.
-            return False, self._user_count(so_far="; nothing was sent") != 0
-        if is_begun and "replace" in {settings.initial, settings.on_lost_ledger}:
-            return True, True
-        count = self._user_count(so_far="; nothing was sent")
-        if count == 0:
-            return False, False
-        if settings.initial == "fail":
-            holds = "an unknown number of" if count is None else f"{count}"
-            known = "only a replacement that never landed" if is_begun else "no ledger that says who they are"
-            raise GuardError(
-                f"audience {self._audience_id} holds {holds} members, and {self._state.name} has {known}; nothing was "
-                "sent",
-                advice="If a sync of this audience has run before, make sure that this worker sees the same "
-                "[audiences] state_path. Else give initial='append' to leave them there, or initial='replace' to make "
-                "the source the only content.",
-            )
-        if settings.initial == "replace":
-            log.warning("Audience %s holds %s members, and the source replaces all of them.", self._audience_id, count)
-        return settings.initial == "replace", True
-
-    def _user_count(self, *, so_far: str = "") -> int | None:
-        audiences = self._client.list_audiences()
-        found = [audience for audience in audiences if audience.audience_id == self._audience_id]
-        if not found:
-            raise NotFoundError(f"the account has no audience {self._audience_id}{so_far}")
-        return found[0].user_count
 
     # Sending
 
@@ -450,7 +295,7 @@ class AudienceSync:
         patience = float(self._send.drift_patience_seconds)
         try:
             while True:
-                count = self._user_count()
+                count = user_count(self._client, self._audience_id)
                 drift = None if count is None else count - report.live
                 limit = None if self._send.max_drift is None else self._send.max_drift * report.live
                 is_far = drift is not None and limit is not None and abs(drift) > limit

@@ -351,7 +351,9 @@ class TestGivingUp:
     def test_before_a_repetition(
         self, emulator: AudiencesEmulator, applovin: AppLovinClient, waits: list[float], as_body: Any, status: int
     ) -> None:
-        emulator.fault("applovin.append", "status", status=status, times=None)
+        # A 429 that does not say when to come back is not repeated for long.
+        when = {"retry_after": 1} if status == 429 else {}
+        emulator.fault("applovin.append", "status", status=status, times=None, **when)
         asked: list[Exception] = []
         with pytest.raises((ServerError, RateLimitedError)) as caught:
             applovin.append_users(audience_id="a", advertising_ids=as_body([]), give_up=_remembers(asked, after=2))

@@ -52,6 +52,7 @@ NAMES = {
             "rejects_include_values": False,
             "id_case": "lower",
             "dry_run": False,
+            "wait_for_audience_seconds": 3600,
             "applovin_conn_id": "applovin_default",
         },
         "AppLovinAppendUsersOperator": {
@@ -66,6 +67,7 @@ NAMES = {
             "rejects_include_values": False,
             "id_case": "lower",
             "dry_run": False,
+            "wait_for_audience_seconds": 3600,
             "applovin_conn_id": "applovin_default",
         },
         "AppLovinRemoveUsersOperator": {
@@ -79,6 +81,7 @@ NAMES = {
             "rejects_include_values": False,
             "id_case": "lower",
             "dry_run": False,
+            "wait_for_audience_seconds": 3600,
             "applovin_conn_id": "applovin_default",
         },
         "AppLovinDeleteAudienceOperator": {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import inspect
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -17,10 +18,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from airflow_provider_audiences.exceptions import StateUnavailableError
+from airflow_provider_audiences.exceptions import InvalidInputError, StateUnavailableError
 from airflow_provider_audiences.members.failures import words_of
 
 _UNFINISHED = ".part"
+_OPTION = re.compile(r"unexpected keyword argument '(\w{1,60})'")
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
@@ -246,6 +248,13 @@ class StoreFolder:
         except Exception as error:  # stores have errors of their own, with texts that may hold secrets
             if isinstance(error, told):
                 raise
+            if isinstance(error, TypeError):  # its library is given what it does not take: most show that late
+                option = _OPTION.search(str(error))
+                said = f"it takes no option {option[1]}" if option else "TypeError"
+                raise InvalidInputError(
+                    f"{self.name}: its file system can't work with what its connection says ({said})",
+                    advice="Mend the extra of the store's connection.",
+                ) from None
             raise StateUnavailableError(f"{self.name}: {words_of(error)}") from None
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from airflow_provider_audiences.exceptions import StateUnavailableError
+from airflow_provider_audiences.exceptions import InvalidInputError, StateUnavailableError
 from airflow_provider_audiences.sync.state.folder import LocalFolder, StateFolder, StoreFolder
 
 KINDS = ["local", "memory", "s3"]
@@ -409,3 +409,14 @@ def test_a_prefix_that_a_console_made(s3_options: dict[str, Any]) -> None:
     assert folder.names() == []
     folder.write("head.json", b"1")
     assert folder.names() == ["head.json"]
+
+
+def test_a_wrong_option_of_a_stores_connection_is_a_mistake(s3_options: dict[str, Any]) -> None:
+    """It shows at the first call only; no later try mends it."""
+    options = s3_options | {"client_kwargs": {**s3_options["client_kwargs"], "regoin": "eu"}}
+    file_system = fsspec.filesystem("s3", skip_instance_cache=True, **options)
+    folder = StoreFolder(file_system, "/state/x", name="s3://state/x")
+    for call in (folder.names, lambda: folder.write("a", b"1"), lambda: folder.create("a", b"1")):
+        with pytest.raises(InvalidInputError, match="it takes no option regoin") as caught:
+            call()
+        assert SECRET not in str(caught.value)

@@ -1,0 +1,240 @@
+"""Planning a sync: what is known of an audience, what its source wants, and what the guards say of the difference."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_audiences.exceptions import GuardError, LedgerLostError, NotFoundError
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.members.keys.key_set import fingerprint_of
+from airflow_provider_audiences.members.keys.key_sets import nobody
+from airflow_provider_audiences.members.staging import refuse_without_members
+from airflow_provider_audiences.sync.guards import older_run_verdict, suppress_verdict
+from airflow_provider_audiences.sync.plan import Plan, PlanRules, make_plan
+from airflow_provider_audiences.sync.report import SyncReport
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.staging import StagedMembers
+    from airflow_provider_audiences.members.workspace import Workspace
+    from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+    from airflow_provider_audiences.sync.ledger import Ledger
+    from airflow_provider_audiences.sync.marks import Marks
+    from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
+    from airflow_provider_audiences.sync.state.audience_state import AudienceState
+
+log = logging.getLogger(__name__)
+
+_GUESSED_SECONDS_PER_REQUEST = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """
+    A plan, and what it was made of.
+
+    :param ledger: who was sent before.
+    :param plan: the plan.
+    :param report: what it comes to.
+    :param marks: whom somebody has removed or added by hand.
+    """
+
+    ledger: Ledger
+    plan: Plan
+    report: SyncReport
+    marks: Marks
+
+
+class Planner:
+    """
+    Makes plans for one audience that is held.
+
+    :param client: of the account.
+    :param state: of the audience.
+    :param workspace: for what is made on the way.
+    :param send: how plans are sent.
+    :param clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        client: AppLovinClient,
+        state: AudienceState,
+        *,
+        workspace: Workspace,
+        send: SendSettings,
+        clock: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._state = state
+        self._workspace = workspace
+        self._send = send
+        self._clock = clock
+        self._audience_id = state.address.audience_id
+
+    def plan(self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings) -> Planned:
+        """
+        Make a plan; nothing is stored or sent.
+
+        :param staged: the source.
+        :param suppressed: members that must not be in the audience; None for nobody.
+        :param settings: how the audience is to equal its source.
+        :raises GuardError: members that nobody knows need a decision.
+        :raises LedgerLostError: what was sent before can't be told.
+        """
+        refuse_without_members(members=staged.members, malformed=staged.malformed, name=AdvertisingIds.name)
+        unwanted = suppressed.keys if suppressed else nobody(self._workspace)
+        ledger, skipped, replaces, has_strangers = self._loaded(settings)
+        marks = self._state.marks()
+        respected = replace(marks, held_back=nobody(self._workspace)) if settings.release_held_back else marks
+        head = self._state.head
+        now = self._clock()
+        rules = PlanRules(
+            now=now,
+            due_before=now + settings.refresh_before_seconds,
+            ttl_seconds=settings.ttl_seconds,
+            replaces=replaces,
+            removes=settings.mode != "append",
+            has_strangers=has_strangers,
+            removes_unknown=has_strangers and (head is None or head.purged != fingerprint_of(unwanted)),
+        )
+
+        def planned(rules: PlanRules) -> Plan:
+            return make_plan(staged.keys, unwanted, ledger, rules=rules, workspace=self._workspace, marks=respected)
+
+        plan = planned(rules)
+        if replaces and head and head.is_known and head.replacement == fingerprint_of(plan.additions):
+            # The same replacement was begun before, and its update has landed: only the rest is missing.
+            plan = planned(replace(rules, replaces=False))
+        changes = plan.changes
+        requests = plan.requests(self._send.batch_size)
+        known_pace = head.seconds_per_request if head else 0
+        rounds = -(-requests // self._send.max_parallel_requests)
+        report = SyncReport(
+            audience_id=self._audience_id,
+            mode=settings.mode,
+            generation=self._state.generation,
+            replaces=plan.replaces,
+            added=changes.added,
+            refreshed=changes.refreshed,
+            removed=changes.removed,
+            unchanged=changes.unchanged,
+            suppressed=changes.suppressed,
+            held_back=changes.held_back,
+            suppress_members=unwanted.count,
+            suppress_malformed=suppressed.malformed if suppressed else 0,
+            suppress_zeroed=suppressed.zeroed if suppressed else 0,
+            suppress_duplicates=suppressed.duplicates if suppressed else 0,
+            suppress_blank=suppressed.blank if suppressed else 0,
+            suppress_unknown=changes.unknown_removed,
+            contradicted=changes.contradicted,
+            live=changes.live,
+            planned_requests=requests,
+            planned_ids=plan.additions.count + plan.removals.count,
+            planned_bytes=plan.size_bytes,
+            expected_seconds=round(rounds * (known_pace or _GUESSED_SECONDS_PER_REQUEST), 1),
+            verdicts=[
+                *settings.guards.verdicts(changes, suppress_members=unwanted.count),
+                suppress_verdict(suppressed),
+                older_run_verdict(
+                    settings.run_date,
+                    head.run_date if head else None,
+                    is_allowed=settings.allow_older_run,
+                    changes_nothing=not plan,
+                ),
+            ],
+            batches_skipped_by_resume=skipped,
+            members=staged.members,
+            malformed=staged.malformed,
+            zeroed=staged.zeroed,
+            duplicates=staged.duplicates,
+            blank=staged.blank,
+            members_by_column=dict(staged.by_column),
+        )
+        for line in report.plan_lines():
+            log.info("%s", line)
+        return Planned(ledger=ledger, plan=plan, report=report, marks=marks)
+
+    def _loaded(self, settings: SyncSettings) -> tuple[Ledger, int, bool, bool]:
+        """
+        Return what is known: the ledger, how many requests of a run that was cut off are in it, whether to replace the
+        content, and whether there may be members that the ledger lacks.
+        """
+        skipped = 0
+        must_replace = False
+        has_strangers = True
+        try:
+            self._state.load()
+            ledger = self._state.ledger()
+            head = self._state.head
+            if head and head.landings:
+                skipped = head.landings.batches
+                log.info("An earlier run was cut off after %d requests; they are not sent again.", skipped)
+            ledger = self._state.recovered(ledger)
+            self._state.marks()
+        except LedgerLostError as error:
+            if settings.on_lost_ledger == "fail":
+                raise
+            log.warning("%s on_lost_ledger=%r.", error, settings.on_lost_ledger)
+            self._state.forget()
+            ledger, skipped = self._state.ledger(), 0
+            must_replace = settings.on_lost_ledger == "replace"
+        else:
+            head = self._state.head
+            if head is None or not head.is_known:
+                must_replace, has_strangers = self._replaces_unknown(settings)
+            else:
+                has_strangers = head.has_strangers
+        return ledger, skipped, must_replace or settings.mode == "replace", has_strangers
+
+    def _replaces_unknown(self, settings: SyncSettings) -> tuple[bool, bool]:
+        """
+        Decide what happens to members that are in the audience, and of whom no ledger says who they are.
+
+        :return: whether they are replaced, and whether there may be any.
+        """
+        # With a head, a replacement was begun of which nothing has landed for sure.
+        is_begun = self._state.head is not None
+        if settings.mode == "replace":
+            return True, True
+        if is_begun and settings.on_lost_ledger == "rebuild":
+            return False, True
+        if settings.mode == "append":
+            # Whoever they are, this sync leaves them there, but for those who must not be in it.
+            return False, user_count(self._client, self._audience_id, so_far="; nothing was sent") != 0
+        if is_begun and "replace" in {settings.initial, settings.on_lost_ledger}:
+            return True, True
+        count = user_count(self._client, self._audience_id, so_far="; nothing was sent")
+        if count == 0:
+            return False, False
+        if settings.initial == "fail":
+            holds = "an unknown number of" if count is None else f"{count}"
+            known = "only a replacement that never landed" if is_begun else "no ledger that says who they are"
+            raise GuardError(
+                f"audience {self._audience_id} holds {holds} members, and {self._state.name} has {known}; nothing was "
+                "sent",
+                advice="If a sync of this audience has run before, make sure that this worker sees the same "
+                "[audiences] state_path. Else give initial='append' to leave them there, or initial='replace' to make "
+                "the source the only content.",
+            )
+        if settings.initial == "replace":
+            log.warning("Audience %s holds %s members, and the source replaces all of them.", self._audience_id, count)
+        return settings.initial == "replace", True
+
+
+def user_count(client: AppLovinClient, audience_id: str, *, so_far: str = "") -> int | None:
+    """
+    Return how many members the platform counts; None if it does not say.
+
+    :param client: of the account.
+    :param audience_id: the audience.
+    :param so_far: what was done before, for the message.
+    :raises NotFoundError: the account has no such audience.
+    """
+    audiences = client.list_audiences()
+    found = [audience for audience in audiences if audience.audience_id == audience_id]
+    if not found:
+        raise NotFoundError(f"the account has no audience {audience_id}{so_far}")
+    return found[0].user_count

@@ -1,0 +1,97 @@
+"""What operators do by hand to an audience that another task syncs."""
+
+import pytest
+
+from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.common.state import holder_of, state_folder
+from airflow_provider_audiences.operators.applovin import (
+    AppLovinAppendUsersOperator,
+    AppLovinCreateAudienceOperator,
+    AppLovinRemoveUsersOperator,
+    AppLovinUpdateAudienceOperator,
+)
+from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
+from airflow_provider_audiences.sync.state.lease import leased
+
+
+@pytest.fixture(autouse=True)
+def state_path(monkeypatch, tmp_path, connect):
+    path = tmp_path / "state"
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(path))
+    return path
+
+
+@pytest.fixture
+def audience_id(task_context):
+    made = AppLovinCreateAudienceOperator(task_id="create", name="n", platform="ios", package_name="p")
+    return made.execute(task_context())
+
+
+@pytest.fixture
+def run(audience_id, task_context):
+    """Runs an operator on the audience: ``run(operator, source, **arguments)``."""
+
+    def run(operator, source, **arguments):
+        settings = {"audience_id": audience_id, "wait_for_audience_seconds": 0} | arguments
+        task = operator(task_id="task", source=source, **settings)
+        task.render_template_fields({})
+        return task.execute(task_context(task_id=operator.__name__))
+
+    return run
+
+
+def test_who_was_removed_stays_out(run, emulator, audience_id, make_ids):
+    ids = make_ids(6)
+    run(AppLovinSyncAudienceOperator, ids)
+    assert run(AppLovinRemoveUsersOperator, ids[:2])["in_ledger"] is True
+    assert emulator.members(audience_id) == ids[2:]
+    report = run(AppLovinSyncAudienceOperator, ids)
+    assert (report["held_back"], report["added"], report["live"], report["drift"]) == (2, 0, 4, 0)
+    assert emulator.members(audience_id) == ids[2:]
+    report = run(AppLovinSyncAudienceOperator, ids, release_held_back="{{ 'true' }}")
+    assert (report["held_back"], report["added"]) == (0, 2)
+    assert emulator.members(audience_id) == ids
+
+
+@pytest.mark.parametrize("operator", [AppLovinAppendUsersOperator, AppLovinUpdateAudienceOperator])
+def test_who_was_added_stays_in(run, emulator, audience_id, make_ids, operator):
+    ids = make_ids(6)
+    run(AppLovinSyncAudienceOperator, ids[:3])
+    assert run(operator, ids[3:])["in_ledger"] is True
+    report = run(AppLovinSyncAudienceOperator, ids[:2], max_removed_ratio=None)
+    assert (report["live"], report["drift"]) == (5, 0)
+    assert emulator.members(audience_id) == [*ids[:2], *ids[3:]]
+
+
+def test_an_audience_that_is_not_synced_has_no_ledger(run, emulator, audience_id, make_ids, state_path):
+    for operator in (AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator, AppLovinRemoveUsersOperator):
+        assert run(operator, make_ids(3))["in_ledger"] is False
+    assert emulator.members(audience_id) == []
+    assert not list(state_path.rglob("applovin"))
+
+
+def test_a_dry_run_marks_nobody(run, make_ids):
+    run(AppLovinSyncAudienceOperator, make_ids(3))
+    assert run(AppLovinRemoveUsersOperator, make_ids(1), dry_run=True)["in_ledger"] is False
+    assert run(AppLovinSyncAudienceOperator, make_ids(3))["held_back"] == 0
+
+
+def test_a_sync_under_way_comes_first(run, emulator, audience_id, make_ids, task_context):
+    run(AppLovinSyncAudienceOperator, make_ids(3))
+    folder = state_folder("applovin", emulator.url.removeprefix("http://"), audience_id)
+    with leased(folder, holder_of(task_context(task_id="other"))):
+        for operator in (AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator, AppLovinRemoveUsersOperator):
+            with pytest.raises(exceptions.AudienceBusyError, match="task other"):
+                run(operator, make_ids(1))
+    assert emulator.members(audience_id) == make_ids(3)
+
+
+def test_a_removal_that_can_not_be_noted_is_left_to_a_retry(run, emulator, audience_id, make_ids, state_path):
+    """The next sync would add them again."""
+    run(AppLovinSyncAudienceOperator, make_ids(3))
+    (folder,) = state_path.rglob(audience_id)
+    folder.rename(state_path / "elsewhere")
+    folder.write_text("no folder")
+    with pytest.raises(exceptions.StateUnavailableError, match="Not a directory"):
+        run(AppLovinRemoveUsersOperator, make_ids(1))
+    assert emulator.members(audience_id) == make_ids(3)
