@@ -42,6 +42,7 @@ from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
+    from airflow_provider_audiences.sync.plan import Plan
     from airflow_provider_audiences.sync.state.folder import StateFolder
 
 log = logging.getLogger(__name__)
@@ -239,7 +240,7 @@ class AudienceSync:
         plan = stored.plan
         self._room.require(plan.changes.live)
         if plan:
-            self._wait_until_settled(report)
+            self._wait_until_settled(plan, report)
         landings = self._state.begin(stored)
         skipped = landings.batches
         rows = landings.additions.count + landings.removals.count
@@ -277,11 +278,13 @@ class AudienceSync:
         )
         return self._reconciled(report)
 
-    def _wait_until_settled(self, report: SyncReport) -> None:
+    def _wait_until_settled(self, plan: Plan, report: SyncReport) -> None:
         """Let requests of earlier plans come to their end that could undo what this plan does."""
         head = self._state.head
         seconds = head.settled_at - self._clock() if head else 0
-        if head and seconds > 0 and (report.contradicted or not head.is_doubt_in_ledger):
+        # Where the ledger does not say to which members it may happen, it counts what may happen at all.
+        may_undo = head and (report.contradicted or (not head.is_doubt_in_ledger and head.late.may_undo(plan)))
+        if seconds > 0 and may_undo:
             log.info(
                 "An earlier run's last request may still take effect, and undo what this plan does: waiting %.0f s.",
                 seconds,

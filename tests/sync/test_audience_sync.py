@@ -783,6 +783,48 @@ class TestLateEffects:
         assert len(synced.sleeps) == 1
         assert synced.members == make_ids(2)
 
+    def test_two_that_were_cut_off_one_after_the_other(self, outwaited: Any, make_ids: Any) -> None:
+        """The second has overwritten the first one's doubt: what comes next waits if it removes anybody."""
+        synced = outwaited
+        synced.run(make_ids(2))
+        for size in (4, 8):
+            synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+            with pytest.raises(ServerError):
+                synced.run(make_ids(size))
+            synced.emulator.clear_faults()
+        report = synced.run(make_ids(9))
+        assert (report.live, synced.sleeps, synced.members) == (9, [], make_ids(9))
+        synced.run(make_ids(3))
+        assert len(synced.sleeps) == 1
+        assert synced.members == make_ids(3)
+
+    def test_a_removal_that_was_cut_off_before_an_addition_that_was(self, outwaited: Any, make_ids: Any) -> None:
+        synced = outwaited
+        synced.run(make_ids(4))
+        synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        with pytest.raises(ServerError):
+            synced.run(make_ids(3))
+        synced.emulator.fault("applovin.append", "status", status=500)
+        with pytest.raises(ServerError):
+            synced.run(make_ids(3) + make_ids(2, start=7))
+        report = synced.run(make_ids(4) + make_ids(2, start=7))
+        assert (report.live, len(synced.sleeps)) == (6, 1)
+        assert synced.members == make_ids(4) + make_ids(2, start=7)
+
+    def test_a_longer_time_is_not_cut_short(self, outwaited: Any, make_ids: Any) -> None:
+        """Additions of before that would come late would shorten it."""
+        synced = outwaited
+        synced.run(make_ids(2))
+        for size in (4, 6):
+            synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+            with pytest.raises(ServerError):
+                synced.run(make_ids(size), ttl=5000)
+            synced.emulator.clear_faults()
+        synced.run(make_ids(6), ttl=4000)
+        assert synced.sleeps == []
+        synced.run(make_ids(7), ttl=6000)
+        assert len(synced.sleeps) == 1
+
     def test_an_update_that_was_repeated(self, make_synced: Any, make_ids: Any) -> None:
         synced = make_synced(max_retries=1)
         synced.emulator.fault("applovin.update", "apply_late", delay_seconds=1)

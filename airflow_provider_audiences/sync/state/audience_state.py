@@ -31,6 +31,7 @@ from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.fold import folded
 from airflow_provider_audiences.sync.state.head import AudienceAddress, Head, MarkFiles, StoredKeys, StoredLedger
 from airflow_provider_audiences.sync.state.landings import Landings
+from airflow_provider_audiences.sync.state.late import LateRequests
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan, StoredPlans
 from airflow_provider_audiences.sync.state.tables import StateTables
@@ -325,6 +326,7 @@ class AudienceState:
         # What the ledger does not call doubtful: members of an earlier doubt that were sent since, and members that
         # live in any case, whose refresh may still come.
         is_doubt_hidden = head.settled_at > now or bool(plan.changes.refreshed and not is_whole)
+        late = LateRequests.of(plan, landings)
         head = replace(
             head,
             generation=generation,
@@ -334,6 +336,7 @@ class AudienceState:
             replacement="" if is_update_in_doubt else head.replacement,
             settled_at=head.settled_at if is_settled else math.ceil(now) + LATEST_EFFECT_SECONDS,
             is_doubt_in_ledger=not (landings.is_repeated or is_update_in_doubt or is_doubt_hidden),
+            late=head.late | late if head.settled_at > now else late,
         )
         self._manifests.commit_and_clean(head, used=head.files)
         self.head = head

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.landings import LandedRows, Landing, Landings
+from airflow_provider_audiences.sync.state.late import LateRequests
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,7 @@ class Head:
     :param replacement: fingerprint of the members of a replacement that was begun and is not finished; else empty.
     :param settled_at: until then a request of an earlier plan may still take effect; seconds since 1970.
     :param is_doubt_in_ledger: whether all that it may do is in the ledger, as members in doubt.
+    :param late: what it may do, whatever its members.
     :param finished_plan_id: the last plan that was carried out to its end.
     :param finished_batches: how many requests that took.
     :param seconds_per_request: of the last plan; 0 if there was none.
@@ -103,6 +105,7 @@ class Head:
     replacement: str = ""
     settled_at: int = 0
     is_doubt_in_ledger: bool = True
+    late: LateRequests = field(default_factory=LateRequests)
     finished_plan_id: str = ""
     finished_batches: int = 0
     seconds_per_request: float = 0.0
@@ -123,6 +126,7 @@ class Head:
         content["landings"] = landings_to_json(self.landings) if self.landings else None
         content["run_date"] = self.run_date.as_list() if self.run_date else None
         content["marks"] = asdict(self.marks)
+        content["late"] = asdict(self.late)
         return content
 
     @property
@@ -143,6 +147,7 @@ class Head:
         values["run_date"] = RunDate.from_list(values.get("run_date"))
         values["ledger"] = StoredLedger(**values["ledger"])
         values["marks"] = MarkFiles(**{name: StoredKeys(**keys) for name, keys in values.get("marks", {}).items()})
+        values["late"] = LateRequests(**values.get("late", {}))
         values["landings"] = landings_from_json(values["landings"]) if values["landings"] else None
         return cls(**values)
 

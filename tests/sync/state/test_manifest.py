@@ -144,6 +144,7 @@ def test_people_can_read_it() -> None:
         "replacement": "",
         "settled_at": 1_700_000_100,
         "is_doubt_in_ledger": True,
+        "late": {"has_removals": True, "ttl_seconds": 0},
         "finished_plan_id": "",
         "finished_batches": 0,
         "seconds_per_request": 1.25,
