@@ -12,6 +12,7 @@ from airflow_provider_audiences.exceptions import LedgerLostError, StateUnavaila
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.head import Head, MarkFiles, StoredKeys, StoredLedger
 from airflow_provider_audiences.sync.state.landings import LandedRows, Landing, Landings
+from airflow_provider_audiences.sync.state.late import LateRequests
 from airflow_provider_audiences.sync.state.manifest import Manifest, Rank, old_head, sealed
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -42,6 +43,7 @@ heads = st.builds(
     replacement=texts,
     settled_at=counts,
     is_doubt_in_ledger=st.booleans(),
+    late=st.builds(LateRequests, has_removals=st.booleans(), ttl_seconds=st.none() | counts),
     finished_plan_id=texts,
     finished_batches=counts,
     seconds_per_request=st.floats(0, 1e6),
