@@ -811,6 +811,18 @@ class TestLateEffects:
         assert (report.live, len(synced.sleeps)) == (6, 1)
         assert synced.members == make_ids(4) + make_ids(2, start=7)
 
+    def test_an_addition_of_somebody_who_had_expired(self, outwaited: Any, make_ids: Any) -> None:
+        """The ledger still has the old row: the new request is in doubt like that of anybody else."""
+        synced = outwaited
+        synced.run(make_ids(2), ttl=1000)
+        synced.emulator.advance(2000)
+        synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        with pytest.raises(ServerError):
+            synced.run(make_ids(2), ttl=1000)
+        report = synced.run(make_ids(1), ttl=1000)
+        assert (report.contradicted, report.removed, len(synced.sleeps)) == (1, 1, 1)
+        assert synced.members == make_ids(1)
+
     def test_a_longer_time_is_not_cut_short(self, outwaited: Any, make_ids: Any) -> None:
         """Additions of before that would come late would shorten it."""
         synced = outwaited

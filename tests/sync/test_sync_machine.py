@@ -144,6 +144,7 @@ class World(RuleBasedStateMachine):
         self.added: dict[str, float] = {}  # written down as sent, and when that plan began
         self.removed: set[str] = set()  # written down as removed
         self.ever_planned: set[str] = set()
+        self.ever_opted_out: set[str] = set()  # when a plan was begun: their removal may have no known outcome
         self.strangers: dict[str, float] = {}  # who lives without the sync, until when
         self.late: list[Late] = []
         self.stable: set[str] = set()
@@ -513,7 +514,7 @@ class World(RuleBasedStateMachine):
             again = {item for item in ids if self.added.get(item, -TTL_SECONDS) + TTL_SECONDS >= due_before}
             assert not again, f"sent again: {again}"
         else:
-            assert ids <= self.ever_planned | self.suppress, "removed, and never added"
+            assert ids <= self.ever_planned | self.ever_opted_out | self.suppress, "removed, and never added"
             assert not ids & self.wanted_now
             # Where there may be members whom no ledger knows, all who opted out are removed when their list changes.
             assert not (ids & self.removed) - self.suppress, "removed again"
@@ -528,6 +529,7 @@ class World(RuleBasedStateMachine):
     def begin_plan(self) -> None:
         """From here on all of a plan counts as what may have been sent, whatever becomes of it."""
         self.ever_planned |= self.wanted_now
+        self.ever_opted_out |= self.suppress
         if self.replaces:
             self.added.clear()
             self.removed.clear()

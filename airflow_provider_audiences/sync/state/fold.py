@@ -91,9 +91,10 @@ class _Fold:
         """Return the times of additions, from the first row on; the old times are 0 for those that are new."""
         has_landed, began, ended = self.landings.additions.lookup(first, len(old_earliest))
         ttl = self.plan.ttl_seconds
-        # A request restarts a member's time, so what may have been sent may also live shorter than before.
+        # A request restarts a member's time, so what may have been sent may also live shorter than before. Whoever had
+        # expired is as good as new.
         doubtful_earliest = np.where(
-            old_earliest > REMOVAL_IN_DOUBT,
+            old_earliest > max(REMOVAL_IN_DOUBT, self.landings.begun_at),
             np.minimum(old_earliest, self.landings.begun_at + ttl),
             ADDITION_IN_DOUBT,
         )
