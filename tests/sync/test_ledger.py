@@ -144,7 +144,8 @@ class Case:
         if max(expiries) <= self.now:
             return None
         earliest = min(expiries)
-        if earliest == NOT_THERE:
+        # Whoever had expired before is added like anybody else: the ledger must not call it a refresh.
+        if earliest == NOT_THERE or (key in self.additions and earliest <= BEGUN):
             if key in self.additions:
                 earliest = ADDITION_IN_DOUBT
             elif key in self.removals or self.replaces:
