@@ -22,9 +22,9 @@ often the same call is repeated; one below :class:`TransientError` may not::
         ├── ServerError             5xx, or the server gave up (408)
         ├── ConnectionFailedError   no connection, no reply in time, or a reply that was cut off
         ├── AudienceBusyError       another sync of the same audience is under way; nothing was sent
-        ├── TaskStoppedError        Airflow has ended the task; the next try goes on from there
         ├── SourceUnavailableError  not the platform: what has the members failed, or they come late
         ├── StateUnavailableError   not the platform: the place where syncs keep their ledgers failed
+        ├── TaskStoppedError        not the platform: Airflow has ended the task
         └── WorkspaceUnavailableError   not the platform: this worker's temporary folder is full, or failed
 
 In an Airflow task a permanent error is also an ``AirflowFailException``: it burns no retry.

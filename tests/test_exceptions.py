@@ -33,6 +33,7 @@ NAMES = [
     "ServerError",
     "SourceUnavailableError",
     "StateUnavailableError",
+    "TaskStoppedError",
     "TransientError",
     "UnexpectedReplyError",
     "WorkspaceUnavailableError",

@@ -116,8 +116,14 @@ class _Progress:
     attempts: int = 0
     maybe_applied: bool = False
     error: TransientError | None = None
+    limited: int = 0
+    """Requests that were too many, and nobody said for how long."""
     failures_before: int = 0
     """Of the account, in a row, when the call began."""
+
+
+def _says_not_when(error: TransientError) -> bool:
+    return isinstance(error, RateLimitedError) and error.retry_after_seconds is None
 
 
 class Transport:
@@ -239,6 +245,7 @@ class Transport:
             error.maybe_applied = progress.maybe_applied
             if isinstance(error, TransientError):
                 progress.error = error
+                progress.limited += _says_not_when(error)
                 if error.operation == call.operation and self.settings.max_retries:
                     self._errors.failed(self._backoff_seconds(error, progress))
             raise
@@ -265,12 +272,11 @@ class Transport:
             return False
         if (error.retry_after_seconds or 0) > self.settings.max_retry_after_seconds:
             return False
-        most = self.settings.max_retries
-        if isinstance(error, RateLimitedError) and error.retry_after_seconds is None:
-            # Nobody knows when it would be taken, and asking makes it worse.
-            most = min(most, _RETRIES_WHEN_LIMITED)
+        # Of one that does not say when: nobody knows when it would be taken, and asking makes it worse.
+        if _says_not_when(error) and progress.limited > _RETRIES_WHEN_LIMITED:
+            return False
         # What other threads have tried meanwhile, this one need not find out again.
-        if self._failures(progress) > most:
+        if self._failures(progress) > self.settings.max_retries:
             return False
         return give_up is None or not give_up(error)
 

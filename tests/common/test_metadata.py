@@ -66,6 +66,7 @@ def test_every_module_is_listed_and_imports(kind):
     shared = {
         "__init__",
         "applovin_base",
+        "applovin_plan_base",
         "course",
         "lanes",
         "group_news",

@@ -37,6 +37,7 @@ REPORT_KEYS = [
     "blank",
     "members_by_column",
     "bytes_sent",
+    "in_ledger",
     "seconds",
 ]
 UPLOADS = [AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator, AppLovinRemoveUsersOperator]
@@ -177,6 +178,7 @@ def test_update_replaces_append_adds_remove_takes_out_and_each_reports(create, u
         "blank": 1,
         "members_by_column": {},
         "bytes_sent": 5 * 37,
+        "in_ledger": False,
     }
     assert report["seconds"] >= 0
     assert emulator.members(audience_id) == ids[:5]

@@ -8,6 +8,7 @@ from unittest import mock
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, BaseHook
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.hostile import DRIPPING, hostile_server
 
 from airflow_provider_audiences.http.transport import Transport
@@ -102,7 +103,11 @@ def sensor_of(platform, **arguments):
     return PaiGroupSensor(**(defaults | {"group_id": "slow"} | arguments))
 
 
-@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+# Airflow 2 asks its database when a wait in reschedule mode began, and there is none here.
+MODES = ["poke", "reschedule"] if AIRFLOW_V_3_0_PLUS else ["poke"]
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("platform", ["applovin", "pai"])
 def test_a_sensor_ends_at_its_timeout(connect, task_context, platform, mode):
     with hostile_server(DRIPPING["headers"]) as server:

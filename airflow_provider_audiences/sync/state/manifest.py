@@ -122,6 +122,18 @@ def old_head(text: bytes, *, where: str) -> Head:
         raise LedgerLostError(f"{where} is damaged") from None
 
 
+def is_old_head(text: bytes) -> bool:
+    """
+    Tell whether a version before manifests has written a file; else it is their notice, or damaged.
+
+    :param text: the file's content.
+    """
+    try:
+        return unsealed(text, where="").get("format") in _OLD_FORMATS
+    except LedgerLostError:
+        return False
+
+
 def sealed(content: Mapping[str, Any]) -> bytes:
     """
     Return JSON with a checksum.

@@ -35,7 +35,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import AudienceBusyError, LedgerLostError, StateUnavailableError
-from airflow_provider_audiences.sync.state.manifest import FORMAT, Manifest, Rank, old_head, sealed
+from airflow_provider_audiences.sync.state.manifest import FORMAT, Manifest, Rank, is_old_head, old_head, sealed
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.state.folder import StateFolder
@@ -165,7 +165,7 @@ class ManifestChain:
         text = self._folder.read(self._last.file)
         self.state_id = hashlib.sha256(text).hexdigest()  # should it be damaged
         manifest = Manifest.from_bytes(text, self._last, where=where)
-        if old and _id_of(old) != manifest.moved_from:
+        if is_old_head(old) and _id_of(old) != manifest.moved_from:
             self.state_id = _id_of(old)
             raise LedgerLostError(
                 f"an older version of airflow-provider-audiences has written {self._folder.name}/{_OLD_HEAD}, after a "
@@ -178,7 +178,7 @@ class ManifestChain:
         return manifest.head
 
     def _old_head(self, names: Collection[str]) -> bytes:
-        """Return what an older version has written; nothing if there is no such file, or only the notice."""
+        """Return the file that older versions know; nothing if there is none, or only the notice."""
         self._has_notice = False
         if _OLD_HEAD not in names:
             return b""

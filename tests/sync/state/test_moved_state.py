@@ -176,8 +176,11 @@ def test_a_damaged_notice_is_written_again(copied: Any) -> None:
     with opened(path) as state:
         state.load()
     notice = (path / "head.json").read_bytes()
-    (path / "head.json").unlink()
-    with opened(path) as state:
-        state.load()
-        assert members(state) == [1, 2, 3, 4, 5, 6]
-    assert (path / "head.json").read_bytes() == notice
+    for damaged in (None, b"", notice[:-9], sealed({"format": 3, "note": "in other words"})):
+        (path / "head.json").unlink()
+        if damaged is not None:
+            (path / "head.json").write_bytes(damaged)
+        with opened(path) as state:
+            state.load()
+            assert members(state) == [1, 2, 3, 4, 5, 6]
+        assert (path / "head.json").read_bytes() == notice
