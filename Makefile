@@ -37,7 +37,7 @@ COMPILE = $(UV) pip compile pyproject.toml --all-extras --python-version 3.11 --
 COMPILE_LOWEST = $(COMPILE) --exclude-newer 2026-04-15 --exclude-newer-package universal-pathlib=2025-06-15 \
 	--exclude-newer-package apache-airflow-providers-common-compat=false --exclude-newer-package deltalake=false
 
-.PHONY: help demo airflow test test-airflow3 test-airflow2 test-lowest test-rounds bench lint format constraints clean
+.PHONY: help demo airflow test test-airflow3 test-airflow2 test-lowest test-rounds test-cluster bench lint format constraints clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -69,6 +69,9 @@ test-rounds: .venv/.test ## Run long random rounds: syncs and PAI tasks in pairs
 	AUDIENCES_LONG_TESTS=1 HYPOTHESIS_PROFILE=random $(BIN)/python -m pytest $(PARALLEL) tests/sync \
 		tests/operators/test_pai_pairs.py $(PYTEST_ARGS)
 
+test-cluster: .venv/.test ## Run all stories of a little Airflow cluster: workers that are lost or stopped, a platform that is down. About 7 minutes.
+	AUDIENCES_CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
+
 bench: .venv/.test ## Measure against sort|split|curl and a Python script; prints the table.
 	$(BIN)/python -m benchmarks.run $(BENCH_ARGS)
 
@@ -83,7 +86,7 @@ format: .venv/.test ## Format the code.
 	$(BIN)/ruff format $(SOURCES)
 
 constraints: $(filter .tools/bin/uv,$(UV)) ## Make the constraints anew: today's releases, and the lowest versions that pyproject.toml allows.
-	echo 'apache-airflow==3.3.*' | $(COMPILE) - --group test --output-file $(CONSTRAINTS)
+	echo 'apache-airflow==3.3.*' | $(COMPILE) - --group test --group cluster --output-file $(CONSTRAINTS)
 	echo 'apache-airflow==2.11.*' | $(COMPILE) - --group test --output-file $(CONSTRAINTS2)
 	$(COMPILE_LOWEST) --resolution lowest-direct --output-file $(LOWEST)
 	$(COMPILE_LOWEST) --constraint $(LOWEST) --group test --output-file $(LOWEST)
@@ -103,7 +106,7 @@ clean: ## Remove environments, demo data and caches.
 	@touch $@
 
 .venv/.test: .venv/.demo
-	$(UV) pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group test --editable '.[emulator]'
+	$(UV) pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group test --group cluster --editable '.[emulator]'
 	@touch $@
 
 # Airflow 2.11 runs on Python up to 3.12; uv finds or brings one.

@@ -31,10 +31,11 @@ _UNTIL_STDIN_CLOSES = '"$@" & server=$!; read -r _ || true; kill -INT "$server";
 
 
 @contextmanager
-def running_postgres() -> Iterator[Path]:
+def running_postgres(*, max_connections: int = 100) -> Iterator[Path]:
     """
     Run an empty server; yield the folder of its socket.
 
+    :param max_connections: that it takes at once.
     :raises ImportError: the wheel is not installed.
     """
     programs = postgres_programs()
@@ -54,7 +55,8 @@ def running_postgres() -> Iterator[Path]:
                 stdin=subprocess.DEVNULL,
                 **common,
             )
-            serve = [programs / "postgres", "-D", folder / "data", "-k", folder, "-h", "", "-c", "fsync=off"]
+            settings = ["-c", "fsync=off", "-c", f"max_connections={max_connections}"]
+            serve = [programs / "postgres", "-D", folder / "data", "-k", folder, "-h", "", *settings]
             command = ["sh", "-c", _UNTIL_STDIN_CLOSES, "postgres", *serve]
             server = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, **common)
             try:

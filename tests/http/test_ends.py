@@ -353,7 +353,7 @@ def test_a_block_may_end_requests_earlier(make_applovin: MakeApplovin) -> None:
     with hostile_server(hostile.silent) as server:
         client = make_applovin(base_url=server.url, max_retries=0)
         began = time.monotonic()
-        with ending_within(0.3), pytest.raises(ConnectionFailedError, match=r"no reply within 0\.3 s"):
+        with ending_within(0.3), pytest.raises(ConnectionFailedError, match=r"no reply within 0\.(3|2\d+) s"):
             client.list_audiences()
         assert time.monotonic() - began < LATE_SECONDS
 
