@@ -248,11 +248,12 @@ class ErrorBudget:
         """Return whether this request goes alone, and all others wait for its answer."""
         errors = self._errors
         if not errors.is_troubled and not errors.is_known:
-            if not errors.alone.acquire(timeout=_FIRST_SECONDS):
-                return False
+            has_turn = errors.alone.acquire(timeout=_FIRST_SECONDS)
             if not errors.is_troubled:
-                return True
-            errors.alone.release()
+                return has_turn
+            # Found out while this one waited.
+            if has_turn:
+                errors.alone.release()
         waited_out: _Hold | None = None
         while errors.is_troubled:
             _refuse_unless(is_wanted)

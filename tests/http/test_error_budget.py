@@ -225,8 +225,19 @@ def test_first_request_of_a_process_goes_ahead_of_the_others_for_a_moment(record
     assert moments[3] - moments[1] < 0.5
 
 
-def test_first_request_goes_alone_after_errors_of_others(recorder: Any, tmp_path: Path) -> None:
-    notes = FolderNotes(LocalFolder(tmp_path))
+class _SlowNotes(FolderNotes):
+    """Notes on a store that takes its time, so that threads begin while one of them still looks."""
+
+    def times(self, since_epoch_seconds: float) -> list[float] | None:
+        time.sleep(0.3)
+        return super().times(since_epoch_seconds)
+
+
+@pytest.mark.parametrize("make_notes", [FolderNotes, _SlowNotes])
+def test_first_request_goes_alone_after_errors_of_others(
+    recorder: Any, tmp_path: Path, make_notes: type[FolderNotes]
+) -> None:
+    notes = make_notes(LocalFolder(tmp_path))
     notes.add(time.time() - 60)
     moments: list[float] = []
 
