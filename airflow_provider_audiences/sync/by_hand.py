@@ -117,11 +117,12 @@ class ByHand:
             return delivery.run(self._client, staged, on_progress=on_progress)
         if self._state.head is None:
             return delivery.run(self._client, staged, on_progress=on_progress)
+        plan = self._plan(delivery, staged)
         seconds = self._state.head.settled_at - self._clock()
-        if seconds > 0:
+        if seconds > 0 and self._state.head.late.may_undo(plan):
             log.info("A request of an earlier run may still take effect, and undo this: waiting %.0f s.", seconds)
             self._sleep(min(seconds, LATEST_EFFECT_SECONDS))  # a clock may have been set back
-        stored = self._state.store_plan(self._plan(delivery, staged), details={"by_hand": delivery.mode.value})
+        stored = self._state.store_plan(plan, details={"by_hand": delivery.mode.value})
         self._state.begin(stored, marks=self._marked(marks, delivery, staged))
         notes = _Notes(self._state, self._lease, is_removal=delivery.mode is DeliveryMode.REMOVE)
         report = delivery.run(self._client, staged, on_progress=on_progress, notes=notes)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.exceptions import AudienceBusyError, ServerError
+from airflow_provider_audiences.exceptions import AudienceBusyError, ConnectionFailedError, ServerError
 from airflow_provider_audiences.members.keys import key_sets
 from airflow_provider_audiences.members.keys.key_set import KeySetBuilder
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
@@ -239,6 +239,19 @@ def test_cut_off_at_any_request(synced: Any, make_ids: Any, mode: str, landed: i
     assert set(source) - held <= set(synced.members)
     assert not held & set(synced.members)
     assert set(synced.members) <= (set(source) | set(sent)) - held
+
+
+@pytest.mark.parametrize(("mode", "has_to_wait"), [("remove", True), ("replace", True), ("append", False)])
+def test_waits_for_late_requests_that_could_undo_it(synced: Any, make_ids: Any, mode: str, has_to_wait: bool) -> None:
+    ids = make_ids(6)
+    synced.run(ids[:2])
+    synced.emulator.fault("applovin.append", "drop_before", times=None)
+    with pytest.raises(ConnectionFailedError):
+        by_hand(synced, "append", ids[2:4])
+    synced.emulator.clear_faults()
+    synced.clear()
+    by_hand(synced, mode, ids[2:4])
+    assert [90 < seconds <= 101 for seconds in synced.sleeps] == [True] * has_to_wait
 
 
 numbers = st.sets(st.integers(0, 60))
