@@ -18,8 +18,8 @@ CORES := */http/*,*/platforms/*,*/members/*,*/sync/*,*/emulator/*
 AIRFLOW2_TESTS := tests/hooks tests/operators tests/decorators tests/sensors tests/triggers tests/common tests/sources \
 	tests/dags tests/integration tests/members/reading/test_tables.py tests/members/test_rejects.py tests/members/keys/test_key_tables.py \
 	tests/packaging/test_parse_cost.py tests/packaging/test_public_names.py
-# What reads members, where another DuckDB, NumPy or nanoarrow could answer otherwise.
-LOWEST_TESTS := tests/members tests/sources tests/operators/test_sources.py tests/operators/test_uploads.py
+# What reads members and sends requests, where another DuckDB, NumPy, nanoarrow or urllib3 could answer otherwise.
+LOWEST_TESTS := tests/http tests/members tests/sources tests/operators/test_sources.py tests/operators/test_uploads.py
 # A file's tests share servers and databases, so they stay together; many of them wait more than they work.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
@@ -37,7 +37,7 @@ COMPILE = $(UV) pip compile pyproject.toml --all-extras --python-version 3.11 --
 COMPILE_LOWEST = $(COMPILE) --exclude-newer 2026-04-15 --exclude-newer-package universal-pathlib=2025-06-15 \
 	--exclude-newer-package apache-airflow-providers-common-compat=false --exclude-newer-package deltalake=false
 
-.PHONY: help demo airflow test test-airflow3 test-airflow2 test-lowest test-rounds test-cluster bench lint format constraints clean
+.PHONY: help demo airflow test test-airflow3 test-airflow2 test-lowest test-rounds test-cluster test-matrix bench lint format constraints clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -72,6 +72,9 @@ test-rounds: .venv/.test ## Run long random rounds: syncs and PAI tasks in pairs
 test-cluster: .venv/.test ## Run all stories of a little Airflow cluster: workers that are lost or stopped, a platform that is down. About 7 minutes.
 	AUDIENCES_CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
 
+test-matrix: $(filter .tools/bin/uv,$(UV)) ## Run the tests of Airflow's face on Airflow 2.11 to 3.3 and Python 3.11 to 3.13, about 2 hours; MATRIX_ARGS="--airflow 3.0.6 --python 3.12" runs one.
+	$(PYTHON) tests/matrix.py --uv $(UV) $(MATRIX_ARGS)
+
 bench: .venv/.test ## Measure against sort|split|curl and a Python script; prints the table.
 	$(BIN)/python -m benchmarks.run $(BENCH_ARGS)
 
@@ -92,7 +95,7 @@ constraints: $(filter .tools/bin/uv,$(UV)) ## Make the constraints anew: today's
 	$(COMPILE_LOWEST) --constraint $(LOWEST) --group test --output-file $(LOWEST)
 
 clean: ## Remove environments, demo data and caches.
-	rm -rf .venv .venv-airflow2 .venv-lowest .tools .demo .bench dist build .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-airflow2 .venv-lowest .matrix .tools .demo .bench dist build .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .tools/bin/uv:
