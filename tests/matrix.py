@@ -42,16 +42,19 @@ class Airflow:
     :param version: of apache-airflow.
     :param newest: the day after which no package is taken; empty for today's.
     :param pythons: that this Airflow runs on.
+    :param more: packages that it needs besides for what is tested.
     """
 
     version: str
     newest: str
     pythons: tuple[str, ...] = _PYTHONS
+    more: tuple[str, ...] = ()
 
 
 _AIRFLOWS = (
     Airflow("2.11.2", "2026-03-16", pythons=_PYTHONS[:2]),
-    Airflow("3.0.6", "2025-09-01", pythons=_PYTHONS[:2]),
+    # Without Flask AppBuilder, it draws no form of a connection.
+    Airflow("3.0.6", "2025-09-01", pythons=_PYTHONS[:2], more=("apache-airflow-providers-fab",)),
     Airflow("3.1.8", "2026-03-13"),
     Airflow("3.2.2", "2026-06-01"),
     Airflow("3.3.2", ""),
@@ -98,7 +101,7 @@ def _install(uv: str, airflow: Airflow, python: str, folder: Path) -> Path:
     dated = ["--exclude-newer", airflow.newest] if airflow.newest else []
     for package in _NEWER_THAN_AIRFLOW if airflow.newest else ():
         dated += ["--exclude-newer-package", f"{package}=false"]
-    wanted = ["--group", "test", "--editable", ".[emulator]", f"apache-airflow=={airflow.version}"]
+    wanted = ["--group", "test", "--editable", ".[emulator]", f"apache-airflow=={airflow.version}", *airflow.more]
     interpreter = folder / "bin" / "python"
     if _run([uv, "pip", "install", "--quiet", "--python", str(interpreter), *dated, *wanted], log):
         raise _NotRunError(f"not installed, see {log.relative_to(_ROOT)}")

@@ -44,6 +44,11 @@ def renderer(context: Any) -> Callable[[Any, Any], Any]:
         # A context that someone made for a test.
         from airflow.providers.common.compat.sdk import BaseOperator
 
-        task = BaseOperator(task_id="renders_templates")
+        from airflow_provider_audiences.common.text_templates import RendersTextAsText
+
+        class Renders(RendersTextAsText, BaseOperator):
+            """A task that does nothing else."""
+
+        task = Renders(task_id="renders_templates")
     render: Callable[[Any, Any], Any] = task.render_template
     return render

@@ -1,14 +1,16 @@
 """
-Templates of text stay text in a DAG with ``render_template_as_native_obj=True``.
+Templates of text stay text, and paths stay paths.
 
-Native rendering reads each result as Python: the name ``2026_11_11`` becomes the number 20261111, ``1e5`` becomes
-100000.0 and ``True`` a bool. From those, what was written can't be told any more.
+In a DAG with ``render_template_as_native_obj=True`` Airflow reads each result as Python: the name ``2026_11_11``
+becomes the number 20261111, ``1e5`` becomes 100000.0 and ``True`` a bool. From those, what was written can't be told
+any more.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from jinja2.nativetypes import NativeEnvironment
@@ -66,6 +68,16 @@ class RendersTextAsText(_Base):
                     setattr(self, name, _written(value, context, jinja_env))
                     fields.remove(name)
         super()._do_render_template_fields(parent, fields, context, jinja_env, seen_oids, **options)
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """
+        Render a value; a path of this machine is none with templates.
+
+        Airflow 3.0 to 3.2 take its ``resolve`` for that of a template: a file that is not there yet ends in an error.
+        """
+        if isinstance(content, PurePath) and not hasattr(content, "fs"):  # an ObjectStoragePath may be both
+            return content
+        return super().render_template(content, *args, **kwargs)
 
 
 def _written(value: str, context: Any, jinja_env: Environment) -> str | None:

@@ -44,7 +44,10 @@ except ImportError:
 try:
     from airflow.sdk import literal
 except ImportError:
-    from airflow.template.templater import LiteralValue as literal  # noqa: N813
+    try:
+        from airflow.template.templater import LiteralValue as literal  # noqa: N813
+    except ImportError:  # Airflow 3.0
+        from airflow.sdk.definitions._internal.templater import LiteralValue as literal  # noqa: N813
 
 ID = "1e1e1e1e-ABCD-4000-8000-00000000feed"
 PHONE = "13912345678"

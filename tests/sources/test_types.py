@@ -4,7 +4,7 @@ import copy
 import datetime as dt
 import json
 import types
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, ObjectStoragePath
@@ -135,6 +135,14 @@ def test_templates_are_rendered_on_a_copy():
         "y", "SELECT '2024-01-02'", column="c2024-01-02", parameters={"d": ["2024-01-02", 1]}
     )
     assert (repr(files), repr(query), query.parameters) == before
+
+
+@pytest.mark.parametrize("given", [Path("not/there.txt"), PurePosixPath("/not/{{ ds }}.txt")])
+def test_paths_of_this_machine_are_no_templates(given):
+    """Whether something is there or not: Airflow 3.0 to 3.2 would make a relative one absolute, or fail."""
+    operator = AppLovinAppendUsersOperator(task_id="task", audience_id="a", source=[given], rejects_path=given)
+    operator.render_template_fields(DS)
+    assert (operator.source, operator.rejects_path) == ([given], given)
 
 
 @pytest.mark.parametrize("native", [False, True])
