@@ -53,9 +53,9 @@ class Airflow:
 
 _AIRFLOWS = (
     Airflow("2.11.2", "2026-03-16", pythons=_PYTHONS[:2]),
-    # Without Flask AppBuilder, it draws no form of a connection.
+    # Without Flask AppBuilder, these two draw no form of a connection.
     Airflow("3.0.6", "2025-09-01", pythons=_PYTHONS[:2], more=("apache-airflow-providers-fab",)),
-    Airflow("3.1.8", "2026-03-13"),
+    Airflow("3.1.8", "2026-03-13", more=("apache-airflow-providers-fab",)),
     Airflow("3.2.2", "2026-06-01"),
     Airflow("3.3.2", ""),
 )
