@@ -220,7 +220,7 @@ class Workbench:
         result_path = self.folder / "result.json"
         result_path.unlink(missing_ok=True)
         command = [sys.executable, "-m", "benchmarks.operator_run", json.dumps(spec), str(result_path)]
-        connection = {"conn_type": "applovin", "host": sink.url, "password": "bench"}
+        connection = {"conn_type": "applovin", "host": sink.url, "password": "bench-key"}
         variables = {**self._variables(environment), "AIRFLOW_CONN_APPLOVIN_DEFAULT": json.dumps(connection)}
         sink.reset()
         try:
