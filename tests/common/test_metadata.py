@@ -3,11 +3,13 @@
 import importlib
 import json
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 import airflow
 import jsonschema
 import pytest
+from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
 from airflow.providers_manager import ProvidersManager
 
 import airflow_provider_audiences
@@ -214,11 +216,17 @@ def test_airflow_finds_hooks_and_connection_types():
         assert hook.connection_testable is True
 
 
+# Airflow 3.0 and 3.1 draw with Flask AppBuilder, which Python 3.13 did not have then.
+CAN_DRAW = get_base_airflow_version_tuple() >= (3, 2, 0) or find_spec("flask_appbuilder") is not None
+
+
 def test_airflow_draws_the_form():
     manager = ProvidersManager()
     for conn_type, fields in FIELDS.items():
         drawn = {name for name in manager.connection_form_widgets if name.startswith(f"extra__{conn_type}__")}
-        assert drawn == {f"extra__{conn_type}__{field.name}" for field in fields}
+        assert drawn == ({f"extra__{conn_type}__{field.name}" for field in fields} if CAN_DRAW else set())
+        if not CAN_DRAW:
+            continue
         behaviour = manager.field_behaviours[conn_type]
         login = {"login"} if conn_type == "pai" else set()
         assert set(behaviour["hidden_fields"]) == {"login", "schema", "port"} - login
