@@ -15,11 +15,9 @@ CONSTRAINTS2 := constraints/airflow-2.11.txt
 LOWEST := constraints/lowest.txt
 SOURCES := airflow_provider_audiences benchmarks dags_examples demo tests
 CORES := */http/*,*/platforms/*,*/members/*,*/sync/*,*/emulator/*
-# Pairs of processes that refresh one group take minutes, and Airflow has little part in them: on Airflow 3 only.
 AIRFLOW2_TESTS := tests/hooks tests/operators tests/decorators tests/sensors tests/triggers tests/common tests/sources \
 	tests/dags tests/integration tests/members/reading/test_tables.py tests/members/test_rejects.py tests/members/keys/test_key_tables.py \
-	tests/packaging/test_parse_cost.py tests/packaging/test_public_names.py \
-	--ignore=tests/operators/test_pai_pairs.py
+	tests/packaging/test_parse_cost.py tests/packaging/test_public_names.py
 # What reads members and sends requests, where another DuckDB, NumPy, nanoarrow or urllib3 could answer otherwise.
 LOWEST_TESTS := tests/http tests/members tests/sources tests/operators/test_sources.py tests/operators/test_uploads.py
 # A file's tests share servers and databases, so they stay together; many of them wait more than they work.
