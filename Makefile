@@ -72,7 +72,7 @@ test-rounds: .venv/.test ## Run long random rounds: syncs and PAI tasks in pairs
 test-cluster: .venv/.test ## Run all stories of a little Airflow cluster: workers that are lost or stopped, a platform that is down. About 7 minutes.
 	AUDIENCES_CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
 
-test-matrix: $(filter .tools/bin/uv,$(UV)) ## Run the tests of Airflow's face on Airflow 2.11 to 3.3 and Python 3.11 to 3.13, about 2 hours; MATRIX_ARGS="--airflow 3.0.6 --python 3.12" runs one.
+test-matrix: $(filter .tools/bin/uv,$(UV)) ## Run the tests of Airflow's face on Airflow 2.11 to 3.3 and Python 3.11 to 3.13; MATRIX_ARGS="--airflow 3.0.6 --python 3.12" runs one.
 	$(PYTHON) tests/matrix.py --uv $(UV) $(MATRIX_ARGS)
 
 bench: .venv/.test ## Measure against sort|split|curl and a Python script; prints the table.
