@@ -1,6 +1,8 @@
 """What the upload operators offer beside sending: dry runs, reports of rejects, parallel requests, progress."""
 
 import csv
+import subprocess
+import sys
 import types
 
 import duckdb
@@ -240,3 +242,27 @@ class TestSettings:
         assert any(name.startswith("audiences-staging-") for name in seen)
         assert [path.name for path in tmp_path.iterdir()] == ["scratch"]
         assert list(scratch.iterdir()) == []
+
+
+def test_an_upload_imports_only_what_it_needs(audience_id, tmp_path, make_ids):
+    """Whoever sends a text file waits for no library that reads tables."""
+    (tmp_path / "ids.txt").write_text("\n".join(make_ids(3)))
+    code = (
+        "import sys, types\n"
+        "from airflow_provider_audiences.operators.applovin import AppLovinUpdateAudienceOperator\n"
+        "operator = AppLovinUpdateAudienceOperator(task_id='t', audience_id=sys.argv[1], source=sys.argv[2])\n"
+        "task = types.SimpleNamespace(try_number=1, dag_id='d', task_id='t', run_id='r', map_index=-1)\n"
+        "assert operator.execute({'ti': task})['accepted'] == 3\n"
+        "print('IMPORTED', *sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, audience_id, str(tmp_path / "ids.txt")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    imported = set(done.stdout.partition("IMPORTED ")[2].split())
+    assert "requests" in imported
+    assert not imported & {"duckdb", "nanoarrow", "pandas", "pyarrow"}
