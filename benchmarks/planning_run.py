@@ -18,11 +18,11 @@ from airflow_provider_audiences.members.keys.key_set import KeySetWriter
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 from airflow_provider_audiences.sources.opening import open_source
+from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.plan import PlanRules, make_plan
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
 from airflow_provider_audiences.sync.state.fold import folded
 from airflow_provider_audiences.sync.state.folder import LocalFolder
-from airflow_provider_audiences.sync.state.head import AudienceAddress
 from airflow_provider_audiences.sync.state.landings import Landings
 from airflow_provider_audiences.sync.state.lease import Holder, leased
 from benchmarks.operator_run import peak_megabytes
@@ -56,7 +56,9 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
     now = time.time()
     rules = PlanRules(now=now, due_before=now, ttl_seconds=_TTL_SECONDS, replaces=False, removes=True)
     with leased(folder, holder) as lease, open_workspace(settings) as workspace, open_source(source_path) as source:
-        state = AudienceState(folder, address, lease=lease, workspace=workspace, clock=time.time)
+        state = AudienceState(
+            folder, address, lease=lease, late_effect_seconds=100, workspace=workspace, clock=time.time
+        )
         started = time.perf_counter()
         with stage(source, rules=StagingRules(), settings=settings) as staged:
             seconds["staging"] = time.perf_counter() - started
@@ -72,7 +74,7 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
             landings.additions.add(0, plan.additions.count, began=now, ended=now)
             landings.removals.add(0, plan.removals.count, began=now, ended=now)
             with timed("fold"):
-                folded(ledger, plan, landings, now=now, workspace=workspace)
+                folded(ledger, plan, landings, now=now, late_effect_seconds=100, workspace=workspace)
     facts = {"additions": plan.additions.count, "peak_megabytes": peak_megabytes()}
     Path(result_path).write_text(json.dumps(seconds | facts), encoding="utf-8")
     return 0

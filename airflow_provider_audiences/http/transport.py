@@ -39,8 +39,9 @@ from airflow_provider_audiences.redaction import MaskedBytes, Redactor, forget_l
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-GiveUp = Callable[[TransientError], bool]
-"""Asked whether a call that failed is not to be repeated."""
+GiveUp = Callable[[TransientError | None], bool]
+"""Asked before each request of a call but the first, and every second of the wait for it, whether there is none: with
+the error of the last one, or None if it waits because of other calls."""
 Observer = Callable[[str, BaseException | None], None]
 """Told the operation of each request, and the error that it came to; None for success."""
 
@@ -94,8 +95,8 @@ class Call(Generic[T]):
     :param deadline_seconds: for each request of this call as a whole, if the settings don't say it.
     :param recover: for a call that must not be sent twice. Called before a repetition, and before giving
         up, when an earlier request may have been applied: returns its result if it was, None if not.
-    :param give_up: asked with the last error before a repetition, and every second of the wait for it; true:
-        there is none, and the error is raised. For a caller who knows better what to do, or has to stop.
+    :param give_up: true: there is no further request, and the error is raised. For a caller who knows better what to
+        do, or has to stop.
     """
 
     operation: str
@@ -187,13 +188,10 @@ class Transport:
         progress = _Progress(failures_before=self._errors.failures_in_a_row)
         # Retrying refers to itself, and stays until the garbage collector comes: it must not hold the call's body.
         retrying = Retrying(
-            retry=retry_if_exception(
-                partial(self._may_repeat, operation=call.operation, give_up=call.give_up, progress=progress)
-            ),
+            retry=retry_if_exception(partial(self._may_repeat, operation=call.operation, progress=progress)),
             stop=stop_after_attempt(1 + self.settings.max_retries),
             wait=partial(self._wait_seconds, progress=progress),
             sleep=partial(self._pause, give_up=call.give_up, progress=progress),
-            before_sleep=_log_repetition,
             reraise=True,
         )
         try:
@@ -213,17 +211,14 @@ class Transport:
             return result
 
     def _attempt(self, call: Call[T], progress: _Progress) -> T:
-        # Taken out, not looked at: an error that is kept keeps its traceback, and so the body.
-        last_error, progress.error = progress.error, None
-        if last_error and call.give_up and call.give_up(last_error):
-            raise last_error
+        progress.error = None  # one that is kept keeps its traceback, and so the body
         found = self._recovered(call, progress)
         if found is not None:
             return found
         with self._errors.turn(
             call.operation,
             is_patient=self.settings.max_retries > 0,
-            is_wanted=partial(_is_wanted, call.give_up),
+            is_wanted=lambda: call.give_up is None or not call.give_up(None),
             pause=self._sleep,
         ):
             if self._limiter:
@@ -266,7 +261,7 @@ class Transport:
             error.landed = f"An earlier {call.operation} may have been carried out, and could not be looked up."
             raise
 
-    def _may_repeat(self, error: BaseException, operation: str, give_up: GiveUp | None, progress: _Progress) -> bool:
+    def _may_repeat(self, error: BaseException, operation: str, progress: _Progress) -> bool:
         # A call within this one has used its own retries up.
         if not isinstance(error, TransientError) or error.operation != operation:
             return False
@@ -276,21 +271,22 @@ class Transport:
         if _says_not_when(error) and progress.limited > _RETRIES_WHEN_LIMITED:
             return False
         # What other threads have tried meanwhile, this one need not find out again.
-        if self._failures(progress) > self.settings.max_retries:
-            return False
-        return give_up is None or not give_up(error)
+        return self._failures(progress) <= self.settings.max_retries
 
     def _failures(self, progress: _Progress) -> int:
         """Return how often the account has failed in a row since a call began, in whichever thread."""
         return max(progress.attempts, self._errors.failures_in_a_row - progress.failures_before)
 
     def _pause(self, seconds: float, give_up: GiveUp | None, progress: _Progress) -> None:
-        if give_up is None:
-            self._sleep(seconds)
-            return
-        while seconds > 0 and progress.error and not give_up(progress.error):
-            self._sleep(min(seconds, _PAUSE_SECONDS))
-            seconds -= _PAUSE_SECONDS
+        """Wait for the repetition, or raise the last error if there is to be none: the only place that asks."""
+        _raise_if_given_up(progress.error, give_up)
+        # As text: a handler that keeps records would keep the error, its traceback, and so the body.
+        log.warning("%s Trying again in %.1f s.", str(progress.error), seconds)
+        step = _PAUSE_SECONDS if give_up else seconds
+        while seconds > 0:
+            self._sleep(min(seconds, step))
+            seconds -= step
+            _raise_if_given_up(progress.error, give_up)
 
     def _wait_seconds(self, state: RetryCallState, progress: _Progress) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -384,6 +380,11 @@ class ApiClient:
         return self._transport.base_url.partition("://")[2]
 
 
+def _raise_if_given_up(error: TransientError | None, give_up: GiveUp | None) -> None:
+    if error and give_up and give_up(error):
+        raise error
+
+
 def encode_query(query: Mapping[str, str]) -> str:
     """
     Encode parameters as AppLovin and Alibaba expect it: a space as ``%20``, a plus as ``%2B``.
@@ -393,13 +394,3 @@ def encode_query(query: Mapping[str, str]) -> str:
     """
     pairs = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items())
     return f"?{pairs}" if pairs else ""
-
-
-def _is_wanted(give_up: GiveUp | None) -> bool:
-    return give_up is None or not give_up(TransientError("other requests of this account have failed"))
-
-
-def _log_repetition(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    # As text: a handler that keeps records would keep the error, its traceback, and so the body.
-    log.warning("%s Trying again in %.1f s.", str(error), state.next_action.sleep if state.next_action else 0)

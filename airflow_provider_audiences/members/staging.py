@@ -86,6 +86,16 @@ class StagedMembers:
     examples: tuple[str, ...] = field(default=(), repr=False)
     _kind: MemberKind = field(repr=False)
 
+    @property
+    def member_name(self) -> str:
+        """What a member is, in words for messages."""
+        return self._kind.name
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all members in their written form, one a line; at most, where some are shorter than others."""
+        return self.members * self._kind.line_bytes
+
     def batch_count(self, batch_size: int) -> int:
         """
         Return how many batches the set makes.

@@ -16,13 +16,7 @@ from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWh
 from airflow_provider_audiences.operators.applovin_base import DEFAULT_BATCH_SIZE, AppLovinOperator
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from airflow.providers.common.compat.sdk import Context
-
-    from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-    from airflow_provider_audiences.sync.by_hand import ByHand
-    from airflow_provider_audiences.sync.state.folder import StateFolder
 
 
 class AppLovinCreateAudienceOperator(AppLovinOperator):
@@ -186,13 +180,20 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the source and send it."""
+        from airflow_provider_audiences.common.busy import wait_for_audience
         from airflow_provider_audiences.common.progress import progress_of
-        from airflow_provider_audiences.common.state import ledger_folder
+        from airflow_provider_audiences.common.state import holder_of, ledger_folder
         from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
         from airflow_provider_audiences.members.staging import StagingRules, stage
+        from airflow_provider_audiences.platforms.applovin.audience_destination import (
+            AUDIENCE_LIMITS,
+            AudienceDestination,
+        )
         from airflow_provider_audiences.sources.opening import open_source
         from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
+        from airflow_provider_audiences.sync.by_hand import ByHand
         from airflow_provider_audiences.sync.delivery.upload import Delivery
+        from airflow_provider_audiences.sync.held import held_audience
         from airflow_provider_audiences.validation import ratio, seconds, true_or_false
 
         with self.running():
@@ -206,6 +207,7 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
             refuse_source_as_target(self.rejects_path, self.source)
             delivery = Delivery.checked(
                 audience_id=self.audience_id,
+                limits=AUDIENCE_LIMITS,
                 mode=self.mode,
                 batch_size=self.batch_size,
                 ttl_seconds=self.ttl_seconds,
@@ -214,39 +216,28 @@ class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
             )
             wait_seconds = seconds("wait_for_audience_seconds", self.wait_for_audience_seconds)
             with self.hook.get_conn() as client, ExitStack() as stack:
-                folder = None if only_plan else ledger_folder("applovin", client.host, delivery.audience_id)
-                by_hand = folder and stack.enter_context(
-                    self._by_hand(context, client, folder, delivery.audience_id, wait_seconds=wait_seconds)
+                destination = AudienceDestination(client, delivery.audience_id, kind=kind)
+                folder = None if only_plan else ledger_folder(*destination.address.folders)
+                held = folder and stack.enter_context(
+                    held_audience(
+                        destination,
+                        folder,
+                        holder=holder_of(context),
+                        wait=wait_for_audience(context, seconds=wait_seconds, may_reschedule=True),
+                        staging=staging_settings(),
+                    )
                 )
                 source = stack.enter_context(open_source(self.source))
                 staged = stack.enter_context(stage(source, rules=rules, kind=kind, settings=staging_settings()))
                 if only_plan:
                     report = delivery.plan(staged)
-                elif by_hand:
-                    report = by_hand.run(delivery, staged, on_progress=progress_of(context))
+                elif held:
+                    report = ByHand(held).run(delivery, staged, on_progress=progress_of(context))
                 else:
-                    report = delivery.run(client, staged, on_progress=progress_of(context))
+                    report = delivery.run(destination, staged, on_progress=progress_of(context))
         for name, value in report.as_dict().items():
             self.log.info("%-20s %s", name, value)
         return report.as_dict()
-
-    def _by_hand(
-        self, context: Context, client: AppLovinClient, folder: StateFolder, audience_id: str, *, wait_seconds: float
-    ) -> AbstractContextManager[ByHand]:
-        """Hold an audience that has a ledger; what it takes is not imported for the others."""
-        from airflow_provider_audiences.common.busy import wait_for_audience
-        from airflow_provider_audiences.common.state import holder_of
-        from airflow_provider_audiences.sources.staging import staging_settings
-        from airflow_provider_audiences.sync.by_hand import open_by_hand
-
-        return open_by_hand(
-            client,
-            folder,
-            audience_id=audience_id,
-            holder=holder_of(context),
-            wait=wait_for_audience(context, seconds=wait_seconds, may_reschedule=True),
-            staging=staging_settings(),
-        )
 
 
 class AppLovinUpdateAudienceOperator(_AppLovinUploadOperator):

@@ -17,6 +17,7 @@ from airflow_provider_audiences.operators.applovin_base import DEFAULT_BATCH_SIZ
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
     from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
     from airflow_provider_audiences.sync.report import SyncReport
@@ -61,19 +62,27 @@ class AppLovinPlanOperator(AppLovinOperator):
     def send_settings(self) -> SendSettings:
         """Return how plans are sent; whatever is wrong is told here, before the first request."""
         from airflow_provider_audiences.common.state import check_state_path
+        from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
         from airflow_provider_audiences.sources.staging import staging_settings
         from airflow_provider_audiences.sync.settings import SendSettings
 
         staging_settings()
         check_state_path(self)
+        self._kind  # noqa: B018 - it may be wrong
         self._wait_seconds  # noqa: B018 - it may be wrong
         return SendSettings.checked(
+            limits=AUDIENCE_LIMITS,
             batch_size=self.batch_size,
             max_parallel_requests=self.max_parallel_requests,
-            id_case=self.id_case,
             max_drift=self.max_drift,
             drift_patience_seconds=self.drift_patience_seconds,
         )
+
+    @property
+    def _kind(self) -> AdvertisingIds:
+        from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+
+        return AdvertisingIds(id_case=self.id_case)
 
     @property
     def _wait_seconds(self) -> float:
@@ -104,20 +113,20 @@ class AppLovinPlanOperator(AppLovinOperator):
         from airflow_provider_audiences.common.busy import wait_for_audience
         from airflow_provider_audiences.common.progress import progress_of
         from airflow_provider_audiences.common.state import holder_of, state_folder
+        from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
         from airflow_provider_audiences.sources.staging import staging_settings
-        from airflow_provider_audiences.sync import audience_sync
+        from airflow_provider_audiences.sync.audience_sync import AudienceSync
+        from airflow_provider_audiences.sync.held import held_audience
 
-        with audience_sync.open_sync(
-            client,
-            state_folder("applovin", client.host, audience_id),
-            audience_id=audience_id,
+        destination = AudienceDestination(client, audience_id, kind=self._kind)
+        with held_audience(
+            destination,
+            state_folder(*destination.address.folders),
             holder=holder_of(context),
-            send=send,
             wait=wait_for_audience(context, seconds=self._wait_seconds, may_reschedule=may_reschedule),
             staging=staging_settings(),
-            on_progress=progress_of(context),
-        ) as sync:
-            yield sync
+        ) as held:
+            yield AudienceSync(held, send=send, on_progress=progress_of(context))
 
     def shown(self, report: SyncReport) -> dict[str, Any]:
         """

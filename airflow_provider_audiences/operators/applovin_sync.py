@@ -202,9 +202,9 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage, plan and send."""
         from airflow_provider_audiences.common.schedule import run_date_of, seconds_to_next_run
-        from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
         from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs
         from airflow_provider_audiences.members.staging import StagingRules, refuse_without_members, stage
+        from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
         from airflow_provider_audiences.sources.opening import open_source
         from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
         from airflow_provider_audiences.sync.guards import Guards
@@ -224,6 +224,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
             send = self.send_settings()
             plan_only = true_or_false("plan_only", self.plan_only)
             settings = SyncSettings.checked(
+                limits=AUDIENCE_LIMITS,
                 mode=self.mode,
                 ttl_seconds=self.ttl_seconds,
                 refresh_before_seconds=self.refresh_before_seconds,
@@ -265,7 +266,7 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
                 )
             source = stack.enter_context(open_source(self.source))
             wanted = stack.enter_context(stage(source, rules=source_rules, settings=staging_settings()))
-            refuse_without_members(members=wanted.members, malformed=wanted.malformed, name=AdvertisingIds.name)
+            refuse_without_members(members=wanted.members, malformed=wanted.malformed, name=wanted.member_name)
             if sync is None:
                 audience_id = self._found_audience(client, context, spec, may_create=not plan_only)
                 sync = held(audience_id, is_staged=True)

@@ -1,5 +1,5 @@
 """
-A sync: makes an AppLovin audience equal a source, with as few requests as it takes, from any crash.
+A sync: makes an audience equal a source, with as few requests as it takes, from any crash.
 
 The order of things is the promise. The plan is the difference between the source and the ledger; the guards look at
 it; it is stored before its first request; each request is written down when it has landed; members are added before
@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import (
@@ -21,125 +19,48 @@ from airflow_provider_audiences.exceptions import (
     NotFoundError,
     PlanOutdatedError,
 )
-from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
 from airflow_provider_audiences.members.keys.key_set import KeySet
-from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
-from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.stopping import Stopped
-from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery
-from airflow_provider_audiences.sync.delivery.sending import OnProgress, Tally
+from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery, StateJournal
+from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
 from airflow_provider_audiences.sync.guards import refuse_unless_passed
-from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS, Ledger
+from airflow_provider_audiences.sync.held import HeldAudience
+from airflow_provider_audiences.sync.ledger import Ledger
 from airflow_provider_audiences.sync.marks import Marks
-from airflow_provider_audiences.sync.planning import Planner, user_count
+from airflow_provider_audiences.sync.planning import Planner
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
-from airflow_provider_audiences.sync.state.audience_state import AudienceState
-from airflow_provider_audiences.sync.state.head import AudienceAddress
-from airflow_provider_audiences.sync.state.lease import Holder, Lease, Wait, leased
-from airflow_provider_audiences.sync.state.room import SyncRoom
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
-    from airflow_provider_audiences.sync.plan import Plan
-    from airflow_provider_audiences.sync.state.folder import StateFolder
 
 log = logging.getLogger(__name__)
 
 _DRIFT_LOOK_SECONDS = 10.0
 
 
-@contextmanager
-def open_sync(
-    client: AppLovinClient,
-    folder: StateFolder,
-    *,
-    audience_id: str,
-    holder: Holder,
-    send: SendSettings,
-    wait: Wait | None = None,
-    staging: StagingSettings | None = None,
-    on_progress: OnProgress | None = None,
-    clock: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[AudienceSync]:
-    """
-    Hold an audience, and yield what syncs it.
-
-    :param client: of the account.
-    :param folder: where the audience's state lies.
-    :param audience_id: the audience.
-    :param holder: who syncs.
-    :param send: how plans are sent.
-    :param wait: called as long as another sync holds the audience; None for no wait.
-    :param staging: memory and disk to use; None for the defaults.
-    :param on_progress: told every few seconds, and at the end, how many IDs have landed, of how many.
-    :param clock: seconds since 1970.
-    :param sleep: waits.
-    :raises AudienceBusyError: another sync of this audience is under way.
-    """
-    address = AudienceAddress(platform="applovin", host=client.host, audience_id=audience_id)
-    with (
-        leased(folder, holder, wait=wait, clock=clock) as lease,
-        open_workspace(staging or StagingSettings()) as workspace,
-    ):
-        state = AudienceState(folder, address, lease=lease, workspace=workspace, clock=clock)
-        yield AudienceSync(
-            client,
-            state,
-            lease=lease,
-            workspace=workspace,
-            room=SyncRoom(folder, workspace),
-            send=send,
-            on_progress=on_progress,
-            clock=clock,
-            sleep=sleep,
-        )
-
-
 class AudienceSync:
     """
-    Syncs one audience that it holds; made by :func:`open_sync`.
+    Syncs one audience that is held.
 
-    :param client: of the account.
-    :param state: of the audience.
-    :param lease: of the audience.
-    :param workspace: for what is made on the way.
-    :param room: tells whether the disks have enough for that.
+    :param held: the audience.
     :param send: how plans are sent.
-    :param on_progress: told how many IDs have landed.
-    :param clock: seconds since 1970.
-    :param sleep: waits.
+    :param on_progress: told every few seconds, and at the end, how many members have landed, of how many.
     """
 
-    def __init__(
-        self,
-        client: AppLovinClient,
-        state: AudienceState,
-        *,
-        lease: Lease,
-        workspace: Workspace,
-        room: SyncRoom,
-        send: SendSettings,
-        on_progress: OnProgress | None,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self._client = client
-        self._state = state
-        self._lease = lease
-        self._workspace = workspace
-        self._room = room
+    def __init__(self, held: HeldAudience, *, send: SendSettings, on_progress: OnProgress | None = None) -> None:
+        self._held = held
+        self._destination = held.destination
+        self._state = held.state
+        self._workspace = held.workspace
         self._send = send
         self._on_progress = on_progress
-        self._clock = clock
-        self._sleep = sleep
-        self._audience_id = state.address.audience_id
-        self._planner = Planner(client, state, workspace=workspace, send=send, clock=clock)
+        self._audience_id = held.destination.address.audience_id
+        self._planner = Planner(held, send=send)
         self._marks: Marks | None = None
         self._began = time.monotonic()
-        self._requests_before = client.requests_sent
+        self._requests_before = held.destination.requests_sent
 
     def run(self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings) -> SyncReport:
         """
@@ -238,22 +159,31 @@ class AudienceSync:
         self, stored: StoredPlan, ledger: Ledger, report: SyncReport, *, source: KeySet | None = None
     ) -> SyncReport:
         plan = stored.plan
-        self._room.require(plan.changes.live)
-        if plan:
-            self._wait_until_settled(plan, report)
+        self._held.room.require(plan.changes.live)
+        head = self._state.head
+        # Where the ledger does not say to which members it may happen, it counts what may happen at all.
+        if head and plan and (report.contradicted or (not head.is_doubt_in_ledger and head.late.may_undo(plan))):
+            self._held.settle()
         landings = self._state.begin(stored)
         skipped = landings.batches
         rows = landings.additions.count + landings.removals.count
-        tally = Tally(plan.additions.count + plan.removals.count - rows, on_progress=self._on_progress)
-        delivery = PlanDelivery(self._client, self._state, self._lease, plan, self._send)
+        progress = Progress(
+            plan.members - rows,
+            platform_name=self._destination.platform_name,
+            member_name=self._destination.kind.name,
+            on_progress=self._on_progress,
+        )
+        journal = StateJournal(self._state, self._held.lease)
         try:
-            delivery.send_all(tally, sleep=self._sleep)
+            PlanDelivery(self._destination, self._state, journal, plan, self._send).send_all(
+                progress, sleep=self._held.sleep
+            )
         except AudienceApiError as error:
-            done = skipped + tally.batches
+            done = skipped + progress.batches
             error.landed = f"{done} batches have landed and are written down: the next run goes on from there."
             raise
         except BaseException as error:
-            done = skipped + tally.batches
+            done = skipped + progress.batches
             log.warning(
                 "%s ended the sync: no further request begins. %d batches have landed and are written down.",
                 type(error).__name__, done,
@@ -261,35 +191,22 @@ class AudienceSync:
             if isinstance(error, Stopped):
                 error.landed = f"{done} batches have landed and are written down"
             raise
-        pace = delivery.request_seconds / tally.batches if tally.batches else 0.0
+        pace = journal.request_seconds / progress.batches if progress.batches else 0.0
         marks = self._marks and self._marks.after(plan, ledger=ledger.keys, source=source, workspace=self._workspace)
         ledger = self._state.finish(ledger, stored, seconds_per_request=pace, marks=marks)
         report = report.changed(
             plan_id=stored.plan_id,
             generation=self._state.generation,
             live=ledger.keys.count,
-            batches=tally.batches,
+            batches=progress.batches,
             batches_skipped_by_resume=report.batches_skipped_by_resume + skipped,
-            splits=tally.splits,
-            accepted=tally.accepted,
-            rejected_by_api=tally.rejected,
-            miscounted_batches=tally.miscounted,
-            bytes_sent=tally.sent * LINE_LENGTH,
+            splits=progress.splits,
+            accepted=progress.accepted,
+            rejected_by_api=progress.rejected,
+            miscounted_batches=progress.miscounted,
+            bytes_sent=progress.bytes_sent,
         )
         return self._reconciled(report)
-
-    def _wait_until_settled(self, plan: Plan, report: SyncReport) -> None:
-        """Let requests of earlier plans come to their end that could undo what this plan does."""
-        head = self._state.head
-        seconds = head.settled_at - self._clock() if head else 0
-        # Where the ledger does not say to which members it may happen, it counts what may happen at all.
-        may_undo = head and (report.contradicted or (not head.is_doubt_in_ledger and head.late.may_undo(plan)))
-        if seconds > 0 and may_undo:
-            log.info(
-                "An earlier run's last request may still take effect, and undo what this plan does: waiting %.0f s.",
-                seconds,
-            )
-            self._sleep(min(seconds, LATEST_EFFECT_SECONDS))  # a clock may have been set back
 
     # Afterwards
 
@@ -298,7 +215,7 @@ class AudienceSync:
         patience = float(self._send.drift_patience_seconds)
         try:
             while True:
-                count = user_count(self._client, self._audience_id)
+                count = self._destination.member_count()
                 drift = None if count is None else count - report.live
                 limit = None if self._send.max_drift is None else self._send.max_drift * report.live
                 is_far = drift is not None and limit is not None and abs(drift) > limit
@@ -306,22 +223,23 @@ class AudienceSync:
                     break
                 wait = min(_DRIFT_LOOK_SECONDS, patience)
                 patience -= wait
-                self._sleep(wait)
+                self._held.sleep(wait)
         except AudienceApiError as error:
             if isinstance(error, NotFoundError) and not report.batches:
                 raise  # it is gone; right after an upload that was accepted, the list may only lag
             log.warning("The audience's count was not learnt: %s", error)
             drift, is_far = None, False
         if is_far:
+            platform = self._destination.platform_name
             log.warning(
-                "AppLovin counts %s members in audience %s, and %s are expected. Its count may lag; if that stays so, "
-                "somebody else changes this audience, or AppLovin does not take some of its IDs.",
-                f"{count:,}", self._audience_id, f"{report.live:,}",
+                "%s counts %s members in audience %s, and %s are expected. Its count may lag; if that stays so, "
+                "somebody else changes this audience, or %s does not take some of its members.",
+                platform, f"{count:,}", self._audience_id, f"{report.live:,}", platform,
             )  # fmt: skip
         return self._timed(report.changed(drift=drift))
 
     def _timed(self, report: SyncReport) -> SyncReport:
         return report.changed(
-            requests=self._client.requests_sent - self._requests_before,
+            requests=self._destination.requests_sent - self._requests_before,
             seconds=round(time.monotonic() - self._began, 3),
         )

@@ -33,8 +33,8 @@ REMOVAL_IN_DOUBT = 1
 NOBODY_KNOWS = 2**32 - 1
 """In place of the later time: of a member whom no ledger knew, and whose removal has no known outcome."""
 
-LATEST_EFFECT_SECONDS = 100
-"""AppLovin's server gives up on a request after this time: later it has no effect any more."""
+LATEST = NOBODY_KNOWS - 1
+"""The latest time that a ledger can say; also of members that stay until they are removed."""
 
 _NUMBER_BYTES = 4
 

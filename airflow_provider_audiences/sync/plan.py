@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
 from airflow_provider_audiences.members.keys import key_order
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of, side_by_side
 from airflow_provider_audiences.members.keys.key_sets import nobody
@@ -26,6 +25,10 @@ from airflow_provider_audiences.sync.marks import Marks
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys
     from airflow_provider_audiences.members.workspace import Workspace
+
+
+PhaseName = Literal["additions", "removals"]
+"""The two sets of a plan: members are added before any is removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +105,9 @@ class Plan:
         return bool(self.replaces or self.additions.count or self.removals.count)
 
     @property
-    def size_bytes(self) -> int:
-        """Bytes of all bodies."""
-        return (self.additions.count + self.removals.count) * LINE_LENGTH
+    def members(self) -> int:
+        """Members that are sent, to be added or to be removed."""
+        return self.additions.count + self.removals.count
 
     def requests(self, batch_size: int) -> int:
         """

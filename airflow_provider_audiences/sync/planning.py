@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import GuardError, LedgerLostError, NotFoundError
-from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.keys.key_set import fingerprint_of
 from airflow_provider_audiences.members.keys.key_sets import nobody
 from airflow_provider_audiences.members.staging import refuse_without_members
@@ -18,12 +16,10 @@ from airflow_provider_audiences.sync.report import SyncReport
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
-    from airflow_provider_audiences.members.workspace import Workspace
-    from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+    from airflow_provider_audiences.sync.held import HeldAudience
     from airflow_provider_audiences.sync.ledger import Ledger
     from airflow_provider_audiences.sync.marks import Marks
     from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
-    from airflow_provider_audiences.sync.state.audience_state import AudienceState
 
 log = logging.getLogger(__name__)
 
@@ -51,28 +47,17 @@ class Planner:
     """
     Makes plans for one audience that is held.
 
-    :param client: of the account.
-    :param state: of the audience.
-    :param workspace: for what is made on the way.
+    :param held: the audience.
     :param send: how plans are sent.
-    :param clock: seconds since 1970.
     """
 
-    def __init__(
-        self,
-        client: AppLovinClient,
-        state: AudienceState,
-        *,
-        workspace: Workspace,
-        send: SendSettings,
-        clock: Callable[[], float],
-    ) -> None:
-        self._client = client
-        self._state = state
-        self._workspace = workspace
+    def __init__(self, held: HeldAudience, *, send: SendSettings) -> None:
+        self._destination = held.destination
+        self._state = held.state
+        self._workspace = held.workspace
+        self._clock = held.clock
         self._send = send
-        self._clock = clock
-        self._audience_id = state.address.audience_id
+        self._audience_id = held.destination.address.audience_id
 
     def plan(self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings) -> Planned:
         """
@@ -84,7 +69,7 @@ class Planner:
         :raises GuardError: members that nobody knows need a decision.
         :raises LedgerLostError: what was sent before can't be told.
         """
-        refuse_without_members(members=staged.members, malformed=staged.malformed, name=AdvertisingIds.name)
+        refuse_without_members(members=staged.members, malformed=staged.malformed, name=staged.member_name)
         unwanted = suppressed.keys if suppressed else nobody(self._workspace)
         ledger, skipped, replaces, has_strangers = self._loaded(settings)
         marks = self._state.marks()
@@ -132,8 +117,8 @@ class Planner:
             contradicted=changes.contradicted,
             live=changes.live,
             planned_requests=requests,
-            planned_ids=plan.additions.count + plan.removals.count,
-            planned_bytes=plan.size_bytes,
+            planned_ids=plan.members,
+            planned_bytes=plan.members * self._destination.kind.line_bytes,
             expected_seconds=round(rounds * (known_pace or _GUESSED_SECONDS_PER_REQUEST), 1),
             verdicts=[
                 *settings.guards.verdicts(changes, suppress_members=unwanted.count),
@@ -203,10 +188,10 @@ class Planner:
             return False, True
         if settings.mode == "append":
             # Whoever they are, this sync leaves them there, but for those who must not be in it.
-            return False, user_count(self._client, self._audience_id, so_far="; nothing was sent") != 0
+            return False, self._member_count() != 0
         if is_begun and "replace" in {settings.initial, settings.on_lost_ledger}:
             return True, True
-        count = user_count(self._client, self._audience_id, so_far="; nothing was sent")
+        count = self._member_count()
         if count == 0:
             return False, False
         if settings.initial == "fail":
@@ -223,18 +208,9 @@ class Planner:
             log.warning("Audience %s holds %s members, and the source replaces all of them.", self._audience_id, count)
         return settings.initial == "replace", True
 
-
-def user_count(client: AppLovinClient, audience_id: str, *, so_far: str = "") -> int | None:
-    """
-    Return how many members the platform counts; None if it does not say.
-
-    :param client: of the account.
-    :param audience_id: the audience.
-    :param so_far: what was done before, for the message.
-    :raises NotFoundError: the account has no such audience.
-    """
-    audiences = client.list_audiences()
-    found = [audience for audience in audiences if audience.audience_id == audience_id]
-    if not found:
-        raise NotFoundError(f"the account has no audience {audience_id}{so_far}")
-    return found[0].user_count
+    def _member_count(self) -> int | None:
+        try:
+            return self._destination.member_count()
+        except NotFoundError as error:
+            error.landed = "Nothing was sent"
+            raise

@@ -505,6 +505,8 @@ def _remembers(asked: list[Exception], *, after: int) -> Callable[[Exception], b
     """Give up from the so manieth attempt on."""
 
     def give_up(error: Any) -> bool:
+        if error is None:  # it waits because of what has failed elsewhere
+            return False
         asked.append(error)
         return bool(error.attempts >= after)
 

@@ -13,12 +13,15 @@ import pytest
 from requests.adapters import BaseAdapter
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
+from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync.audience_sync import AudienceSync, open_sync
+from airflow_provider_audiences.sync.audience_sync import AudienceSync
 from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode, UploadReport
 from airflow_provider_audiences.sync.guards import Guards
+from airflow_provider_audiences.sync.held import HeldAudience, held_audience
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 from airflow_provider_audiences.sync.state.folder import LocalFolder, StateFolder
@@ -41,10 +44,15 @@ class StagedInMemory:
     max_live: int = 0
     made: int = 0
     lock: Any = field(default_factory=threading.RLock)
+    member_name: str = "advertising ID"
 
     @property
     def members(self) -> int:
         return len(self.ids)
+
+    @property
+    def size_bytes(self) -> int:
+        return 37 * self.members
 
     def batch_count(self, batch_size: int) -> int:
         return -(-self.members // batch_size)
@@ -183,12 +191,13 @@ def deliver() -> Callable[..., UploadReport]:
     ) -> UploadReport:
         delivery = Delivery.checked(
             audience_id=audience_id,
+            limits=AUDIENCE_LIMITS,
             mode=mode,
             batch_size=batch_size,
             ttl_seconds=None,
             max_parallel_requests=parallel,
         )
-        return delivery.run(client, staged)
+        return delivery.run(AudienceDestination(client, audience_id, kind=AdvertisingIds()), staged)
 
     return run
 
@@ -328,6 +337,7 @@ class SyncedAudience:
     def settings(self, *, initial: str = "fail", lost: str = "fail", mode: str = "mirror", **changes: Any) -> Any:
         guards = {"allow_empty": True, "max_removed_ratio": None, "max_added_ratio": None, "min_members": 0}
         return SyncSettings.checked(
+            limits=AUDIENCE_LIMITS,
             mode=mode,
             ttl_seconds=changes.pop("ttl", self.ttl_seconds),
             refresh_before_seconds=None,
@@ -337,6 +347,13 @@ class SyncedAudience:
             release_held_back=changes.pop("release_held_back", False),
             guards=Guards.checked(**(guards | changes)),
         )
+
+    @contextlib.contextmanager
+    def held(self, *, key: str, try_number: int = 1) -> Iterator[HeldAudience]:
+        destination = AudienceDestination(self.client, self.audience_id, kind=AdvertisingIds())
+        holder = Holder(key=key, try_number=try_number)
+        with held_audience(destination, self.folder, holder=holder, clock=self.emulator.now, sleep=self.sleep) as held:
+            yield held
 
     @contextlib.contextmanager
     def opened(
@@ -350,22 +367,14 @@ class SyncedAudience:
         patience: int = 0,
     ) -> Iterator[AudienceSync]:
         send = SendSettings.checked(
+            limits=AUDIENCE_LIMITS,
             batch_size=batch,
             max_parallel_requests=parallel,
-            id_case="lower",
             max_drift=max_drift,
             drift_patience_seconds=patience,
         )
-        with open_sync(
-            self.client,
-            self.folder,
-            audience_id=self.audience_id,
-            holder=Holder(key=key, try_number=try_number),
-            send=send,
-            clock=self.emulator.now,
-            sleep=self.sleep,
-        ) as sync:
-            yield sync
+        with self.held(key=key, try_number=try_number) as held:
+            yield AudienceSync(held, send=send)
 
     def run(
         self,

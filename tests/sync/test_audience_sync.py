@@ -121,7 +121,7 @@ class TestFirst:
 
     def test_no_such_audience(self, synced: Any, make_ids: Any) -> None:
         synced.audience_id = "0" * 32
-        with pytest.raises(NotFoundError, match="nothing was sent"):
+        with pytest.raises(NotFoundError, match="Nothing was sent"):
             synced.run(make_ids(2))
         assert synced.wire.posts == []
 

@@ -15,14 +15,15 @@ from airflow_provider_audiences.members.keys.key_set import KeySetBuilder
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
-from airflow_provider_audiences.sync.by_hand import open_by_hand
+from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
+from airflow_provider_audiences.sync.by_hand import ByHand
 from airflow_provider_audiences.sync.delivery.upload import Delivery, UploadReport
-from airflow_provider_audiences.sync.state.lease import Holder
 
 
 def by_hand(synced: Any, mode: str, ids: Iterable[str], *, key: str = "hand/run/task", **settings: Any) -> UploadReport:
     delivery = Delivery.checked(
         audience_id=synced.audience_id,
+        limits=AUDIENCE_LIMITS,
         mode=mode,
         batch_size=2,
         ttl_seconds=None if mode == "remove" else settings.pop("ttl", synced.ttl_seconds),
@@ -31,16 +32,9 @@ def by_hand(synced: Any, mode: str, ids: Iterable[str], *, key: str = "hand/run/
     )
     with (
         stage(ValuesInput(chunks=[list(ids)]), rules=StagingRules()) as staged,
-        open_by_hand(
-            synced.client,
-            synced.folder,
-            audience_id=synced.audience_id,
-            holder=Holder(key=key, try_number=1),
-            clock=synced.emulator.now,
-            sleep=synced.sleep,
-        ) as hand,
+        synced.held(key=key) as held,
     ):
-        return hand.run(delivery, staged)
+        return ByHand(held).run(delivery, staged)
 
 
 class TestRemoved:

@@ -213,7 +213,7 @@ def test_once_it_has_landed_nothing_is_left_to_do(case: Case, work: StagingSetti
         landings = Landings(begun_at=5000)
         landings.additions.add(0, plan.additions.count, began=5000, ended=5001)
         landings.removals.add(0, plan.removals.count, began=5000, ended=5001)
-        new = folded(ledger, plan, landings, now=NOW, workspace=workspace)
+        new = folded(ledger, plan, landings, now=NOW, late_effect_seconds=100, workspace=workspace)
         assert new.keys.count == plan.changes.live
         mode = "mirror" if case.mode == "replace" else case.mode
         again = make_plan(
@@ -250,7 +250,7 @@ def test_once_it_has_landed_nothing_is_left_to_do(case: Case, work: StagingSetti
         (False, 0, 1, 5, 1),
     ],
 )
-def test_requests_and_bytes(
+def test_requests_and_members(
     replaces: bool, additions: int, removals: int, batch_size: int, requests: int, work: StagingSettings
 ) -> None:
     with open_workspace(work) as workspace:
@@ -262,7 +262,7 @@ def test_requests_and_bytes(
             changes=Changes(),
         )
         assert plan.requests(batch_size) == requests
-        assert plan.size_bytes == 37 * (additions + removals)
+        assert plan.members == additions + removals
         assert bool(plan) == bool(requests)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
 from airflow_provider_audiences.sync.guards import Guards
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 
@@ -16,7 +17,6 @@ GUARDS = Guards.checked(allow_empty=False, max_removed_ratio=0.3, max_added_rati
 SEND: dict[str, Any] = {
     "batch_size": 100_000,
     "max_parallel_requests": 4,
-    "id_case": "lower",
     "max_drift": 0.05,
     "drift_patience_seconds": 60,
 }
@@ -24,6 +24,7 @@ SEND: dict[str, Any] = {
 
 def checked(**changes: Any) -> SyncSettings:
     arguments: dict[str, Any] = {
+        "limits": AUDIENCE_LIMITS,
         "mode": "mirror",
         "ttl_seconds": None,
         "refresh_before_seconds": None,
@@ -154,15 +155,17 @@ def test_wrong_arguments(name: str, value: Any, message: str) -> None:
 
 
 def test_how_it_is_sent() -> None:
-    assert SendSettings.checked(**SEND) == SendSettings(**SEND)
+    assert SendSettings.checked(limits=AUDIENCE_LIMITS, **SEND) == SendSettings(**SEND)
     texts = SendSettings.checked(
-        batch_size="1", max_parallel_requests="16", id_case="upper", max_drift="0.1", drift_patience_seconds="0"
+        limits=AUDIENCE_LIMITS,
+        batch_size="1",
+        max_parallel_requests="16",
+        max_drift="0.1",
+        drift_patience_seconds="0",
     )
-    assert texts == SendSettings(
-        batch_size=1, max_parallel_requests=16, id_case="upper", max_drift=0.1, drift_patience_seconds=0
-    )
+    assert texts == SendSettings(batch_size=1, max_parallel_requests=16, max_drift=0.1, drift_patience_seconds=0)
     for value in (None, "off", "Off"):
-        assert SendSettings.checked(**(SEND | {"max_drift": value})).max_drift is None
+        assert SendSettings.checked(limits=AUDIENCE_LIMITS, **(SEND | {"max_drift": value})).max_drift is None
 
 
 @pytest.mark.parametrize(
@@ -173,7 +176,6 @@ def test_how_it_is_sent() -> None:
         ("batch_size", None),
         ("max_parallel_requests", 0),
         ("max_parallel_requests", 17),
-        ("id_case", "Title"),
         ("max_drift", -0.1),
         ("max_drift", "5%"),
         ("drift_patience_seconds", -1),
@@ -182,4 +184,4 @@ def test_how_it_is_sent() -> None:
 )
 def test_wrong_arguments_of_sending(name: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=rf"^{name} must be "):
-        SendSettings.checked(**(SEND | {name: value}))
+        SendSettings.checked(limits=AUDIENCE_LIMITS, **(SEND | {name: value}))

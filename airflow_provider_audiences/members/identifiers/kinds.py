@@ -14,7 +14,7 @@ import numpy as np
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn
-from airflow_provider_audiences.members.identifiers.advertising_id import IdCase
+from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH, IdCase
 from airflow_provider_audiences.members.identifiers.advertising_id_codec import advertising_id_lines
 from airflow_provider_audiences.members.identifiers.binary_ids import parse_ids_with_binary
 from airflow_provider_audiences.members.identifiers.phone_number import PhoneFormat, parse_phone_number
@@ -26,12 +26,14 @@ class MemberKind(Protocol):
     """
     What staging asks of a kind of members.
 
-    ``name`` and ``rule`` are for messages; ``takes_numbers`` tells whether a member may come as a number.
+    ``name`` and ``rule`` are for messages; ``takes_numbers`` tells whether a member may come as a number;
+    ``line_bytes`` is the length of a line with its newline, at most.
     """
 
     name: str
     rule: str
     takes_numbers: bool
+    line_bytes: int
 
     def parse(self, column: TextColumn) -> ParsedMembers:
         """Return the members of a column of texts."""
@@ -53,6 +55,7 @@ class AdvertisingIds:
     name = "advertising ID"
     rule = "8-4-4-4-12 hex digits"
     takes_numbers = False
+    line_bytes = LINE_LENGTH
 
     def __post_init__(self) -> None:
         if self.id_case not in get_args(IdCase):
@@ -88,6 +91,7 @@ class PhoneNumbers:
     name = "phone number"
     rule = "11 digits that begin with 13 to 19, for mainland China; 5 to 15 digits with phone_format='any'"
     takes_numbers = True
+    line_bytes = KEY_BYTES
 
     def __post_init__(self) -> None:
         if self.phone_format not in get_args(PhoneFormat):

@@ -27,6 +27,7 @@ from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, T
 from airflow_provider_audiences.platforms.applovin.advice import CallName, advice_for
 from airflow_provider_audiences.platforms.applovin.audiences import Audience, AudienceSpec, AudienceType
 from airflow_provider_audiences.redaction import ADVERTISING_IDS_SAID_BACK, MaskedBytes, Redactor, Secret
+from airflow_provider_audiences.sync.destination import UploadCounts
 from airflow_provider_audiences.validation import (
     MAX_AUDIENCE_ID_CHARACTERS,
     api_integer,
@@ -62,21 +63,6 @@ class CreatedAudience:
 
     audience_id: str
     adopted: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class UploadCounts:
-    """
-    How the platform counted one upload.
-
-    :param valid: advertising IDs that it took.
-    :param invalid: advertising IDs that it refused.
-    :param after_lost_try: whether an earlier request with them may have been carried out as well, or may still be.
-    """
-
-    valid: int
-    invalid: int
-    after_lost_try: bool = False
 
 
 class AppLovinClient(ApiClient):

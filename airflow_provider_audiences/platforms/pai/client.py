@@ -214,7 +214,7 @@ class PaiClient(ApiClient):
             headers=self.dialect.headers("CreateGroup"),
             read=partial(self._replies.group, creating=True),
             recover=partial(self._find_marked, spec.name, marker, passed_over) if marker is not None else None,
-            give_up=None if marker is not None else lambda error: error.maybe_applied,
+            give_up=None if marker is not None else lambda error: error is not None and error.maybe_applied,
         )
         try:
             return CreatedGroup(group=self._transport.send(call), adopted=False)

@@ -6,16 +6,11 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
 
-from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
-from airflow_provider_audiences.http.transport import GiveUp
-from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, UploadCounts
-from airflow_provider_audiences.redaction import MaskedBytes
-from airflow_provider_audiences.sync.delivery.sending import Leg, Sender, Tally
-from airflow_provider_audiences.sync.ledger import LATEST_EFFECT_SECONDS
-from airflow_provider_audiences.sync.plan import Plan
+from airflow_provider_audiences.sync.delivery.progress import Progress
+from airflow_provider_audiences.sync.delivery.sending import Phase, Sender
+from airflow_provider_audiences.sync.destination import Destination
+from airflow_provider_audiences.sync.plan import PhaseName, Plan
 from airflow_provider_audiences.sync.settings import SendSettings
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
 from airflow_provider_audiences.sync.state.lease import Lease
@@ -23,91 +18,103 @@ from airflow_provider_audiences.sync.state.lease import Lease
 log = logging.getLogger(__name__)
 
 
+class StateJournal:
+    """
+    Writes down in an audience's state what has landed of the plan that was begun.
+
+    :param state: of the audience.
+    :param lease: of the audience; whoever has lost it sends nothing more.
+    """
+
+    def __init__(self, state: AudienceState, lease: Lease) -> None:
+        self._state = state
+        self._lease = lease
+        self._lock = threading.Lock()
+        self.request_seconds = 0.0
+        """What all requests took together."""
+
+    def check(self) -> None:
+        """
+        Look whether the audience is still held.
+
+        :raises AudienceBusyError: another sync has taken over.
+        """
+        self._lease.check()
+
+    def delivered(self, phase: Phase, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
+        """
+        Write it down; when this returns, it is on the disk.
+
+        :param phase: that the rows belong to.
+        :param first: the first row.
+        :param end: the row after the last.
+        :param seconds: how long ago the request was sent.
+        :param is_repeated: whether it may have been sent more than once.
+        """
+        with self._lock:
+            self.request_seconds += seconds
+        self._state.landed(phase.name, first, end, seconds=seconds, is_repeated=is_repeated, is_update=phase.replaces)
+
+
 class PlanDelivery:
     """
     Sends what has not landed of a plan, and writes down what lands.
 
-    :param client: of the account.
+    :param destination: of the audience.
     :param state: of the audience; the plan was begun.
-    :param lease: of the audience.
+    :param journal: where it is written down what lands.
     :param plan: the plan.
     :param settings: how it is sent.
     """
 
     def __init__(
         self,
-        client: AppLovinClient,
+        destination: Destination,
         state: AudienceState,
-        lease: Lease,
+        journal: StateJournal,
         plan: Plan,
         settings: SendSettings,
     ) -> None:
-        self._client = client
+        self._destination = destination
         self._state = state
-        self._lease = lease
+        self._journal = journal
         self._plan = plan
         self._settings = settings
-        self._kind = AdvertisingIds(id_case=settings.id_case)
-        self._lock = threading.Lock()
-        self.request_seconds = 0.0
-        """What all requests took together."""
 
-    def send_all(self, tally: Tally, *, sleep: Callable[[float], None]) -> None:
+    def send_all(self, progress: Progress, *, sleep: Callable[[float], None]) -> None:
         """
         Add first and remove then, so that the audience is never smaller than both before and after.
 
-        :param tally: of what is sent.
+        :param progress: of what is sent.
         :param sleep: waits.
         :raises AudienceApiError: a request failed for good.
         """
         sender = Sender(
-            tally, batch_size=self._settings.batch_size, max_parallel_requests=self._settings.max_parallel_requests
+            progress,
+            self._journal,
+            batch_size=self._settings.batch_size,
+            max_parallel_requests=self._settings.max_parallel_requests,
         )
         plan, landings = self._plan, self._state.landings
         if plan.replaces and not landings.additions:
-            sender.send_first(self._leg("additions", [(0, plan.additions.count)], replaces=True))
+            sender.send_first(self._phase("additions", [(0, plan.additions.count)], replaces=True))
         if self._state.landings.is_update_repeated:
             # Should the platform carry it out once more, it would wipe out what comes after it.
-            log.warning("The update may have been sent more than once: waiting %d s for it.", LATEST_EFFECT_SECONDS)
-            sleep(LATEST_EFFECT_SECONDS)
+            seconds = self._destination.limits.late_effect_seconds
+            log.warning("The update may have been sent more than once: waiting %d s for it.", seconds)
+            sleep(seconds)
         missing = self._state.landings.additions.missing(plan.additions.count)
-        sender.send(self._leg("additions", missing))
-        sender.send(self._leg("removals", self._state.landings.removals.missing(plan.removals.count)))
-        tally.say_totals()
+        sender.send(self._phase("additions", missing))
+        sender.send(self._phase("removals", self._state.landings.removals.missing(plan.removals.count)))
+        progress.say_totals()
 
-    def _leg(
-        self, name: Literal["additions", "removals"], ranges: list[tuple[int, int]], *, replaces: bool = False
-    ) -> Leg:
+    def _phase(self, name: PhaseName, ranges: list[tuple[int, int]], *, replaces: bool = False) -> Phase:
         keys = self._plan.additions if name == "additions" else self._plan.removals
-        ttl_seconds = self._plan.ttl_seconds if name == "additions" else 0
-        call = self._client.update_audience if replaces else self._client.append_users
+        kind, to = self._destination.kind, self._destination
+        put = to.replace if replaces else to.add
+        upload = to.remove if name == "removals" else partial(put, ttl_seconds=self._plan.ttl_seconds)
 
         def lines(first: int, count: int) -> bytes:
-            return self._kind.lines(keys.slice(first, count))
+            return kind.lines(keys.slice(first, count))
 
-        def gives_up(error: TransientError, give_up: GiveUp) -> bool:
-            try:
-                self._lease.check()
-            except AudienceApiError:
-                return True
-            return give_up(error)
-
-        def send(body: MaskedBytes, give_up: GiveUp) -> UploadCounts:
-            self._lease.check()
-            try:
-                return call(
-                    audience_id=self._state.address.audience_id,
-                    advertising_ids=body,
-                    ttl_seconds=ttl_seconds,
-                    give_up=partial(gives_up, give_up=give_up),
-                )
-            except TransientError:
-                self._lease.check()  # to have lost it weighs more
-                raise
-
-        def landed(first: int, end: int, seconds: float, is_repeated: bool) -> None:
-            with self._lock:
-                self.request_seconds += seconds
-            self._state.landed(name, first, end, seconds=seconds, is_repeated=is_repeated, is_update=replaces)
-
-        return Leg(lines=lines, ranges=ranges, send=send, landed=landed)
+        return Phase(name=name, lines=lines, ranges=ranges, upload=upload, replaces=replaces)

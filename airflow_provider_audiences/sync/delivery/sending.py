@@ -15,151 +15,84 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
 from airflow_provider_audiences.http.transport import GiveUp
-from airflow_provider_audiences.platforms.applovin.client import UploadCounts
 from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.stopping import LANDING_SECONDS, Stopped
+from airflow_provider_audiences.sync.delivery.progress import Progress
+from airflow_provider_audiences.sync.destination import UploadCounts
+from airflow_provider_audiences.sync.plan import PhaseName
 
 log = logging.getLogger(__name__)
 
-Send = Callable[[MaskedBytes, GiveUp], UploadCounts]
-"""Sends one body; asks the second argument before it repeats a request."""
-
-Landed = Callable[[int, int, float, bool], None]
-"""Told the first row of a body, the row after its last, how many seconds ago it was sent, and if more than once."""
-
-OnProgress = Callable[[int, int], None]
-"""Told how many IDs have landed, of how many; from whichever thread it happens in."""
-
-_PROGRESS_INTERVAL_SECONDS = 5.0
 # 1,000 IDs are 37 kB. A platform that gives up on so few has other troubles than the size, and cutting on would
 # only turn one failure into thousands of requests.
 _SPLIT_FLOOR = 1_000
 
 
-class Tally:
-    """
-    What has landed so far, added up by all threads, and a line about it every few seconds.
+class Upload(Protocol):
+    """Sends one body to a destination."""
 
-    Sums only: they don't depend on the order in which requests end.
-
-    :param members: IDs to send.
-    :param on_progress: told as often as the log, and at the end.
-    """
-
-    def __init__(self, members: int, *, on_progress: OnProgress | None = None) -> None:
-        self.members = members
-        self._on_progress = on_progress
-        self.batches = self.sent = self.accepted = self.rejected = self.miscounted = self.splits = 0
-        self.is_in_doubt = False
-        """Whether a request failed that the platform may have carried out."""
-        self._lock = threading.Lock()
-        self._started = self._said = time.monotonic()
-
-    @property
-    def elapsed_seconds(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self._started
-
-    @property
-    def _rate(self) -> float:
-        return self.sent / max(self.elapsed_seconds, 1e-3)
-
-    def add(self, ids: int, counts: UploadCounts) -> None:
+    def __call__(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:
         """
-        Count a body that was accepted.
+        Send it.
 
-        :param ids: in it.
-        :param counts: what the platform made of them.
+        :param body: members, one a line.
+        :param give_up: asked before the request is repeated, and while it waits for that.
         """
-        is_miscounted = counts.valid + counts.invalid != ids
-        with self._lock:
-            self.batches += 1
-            self.sent += ids
-            self.accepted += counts.valid
-            self.rejected += counts.invalid
-            self.miscounted += is_miscounted
-            is_first_miscounted = is_miscounted and self.miscounted == 1
-            line = self._progress_line()
-        if is_first_miscounted:
-            log.warning(
-                "A batch has %d IDs; AppLovin counted %d valid and %d invalid. Further ones are summed up at the end.",
-                ids, counts.valid, counts.invalid,
-            )  # fmt: skip
-        if line:
-            log.info("%s", line)
-            self.tell()
-
-    def tell(self) -> None:
-        """Tell who wants to know how far it is."""
-        if self._on_progress:
-            self._on_progress(self.sent, self.members)
-
-    def add_split(self) -> None:
-        """Count a body that was too large."""
-        with self._lock:
-            self.splits += 1
-
-    def doubt(self) -> None:
-        """Note that the platform may have carried out a request that failed."""
-        self.is_in_doubt = True
-
-    def _progress_line(self) -> str | None:
-        if self.sent >= self.members or time.monotonic() - self._said < _PROGRESS_INTERVAL_SECONDS:
-            return None
-        self._said = time.monotonic()
-        percent = 100 * self.sent // self.members
-        rate = self._rate
-        seconds_left = (self.members - self.sent) / rate
-        return (
-            f"Sent {self.sent:,} of {self.members:,} IDs ({percent}%), "
-            f"{rate:,.0f} a second, about {seconds_left:,.0f} s to go."
-        )
-
-    def say_totals(self) -> None:
-        """Log what it came to, and what is odd about it."""
-        self.tell()
-        log.info(
-            "Sent %s IDs in %s batches in %.1f s (%s a second): %s accepted, %s rejected.",
-            f"{self.sent:,}", f"{self.batches:,}", self.elapsed_seconds, f"{self._rate:,.0f}",
-            f"{self.accepted:,}", f"{self.rejected:,}",
-        )  # fmt: skip
-        if self.miscounted:
-            log.warning(
-                "AppLovin counted other numbers than were sent in %d of %d batches: %d IDs were sent, and it counted "
-                "%d valid and %d invalid.",
-                self.miscounted, self.batches, self.sent, self.accepted, self.rejected,
-            )  # fmt: skip
-        if self.rejected:
-            log.warning(
-                "AppLovin rejected %d of %d IDs although they are well formed: is the audience's platform that of "
-                "the IDs?",
-                self.rejected, self.sent,
-            )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class Leg:
+class Phase:
     """
-    Rows that are sent the same way.
+    Rows of one set that go out by the same kind of request.
 
+    :param name: whether they are added or removed.
     :param lines: makes a body, from the first row and the number of rows.
     :param ranges: which rows, as first rows and ends.
-    :param send: sends a body.
-    :param landed: told of each body that was accepted, before the next one is sent; from any thread.
+    :param upload: sends a body.
+    :param replaces: whether a request replaces the whole content.
     """
 
+    name: PhaseName
     lines: Callable[[int, int], bytes]
     ranges: Sequence[tuple[int, int]]
-    send: Send
-    landed: Landed | None = None
+    upload: Upload
+    replaces: bool = False
 
-    @property
-    def rows(self) -> int:
-        """How many."""
-        return sum(end - first for first, end in self.ranges)
+
+class Journal(Protocol):
+    """Where it is written down what has landed."""
+
+    def check(self) -> None:
+        """
+        Be called before each request, and each repetition. Any thread may.
+
+        :raises AudienceBusyError: another one has taken over: nothing more is to be sent.
+        """
+
+    def delivered(self, phase: Phase, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
+        """
+        Be called after each body that was accepted, before the next one is sent. Any thread may.
+
+        :param phase: that it belongs to.
+        :param first: its first row.
+        :param end: the row after its last.
+        :param seconds: how long ago it was sent.
+        :param is_repeated: whether it may have been sent more than once.
+        """
+
+
+class NoJournal:
+    """For a set that nobody keeps a ledger of."""
+
+    def check(self) -> None:
+        """Nobody takes over."""
+
+    def delivered(self, phase: Phase, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
+        """Nothing is written down."""
 
 
 class _Ranges:
@@ -181,35 +114,37 @@ class _Ranges:
 
 class Sender:
     """
-    Sends legs, one after the other.
+    Sends phases, one after the other.
 
-    :param tally: of all of them.
-    :param batch_size: IDs a request, at most.
+    :param progress: of all of them.
+    :param journal: where it is written down what has landed.
+    :param batch_size: members a request, at most.
     :param max_parallel_requests: requests at a time.
     """
 
-    def __init__(self, tally: Tally, *, batch_size: int, max_parallel_requests: int) -> None:
-        self.tally = tally
+    def __init__(self, progress: Progress, journal: Journal, *, batch_size: int, max_parallel_requests: int) -> None:
+        self._progress = progress
+        self._journal = journal
         self._parallel = max_parallel_requests
         self._size = batch_size
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._failures: list[BaseException] = []
 
-    def send_first(self, leg: Leg) -> int:
+    def send_first(self, phase: Phase) -> int:
         """
-        Send the beginning of a leg, as much as goes into one request, alone.
+        Send the beginning of a phase, as much as goes into one request, alone.
 
-        :param leg: of one range; if that is empty, there is one request as well.
+        :param phase: of one range; if that is empty, there is one request as well.
         :return: the row after the last that was sent.
         :raises AudienceApiError: it failed for good.
         """
-        ((first, end),) = leg.ranges
+        ((first, end),) = phase.ranges
         sizes: list[int] = []
 
         def work() -> None:
             while not self._stop.is_set() and not sizes:
-                size = self._send_some(leg, first, end)
+                size = self._send_some(phase, first, end)
                 if size or first == end:
                     sizes.append(size)
 
@@ -217,21 +152,21 @@ class Sender:
             self._in_threads(1, work)
         return first + sizes[0]
 
-    def send(self, leg: Leg) -> None:
+    def send(self, phase: Phase) -> None:
         """
-        Send all of a leg; an exception that this thread gets meanwhile, such as a timeout, ends it at once.
+        Send all of a phase; an exception that this thread gets meanwhile, such as a timeout, ends it at once.
 
         After a failure no request begins, and those in flight are waited for. After an exception from outside
         they are not: their threads end by themselves, without a repetition; but for :class:`Stopped`, which gives
         them a moment.
 
-        :param leg: what to send.
+        :param phase: what to send.
         :raises AudienceApiError: the first request that failed for good.
         """
-        ranges = _Ranges(leg.ranges)
+        ranges = _Ranges(phase.ranges)
         with self._stopping():
-            threads = min(self._parallel, sum(-(-(end - first) // self._size) for first, end in leg.ranges))
-            self._in_threads(threads, lambda: self._work(leg, ranges))
+            threads = min(self._parallel, sum(-(-(end - first) // self._size) for first, end in phase.ranges))
+            self._in_threads(threads, lambda: self._work(phase, ranges))
 
     @contextmanager
     def _stopping(self) -> Iterator[None]:
@@ -283,47 +218,59 @@ class Sender:
         finally:
             ended.set()
 
-    def _work(self, leg: Leg, ranges: _Ranges) -> None:
+    def _work(self, phase: Phase, ranges: _Ranges) -> None:
         while not self._stop.is_set():
             taken = ranges.take(self._size)
             if taken is None:
                 return
             start, end = taken
             while start < end and not self._stop.is_set():
-                start += self._send_some(leg, start, end)
+                start += self._send_some(phase, start, end)
 
-    def _send_some(self, leg: Leg, start: int, end: int) -> int:
-        """Send as many IDs as go into one request; return their number, 0 if they were too many."""
+    def _send_some(self, phase: Phase, start: int, end: int) -> int:
+        """Send as many members as go into one request; return their number, 0 if they were too many."""
         size = min(self._size, end - start)
-        body = MaskedBytes.of(leg.lines(start, size))
+        body = MaskedBytes.of(phase.lines(start, size))
+        size_bytes = len(body)
         if self._stop.is_set():
             return 0
         may_split = size > _SPLIT_FLOOR
 
-        def give_up(error: TransientError) -> bool:
-            return self._stop.is_set() or (may_split and error.too_large == "likely")
+        def give_up(error: TransientError | None) -> bool:
+            is_split = may_split and error is not None and error.too_large == "likely"
+            return is_split or self._stop.is_set() or self._is_overtaken()
 
         began = time.monotonic()
+        self._journal.check()
         try:
-            counts = leg.send(body, give_up)
+            counts = phase.upload(body, give_up=give_up)
         except AudienceApiError as error:
             if error.maybe_applied:
-                self.tally.doubt()
+                self._progress.doubt()
+            if isinstance(error, TransientError):
+                self._journal.check()  # to be overtaken weighs more
             if not may_split or error.too_large == "no" or self._stop.is_set():
                 raise
             self._split(size, error)
             return 0
-        if leg.landed:
-            is_repeated = counts.after_lost_try or self.tally.is_in_doubt
-            leg.landed(start, start + size, time.monotonic() - began, is_repeated)
-        self.tally.add(size, counts)
+        is_repeated = counts.after_lost_try or self._progress.is_in_doubt
+        seconds = time.monotonic() - began
+        self._journal.delivered(phase, start, start + size, seconds=seconds, is_repeated=is_repeated)
+        self._progress.add(size, size_bytes, counts)
         return size
+
+    def _is_overtaken(self) -> bool:
+        try:
+            self._journal.check()
+        except AudienceApiError:
+            return True
+        return False
 
     def _split(self, size: int, error: AudienceApiError) -> None:
         smaller = max(_SPLIT_FLOOR, -(-size // 2))
         with self._lock:
             self._size = smaller = min(self._size, smaller)
-        self.tally.add_split()
-        log.warning("A request of %d IDs failed, and is cut to %d IDs from now on: %s", size, smaller, error)
+        self._progress.add_split()
+        log.warning("A request of %d members failed, and is cut to %d from now on: %s", size, smaller, error)
         # Its traceback holds the body, in a circle that only the garbage collector would break.
         error.with_traceback(None)

@@ -1,35 +1,31 @@
 """
-Delivery of a staged set to an AppLovin audience: what it does, what it refuses, and what it reports.
+Delivery of a staged set to an audience: what it does, what it refuses, and what it reports.
 
-``update`` replaces the whole list, so a set of more than one batch is an update with the first and, after that,
-appends with the rest. That is not atomic: in between, the audience holds a part of the set. A delivery that
-failed begins again with the update.
+A request that replaces the whole content takes one batch, so a larger set is a replacement with the first and, after
+that, additions with the rest. That is not atomic: in between, the audience holds a part of the set. A delivery that
+failed begins again with the replacement.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
-from airflow_provider_audiences.http.transport import GiveUp
-from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH
-from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.staging import refuse_without_members
-from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, UploadCounts
-from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.stopping import Stopped
-from airflow_provider_audiences.sync.delivery.sending import Leg, OnProgress, Send, Sender, Tally
-from airflow_provider_audiences.sync.settings import MAX_PARALLEL_REQUESTS
+from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
+from airflow_provider_audiences.sync.delivery.sending import Journal, NoJournal, Phase, Sender
+from airflow_provider_audiences.sync.settings import parallel_requests
 from airflow_provider_audiences.validation import audience_id_of, one_of, true_or_false, whole_number, whole_seconds
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
+    from airflow_provider_audiences.sync.destination import DeliveryLimits, Destination
 
 log = logging.getLogger(__name__)
 
@@ -40,28 +36,6 @@ class DeliveryMode(StrEnum):
     REPLACE = "replace"
     APPEND = "append"
     REMOVE = "remove"
-
-
-class Notes(Protocol):
-    """Is told what lands, so that syncs know of it."""
-
-    def check(self) -> None:
-        """
-        Be called before each request.
-
-        :raises AudienceBusyError: another one has taken over: nothing more is to be sent.
-        """
-
-    def landed(self, first: int, end: int, seconds: float, is_repeated: bool, *, is_update: bool = False) -> None:
-        """
-        Be called after each body that was accepted; from any thread.
-
-        :param first: its first row of the staged set.
-        :param end: the row after its last.
-        :param seconds: how long ago it was sent.
-        :param is_repeated: whether it was sent more than once.
-        :param is_update: whether it replaced the content.
-        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +119,7 @@ class Delivery:
         cls,
         *,
         audience_id: str,
+        limits: DeliveryLimits,
         mode: DeliveryMode | str,
         batch_size: int | str,
         ttl_seconds: timedelta | float | str | None,
@@ -155,12 +130,14 @@ class Delivery:
         Return a delivery whose arguments have been checked.
 
         :param audience_id: the audience.
+        :param limits: of the platform.
         :param mode: replace, append or remove.
-        :param batch_size: IDs a request; at least 1.
+        :param batch_size: members a request; at least 1.
         :param ttl_seconds: how long members stay, in seconds or as a timedelta; at least 1; None for the API's
             default, and for remove.
         :param allow_empty: let an empty set replace the audience's content.
-        :param max_parallel_requests: requests at a time, 1 to 16. The update of a replacement always goes alone.
+        :param max_parallel_requests: requests at a time, from 1 to what the platform takes. The first request of a
+            replacement always goes alone.
         :raises InvalidInputError: an argument is wrong.
         """
         mode = DeliveryMode(one_of("mode", mode, DeliveryMode))
@@ -173,16 +150,13 @@ class Delivery:
             )
         elif ttl_seconds is not None:
             ttl_seconds = whole_seconds("ttl_seconds", ttl_seconds, at_least=1)
-        parallel = whole_number("max_parallel_requests", max_parallel_requests, at_least=1)
-        if parallel > MAX_PARALLEL_REQUESTS:
-            raise InvalidInputError(f"max_parallel_requests must be at most {MAX_PARALLEL_REQUESTS}, not {parallel}")
         return cls(
             audience_id=audience_id_of(audience_id),
             mode=mode,
             batch_size=whole_number("batch_size", batch_size, at_least=1),
             ttl_seconds=ttl_seconds,
             allow_empty=true_or_false("allow_empty", allow_empty),
-            max_parallel_requests=parallel,
+            max_parallel_requests=parallel_requests(max_parallel_requests, limits=limits),
         )
 
     def plan(self, staged: StagedMembers) -> UploadReport:
@@ -203,67 +177,79 @@ class Delivery:
 
     def run(
         self,
-        client: AppLovinClient,
+        destination: Destination,
         staged: StagedMembers,
         *,
         on_progress: OnProgress | None = None,
-        notes: Notes | None = None,
+        journal: Journal | None = None,
     ) -> UploadReport:
         """
         Send a staged set.
 
-        :param client: of the account.
+        :param destination: of the audience.
         :param staged: the set.
-        :param on_progress: told every few seconds, and at the end, how many IDs have landed, of how many.
-        :param notes: told what lands; None for nobody.
+        :param on_progress: told every few seconds, and at the end, how many members have landed, of how many.
+        :param journal: where it is written down what lands; None for nowhere.
         :raises InvalidInputError: the set is empty and would empty the audience, or its source had only
             malformed lines; nothing was sent.
         :raises AudienceApiError: a request failed, and no further one was begun; ``landed`` says how much the
             platform had taken when those in flight had ended.
         """
         self.check_members(staged)
-        requests_before = client.requests_sent
-        tally = Tally(staged.members, on_progress=on_progress)
+        requests_before = destination.requests_sent
+        progress = Progress(
+            staged.members,
+            platform_name=destination.platform_name,
+            member_name=destination.kind.name,
+            on_progress=on_progress,
+        )
         try:
-            self._send_all(client, staged, tally, notes)
+            self._send_all(destination, staged, progress, journal or NoJournal())
         except AudienceApiError as error:
-            error.landed = self._landed(tally)
+            error.landed = self._landed(progress)
             raise
         except BaseException as error:
-            tally.doubt()  # of the requests in flight
+            progress.doubt()  # of the requests in flight
             log.warning(
-                "%s ended the delivery: no further request begins. %s", type(error).__name__, self._landed(tally)
+                "%s ended the delivery: no further request begins. %s", type(error).__name__, self._landed(progress)
             )
             if isinstance(error, Stopped):
-                error.landed = self._landed(tally)
+                error.landed = self._landed(progress)
             raise
         return UploadReport(
             dry_run=False,
             **self._planned(staged),
-            requests=client.requests_sent - requests_before,
-            batches=tally.batches,
-            splits=tally.splits,
-            sent=tally.sent,
-            accepted=tally.accepted,
-            rejected_by_api=tally.rejected,
-            miscounted_batches=tally.miscounted,
-            bytes_sent=tally.sent * LINE_LENGTH,
-            in_ledger=notes is not None,
-            seconds=round(tally.elapsed_seconds, 3),
+            requests=destination.requests_sent - requests_before,
+            batches=progress.batches,
+            splits=progress.splits,
+            sent=progress.sent,
+            accepted=progress.accepted,
+            rejected_by_api=progress.rejected,
+            miscounted_batches=progress.miscounted,
+            bytes_sent=progress.bytes_sent,
+            in_ledger=journal is not None,
+            seconds=round(progress.elapsed_seconds, 3),
         )
 
-    def _send_all(self, client: AppLovinClient, staged: StagedMembers, tally: Tally, notes: Notes | None) -> None:
-        sender = Sender(tally, batch_size=self.batch_size, max_parallel_requests=self.max_parallel_requests)
-        first = 0
-        if self.mode is DeliveryMode.REPLACE:
-            update = self._send_by(client.update_audience, notes)
-            landed = partial(notes.landed, is_update=True) if notes else None
-            whole = [(0, staged.members)]
-            first = sender.send_first(Leg(lines=staged.lines, ranges=whole, send=update, landed=landed))
-        append = self._send_by(client.append_users, notes)
-        rest = [(first, staged.members)]
-        sender.send(Leg(lines=staged.lines, ranges=rest, send=append, landed=notes.landed if notes else None))
-        tally.say_totals()
+    def _send_all(self, destination: Destination, staged: StagedMembers, progress: Progress, journal: Journal) -> None:
+        sender = Sender(progress, journal, batch_size=self.batch_size, max_parallel_requests=self.max_parallel_requests)
+        if self.mode is DeliveryMode.REMOVE:
+            sender.send(
+                Phase(name="removals", lines=staged.lines, ranges=[(0, staged.members)], upload=destination.remove)
+            )
+        else:
+            first = 0
+            additions = Phase(
+                name="additions",
+                lines=staged.lines,
+                ranges=[(0, staged.members)],
+                upload=partial(destination.add, ttl_seconds=self.ttl_seconds),
+            )
+            if self.mode is DeliveryMode.REPLACE:
+                upload = partial(destination.replace, ttl_seconds=self.ttl_seconds)
+                first = sender.send_first(replace(additions, upload=upload, replaces=True))
+            sender.send(replace(additions, ranges=[(first, staged.members)]))
+        progress.say_totals()
 
     def check_members(self, staged: StagedMembers) -> None:
         """
@@ -274,13 +260,13 @@ class Delivery:
         """
         if staged.members:
             return
-        refuse_without_members(members=0, malformed=staged.malformed, name=AdvertisingIds.name)
+        refuse_without_members(members=0, malformed=staged.malformed, name=staged.member_name)
         if self.mode is DeliveryMode.REPLACE and not self.allow_empty:
             raise InvalidInputError(
-                "source has no advertising ID, and update would empty the audience; nothing was sent. "
+                f"source has no {staged.member_name}, and would empty the audience; nothing was sent. "
                 "Set allow_empty=True if that is meant"
             )
-        log.warning("The source has no advertising ID.")
+        log.warning("The source has no %s.", staged.member_name)
 
     def _planned(self, staged: StagedMembers) -> dict[str, Any]:
         """Return the fields of a report that are known before the first request."""
@@ -289,7 +275,7 @@ class Delivery:
             "audience_id": self.audience_id,
             "planned_requests": 1 if empties else staged.batch_count(self.batch_size),
             "planned_ids": staged.members,
-            "planned_bytes": staged.members * LINE_LENGTH,
+            "planned_bytes": staged.size_bytes,
             "malformed": staged.malformed,
             "zeroed": staged.zeroed,
             "duplicates": staged.duplicates,
@@ -297,24 +283,14 @@ class Delivery:
             "members_by_column": dict(staged.by_column),
         }
 
-    def _send_by(self, call: Callable[..., UploadCounts], notes: Notes | None) -> Send:
-        def send(body: MaskedBytes, give_up: GiveUp) -> UploadCounts:
-            if notes:
-                notes.check()
-            return call(
-                audience_id=self.audience_id, advertising_ids=body, ttl_seconds=self.ttl_seconds, give_up=give_up
-            )
-
-        return send
-
-    def _landed(self, tally: Tally) -> str:
+    def _landed(self, progress: Progress) -> str:
         """Say what the platform has taken of a delivery that failed."""
-        if not tally.batches and not tally.is_in_doubt:
+        if not progress.batches and not progress.is_in_doubt:
             return "Nothing had been accepted before, and the audience is as it was."
-        text = f"Before that, {tally.batches} batches ({tally.sent} of {tally.members} IDs) were accepted."
-        if tally.is_in_doubt:
+        text = f"Before that, {progress.batches} batches ({progress.sent} of {progress.members} IDs) were accepted."
+        if progress.is_in_doubt:
             text += " A request that failed may have been carried out as well."
         if self.mode is not DeliveryMode.REPLACE:
             return f"{text} The next run sends all of them again, which does no harm."
-        state = "a part of the set" if tally.batches else "either its old content or the first batch"
+        state = "a part of the set" if progress.batches else "either its old content or the first batch"
         return f"{text} The audience now holds {state}; the next run begins again with the update."

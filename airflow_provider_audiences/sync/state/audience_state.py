@@ -15,21 +15,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import LedgerLostError, PlanOutdatedError, StateUnavailableError
 from airflow_provider_audiences.members.keys.key_set import KeySet, fingerprint_of
 from airflow_provider_audiences.members.keys.key_sets import nobody
-from airflow_provider_audiences.sync.ledger import (
-    LATEST_EFFECT_SECONDS,
-    Ledger,
-    LedgerWriter,
-)
+from airflow_provider_audiences.sync.ledger import Ledger, LedgerWriter
 from airflow_provider_audiences.sync.marks import Marks
-from airflow_provider_audiences.sync.plan import Plan
+from airflow_provider_audiences.sync.plan import PhaseName, Plan
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.fold import folded
-from airflow_provider_audiences.sync.state.head import AudienceAddress, Head, MarkFiles, StoredKeys, StoredLedger
+from airflow_provider_audiences.sync.state.head import Head, MarkFiles, StoredKeys, StoredLedger
 from airflow_provider_audiences.sync.state.landings import Landings
 from airflow_provider_audiences.sync.state.late import LateRequests
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
@@ -38,12 +34,11 @@ from airflow_provider_audiences.sync.state.tables import StateTables
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
+    from airflow_provider_audiences.sync.destination import AudienceAddress
     from airflow_provider_audiences.sync.state.folder import StateFolder
     from airflow_provider_audiences.sync.state.lease import Lease
 
 log = logging.getLogger(__name__)
-
-Leg = Literal["additions", "removals"]
 
 
 class AudienceState:
@@ -53,6 +48,7 @@ class AudienceState:
     :param folder: where it lies.
     :param address: the audience.
     :param lease: of the audience.
+    :param late_effect_seconds: how long after it was sent a request may still take effect.
     :param workspace: for what is fetched and made.
     :param clock: seconds since 1970.
     """
@@ -63,12 +59,14 @@ class AudienceState:
         address: AudienceAddress,
         *,
         lease: Lease,
+        late_effect_seconds: int,
         workspace: Workspace,
         clock: Callable[[], float],
     ) -> None:
         self.name = folder.name
         """Where it lies, as it may be shown."""
         self.address = address
+        self._late_effect_seconds = late_effect_seconds
         self._workspace = workspace
         self._tables = StateTables(folder, workspace)
         self._plans = StoredPlans(folder, self._tables)
@@ -259,12 +257,12 @@ class AudienceState:
         return landings
 
     def landed(
-        self, leg: Leg, first: int, end: int, *, seconds: float, is_repeated: bool, is_update: bool = False
+        self, phase: PhaseName, first: int, end: int, *, seconds: float, is_repeated: bool, is_update: bool = False
     ) -> None:
         """
         Write down that rows of the plan have landed. Any thread may; when it returns, it is on the disk.
 
-        :param leg: which part of the plan.
+        :param phase: which part of the plan.
         :param first: its first row.
         :param end: the row after the last.
         :param seconds: how long ago the request was sent.
@@ -274,7 +272,7 @@ class AudienceState:
         with self._lock:
             head, landings = self._begun()
             now = self._clock()
-            rows = landings.additions if leg == "additions" else landings.removals
+            rows = landings.additions if phase == "additions" else landings.removals
             rows.add(first, end, began=now - seconds, ended=now)
             landings = replace(
                 landings,
@@ -317,7 +315,10 @@ class AudienceState:
     def _fold(self, ledger: Ledger, plan: Plan, head: Head) -> Ledger:
         landings = head.landings or Landings(begun_at=0)
         now = self._clock()
-        ledger = folded(ledger, plan, landings, now=now, workspace=self._workspace)
+        late_effect_seconds = self._late_effect_seconds
+        ledger = folded(
+            ledger, plan, landings, now=now, late_effect_seconds=late_effect_seconds, workspace=self._workspace
+        )
         generation = head.generation + 1
         file = f"ledger-{generation}-{secrets.token_hex(4)}.parquet" if ledger.keys.count else ""
         if file:
@@ -336,7 +337,7 @@ class AudienceState:
             plan_id="",
             landings=None,
             replacement="" if is_update_in_doubt else head.replacement,
-            settled_at=head.settled_at if is_settled else math.ceil(now) + LATEST_EFFECT_SECONDS,
+            settled_at=head.settled_at if is_settled else math.ceil(now) + late_effect_seconds,
             is_doubt_in_ledger=not (landings.is_repeated or is_update_in_doubt or is_doubt_hidden),
             late=head.late | late if head.settled_at > now else late,
         )

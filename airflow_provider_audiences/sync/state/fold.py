@@ -14,7 +14,7 @@ from airflow_provider_audiences.members.keys.key_set import side_by_side
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.sync.ledger import (
     ADDITION_IN_DOUBT,
-    LATEST_EFFECT_SECONDS,
+    LATEST,
     NOBODY_KNOWS,
     REMOVAL_IN_DOUBT,
     Ledger,
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.state.landings import Landings
 
 
-def folded(ledger: Ledger, plan: Plan, landings: Landings, *, now: float, workspace: Workspace) -> Ledger:
+def folded(
+    ledger: Ledger, plan: Plan, landings: Landings, *, now: float, late_effect_seconds: int, workspace: Workspace
+) -> Ledger:
     """
     Return the ledger as it is after a plan, or a part of one, was sent.
 
@@ -40,9 +42,10 @@ def folded(ledger: Ledger, plan: Plan, landings: Landings, *, now: float, worksp
     :param plan: the plan.
     :param landings: which of its rows the platform has taken, and when.
     :param now: no request with the plan's other rows was sent later than this; seconds since 1970.
+    :param late_effect_seconds: how long after it was sent a request may still take effect.
     :param workspace: for the new ledger.
     """
-    fold = _Fold(ledger, plan, landings, now)
+    fold = _Fold(ledger, plan, landings, now, late_effect_seconds)
     writer = LedgerWriter(workspace)
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-ledger") as threads:
         for rows in in_turn(threads, fold.part, side_by_side(ledger.keys, plan.additions, plan.removals)):
@@ -58,6 +61,7 @@ class _Fold:
     plan: Plan
     landings: Landings
     now: float
+    late_effect_seconds: int
 
     def part(self, slices: list[slice]) -> LedgerRows:
         in_ledger, in_additions, in_removals = slices
@@ -90,7 +94,7 @@ class _Fold:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the times of additions, from the first row on; the old times are 0 for those that are new."""
         has_landed, began, ended = self.landings.additions.lookup(first, len(old_earliest))
-        ttl = self.plan.ttl_seconds
+        ttl, late = self.plan.ttl_seconds, self.late_effect_seconds
         # A request restarts a member's time, so what may have been sent may also live shorter than before. Whoever had
         # expired is as good as new.
         doubtful_earliest = np.where(
@@ -98,10 +102,10 @@ class _Fold:
             np.minimum(old_earliest, self.landings.begun_at + ttl),
             ADDITION_IN_DOUBT,
         )
-        doubtful_latest = np.maximum(old_latest, int(self.now) + 1 + ttl + LATEST_EFFECT_SECONDS)
+        doubtful_latest = np.maximum(old_latest, int(self.now) + 1 + ttl + late)
         return (
             np.where(has_landed, began + ttl, doubtful_earliest),
-            np.where(has_landed, ended + ttl + LATEST_EFFECT_SECONDS, doubtful_latest),
+            np.where(has_landed, ended + ttl + late, doubtful_latest),
         )
 
     def _old_rows(
@@ -124,5 +128,5 @@ class _Fold:
 
 
 def _seconds(moments: NDArray[Any]) -> Seconds:
-    seconds: Seconds = np.clip(moments, 0, NOBODY_KNOWS).astype(np.uint32)
+    seconds: Seconds = np.where(moments == NOBODY_KNOWS, moments, np.clip(moments, 0, LATEST)).astype(np.uint32)
     return seconds

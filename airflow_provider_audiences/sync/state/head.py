@@ -6,24 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.landings import LandedRows, Landing, Landings
 from airflow_provider_audiences.sync.state.late import LateRequests
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudienceAddress:
-    """
-    Where an audience is.
-
-    :param platform: ``applovin``.
-    :param host: of the API, without scheme.
-    :param audience_id: its id.
-    """
-
-    platform: str
-    host: str
-    audience_id: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,8 +38,9 @@ from airflow_provider_audiences.exceptions import AudienceBusyError, LedgerLostE
 from airflow_provider_audiences.sync.state.manifest import FORMAT, Manifest, Rank, is_old_head, old_head, sealed
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.sync.destination import AudienceAddress
     from airflow_provider_audiences.sync.state.folder import StateFolder
-    from airflow_provider_audiences.sync.state.head import AudienceAddress, Head
+    from airflow_provider_audiences.sync.state.head import Head
     from airflow_provider_audiences.sync.state.lease import Lease
 
 log = logging.getLogger(__name__)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.delivery import sending
 from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode
@@ -75,12 +77,13 @@ class _World:
     def deliver(self) -> Any:
         delivery = Delivery.checked(
             audience_id=self.audience_id,
+            limits=AUDIENCE_LIMITS,
             mode=self.run["mode"],
             batch_size=self.run["batch_size"],
             ttl_seconds=None,
             max_parallel_requests=self.run["parallel"],
         )
-        return delivery.run(self.client, self.staged)
+        return delivery.run(AudienceDestination(self.client, self.audience_id, kind=AdvertisingIds()), self.staged)
 
     def check_requests(self) -> None:
         """No body is above the batch size, and only the first accepted one may be an update."""

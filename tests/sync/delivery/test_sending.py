@@ -21,7 +21,7 @@ from airflow_provider_audiences.exceptions import (
     NotFoundError,
 )
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync.delivery import sending
+from airflow_provider_audiences.sync.delivery import progress, sending
 from airflow_provider_audiences.sync.delivery.upload import DeliveryMode
 
 REPLACE, APPEND, REMOVE = DeliveryMode.REPLACE, DeliveryMode.APPEND, DeliveryMode.REMOVE
@@ -310,18 +310,20 @@ def test_progress_is_said_every_few_seconds(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("INFO", logger=sending.__name__)
-    # A clock that goes on each time somebody looks, twice a batch: nobody has to sit through it.
+    caplog.set_level("INFO", logger=progress.__name__)
+    # A clock that goes on each time somebody looks, once a batch: nobody has to sit through it.
     ticks = itertools.count()
-    monkeypatch.setattr(sending, "time", SimpleNamespace(monotonic=lambda: next(ticks) / 4))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(ticks) / 2))
     deliver(applovin, as_staged(make_ids(24)), audience_id=audience_id, parallel=1)
 
     *lines, last = said(caplog, level=logging.INFO)
     assert lines == [
-        "Sent 10 of 24 IDs (41%), 2 a second, about 8 s to go.",
-        "Sent 20 of 24 IDs (83%), 2 a second, about 2 s to go.",
+        "Sent 10 of 24 advertising IDs (41%), 2 a second, about 8 s to go.",
+        "Sent 19 of 24 advertising IDs (79%), 2 a second, about 3 s to go.",
     ]
-    assert re.fullmatch(r"Sent 24 IDs in 24 batches in \d+\.\d s \(\d a second\): 24 accepted, 0 rejected\.", last)
+    assert re.fullmatch(
+        r"Sent 24 advertising IDs in 24 batches in \d+\.\d s \(\d a second\): 24 accepted, 0 rejected\.", last
+    )
 
 
 def test_progress_of_several_threads_is_rare_and_never_goes_back(
@@ -333,15 +335,15 @@ def test_progress_of_several_threads_is_rare_and_never_goes_back(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("INFO", logger=sending.__name__)
-    monkeypatch.setattr(sending, "_PROGRESS_INTERVAL_SECONDS", 0.05)
+    caplog.set_level("INFO", logger=progress.__name__)
+    monkeypatch.setattr(progress, "_INTERVAL_SECONDS", 0.05)
     platform.answer = lambda *_: time.sleep(0.01) or 200
     report = deliver(make_applovin(base_url=platform.url), as_staged(make_ids(200)), parallel=8)
 
     numbers = [
         int(match[1])
         for line in said(caplog, level=logging.INFO)
-        if (match := re.match(r"Sent (\d+) of 200 IDs", line))
+        if (match := re.match(r"Sent (\d+) of 200 advertising IDs", line))
     ]
     assert 1 <= len(numbers) <= report.seconds / 0.05
     assert len(set(numbers)) == len(numbers)

@@ -86,9 +86,9 @@ class TestSplits:
         assert lines_sent(emulator) == [10_000, 5_000] + [2_500] * 10
         assert report.splits == 2
         first, second = said(caplog)
-        assert first.startswith("A request of 10000 IDs failed, and is cut to 5000 IDs from now on: applovin.update: ")
+        assert first.startswith("A request of 10000 members failed, and is cut to 5000 from now on: applovin.update: ")
         assert "HTTP 413" in first
-        assert second.startswith("A request of 5000 IDs failed, and is cut to 2500 IDs from now on")
+        assert second.startswith("A request of 5000 members failed, and is cut to 2500 from now on")
 
     def test_one_bad_batch_in_the_middle(
         self,

@@ -14,6 +14,8 @@ from airflow_provider_audiences.exceptions import (
     NotFoundError,
     ServerError,
 )
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode, UploadReport
 
@@ -37,6 +39,7 @@ def deliver(applovin: AppLovinClient, audience_id: str, as_staged: Any) -> Calla
     ) -> UploadReport:
         delivery = Delivery.checked(
             audience_id=audience_id,
+            limits=AUDIENCE_LIMITS,
             mode=mode,
             batch_size=batch_size,
             ttl_seconds=ttl_seconds,
@@ -44,7 +47,11 @@ def deliver(applovin: AppLovinClient, audience_id: str, as_staged: Any) -> Calla
             max_parallel_requests=max_parallel_requests,
         )
         staged = as_staged(ids, **counts)
-        return delivery.plan(staged) if dry_run else delivery.run(client, staged)
+        return (
+            delivery.plan(staged)
+            if dry_run
+            else delivery.run(AudienceDestination(client, audience_id, kind=AdvertisingIds()), staged)
+        )
 
     return run
 
@@ -236,10 +243,10 @@ class TestCounts:
 
         assert (report.sent, report.accepted, report.rejected_by_api, report.miscounted_batches) == (12, 6, 0, 3)
         first, summary = said(caplog)
-        assert first.startswith("A batch has 2 IDs; AppLovin counted 0 valid and 0 invalid.")
+        assert first.startswith("A batch has 2 advertising IDs; AppLovin counted 0 valid and 0 invalid.")
         assert summary == (
-            "AppLovin counted other numbers than were sent in 3 of 6 batches: 12 IDs were sent, and it counted "
-            "6 valid and 0 invalid."
+            "AppLovin counted other numbers than were sent in 3 of 6 batches: 12 advertising IDs were sent, and it "
+            "counted 6 valid and 0 invalid."
         )
 
     def test_rejected_ids_are_warned_about(
@@ -253,7 +260,7 @@ class TestCounts:
 
         assert (report.accepted, report.rejected_by_api, report.miscounted_batches) == (4, 1, 0)
         (warning,) = said(caplog)
-        assert warning.startswith("AppLovin rejected 1 of 5 IDs although they are well formed")
+        assert warning.startswith("AppLovin rejected 1 of 5 advertising IDs although they are well formed")
 
     def test_nothing_is_said_about_right_ones(
         self, deliver: Callable[..., UploadReport], make_ids: Any, caplog: pytest.LogCaptureFixture
@@ -462,7 +469,14 @@ class TestTtl:
     ],
 )
 def test_wrong_arguments(changed: dict[str, Any], message: str) -> None:
-    values = {"audience_id": "a", "mode": APPEND, "batch_size": 1, "ttl_seconds": None, **changed}
+    values = {
+        "audience_id": "a",
+        "limits": AUDIENCE_LIMITS,
+        "mode": APPEND,
+        "batch_size": 1,
+        "ttl_seconds": None,
+        **changed,
+    }
     with pytest.raises(InvalidInputError, match=message):
         Delivery.checked(**values)
 

@@ -17,9 +17,9 @@ import pytest
 from airflow_provider_audiences.exceptions import LedgerLostError, PlanOutdatedError
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
+from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
 from airflow_provider_audiences.sync.state.folder import LocalFolder
-from airflow_provider_audiences.sync.state.head import AudienceAddress
 from airflow_provider_audiences.sync.state.lease import Holder, leased
 from airflow_provider_audiences.sync.state.manifest import sealed
 
@@ -46,7 +46,9 @@ def opened(path: Path, folder: Any = None) -> Iterator[AudienceState]:
         leased(folder, Holder(key="k", try_number=1)) as lease,
         open_workspace(StagingSettings()) as workspace,
     ):
-        yield AudienceState(folder, ADDRESS, lease=lease, workspace=workspace, clock=lambda: NOW)
+        yield AudienceState(
+            folder, ADDRESS, lease=lease, late_effect_seconds=100, workspace=workspace, clock=lambda: NOW
+        )
 
 
 def members(state: AudienceState) -> list[int]:

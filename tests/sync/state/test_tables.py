@@ -21,12 +21,15 @@ import json, resource, sys
 from pathlib import Path
 from airflow_provider_audiences.exceptions import AudienceApiError
 from airflow_provider_audiences.members.keys import key_tables
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
+from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.redaction import Secret
-from airflow_provider_audiences.sync.audience_sync import open_sync
+from airflow_provider_audiences.sync.audience_sync import AudienceSync
 from airflow_provider_audiences.sync.guards import Guards
+from airflow_provider_audiences.sync.held import held_audience
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 from airflow_provider_audiences.sync.state.folder import LocalFolder
 from airflow_provider_audiences.sync.state.lease import Holder
@@ -37,27 +40,27 @@ if job["most_bytes"]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (job["most_bytes"], job["most_bytes"]))
 key_tables._CHUNK_ROWS = job["chunk_rows"]
 send = SendSettings.checked(
-    batch_size=100_000, max_parallel_requests=2, id_case="lower", max_drift=None, drift_patience_seconds=0
+    limits=AUDIENCE_LIMITS, batch_size=100_000, max_parallel_requests=2, max_drift=None, drift_patience_seconds=0
 )
 guards = Guards.checked(
     allow_empty=True, max_removed_ratio=None, max_added_ratio=None, max_removed=None, max_added=None, min_members=0,
     min_suppressed=0,
 )
 settings = SyncSettings.checked(
-    mode=job["mode"], ttl_seconds=100_000, refresh_before_seconds=None, next_run_seconds=None, initial="fail",
+    limits=AUDIENCE_LIMITS, mode=job["mode"], ttl_seconds=100_000, refresh_before_seconds=None, next_run_seconds=None, initial="fail",
     on_lost_ledger="fail", guards=guards,
 )
 ids = [f"{number:08x}-6a28-11e4-bcda-{number:012x}" for number in range(*job["range"])]
 try:
     with (
         AppLovinClient(api_key=Secret(job["key"]), base_url=job["url"]) as client,
-        open_sync(
-            client, LocalFolder(Path(job["path"])), audience_id=job["audience_id"],
-            holder=Holder(key="k", try_number=1), send=send,
-        ) as sync,
+        held_audience(
+            AudienceDestination(client, job["audience_id"], kind=AdvertisingIds()), LocalFolder(Path(job["path"])),
+            holder=Holder(key="k", try_number=1),
+        ) as held,
         stage(ValuesInput(chunks=[ids]), rules=StagingRules()) as staged,
     ):
-        print(json.dumps(sync.run(staged, None, settings).as_dict()))
+        print(json.dumps(AudienceSync(held, send=send).run(staged, None, settings).as_dict()))
 except AudienceApiError as error:
     print(json.dumps({"error": type(error).__name__, "message": str(error)}))
 """

@@ -1,0 +1,66 @@
+"""An AppLovin audience as the destination of a sync."""
+
+from __future__ import annotations
+
+from airflow_provider_audiences.exceptions import NotFoundError
+from airflow_provider_audiences.http.transport import GiveUp
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+from airflow_provider_audiences.redaction import MaskedBytes
+from airflow_provider_audiences.sync.destination import AudienceAddress, DeliveryLimits, UploadCounts
+
+AUDIENCE_LIMITS = DeliveryLimits(
+    max_parallel_requests=16,  # of the document nothing; the client keeps more connections open than that
+    late_effect_seconds=100,  # the server gives up on a request after that
+    default_ttl_seconds=365 * 24 * 3600,
+    can_replace=True,
+)
+
+
+class AudienceDestination:
+    """
+    One audience; see :class:`~airflow_provider_audiences.sync.destination.Destination`.
+
+    :param client: of the account.
+    :param audience_id: the audience.
+    :param kind: how its members are written.
+    """
+
+    platform_name = "AppLovin"
+    limits = AUDIENCE_LIMITS
+
+    def __init__(self, client: AppLovinClient, audience_id: str, *, kind: AdvertisingIds) -> None:
+        self._client = client
+        self._audience_id = audience_id
+        self.kind = kind
+        self.address = AudienceAddress(platform="applovin", host=client.host, audience_id=audience_id)
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests that the client has sent so far."""
+        return self._client.requests_sent
+
+    def add(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
+        """Append users."""
+        return self._client.append_users(
+            audience_id=self._audience_id, advertising_ids=body, ttl_seconds=ttl_seconds, give_up=give_up
+        )
+
+    def remove(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:
+        """Append users for no time, which removes them."""
+        return self._client.append_users(
+            audience_id=self._audience_id, advertising_ids=body, ttl_seconds=0, give_up=give_up
+        )
+
+    def replace(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
+        """Update the audience."""
+        return self._client.update_audience(
+            audience_id=self._audience_id, advertising_ids=body, ttl_seconds=ttl_seconds, give_up=give_up
+        )
+
+    def member_count(self) -> int | None:
+        """Return what the list of audiences says."""
+        for audience in self._client.list_audiences():
+            if audience.audience_id == self._audience_id:
+                return audience.user_count
+        raise NotFoundError(f"the account has no audience {self._audience_id}")

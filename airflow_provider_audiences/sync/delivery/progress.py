@@ -1,0 +1,125 @@
+"""How far a delivery is: sums of what has landed, and a line about it every few seconds."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from airflow_provider_audiences.sync.destination import UploadCounts
+
+log = logging.getLogger(__name__)
+
+OnProgress = Callable[[int, int], None]
+"""Told how many members have landed, of how many; from whichever thread it happens in."""
+
+_INTERVAL_SECONDS = 5.0
+
+
+class Progress:
+    """
+    What has landed so far, added up by all threads, and a line about it every few seconds.
+
+    Sums only: they don't depend on the order in which requests end.
+
+    :param members: to send.
+    :param platform_name: who counts them, for messages.
+    :param member_name: what each of them is, for messages.
+    :param on_progress: told as often as the log, and at the end.
+    """
+
+    def __init__(
+        self, members: int, *, platform_name: str, member_name: str, on_progress: OnProgress | None = None
+    ) -> None:
+        self.members = members
+        self._platform = platform_name
+        self._name = member_name
+        self._on_progress = on_progress
+        self.batches = self.sent = self.accepted = self.rejected = self.miscounted = self.splits = self.bytes_sent = 0
+        self.is_in_doubt = False
+        """Whether a request failed that the platform may have carried out."""
+        self._lock = threading.Lock()
+        self._started = self._said = time.monotonic()
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    @property
+    def _rate(self) -> float:
+        return self.sent / max(self.elapsed_seconds, 1e-3)
+
+    def add(self, members: int, size_bytes: int, counts: UploadCounts) -> None:
+        """
+        Count a body that was accepted.
+
+        :param members: in it.
+        :param size_bytes: of it.
+        :param counts: what the platform made of them.
+        """
+        is_miscounted = counts.valid + counts.invalid != members
+        with self._lock:
+            self.batches += 1
+            self.sent += members
+            self.bytes_sent += size_bytes
+            self.accepted += counts.valid
+            self.rejected += counts.invalid
+            self.miscounted += is_miscounted
+            is_first_miscounted = is_miscounted and self.miscounted == 1
+            line = self._progress_line()
+        if is_first_miscounted:
+            log.warning(
+                "A batch has %d %ss; %s counted %d valid and %d invalid. Further ones are summed up at the end.",
+                members, self._name, self._platform, counts.valid, counts.invalid,
+            )  # fmt: skip
+        if line:
+            log.info("%s", line)
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell who wants to know how far it is."""
+        if self._on_progress:
+            self._on_progress(self.sent, self.members)
+
+    def add_split(self) -> None:
+        """Count a body that was too large."""
+        with self._lock:
+            self.splits += 1
+
+    def doubt(self) -> None:
+        """Note that the platform may have carried out a request that failed."""
+        self.is_in_doubt = True
+
+    def _progress_line(self) -> str | None:
+        if self.sent >= self.members or time.monotonic() - self._said < _INTERVAL_SECONDS:
+            return None
+        self._said = time.monotonic()
+        percent = 100 * self.sent // self.members
+        rate = self._rate
+        seconds_left = (self.members - self.sent) / rate
+        return (
+            f"Sent {self.sent:,} of {self.members:,} {self._name}s ({percent}%), "
+            f"{rate:,.0f} a second, about {seconds_left:,.0f} s to go."
+        )
+
+    def say_totals(self) -> None:
+        """Log what it came to, and what is odd about it."""
+        self.tell()
+        log.info(
+            "Sent %s %ss in %s batches in %.1f s (%s a second): %s accepted, %s rejected.",
+            f"{self.sent:,}", self._name, f"{self.batches:,}", self.elapsed_seconds, f"{self._rate:,.0f}",
+            f"{self.accepted:,}", f"{self.rejected:,}",
+        )  # fmt: skip
+        if self.miscounted:
+            log.warning(
+                "%s counted other numbers than were sent in %d of %d batches: %d %ss were sent, and it counted "
+                "%d valid and %d invalid.",
+                self._platform, self.miscounted, self.batches, self.sent, self._name, self.accepted, self.rejected,
+            )  # fmt: skip
+        if self.rejected:
+            log.warning(
+                "%s rejected %d of %d %ss although they are well formed: is the audience's platform that of them?",
+                self._platform, self.rejected, self.sent, self._name,
+            )  # fmt: skip
