@@ -21,7 +21,7 @@ from airflow_provider_audiences.exceptions import (
     NotFoundError,
 )
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync.delivery import progress, sending
+from airflow_provider_audiences.sync.delivery import progress
 from airflow_provider_audiences.sync.delivery.upload import DeliveryMode
 
 REPLACE, APPEND, REMOVE = DeliveryMode.REPLACE, DeliveryMode.APPEND, DeliveryMode.REMOVE

@@ -47,8 +47,8 @@ guards = Guards.checked(
     min_suppressed=0,
 )
 settings = SyncSettings.checked(
-    limits=AUDIENCE_LIMITS, mode=job["mode"], ttl_seconds=100_000, refresh_before_seconds=None, next_run_seconds=None, initial="fail",
-    on_lost_ledger="fail", guards=guards,
+    limits=AUDIENCE_LIMITS, mode=job["mode"], ttl_seconds=100_000, refresh_before_seconds=None, next_run_seconds=None,
+    initial="fail", on_lost_ledger="fail", guards=guards,
 )
 ids = [f"{number:08x}-6a28-11e4-bcda-{number:012x}" for number in range(*job["range"])]
 try:
