@@ -1,6 +1,7 @@
 """Processes that sync, for tests that kill or suspend them."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import deque
@@ -22,7 +23,12 @@ class Processes:
             command = [sys.executable, str(SCRIPT)]
             self._waiting.append(
                 subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                    command,
+                    env=os.environ | {"PYTHONPATH": str(SCRIPT.parents[1])},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
                 )
             )
 

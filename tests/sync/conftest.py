@@ -3,29 +3,22 @@ import http.server
 import itertools
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
-from requests.adapters import BaseAdapter
+from support.memory_destination import MemoryDestination, MemoryPlatform
+from support.synced import AudienceOverHttp, HookedFolder, SyncedAudience, Wire
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-from airflow_provider_audiences.members.reading.inputs import ValuesInput
-from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync.audience_sync import AudienceSync
 from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode, UploadReport
-from airflow_provider_audiences.sync.guards import Guards
-from airflow_provider_audiences.sync.held import HeldAudience, held_audience
-from airflow_provider_audiences.sync.report import SyncReport
-from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
-from airflow_provider_audiences.sync.state.folder import LocalFolder, StateFolder
-from airflow_provider_audiences.sync.state.lease import Holder
+from airflow_provider_audiences.sync.state.folder import LocalFolder
 
 T = TypeVar("T")
 
@@ -202,219 +195,12 @@ def deliver() -> Callable[..., UploadReport]:
     return run
 
 
-@dataclass
-class Post:
-    """A request with members: ``update``, ``append`` or ``remove``; ``status`` is None without a reply."""
-
-    operation: str
-    ids: list[str]
-    ttl_seconds: int
-    status: int | None = None
-
-
-class Wire(BaseAdapter):
-    """
-    Lies between a client and the emulator: sees who is in each request, and lets hooks act around it.
-
-    A hook that raises ends the request: before it is sent, or with its reply lost.
-    """
-
-    def __init__(self, inner: Any) -> None:
-        super().__init__()
-        self._inner = inner
-        self.posts: list[Post] = []
-        self.before: Callable[[Post], None] = lambda _post: None
-        self.after: Callable[[Post], None] = lambda _post: None
-
-    def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        if request.method != "POST":
-            return self._inner.send(request, *args, **kwargs)
-        address = urlsplit(request.url)
-        ttl_seconds = int(parse_qs(address.query)["ttl_seconds"][0])
-        operation = address.path.rpartition("/")[2] if ttl_seconds else "remove"
-        post = Post(operation, (request.body or b"").decode().split(), ttl_seconds)
-        self.before(post)
-        self.posts.append(post)
-        response = self._inner.send(request, *args, **kwargs)
-        post.status = response.status_code
-        self.after(post)
-        return response
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def clear(self) -> None:
-        """Forget the posts and the hooks."""
-        self.__init__(self._inner)  # type: ignore[misc]
-
-
-class HookedFolder:
-    """A folder of state that notes its calls, and lets hooks act around each: ``hook(method, name)``."""
-
-    def __init__(self, inner: StateFolder) -> None:
-        self.inner = inner
-        self.name = inner.name
-        self.calls: list[tuple[str, str]] = []
-        self.before: Callable[[str, str], None] = lambda _method, _name: None
-        self.after: Callable[[str, str], None] = lambda _method, _name: None
-
-    def clear(self) -> None:
-        """Forget the calls and the hooks."""
-        self.__init__(self.inner)  # type: ignore[misc]
-
-    def _call(self, method: str, name: str, call: Callable[[], T]) -> T:
-        self.calls.append((method, name))
-        self.before(method, name)
-        result = call()
-        self.after(method, name)
-        return result
-
-    def names(self) -> list[str]:
-        return self._call("names", "", self.inner.names)
-
-    def read(self, name: str) -> bytes:
-        return self._call("read", name, lambda: self.inner.read(name))
-
-    def write(self, name: str, content: bytes) -> None:
-        self._call("write", name, lambda: self.inner.write(name, content))
-
-    def create(self, name: str, content: bytes) -> None:
-        self._call("create", name, lambda: self.inner.create(name, content))
-
-    def fetch(self, name: str, path: Path) -> None:
-        self._call("fetch", name, lambda: self.inner.fetch(name, path))
-
-    def store(self, name: str, path: Path) -> None:
-        self._call("store", name, lambda: self.inner.store(name, path))
-
-    def delete(self, name: str) -> None:
-        self._call("delete", name, lambda: self.inner.delete(name))
-
-
-TTL_SECONDS = 100_000
-"""Of the syncs of these tests; a member is due a tenth of it before it expires."""
-
-
-@dataclass
-class SyncedAudience:
-    """An audience at the emulator, what is stored about it, and how it is synced."""
-
-    emulator: AudiencesEmulator
-    client: AppLovinClient
-    stranger: AppLovinClient
-    wire: Wire
-    path: Path
-    folder: HookedFolder
-    audience_id: str
-    sleeps: list[float] = field(default_factory=list)
-    ttl_seconds: int = TTL_SECONDS
-
-    @property
-    def members(self) -> list[str]:
-        """Who lives at the emulator."""
-        return self.emulator.members(self.audience_id)
-
-    @property
-    def sent(self) -> list[tuple[str, int]]:
-        """Operations of the posts, and how many IDs each has."""
-        return [(post.operation, len(post.ids)) for post in self.wire.posts]
-
-    def ids_sent(self, *operations: str) -> list[str]:
-        """Whoever was in posts, in order and as often as they were."""
-        return [item for post in self.wire.posts if not operations or post.operation in operations for item in post.ids]
-
-    def clear(self) -> None:
-        """Forget posts, calls, hooks and waits."""
-        self.wire.clear()
-        self.folder.clear()
-        self.sleeps.clear()
-        self.emulator.clear_requests()
-
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.emulator.advance(seconds)
-
-    def settings(self, *, initial: str = "fail", lost: str = "fail", mode: str = "mirror", **changes: Any) -> Any:
-        guards = {"allow_empty": True, "max_removed_ratio": None, "max_added_ratio": None, "min_members": 0}
-        return SyncSettings.checked(
-            limits=AUDIENCE_LIMITS,
-            mode=mode,
-            ttl_seconds=changes.pop("ttl", self.ttl_seconds),
-            refresh_before_seconds=None,
-            next_run_seconds=None,
-            initial=initial,
-            on_lost_ledger=lost,
-            release_held_back=changes.pop("release_held_back", False),
-            guards=Guards.checked(**(guards | changes)),
-        )
-
-    @contextlib.contextmanager
-    def held(self, *, key: str, try_number: int = 1) -> Iterator[HeldAudience]:
-        destination = AudienceDestination(self.client, self.audience_id, kind=AdvertisingIds())
-        holder = Holder(key=key, try_number=try_number)
-        with held_audience(destination, self.folder, holder=holder, clock=self.emulator.now, sleep=self.sleep) as held:
-            yield held
-
-    @contextlib.contextmanager
-    def opened(
-        self,
-        *,
-        batch: int = 2,
-        parallel: int = 1,
-        key: str = "dag/run/task",
-        try_number: int = 1,
-        max_drift: float | None = None,
-        patience: int = 0,
-    ) -> Iterator[AudienceSync]:
-        send = SendSettings.checked(
-            limits=AUDIENCE_LIMITS,
-            batch_size=batch,
-            max_parallel_requests=parallel,
-            max_drift=max_drift,
-            drift_patience_seconds=patience,
-        )
-        with self.held(key=key, try_number=try_number) as held:
-            yield AudienceSync(held, send=send)
-
-    def run(
-        self,
-        source: Iterable[str],
-        *,
-        suppress: Iterable[str] = (),
-        opened: dict[str, Any] | None = None,
-        plan_only: bool = False,
-        **settings: Any,
-    ) -> SyncReport:
-        """Sync, or make a plan only."""
-        wanted, unwanted = ValuesInput(chunks=[list(source)]), ValuesInput(chunks=[list(suppress)])
-        rules = StagingRules()
-        with (
-            self.opened(**(opened or {})) as sync,
-            stage(wanted, rules=rules) as staged,
-            stage(unwanted, rules=rules) as suppressed,
-        ):
-            work = sync.plan if plan_only else sync.run
-            return work(staged, suppressed, self.settings(**settings))
-
-    def apply(self, plan_id: str, *, override_guards: bool = False, **opened: Any) -> SyncReport:
-        """Carry a stored plan out."""
-        with self.opened(**opened) as sync:
-            return sync.apply(plan_id, override_guards=override_guards)
-
-    def post_as_stranger(self, operation: str, ids: Iterable[str], *, ttl_seconds: int = TTL_SECONDS) -> None:
-        """Send a request that the wire does not see: by somebody else, or late."""
-        body = "".join(f"{item}\n" for item in ids).encode()
-        call = self.stranger.update_audience if operation == "update" else self.stranger.append_users
-        ttl_seconds = 0 if operation == "remove" else ttl_seconds
-        call(audience_id=self.audience_id, advertising_ids=body, ttl_seconds=ttl_seconds)
-
-
 @pytest.fixture
-def make_synced(emulator: AudiencesEmulator, make_applovin: Any, tmp_path: Path) -> Callable[..., SyncedAudience]:
-    """Makes an empty audience, and what syncs it: ``make_synced(**transport_settings)``."""
+def make_synced(emulator: AudiencesEmulator, make_applovin: Any, tmp_path: Path) -> Callable[..., AudienceOverHttp]:
+    """Makes an empty audience at the emulator, and what syncs it: ``make_synced(**transport_settings)``."""
     numbers = itertools.count(1)
 
-    def make(**transport: Any) -> SyncedAudience:
+    def make(**transport: Any) -> AudienceOverHttp:
         client = make_applovin(**transport)
         session = client._transport._session
         wire = Wire(session.get_adapter(emulator.url))
@@ -423,17 +209,42 @@ def make_synced(emulator: AudiencesEmulator, make_applovin: Any, tmp_path: Path)
         audience_id = client.create_audience(name=name, platform="ios", package_name="p").audience_id
         emulator.clear_requests()
         path = tmp_path / "state" / audience_id
-        return SyncedAudience(
-            emulator, client, make_applovin(), wire, path, HookedFolder(LocalFolder(path)), audience_id
+        return AudienceOverHttp(
+            destination=AudienceDestination(client, audience_id, kind=AdvertisingIds()),
+            wire=wire,
+            path=path,
+            folder=HookedFolder(LocalFolder(path)),
+            emulator=emulator,
+            client=client,
+            stranger=make_applovin(),
         )
 
     return make
 
 
 @pytest.fixture
-def synced(make_synced: Callable[..., SyncedAudience]) -> SyncedAudience:
-    """An audience without members, and a client that repeats nothing."""
+def over_http(make_synced: Callable[..., AudienceOverHttp]) -> AudienceOverHttp:
+    """An audience without members at the emulator, and a client that repeats nothing."""
     return make_synced(max_retries=0)
+
+
+@pytest.fixture
+def make_in_memory(tmp_path: Path) -> Callable[..., SyncedAudience]:
+    """Makes an audience without members in memory, or another client of one: ``make_in_memory(platform)``."""
+    numbers = itertools.count(1)
+
+    def make(platform: MemoryPlatform | None = None) -> SyncedAudience:
+        destination = MemoryDestination(platform or MemoryPlatform())
+        path = tmp_path / f"memory-{next(numbers)}"
+        return SyncedAudience(destination, destination, path, HookedFolder(LocalFolder(path)))
+
+    return make
+
+
+@pytest.fixture
+def synced(make_in_memory: Callable[..., SyncedAudience]) -> SyncedAudience:
+    """An audience without members, in memory."""
+    return make_in_memory()
 
 
 @pytest.fixture(scope="module")

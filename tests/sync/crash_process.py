@@ -11,10 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from conftest import HookedFolder, Post, SyncedAudience, Wire
+from support.memory_destination import Post
+from support.synced import AudienceOverHttp, HookedFolder, Wire
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
 from airflow_provider_audiences.http.transport import TransportSettings
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.redaction import Secret
 from airflow_provider_audiences.sync.state.folder import LocalFolder
@@ -58,7 +61,15 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         path = Path(job["path"])
         folder = HookedFolder(LocalFolder(path))
         emulator = AudiencesEmulatorControl(job["url"])
-        audience: Any = SyncedAudience(emulator, client, client, wire, path, folder, job["audience_id"])  # type: ignore[arg-type]
+        audience: Any = AudienceOverHttp(
+            destination=AudienceDestination(client, job["audience_id"], kind=AdvertisingIds()),
+            wire=wire,
+            path=path,
+            folder=folder,
+            emulator=emulator,  # type: ignore[arg-type]
+            client=client,
+            stranger=client,
+        )
         # A request is written down by the thread that got its reply.
         thread = threading.local()
 

@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb  # noqa: F401
-from conftest import HookedFolder
 from requests.adapters import BaseAdapter
+from support.synced import HookedFolder
 
 from airflow_provider_audiences.common import group_files
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl

@@ -74,18 +74,18 @@ def stop_at(synced: Any, method: str, name: str, *, number: int = 1, when: str =
 class TestFirst:
     @pytest.mark.parametrize("mode", MODES)
     @pytest.mark.parametrize("initial", ["fail", "append", "replace"])
-    def test_an_empty_audience(self, synced: Any, make_ids: Any, mode: str, initial: str) -> None:
+    def test_an_empty_audience(self, over_http: Any, make_ids: Any, mode: str, initial: str) -> None:
         ids = make_ids(5)
-        report = synced.run(ids, mode=mode, initial=initial)
+        report = over_http.run(ids, mode=mode, initial=initial)
 
-        assert synced.members == ids
+        assert over_http.members == ids
         first = "update" if mode == "replace" else "append"
-        assert synced.sent == [(first, 2), ("append", 2), ("append", 1)]
+        assert over_http.sent == [(first, 2), ("append", 2), ("append", 1)]
         assert (report.added, report.refreshed, report.removed, report.unchanged) == (5, 0, 0, 0)
         assert (report.live, report.drift, report.generation) == (5, 0, 1)
         assert (report.batches, report.planned_requests, report.accepted, report.bytes_sent) == (3, 3, 5, 5 * 37)
-        assert report.requests == len(synced.emulator.requests())
-        assert synced.sleeps == []
+        assert report.requests == len(over_http.emulator.requests())
+        assert over_http.sleeps == []
 
     @pytest.mark.parametrize(
         ("mode", "initial", "expected"),
@@ -120,7 +120,7 @@ class TestFirst:
         assert (synced.wire.posts, state_of(synced), synced.members) == ([], {}, make_ids(3))
 
     def test_no_such_audience(self, synced: Any, make_ids: Any) -> None:
-        synced.audience_id = "0" * 32
+        synced.destination.platform.is_missing = True
         with pytest.raises(NotFoundError, match="Nothing was sent"):
             synced.run(make_ids(2))
         assert synced.wire.posts == []
@@ -153,7 +153,7 @@ class TestMirror:
         synced.run(make_ids(5), mode=mode)
         state = state_of(synced)
         synced.clear()
-        synced.emulator.advance(synced.ttl_seconds * 0.8)
+        synced.advance(synced.ttl_seconds * 0.8)
         report = synced.run(reversed(make_ids(5)), mode=mode)
 
         assert synced.wire.posts == []
@@ -163,22 +163,22 @@ class TestMirror:
     def test_members_are_sent_again_before_they_expire(self, synced: Any, make_ids: Any) -> None:
         ids = make_ids(5)
         synced.run(ids[:3])
-        synced.emulator.advance(HOUR)
+        synced.advance(HOUR)
         synced.run(ids)
         synced.clear()
         # The first three are due a tenth of the TTL before they expire, the others an hour later.
-        synced.emulator.advance(synced.ttl_seconds * 0.9 - HOUR + 60)
+        synced.advance(synced.ttl_seconds * 0.9 - HOUR + 60)
         report = synced.run(ids)
         assert (report.added, report.refreshed, report.unchanged) == (0, 3, 2)
         assert sorted(synced.ids_sent("append")) == ids[:3]
-        synced.emulator.advance(synced.ttl_seconds / 10)
+        synced.advance(synced.ttl_seconds / 10)
         assert synced.run(ids).refreshed == 2
-        synced.emulator.advance(synced.ttl_seconds * 0.8)
+        synced.advance(synced.ttl_seconds * 0.8)
         assert synced.members == ids
 
     def test_members_that_have_expired_are_new_again(self, synced: Any, make_ids: Any) -> None:
         synced.run(make_ids(5))
-        synced.emulator.advance(synced.ttl_seconds + HOUR)
+        synced.advance(synced.ttl_seconds + HOUR)
         report = synced.run(make_ids(3))
         # The two that are gone need no request any more.
         assert (report.added, report.refreshed, report.removed) == (3, 0, 0)
@@ -602,31 +602,31 @@ class TestReconcile:
         report = synced.run(make_ids(4), opened={"max_drift": 0.5, "patience": 60})
         assert (report.drift, synced.sleeps, said(caplog)) == (2, [], [])
 
-    def test_a_count_that_lags(self, synced: Any, make_ids: Any, caplog: pytest.LogCaptureFixture) -> None:
-        synced.emulator.settings(user_count_lag_seconds=15)
-        report = synced.run(make_ids(4), opened={"max_drift": 0.0, "patience": 60})
-        assert (report.drift, synced.sleeps, said(caplog)) == (0, [10, 10], [])
+    def test_a_count_that_lags(self, over_http: Any, make_ids: Any, caplog: pytest.LogCaptureFixture) -> None:
+        over_http.emulator.settings(user_count_lag_seconds=15)
+        report = over_http.run(make_ids(4), opened={"max_drift": 0.0, "patience": 60})
+        assert (report.drift, over_http.sleeps, said(caplog)) == (0, [10, 10], [])
 
-    def test_no_patience_and_no_limit(self, synced: Any, make_ids: Any, caplog: pytest.LogCaptureFixture) -> None:
-        synced.emulator.settings(user_count_lag_seconds=15)
-        report = synced.run(make_ids(4), opened={"max_drift": None, "patience": 60})
-        assert (report.drift, synced.sleeps, said(caplog)) == (-4, [], [])
+    def test_no_patience_and_no_limit(self, over_http: Any, make_ids: Any, caplog: pytest.LogCaptureFixture) -> None:
+        over_http.emulator.settings(user_count_lag_seconds=15)
+        report = over_http.run(make_ids(4), opened={"max_drift": None, "patience": 60})
+        assert (report.drift, over_http.sleeps, said(caplog)) == (-4, [], [])
 
     @pytest.mark.parametrize("kind", ["html", "wrong_counts", "drop_before"])
     def test_a_list_that_fails_fails_no_sync(
-        self, synced: Any, make_ids: Any, caplog: pytest.LogCaptureFixture, kind: str
+        self, over_http: Any, make_ids: Any, caplog: pytest.LogCaptureFixture, kind: str
     ) -> None:
-        synced.run(make_ids(2))
-        synced.emulator.fault("applovin.list", kind, times=None)
-        report = synced.run(make_ids(4), opened={"max_drift": 0.1})
-        assert synced.members == make_ids(4)
+        over_http.run(make_ids(2))
+        over_http.emulator.fault("applovin.list", kind, times=None)
+        report = over_http.run(make_ids(4), opened={"max_drift": 0.1})
+        assert over_http.members == make_ids(4)
         if kind != "wrong_counts":
             assert report.drift is None
             assert any("count was not learnt" in line for line in said(caplog))
 
-    def test_wrong_counts_in_the_replies(self, synced: Any, make_ids: Any, caplog: pytest.LogCaptureFixture) -> None:
-        synced.emulator.fault("applovin.append", "wrong_counts", times=None)
-        report = synced.run(make_ids(4))
+    def test_wrong_counts_in_the_replies(self, over_http: Any, make_ids: Any, caplog: pytest.LogCaptureFixture) -> None:
+        over_http.emulator.fault("applovin.append", "wrong_counts", times=None)
+        report = over_http.run(make_ids(4))
         assert (report.accepted, report.miscounted_batches, report.live, report.drift) == (2, 2, 4, 0)
         assert any("counted other numbers" in line for line in said(caplog))
 
@@ -634,67 +634,67 @@ class TestReconcile:
 class TestSplits:
     @pytest.mark.parametrize("parallel", [1, 3])
     def test_what_has_landed_is_not_sent_again(
-        self, synced: Any, make_ids: Any, monkeypatch: pytest.MonkeyPatch, parallel: int
+        self, over_http: Any, make_ids: Any, monkeypatch: pytest.MonkeyPatch, parallel: int
     ) -> None:
         monkeypatch.setattr(sending, "_SPLIT_FLOOR", 1)
-        synced.emulator.settings(max_body_ids=3)
+        over_http.emulator.settings(max_body_ids=3)
         ids = make_ids(20)
-        stop_at(synced, "create", "head-", number=6)
+        stop_at(over_http, "create", "head-", number=6)
         with pytest.raises(Stopped):
-            synced.run(ids, opened={"batch": 10, "parallel": parallel})
-        done = head_of(synced)["landings"]
+            over_http.run(ids, opened={"batch": 10, "parallel": parallel})
+        done = head_of(over_http)["landings"]
         assert done["batches"] == 3
         rows = sum(end - first for first, end, *_ in done["additions"])
         assert 3 <= rows <= 9
-        synced.clear()
-        synced.emulator.settings(max_body_ids=None)
-        report = synced.run(ids, opened={"batch": 10})
-        assert synced.members == ids
-        assert len(synced.ids_sent()) == len(set(synced.ids_sent())) == 20 - rows
+        over_http.clear()
+        over_http.emulator.settings(max_body_ids=None)
+        report = over_http.run(ids, opened={"batch": 10})
+        assert over_http.members == ids
+        assert len(over_http.ids_sent()) == len(set(over_http.ids_sent())) == 20 - rows
         assert report.batches_skipped_by_resume == 3
 
     def test_a_platform_that_is_too_slow(
         self, make_synced: Any, make_ids: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sending, "_SPLIT_FLOOR", 1)
-        synced = make_synced(read_timeout_seconds=0.5)
-        synced.emulator.fault("applovin.append", "slow", seconds=3)
-        report = synced.run(make_ids(8), opened={"batch": 8})
-        assert (report.splits, synced.members) == (1, make_ids(8))
+        over_http = make_synced(read_timeout_seconds=0.5)
+        over_http.emulator.fault("applovin.append", "slow", seconds=3)
+        report = over_http.run(make_ids(8), opened={"batch": 8})
+        assert (report.splits, over_http.members) == (1, make_ids(8))
         # The slow one may take effect once more: what contradicts it waits.
-        synced.clear()
-        synced.run(make_ids(4))
-        assert len(synced.sleeps) == 1
-        assert 90 < synced.sleeps[0] <= 101
-        assert synced.members == make_ids(4)
+        over_http.clear()
+        over_http.run(make_ids(4))
+        assert len(over_http.sleeps) == 1
+        assert 90 < over_http.sleeps[0] <= 101
+        assert over_http.members == make_ids(4)
 
 
 class TestFailures:
     @pytest.mark.parametrize("parallel", [1, 3])
     def test_a_platform_that_is_unwell_for_a_while(self, make_synced: Any, make_ids: Any, parallel: int) -> None:
-        synced = make_synced(max_retries=3)
-        synced.run(make_ids(8))
-        synced.emulator.fault("applovin.append", "status", status=503, number=2, times=2)
-        report = synced.run(make_ids(8, start=5), opened={"parallel": parallel})
-        assert synced.members == make_ids(8, start=5)
+        over_http = make_synced(max_retries=3)
+        over_http.run(make_ids(8))
+        over_http.emulator.fault("applovin.append", "status", status=503, number=2, times=2)
+        report = over_http.run(make_ids(8, start=5), opened={"parallel": parallel})
+        assert over_http.members == make_ids(8, start=5)
         assert (report.batches, report.requests) == (4, 7)
 
     @pytest.mark.parametrize("fault", [("status", {"status": 500}), ("status", {"status": 413}), ("drop_after", {})])
     @pytest.mark.parametrize("number", [1, 2, 3, 4])
-    def test_the_next_run_goes_on(self, synced: Any, make_ids: Any, fault: Any, number: int) -> None:
-        synced.run(make_ids(8))
-        synced.clear()
+    def test_the_next_run_goes_on(self, over_http: Any, make_ids: Any, fault: Any, number: int) -> None:
+        over_http.run(make_ids(8))
+        over_http.clear()
         kind, options = fault
-        synced.emulator.fault("applovin.append", kind, number=number, **options)
+        over_http.emulator.fault("applovin.append", kind, number=number, **options)
         with pytest.raises(AudienceApiError) as caught:
-            synced.run(make_ids(8, start=5))
+            over_http.run(make_ids(8, start=5))
         assert (caught.value.landed or "").startswith(f"{number - 1} batches have landed")
-        landed = synced.ids_sent()[: 2 * (number - 1)]
-        synced.clear()
-        report = synced.run(make_ids(8, start=5))
-        assert synced.members == make_ids(8, start=5)
-        assert not set(landed) & set(synced.ids_sent())
-        assert len(synced.sent) == 5 - number
+        landed = over_http.ids_sent()[: 2 * (number - 1)]
+        over_http.clear()
+        report = over_http.run(make_ids(8, start=5))
+        assert over_http.members == make_ids(8, start=5)
+        assert not set(landed) & set(over_http.ids_sent())
+        assert len(over_http.sent) == 5 - number
         assert report.batches_skipped_by_resume == number - 1
 
     @pytest.mark.parametrize(("mode", "when"), [("mirror", "before"), ("mirror", "after"), ("replace", "after")])
@@ -738,149 +738,149 @@ class TestLateEffects:
     """A request that failed takes effect after the next one: real time, since the emulator's delay is real."""
 
     @pytest.fixture
-    def outwaited(self, synced: Any) -> Any:
+    def outwaited(self, over_http: Any) -> Any:
         """Waits until what was to come late has come."""
 
         def sleep(seconds: float) -> None:
-            synced.sleeps.append(seconds)
+            over_http.sleeps.append(seconds)
             time.sleep(1.2)
 
-        synced.sleep = sleep
-        return synced
+        over_http.sleep = sleep
+        return over_http
 
     def test_an_addition_before_its_removal(self, outwaited: Any, make_ids: Any) -> None:
-        synced = outwaited
-        synced.run(make_ids(2))
-        synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        over_http = outwaited
+        over_http.run(make_ids(2))
+        over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
         with pytest.raises(ServerError):
-            synced.run(make_ids(4))
-        report = synced.run(make_ids(2))
+            over_http.run(make_ids(4))
+        report = over_http.run(make_ids(2))
         assert (report.contradicted, report.removed) == (2, 2)
-        assert len(synced.sleeps) == 1
-        assert 95 < synced.sleeps[0] <= 101
-        assert synced.members == make_ids(2)
+        assert len(over_http.sleeps) == 1
+        assert 95 < over_http.sleeps[0] <= 101
+        assert over_http.members == make_ids(2)
 
     def test_a_removal_before_its_addition(self, outwaited: Any, make_ids: Any) -> None:
-        synced = outwaited
-        synced.run(make_ids(4))
-        synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        over_http = outwaited
+        over_http.run(make_ids(4))
+        over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
         with pytest.raises(ServerError):
-            synced.run(make_ids(2))
-        report = synced.run(make_ids(4))
-        assert (report.contradicted, report.added, len(synced.sleeps)) == (2, 2, 1)
-        assert synced.members == make_ids(4)
+            over_http.run(make_ids(2))
+        report = over_http.run(make_ids(4))
+        assert (report.contradicted, report.added, len(over_http.sleeps)) == (2, 2, 1)
+        assert over_http.members == make_ids(4)
 
     def test_what_does_not_contradict_does_not_wait(self, outwaited: Any, make_ids: Any) -> None:
-        synced = outwaited
-        synced.run(make_ids(2))
-        synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        over_http = outwaited
+        over_http.run(make_ids(2))
+        over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
         with pytest.raises(ServerError):
-            synced.run(make_ids(4))
-        synced.run(make_ids(5))
-        assert (synced.sleeps, synced.members) == ([], make_ids(5))
+            over_http.run(make_ids(4))
+        over_http.run(make_ids(5))
+        assert (over_http.sleeps, over_http.members) == ([], make_ids(5))
         # But the doubt is carried on: this one would be undone.
-        synced.run(make_ids(2))
-        assert len(synced.sleeps) == 1
-        assert synced.members == make_ids(2)
+        over_http.run(make_ids(2))
+        assert len(over_http.sleeps) == 1
+        assert over_http.members == make_ids(2)
 
     def test_two_that_were_cut_off_one_after_the_other(self, outwaited: Any, make_ids: Any) -> None:
         """The second has overwritten the first one's doubt: what comes next waits if it removes anybody."""
-        synced = outwaited
-        synced.run(make_ids(2))
+        over_http = outwaited
+        over_http.run(make_ids(2))
         for size in (4, 8):
-            synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+            over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
             with pytest.raises(ServerError):
-                synced.run(make_ids(size))
-            synced.emulator.clear_faults()
-        report = synced.run(make_ids(9))
-        assert (report.live, synced.sleeps, synced.members) == (9, [], make_ids(9))
-        synced.run(make_ids(3))
-        assert len(synced.sleeps) == 1
-        assert synced.members == make_ids(3)
+                over_http.run(make_ids(size))
+            over_http.emulator.clear_faults()
+        report = over_http.run(make_ids(9))
+        assert (report.live, over_http.sleeps, over_http.members) == (9, [], make_ids(9))
+        over_http.run(make_ids(3))
+        assert len(over_http.sleeps) == 1
+        assert over_http.members == make_ids(3)
 
     def test_a_removal_that_was_cut_off_before_an_addition_that_was(self, outwaited: Any, make_ids: Any) -> None:
-        synced = outwaited
-        synced.run(make_ids(4))
-        synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        over_http = outwaited
+        over_http.run(make_ids(4))
+        over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
         with pytest.raises(ServerError):
-            synced.run(make_ids(3))
-        synced.emulator.fault("applovin.append", "status", status=500)
+            over_http.run(make_ids(3))
+        over_http.emulator.fault("applovin.append", "status", status=500)
         with pytest.raises(ServerError):
-            synced.run(make_ids(3) + make_ids(2, start=7))
-        report = synced.run(make_ids(4) + make_ids(2, start=7))
-        assert (report.live, len(synced.sleeps)) == (6, 1)
-        assert synced.members == make_ids(4) + make_ids(2, start=7)
+            over_http.run(make_ids(3) + make_ids(2, start=7))
+        report = over_http.run(make_ids(4) + make_ids(2, start=7))
+        assert (report.live, len(over_http.sleeps)) == (6, 1)
+        assert over_http.members == make_ids(4) + make_ids(2, start=7)
 
     def test_an_addition_of_somebody_who_had_expired(self, outwaited: Any, make_ids: Any) -> None:
         """The ledger still has the old row: the new request is in doubt like that of anybody else."""
-        synced = outwaited
-        synced.run(make_ids(2), ttl=1000)
-        synced.emulator.advance(2000)
-        synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        over_http = outwaited
+        over_http.run(make_ids(2), ttl=1000)
+        over_http.advance(2000)
+        over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
         with pytest.raises(ServerError):
-            synced.run(make_ids(2), ttl=1000)
-        report = synced.run(make_ids(1), ttl=1000)
-        assert (report.contradicted, report.removed, len(synced.sleeps)) == (1, 1, 1)
-        assert synced.members == make_ids(1)
+            over_http.run(make_ids(2), ttl=1000)
+        report = over_http.run(make_ids(1), ttl=1000)
+        assert (report.contradicted, report.removed, len(over_http.sleeps)) == (1, 1, 1)
+        assert over_http.members == make_ids(1)
 
     def test_a_longer_time_is_not_cut_short(self, outwaited: Any, make_ids: Any) -> None:
         """Additions of before that would come late would shorten it."""
-        synced = outwaited
-        synced.run(make_ids(2))
+        over_http = outwaited
+        over_http.run(make_ids(2))
         for size in (4, 6):
-            synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+            over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
             with pytest.raises(ServerError):
-                synced.run(make_ids(size), ttl=5000)
-            synced.emulator.clear_faults()
-        synced.run(make_ids(6), ttl=4000)
-        assert synced.sleeps == []
-        synced.run(make_ids(7), ttl=6000)
-        assert len(synced.sleeps) == 1
+                over_http.run(make_ids(size), ttl=5000)
+            over_http.emulator.clear_faults()
+        over_http.run(make_ids(6), ttl=4000)
+        assert over_http.sleeps == []
+        over_http.run(make_ids(7), ttl=6000)
+        assert len(over_http.sleeps) == 1
 
     def test_an_update_that_was_repeated(self, make_synced: Any, make_ids: Any) -> None:
-        synced = make_synced(max_retries=1)
-        synced.emulator.fault("applovin.update", "apply_late", delay_seconds=1)
-        synced.sleep = lambda seconds: (synced.sleeps.append(seconds), time.sleep(1.2))
-        synced.run(make_ids(6), mode="replace")
+        over_http = make_synced(max_retries=1)
+        over_http.emulator.fault("applovin.update", "apply_late", delay_seconds=1)
+        over_http.sleep = lambda seconds: (over_http.sleeps.append(seconds), time.sleep(1.2))
+        over_http.run(make_ids(6), mode="replace")
         # It wiped out what came before it only: the rest was sent after the wait.
-        assert synced.sleeps == [100]
-        assert synced.members == make_ids(6)
+        assert over_http.sleeps == [100]
+        assert over_http.members == make_ids(6)
 
     @pytest.mark.parametrize("number", [1, 2])
     def test_a_plan_that_is_taken_up_again(self, outwaited: Any, make_ids: Any, number: int) -> None:
-        synced = outwaited
-        synced.run(make_ids(2))
-        plan_id = synced.run(make_ids(6), plan_only=True, mode="replace").plan_id
-        synced.emulator.fault("applovin.update", "apply_late", delay_seconds=1)
+        over_http = outwaited
+        over_http.run(make_ids(2))
+        plan_id = over_http.run(make_ids(6), plan_only=True, mode="replace").plan_id
+        over_http.emulator.fault("applovin.update", "apply_late", delay_seconds=1)
         for _ in range(number):
             with pytest.raises(ServerError):
-                synced.apply(plan_id)
-            synced.emulator.fault("applovin.append", "status", status=500)
-        synced.emulator.clear_faults()
-        synced.apply(plan_id)
+                over_http.apply(plan_id)
+            over_http.emulator.fault("applovin.append", "status", status=500)
+        over_http.emulator.clear_faults()
+        over_http.apply(plan_id)
         time.sleep(1.2)
-        assert synced.members == make_ids(6)
+        assert over_http.members == make_ids(6)
 
     def test_a_plan_that_was_taken_up_again_leaves_doubt(self, outwaited: Any, make_ids: Any) -> None:
-        synced = outwaited
-        synced.run(make_ids(2))
-        plan_id = synced.run(make_ids(4), plan_only=True).plan_id
-        synced.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        over_http = outwaited
+        over_http.run(make_ids(2))
+        plan_id = over_http.run(make_ids(4), plan_only=True).plan_id
+        over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
         with pytest.raises(ServerError):
-            synced.apply(plan_id)
-        synced.apply(plan_id)
-        synced.run(make_ids(2))
-        assert len(synced.sleeps) == 1
-        assert synced.members == make_ids(2)
+            over_http.apply(plan_id)
+        over_http.apply(plan_id)
+        over_http.run(make_ids(2))
+        assert len(over_http.sleeps) == 1
+        assert over_http.members == make_ids(2)
 
 
-def test_no_member_is_in_a_log(synced: Any, make_ids: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_member_is_in_a_log(over_http: Any, make_ids: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    synced.run(make_ids(4))
-    synced.emulator.fault("applovin.append", "status", status=500)
+    over_http.run(make_ids(4))
+    over_http.emulator.fault("applovin.append", "status", status=500)
     with pytest.raises(ServerError) as caught:
-        synced.run(make_ids(4, start=3))
-    synced.run(make_ids(4, start=3))
+        over_http.run(make_ids(4, start=3))
+    over_http.run(make_ids(4, start=3))
     assert not re.search(r"0{8}-0{4}-", caplog.text + str(caught.value))
 
 
@@ -902,7 +902,7 @@ def test_what_a_killed_process_left_goes_with_the_next_plan(synced: Any, make_id
 def test_a_refresh_in_doubt_is_waited_for(synced: Any, make_ids: Any) -> None:
     """A member that lives in any case is refreshed when the run is cut off, and the next run removes it."""
     synced.run(make_ids(4), ttl=1000)
-    synced.emulator.advance(950)
+    synced.advance(950)
     stop_at(synced, "create", "head-", number=2, when="after")  # the plan was begun
     with pytest.raises(Stopped):
         synced.run(make_ids(4), ttl=1000)
@@ -914,21 +914,21 @@ def test_a_refresh_in_doubt_is_waited_for(synced: Any, make_ids: Any) -> None:
 
 
 @pytest.mark.parametrize("initial", ["append", "replace", "fail"])
-def test_a_replacement_that_never_landed_binds_nobody(synced: Any, make_ids: Any, initial: str) -> None:
+def test_a_replacement_that_never_landed_binds_nobody(over_http: Any, make_ids: Any, initial: str) -> None:
     """What happens to strangers is for the present settings to say, not for those of a run that failed."""
     strangers = make_ids(2, start=50)
-    synced.post_as_stranger("append", strangers)
-    synced.emulator.fault("applovin.update", "status", status=400)
+    over_http.post_as_stranger("append", strangers)
+    over_http.emulator.fault("applovin.update", "status", status=400)
     with pytest.raises(BadRequestError):
-        synced.run(make_ids(3), mode="replace")
+        over_http.run(make_ids(3), mode="replace")
     if initial == "fail":
         with pytest.raises(GuardError, match="holds 2 members"):
-            synced.run(make_ids(3), initial=initial)
-        assert synced.members == strangers
+            over_http.run(make_ids(3), initial=initial)
+        assert over_http.members == strangers
     else:
-        synced.run(make_ids(3), initial=initial)
-        assert synced.members == sorted(make_ids(3) + (strangers if initial == "append" else []))
-        assert synced.run(make_ids(3), initial=initial).batches == 0
+        over_http.run(make_ids(3), initial=initial)
+        assert over_http.members == sorted(make_ids(3) + (strangers if initial == "append" else []))
+        assert over_http.run(make_ids(3), initial=initial).batches == 0
 
 
 @pytest.mark.parametrize("cut_off", [False, True])
@@ -947,11 +947,11 @@ def test_opt_outs_go_although_the_ledger_was_lost(synced: Any, make_ids: Any, cu
     assert synced.run(make_ids(5), suppress=make_ids(2)).batches == 0
 
 
-def test_an_audience_that_is_gone_is_told(synced: Any, make_ids: Any) -> None:
-    synced.run(make_ids(3))
-    synced.stranger.delete_audience(audience_id=synced.audience_id)
+def test_an_audience_that_is_gone_is_told(over_http: Any, make_ids: Any) -> None:
+    over_http.run(make_ids(3))
+    over_http.stranger.delete_audience(audience_id=over_http.audience_id)
     with pytest.raises(NotFoundError, match="has no audience"):
-        synced.run(make_ids(3))
+        over_http.run(make_ids(3))
 
 
 def test_a_try_that_was_taken_over_while_it_waits_sends_nothing_more(make_synced: Any, make_ids: Any) -> None:
@@ -966,10 +966,11 @@ def test_a_try_that_was_taken_over_while_it_waits_sends_nothing_more(make_synced
             later.emulator.clear_requests()
         time.sleep(min(seconds, 1.1))
 
-    synced = make_synced(sleep=sleep)
-    synced.audience_id, synced.path, synced.folder = later.audience_id, later.path, later.folder
-    synced.emulator.fault("applovin.append", "status", status=503, retry_after=60)
+    over_http = make_synced(sleep=sleep)
+    over_http.joins(later)
+    over_http.path, over_http.folder = later.path, later.folder
+    over_http.emulator.fault("applovin.append", "status", status=503, retry_after=60)
     with pytest.raises(AudienceBusyError, match="no longer holds"):
-        synced.run(make_ids(2))
+        over_http.run(make_ids(2))
     assert later.members == make_ids(4, start=10)
-    assert synced.emulator.requests("applovin.append") == []
+    assert over_http.emulator.requests("applovin.append") == []

@@ -48,7 +48,7 @@ class TestRemoved:
             report = synced.run(ids, mode=mode)
             assert (report.held_back, report.live, report.drift) == (2, 4, 0)
             assert synced.members == ids[2:]
-            synced.emulator.advance(synced.ttl_seconds * 0.95)  # all are due
+            synced.advance(synced.ttl_seconds * 0.95)  # all are due
         synced.run(ids)
         assert synced.members == ids[2:]
 
@@ -172,7 +172,7 @@ class TestAdded:
         ids = make_ids(4)
         synced.run(ids[:3])
         by_hand(synced, "append", ids[3:], ttl=500)
-        synced.emulator.advance(1000)
+        synced.advance(1000)
         synced.run(ids[:2])
         assert synced.members == ids[:2]
         synced.run(ids)
@@ -210,42 +210,44 @@ def test_a_sync_that_is_under_way_comes_first(synced: Any, make_ids: Any) -> Non
 
 @pytest.mark.parametrize("mode", ["remove", "append", "replace"])
 @pytest.mark.parametrize("landed", [0, 1, 2])
-def test_cut_off_at_any_request(synced: Any, make_ids: Any, mode: str, landed: int) -> None:
+def test_cut_off_at_any_request(over_http: Any, make_ids: Any, mode: str, landed: int) -> None:
     """Whatever of it has arrived, the next sync knows; and who was to go stays out."""
     ids = make_ids(12)
-    synced.run(ids[:6])
+    over_http.run(ids[:6])
     first = "update" if mode == "replace" else "append"
     if landed == 0:
-        synced.emulator.fault(f"applovin.{first}", "status", status=500, times=None)
+        over_http.emulator.fault(f"applovin.{first}", "status", status=500, times=None)
     else:
         number = landed if mode == "replace" else landed + 1
-        synced.emulator.fault("applovin.append", "status", status=500, number=number, times=None)
+        over_http.emulator.fault("applovin.append", "status", status=500, number=number, times=None)
     sent = ids[3:9]
     with pytest.raises(ServerError):
-        by_hand(synced, mode, sent)
-    synced.emulator.clear_faults()
+        by_hand(over_http, mode, sent)
+    over_http.emulator.clear_faults()
     source = ids[:5]
-    synced.run(source)
-    report = synced.run(source)
+    over_http.run(source)
+    report = over_http.run(source)
     assert report.batches == 0
     assert report.drift == 0 or mode != "remove", "who was added and never arrived is counted until they expire"
     held = set(sent) if mode == "remove" else set()
-    assert set(source) - held <= set(synced.members)
-    assert not held & set(synced.members)
-    assert set(synced.members) <= (set(source) | set(sent)) - held
+    assert set(source) - held <= set(over_http.members)
+    assert not held & set(over_http.members)
+    assert set(over_http.members) <= (set(source) | set(sent)) - held
 
 
 @pytest.mark.parametrize(("mode", "has_to_wait"), [("remove", True), ("replace", True), ("append", False)])
-def test_waits_for_late_requests_that_could_undo_it(synced: Any, make_ids: Any, mode: str, has_to_wait: bool) -> None:
+def test_waits_for_late_requests_that_could_undo_it(
+    over_http: Any, make_ids: Any, mode: str, has_to_wait: bool
+) -> None:
     ids = make_ids(6)
-    synced.run(ids[:2])
-    synced.emulator.fault("applovin.append", "drop_before", times=None)
+    over_http.run(ids[:2])
+    over_http.emulator.fault("applovin.append", "drop_before", times=None)
     with pytest.raises(ConnectionFailedError):
-        by_hand(synced, "append", ids[2:4])
-    synced.emulator.clear_faults()
-    synced.clear()
-    by_hand(synced, mode, ids[2:4])
-    assert [90 < seconds <= 101 for seconds in synced.sleeps] == [True] * has_to_wait
+        by_hand(over_http, "append", ids[2:4])
+    over_http.emulator.clear_faults()
+    over_http.clear()
+    by_hand(over_http, mode, ids[2:4])
+    assert [90 < seconds <= 101 for seconds in over_http.sleeps] == [True] * has_to_wait
 
 
 numbers = st.sets(st.integers(0, 60))

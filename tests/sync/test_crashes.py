@@ -87,15 +87,15 @@ def matrix() -> Iterator[list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
-def crash(synced: Any, processes: Any, tmp_path: Path, matrix: Any) -> Callable[..., Outcome]:
+def crash(over_http: Any, processes: Any, tmp_path: Path, matrix: Any) -> Callable[..., Outcome]:
     """Kills a process at a point, and lets another one do the work: ``crash(point, first=…, second=…)``."""
 
     def job(log: str, **changes: Any) -> dict[str, Any]:
         job = {
-            "url": synced.emulator.url,
-            "key": synced.emulator.api_key,
-            "audience_id": synced.audience_id,
-            "path": str(synced.path),
+            "url": over_http.emulator.url,
+            "key": over_http.emulator.api_key,
+            "audience_id": over_http.audience_id,
+            "path": str(over_http.path),
             "log": str(tmp_path / log),
             "work": "run",
             "stop": None,
@@ -125,7 +125,7 @@ def crash(synced: Any, processes: Any, tmp_path: Path, matrix: Any) -> Callable[
         for kind, operation, *ids in map(str.split, lines(tmp_path / "second.log")):
             if kind == "sent":
                 outcome.second.append([f"{operation}:{item[-2:]}" for item in ids])
-        is_equal = synced.members == sorted(expected)
+        is_equal = over_http.members == sorted(expected)
         matrix.append(
             (
                 first["work"] if "work" in first else first.get("settings", {}).get("mode", "mirror"),
@@ -157,8 +157,8 @@ def check(outcome: Outcome) -> None:
 
 class TestMirror:
     @pytest.mark.parametrize("name", MIRROR)
-    def test_the_same_source(self, synced: Any, make_ids: Any, crash: Any, name: str) -> None:
-        synced.run(make_ids(8))
+    def test_the_same_source(self, over_http: Any, make_ids: Any, crash: Any, name: str) -> None:
+        over_http.run(make_ids(8))
         job = {"source": make_ids(8, start=5)}
         outcome = crash(MIRROR[name], name=name, first=job, second=job, expected=job["source"])
 
@@ -168,15 +168,15 @@ class TestMirror:
         assert len(outcome.second) == 4 - batches
         assert outcome.report["batches_skipped_by_resume"] == (0 if is_over else batches)
         # The state is tidy again, and there is nothing more to do.
-        files = {file.split("-")[0] for file in synced.folder.names()}
+        files = {file.split("-")[0] for file in over_http.folder.names()}
         assert files == {"head", "head.json", "ledger"} or is_over
-        synced.clear()
-        synced.run(job["source"])
-        assert synced.wire.posts == []
+        over_http.clear()
+        over_http.run(job["source"])
+        assert over_http.wire.posts == []
 
     @pytest.mark.parametrize("name", CHANGED)
-    def test_another_source(self, synced: Any, make_ids: Any, crash: Any, name: str) -> None:
-        synced.run(make_ids(8))
+    def test_another_source(self, over_http: Any, make_ids: Any, crash: Any, name: str) -> None:
+        over_http.run(make_ids(8))
         first, second = {"source": make_ids(8, start=5)}, {"source": [*make_ids(2), *make_ids(4, start=8)]}
         outcome = crash(
             MIRROR[name], name=f"{name}; then another source", first=first, second=second, expected=second["source"]
@@ -203,11 +203,11 @@ class TestMirror:
 class TestReplace:
     @pytest.mark.parametrize("name", REPLACE)
     @pytest.mark.parametrize("is_first", [True, False], ids=["initial", "mode"])
-    def test_it_goes_on(self, synced: Any, make_ids: Any, crash: Any, name: str, is_first: bool) -> None:
+    def test_it_goes_on(self, over_http: Any, make_ids: Any, crash: Any, name: str, is_first: bool) -> None:
         ids = make_ids(6)
         if not is_first:
-            synced.run(make_ids(4, start=5))
-        synced.post_as_stranger("append", make_ids(2, start=50))
+            over_http.run(make_ids(4, start=5))
+        over_http.post_as_stranger("append", make_ids(2, start=50))
         job = {"source": ids, "settings": {"initial": "replace"} if is_first else {"mode": "replace"}}
         shown = f"{name} ({'initial' if is_first else 'mode'})"
         outcome = crash(REPLACE[name], name=shown, first=job, second=job, expected=ids)
@@ -222,10 +222,10 @@ class TestReplace:
 
 class TestApply:
     @pytest.mark.parametrize("name", APPLY)
-    def test_the_next_try_goes_on(self, synced: Any, make_ids: Any, crash: Any, name: str) -> None:
-        synced.run(make_ids(8))
+    def test_the_next_try_goes_on(self, over_http: Any, make_ids: Any, crash: Any, name: str) -> None:
+        over_http.run(make_ids(8))
         wanted = make_ids(8, start=5)
-        plan_id = synced.run(wanted, plan_only=True).plan_id
+        plan_id = over_http.run(wanted, plan_only=True).plan_id
         job = {"work": "apply", "plan_id": plan_id}
         outcome = crash(APPLY[name], name=name, first=job, second=job, expected=wanted)
 

@@ -1,6 +1,7 @@
 """SIGKILL of a real process at every boundary of a refresh; the next try, or the next run, ends its work."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -55,6 +56,7 @@ class Processes:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, str(SCRIPT)],
+            env=os.environ | {"PYTHONPATH": str(SCRIPT.parents[1])},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

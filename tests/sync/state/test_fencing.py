@@ -96,10 +96,10 @@ def stores(tmp_path: Any, s3_options: dict[str, Any]) -> Callable[[str], Open]:
 class Stage:
     """An audience with two tries: the first is held up at a call to its store."""
 
-    def __init__(self, make_synced: Any, make_ids: Any, open_folder: Open) -> None:
-        self.first, self.second = make_synced(), make_synced()
+    def __init__(self, make_in_memory: Any, make_ids: Any, open_folder: Open) -> None:
+        self.first = make_in_memory()
+        self.second = make_in_memory(self.first.destination.platform)
         self.first.folder.inner = open_folder()
-        self.second.audience_id = self.first.audience_id
         self.second.folder.inner = open_folder()
         self.sources = [make_ids(6), make_ids(6, start=3), make_ids(5, start=2)]
         self.first.run(self.sources[0])
@@ -179,19 +179,19 @@ def steps_of(stage: Stage, kind: str) -> list[int]:
 @pytest.mark.parametrize("is_lost", [False, True], ids=["stands still", "reply lost"])
 @pytest.mark.parametrize("successor", ["later try", "another run", "later try that is cut off"])
 def test_a_call_that_arrives_late(
-    make_synced: Any, make_ids: Any, stores: Any, kind: str, is_lost: bool, successor: str
+    make_in_memory: Any, make_ids: Any, stores: Any, kind: str, is_lost: bool, successor: str
 ) -> None:
-    steps = steps_of(Stage(make_synced, make_ids, stores(kind)), kind)
+    steps = steps_of(Stage(make_in_memory, make_ids, stores(kind)), kind)
     if not EVERY_CALL and (kind, successor) != ("disk", "later try"):
         # A part of them, others for each store: the rule is the same.
         steps = steps[len(kind + successor) % 6 :: 6]
     for number in steps:
-        stage = Stage(make_synced, make_ids, stores(kind))
+        stage = Stage(make_in_memory, make_ids, stores(kind))
         second = stage.second
         opened = {"key": FIRST, "try_number": 2}
         with stage.first_held(number, is_lost=is_lost) as release:
             if successor == "another run":
-                second.emulator.advance(lease_module.LEASE_SECONDS + 100)
+                second.advance(lease_module.LEASE_SECONDS + 100)
                 opened = {"key": SECOND, "try_number": 1}
             if successor == "later try that is cut off":
                 cut_off(second, at=2)
@@ -239,11 +239,11 @@ def cut_off(audience: Any, *, at: int) -> None:
 
 @pytest.mark.parametrize("kind", ["disk", "plain", "refusing"])
 def test_an_overtaken_sync_says_so_whatever_it_finds_missing(
-    make_synced: Any, make_ids: Any, stores: Any, kind: str
+    make_in_memory: Any, make_ids: Any, stores: Any, kind: str
 ) -> None:
     """Its files were removed by the one that took over: that is no lost ledger, and no outdated plan."""
     for method, at in itertools.product(["fetch", "read", "names"], range(1, 5)):
-        stage = Stage(make_synced, make_ids, stores(kind))
+        stage = Stage(make_in_memory, make_ids, stores(kind))
         plan_id = stage.first.run(stage.sources[1], plan_only=True).plan_id
         stage.first.clear()
         numbers = itertools.count(1)
@@ -268,18 +268,18 @@ def test_an_overtaken_sync_says_so_whatever_it_finds_missing(
 
 
 @pytest.mark.parametrize("kind", ["disk", "s3", "plain", "heedless", "refusing"])
-def test_what_a_store_can_is_found_out(make_synced: Any, make_ids: Any, stores: Any, kind: str) -> None:
-    stage = Stage(make_synced, make_ids, stores(kind))
-    with stage.first.opened() as sync:
-        assert sync._lease.is_exclusive == (kind in {"disk", "s3"})
+def test_what_a_store_can_is_found_out(make_in_memory: Any, make_ids: Any, stores: Any, kind: str) -> None:
+    stage = Stage(make_in_memory, make_ids, stores(kind))
+    with stage.first.held(key="another run") as held:
+        assert held.lease.is_exclusive == (kind in {"disk", "s3"})
     stage.first.run(stage.sources[1])
     files = [name for name in stage.first.folder.inner.names() if name.startswith("head-")]
     assert {len(name.split("-")) for name in files} == {2 if kind in {"disk", "s3"} else 4}
 
 
-def test_manifests_that_nobody_needs_are_removed(make_synced: Any, make_ids: Any, stores: Any) -> None:
+def test_manifests_that_nobody_needs_are_removed(make_in_memory: Any, make_ids: Any, stores: Any) -> None:
     """Of each sync the one with which it took over stays, of the last ones; of one that was cut off, no more."""
-    stage = Stage(make_synced, make_ids, stores("disk"))
+    stage = Stage(make_in_memory, make_ids, stores("disk"))
 
     def manifests() -> int:
         return sum(name.startswith("head-") for name in stage.first.folder.inner.names())
@@ -296,9 +296,9 @@ def test_manifests_that_nobody_needs_are_removed(make_synced: Any, make_ids: Any
     assert stage.second.run(stage.sources[2], opened={"try_number": 3}).batches == 0
 
 
-def test_a_create_whose_reply_was_lost_is_no_other_writer(make_synced: Any, make_ids: Any, stores: Any) -> None:
+def test_a_create_whose_reply_was_lost_is_no_other_writer(make_in_memory: Any, make_ids: Any, stores: Any) -> None:
     """A store may do what it says it could not; and a repeated request finds what the first one has made."""
-    stage = Stage(make_synced, make_ids, stores("disk"))
+    stage = Stage(make_in_memory, make_ids, stores("disk"))
     inner = stage.first.folder.inner
     create = inner.create
 

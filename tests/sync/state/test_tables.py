@@ -71,14 +71,14 @@ def ids(first: int, end: int) -> list[str]:
 
 
 def sync_within_limits(
-    synced: Any, first: int, end: int, *, mode: str = "mirror", most_bytes: int = 0
+    over_http: Any, first: int, end: int, *, mode: str = "mirror", most_bytes: int = 0
 ) -> dict[str, Any]:
     """Sync some members in a process that may have 256 files open, and perhaps none larger than so many bytes."""
     job = {
-        "key": synced.emulator.api_key,
-        "url": synced.emulator.url,
-        "path": str(synced.path),
-        "audience_id": synced.audience_id,
+        "key": over_http.emulator.api_key,
+        "url": over_http.emulator.url,
+        "path": str(over_http.path),
+        "audience_id": over_http.audience_id,
         "chunk_rows": CHUNK_ROWS,
         "range": [first, end],
         "mode": mode,
@@ -92,15 +92,15 @@ def sync_within_limits(
     return report
 
 
-def test_few_open_files_from_the_first_sync_on(synced: Any) -> None:
-    assert sync_within_limits(synced, 0, MEMBERS)["live"] == MEMBERS
+def test_few_open_files_from_the_first_sync_on(over_http: Any) -> None:
+    assert sync_within_limits(over_http, 0, MEMBERS)["live"] == MEMBERS
     # The ledger is read, compared and folded again.
-    report = sync_within_limits(synced, 1_000, MEMBERS + 500)
+    report = sync_within_limits(over_http, 1_000, MEMBERS + 500)
     assert (report["added"], report["removed"], report["live"]) == (500, 1_000, MEMBERS - 500)
-    assert sorted(synced.members) == ids(1_000, MEMBERS + 500)
+    assert sorted(over_http.members) == ids(1_000, MEMBERS + 500)
 
 
-def test_a_sync_that_got_stuck_in_the_fold_goes_on(synced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sync_that_got_stuck_in_the_fold_goes_on(over_http: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it was sent, and no try since could open enough files: this version folds it, and sends nothing."""
 
     def stuck(*_: Any) -> None:
@@ -110,29 +110,29 @@ def test_a_sync_that_got_stuck_in_the_fold_goes_on(synced: Any, monkeypatch: pyt
         patch.setattr(StateTables, "store_ledger", stuck)
         for _ in range(2):
             with pytest.raises(WorkspaceUnavailableError, match="may open no further files"):
-                synced.run(ids(0, MEMBERS), opened={"batch": 100_000, "key": "k"})
-    assert len(synced.members) == MEMBERS
-    synced.emulator.clear_requests()
-    report = sync_within_limits(synced, 0, MEMBERS)
+                over_http.run(ids(0, MEMBERS), opened={"batch": 100_000, "key": "k"})
+    assert len(over_http.members) == MEMBERS
+    over_http.emulator.clear_requests()
+    report = sync_within_limits(over_http, 0, MEMBERS)
     assert (report["batches"], report["batches_skipped_by_resume"], report["live"]) == (0, 1, MEMBERS)
-    assert [request["operation"] for request in synced.emulator.requests()] == ["applovin.list"]
+    assert [request["operation"] for request in over_http.emulator.requests()] == ["applovin.list"]
 
 
-def test_a_disk_that_fills_up_in_the_fold_loses_nothing(synced: Any) -> None:
+def test_a_disk_that_fills_up_in_the_fold_loses_nothing(over_http: Any) -> None:
     """The members are there; the next run folds what was written down, and sends nothing twice."""
-    assert sync_within_limits(synced, 0, 4_000)["live"] == 4_000
-    report = sync_within_limits(synced, 4_000, 5_000, mode="append", most_bytes=4_500 * 16)
+    assert sync_within_limits(over_http, 0, 4_000)["live"] == 4_000
+    report = sync_within_limits(over_http, 4_000, 5_000, mode="append", most_bytes=4_500 * 16)
     assert report["error"] == "WorkspaceUnavailableError"
     assert "takes no more: a file there may not grow so large" in report["message"]
-    assert sorted(synced.members) == ids(0, 5_000)
-    synced.emulator.clear_requests()
-    report = sync_within_limits(synced, 4_000, 5_000, mode="append")
+    assert sorted(over_http.members) == ids(0, 5_000)
+    over_http.emulator.clear_requests()
+    report = sync_within_limits(over_http, 4_000, 5_000, mode="append")
     assert (report["batches"], report["batches_skipped_by_resume"], report["live"]) == (0, 1, 5_000)
-    assert [request["operation"] for request in synced.emulator.requests()] == ["applovin.list"]
+    assert [request["operation"] for request in over_http.emulator.requests()] == ["applovin.list"]
 
 
-def test_a_disk_that_fills_up_before_the_first_request(synced: Any) -> None:
-    report = sync_within_limits(synced, 0, 5_000, most_bytes=50_000)
+def test_a_disk_that_fills_up_before_the_first_request(over_http: Any) -> None:
+    report = sync_within_limits(over_http, 0, 5_000, most_bytes=50_000)
     assert report["error"] == "WorkspaceUnavailableError"
-    assert synced.members == []
-    assert sync_within_limits(synced, 0, 5_000)["live"] == 5_000
+    assert over_http.members == []
+    assert sync_within_limits(over_http, 0, 5_000)["live"] == 5_000

@@ -1,0 +1,130 @@
+"""A platform in memory, and the audience that it holds as a destination."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from airflow_provider_audiences.exceptions import NotFoundError
+from airflow_provider_audiences.http.transport import GiveUp
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.redaction import MaskedBytes
+from airflow_provider_audiences.sync.destination import AudienceAddress, DeliveryLimits, UploadCounts
+
+WITH_TTL = DeliveryLimits(
+    max_parallel_requests=16, late_effect_seconds=100, default_ttl_seconds=31_536_000, can_replace=True
+)
+WITHOUT_TTL = DeliveryLimits(
+    max_parallel_requests=16, late_effect_seconds=100, default_ttl_seconds=None, can_replace=False
+)
+_ADDRESS = AudienceAddress(platform="memory", host="here", audience_id="a")
+_KIND = AdvertisingIds()
+
+
+@dataclass
+class Post:
+    """A request with members: ``update``, ``append`` or ``remove``."""
+
+    operation: str
+    ids: list[str]
+    ttl_seconds: int | None
+    status: int | None = None
+    """Of the reply, over HTTP; None without one."""
+
+
+@dataclass
+class MemoryPlatform:
+    """Holds one audience; its clock is that of the syncs too."""
+
+    limits: DeliveryLimits = WITH_TTL
+    counts_members: bool = True
+    is_missing: bool = False
+    _expiries: dict[str, float] = field(default_factory=dict)
+    _shift_seconds: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def now(self) -> float:
+        return time.time() + self._shift_seconds
+
+    def advance(self, seconds: float) -> None:
+        """Let time go by."""
+        self._shift_seconds += seconds
+
+    def members(self) -> list[str]:
+        """Who lives."""
+        now = self.now()
+        with self._lock:
+            return sorted(member for member, expiry in self._expiries.items() if expiry > now)
+
+    def carry_out(self, operation: str, ids: Iterable[str], ttl_seconds: int | None) -> None:
+        """Change the audience, as a request does."""
+        is_for_good = self.limits.default_ttl_seconds is None or ttl_seconds is None
+        until = float("inf") if is_for_good else self.now() + (ttl_seconds or 0)
+        with self._lock:
+            if operation == "update":
+                self._expiries.clear()
+            for member in ids:
+                if operation == "remove":
+                    self._expiries.pop(member, None)
+                else:
+                    self._expiries[member] = until
+
+
+@dataclass
+class MemoryDestination:
+    """
+    The audience as one client sees it.
+
+    ``before`` and ``after`` act around each request: one that raises ends it, before it is carried out or with its
+    reply lost.
+    """
+
+    platform: MemoryPlatform = field(default_factory=MemoryPlatform)
+    platform_name: str = "Memory"
+    address: AudienceAddress = _ADDRESS
+    kind: AdvertisingIds = _KIND
+    requests_sent: int = 0
+    posts: list[Post] = field(default_factory=list)
+    before: Callable[[Post], None] = lambda _post: None
+    after: Callable[[Post], None] = lambda _post: None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def limits(self) -> DeliveryLimits:
+        return self.platform.limits
+
+    def clear(self) -> None:
+        """Forget the posts and the hooks."""
+        self.posts.clear()
+        self.before = self.after = lambda _post: None
+
+    def _post(self, operation: str, body: MaskedBytes, ttl_seconds: int | None) -> UploadCounts:
+        post = Post(operation, b"".join(body).decode().split(), ttl_seconds)
+        with self._lock:
+            self.requests_sent += 1
+        self.before(post)
+        with self._lock:
+            self.posts.append(post)
+        self.platform.carry_out(operation, post.ids, ttl_seconds)
+        post.status = 200
+        self.after(post)
+        return UploadCounts(valid=len(post.ids), invalid=0)
+
+    def add(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
+        return self._post("append", body, ttl_seconds)
+
+    def remove(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
+        return self._post("remove", body, 0)
+
+    def replace(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
+        assert self.limits.can_replace
+        return self._post("update", body, ttl_seconds)
+
+    def member_count(self) -> int | None:
+        with self._lock:
+            self.requests_sent += 1
+        if self.platform.is_missing:
+            raise NotFoundError("there is no such audience")
+        return len(self.platform.members()) if self.platform.counts_members else None
