@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import ParsedMembers
@@ -95,6 +95,11 @@ class StagedMembers:
     def size_bytes(self) -> int:
         """Bytes of all members in their written form, one a line; at most, where some are shorter than others."""
         return self.members * self._kind.line_bytes
+
+    def text_counts(self) -> dict[str, Any]:
+        """Return what became of the source's texts, by the names that reports have for it."""
+        names = ("malformed", "zeroed", "duplicates", "blank")
+        return {name: getattr(self, name) for name in names} | {"members_by_column": dict(self.by_column)}
 
     def batch_count(self, batch_size: int) -> int:
         """

@@ -198,13 +198,8 @@ class AudienceSync:
             plan_id=stored.plan_id,
             generation=self._state.generation,
             live=ledger.keys.count,
-            batches=progress.batches,
             batches_skipped_by_resume=report.batches_skipped_by_resume + skipped,
-            splits=progress.splits,
-            accepted=progress.accepted,
-            rejected_by_api=progress.rejected,
-            miscounted_batches=progress.miscounted,
-            bytes_sent=progress.bytes_sent,
+            **progress.counts(),
         )
         return self._reconciled(report)
 

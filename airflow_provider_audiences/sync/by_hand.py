@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from airflow_provider_audiences.exceptions import LedgerLostError
 from airflow_provider_audiences.members.keys.key_sets import nobody
 from airflow_provider_audiences.sync.delivery.plan_delivery import StateJournal
-from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode, UploadReport
+from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode
 from airflow_provider_audiences.sync.held import HeldAudience
 from airflow_provider_audiences.sync.plan import Changes, Plan
+from airflow_provider_audiences.sync.report import UploadReport
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers

@@ -132,11 +132,7 @@ class Planner:
             ],
             batches_skipped_by_resume=skipped,
             members=staged.members,
-            malformed=staged.malformed,
-            zeroed=staged.zeroed,
-            duplicates=staged.duplicates,
-            blank=staged.blank,
-            members_by_column=dict(staged.by_column),
+            **staged.text_counts(),
         )
         for line in report.plan_lines():
             log.info("%s", line)

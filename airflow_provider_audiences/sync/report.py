@@ -1,4 +1,4 @@
-"""What a sync did, or would do: numbers for people, and for the tasks that come after it."""
+"""What was done, or would be: numbers for people, and for the tasks that come after."""
 
 from __future__ import annotations
 
@@ -10,11 +10,74 @@ from airflow_provider_audiences.sync.guards import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
-class SyncReport:
+class DeliveryReport:
+    """
+    What all that send members report. Before the first request, and if nothing is sent, all from ``requests`` to
+    ``bytes_sent`` is 0.
+
+    :param audience_id: the audience.
+    :param planned_requests: requests that it takes, without repetitions and splits.
+    :param planned_ids: members in them.
+    :param planned_bytes: bytes of their bodies.
+    :param requests: HTTP requests sent, repetitions and polls included.
+    :param batches: request bodies that were accepted.
+    :param splits: how often a body was too large for the platform, and was cut.
+    :param accepted: members that the platform called valid.
+    :param rejected_by_api: those that it called invalid.
+    :param miscounted_batches: bodies of which it counted more or fewer members than they have.
+    :param bytes_sent: bytes of the bodies that were accepted, each counted once.
+    :param malformed: texts of the source (lines, rows, items) that are no member.
+    :param zeroed: all-zero IDs in the source.
+    :param duplicates: texts of the source that repeat another one.
+    :param blank: empty texts of the source.
+    :param members_by_column: texts that are members in each of several columns, before duplicates are told; empty for
+        one column.
+    :param seconds: it took.
+    """
+
+    audience_id: str
+    planned_requests: int = 0
+    planned_ids: int = 0
+    planned_bytes: int = 0
+    requests: int = 0
+    batches: int = 0
+    splits: int = 0
+    accepted: int = 0
+    rejected_by_api: int = 0
+    miscounted_batches: int = 0
+    bytes_sent: int = 0
+    malformed: int = 0
+    zeroed: int = 0
+    duplicates: int = 0
+    blank: int = 0
+    members_by_column: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as small JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadReport(DeliveryReport):
+    """
+    What an update, an append or a removal by hand came to.
+
+    :param dry_run: whether this is a plan, and nothing was sent.
+    :param sent: members sent, each counted once.
+    :param in_ledger: whether it is noted for the syncs of the audience, as it has a ledger.
+    """
+
+    dry_run: bool
+    sent: int = 0
+    in_ledger: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncReport(DeliveryReport):
     """
     What a sync came to.
 
-    :param audience_id: the audience.
     :param mode: ``mirror``, ``append`` or ``replace``.
     :param plan_only: whether this is a plan, and nothing was sent.
     :param plan_id: of the plan that was stored; empty if there was nothing to do.
@@ -26,7 +89,7 @@ class SyncReport:
     :param unchanged: members that were there and are not due.
     :param suppressed: members of the source that are held back by ``suppress``.
     :param held_back: members of the source that somebody has removed by hand, and who stay out.
-    :param suppress_members: distinct advertising IDs in ``suppress``.
+    :param suppress_members: distinct members in ``suppress``.
     :param suppress_malformed: texts of ``suppress`` that could not be read.
     :param suppress_zeroed: all-zero IDs in ``suppress``.
     :param suppress_duplicates: texts of ``suppress`` that repeat another one.
@@ -34,31 +97,13 @@ class SyncReport:
     :param suppress_unknown: members of ``suppress`` that are removed although the ledger lacks them.
     :param contradicted: members whose last request has no known outcome, and to which the opposite happens now.
     :param live: members that are in the audience by the ledger.
-    :param drift: what AppLovin counts, less ``live``; None if it does not say.
-    :param planned_requests: requests that the plan takes, without repetitions and splits.
-    :param planned_ids: advertising IDs in them.
-    :param planned_bytes: bytes of their bodies.
+    :param drift: what the platform counts, less ``live``; None if it does not say.
     :param expected_seconds: how long sending takes, by the pace of the last run (or a second a request).
     :param verdicts: what the guards say.
-    :param requests: HTTP requests sent, repetitions and looks included.
-    :param batches: request bodies that were accepted.
-    :param batches_skipped_by_resume: those that an earlier run, which was cut off, had sent.
-    :param splits: how often a body was too large for the platform, and was cut.
-    :param accepted: advertising IDs that the platform called valid.
-    :param rejected_by_api: those that it called invalid.
-    :param miscounted_batches: bodies of which it counted more or fewer IDs than they have.
-    :param bytes_sent: bytes of the bodies that were accepted.
-    :param members: distinct advertising IDs in the source.
-    :param malformed: texts of the source that are no advertising ID.
-    :param zeroed: all-zero IDs in the source.
-    :param duplicates: texts of the source that repeat another one.
-    :param blank: empty texts of the source.
-    :param members_by_column: texts that are advertising IDs in each of several columns, before duplicates are told;
-        empty for one column.
-    :param seconds: from the moment the audience was held to the end.
+    :param batches_skipped_by_resume: request bodies that an earlier run, which was cut off, had sent.
+    :param members: distinct members in the source.
     """
 
-    audience_id: str
     mode: str = ""
     plan_only: bool = False
     plan_id: str = ""
@@ -79,26 +124,10 @@ class SyncReport:
     contradicted: int = 0
     live: int = 0
     drift: int | None = None
-    planned_requests: int = 0
-    planned_ids: int = 0
-    planned_bytes: int = 0
     expected_seconds: float = 0.0
     verdicts: list[Verdict] = field(default_factory=list)
-    requests: int = 0
-    batches: int = 0
     batches_skipped_by_resume: int = 0
-    splits: int = 0
-    accepted: int = 0
-    rejected_by_api: int = 0
-    miscounted_batches: int = 0
-    bytes_sent: int = 0
     members: int = 0
-    malformed: int = 0
-    zeroed: int = 0
-    duplicates: int = 0
-    blank: int = 0
-    members_by_column: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
 
     def changed(self, **changes: Any) -> SyncReport:
         """
@@ -107,10 +136,6 @@ class SyncReport:
         :param changes: by their names.
         """
         return replace(self, **changes)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as small JSON."""
-        return asdict(self)
 
     @classmethod
     def from_details(cls, details: Mapping[str, Any], *, audience_id: str, plan_id: str) -> SyncReport:

@@ -17,7 +17,8 @@ from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode, UploadReport
+from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode
+from airflow_provider_audiences.sync.report import UploadReport
 from airflow_provider_audiences.sync.state.folder import LocalFolder
 
 T = TypeVar("T")
@@ -46,6 +47,10 @@ class StagedInMemory:
     @property
     def size_bytes(self) -> int:
         return 37 * self.members
+
+    def text_counts(self) -> dict[str, Any]:
+        names = ("malformed", "zeroed", "duplicates", "blank")
+        return {name: getattr(self, name) for name in names} | {"members_by_column": self.by_column}
 
     def batch_count(self, batch_size: int) -> int:
         return -(-self.members // batch_size)

@@ -17,7 +17,8 @@ from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
 from airflow_provider_audiences.sync.by_hand import ByHand
-from airflow_provider_audiences.sync.delivery.upload import Delivery, UploadReport
+from airflow_provider_audiences.sync.delivery.upload import Delivery
+from airflow_provider_audiences.sync.report import UploadReport
 
 
 def by_hand(synced: Any, mode: str, ids: Iterable[str], *, key: str = "hand/run/task", **settings: Any) -> UploadReport:

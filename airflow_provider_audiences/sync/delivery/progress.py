@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from airflow_provider_audiences.sync.destination import UploadCounts
 
@@ -77,6 +78,17 @@ class Progress:
         if line:
             log.info("%s", line)
             self.tell()
+
+    def counts(self) -> dict[str, Any]:
+        """Return what a report says of what was sent, by the names of its fields."""
+        return {
+            "batches": self.batches,
+            "splits": self.splits,
+            "accepted": self.accepted,
+            "rejected_by_api": self.rejected,
+            "miscounted_batches": self.miscounted,
+            "bytes_sent": self.bytes_sent,
+        }
 
     def tell(self) -> None:
         """Tell who wants to know how far it is."""

@@ -9,7 +9,7 @@ failed begins again with the replacement.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
@@ -20,6 +20,7 @@ from airflow_provider_audiences.members.staging import refuse_without_members
 from airflow_provider_audiences.stopping import Stopped
 from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
 from airflow_provider_audiences.sync.delivery.sending import Journal, NoJournal, Phase, Sender
+from airflow_provider_audiences.sync.report import UploadReport
 from airflow_provider_audiences.sync.settings import parallel_requests
 from airflow_provider_audiences.validation import audience_id_of, one_of, true_or_false, whole_number, whole_seconds
 
@@ -36,62 +37,6 @@ class DeliveryMode(StrEnum):
     REPLACE = "replace"
     APPEND = "append"
     REMOVE = "remove"
-
-
-@dataclass(frozen=True, kw_only=True)
-class UploadReport:
-    """
-    What was to be sent, what was sent, and how the platform counted it.
-
-    In a dry run everything from ``requests`` to ``bytes_sent`` is 0: the plan is in ``planned_…`` only.
-
-    :param audience_id: the audience.
-    :param dry_run: whether this is a plan, and nothing was sent.
-    :param planned_requests: requests that the set takes, without repetitions and splits.
-    :param planned_ids: advertising IDs in them.
-    :param planned_bytes: bytes of their bodies.
-    :param requests: HTTP requests sent, repetitions included.
-    :param batches: request bodies that were accepted.
-    :param splits: how often a body was too large for the platform, and was cut.
-    :param sent: advertising IDs sent, each counted once.
-    :param accepted: those that the platform called valid.
-    :param rejected_by_api: those that the platform called invalid.
-    :param miscounted_batches: bodies of which the platform counted more or fewer IDs than they have.
-    :param malformed: texts of the source (lines, rows, items) that are no advertising ID.
-    :param zeroed: all-zero IDs in the source.
-    :param duplicates: texts of the source that repeat another one.
-    :param blank: empty texts of the source.
-    :param members_by_column: texts that are advertising IDs in each of several columns, before duplicates are told;
-        empty for one column.
-    :param bytes_sent: bytes of the bodies that were accepted, each counted once.
-    :param in_ledger: whether it is noted for the syncs of the audience, as it has a ledger.
-    :param seconds: from the first request to the last reply.
-    """
-
-    audience_id: str
-    dry_run: bool
-    planned_requests: int
-    planned_ids: int
-    planned_bytes: int
-    requests: int = 0
-    batches: int = 0
-    splits: int = 0
-    sent: int = 0
-    accepted: int = 0
-    rejected_by_api: int = 0
-    miscounted_batches: int = 0
-    malformed: int
-    zeroed: int
-    duplicates: int
-    blank: int
-    members_by_column: dict[str, int] = field(default_factory=dict)
-    bytes_sent: int = 0
-    in_ledger: bool = False
-    seconds: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as small JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,13 +165,8 @@ class Delivery:
             dry_run=False,
             **self._planned(staged),
             requests=destination.requests_sent - requests_before,
-            batches=progress.batches,
-            splits=progress.splits,
             sent=progress.sent,
-            accepted=progress.accepted,
-            rejected_by_api=progress.rejected,
-            miscounted_batches=progress.miscounted,
-            bytes_sent=progress.bytes_sent,
+            **progress.counts(),
             in_ledger=journal is not None,
             seconds=round(progress.elapsed_seconds, 3),
         )
@@ -276,11 +216,7 @@ class Delivery:
             "planned_requests": 1 if empties else staged.batch_count(self.batch_size),
             "planned_ids": staged.members,
             "planned_bytes": staged.size_bytes,
-            "malformed": staged.malformed,
-            "zeroed": staged.zeroed,
-            "duplicates": staged.duplicates,
-            "blank": staged.blank,
-            "members_by_column": dict(staged.by_column),
+            **staged.text_counts(),
         }
 
     def _landed(self, progress: Progress) -> str:

@@ -17,7 +17,8 @@ from airflow_provider_audiences.exceptions import (
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode, UploadReport
+from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode
+from airflow_provider_audiences.sync.report import UploadReport
 
 REPLACE, APPEND, REMOVE = DeliveryMode.REPLACE, DeliveryMode.APPEND, DeliveryMode.REMOVE
 YEAR = 365 * 24 * 3600
