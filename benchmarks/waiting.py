@@ -82,7 +82,7 @@ class WaitingBench:
     def rows(self) -> Iterator[Row]:
         """Measure, and yield the lines of the table."""
         self.say(
-            f"\n{GROUPS:,} PAI groups that are ready after {READY_SECONDS[0]} to {READY_SECONDS[1]} s, a look every "
+            f"\n{GROUPS:,} PAI groups that are ready after {READY_SECONDS[0]} to {READY_SECONDS[1]} s, a poll every "
             f"{INTERVAL_SECONDS:g} s. Emulated time runs {FACTOR:g} times as fast as real time; the limit of "
             f"{MAX_REQUESTS_A_SECOND} requests is for a real second, so {MAX_REQUESTS_A_SECOND / FACTOR:g} in an "
             "emulated one."
@@ -174,30 +174,35 @@ def _batch(emulator: AudiencesEmulator, ready: Mapping[str, float]) -> Row:
     from airflow_provider_audiences.triggers.pai import PaiGroupTrigger  # noqa: PLC0415
 
     emulator.clear_requests()
-    trigger = PaiGroupTrigger(
+
+    class Trigger(PaiGroupTrigger):
+        def fetch_connection(self) -> Any:
+            return _Connection(emulator)
+
+    trigger = Trigger(
         conn_id="bench",
         group_ids=list(ready),
         poll_interval_seconds=INTERVAL_SECONDS,
         deadline_epoch_seconds=time.time() + 86_400,
         max_poll_failures=0,
     )
-    looks = 0
+    pauses = 0
 
     def sleep(seconds: float) -> None:
-        nonlocal looks
-        looks += 1
+        nonlocal pauses
+        pauses += 1
         emulator.advance(seconds)
 
-    payload = trigger.wait_here(lambda: _Connection(emulator), sleep=sleep)
-    if payload["state"] != "ready" or len(payload["seen"]) != GROUPS:
-        raise BenchmarkError(f"the batch ended in {payload['state']}: {payload['reason']}")
+    outcome = trigger.wait_here(trigger.poll(), sleep=sleep)
+    if outcome.state != "ready" or len(outcome.seen) != GROUPS:
+        raise BenchmarkError(f"the batch ended in {outcome.state}: {outcome.reason}")
     pages, gets = (len(emulator.requests(f"pai.{name}")) for name in ("list", "get"))
     return Row(
         measure=f"batch of {GROUPS:,}: requests",
         value=f"{pages} pages, {gets} GetGroup",
         must="no GetGroup",
         verdict=judged(gets == 0),
-        note=f"in {looks} looks; billed: {payload['billable_calls']['get']}",
+        note=f"in {1 + pauses} polls; billed: {outcome.billable_calls['get']}",
     )
 
 
@@ -279,16 +284,16 @@ def _lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
 
 def _rows(measure: str, waited: Waited, poke_megabytes: float) -> Iterator[Row]:
     """Yield what was measured, against as many sensors in poke mode, which is computed."""
-    poke_looks = [1 + -(-ready // INTERVAL_SECONDS) for ready in waited.ready.values()]
-    poke_ends = [(looks - 1) * INTERVAL_SECONDS for looks in poke_looks]
+    poke_polls = [1 + -(-ready // INTERVAL_SECONDS) for ready in waited.ready.values()]
+    poke_ends = [(polls - 1) * INTERVAL_SECONDS for polls in poke_polls]
     poke_delays = [end - ready for end, ready in zip(poke_ends, waited.ready.values(), strict=True)]
     most, delays = waited.most_in_a_second, waited.delays
     yield Row(
         measure=f"{measure}: requests",
         value=f"{len(waited.requests):,}",
-        against=f"{sum(poke_looks):,.0f}",
+        against=f"{sum(poke_polls):,.0f}",
         verdict=Verdict.REPORTED,
-        note="other: poke mode, computed, as in the lines below; each wait's first look, in its worker, comes on top",
+        note="other: poke mode, computed, as in the lines below; each wait's first poll, in its worker, comes on top",
     )
     yield Row(
         measure="in any second at most, as they arrived",

@@ -73,8 +73,8 @@ def _trigger(group_id: str, wanted: dict[str, Any]) -> Any:
         poll_interval_seconds=interval,
         deadline_epoch_seconds=begin + 100 * interval,
         max_poll_failures=5,
-        # The sensor has looked in the worker, and left the rest to the triggerer.
-        first_look_epoch_seconds=begin + interval,
+        # The sensor has polled in the worker, and left the rest to the triggerer.
+        first_poll_epoch_seconds=begin + interval,
     )
 
 

@@ -22,7 +22,7 @@ from airflow_provider_audiences.operators.pai_refresh import PaiReplaceGroupOper
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
 from airflow_provider_audiences.sources import FileSource
 
-# Each look is billed. The defaults, 60 seconds that grow to 10 minutes, suit most groups; the demo has no hour to wait.
+# Each poll is billed. The defaults, 60 seconds that grow to 10 minutes, suit most groups; the demo has no hour to wait.
 WAITING = {"poke_interval": 5, "timeout": timedelta(hours=2), "deferrable": True}
 
 

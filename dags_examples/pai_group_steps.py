@@ -65,7 +65,7 @@ def pai_group_steps() -> None:
             task_id=f"wait_for_{name}",
             group_id=create.output,
             deferrable=True,
-            # Each look is billed. The default, 60 s, suits most groups; the demo has no hour to wait.
+            # Each poll is billed. The default, 60 s, suits most groups; the demo has no hour to wait.
             poke_interval=5,
             timeout=2 * 3600,
         )

@@ -89,7 +89,7 @@ class PaiHook(BaseHook):
             settings=reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
             requests_per_second=rate,
             price_per_call=reader.optional_number("price_per_call"),
-            # Who looks, looks from the triggerer's loop.
+            # Who polls, polls from the triggerer's loop.
             errors=error_budget(reader, account, is_shared=max_retries is None),
         )
 

@@ -1,12 +1,11 @@
 """
-What the operators of Alibaba PAI share: the connection, a group's parameters, and the bill.
+What the operators of Alibaba PAI share: the connection, a group's parameters, and the billable calls.
 
 Nothing heavy is imported here: DAG files are parsed all the time.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_audiences.common.billable_calls import estimated_cost, tell_billable_calls, total_calls
 from airflow_provider_audiences.common.given import RefusesLostArguments
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PersonalTextField, revealed
 from airflow_provider_audiences.common.parts import Parts
@@ -58,7 +58,7 @@ class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
     @contextmanager
     def billed_client(self, context: Context, earlier: Mapping[str, int] | None = None) -> Iterator[PaiClient]:
         """
-        Yield a client; when the block ends, or fails, it is told what PAI may bill.
+        Yield a client; when the block ends, or fails, the calls are told that PAI may bill.
 
         :param context: of the task.
         :param earlier: calls that were made before, to be told with them.
@@ -68,23 +68,16 @@ class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
             try:
                 yield client
             finally:
-                self.tell_bill(context, total_calls(earlier or {}, client.billable_calls))
+                self.tell_calls(context, total_calls(earlier or {}, client.billable_calls))
 
-    def tell_bill(self, context: Context, calls: Mapping[str, int]) -> None:
+    def tell_calls(self, context: Context, calls: Mapping[str, int]) -> None:
         """
         Log and push what PAI may bill.
 
         :param context: of the task.
         :param calls: numbers by call.
         """
-        self.log.info("Calls that PAI may bill: %s.", ", ".join(f"{name} {count}" for name, count in calls.items()))
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key="billable_calls", value=dict(calls))
-        cost = self.cost_of(calls)
-        if cost is not None:
-            self.log.info("Estimated cost, without free calls: %s.", f"{cost:.12g}")
-            if self.do_xcom_push:
-                context["ti"].xcom_push(key="estimated_cost", value=cost)
+        tell_billable_calls(self, context, calls, self._price_per_call)
 
     def cost_of(self, calls: Mapping[str, int]) -> float | None:
         """
@@ -92,8 +85,6 @@ class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
 
         :param calls: numbers by call.
         """
-        from airflow_provider_audiences.waiting.looks import estimated_cost
-
         return estimated_cost(calls, self._price_per_call)
 
 
@@ -189,18 +180,6 @@ def provenance_of(provenance: str | None, context: Context) -> str:
         # With a character between them that neither may have.
         return f"{context['ti'].dag_id}:{context['ti'].task_id}"
     return required_text("provenance", provenance)
-
-
-def total_calls(*calls: Mapping[str, int]) -> dict[str, int]:
-    """
-    Return what calls come to that PAI may bill.
-
-    :param calls: numbers by call.
-    """
-    total = Counter({"create": 0, "get": 0, "delete": 0})
-    for more in calls:
-        total.update(more)
-    return dict(total)
 
 
 def _text_of(text: Any) -> str | None:

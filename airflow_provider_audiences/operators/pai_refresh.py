@@ -60,9 +60,9 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     :param ready_statuses: statuses that are ready; None for those of the connection's dialect.
     :param failed_statuses: statuses that never become ready; None for 2.
     :param timeout: how long to wait until the new group is ready, in seconds or as a timedelta.
-    :param poke_interval: wait before the first look, in seconds or as a timedelta; each look is billed.
-    :param max_poke_interval: what the wait between two looks grows to, in seconds or as a timedelta.
-    :param max_poll_failures: transient failures of looks in a row that are borne.
+    :param poke_interval: pause before the first poll, in seconds or as a timedelta; each poll is billed.
+    :param max_poke_interval: what the pause between two polls grows to, in seconds or as a timedelta.
+    :param max_poll_failures: transient failures of polls in a row that are borne.
     :param deferrable: wait in the triggerer.
     :param pai_conn_id: id of the connection (templated).
     :return: report with ``group_id, name, status, amount, unchanged, adopted, replaced_group_ids, kept_group_ids,

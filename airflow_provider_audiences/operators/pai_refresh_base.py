@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_audiences.common.billable_calls import total_calls
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
@@ -24,9 +25,8 @@ from airflow_provider_audiences.exceptions import (
     InvalidInputError,
     NotFoundError,
     PermanentError,
-    TransientError,
 )
-from airflow_provider_audiences.operators.pai_base import PaiOperator, provenance_of, total_calls
+from airflow_provider_audiences.operators.pai_base import PaiOperator, provenance_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.marker import GroupMarker
     from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, Refreshing, Replaced
     from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
+    from airflow_provider_audiences.waiting.outcomes import Outcome
 
 _LONGEST_SECONDS = 366 * 24 * 3600
 _NO_TRIGGERER = timedelta(minutes=10)
@@ -139,13 +140,13 @@ class PaiRefreshOperator(PaiOperator):
             # The trigger ends by itself; this is for the time when there is no triggerer.
             longest = timedelta(seconds=self._seconds("timeout")) + _NO_TRIGGERER
             self.defer(trigger=trigger, method_name="execute_complete", timeout=longest)
-        bill = trigger.new_bill()
+        poll = trigger.poll()
         try:
-            event = trigger.wait_here(lambda: self.hook.get_connection(self.pai_conn_id), bill=bill)
+            outcome = trigger.wait_here(poll)
         except BaseException:  # a timeout of the task, or its end, is no Exception
-            self.tell_bill(context, total_calls(refreshing.billable_calls, bill.calls))
+            self.tell_calls(context, total_calls(refreshing.billable_calls, poll.billable_calls))
             raise
-        return self._complete(context, refreshing, event)
+        return self._complete(context, refreshing, outcome)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """
@@ -155,23 +156,19 @@ class PaiRefreshOperator(PaiOperator):
         :param event: what the trigger yielded.
         """
         from airflow_provider_audiences.platforms.pai.refresh import Refreshing
+        from airflow_provider_audiences.waiting.outcomes import Outcome, event_not_understood
 
         try:
             refreshing = Refreshing(**event["passed_on"]) if event else None
         except (KeyError, TypeError):
             refreshing = None
         if refreshing is None:
-            raise TransientError(
-                "the trigger ended without an event that this version understands",
-                advice="The next try goes on from here; triggerer and worker should run the same version.",
-            )
-        return self._complete(context, refreshing, event)
+            raise event_not_understood()
+        return self._complete(context, refreshing, Outcome.of_event(event))
 
-    def _complete(self, context: Context, refreshing: Refreshing, event: Mapping[str, Any] | None) -> dict[str, Any]:
-        from airflow_provider_audiences.triggers.course import billable_calls_of, outcome_of
-
-        waited = billable_calls_of(event)
-        refreshing = replace(refreshing, billable_calls=total_calls(refreshing.billable_calls, waited))
+    def _complete(self, context: Context, refreshing: Refreshing, outcome: Outcome) -> dict[str, Any]:
+        calls = total_calls(refreshing.billable_calls, outcome.billable_calls)
+        refreshing = replace(refreshing, billable_calls=calls)
         with task_errors(), self.billed_client(context, refreshing.billable_calls) as client:
             refresh = self.refresh(
                 client,
@@ -182,7 +179,7 @@ class PaiRefreshOperator(PaiOperator):
             )
             is_gone = False
             try:
-                outcome_of(event, timeout_error=GroupNotReadyError)
+                outcome.result(timeout_error=GroupNotReadyError)
             except PermanentError as error:
                 is_gone = isinstance(error, NotFoundError)  # and may have been replaced by another run
                 is_late = isinstance(error, GroupNotReadyError)
@@ -243,12 +240,13 @@ class PaiRefreshOperator(PaiOperator):
         :param map_index: of the mapped task; -1 for a task that is not mapped.
         """
         from airflow_provider_audiences.platforms.pai.dialects import STATUS_CHECKING
+        from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
         from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
 
-        rule = client.readiness_rule(
+        rule = ReadinessRule.of(
             min_amount=self.min_amount, ready_statuses=self.ready_statuses, failed_statuses=self.failed_statuses
         )
-        if not rule.min_amount and STATUS_CHECKING in rule.ready_statuses:
+        if not rule.min_amount and STATUS_CHECKING in rule.ready_in(client.dialect):
             raise InvalidInputError(
                 "with min_amount=0 and this connection's ready statuses, a group is taken for ready while it is being "
                 "checked (Status 0, Amount 0), and the old one deleted: set ready_statuses=[1] as well"
@@ -318,8 +316,8 @@ class PaiRefreshOperator(PaiOperator):
             max_poll_interval_seconds=self._seconds("max_poke_interval"),
             deadline_epoch_seconds=now + self._seconds("timeout"),
             max_poll_failures=self.max_poll_failures,
-            # A look is billed, and a group is not ready as soon as it is made.
-            first_look_epoch_seconds=now + (0 if refreshing.adopted else interval),
+            # A poll is billed, and a group is not ready as soon as it is made.
+            first_poll_epoch_seconds=now + (0 if refreshing.adopted else interval),
             passed_on=asdict(refreshing),
         )
 

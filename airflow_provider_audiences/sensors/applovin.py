@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_audiences.sensors.polling import PollingSensor
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.common.connections import ConnectionLike
     from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger
 
 
@@ -51,20 +50,14 @@ class AppLovinAudienceSensor(PollingSensor):
         self.min_user_count = min_user_count
         self.applovin_conn_id = applovin_conn_id
 
-    def fetch_connection(self) -> ConnectionLike:
-        """Fetch the Airflow connection."""
-        from airflow_provider_audiences.hooks.applovin import AppLovinHook
-
-        return AppLovinHook(applovin_conn_id=self.applovin_conn_id).get_connection(self.applovin_conn_id)
-
     def trigger(
-        self, *, deadline_epoch_seconds: float, first_look_epoch_seconds: float = 0.0
+        self, *, deadline_epoch_seconds: float, first_poll_epoch_seconds: float = 0.0
     ) -> AppLovinAudienceTrigger:
         """
-        Return the trigger that goes on looking.
+        Return the trigger that waits.
 
         :param deadline_epoch_seconds: when it is to give up.
-        :param first_look_epoch_seconds: no look before that.
+        :param first_poll_epoch_seconds: no poll before that; 0 for at once.
         :raises InvalidInputError: an argument that narrows became None.
         """
         from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger
@@ -79,5 +72,5 @@ class AppLovinAudienceSensor(PollingSensor):
             deadline_epoch_seconds=deadline_epoch_seconds,
             max_poll_failures=self.max_poll_failures,
             max_poll_interval_seconds=self.max_poll_interval_seconds,
-            first_look_epoch_seconds=first_look_epoch_seconds,
+            first_poll_epoch_seconds=first_poll_epoch_seconds,
         )

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_audiences.sensors.polling import PollingSensor
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.common.connections import ConnectionLike
-    from airflow_provider_audiences.platforms.pai.client import PaiClient
     from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 
 
@@ -21,9 +19,9 @@ class PaiGroupSensor(PollingSensor):
     By default Status 0 and 1 are ready with an API key, and 1 with an AccessKey; 2 is failed in both. Readiness and
     failure are final only with people: Status 0 with Amount 0 is still being checked, Status 1 with too few people
     fails. A successful GetGroup is billed: the default interval is 60 seconds, and grows to 10 minutes. Several groups
-    are looked at by ListGroups, which is free, where that is no more calls. How many calls may be billed is in the log
-    and in the XCom ``billable_calls``, and what they may cost in ``estimated_cost``, if the connection has a price; in
-    reschedule mode before Airflow 3.3, those of the last look.
+    are polled by ListGroups, which is free, where that may save as many calls. How many may be billed is in the log and
+    in the XCom ``billable_calls``, and what they may cost in ``estimated_cost``, if the connection has a price; in
+    reschedule mode before Airflow 3.3, those of the last poll.
 
     :param group_id: the group's id; either this or ``group_ids`` (templated).
     :param group_ids: ids of several groups, as a list or a template of one; the first that is rejected fails all
@@ -32,7 +30,7 @@ class PaiGroupSensor(PollingSensor):
     :param ready_statuses: statuses that are ready, instead of the connection's.
     :param failed_statuses: statuses that never become ready, instead of 2.
     :param pai_conn_id: id of the connection (templated).
-    :param exponential_backoff: let the interval grow from look to look, from ``poke_interval`` on.
+    :param exponential_backoff: let the interval grow from poll to poll, from ``poke_interval`` on.
     :param max_poke_interval: what it grows to, in seconds or as a timedelta; None for ``timeout``.
     :param deferrable: wait in the triggerer.
     :param max_poll_failures: transient failures in a row that are borne.
@@ -68,29 +66,15 @@ class PaiGroupSensor(PollingSensor):
         self.pai_conn_id = pai_conn_id
         self.max_poke_interval = max_poke_interval
 
-    def fetch_connection(self) -> ConnectionLike:
-        """Fetch the Airflow connection."""
-        from airflow_provider_audiences.hooks.pai import PaiHook
-
-        return PaiHook(pai_conn_id=self.pai_conn_id).get_connection(self.pai_conn_id)
-
-    def price_of(self, client: PaiClient) -> float | None:
+    def trigger(self, *, deadline_epoch_seconds: float, first_poll_epoch_seconds: float = 0.0) -> PaiGroupTrigger:
         """
-        Return the connection's price of a call.
-
-        :param client: of the connection.
-        """
-        return client.price_per_call
-
-    def trigger(self, *, deadline_epoch_seconds: float, first_look_epoch_seconds: float = 0.0) -> PaiGroupTrigger:
-        """
-        Return the trigger that goes on looking.
+        Return the trigger that waits.
 
         :param deadline_epoch_seconds: when it is to give up.
-        :param first_look_epoch_seconds: no look before that.
+        :param first_poll_epoch_seconds: no poll before that; 0 for at once.
         :raises InvalidInputError: ``group_ids`` is no list of ids.
         """
-        from airflow_provider_audiences.platforms.pai.watches import group_ids_of
+        from airflow_provider_audiences.platforms.pai.polls import group_ids_of
         from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 
         return PaiGroupTrigger(
@@ -104,5 +88,5 @@ class PaiGroupSensor(PollingSensor):
             deadline_epoch_seconds=deadline_epoch_seconds,
             max_poll_failures=self.max_poll_failures,
             max_poll_interval_seconds=self.max_poll_interval_seconds,
-            first_look_epoch_seconds=first_look_epoch_seconds,
+            first_poll_epoch_seconds=first_poll_epoch_seconds,
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.triggers.polling import PollingTrigger
-from airflow_provider_audiences.waiting.looks import Request, Sighting, Steps, Watch
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.common.connections import ConnectionLike
     from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+    from airflow_provider_audiences.platforms.applovin.polls import AudiencePoll
 
 
 def open_client(connection: ConnectionLike) -> AppLovinClient:
@@ -27,18 +27,12 @@ class AppLovinAudienceTrigger(PollingTrigger):
     """
     Polls the list until the audience is in it, with enough users.
 
-    :param conn_id: id of the AppLovin connection.
-    :param audience_id: id of the audience; or None, to look by name.
+    Its other arguments are those of :class:`~airflow_provider_audiences.triggers.polling.PollingTrigger`.
+
+    :param audience_id: id of the audience; either this or ``name``.
     :param name: its exact name.
     :param platform: ``android`` or ``ios``; None for either.
     :param min_user_count: least number of users; None for any.
-    :param poll_interval_seconds: wait between the first two looks; it doubles from look to look.
-    :param max_poll_interval_seconds: the wait grows to this; None to keep it as it is.
-    :param deadline_epoch_seconds: when to give up, in seconds since 1970 (UTC).
-    :param max_poll_failures: transient failures in a row that are borne.
-    :param first_look_epoch_seconds: no look before that; 0: at once.
-    :param jitter: make each wait up to a fifth longer, so that triggers that began together don't look together.
-    :param passed_on: small JSON that the event carries back to the operator.
     """
 
     open_client = staticmethod(open_client)
@@ -71,27 +65,20 @@ class AppLovinAudienceTrigger(PollingTrigger):
             },
         )
 
-    def watch(self) -> Watch:
+    def fetch_connection(self) -> ConnectionLike:
+        """Fetch the Airflow connection, in a worker."""
+        from airflow_provider_audiences.hooks.applovin import AppLovinHook
+
+        return AppLovinHook.get_connection(self.conn_id)
+
+    def poll(self) -> AudiencePoll:
         """
-        Return what looks at the list.
+        Return what polls the list.
 
         :raises InvalidInputError: an argument is wrong.
         """
-        from airflow_provider_audiences.platforms.applovin.presence import PresenceRule
+        from airflow_provider_audiences.platforms.applovin.polls import AudiencePoll
 
-        rule = PresenceRule.of(
-            audience_id=self.audience_id,
-            name=self.name,
-            platform=self.platform,
-            min_user_count=self.min_user_count,
+        return AudiencePoll(
+            audience_id=self.audience_id, name=self.name, platform=self.platform, min_user_count=self.min_user_count
         )
-
-        def look(client: AppLovinClient) -> Steps:
-            presence = rule.assess((yield Request(send=client.list_audiences)))
-            return Sighting(
-                state="ready" if presence.is_ready else "waiting",
-                reason=presence.reason,
-                seen=presence.audience.as_dict() if presence.audience else None,
-            )
-
-        return look

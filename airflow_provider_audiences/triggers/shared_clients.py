@@ -11,27 +11,33 @@ import asyncio
 import hashlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError
 from airflow_provider_audiences.http.exchange import ending_within
 from airflow_provider_audiences.triggers.lanes import Lanes, Pace, Place
-from airflow_provider_audiences.waiting.looks import LookUnderWay
+from airflow_provider_audiences.waiting.polls import Request
+from airflow_provider_audiences.waiting.wait import Connected, Pause, carried_out_async
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.common.connections import ConnectionLike
     from airflow_provider_audiences.http.rate_limiter import RateLimiter
     from airflow_provider_audiences.http.transport import ApiClient
-    from airflow_provider_audiences.waiting.looks import Bill, Request
+    from airflow_provider_audiences.waiting.outcomes import Outcome
+    from airflow_provider_audiences.waiting.wait import Step, Wait
 
 T = TypeVar("T")
 OpenClient = Callable[["ConnectionLike"], "ApiClient"]
+
+_RELEASE_SECONDS = 0.5
+"""How long a step's own error may come after its time is over; then nobody waits for it."""
 
 _FIELDS = ("conn_id", "conn_type", "host", "port", "schema", "login", "password", "extra")
 
@@ -50,7 +56,7 @@ def fingerprint(connection: ConnectionLike) -> str:
 @contextmanager
 def fetching() -> Iterator[None]:
     """
-    Fetch an Airflow connection in the block: what fails for a moment there is a failed look, and no end of a wait.
+    Fetch an Airflow connection in the block: what fails for a moment there is a failed poll, and no end of a wait.
 
     :raises ConnectionFailedError: Airflow could not tell whether there is a connection, or what it says.
     """
@@ -64,6 +70,54 @@ def fetching() -> Iterator[None]:
             f"the Airflow connection could not be fetched: {type(error).__name__}",
             advice="Check that Airflow's API server, and its secrets backend if it has one, are reached from here.",
         ) from error
+
+
+class InTriggerer:
+    """
+    Carries out the steps of a wait in the triggerer, each within the time that the wait has left.
+
+    :param wait: the wait.
+    :param conn_id: id of the Airflow connection.
+    :param open_client: opens a client; it blocks.
+    """
+
+    def __init__(self, wait: Wait, *, conn_id: str, open_client: OpenClient) -> None:
+        self._wait = wait
+        self._conn_id = conn_id
+        self._open_client = open_client
+        self._pace = Pace()
+        self._lent = AsyncExitStack()
+        self._shared: SharedClient | None = None
+
+    _sleep = staticmethod(asyncio.sleep)
+
+    async def outcomes(self) -> AsyncIterator[Outcome]:
+        """Yield the wait's outcomes."""
+        async with self._lent:
+            async for outcome in carried_out_async(self._wait.steps(), self._carry_out):
+                yield outcome
+
+    async def _carry_out(self, step: Step) -> Any:
+        if isinstance(step, Pause):
+            return await self._sleep(step.seconds)
+        seconds = self._wait.seconds_left()
+        try:
+            async with asyncio.timeout(None if math.isinf(seconds) else seconds + _RELEASE_SECONDS):
+                if isinstance(step, Request) and self._shared is not None:
+                    return await self._shared.send(step.send, pace=self._pace, seconds=seconds)
+                return await self._connect()
+        except TimeoutError:
+            raise ConnectionFailedError("the last poll was not answered in time", maybe_applied=True) from None
+
+    async def _connect(self) -> Connected:
+        await self._lent.aclose()
+        with fetching():
+            try:
+                connection = await get_async_connection(self._conn_id)
+            except AirflowNotFoundException as error:
+                raise AudienceApiError(str(error)) from error
+        self._shared = await self._lent.enter_async_context(shared_client(connection, self._open_client))
+        return Connected(client=await self._shared.client(), fingerprint=fingerprint(connection))
 
 
 class SharedClient:
@@ -85,60 +139,32 @@ class SharedClient:
         # One user's cancellation must not end the opening that others wait for.
         return await asyncio.shield(self.opening)
 
-    async def look(
-        self,
-        steps: Generator[Request, Any, T],
-        bill: Bill,
-        *,
-        pace: Pace,
-        seconds: float = math.inf,
-    ) -> T:
+    async def send(self, send: Callable[[], T], *, pace: Pace, seconds: float) -> T:
         """
-        Look once, with each request in its turn.
+        Send a request in its turn. Who is cancelled does not wait for its thread; the place in the line does.
 
-        :param steps: the look, with the client of this.
-        :param bill: counts its requests.
-        :param pace: of who looks; the same from look to look.
-        :param seconds: its requests end by then, with an error if they have to.
+        :param send: sends it; it blocks.
+        :param pace: of who polls; the same from poll to poll.
+        :param seconds: it ends by then, with an error if it has to.
         """
-        look = LookUnderWay(steps, bill)
-        until = time.monotonic() + seconds
-        while look.request is not None:
-            asked = _Asked(look.request.send, until)
-            try:
-                answer = await self._ask(asked, pace)
-            except AudienceApiError as error:
-                look.failed(error)
-            except asyncio.CancelledError:
-                if asked.has_begun:  # and may go on without us
-                    bill.add(look.request, ConnectionFailedError("nobody waited for the reply", maybe_applied=True))
-                raise
-            else:
-                look.answered(answer)
-        return look.result()
-
-    async def _ask(self, asked: _Asked[T], pace: Pace) -> T:
         limiter: RateLimiter | None = getattr(await self.client(), "limiter", None)
+        ending = partial(_ending_at, time.monotonic() + seconds, send)
         place = await self._lanes.place(pace)
         try:
-            if limiter is None:
-                sending = place.use(asked)
-            else:
-                sending = await self._begin_in_turn(asked, place, limiter)
+            sending = await self._begin_in_turn(ending, place, limiter) if limiter else place.use(ending)
         except BaseException:
             place.give_back()
             raise
-        # Who is cancelled does not wait for the thread; the place does.
         return await asyncio.shield(sending)
 
-    async def _begin_in_turn(self, asked: _Asked[T], place: Place, limiter: RateLimiter) -> asyncio.Future[T]:
+    async def _begin_in_turn(self, send: Callable[[], T], place: Place, limiter: RateLimiter) -> asyncio.Future[T]:
         # A turn is taken only when its request can go at once, and when the one before it has gone: so what comes
         # late, on a machine that is busy, does not come in a burst.
         began = asyncio.Event()
         tell_begun = partial(asyncio.get_running_loop().call_soon_threadsafe, began.set)
         async with self._gate:
             await asyncio.sleep(limiter.reserve())
-            sending = place.use(partial(_send_in_turn, limiter, asked, tell_begun))
+            sending = place.use(partial(_send_in_turn, limiter, send, tell_begun))
             await began.wait()
         return sending
 
@@ -159,7 +185,7 @@ _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[OpenClient, str
 
 
 @asynccontextmanager
-async def shared_client(connection: ConnectionLike, open_client: OpenClient) -> AsyncIterator[tuple[Any, SharedClient]]:
+async def shared_client(connection: ConnectionLike, open_client: OpenClient) -> AsyncIterator[SharedClient]:
     """
     Lend the client of a connection: opened for the first who asks, closed after the last.
 
@@ -174,7 +200,8 @@ async def shared_client(connection: ConnectionLike, open_client: OpenClient) -> 
         shared = clients[key] = SharedClient(connection, open_client)
     shared.users += 1
     try:
-        yield await shared.client(), shared
+        await shared.client()
+        yield shared
     finally:
         shared.users -= 1
         if not shared.users:
@@ -182,18 +209,9 @@ async def shared_client(connection: ConnectionLike, open_client: OpenClient) -> 
             shared.close()
 
 
-class _Asked(Generic[T]):
-    """A request of a look, and how long it may take."""
-
-    def __init__(self, send: Callable[[], T], until: float) -> None:
-        self._send = send
-        self._until = until
-        self.has_begun = False
-
-    def __call__(self) -> T:
-        self.has_begun = True
-        with ending_within(self._until - time.monotonic()):
-            return self._send()
+def _ending_at(until: float, send: Callable[[], T]) -> T:
+    with ending_within(until - time.monotonic()):
+        return send()
 
 
 def _send_in_turn(limiter: RateLimiter, send: Callable[[], T], tell_begun: Callable[[], object]) -> T:

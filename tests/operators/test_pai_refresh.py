@@ -435,14 +435,14 @@ class TestTries:
         assert report["replaced_group_ids"] == [old]
         assert refreshes.ids() == [report["group_id"]]
 
-    def test_do_not_wait_before_the_first_look_at_a_group_that_is_there(self, refreshes, emulator):
+    def test_do_not_wait_before_the_first_poll_at_a_group_that_is_there(self, refreshes, emulator):
         emulator.fault("pai.get", "status", status=503, times=1)
         with pytest.raises(exceptions.ServerError):
             refreshes.run("r1", max_poll_failures=0)
         deferred, _ = refreshes.begin("r1", poke_interval=1000)
-        assert deferred.trigger.first_look_epoch_seconds <= deferred.trigger.deadline_epoch_seconds - 30
+        assert deferred.trigger.first_poll_epoch_seconds <= deferred.trigger.deadline_epoch_seconds - 30
         deferred, _ = refreshes.begin("r2", poke_interval=1000)
-        assert deferred.trigger.first_look_epoch_seconds >= deferred.trigger.deadline_epoch_seconds - 30 + 1000
+        assert deferred.trigger.first_poll_epoch_seconds >= deferred.trigger.deadline_epoch_seconds - 30 + 1000
 
     def test_finish_what_could_not_be_deleted(self, refreshes, emulator):
         first = refreshes.run("r1", keep_previous=1)["group_id"]
@@ -604,14 +604,14 @@ class TestWaitInTheWorker:
         def end(*_):
             raise TaskEnded
 
-        def end_after_some_looks():
+        def end_after_some_polls():
             while emulator.billing()["get"]["billed"] < 6:
                 time.sleep(0.02)
-            time.sleep(0.3)  # the next look is more than a second away
+            time.sleep(0.3)  # the next poll is more than a second away
             signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
 
         before = signal.signal(signal.SIGUSR1, end)
-        watcher = threading.Thread(target=end_after_some_looks)
+        watcher = threading.Thread(target=end_after_some_polls)
         watcher.start()
         try:
             # ``run`` compares what was told with the bill.

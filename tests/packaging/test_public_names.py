@@ -203,8 +203,7 @@ NAMES = {
             "deadline_epoch_seconds": ...,
             "max_poll_failures": ...,
             "max_poll_interval_seconds": None,
-            "first_look_epoch_seconds": 0.0,
-            "jitter": True,
+            "first_poll_epoch_seconds": 0.0,
             "passed_on": None,
         }
     },
@@ -229,8 +228,7 @@ NAMES = {
             "deadline_epoch_seconds": ...,
             "max_poll_failures": ...,
             "max_poll_interval_seconds": None,
-            "first_look_epoch_seconds": 0.0,
-            "jitter": True,
+            "first_poll_epoch_seconds": 0.0,
             "passed_on": None,
         }
     },

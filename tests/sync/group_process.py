@@ -34,7 +34,8 @@ from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.sources import opening as sources  # noqa: F401
 from airflow_provider_audiences.sources import staging  # noqa: F401
 from airflow_provider_audiences.sync import ledger  # noqa: F401
-from airflow_provider_audiences.triggers import course, pai  # noqa: F401
+from airflow_provider_audiences.triggers import pai  # noqa: F401
+from airflow_provider_audiences.waiting import wait  # noqa: F401
 
 OPERATORS = {"create": PaiCreateGroupOperator, "replace": PaiReplaceGroupOperator, "sync": PaiSyncGroupOperator}
 WAITS = {"create": {}, "replace": {"deferrable": False, "poke_interval": 0.02}}

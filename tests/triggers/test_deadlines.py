@@ -1,4 +1,4 @@
-"""A wait ends at its deadline, whatever the look under way does, and whoever is slow keeps nobody else waiting."""
+"""A wait ends at its deadline, whatever the poll under way does, and whoever is slow keeps nobody else waiting."""
 
 import asyncio
 import json
@@ -7,17 +7,17 @@ import time
 from unittest import mock
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, BaseHook
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.hostile import DRIPPING, hostile_server
 
 from airflow_provider_audiences.http.transport import Transport
 from airflow_provider_audiences.sensors.applovin import AppLovinAudienceSensor
 from airflow_provider_audiences.sensors.pai import PaiGroupSensor
-from airflow_provider_audiences.triggers import course
 from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger
 from airflow_provider_audiences.triggers.lanes import MAX_QUICK, MAX_SLOW, MAX_TAKEN_OUT
 from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
+from airflow_provider_audiences.waiting import wait as waiting
 
 TIMEOUT_SECONDS = 0.6
 LATE_SECONDS = 2.5
@@ -25,8 +25,8 @@ GROUP = {"ErrorCode": 0, "Data": {"Id": "quick", "Name": "n", "Status": 1, "Amou
 
 
 @pytest.fixture(autouse=True)
-def _short_last_looks(monkeypatch):
-    monkeypatch.setattr(course, "LAST_POLL_SECONDS", 0.3)
+def _short_last_polls(monkeypatch):
+    monkeypatch.setattr(waiting, "LAST_POLL_SECONDS", 0.3)
 
 
 def trigger_of(platform, *, seconds=TIMEOUT_SECONDS, **arguments):
@@ -51,7 +51,7 @@ def in_triggerer(trigger):
 
 
 def in_worker(trigger):
-    return trigger.wait_here(lambda: BaseHook.get_connection(trigger.conn_id))
+    return trigger.wait_here(trigger.poll()).as_event()
 
 
 @pytest.mark.parametrize("wait", [in_triggerer, in_worker])
@@ -65,7 +65,7 @@ def test_a_wait_ends_at_its_deadline(connect, wait, platform, name):
         seconds = time.monotonic() - began
     assert payload["state"] == "timeout"
     assert TIMEOUT_SECONDS - 0.1 <= seconds < LATE_SECONDS
-    # A look at a group is billed if it succeeds, and nobody knows.
+    # A poll of a group is billed if it succeeds, and nobody knows.
     assert payload["billable_calls"] == ({"get": 1} if platform == "pai" else {})
 
 
@@ -90,7 +90,7 @@ def test_a_connection_that_is_never_fetched(monkeypatch, platform):
     async def never(_conn_id):
         await asyncio.sleep(20)
 
-    monkeypatch.setattr("airflow_provider_audiences.triggers.polling.get_async_connection", never)
+    monkeypatch.setattr("airflow_provider_audiences.triggers.shared_clients.get_async_connection", never)
     began = time.monotonic()
     assert in_triggerer(trigger_of(platform))["state"] == "timeout"
     assert time.monotonic() - began < LATE_SECONDS
@@ -151,7 +151,7 @@ def half_dead(recorder, connect):
 
 
 @pytest.mark.parametrize("slow_ones", [MAX_QUICK, 3 * MAX_QUICK])
-def test_slow_looks_hold_up_nobody_else_at_the_connection(half_dead, slow_ones):
+def test_slow_polls_hold_up_nobody_else_at_the_connection(half_dead, slow_ones):
     async def together():
         slow = [asyncio.create_task(payload_of(trigger_of("pai", seconds=20))) for _ in range(slow_ones)]
         while len(half_dead.requests) < MAX_QUICK:  # noqa: ASYNC110 - it answers in threads

@@ -5,18 +5,13 @@ import contextlib
 import inspect
 import json
 import time
-import types
 from datetime import timedelta
 
 import airflow.triggers.base
 import pytest
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.platforms.pai.dialects import BEARER
-from airflow_provider_audiences.platforms.pai.group_news import GroupNews, epoch_seconds
-from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
-from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
-from airflow_provider_audiences.triggers import pai_events
+from airflow_provider_audiences.triggers import shared_clients
 from airflow_provider_audiences.triggers.pai_events import PaiGroupReadyTrigger
 
 
@@ -26,7 +21,7 @@ def _connected(connect):
 
 
 class _Hasty(PaiGroupReadyTrigger):
-    """Looks more often than once a second."""
+    """Polls more often than once a second."""
 
     min_interval_seconds = 0.02
 
@@ -35,8 +30,8 @@ def watcher(**arguments):
     return _Hasty(**({"name": "VIP", "poll_interval_seconds": 0.02} | arguments))
 
 
-async def _looks(emulator, more):
-    """Waits until that many further looks have come to their end: the next has begun."""
+async def _polls(emulator, more):
+    """Waits until that many further polls have come to their end: the next has begun."""
     seen = len(emulator.requests("pai.list"))
     while len(emulator.requests("pai.list")) <= seen + more:  # noqa: ASYNC110 - another process of the mind
         await asyncio.sleep(0.01)
@@ -77,12 +72,12 @@ def test_it_fires_once_for_each_group_that_becomes_ready(watch, make_groups, emu
 
     async def script():
         made.extend(make_groups(2))
-        await _looks(emulator, 1)
+        await _polls(emulator, 1)
         emulator.advance(5)
-        await _looks(emulator, 3)
+        await _polls(emulator, 3)
         made.extend(make_groups(1))
         emulator.advance(5)
-        await _looks(emulator, 3)
+        await _polls(emulator, 3)
 
     fired = watch(script)
     assert [event["id"] for event in fired[2:]] == made[2:]
@@ -99,7 +94,7 @@ def test_a_part_of_the_name_is_not_the_name(watch, make_groups, emulator):
     emulator.set_clock(time.time() + 5)
 
     async def script():
-        await _looks(emulator, 1)
+        await _polls(emulator, 1)
 
     assert [event["id"] for event in watch(script)] == right
 
@@ -114,7 +109,7 @@ def test_groups_that_were_ready_long_before_are_no_news(watch, make_groups, emul
     emulator.set_clock(now - 100)
 
     async def script():
-        await _looks(emulator, 2)
+        await _polls(emulator, 2)
 
     assert [event["id"] for event in watch(script)] == missed
     assert watch(script, lookback_seconds=60) == []
@@ -130,9 +125,9 @@ def test_failures_and_a_missing_connection_end_nothing(watch, make_groups, emula
     async def script():
         await asyncio.sleep(0.05)
         connect("pai", password="wrong")
-        await _looks(emulator, 2)
+        await _polls(emulator, 2)
         connect("pai")
-        await _looks(emulator, 2)
+        await _polls(emulator, 2)
 
     assert [event["id"] for event in watch(script)] == made
     told = capfd.readouterr()
@@ -145,7 +140,7 @@ def test_too_few_people_and_another_status_are_not_ready(watch, make_groups, emu
     emulator.set_clock(time.time() + 5)
 
     async def script():
-        await _looks(emulator, 2)
+        await _polls(emulator, 2)
 
     assert watch(script, min_amount=3) == []
     assert watch(script, ready_statuses=[9]) == []
@@ -164,19 +159,19 @@ def test_every_argument_is_serialized_under_its_name():
 
 def test_a_moment_without_connections_ends_nothing(watch, make_groups, emulator, monkeypatch, capfd):
     errors = [OSError("https://x/?token=s3cret"), RuntimeError("no supervisor")]
-    fetch = pai_events.get_async_connection
+    fetch = shared_clients.get_async_connection
 
     async def failing(conn_id):
         if errors:
             raise errors.pop(0)
         return await fetch(conn_id)
 
-    monkeypatch.setattr(pai_events, "get_async_connection", failing)
+    monkeypatch.setattr(shared_clients, "get_async_connection", failing)
     made = make_groups(1)
     emulator.set_clock(time.time() + 5)
 
     async def script():
-        await _looks(emulator, 1)
+        await _polls(emulator, 1)
 
     assert [event["id"] for event in watch(script)] == made
     told = capfd.readouterr()
@@ -185,7 +180,7 @@ def test_a_moment_without_connections_ends_nothing(watch, make_groups, emulator,
 
 
 @pytest.mark.parametrize("interval", [0, "0", 1e-9])
-def test_it_looks_once_a_second_at_most(monkeypatch, emulator, interval):
+def test_it_polls_once_a_second_at_most(monkeypatch, emulator, interval):
     slept = []
 
     async def sleep(seconds):
@@ -193,7 +188,7 @@ def test_it_looks_once_a_second_at_most(monkeypatch, emulator, interval):
         if len(slept) == 3:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr(pai_events, "asyncio", types.SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(shared_clients.InTriggerer, "_sleep", staticmethod(sleep))
 
     async def listen():
         async for _ in PaiGroupReadyTrigger(name="VIP", poll_interval_seconds=interval).run():
@@ -249,49 +244,6 @@ def test_what_is_no_number_is_refused_by_name_when_the_dag_is_parsed(argument, v
 def test_a_name_is_needed_when_the_dag_is_parsed(name):
     with pytest.raises(InvalidInputError, match="name"):
         PaiGroupReadyTrigger(name=name)
-
-
-# --- what is news ---
-
-
-def group(group_id, *, status=1, updated="2026-01-01 12:00:00", created="2026-01-01 11:00:00"):
-    data = {"Id": group_id, "Name": "VIP", "Status": status, "Amount": 2}
-    return AudienceGroup.from_api(data | {"UpdatedTime": updated, "CreatedTime": created})
-
-
-NOON = epoch_seconds("2026-01-01 12:00:00")
-
-
-def told(news, *groups):
-    return [found.id for found in news.of(groups, ReadinessRule.of(BEARER))]
-
-
-def test_times_are_of_utc_plus_eight():
-    assert NOON == 1767240000  # 04:00 UTC
-    assert epoch_seconds("") is None
-    assert epoch_seconds("2026-01-01T12:00:00Z") is None
-
-
-def test_a_group_that_was_seen_waiting_is_news_whatever_its_time():
-    news = GroupNews(since_epoch_seconds=NOON + 1)
-    assert told(news, group("old"), group("a", status=9)) == []
-    assert told(news, group("old"), group("a")) == ["a"]
-    assert told(news, group("old"), group("a", status=9)) == []
-    assert told(news, group("old"), group("a")) == []
-
-
-def test_the_older_news_comes_first_and_the_time_of_creation_stands_in():
-    news = GroupNews(since_epoch_seconds=NOON)
-    found = [
-        group("late", updated="2026-01-01 12:30:00"),
-        group("early"),
-        group("created", updated="", created="2026-01-01 12:10:00"),
-        group("before", updated="", created="2026-01-01 11:10:00"),
-        group("ageless", updated="", created=""),
-    ]
-    assert set(told(news, *found)) == {"late", "early", "created", "ageless"}
-    news = GroupNews(since_epoch_seconds=NOON)
-    assert told(news, *found[:2]) == ["early", "late"]
 
 
 def test_an_asset_watcher_takes_it():

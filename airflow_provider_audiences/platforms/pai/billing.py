@@ -1,46 +1,72 @@
-"""What the platform may bill: creates and deletes that reached it, failed ones too, and gets that succeeded."""
+"""What PAI may bill: creates and deletes that reached it, failed ones too, and gets that succeeded."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import TypeVar
 
 from airflow_provider_audiences.exceptions import ConnectionFailedError, UnexpectedReplyError
 
-_BILLED_WHEN_FAILED = {"pai.create": True, "pai.get": False, "pai.delete": True}
+T = TypeVar("T")
+
+CREATE, GET, DELETE = "pai.create", "pai.get", "pai.delete"
+_BILLED_WHEN_FAILED = frozenset({CREATE, DELETE})
 
 
-class PaiBill:
+class BillableCalls:
     """
-    Counts requests that the platform may bill; what it does is unknown where a reply was lost. Safe among threads.
+    Counts requests that PAI may bill; what it does is unknown where a reply was lost. Safe among threads.
 
     Source: the price table of Alibaba Cloud's document. It names no price for ListGroups.
+
+    :param operations: that are counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *operations: str) -> None:
         self._lock = threading.Lock()
-        self._counts = dict.fromkeys(_BILLED_WHEN_FAILED, 0)
+        self._counts = dict.fromkeys(operations, 0)
 
     def record(self, operation: str, error: BaseException | None) -> None:
         """
-        Count one request.
+        Count one request that has ended.
 
-        :param operation: such as ``pai.create``.
+        :param operation: such as ``pai.create``; others than those that are counted cost nothing.
         :param error: what it came to; None for success.
         """
-        if operation not in self._counts:
-            return
-        # One without a status that can't have been applied never left: there was no connection.
-        status = getattr(error, "http_status", None)
-        maybe_applied = getattr(error, "maybe_applied", True)
-        if error is not None and status is None and not maybe_applied:
-            return
-        lost = isinstance(error, ConnectionFailedError | UnexpectedReplyError) and maybe_applied
-        known = error is None or lost or not isinstance(error, Exception)
-        if known or _BILLED_WHEN_FAILED[operation]:
-            with self._lock:
-                self._counts[operation] += 1
+        if operation in self._counts and _may_be_billed(operation, error):
+            self._add(operation, 1)
+
+    def counted(self, operation: str, send: Callable[[], T]) -> T:
+        """
+        Send a request that counts from its beginning, until it is known not to be billed: nobody may wait for its end.
+
+        :param operation: of the request.
+        :param send: sends it.
+        """
+        self._add(operation, 1)
+        try:
+            return send()
+        except BaseException as error:
+            if not _may_be_billed(operation, error):
+                self._add(operation, -1)
+            raise
 
     def counts(self) -> dict[str, int]:
-        """Return the counts by call: create, get, delete."""
+        """Return the counts by call, such as ``get``."""
         with self._lock:
             return {operation.removeprefix("pai."): count for operation, count in self._counts.items()}
+
+    def _add(self, operation: str, count: int) -> None:
+        with self._lock:
+            self._counts[operation] += count
+
+
+def _may_be_billed(operation: str, error: BaseException | None) -> bool:
+    if error is None or not isinstance(error, Exception):
+        return True  # no Exception is such as a task's timeout: the request may have been sent
+    maybe_applied = getattr(error, "maybe_applied", True)
+    if getattr(error, "http_status", None) is None and not maybe_applied:
+        return False  # it never left: there was no connection
+    lost = isinstance(error, ConnectionFailedError | UnexpectedReplyError) and maybe_applied
+    return lost or operation in _BILLED_WHEN_FAILED

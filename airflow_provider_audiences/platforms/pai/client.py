@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -20,13 +20,12 @@ from airflow_provider_audiences.http.rate_limiter import RateLimiter, shared_lim
 from airflow_provider_audiences.http.session import header_key_session
 from airflow_provider_audiences.http.transport import ApiClient, Call, Transport, TransportSettings
 from airflow_provider_audiences.platforms.pai.auth import PaiAuth
-from airflow_provider_audiences.platforms.pai.billing import PaiBill
+from airflow_provider_audiences.platforms.pai.billing import CREATE, DELETE, GET, BillableCalls
 from airflow_provider_audiences.platforms.pai.dialects import PaiDialect, path_of
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, checked_group_id
 from airflow_provider_audiences.platforms.pai.listing import list_all_pages, list_query, marked, named, rejected_of_call
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker, make_marker
-from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.replies import PaiReplies
 from airflow_provider_audiences.redaction import PHONE_NUMBERS_SAID_BACK, SIGNATURE_PATTERN, MaskedBytes, Redactor
 from airflow_provider_audiences.sync.run_date import RunDate
@@ -83,7 +82,7 @@ class PaiClient(ApiClient):
     ) -> None:
         self._auth = auth
         self.price_per_call = price_per_call
-        self._bill = PaiBill()
+        self._billable = BillableCalls(CREATE, GET, DELETE)
         redactor = Redactor(None, (*PHONE_NUMBERS_SAID_BACK, SIGNATURE_PATTERN))
         self._replies = PaiReplies(dialect=auth.dialect, redact=redactor)
         base_url = base_url or auth.dialect.base_url(DEFAULT_REGION)
@@ -96,7 +95,7 @@ class PaiClient(ApiClient):
                 redact=redactor,
                 limiter=self.limiter,
                 sleep=sleep,
-                observe=self._bill.record,
+                observe=self._billable.record,
                 errors=errors,
             )
         )
@@ -113,29 +112,7 @@ class PaiClient(ApiClient):
 
         Failed and lost creates and deletes count too; of gets, those that succeeded or were lost.
         """
-        return self._bill.counts()
-
-    def readiness_rule(
-        self,
-        *,
-        min_amount: int = 1,
-        ready_statuses: Iterable[int] | None = None,
-        failed_statuses: Iterable[int] | None = None,
-    ) -> ReadinessRule:
-        """
-        Return when a group counts as ready, with the dialect's defaults for what is None.
-
-        :param min_amount: least number of people; 0 takes an empty group as well.
-        :param ready_statuses: statuses that are ready.
-        :param failed_statuses: statuses that are failed.
-        :raises InvalidInputError: a value is not a whole number.
-        """
-        return ReadinessRule.of(
-            self.dialect,
-            min_amount=min_amount,
-            ready_statuses=ready_statuses,
-            failed_statuses=failed_statuses,
-        )
+        return self._billable.counts()
 
     def marker(
         self,
@@ -182,8 +159,8 @@ class PaiClient(ApiClient):
 
         CreateGroup has no idempotency token and bills failures. So the group with the marker is looked for first, be
         it from an earlier try or a worker that is gone, and again after a reply that was lost; the list is not billed.
-        A group that PAI had rejected before this call is passed over, and named in a warning. What no look can tell is
-        a lost request that is carried out later still: it makes a second group, which the next look names in a warning.
+        A group that PAI had rejected before this call is passed over, and named in a warning. What no list can tell is
+        a lost request that is carried out later still: it makes a second group, which the next list shows: a warning.
 
         :param spec: the parameters; what :meth:`GroupSpec.checked` refuses is refused here too, but for its phone rule.
         :param marker: what :meth:`marker` returns; written at the end of the remark. None: the remark stays as it is,
@@ -206,7 +183,7 @@ class PaiClient(ApiClient):
         if marker is not None:
             spec = replace(spec, remark=f"{spec.remark or ''} {marker.text}".strip())
         call = Call(
-            operation="pai.create",
+            operation=CREATE,
             method="POST",
             path=self.dialect.create_path,
             body=MaskedBytes(json.dumps(spec.to_api(), ensure_ascii=False).encode()),
@@ -233,7 +210,7 @@ class PaiClient(ApiClient):
         :raises NotFoundError: no such group.
         """
         call = Call(
-            operation="pai.get",
+            operation=GET,
             method="GET",
             path=path_of(self.dialect.get_path, checked_group_id("group_id", group_id)),
             headers=self.dialect.headers("GetGroup"),
@@ -251,7 +228,7 @@ class PaiClient(ApiClient):
         :raises NotFoundError: no such group.
         """
         call = Call(
-            operation="pai.delete",
+            operation=DELETE,
             method="DELETE",
             path=path_of(self.dialect.delete_path, checked_group_id("group_id", group_id)),
             headers=self.dialect.headers("DeleteGroup"),
@@ -283,36 +260,33 @@ class PaiClient(ApiClient):
         :raises InvalidInputError: a filter is empty, or no such value; nothing was sent.
         """
         query = list_query(name=name, remark=remark, phone_number=phone_number, source=source, status=status)
-        return list_all_pages(partial(self._list_page, query))
+        return list_all_pages(partial(self.list_page, query=query))
 
-    def list_page(self, page_number: int, *, name: str | None = None) -> tuple[list[AudienceGroup], int | None]:
+    def list_page(
+        self, page_number: int, *, query: Mapping[str, str] | None = None, page_size: int = _PAGE_SIZE
+    ) -> tuple[list[AudienceGroup], int | None]:
         """
         List one page of the groups, by one request, for a caller who may not need them all.
 
         :param page_number: from 1 on.
-        :param name: filter by name, by the platform's rules.
+        :param query: filters, from :func:`~.listing.list_query`; None for all groups.
+        :param page_size: groups a page; the platform may give fewer.
         :return: its groups, and how many there are on all pages, if the platform says it.
         """
-        return self._list_page(list_query(name=name), page_number)
-
-    def count_groups(self) -> int:
-        """Return how many groups the account has, by one request for the smallest page."""
-        page, total = self._list_page({}, 1, page_size=1)
-        return len(page) if total is None else total
-
-    def _list_page(
-        self, query: Mapping[str, str], page_number: int, *, page_size: int = _PAGE_SIZE
-    ) -> tuple[list[AudienceGroup], int | None]:
-        """Return one page and the total of groups, if the platform says it."""
         call = Call(
             operation="pai.list",
             method="GET",
             path=self.dialect.list_path,
             headers=self.dialect.headers("ListGroups"),
-            query={**query, "PageNumber": str(page_number), "PageSize": str(page_size)},
+            query={**(query or {}), "PageNumber": str(page_number), "PageSize": str(page_size)},
             read=self._replies.page,
         )
         return self._transport.send(call)
+
+    def count_groups(self) -> int:
+        """Return how many groups the account has, by one request for the smallest page."""
+        page, total = self.list_page(1, page_size=1)
+        return len(page) if total is None else total
 
     def _find_marked(self, name: str | None, marker: GroupMarker, passed_over: frozenset[str]) -> AudienceGroup | None:
         # A rejected one too: it is what this very call has made.

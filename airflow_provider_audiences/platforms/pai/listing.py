@@ -8,13 +8,18 @@ come to one that was read. What is overlooked would be made, and billed, a secon
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from airflow_provider_audiences.exceptions import ConflictError
 from airflow_provider_audiences.platforms.pai.group_spec import parse_source
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 from airflow_provider_audiences.validation import exact_text, true_or_false, whole_number
+from airflow_provider_audiences.waiting.polls import Request, answered
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +62,55 @@ def list_query(
     return query
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """
+    What the pages of a list showed.
+
+    :param groups: each group once, by id.
+    :param total: how many there are on all pages, by the last page that was read; None if the platform does not say.
+    :param is_whole: whether nothing speaks for a group that was overlooked.
+    """
+
+    groups: dict[str, AudienceGroup]
+    total: int | None
+    is_whole: bool
+
+
+def list_once(
+    read_page: ReadPage, *, is_enough: Callable[[Mapping[str, AudienceGroup], float], bool] = lambda *_: False
+) -> Generator[Request, Any, Listing]:
+    """
+    Ask for page after page of a list that others may change meanwhile.
+
+    :param read_page: asks for a page.
+    :param is_enough: given the groups so far, and how many pages may be left (infinity if the platform gives no
+        total): whether to stop there.
+    """
+    groups: dict[str, AudienceGroup] = {}
+    totals: list[int | None] = []
+    stale_pages = page_size = 0
+    for page_number in range(1, _MAX_PAGES + 1):
+        page, total = yield Request(send=partial(read_page, page_number))
+        totals.append(total)
+        known = len(groups)
+        for group in page:
+            groups.setdefault(group.id, group)
+        # The platform may give smaller pages than were asked for.
+        page_size = page_size or len(page)
+        # One page of known groups may be the list shifting; two are a server that repeats its last page.
+        stale_pages = 0 if len(groups) > known else stale_pages + 1
+        if not page or stale_pages > 1 or (total is not None and len(groups) >= total):
+            break
+        if is_enough(groups, math.inf if total is None else math.ceil((total - len(groups)) / page_size)):
+            break
+    else:
+        log.warning("Stopped listing PAI groups after %d pages: there may be more.", _MAX_PAGES)
+        return Listing(groups=groups, total=None, is_whole=True)
+    is_whole = len(set(totals)) == 1 and (total is None or len(groups) >= total)
+    return Listing(groups=groups, total=total, is_whole=is_whole)
+
+
 def list_all_pages(read_page: ReadPage) -> list[AudienceGroup]:
     """
     Return each group once; from the first page again if the list changed meanwhile, up to three times in all.
@@ -67,39 +121,17 @@ def list_all_pages(read_page: ReadPage) -> list[AudienceGroup]:
     """
     groups: dict[str, AudienceGroup] = {}
     for _ in range(_MAX_PASSES):
-        listed, total, is_whole = _list_once(read_page)
-        if is_whole:
-            return list(listed.values())
-        groups.update(listed)
+        listing = answered(list_once(read_page))
+        if listing.is_whole:
+            return list(listing.groups.values())
+        groups.update(listing.groups)
     log.warning(
         "PAI speaks of %s groups and listed %d: they changed meanwhile, each of %d times; one may be missing.",
-        total,
-        len(listed),
+        listing.total,
+        len(listing.groups),
         _MAX_PASSES,
     )
     return list(groups.values())
-
-
-def _list_once(read_page: ReadPage) -> tuple[dict[str, AudienceGroup], int | None, bool]:
-    """Return what the pages show, the last total, and whether nothing speaks for a group that was overlooked."""
-    groups: dict[str, AudienceGroup] = {}
-    totals: list[int | None] = []
-    stale_pages = 0
-    for page_number in range(1, _MAX_PAGES + 1):
-        page, total = read_page(page_number)
-        totals.append(total)
-        known = len(groups)
-        for group in page:
-            groups.setdefault(group.id, group)
-        # One page of known groups may be the list shifting; two are a server that repeats its last page.
-        stale_pages = 0 if len(groups) > known else stale_pages + 1
-        if not page or stale_pages > 1 or (total is not None and len(groups) >= total):
-            break
-    else:
-        log.warning("Stopped listing PAI groups after %d pages: there may be more.", _MAX_PAGES)
-        return groups, None, True
-    is_whole = len(set(totals)) == 1 and (total is None or len(groups) >= total)
-    return groups, total, is_whole
 
 
 def rejected_of_call(

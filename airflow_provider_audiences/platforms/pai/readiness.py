@@ -6,9 +6,8 @@ is failed, and ready also needs people: Amount is 0 while the group is checked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.pai.dialects import (
@@ -19,100 +18,78 @@ from airflow_provider_audiences.platforms.pai.dialects import (
 )
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.validation import whole_number
+from airflow_provider_audiences.waiting.polls import PollResult, PollState
 
 _KNOWN_STATUSES = frozenset({STATUS_CHECKING, STATUS_PASSED, STATUS_REJECTED})
-
-
-class ReadinessState(StrEnum):
-    """What a look at a group says."""
-
-    READY = "ready"
-    WAITING = "waiting"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Readiness:
-    """
-    What a look at a group says.
-
-    :param state: ready, waiting or failed.
-    :param reason: the same in words.
-    :param unknown_status: the status is one that neither the document nor the caller knows.
-    """
-
-    state: ReadinessState
-    reason: str
-    unknown_status: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadinessRule:
     """
-    When a group counts as ready or failed.
+    When a group counts as ready or failed; what is None is as the connection's dialect has it.
 
-    :param min_amount: least number of people.
+    :param min_amount: least number of people; 0 takes an empty group as well.
     :param ready_statuses: statuses that are ready once there are enough people.
     :param failed_statuses: statuses that never become ready.
     """
 
-    min_amount: int
-    ready_statuses: frozenset[int]
-    failed_statuses: frozenset[int]
+    min_amount: int = 1
+    ready_statuses: frozenset[int] | None = None
+    failed_statuses: frozenset[int] | None = None
 
     @classmethod
     def of(
-        cls,
-        dialect: PaiDialect,
-        *,
-        min_amount: int = 1,
-        ready_statuses: Iterable[int] | None = None,
-        failed_statuses: Iterable[int] | None = None,
+        cls, *, min_amount: object = 1, ready_statuses: object = None, failed_statuses: object = None
     ) -> ReadinessRule:
         """
-        Return a rule, with the dialect's defaults for what is None; ``PaiClient.readiness_rule`` knows the dialect.
+        Return the rule of what a user gave.
 
-        :param dialect: the connection's.
-        :param min_amount: least number of people; 0 takes an empty group as well.
-        :param ready_statuses: statuses that are ready.
-        :param failed_statuses: statuses that are failed.
-        :raises InvalidInputError: a value is not a whole number.
+        :param min_amount: a whole number or its text.
+        :param ready_statuses: a list of such; None for the dialect's.
+        :param failed_statuses: a list of such; None for the dialect's.
+        :raises InvalidInputError: a value is no whole number, or no list of them.
         """
         return cls(
             min_amount=whole_number("min_amount", min_amount, at_least=0),
-            ready_statuses=_statuses("ready_statuses", ready_statuses, dialect.ready_statuses),
-            failed_statuses=_statuses("failed_statuses", failed_statuses, dialect.failed_statuses),
+            ready_statuses=_statuses("ready_statuses", ready_statuses),
+            failed_statuses=_statuses("failed_statuses", failed_statuses),
         )
 
-    def assess(self, group: AudienceGroup) -> Readiness:
+    def ready_in(self, dialect: PaiDialect) -> frozenset[int]:
+        """Return the statuses that are ready."""
+        return dialect.ready_statuses if self.ready_statuses is None else self.ready_statuses
+
+    def failed_in(self, dialect: PaiDialect) -> frozenset[int]:
+        """Return the statuses that never become ready."""
+        return dialect.failed_statuses if self.failed_statuses is None else self.failed_statuses
+
+    def assess(self, group: AudienceGroup, dialect: PaiDialect) -> PollResult:
         """
         Say whether a group is ready.
 
-        :param group: from GetGroup.
+        :param group: as GetGroup or ListGroups shows it; only GetGroup shows why it failed.
+        :param dialect: of the connection.
         """
-        seen = f"Status {group.status}, Amount {group.amount}"
-        if group.status in self.failed_statuses:
+        shown = f"Status {group.status}, Amount {group.amount}"
+        if group.status in self.failed_in(dialect):
             history = f" History: {group.history}" if group.history else ""
-            return Readiness(state=ReadinessState.FAILED, reason=f"PAI rejected it ({seen}).{history}")
-        if group.status in self.ready_statuses:
-            return self._assess_amount(group, seen)
-        unknown = group.status not in _KNOWN_STATUSES
-        return Readiness(state=ReadinessState.WAITING, reason=f"not ready ({seen})", unknown_status=unknown)
-
-    def _assess_amount(self, group: AudienceGroup, seen: str) -> Readiness:
+            return PollResult(state=PollState.FAILED, reason=f"PAI rejected it ({shown}).{history}")
+        if group.status not in self.ready_in(dialect):
+            unknown = group.status not in _KNOWN_STATUSES
+            return PollResult(state=PollState.WAITING, reason=f"not ready ({shown})", unknown_status=unknown)
         if group.amount >= self.min_amount:
-            return Readiness(state=ReadinessState.READY, reason=f"ready ({seen})")
+            return PollResult(state=PollState.READY, reason=f"ready ({shown})")
         if group.status == STATUS_CHECKING:
-            return Readiness(state=ReadinessState.WAITING, reason=f"still being checked ({seen})")
-        return Readiness(
-            state=ReadinessState.FAILED,
-            reason=f"passed with {group.amount} people, and min_amount is {self.min_amount} ({seen})",
+            return PollResult(state=PollState.WAITING, reason=f"still being checked ({shown})")
+        return PollResult(
+            state=PollState.FAILED,
+            reason=f"passed with {group.amount} people, and min_amount is {self.min_amount} ({shown})",
         )
 
 
-def _statuses(name: str, given: Iterable[int] | None, default: frozenset[int]) -> frozenset[int]:
+def _statuses(name: str, given: object) -> frozenset[int] | None:
     if given is None:
-        return default
-    if isinstance(given, str) or not isinstance(given, Iterable):
+        return None
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise InvalidInputError(f"{name} must be a list of numbers, such as [1], not {given!r}")
     return frozenset(whole_number(name, status, at_least=0) for status in given)

@@ -41,7 +41,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import AudienceApiError, AuthenticationError
-from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule, ReadinessState
+from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
+from airflow_provider_audiences.waiting.polls import PollState
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.client import PaiClient
@@ -96,7 +97,7 @@ class GroupLine:
 
         :param group: as listed.
         """
-        return self._rule.assess(group).state is ReadinessState.READY
+        return self._state(group) is PollState.READY
 
     def is_rejected(self, group: AudienceGroup) -> bool:
         """
@@ -104,7 +105,7 @@ class GroupLine:
 
         :param group: as listed.
         """
-        return group.status in self._rule.failed_statuses
+        return group.status in self._rule.failed_in(self._client.dialect)
 
     def is_under_way(self, group: AudienceGroup) -> bool:
         """
@@ -112,7 +113,10 @@ class GroupLine:
 
         :param group: as listed.
         """
-        return self._rule.assess(group).state is ReadinessState.WAITING
+        return self._state(group) is PollState.WAITING
+
+    def _state(self, group: AudienceGroup) -> PollState:
+        return self._rule.assess(group, self._client.dialect).state
 
     def left_over(self, groups: Iterable[AudienceGroup], *, keep: int) -> list[AudienceGroup]:
         """

@@ -14,7 +14,6 @@ from airflow_provider_audiences.exceptions import (
     AuthenticationError,
     BadRequestError,
     ConnectionFailedError,
-    InvalidInputError,
     NotFoundError,
     RateLimitedError,
     ServerError,
@@ -25,9 +24,10 @@ from airflow_provider_audiences.platforms.pai.dialects import BEARER, OPENAPI
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
-from airflow_provider_audiences.platforms.pai.readiness import ReadinessState
+from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.signing import AccessKey
 from airflow_provider_audiences.redaction import Secret
+from airflow_provider_audiences.waiting.polls import PollState
 
 MakePai = Callable[..., PaiClient]
 MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")
@@ -87,23 +87,22 @@ class TestReadiness:
     @pytest.mark.parametrize(
         ("dialect", "status", "state"),
         [
-            ("bearer", 0, ReadinessState.READY),
-            ("bearer", 1, ReadinessState.READY),
-            ("bearer", 2, ReadinessState.FAILED),
-            ("openapi", 0, ReadinessState.WAITING),
-            ("openapi", 1, ReadinessState.READY),
-            ("openapi", 2, ReadinessState.FAILED),
+            ("bearer", 0, PollState.READY),
+            ("bearer", 1, PollState.READY),
+            ("bearer", 2, PollState.FAILED),
+            ("openapi", 0, PollState.WAITING),
+            ("openapi", 1, PollState.READY),
+            ("openapi", 2, PollState.FAILED),
         ],
     )
-    def test_defaults_of_the_dialect(self, make_pai: MakePai, dialect: str, status: int, state: ReadinessState) -> None:
+    def test_defaults_of_the_dialect(self, make_pai: MakePai, dialect: str, status: int, state: PollState) -> None:
         group = AudienceGroup.from_api({"Id": "g", "Status": status, "Amount": 5})
-        assert make_pai(dialect).readiness_rule().assess(group).state is state
+        assert ReadinessRule().assess(group, make_pai(dialect).dialect).state is state
 
     def test_callers_come_first(self, make_pai: MakePai, dialect: str) -> None:
-        rule = make_pai(dialect).readiness_rule(min_amount=7, ready_statuses=[3], failed_statuses=[0, 4])
-        assert (rule.min_amount, rule.ready_statuses, rule.failed_statuses) == (7, {3}, {0, 4})
-        with pytest.raises(InvalidInputError, match="min_amount"):
-            make_pai(dialect).readiness_rule(min_amount=-1)
+        rule = ReadinessRule.of(min_amount=7, ready_statuses=[3], failed_statuses=[0, 4])
+        known = make_pai(dialect).dialect
+        assert (rule.min_amount, rule.ready_in(known), rule.failed_in(known)) == (7, {3}, {0, 4})
 
 
 def gateway(code: str, message: str = "m") -> bytes:

@@ -85,8 +85,8 @@ def test_the_marked_group_is_adopted_while_the_list_shifts(
     emulator.settings(fuzzy_filters=True)
 
     class Shifting(PaiClient):
-        def _list_page(self, query, page_number, **options):  # type: ignore[no-untyped-def]
-            page = super()._list_page(query, page_number, **options)
+        def list_page(self, page_number, **options):  # type: ignore[no-untyped-def]
+            page = super().list_page(page_number, **options)
             other.delete_group(newest, ignore_missing=True)
             return page
 

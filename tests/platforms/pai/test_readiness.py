@@ -7,14 +7,15 @@ import pytest
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.pai.dialects import BEARER
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
-from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule, ReadinessState
+from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
+from airflow_provider_audiences.waiting.polls import PollState
 
-READY, WAITING, FAILED = ReadinessState.READY, ReadinessState.WAITING, ReadinessState.FAILED
+READY, WAITING, FAILED = PollState.READY, PollState.WAITING, PollState.FAILED
 
 
-def look(status: int | None, amount: int, *, history: str = "", **rule: Any) -> tuple[ReadinessState, str, bool]:
+def assess(status: int | None, amount: int, *, history: str = "", **rule: Any) -> tuple[PollState, str, bool]:
     group = AudienceGroup.from_api({"Id": "g", "Status": status, "Amount": amount, "History": history})
-    seen = ReadinessRule.of(BEARER, **rule).assess(group)
+    seen = ReadinessRule.of(**rule).assess(group, BEARER)
     return seen.state, seen.reason, seen.unknown_status
 
 
@@ -38,8 +39,8 @@ TABLE = {
         for (amount, min_amount), state in zip(COLUMNS, states, strict=True)
     ],
 )
-def test_table(status: int | None, amount: int, min_amount: int, state: ReadinessState) -> None:
-    found, reason, unknown = look(status, amount, min_amount=min_amount)
+def test_table(status: int | None, amount: int, min_amount: int, state: PollState) -> None:
+    found, reason, unknown = assess(status, amount, min_amount=min_amount)
 
     assert found is state
     assert unknown is (status not in {0, 1, 2})
@@ -47,17 +48,17 @@ def test_table(status: int | None, amount: int, min_amount: int, state: Readines
 
 
 def test_least_amount_is_one() -> None:
-    assert look(0, 0)[0] is WAITING
-    assert look(0, 1)[0] is READY
+    assert assess(0, 0)[0] is WAITING
+    assert assess(0, 1)[0] is READY
 
 
 def test_rejection_shows_the_history() -> None:
-    assert look(2, 0, history="bad numbers")[1] == "PAI rejected it (Status 2, Amount 0). History: bad numbers"
-    assert look(2, 0)[1] == "PAI rejected it (Status 2, Amount 0)."
+    assert assess(2, 0, history="bad numbers")[1] == "PAI rejected it (Status 2, Amount 0). History: bad numbers"
+    assert assess(2, 0)[1] == "PAI rejected it (Status 2, Amount 0)."
 
 
 def test_small_group_says_how_many_there_are() -> None:
-    assert look(1, 3, min_amount=10)[1] == "passed with 3 people, and min_amount is 10 (Status 1, Amount 3)"
+    assert assess(1, 3, min_amount=10)[1] == "passed with 3 people, and min_amount is 10 (Status 1, Amount 3)"
 
 
 @pytest.mark.parametrize(
@@ -73,8 +74,8 @@ def test_small_group_says_how_many_there_are() -> None:
         ({"failed_statuses": [1]}, 1, FAILED, False),
     ],
 )
-def test_overridden(rule: dict[str, Any], status: int, state: ReadinessState, unknown: bool) -> None:
-    found, _, is_unknown = look(status, 5, **rule)
+def test_overridden(rule: dict[str, Any], status: int, state: PollState, unknown: bool) -> None:
+    found, _, is_unknown = assess(status, 5, **rule)
     assert (found, is_unknown) == (state, unknown)
 
 
@@ -88,8 +89,10 @@ def test_overridden(rule: dict[str, Any], status: int, state: ReadinessState, un
         {"ready_statuses": ["x"]},
         {"failed_statuses": [None]},
         {"failed_statuses": [-1]},
+        {"ready_statuses": {1: 2}},
+        {"ready_statuses": b"1"},
     ],
 )
 def test_wrong_rules(rule: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError):
-        ReadinessRule.of(BEARER, **rule)
+        ReadinessRule.of(**rule)

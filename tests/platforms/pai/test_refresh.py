@@ -29,8 +29,9 @@ from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
-from airflow_provider_audiences.platforms.pai.readiness import ReadinessState
+from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, Refreshing, Replaced
+from airflow_provider_audiences.waiting.polls import PollState
 
 EXAMPLES = int(os.environ.get("AUDIENCES_MACHINE_EXAMPLES", "30"))
 OWNER = "dag.refresh"
@@ -61,7 +62,7 @@ class Work:
 
 def work_of(client: PaiClient, run: str, *, keep: Any = 0, owner: str = OWNER, **of_marker: Any) -> Work:
     marker = client.marker(owner=owner, run=run, spec=SPEC, **of_marker)
-    rule = client.readiness_rule(min_amount=MIN_AMOUNT)
+    rule = ReadinessRule(min_amount=MIN_AMOUNT)
     refresh = GroupRefresh(
         client,
         name="VIP",
@@ -94,7 +95,7 @@ class TestRefresh:
     @pytest.mark.parametrize("name", ["", " ", None, "None", 7.0])
     def test_has_a_name(self, pai: PaiClient, name: Any) -> None:
         with pytest.raises(InvalidInputError, match="name"):
-            GroupRefresh(pai, name=name, owner="o", call="c", map_index=-1, rule=pai.readiness_rule())
+            GroupRefresh(pai, name=name, owner="o", call="c", map_index=-1, rule=ReadinessRule())
 
     @pytest.mark.parametrize("keep", [-1, 0.5, None, "many", True])
     def test_keeps_a_whole_number(self, pai: PaiClient, keep: Any) -> None:
@@ -235,7 +236,7 @@ class TestRefresh:
             owner=new.marker.owner,
             call="c",
             map_index=-1,
-            rule=new.client.readiness_rule(),
+            rule=ReadinessRule(),
         )
         replaced = other.finish(begun)
         assert (replaced.group.id, replaced.deleted) == (begun.group_id, ())
@@ -387,8 +388,8 @@ class World:
             begun = work.begin()
             self.emulator.advance(30)
             group = work.client.get_group(begun.group_id)
-            state = work.client.readiness_rule(min_amount=MIN_AMOUNT).assess(group).state
-            if state is not ReadinessState.READY:
+            state = ReadinessRule(min_amount=MIN_AMOUNT).assess(group, work.client.dialect).state
+            if state is not PollState.READY:
                 if given.delete_failed:
                     work.refresh.give_up(begun.group_id)
                 return "failed"

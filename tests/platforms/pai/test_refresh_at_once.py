@@ -17,8 +17,9 @@ from airflow_provider_audiences.exceptions import NotFoundError, TransientError
 from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
-from airflow_provider_audiences.platforms.pai.readiness import ReadinessState
+from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, Refreshing
+from airflow_provider_audiences.waiting.polls import PollState
 
 EXAMPLES = int(os.environ.get("AUDIENCES_MACHINE_EXAMPLES", "25"))
 SPEC = GroupSpec(source=PaiSource.ALGORITHM, name="VIP", algorithm="a", inference_job_id="j")
@@ -56,7 +57,7 @@ class Side(BaseAdapter):
         self.result: AudienceGroup | None = None
         self.error: Exception | None = None
         self._marker = client.marker(owner="dag:task", run=run, spec=SPEC, members=content)
-        self._rule = client.readiness_rule(min_amount=1, ready_statuses=[PASSED])
+        self._rule = ReadinessRule.of(min_amount=1, ready_statuses=[PASSED])
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         self._stands.acquire()
@@ -117,9 +118,9 @@ class Side(BaseAdapter):
     def _waits_for(self, begun: Refreshing) -> bool:
         """Return whether the group became ready; it may be rejected."""
         while True:
-            state = self._rule.assess(self._client.get_group(begun.group_id)).state
-            if state is not ReadinessState.WAITING:
-                return state is ReadinessState.READY
+            state = self._rule.assess(self._client.get_group(begun.group_id), self._client.dialect).state
+            if state is not PollState.WAITING:
+                return state is PollState.READY
 
 
 sides = st.tuples(

@@ -12,6 +12,7 @@ from airflow_provider_audiences.platforms.pai.auth import ApiKeyAuth
 from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, rank_of
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
+from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.succession import GroupLine, is_of_call
 from airflow_provider_audiences.redaction import Secret
 
@@ -47,7 +48,7 @@ lines = st.lists(
 
 
 CLIENT = PaiClient(auth=ApiKeyAuth(Secret("sk-0123")))  # which is asked nothing
-RULE = CLIENT.readiness_rule(min_amount=MIN_AMOUNT, ready_statuses=[PASSED])
+RULE = ReadinessRule.of(min_amount=MIN_AMOUNT, ready_statuses=[PASSED])
 LINE = GroupLine(CLIENT, name="VIP", owner="0123abcd", map_index=-1, rule=RULE)
 
 

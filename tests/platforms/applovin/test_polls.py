@@ -1,10 +1,13 @@
+"""When an AppLovin audience is there: by id, by name, with enough users."""
+
 from typing import Any
 
 import pytest
 
 from airflow_provider_audiences.exceptions import ConflictError, InvalidInputError
 from airflow_provider_audiences.platforms.applovin.client import Audience
-from airflow_provider_audiences.platforms.applovin.presence import PresenceRule
+from airflow_provider_audiences.platforms.applovin.polls import AudiencePoll
+from airflow_provider_audiences.waiting.polls import PollState
 
 
 def audience(audience_id: str, **options: Any) -> Audience:
@@ -34,22 +37,22 @@ LIST = [audience("a"), audience("b", name="m"), audience("c", name="m", platform
     ],
 )
 def test_assess(rule: dict[str, Any], is_ready: bool, found: str | None) -> None:
-    presence = PresenceRule.of(**rule).assess(LIST)
+    result = AudiencePoll(**rule).assess(LIST)
 
-    assert presence.is_ready is is_ready
-    assert (presence.audience and presence.audience.audience_id) == found
-    assert presence.reason
+    assert result.state is (PollState.READY if is_ready else PollState.WAITING)
+    assert (result.seen and result.seen["audience_id"]) == found
+    assert result.reason
 
 
 def test_reason_says_how_many() -> None:
-    assert PresenceRule.of(audience_id="a").assess(LIST).reason == "audience 'a' is listed with 5 users"
-    assert "an unknown number of users" in PresenceRule.of(audience_id="c").assess(LIST).reason
-    assert PresenceRule.of(name="z").assess(LIST).reason == "audience 'z' is not listed"
+    assert AudiencePoll(audience_id="a").assess(LIST).reason == "audience 'a' is listed with 5 users"
+    assert "an unknown number of users" in AudiencePoll(audience_id="c").assess(LIST).reason
+    assert AudiencePoll(name="z").assess(LIST).reason == "audience 'z' is not listed"
 
 
 def test_names_that_repeat() -> None:
     with pytest.raises(ConflictError, match=r"b \(ios\), c \(android\)"):
-        PresenceRule.of(name="m").assess(LIST)
+        AudiencePoll(name="m").assess(LIST)
 
 
 @pytest.mark.parametrize(
@@ -68,4 +71,4 @@ def test_names_that_repeat() -> None:
 )
 def test_wrong_rules(rule: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError):
-        PresenceRule.of(**rule)
+        AudiencePoll(**rule)

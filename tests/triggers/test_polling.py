@@ -8,17 +8,19 @@ import time
 from typing import ClassVar
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from asgiref.sync import async_to_sync
 
+from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.http import transport
 from airflow_provider_audiences.http.transport import ApiClient
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
-from airflow_provider_audiences.triggers import polling
+from airflow_provider_audiences.triggers import shared_clients
 from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger
-from airflow_provider_audiences.triggers.course import EVENT_VERSION
 from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 from airflow_provider_audiences.triggers.polling import PollingTrigger
-from airflow_provider_audiences.waiting.looks import Request, Sighting
+from airflow_provider_audiences.waiting.outcomes import EVENT_VERSION
+from airflow_provider_audiences.waiting.polls import Poll, PollResult, PollState, Request
 
 EVENT_KEYS = {"version", "state", "reason", "advice", "seen", "error_type", "billable_calls"}
 
@@ -80,7 +82,7 @@ def test_every_argument_is_serialized_under_its_name(trigger_class):
     path, arguments = trigger_class(**values).serialize()
     assert path == f"{trigger_class.__module__}.{trigger_class.__qualname__}"
     assert arguments == values
-    documented = inspect.getdoc(trigger_class)
+    documented = " ".join(filter(None, (base.__doc__ for base in trigger_class.__mro__)))
     assert all(f":param {name}:" in documented for name in names)
 
 
@@ -150,13 +152,13 @@ def fetching(monkeypatch):
 
     def before(change):
         numbers = itertools.count()
-        fetch = polling.get_async_connection
+        fetch = shared_clients.get_async_connection
 
         async def changed(conn_id):
             change(next(numbers))
             return await fetch(conn_id)
 
-        monkeypatch.setattr(polling, "get_async_connection", changed)
+        monkeypatch.setattr(shared_clients, "get_async_connection", changed)
 
     return before
 
@@ -188,7 +190,7 @@ def test_a_renewed_key_does_not_move_the_deadline(group_id, connect, fetching):
 
 
 @pytest.mark.parametrize("error", [OSError("https://x/?token=s3cret"), RuntimeError("no supervisor")])
-def test_a_moment_without_connections_is_a_failed_look(group_id, emulator, fetching, error):
+def test_a_moment_without_connections_is_a_failed_poll(group_id, emulator, fetching, error):
     emulator.advance(5)
 
     def fail(numbers):
@@ -249,7 +251,7 @@ def test_the_deadline_is_kept_and_the_reason_told(group_id, emulator):
     assert len(emulator.requests("pai.get")) == 2
 
 
-def test_a_deadline_that_has_passed_leaves_one_look(group_id, emulator):
+def test_a_deadline_that_has_passed_leaves_one_poll(group_id, emulator):
     """As after a restart of the triggerer: what is ready meanwhile is not called late."""
     emulator.freeze()
     assert event_of(pai_trigger(group_id, deadline_epoch_seconds=time.time() - 100))["state"] == "timeout"
@@ -266,13 +268,13 @@ def test_failures_until_the_deadline_are_a_timeout_that_tells_them(group_id, emu
     assert "503" in event["reason"]
 
 
-def test_the_first_look_waits_for_its_time_but_not_beyond_the_deadline(group_id, emulator):
+def test_the_first_poll_waits_for_its_time_but_not_beyond_the_deadline(group_id, emulator):
     first = time.time() + 0.2
-    event_of(pai_trigger(group_id, first_look_epoch_seconds=first, deadline_epoch_seconds=first))
+    event_of(pai_trigger(group_id, first_poll_epoch_seconds=first, deadline_epoch_seconds=first))
     assert emulator.requests("pai.get")[0]["received_at"] >= first
     emulator.clear_requests()
     deadline = time.time() + 0.1
-    event_of(pai_trigger(group_id, first_look_epoch_seconds=deadline + 3600, deadline_epoch_seconds=deadline))
+    event_of(pai_trigger(group_id, first_poll_epoch_seconds=deadline + 3600, deadline_epoch_seconds=deadline))
     assert len(emulator.requests("pai.get")) == 1
 
 
@@ -350,7 +352,7 @@ def test_a_trigger_that_is_cancelled_ends_and_closes_its_client(group_id, emulat
 
 
 class _MaskingTrigger(PollingTrigger):
-    """Does in its look what masking a secret does in the triggerer of Airflow 3.0 and 3.1."""
+    """Does in its poll what masking a secret does in the triggerer of Airflow 3.0 and 3.1."""
 
     loops: ClassVar[list[object]] = []
 
@@ -362,12 +364,11 @@ class _MaskingTrigger(PollingTrigger):
         _MaskingTrigger.mask()
         return ApiClient(transport.Transport(base_url="", session=_NoSession(), settings=None))
 
-    def watch(self):
-        def look(_client):
-            yield Request(send=self.mask)
-            return Sighting(state="ready", reason="")
+    def fetch_connection(self):
+        raise NotImplementedError
 
-        return look
+    def poll(self):
+        return _MaskingPoll()
 
     @classmethod
     def mask(cls):
@@ -377,12 +378,18 @@ class _MaskingTrigger(PollingTrigger):
         async_to_sync(tell_supervisor)()
 
 
+class _MaskingPoll(Poll):
+    def __call__(self, _client):
+        yield Request(send=_MaskingTrigger.mask)
+        return PollResult(state=PollState.READY, reason="")
+
+
 class _NoSession:
     def close(self):
         pass
 
 
-def test_a_look_can_talk_to_the_supervisor_on_the_triggerers_loop():
+def test_a_poll_can_talk_to_the_supervisor_on_the_triggerers_loop():
     trigger = _MaskingTrigger(
         conn_id="pai_default", poll_interval_seconds=0, deadline_epoch_seconds=0, max_poll_failures=0
     )
@@ -402,24 +409,203 @@ def test_what_a_trigger_is_called_in_logs_has_no_secret(emulator):
 
 
 @pytest.mark.parametrize(
-    ("most", "waits"), [(600, [60, 120, 240, 480, 600, 600]), (None, [60] * 6), (30, [60] * 6), (100, [60] + [100] * 5)]
+    ("most", "pauses"), [(600, [1, 2, 4, 8, 10, 10]), (None, [1] * 6), (30, [1] * 6), (100, [1] + [100 / 60] * 5)]
 )
-def test_the_wait_between_two_looks_grows_to_its_most(group_id, emulator, monkeypatch, most, waits):
+def test_the_pause_between_two_polls_grows_to_its_most(group_id, emulator, monkeypatch, most, pauses):
     slept = []
 
-    async def sleep(self, seconds):
+    async def sleep(seconds):
         slept.append(seconds)
-        if len(slept) == 7:
+        if len(slept) == 6:
             emulator.advance(5)
 
-    monkeypatch.setattr(PollingTrigger, "_sleep", sleep)
+    monkeypatch.setattr(shared_clients.InTriggerer, "_sleep", staticmethod(sleep))
     deadline = time.time() + 86_400
     trigger = pai_trigger(
-        group_id,
-        poll_interval_seconds=60,
-        max_poll_interval_seconds=most,
-        deadline_epoch_seconds=deadline,
-        jitter=False,
+        group_id, poll_interval_seconds=60, max_poll_interval_seconds=most, deadline_epoch_seconds=deadline
     )
     assert event_of(trigger)["state"] == "ready"
-    assert slept[1:] == waits
+    assert 60 <= slept[0] <= 72
+    assert slept == pytest.approx([slept[0] * pause for pause in pauses])
+
+
+# --- rows that an earlier version has stored ---
+
+ROW = {
+    "conn_id": "pai_default",
+    "poll_interval_seconds": 0.01,
+    "deadline_epoch_seconds": 4102444800.0,
+    "max_poll_failures": 5,
+    "max_poll_interval_seconds": 600.0,
+    "first_look_epoch_seconds": 0.5,
+    "jitter": True,
+    "passed_on": {"billable_calls": {"get": 1}, "price_per_call": None},
+}
+
+
+def test_rows_of_groups_are_read_on(group_id, emulator):
+    emulator.advance(5)
+    now = time.time()
+    of_pai = {"min_amount": 1, "ready_statuses": None, "failed_statuses": None, "first_look_epoch_seconds": now}
+    for wanted in ({"group_id": group_id, "group_ids": None}, {"group_id": None, "group_ids": [group_id]}):
+        trigger = PaiGroupTrigger(**(ROW | of_pai | wanted))
+
+        async def collect(trigger=trigger):
+            return [event.payload async for event in trigger.run()]
+
+        (payload,) = asyncio.run(collect())
+        assert (payload["state"], payload["passed_on"]) == ("ready", ROW["passed_on"])
+        _, arguments = trigger.serialize()
+        assert arguments["first_poll_epoch_seconds"] == now
+        assert PaiGroupTrigger(**arguments).serialize() == trigger.serialize()
+
+
+def test_rows_of_audiences_are_read_on():
+    row = ROW | {"passed_on": None, "conn_id": "applovin_default", "deadline_epoch_seconds": 0.0}
+    trigger = AppLovinAudienceTrigger(**row, audience_id=None, name="A", platform=None, min_user_count=None)
+    assert event_of(trigger)["state"] == "timeout"
+
+
+# --- in a worker, as the triggerer does ---
+
+
+@pytest.fixture
+def here(connect):
+    """Waits with a trigger in this thread; ``between`` is called instead of each sleep."""
+
+    def wait(between, **arguments):
+        defaults = {
+            "conn_id": "pai_default",
+            "poll_interval_seconds": 60,
+            "max_poll_interval_seconds": 600,
+            "deadline_epoch_seconds": time.time() + 86_400,
+            "max_poll_failures": 1,
+        }
+        slept = []
+
+        def sleep(seconds):
+            slept.append(seconds)
+            between(len(slept))
+
+        trigger = PaiGroupTrigger(**(defaults | arguments))
+        return trigger.wait_here(trigger.poll(), sleep=sleep), slept
+
+    return wait
+
+
+def test_a_worker_waits_as_the_triggerer_does(here, make_groups, emulator):
+    (group_id,) = make_groups(1)
+    emulator.freeze()
+    outcome, slept = here(lambda sleeps: sleeps == 3 and emulator.advance(5), group_id=group_id)
+    assert (outcome.state, outcome.seen["id"]) == ("ready", group_id)
+    assert 60 <= slept[0] <= 72
+    assert slept == pytest.approx([slept[0], 2 * slept[0], 4 * slept[0]])
+    assert outcome.billable_calls == {"get": 4} == {"get": emulator.billing()["get"]["billed"]}
+
+
+def test_a_worker_ends_as_the_triggerer_does(here, make_groups, emulator):
+    (group_id,) = make_groups(1)
+    emulator.freeze()
+    late, _ = here(lambda _: None, group_id=group_id, deadline_epoch_seconds=0)
+    assert (late.state, late.billable_calls) == ("timeout", {"get": 1})
+    emulator.fault("pai.get", "status", status=503, times=2)
+    down, slept = here(lambda _: None, group_id=group_id)
+    assert (down.state, type(down.error), len(slept)) == ("error", exceptions.ServerError, 1)
+    assert down.billable_calls == {"get": 0}
+    for wrong in ({}, {"group_id": group_id, "group_ids": [group_id]}, {"group_ids": []}, {"group_id": ""}):
+        with pytest.raises(exceptions.InvalidInputError):
+            here(lambda _: None, **wrong)
+
+
+class _Fetching(PaiGroupTrigger):
+    """Does something before each fetch of its connection."""
+
+    def fetch_connection(self):
+        self.before_fetch()
+        return super().fetch_connection()
+
+
+@pytest.fixture
+def waiting_here(make_groups):
+    """A trigger that waits for a group for an hour, in this thread: ``wait(before_fetch=…)``."""
+    (group_id,) = make_groups(1)
+
+    def wait(*, before_fetch=lambda: None, sleep=lambda _seconds: None, poll=None):
+        trigger = _Fetching(
+            conn_id="pai_default",
+            group_id=group_id,
+            poll_interval_seconds=60,
+            deadline_epoch_seconds=time.time() + 3600,
+            max_poll_failures=2,
+        )
+        trigger.before_fetch = before_fetch
+        return trigger.wait_here(poll or trigger.poll(), sleep=sleep)
+
+    return wait
+
+
+def test_a_worker_takes_a_renewed_token_after_a_pause(waiting_here, emulator, connect):
+    emulator.advance(5)
+    slept = []
+    passwords = iter([{"password": "old"}, {}])
+    outcome = waiting_here(before_fetch=lambda: connect("pai", **next(passwords)), sleep=slept.append)
+    assert outcome.state == "ready"
+    assert [request["status"] for request in emulator.requests("pai.get")] == [403, 200]
+    assert len(slept) == 1
+
+
+def test_a_worker_does_not_go_on_with_one_wrong_token_after_the_other(waiting_here, emulator, connect):
+    numbers = itertools.count()
+    outcome = waiting_here(before_fetch=lambda: connect("pai", password=f"wrong {next(numbers)}"))
+    assert (outcome.state, type(outcome.error)) == ("failed", exceptions.AuthenticationError)
+    assert len(emulator.requests("pai.get")) == 2
+
+
+@pytest.mark.parametrize("error", [OSError("https://x/?token=s3cret"), RuntimeError("no supervisor")])
+def test_a_worker_bears_a_moment_without_connections(waiting_here, emulator, error):
+    emulator.advance(5)
+    left = [error, error]
+
+    def fail():
+        if left:
+            raise left.pop()
+
+    assert waiting_here(before_fetch=fail).state == "ready"
+    left = [error] * 3
+    outcome = waiting_here(before_fetch=fail)
+    assert (outcome.state, type(outcome.error)) == ("error", exceptions.ConnectionFailedError)
+    assert type(error).__name__ in outcome.reason
+    assert "s3cret" not in str(outcome)
+
+
+def test_a_connection_that_is_missing_is_named_in_a_worker(waiting_here, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_PAI_DEFAULT")
+    with pytest.raises(AirflowNotFoundException, match="pai_default"):
+        waiting_here()
+
+
+def test_a_wait_that_is_interrupted_leaves_what_it_may_be_billed(waiting_here, emulator, make_groups):
+    poll = pai_trigger(make_groups(1)[0]).poll()
+    emulator.freeze()
+
+    class TaskTimeoutError(BaseException):
+        pass
+
+    def sleep(_seconds):
+        if poll.billable_calls["get"] == 3:
+            raise TaskTimeoutError
+
+    with pytest.raises(TaskTimeoutError):
+        waiting_here(poll=poll, sleep=sleep)
+    assert poll.billable_calls == {"get": 3} == {"get": emulator.billing()["get"]["billed"]}
+
+
+def test_a_lost_reply_may_be_billed_and_a_refused_request_is_not(here, make_groups, emulator):
+    (group_id,) = make_groups(1)
+    emulator.advance(5)
+    emulator.fault("pai.get", "drop_after")
+    outcome, _ = here(lambda _: None, group_id=group_id)
+    assert outcome.billable_calls == {"get": 2} == {"get": emulator.billing()["get"]["billed"]}
+    emulator.fault("pai.get", "status", status=429)
+    outcome, _ = here(lambda _: None, group_id=group_id)
+    assert outcome.billable_calls == {"get": 1}

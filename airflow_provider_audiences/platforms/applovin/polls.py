@@ -1,0 +1,69 @@
+"""What one poll of AppLovin's list of audiences says: is the audience there, with enough users if that is asked?"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_audiences.exceptions import ConflictError, InvalidInputError
+from airflow_provider_audiences.platforms.applovin.audiences import Audience, Platform
+from airflow_provider_audiences.validation import audience_id_of, exact_text, one_of, whole_number
+from airflow_provider_audiences.waiting.polls import Poll, PollResult, PollState, Request
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+
+
+class AudiencePoll(Poll):
+    """
+    Polls the list for one audience.
+
+    :param audience_id: id of the audience; either this or ``name``.
+    :param name: its exact name.
+    :param platform: ``android`` or ``ios``, in any case; None for either.
+    :param min_user_count: least number of users; None for any.
+    :raises InvalidInputError: neither or both of id and name, or no such value.
+    """
+
+    def __init__(
+        self, *, audience_id: object = None, name: object = None, platform: object = None, min_user_count: object = None
+    ) -> None:
+        if (audience_id is None) == (name is None):
+            raise InvalidInputError("give either audience_id or name (with platform, if names repeat)")
+        self._audience_id = None if audience_id is None else audience_id_of(audience_id)
+        self._name = None if name is None else exact_text("name", name)
+        self._platform = None if platform is None else one_of("platform", platform, Platform)
+        self._min_user_count = (
+            None if min_user_count is None else whole_number("min_user_count", min_user_count, at_least=0)
+        )
+
+    def __call__(self, client: AppLovinClient) -> Generator[Request, Any, PollResult]:
+        """Poll once."""
+        return self.assess((yield Request(send=client.list_audiences)))
+
+    def assess(self, audiences: Sequence[Audience]) -> PollResult:
+        """
+        Say whether the audience is there.
+
+        :param audiences: the list.
+        :raises ConflictError: several audiences have the name.
+        """
+        found = [audience for audience in audiences if self._matches(audience)]
+        wanted = f"audience {self._audience_id or self._name!r}"
+        if not found:
+            return PollResult(state=PollState.WAITING, reason=f"{wanted} is not listed")
+        if len(found) > 1:
+            ids = ", ".join(f"{audience.audience_id} ({audience.platform})" for audience in found)
+            raise ConflictError(f"several audiences have this name: {ids}", advice="Give the audience_id.")
+        users = found[0].user_count
+        enough = self._min_user_count is None or (users is not None and users >= self._min_user_count)
+        return PollResult(
+            state=PollState.READY if enough else PollState.WAITING,
+            reason=f"{wanted} is listed with {'an unknown number of' if users is None else users} users",
+            seen=found[0].as_dict(),
+        )
+
+    def _matches(self, audience: Audience) -> bool:
+        if self._audience_id is not None:
+            return audience.audience_id == self._audience_id
+        return audience.name == self._name and self._platform in {None, audience.platform}

@@ -1,0 +1,313 @@
+"""The loop of a wait, as a row of steps that somebody else carries out: it waits for nothing itself."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from airflow_provider_audiences.exceptions import (
+    AudienceApiError,
+    AuthenticationError,
+    RateLimitedError,
+    TransientError,
+)
+from airflow_provider_audiences.waiting.outcomes import Outcome, without_advice
+from airflow_provider_audiences.waiting.polls import Poll, PollResult, PollState, Request
+
+JITTER = 0.2
+"""By how much of itself a pause is longer at most, by chance."""
+
+MIN_INTERVAL_SECONDS = 0.05
+"""No pause between two polls is shorter, whatever was asked for: the loop belongs to all triggers."""
+
+LAST_POLL_SECONDS = 3.0
+"""For a poll that begins at the deadline, or just before."""
+
+_LATE_SECONDS = 10.0
+"""A first poll that is due this long belongs to a trigger that began late; beyond, to one that began anew."""
+
+
+@dataclass(frozen=True)
+class Connect:
+    """Step: fetch the connection and open a client, instead of the one before. Answered with :class:`Connected`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause:
+    """
+    Step: wait before the next poll.
+
+    :param seconds: for so long.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connected:
+    """
+    A client that is open.
+
+    :param client: what polls are made with; it sends each request once: the next poll is the repetition.
+    :param fingerprint: of the connection; a changed one has another.
+    """
+
+    client: Any
+    fingerprint: str
+
+
+Step = Connect | Request | Pause | Outcome
+Steps = Generator[Step, Any, None]
+
+
+class Logger(Protocol):
+    """The part of Airflow's loggers that is used here."""
+
+    def info(self, msg: str, /, *arguments: object) -> object:
+        """Log what is going on."""
+
+    def warning(self, msg: str, /, *arguments: object) -> object:
+        """Log what somebody should read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """
+    When to poll. It follows from these values alone, so that a trigger that begins anew goes on where it was.
+
+    :param poll_interval_seconds: pause between the first two polls, at least :data:`MIN_INTERVAL_SECONDS`; it doubles
+        from poll to poll.
+    :param max_poll_interval_seconds: the pause grows to this; None to keep it as it is.
+    :param first_poll_epoch_seconds: when to poll first; 0 for at once.
+    :param jitter_seed: of the chance by which the pauses are longer, all by the same part, so that many who began
+        together don't poll together; None for none.
+    """
+
+    poll_interval_seconds: float
+    max_poll_interval_seconds: float | None = None
+    first_poll_epoch_seconds: float = 0.0
+    jitter_seed: str | None = None
+
+    def pauses(self, now_epoch_seconds: float) -> Iterator[float]:
+        """
+        Yield the seconds before each poll, without an end.
+
+        :param now_epoch_seconds: when the first pause begins.
+        """
+        # Chance for spreading load, not for secrets.
+        stretch = 1.0 if self.jitter_seed is None else 1 + random.Random(self.jitter_seed).uniform(0, JITTER)  # noqa: S311
+        plain = max(MIN_INTERVAL_SECONDS, self.poll_interval_seconds)
+        interval, most = stretch * plain, stretch * max(plain, self.max_poll_interval_seconds or 0)
+        due = self.first_poll_epoch_seconds
+        if due > 0:
+            due += interval - plain
+            if due + _LATE_SECONDS < now_epoch_seconds:
+                # A few doublings, and then all the polls at the same distance at once: there may be millions.
+                while due < now_epoch_seconds and interval < most:
+                    due, interval = due + interval, min(2 * interval, most)
+                due += max(0, math.ceil((now_epoch_seconds - due) / interval)) * interval
+        yield max(0.0, due - now_epoch_seconds)
+        while True:
+            yield interval
+            interval = min(2 * interval, most)
+
+
+class Wait:
+    """
+    A wait from its first poll to its end.
+
+    :param poll: what is polled.
+    :param schedule: when.
+    :param deadline_epoch_seconds: when to give up, in seconds since 1970 (UTC).
+    :param max_poll_failures: transient failures in a row that are borne.
+    :param log: told what changes.
+    :param clock: seconds since 1970 (UTC).
+    """
+
+    _is_endless = False
+
+    def __init__(
+        self,
+        *,
+        poll: Poll,
+        schedule: Schedule,
+        deadline_epoch_seconds: float,
+        max_poll_failures: float,
+        log: Logger,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._poll = poll
+        self._schedule = schedule
+        self._deadline_epoch_seconds = deadline_epoch_seconds
+        self._max_poll_failures = max_poll_failures
+        self._log = log
+        self._clock = clock
+        self._pauses = schedule.pauses(clock())
+        self._round_ends_at = 0.0
+        self._connected: Connected | None = None
+        self._is_due = False
+        self._is_renewed = False
+        self._failures = 0
+        self._warned = False
+        self._told = ""
+
+    def steps(self) -> Steps:
+        """Yield what has to be done, step by step, and the outcome as the last one."""
+        while True:
+            outcome = yield from self._round()
+            if outcome is not None:
+                yield outcome
+                if not self._is_endless:
+                    return
+            seconds = max(0.0, min(next(self._pauses), self._deadline_epoch_seconds - self._clock()))
+            if seconds:
+                yield Pause(seconds=seconds)
+
+    def seconds_left(self) -> float:
+        """Return how long the present step may take: until the deadline, if that is not too short to see anything."""
+        return self._round_ends_at - self._clock()
+
+    def _round(self) -> Generator[Step, Any, Outcome | None]:
+        """Poll once. The first round only connects: a connection that is wrong shows before the first pause."""
+        now = self._clock()
+        self._round_ends_at = max(now + LAST_POLL_SECONDS, self._deadline_epoch_seconds)
+        try:
+            if self._connected is None:
+                self._connected = yield Connect()
+            if not self._is_due:
+                return None
+            result = yield from self._polled(self._connected)
+        except AudienceApiError as error:
+            return self._failed(error)
+        else:
+            return self._saw(result)
+        finally:
+            self._is_due = True
+
+    def _polled(self, connected: Connected) -> Generator[Step, Any, PollResult]:
+        try:
+            result = yield from self._poll(connected.client)
+        except AuthenticationError as refusal:
+            # A token in a connection may live for an hour, and a wait longer. If the connection was renewed, the next
+            # poll takes it; once between two good polls: else it is no token that ran out.
+            self._connected = None
+            self._connected = yield Connect()
+            if self._is_renewed or self._connected.fingerprint == connected.fingerprint:
+                raise
+            self._is_renewed = True
+            self._log.warning("Refused; the connection was renewed since, and is taken as it is now: %s", refusal)
+            self._told = without_advice(refusal)
+            return PollResult(state=PollState.WAITING, reason=self._told)
+        self._is_renewed, self._failures = False, 0
+        return result
+
+    def _saw(self, result: PollResult) -> Outcome | None:
+        if result.state is not PollState.WAITING:
+            return self._outcome(result.state.value, result.reason, seen=result.seen)
+        if result.unknown_status and not self._warned:
+            self._log.warning("Unknown status: %s", result.reason)
+            self._warned = True
+        elif result.reason != self._told:
+            self._log.info("%s", result.reason)
+        self._told = result.reason
+        return self._late(result.reason)
+
+    def _failed(self, error: AudienceApiError) -> Outcome | None:
+        if not isinstance(error, TransientError):
+            return Outcome.of_error(error, self._poll.billable_calls)
+        # What was not sent, because too many requests of others had failed, is no failed poll.
+        self._failures += not (isinstance(error, RateLimitedError) and error.attempts == 0)
+        before = f" Before that: {self._told}" if self._told else ""
+        # At the deadline, that may be what has ended it.
+        late = self._late(without_advice(error) + before)
+        if late is None and self._failures > self._max_poll_failures:
+            return Outcome.of_error(error, self._poll.billable_calls)
+        self._log.warning("Poll %d in a row failed: %s", self._failures, error)
+        return late
+
+    def _late(self, reason: str) -> Outcome | None:
+        if self._clock() < self._deadline_epoch_seconds:
+            return None
+        return self._outcome("timeout", f"still not ready at the deadline: {reason}")
+
+    def _outcome(self, state: str, reason: str, *, seen: Any = None) -> Outcome:
+        return Outcome(state=state, reason=reason, seen=seen, billable_calls=dict(self._poll.billable_calls))
+
+
+class EndlessWait(Wait):
+    """
+    A wait that never ends: each result that is ready is an outcome, and whatever fails is polled again, ever later.
+
+    :param poll: what is polled.
+    :param schedule: when to poll again after a failure; after a success, the pause is the first of its intervals.
+    :param log: told what fails.
+    """
+
+    _is_endless = True
+
+    def __init__(self, *, poll: Poll, schedule: Schedule, log: Logger) -> None:
+        super().__init__(
+            poll=poll, schedule=schedule, deadline_epoch_seconds=math.inf, max_poll_failures=math.inf, log=log
+        )
+
+    def _saw(self, result: PollResult) -> Outcome | None:
+        self._pauses = self._schedule.pauses(self._clock())
+        next(self._pauses)
+        return super()._saw(result)
+
+    def _failed(self, error: AudienceApiError) -> Outcome | None:
+        # Anew after each failure: what is wrong with the connection may have been mended.
+        self._connected = None
+        self._log.warning("A poll failed: %s", error)
+        return None
+
+
+def carried_out(steps: Steps, carry_out: Callable[[Step], Any]) -> Iterator[Pause | Outcome]:
+    """
+    Carry out the steps of a wait in this thread; yield its pauses, which are the caller's, and its outcome.
+
+    :param steps: of the wait.
+    :param carry_out: does what is to be done for the others, and returns the answer.
+    """
+    go_on: Callable[[], Step] = partial(next, steps)
+    while True:
+        try:
+            step = go_on()
+        except StopIteration:
+            return
+        if isinstance(step, Pause | Outcome):
+            yield step
+            go_on = partial(next, steps)
+            continue
+        try:
+            go_on = partial(steps.send, carry_out(step))
+        except Exception as error:  # noqa: BLE001 - the steps decide what it means
+            go_on = partial(steps.throw, error)
+
+
+async def carried_out_async(steps: Steps, carry_out: Callable[[Step], Awaitable[Any]]) -> AsyncIterator[Outcome]:
+    """
+    Carry out the steps of a wait in this event loop, pauses too; yield its outcomes.
+
+    :param steps: of the wait.
+    :param carry_out: does what is to be done for each, and returns the answer.
+    """
+    go_on: Callable[[], Step] = partial(next, steps)
+    while True:
+        try:
+            step = go_on()
+        except StopIteration:
+            return
+        if isinstance(step, Outcome):
+            yield step
+            go_on = partial(next, steps)
+            continue
+        try:
+            go_on = partial(steps.send, await carry_out(step))
+        except Exception as error:  # noqa: BLE001 - the steps decide what it means
+            go_on = partial(steps.throw, error)
