@@ -50,16 +50,8 @@ class AppLovinAudienceSensor(PollingSensor):
         self.min_user_count = min_user_count
         self.applovin_conn_id = applovin_conn_id
 
-    def trigger(
-        self, *, deadline_epoch_seconds: float, first_poll_epoch_seconds: float = 0.0
-    ) -> AppLovinAudienceTrigger:
-        """
-        Return the trigger that waits.
-
-        :param deadline_epoch_seconds: when it is to give up.
-        :param first_poll_epoch_seconds: no poll before that; 0 for at once.
-        :raises InvalidInputError: an argument that narrows became None.
-        """
+    def trigger_of(self, **polling: Any) -> AppLovinAudienceTrigger:
+        """Return the trigger that waits."""
         from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger
 
         return AppLovinAudienceTrigger(
@@ -68,9 +60,5 @@ class AppLovinAudienceSensor(PollingSensor):
             name=self.name,
             platform=self.platform,
             min_user_count=self.min_user_count,
-            poll_interval_seconds=self.poke_interval,
-            deadline_epoch_seconds=deadline_epoch_seconds,
-            max_poll_failures=self.max_poll_failures,
-            max_poll_interval_seconds=self.max_poll_interval_seconds,
-            first_poll_epoch_seconds=first_poll_epoch_seconds,
+            **polling,
         )

@@ -66,14 +66,8 @@ class PaiGroupSensor(PollingSensor):
         self.pai_conn_id = pai_conn_id
         self.max_poke_interval = max_poke_interval
 
-    def trigger(self, *, deadline_epoch_seconds: float, first_poll_epoch_seconds: float = 0.0) -> PaiGroupTrigger:
-        """
-        Return the trigger that waits.
-
-        :param deadline_epoch_seconds: when it is to give up.
-        :param first_poll_epoch_seconds: no poll before that; 0 for at once.
-        :raises InvalidInputError: ``group_ids`` is no list of ids.
-        """
+    def trigger_of(self, **polling: Any) -> PaiGroupTrigger:
+        """Return the trigger that waits."""
         from airflow_provider_audiences.platforms.pai.polls import group_ids_of
         from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 
@@ -84,9 +78,5 @@ class PaiGroupSensor(PollingSensor):
             min_amount=self.min_amount,
             ready_statuses=self.ready_statuses,
             failed_statuses=self.failed_statuses,
-            poll_interval_seconds=self.poke_interval,
-            deadline_epoch_seconds=deadline_epoch_seconds,
-            max_poll_failures=self.max_poll_failures,
-            max_poll_interval_seconds=self.max_poll_interval_seconds,
-            first_poll_epoch_seconds=first_poll_epoch_seconds,
+            **polling,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,9 +58,17 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
         self.max_poll_failures = max_poll_failures
         self._deadline_epoch_seconds = 0.0
         self._poll: Poll | None = None
-        self._polls: Iterator[Pause | Outcome] | None = None
+        self._polls: Generator[Pause | Outcome, None, None] | None = None
 
     @abstractmethod
+    def trigger_of(self, **polling: Any) -> PollingTrigger:
+        """
+        Return the trigger that waits for what this sensor is about.
+
+        :param polling: arguments of :class:`PollingTrigger`, all but the connection.
+        :raises InvalidInputError: an argument of the sensor is wrong.
+        """
+
     def trigger(self, *, deadline_epoch_seconds: float, first_poll_epoch_seconds: float = 0.0) -> PollingTrigger:
         """
         Return the trigger that waits.
@@ -68,6 +76,13 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
         :param deadline_epoch_seconds: when it is to give up.
         :param first_poll_epoch_seconds: no poll before that; 0 for at once.
         """
+        return self.trigger_of(
+            poll_interval_seconds=self.poke_interval,
+            deadline_epoch_seconds=deadline_epoch_seconds,
+            max_poll_failures=self.max_poll_failures,
+            max_poll_interval_seconds=self.max_poll_interval_seconds,
+            first_poll_epoch_seconds=first_poll_epoch_seconds,
+        )
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once, and return whether it is ready; a later poke of the same process goes on from here."""
@@ -105,7 +120,8 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
         try:
             return self._execute_deferrable(context) if self.deferrable else self._execute_here(context)
         finally:
-            self._polls = None  # closes the client
+            if self._polls is not None:
+                self._polls.close()
             self._keep_calls(context, self._tell_calls(context, earlier))
 
     def _execute_deferrable(self, context: Context) -> Any:

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_audiences.triggers.polling import PollingTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.common.connections import ConnectionLike
-    from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-    from airflow_provider_audiences.platforms.applovin.polls import AudiencePoll
-
-
-def open_client(connection: ConnectionLike) -> AppLovinClient:
-    """
-    Open a client that sends each request once: waiting is the repetition.
-
-    :param connection: the Airflow connection.
-    """
     from airflow_provider_audiences.hooks.applovin import AppLovinHook
-
-    return AppLovinHook.client_of(connection, max_retries=0)
+    from airflow_provider_audiences.platforms.applovin.polls import AudiencePoll
 
 
 class AppLovinAudienceTrigger(PollingTrigger):
@@ -35,7 +24,7 @@ class AppLovinAudienceTrigger(PollingTrigger):
     :param min_user_count: least number of users; None for any.
     """
 
-    open_client = staticmethod(open_client)
+    arguments: ClassVar[Sequence[str]] = ("audience_id", "name", "platform", "min_user_count")
 
     def __init__(
         self,
@@ -52,24 +41,12 @@ class AppLovinAudienceTrigger(PollingTrigger):
         self.platform = platform
         self.min_user_count = min_user_count
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return class path and arguments, as JSON."""
-        return (
-            "airflow_provider_audiences.triggers.applovin.AppLovinAudienceTrigger",
-            {
-                **self.polling_arguments(),
-                "audience_id": self.audience_id,
-                "name": self.name,
-                "platform": self.platform,
-                "min_user_count": self.min_user_count,
-            },
-        )
-
-    def fetch_connection(self) -> ConnectionLike:
-        """Fetch the Airflow connection, in a worker."""
+    @staticmethod
+    def hook_class() -> type[AppLovinHook]:
+        """Return the platform's hook."""
         from airflow_provider_audiences.hooks.applovin import AppLovinHook
 
-        return AppLovinHook.get_connection(self.conn_id)
+        return AppLovinHook
 
     def poll(self) -> AudiencePoll:
         """

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_audiences.triggers.polling import PollingTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.common.connections import ConnectionLike
-    from airflow_provider_audiences.platforms.pai.client import PaiClient
-    from airflow_provider_audiences.platforms.pai.polls import PaiPoll
-
-
-def open_client(connection: ConnectionLike) -> PaiClient:
-    """
-    Open a client that sends each request once: waiting is the repetition.
-
-    :param connection: the Airflow connection.
-    """
     from airflow_provider_audiences.hooks.pai import PaiHook
-
-    return PaiHook.client_of(connection, max_retries=0)
+    from airflow_provider_audiences.platforms.pai.polls import PaiPoll
 
 
 class PaiGroupTrigger(PollingTrigger):
@@ -37,7 +25,7 @@ class PaiGroupTrigger(PollingTrigger):
     :param failed_statuses: statuses that never become ready; None for those of the dialect.
     """
 
-    open_client = staticmethod(open_client)
+    arguments: ClassVar[Sequence[str]] = ("group_id", "group_ids", "min_amount", "ready_statuses", "failed_statuses")
 
     def __init__(
         self,
@@ -56,25 +44,12 @@ class PaiGroupTrigger(PollingTrigger):
         self.ready_statuses = ready_statuses
         self.failed_statuses = failed_statuses
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return class path and arguments, as JSON."""
-        return (
-            "airflow_provider_audiences.triggers.pai.PaiGroupTrigger",
-            {
-                **self.polling_arguments(),
-                "group_id": self.group_id,
-                "group_ids": None if self.group_ids is None else list(self.group_ids),
-                "min_amount": self.min_amount,
-                "ready_statuses": None if self.ready_statuses is None else list(self.ready_statuses),
-                "failed_statuses": None if self.failed_statuses is None else list(self.failed_statuses),
-            },
-        )
-
-    def fetch_connection(self) -> ConnectionLike:
-        """Fetch the Airflow connection, in a worker."""
+    @staticmethod
+    def hook_class() -> type[PaiHook]:
+        """Return the platform's hook."""
         from airflow_provider_audiences.hooks.pai import PaiHook
 
-        return PaiHook.get_connection(self.conn_id)
+        return PaiHook
 
     def poll(self) -> PaiPoll:
         """

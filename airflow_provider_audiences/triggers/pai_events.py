@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_audiences.triggers.pai import open_client
+from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 from airflow_provider_audiences.triggers.shared_clients import InTriggerer
 from airflow_provider_audiences.validation import exact_text, seconds
 from airflow_provider_audiences.waiting.wait import EndlessWait, Schedule
@@ -87,6 +87,6 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
             ),
             log=self.log,
         )
-        async for outcome in InTriggerer(wait, conn_id=self.conn_id, open_client=open_client).outcomes():
+        async for outcome in InTriggerer(wait, conn_id=self.conn_id, hook_class=PaiGroupTrigger.hook_class).outcomes():
             for group in outcome.seen:
                 yield TriggerEvent({**group, "ready_seen_at": datetime.now(UTC).isoformat(timespec="seconds")})

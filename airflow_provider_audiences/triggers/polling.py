@@ -10,22 +10,38 @@ from __future__ import annotations
 import json
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.http.exchange import ending_within
-from airflow_provider_audiences.triggers.shared_clients import InTriggerer, fetching, fingerprint
+from airflow_provider_audiences.triggers.shared_clients import (
+    ClientHook,
+    InTriggerer,
+    fetching,
+    fingerprint,
+    open_client,
+)
 from airflow_provider_audiences.waiting.outcomes import Outcome
 from airflow_provider_audiences.waiting.polls import Poll, Request
 from airflow_provider_audiences.waiting.wait import Connected, Pause, Schedule, Step, Wait, carried_out
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.common.connections import ConnectionLike
-    from airflow_provider_audiences.http.transport import ApiClient
+
+
+_ARGUMENTS = (
+    "conn_id",
+    "poll_interval_seconds",
+    "deadline_epoch_seconds",
+    "max_poll_failures",
+    "max_poll_interval_seconds",
+    "first_poll_epoch_seconds",
+    "passed_on",
+)
 
 
 class PollingTrigger(BaseTrigger):
@@ -43,6 +59,9 @@ class PollingTrigger(BaseTrigger):
     :param passed_on: small JSON that the event carries back to the operator, as ``passed_on``. Airflow has arguments of
         the resumed method for that, and ``dag.test`` forgets them.
     """
+
+    arguments: ClassVar[Sequence[str]] = ()
+    """Names of the arguments that a subclass adds."""
 
     def __init__(
         self,
@@ -67,30 +86,21 @@ class PollingTrigger(BaseTrigger):
         self.max_poll_interval_seconds = max_poll_interval_seconds
         self.passed_on = passed_on
 
-    def polling_arguments(self) -> dict[str, Any]:
-        """Return the arguments of this class, for ``serialize``."""
-        return {
-            "conn_id": self.conn_id,
-            "poll_interval_seconds": self.poll_interval_seconds,
-            "deadline_epoch_seconds": self.deadline_epoch_seconds,
-            "max_poll_failures": self.max_poll_failures,
-            "max_poll_interval_seconds": self.max_poll_interval_seconds,
-            "first_poll_epoch_seconds": self.first_poll_epoch_seconds,
-            "passed_on": None if self.passed_on is None else dict(self.passed_on),
-        }
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return class path and arguments, as JSON."""
+        names = (*_ARGUMENTS, *self.arguments)
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {name: _as_json(getattr(self, name)) for name in names}
 
     @staticmethod
     @abstractmethod
-    def open_client(connection: ConnectionLike) -> ApiClient:
-        """
-        Open a client that sends each request once: waiting is the repetition. Triggers with the same function share it.
+    def hook_class() -> type[ClientHook]:
+        """Return the platform's hook, which takes its time to be imported."""
 
-        :param connection: the Airflow connection.
-        """
-
-    @abstractmethod
     def fetch_connection(self) -> ConnectionLike:
         """Fetch the Airflow connection, in a worker."""
+        connection: ConnectionLike = self.hook_class().get_connection(self.conn_id)
+        return connection
 
     @abstractmethod
     def poll(self) -> Poll:
@@ -103,7 +113,7 @@ class PollingTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event: ready, failed, timeout or error."""
         try:
-            waiting = InTriggerer(self.wait(self.poll()), conn_id=self.conn_id, open_client=self.open_client)
+            waiting = InTriggerer(self.wait(self.poll()), conn_id=self.conn_id, hook_class=self.hook_class)
             (outcome,) = [outcome async for outcome in waiting.outcomes()]
         except InvalidInputError as error:
             outcome = Outcome.of_error(error)
@@ -119,14 +129,16 @@ class PollingTrigger(BaseTrigger):
         :param sleep: waits that many seconds.
         :raises AirflowNotFoundException: there is no such connection.
         """
-        steps = self.polls_here(poll)
-        while isinstance(step := next(steps), Pause):
-            sleep(step.seconds)
-        return step
+        with closing(self.polls_here(poll)) as steps:
+            while isinstance(step := next(steps), Pause):
+                sleep(step.seconds)
+            return step
 
-    def polls_here(self, poll: Poll) -> Iterator[Pause | Outcome]:
+    def polls_here(self, poll: Poll) -> Generator[Pause | Outcome, None, None]:
         """
         Poll in this thread, as the triggerer does, and yield the pauses before further polls, and the outcome.
+
+        The client is closed with the generator.
 
         :param poll: what :meth:`poll` returns.
         """
@@ -140,7 +152,7 @@ class PollingTrigger(BaseTrigger):
                 clients.close()
                 with fetching():
                     connection = self.fetch_connection()
-                client = clients.enter_context(self.open_client(connection))
+                client = clients.enter_context(open_client(self.hook_class, connection))
                 return Connected(client=client, fingerprint=fingerprint(connection))
 
             yield from carried_out(wait.steps(), carry_out)
@@ -164,3 +176,9 @@ class PollingTrigger(BaseTrigger):
             max_poll_failures=self.max_poll_failures,
             log=self.log,
         )
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value

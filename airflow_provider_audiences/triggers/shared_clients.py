@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow.providers.common.compat.connection import get_async_connection
@@ -34,12 +34,37 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.waiting.wait import Step, Wait
 
 T = TypeVar("T")
-OpenClient = Callable[["ConnectionLike"], "ApiClient"]
 
 _RELEASE_SECONDS = 0.5
 """How long a step's own error may come after its time is over; then nobody waits for it."""
 
 _FIELDS = ("conn_id", "conn_type", "host", "port", "schema", "login", "password", "extra")
+
+
+class ClientHook(Protocol):
+    """The part of a platform's hook that waiting needs."""
+
+    @classmethod
+    def client_of(cls, connection: ConnectionLike, *, max_retries: int | None = None) -> ApiClient:
+        """Open a client; it blocks."""
+
+    @classmethod
+    def get_connection(cls, conn_id: str) -> Any:
+        """Fetch an Airflow connection; it blocks."""
+
+
+HookClass = Callable[[], type[ClientHook]]
+"""Returns a platform's hook, which takes its time to be imported; the same function for all who share a client."""
+
+
+def open_client(hook_class: HookClass, connection: ConnectionLike) -> ApiClient:
+    """
+    Open a client that sends each request once: waiting is the repetition.
+
+    :param hook_class: returns the platform's hook.
+    :param connection: the Airflow connection.
+    """
+    return hook_class().client_of(connection, max_retries=0)
 
 
 def fingerprint(connection: ConnectionLike) -> str:
@@ -78,13 +103,13 @@ class InTriggerer:
 
     :param wait: the wait.
     :param conn_id: id of the Airflow connection.
-    :param open_client: opens a client; it blocks.
+    :param hook_class: returns the platform's hook, which opens clients.
     """
 
-    def __init__(self, wait: Wait, *, conn_id: str, open_client: OpenClient) -> None:
+    def __init__(self, wait: Wait, *, conn_id: str, hook_class: HookClass) -> None:
         self._wait = wait
         self._conn_id = conn_id
-        self._open_client = open_client
+        self._hook_class = hook_class
         self._pace = Pace()
         self._lent = AsyncExitStack()
         self._shared: SharedClient | None = None
@@ -116,7 +141,7 @@ class InTriggerer:
                 connection = await get_async_connection(self._conn_id)
             except AirflowNotFoundException as error:
                 raise AudienceApiError(str(error)) from error
-        self._shared = await self._lent.enter_async_context(shared_client(connection, self._open_client))
+        self._shared = await self._lent.enter_async_context(shared_client(connection, self._hook_class))
         return Connected(client=await self._shared.client(), fingerprint=fingerprint(connection))
 
 
@@ -125,14 +150,14 @@ class SharedClient:
     A client and its threads. Belongs to one event loop.
 
     :param connection: what to open the client for.
-    :param open_client: opens it; it blocks.
+    :param hook_class: returns the platform's hook, which opens it.
     """
 
-    def __init__(self, connection: ConnectionLike, open_client: OpenClient) -> None:
+    def __init__(self, connection: ConnectionLike, hook_class: HookClass) -> None:
         self.users = 0
         self._lanes = Lanes()
         self._gate = asyncio.Lock()
-        self.opening = asyncio.ensure_future(self._lanes.run(partial(open_client, connection)))
+        self.opening = asyncio.ensure_future(self._lanes.run(partial(open_client, hook_class, connection)))
 
     async def client(self) -> ApiClient:
         """Return the client, once it is open."""
@@ -181,23 +206,23 @@ class SharedClient:
         self._lanes.close()
 
 
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[OpenClient, str], SharedClient]] = WeakKeyDictionary()
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[HookClass, str], SharedClient]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
-async def shared_client(connection: ConnectionLike, open_client: OpenClient) -> AsyncIterator[SharedClient]:
+async def shared_client(connection: ConnectionLike, hook_class: HookClass) -> AsyncIterator[SharedClient]:
     """
     Lend the client of a connection: opened for the first who asks, closed after the last.
 
     :param connection: the Airflow connection.
-    :param open_client: opens a client; the same function for all who shall share it.
+    :param hook_class: returns the platform's hook, which opens it.
     """
     # All of this runs in the loop's thread, so that no lock is needed.
     clients = _shared.setdefault(asyncio.get_running_loop(), {})
-    key = (open_client, fingerprint(connection))
+    key = (hook_class, fingerprint(connection))
     shared = clients.get(key)
     if shared is None:
-        shared = clients[key] = SharedClient(connection, open_client)
+        shared = clients[key] = SharedClient(connection, hook_class)
     shared.users += 1
     try:
         await shared.client()

@@ -356,16 +356,9 @@ class _MaskingTrigger(PollingTrigger):
 
     loops: ClassVar[list[object]] = []
 
-    def serialize(self):
-        return "", self.polling_arguments()
-
     @staticmethod
-    def open_client(_connection):
-        _MaskingTrigger.mask()
-        return ApiClient(transport.Transport(base_url="", session=_NoSession(), settings=None))
-
-    def fetch_connection(self):
-        raise NotImplementedError
+    def hook_class():
+        return _MaskingHook
 
     def poll(self):
         return _MaskingPoll()
@@ -376,6 +369,13 @@ class _MaskingTrigger(PollingTrigger):
             cls.loops.append(asyncio.get_running_loop())
 
         async_to_sync(tell_supervisor)()
+
+
+class _MaskingHook:
+    @classmethod
+    def client_of(cls, _connection, **_options):
+        _MaskingTrigger.mask()
+        return ApiClient(transport.Transport(base_url="", session=_NoSession(), settings=None))
 
 
 class _MaskingPoll(Poll):

@@ -19,12 +19,13 @@ from airflow_provider_audiences.http.error_budget import ErrorBudget, account_di
 from airflow_provider_audiences.http.rate_limiter import RateLimiter, shared_limiter
 from airflow_provider_audiences.http.session import header_key_session
 from airflow_provider_audiences.http.transport import ApiClient, Call, Transport, TransportSettings
+from airflow_provider_audiences.platforms.pai.adoption import marked, named, rejected_of_call
 from airflow_provider_audiences.platforms.pai.auth import PaiAuth
 from airflow_provider_audiences.platforms.pai.billing import CREATE, DELETE, GET, BillableCalls
 from airflow_provider_audiences.platforms.pai.dialects import PaiDialect, path_of
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, checked_group_id
-from airflow_provider_audiences.platforms.pai.listing import list_all_pages, list_query, marked, named, rejected_of_call
+from airflow_provider_audiences.platforms.pai.listing import list_all_pages, list_query
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker, make_marker
 from airflow_provider_audiences.platforms.pai.replies import PaiReplies
 from airflow_provider_audiences.redaction import PHONE_NUMBERS_SAID_BACK, SIGNATURE_PATTERN, MaskedBytes, Redactor

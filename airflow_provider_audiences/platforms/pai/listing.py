@@ -1,5 +1,5 @@
 """
-All pages of a list of groups that others change meanwhile, and what is found among them.
+All pages of a list of groups that others change meanwhile.
 
 A group that is deleted between two pages moves those behind it to the front: one slips from a page that is still to
 come to one that was read. What is overlooked would be made, and billed, a second time.
@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from airflow_provider_audiences.exceptions import ConflictError
 from airflow_provider_audiences.platforms.pai.group_spec import parse_source
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
-from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 from airflow_provider_audiences.validation import exact_text, true_or_false, whole_number
 from airflow_provider_audiences.waiting.polls import Request, answered
 
@@ -132,72 +130,3 @@ def list_all_pages(read_page: ReadPage) -> list[AudienceGroup]:
         _MAX_PASSES,
     )
     return list(groups.values())
-
-
-def rejected_of_call(
-    groups: Sequence[AudienceGroup], marker: GroupMarker | None, failed_statuses: frozenset[int]
-) -> frozenset[str]:
-    """
-    Return the ids of groups that the marker's call made and PAI rejected: nobody wants them.
-
-    :param groups: as listed.
-    :param marker: of the call.
-    :param failed_statuses: what means rejected.
-    """
-    ids = [group.id for group in _of_call(groups, marker) if group.status in failed_statuses]
-    if ids:
-        log.warning(
-            "Passed over, since PAI rejected what an earlier request of this task made: %s. Delete it.", ", ".join(ids)
-        )
-    return frozenset(ids)
-
-
-def marked(
-    groups: Sequence[AudienceGroup], marker: GroupMarker | None, *, passed_over: frozenset[str]
-) -> AudienceGroup | None:
-    """
-    Find the group that the marker's call made; the oldest, should there be several.
-
-    :param groups: as listed.
-    :param marker: of the call.
-    :param passed_over: ids of groups that were there before, and are not wanted.
-    """
-    ours = [group for group in _of_call(groups, marker) if group.id not in passed_over]
-    if not ours:
-        return None
-    found, *others = sorted(ours, key=lambda group: group.rank)
-    if others:
-        ids = ", ".join(group.id for group in others)
-        log.warning("Several PAI groups have the marker of this task. Kept: %s. Delete: %s.", found.id, ids)
-    log.info("Adopted the PAI group %s: an earlier request of this task made it.", found.id)
-    return found
-
-
-def named(
-    groups: Sequence[AudienceGroup], name: str | None, *, rule: str, passed_over: frozenset[str]
-) -> AudienceGroup | None:
-    """
-    Apply ``if_exists`` to the groups of exactly this name.
-
-    :param groups: as listed.
-    :param name: of the group that is wanted.
-    :param rule: ``create``, ``adopt`` or ``fail``.
-    :param passed_over: ids of groups that count for nothing.
-    :raises ConflictError: the name is taken, or several groups have it.
-    """
-    found = [group for group in groups if group.name == name and group.id not in passed_over]
-    if rule == "create" or not found:
-        return None
-    if rule == "adopt" and len(found) == 1:
-        log.info("Adopted the PAI group %s: it is the only one with this name.", found[0].id)
-        return found[0]
-    listed = ", ".join(f"{group.id} (status {group.status}, {group.created_time})" for group in found)
-    raise ConflictError(
-        f"groups with this name exist: {listed}",
-        operation="pai.create",
-        advice="Use another name, delete those that are not needed, or set if_exists='create'.",
-    )
-
-
-def _of_call(groups: Sequence[AudienceGroup], marker: GroupMarker | None) -> list[AudienceGroup]:
-    return [group for group in groups if marker is not None and marker.same_call(group.marker)]
