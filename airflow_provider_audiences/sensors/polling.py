@@ -86,19 +86,22 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once, and return whether it is ready; a later poke of the same process goes on from here."""
-        with self.running():
-            if self._polls is None:
-                trigger = self.trigger(deadline_epoch_seconds=self._deadline_epoch_seconds)
-                self._poll = trigger.poll()
-                self._polls = trigger.polls_here(self._poll)
-            return self._poked(next(self._polls))
-
-    def _poked(self, step: Pause | Outcome) -> PokeReturnValue:
         from airflow_provider_audiences.waiting.outcomes import Outcome
 
-        if not isinstance(step, Outcome):
-            return PokeReturnValue(is_done=False)
-        return PokeReturnValue(is_done=True, xcom_value=self._result_of(step))
+        with self.running():
+            if self._polls is None:
+                deadline = self._deadline_epoch_seconds or time.time() + self.timeout
+                trigger = self.trigger(deadline_epoch_seconds=deadline)
+                self._poll = self._poll or trigger.poll()
+                self._polls = trigger.polls_here(self._poll)
+            polls, self._polls = self._polls, None
+            step = next(polls)
+            if not isinstance(step, Outcome):
+                self._polls = polls
+                return PokeReturnValue(is_done=False)
+            polls.close()
+            # With silent_fail, Airflow pokes again after a failure: that begins anew.
+            return PokeReturnValue(is_done=True, xcom_value=self._result_of(step))
 
     def _result_of(self, outcome: Outcome) -> Any:
         seen = outcome.result(timeout_error=AirflowSensorTimeout)

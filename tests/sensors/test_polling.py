@@ -560,6 +560,23 @@ def test_failures_that_are_not_in_a_row_are_borne(wait, group, emulator, audienc
     assert wait(sensor(group, max_poll_failures=2), "poke", between=between)
 
 
+def test_with_silent_fail_poking_goes_on_after_any_number_of_failures(wait, group, emulator, pushed):
+    emulator.settings(processing_seconds=0)
+    group_id = group()
+    emulator.fault("pai.get", "status", status=500, times=3)
+    assert wait(pai_sensor(group_id, max_poll_failures=0, silent_fail=True), "poke")["id"] == group_id
+    assert len(emulator.requests("pai.get")) == 4
+    assert pushed["billable_calls"] == {"get": 1}
+
+
+def test_a_poke_of_its_own_has_the_whole_timeout(group, emulator, task_context):
+    emulator.freeze()
+    sensor = pai_sensor(group())(deferrable=False)
+    assert not sensor.poke(task_context())
+    emulator.advance(5)
+    assert sensor.poke(task_context())
+
+
 def _outcome(run):
     try:
         return "done" if run() else "nothing"
