@@ -69,7 +69,7 @@ class AppLovinHook(BaseHook):
             base_url=base_url,
             settings=reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
             content_type=reader.text("content_type", DEFAULT_CONTENT_TYPE),
-            # Who looks, looks from the triggerer's loop.
+            # Who polls, polls from the triggerer's loop.
             errors=error_budget(reader, account, is_shared=max_retries is None),
         )
 

@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 from airflow_provider_audiences.exceptions import (
@@ -274,20 +273,18 @@ def carried_out(steps: Steps, carry_out: Callable[[Step], Any]) -> Iterator[Paus
     :param steps: of the wait.
     :param carry_out: does what is to be done for the others, and returns the answer.
     """
-    go_on: Callable[[], Step] = partial(next, steps)
-    while True:
-        try:
-            step = go_on()
-        except StopIteration:
-            return
+    step = _next(steps)
+    while step is not None:
         if isinstance(step, Pause | Outcome):
             yield step
-            go_on = partial(next, steps)
+            step = _next(steps)
             continue
         try:
-            go_on = partial(steps.send, carry_out(step))
+            answer = carry_out(step)
         except Exception as error:  # noqa: BLE001 - the steps decide what it means
-            go_on = partial(steps.throw, error)
+            step = _next(steps, error=error)
+        else:
+            step = _next(steps, answer)
 
 
 async def carried_out_async(steps: Steps, carry_out: Callable[[Step], Awaitable[Any]]) -> AsyncIterator[Outcome]:
@@ -297,17 +294,23 @@ async def carried_out_async(steps: Steps, carry_out: Callable[[Step], Awaitable[
     :param steps: of the wait.
     :param carry_out: does what is to be done for each, and returns the answer.
     """
-    go_on: Callable[[], Step] = partial(next, steps)
-    while True:
-        try:
-            step = go_on()
-        except StopIteration:
-            return
+    step = _next(steps)
+    while step is not None:
         if isinstance(step, Outcome):
             yield step
-            go_on = partial(next, steps)
+            step = _next(steps)
             continue
         try:
-            go_on = partial(steps.send, await carry_out(step))
+            answer = await carry_out(step)
         except Exception as error:  # noqa: BLE001 - the steps decide what it means
-            go_on = partial(steps.throw, error)
+            step = _next(steps, error=error)
+        else:
+            step = _next(steps, answer)
+
+
+def _next(steps: Steps, answer: Any = None, *, error: Exception | None = None) -> Step | None:
+    """Answer the present step, or say how it failed, and return the next one; None after the last."""
+    try:
+        return steps.send(answer) if error is None else steps.throw(error)
+    except StopIteration:
+        return None

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_audiences.exceptions import ConflictError, InvalidInputError
-from airflow_provider_audiences.platforms.applovin.client import Audience
+from airflow_provider_audiences.platforms.applovin.audiences import Audience
 from airflow_provider_audiences.platforms.applovin.polls import AudiencePoll
 from airflow_provider_audiences.waiting.polls import PollState
 

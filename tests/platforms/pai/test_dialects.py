@@ -102,7 +102,7 @@ class TestReadiness:
     def test_callers_come_first(self, make_pai: MakePai, dialect: str) -> None:
         rule = ReadinessRule.of(min_amount=7, ready_statuses=[3], failed_statuses=[0, 4])
         known = make_pai(dialect).dialect
-        assert (rule.min_amount, rule.ready_in(known), rule.failed_in(known)) == (7, {3}, {0, 4})
+        assert (rule.min_amount, set(rule.ready_in(known)), set(rule.failed_in(known))) == (7, {3}, {0, 4})
 
 
 def gateway(code: str, message: str = "m") -> bytes:
