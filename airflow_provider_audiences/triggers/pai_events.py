@@ -86,6 +86,7 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
                 max_poll_interval_seconds=max(interval_seconds, _MAX_PAUSE_SECONDS),
             ),
             log=self.log,
+            about=f"the groups {self.name!r}",
         )
         async for outcome in InTriggerer(wait, conn_id=self.conn_id, hook_class=PaiGroupTrigger.hook_class).outcomes():
             for group in outcome.seen:

@@ -245,14 +245,16 @@ class EndlessWait(Wait):
     :param poll: what is polled.
     :param schedule: when to poll again after a failure; after a success, the pause is the first of its intervals.
     :param log: told what fails.
+    :param about: what is polled, in words for the log.
     """
 
     _is_endless = True
 
-    def __init__(self, *, poll: Poll, schedule: Schedule, log: Logger) -> None:
+    def __init__(self, *, poll: Poll, schedule: Schedule, log: Logger, about: str) -> None:
         super().__init__(
             poll=poll, schedule=schedule, deadline_epoch_seconds=math.inf, max_poll_failures=math.inf, log=log
         )
+        self._about = about
 
     def _saw(self, result: PollResult) -> Outcome | None:
         self._pauses = self._schedule.pauses(self._clock())
@@ -262,7 +264,7 @@ class EndlessWait(Wait):
     def _failed(self, error: AudienceApiError) -> Outcome | None:
         # Anew after each failure: what is wrong with the connection may have been mended.
         self._connected = None
-        self._log.warning("A poll failed: %s", error)
+        self._log.warning("A poll of %s failed: %s", self._about, error)
         return None
 
 

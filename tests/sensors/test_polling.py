@@ -564,7 +564,8 @@ def test_with_silent_fail_poking_goes_on_after_any_number_of_failures(wait, grou
     emulator.settings(processing_seconds=0)
     group_id = group()
     emulator.fault("pai.get", "status", status=500, times=3)
-    assert wait(pai_sensor(group_id, max_poll_failures=0, silent_fail=True), "poke")["id"] == group_id
+    sensor = pai_sensor(group_id, max_poll_failures=0, silent_fail=True, exponential_backoff=False)
+    assert wait(sensor, "poke")["id"] == group_id
     assert len(emulator.requests("pai.get")) == 4
     assert pushed["billable_calls"] == {"get": 1}
 

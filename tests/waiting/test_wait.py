@@ -286,6 +286,7 @@ def test_an_endless_wait_bears_everything_and_polls_ever_later_while_it_fails(ca
         poll=poll,
         schedule=Schedule(poll_interval_seconds=60, max_poll_interval_seconds=200),
         log=logging.getLogger("wait"),
+        about="the groups 'VIP'",
     )
     connections = 0
     told: list[tuple[str, Any]] = []
@@ -307,7 +308,8 @@ def test_an_endless_wait_bears_everything_and_polls_ever_later_while_it_fails(ca
     assert told == [ready, *pauses, ready, ("pause", 60)]
     # Anew after each of the three failures, and once more to see whether a refused one was renewed.
     assert connections == 1 + 3 + 1
-    assert [text in caplog.text for text in ("gone", "refused", "busy")] == [True] * 3
+    for error in ("gone", "refused", "busy"):
+        assert f"A poll of the groups 'VIP' failed: {error}" in caplog.text
 
 
 def test_both_ways_of_carrying_out_steps_are_one(world: World, wait: Callable[..., Wait]) -> None:
