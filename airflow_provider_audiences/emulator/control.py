@@ -182,6 +182,23 @@ def read_audience(audience_id: str, state: State) -> dict[str, Any]:
         return state.applovin.inspect(_find_audience(state, audience_id))
 
 
+@router.get("/applovin/suppression/{package_name}/members")
+def download_suppressed(package_name: str, state: State) -> Response:
+    """Stream who is on an app's suppression list, one a line, sorted."""
+
+    def pages() -> Iterator[str]:
+        after = b""
+        while True:
+            with state.lock:
+                rows = state.suppression.page(package_name, after=after, limit=DOWNLOAD_PAGE_IDS)
+            if not rows:
+                return
+            yield "".join(format_page(rows, include_ttl=False))
+            after = rows[-1][0]
+
+    return StreamingResponse(pages(), media_type="text/plain")
+
+
 @router.get("/applovin/audiences/{audience_id}/members")
 def download_members(audience_id: str, request: Request, state: State) -> Response:
     """Stream the live members, one a line, sorted."""

@@ -8,12 +8,23 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 
-from .replies import APPLOVIN_PREFIX, OPENAPI_PREFIX, OPENAPI_ROOT, PAI_PREFIX, PAI_ROOT, is_below
+from .replies import (
+    APPLOVIN_PREFIX,
+    OPENAPI_PREFIX,
+    OPENAPI_ROOT,
+    PAI_PREFIX,
+    PAI_ROOT,
+    SUPPRESSION_ADD_PATH,
+    SUPPRESSION_DELETE_PATH,
+    is_below,
+)
 
 OPERATIONS = (
     *(f"applovin.{name}" for name in ("create", "list", "update", "append", "delete")),
+    *(f"applovin.suppression_{name}" for name in ("add", "delete")),
     *(f"pai.{name}" for name in ("create", "get", "list", "delete")),
 )
+SUPPRESSION_PATHS = {SUPPRESSION_ADD_PATH: "add", SUPPRESSION_DELETE_PATH: "delete"}
 PAI_PATHS = {"CreateGroup": "create", "GetGroup": "get", "ListGroups": "list", "DeleteGroup": "delete"}
 # The signed dialect has one path for all groups and one for each, and says by the method what is to be done.
 OPENAPI_METHODS = {"POST": "create", "GET": "list"}
@@ -37,6 +48,8 @@ def operation_of(path: str, *, method: str) -> str | None:
     if is_below(path, APPLOVIN_PREFIX):
         name = f"applovin.{path.removeprefix(APPLOVIN_PREFIX).strip('/')}"
         return name if name in OPERATIONS else "unknown"
+    if path in SUPPRESSION_PATHS:
+        return f"applovin.suppression_{SUPPRESSION_PATHS[path]}"
     if is_below(path, PAI_PREFIX):
         first = path.removeprefix(PAI_PREFIX).lstrip("/").split("/", 1)[0]
         return f"pai.{PAI_PATHS[first]}" if first in PAI_PATHS else "unknown"

@@ -7,6 +7,8 @@ from typing import Any
 from fastapi.responses import JSONResponse
 
 APPLOVIN_PREFIX = "/audiences"
+SUPPRESSION_ADD_PATH = "/suppressionApps"
+SUPPRESSION_DELETE_PATH = "/deleteSuppressionApps"
 PAI_ROOT = "/api/PaiPlugin"
 PAI_PREFIX = "/api/PaiPlugin/2022-01-12"
 OPENAPI_ROOT = "/api/v2"

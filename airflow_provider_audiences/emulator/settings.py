@@ -45,6 +45,10 @@ def is_flag(value: object) -> bool:
     return isinstance(value, bool)
 
 
+def _is_key(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable() and bool(value) and " " not in value
+
+
 def _is_names(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
@@ -110,7 +114,8 @@ class Settings:
 
     :param ios_list_shows_itunes_id: list shows a made-up iTunes ID as package name of iOS audiences
     :param user_count_lag_seconds: list shows the user counts that were true this long ago
-    :param max_body_ids: update and append answer 413 to more lines than this; None takes any number
+    :param suppression_api_key: the only key of suppression lists; None for that of audiences
+    :param max_body_ids: update, append and suppression calls answer 413 to more lines than this; None takes any number
     :param allow_empty_body: whether update and append take a body without a single ID
     :param processing_seconds: how long a new group stays unchecked; 0 means that it never is
     :param final_status: the status of a checked group that is not rejected
@@ -132,6 +137,9 @@ class Settings:
 
     ios_list_shows_itunes_id: bool = _flag(False)
     user_count_lag_seconds: float = _seconds(0)
+    suppression_api_key: str | None = field(
+        default=None, metadata={"check": _or_none(_is_key), "wants": "text without spaces, or null"}
+    )
     max_body_ids: int | None = _limit(None)
     allow_empty_body: bool = _flag(True)
     processing_seconds: float = _seconds(5)

@@ -15,6 +15,7 @@ from .pai import PaiService
 from .pai_billing import Billing
 from .recording import RequestLog
 from .settings import Settings
+from .suppression import SuppressionService
 
 
 class EmulatorState:
@@ -51,12 +52,14 @@ class EmulatorState:
         self.billing = Billing()
         self.verifier = Verifier(self.access_key)
         self.applovin = AppLovinService(clock=self.clock, settings=lambda: self.settings)
+        self.suppression = SuppressionService(clock=self.clock, settings=lambda: self.settings)
         self.pai = PaiService(clock=self.clock, settings=lambda: self.settings)
 
     def reset_services(self) -> None:
         """Put services, clock, settings and billing back to the start. May wait for a request that runs."""
         with self.lock:
             self.applovin.close()
+            self.suppression.close()
             self._begin()
 
     def reset_records(self) -> None:

@@ -228,6 +228,11 @@ class AudiencesEmulatorControl:
         pairs = (line.split(",") for line in self._member_lines(audience_id, "?include_ttl=1"))
         return {member: float(expiry) for member, expiry in pairs}
 
+    def suppressed(self, package_name: str) -> list[str]:
+        """:return: who is on an app's AppLovin suppression list, lower case, sorted"""
+        quoted = urllib.parse.quote(package_name, safe="")
+        return self._send("GET", f"/applovin/suppression/{quoted}/members").decode("ascii").split()
+
     def _member_lines(self, audience_id: str, query: str) -> list[str]:
         quoted = urllib.parse.quote(audience_id, safe="")
         return self._send("GET", f"/applovin/audiences/{quoted}/members{query}").decode("ascii").split()

@@ -122,7 +122,7 @@ class SyncedAudience:
     path: Path
     folder: HookedFolder
     sleeps: list[float] = field(default_factory=list)
-    ttl_seconds: int = TTL_SECONDS
+    ttl_seconds: int | None = TTL_SECONDS
 
     @property
     def audience_id(self) -> str:

@@ -1,10 +1,6 @@
-"""What to do about an error of AppLovin's Audience API: by status, and by what the call has in it."""
+"""What to do about an error of AppLovin: by status, and by what the call has in it."""
 
 from __future__ import annotations
-
-from typing import Literal
-
-CallName = Literal["create", "list", "upload", "delete"]
 
 _KEY_ADVICE = (
     "Check the Management Key in the connection's password: it is on the account page, tab Keys. Other keys that this "
@@ -23,7 +19,7 @@ _ADVICE = {
     408: _SIZE_ADVICE,
     413: _SIZE_ADVICE,
 }
-_ADVICE_BY_CALL: dict[CallName, dict[int, str]] = {
+_ADVICE_BY_CALL: dict[str, dict[int, str]] = {
     "list": {
         400: f"A list has no parameter but the key. {_HOST_ADVICE}",
         404: _HOST_ADVICE,
@@ -40,11 +36,46 @@ _ADVICE_BY_CALL: dict[CallName, dict[int, str]] = {
 """Instead of the above: a list and a create name no audience, and only uploads send batches."""
 
 
-def advice_for(status: int, *, call: CallName) -> str | None:
+def advice_for(status: int, *, call: str) -> str | None:
     """
     Return what to do about an error; None for what fits any error of its type.
 
     :param status: HTTP status, or the code in the reply's body that takes its place.
-    :param call: which call it was; an upload is an update or an append.
+    :param call: ``create``, ``list``, ``upload`` (an update or an append) or ``delete``.
     """
     return _ADVICE_BY_CALL.get(call, {}).get(status) or _ADVICE.get(status)
+
+
+_SUPPRESSION_KEY_ADVICE = (
+    "{used} was used, and refused. A suppression list may ask for the Suppression API Key (account page, tab Keys): "
+    "give it as suppression_api_key in the connection's extra; older accounts use the Management Key, which is the "
+    "connection's password."
+)
+
+
+class SuppressionAdvice:
+    """
+    What to do about an error of a suppression list.
+
+    :param key_name: which key of the connection was used.
+    """
+
+    def __init__(self, key_name: str) -> None:
+        self._key_name = key_name
+
+    def __call__(self, status: int, *, call: str) -> str | None:  # noqa: ARG002 - both calls have the same in them
+        """
+        Return what to do about an error; None for what fits any error of its type.
+
+        :param status: HTTP status, or the code in the reply's body that takes its place.
+        :param call: which call it was.
+        """
+        if status in {401, 403}:
+            return _SUPPRESSION_KEY_ADVICE.format(used=f"The {self._key_name}")
+        advice = {
+            400: "Check package_name: the app's package name (Android) or bundle ID (iOS).",
+            404: _HOST_ADVICE,
+            408: _SIZE_ADVICE,
+            413: _SIZE_ADVICE,
+        }
+        return advice.get(status)

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Literal
 
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
     ConflictError,
     UnexpectedReplyError,
 )
 from airflow_provider_audiences.http.error_budget import ErrorBudget
-from airflow_provider_audiences.http.replies import Reply, is_error_status, may_be_id
+from airflow_provider_audiences.http.replies import Reply, may_be_id
 from airflow_provider_audiences.http.session import query_key_session
 from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, Transport, TransportSettings
-from airflow_provider_audiences.platforms.applovin.advice import CallName, advice_for
+from airflow_provider_audiences.platforms.applovin.advice import advice_for
 from airflow_provider_audiences.platforms.applovin.audiences import Audience, AudienceSpec, AudienceType
+from airflow_provider_audiences.platforms.applovin.replies import AppLovinReplies
 from airflow_provider_audiences.redaction import ADVERTISING_IDS_SAID_BACK, MaskedBytes, Redactor, Secret
 from airflow_provider_audiences.sync.destination import UploadCounts
 from airflow_provider_audiences.validation import (
@@ -88,6 +88,7 @@ class AppLovinClient(ApiClient):
         errors: ErrorBudget | None = None,
     ) -> None:
         self._redact = Redactor(api_key, ADVERTISING_IDS_SAID_BACK)
+        self._replies = AppLovinReplies(self._redact, advice_for)
         self._content_type = content_type
         super().__init__(
             Transport(
@@ -238,32 +239,10 @@ class AppLovinClient(ApiClient):
             body=advertising_ids,
             content_type=self._content_type,
             deadline_seconds=UPLOAD_DEADLINE_SECONDS,
-            read=self._read_upload,
+            read=self._replies.upload_counts,
             give_up=give_up,
         )
         return self._transport.send(call)
-
-    def _read_object(self, reply: Reply, call: CallName) -> dict[str, Any]:
-        """Return the reply's JSON object if status and code say success."""
-        if not reply.is_success:
-            raise self._error(reply, call)
-        body = reply.json_object()
-        if api_integer(body.get("code", HTTPStatus.OK)) != HTTPStatus.OK:
-            raise self._error(reply, call)
-        return body
-
-    def _error(self, reply: Reply, call: CallName) -> AudienceApiError:
-        text, body = reply.error_text("message", "error_message", "error", "errors", "description")
-        code = api_integer(body.get("code"))
-        status = code if is_error_status(code) else reply.status
-        if reply.is_success and status == reply.status:
-            return UnexpectedReplyError(
-                self._redact(f"HTTP 200 with the code {body.get('code')} in the body: {text}"),
-                http_status=reply.status,
-                api_code=code,
-                advice="The document knows no such reply: ask your account manager.",
-            )
-        return reply.error(self._redact(text), status=status, api_code=code, advice=advice_for(status, call=call))
 
     def _read_created(
         self,
@@ -274,7 +253,7 @@ class AppLovinClient(ApiClient):
         earlier_try: bool,
     ) -> CreatedAudience:
         try:
-            body = self._read_object(reply, "create")
+            body = self._replies.object(reply, "create")
         except ConflictError as conflict:
             after_lost_try = earlier_try or reply.after_lost_try
             return self._reconcile(conflict, spec, if_exists=if_exists, after_lost_try=after_lost_try)
@@ -319,7 +298,7 @@ class AppLovinClient(ApiClient):
         raise error from None
 
     def _read_list(self, reply: Reply) -> list[Audience]:
-        body = self._read_object(reply, "list")
+        body = self._replies.object(reply, "list")
         entries = body.get("audiences")
         if not isinstance(entries, list) or "code" not in body:
             raise UnexpectedReplyError("the reply has no code or no list of audiences", http_status=reply.status)
@@ -338,27 +317,14 @@ class AppLovinClient(ApiClient):
     def _is_plain(self, audience_id: str) -> bool:
         return may_be_id(audience_id, most=MAX_AUDIENCE_ID_CHARACTERS, redact=self._redact)
 
-    def _read_upload(self, reply: Reply) -> UploadCounts:
-        body = self._read_object(reply, "upload")
-        valid = api_integer(body.get("num_valid_ids"))
-        invalid = api_integer(body.get("num_invalid_ids", body.get("num_invalid_users")))
-        if valid is None or invalid is None:
-            raise UnexpectedReplyError(
-                "the reply does not count valid and invalid IDs",
-                http_status=reply.status,
-                maybe_applied=True,
-                advice="The upload may have been applied; it is safe to repeat.",
-            )
-        return UploadCounts(valid=valid, invalid=invalid, after_lost_try=reply.after_lost_try)
-
     def _read_deleted(self, reply: Reply, *, ignore_missing: bool) -> bool:
         if reply.is_success:
             # The document promises an empty body: a web page or an error code in it is no success.
             if reply.begins_with("{", "<"):
-                self._read_object(reply, "delete")
+                self._replies.object(reply, "delete")
             return True
         # A web page with a 404 comes from a proxy, which knows nothing of audiences.
         is_missing = reply.status == HTTPStatus.NOT_FOUND and not reply.is_web_page
         if is_missing and (ignore_missing or reply.after_lost_try):
             return reply.after_lost_try
-        raise self._error(reply, "delete")
+        raise self._replies.error(reply, "delete")

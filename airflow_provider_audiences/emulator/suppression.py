@@ -1,0 +1,73 @@
+"""The rules of the AppLovin suppression service, version 1.1, without HTTP: one list of users for each app."""
+
+from collections.abc import Callable, Mapping
+
+from .clock import Clock
+from .members import MemberStore, ParsedIds, to_ms
+from .replies import BAD_REQUEST, TOO_LARGE, ApiError
+from .settings import LATEST_SECONDS, Settings
+
+FOR_GOOD_MS = int(LATEST_SECONDS * 1000)
+"""When members of such lists expire: the document knows no end of theirs."""
+
+
+class SuppressionService:
+    """
+    The lists of one account; one that nobody has added to is as good as none. Callers hold the state's lock.
+
+    :param clock: tells the emulated time
+    :param settings: gives the settings of the moment
+    """
+
+    def __init__(self, *, clock: Clock, settings: Callable[[], Settings]) -> None:
+        self._clock = clock
+        self._settings = settings
+        self.lists: dict[str, MemberStore] = {}
+
+    def close(self) -> None:
+        """Forget all lists and give their memory back."""
+        for members in self.lists.values():
+            members.close()
+        self.lists.clear()
+
+    def add(self, params: Mapping[str, str], parsed: ParsedIds) -> None:
+        """
+        :param params: decoded query with ``package_name``
+        :param parsed: the body
+        :raises ApiError: 400 or 413
+        """
+        package_name = self._checked(params, parsed)
+        self.lists.setdefault(package_name, MemberStore()).put(parsed.ids, expires_ms=FOR_GOOD_MS)
+
+    def delete(self, params: Mapping[str, str], parsed: ParsedIds) -> None:
+        """
+        Take users off a list; those that are not on it are passed over.
+
+        :param params: decoded query with ``package_name``
+        :param parsed: the body
+        :raises ApiError: 400 or 413
+        """
+        package_name = self._checked(params, parsed)
+        if package_name in self.lists:
+            self.lists[package_name].remove(parsed.ids)
+
+    def page(self, package_name: str, *, after: bytes, limit: int) -> list[tuple[bytes, int]]:
+        """
+        :param package_name: of the app
+        :param after: the member before
+        :param limit: how many at most
+        :return: members with their expiry, sorted; none of a list that is not there
+        """
+        members = self.lists.get(package_name)
+        return members.page(after=after, now_ms=to_ms(self._clock.now()), limit=limit) if members else []
+
+    def _checked(self, params: Mapping[str, str], parsed: ParsedIds) -> str:
+        package_name = params.get("package_name", "")
+        if not package_name.strip():
+            raise ApiError(BAD_REQUEST, "Missing parameter: package_name")
+        limit = self._settings().max_body_ids
+        if limit is not None and parsed.line_count > limit:
+            raise ApiError(TOO_LARGE, f"The body has more than {limit} lines")
+        if not parsed.line_count:
+            raise ApiError(BAD_REQUEST, "Missing data: list of advertising ids")
+        return package_name

@@ -1,0 +1,90 @@
+"""What AppLovin's replies mean: the same for audiences and for suppression lists."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from airflow_provider_audiences.exceptions import AudienceApiError, UnexpectedReplyError
+from airflow_provider_audiences.http.replies import Reply, is_error_status
+from airflow_provider_audiences.redaction import Redactor
+from airflow_provider_audiences.sync.destination import UploadCounts
+from airflow_provider_audiences.validation import api_integer
+
+
+class Advice(Protocol):
+    """Tells what to do about an error."""
+
+    def __call__(self, status: int, *, call: str) -> str | None:
+        """
+        Return what to do; None for what fits any error of its type.
+
+        :param status: HTTP status, or the code in the reply's body that takes its place.
+        :param call: which call it was.
+        """
+
+
+class AppLovinReplies:
+    """
+    Reads replies.
+
+    :param redact: cleans what the platform wrote.
+    :param advice: what to do about an error.
+    """
+
+    def __init__(self, redact: Redactor, advice: Advice) -> None:
+        self._redact = redact
+        self._advice = advice
+
+    def object(self, reply: Reply, call: str) -> dict[str, Any]:
+        """
+        Return the reply's JSON object if status and code say success.
+
+        :param reply: of the platform.
+        :param call: which call it was, for the advice.
+        :raises AudienceApiError: they say something else.
+        """
+        if not reply.is_success:
+            raise self.error(reply, call)
+        body = reply.json_object()
+        if api_integer(body.get("code", HTTPStatus.OK)) != HTTPStatus.OK:
+            raise self.error(reply, call)
+        return body
+
+    def error(self, reply: Reply, call: str) -> AudienceApiError:
+        """
+        Return the error that a reply means.
+
+        :param reply: of the platform.
+        :param call: which call it was, for the advice.
+        """
+        text, body = reply.error_text("message", "error_message", "error", "errors", "description")
+        code = api_integer(body.get("code"))
+        status = code if is_error_status(code) else reply.status
+        if reply.is_success and status == reply.status:
+            return UnexpectedReplyError(
+                self._redact(f"HTTP 200 with the code {body.get('code')} in the body: {text}"),
+                http_status=reply.status,
+                api_code=code,
+                advice="The document knows no such reply: ask your account manager.",
+            )
+        return reply.error(self._redact(text), status=status, api_code=code, advice=self._advice(status, call=call))
+
+    def upload_counts(self, reply: Reply) -> UploadCounts:
+        """
+        Return how the platform counted the members of a body.
+
+        :param reply: to an update, an append, or a call with a body of a suppression list.
+        :raises AudienceApiError: it was not carried out, or that can't be told.
+        """
+        body = self.object(reply, "upload")
+        valid = api_integer(body.get("num_valid_ids"))
+        invalid = api_integer(body.get("num_invalid_ids", body.get("num_invalid_users")))
+        if valid is None or invalid is None:
+            raise UnexpectedReplyError(
+                "the reply does not count valid and invalid IDs",
+                http_status=reply.status,
+                maybe_applied=True,
+                advice="The upload may have been applied; it is safe to repeat.",
+            )
+        return UploadCounts(valid=valid, invalid=invalid, after_lost_try=reply.after_lost_try)

@@ -1,0 +1,166 @@
+"""
+AppLovin's Suppression API, version 1.1: which users of an app its campaigns leave alone.
+
+An app has one list. It can be added to and taken from, and neither read, counted nor replaced; who is on it stays until
+taken off.
+
+Source of every statement about the API: AppLovin's Suppression API document, version 1.1 (August 2024).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from airflow_provider_audiences.http.error_budget import ErrorBudget
+from airflow_provider_audiences.http.session import query_key_session
+from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, Transport, TransportSettings
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.platforms.applovin.advice import SuppressionAdvice
+from airflow_provider_audiences.platforms.applovin.client import (
+    DEFAULT_BASE_URL,
+    DEFAULT_CONTENT_TYPE,
+    DEFAULT_SETTINGS,
+    UPLOAD_DEADLINE_SECONDS,
+)
+from airflow_provider_audiences.platforms.applovin.replies import AppLovinReplies
+from airflow_provider_audiences.redaction import ADVERTISING_IDS_SAID_BACK, MaskedBytes, Redactor, Secret
+from airflow_provider_audiences.sync.destination import AudienceAddress, DeliveryLimits, UploadCounts
+from airflow_provider_audiences.validation import MAX_NAME_CHARACTERS, not_longer, required_text
+
+SUPPRESSION_LIMITS = DeliveryLimits(
+    # The document names no limit: those of audiences, at the same host, are taken for these too.
+    max_parallel_requests=16,
+    late_effect_seconds=100,
+    default_ttl_seconds=None,
+    can_replace=False,
+)
+
+
+def package_name_of(given: object) -> str:
+    """
+    Return an app's package name or bundle ID.
+
+    :param given: the argument ``package_name``.
+    :raises InvalidInputError: it is empty or no text, or too long.
+    """
+    return not_longer("package_name", required_text("package_name", given), than=MAX_NAME_CHARACTERS)
+
+
+class AppLovinSuppressionClient(ApiClient):
+    """
+    Calls the Suppression API with one key.
+
+    :param api_key: the Suppression API Key, or the Management Key of accounts that have none.
+    :param key_name: which of both it is, for messages.
+    :param base_url: scheme, host and path prefix.
+    :param settings: timeouts and retries.
+    :param content_type: of uploads.
+    :param sleep: waits between attempts.
+    :param errors: the account's budget for errors.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: Secret,
+        key_name: str = "Management Key",
+        base_url: str = DEFAULT_BASE_URL,
+        settings: TransportSettings = DEFAULT_SETTINGS,
+        content_type: str = DEFAULT_CONTENT_TYPE,
+        sleep: Callable[[float], None] = time.sleep,
+        errors: ErrorBudget | None = None,
+    ) -> None:
+        redact = Redactor(api_key, ADVERTISING_IDS_SAID_BACK)
+        self._replies = AppLovinReplies(redact, SuppressionAdvice(key_name))
+        self._content_type = content_type
+        super().__init__(
+            Transport(
+                base_url=base_url,
+                session=query_key_session(parameter="api_key", key=api_key),
+                settings=settings,
+                redact=redact,
+                sleep=sleep,
+                errors=errors,
+            )
+        )
+
+    def add_users(
+        self, *, package_name: str, advertising_ids: bytes | MaskedBytes, give_up: GiveUp | None = None
+    ) -> UploadCounts:
+        """
+        Put users on an app's list; those who are on it stay.
+
+        :param package_name: the app's package name (Android) or bundle ID (iOS).
+        :param advertising_ids: one ID a line; masked or not.
+        :param give_up: asked before each repetition; true raises the error in its place.
+        """
+        return self._send("add", "/suppressionApps", package_name, MaskedBytes.of(advertising_ids), give_up)
+
+    def delete_users(
+        self, *, package_name: str, advertising_ids: bytes | MaskedBytes, give_up: GiveUp | None = None
+    ) -> UploadCounts:
+        """
+        Take users off an app's list; those who are not on it are no error.
+
+        :param package_name: the app's package name (Android) or bundle ID (iOS).
+        :param advertising_ids: one ID a line; masked or not.
+        :param give_up: asked before each repetition; true raises the error in its place.
+        """
+        return self._send("delete", "/deleteSuppressionApps", package_name, MaskedBytes.of(advertising_ids), give_up)
+
+    def _send(
+        self, verb: str, path: str, package_name: str, advertising_ids: MaskedBytes, give_up: GiveUp | None
+    ) -> UploadCounts:
+        call = Call(
+            operation=f"applovin.suppression_{verb}",
+            method="POST",
+            path=path,
+            query={"package_name": package_name_of(package_name)},
+            body=advertising_ids,
+            content_type=self._content_type,
+            deadline_seconds=UPLOAD_DEADLINE_SECONDS,
+            read=self._replies.upload_counts,
+            give_up=give_up,
+        )
+        return self._transport.send(call)
+
+
+class SuppressionDestination:
+    """
+    An app's list; see :class:`~airflow_provider_audiences.sync.destination.Destination`.
+
+    :param client: of the account.
+    :param package_name: of the app.
+    :param kind: how its members are written.
+    """
+
+    platform_name = "AppLovin"
+    limits = SUPPRESSION_LIMITS
+
+    def __init__(self, client: AppLovinSuppressionClient, package_name: str, *, kind: AdvertisingIds) -> None:
+        self._client = client
+        self._package_name = package_name
+        self.kind = kind
+        self.address = AudienceAddress(platform="applovin-suppression", host=client.host, audience_id=package_name)
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests that the client has sent so far."""
+        return self._client.requests_sent
+
+    def add(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
+        """Put users on the list, for good."""
+        return self._client.add_users(package_name=self._package_name, advertising_ids=body, give_up=give_up)
+
+    def remove(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:
+        """Take users off the list."""
+        return self._client.delete_users(package_name=self._package_name, advertising_ids=body, give_up=give_up)
+
+    def replace(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
+        """Never called: the API can't."""
+        raise NotImplementedError
+
+    def member_count(self) -> int | None:
+        """Return None: the API does not say."""
+        return None
