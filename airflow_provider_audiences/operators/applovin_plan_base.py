@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-    from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
+    from airflow_provider_audiences.sync.destination import DeliveryLimits, Destination
     from airflow_provider_audiences.sync.report import SyncReport
     from airflow_provider_audiences.sync.settings import SendSettings
 
@@ -62,16 +62,15 @@ class AppLovinPlanOperator(AppLovinOperator):
     def send_settings(self) -> SendSettings:
         """Return how plans are sent; whatever is wrong is told here, before the first request."""
         from airflow_provider_audiences.common.state import check_state_path
-        from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
         from airflow_provider_audiences.sources.staging import staging_settings
         from airflow_provider_audiences.sync.settings import SendSettings
 
         staging_settings()
         check_state_path(self)
-        self._kind  # noqa: B018 - it may be wrong
+        self.kind  # noqa: B018 - it may be wrong
         self._wait_seconds  # noqa: B018 - it may be wrong
         return SendSettings.checked(
-            limits=AUDIENCE_LIMITS,
+            limits=self.delivery_limits,
             batch_size=self.batch_size,
             max_parallel_requests=self.max_parallel_requests,
             max_drift=self.max_drift,
@@ -79,7 +78,15 @@ class AppLovinPlanOperator(AppLovinOperator):
         )
 
     @property
-    def _kind(self) -> AdvertisingIds:
+    def delivery_limits(self) -> DeliveryLimits:
+        """What the platform takes: here, of an audience."""
+        from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
+
+        return AUDIENCE_LIMITS
+
+    @property
+    def kind(self) -> AdvertisingIds:
+        """What members are, and how they are written."""
         from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 
         return AdvertisingIds(id_case=self.id_case)
@@ -94,8 +101,7 @@ class AppLovinPlanOperator(AppLovinOperator):
     def open_sync(
         self,
         context: Context,
-        client: AppLovinClient,
-        audience_id: str,
+        destination: Destination,
         send: SendSettings,
         *,
         may_reschedule: bool = True,
@@ -104,8 +110,7 @@ class AppLovinPlanOperator(AppLovinOperator):
         Hold an audience, and yield what syncs it.
 
         :param context: the task's context.
-        :param client: of the account.
-        :param audience_id: the audience.
+        :param destination: of the audience.
         :param send: how plans are sent.
         :param may_reschedule: whether the task has done nothing yet that would have to be done again.
         :raises AudienceBusyError: another sync of it is under way.
@@ -113,12 +118,10 @@ class AppLovinPlanOperator(AppLovinOperator):
         from airflow_provider_audiences.common.busy import wait_for_audience
         from airflow_provider_audiences.common.progress import progress_of
         from airflow_provider_audiences.common.state import holder_of, state_folder
-        from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
         from airflow_provider_audiences.sources.staging import staging_settings
         from airflow_provider_audiences.sync.audience_sync import AudienceSync
         from airflow_provider_audiences.sync.held import held_audience
 
-        destination = AudienceDestination(client, audience_id, kind=self._kind)
         with held_audience(
             destination,
             state_folder(*destination.address.folders),

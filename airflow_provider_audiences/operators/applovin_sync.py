@@ -11,23 +11,22 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
 from airflow_provider_audiences.operators.applovin_plan_base import AppLovinPlanOperator
+from airflow_provider_audiences.operators.applovin_sync_base import AppLovinMirrorOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.platforms.applovin.audiences import AudienceSpec
     from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-    from airflow_provider_audiences.sync.audience_sync import AudienceSync
+    from airflow_provider_audiences.sync.destination import Destination
 
 
 _PLAN_ID = 200
 """Characters that the id of a plan has at most; ours have 16."""
 
 
-class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
+class AppLovinSyncAudienceOperator(AppLovinMirrorOperator):
     """
     Make an audience equal a source, with as few requests as it takes.
 
@@ -109,64 +108,25 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
         "package_name",
         "description",
         "audience_type",
-        "source",
-        "suppress",
         "ttl_seconds",
         "refresh_before_seconds",
-        "mode",
         "initial",
-        "on_lost_ledger",
-        "allow_empty",
-        "max_removed_ratio",
-        "max_added_ratio",
-        "max_removed",
-        "max_added",
-        "min_members",
-        "min_suppressed",
-        "suppress_on_malformed",
-        "allow_older_run",
-        "release_held_back",
-        "max_malformed_ratio",
-        "rejects_path",
-        "wait_for_audience_seconds",
-        "applovin_conn_id",
+        *AppLovinMirrorOperator.template_fields,
     )
-    template_ext: Sequence[str] = (".sql",)  # of an SqlSource
-    source = MembersField()
-    suppress = MembersField()
-    rejects_path = AddressField()
+    plan_keys = ("audience_id", "plan_id")
 
     def __init__(
         self,
         *,
-        source: Any,
         audience_id: str | None = None,
         name: str | None = None,
         platform: str | None = None,
         package_name: str | None = None,
         description: str | None = None,
         audience_type: str = "retargeting",
-        suppress: Any = None,
-        mode: Literal["mirror", "append", "replace"] = "mirror",
         ttl_seconds: int | str | timedelta | None = None,
         refresh_before_seconds: int | str | timedelta | None = None,
         initial: Literal["fail", "append", "replace"] = "fail",
-        on_lost_ledger: Literal["fail", "replace", "rebuild"] = "fail",
-        allow_empty: bool = False,
-        max_removed_ratio: float | str | None = 0.3,
-        max_added_ratio: float | str | None = None,
-        max_removed: int | str | None = None,
-        max_added: int | str | None = None,
-        min_members: int | str = 0,
-        min_suppressed: int | str = 0,
-        suppress_on_malformed: Literal["fail", "drop"] = "fail",
-        allow_older_run: bool | str = False,
-        release_held_back: bool | str = False,
-        on_malformed: Literal["drop", "fail"] = "drop",
-        max_malformed_ratio: float | str | None = None,
-        rejects_path: Any = None,
-        rejects_include_values: bool = False,
-        plan_only: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -176,106 +136,29 @@ class AppLovinSyncAudienceOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
         self.package_name = package_name
         self.description = description
         self.audience_type = audience_type
-        self.source = source
-        self.suppress = suppress
-        self.mode = mode
         self.ttl_seconds = ttl_seconds
         self.refresh_before_seconds = refresh_before_seconds
         self.initial = initial
-        self.on_lost_ledger = on_lost_ledger
-        self.allow_empty = allow_empty
-        self.max_removed_ratio = max_removed_ratio
-        self.max_added_ratio = max_added_ratio
-        self.max_removed = max_removed
-        self.max_added = max_added
-        self.min_members = min_members
-        self.min_suppressed = min_suppressed
-        self.suppress_on_malformed = suppress_on_malformed
-        self.allow_older_run = allow_older_run
-        self.release_held_back = release_held_back
-        self.on_malformed = on_malformed
-        self.max_malformed_ratio = max_malformed_ratio
-        self.rejects_path = rejects_path
-        self.rejects_include_values = rejects_include_values
-        self.plan_only = plan_only
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Stage, plan and send."""
-        from airflow_provider_audiences.common.schedule import run_date_of, seconds_to_next_run
-        from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs
-        from airflow_provider_audiences.members.staging import StagingRules, refuse_without_members, stage
-        from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
-        from airflow_provider_audiences.sources.opening import open_source
-        from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
-        from airflow_provider_audiences.sync.guards import Guards
-        from airflow_provider_audiences.sync.settings import SyncSettings
-        from airflow_provider_audiences.validation import ratio, true_or_false
+    def check_target(self) -> None:
+        """Check which audience is meant."""
+        self._checked_spec()
 
-        with self.running(), ExitStack() as stack:
-            max_malformed_ratio = ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1)
-            source_rules = StagingRules(
-                on_malformed=self.on_malformed,
-                max_malformed_ratio=max_malformed_ratio,
-                rejects=rejects_target(self.rejects_path, include_values=self.rejects_include_values),
-            )
-            suppress_on_malformed = checked_on_malformed(self.suppress_on_malformed)
-            for read in (self.source, self.suppress):
-                refuse_source_as_target(self.rejects_path, read)
-            send = self.send_settings()
-            plan_only = true_or_false("plan_only", self.plan_only)
-            settings = SyncSettings.checked(
-                limits=AUDIENCE_LIMITS,
-                mode=self.mode,
-                ttl_seconds=self.ttl_seconds,
-                refresh_before_seconds=self.refresh_before_seconds,
-                next_run_seconds=seconds_to_next_run(context),
-                initial=self.initial,
-                on_lost_ledger=self.on_lost_ledger,
-                run_date=run_date_of(context),
-                allow_older_run=self.allow_older_run,
-                release_held_back=self.release_held_back,
-                guards=Guards.checked(
-                    allow_empty=self.allow_empty,
-                    max_removed_ratio=self.max_removed_ratio,
-                    max_added_ratio=self.max_added_ratio,
-                    max_removed=self.max_removed,
-                    max_added=self.max_added,
-                    min_members=self.min_members,
-                    min_suppressed=self.min_suppressed,
-                ),
-            )
-            spec = self._checked_spec()
-            client = stack.enter_context(self.hook.get_conn())
+    def connected(self) -> AppLovinClient:
+        """Return a client."""
+        return self.hook.get_conn()
 
-            def held(audience_id: str, *, is_staged: bool = False) -> AudienceSync:
-                opened = self.open_sync(context, client, audience_id, send, may_reschedule=not is_staged)
-                return stack.enter_context(opened)
+    def destination(
+        self, client: AppLovinClient, context: Context, *, is_staged: bool, may_create: bool
+    ) -> Destination | None:
+        """Return the audience; one that is given by its name is looked for, or made, when its members are staged."""
+        from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 
-            # An audience that may have to be made is made when nothing can be wrong with its members any more.
-            sync = None if spec else held(self._found_audience(client, context, spec, may_create=False))
-            suppressed: StagedMembers | None = None
-            if self.suppress is not None:
-                unwanted = stack.enter_context(open_source(self.suppress, argument="suppress"))
-                suppressed = stack.enter_context(
-                    stage_opt_outs(
-                        unwanted,
-                        on_malformed=suppress_on_malformed,
-                        max_malformed_ratio=max_malformed_ratio,
-                        settings=staging_settings(),
-                    )
-                )
-            source = stack.enter_context(open_source(self.source))
-            wanted = stack.enter_context(stage(source, rules=source_rules, settings=staging_settings()))
-            refuse_without_members(members=wanted.members, malformed=wanted.malformed, name=wanted.member_name)
-            if sync is None:
-                audience_id = self._found_audience(client, context, spec, may_create=not plan_only)
-                sync = held(audience_id, is_staged=True)
-            report = (sync.plan if plan_only else sync.run)(wanted, suppressed, settings)
-        if plan_only and self.do_xcom_push:
-            # Each by itself as well, so that the task which applies the plan is given ``plan.output["plan_id"]``.
-            for name in ("audience_id", "plan_id"):
-                context["ti"].xcom_push(key=name, value=getattr(report, name))
-        return self.shown(report)
+        spec = self._checked_spec()
+        if spec and not is_staged:
+            return None
+        audience_id = self._found_audience(client, context, spec, may_create=may_create)
+        return AudienceDestination(client, audience_id, kind=self.kind)
 
     def _checked_spec(self) -> AudienceSpec | None:
         """Return what an audience that is given by its name is like; None if it is given by its id."""
@@ -366,6 +249,7 @@ class AppLovinApplyPlanOperator(AppLovinPlanOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Carry the plan out."""
+        from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
         from airflow_provider_audiences.validation import audience_id_of, not_longer, required_text, true_or_false
 
         with self.running(), ExitStack() as stack:
@@ -374,6 +258,7 @@ class AppLovinApplyPlanOperator(AppLovinPlanOperator):
             override_guards = true_or_false("override_guards", self.override_guards)
             send = self.send_settings()
             client = stack.enter_context(self.hook.get_conn())
-            sync = stack.enter_context(self.open_sync(context, client, audience_id, send))
+            destination = AudienceDestination(client, audience_id, kind=self.kind)
+            sync = stack.enter_context(self.open_sync(context, destination, send))
             report = sync.apply(plan_id, override_guards=override_guards)
         return self.shown(report)

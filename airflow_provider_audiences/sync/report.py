@@ -54,8 +54,10 @@ class DeliveryReport:
     seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as small JSON."""
-        return asdict(self)
+        """Return it as small JSON: the audience, what is this report's own, and what all have."""
+        values = asdict(self)
+        shared = {field.name for field in fields(DeliveryReport)} - {"audience_id"}
+        return {name: values[name] for name in sorted(values, key=lambda name: name in shared)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,216 @@
+"""
+What the operators share that make something at AppLovin equal its source: an audience, or a suppression list.
+
+Nothing heavy is imported here: DAG files are parsed all the time.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
+from airflow_provider_audiences.operators.applovin_plan_base import AppLovinPlanOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_audiences.members.staging import StagedMembers
+    from airflow_provider_audiences.sync.audience_sync import AudienceSync
+    from airflow_provider_audiences.sync.destination import Destination
+    from airflow_provider_audiences.sync.settings import SyncSettings
+
+
+class AppLovinMirrorOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
+    """
+    Base of the sync operators: stages the source, plans and sends. Where the members go is its subclasses' part.
+
+    The arguments are those of :class:`~airflow_provider_audiences.operators.applovin_sync.AppLovinSyncAudienceOperator`
+    that have nothing to do with audiences.
+    """
+
+    template_fields: Sequence[str] = (
+        "source",
+        "suppress",
+        "mode",
+        "on_lost_ledger",
+        "allow_empty",
+        "max_removed_ratio",
+        "max_added_ratio",
+        "max_removed",
+        "max_added",
+        "min_members",
+        "min_suppressed",
+        "suppress_on_malformed",
+        "allow_older_run",
+        "release_held_back",
+        "max_malformed_ratio",
+        "rejects_path",
+        "wait_for_audience_seconds",
+        "applovin_conn_id",
+    )
+    template_ext: Sequence[str] = (".sql",)  # of an SqlSource
+    plan_keys: ClassVar[tuple[str, ...]]
+    """What a stored plan pushes by itself, so that the task that applies it is given it."""
+    source = MembersField()
+    suppress = MembersField()
+    rejects_path = AddressField()
+
+    def __init__(
+        self,
+        *,
+        source: Any,
+        suppress: Any = None,
+        mode: Literal["mirror", "append", "replace"] = "mirror",
+        on_lost_ledger: Literal["fail", "replace", "rebuild"] = "fail",
+        allow_empty: bool = False,
+        max_removed_ratio: float | str | None = 0.3,
+        max_added_ratio: float | str | None = None,
+        max_removed: int | str | None = None,
+        max_added: int | str | None = None,
+        min_members: int | str = 0,
+        min_suppressed: int | str = 0,
+        suppress_on_malformed: Literal["fail", "drop"] = "fail",
+        allow_older_run: bool | str = False,
+        release_held_back: bool | str = False,
+        on_malformed: Literal["drop", "fail"] = "drop",
+        max_malformed_ratio: float | str | None = None,
+        rejects_path: Any = None,
+        rejects_include_values: bool = False,
+        plan_only: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+        self.suppress = suppress
+        self.mode = mode
+        self.ttl_seconds: int | str | timedelta | None = None
+        self.refresh_before_seconds: int | str | timedelta | None = None
+        self.initial: str = "append"
+        self.on_lost_ledger = on_lost_ledger
+        self.allow_empty = allow_empty
+        self.max_removed_ratio = max_removed_ratio
+        self.max_added_ratio = max_added_ratio
+        self.max_removed = max_removed
+        self.max_added = max_added
+        self.min_members = min_members
+        self.min_suppressed = min_suppressed
+        self.suppress_on_malformed = suppress_on_malformed
+        self.allow_older_run = allow_older_run
+        self.release_held_back = release_held_back
+        self.on_malformed = on_malformed
+        self.max_malformed_ratio = max_malformed_ratio
+        self.rejects_path = rejects_path
+        self.rejects_include_values = rejects_include_values
+        self.plan_only = plan_only
+
+    @abstractmethod
+    def check_target(self) -> None:
+        """
+        Check the arguments that say where members go.
+
+        :raises InvalidInputError: one is wrong; nothing was sent.
+        """
+
+    @abstractmethod
+    def connected(self) -> AbstractContextManager[Any]:
+        """Return a client; it is closed with the block."""
+
+    @abstractmethod
+    def destination(self, client: Any, context: Context, *, is_staged: bool, may_create: bool) -> Destination | None:
+        """
+        Return where members go.
+
+        :param client: from :meth:`connected`.
+        :param context: the task's context.
+        :param is_staged: whether nothing can be wrong with the members any more.
+        :param may_create: whether what is missing may be made.
+        :return: None if it is not known before the members are staged.
+        """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Stage, plan and send."""
+        from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs
+        from airflow_provider_audiences.members.staging import StagingRules, refuse_without_members, stage
+        from airflow_provider_audiences.sources.opening import open_source
+        from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
+        from airflow_provider_audiences.validation import ratio, true_or_false
+
+        with self.running(), ExitStack() as stack:
+            max_malformed_ratio = ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1)
+            source_rules = StagingRules(
+                on_malformed=self.on_malformed,
+                max_malformed_ratio=max_malformed_ratio,
+                rejects=rejects_target(self.rejects_path, include_values=self.rejects_include_values),
+            )
+            suppress_on_malformed = checked_on_malformed(self.suppress_on_malformed)
+            for read in (self.source, self.suppress):
+                refuse_source_as_target(self.rejects_path, read)
+            send = self.send_settings()
+            plan_only = true_or_false("plan_only", self.plan_only)
+            settings = self._settings(context)
+            self.check_target()
+            client = stack.enter_context(self.connected())
+
+            def held(*, is_staged: bool) -> AudienceSync | None:
+                to = self.destination(client, context, is_staged=is_staged, may_create=not plan_only)
+                if to is None:
+                    return None
+                return stack.enter_context(self.open_sync(context, to, send, may_reschedule=not is_staged))
+
+            # What may have to be made is made when nothing can be wrong with its members any more.
+            sync = held(is_staged=False)
+            suppressed: StagedMembers | None = None
+            if self.suppress is not None:
+                unwanted = stack.enter_context(open_source(self.suppress, argument="suppress"))
+                suppressed = stack.enter_context(
+                    stage_opt_outs(
+                        unwanted,
+                        on_malformed=suppress_on_malformed,
+                        max_malformed_ratio=max_malformed_ratio,
+                        settings=staging_settings(),
+                    )
+                )
+            source = stack.enter_context(open_source(self.source))
+            wanted = stack.enter_context(stage(source, rules=source_rules, settings=staging_settings()))
+            refuse_without_members(members=wanted.members, malformed=wanted.malformed, name=wanted.member_name)
+            sync = sync or held(is_staged=True)
+            if sync is None:
+                raise AssertionError("where members go is known when they are staged")
+            report = (sync.plan if plan_only else sync.run)(wanted, suppressed, settings)
+        if plan_only and self.do_xcom_push:
+            # Each by itself as well, so that the task which applies the plan is given ``plan.output["plan_id"]``.
+            for key in self.plan_keys:
+                value = report.plan_id if key == "plan_id" else report.audience_id
+                context["ti"].xcom_push(key=key, value=value)
+        return self.shown(report)
+
+    def _settings(self, context: Context) -> SyncSettings:
+        from airflow_provider_audiences.common.schedule import run_date_of, seconds_to_next_run
+        from airflow_provider_audiences.sync.guards import Guards
+        from airflow_provider_audiences.sync.settings import SyncSettings
+
+        return SyncSettings.checked(
+            limits=self.delivery_limits,
+            mode=self.mode,
+            ttl_seconds=self.ttl_seconds,
+            refresh_before_seconds=self.refresh_before_seconds,
+            next_run_seconds=seconds_to_next_run(context),
+            initial=self.initial,
+            on_lost_ledger=self.on_lost_ledger,
+            run_date=run_date_of(context),
+            allow_older_run=self.allow_older_run,
+            release_held_back=self.release_held_back,
+            guards=Guards.checked(
+                allow_empty=self.allow_empty,
+                max_removed_ratio=self.max_removed_ratio,
+                max_added_ratio=self.max_added_ratio,
+                max_removed=self.max_removed,
+                max_added=self.max_added,
+                min_members=self.min_members,
+                min_suppressed=self.min_suppressed,
+            ),
+        )
