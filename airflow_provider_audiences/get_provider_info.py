@@ -17,7 +17,10 @@ from airflow_provider_audiences.common.connection_fields import (
 _PACKAGE = "airflow_provider_audiences"
 _INTEGRATIONS = {"applovin": "AppLovin Audiences", "pai": "Alibaba PAI Audience Groups"}
 _MORE_MODULES = {
-    ("operators", "applovin"): [f"{_PACKAGE}.operators.applovin_sync"],
+    ("operators", "applovin"): [
+        f"{_PACKAGE}.operators.applovin_sync",
+        f"{_PACKAGE}.operators.applovin_suppression",
+    ],
     ("operators", "pai"): [f"{_PACKAGE}.operators.pai_refresh", f"{_PACKAGE}.operators.pai_sync"],
     ("triggers", "pai"): [f"{_PACKAGE}.triggers.pai_events"],
 }
@@ -63,7 +66,7 @@ def get_provider_info() -> dict[str, Any]:
         # Airflow reads class-name; each is a function.
         "task-decorators": [
             {"name": f"applovin_{name}", "class-name": f"{_PACKAGE}.decorators.applovin.{name}_task"}
-            for name in ("sync_audience", "update_audience", "append_users", "remove_users")
+            for name in ("sync_audience", "sync_suppression", "update_audience", "append_users", "remove_users")
         ]
         + [{"name": "pai_sync_group", "class-name": f"{_PACKAGE}.decorators.pai.sync_group_task"}],
         "config": {

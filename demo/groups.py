@@ -45,14 +45,13 @@ def run_groups(
     workspace: Workspace, control: AudiencesEmulatorControl, environment: dict[str, str], stop: threading.Event
 ) -> list[GroupDay]:
     """
-    Refresh the groups for three days, beside the audience: in an Airflow with a database of its own.
+    Refresh the groups for three days, beside the audience.
 
     :param workspace: where files and results go.
     :param control: of the emulator.
-    :param environment: of the Airflow that the audience is synced in.
+    :param environment: of the Airflow that runs it.
     :param stop: set to end it.
     """
-    environment = workspace.second_home(environment)
     days = []
     for index, day in enumerate(DAYS[:3]):
         is_rejected = index == 1

@@ -1,8 +1,9 @@
 """
 The main job, end to end: real Airflow keeps audiences up to date at an emulator of both services.
 
-``make demo`` runs it: four days of an AppLovin audience from a million device IDs each, three days of PAI groups. After
-each day it compares what went in with what the platform holds, and shows in the end what each day took.
+``make demo`` runs it: four days of an AppLovin audience from a million device IDs each, two days of an app's
+suppression list, and three days of PAI groups. After each day it compares what went in with what the
+platform holds, and shows in the end what each day took.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from demo.device_ids import digest_of
 from demo.environment import ROOT, Workspace
 from demo.groups import run_groups, summarise_groups
 from demo.output import DemoError, expect, label, number, say, table
+from demo.suppression import run_suppression, summarise_suppression
 
 SYNC = "applovin_audience_sync"
 
@@ -65,16 +67,19 @@ def run(workspace: Workspace, url: str, api_key: str, *, lines: int) -> None:
         try:
             say("Airflow makes its database (SQLite).")
             migration = beside.submit(workspace.migrate_database, environment)
-            groups = beside.submit(run_groups, workspace, control, environment, stop)
+            second = beside.submit(workspace.second_home, environment)
+            groups = beside.submit(lambda: run_groups(workspace, control, second.result(), stop))
+            lists = beside.submit(lambda: run_suppression(workspace, control, second.result(), stop))
             for day in written_days(workspace.data, lines=lines):
                 megabytes = day.file.path.stat().st_size / 1e6
                 say(f"\n{day.day}, {day.title}: {day.file.path.name} has {megabytes:.0f} MB.")
                 migration.result()
                 results.append((day, run_day(workspace, control, day, environment)))
-            group_days = groups.result()
+            group_days, list_days = groups.result(), lists.result()
         finally:
             stop.set()
     summarise_sync(results)
+    summarise_suppression(list_days)
     summarise_groups(control, group_days)
 
 

@@ -88,7 +88,16 @@ _SHARED = (
     ),
 )
 
+SUPPRESSION_KEY_FIELD = "suppression_api_key"
+
 APPLOVIN_FIELDS = (
+    ExtraField(
+        name=SUPPRESSION_KEY_FIELD,
+        label="Suppression API Key",
+        description="For suppression lists, from the Keys tab as well. Default: the Management Key.",
+        kind="string",
+        is_secret=True,
+    ),
     ExtraField(
         name="content_type",
         label="Upload content type",

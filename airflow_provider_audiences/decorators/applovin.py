@@ -25,6 +25,7 @@ from airflow_provider_audiences.operators.applovin import (
     AppLovinRemoveUsersOperator,
     AppLovinUpdateAudienceOperator,
 )
+from airflow_provider_audiences.operators.applovin_suppression import AppLovinSyncSuppressionOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
 
 if TYPE_CHECKING:
@@ -37,6 +38,14 @@ class _SyncAudience(SourceFromFunction, AppLovinSyncAudienceOperator):
         *AppLovinSyncAudienceOperator.template_fields,
     )
     custom_operator_name: ClassVar[str] = "@task.applovin_sync_audience"
+
+
+class _SyncSuppression(SourceFromFunction, AppLovinSyncSuppressionOperator):
+    template_fields: Sequence[str] = (
+        *DecoratedOperator.template_fields,
+        *AppLovinSyncSuppressionOperator.template_fields,
+    )
+    custom_operator_name: ClassVar[str] = "@task.applovin_sync_suppression"
 
 
 class _UpdateAudience(SourceFromFunction, AppLovinUpdateAudienceOperator):
@@ -74,6 +83,19 @@ def sync_audience_task(
     :param kwargs: the operator's arguments, but for ``source``.
     """
     return source_decorator(_SyncAudience, python_callable, multiple_outputs, kwargs)
+
+
+def sync_suppression_task(
+    python_callable: Callable[..., Any] | None = None, *, multiple_outputs: bool | None = None, **kwargs: Any
+) -> TaskDecorator:
+    """
+    Make ``@task.applovin_sync_suppression``: an app's suppression list is made equal to what the function gives.
+
+    :param python_callable: the decorated function.
+    :param multiple_outputs: push the report's entries as XComs of their own.
+    :param kwargs: the operator's arguments, but for ``source``.
+    """
+    return source_decorator(_SyncSuppression, python_callable, multiple_outputs, kwargs)
 
 
 def update_audience_task(

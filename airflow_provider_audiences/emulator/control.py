@@ -182,7 +182,7 @@ def read_audience(audience_id: str, state: State) -> dict[str, Any]:
         return state.applovin.inspect(_find_audience(state, audience_id))
 
 
-@router.get("/applovin/suppression/{package_name}/members")
+@router.get("/applovin/suppression/{package_name:path}/members")
 def download_suppressed(package_name: str, state: State) -> Response:
     """Stream who is on an app's suppression list, one a line, sorted."""
 

@@ -270,9 +270,9 @@ def refuse_without_members(
     :raises InvalidInputError: there are texts, and none of them is a member.
     """
     if malformed and not members:
-        what = "mend the source" if damage else "is it the right file, and the right column?"
+        what = "mend the source." if damage else "is it the right file, and the right column?"
         raise InvalidInputError(
-            f"none of {of} is {with_article(name)} ({malformed} are malformed{damage}): {what}. Nothing was sent"
+            f"none of {of} is {with_article(name)} ({malformed} are malformed{damage}): {what} Nothing was sent"
         )
 
 

@@ -7,13 +7,12 @@ Nothing heavy is imported here: DAG files are parsed all the time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_audiences.common.busy import DEFAULT_WAIT_SECONDS
-from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
-from airflow_provider_audiences.operators.applovin_base import DEFAULT_BATCH_SIZE, AppLovinOperator
+from airflow_provider_audiences.operators.applovin_base import AppLovinOperator
+from airflow_provider_audiences.operators.applovin_delivery_base import ToAudience
+from airflow_provider_audiences.operators.applovin_upload_base import AppLovinUploadOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -129,118 +128,7 @@ class AppLovinListAudiencesOperator(AppLovinOperator):
         ]
 
 
-class _AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinOperator):
-    """What update, append and remove share: a source, staged and sent in batches."""
-
-    mode: ClassVar[Literal["replace", "append", "remove"]]
-    limits = frozenset({"max_malformed_ratio"})
-    template_fields: Sequence[str] = (
-        "audience_id",
-        "source",
-        "ttl_seconds",
-        "max_malformed_ratio",
-        "rejects_path",
-        "wait_for_audience_seconds",
-        "applovin_conn_id",
-    )
-    template_ext: Sequence[str] = (".sql",)  # of an SqlSource
-    source = MembersField()
-    rejects_path = AddressField()
-
-    def __init__(
-        self,
-        *,
-        audience_id: str,
-        source: Any,
-        batch_size: int = DEFAULT_BATCH_SIZE,
-        max_parallel_requests: int = 4,
-        on_malformed: Literal["drop", "fail"] = "drop",
-        max_malformed_ratio: float | str | None = None,
-        rejects_path: Any = None,
-        rejects_include_values: bool = False,
-        id_case: Literal["lower", "upper"] = "lower",
-        dry_run: bool = False,
-        wait_for_audience_seconds: int | str | timedelta = DEFAULT_WAIT_SECONDS,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.wait_for_audience_seconds = wait_for_audience_seconds
-        self.audience_id = audience_id
-        self.source = source
-        self.ttl_seconds: int | str | timedelta | None = None
-        self.allow_empty = False
-        self.batch_size = batch_size
-        self.max_parallel_requests = max_parallel_requests
-        self.on_malformed = on_malformed
-        self.max_malformed_ratio = max_malformed_ratio
-        self.rejects_path = rejects_path
-        self.rejects_include_values = rejects_include_values
-        self.id_case = id_case
-        self.only_plan = dry_run  # Airflow's operators have a method of the name
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Stage the source and send it."""
-        from airflow_provider_audiences.common.busy import wait_for_audience
-        from airflow_provider_audiences.common.progress import progress_of
-        from airflow_provider_audiences.common.state import holder_of, ledger_folder
-        from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-        from airflow_provider_audiences.members.staging import StagingRules, stage
-        from airflow_provider_audiences.platforms.applovin.audience_destination import (
-            AUDIENCE_LIMITS,
-            AudienceDestination,
-        )
-        from airflow_provider_audiences.sources.opening import open_source
-        from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
-        from airflow_provider_audiences.sync.by_hand import ByHand
-        from airflow_provider_audiences.sync.delivery.upload import Delivery
-        from airflow_provider_audiences.sync.held import held_audience
-        from airflow_provider_audiences.validation import ratio, seconds, true_or_false
-
-        with self.running():
-            rules = StagingRules(
-                on_malformed=self.on_malformed,
-                max_malformed_ratio=ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1),
-                rejects=rejects_target(self.rejects_path, include_values=self.rejects_include_values),
-            )
-            kind = AdvertisingIds(id_case=self.id_case)
-            only_plan = true_or_false("dry_run", self.only_plan)
-            refuse_source_as_target(self.rejects_path, self.source)
-            delivery = Delivery.checked(
-                audience_id=self.audience_id,
-                limits=AUDIENCE_LIMITS,
-                mode=self.mode,
-                batch_size=self.batch_size,
-                ttl_seconds=self.ttl_seconds,
-                allow_empty=self.allow_empty,
-                max_parallel_requests=self.max_parallel_requests,
-            )
-            wait_seconds = seconds("wait_for_audience_seconds", self.wait_for_audience_seconds)
-            with self.hook.get_conn() as client, ExitStack() as stack:
-                destination = AudienceDestination(client, delivery.audience_id, kind=kind)
-                folder = None if only_plan else ledger_folder(*destination.address.folders)
-                held = folder and stack.enter_context(
-                    held_audience(
-                        destination,
-                        folder,
-                        holder=holder_of(context),
-                        wait=wait_for_audience(context, seconds=wait_seconds, may_reschedule=True),
-                        staging=staging_settings(),
-                    )
-                )
-                source = stack.enter_context(open_source(self.source))
-                staged = stack.enter_context(stage(source, rules=rules, kind=kind, settings=staging_settings()))
-                if only_plan:
-                    report = delivery.plan(staged)
-                elif held:
-                    report = ByHand(held).run(delivery, staged, on_progress=progress_of(context))
-                else:
-                    report = delivery.run(destination, staged, on_progress=progress_of(context))
-        for name, value in report.as_dict().items():
-            self.log.info("%-20s %s", name, value)
-        return report.as_dict()
-
-
-class AppLovinUpdateAudienceOperator(_AppLovinUploadOperator):
+class AppLovinUpdateAudienceOperator(ToAudience, AppLovinUploadOperator):
     """
     Replace all users of an audience. If it has a ledger, that notes them: no sync removes whom this has added.
 
@@ -279,16 +167,23 @@ class AppLovinUpdateAudienceOperator(_AppLovinUploadOperator):
     """
 
     mode = "replace"
+    template_fields: Sequence[str] = ("audience_id", "ttl_seconds", *AppLovinUploadOperator.template_fields)
 
     def __init__(
-        self, *, ttl_seconds: int | str | timedelta | None = None, allow_empty: bool = False, **kwargs: Any
+        self,
+        *,
+        audience_id: str,
+        ttl_seconds: int | str | timedelta | None = None,
+        allow_empty: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.audience_id = audience_id
         self.ttl_seconds = ttl_seconds
         self.allow_empty = allow_empty
 
 
-class AppLovinAppendUsersOperator(_AppLovinUploadOperator):
+class AppLovinAppendUsersOperator(ToAudience, AppLovinUploadOperator):
     """
     Add users to an audience; the time of users who are in it begins again. If it has a ledger, that notes them: no sync
     removes whom this has added.
@@ -317,13 +212,15 @@ class AppLovinAppendUsersOperator(_AppLovinUploadOperator):
     """
 
     mode = "append"
+    template_fields: Sequence[str] = ("audience_id", "ttl_seconds", *AppLovinUploadOperator.template_fields)
 
-    def __init__(self, *, ttl_seconds: int | str | timedelta | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, audience_id: str, ttl_seconds: int | str | timedelta | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.audience_id = audience_id
         self.ttl_seconds = ttl_seconds
 
 
-class AppLovinRemoveUsersOperator(_AppLovinUploadOperator):
+class AppLovinRemoveUsersOperator(ToAudience, AppLovinUploadOperator):
     """
     Remove users from an audience: an append with a time to live of 0 seconds. If it has a ledger, that notes them: no
     sync adds them again as long as its source has them.
@@ -350,17 +247,11 @@ class AppLovinRemoveUsersOperator(_AppLovinUploadOperator):
     """
 
     mode = "remove"
-    template_fields: Sequence[str] = (
-        "audience_id",
-        "source",
-        "max_malformed_ratio",
-        "rejects_path",
-        "wait_for_audience_seconds",
-        "applovin_conn_id",
-    )
+    template_fields: Sequence[str] = ("audience_id", *AppLovinUploadOperator.template_fields)
 
-    def __init__(self, *, on_malformed: Literal["fail", "drop"] = "fail", **kwargs: Any) -> None:
+    def __init__(self, *, audience_id: str, on_malformed: Literal["fail", "drop"] = "fail", **kwargs: Any) -> None:
         super().__init__(on_malformed=on_malformed, **kwargs)
+        self.audience_id = audience_id
 
 
 class AppLovinDeleteAudienceOperator(AppLovinOperator):

@@ -1,63 +1,43 @@
 """
-What the operators share that make an AppLovin audience equal a source.
+What the operators share that carry plans out.
 
 Nothing heavy is imported here: DAG files are parsed all the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.common.busy import DEFAULT_WAIT_SECONDS
-from airflow_provider_audiences.operators.applovin_base import DEFAULT_BATCH_SIZE, AppLovinOperator
+from airflow_provider_audiences.operators.applovin_delivery_base import AppLovinDeliveryOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
-    from airflow_provider_audiences.sync.destination import DeliveryLimits, Destination
+    from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.report import SyncReport
     from airflow_provider_audiences.sync.settings import SendSettings
 
+_PLAN_ID = 200
+"""Characters that the id of a plan has at most; ours have 16."""
 
-class AppLovinPlanOperator(AppLovinOperator):
+
+class AppLovinPlanOperator(AppLovinDeliveryOperator):
     """
-    What the operators share that carry plans out: how they send, and what comes of it.
+    Base of the operators that make a stored plan, or carry one out.
 
-    :param batch_size: IDs a request.
-    :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
-    :param id_case: case in which IDs are sent.
-    :param max_drift: warn if AppLovin's count differs by more than this part; None for no warning.
-    :param drift_patience_seconds: how long to look again before the warning, in seconds or as a timedelta.
-    :param wait_for_audience_seconds: how long to wait for another sync of the audience, in seconds or as a timedelta.
+    :ivar max_drift: warn if the platform's count differs by more than this part; None for no warning.
+    :ivar drift_patience_seconds: how long to count again before the warning, in seconds or as a timedelta.
     """
 
     limits = frozenset(
         {"max_removed_ratio", "max_added_ratio", "max_removed", "max_added", "max_malformed_ratio", "max_drift"}
     )
-
-    def __init__(
-        self,
-        *,
-        batch_size: int = DEFAULT_BATCH_SIZE,
-        max_parallel_requests: int = 4,
-        id_case: Literal["lower", "upper"] = "lower",
-        max_drift: float | None = 0.05,
-        drift_patience_seconds: int | timedelta = 60,
-        wait_for_audience_seconds: int | str | timedelta = DEFAULT_WAIT_SECONDS,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.wait_for_audience_seconds = wait_for_audience_seconds
-        self.batch_size = batch_size
-        self.max_parallel_requests = max_parallel_requests
-        self.id_case = id_case
-        self.max_drift = max_drift
-        self.drift_patience_seconds = drift_patience_seconds
+    max_drift: float | None = None
+    drift_patience_seconds: int | timedelta = 0
 
     def send_settings(self) -> SendSettings:
         """Return how plans are sent; whatever is wrong is told here, before the first request."""
@@ -68,7 +48,7 @@ class AppLovinPlanOperator(AppLovinOperator):
         staging_settings()
         check_state_path(self)
         self.kind  # noqa: B018 - it may be wrong
-        self._wait_seconds  # noqa: B018 - it may be wrong
+        self.wait_seconds  # noqa: B018 - it may be wrong
         return SendSettings.checked(
             limits=self.delivery_limits,
             batch_size=self.batch_size,
@@ -76,26 +56,6 @@ class AppLovinPlanOperator(AppLovinOperator):
             max_drift=self.max_drift,
             drift_patience_seconds=self.drift_patience_seconds,
         )
-
-    @property
-    def delivery_limits(self) -> DeliveryLimits:
-        """What the platform takes: here, of an audience."""
-        from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
-
-        return AUDIENCE_LIMITS
-
-    @property
-    def kind(self) -> AdvertisingIds:
-        """What members are, and how they are written."""
-        from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-
-        return AdvertisingIds(id_case=self.id_case)
-
-    @property
-    def _wait_seconds(self) -> float:
-        from airflow_provider_audiences.validation import seconds
-
-        return seconds("wait_for_audience_seconds", self.wait_for_audience_seconds)
 
     @contextmanager
     def open_sync(
@@ -126,7 +86,7 @@ class AppLovinPlanOperator(AppLovinOperator):
             destination,
             state_folder(*destination.address.folders),
             holder=holder_of(context),
-            wait=wait_for_audience(context, seconds=self._wait_seconds, may_reschedule=may_reschedule),
+            wait=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=may_reschedule),
             staging=staging_settings(),
         ) as held:
             yield AudienceSync(held, send=send, on_progress=progress_of(context))
@@ -140,3 +100,33 @@ class AppLovinPlanOperator(AppLovinOperator):
         for line in report.lines():
             self.log.info("%s", line)
         return report.as_dict()
+
+
+class AppLovinStoredPlanOperator(AppLovinPlanOperator):
+    """
+    Base of the operators that carry a stored plan out: exactly this one.
+
+    :param plan_id: id of the plan.
+    :param override_guards: carry it out although a guard says no.
+    """
+
+    template_fields: Sequence[str] = ("plan_id", "wait_for_audience_seconds", "applovin_conn_id")
+
+    def __init__(self, *, plan_id: str, override_guards: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan_id = plan_id
+        self.override_guards = override_guards
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Carry the plan out."""
+        from airflow_provider_audiences.validation import not_longer, required_text, true_or_false
+
+        with self.running(), ExitStack() as stack:
+            target = self.checked_target()
+            plan_id = not_longer("plan_id", required_text("plan_id", self.plan_id), than=_PLAN_ID, whose="a ledger")
+            override_guards = true_or_false("override_guards", self.override_guards)
+            send = self.send_settings()
+            client = stack.enter_context(self.connected())
+            sync = stack.enter_context(self.open_sync(context, self.destination_at(client, target), send))
+            report = sync.apply(plan_id, override_guards=override_guards)
+        return self.shown(report)

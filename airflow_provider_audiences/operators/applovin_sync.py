@@ -7,11 +7,11 @@ Nothing heavy is imported here: DAG files are parsed all the time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_audiences.operators.applovin_plan_base import AppLovinPlanOperator
+from airflow_provider_audiences.operators.applovin_delivery_base import ToAudience
+from airflow_provider_audiences.operators.applovin_plan_base import AppLovinStoredPlanOperator
 from airflow_provider_audiences.operators.applovin_sync_base import AppLovinMirrorOperator
 
 if TYPE_CHECKING:
@@ -22,11 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import Destination
 
 
-_PLAN_ID = 200
-"""Characters that the id of a plan has at most; ours have 16."""
-
-
-class AppLovinSyncAudienceOperator(AppLovinMirrorOperator):
+class AppLovinSyncAudienceOperator(ToAudience, AppLovinMirrorOperator):
     """
     Make an audience equal a source, with as few requests as it takes.
 
@@ -113,7 +109,6 @@ class AppLovinSyncAudienceOperator(AppLovinMirrorOperator):
         "initial",
         *AppLovinMirrorOperator.template_fields,
     )
-    plan_keys = ("audience_id", "plan_id")
 
     def __init__(
         self,
@@ -127,6 +122,8 @@ class AppLovinSyncAudienceOperator(AppLovinMirrorOperator):
         ttl_seconds: int | str | timedelta | None = None,
         refresh_before_seconds: int | str | timedelta | None = None,
         initial: Literal["fail", "append", "replace"] = "fail",
+        max_drift: float | None = 0.05,
+        drift_patience_seconds: int | timedelta = 60,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -139,26 +136,21 @@ class AppLovinSyncAudienceOperator(AppLovinMirrorOperator):
         self.ttl_seconds = ttl_seconds
         self.refresh_before_seconds = refresh_before_seconds
         self.initial = initial
+        self.max_drift = max_drift
+        self.drift_patience_seconds = drift_patience_seconds
 
     def check_target(self) -> None:
         """Check which audience is meant."""
         self._checked_spec()
 
-    def connected(self) -> AppLovinClient:
-        """Return a client."""
-        return self.hook.get_conn()
-
     def destination(
         self, client: AppLovinClient, context: Context, *, is_staged: bool, may_create: bool
     ) -> Destination | None:
         """Return the audience; one that is given by its name is looked for, or made, when its members are staged."""
-        from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
-
         spec = self._checked_spec()
         if spec and not is_staged:
             return None
-        audience_id = self._found_audience(client, context, spec, may_create=may_create)
-        return AudienceDestination(client, audience_id, kind=self.kind)
+        return self.destination_at(client, self._found_audience(client, context, spec, may_create=may_create))
 
     def _checked_spec(self) -> AudienceSpec | None:
         """Return what an audience that is given by its name is like; None if it is given by its id."""
@@ -214,7 +206,7 @@ class AppLovinSyncAudienceOperator(AppLovinMirrorOperator):
         return created.audience_id
 
 
-class AppLovinApplyPlanOperator(AppLovinPlanOperator):
+class AppLovinApplyPlanOperator(ToAudience, AppLovinStoredPlanOperator):
     """
     Carry out a plan that ``AppLovinSyncAudienceOperator(plan_only=True)`` has stored: exactly this one.
 
@@ -239,26 +231,17 @@ class AppLovinApplyPlanOperator(AppLovinPlanOperator):
     :raises AudienceApiError: a request failed; the next try goes on from there.
     """
 
-    template_fields: Sequence[str] = ("audience_id", "plan_id", "wait_for_audience_seconds", "applovin_conn_id")
+    template_fields: Sequence[str] = ("audience_id", *AppLovinStoredPlanOperator.template_fields)
 
-    def __init__(self, *, audience_id: str, plan_id: str, override_guards: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        audience_id: str,
+        max_drift: float | None = 0.05,
+        drift_patience_seconds: int | timedelta = 60,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id
-        self.plan_id = plan_id
-        self.override_guards = override_guards
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Carry the plan out."""
-        from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
-        from airflow_provider_audiences.validation import audience_id_of, not_longer, required_text, true_or_false
-
-        with self.running(), ExitStack() as stack:
-            audience_id = audience_id_of(self.audience_id)
-            plan_id = not_longer("plan_id", required_text("plan_id", self.plan_id), than=_PLAN_ID, whose="a ledger")
-            override_guards = true_or_false("override_guards", self.override_guards)
-            send = self.send_settings()
-            client = stack.enter_context(self.hook.get_conn())
-            destination = AudienceDestination(client, audience_id, kind=self.kind)
-            sync = stack.enter_context(self.open_sync(context, destination, send))
-            report = sync.apply(plan_id, override_guards=override_guards)
-        return self.shown(report)
+        self.max_drift = max_drift
+        self.drift_patience_seconds = drift_patience_seconds

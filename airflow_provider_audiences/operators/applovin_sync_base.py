@@ -6,11 +6,10 @@ Nothing heavy is imported here: DAG files are parsed all the time.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
 from airflow_provider_audiences.operators.applovin_plan_base import AppLovinPlanOperator
@@ -53,8 +52,6 @@ class AppLovinMirrorOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
         "applovin_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)  # of an SqlSource
-    plan_keys: ClassVar[tuple[str, ...]]
-    """What a stored plan pushes by itself, so that the task that applies it is given it."""
     source = MembersField()
     suppress = MembersField()
     rejects_path = AddressField()
@@ -107,29 +104,26 @@ class AppLovinMirrorOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
         self.rejects_include_values = rejects_include_values
         self.plan_only = plan_only
 
-    @abstractmethod
+    def destination(self, client: Any, context: Context, *, is_staged: bool, may_create: bool) -> Destination | None:
+        """
+        Return where members go.
+
+        :param client: from ``connected``.
+        :param context: the task's context.
+        :param is_staged: whether nothing can be wrong with the members any more.
+        :param may_create: whether what is missing may be made.
+        :return: None if it is not known before the members are staged.
+        """
+        del context, is_staged, may_create  # for those that look for it, or make it
+        return self.destination_at(client, self.checked_target())
+
     def check_target(self) -> None:
         """
         Check the arguments that say where members go.
 
         :raises InvalidInputError: one is wrong; nothing was sent.
         """
-
-    @abstractmethod
-    def connected(self) -> AbstractContextManager[Any]:
-        """Return a client; it is closed with the block."""
-
-    @abstractmethod
-    def destination(self, client: Any, context: Context, *, is_staged: bool, may_create: bool) -> Destination | None:
-        """
-        Return where members go.
-
-        :param client: from :meth:`connected`.
-        :param context: the task's context.
-        :param is_staged: whether nothing can be wrong with the members any more.
-        :param may_create: whether what is missing may be made.
-        :return: None if it is not known before the members are staged.
-        """
+        self.checked_target()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage, plan and send."""
@@ -183,9 +177,8 @@ class AppLovinMirrorOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
             report = (sync.plan if plan_only else sync.run)(wanted, suppressed, settings)
         if plan_only and self.do_xcom_push:
             # Each by itself as well, so that the task which applies the plan is given ``plan.output["plan_id"]``.
-            for key in self.plan_keys:
-                value = report.plan_id if key == "plan_id" else report.audience_id
-                context["ti"].xcom_push(key=key, value=value)
+            context["ti"].xcom_push(key=self.target_argument, value=report.audience_id)
+            context["ti"].xcom_push(key="plan_id", value=report.plan_id)
         return self.shown(report)
 
     def _settings(self, context: Context) -> SyncSettings:

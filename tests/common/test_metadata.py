@@ -68,7 +68,10 @@ def test_every_module_is_listed_and_imports(kind):
     shared = {
         "__init__",
         "applovin_base",
+        "applovin_delivery_base",
         "applovin_plan_base",
+        "applovin_sync_base",
+        "applovin_upload_base",
         "lanes",
         "pai_base",
         "pai_refresh_base",
@@ -88,6 +91,7 @@ def test_task_decorators_are_found():
     listed = {entry["name"]: entry["class-name"] for entry in INFO["task-decorators"]}
     assert set(listed) == {
         "applovin_sync_audience",
+        "applovin_sync_suppression",
         "applovin_update_audience",
         "applovin_append_users",
         "applovin_remove_users",
@@ -166,8 +170,10 @@ def test_every_extra_that_is_read_is_in_the_form(connect, monkeypatch):
         hook = _class(CONNECTION_TYPES[conn_type]["hook-class-name"])
         assert hook().test_connection()[0] is False  # plain http: allow_insecure_http is asked for
         connect(conn_type, host=None)
-        with hook().get_conn():
-            pass
+        for name in ("get_conn", "get_suppression_conn"):
+            if hasattr(hook, name):
+                with getattr(hook(), name)():
+                    pass
         assert read == {field.name for field in fields}
 
 

@@ -107,6 +107,23 @@ def test_applovin_approval_carries_out_what_nobody_objects_to(
         assert emulator.members(audience_id) == make_ids(50)
 
 
+def test_applovin_suppression_keeps_the_list_equal_to_the_days_users(
+    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: Any, tmp_path: Path
+) -> None:
+    days = {"2026-03-01": make_ids(300), "2026-03-02": make_ids(280, start=30), "2026-03-03": make_ids(150, start=30)}
+    for day, ids in days.items():
+        (tmp_path / f"existing_users_{day}.txt").write_text("\n".join([*ids, *DIRTY]), encoding="utf-8")
+        done = airflow_dags_test("applovin_suppression_sync", day)
+        said = done.stdout + done.stderr
+        if len(ids) < 200:
+            assert done.returncode, said
+            assert "max_removed_ratio" in said
+        else:
+            assert done.returncode == 0, said
+            assert emulator.suppressed("com.example.game") == sorted(ids)
+    assert emulator.suppressed("com.example.game") == sorted(days["2026-03-02"])
+
+
 def test_pai_steps_replace_yesterdays_groups(airflow_dags_test: Any, emulator: AudiencesEmulator) -> None:
     seen = []
     for day in ("2026-03-01", "2026-03-02"):

@@ -20,7 +20,14 @@ except ImportError:
     from airflow.serialization.serialized_objects import SerializedDAG as Serialization
 
 ID = "1e1e1e1e-abcd-4000-8000-00000000feed"
-MODES = ["applovin_sync_audience", "applovin_update_audience", "applovin_append_users", "applovin_remove_users"]
+TARGETS = {
+    "applovin_sync_audience": "audience_id",
+    "applovin_sync_suppression": "package_name",
+    "applovin_update_audience": "audience_id",
+    "applovin_append_users": "audience_id",
+    "applovin_remove_users": "audience_id",
+}
+"""The decorators, and the argument of each that says where the members go."""
 
 
 class Upstream(BaseOperator):
@@ -77,6 +84,16 @@ def test_a_function_yields_what_an_audience_is_to_be(run, emulator, audience_id,
     assert run(members, 5, decorator="applovin_sync_audience")["added"] == 5
     assert run(members, 4, decorator="applovin_sync_audience")["removed"] == 1
     assert emulator.members(audience_id) == make_ids(4)
+
+
+def test_a_function_yields_who_is_to_be_left_alone(connect, emulator, make_ids, task_context, monkeypatch, tmp_path):
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
+    with _dag():
+        operator = task.applovin_sync_suppression(task_id="users", package_name="com.{{ ds }}")(lambda: make_ids(5))().operator
+    context = {**task_context(), "task": operator, "ds": "2024-01-02"}
+    operator.render_template_fields(context)
+    assert operator.execute(context)["added"] == 5
+    assert emulator.suppressed("com.2024-01-02") == make_ids(5)
 
 
 @pytest.mark.parametrize(
@@ -157,29 +174,29 @@ def _stored(dag):
     return stored
 
 
-@pytest.mark.parametrize("decorator", MODES)
-def test_in_a_dag(decorator):
+@pytest.mark.parametrize(("decorator", "target"), TARGETS.items())
+def test_in_a_dag(decorator, target):
     with _dag() as dag:
         output = Upstream(task_id="upstream").output
         decorate = getattr(task, decorator)
 
-        @decorate(audience_id="{{ params.a }}", retries=7)
+        @decorate(**{target: "{{ params.a }}"}, retries=7)
         def members(ids, day="{{ ds }}"):
             """Say who."""
             return ids
 
         members(output)
         members([ID], day="x")
-        members.override(task_id="other", audience_id="b")([ID])
+        members.override(task_id="other", **{target: "b"})([ID])
         members.partial(day=ID).expand(ids=[[ID], [ID]])
         members.expand(ids=output)
         members.expand_kwargs([{"ids": [ID]}])
 
     first = dag.get_task("members")
     assert first.upstream_task_ids == {"upstream"}
-    assert (first.audience_id, first.retries, first.doc_md) == ("{{ params.a }}", 7, "Say who.")
+    assert (getattr(first, target), first.retries, first.doc_md) == ("{{ params.a }}", 7, "Say who.")
     assert first.custom_operator_name == f"@task.{decorator}"
-    assert dag.get_task("other").audience_id == "b"
+    assert getattr(dag.get_task("other"), target) == "b"
     assert dag.get_task("members__3").upstream_task_ids == {"upstream"}
     stored = _stored(dag)
     assert ID not in stored
@@ -214,11 +231,11 @@ def test_a_return_type_is_not_taken_for_the_reports():
     assert unrolled().operator.multiple_outputs is True
 
 
-@pytest.mark.parametrize("decorator", MODES)
-def test_template_fields_are_the_operators_and_the_functions(decorator):
+@pytest.mark.parametrize(("decorator", "target"), TARGETS.items())
+def test_template_fields_are_the_operators_and_the_functions(decorator, target):
     with _dag():
-        operator = getattr(task, decorator)(task_id="members", audience_id="a")(list)().operator
-    assert {"op_args", "op_kwargs", "audience_id", "source", "applovin_conn_id"} <= set(operator.template_fields)
+        operator = getattr(task, decorator)(task_id="members", **{target: "a"})(list)().operator
+    assert {"op_args", "op_kwargs", target, "source", "applovin_conn_id"} <= set(operator.template_fields)
     assert operator.template_ext == (".sql",)
     assert all(hasattr(operator, field) for field in operator.template_fields)
     assert inspect.signature(type(operator).__init__)

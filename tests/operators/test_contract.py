@@ -80,7 +80,7 @@ def _dag(**arguments):
 
 
 def test_all_were_found():
-    assert len(OPERATORS) == 16
+    assert len(OPERATORS) == 20
 
 
 @each_operator

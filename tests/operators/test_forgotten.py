@@ -20,6 +20,11 @@ from airflow_provider_audiences.operators.applovin import (
     AppLovinRemoveUsersOperator,
     AppLovinUpdateAudienceOperator,
 )
+from airflow_provider_audiences.operators.applovin_suppression import (
+    AppLovinAddSuppressionOperator,
+    AppLovinRemoveSuppressionOperator,
+    AppLovinSyncSuppressionOperator,
+)
 from airflow_provider_audiences.operators.applovin_sync import (
     AppLovinApplyPlanOperator,
     AppLovinSyncAudienceOperator,
@@ -45,6 +50,8 @@ FAULTS: dict[str, dict[str, Any]] = {
     "a page": {"kind": "html"},
     "too late": {"kind": "slow", "seconds": 0.6},
 }
+
+OTHERS = ("append", "remove", "sync", "replace", "suppression sync", "suppression add", "suppression remove")
 
 RICH = [("update", "refused"), ("create", "refused")]
 
@@ -87,7 +94,11 @@ def run(connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task_cont
 def applovin_operators(audience_id: str) -> dict[str, Callable[..., Any]]:
     given: dict[str, Any] = {"task_id": "t", "audience_id": audience_id, "ttl_seconds": 90_000}
     sizes = {"batch_size": 10, "max_parallel_requests": 3}
+    app = {"task_id": "t", "package_name": "com.example"}
     return {
+        "suppression sync": lambda **more: AppLovinSyncSuppressionOperator(**app, **sizes, **more),
+        "suppression add": lambda **more: AppLovinAddSuppressionOperator(**app, **sizes, **more),
+        "suppression remove": lambda **more: AppLovinRemoveSuppressionOperator(**app, **sizes, **more),
         "update": lambda **more: AppLovinUpdateAudienceOperator(**given, **sizes, **more),
         "append": lambda **more: AppLovinAppendUsersOperator(**given, **sizes, **more),
         "remove": lambda **more: AppLovinRemoveUsersOperator(task_id="t", audience_id=audience_id, **more),
@@ -111,12 +122,12 @@ def pai_operators(folder: Path) -> dict[str, Callable[..., Any]]:
     ("name", "fault"),
     [
         *(("update", fault) for fault in FAULTS),
-        *((name, fault) for name in ("append", "remove", "sync", "replace") for fault in ("refused", "lost")),
+        *((name, fault) for name in OTHERS for fault in ("refused", "lost")),
     ],
 )
 def test_applovin(run: Run, emulator: AudiencesEmulator, audience_id: str, fault: str, name: str) -> None:
-    for operation in ("applovin.update", "applovin.append"):
-        emulator.fault(operation, times=None, **FAULTS[fault])
+    for operation in ("update", "append", "suppression_add", "suppression_delete"):
+        emulator.fault(f"applovin.{operation}", times=None, **FAULTS[fault])
     error = run(lambda: applovin_operators(audience_id)[name](source=list(IDS)), with_rich=(name, fault) in RICH)
 
     assert isinstance(error, AudienceApiError)

@@ -8,7 +8,14 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, NotFoundError, PlanOutdatedError
-from airflow_provider_audiences.operators import applovin, applovin_sync, pai, pai_refresh, pai_sync
+from airflow_provider_audiences.operators import (
+    applovin,
+    applovin_suppression,
+    applovin_sync,
+    pai,
+    pai_refresh,
+    pai_sync,
+)
 from airflow_provider_audiences.sensors.applovin import AppLovinAudienceSensor
 from airflow_provider_audiences.sensors.pai import PaiGroupSensor
 
@@ -26,6 +33,10 @@ OPERATORS: dict[type, dict[str, Any]] = {
         "audience_id": "a", "source": IDS, "ttl_seconds": 90_000, "initial": "append",
     },
     applovin_sync.AppLovinApplyPlanOperator: {"audience_id": "a", "plan_id": "b"},
+    applovin_suppression.AppLovinSyncSuppressionOperator: {"package_name": "com.a", "source": IDS},
+    applovin_suppression.AppLovinApplySuppressionPlanOperator: {"package_name": "com.a", "plan_id": "b"},
+    applovin_suppression.AppLovinAddSuppressionOperator: {"package_name": "com.a", "source": IDS},
+    applovin_suppression.AppLovinRemoveSuppressionOperator: {"package_name": "com.a", "source": IDS},
     pai.PaiCreateGroupOperator: {"name": "n", **TABLE},
     pai.PaiGetGroupOperator: {"group_id": "g"},
     pai.PaiListGroupsOperator: {},
@@ -55,7 +66,7 @@ def refused(connect: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, task_c
 
 
 def test_all_operators_are_here() -> None:
-    modules = (applovin, applovin_sync, pai, pai_refresh, pai_sync)
+    modules = (applovin, applovin_suppression, applovin_sync, pai, pai_refresh, pai_sync)
     found = {
         member
         for module in modules

@@ -5,6 +5,8 @@ import inspect
 
 import pytest
 
+from airflow_provider_audiences.get_provider_info import get_provider_info
+
 REFRESH = {
     "keep_previous": 0,
     "delete_failed": True,
@@ -20,6 +22,7 @@ REFRESH = {
     "deferrable": False,
     "pai_conn_id": "pai_default",
 }
+KINDS = ("hooks", "operators", "sensors", "triggers")
 NAMES = {
     "hooks.applovin": {"AppLovinHook": {"applovin_conn_id": "applovin_default"}},
     "hooks.pai": {"PaiHook": {"pai_conn_id": "pai_default"}},
@@ -87,6 +90,124 @@ NAMES = {
         "AppLovinDeleteAudienceOperator": {
             "audience_id": ...,
             "ignore_missing": False,
+            "applovin_conn_id": "applovin_default",
+        },
+    },
+    "operators.applovin_sync": {
+        "AppLovinSyncAudienceOperator": {
+            "audience_id": None,
+            "name": None,
+            "platform": None,
+            "package_name": None,
+            "description": None,
+            "audience_type": "retargeting",
+            "ttl_seconds": None,
+            "refresh_before_seconds": None,
+            "initial": "fail",
+            "max_drift": 0.05,
+            "drift_patience_seconds": 60,
+            "source": ...,
+            "suppress": None,
+            "mode": "mirror",
+            "on_lost_ledger": "fail",
+            "allow_empty": False,
+            "max_removed_ratio": 0.3,
+            "max_added_ratio": None,
+            "max_removed": None,
+            "max_added": None,
+            "min_members": 0,
+            "min_suppressed": 0,
+            "suppress_on_malformed": "fail",
+            "allow_older_run": False,
+            "release_held_back": False,
+            "on_malformed": "drop",
+            "max_malformed_ratio": None,
+            "rejects_path": None,
+            "rejects_include_values": False,
+            "plan_only": False,
+            "batch_size": 100_000,
+            "max_parallel_requests": 4,
+            "id_case": "lower",
+            "wait_for_audience_seconds": 3600,
+            "applovin_conn_id": "applovin_default",
+        },
+        "AppLovinApplyPlanOperator": {
+            "audience_id": ...,
+            "max_drift": 0.05,
+            "drift_patience_seconds": 60,
+            "plan_id": ...,
+            "override_guards": False,
+            "batch_size": 100_000,
+            "max_parallel_requests": 4,
+            "id_case": "lower",
+            "wait_for_audience_seconds": 3600,
+            "applovin_conn_id": "applovin_default",
+        },
+    },
+    "operators.applovin_suppression": {
+        "AppLovinSyncSuppressionOperator": {
+            "package_name": ...,
+            "source": ...,
+            "suppress": None,
+            "mode": "mirror",
+            "on_lost_ledger": "fail",
+            "allow_empty": False,
+            "max_removed_ratio": 0.3,
+            "max_added_ratio": None,
+            "max_removed": None,
+            "max_added": None,
+            "min_members": 0,
+            "min_suppressed": 0,
+            "suppress_on_malformed": "fail",
+            "allow_older_run": False,
+            "release_held_back": False,
+            "on_malformed": "drop",
+            "max_malformed_ratio": None,
+            "rejects_path": None,
+            "rejects_include_values": False,
+            "plan_only": False,
+            "batch_size": 100_000,
+            "max_parallel_requests": 4,
+            "id_case": "lower",
+            "wait_for_audience_seconds": 3600,
+            "applovin_conn_id": "applovin_default",
+        },
+        "AppLovinApplySuppressionPlanOperator": {
+            "package_name": ...,
+            "plan_id": ...,
+            "override_guards": False,
+            "batch_size": 100_000,
+            "max_parallel_requests": 4,
+            "id_case": "lower",
+            "wait_for_audience_seconds": 3600,
+            "applovin_conn_id": "applovin_default",
+        },
+        "AppLovinAddSuppressionOperator": {
+            "package_name": ...,
+            "source": ...,
+            "batch_size": 100_000,
+            "max_parallel_requests": 4,
+            "on_malformed": "drop",
+            "max_malformed_ratio": None,
+            "rejects_path": None,
+            "rejects_include_values": False,
+            "id_case": "lower",
+            "dry_run": False,
+            "wait_for_audience_seconds": 3600,
+            "applovin_conn_id": "applovin_default",
+        },
+        "AppLovinRemoveSuppressionOperator": {
+            "package_name": ...,
+            "source": ...,
+            "batch_size": 100_000,
+            "max_parallel_requests": 4,
+            "on_malformed": "fail",
+            "max_malformed_ratio": None,
+            "rejects_path": None,
+            "rejects_include_values": False,
+            "id_case": "lower",
+            "dry_run": False,
+            "wait_for_audience_seconds": 3600,
             "applovin_conn_id": "applovin_default",
         },
     },
@@ -289,3 +410,9 @@ def test_hooks_take_their_connection_id_by_position():
 
     assert AppLovinHook("a").applovin_conn_id == "a"
     assert PaiHook("p").pai_conn_id == "p"
+
+
+def test_every_module_for_users_is_here():
+    info = get_provider_info()
+    modules = {module for kind in KINDS for entry in info[kind] for module in entry["python-modules"]}
+    assert {f"airflow_provider_audiences.{name}" for name in NAMES} == modules

@@ -22,7 +22,7 @@ from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progre
 from airflow_provider_audiences.sync.delivery.sending import Journal, NoJournal, Phase, Sender
 from airflow_provider_audiences.sync.report import UploadReport
 from airflow_provider_audiences.sync.settings import parallel_requests
-from airflow_provider_audiences.validation import audience_id_of, one_of, true_or_false, whole_number, whole_seconds
+from airflow_provider_audiences.validation import one_of, true_or_false, whole_number, whole_seconds
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -91,12 +91,12 @@ class Delivery:
         elif ttl_seconds in (0, "0", timedelta(0)):
             raise InvalidInputError(
                 f"ttl_seconds=0 would remove members, and this is {mode.value}: use the remove operator for that, "
-                "or leave ttl_seconds out for the API's default of 365 days"
+                f"or leave ttl_seconds out for the platform's default of {limits.ttl_seconds // 86_400} days"
             )
         elif ttl_seconds is not None:
             ttl_seconds = whole_seconds("ttl_seconds", ttl_seconds, at_least=1)
         return cls(
-            audience_id=audience_id_of(audience_id),
+            audience_id=audience_id,
             mode=mode,
             batch_size=whole_number("batch_size", batch_size, at_least=1),
             ttl_seconds=ttl_seconds,

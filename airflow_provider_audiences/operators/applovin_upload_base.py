@@ -1,0 +1,117 @@
+"""
+What the AppLovin operators share that send a source as it is, without a plan: update, append, remove.
+
+Nothing heavy is imported here: DAG files are parsed all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
+from airflow_provider_audiences.operators.applovin_delivery_base import AppLovinDeliveryOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+class AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinDeliveryOperator):
+    """
+    Base of the operators that stage a source, and send all of it in batches.
+
+    The arguments are those of :class:`~airflow_provider_audiences.operators.applovin.AppLovinAppendUsersOperator` that
+    have nothing to do with audiences.
+    """
+
+    mode: ClassVar[Literal["replace", "append", "remove"]]
+    limits = frozenset({"max_malformed_ratio"})
+    template_fields: Sequence[str] = (
+        "source",
+        "max_malformed_ratio",
+        "rejects_path",
+        "wait_for_audience_seconds",
+        "applovin_conn_id",
+    )
+    template_ext: Sequence[str] = (".sql",)  # of an SqlSource
+    source = MembersField()
+    rejects_path = AddressField()
+    ttl_seconds: int | str | timedelta | None = None
+    allow_empty: bool = False
+
+    def __init__(
+        self,
+        *,
+        source: Any,
+        on_malformed: Literal["drop", "fail"] = "drop",
+        max_malformed_ratio: float | str | None = None,
+        rejects_path: Any = None,
+        rejects_include_values: bool = False,
+        dry_run: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+        self.on_malformed = on_malformed
+        self.max_malformed_ratio = max_malformed_ratio
+        self.rejects_path = rejects_path
+        self.rejects_include_values = rejects_include_values
+        self.only_plan = dry_run  # Airflow's operators have a method of the name
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Stage the source and send it."""
+        from airflow_provider_audiences.common.busy import wait_for_audience
+        from airflow_provider_audiences.common.progress import progress_of
+        from airflow_provider_audiences.common.state import holder_of, ledger_folder
+        from airflow_provider_audiences.members.staging import StagingRules, stage
+        from airflow_provider_audiences.sources.opening import open_source
+        from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
+        from airflow_provider_audiences.sync.by_hand import ByHand
+        from airflow_provider_audiences.sync.delivery.upload import Delivery
+        from airflow_provider_audiences.sync.held import held_audience
+        from airflow_provider_audiences.validation import ratio, true_or_false
+
+        with self.running():
+            rules = StagingRules(
+                on_malformed=self.on_malformed,
+                max_malformed_ratio=ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1),
+                rejects=rejects_target(self.rejects_path, include_values=self.rejects_include_values),
+            )
+            kind = self.kind
+            only_plan = true_or_false("dry_run", self.only_plan)
+            refuse_source_as_target(self.rejects_path, self.source)
+            delivery = Delivery.checked(
+                audience_id=self.checked_target(),
+                limits=self.delivery_limits,
+                mode=self.mode,
+                batch_size=self.batch_size,
+                ttl_seconds=self.ttl_seconds,
+                allow_empty=self.allow_empty,
+                max_parallel_requests=self.max_parallel_requests,
+            )
+            wait_seconds = self.wait_seconds
+            with self.connected() as client, ExitStack() as stack:
+                destination = self.destination_at(client, delivery.audience_id)
+                folder = None if only_plan else ledger_folder(*destination.address.folders)
+                held = folder and stack.enter_context(
+                    held_audience(
+                        destination,
+                        folder,
+                        holder=holder_of(context),
+                        wait=wait_for_audience(context, seconds=wait_seconds, may_reschedule=True),
+                        staging=staging_settings(),
+                    )
+                )
+                source = stack.enter_context(open_source(self.source))
+                staged = stack.enter_context(stage(source, rules=rules, kind=kind, settings=staging_settings()))
+                if only_plan:
+                    report = delivery.plan(staged)
+                elif held:
+                    report = ByHand(held).run(delivery, staged, on_progress=progress_of(context))
+                else:
+                    report = delivery.run(destination, staged, on_progress=progress_of(context))
+        for name, value in report.as_dict().items():
+            self.log.info("%-20s %s", name, value)
+        return report.as_dict()
