@@ -21,8 +21,8 @@ from airflow_provider_audiences.sources.opening import open_source
 from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.plan import PlanRules, make_plan
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 from airflow_provider_audiences.sync.state.fold import folded
-from airflow_provider_audiences.sync.state.folder import LocalFolder
 from airflow_provider_audiences.sync.state.landings import Landings
 from airflow_provider_audiences.sync.state.lease import Holder, leased
 from benchmarks.operator_run import peak_megabytes
@@ -48,7 +48,7 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
         seconds[name] = time.perf_counter() - started
 
     head_path = max(Path(state_path).rglob("head-*.json"))
-    folder = LocalFolder(head_path.parent)
+    folder = LocalFileStore(head_path.parent)
     head = json.loads(head_path.read_text(encoding="utf-8"))["head"]
     address = AudienceAddress(**{name: head[name] for name in ("platform", "host", "audience_id")})
     holder = Holder(key="bench", try_number=1)

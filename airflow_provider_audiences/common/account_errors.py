@@ -8,13 +8,13 @@ import re
 import secrets
 from typing import TYPE_CHECKING
 
-from airflow_provider_audiences.common.state import state_folder
+from airflow_provider_audiences.common.state import state_store
 from airflow_provider_audiences.exceptions import StateUnavailableError
 from airflow_provider_audiences.http.error_budget import ErrorBudget, shared_errors
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.common.connections import ConnectionReader
-    from airflow_provider_audiences.sync.state.folder import StateFolder
+    from airflow_provider_audiences.sync.state.file_store import FileStore
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class FolderNotes:
     :param folder: of the account.
     """
 
-    def __init__(self, folder: StateFolder) -> None:
+    def __init__(self, folder: FileStore) -> None:
         self._folder = folder
         self._is_broken = False
 
@@ -102,7 +102,7 @@ def error_budget(reader: ConnectionReader, account: str, *, is_shared: bool) -> 
 
 def _notes(account: str) -> FolderNotes | None:
     try:
-        return FolderNotes(state_folder(FOLDER, account))
+        return FolderNotes(state_store(FOLDER, account))
     except Exception as error:  # noqa: BLE001 - of any file system; to name what is wrong is a sync's part
         log.warning("Errors of this account are counted in this process only: %s", type(error).__name__)
         return None

@@ -16,7 +16,7 @@ from airflow_provider_audiences.common.recognition import shown_address
 from airflow_provider_audiences.common.stores import MISTAKES, store_mistake
 from airflow_provider_audiences.common.workers import executor_of, is_shared_disk, workers_of
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.sync.state.folder import LocalFolder, StateFolder, StoreFolder
+from airflow_provider_audiences.sync.state.file_store import FileStore, LocalFileStore, ObjectFileStore
 from airflow_provider_audiences.sync.state.lease import Holder
 from airflow_provider_audiences.validation import true_or_false
 
@@ -35,7 +35,7 @@ _LONGEST_NAME = 255
 _SHOWN_OF_NAME = 100
 
 
-def state_folder(*names: str) -> StateFolder:
+def state_store(*names: str) -> FileStore:
     """
     Return a folder below the ``state_path`` of Airflow's configuration, section ``[audiences]``.
 
@@ -45,15 +45,15 @@ def state_folder(*names: str) -> StateFolder:
     return folder_at(_state_path(), *map(_file_name, names), setting=_SETTING)
 
 
-def ledger_folder(*names: str) -> StateFolder | None:
+def ledger_store(*names: str) -> FileStore | None:
     """
     Return the folder of an audience that is synced; None if there is nothing in it.
 
-    :param names: as for :func:`state_folder`.
+    :param names: as for :func:`state_store`.
     :raises InvalidInputError: the setting is wrong.
     :raises StateUnavailableError: it is not known, as the place fails.
     """
-    folder = state_folder(*names)
+    folder = state_store(*names)
     return folder if any(name.startswith(("head", "ledger-")) for name in folder.names()) else None
 
 
@@ -97,7 +97,7 @@ def _is_said_to_be_shared() -> bool:
     return true_or_false("[audiences] state_path_is_shared", _SWITCHES.get(text, text))
 
 
-def folder_at(address: Any, *names: str, setting: str, conn_id: str | None = None) -> StateFolder:
+def folder_at(address: Any, *names: str, setting: str, conn_id: str | None = None) -> FileStore:
     """
     Return a folder of this machine or of a store.
 
@@ -112,14 +112,14 @@ def folder_at(address: Any, *names: str, setting: str, conn_id: str | None = Non
     if local is not None:
         if not local.is_absolute():
             raise InvalidInputError(f"{setting} {shown} must be absolute: a task may run in any folder")
-        return LocalFolder(local.joinpath(*names))
+        return LocalFileStore(local.joinpath(*names))
     try:
         base = store_path(address, conn_id=conn_id)
         file_system = base.fs
     except MISTAKES as error:
         raise store_mistake(error, address, what=f"{setting} {shown}", conn_id=conn_id) from None
     path = "/".join((base.path.rstrip("/"), *names))
-    return StoreFolder(file_system, path, name="/".join((shown.rstrip("/"), *names)))
+    return ObjectFileStore(file_system, path, name="/".join((shown.rstrip("/"), *names)))
 
 
 def _file_name(name: str) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.keys.key_order import Keys
-from airflow_provider_audiences.members.refusal import Refusal
+from airflow_provider_audiences.members.reject_reasons import RejectReason
 from airflow_provider_audiences.members.values import EncodedValue, encoded_value
 
 _PIECE_ROWS = 1 << 15
@@ -76,7 +76,7 @@ class ParsedMembers:
     """
 
     keys: Keys
-    refused: Mapping[Refusal, NDArray[np.int64]]
+    refused: Mapping[RejectReason, NDArray[np.int64]]
 
 
 def column_of_lines(block: bytes) -> TextColumn:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds, MemberKind
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds, IdentifierKind
 from airflow_provider_audiences.members.keys import key_sets
 from airflow_provider_audiences.members.reading.inputs import MemberInput
 from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, refuse_without_members, stage
@@ -35,7 +35,7 @@ def stage_opt_outs(
     *,
     on_malformed: str,
     max_malformed_ratio: float | None = None,
-    kind: MemberKind | None = None,
+    kind: IdentifierKind | None = None,
     settings: StagingSettings | None = None,
 ) -> Iterator[StagedMembers]:
     """

@@ -13,7 +13,7 @@ import numpy as np
 from airflow_provider_audiences.exceptions import AudienceApiError, WorkspaceUnavailableError
 from airflow_provider_audiences.members.failures import words_of
 from airflow_provider_audiences.members.reading.queries import literal
-from airflow_provider_audiences.members.refusal import MALFORMED, Refusal, mask
+from airflow_provider_audiences.members.reject_reasons import MALFORMED, RejectReason, mask
 from airflow_provider_audiences.members.scratch import scratch_path
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 RejectsFormat = Literal["parquet", "csv"]
 
-REPORTED = (*MALFORMED, Refusal.ZEROED)
+REPORTED = (*MALFORMED, RejectReason.ZEROED)
 """Blank texts are no members and no errors, and a duplicate is sent once: neither is refused."""
 
 _STEP = 50_000
@@ -69,7 +69,7 @@ class Rejects:
             )
         self._position = 0
 
-    def add(self, chunk: MemberChunk, refused: Mapping[Refusal, NDArray[np.int64]]) -> None:
+    def add(self, chunk: MemberChunk, refused: Mapping[RejectReason, NDArray[np.int64]]) -> None:
         """
         Take what was refused of a chunk.
 
@@ -125,7 +125,7 @@ class Rejects:
             return
         raise failure
 
-    def _insert(self, chunk: MemberChunk, reason: Refusal, rows: NDArray[np.int64]) -> None:
+    def _insert(self, chunk: MemberChunk, reason: RejectReason, rows: NDArray[np.int64]) -> None:
         texts = [chunk.column.text(row) for row in rows.tolist()]
         values = [text.decode("utf-8", errors="backslashreplace") for text in texts]
         batch = {

@@ -17,11 +17,11 @@ from typing import Any, Literal, get_args
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import ParsedMembers
-from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds, MemberKind
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds, IdentifierKind
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetBuilder
 from airflow_provider_audiences.members.reading.chunks import MemberChunk, disk_bytes_of, read_members
 from airflow_provider_audiences.members.reading.inputs import MemberInput
-from airflow_provider_audiences.members.refusal import DAMAGE, MALFORMED, Refusal, mask
+from airflow_provider_audiences.members.reject_reasons import DAMAGE, MALFORMED, RejectReason, mask
 from airflow_provider_audiences.members.rejects import Rejects, RejectsTarget
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 
@@ -84,7 +84,7 @@ class StagedMembers:
     by_column: Mapping[str, int] = field(default_factory=dict, repr=False)
     keys: KeySet = field(repr=False)
     examples: tuple[str, ...] = field(default=(), repr=False)
-    _kind: MemberKind = field(repr=False)
+    _kind: IdentifierKind = field(repr=False)
 
     @property
     def member_name(self) -> str:
@@ -124,7 +124,7 @@ def stage(
     source: MemberInput,
     *,
     rules: StagingRules,
-    kind: MemberKind | None = None,
+    kind: IdentifierKind | None = None,
     settings: StagingSettings | None = None,
 ) -> Iterator[StagedMembers]:
     """
@@ -145,14 +145,14 @@ def stage(
 class _Staging:
     """One run of staging."""
 
-    def __init__(self, workspace: Workspace, keys: KeySetBuilder, kind: MemberKind, rules: StagingRules) -> None:
+    def __init__(self, workspace: Workspace, keys: KeySetBuilder, kind: IdentifierKind, rules: StagingRules) -> None:
         self._workspace = workspace
         self._keys = keys
         self._kind = kind
         self._rules = rules
         self._rejects = Rejects(workspace, rules.rejects) if rules.rejects else None
         self._texts = 0
-        self._refused = dict.fromkeys(Refusal, 0)
+        self._refused = dict.fromkeys(RejectReason, 0)
         self._by_column: dict[str, int] = {}
         self._examples: list[str] = []
         self._said = self._started = time.monotonic()
@@ -202,7 +202,7 @@ class _Staging:
         malformed = self._malformed
         if not malformed:
             return
-        texts = self._texts - self._refused[Refusal.BLANK]
+        texts = self._texts - self._refused[RejectReason.BLANK]
         ratio = malformed / texts
         where = "; ".join(self._examples)
         limit = self._rules.max_malformed_ratio
@@ -223,9 +223,9 @@ class _Staging:
             members=keys.count,
             malformed=self._malformed,
             damage=self._damage,
-            zeroed=self._refused[Refusal.ZEROED],
+            zeroed=self._refused[RejectReason.ZEROED],
             duplicates=self._keys.added - keys.count,
-            blank=self._refused[Refusal.BLANK],
+            blank=self._refused[RejectReason.BLANK],
             by_column=self._by_column,
             keys=keys,
             examples=tuple(self._examples),

@@ -77,14 +77,14 @@ class AppLovinPlanOperator(AppLovinDeliveryOperator):
         """
         from airflow_provider_audiences.common.busy import wait_for_audience
         from airflow_provider_audiences.common.progress import progress_of
-        from airflow_provider_audiences.common.state import holder_of, state_folder
+        from airflow_provider_audiences.common.state import holder_of, state_store
         from airflow_provider_audiences.sources.staging import staging_settings
         from airflow_provider_audiences.sync.audience_sync import AudienceSync
         from airflow_provider_audiences.sync.held import held_audience
 
         with held_audience(
             destination,
-            state_folder(*destination.address.folders),
+            state_store(*destination.address.folders),
             holder=holder_of(context),
             wait=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=may_reschedule),
             staging=staging_settings(),

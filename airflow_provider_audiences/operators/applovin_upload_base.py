@@ -64,7 +64,7 @@ class AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinDeliveryOperator):
         """Stage the source and send it."""
         from airflow_provider_audiences.common.busy import wait_for_audience
         from airflow_provider_audiences.common.progress import progress_of
-        from airflow_provider_audiences.common.state import holder_of, ledger_folder
+        from airflow_provider_audiences.common.state import holder_of, ledger_store
         from airflow_provider_audiences.members.staging import StagingRules, stage
         from airflow_provider_audiences.sources.opening import open_source
         from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
@@ -94,7 +94,7 @@ class AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinDeliveryOperator):
             wait_seconds = self.wait_seconds
             with self.connected() as client, ExitStack() as stack:
                 destination = self.destination_at(client, delivery.audience_id)
-                folder = None if only_plan else ledger_folder(*destination.address.folders)
+                folder = None if only_plan else ledger_store(*destination.address.folders)
                 held = folder and stack.enter_context(
                     held_audience(
                         destination,

@@ -80,7 +80,7 @@ class AudienceSync:
         if not plan:
             log.info("The audience equals its source, and nobody is due: there is nothing to send.")
             if not self._is_replacement_open:
-                if self._marks and self._state.head:
+                if self._marks and self._state.manifest:
                     self._state.mark(
                         self._marks.after(plan, ledger=ledger.keys, source=whole, workspace=self._workspace)
                     )
@@ -119,15 +119,15 @@ class AudienceSync:
             self._state.load()
         except LedgerLostError as error:
             lost = error
-        head = self._state.head
-        if head and head.finished_plan_id == plan_id:
+        manifest = self._state.manifest
+        if manifest and manifest.finished_plan_id == plan_id:
             log.info("Plan %s was carried out to its end before.", plan_id)
             report = SyncReport.from_details({}, audience_id=self._audience_id, plan_id=plan_id)
-            report = report.changed(live=head.ledger.members, batches_skipped_by_resume=head.finished_batches)
+            report = report.changed(live=manifest.ledger.members, batches_skipped_by_resume=manifest.finished_batches)
             return self._reconciled(report)
         stored = self._state.plan(plan_id)
         report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
-        is_begun = bool(head and head.plan_id == plan_id)
+        is_begun = bool(manifest and manifest.plan_id == plan_id)
         if stored.begins_anew and not is_begun:
             if not lost and self._is_readable():
                 raise PlanOutdatedError(f"plan {plan_id} was made without the ledger, and now it can be read again")
@@ -151,7 +151,7 @@ class AudienceSync:
     @property
     def _is_replacement_open(self) -> bool:
         """Whether a replacement was begun and not finished: even a plan without requests is its end."""
-        return bool(self._state.head and self._state.head.replacement)
+        return bool(self._state.manifest and self._state.manifest.replacement)
 
     # Sending
 
@@ -160,13 +160,14 @@ class AudienceSync:
     ) -> SyncReport:
         plan = stored.plan
         self._held.room.require(plan.changes.live)
-        head = self._state.head
+        manifest = self._state.manifest
         # Where the ledger does not say to which members it may happen, it counts what may happen at all.
-        if head and plan and (report.contradicted or (not head.is_doubt_in_ledger and head.late.may_undo(plan))):
+        may_undo = manifest and not manifest.is_doubt_in_ledger and manifest.late.may_undo(plan)
+        if manifest and plan and (report.contradicted or may_undo):
             self._held.settle()
-        landings = self._state.begin(stored)
-        skipped = landings.batches
-        rows = landings.additions.count + landings.removals.count
+        delivered = self._state.begin(stored)
+        skipped = delivered.batches
+        rows = delivered.additions.count + delivered.removals.count
         progress = Progress(
             plan.members - rows,
             platform_name=self._destination.platform_name,

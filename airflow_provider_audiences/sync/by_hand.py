@@ -57,10 +57,10 @@ class ByHand:
             # Who is to be removed must not stay because of that.
             log.warning("This is sent, and no ledger notes it: %s", error)
             return delivery.run(self._held.destination, staged, on_progress=on_progress)
-        if self._state.head is None:
+        if self._state.manifest is None:
             return delivery.run(self._held.destination, staged, on_progress=on_progress)
         plan = self._plan(delivery, staged)
-        if self._state.head.late.may_undo(plan):
+        if self._state.manifest.late.may_undo(plan):
             self._held.settle()
         stored = self._state.store_plan(plan, details={"by_hand": delivery.mode.value})
         self._state.begin(stored, marks=self._marked(marks, delivery, staged))
@@ -71,7 +71,7 @@ class ByHand:
         return report
 
     def _plan(self, delivery: Delivery, staged: StagedMembers) -> Plan:
-        head = self._state.head
+        manifest = self._state.manifest
         is_removal = delivery.mode is DeliveryMode.REMOVE
         replaces = delivery.mode is DeliveryMode.REPLACE
         none = nobody(self._workspace)
@@ -82,8 +82,8 @@ class ByHand:
             removals=staged.keys if is_removal else none,
             # Any of them may be a member whose time begins again.
             changes=Changes(refreshed=0 if is_removal else staged.members),
-            has_strangers=bool(head and head.has_strangers and not replaces),
-            purged=head.purged if head and not replaces else "",
+            has_strangers=bool(manifest and manifest.has_strangers and not replaces),
+            purged=manifest.purged if manifest and not replaces else "",
         )
 
     def _marked(self, marks: Marks, delivery: Delivery, staged: StagedMembers) -> Marks:

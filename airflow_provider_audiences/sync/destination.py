@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from airflow_provider_audiences.http.transport import GiveUp
-from airflow_provider_audiences.members.identifiers.kinds import MemberKind
+from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.redaction import MaskedBytes
 
 NO_EXPIRY_SECONDS = 2**32
@@ -96,7 +96,7 @@ class Destination(Protocol):
         """Which audience it is."""
 
     @property
-    def kind(self) -> MemberKind:
+    def kind(self) -> IdentifierKind:
         """What its members are, and how they are written."""
 
     @property

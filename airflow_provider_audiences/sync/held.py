@@ -16,7 +16,7 @@ from airflow_provider_audiences.sync.state.lease import Holder, Lease, Wait, lea
 from airflow_provider_audiences.sync.state.room import SyncRoom
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.sync.state.folder import StateFolder
+    from airflow_provider_audiences.sync.state.file_store import FileStore
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +46,8 @@ class HeldAudience:
     @property
     def unsettled_seconds(self) -> float:
         """For how long a request of an earlier plan may still take effect; 0 or less if none may."""
-        head = self.state.head
-        return head.settled_at - self.clock() if head else 0
+        manifest = self.state.manifest
+        return manifest.settled_at - self.clock() if manifest else 0
 
     def settle(self) -> None:
         """Wait until the requests of earlier plans have taken effect, or never will."""
@@ -63,7 +63,7 @@ class HeldAudience:
 @contextmanager
 def held_audience(
     destination: Destination,
-    folder: StateFolder,
+    folder: FileStore,
     *,
     holder: Holder,
     wait: Wait | None = None,

@@ -74,7 +74,7 @@ class Planner:
         ledger, skipped, replaces, has_strangers = self._loaded(settings)
         marks = self._state.marks()
         respected = replace(marks, held_back=nobody(self._workspace)) if settings.release_held_back else marks
-        head = self._state.head
+        manifest = self._state.manifest
         now = self._clock()
         rules = PlanRules(
             now=now,
@@ -83,19 +83,19 @@ class Planner:
             replaces=replaces,
             removes=settings.mode != "append",
             has_strangers=has_strangers,
-            removes_unknown=has_strangers and (head is None or head.purged != fingerprint_of(unwanted)),
+            removes_unknown=has_strangers and (manifest is None or manifest.purged != fingerprint_of(unwanted)),
         )
 
         def planned(rules: PlanRules) -> Plan:
             return make_plan(staged.keys, unwanted, ledger, rules=rules, workspace=self._workspace, marks=respected)
 
         plan = planned(rules)
-        if replaces and head and head.is_known and head.replacement == fingerprint_of(plan.additions):
+        if replaces and manifest and manifest.is_known and manifest.replacement == fingerprint_of(plan.additions):
             # The same replacement was begun before, and its update has landed: only the rest is missing.
             plan = planned(replace(rules, replaces=False))
         changes = plan.changes
         requests = plan.requests(self._send.batch_size)
-        known_pace = head.seconds_per_request if head else 0
+        known_pace = manifest.seconds_per_request if manifest else 0
         rounds = -(-requests // self._send.max_parallel_requests)
         report = SyncReport(
             audience_id=self._audience_id,
@@ -125,7 +125,7 @@ class Planner:
                 suppress_verdict(suppressed),
                 older_run_verdict(
                     settings.run_date,
-                    head.run_date if head else None,
+                    manifest.run_date if manifest else None,
                     is_allowed=settings.allow_older_run,
                     changes_nothing=not plan,
                 ),
@@ -149,9 +149,9 @@ class Planner:
         try:
             self._state.load()
             ledger = self._state.ledger()
-            head = self._state.head
-            if head and head.landings:
-                skipped = head.landings.batches
+            manifest = self._state.manifest
+            if manifest and manifest.delivered:
+                skipped = manifest.delivered.batches
                 log.info("An earlier run was cut off after %d requests; they are not sent again.", skipped)
             ledger = self._state.recovered(ledger)
             self._state.marks()
@@ -163,11 +163,11 @@ class Planner:
             ledger, skipped = self._state.ledger(), 0
             must_replace = settings.on_lost_ledger == "replace"
         else:
-            head = self._state.head
-            if head is None or not head.is_known:
+            manifest = self._state.manifest
+            if manifest is None or not manifest.is_known:
                 must_replace, has_strangers = self._replaces_unknown(settings)
             else:
-                has_strangers = head.has_strangers
+                has_strangers = manifest.has_strangers
         return ledger, skipped, must_replace or settings.mode == "replace", has_strangers
 
     def _replaces_unknown(self, settings: SyncSettings) -> tuple[bool, bool]:
@@ -176,8 +176,8 @@ class Planner:
 
         :return: whether they are replaced, and whether there may be any.
         """
-        # With a head, a replacement was begun of which nothing has landed for sure.
-        is_begun = self._state.head is not None
+        # With a manifest, a replacement was begun of which nothing has landed for sure.
+        is_begun = self._state.manifest is not None
         if settings.mode == "replace":
             return True, True
         if is_begun and settings.on_lost_ledger == "rebuild":

@@ -21,8 +21,8 @@ from airflow_provider_audiences.http.exchange import ending_within
 from airflow_provider_audiences.triggers.shared_clients import (
     ClientHook,
     InTriggerer,
+    connection_digest,
     fetching,
-    fingerprint,
     open_client,
 )
 from airflow_provider_audiences.waiting.outcomes import Outcome
@@ -153,7 +153,7 @@ class PollingTrigger(BaseTrigger):
                 with fetching():
                     connection = self.fetch_connection()
                 client = clients.enter_context(open_client(self.hook_class, connection))
-                return Connected(client=client, fingerprint=fingerprint(connection))
+                return Connected(client=client, connection_digest=connection_digest(connection))
 
             yield from carried_out(wait.steps(), carry_out)
 

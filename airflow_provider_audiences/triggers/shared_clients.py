@@ -67,7 +67,7 @@ def open_client(hook_class: HookClass, connection: ConnectionLike) -> ApiClient:
     return hook_class().client_of(connection, max_retries=0)
 
 
-def fingerprint(connection: ConnectionLike) -> str:
+def connection_digest(connection: ConnectionLike) -> str:
     """
     Return a digest of all that a connection says; a changed connection has another.
 
@@ -142,7 +142,7 @@ class InTriggerer:
             except AirflowNotFoundException as error:
                 raise AudienceApiError(str(error)) from error
         self._shared = await self._lent.enter_async_context(shared_client(connection, self._hook_class))
-        return Connected(client=await self._shared.client(), fingerprint=fingerprint(connection))
+        return Connected(client=await self._shared.client(), connection_digest=connection_digest(connection))
 
 
 class SharedClient:
@@ -219,7 +219,7 @@ async def shared_client(connection: ConnectionLike, hook_class: HookClass) -> As
     """
     # All of this runs in the loop's thread, so that no lock is needed.
     clients = _shared.setdefault(asyncio.get_running_loop(), {})
-    key = (hook_class, fingerprint(connection))
+    key = (hook_class, connection_digest(connection))
     shared = clients.get(key)
     if shared is None:
         shared = clients[key] = SharedClient(connection, hook_class)

@@ -53,11 +53,11 @@ class Connected:
     A client that is open.
 
     :param client: what polls are made with; it sends each request once: the next poll is the repetition.
-    :param fingerprint: of the connection; a changed one has another.
+    :param connection_digest: of the connection; a changed one has another.
     """
 
     client: Any
-    fingerprint: str
+    connection_digest: str
 
 
 Step = Connect | Request | Pause | Outcome
@@ -196,7 +196,7 @@ class Wait:
             # poll takes it; once between two good polls: else it is no token that ran out.
             self._connected = None
             self._connected = yield Connect()
-            if self._is_renewed or self._connected.fingerprint == connected.fingerprint:
+            if self._is_renewed or self._connected.connection_digest == connected.connection_digest:
                 raise
             self._is_renewed = True
             self._log.warning("Refused; the connection was renewed since, and is taken as it is now: %s", refusal)

@@ -6,9 +6,9 @@ import sys
 import fsspec
 import pytest
 
-from airflow_provider_audiences.common.state import holder_of, state_folder
+from airflow_provider_audiences.common.state import holder_of, state_store
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.sync.state.folder import LocalFolder, StoreFolder
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore, ObjectFileStore
 
 try:
     from airflow.sdk.io import attach
@@ -25,14 +25,14 @@ def configured(monkeypatch):
 def test_is_below_airflows_home_by_default(configured, monkeypatch, tmp_path, address):
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     configured(address)
-    folder = state_folder("applovin", "host", "id")
-    assert isinstance(folder, LocalFolder)
+    folder = state_store("applovin", "host", "id")
+    assert isinstance(folder, LocalFileStore)
     assert folder.name == str(tmp_path / "audiences/applovin/host/id")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_is_in_the_users_home_when_airflow_has_none(tmp_path):
-    code = "from airflow_provider_audiences.common.state import state_folder; print(state_folder('a').name)"
+    code = "from airflow_provider_audiences.common.state import state_store; print(state_store('a').name)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
@@ -57,8 +57,8 @@ def test_is_in_the_users_home_when_airflow_has_none(tmp_path):
 def test_may_be_a_folder(configured, monkeypatch, tmp_path, address, path):
     monkeypatch.setenv("HOME", str(tmp_path))
     configured(address)
-    folder = state_folder("a", "b")
-    assert isinstance(folder, LocalFolder)
+    folder = state_store("a", "b")
+    assert isinstance(folder, LocalFileStore)
     assert folder.name == path.format(home=tmp_path) + "/a/b"
 
 
@@ -71,13 +71,13 @@ def test_may_be_a_store(configured, tmp_path, address, path):
     for conn_id in (None, "store"):
         attach("memory", conn_id=conn_id, fs=store)
     configured(address)
-    folder = state_folder(tmp_path.name, "b:c")
-    assert isinstance(folder, StoreFolder)
+    folder = state_store(tmp_path.name, "b:c")
+    assert isinstance(folder, ObjectFileStore)
     assert folder.name == f"{address.rstrip('/')}/{tmp_path.name}/b%3Ac"
     folder.write("head.json", b"x")
     assert folder.names() == ["head.json"]
     assert store.cat_file(f"{path}/{tmp_path.name}/b%3Ac/head.json") == b"x"
-    assert state_folder(tmp_path.name, "b:c").read("head.json") == b"x"
+    assert state_store(tmp_path.name, "b:c").read("head.json") == b"x"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_may_be_a_store(configured, tmp_path, address, path):
 def test_that_is_wrong_is_refused(configured, address, said):
     configured(address)
     with pytest.raises(InvalidInputError, match=said) as refusal:
-        state_folder("a")
+        state_store("a")
     assert "sesame" not in str(refusal.value)
 
 
@@ -100,8 +100,8 @@ def test_names_are_no_paths_and_stay_apart(configured, tmp_path):
     configured(str(tmp_path / "state"))
     names = ["..", ".", "a/b", "a b", "a%2Fb", "%2E", "a\nb", "ä", "host:1"]
     for name in names:
-        state_folder("applovin", name).write("head.json", name.encode())
-    assert [state_folder("applovin", name).read("head.json").decode() for name in names] == names
+        state_store("applovin", name).write("head.json", name.encode())
+    assert [state_store("applovin", name).read("head.json").decode() for name in names] == names
     found = {path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob("head.json")}
     assert found == {("state", "applovin")}
     assert len(list((tmp_path / "state/applovin").iterdir())) == len(names)

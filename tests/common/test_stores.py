@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat import sdk
 
 from airflow_provider_audiences.common.group_files import GroupFiles
-from airflow_provider_audiences.common.state import folder_at, state_folder
+from airflow_provider_audiences.common.state import folder_at, state_store
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.rejects import RejectsTarget
 from airflow_provider_audiences.sources.opening import open_source
@@ -115,4 +115,4 @@ def test_a_connection_that_is_not_there(opened: Any) -> None:
 
 def test_a_folder_of_this_machine_needs_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path))
-    assert state_folder("a").name == str(tmp_path / "a")
+    assert state_store("a").name == str(tmp_path / "a")

@@ -89,7 +89,9 @@ def test_a_function_yields_what_an_audience_is_to_be(run, emulator, audience_id,
 def test_a_function_yields_who_is_to_be_left_alone(connect, emulator, make_ids, task_context, monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
     with _dag():
-        operator = task.applovin_sync_suppression(task_id="users", package_name="com.{{ ds }}")(lambda: make_ids(5))().operator
+        operator = task.applovin_sync_suppression(task_id="users", package_name="com.{{ ds }}")(
+            lambda: make_ids(5)
+        )().operator
     context = {**task_context(), "task": operator, "ds": "2024-01-02"}
     operator.render_template_fields(context)
     assert operator.execute(context)["added"] == 5

@@ -29,7 +29,7 @@ from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.platforms.pai.auth import ApiKeyAuth
 from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.redaction import Secret
-from airflow_provider_audiences.sync.state.folder import LocalFolder
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 
 OK = b'{"num_valid_ids": 1, "num_invalid_ids": 0, "code": 200, "audiences": [], "count": 0}'
 PAI_PAGE = b'{"ErrorCode": 0, "Data": {"Groups": [], "TotalCount": 0}}'
@@ -72,7 +72,7 @@ def outcome(step: Callable[[], Any]) -> Any:
 def test_stops_after_so_many_and_goes_on_when_they_are_old(
     recorder: Any, clock: Clock, tmp_path: Path, kind: str, max_errors: int
 ) -> None:
-    notes = FolderNotes(LocalFolder(tmp_path)) if kind == "shared" else None
+    notes = FolderNotes(LocalFileStore(tmp_path)) if kind == "shared" else None
     budget = ErrorBudget(AccountErrors(clock=clock), max_errors=max_errors, notes=notes)
     client = client_at(recorder.url, budget, max_retries=0)
     recorder.answer(500, {}, b"{}")
@@ -100,7 +100,7 @@ def test_stops_after_so_many_and_goes_on_when_they_are_old(
 
 
 def test_any_number_of_errors(recorder: Any, clock: Clock, tmp_path: Path) -> None:
-    notes = FolderNotes(LocalFolder(tmp_path / "notes"))
+    notes = FolderNotes(LocalFileStore(tmp_path / "notes"))
     client = client_at(recorder.url, ErrorBudget(AccountErrors(clock=clock), max_errors=None, notes=notes))
     recorder.answer(404, {}, b"{}")
     for _ in range(60):
@@ -131,7 +131,7 @@ def test_what_does_not_reach_the_platform_does_not_count(dead_port: int, clock: 
 def test_success_costs_no_operation_of_the_store(recorder: Any, clock: Clock, tmp_path: Path) -> None:
     operations: list[str] = []
 
-    class Watched(LocalFolder):
+    class Watched(LocalFileStore):
         def names(self) -> list[str]:
             operations.append("names")
             return super().names()
@@ -237,7 +237,7 @@ class _SlowNotes(FolderNotes):
 def test_first_request_goes_alone_after_errors_of_others(
     recorder: Any, tmp_path: Path, make_notes: type[FolderNotes]
 ) -> None:
-    notes = make_notes(LocalFolder(tmp_path))
+    notes = make_notes(LocalFileStore(tmp_path))
     notes.add(time.time() - 60)
     moments: list[float] = []
 
@@ -265,7 +265,7 @@ def test_twenty_tasks_at_a_platform_that_answers_500(
     def task(number: int) -> list[Any]:
         # A process of its own: nothing is shared but the folder. Four tries, of which each splits its batch.
         errors, seen = AccountErrors(clock=clock), []
-        notes = FolderNotes(LocalFolder(tmp_path))
+        notes = FolderNotes(LocalFileStore(tmp_path))
         budget = ErrorBudget(errors, max_errors=50, notes=notes)
         make = client_at if platform == "applovin" else pai_at
         with make(recorder.url, budget) as client:
@@ -290,7 +290,7 @@ def test_twenty_tasks_at_a_platform_that_answers_500(
 def test_broken_store_breaks_no_request(
     recorder: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
-    class Broken(LocalFolder):
+    class Broken(LocalFileStore):
         def _fail(self, *_: Any) -> Any:
             raise StateUnavailableError("disk: gone")
 
@@ -351,7 +351,7 @@ def test_hooks_share_a_budget_by_their_account(
 
 @given(st.lists(st.text(max_size=40), max_size=20))
 def test_foreign_names_in_the_folder_are_passed_over(names: list[str]) -> None:
-    class Named(LocalFolder):
+    class Named(LocalFileStore):
         def names(self) -> list[str]:
             return [*names, f"{int(time.time() * 1000)}-{'0' * 16}", "9" * 99 + "-" + "0" * 16]
 

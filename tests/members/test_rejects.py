@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_audiences.exceptions import InvalidInputError, WorkspaceUnavailableError
-from airflow_provider_audiences.members.identifiers.kinds import MemberKind, PhoneNumbers
+from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind, PhoneNumbers
 from airflow_provider_audiences.members.reading.inputs import FilesInput, MemberInput, SourceFile, ValuesInput
 from airflow_provider_audiences.members.rejects import RejectsFormat, RejectsTarget
 from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, stage
@@ -76,7 +76,7 @@ def open_target(request: pytest.FixtureRequest) -> Target:
     return Target(request.param, include_values=True)
 
 
-def run(source: MemberInput, target: Target, *, kind: MemberKind | None = None, **rules: Any) -> StagedMembers:
+def run(source: MemberInput, target: Target, *, kind: IdentifierKind | None = None, **rules: Any) -> StagedMembers:
     with stage(source, kind=kind, rules=StagingRules(rejects=target.target, **rules)) as staged:
         return staged
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_provider_audiences.common.state import holder_of, state_folder
+from airflow_provider_audiences.common.state import holder_of, state_store
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
     AudienceBusyError,
@@ -151,7 +151,7 @@ class TestSync:
     def test_two_at_once(
         self, run: Run, emulator: AudiencesEmulator, ids: list[str], task_context: Callable[..., Any]
     ) -> None:
-        folder = state_folder("applovin-suppression", emulator.url.partition("://")[2], APP)
+        folder = state_store("applovin-suppression", emulator.url.partition("://")[2], APP)
         with (
             leased(folder, holder_of(task_context(run_id="another"))),
             pytest.raises(AudienceBusyError, match="another"),

@@ -11,7 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
 from airflow_provider_audiences import exceptions
-from airflow_provider_audiences.common.state import holder_of, state_folder
+from airflow_provider_audiences.common.state import holder_of, state_store
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 from airflow_provider_audiences.sources import FileSource
@@ -753,7 +753,7 @@ class TestRetries:
         assert len(emulator.requests("applovin.append")) == 1
 
     def test_are_for_an_audience_that_is_busy(self, sync, emulator, audience_id, make_ids, task_context, posts):
-        folder = state_folder("applovin", emulator.url.removeprefix("http://"), audience_id)
+        folder = state_store("applovin", emulator.url.removeprefix("http://"), audience_id)
         with leased(folder, holder_of(task_context(task_id="other", map_index=0))):
             with pytest.raises(exceptions.AudienceBusyError, match=r"task other, map index 0, try 1") as failure:
                 sync(make_ids(1), wait_for_audience_seconds=0)

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.version_compat import get_base_airflow_vers
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.common import busy
-from airflow_provider_audiences.common.state import holder_of, state_folder
+from airflow_provider_audiences.common.state import holder_of, state_store
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 from airflow_provider_audiences.sync.state.lease import leased
@@ -33,7 +33,7 @@ def audience_id(task_context):
 @pytest.fixture
 def held(emulator, audience_id, task_context):
     """Another sync holds the audience; its lease."""
-    folder = state_folder("applovin", emulator.url.removeprefix("http://"), audience_id)
+    folder = state_store("applovin", emulator.url.removeprefix("http://"), audience_id)
     with leased(folder, holder_of(task_context(task_id="other"))) as lease:
         yield lease
 

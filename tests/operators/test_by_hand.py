@@ -3,7 +3,7 @@
 import pytest
 
 from airflow_provider_audiences import exceptions
-from airflow_provider_audiences.common.state import holder_of, state_folder
+from airflow_provider_audiences.common.state import holder_of, state_store
 from airflow_provider_audiences.operators.applovin import (
     AppLovinAppendUsersOperator,
     AppLovinCreateAudienceOperator,
@@ -78,7 +78,7 @@ def test_a_dry_run_marks_nobody(run, make_ids):
 
 def test_a_sync_under_way_comes_first(run, emulator, audience_id, make_ids, task_context):
     run(AppLovinSyncAudienceOperator, make_ids(3))
-    folder = state_folder("applovin", emulator.url.removeprefix("http://"), audience_id)
+    folder = state_store("applovin", emulator.url.removeprefix("http://"), audience_id)
     with leased(folder, holder_of(task_context(task_id="other"))):
         for operator in (AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator, AppLovinRemoveUsersOperator):
             with pytest.raises(exceptions.AudienceBusyError, match="task other"):

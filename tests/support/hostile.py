@@ -75,7 +75,7 @@ def request_read(connection: socket.socket) -> None:
         file.read(length)
 
 
-def after_request(head: bytes, pieces: Callable[[], Iterator[bytes]], *, pause_seconds: float = 0.0) -> Behaviour:
+def after_request(manifest: bytes, pieces: Callable[[], Iterator[bytes]], *, pause_seconds: float = 0.0) -> Behaviour:
     """
     Return the behaviour of a server that reads the request, and then sends piece after piece.
 
@@ -86,7 +86,7 @@ def after_request(head: bytes, pieces: Callable[[], Iterator[bytes]], *, pause_s
 
     def behave(connection: socket.socket) -> None:
         request_read(connection)
-        connection.sendall(head)
+        connection.sendall(manifest)
         for piece in pieces():
             if pause_seconds:
                 time.sleep(pause_seconds)

@@ -13,7 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 from pyiceberg.catalog.noop import NoopCatalog
 from pyiceberg.io import load_file_io
 from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
-from pyiceberg.manifest import (
+from pyiceberg.manifest_file import (
     DataFile,
     DataFileContent,
     FileFormat,
@@ -180,14 +180,14 @@ def _commit_deletes(table, deletes):
         f"{table.location()}/metadata/{name}-{uuid.uuid4()}.avro" for name in ("deletes-m0", f"snap-{snapshot_id}")
     ]
     entry = ManifestEntry.from_args(status=ManifestEntryStatus.ADDED, snapshot_id=snapshot_id, data_file=deletes)
-    manifest = _DeleteManifest(
+    manifest_file = _DeleteManifest(
         metadata.spec(), metadata.schema(), table.io.new_output(names[0]), snapshot_id, "deflate"
     )
-    with manifest as writer:
+    with manifest_file as writer:
         writer.add_entry(entry)
     listed = table.io.new_output(names[1])
     with write_manifest_list(2, listed, snapshot_id, parent.snapshot_id, sequence_number, "deflate") as writer:
-        writer.add_manifests([*parent.manifests(table.io), manifest.to_manifest_file()])
+        writer.add_manifests([*parent.manifests(table.io), manifest_file.to_manifest_file()])
     snapshot = Snapshot(
         snapshot_id=snapshot_id,
         parent_snapshot_id=parent.snapshot_id,
@@ -197,8 +197,8 @@ def _commit_deletes(table, deletes):
         summary=Summary(Operation.DELETE),
         schema_id=metadata.current_schema_id,
     )
-    head = SetSnapshotRefUpdate(ref_name="main", type="branch", snapshot_id=snapshot_id)
-    table.catalog.commit_table(table, (), (AddSnapshotUpdate(snapshot=snapshot), head))
+    manifest = SetSnapshotRefUpdate(ref_name="main", type="branch", snapshot_id=snapshot_id)
+    table.catalog.commit_table(table, (), (AddSnapshotUpdate(snapshot=snapshot), manifest))
 
 
 def _field(name, kind, field_id):

@@ -22,7 +22,7 @@ from airflow_provider_audiences.sync.guards import Guards
 from airflow_provider_audiences.sync.held import HeldAudience, held_audience
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
-from airflow_provider_audiences.sync.state.folder import StateFolder
+from airflow_provider_audiences.sync.state.file_store import FileStore
 from airflow_provider_audiences.sync.state.lease import Holder
 from support.memory_destination import Post
 
@@ -68,7 +68,7 @@ class Wire(BaseAdapter):
 class HookedFolder:
     """A folder of state that notes its calls, and lets hooks act around each: ``hook(method, name)``."""
 
-    def __init__(self, inner: StateFolder) -> None:
+    def __init__(self, inner: FileStore) -> None:
         self.inner = inner
         self.name = inner.name
         self.calls: list[tuple[str, str]] = []

@@ -19,7 +19,7 @@ from airflow_provider_audiences.platforms.applovin.audience_destination import A
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode
 from airflow_provider_audiences.sync.report import UploadReport
-from airflow_provider_audiences.sync.state.folder import LocalFolder
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 
 T = TypeVar("T")
 
@@ -218,7 +218,7 @@ def make_synced(emulator: AudiencesEmulator, make_applovin: Any, tmp_path: Path)
             destination=AudienceDestination(client, audience_id, kind=AdvertisingIds()),
             wire=wire,
             path=path,
-            folder=HookedFolder(LocalFolder(path)),
+            folder=HookedFolder(LocalFileStore(path)),
             emulator=emulator,
             client=client,
             stranger=make_applovin(),
@@ -241,7 +241,7 @@ def make_in_memory(tmp_path: Path) -> Callable[..., SyncedAudience]:
     def make(platform: MemoryPlatform | None = None) -> SyncedAudience:
         destination = MemoryDestination(platform or MemoryPlatform())
         path = tmp_path / f"memory-{next(numbers)}"
-        return SyncedAudience(destination, destination, path, HookedFolder(LocalFolder(path)))
+        return SyncedAudience(destination, destination, path, HookedFolder(LocalFileStore(path)))
 
     return make
 

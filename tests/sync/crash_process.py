@@ -20,7 +20,7 @@ from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.redaction import Secret
-from airflow_provider_audiences.sync.state.folder import LocalFolder
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 
 
 def say(line: str) -> None:
@@ -59,7 +59,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         wire = Wire(session.get_adapter(job["url"]))
         session.mount("http://", wire)
         path = Path(job["path"])
-        folder = HookedFolder(LocalFolder(path))
+        folder = HookedFolder(LocalFileStore(path))
         emulator = AudiencesEmulatorControl(job["url"])
         audience: Any = AudienceOverHttp(
             destination=AudienceDestination(client, job["audience_id"], kind=AdvertisingIds()),

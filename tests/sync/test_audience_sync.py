@@ -42,9 +42,9 @@ def state_of(synced: Any) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if content != b"null"}
 
 
-def head_of(synced: Any) -> dict[str, Any]:
-    head: dict[str, Any] = json.loads(max(synced.path.glob("head-*")).read_bytes())["head"]
-    return head
+def manifest_of(synced: Any) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads(max(synced.path.glob("head-*")).read_bytes())["head"]
+    return manifest
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -206,7 +206,7 @@ class TestMirror:
         synced.run(make_ids(3))
         synced.run([])
         assert synced.members == []
-        assert head_of(synced)["ledger"]["file"] == ""
+        assert manifest_of(synced)["ledger"]["file"] == ""
         synced.run(make_ids(2))
         assert synced.members == make_ids(2)
 
@@ -531,11 +531,11 @@ class TestPlans:
 
     def test_a_plan_for_a_lost_ledger_that_was_restored_is_refused(self, synced: Any, make_ids: Any) -> None:
         synced.run(make_ids(4))
-        head = max(synced.path.glob("head-*"))
-        content = head.read_bytes()
-        head.write_bytes(b"")
+        manifest = max(synced.path.glob("head-*"))
+        content = manifest.read_bytes()
+        manifest.write_bytes(b"")
         plan_id = synced.run(make_ids(4, start=2), plan_only=True, lost="replace").plan_id
-        head.write_bytes(content)
+        manifest.write_bytes(content)
         synced.clear()
         with pytest.raises(PlanOutdatedError):
             synced.apply(plan_id)
@@ -642,7 +642,7 @@ class TestSplits:
         stop_at(over_http, "create", "head-", number=6)
         with pytest.raises(Stopped):
             over_http.run(ids, opened={"batch": 10, "parallel": parallel})
-        done = head_of(over_http)["landings"]
+        done = manifest_of(over_http)["landings"]
         assert done["batches"] == 3
         rows = sum(end - first for first, end, *_ in done["additions"])
         assert 3 <= rows <= 9
@@ -706,7 +706,7 @@ class TestFailures:
         while not is_over:
             number += 1
             source = next(sources)
-            generation = head_of(synced)["generation"]
+            generation = manifest_of(synced)["generation"]
             synced.clear()
 
             def fail(_method: str, _name: str, number: int = number) -> None:
@@ -718,10 +718,10 @@ class TestFailures:
                 synced.run(source, mode=mode)
             except StateUnavailableError:
                 # All that is left after the last commit may fail without harm.
-                assert head_of(synced)["generation"] <= generation + (when == "after")
+                assert manifest_of(synced)["generation"] <= generation + (when == "after")
             else:
                 is_over = len(synced.folder.calls) < number
-            is_finished = head_of(synced)["generation"] > generation
+            is_finished = manifest_of(synced)["generation"] > generation
             first = synced.ids_sent()
             synced.folder.clear()
             synced.wire.clear()

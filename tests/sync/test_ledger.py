@@ -23,8 +23,8 @@ from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter
 from airflow_provider_audiences.sync.plan import Changes, Plan
+from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.fold import folded
-from airflow_provider_audiences.sync.state.landings import Landings
 
 Times = tuple[int, int]
 
@@ -106,8 +106,8 @@ class Case:
     now: float
     hash_name: str
 
-    def landings(self) -> Landings:
-        found = Landings(begun_at=BEGUN)
+    def delivered(self) -> Delivered:
+        found = Delivered(begun_at=BEGUN)
         for rows, times in ((found.additions, self.landed_additions), (found.removals, self.landed_removals)):
             first = 0
             for moment, group in groupby(times):
@@ -203,7 +203,7 @@ def fold(case: Case, work: StagingSettings) -> tuple[dict[int, Times], dict[int,
             changes=Changes(),
         )
         old = ledger_of(workspace, case.old)
-        new = folded(old, plan, case.landings(), now=case.now, late_effect_seconds=100, workspace=workspace)
+        new = folded(old, plan, case.delivered(), now=case.now, late_effect_seconds=100, workspace=workspace)
         assert content_of(old) == case.old, "the old one stays as it was"
         at = dict(zip(ordered(case.additions), case.landed_additions, strict=True))
         at |= dict(zip(ordered(case.removals), case.landed_removals, strict=True))

@@ -17,8 +17,8 @@ from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter
 from airflow_provider_audiences.sync.plan import Changes, Plan, PlanRules, make_plan
+from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.fold import folded
-from airflow_provider_audiences.sync.state.landings import Landings
 
 Times = tuple[int, int]
 
@@ -210,10 +210,10 @@ def test_what_the_audience_is_afterwards(case: Case, work: StagingSettings, stra
 @given(case=cases)
 def test_once_it_has_landed_nothing_is_left_to_do(case: Case, work: StagingSettings) -> None:
     with case.planned(work) as (plan, ledger, workspace):
-        landings = Landings(begun_at=5000)
-        landings.additions.add(0, plan.additions.count, began=5000, ended=5001)
-        landings.removals.add(0, plan.removals.count, began=5000, ended=5001)
-        new = folded(ledger, plan, landings, now=NOW, late_effect_seconds=100, workspace=workspace)
+        delivered = Delivered(begun_at=5000)
+        delivered.additions.add(0, plan.additions.count, began=5000, ended=5001)
+        delivered.removals.add(0, plan.removals.count, began=5000, ended=5001)
+        new = folded(ledger, plan, delivered, now=NOW, late_effect_seconds=100, workspace=workspace)
         assert new.keys.count == plan.changes.live
         mode = "mirror" if case.mode == "replace" else case.mode
         again = make_plan(

@@ -135,11 +135,11 @@ class ScriptedPoll(Poll):
 
 
 class World:
-    """Carries out steps: each connection is the next of ``fingerprints``, and pauses move the clock."""
+    """Carries out steps: each connection is the next of ``digests``, and pauses move the clock."""
 
-    def __init__(self, *, fingerprints: str = "aaaaaaaaa") -> None:
+    def __init__(self, *, digests: str = "aaaaaaaaa") -> None:
         self.now = START
-        self.fingerprints = iter(fingerprints)
+        self.digests = iter(digests)
         self.slept: list[float] = []
 
     def clock(self) -> float:
@@ -147,7 +147,7 @@ class World:
 
     def carry_out(self, step: Step) -> Any:
         if isinstance(step, Connect):
-            return Connected(client="client", fingerprint=next(self.fingerprints))
+            return Connected(client="client", connection_digest=next(self.digests))
         assert isinstance(step, Request)
         return step.send()
 
@@ -242,12 +242,12 @@ def test_what_nobody_expects_is_raised(world: World, wait: Callable[..., Wait]) 
 
 
 def test_a_connection_is_renewed_once_between_two_good_polls(wait: Callable[..., Wait]) -> None:
-    world = World(fingerprints="abcdefg")
+    world = World(digests="abcdefg")
     late = {"deadline_epoch_seconds": START + 10**6}
     script = [REFUSED, WAITING, REFUSED, WAITING, REFUSED]
     assert world.run(wait(*script, READY, **late)).state == "ready"
     assert len(world.slept) == 5  # there is a pause after a refusal, too
-    world = World(fingerprints="abcdefg")
+    world = World(digests="abcdefg")
     outcome = world.run(wait(*script, BUSY, REFUSED, **late))
     assert (outcome.state, outcome.error) == ("failed", REFUSED)
 
@@ -258,7 +258,7 @@ def test_a_connection_that_is_what_it_was_is_as_the_error_says(world: World, wai
 
 
 def test_a_renewed_connection_does_not_move_the_deadline(wait: Callable[..., Wait]) -> None:
-    outcome = World(fingerprints="ab").run(wait(REFUSED, deadline_epoch_seconds=START))
+    outcome = World(digests="ab").run(wait(REFUSED, deadline_epoch_seconds=START))
     assert (outcome.state, outcome.reason) == ("timeout", "still not ready at the deadline: refused.")
 
 
@@ -297,7 +297,7 @@ def test_an_endless_wait_bears_everything_and_polls_ever_later_while_it_fails(ca
             assert isinstance(step, Request)
             return step.send()
         connections += 1
-        return Connected(client="client", fingerprint="a")
+        return Connected(client="client", connection_digest="a")
 
     for step in carried_out(wait.steps(), carry_out):
         told.append(("pause", step.seconds) if isinstance(step, Pause) else (step.state, step.seen))

@@ -12,7 +12,7 @@ import re
 from typing import Literal
 
 from airflow_provider_audiences.members.characters import ASCII_SURROUNDING, WIDE_DIGITS, decoded
-from airflow_provider_audiences.members.refusal import MAX_LINE_BYTES, Refusal
+from airflow_provider_audiences.members.reject_reasons import MAX_LINE_BYTES, RejectReason
 
 IdCase = Literal["lower", "upper"]
 
@@ -24,7 +24,7 @@ _PATTERN = re.compile(rb"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f
 _ZERO_KEY = bytes(16)
 
 
-def parse_advertising_id(line: bytes) -> bytes | Refusal:
+def parse_advertising_id(line: bytes) -> bytes | RejectReason:
     """
     Return the 16 bytes of the advertising ID on a line, or why there is none.
 
@@ -33,14 +33,14 @@ def parse_advertising_id(line: bytes) -> bytes | Refusal:
     :param line: one line in UTF-8, with or without its line ending.
     """
     if len(line) > MAX_LINE_BYTES:
-        return Refusal.MALFORMED
+        return RejectReason.MALFORMED
     ascii_text = line.strip(ASCII_SURROUNDING)
     if _PATTERN.match(ascii_text) is None:
         text = decoded(line)
         if not text:
-            return Refusal.MALFORMED if text is None else Refusal.BLANK
+            return RejectReason.MALFORMED if text is None else RejectReason.BLANK
         ascii_text = (text if text.isascii() else text.translate(WIDE_DIGITS)).encode("utf-8")
         if _PATTERN.match(ascii_text) is None:
-            return Refusal.MALFORMED
+            return RejectReason.MALFORMED
     key = bytes.fromhex(ascii_text.replace(b"-", b"").decode("ascii"))
-    return Refusal.ZEROED if key == _ZERO_KEY else key
+    return RejectReason.ZEROED if key == _ZERO_KEY else key

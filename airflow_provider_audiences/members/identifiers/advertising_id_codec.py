@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH, IdCase, parse_advertising_id
 from airflow_provider_audiences.members.keys.key_order import Keys
-from airflow_provider_audiences.members.refusal import Refusal
+from airflow_provider_audiences.members.reject_reasons import RejectReason
 
 _TEXT_LENGTH = LINE_LENGTH - 1
 _DIGITS = 32
@@ -62,12 +62,12 @@ def parse_advertising_ids(column: TextColumn) -> ParsedMembers:
         step = slice(first, first + _STEP)
         _decode(column.data, starts[plain[step]], keys[step], is_id[step])
     is_zero = is_id & ((keys[:, 0] | keys[:, 1]) == 0)
-    found = {Refusal.ZEROED: plain[is_zero].tolist()} if is_zero.any() else {}
+    found = {RejectReason.ZEROED: plain[is_zero].tolist()} if is_zero.any() else {}
     is_plain[plain[~is_id]] = False
     others = []
     for row in np.flatnonzero(~is_plain).tolist():
         key = parse_advertising_id(column.text(row))
-        if isinstance(key, Refusal):
+        if isinstance(key, RejectReason):
             found.setdefault(key, []).append(row)
         else:
             others.append((int.from_bytes(key[:8]), int.from_bytes(key[8:])))

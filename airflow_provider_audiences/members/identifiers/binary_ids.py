@@ -9,7 +9,7 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn
 from airflow_provider_audiences.members.identifiers.advertising_id_codec import parse_advertising_ids
 from airflow_provider_audiences.members.keys.key_order import KEY_BYTES
-from airflow_provider_audiences.members.refusal import Refusal
+from airflow_provider_audiences.members.reject_reasons import RejectReason
 
 _FIRST_PRINTABLE, _LAST_PRINTABLE = ord(" "), ord("~")
 
@@ -40,8 +40,8 @@ def parse_ids_with_binary(column: TextColumn) -> ParsedMembers:
     parsed = parse_advertising_ids(
         TextColumn(data=column.data, starts=column.starts[texts], lengths=column.lengths[texts], owner=column.owner)
     )
-    refused: dict[Refusal, NDArray[np.int64]] = {reason: texts[rows] for reason, rows in parsed.refused.items()}
+    refused: dict[RejectReason, NDArray[np.int64]] = {reason: texts[rows] for reason, rows in parsed.refused.items()}
     if is_zero.any():
-        zeroed = np.concatenate((refused.get(Refusal.ZEROED, np.empty(0, np.int64)), uuids[is_zero]))
-        refused[Refusal.ZEROED] = np.sort(zeroed)
+        zeroed = np.concatenate((refused.get(RejectReason.ZEROED, np.empty(0, np.int64)), uuids[is_zero]))
+        refused[RejectReason.ZEROED] = np.sort(zeroed)
     return ParsedMembers(keys=np.concatenate((keys[~is_zero], parsed.keys)), refused=refused)

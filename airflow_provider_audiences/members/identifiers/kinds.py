@@ -19,10 +19,10 @@ from airflow_provider_audiences.members.identifiers.advertising_id_codec import 
 from airflow_provider_audiences.members.identifiers.binary_ids import parse_ids_with_binary
 from airflow_provider_audiences.members.identifiers.phone_number import PhoneFormat, parse_phone_number
 from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, Keys
-from airflow_provider_audiences.members.refusal import Refusal
+from airflow_provider_audiences.members.reject_reasons import RejectReason
 
 
-class MemberKind(Protocol):
+class IdentifierKind(Protocol):
     """
     What staging asks of a kind of members.
 
@@ -104,10 +104,10 @@ class PhoneNumbers:
         :param column: one text a member.
         """
         numbers = []
-        refused: dict[Refusal, list[int]] = {}
+        refused: dict[RejectReason, list[int]] = {}
         for row in range(len(column)):
             number = parse_phone_number(column.text(row), phone_format=self.phone_format)
-            if isinstance(number, Refusal):
+            if isinstance(number, RejectReason):
                 refused.setdefault(number, []).append(row)
             else:
                 numbers.append(number.encode())

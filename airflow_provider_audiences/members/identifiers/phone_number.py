@@ -18,7 +18,7 @@ from typing import Literal, get_args
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.characters import INVISIBLE, SPACES, WIDE_DIGITS, bare, decoded
-from airflow_provider_audiences.members.refusal import DAMAGE, MAX_LINE_BYTES, Refusal
+from airflow_provider_audiences.members.reject_reasons import DAMAGE, MAX_LINE_BYTES, RejectReason
 
 PhoneFormat = Literal["cn_mobile", "any"]
 
@@ -63,14 +63,14 @@ def normalise_phone_numbers(lines: Iterable[str], *, phone_format: PhoneFormat =
     for line_number, line in enumerate(lines, start=1):
         text = bare(line)
         number = _judged(text, phone_format)
-        if not isinstance(number, Refusal):
+        if not isinstance(number, RejectReason):
             numbers[number] = None
-        elif number is not Refusal.BLANK:
+        elif number is not RejectReason.BLANK:
             raise InvalidInputError(f"text, line {line_number}: {_problem(text, number, phone_format)}")
     return list(numbers)
 
 
-def parse_phone_number(line: bytes, *, phone_format: PhoneFormat) -> str | Refusal:
+def parse_phone_number(line: bytes, *, phone_format: PhoneFormat) -> str | RejectReason:
     """
     Return the number on a line in its normal form, or why there is none.
 
@@ -80,15 +80,15 @@ def parse_phone_number(line: bytes, *, phone_format: PhoneFormat) -> str | Refus
     if phone_format == "cn_mobile" and _PLAIN_CN_MOBILE.match(line):
         return line[:11].decode("ascii")
     if len(line) > MAX_LINE_BYTES:
-        return Refusal.MALFORMED
+        return RejectReason.MALFORMED
     text = decoded(line)
-    return Refusal.MALFORMED if text is None else _judged(text, phone_format)
+    return RejectReason.MALFORMED if text is None else _judged(text, phone_format)
 
 
-def _judged(text: str, phone_format: PhoneFormat) -> str | Refusal:
+def _judged(text: str, phone_format: PhoneFormat) -> str | RejectReason:
     """Return the number that a bare text is, or why it is none."""
     if not text:
-        return Refusal.BLANK
+        return RejectReason.BLANK
     if phone_format == "cn_mobile":
         normal = text.translate(_NORMAL_CN)
         found = _CN_MOBILE.fullmatch(normal)
@@ -99,8 +99,8 @@ def _judged(text: str, phone_format: PhoneFormat) -> str | Refusal:
     if number:
         return number
     if _MASKED.search(text):
-        return Refusal.MASKED
-    return Refusal.DECIMAL if _DECIMAL.fullmatch(text.translate(WIDE_DIGITS)) else Refusal.MALFORMED
+        return RejectReason.MASKED
+    return RejectReason.DECIMAL if _DECIMAL.fullmatch(text.translate(WIDE_DIGITS)) else RejectReason.MALFORMED
 
 
 def _number_of_any_country(text: str, normal: str) -> str | None:
@@ -112,7 +112,7 @@ def _number_of_any_country(text: str, normal: str) -> str | None:
     return found[1]
 
 
-def _problem(text: str, reason: Refusal, phone_format: PhoneFormat) -> str:
+def _problem(text: str, reason: RejectReason, phone_format: PhoneFormat) -> str:
     """Return what is wrong with a text that is no number, in words that don't show it."""
     if reason in DAMAGE:
         return DAMAGE[reason]

@@ -23,7 +23,7 @@ from airflow_provider_audiences.members.reading.signatures import (
     refuse_binary,
     refuse_other_formats,
 )
-from airflow_provider_audiences.members.refusal import MAX_LINE_BYTES
+from airflow_provider_audiences.members.reject_reasons import MAX_LINE_BYTES
 from airflow_provider_audiences.members.workspace import LEAST_WINDOW_BYTES
 
 _BLOCK_BYTES = 1 << 20

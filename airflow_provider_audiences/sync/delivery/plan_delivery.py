@@ -95,17 +95,17 @@ class PlanDelivery:
             batch_size=self._settings.batch_size,
             max_parallel_requests=self._settings.max_parallel_requests,
         )
-        plan, landings = self._plan, self._state.landings
-        if plan.replaces and not landings.additions:
+        plan, delivered = self._plan, self._state.delivered
+        if plan.replaces and not delivered.additions:
             sender.send_first(self._phase("additions", [(0, plan.additions.count)], replaces=True))
-        if self._state.landings.is_update_repeated:
+        if self._state.delivered.is_update_repeated:
             # Should the platform carry it out once more, it would wipe out what comes after it.
             seconds = self._destination.limits.late_effect_seconds
             log.warning("The update may have been sent more than once: waiting %d s for it.", seconds)
             sleep(seconds)
-        missing = self._state.landings.additions.missing(plan.additions.count)
+        missing = self._state.delivered.additions.missing(plan.additions.count)
         sender.send(self._phase("additions", missing))
-        sender.send(self._phase("removals", self._state.landings.removals.missing(plan.removals.count)))
+        sender.send(self._phase("removals", self._state.delivered.removals.missing(plan.removals.count)))
         progress.say_totals()
 
     def _phase(self, name: PhaseName, ranges: list[tuple[int, int]], *, replaces: bool = False) -> Phase:

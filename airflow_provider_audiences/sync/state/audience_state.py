@@ -24,10 +24,10 @@ from airflow_provider_audiences.sync.ledger import Ledger, LedgerWriter
 from airflow_provider_audiences.sync.marks import Marks
 from airflow_provider_audiences.sync.plan import PhaseName, Plan
 from airflow_provider_audiences.sync.run_date import RunDate
+from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.fold import folded
-from airflow_provider_audiences.sync.state.head import Head, MarkFiles, StoredKeys, StoredLedger
-from airflow_provider_audiences.sync.state.landings import Landings
 from airflow_provider_audiences.sync.state.late import LateRequests
+from airflow_provider_audiences.sync.state.manifest import Manifest, MarkFiles, StoredKeys, StoredLedger
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan, StoredPlans
 from airflow_provider_audiences.sync.state.tables import StateTables
@@ -35,7 +35,7 @@ from airflow_provider_audiences.sync.state.tables import StateTables
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
     from airflow_provider_audiences.sync.destination import AudienceAddress
-    from airflow_provider_audiences.sync.state.folder import StateFolder
+    from airflow_provider_audiences.sync.state.file_store import FileStore
     from airflow_provider_audiences.sync.state.lease import Lease
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class AudienceState:
 
     def __init__(
         self,
-        folder: StateFolder,
+        folder: FileStore,
         address: AudienceAddress,
         *,
         lease: Lease,
@@ -77,18 +77,18 @@ class AudienceState:
         self._kept = MarkFiles()
         self.is_forgotten = False
         """Whether the ledger was lost, and is not to be used."""
-        self.head: Head | None = None
+        self.manifest: Manifest | None = None
         """What is true; None as long as nothing was ever sent, or if that is to be forgotten."""
 
     @property
-    def landings(self) -> Landings:
+    def delivered(self) -> Delivered:
         """What has landed of the plan that was begun."""
         return self._begun()[1]
 
     @property
     def generation(self) -> int:
         """Counts the ledgers."""
-        return self.head.generation if self.head else self._first_generation
+        return self.manifest.generation if self.manifest else self._first_generation
 
     def load(self) -> None:
         """
@@ -98,14 +98,14 @@ class AudienceState:
         :raises AudienceBusyError: a later sync has taken over.
         """
         with self._unless_overtaken():
-            self.head = self._manifests.load(self.address)
+            self.manifest = self._manifests.load(self.address)
 
     def forget(self) -> None:
         """Begin anew: what is stored is not to be used."""
         self._first_generation = self.generation + 1
-        self._kept = self.head.marks if self.head else MarkFiles()
+        self._kept = self.manifest.marks if self.manifest else MarkFiles()
         self.is_forgotten = True
-        self.head = None
+        self.manifest = None
 
     def ledger(self) -> Ledger:
         """
@@ -113,10 +113,10 @@ class AudienceState:
 
         :raises LedgerLostError: a file is damaged or missing.
         """
-        if self.head is None or not self.head.ledger.file:
+        if self.manifest is None or not self.manifest.ledger.file:
             return LedgerWriter(self._workspace).finish()
         with self._unless_overtaken():
-            return self._tables.ledger(self.head.ledger.file, fingerprint=self.head.ledger.fingerprint)
+            return self._tables.ledger(self.manifest.ledger.file, fingerprint=self.manifest.ledger.fingerprint)
 
     def marks(self) -> Marks:
         """
@@ -124,7 +124,7 @@ class AudienceState:
 
         :raises LedgerLostError: a file is damaged or missing.
         """
-        stored = self.head.marks if self.head else self._kept
+        stored = self.manifest.marks if self.manifest else self._kept
         try:
             with self._unless_overtaken():
                 return Marks(held_back=self._stored_keys(stored.held_back), by_hand=self._stored_keys(stored.by_hand))
@@ -141,11 +141,11 @@ class AudienceState:
 
         :param marks: who they are from now on.
         """
-        if self.head is None:
+        if self.manifest is None:
             raise AssertionError("nothing is known of the audience")
-        head = self._marked(self.head, marks)
-        if head != self.head:  # else stored plans would be outdated for nothing
-            self._commit(head)
+        manifest = self._marked(self.manifest, marks)
+        if manifest != self.manifest:  # else stored plans would be outdated for nothing
+            self._commit(manifest)
 
     def recovered(self, ledger: Ledger) -> Ledger:
         """
@@ -155,13 +155,13 @@ class AudienceState:
         :return: the new ledger; the same if there is no such plan.
         :raises LedgerLostError: the plan is damaged or missing.
         """
-        if self.head is None or self.head.landings is None:
+        if self.manifest is None or self.manifest.delivered is None:
             return ledger
         with self._unless_overtaken():
-            file = self._plans.find(self.head.plan_id)
+            file = self._plans.find(self.manifest.plan_id)
             if file is None:
-                raise LedgerLostError(f"{self.name} has no plan {self.head.plan_id}, which was being carried out")
-            return self._fold(ledger, self._plans.fetch(file).plan, self.head)
+                raise LedgerLostError(f"{self.name} has no plan {self.manifest.plan_id}, which was being carried out")
+            return self._fold(ledger, self._plans.fetch(file).plan, self.manifest)
 
     def store_plan(self, plan: Plan, *, details: dict[str, Any], run_date: RunDate | None = None) -> StoredPlan:
         """
@@ -191,7 +191,7 @@ class AudienceState:
         :raises PlanOutdatedError: it does not, or there is no such plan.
         :raises LedgerLostError: it is being carried out, and is damaged.
         """
-        is_begun = bool(self.head and self.head.plan_id == plan_id)
+        is_begun = bool(self.manifest and self.manifest.plan_id == plan_id)
         try:
             with self._unless_overtaken():
                 file = self._plans.find(plan_id)
@@ -210,7 +210,7 @@ class AudienceState:
                 raise
             raise PlanOutdatedError(error.message) from None
 
-    def begin(self, stored: StoredPlan, *, marks: Marks | None = None) -> Landings:
+    def begin(self, stored: StoredPlan, *, marks: Marks | None = None) -> Delivered:
         """
         Commit to a plan: from here on it counts as what may have been sent.
 
@@ -218,20 +218,20 @@ class AudienceState:
         :param marks: who is removed or added by hand from now on; None for whoever was before.
         :return: what has landed of it before, by an earlier try.
         """
-        head = self.head
-        if head and head.plan_id == stored.plan_id and head.landings:
+        manifest = self.manifest
+        if manifest and manifest.plan_id == stored.plan_id and manifest.delivered:
             # What the earlier try had in flight goes out again, and may still take effect after that.
-            is_update_in_flight = stored.plan.replaces and not head.landings.additions
-            landings = replace(
-                head.landings,
+            is_update_in_flight = stored.plan.replaces and not manifest.delivered.additions
+            delivered = replace(
+                manifest.delivered,
                 is_repeated=True,
-                is_update_repeated=head.landings.is_update_repeated or is_update_in_flight,
+                is_update_repeated=manifest.delivered.is_update_repeated or is_update_in_flight,
             )
-            self._commit(replace(head, landings=landings))
-            return landings
+            self._commit(replace(manifest, delivered=delivered))
+            return delivered
         plan = stored.plan
-        if head is None:
-            head = Head(
+        if manifest is None:
+            manifest = Manifest(
                 **asdict(self.address),
                 generation=stored.generation,
                 ledger=StoredLedger(file="", members=0, fingerprint=LedgerWriter(self._workspace).finish().fingerprint),
@@ -239,22 +239,22 @@ class AudienceState:
                 is_known=False,  # what a replacement leaves in it is known when its first request has landed
             )
         if marks is not None:
-            head = self._marked(head, marks)
-        landings = Landings(begun_at=int(self._clock()))
-        replacement = fingerprint_of(plan.additions) if plan.replaces else head.replacement
-        is_known = head.is_known or not plan.replaces
+            manifest = self._marked(manifest, marks)
+        delivered = Delivered(begun_at=int(self._clock()))
+        replacement = fingerprint_of(plan.additions) if plan.replaces else manifest.replacement
+        is_known = manifest.is_known or not plan.replaces
         self._commit(
             replace(
-                head,
+                manifest,
                 plan_id=stored.plan_id,
-                landings=landings,
+                delivered=delivered,
                 replacement=replacement,
                 is_known=is_known,
-                has_strangers=head.has_strangers or plan.has_strangers,
-                run_date=stored.run_date or head.run_date,
+                has_strangers=manifest.has_strangers or plan.has_strangers,
+                run_date=stored.run_date or manifest.run_date,
             )
         )
-        return landings
+        return delivered
 
     def landed(
         self, phase: PhaseName, first: int, end: int, *, seconds: float, is_repeated: bool, is_update: bool = False
@@ -270,17 +270,17 @@ class AudienceState:
         :param is_update: whether it replaced the content.
         """
         with self._lock:
-            head, landings = self._begun()
+            manifest, delivered = self._begun()
             now = self._clock()
-            rows = landings.additions if phase == "additions" else landings.removals
+            rows = delivered.additions if phase == "additions" else delivered.removals
             rows.add(first, end, began=now - seconds, ended=now)
-            landings = replace(
-                landings,
-                batches=landings.batches + 1,
-                is_repeated=landings.is_repeated or is_repeated,
-                is_update_repeated=landings.is_update_repeated or (is_update and is_repeated),
+            delivered = replace(
+                delivered,
+                batches=delivered.batches + 1,
+                is_repeated=delivered.is_repeated or is_repeated,
+                is_update_repeated=delivered.is_update_repeated or (is_update and is_repeated),
             )
-            self._commit(replace(head, landings=landings, is_known=True))
+            self._commit(replace(manifest, delivered=delivered, is_known=True))
 
     def finish(
         self, ledger: Ledger, stored: StoredPlan, *, seconds_per_request: float, marks: Marks | None = None
@@ -294,64 +294,64 @@ class AudienceState:
         :param marks: who counts as removed or added by hand from now on; None for whoever did before.
         :return: the new ledger.
         """
-        head, landings = self._begun()
+        manifest, delivered = self._begun()
         finished = replace(
-            head if marks is None else self._marked(head, marks),
+            manifest if marks is None else self._marked(manifest, marks),
             replacement="",
             finished_plan_id=stored.plan_id,
-            finished_batches=landings.batches,
+            finished_batches=delivered.batches,
             has_strangers=stored.plan.has_strangers,
-            purged=stored.plan.purged or (head.purged if stored.plan.has_strangers else ""),
+            purged=stored.plan.purged or (manifest.purged if stored.plan.has_strangers else ""),
             seconds_per_request=round(seconds_per_request, 3),
         )
         with self._unless_overtaken():
             return self._fold(ledger, stored.plan, finished)
 
-    def _begun(self) -> tuple[Head, Landings]:
-        if self.head is None or self.head.landings is None:
+    def _begun(self) -> tuple[Manifest, Delivered]:
+        if self.manifest is None or self.manifest.delivered is None:
             raise AssertionError("no plan was begun")
-        return self.head, self.head.landings
+        return self.manifest, self.manifest.delivered
 
-    def _fold(self, ledger: Ledger, plan: Plan, head: Head) -> Ledger:
-        landings = head.landings or Landings(begun_at=0)
+    def _fold(self, ledger: Ledger, plan: Plan, manifest: Manifest) -> Ledger:
+        delivered = manifest.delivered or Delivered(begun_at=0)
         now = self._clock()
         late_effect_seconds = self._late_effect_seconds
         ledger = folded(
-            ledger, plan, landings, now=now, late_effect_seconds=late_effect_seconds, workspace=self._workspace
+            ledger, plan, delivered, now=now, late_effect_seconds=late_effect_seconds, workspace=self._workspace
         )
-        generation = head.generation + 1
+        generation = manifest.generation + 1
         file = f"ledger-{generation}-{secrets.token_hex(4)}.parquet" if ledger.keys.count else ""
         if file:
             self._tables.store_ledger(file, ledger)
-        is_whole = (landings.additions.count, landings.removals.count) == (plan.additions.count, plan.removals.count)
-        is_update_in_doubt = plan.replaces and not landings.additions
-        is_settled = is_whole and not landings.is_repeated
+        is_whole = (delivered.additions.count, delivered.removals.count) == (plan.additions.count, plan.removals.count)
+        is_update_in_doubt = plan.replaces and not delivered.additions
+        is_settled = is_whole and not delivered.is_repeated
         # What the ledger does not call doubtful: members of an earlier doubt that were sent since, and members that
         # live in any case, whose refresh may still come.
-        is_doubt_hidden = head.settled_at > now or bool(plan.changes.refreshed and not is_whole)
-        late = LateRequests.of(plan, landings)
-        head = replace(
-            head,
+        is_doubt_hidden = manifest.settled_at > now or bool(plan.changes.refreshed and not is_whole)
+        late = LateRequests.of(plan, delivered)
+        manifest = replace(
+            manifest,
             generation=generation,
             ledger=StoredLedger(file=file, members=ledger.keys.count, fingerprint=ledger.fingerprint),
             plan_id="",
-            landings=None,
-            replacement="" if is_update_in_doubt else head.replacement,
-            settled_at=head.settled_at if is_settled else math.ceil(now) + late_effect_seconds,
-            is_doubt_in_ledger=not (landings.is_repeated or is_update_in_doubt or is_doubt_hidden),
-            late=head.late | late if head.settled_at > now else late,
+            delivered=None,
+            replacement="" if is_update_in_doubt else manifest.replacement,
+            settled_at=manifest.settled_at if is_settled else math.ceil(now) + late_effect_seconds,
+            is_doubt_in_ledger=not (delivered.is_repeated or is_update_in_doubt or is_doubt_hidden),
+            late=manifest.late | late if manifest.settled_at > now else late,
         )
-        self._manifests.commit_and_clean(head, used=head.files)
-        self.head = head
+        self._manifests.commit_and_clean(manifest, used=manifest.files)
+        self.manifest = manifest
         return ledger
 
-    def _marked(self, head: Head, marks: Marks) -> Head:
+    def _marked(self, manifest: Manifest, marks: Marks) -> Manifest:
         with self._unless_overtaken():
             stored = MarkFiles(
-                held_back=self._store_keys("held", marks.held_back, head.marks.held_back),
-                by_hand=self._store_keys("hand", marks.by_hand, head.marks.by_hand),
+                held_back=self._store_keys("held", marks.held_back, manifest.marks.held_back),
+                by_hand=self._store_keys("hand", marks.by_hand, manifest.marks.by_hand),
             )
-            return replace(head, marks=stored)
+            return replace(manifest, marks=stored)
 
     def _store_keys(self, name: str, keys: KeySet, before: StoredKeys) -> StoredKeys:
         if not keys.count:
@@ -368,10 +368,10 @@ class AudienceState:
             return nobody(self._workspace)
         return self._tables.keys(stored.file, fingerprint=stored.fingerprint)
 
-    def _commit(self, head: Head) -> None:
+    def _commit(self, manifest: Manifest) -> None:
         with self._unless_overtaken():
-            self._manifests.commit(head)
-        self.head = head
+            self._manifests.commit(manifest)
+        self.manifest = manifest
 
     @contextmanager
     def _unless_overtaken(self) -> Iterator[None]:

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys
     from airflow_provider_audiences.members.workspace import Workspace
     from airflow_provider_audiences.sync.plan import Plan
-    from airflow_provider_audiences.sync.state.landings import Landings
+    from airflow_provider_audiences.sync.state.delivered import Delivered
 
 
 def folded(
-    ledger: Ledger, plan: Plan, landings: Landings, *, now: float, late_effect_seconds: int, workspace: Workspace
+    ledger: Ledger, plan: Plan, delivered: Delivered, *, now: float, late_effect_seconds: int, workspace: Workspace
 ) -> Ledger:
     """
     Return the ledger as it is after a plan, or a part of one, was sent.
@@ -40,12 +40,12 @@ def folded(
 
     :param ledger: as it was when the plan was made.
     :param plan: the plan.
-    :param landings: which of its rows the platform has taken, and when.
+    :param delivered: which of its rows the platform has taken, and when.
     :param now: no request with the plan's other rows was sent later than this; seconds since 1970.
     :param late_effect_seconds: how long after it was sent a request may still take effect.
     :param workspace: for the new ledger.
     """
-    fold = _Fold(ledger, plan, landings, now, late_effect_seconds)
+    fold = _Fold(ledger, plan, delivered, now, late_effect_seconds)
     writer = LedgerWriter(workspace)
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-ledger") as threads:
         for rows in in_turn(threads, fold.part, side_by_side(ledger.keys, plan.additions, plan.removals)):
@@ -59,7 +59,7 @@ class _Fold:
 
     ledger: Ledger
     plan: Plan
-    landings: Landings
+    delivered: Delivered
     now: float
     late_effect_seconds: int
 
@@ -93,13 +93,13 @@ class _Fold:
         self, first: int, old_earliest: NDArray[np.int64], old_latest: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the times of additions, from the first row on; the old times are 0 for those that are new."""
-        has_landed, began, ended = self.landings.additions.lookup(first, len(old_earliest))
+        has_landed, began, ended = self.delivered.additions.lookup(first, len(old_earliest))
         ttl, late = self.plan.ttl_seconds, self.late_effect_seconds
         # A request restarts a member's time, so what may have been sent may also live shorter than before. Whoever had
         # expired is as good as new.
         doubtful_earliest = np.where(
-            old_earliest > max(REMOVAL_IN_DOUBT, self.landings.begun_at),
-            np.minimum(old_earliest, self.landings.begun_at + ttl),
+            old_earliest > max(REMOVAL_IN_DOUBT, self.delivered.begun_at),
+            np.minimum(old_earliest, self.delivered.begun_at + ttl),
             ADDITION_IN_DOUBT,
         )
         doubtful_latest = np.maximum(old_latest, int(self.now) + 1 + ttl + late)
@@ -117,11 +117,11 @@ class _Fold:
         stays = np.ones(len(old.keys), np.bool_)
         if self.plan.replaces:
             # The update comes first: if anything has landed, it has, and nobody else is left.
-            stays[:] = not self.landings.additions
+            stays[:] = not self.delivered.additions
             earliest[:] = REMOVAL_IN_DOUBT
         removed = self.plan.removals.slice(in_removals.start, in_removals.stop - in_removals.start)
         rows = key_order.match(removed, old.keys)
-        has_landed, _, _ = self.landings.removals.lookup(in_removals.start, len(removed))
+        has_landed, _, _ = self.delivered.removals.lookup(in_removals.start, len(removed))
         stays[rows[has_landed & (rows >= 0)]] = False
         earliest[rows[~has_landed & (rows >= 0)]] = REMOVAL_IN_DOUBT
         return old.keys[stays], earliest[stays], latest[stays], removed[~has_landed & (rows < 0)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.plan import Plan
-    from airflow_provider_audiences.sync.state.landings import Landings
+    from airflow_provider_audiences.sync.state.delivered import Delivered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,19 +23,19 @@ class LateRequests:
     ttl_seconds: int | None = 0
 
     @classmethod
-    def of(cls, plan: Plan, landings: Landings) -> LateRequests:
+    def of(cls, plan: Plan, delivered: Delivered) -> LateRequests:
         """
         Return what requests of a plan may still do, when it is given up or at its end.
 
         :param plan: the plan.
-        :param landings: what has landed of it.
+        :param delivered: which of its ranges the platform has taken.
         """
-        misses_additions = landings.additions.count < plan.additions.count
+        misses_additions = delivered.additions.count < plan.additions.count
         # An update comes first, and all that was missing then was to be sent after it.
-        is_update = plan.replaces and (landings.is_repeated or misses_additions or not landings.additions)
-        adds = is_update or misses_additions or (landings.is_repeated and plan.additions.count > 0)
-        misses_removals = landings.removals.count < plan.removals.count
-        removes = is_update or misses_removals or (landings.is_repeated and plan.removals.count > 0)
+        is_update = plan.replaces and (delivered.is_repeated or misses_additions or not delivered.additions)
+        adds = is_update or misses_additions or (delivered.is_repeated and plan.additions.count > 0)
+        misses_removals = delivered.removals.count < plan.removals.count
+        removes = is_update or misses_removals or (delivered.is_repeated and plan.removals.count > 0)
         return cls(has_removals=removes, ttl_seconds=plan.ttl_seconds if adds else None)
 
     def __or__(self, other: LateRequests) -> LateRequests:

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from airflow_provider_audiences.exceptions import AudienceApiError, AudienceBusyError, StateUnavailableError
-from airflow_provider_audiences.sync.state.folder import StateFolder
+from airflow_provider_audiences.sync.state.file_store import FileStore
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Lease:
     :param clock: seconds since 1970.
     """
 
-    def __init__(self, folder: StateFolder, holder: Holder, *, clock: Callable[[], float]) -> None:
+    def __init__(self, folder: FileStore, holder: Holder, *, clock: Callable[[], float]) -> None:
         self._folder = folder
         self._holder = holder
         self._clock = clock
@@ -260,7 +260,7 @@ Wait = Callable[[AudienceBusyError], None]
 
 @contextmanager
 def leased(
-    folder: StateFolder, holder: Holder, *, wait: Wait | None = None, clock: Callable[[], float] = time.time
+    folder: FileStore, holder: Holder, *, wait: Wait | None = None, clock: Callable[[], float] = time.time
 ) -> Iterator[Lease]:
     """
     Hold an audience for as long as the block lasts.

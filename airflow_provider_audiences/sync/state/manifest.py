@@ -1,175 +1,175 @@
-"""A manifest: a small JSON file with a checksum that says all that is true of an audience's state."""
+"""What is true of an audience's state, as small JSON."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
-from airflow_provider_audiences.exceptions import LedgerLostError, StateUnavailableError
-from airflow_provider_audiences.sync.state.head import Head
-
-FORMAT = 3
-_OLD_FORMATS = frozenset({1, 2})
-_NAME = re.compile(r"head-(?:(?P<number>\d{12})|(?P<since>\d{12})-(?P<next>\d{12})-(?P<writer>[0-9a-f]{16}))[.]json")
+from airflow_provider_audiences.sync.destination import AudienceAddress
+from airflow_provider_audiences.sync.run_date import RunDate
+from airflow_provider_audiences.sync.state.delivered import Delivered, DeliveredRange, DeliveredRanges
+from airflow_provider_audiences.sync.state.late import LateRequests
 
 
-class Rank(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class StoredLedger:
     """
-    Orders manifests: the highest is the last.
+    Where the ledger is.
 
-    :param since: the number at which its writer has taken over, or its own, where the store decides between writers.
-    :param number: counts the manifests.
-    :param writer: random; empty where the store decides between writers.
+    :param file: its name; empty for a ledger without members.
+    :param members: how many it has.
+    :param fingerprint: tells whether it is still the same.
     """
 
-    since: int
-    number: int
-    writer: str = ""
+    file: str
+    members: int
+    fingerprint: str
 
-    @classmethod
-    def of(cls, name: str) -> Rank | None:
-        """Return the rank of a manifest by its file's name; None if it is another file."""
-        found = _NAME.fullmatch(name)
-        if not found:
-            return None
-        if found["number"]:
-            return cls(int(found["number"]), int(found["number"]))
-        return cls(int(found["since"]), int(found["next"]), found["writer"])
 
-    @property
-    def file(self) -> str:
-        """The file's name."""
-        if self.writer:
-            return f"head-{self.since:012d}-{self.number:012d}-{self.writer}.json"
-        return f"head-{self.number:012d}.json"
+@dataclass(frozen=True, kw_only=True)
+class StoredKeys:
+    """
+    Where a set of members is.
+
+    :param file: its name; empty for nobody.
+    :param fingerprint: tells whether it is still the same.
+    """
+
+    file: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkFiles:
+    """
+    Where it is stored whom somebody has removed or added by hand.
+
+    :param held_back: who was removed, and is not to be added again.
+    :param by_hand: who was added, and is not to be removed.
+    """
+
+    held_back: StoredKeys = StoredKeys()
+    by_hand: StoredKeys = StoredKeys()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """
-    A manifest as it is stored.
+    What is known of an audience.
 
-    :param rank: its place among the others.
-    :param writer: who has made it: random.
-    :param state_id: tells what it says from whatever was said before, or will be.
-    :param moved_from: what tells the head of an older version that the first manifest has replaced.
-    :param head: what it says; None if nothing is known.
+    :param platform: where the audience is: ``applovin``.
+    :param host: of the API.
+    :param audience_id: the audience.
+    :param generation: counts the ledgers; a plan fits one of them.
+    :param ledger: who was sent.
+    :param is_known: whether nobody is in the audience whom the ledger lacks, or whose being there was accepted; if
+        not, the next plan replaces the whole content.
+    :param plan_id: the plan that is being carried out; empty if there is none.
+    :param delivered: which of its ranges the platform has taken.
+    :param replacement: fingerprint of the members of a replacement that was begun and is not finished; else empty.
+    :param settled_at: until then a request of an earlier plan may still take effect; seconds since 1970.
+    :param is_doubt_in_ledger: whether all that it may do is in the ledger, as members in doubt.
+    :param late: what it may do, whatever its members.
+    :param finished_plan_id: the last plan that was carried out to its end.
+    :param finished_batches: how many requests that took.
+    :param seconds_per_request: of the last plan; 0 if there was none.
+    :param has_strangers: whether the audience may hold members that the ledger lacks.
+    :param purged: fingerprint of the opt-outs that were removed although the ledger lacks them; empty for none.
+    :param run_date: of the newest run that has changed the audience; None if no such run had a date.
+    :param marks: whom somebody has removed or added by hand.
     """
 
-    rank: Rank
-    writer: str
-    state_id: str
-    moved_from: str
-    head: Head | None
+    platform: str
+    host: str
+    audience_id: str
+    generation: int
+    ledger: StoredLedger
+    is_known: bool
+    plan_id: str = ""
+    delivered: Delivered | None = None
+    replacement: str = ""
+    settled_at: int = 0
+    is_doubt_in_ledger: bool = True
+    late: LateRequests = field(default_factory=LateRequests)
+    finished_plan_id: str = ""
+    finished_batches: int = 0
+    seconds_per_request: float = 0.0
+    has_strangers: bool = False
+    purged: str = ""
+    run_date: RunDate | None = None
+    marks: MarkFiles = MarkFiles()
 
-    def to_bytes(self) -> bytes:
-        """Return it as JSON with a checksum."""
-        content = {
-            "format": FORMAT,
-            "file": self.rank.file,
-            "writer": self.writer,
-            "state_id": self.state_id,
-            "moved_from": self.moved_from,
-            "head": self.head.as_json() if self.head else None,
-        }
-        return sealed(content)
+    @property
+    def address(self) -> AudienceAddress:
+        """Which audience it is about."""
+        return AudienceAddress(platform=self.platform, host=self.host, audience_id=self.audience_id)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as small JSON."""
+        content = {name: getattr(self, name) for name in _FIELDS if name != "delivered"}
+        content["ledger"] = asdict(self.ledger)
+        # The key is that of the first versions, whose states are read on.
+        content["landings"] = delivered_to_json(self.delivered) if self.delivered else None
+        content["run_date"] = self.run_date.as_list() if self.run_date else None
+        content["marks"] = asdict(self.marks)
+        content["late"] = asdict(self.late)
+        return content
+
+    @property
+    def files(self) -> set[str]:
+        """The files that it names, besides those of its plan."""
+        return {self.ledger.file, self.marks.held_back.file, self.marks.by_hand.file} - {""}
 
     @classmethod
-    def from_bytes(cls, text: bytes, rank: Rank, *, where: str) -> Manifest:
+    def from_json(cls, content: Mapping[str, Any]) -> Manifest:
         """
-        Read it.
+        Return what :meth:`as_json` was called of.
 
-        :param text: what :meth:`to_bytes` returned.
-        :param rank: by the file's name.
-        :param where: the file, for messages.
-        :raises LedgerLostError: it is damaged, or another manifest.
-        :raises StateUnavailableError: it is of a newer version of this program.
+        :param content: JSON.
+        :raises TypeError, ValueError, KeyError: it is no manifest.
         """
-        content = unsealed(text, where=where)
-        _refuse_unless_known(content, where=where, known={FORMAT})
-        try:
-            if content["file"] != rank.file:
-                raise ValueError("it is another file")
-            return cls(
-                rank=rank,
-                writer=content["writer"],
-                state_id=content["state_id"],
-                moved_from=content["moved_from"],
-                head=Head.from_json(content["head"]) if content["head"] else None,
-            )
-        except (ValueError, TypeError, KeyError):
-            raise LedgerLostError(f"{where} is damaged") from None
+        # The first format did not say whether there are strangers.
+        values = {"has_strangers": True, **content}
+        values["run_date"] = RunDate.from_list(values.get("run_date"))
+        values["ledger"] = StoredLedger(**values["ledger"])
+        values["marks"] = MarkFiles(**{name: StoredKeys(**keys) for name, keys in values.get("marks", {}).items()})
+        values["late"] = LateRequests(**values.get("late", {}))
+        landings = values.pop("landings")
+        values["delivered"] = delivered_from_json(landings) if landings else None
+        return cls(**values)
 
 
-def old_head(text: bytes, *, where: str) -> Head:
+_FIELDS = [field.name for field in fields(Manifest)]
+
+
+def delivered_to_json(delivered: Delivered) -> dict[str, Any]:
     """
-    Return what versions before manifests have written: a head alone.
+    Return delivered ranges as small JSON.
 
-    :param text: the file's content.
-    :param where: the file, for messages.
-    :raises LedgerLostError: it is damaged.
-    :raises StateUnavailableError: it is of a newer version of this program.
+    :param delivered: the ranges.
     """
-    content = unsealed(text, where=where)
-    _refuse_unless_known(content, where=where, known=_OLD_FORMATS)
-    try:
-        return Head.from_json({name: value for name, value in content.items() if name != "format"})
-    except (ValueError, TypeError, KeyError):
-        raise LedgerLostError(f"{where} is damaged") from None
+    return {
+        "begun_at": delivered.begun_at,
+        "batches": delivered.batches,
+        "is_repeated": delivered.is_repeated,
+        "is_update_repeated": delivered.is_update_repeated,
+        "additions": delivered.additions.as_list(),
+        "removals": delivered.removals.as_list(),
+    }
 
 
-def is_old_head(text: bytes) -> bool:
+def delivered_from_json(content: Mapping[str, Any]) -> Delivered:
     """
-    Tell whether a version before manifests has written a file; else it is their notice, or damaged.
+    Return what :func:`delivered_to_json` was given.
 
-    :param text: the file's content.
+    :param content: JSON.
     """
-    try:
-        return unsealed(text, where="").get("format") in _OLD_FORMATS
-    except LedgerLostError:
-        return False
-
-
-def sealed(content: Mapping[str, Any]) -> bytes:
-    """
-    Return JSON with a checksum.
-
-    :param content: small JSON, without ``checksum``.
-    """
-    return json.dumps({**content, "checksum": _checksum(content)}, indent=1).encode()
-
-
-def unsealed(text: bytes, *, where: str) -> dict[str, Any]:
-    """
-    Return what :func:`sealed` was given.
-
-    :param text: what it returned.
-    :param where: the file, for messages.
-    :raises LedgerLostError: it is damaged.
-    """
-    try:
-        content: dict[str, Any] = json.loads(text)
-        if content.pop("checksum") != _checksum(content):
-            raise ValueError("its checksum does not fit")
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise LedgerLostError(f"{where} is damaged") from None
-    return content
-
-
-def _refuse_unless_known(content: dict[str, Any], *, where: str, known: Collection[int]) -> None:
-    stored = content.get("format")
-    if stored not in known:
-        raise StateUnavailableError(
-            f"{where} has format {stored}, and this version of airflow-provider-audiences knows {max(known)}; nothing "
-            "was sent",
-            advice="Update airflow-provider-audiences on this worker.",
-        )
-
-
-def _checksum(content: Mapping[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True).encode()
-    return hashlib.blake2b(text, digest_size=8).hexdigest()
+    return Delivered(
+        begun_at=content["begun_at"],
+        batches=content["batches"],
+        is_repeated=content["is_repeated"],
+        is_update_repeated=content["is_update_repeated"],
+        additions=DeliveredRanges(DeliveredRange(*item) for item in content["additions"]),
+        removals=DeliveredRanges(DeliveredRange(*item) for item in content["removals"]),
+    )

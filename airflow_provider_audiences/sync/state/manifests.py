@@ -35,18 +35,25 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import AudienceBusyError, LedgerLostError, StateUnavailableError
-from airflow_provider_audiences.sync.state.manifest import FORMAT, Manifest, Rank, is_old_head, old_head, sealed
+from airflow_provider_audiences.sync.state.manifest_file import (
+    FORMAT,
+    ManifestFile,
+    Rank,
+    first_format,
+    is_first_format,
+    sealed,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import AudienceAddress
-    from airflow_provider_audiences.sync.state.folder import StateFolder
-    from airflow_provider_audiences.sync.state.head import Head
+    from airflow_provider_audiences.sync.state.file_store import FileStore
     from airflow_provider_audiences.sync.state.lease import Lease
+    from airflow_provider_audiences.sync.state.manifest import Manifest
 
 log = logging.getLogger(__name__)
 
 _PREFIXES = ("ledger-", "held-", "hand-", "plan-", "head-", "head.json-")
-_OLD_HEAD = "head.json"
+_FIRST_FILE = "head.json"
 """What versions before manifests read and replaced."""
 _NOTICE = sealed({"format": FORMAT, "note": "The state is in the last of the files head-*.json."})
 """Tells those versions that the state is not theirs any more."""
@@ -65,7 +72,7 @@ class ManifestChain:
     :param lease: of the audience.
     """
 
-    def __init__(self, folder: StateFolder, lease: Lease) -> None:
+    def __init__(self, folder: FileStore, lease: Lease) -> None:
         self._folder = folder
         self._lease = lease
         self._writer = secrets.token_hex(8)
@@ -78,7 +85,7 @@ class ManifestChain:
         self.state_id = _NOTHING_ID
         """Tells what the last manifest says from whatever was said before, or will be."""
 
-    def load(self, address: AudienceAddress) -> Head | None:
+    def load(self, address: AudienceAddress) -> Manifest | None:
         """
         Read the last manifest, and take over: nobody who came before can add one from now on.
 
@@ -90,24 +97,24 @@ class ManifestChain:
         for _ in range(_ATTEMPTS):
             names = self._folder.names()
             try:
-                head = self._read(names, address)
+                manifest = self._read(names, address)
             except FileNotFoundError:
                 continue  # who removes one has created a later one
-            if self._create(head, state_id=self.state_id):
+            if self._create(manifest, state_id=self.state_id):
                 self._taken_over = self._last
                 self.confirm()
                 self._delete(self._superseded(names))
-                return head
+                return manifest
         raise AudienceBusyError(f"other syncs keep on changing {self._folder.name}; nothing was sent")
 
-    def commit(self, head: Head) -> None:
+    def commit(self, manifest: Manifest) -> None:
         """
         Add a manifest: from here on this is what is true.
 
-        :param head: what it says.
+        :param manifest: what it says.
         :raises AudienceBusyError: a later sync has taken over; nothing has changed.
         """
-        if not self._create(head, state_id=secrets.token_hex(32)):
+        if not self._create(manifest, state_id=secrets.token_hex(32)):
             raise AudienceBusyError("another sync has changed the audience's state meanwhile; nothing more was sent")
 
     def confirm(self) -> None:
@@ -122,11 +129,11 @@ class ManifestChain:
         if is_known and any(rank > self._last and rank != self._in_doubt for rank in map(Rank.of, names) if rank):
             raise AudienceBusyError("a later sync has taken over this audience; nothing more was sent")
 
-    def commit_and_clean(self, head: Head, *, used: Collection[str]) -> None:
+    def commit_and_clean(self, manifest: Manifest, *, used: Collection[str]) -> None:
         """
         Add a manifest, and delete what is not needed any more.
 
-        :param head: what the manifest says.
+        :param manifest: what the manifest says.
         :param used: files that it names.
         :raises AudienceBusyError: a later sync has taken over.
         """
@@ -134,7 +141,7 @@ class ManifestChain:
             names = self._folder.names()
         except StateUnavailableError:
             names = []  # the next one removes them
-        self.commit(head)
+        self.commit(manifest)
         try:
             self.confirm()
             unused = [name for name in names if not Rank.of(name) and name.startswith(_PREFIXES) and name not in used]
@@ -155,7 +162,7 @@ class ManifestChain:
         own = [rank for rank in ranks if self._taken_over < rank < self._last]
         return [rank.file for rank in (*older[:-_KEPT], *own)]
 
-    def _read(self, names: Collection[str], address: AudienceAddress) -> Head | None:
+    def _read(self, names: Collection[str], address: AudienceAddress) -> Manifest | None:
         ranks = [rank for rank in map(Rank.of, names) if rank]
         old = self._old_head(names)
         if not ranks:
@@ -165,65 +172,65 @@ class ManifestChain:
         where = f"{self._folder.name}/{self._last.file}"
         text = self._folder.read(self._last.file)
         self.state_id = hashlib.sha256(text).hexdigest()  # should it be damaged
-        manifest = Manifest.from_bytes(text, self._last, where=where)
-        if is_old_head(old) and _id_of(old) != manifest.moved_from:
+        manifest_file = ManifestFile.from_bytes(text, self._last, where=where)
+        if is_first_format(old) and _id_of(old) != manifest_file.moved_from:
             self.state_id = _id_of(old)
             raise LedgerLostError(
-                f"an older version of airflow-provider-audiences has written {self._folder.name}/{_OLD_HEAD}, after a "
-                "newer one has synced this audience",
+                f"an older version of airflow-provider-audiences has written {self._folder.name}/{_FIRST_FILE}, "
+                "after a newer one has synced this audience",
             )
-        self.state_id, self._moved_from = manifest.state_id, manifest.moved_from
-        if manifest.head is None:
+        self.state_id, self._moved_from = manifest_file.state_id, manifest_file.moved_from
+        if manifest_file.manifest is None:
             self._refuse_ledger(names)
-        self._refuse_other(manifest.head, address, where=where)
-        return manifest.head
+        self._refuse_other(manifest_file.manifest, address, where=where)
+        return manifest_file.manifest
 
     def _old_head(self, names: Collection[str]) -> bytes:
         """Return the file that older versions know; nothing if there is none, or only the notice."""
         self._has_notice = False
-        if _OLD_HEAD not in names:
+        if _FIRST_FILE not in names:
             return b""
         try:
-            text = self._folder.read(_OLD_HEAD)
+            text = self._folder.read(_FIRST_FILE)
         except FileNotFoundError:
             return b""
         self._has_notice = text == _NOTICE
         return b"" if self._has_notice else text
 
-    def _moved(self, names: Collection[str], old: bytes, address: AudienceAddress) -> Head | None:
+    def _moved(self, names: Collection[str], old: bytes, address: AudienceAddress) -> Manifest | None:
         """Return what is known before there is a manifest: from an older version, or nothing."""
-        where = f"{self._folder.name}/{_OLD_HEAD}"
+        where = f"{self._folder.name}/{_FIRST_FILE}"
         self.state_id = self._moved_from = _id_of(old)
-        if _OLD_HEAD not in names:
+        if _FIRST_FILE not in names:
             self._refuse_ledger(names)
             return None
         if self._has_notice:
             raise LedgerLostError(f"{self._folder.name}: its head-*.json is missing")
-        head = old_head(old, where=where)
-        self._refuse_other(head, address, where=where)
-        return head
+        manifest = first_format(old, where=where)
+        self._refuse_other(manifest, address, where=where)
+        return manifest
 
     def _refuse_ledger(self, names: Collection[str]) -> None:
         """Where nothing is known there is no ledger either, or what says so was lost."""
         if any(name.startswith("ledger-") and name.endswith(".parquet") for name in names):
             raise LedgerLostError(f"{self._folder.name}: its last head-*.json is missing, and there is a ledger")
 
-    def _refuse_other(self, head: Head | None, address: AudienceAddress, *, where: str) -> None:
-        if head and head.address != address:
+    def _refuse_other(self, manifest: Manifest | None, address: AudienceAddress, *, where: str) -> None:
+        if manifest and manifest.address != address:
             raise LedgerLostError(
-                f"{where} is about audience {head.audience_id} of {head.host}, not {address.audience_id} of "
+                f"{where} is about audience {manifest.audience_id} of {manifest.host}, not {address.audience_id} of "
                 f"{address.host}"
             )
 
-    def _create(self, head: Head | None, *, state_id: str) -> bool:
+    def _create(self, manifest: Manifest | None, *, state_id: str) -> bool:
         """Create the next manifest; return whether nobody else has."""
         while True:
             number = max(self._last.number + 1, self._since)
             rank = Rank(number, number) if self._lease.is_exclusive else Rank(self._since, number, self._writer)
-            manifest = Manifest(
-                rank=rank, writer=self._writer, state_id=state_id, moved_from=self._moved_from, head=head
+            manifest_file = ManifestFile(
+                rank=rank, writer=self._writer, state_id=state_id, moved_from=self._moved_from, manifest=manifest
             )
-            content = manifest.to_bytes()
+            content = manifest_file.to_bytes()
             found = self._stored(rank, content)
             if found != content:
                 if not self._is_own(found, rank):
@@ -232,7 +239,7 @@ class ManifestChain:
                 continue
             self._last, self.state_id = rank, state_id
             if not self._has_notice:
-                self._folder.write(_OLD_HEAD, _NOTICE)
+                self._folder.write(_FIRST_FILE, _NOTICE)
                 self._has_notice = True
             return True
 
@@ -257,7 +264,7 @@ class ManifestChain:
 
     def _is_own(self, text: bytes, rank: Rank) -> bool:
         try:
-            return Manifest.from_bytes(text, rank, where="").writer == self._writer
+            return ManifestFile.from_bytes(text, rank, where="").writer == self._writer
         except (LedgerLostError, StateUnavailableError):
             return False
 

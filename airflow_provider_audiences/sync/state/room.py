@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import StateUnavailableError
 from airflow_provider_audiences.members.scratch import free_bytes
-from airflow_provider_audiences.sync.state.folder import LocalFolder
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
-    from airflow_provider_audiences.sync.state.folder import StateFolder
+    from airflow_provider_audiences.sync.state.file_store import FileStore
 
 _LEDGER_BYTES = 24
 _TABLE_BYTES = 16
@@ -29,10 +29,10 @@ class SyncRoom:
     :param workspace: where the ledger is made.
     """
 
-    def __init__(self, folder: StateFolder, workspace: Workspace) -> None:
+    def __init__(self, folder: FileStore, workspace: Workspace) -> None:
         self._workspace = workspace
         # What a store has is not known.
-        self._path = _existing(Path(folder.name)) if isinstance(folder, LocalFolder) else None
+        self._path = _existing(Path(folder.name)) if isinstance(folder, LocalFileStore) else None
 
     def require(self, members: int) -> None:
         """

@@ -16,7 +16,7 @@ from airflow_provider_audiences.sync.plan import Changes, Plan
 from airflow_provider_audiences.sync.run_date import RunDate
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.sync.state.folder import StateFolder
+    from airflow_provider_audiences.sync.state.file_store import FileStore
     from airflow_provider_audiences.sync.state.tables import StateTables
 
 _PLAN_ID = re.compile(r"[0-9a-f]{16}")
@@ -66,7 +66,7 @@ class StoredPlans:
     :param tables: for their members.
     """
 
-    def __init__(self, folder: StateFolder, tables: StateTables) -> None:
+    def __init__(self, folder: FileStore, tables: StateTables) -> None:
         self._folder = folder
         self._tables = tables
 

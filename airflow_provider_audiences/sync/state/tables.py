@@ -16,7 +16,7 @@ from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWri
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys
     from airflow_provider_audiences.members.workspace import Workspace
-    from airflow_provider_audiences.sync.state.folder import StateFolder
+    from airflow_provider_audiences.sync.state.file_store import FileStore
 
 _LEAST_FREE_BYTES = 1 << 20
 _TIMES = ("earliest_expiry", "latest_expiry")
@@ -30,7 +30,7 @@ class StateTables:
     :param workspace: for copies on this machine.
     """
 
-    def __init__(self, folder: StateFolder, workspace: Workspace) -> None:
+    def __init__(self, folder: FileStore, workspace: Workspace) -> None:
         self._folder = folder
         self._workspace = workspace
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH, parse_advertising_id
-from airflow_provider_audiences.members.refusal import Refusal, mask
+from airflow_provider_audiences.members.reject_reasons import RejectReason, mask
 
 ID = "c77bbe4e-6a28-11e4-bcda-14109fdf9591"
 KEY = bytes.fromhex(ID.replace("-", ""))
@@ -83,39 +83,39 @@ def test_any_version(version: int) -> None:
     ],
 )
 def test_malformed(line: str) -> None:
-    assert parse_advertising_id(line.encode()) is Refusal.MALFORMED
+    assert parse_advertising_id(line.encode()) is RejectReason.MALFORMED
 
 
 @pytest.mark.parametrize("line", [ZERO, f'"{ZERO}"\r\n', f"{BOM}{ZERO}"])
 def test_zeroed(line: str) -> None:
-    assert parse_advertising_id(line.encode()) is Refusal.ZEROED
+    assert parse_advertising_id(line.encode()) is RejectReason.ZEROED
 
 
 @pytest.mark.parametrize(
     "line", ["", "\n", "\r\n", " \t\v\f", '""', "''", BOM, f'{BOM}""', "\u200b\u3000\u00a0", f"{BOM}{BOM}"]
 )
 def test_blank(line: str) -> None:
-    assert parse_advertising_id(line.encode()) is Refusal.BLANK
+    assert parse_advertising_id(line.encode()) is RejectReason.BLANK
 
 
 @pytest.mark.parametrize("padding", [65_500, 70_000, 1_100_000])
 def test_padding_beyond_the_longest_line(padding: int) -> None:
     too_long = padding + len(ID) > 1 << 16
     line = b" " * padding + ID.encode()
-    assert parse_advertising_id(line) == (Refusal.MALFORMED if too_long else KEY)
+    assert parse_advertising_id(line) == (RejectReason.MALFORMED if too_long else KEY)
 
 
 @given(st.uuids(), st.booleans())
 def test_every_uuid_reads_back(value: uuid.UUID, upper: bool) -> None:
     line = str(value).upper() if upper else str(value)
     assert len(line) + 1 == LINE_LENGTH == 37
-    assert parse_advertising_id(f"{line}\n".encode()) == (value.bytes if value.int else Refusal.ZEROED)
+    assert parse_advertising_id(f"{line}\n".encode()) == (value.bytes if value.int else RejectReason.ZEROED)
 
 
 @given(st.binary(max_size=80))
 def test_never_raises(line: bytes) -> None:
     key = parse_advertising_id(line)
-    assert isinstance(key, Refusal) or len(key) == 16
+    assert isinstance(key, RejectReason) or len(key) == 16
 
 
 @pytest.mark.parametrize(

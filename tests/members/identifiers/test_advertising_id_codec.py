@@ -15,7 +15,7 @@ from airflow_provider_audiences.members.identifiers.advertising_id_codec import 
     advertising_id_lines,
     parse_advertising_ids,
 )
-from airflow_provider_audiences.members.refusal import Refusal
+from airflow_provider_audiences.members.reject_reasons import RejectReason
 
 ID = b"c77bbe4e-6a28-11e4-bcda-14109fdf9591"
 ZERO = b"00000000-0000-0000-0000-000000000000"
@@ -31,8 +31,8 @@ def check(column: TextColumn) -> ParsedMembers:
     before = column.data.tobytes(), column.starts.tolist(), column.lengths.tolist()
     parsed = parse_advertising_ids(column)
 
-    assert keys_of(parsed) == sorted(key for key in expected if not isinstance(key, Refusal))
-    for reason in Refusal:
+    assert keys_of(parsed) == sorted(key for key in expected if not isinstance(key, RejectReason))
+    for reason in RejectReason:
         rows = [row for row, found in enumerate(expected) if found is reason]
         assert parsed.refused.get(reason, np.empty(0)).tolist() == rows
     assert (column.data.tobytes(), column.starts.tolist(), column.lengths.tolist()) == before

@@ -13,7 +13,7 @@ from airflow_provider_audiences.members.identifiers.phone_number import normalis
 from airflow_provider_audiences.members.keys import key_order, key_set
 from airflow_provider_audiences.members.reading import text_files
 from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile, ValuesInput
-from airflow_provider_audiences.members.refusal import Refusal
+from airflow_provider_audiences.members.reject_reasons import RejectReason
 from airflow_provider_audiences.members.staging import StagingRules, stage
 
 NUMBER = "13900001111"
@@ -132,7 +132,7 @@ NO_NUMBERS = [
 
 @pytest.mark.parametrize("line", NO_NUMBERS)
 def test_any_refuses_what_is_no_number(line: str) -> None:
-    assert parse_phone_number(line.encode(), phone_format="any") is Refusal.MALFORMED
+    assert parse_phone_number(line.encode(), phone_format="any") is RejectReason.MALFORMED
     with pytest.raises(InvalidInputError, match=r"text, line 2: not a phone number") as caught:
         normalise_phone_numbers(["4155552670", line], phone_format="any")
     assert "555" not in str(caught.value)
@@ -163,7 +163,7 @@ def test_what_comes_out_is_a_number(lines: list[str]) -> None:
     [b"", b" ", b"\r", b"\n", b'""', b"\xef\xbb\xbf", "\u00a0".encode(), "\u3000".encode(), b'\xef\xbb\xbf""'],
 )
 def test_blank(line: bytes, phone_format: Any) -> None:
-    assert parse_phone_number(line, phone_format=phone_format) is Refusal.BLANK
+    assert parse_phone_number(line, phone_format=phone_format) is RejectReason.BLANK
 
 
 @pytest.mark.parametrize(
@@ -185,25 +185,26 @@ def test_one_line(wrap: str, number: str) -> None:
     ],
 )  # fmt: skip
 def test_malformed(line: bytes) -> None:
-    assert parse_phone_number(line, phone_format="cn_mobile") is Refusal.MALFORMED
+    assert parse_phone_number(line, phone_format="cn_mobile") is RejectReason.MALFORMED
 
 
 @pytest.mark.parametrize("phone_format", ["cn_mobile", "any"])
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("1390000****", Refusal.MASKED), ("139xxxx1111", Refusal.MASKED), ("\uff0a\uff0a13900", Refusal.MASKED),
-        ("1.39E+10", Refusal.DECIMAL), ("1,39E+10", Refusal.DECIMAL), ("13900001111.5", Refusal.DECIMAL),
-        ("1.39e10", Refusal.DECIMAL), ("\uff11.39E+10", Refusal.DECIMAL),
+        ("1390000****", RejectReason.MASKED), ("139xxxx1111", RejectReason.MASKED),
+        ("\uff0a\uff0a13900", RejectReason.MASKED),
+        ("1.39E+10", RejectReason.DECIMAL), ("1,39E+10", RejectReason.DECIMAL), ("13900001111.5", RejectReason.DECIMAL),
+        ("1.39e10", RejectReason.DECIMAL), ("\uff11.39E+10", RejectReason.DECIMAL),
     ],
 )  # fmt: skip
-def test_what_a_tool_has_made_of_a_number(line: str, reason: Refusal, phone_format: Any) -> None:
+def test_what_a_tool_has_made_of_a_number(line: str, reason: RejectReason, phone_format: Any) -> None:
     assert parse_phone_number(line.encode(), phone_format=phone_format) is reason
 
 
 @pytest.mark.parametrize("line", [b"\xff", b"a\x00b", b"a\nb", b"5" * 65, b"5" * 70_000])
 def test_malformed_in_any_format(line: bytes) -> None:
-    assert parse_phone_number(line, phone_format="any") is Refusal.MALFORMED
+    assert parse_phone_number(line, phone_format="any") is RejectReason.MALFORMED
 
 
 @pytest.mark.parametrize("padding", [60, 65_000, 65_536, 70_000, 1_100_000])
@@ -211,7 +212,7 @@ def test_malformed_in_any_format(line: bytes) -> None:
 def test_padding_beyond_the_longest_line(padding: int, char: bytes) -> None:
     """A longer line is cut where blocks end: what it is must not depend on that."""
     line = char * padding + NUMBER.encode()
-    expected = NUMBER if len(line) <= 1 << 16 else Refusal.MALFORMED
+    expected = NUMBER if len(line) <= 1 << 16 else RejectReason.MALFORMED
     assert parse_phone_number(line, phone_format="cn_mobile") == expected
     source = SourceFile(name="f", open=lambda: io.BytesIO(line + b"\n" + line))
     with stage(FilesInput(files=[source]), kind=PhoneNumbers(), rules=StagingRules()) as staged:
@@ -221,7 +222,7 @@ def test_padding_beyond_the_longest_line(padding: int, char: bytes) -> None:
 @given(st.binary(max_size=40), st.sampled_from(["cn_mobile", "any"]))
 def test_never_raises(line: bytes, phone_format: Any) -> None:
     number = parse_phone_number(line, phone_format=phone_format)
-    if not isinstance(number, Refusal):
+    if not isinstance(number, RejectReason):
         assert number == number.strip()
         assert "\n" not in number
         assert "*" not in number
@@ -326,7 +327,7 @@ def test_staging_of_any_format_keeps_every_text_whole(values: list[str]) -> None
     """Whatever is taken comes out as the rule has it, not cut to what a key holds."""
     values = [value.encode(errors="replace").decode() for value in values]
     judged = [parse_phone_number(value.encode(), phone_format="any") for value in values]
-    expected = {number for number in judged if not isinstance(number, Refusal)}
+    expected = {number for number in judged if not isinstance(number, RejectReason)}
     with pytest.MonkeyPatch.context() as patch:
         for module, name, value in ((key_order, "_PART_BITS", 2), (key_order, "PARTS", 4), (key_set, "_RUN_KEYS", 8)):
             patch.setattr(module, name, value)

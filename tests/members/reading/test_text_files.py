@@ -15,7 +15,7 @@ from airflow_provider_audiences.members.columns import column_of_lines
 from airflow_provider_audiences.members.identifiers.advertising_id import parse_advertising_id
 from airflow_provider_audiences.members.reading import text_files
 from airflow_provider_audiences.members.reading.text_files import text_blocks
-from airflow_provider_audiences.members.refusal import Refusal
+from airflow_provider_audiences.members.reject_reasons import RejectReason
 
 ID = b"c77bbe4e-6a28-11e4-bcda-14109fdf9591"
 KEY = bytes.fromhex(ID.replace(b"-", b"").decode())
@@ -226,7 +226,7 @@ def test_empty_file(compression: str) -> None:
 def test_long_line_counts_once(length: int, end: bytes, sizes: tuple[int, ...]) -> None:
     lines = read(ID + b"\n" + b"x" * length + b"\n" + ID + end, sizes=sizes)
 
-    assert [parse_advertising_id(line) for line in lines] == [KEY, Refusal.MALFORMED, KEY]
+    assert [parse_advertising_id(line) for line in lines] == [KEY, RejectReason.MALFORMED, KEY]
     assert all(len(line) <= 4 * MIB + (1 << 16) for line in lines)
 
 
@@ -250,7 +250,7 @@ def test_block_boundaries_do_not_change_what_a_long_line_is(
         assert [parse_advertising_id(item) for item in read(content, sizes=sizes)] == at_once
     assert at_once[2] == KEY
     if len(line) > 1 << 16:
-        assert at_once[1] is Refusal.MALFORMED
+        assert at_once[1] is RejectReason.MALFORMED
 
 
 class Zeros(io.RawIOBase):

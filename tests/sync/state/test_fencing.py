@@ -23,7 +23,7 @@ from airflow_provider_audiences.exceptions import (
     StateUnavailableError,
 )
 from airflow_provider_audiences.sync.state import lease as lease_module
-from airflow_provider_audiences.sync.state.folder import LocalFolder, StateFolder, StoreFolder
+from airflow_provider_audiences.sync.state.file_store import FileStore, LocalFileStore, ObjectFileStore
 
 EVERY_CALL = bool(os.environ.get("AUDIENCES_LONG_TESTS"))
 """Whether to hold up each call in each store, as ``make test-rounds`` does."""
@@ -35,7 +35,7 @@ FIRST, SECOND = "one/run/task", "other/run/task"
 class Plain:
     """A disk without hard links: it can't refuse a name that is taken."""
 
-    def __init__(self, inner: StateFolder) -> None:
+    def __init__(self, inner: FileStore) -> None:
         self._inner = inner
 
     def __getattr__(self, name: str) -> Any:
@@ -64,7 +64,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module, "_RENEWAL_SECONDS", 3600)  # what threads do by the clock has its own tests
 
 
-Open = Callable[[], StateFolder]
+Open = Callable[[], FileStore]
 
 
 @pytest.fixture
@@ -75,12 +75,12 @@ def stores(tmp_path: Any, s3_options: dict[str, Any]) -> Callable[[str], Open]:
     def place(kind: str) -> Open:
         name = f"{kind}-{next(numbers)}"
 
-        def local() -> StateFolder:
-            return LocalFolder(tmp_path / name)
+        def local() -> FileStore:
+            return LocalFileStore(tmp_path / name)
 
-        def s3() -> StateFolder:
+        def s3() -> FileStore:
             file_system = fsspec.filesystem("s3", skip_instance_cache=True, **s3_options)
-            return StoreFolder(file_system, f"/state/{tmp_path.name}/{name}", name=name)
+            return ObjectFileStore(file_system, f"/state/{tmp_path.name}/{name}", name=name)
 
         return {
             "disk": local,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_audiences.sync.plan import Changes, Plan
-from airflow_provider_audiences.sync.state.landings import LandedRows, Landing, Landings
+from airflow_provider_audiences.sync.state.delivered import Delivered, DeliveredRange, DeliveredRanges
 from airflow_provider_audiences.sync.state.late import LateRequests
 
 ANYTHING = LateRequests()
@@ -28,13 +28,13 @@ def plan(additions: int, removals: int, *, replaces: bool = False, ttl: int = 50
     return Plan(replaces=replaces, ttl_seconds=ttl, additions=rows[0], removals=rows[1], changes=Changes())
 
 
-def landed(additions: int, removals: int, *, is_repeated: bool = False) -> Landings:
-    rows = [LandedRows([Landing(0, count, 1, 2)] if count else []) for count in (additions, removals)]
-    return Landings(begun_at=1, additions=rows[0], removals=rows[1], is_repeated=is_repeated)
+def landed(additions: int, removals: int, *, is_repeated: bool = False) -> Delivered:
+    rows = [DeliveredRanges([DeliveredRange(0, count, 1, 2)] if count else []) for count in (additions, removals)]
+    return Delivered(begun_at=1, additions=rows[0], removals=rows[1], is_repeated=is_repeated)
 
 
 @pytest.mark.parametrize(
-    ("given", "landings", "late"),
+    ("given", "delivered", "late"),
     [
         (plan(3, 2), landed(3, 2), NOTHING),
         (plan(3, 2), landed(2, 2), ADDITIONS),
@@ -50,8 +50,8 @@ def landed(additions: int, removals: int, *, is_repeated: bool = False) -> Landi
         (plan(0, 0, replaces=True), landed(0, 0), BOTH),
     ],
 )
-def test_what_may_come(given: Plan, landings: Landings, late: LateRequests) -> None:
-    assert LateRequests.of(given, landings) == late
+def test_what_may_come(given: Plan, delivered: Delivered, late: LateRequests) -> None:
+    assert LateRequests.of(given, delivered) == late
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 
 from airflow_provider_audiences.exceptions import AudienceBusyError, StateUnavailableError
 from airflow_provider_audiences.sync.state import lease as lease_module
-from airflow_provider_audiences.sync.state.folder import LocalFolder
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 from airflow_provider_audiences.sync.state.lease import LEASE_SECONDS, Holder, Lease, leased
 
 ONE, OTHER = Holder(key="one", try_number=1), Holder(key="other", try_number=1)
@@ -36,8 +36,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> LocalFolder:
-    return LocalFolder(tmp_path / "state")
+def folder(tmp_path: Path) -> LocalFileStore:
+    return LocalFileStore(tmp_path / "state")
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def make(folder: LocalFolder, clock: Clock) -> Iterator[Callable[..., Lease]]:
+def make(folder: LocalFileStore, clock: Clock) -> Iterator[Callable[..., Lease]]:
     """Makes leases, and lets them go in the end: ``make(holder)``."""
     made: list[Lease] = []
 
@@ -68,7 +68,7 @@ def claims(folder: Any) -> list[dict[str, Any]]:
 # One after the other
 
 
-def test_one_at_a_time(folder: LocalFolder, clock: Clock) -> None:
+def test_one_at_a_time(folder: LocalFileStore, clock: Clock) -> None:
     with leased(folder, ONE, clock=clock) as lease:
         lease.check()
         assert claims(folder) == [{"key": "one", "try_number": 1, "until": clock.now + LEASE_SECONDS, "is_held": True}]
@@ -85,7 +85,7 @@ def test_one_at_a_time(folder: LocalFolder, clock: Clock) -> None:
         lease.check()
 
 
-def test_what_fails_inside_lets_go(folder: LocalFolder) -> None:
+def test_what_fails_inside_lets_go(folder: LocalFileStore) -> None:
     with pytest.raises(KeyboardInterrupt), leased(folder, ONE):
         raise KeyboardInterrupt
     assert claims(folder) == []
@@ -94,7 +94,7 @@ def test_what_fails_inside_lets_go(folder: LocalFolder) -> None:
 
 @pytest.mark.parametrize(("first", "second"), [(1, 1), (1, 2), (3, 9)])
 @pytest.mark.usefixtures("quick")
-def test_the_same_work_takes_over(make: Callable[..., Lease], folder: LocalFolder, first: int, second: int) -> None:
+def test_the_same_work_takes_over(make: Callable[..., Lease], folder: LocalFileStore, first: int, second: int) -> None:
     """A worker was killed, and the task's next try need not wait."""
     dead, alive = make(Holder(key="one", try_number=first)), make(Holder(key="one", try_number=second))
     dead.acquire()
@@ -119,7 +119,7 @@ def test_an_earlier_try_does_not_take_over(make: Callable[..., Lease]) -> None:
 
 
 def test_a_dead_one_is_waited_for_no_longer_than_it_said(
-    make: Callable[..., Lease], folder: LocalFolder, clock: Clock
+    make: Callable[..., Lease], folder: LocalFileStore, clock: Clock
 ) -> None:
     make(ONE)._write(is_held=True)  # and its process was killed
     clock.now += LEASE_SECONDS - 1
@@ -131,7 +131,7 @@ def test_a_dead_one_is_waited_for_no_longer_than_it_said(
 
 
 @pytest.mark.usefixtures("quick")
-def test_who_just_comes_is_not_waited_for_long(make: Callable[..., Lease], folder: LocalFolder) -> None:
+def test_who_just_comes_is_not_waited_for_long(make: Callable[..., Lease], folder: LocalFileStore) -> None:
     """One that died between its claim and its look: each tries a few times, then says so."""
     make(ONE)._write(is_held=False)
     with pytest.raises(AudienceBusyError, match="one, try 1"):
@@ -159,7 +159,7 @@ DAMAGED: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_damaged_claims_stop_nobody(make: Callable[..., Lease], folder: LocalFolder, name: str) -> None:
+def test_damaged_claims_stop_nobody(make: Callable[..., Lease], folder: LocalFileStore, name: str) -> None:
     folder.write("lease-0123456789abcdef.json", DAMAGED[name])
     folder.write("leash.json", DAMAGED[name])  # nobody's claim
     make(ONE).acquire()
@@ -172,7 +172,7 @@ def test_damaged_claims_stop_nobody(make: Callable[..., Lease], folder: LocalFol
 
 @pytest.mark.usefixtures("quick")
 def test_it_is_renewed_while_it_is_held(
-    make: Callable[..., Lease], folder: LocalFolder, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., Lease], folder: LocalFileStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease_module, "_RENEWAL_SECONDS", 0.01)
     lease = make(ONE)
@@ -187,7 +187,7 @@ def test_it_is_renewed_while_it_is_held(
 
 @pytest.mark.usefixtures("quick")
 def test_renewal_does_not_bring_back_what_was_taken(
-    make: Callable[..., Lease], folder: LocalFolder, monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., Lease], folder: LocalFileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease_module, "_RENEWAL_SECONDS", 0.01)
     lease, before = make(ONE), set(threading.enumerate())
@@ -208,7 +208,7 @@ def test_a_store_that_fails_for_a_while_is_tried_again(
     monkeypatch.setattr(lease_module, "_RENEWAL_SECONDS", 0.01)
     is_down = threading.Event()
 
-    class Shaky(LocalFolder):
+    class Shaky(LocalFileStore):
         def read(self, name: str) -> bytes:
             if is_down.is_set():
                 raise StateUnavailableError("s3://bucket/state: it is down")
@@ -235,7 +235,7 @@ def test_a_process_that_stood_still_notices(make: Callable[..., Lease], monkeypa
         lease.check()
 
 
-def test_checks_between_looks_ask_nobody(make: Callable[..., Lease], folder: LocalFolder, monkeypatch: Any) -> None:
+def test_checks_between_looks_ask_nobody(make: Callable[..., Lease], folder: LocalFileStore, monkeypatch: Any) -> None:
     """One look in a second is enough: requests are short of nothing but speed."""
     now = lease_module._now()
     monkeypatch.setattr(lease_module, "_now", lambda: now)
@@ -261,7 +261,7 @@ def test_after_the_end_nothing_is_sent(make: Callable[..., Lease]) -> None:
 
 def test_a_folder_that_fails(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StateUnavailableError), leased(LocalFolder(tmp_path / "file" / "state"), ONE):
+    with pytest.raises(StateUnavailableError), leased(LocalFileStore(tmp_path / "file" / "state"), ONE):
         pytest.fail("it is held by nobody")
 
 
@@ -428,9 +428,9 @@ import os, random, sys, time, types
 from pathlib import Path
 from airflow_provider_audiences.exceptions import AudienceBusyError
 from airflow_provider_audiences.sync.state import lease
-from airflow_provider_audiences.sync.state.folder import LocalFolder
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 
-folder, witness, key, times = LocalFolder(Path(sys.argv[1])), sys.argv[2], sys.argv[3], int(sys.argv[4])
+folder, witness, key, times = LocalFileStore(Path(sys.argv[1])), sys.argv[2], sys.argv[3], int(sys.argv[4])
 lease.random = types.SimpleNamespace(uniform=lambda least, most: random.uniform(least, most) / 100)
 inside, refused, ends = 0, 0, time.monotonic() + 60
 while inside < times and time.monotonic() < ends:
@@ -459,4 +459,4 @@ def test_processes_that_race(tmp_path: Path) -> None:
     counts = [tuple(map(int, output.split())) for output, _ in outputs]
     assert [inside for inside, _ in counts] == [40] * 3
     assert sum(refused for _, refused in counts) > 0, "they did meet"
-    assert LocalFolder(tmp_path / "state").names() == []
+    assert LocalFileStore(tmp_path / "state").names() == []

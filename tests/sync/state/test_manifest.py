@@ -10,20 +10,21 @@ from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import LedgerLostError, StateUnavailableError
 from airflow_provider_audiences.sync.run_date import RunDate
-from airflow_provider_audiences.sync.state.head import Head, MarkFiles, StoredKeys, StoredLedger
-from airflow_provider_audiences.sync.state.landings import LandedRows, Landing, Landings
+from airflow_provider_audiences.sync.state.delivered import Delivered, DeliveredRange, DeliveredRanges
 from airflow_provider_audiences.sync.state.late import LateRequests
-from airflow_provider_audiences.sync.state.manifest import Manifest, Rank, old_head, sealed
+from airflow_provider_audiences.sync.state.manifest import Manifest, MarkFiles, StoredKeys, StoredLedger
+from airflow_provider_audiences.sync.state.manifest_file import ManifestFile, Rank, first_format, sealed
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 counts = st.integers(0, 2**53)
-landed_rows = st.lists(st.tuples(st.integers(0, 99), counts, counts), max_size=4).map(
-    lambda found: LandedRows(
-        Landing(100 * number, 100 * number + size, began, ended) for number, (size, began, ended) in enumerate(found)
+delivered_ranges = st.lists(st.tuples(st.integers(0, 99), counts, counts), max_size=4).map(
+    lambda found: DeliveredRanges(
+        DeliveredRange(100 * number, 100 * number + size, began, ended)
+        for number, (size, began, ended) in enumerate(found)
     )
 )
-heads = st.builds(
-    Head,
+manifests = st.builds(
+    Manifest,
     platform=texts,
     host=texts,
     audience_id=texts,
@@ -31,14 +32,14 @@ heads = st.builds(
     ledger=st.builds(StoredLedger, file=texts, members=counts, fingerprint=texts),
     is_known=st.booleans(),
     plan_id=texts,
-    landings=st.none()
+    delivered=st.none()
     | st.builds(
-        Landings,
+        Delivered,
         begun_at=counts,
         batches=counts,
         is_repeated=st.booleans(),
-        additions=landed_rows,
-        removals=landed_rows,
+        additions=delivered_ranges,
+        removals=delivered_ranges,
     ),
     replacement=texts,
     settled_at=counts,
@@ -58,7 +59,7 @@ heads = st.builds(
 )
 
 RANK = Rank(12, 12)
-HEAD = Head(
+HEAD = Manifest(
     platform="applovin",
     host="api.example.com",
     audience_id="a1",
@@ -66,7 +67,7 @@ HEAD = Head(
     ledger=StoredLedger(file="ledger-12-00ff.parquet", members=1000, fingerprint="0" * 64),
     is_known=True,
     plan_id="1" * 16,
-    landings=Landings(begun_at=1_700_000_000, batches=2, additions=LandedRows([Landing(0, 10, 5, 6)])),
+    delivered=Delivered(begun_at=1_700_000_000, batches=2, additions=DeliveredRanges([DeliveredRange(0, 10, 5, 6)])),
     settled_at=1_700_000_100,
     seconds_per_request=1.25,
     run_date=RunDate(logical=1_767_312_000.0),
@@ -74,32 +75,32 @@ HEAD = Head(
 )
 
 
-def content_of(head: Head) -> dict[str, Any]:
+def content_of(manifest: Manifest) -> dict[str, Any]:
     """All of it in values that can be compared."""
-    content = dict(vars(head))
-    if head.landings:
-        rows = {"additions": head.landings.additions.as_list(), "removals": head.landings.removals.as_list()}
-        content["landings"] = vars(head.landings) | rows
+    content = dict(vars(manifest))
+    if manifest.delivered:
+        rows = {"additions": manifest.delivered.additions.as_list(), "removals": manifest.delivered.removals.as_list()}
+        content["delivered"] = vars(manifest.delivered) | rows
     return content
 
 
-def manifest_of(head: Head | None, rank: Rank = RANK) -> Manifest:
-    return Manifest(rank=rank, writer="0f" * 8, state_id="5" * 64, moved_from="7" * 64, head=head)
+def file_of(manifest: Manifest | None, rank: Rank = RANK) -> ManifestFile:
+    return ManifestFile(rank=rank, writer="0f" * 8, state_id="5" * 64, moved_from="7" * 64, manifest=manifest)
 
 
 @settings(max_examples=200)
-@given(head=st.none() | heads)
-def test_round_trip(head: Head | None) -> None:
-    text = manifest_of(head).to_bytes()
-    again = Manifest.from_bytes(text, RANK, where="w")
+@given(manifest=st.none() | manifests)
+def test_round_trip(manifest: Manifest | None) -> None:
+    text = file_of(manifest).to_bytes()
+    again = ManifestFile.from_bytes(text, RANK, where="w")
     assert (again.writer, again.state_id, again.moved_from) == ("0f" * 8, "5" * 64, "7" * 64)
     assert again.to_bytes() == text
     assert text.isascii()
-    if head:
-        assert again.head
-        assert content_of(again.head) == content_of(head)
+    if manifest:
+        assert again.manifest
+        assert content_of(again.manifest) == content_of(manifest)
     else:
-        assert again.head is None
+        assert again.manifest is None
 
 
 @settings(max_examples=200)
@@ -117,9 +118,9 @@ def test_other_names(name: str) -> None:
 
 
 def test_people_can_read_it() -> None:
-    content = json.loads(manifest_of(HEAD).to_bytes())
+    content = json.loads(file_of(HEAD).to_bytes())
     assert content.pop("checksum")
-    head = content.pop("head")
+    manifest = content.pop("head")
     assert content == {
         "format": 3,
         "file": "head-000000000012.json",
@@ -127,7 +128,7 @@ def test_people_can_read_it() -> None:
         "state_id": "5" * 64,
         "moved_from": "7" * 64,
     }
-    assert head == {
+    assert manifest == {
         "platform": "applovin",
         "host": "api.example.com",
         "audience_id": "a1",
@@ -163,7 +164,7 @@ def test_people_can_read_it() -> None:
 def read_or_refuse(text: bytes) -> bool:
     """Tell whether a text is taken; it then must say the same as before."""
     try:
-        head = Manifest.from_bytes(text, RANK, where="/state/head-12.json").head
+        manifest = ManifestFile.from_bytes(text, RANK, where="/state/head-12.json").manifest
     except LedgerLostError as error:
         said = str(error)
     else:
@@ -171,14 +172,14 @@ def read_or_refuse(text: bytes) -> bool:
     if said:
         assert said.startswith("/state/head-12.json is damaged. Restore it from a backup")
         return False
-    assert head
-    assert content_of(head) == content_of(HEAD)
+    assert manifest
+    assert content_of(manifest) == content_of(HEAD)
     return True
 
 
 def test_every_byte_counts() -> None:
     """Any byte may become any other: it is noticed, or makes no difference."""
-    text = manifest_of(HEAD).to_bytes()
+    text = file_of(HEAD).to_bytes()
     taken = 0
     for place in range(len(text)):
         for byte in {
@@ -209,7 +210,7 @@ def test_every_byte_counts() -> None:
 
 
 def test_a_text_that_was_cut_or_doubled() -> None:
-    text = manifest_of(HEAD).to_bytes()
+    text = file_of(HEAD).to_bytes()
     assert not any(read_or_refuse(text[:end]) for end in range(len(text)))
     assert not any(read_or_refuse(text[:place] + text[place + 1 :]) for place in range(len(text)) if text[place] > 32)
     assert not read_or_refuse(text + text)
@@ -233,9 +234,9 @@ def test_other_json(text: bytes) -> None:
     assert not read_or_refuse(text)
 
 
-@pytest.mark.parametrize("name", sorted(json.loads(manifest_of(HEAD).to_bytes())))
+@pytest.mark.parametrize("name", sorted(json.loads(file_of(HEAD).to_bytes())))
 def test_a_value_that_somebody_changed(name: str) -> None:
-    content = json.loads(manifest_of(HEAD).to_bytes())
+    content = json.loads(file_of(HEAD).to_bytes())
     content[name] = "else"
     assert not read_or_refuse(json.dumps(content).encode())
     del content[name]
@@ -244,7 +245,7 @@ def test_a_value_that_somebody_changed(name: str) -> None:
 
 def test_another_file() -> None:
     with pytest.raises(LedgerLostError, match="w is damaged"):
-        Manifest.from_bytes(manifest_of(HEAD).to_bytes(), Rank(13, 13), where="w")
+        ManifestFile.from_bytes(file_of(HEAD).to_bytes(), Rank(13, 13), where="w")
 
 
 @pytest.mark.parametrize("stored_format", [1, 2])
@@ -253,22 +254,22 @@ def test_a_version_before_manifests_wrote_it(stored_format: int) -> None:
     content = {**HEAD.as_json(), "format": stored_format}
     for name in ("marks", *(("has_strangers", "purged", "run_date") if stored_format == 1 else ())):
         del content[name]
-    head = old_head(sealed(content), where="w")
+    manifest = first_format(sealed(content), where="w")
     if stored_format == 1:
-        assert (head.has_strangers, head.purged, head.run_date) == (True, "", None)
-        assert (head.generation, head.ledger) == (HEAD.generation, HEAD.ledger)
+        assert (manifest.has_strangers, manifest.purged, manifest.run_date) == (True, "", None)
+        assert (manifest.generation, manifest.ledger) == (HEAD.generation, HEAD.ledger)
     else:
-        assert content_of(head) == content_of(replace(HEAD, marks=MarkFiles()))
+        assert content_of(manifest) == content_of(replace(HEAD, marks=MarkFiles()))
 
 
 def test_a_newer_version_wrote_it() -> None:
     """Another worker may have it: the task's next try."""
-    content = json.loads(manifest_of(HEAD).to_bytes())
+    content = json.loads(file_of(HEAD).to_bytes())
     del content["checksum"]
     text = sealed(content | {"format": 4})
     for read, known in (
-        (lambda: Manifest.from_bytes(text, RANK, where="/state/head-12.json"), 3),
-        (lambda: old_head(text, where="/state/head-12.json"), 2),
+        (lambda: ManifestFile.from_bytes(text, RANK, where="/state/head-12.json"), 3),
+        (lambda: first_format(text, where="/state/head-12.json"), 2),
     ):
         with pytest.raises(StateUnavailableError) as caught:
             read()

@@ -19,9 +19,9 @@ from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
-from airflow_provider_audiences.sync.state.folder import LocalFolder
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 from airflow_provider_audiences.sync.state.lease import Holder, leased
-from airflow_provider_audiences.sync.state.manifest import sealed
+from airflow_provider_audiences.sync.state.manifest_file import sealed
 
 STORED = Path(__file__).parent / "format_2"
 PLANNED, BEGUN = "fc7bf4a02b94f41c", "5fdf13103787b723"
@@ -41,7 +41,7 @@ def copied(tmp_path: Path) -> Callable[[str], Path]:
 
 @contextmanager
 def opened(path: Path, folder: Any = None) -> Iterator[AudienceState]:
-    folder = folder or LocalFolder(path)
+    folder = folder or LocalFileStore(path)
     with (
         leased(folder, Holder(key="k", try_number=1)) as lease,
         open_workspace(StagingSettings()) as workspace,
@@ -62,8 +62,8 @@ def test_a_ledger(copied: Any) -> None:
     for _ in range(3):
         with opened(path) as state:
             state.load()
-            assert state.head
-            assert (state.generation, state.head.ledger.members, state.head.has_strangers) == (1, 6, False)
+            assert state.manifest
+            assert (state.generation, state.manifest.ledger.members, state.manifest.has_strangers) == (1, 6, False)
             assert members(state) == [1, 2, 3, 4, 5, 6]
 
 
@@ -100,8 +100,8 @@ def test_a_begun_plan(copied: Any, is_applied: bool) -> None:
         else:
             state.recovered(state.ledger())
             assert members(state) == [1, 2, 3, 4, 5, 6, 7, 8]
-            assert state.head
-            assert state.head.plan_id == ""
+            assert state.manifest
+            assert state.manifest.plan_id == ""
 
 
 @pytest.mark.parametrize("stops_before", ["head.json", "head-"])
@@ -110,7 +110,7 @@ def test_cut_off_in_the_middle_of_moving(copied: Any, stops_before: str) -> None
 
     class Stops:
         def __init__(self) -> None:
-            self.inner = LocalFolder(path)
+            self.inner = LocalFileStore(path)
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.inner, name)
@@ -135,7 +135,7 @@ def test_cut_off_in_the_middle_of_moving(copied: Any, stops_before: str) -> None
 
 
 def test_what_an_older_version_wrote_afterwards_is_no_ledger(copied: Any) -> None:
-    """Neither is right: what it sent is in no manifest, and what the newer one sent is not in its head."""
+    """Neither is right: what it sent is in no manifest of the newer one, and what the newer one sent is not in its."""
     path = copied("planned")
     with opened(path) as state:
         state.load()
@@ -150,8 +150,8 @@ def test_what_an_older_version_wrote_afterwards_is_no_ledger(copied: Any) -> Non
         state.begin(stored)
     with opened(path) as state:
         state.load()
-        assert state.head
-        assert state.head.plan_id == stored.plan_id
+        assert state.manifest
+        assert state.manifest.plan_id == stored.plan_id
 
 
 def state_plan(state: AudienceState) -> Any:

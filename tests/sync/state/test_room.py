@@ -10,7 +10,7 @@ from airflow_provider_audiences.exceptions import StateUnavailableError, Workspa
 from airflow_provider_audiences.members.scratch import free_bytes
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.sync.state import room
-from airflow_provider_audiences.sync.state.folder import LocalFolder, StoreFolder
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore, ObjectFileStore
 from airflow_provider_audiences.sync.state.room import SyncRoom
 
 OTHER_DISK = Path("/dev/shm")
@@ -28,13 +28,13 @@ def members_of(path: Path, bytes_each: float) -> int:
 
 
 def test_there_is_enough(workspace: Workspace, tmp_path: Path) -> None:
-    for folder in (LocalFolder(tmp_path / "not" / "there" / "yet"), StoreFolder(None, "a/b", name="s3://a/b")):
+    for folder in (LocalFileStore(tmp_path / "not" / "there" / "yet"), ObjectFileStore(None, "a/b", name="s3://a/b")):
         SyncRoom(folder, workspace).require(1_000)
     assert not (tmp_path / "not").exists()
 
 
 def test_too_little_in_the_temporary_folder(workspace: Workspace, tmp_path: Path) -> None:
-    in_store = SyncRoom(StoreFolder(None, "a/b", name="s3://a/b"), workspace)
+    in_store = SyncRoom(ObjectFileStore(None, "a/b", name="s3://a/b"), workspace)
     members = members_of(tmp_path, 56)
     with pytest.raises(WorkspaceUnavailableError) as caught:
         in_store.require(members)
@@ -45,16 +45,16 @@ def test_too_little_in_the_temporary_folder(workspace: Workspace, tmp_path: Path
 
 def test_one_disk_for_both(workspace: Workspace, tmp_path: Path) -> None:
     members = members_of(tmp_path, 72)
-    SyncRoom(StoreFolder(None, "a/b", name="s3://a/b"), workspace).require(members)
+    SyncRoom(ObjectFileStore(None, "a/b", name="s3://a/b"), workspace).require(members)
     with pytest.raises(WorkspaceUnavailableError):
-        SyncRoom(LocalFolder(tmp_path / "state"), workspace).require(members)
+        SyncRoom(LocalFileStore(tmp_path / "state"), workspace).require(members)
 
 
 def test_too_little_for_the_state(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_FOLD_BYTES", 0)
     assert OTHER_DISK.stat().st_dev != tmp_path.stat().st_dev
     with pytest.raises(StateUnavailableError) as caught:
-        SyncRoom(LocalFolder(OTHER_DISK / "audiences" / "a"), workspace).require(members_of(OTHER_DISK, 16))
+        SyncRoom(LocalFileStore(OTHER_DISK / "audiences" / "a"), workspace).require(members_of(OTHER_DISK, 16))
     assert f"{OTHER_DISK} has " in str(caught.value)
     assert "move [audiences] state_path with all that it holds to a larger disk" in str(caught.value)
 

@@ -31,7 +31,7 @@ from airflow_provider_audiences.sync.audience_sync import AudienceSync
 from airflow_provider_audiences.sync.guards import Guards
 from airflow_provider_audiences.sync.held import held_audience
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
-from airflow_provider_audiences.sync.state.folder import LocalFolder
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 from airflow_provider_audiences.sync.state.lease import Holder
 
 job = json.loads(sys.argv[1])
@@ -55,7 +55,7 @@ try:
     with (
         AppLovinClient(api_key=Secret(job["key"]), base_url=job["url"]) as client,
         held_audience(
-            AudienceDestination(client, job["audience_id"], kind=AdvertisingIds()), LocalFolder(Path(job["path"])),
+            AudienceDestination(client, job["audience_id"], kind=AdvertisingIds()), LocalFileStore(Path(job["path"])),
             holder=Holder(key="k", try_number=1),
         ) as held,
         stage(ValuesInput(chunks=[ids]), rules=StagingRules()) as staged,

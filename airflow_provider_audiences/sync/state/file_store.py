@@ -26,7 +26,7 @@ _OPTION = re.compile(r"unexpected keyword argument '(\w{1,60})'")
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
-class StateFolder(Protocol):
+class FileStore(Protocol):
     """
     Files by their names. Every method raises StateUnavailableError if the place fails.
 
@@ -67,7 +67,7 @@ class StateFolder(Protocol):
         """Delete a file; one that is not there is no error."""
 
 
-class LocalFolder:
+class LocalFileStore:
     """
     A folder on a disk that this machine sees.
 
@@ -175,7 +175,7 @@ def _on_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-class StoreFolder:
+class ObjectFileStore:
     """
     A prefix in an object store.
 

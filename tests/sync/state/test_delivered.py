@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.sync.state.head import landings_from_json, landings_to_json
-from airflow_provider_audiences.sync.state.landings import LandedRows, Landings
+from airflow_provider_audiences.sync.state.delivered import Delivered, DeliveredRanges
+from airflow_provider_audiences.sync.state.manifest import delivered_from_json, delivered_to_json
 
 Added = tuple[int, int, float, float]
 """First row, end, and when the request began and ended."""
@@ -31,14 +31,14 @@ def ranges(draw: st.DrawFn, *, most_seconds: int = 10 * FAR) -> list[Added]:
     return draw(st.permutations(found))
 
 
-def landed_rows(added: list[Added]) -> LandedRows:
-    rows = LandedRows()
+def landed_rows(added: list[Added]) -> DeliveredRanges:
+    rows = DeliveredRanges()
     for first, end, began, ended in added:
         rows.add(first, end, began=began, ended=ended)
     return rows
 
 
-def looked_up(rows: LandedRows, first: int, count: int) -> list[tuple[int, int] | None]:
+def looked_up(rows: DeliveredRanges, first: int, count: int) -> list[tuple[int, int] | None]:
     has_landed, began, ended = rows.lookup(first, count)
     assert len(has_landed) == len(began) == len(ended) == count
     moments = zip(has_landed.tolist(), began.tolist(), ended.tolist(), strict=True)
@@ -83,27 +83,27 @@ def test_the_order_in_which_they_land_makes_no_difference(added: list[Added], da
 @settings(deadline=None, max_examples=200)
 @given(added=ranges(), removed=ranges(), is_repeated=st.booleans(), batches=st.integers(0, 99))
 def test_json(added: list[Added], removed: list[Added], is_repeated: bool, batches: int) -> None:
-    landings = Landings(
+    delivered = Delivered(
         begun_at=999,
         batches=batches,
         is_repeated=is_repeated,
         additions=landed_rows(added),
         removals=landed_rows(removed),
     )
-    text = json.dumps(landings_to_json(landings), allow_nan=False)
-    again = landings_from_json(json.loads(text))
+    text = json.dumps(delivered_to_json(delivered), allow_nan=False)
+    again = delivered_from_json(json.loads(text))
     assert (again.begun_at, again.batches, again.is_repeated) == (999, batches, is_repeated)
-    for one, other in ((again.additions, landings.additions), (again.removals, landings.removals)):
+    for one, other in ((again.additions, delivered.additions), (again.removals, delivered.removals)):
         assert looked_up(one, 0, 90) == looked_up(other, 0, 90)
         assert (one.missing(90), one.count, bool(one)) == (other.missing(90), other.count, bool(other))
     # What is read goes on as what was written.
-    for rows in (again.additions, landings.additions):
+    for rows in (again.additions, delivered.additions):
         rows.add(95, 99, began=5000, ended=5001)
-    assert landings_to_json(again) == landings_to_json(landings)
+    assert delivered_to_json(again) == delivered_to_json(delivered)
 
 
 def test_nothing() -> None:
-    rows = LandedRows()
+    rows = DeliveredRanges()
     assert not rows
     assert rows.count == 0
     assert rows.missing(0) == []
@@ -114,24 +114,24 @@ def test_nothing() -> None:
 
 
 def test_an_update_without_members_has_landed_all_the_same() -> None:
-    rows = LandedRows()
+    rows = DeliveredRanges()
     rows.add(0, 0, began=10, ended=11)
     assert rows
     assert (rows.count, rows.missing(0), rows.missing(2)) == (0, [], [(0, 2)])
     assert looked_up(rows, 0, 2) == [None, None]
-    assert landings_from_json(landings_to_json(Landings(begun_at=1, additions=rows))).additions
+    assert delivered_from_json(delivered_to_json(Delivered(begun_at=1, additions=rows))).additions
     rows.add(0, 2, began=20, ended=21)
     assert looked_up(rows, 0, 2) == [(10, 21), (10, 21)]
 
 
 def test_times_are_whole_seconds_that_say_no_more_than_is_known() -> None:
-    rows = LandedRows()
+    rows = DeliveredRanges()
     rows.add(0, 1, began=10.9, ended=11.1)
     assert rows.as_list() == [[0, 1, 10, 12]]
 
 
 def test_neighbours_become_one_or_stay_apart() -> None:
-    rows = LandedRows()
+    rows = DeliveredRanges()
     for first, began in ((0, 100), (1, 200), (2, 100 + 2 * FAR), (3, 200 + 2 * FAR), (10, 100)):
         rows.add(first, first + 1, began=began, ended=began + 50)
     assert rows.as_list() == [[0, 2, 100, 250], [2, 4, 100 + 2 * FAR, 250 + 2 * FAR], [10, 11, 100, 150]]
@@ -140,7 +140,7 @@ def test_neighbours_become_one_or_stay_apart() -> None:
 
 def test_many_requests_stay_a_short_text() -> None:
     """Ten thousand requests on sixteen threads, a second each, that end in nearly the order in which they began."""
-    rows = LandedRows()
+    rows = DeliveredRanges()
     for number in range(10_000):
         batch = number ^ 7
         rows.add(batch * 100_000, (batch + 1) * 100_000, began=number / 16, ended=number / 16 + 1)

@@ -18,7 +18,7 @@ import fsspec
 import pytest
 
 from airflow_provider_audiences.exceptions import InvalidInputError, StateUnavailableError
-from airflow_provider_audiences.sync.state.folder import LocalFolder, StateFolder, StoreFolder
+from airflow_provider_audiences.sync.state.file_store import FileStore, LocalFileStore, ObjectFileStore
 
 KINDS = ["local", "memory", "s3"]
 MEGABYTE = 10**6
@@ -26,30 +26,30 @@ SECRET = "sesame-key"
 
 
 @pytest.fixture(params=KINDS)
-def open_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., StateFolder]:
+def open_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., FileStore]:
     """Opens a folder, as each process does for itself: ``open_folder(name)``; nothing was ever written to it."""
     base = uuid.uuid4().hex
 
-    def make(name: str = "audience") -> StateFolder:
+    def make(name: str = "audience") -> FileStore:
         if request.param == "local":
-            return LocalFolder(tmp_path / "base" / name)
+            return LocalFileStore(tmp_path / "base" / name)
         options = request.getfixturevalue("s3_options") if request.param == "s3" else {}
         # Not the instance that others have: what one lists must not hide what another wrote.
         file_system = fsspec.filesystem(request.param, skip_instance_cache=True, **options)
-        return StoreFolder(file_system, f"/state/{base}/{name}".lstrip("/"), name=f"{request.param}://state/{name}")
+        return ObjectFileStore(file_system, f"/state/{base}/{name}".lstrip("/"), name=f"{request.param}://state/{name}")
 
     return make
 
 
 @pytest.fixture
-def folder(open_folder: Callable[..., StateFolder]) -> StateFolder:
+def folder(open_folder: Callable[..., FileStore]) -> FileStore:
     return open_folder()
 
 
 # All of them
 
 
-def test_one_writer_only_creates_a_file(open_folder: Callable[..., StateFolder]) -> None:
+def test_one_writer_only_creates_a_file(open_folder: Callable[..., FileStore]) -> None:
     """Of many that try at the same moment, and of those that come later; what is there stays as it is."""
     made, refused = [], []
     start = threading.Barrier(8, timeout=30)
@@ -84,7 +84,7 @@ def test_one_writer_only_creates_a_file(open_folder: Callable[..., StateFolder])
 def test_a_create_whose_reply_was_lost(s3_options: dict[str, Any]) -> None:
     """The store has made the file, and says nothing: who asks again learns that it is there."""
     file_system = fsspec.filesystem("s3", skip_instance_cache=True, **s3_options)
-    folder = StoreFolder(file_system, f"/state/{uuid.uuid4().hex}", name="s3://state")
+    folder = ObjectFileStore(file_system, f"/state/{uuid.uuid4().hex}", name="s3://state")
     pipe_file = file_system.pipe_file
 
     def silent(*args: Any, **kwargs: Any) -> None:
@@ -99,7 +99,9 @@ def test_a_create_whose_reply_was_lost(s3_options: dict[str, Any]) -> None:
 
 def test_a_file_system_that_looks_first_is_not_trusted(tmp_path: Path) -> None:
     """Most file systems of fsspec look whether a name is free, and write then: two may do so at once."""
-    folder = StoreFolder(fsspec.filesystem("dir", path=str(tmp_path), fs=fsspec.filesystem("file")), "/a", name="dir")
+    folder = ObjectFileStore(
+        fsspec.filesystem("dir", path=str(tmp_path), fs=fsspec.filesystem("file")), "/a", name="dir"
+    )
     with pytest.raises(NotImplementedError):
         folder.create("head-1.json", b"1")
 
@@ -109,7 +111,7 @@ def test_a_disk_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    folder = LocalFolder(tmp_path / "state")
+    folder = LocalFileStore(tmp_path / "state")
     with pytest.raises(NotImplementedError):
         folder.create("head-1.json", b"1")
     assert folder.names() == []
@@ -124,7 +126,7 @@ def test_a_link_whose_reply_was_lost(tmp_path: Path, monkeypatch: pytest.MonkeyP
         link(*args, **kwargs)
 
     monkeypatch.setattr(os, "link", twice)
-    folder = LocalFolder(tmp_path / "state")
+    folder = LocalFileStore(tmp_path / "state")
     folder.create("head-1.json", b"1")
     assert (folder.names(), folder.read("head-1.json")) == (["head-1.json"], b"1")
     with pytest.raises(FileExistsError):
@@ -132,7 +134,7 @@ def test_a_link_whose_reply_was_lost(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (folder.names(), folder.read("head-1.json")) == (["head-1.json"], b"1")
 
 
-def test_files(folder: StateFolder) -> None:
+def test_files(folder: FileStore) -> None:
     assert folder.names() == []
     folder.write("head.json", b"one")
     folder.write("plan-1.json", b"")
@@ -149,7 +151,7 @@ def test_files(folder: StateFolder) -> None:
     assert folder.names() == []
 
 
-def test_what_is_not_there(folder: StateFolder, tmp_path: Path) -> None:
+def test_what_is_not_there(folder: FileStore, tmp_path: Path) -> None:
     for written in ([], ["other"]):
         for name in written:
             folder.write(name, b"x")
@@ -162,7 +164,7 @@ def test_what_is_not_there(folder: StateFolder, tmp_path: Path) -> None:
         assert folder.names() == written
 
 
-def test_whole_files(folder: StateFolder, tmp_path: Path) -> None:
+def test_whole_files(folder: FileStore, tmp_path: Path) -> None:
     content = os.urandom(3 * MEGABYTE)
     (tmp_path / "made").write_bytes(content)
     folder.store("ledger-1.parquet", tmp_path / "made")
@@ -178,7 +180,7 @@ def test_whole_files(folder: StateFolder, tmp_path: Path) -> None:
     assert folder.names() == ["ledger-1.parquet"]
 
 
-def test_others_see_it_at_once(open_folder: Callable[..., StateFolder]) -> None:
+def test_others_see_it_at_once(open_folder: Callable[..., FileStore]) -> None:
     """Two processes: each has looked before, so that a listing that is kept would be an old one."""
     one, other = open_folder(), open_folder()
     assert one.names() == other.names() == []
@@ -194,7 +196,7 @@ def test_others_see_it_at_once(open_folder: Callable[..., StateFolder]) -> None:
         one.read("lease-1.json")
 
 
-def test_neighbours_are_not_confused(open_folder: Callable[..., StateFolder]) -> None:
+def test_neighbours_are_not_confused(open_folder: Callable[..., FileStore]) -> None:
     one, other, third = open_folder("a1"), open_folder("a10"), open_folder("a%2F[b] 'c'?#*")
     one.write("head.json", b"1")
     other.write("head.json", b"10")
@@ -205,7 +207,7 @@ def test_neighbours_are_not_confused(open_folder: Callable[..., StateFolder]) ->
 
 
 @pytest.mark.parametrize(("open_folder", "times"), [("local", 200), ("s3", 30)], indirect=["open_folder"])
-def test_no_reader_ever_sees_a_part(open_folder: Callable[..., StateFolder], times: int) -> None:
+def test_no_reader_ever_sees_a_part(open_folder: Callable[..., FileStore], times: int) -> None:
     writer, reader = open_folder(), open_folder()
     writer.write("head.json", b"." * MEGABYTE)
     has_ended = threading.Event()
@@ -231,9 +233,9 @@ def test_no_reader_ever_sees_a_part(open_folder: Callable[..., StateFolder], tim
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> Iterator[LocalFolder]:
+def local(tmp_path: Path) -> Iterator[LocalFileStore]:
     before = os.umask(0)
-    yield LocalFolder(tmp_path / "a" / "b")
+    yield LocalFileStore(tmp_path / "a" / "b")
     os.umask(before)
 
 
@@ -241,7 +243,7 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_nobody_else_may_look(local: LocalFolder, tmp_path: Path) -> None:
+def test_nobody_else_may_look(local: LocalFileStore, tmp_path: Path) -> None:
     (tmp_path / "made").write_bytes(b"x")
     (tmp_path / "made").chmod(0o666)
     local.write("head.json", b"1")
@@ -253,7 +255,7 @@ def test_nobody_else_may_look(local: LocalFolder, tmp_path: Path) -> None:
         local.store("ledger.parquet", tmp_path / "made")
 
 
-def test_what_was_left_unfinished_has_another_name(local: LocalFolder, tmp_path: Path) -> None:
+def test_what_was_left_unfinished_has_another_name(local: LocalFileStore, tmp_path: Path) -> None:
     local.write("head.json", b"1")
     (tmp_path / "a" / "b" / "ledger-2.parquet-00ff.part").write_bytes(b"half")
     assert sorted(local.names()) == ["head.json", "ledger-2.parquet-00ff.part"]
@@ -261,7 +263,7 @@ def test_what_was_left_unfinished_has_another_name(local: LocalFolder, tmp_path:
     assert local.names() == ["head.json"]
 
 
-def test_a_write_that_fails_leaves_all_as_it_was(local: LocalFolder, tmp_path: Path) -> None:
+def test_a_write_that_fails_leaves_all_as_it_was(local: LocalFileStore, tmp_path: Path) -> None:
     local.write("head.json", b"1")
     (tmp_path / "a" / "b" / "plan").mkdir()
     (tmp_path / "a" / "b" / "plan" / "x").touch()
@@ -274,7 +276,7 @@ def test_a_write_that_fails_leaves_all_as_it_was(local: LocalFolder, tmp_path: P
 
 
 def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_before_the_end(
-    local: LocalFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local: LocalFileStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A power cut can't be tried here: what is told to the disk is written down, and then done."""
     told: list[tuple[str, bool]] = []
@@ -293,9 +295,9 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_before_the_en
 WRITER = """
 import itertools, sys
 from pathlib import Path
-from airflow_provider_audiences.sync.state.folder import LocalFolder
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 
-folder = LocalFolder(Path(sys.argv[1]))
+folder = LocalFileStore(Path(sys.argv[1]))
 for number in itertools.count():
     folder.write("head.json", str(number % 10).encode() * 3_000_000)
     if number == 3:
@@ -312,7 +314,7 @@ def test_a_writer_that_is_killed(number: int, tmp_path: Path) -> None:
         threading.Event().wait(0.01 * number)
         writer.send_signal(signal.SIGKILL)
         assert writer.wait(30) == -signal.SIGKILL
-    folder = LocalFolder(tmp_path / "state")
+    folder = LocalFileStore(tmp_path / "state")
     assert all(name == "head.json" or name.startswith("head.json-") for name in folder.names())
     content = folder.read("head.json")
     assert content == content[:1] * 3_000_000
@@ -323,7 +325,7 @@ def test_a_writer_that_is_killed(number: int, tmp_path: Path) -> None:
 # Places that fail
 
 
-def calls(folder: StateFolder, tmp_path: Path) -> dict[str, Callable[[], object]]:
+def calls(folder: FileStore, tmp_path: Path) -> dict[str, Callable[[], object]]:
     (tmp_path / "made").write_bytes(b"x")
     return {
         "names": folder.names,
@@ -342,7 +344,7 @@ METHODS = ["names", "read", "write", "fetch", "store", "delete"]
 def test_a_disk_that_fails(method: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StateUnavailableError) as caught:
-        calls(LocalFolder(tmp_path / "file" / "state"), tmp_path)[method]()
+        calls(LocalFileStore(tmp_path / "file" / "state"), tmp_path)[method]()
     assert str(caught.value).startswith(f"{tmp_path}/file/state: Not a directory. Check [audiences] state_path")
 
 
@@ -359,7 +361,7 @@ def test_a_folder_that_goes_while_it_is_written_to(
 
     monkeypatch.setattr(os, "fsync", sync)
     with pytest.raises(StateUnavailableError, match="No such file or directory"):
-        calls(LocalFolder(tmp_path / "state"), tmp_path)[method]()
+        calls(LocalFileStore(tmp_path / "state"), tmp_path)[method]()
 
 
 class Broken:
@@ -377,7 +379,7 @@ class Broken:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_store_that_fails(method: str, tmp_path: Path) -> None:
-    folder = StoreFolder(Broken(), "state/a/", name="s3://state/a")
+    folder = ObjectFileStore(Broken(), "state/a/", name="s3://state/a")
     with pytest.raises(StateUnavailableError) as caught:
         calls(folder, tmp_path)[method]()
     assert str(caught.value).startswith("s3://state/a: RuntimeError. Check [audiences] state_path")
@@ -386,7 +388,7 @@ def test_a_store_that_fails(method: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["write", "store"])
 def test_a_bucket_that_does_not_exist(method: str, s3_options: dict[str, Any], tmp_path: Path) -> None:
-    folder = StoreFolder(fsspec.filesystem("s3", **s3_options), "no-such-bucket/a", name="s3://no-such-bucket/a")
+    folder = ObjectFileStore(fsspec.filesystem("s3", **s3_options), "no-such-bucket/a", name="s3://no-such-bucket/a")
     with pytest.raises(StateUnavailableError, match=r"^s3://no-such-bucket/a: "):
         calls(folder, tmp_path)[method]()
 
@@ -398,14 +400,14 @@ def test_a_store_that_nobody_reaches(method: str, s3_options: dict[str, Any], tm
     file_system = fsspec.filesystem("s3", skip_instance_cache=True, **options)
     file_system.retries = 1
     with pytest.raises(StateUnavailableError, match=r"^s3://state/a: "):
-        calls(StoreFolder(file_system, "state/a", name="s3://state/a"), tmp_path)[method]()
+        calls(ObjectFileStore(file_system, "state/a", name="s3://state/a"), tmp_path)[method]()
 
 
 def test_a_prefix_that_a_console_made(s3_options: dict[str, Any]) -> None:
     """It is an object of its own, which is no file of ours."""
     file_system = fsspec.filesystem("s3", skip_instance_cache=True, **s3_options)
     file_system.pipe_file("state/console/a/", b"")
-    folder = StoreFolder(file_system, "state/console/a", name="s3://state/console/a")
+    folder = ObjectFileStore(file_system, "state/console/a", name="s3://state/console/a")
     assert folder.names() == []
     folder.write("head.json", b"1")
     assert folder.names() == ["head.json"]
@@ -415,7 +417,7 @@ def test_a_wrong_option_of_a_stores_connection_is_a_mistake(s3_options: dict[str
     """It shows at the first call only; no later try mends it."""
     options = s3_options | {"client_kwargs": {**s3_options["client_kwargs"], "regoin": "eu"}}
     file_system = fsspec.filesystem("s3", skip_instance_cache=True, **options)
-    folder = StoreFolder(file_system, "/state/x", name="s3://state/x")
+    folder = ObjectFileStore(file_system, "/state/x", name="s3://state/x")
     for call in (folder.names, lambda: folder.write("a", b"1"), lambda: folder.create("a", b"1")):
         with pytest.raises(InvalidInputError, match="it takes no option regoin") as caught:
             call()

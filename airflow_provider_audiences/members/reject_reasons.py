@@ -12,7 +12,7 @@ MAX_LINE_BYTES = 1 << 16
 _SHOWN_CHARACTERS = 4
 
 
-class Refusal(StrEnum):
+class RejectReason(StrEnum):
     """Why a text is not a member to send; ``decimal`` and ``masked`` are malformed by what a tool did to them."""
 
     MALFORMED = "malformed"
@@ -23,12 +23,12 @@ class Refusal(StrEnum):
 
 
 DAMAGE = {
-    Refusal.DECIMAL: "a spreadsheet or a column of decimals has rounded the number: export the column as text",
-    Refusal.MASKED: "the number is masked with '*' or the like: give the numbers themselves",
+    RejectReason.DECIMAL: "a spreadsheet or a column of decimals has rounded the number: export the column as text",
+    RejectReason.MASKED: "the number is masked with '*' or the like: give the numbers themselves",
 }
 """What a tool has made of a member, in words for messages."""
 
-MALFORMED = (Refusal.MALFORMED, *DAMAGE)
+MALFORMED = (RejectReason.MALFORMED, *DAMAGE)
 """All that counts as malformed."""
 
 
