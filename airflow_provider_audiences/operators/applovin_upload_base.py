@@ -6,8 +6,8 @@ Nothing heavy is imported here: DAG files are parsed all the time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -16,6 +16,10 @@ from airflow_provider_audiences.operators.applovin_delivery_base import AppLovin
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_audiences.sync.by_hand import ByHand
+    from airflow_provider_audiences.sync.destination import Destination
+    from airflow_provider_audiences.sync.state.file_store import FileStore
 
 
 class AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinDeliveryOperator):
@@ -62,15 +66,12 @@ class AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinDeliveryOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the source and send it."""
-        from airflow_provider_audiences.common.busy import wait_for_audience
         from airflow_provider_audiences.common.progress import progress_of
-        from airflow_provider_audiences.common.state import holder_of, ledger_store
+        from airflow_provider_audiences.common.state import ledger_store
         from airflow_provider_audiences.members.staging import StagingRules, stage
         from airflow_provider_audiences.sources.opening import open_source
         from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
-        from airflow_provider_audiences.sync.by_hand import ByHand
         from airflow_provider_audiences.sync.delivery.upload import Delivery
-        from airflow_provider_audiences.sync.held import held_audience
         from airflow_provider_audiences.validation import ratio, true_or_false
 
         with self.running():
@@ -94,24 +95,38 @@ class AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinDeliveryOperator):
             wait_seconds = self.wait_seconds
             with self.connected() as client, ExitStack() as stack:
                 destination = self.destination_at(client, delivery.audience_id)
-                folder = None if only_plan else ledger_store(*destination.address.folders)
-                held = folder and stack.enter_context(
-                    held_audience(
-                        destination,
-                        folder,
-                        holder=holder_of(context),
-                        wait=wait_for_audience(context, seconds=wait_seconds, may_reschedule=True),
-                        staging=staging_settings(),
-                    )
+                store = None if only_plan else ledger_store(*destination.address.folders)
+                by_hand = store and stack.enter_context(
+                    self._by_hand(context, destination, store, wait_seconds=wait_seconds)
                 )
                 source = stack.enter_context(open_source(self.source))
                 staged = stack.enter_context(stage(source, rules=rules, kind=kind, settings=staging_settings()))
                 if only_plan:
                     report = delivery.plan(staged)
-                elif held:
-                    report = ByHand(held).run(delivery, staged, on_progress=progress_of(context))
+                elif by_hand:
+                    report = by_hand.run(delivery, staged, on_progress=progress_of(context))
                 else:
                     report = delivery.run(destination, staged, on_progress=progress_of(context))
         for name, value in report.as_dict().items():
             self.log.info("%-20s %s", name, value)
         return report.as_dict()
+
+    @contextmanager
+    def _by_hand(
+        self, context: Context, destination: Destination, store: FileStore, *, wait_seconds: float
+    ) -> Iterator[ByHand]:
+        """Hold an audience that has a ledger; what it takes is not imported for the others."""
+        from airflow_provider_audiences.common.busy import wait_for_audience
+        from airflow_provider_audiences.common.state import holder_of
+        from airflow_provider_audiences.sources.staging import staging_settings
+        from airflow_provider_audiences.sync.by_hand import ByHand
+        from airflow_provider_audiences.sync.held import held_audience
+
+        with held_audience(
+            destination,
+            store,
+            holder=holder_of(context),
+            wait=wait_for_audience(context, seconds=wait_seconds, may_reschedule=True),
+            staging=staging_settings(),
+        ) as held:
+            yield ByHand(held)
