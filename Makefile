@@ -37,7 +37,7 @@ COMPILE = $(UV) pip compile pyproject.toml --all-extras --python-version 3.11 --
 COMPILE_LOWEST = $(COMPILE) --exclude-newer 2026-04-15 --exclude-newer-package universal-pathlib=2025-06-15 \
 	--exclude-newer-package apache-airflow-providers-common-compat=false --exclude-newer-package deltalake=false
 
-.PHONY: help demo airflow test test-airflow3 test-airflow2 test-lowest test-rounds test-cluster test-matrix bench lint format constraints clean
+.PHONY: help demo airflow test test-airflow3 test-airflow2 test-lowest test-rounds test-cluster test-matrix bench lint format dist constraints clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -87,6 +87,12 @@ lint: .venv/.test ## Check style, types and architecture.
 format: .venv/.test ## Format the code.
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+
+dist: .venv/.test ## Build the source distribution and the wheel into dist/, and check both.
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m check_wheel_contents dist/*.whl
 
 constraints: $(filter .tools/bin/uv,$(UV)) ## Make the constraints anew: today's releases, and the lowest versions that pyproject.toml allows.
 	echo 'apache-airflow==3.3.*' | $(COMPILE) - --group test --group cluster --output-file $(CONSTRAINTS)
