@@ -73,6 +73,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert (metadata["Name"], metadata["Version"]) == ("airflow-provider-audiences", VERSION)
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
+    assert all(", https://" in url for url in metadata.get_all("Project-URL"))
     assert "Framework :: Apache Airflow :: Provider" in metadata.get_all("Classifier")
     assert any(line.startswith("apache-airflow>=") for line in metadata.get_all("Requires-Dist"))
     # Nothing of the machine it was built on.
