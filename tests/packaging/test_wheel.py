@@ -84,6 +84,7 @@ def test_the_source_distribution_holds_what_it_takes_to_check_it(built):
     with tarfile.open(built / f"{NAME}-{VERSION}.tar.gz") as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "tests/conftest.py"} <= names
+    assert {"CONTRIBUTING.md", "SECURITY.md", ".pre-commit-config.yaml", ".github/workflows/ci.yml"} <= names
     assert {path.relative_to(ROOT).as_posix() for path in (ROOT / NAME).rglob("*.py")} <= names
 
 
