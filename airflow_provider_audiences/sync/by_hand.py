@@ -56,16 +56,18 @@ class ByHand:
         except LedgerLostError as error:
             # Who is to be removed must not stay because of that.
             log.warning("This is sent, and no ledger notes it: %s", error)
-            return delivery.run(self._held.destination, staged, on_progress=on_progress)
+            return delivery.run(self._held.destination, staged, on_progress=on_progress, sleep=self._held.sleep)
         if self._state.manifest is None:
-            return delivery.run(self._held.destination, staged, on_progress=on_progress)
+            return delivery.run(self._held.destination, staged, on_progress=on_progress, sleep=self._held.sleep)
         plan = self._plan(delivery, staged)
         if self._state.manifest.late.may_undo(plan):
             self._held.settle()
         stored = self._state.store_plan(plan, details={"by_hand": delivery.mode.value})
         self._state.begin(stored, marks=self._marked(marks, delivery, staged))
         journal = StateJournal(self._state, self._held.lease)
-        report = delivery.run(self._held.destination, staged, on_progress=on_progress, journal=journal)
+        report = delivery.run(
+            self._held.destination, staged, on_progress=on_progress, journal=journal, sleep=self._held.sleep
+        )
         pace = journal.request_seconds / report.batches if report.batches else 0.0
         self._state.finish(ledger, stored, seconds_per_request=pace)
         return report

@@ -99,10 +99,7 @@ class PlanDelivery:
         if plan.replaces and not delivered.additions:
             sender.send_first(self._phase("additions", [(0, plan.additions.count)], replaces=True))
         if self._state.delivered.is_update_repeated:
-            # Should the platform carry it out once more, it would wipe out what comes after it.
-            seconds = self._destination.limits.late_effect_seconds
-            log.warning("The update may have been sent more than once: waiting %d s for it.", seconds)
-            sleep(seconds)
+            sender.outwait_replacement(self._destination.limits.late_effect_seconds, sleep=sleep)
         missing = self._state.delivered.additions.missing(plan.additions.count)
         sender.send(self._phase("additions", missing))
         sender.send(self._phase("removals", self._state.delivered.removals.missing(plan.removals.count)))

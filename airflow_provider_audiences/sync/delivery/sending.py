@@ -130,6 +130,8 @@ class Sender:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._failures: list[BaseException] = []
+        self.is_repeated = False
+        """Whether a request was, or may have been, sent more than once: the platform may carry it out again."""
 
     def send_first(self, phase: Phase) -> int:
         """
@@ -167,6 +169,18 @@ class Sender:
         with self._stopping():
             threads = min(self._parallel, sum(-(-(end - first) // self._size) for first, end in phase.ranges))
             self._in_threads(threads, lambda: self._work(phase, ranges))
+
+    @staticmethod
+    def outwait_replacement(seconds: float, *, sleep: Callable[[float], None]) -> None:
+        """
+        Wait for a request that replaces the content and was sent more than once: were it carried out again, it would
+        wipe out what comes after it.
+
+        :param seconds: how long after it was sent a request may still take effect.
+        :param sleep: waits.
+        """
+        log.warning("The request that replaces the content may have been sent twice: waiting %d s for it.", seconds)
+        sleep(seconds)
 
     @contextmanager
     def _stopping(self) -> Iterator[None]:
@@ -254,6 +268,7 @@ class Sender:
             self._split(size, error)
             return 0
         is_repeated = counts.after_lost_try or self._progress.is_in_doubt
+        self.is_repeated |= is_repeated
         seconds = time.monotonic() - began
         self._journal.delivered(phase, start, start + size, seconds=seconds, is_repeated=is_repeated)
         self._progress.add(size, size_bytes, counts)

@@ -9,6 +9,8 @@ failed begins again with the replacement.
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -127,6 +129,7 @@ class Delivery:
         *,
         on_progress: OnProgress | None = None,
         journal: Journal | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> UploadReport:
         """
         Send a staged set.
@@ -135,6 +138,7 @@ class Delivery:
         :param staged: the set.
         :param on_progress: told every few seconds, and at the end, how many members have landed, of how many.
         :param journal: where it is written down what lands; None for nowhere.
+        :param sleep: waits.
         :raises InvalidInputError: the set is empty and would empty the audience, or its source had only
             malformed lines; nothing was sent.
         :raises AudienceApiError: a request failed, and no further one was begun; ``landed`` says how much the
@@ -149,7 +153,7 @@ class Delivery:
             on_progress=on_progress,
         )
         try:
-            self._send_all(destination, staged, progress, journal or NoJournal())
+            self._send_all(destination, staged, progress, journal or NoJournal(), sleep)
         except AudienceApiError as error:
             error.landed = self._landed(progress)
             raise
@@ -171,7 +175,14 @@ class Delivery:
             seconds=round(progress.elapsed_seconds, 3),
         )
 
-    def _send_all(self, destination: Destination, staged: StagedMembers, progress: Progress, journal: Journal) -> None:
+    def _send_all(
+        self,
+        destination: Destination,
+        staged: StagedMembers,
+        progress: Progress,
+        journal: Journal,
+        sleep: Callable[[float], None],
+    ) -> None:
         sender = Sender(progress, journal, batch_size=self.batch_size, max_parallel_requests=self.max_parallel_requests)
         if self.mode is DeliveryMode.REMOVE:
             sender.send(
@@ -188,6 +199,8 @@ class Delivery:
             if self.mode is DeliveryMode.REPLACE:
                 upload = partial(destination.replace, ttl_seconds=self.ttl_seconds)
                 first = sender.send_first(replace(additions, upload=upload, replaces=True))
+                if sender.is_repeated and first < staged.members:
+                    sender.outwait_replacement(destination.limits.late_effect_seconds, sleep=sleep)
             sender.send(replace(additions, ranges=[(first, staged.members)]))
         progress.say_totals()
 

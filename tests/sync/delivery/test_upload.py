@@ -1,6 +1,7 @@
 """From a staged set to the platform: batches, modes, reports, and failures in the middle."""
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,7 @@ def deliver(applovin: AppLovinClient, audience_id: str, as_staged: Any) -> Calla
         allow_empty: bool = False,
         max_parallel_requests: Any = 1,
         dry_run: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
         **counts: int,
     ) -> UploadReport:
         delivery = Delivery.checked(
@@ -51,7 +53,7 @@ def deliver(applovin: AppLovinClient, audience_id: str, as_staged: Any) -> Calla
         return (
             delivery.plan(staged)
             if dry_run
-            else delivery.run(AudienceDestination(client, audience_id, kind=AdvertisingIds()), staged)
+            else delivery.run(AudienceDestination(client, audience_id, kind=AdvertisingIds()), staged, sleep=sleep)
         )
 
     return run
@@ -502,3 +504,43 @@ def test_a_first_batch_whose_fate_is_unknown_leaves_both_open(
     with pytest.raises(ConnectionFailedError, match=r"Before that, 0 batches \(0 of 3 IDs\) were accepted") as caught:
         deliver(make_ids(3), mode)
     assert then in str(caught.value)
+
+
+class TestLateReplacements:
+    """An update whose reply was lost may be carried out once more, after what follows it."""
+
+    @pytest.mark.parametrize("parallel", [1, 3])
+    def test_what_follows_is_sent_when_it_can_do_no_harm(
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., UploadReport],
+        make_applovin: Any,
+        audience_id: str,
+        make_ids: Any,
+        parallel: int,
+    ) -> None:
+        emulator.fault("applovin.update", "apply_late", delay_seconds=1)
+        waits: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            time.sleep(1.2)
+
+        client = make_applovin(max_retries=1)
+        deliver(make_ids(7), REPLACE, client=client, sleep=sleep, max_parallel_requests=parallel)
+        assert waits == [AUDIENCE_LIMITS.late_effect_seconds]
+        time.sleep(1.2)
+        assert emulator.members(audience_id) == make_ids(7)
+
+    def test_nothing_that_follows_is_no_reason_to_wait(
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_applovin: Any, make_ids: Any
+    ) -> None:
+        emulator.fault("applovin.update", "drop_after")
+        deliver(make_ids(2), REPLACE, client=make_applovin(max_retries=1), sleep=pytest.fail)
+
+    def test_an_update_that_was_sent_once_is_no_reason_to_wait(
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_applovin: Any, make_ids: Any
+    ) -> None:
+        emulator.fault("applovin.append", "drop_after")
+        emulator.fault("applovin.update", "status", status=429, retry_after=0)
+        deliver(make_ids(6), REPLACE, client=make_applovin(max_retries=1), sleep=pytest.fail)
