@@ -1,1 +1,1 @@
-"""Operators, one for each API action."""
+"""Airflow operators: one for each API action, and one for each kind of sync."""

@@ -1,7 +1,7 @@
 """
-Operators for AppLovin's Audience API: create, list, update, append, remove, delete.
+Operators for AppLovin's Audience API: create, list, update, append, remove and delete.
 
-Nothing heavy is imported here: DAG files are parsed all the time.
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ class AppLovinCreateAudienceOperator(AppLovinOperator):
     """
     Create an empty audience and return its id.
 
-    A create whose reply was lost is not doubled: the audience that it made is found and returned, in this try
-    or in the task's next one.
+    If the reply to the create is lost, the audience that it made is looked up and returned, in this try or in the
+    task's next one. So a retry does not make a second audience.
 
     :param name: name of the audience: letters, digits, ``_ - +`` and space (templated).
     :param platform: ``android`` or ``ios``, in any case (templated).
-    :param package_name: the app's package name or bundle ID; required for retargeting (templated).
+    :param package_name: package name or bundle ID of the app; required for retargeting (templated).
     :param description: free text; an empty one is left out (templated).
-    :param audience_type: ``retargeting``, the API's default, or ``ua`` for user acquisition: the kind of campaigns in
-        which it can be used (templated).
-    :param if_exists: for an active audience with the same parameters: ``fail``, or ``adopt`` it if it is the
-        only one with this name and platform.
-    :param applovin_conn_id: id of the connection (templated).
-    :return: ``audience_id``.
+    :param audience_type: kind of campaigns that can use the audience: ``retargeting`` (default) or ``ua``, user
+        acquisition (templated).
+    :param if_exists: what to do if an active audience has the same parameters: ``fail`` (default), or ``adopt`` it if
+        it is the only one with this name and platform.
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
+    :return: the audience's id.
     :raises InvalidInputError: an argument is wrong; nothing was sent.
-    :raises ConflictError: it exists, or several audiences could be meant.
+    :raises ConflictError: the audience exists and ``if_exists`` is ``fail``, or several audiences match.
     """
 
     template_fields: Sequence[str] = (
@@ -85,14 +85,16 @@ class AppLovinCreateAudienceOperator(AppLovinOperator):
 
 class AppLovinListAudiencesOperator(AppLovinOperator):
     """
-    List the account's audiences. A filter that is empty, or rendered to nothing, is an error: it would list all.
+    List the account's audiences, all or those that match every filter given.
 
-    :param name: only those with exactly this name (templated).
-    :param platform: only those of this platform, in any case (templated).
-    :param package_name: only those that are listed with exactly this package name (templated).
-    :param applovin_conn_id: id of the connection (templated).
+    A filter that is empty, or that a template renders to nothing, is an error: it would list all audiences.
+
+    :param name: exact name; None (default) for any (templated).
+    :param platform: ``android`` or ``ios``, in any case; None (default) for both (templated).
+    :param package_name: exact package name, as AppLovin lists it; None (default) for any (templated).
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :return: list of ``{audience_id, name, package_name, platform, description, user_count}``.
-    :raises InvalidInputError: a filter is empty, or no such value; nothing was sent.
+    :raises InvalidInputError: a filter is empty or has an impossible value; nothing was sent.
     """
 
     template_fields: Sequence[str] = ("name", "platform", "package_name", "applovin_conn_id")
@@ -130,40 +132,47 @@ class AppLovinListAudiencesOperator(AppLovinOperator):
 
 class AppLovinUpdateAudienceOperator(ToAudience, AppLovinUploadOperator):
     """
-    Replace all users of an audience. If it has a ledger, that notes them: no sync removes whom this has added.
+    Replace all users of an audience.
 
-    The source is staged first: whatever is wrong with it shows before the first request. More than one batch is
-    one update and appends, which is **not atomic**: until the last batch has landed the audience holds a part of
-    the set, and a failed run begins again with the update.
+    The source is staged first, so that whatever is wrong with it shows before the first request. A source of several
+    batches is sent as one update followed by appends, which is **not atomic**: until the last batch was accepted the
+    audience holds a part of the set, and a run that failed begins again with the update.
+
+    If the audience has a ledger, the ledger notes these users, and no later sync removes them for not being in its
+    source.
 
     :param audience_id: id of the audience (templated).
-    :param source: advertising IDs: the path of a file, a folder or a glob (local, ``file://…``, an
-        ``ObjectStoragePath`` or the text of one), of text, CSV, JSON lines or Parquet, plain, ``.gz`` or ``.zst``;
-        a list of such paths; a ``FileSource`` or an ``SqlSource``; a list or another iterable of IDs; a data frame;
-        an XComArg of those, or a list of such (templated). Members are not shown in rendered templates; but an XCom
-        that another task pushed holds what it holds: prefer a path.
-    :param ttl_seconds: how long members stay, in seconds or as a timedelta, at least 1; None for the API's default of
-        365 days (templated).
-    :param allow_empty: let an empty source empty the audience.
-    :param batch_size: IDs a request; the platform's document asks for about 100,000. A batch that the platform
-        gives up on is halved, and so are those that follow.
-    :param max_parallel_requests: appends that are under way at the same time, from 1 to 16.
-    :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the texts is malformed; None or ``off`` for no limit
-        (templated).
-    :param rejects_path: write a report of the malformed and zeroed texts there, a ``.parquet`` or ``.csv`` file:
-        source, row number, reason and a masked preview (templated).
-    :param rejects_include_values: add the texts themselves to that report.
-    :param id_case: case in which IDs are sent.
-    :param dry_run: stage, count, and say how many requests and bytes it would take; send nothing.
-    :param wait_for_audience_seconds: how long to wait for a sync of this audience, in seconds or as a timedelta,
-        without using up a retry; 0 fails at once (templated).
-    :param applovin_conn_id: id of the connection (templated).
+    :param source: advertising IDs (templated). One of: the path of a file, a folder or a glob (local, ``file://…``, an
+        ``ObjectStoragePath`` or its text) of text, CSV, JSON lines or Parquet, plain, ``.gz`` or ``.zst``; a list of
+        such paths; a ``FileSource`` or an ``SqlSource``; a list or another iterable of IDs; a data frame; an XComArg of
+        one of these, or a list of XComArgs. Rendered templates don't show members. An XCom that another task pushed
+        does hold them: prefer a path.
+    :param ttl_seconds: how long members stay after they were sent, in seconds (at least 1) or as a timedelta; None
+        (default) for the API's 365 days (templated).
+    :param allow_empty: let an empty source empty the audience; default False.
+    :param batch_size: most IDs in one request, at least 1; default 100,000, which AppLovin recommends. A batch that
+        AppLovin can't finish in time is halved, and so are the batches after it.
+    :param max_parallel_requests: appends in flight at the same time, from 1 to 16; default 4.
+    :param on_malformed: what to do with texts that are not advertising IDs: ``drop`` (default) counts them, ``fail``
+        stops at the first one.
+    :param max_malformed_ratio: fail if a larger share of the texts than this is malformed, from 0 to 1; None (default)
+        or ``off`` for no limit (templated).
+    :param rejects_path: where to write a report of the malformed and all-zero texts, one row each: source, row number,
+        reason and a masked preview. A ``.parquet`` or ``.csv`` file, local or in an object store; None (default) for no
+        report (templated).
+    :param rejects_include_values: also write the rejected texts themselves to that report; default False.
+    :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.
+    :param dry_run: stage and count the source, report how many requests and bytes sending would take, and send nothing.
+        Default False.
+    :param wait_for_audience_seconds: longest wait for another task that is changing this audience, in seconds or as a
+        timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :return: report with ``audience_id, dry_run, planned_requests, planned_ids, planned_bytes, requests, batches,
         splits, sent, accepted, rejected_by_api, miscounted_batches, malformed, zeroed, duplicates, blank,
         members_by_column, bytes_sent, in_ledger, seconds``.
-    :raises InvalidInputError: source or arguments are refused; nothing was sent.
-    :raises AudienceApiError: a batch failed; the message says what had landed.
+    :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
+    :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
+    :raises AudienceApiError: a batch failed; the message says how much was accepted before.
     """
 
     mode = "replace"
@@ -185,30 +194,37 @@ class AppLovinUpdateAudienceOperator(ToAudience, AppLovinUploadOperator):
 
 class AppLovinAppendUsersOperator(ToAudience, AppLovinUploadOperator):
     """
-    Add users to an audience; the time of users who are in it begins again. If it has a ledger, that notes them: no sync
-    removes whom this has added.
+    Add users to an audience. For users who are in it already, the TTL begins again.
+
+    If the audience has a ledger, the ledger notes these users, and no later sync removes them for not being in its
+    source.
 
     :param audience_id: id of the audience (templated).
-    :param source: as for :class:`AppLovinUpdateAudienceOperator` (templated).
-    :param ttl_seconds: how long members stay, in seconds or as a timedelta, at least 1; None for the API's default of
-        365 days (templated).
-        0 is refused: to remove users, use :class:`AppLovinRemoveUsersOperator`.
-    :param batch_size: IDs a request.
-    :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
-    :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the texts is malformed; None or ``off`` for no limit
+    :param source: advertising IDs, in any form that :class:`AppLovinUpdateAudienceOperator` accepts (templated).
+    :param ttl_seconds: how long members stay after they were sent, in seconds (at least 1) or as a timedelta; None
+        (default) for the API's 365 days. To remove users, use :class:`AppLovinRemoveUsersOperator`: 0 is refused
         (templated).
-    :param rejects_path: write a report of the malformed and zeroed texts there, a ``.parquet`` or ``.csv`` file:
-        source, row number, reason and a masked preview (templated).
-    :param rejects_include_values: add the texts themselves to that report.
-    :param id_case: case in which IDs are sent.
-    :param dry_run: stage, count, and say how many requests and bytes it would take; send nothing.
-    :param wait_for_audience_seconds: how long to wait for a sync of this audience, in seconds or as a timedelta,
-        without using up a retry; 0 fails at once (templated).
-    :param applovin_conn_id: id of the connection (templated).
+    :param batch_size: most IDs in one request, at least 1; default 100,000, which AppLovin recommends. A batch that
+        AppLovin can't finish in time is halved, and so are the batches after it.
+    :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
+    :param on_malformed: what to do with texts that are not advertising IDs: ``drop`` (default) counts them, ``fail``
+        stops at the first one.
+    :param max_malformed_ratio: fail if a larger share of the texts than this is malformed, from 0 to 1; None (default)
+        or ``off`` for no limit (templated).
+    :param rejects_path: where to write a report of the malformed and all-zero texts, one row each: source, row number,
+        reason and a masked preview. A ``.parquet`` or ``.csv`` file, local or in an object store; None (default) for no
+        report (templated).
+    :param rejects_include_values: also write the rejected texts themselves to that report; default False.
+    :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.
+    :param dry_run: stage and count the source, report how many requests and bytes sending would take, and send nothing.
+        Default False.
+    :param wait_for_audience_seconds: longest wait for another task that is changing this audience, in seconds or as a
+        timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :return: the report, as for :class:`AppLovinUpdateAudienceOperator`.
-    :raises InvalidInputError: source or arguments are refused; nothing was sent.
-    :raises AudienceApiError: a batch failed; the message says what had landed.
+    :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
+    :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
+    :raises AudienceApiError: a batch failed; the message says how much was accepted before.
     """
 
     mode = "append"
@@ -222,28 +238,34 @@ class AppLovinAppendUsersOperator(ToAudience, AppLovinUploadOperator):
 
 class AppLovinRemoveUsersOperator(ToAudience, AppLovinUploadOperator):
     """
-    Remove users from an audience: an append with a time to live of 0 seconds. If it has a ledger, that notes them: no
-    sync adds them again as long as its source has them.
+    Remove users from an audience, by an append with a TTL of 0 seconds.
+
+    If the audience has a ledger, the ledger notes these users, and no later sync adds them while its source still has
+    them.
 
     :param audience_id: id of the audience (templated).
-    :param source: as for :class:`AppLovinUpdateAudienceOperator` (templated).
-    :param batch_size: IDs a request.
-    :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
-    :param on_malformed: ``fail`` at the first text that is no advertising ID, since it may be a person who would stay;
-        or ``drop`` and count them.
-    :param max_malformed_ratio: fail if more than this part of the texts is malformed; None or ``off`` for no limit
-        (templated).
-    :param rejects_path: write a report of the malformed and zeroed texts there, a ``.parquet`` or ``.csv`` file:
-        source, row number, reason and a masked preview (templated).
-    :param rejects_include_values: add the texts themselves to that report.
-    :param id_case: case in which IDs are sent.
-    :param dry_run: stage, count, and say how many requests and bytes it would take; send nothing.
-    :param wait_for_audience_seconds: how long to wait for a sync of this audience, in seconds or as a timedelta,
-        without using up a retry; 0 fails at once (templated).
-    :param applovin_conn_id: id of the connection (templated).
+    :param source: advertising IDs, in any form that :class:`AppLovinUpdateAudienceOperator` accepts (templated).
+    :param batch_size: most IDs in one request, at least 1; default 100,000, which AppLovin recommends. A batch that
+        AppLovin can't finish in time is halved, and so are the batches after it.
+    :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
+    :param on_malformed: what to do with texts that are not advertising IDs: ``fail`` (default) stops at the first one,
+        because it may stand for a person who would then not be removed; ``drop`` counts them.
+    :param max_malformed_ratio: fail if a larger share of the texts than this is malformed, from 0 to 1; None (default)
+        or ``off`` for no limit (templated).
+    :param rejects_path: where to write a report of the malformed and all-zero texts, one row each: source, row number,
+        reason and a masked preview. A ``.parquet`` or ``.csv`` file, local or in an object store; None (default) for no
+        report (templated).
+    :param rejects_include_values: also write the rejected texts themselves to that report; default False.
+    :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.
+    :param dry_run: stage and count the source, report how many requests and bytes sending would take, and send nothing.
+        Default False.
+    :param wait_for_audience_seconds: longest wait for another task that is changing this audience, in seconds or as a
+        timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :return: the report, as for :class:`AppLovinUpdateAudienceOperator`.
-    :raises InvalidInputError: source or arguments are refused; nothing was sent.
-    :raises AudienceApiError: a batch failed; the message says what had landed.
+    :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
+    :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
+    :raises AudienceApiError: a batch failed; the message says how much was accepted before.
     """
 
     mode = "remove"
@@ -259,10 +281,12 @@ class AppLovinDeleteAudienceOperator(AppLovinOperator):
     Delete an audience.
 
     :param audience_id: id of the audience (templated).
-    :param ignore_missing: an audience that does not exist is no error.
-    :param applovin_conn_id: id of the connection (templated).
+    :param ignore_missing: don't fail if the audience does not exist; default False. From the task's second try on, a
+        missing audience is never an error, because the first try may have deleted it.
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :return: ``{"audience_id": …, "deleted": whether it existed}``.
-    :raises NotFoundError: no such audience.
+    :raises InvalidInputError: the id is empty or malformed; nothing was sent.
+    :raises NotFoundError: the account has no such audience.
     """
 
     template_fields: Sequence[str] = ("audience_id", "applovin_conn_id")

@@ -1,7 +1,7 @@
 """
-What all AppLovin operators share.
+Base class of all AppLovin operators: the connection, and the errors.
 
-Nothing heavy is imported here: DAG files are parsed all the time.
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ DEFAULT_BATCH_SIZE = 100_000
 
 class AppLovinOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
     """
-    Base of the operators.
+    Base of the AppLovin operators.
 
-    :param applovin_conn_id: id of the connection.
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     """
 
     ui_color = "#e3f0f7"
@@ -36,7 +36,7 @@ class AppLovinOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
 
     @cached_property
     def hook(self) -> AppLovinHook:
-        """The hook of the connection."""
+        """Hook of the operator's connection."""
         from airflow_provider_audiences.hooks.applovin import AppLovinHook
 
         return AppLovinHook(applovin_conn_id=self.applovin_conn_id)

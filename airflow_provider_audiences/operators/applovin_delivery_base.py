@@ -1,7 +1,7 @@
 """
-What the AppLovin operators share that send members: how they send, and to what.
+Base classes of the AppLovin operators that send members: one says how they are sent, two say where to.
 
-Nothing heavy is imported here: DAG files are parsed all the time.
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
 class AppLovinDeliveryOperator(AppLovinOperator):
     """
-    Base of the operators that send advertising IDs. :class:`ToAudience` and :class:`ToSuppressionList` say where to.
+    Base of the operators that send advertising IDs.
 
-    :param batch_size: IDs a request, at least 1; default 100,000, about which AppLovin's document asks for.
-    :param max_parallel_requests: requests that are under way at the same time, from 1 to 16; default 4.
-    :param id_case: case in which IDs are sent: ``lower`` (default) or ``upper``.
-    :param wait_for_audience_seconds: how long to wait for another task that changes the same members, in seconds or as
-        a timedelta; 0 fails at once.
+    A concrete operator takes its target from :class:`ToAudience` or :class:`ToSuppressionList`.
+
+    :param batch_size: most IDs in one request, at least 1; default 100,000, which AppLovin recommends. A batch that
+        AppLovin can't finish in time is halved, and so are the batches after it.
+    :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
+    :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.
+    :param wait_for_audience_seconds: longest wait for another task that is changing the same members, in seconds or as
+        a timedelta; default one hour, 0 fails at once.
     """
 
     target_argument: ClassVar[str]
@@ -53,35 +56,35 @@ class AppLovinDeliveryOperator(AppLovinOperator):
     @property
     @abstractmethod
     def delivery_limits(self) -> DeliveryLimits:
-        """What the platform takes."""
+        """Limits of the platform for this kind of target, such as the most requests at the same time."""
 
     @abstractmethod
     def checked_target(self) -> str:
         """
-        Return the argument that says where the members go.
+        Return the id of the target: the audience's id, or the app's package name.
 
-        :raises InvalidInputError: it is no such id; nothing was sent.
+        :raises InvalidInputError: the argument is no such id; nothing was sent.
         """
 
     @abstractmethod
     def connected(self) -> AbstractContextManager[Any]:
-        """Return a client; it is closed with the block."""
+        """Return a client of the target's API, as a context manager that closes it."""
 
     @abstractmethod
     def destination_at(self, client: Any, target: str) -> Destination:
         """
-        Return where the members go.
+        Return the destination that members are sent to.
 
-        :param client: from :meth:`connected`.
-        :param target: from :meth:`checked_target`.
+        :param client: client that :meth:`connected` opened.
+        :param target: id that :meth:`checked_target` returned.
         """
 
     @property
     def kind(self) -> AdvertisingIds:
         """
-        What members are, and how they are written.
+        Identifier kind of the members: advertising IDs, written in the letter case of ``id_case``.
 
-        :raises InvalidInputError: ``id_case`` is neither of both.
+        :raises InvalidInputError: ``id_case`` is neither ``lower`` nor ``upper``.
         """
         from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 
@@ -90,9 +93,9 @@ class AppLovinDeliveryOperator(AppLovinOperator):
     @property
     def wait_seconds(self) -> float:
         """
-        The argument ``wait_for_audience_seconds``.
+        ``wait_for_audience_seconds`` as a number of seconds.
 
-        :raises InvalidInputError: it is no such time.
+        :raises InvalidInputError: the argument is negative, or not a length of time.
         """
         from airflow_provider_audiences.validation import seconds
 
@@ -100,14 +103,14 @@ class AppLovinDeliveryOperator(AppLovinOperator):
 
 
 class ToAudience(AppLovinDeliveryOperator):
-    """For operators whose members go to an audience."""
+    """Mixin for operators that send members to an audience."""
 
     target_argument = "audience_id"
     audience_id: str | None
 
     @property
     def delivery_limits(self) -> DeliveryLimits:
-        """What AppLovin takes of an audience."""
+        """Limits of AppLovin's Audience API."""
         from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
 
         return AUDIENCE_LIMITS
@@ -119,25 +122,25 @@ class ToAudience(AppLovinDeliveryOperator):
         return audience_id_of(self.audience_id)
 
     def connected(self) -> AppLovinClient:
-        """Return a client of the Audience API."""
+        """Return a client of the Audience API, as a context manager that closes it."""
         return self.hook.get_conn()
 
     def destination_at(self, client: AppLovinClient, target: str) -> Destination:
-        """Return the audience."""
+        """Return the audience as a destination."""
         from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 
         return AudienceDestination(client, target, kind=self.kind)
 
 
 class ToSuppressionList(AppLovinDeliveryOperator):
-    """For operators whose members go to an app's suppression list."""
+    """Mixin for operators that send members to an app's suppression list."""
 
     target_argument = "package_name"
     package_name: str
 
     @property
     def delivery_limits(self) -> DeliveryLimits:
-        """What AppLovin takes of a suppression list."""
+        """Limits of AppLovin's Suppression API."""
         from airflow_provider_audiences.platforms.applovin.suppression import SUPPRESSION_LIMITS
 
         return SUPPRESSION_LIMITS
@@ -149,11 +152,11 @@ class ToSuppressionList(AppLovinDeliveryOperator):
         return package_name_of(self.package_name)
 
     def connected(self) -> AppLovinSuppressionClient:
-        """Return a client of the Suppression API."""
+        """Return a client of the Suppression API, as a context manager that closes it."""
         return self.hook.get_suppression_conn()
 
     def destination_at(self, client: AppLovinSuppressionClient, target: str) -> Destination:
-        """Return the list."""
+        """Return the suppression list as a destination."""
         from airflow_provider_audiences.platforms.applovin.suppression import SuppressionDestination
 
         return SuppressionDestination(client, target, kind=self.kind)

@@ -1,7 +1,7 @@
 """
-What the operators share that carry plans out.
+Base classes of the operators that make a plan or carry one out.
 
-Nothing heavy is imported here: DAG files are parsed all the time.
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ _PLAN_ID = 200
 
 class AppLovinPlanOperator(AppLovinDeliveryOperator):
     """
-    Base of the operators that make a stored plan, or carry one out.
+    Base of the operators that make a plan or carry one out.
 
-    :ivar max_drift: warn if the platform's count differs by more than this part; None for no warning.
-    :ivar drift_patience_seconds: how long to count again before the warning, in seconds or as a timedelta.
+    :ivar max_drift: warn if the platform's member count differs from the ledger's by a larger share than this; None for
+        no warning.
+    :ivar drift_patience_seconds: how long to ask the platform for its count again before the warning, in seconds or as
+        a timedelta.
     """
 
     limits = frozenset(
@@ -40,7 +42,11 @@ class AppLovinPlanOperator(AppLovinDeliveryOperator):
     drift_patience_seconds: int | timedelta = 0
 
     def send_settings(self) -> SendSettings:
-        """Return how plans are sent; whatever is wrong is told here, before the first request."""
+        """
+        Check all arguments that concern sending, and return them as settings.
+
+        :raises InvalidInputError: an argument, or a setting of ``[audiences]``, is wrong; nothing was sent.
+        """
         from airflow_provider_audiences.common.state import check_state_path
         from airflow_provider_audiences.sources.staging import staging_settings
         from airflow_provider_audiences.sync.settings import SendSettings
@@ -67,13 +73,14 @@ class AppLovinPlanOperator(AppLovinDeliveryOperator):
         may_reschedule: bool = True,
     ) -> Iterator[AudienceSync]:
         """
-        Hold an audience, and yield what syncs it.
+        Take the audience's lease, and yield the sync of this audience for as long as the block lasts.
 
-        :param context: the task's context.
-        :param destination: of the audience.
-        :param send: how plans are sent.
-        :param may_reschedule: whether the task has done nothing yet that would have to be done again.
-        :raises AudienceBusyError: another sync of it is under way.
+        :param context: context of the task.
+        :param destination: audience to sync.
+        :param send: batch size, parallel requests and drift check.
+        :param may_reschedule: whether the task may be rescheduled while it waits for the lease (Airflow 3.3 or newer);
+            False once it has done work that it would have to do again, such as staging.
+        :raises AudienceBusyError: another task was changing the audience for the whole wait.
         """
         from airflow_provider_audiences.common.busy import wait_for_audience
         from airflow_provider_audiences.common.progress import progress_of
@@ -93,9 +100,9 @@ class AppLovinPlanOperator(AppLovinDeliveryOperator):
 
     def shown(self, report: SyncReport) -> dict[str, Any]:
         """
-        Log a report, and return it as what the task returns.
+        Log a report, and return it as the task's return value.
 
-        :param report: of a sync.
+        :param report: report of the sync.
         """
         for line in report.lines():
             self.log.info("%s", line)
@@ -104,10 +111,11 @@ class AppLovinPlanOperator(AppLovinDeliveryOperator):
 
 class AppLovinStoredPlanOperator(AppLovinPlanOperator):
     """
-    Base of the operators that carry a stored plan out: exactly this one.
+    Base of the operators that carry out a stored plan, exactly as it was stored.
 
-    :param plan_id: id of the plan.
-    :param override_guards: carry it out although a guard says no.
+    :param plan_id: id of the stored plan.
+    :param override_guards: carry the plan out even if a guard stopped it, such as after a person has approved it;
+        default False.
     """
 
     template_fields: Sequence[str] = ("plan_id", "wait_for_audience_seconds", "applovin_conn_id")

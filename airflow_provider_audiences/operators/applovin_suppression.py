@@ -1,10 +1,10 @@
 """
-Operators for AppLovin's Suppression API: make an app's suppression list equal a source, add to it, take from it.
+Operators for AppLovin's Suppression API: make an app's suppression list equal a source, add to it, remove from it.
 
-The campaigns of an app leave the users on its list alone. An app has one list, which is named by the app's package name
-or bundle ID; it can't be read, counted or replaced, and who is on it stays until taken off.
+An app's campaigns ignore the users on its suppression list. An app has one list, named by its package name or bundle
+ID. The API can neither read nor count nor replace a list, and users stay on it until they are removed.
 
-Nothing heavy is imported here: DAG files are parsed all the time.
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
 
 from __future__ import annotations
@@ -20,61 +20,68 @@ from airflow_provider_audiences.operators.applovin_upload_base import AppLovinUp
 
 class AppLovinSyncSuppressionOperator(ToSuppressionList, AppLovinMirrorOperator):
     """
-    Make an app's suppression list equal a source, with as few requests as it takes.
+    Make an app's suppression list equal a source, with as few requests as possible.
 
-    The difference between the source and the ledger below ``[audiences] state_path`` is sent: IDs that are new are put
-    on the list, and IDs that are gone are taken off. The plan is stored before its first request: after a crash, the
-    next try or run goes on from there. Whoever was put on the list by other means stays there: the platform names
-    nobody.
+    The ledger below ``[audiences] state_path`` remembers who is on the list. Only the difference between the source and
+    the ledger is sent: new IDs are added, and IDs that the source no longer has are removed. The plan is stored before
+    its first request; after a crash, the next try or run continues it. Users whom something else has put on the list
+    stay there, because the API does not name them.
 
-    :param package_name: the app's package name (Android) or bundle ID (iOS) (templated).
-    :param source: as for :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator`
+    :param package_name: package name (Android) or bundle ID (iOS) of the app (templated).
+    :param source: advertising IDs, in any form that
+        :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator` accepts (templated).
+    :param suppress: second source, in the same forms as ``source``: IDs that must never be on the list, such as those
+        of test devices. They are removed if they may be on it. None in the DAG file (default) for nobody; None at run
+        time is an error (templated).
+    :param mode: ``mirror`` (default) adds and removes; ``append`` never removes for not being in the source
         (templated).
-    :param suppress: a further source, of the same kinds: IDs that are never put on the list, and taken off it, such as
-        those of test devices. None in the DAG file for nobody; None at run time is an error (templated).
-    :param mode: ``mirror``: put on and take off; ``append``: never take off what the source lacks (templated).
-    :param on_lost_ledger: if the ledger is damaged or a part of it is missing: ``fail``, or ``rebuild``: send the whole
-        source, and take nobody off who is not known (templated).
-    :param allow_empty: let a source without members empty the list (templated).
-    :param max_removed_ratio: fail if the plan would take more than this part of the members off, since whoever is taken
-        off is targeted again; None, or the word ``off`` at run time, for no limit (templated).
-    :param max_added_ratio: fail if the plan would add more than this part of the members that are there; None or
-        ``off`` for no limit (templated).
-    :param max_removed: fail if the plan would take more members off than this; None or ``off`` for no limit
-        (templated).
-    :param max_added: fail if the plan would add more members than this, in a first sync too; None or ``off`` for no
+    :param on_lost_ledger: what to do if the ledger is damaged or incomplete: ``fail`` (default), or ``rebuild``: send
+        the whole source, and remove nobody who is not known to be on the list (templated).
+    :param allow_empty: let a source without members empty the list; default False (templated).
+    :param max_removed_ratio: fail if the plan would remove a larger share than this of the members known to be on the
+        list, from 0 to 1; default 0.3. Campaigns target again whoever is removed. None in the DAG file, or the word
+        ``off``, for no limit (templated).
+    :param max_added_ratio: fail if the plan would add more members than this share of those that may be on the list; 1
+        lets the list double. Not applied while nobody is on it. None (default) or ``off`` for no limit (templated).
+    :param max_removed: fail if the plan would remove more members than this number; None (default) or ``off`` for no
         limit (templated).
-    :param min_members: fail if fewer members than this are wanted (templated).
-    :param min_suppressed: fail if ``suppress`` has fewer members than this (templated).
-    :param suppress_on_malformed: ``fail`` if a text of ``suppress`` is no advertising ID, or ``drop`` and count it
+    :param max_added: fail if the plan would add more members than this number, in the first sync too; None (default) or
+        ``off`` for no limit (templated).
+    :param min_members: fail if fewer members than this are left of the source, after ``suppress``; default 0
         (templated).
-    :param allow_older_run: let a run change the list although a run with a newer logical date has changed it since
+    :param min_suppressed: fail if ``suppress`` has fewer members than this; default 0 (templated).
+    :param suppress_on_malformed: what to do with texts of ``suppress`` that are not advertising IDs: ``fail``
+        (default), or ``drop`` counts them (templated).
+    :param allow_older_run: let this run change the list even if a run with a newer logical date has changed it; default
+        False (templated).
+    :param release_held_back: add members again that ``AppLovinRemoveSuppressionOperator`` has removed; default False
         (templated).
-    :param release_held_back: put members on the list again whom ``AppLovinRemoveSuppressionOperator`` has taken off
-        (templated).
-    :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the texts of ``source``, or of ``suppress``, is malformed
-        (templated).
-    :param rejects_path: write a report of the source's malformed and zeroed texts there, a ``.parquet`` or ``.csv``
-        file (templated).
-    :param rejects_include_values: add the texts themselves to that report.
-    :param plan_only: make and store the plan, show it, and send nothing: ``AppLovinApplySuppressionPlanOperator``
-        carries it out.
-    :param batch_size: IDs a request, at least 1; the document names no limit, and the default is that of audiences.
-    :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
-    :param id_case: case in which IDs are sent.
-    :param wait_for_audience_seconds: how long to wait for another sync of this list, in seconds or as a timedelta,
-        without using up a retry; 0 fails at once (templated).
-    :param applovin_conn_id: id of the connection (templated).
-    :return: the report of :class:`~airflow_provider_audiences.operators.applovin_sync.AppLovinSyncAudienceOperator`;
-        its ``audience_id`` is the package name, ``refreshed`` is 0, and ``drift`` is None: nobody expires, and the
-        platform does not count.
-    :raises InvalidInputError: source or arguments are refused; nothing was sent.
+    :param on_malformed: what to do with texts that are not advertising IDs: ``drop`` (default) counts them, ``fail``
+        stops at the first one.
+    :param max_malformed_ratio: fail if a larger share of the texts of ``source`` or of ``suppress`` than this is
+        malformed, from 0 to 1; None (default) or ``off`` for no limit (templated).
+    :param rejects_path: where to write a report of the malformed and all-zero texts, one row each: source, row number,
+        reason and a masked preview. A ``.parquet`` or ``.csv`` file, local or in an object store; None (default) for no
+        report (templated).
+    :param rejects_include_values: also write the rejected texts themselves to that report; default False.
+    :param plan_only: make and store the plan, report it, and send nothing; ``AppLovinApplySuppressionPlanOperator``
+        carries it out. Default False.
+    :param batch_size: most IDs in one request, at least 1; default 100,000. The API's document names no limit.
+    :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
+    :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.
+    :param wait_for_audience_seconds: longest wait for another task that is changing this list, in seconds or as a
+        timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
+    :return: the report of :class:`~airflow_provider_audiences.operators.applovin_sync.AppLovinSyncAudienceOperator`, in
+        which ``audience_id`` is the package name, ``refreshed`` is 0 because nobody expires, and ``drift`` is None
+        because the API does not count.
+    :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
     :raises GuardError: a guard stopped the plan; nothing was sent.
-    :raises LedgerLostError: what was sent before can't be told; nothing was sent.
-    :raises AudienceBusyError: another sync of this list was under way for all this time; nothing was sent.
-    :raises TaskStoppedError: Airflow has ended the task; the next run goes on from there.
-    :raises AudienceApiError: a request failed; the next run goes on from there.
+    :raises LedgerLostError: the ledger is damaged or incomplete, so it is not known what was sent before; nothing was
+        sent.
+    :raises AudienceBusyError: another task was changing the list for the whole wait; nothing was sent.
+    :raises TaskStoppedError: Airflow ended the task; the next try or run continues.
+    :raises AudienceApiError: a request failed; the next try or run continues.
     """
 
     template_fields: Sequence[str] = ("package_name", *AppLovinMirrorOperator.template_fields)
@@ -93,24 +100,26 @@ class AppLovinSyncSuppressionOperator(ToSuppressionList, AppLovinMirrorOperator)
 
 class AppLovinApplySuppressionPlanOperator(ToSuppressionList, AppLovinStoredPlanOperator):
     """
-    Carry out a plan that ``AppLovinSyncSuppressionOperator(plan_only=True)`` has stored: exactly this one.
+    Carry out a plan that ``AppLovinSyncSuppressionOperator(plan_only=True)`` stored, exactly as it was stored.
 
-    Put an approval in between. The plan is refused if the list was synced since it was made.
+    Put an approval between the two tasks. The plan is refused if the list was changed since it was made.
 
-    :param package_name: of the app: ``plan.output["package_name"]`` (templated).
-    :param plan_id: id of the plan: ``plan.output["plan_id"]`` (templated).
-    :param override_guards: carry it out although a guard says no.
-    :param batch_size: IDs a request.
-    :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
-    :param id_case: case in which IDs are sent.
-    :param wait_for_audience_seconds: as for :class:`AppLovinSyncSuppressionOperator` (templated).
-    :param applovin_conn_id: id of the connection (templated).
+    :param package_name: package name or bundle ID of the app: ``plan.output["package_name"]`` (templated).
+    :param plan_id: id of the stored plan: ``plan.output["plan_id"]`` (templated).
+    :param override_guards: carry the plan out even if a guard stopped it, such as after a person has approved it;
+        default False.
+    :param batch_size: most IDs in one request, at least 1; default 100,000. The API's document names no limit.
+    :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
+    :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.
+    :param wait_for_audience_seconds: longest wait for another task that is changing this list, in seconds or as a
+        timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :return: the report, as for :class:`AppLovinSyncSuppressionOperator`.
-    :raises PlanOutdatedError: the list was synced since, or there is no such plan; nothing was sent.
+    :raises PlanOutdatedError: the list was changed since the plan was made, or there is no such plan; nothing was sent.
     :raises GuardError: a guard stopped the plan; nothing was sent.
-    :raises AudienceBusyError: another sync of this list was under way for all this time; nothing was sent.
-    :raises TaskStoppedError: Airflow has ended the task; the next try goes on from there.
-    :raises AudienceApiError: a request failed; the next try goes on from there.
+    :raises AudienceBusyError: another task was changing the list for the whole wait; nothing was sent.
+    :raises TaskStoppedError: Airflow ended the task; the next try continues.
+    :raises AudienceApiError: a request failed; the next try continues.
     """
 
     template_fields: Sequence[str] = ("package_name", *AppLovinStoredPlanOperator.template_fields)
@@ -122,29 +131,34 @@ class AppLovinApplySuppressionPlanOperator(ToSuppressionList, AppLovinStoredPlan
 
 class AppLovinAddSuppressionOperator(ToSuppressionList, AppLovinUploadOperator):
     """
-    Put users on an app's suppression list; who is on it stays. If the list has a ledger, that notes them: no sync takes
-    them off whom this has put on.
+    Add users to an app's suppression list. Users who are on it stay on it.
 
-    :param package_name: the app's package name (Android) or bundle ID (iOS) (templated).
-    :param source: as for :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator`
-        (templated).
-    :param batch_size: IDs a request.
-    :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
-    :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the texts is malformed; None or ``off`` for no limit
-        (templated).
-    :param rejects_path: write a report of the malformed and zeroed texts there, a ``.parquet`` or ``.csv`` file:
-        source, row number, reason and a masked preview (templated).
-    :param rejects_include_values: add the texts themselves to that report.
-    :param id_case: case in which IDs are sent.
-    :param dry_run: stage, count, and say how many requests and bytes it would take; send nothing.
-    :param wait_for_audience_seconds: how long to wait for a sync of this list, in seconds or as a timedelta, without
-        using up a retry; 0 fails at once (templated).
-    :param applovin_conn_id: id of the connection (templated).
+    If the list has a ledger, the ledger notes these users, and no later sync removes them for not being in its source.
+
+    :param package_name: package name (Android) or bundle ID (iOS) of the app (templated).
+    :param source: advertising IDs, in any form that
+        :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator` accepts (templated).
+    :param batch_size: most IDs in one request, at least 1; default 100,000. The API's document names no limit.
+    :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
+    :param on_malformed: what to do with texts that are not advertising IDs: ``drop`` (default) counts them, ``fail``
+        stops at the first one.
+    :param max_malformed_ratio: fail if a larger share of the texts than this is malformed, from 0 to 1; None (default)
+        or ``off`` for no limit (templated).
+    :param rejects_path: where to write a report of the malformed and all-zero texts, one row each: source, row number,
+        reason and a masked preview. A ``.parquet`` or ``.csv`` file, local or in an object store; None (default) for no
+        report (templated).
+    :param rejects_include_values: also write the rejected texts themselves to that report; default False.
+    :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.
+    :param dry_run: stage and count the source, report how many requests and bytes sending would take, and send nothing.
+        Default False.
+    :param wait_for_audience_seconds: longest wait for another task that is changing this list, in seconds or as a
+        timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :return: the report of :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator`; its
         ``audience_id`` is the package name.
-    :raises InvalidInputError: source or arguments are refused; nothing was sent.
-    :raises AudienceApiError: a batch failed; the message says what had landed.
+    :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
+    :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
+    :raises AudienceApiError: a batch failed; the message says how much was accepted before.
     """
 
     mode = "append"
@@ -157,30 +171,34 @@ class AppLovinAddSuppressionOperator(ToSuppressionList, AppLovinUploadOperator):
 
 class AppLovinRemoveSuppressionOperator(ToSuppressionList, AppLovinUploadOperator):
     """
-    Take users off an app's suppression list: campaigns target them again. If the list has a ledger, that notes them: no
-    sync puts them on again as long as its source has them.
+    Remove users from an app's suppression list. The app's campaigns target them again.
 
-    :param package_name: the app's package name (Android) or bundle ID (iOS) (templated).
-    :param source: as for :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator`
-        (templated).
-    :param batch_size: IDs a request.
-    :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
-    :param on_malformed: ``fail`` at the first text that is no advertising ID, since it may be a person who would stay;
-        or ``drop`` and count them.
-    :param max_malformed_ratio: fail if more than this part of the texts is malformed; None or ``off`` for no limit
-        (templated).
-    :param rejects_path: write a report of the malformed and zeroed texts there, a ``.parquet`` or ``.csv`` file:
-        source, row number, reason and a masked preview (templated).
-    :param rejects_include_values: add the texts themselves to that report.
-    :param id_case: case in which IDs are sent.
-    :param dry_run: stage, count, and say how many requests and bytes it would take; send nothing.
-    :param wait_for_audience_seconds: how long to wait for a sync of this list, in seconds or as a timedelta, without
-        using up a retry; 0 fails at once (templated).
-    :param applovin_conn_id: id of the connection (templated).
+    If the list has a ledger, the ledger notes these users, and no later sync adds them while its source still has them.
+
+    :param package_name: package name (Android) or bundle ID (iOS) of the app (templated).
+    :param source: advertising IDs, in any form that
+        :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator` accepts (templated).
+    :param batch_size: most IDs in one request, at least 1; default 100,000. The API's document names no limit.
+    :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
+    :param on_malformed: what to do with texts that are not advertising IDs: ``fail`` (default) stops at the first one,
+        because it may stand for a person who would then not be removed; ``drop`` counts them.
+    :param max_malformed_ratio: fail if a larger share of the texts than this is malformed, from 0 to 1; None (default)
+        or ``off`` for no limit (templated).
+    :param rejects_path: where to write a report of the malformed and all-zero texts, one row each: source, row number,
+        reason and a masked preview. A ``.parquet`` or ``.csv`` file, local or in an object store; None (default) for no
+        report (templated).
+    :param rejects_include_values: also write the rejected texts themselves to that report; default False.
+    :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.
+    :param dry_run: stage and count the source, report how many requests and bytes sending would take, and send nothing.
+        Default False.
+    :param wait_for_audience_seconds: longest wait for another task that is changing this list, in seconds or as a
+        timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :return: the report of :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator`; its
         ``audience_id`` is the package name.
-    :raises InvalidInputError: source or arguments are refused; nothing was sent.
-    :raises AudienceApiError: a batch failed; the message says what had landed.
+    :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
+    :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
+    :raises AudienceApiError: a batch failed; the message says how much was accepted before.
     """
 
     mode = "remove"

@@ -1,7 +1,7 @@
 """
-Operators that make an AppLovin audience equal its source: plan, send what differs, remember what was sent.
+Operators that make an AppLovin audience equal its source: plan the difference, send it, remember what was sent.
 
-Nothing heavy is imported here: DAG files are parsed all the time.
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
 
 from __future__ import annotations
@@ -24,77 +24,92 @@ if TYPE_CHECKING:
 
 class AppLovinSyncAudienceOperator(ToAudience, AppLovinMirrorOperator):
     """
-    Make an audience equal a source, with as few requests as it takes.
+    Make an audience equal a source, with as few requests as possible.
 
-    What was sent, and when it expires, is kept in a ledger below ``[audiences] state_path``. The difference between
-    the source and the ledger is the plan: members that are new are appended, members that would expire soon are sent
-    again, and members that are gone are removed. The plan is stored before its first request, and each request is
-    written down when it has landed: after a crash, the next try or run goes on from there.
+    A ledger below ``[audiences] state_path`` remembers who was sent, and when they expire. The difference between the
+    source and the ledger is the plan: new members are added, members that expire soon are sent again, and members that
+    the source no longer has are removed. The plan is stored before its first request, and each request is recorded once
+    it was accepted; after a crash, the next try or run continues from there.
 
-    :param audience_id: id of the audience; or leave it out, and give ``name`` and ``platform`` (templated).
-    :param name: of the audience: the one with this name and platform is used, and made if there is none (templated).
-    :param platform: ``android`` or ``ios`` (templated).
-    :param package_name: the app's package name or bundle ID; required for retargeting (templated).
-    :param description: of an audience that is made; an empty one is left out (templated).
-    :param audience_type: ``retargeting`` or ``ua``: the kind of campaigns in which it can be used (templated).
-    :param source: as for ``AppLovinUpdateAudienceOperator`` (templated).
-    :param suppress: a further source, of the same kinds: IDs that are never added, and removed if they may be in the
-        audience, in every mode; such as opt-outs. None in the DAG file for nobody; None at run time is an error
+    :param audience_id: id of the audience; or None (default) to use ``name`` and ``platform`` (templated).
+    :param name: name of the audience, in place of ``audience_id``. The audience with this name and platform is used,
+        and created if there is none (templated).
+    :param platform: ``android`` or ``ios``, in any case; required with ``name`` (templated).
+    :param package_name: package name or bundle ID of the app; with ``name``, required for retargeting (templated).
+    :param description: free text for an audience that is created; an empty one is left out (templated).
+    :param audience_type: kind of campaigns that can use an audience that is created: ``retargeting`` (default) or
+        ``ua``, user acquisition (templated).
+    :param source: advertising IDs, in any form that
+        :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator` accepts (templated).
+    :param suppress: second source, in the same forms as ``source``, such as opt-outs: IDs that are never added, and are
+        removed if they may be in the audience, in every mode. None in the DAG file (default) for nobody; None at run
+        time is an error (templated).
+    :param mode: ``mirror`` (default) adds, refreshes and removes; ``append`` never removes for not being in the source;
+        ``replace`` sends the whole source each time, and its first request replaces the content (templated).
+    :param ttl_seconds: how long members stay after they were sent, in seconds (at least 1) or as a timedelta; None
+        (default) for the API's 365 days (templated).
+    :param refresh_before_seconds: send members again that expire in less than this, in seconds or as a timedelta; None
+        (default) for a tenth of the TTL, at most 7 days. Members that would expire before the next scheduled run are
+        sent again in any case (templated).
+    :param initial: what to do with members that are in the audience while it has no ledger: ``fail`` (default);
+        ``append`` leaves them until they expire; ``replace`` makes the source the only content. Has no effect on an
+        empty audience and with ``mode="append"`` (templated).
+    :param on_lost_ledger: what to do if the ledger is damaged or incomplete: ``fail`` (default); ``replace`` makes the
+        source the only content; ``rebuild`` sends the whole source, and removes nobody who is not known to be there
         (templated).
-    :param mode: ``mirror``: add, refresh and remove; ``append``: never remove what the source lacks; ``replace``: send
-        everything each time, the first request replaces the content (templated).
-    :param ttl_seconds: how long members stay, in seconds or as a timedelta, at least 1; None for 365 days (templated).
-    :param refresh_before_seconds: members that expire sooner than this, in seconds or as a timedelta, are sent again;
-        None for a tenth of the TTL, at most 7 days. Members that would not live until the next scheduled run are sent
-        again in any case (templated).
-    :param initial: what happens to members that are in the audience when it has no ledger: ``fail``; ``append``: they
-        stay until they expire; ``replace``: the source becomes the only content. An empty audience needs none of
-        this, nor does ``mode="append"``, which leaves them there (templated).
-    :param on_lost_ledger: if the ledger is damaged or a part of it is missing: ``fail``; ``replace``: as above;
-        ``rebuild``: send the whole source, and remove nobody who is not known (templated).
-    :param allow_empty: let a source without members empty the audience (templated).
-    :param max_removed_ratio: fail if the plan would remove more than this part of the members; None, or the word
-        ``off`` at run time, for no limit (templated).
-    :param max_added_ratio: fail if the plan would add more than this part of the members that are there; None or
-        ``off`` for no limit (templated).
-    :param max_removed: fail if the plan would remove more members than this; None or ``off`` for no limit (templated).
-    :param max_added: fail if the plan would add more members than this, in a first sync too; None or ``off`` for no
+    :param allow_empty: let a source without members empty the audience; default False (templated).
+    :param max_removed_ratio: fail if the plan would remove a larger share than this of the members known to be in the
+        audience, from 0 to 1; default 0.3. None in the DAG file, or the word ``off``, for no limit (templated).
+    :param max_added_ratio: fail if the plan would add more members than this share of those that may be in the
+        audience; 1 lets the audience double. Not applied while nobody is in it. None (default) or ``off`` for no limit
+        (templated).
+    :param max_removed: fail if the plan would remove more members than this number; None (default) or ``off`` for no
         limit (templated).
-    :param min_members: fail if fewer members than this are wanted (templated).
-    :param min_suppressed: fail if ``suppress`` has fewer members than this (templated).
-    :param suppress_on_malformed: ``fail`` if a text of ``suppress`` is no advertising ID, since each may be a person
-        who would stay; or ``drop`` and count them (templated).
-    :param allow_older_run: let a run change the audience although a run with a newer logical date has changed it since
+    :param max_added: fail if the plan would add more members than this number, in the first sync too; None (default) or
+        ``off`` for no limit (templated).
+    :param min_members: fail if fewer members than this are left of the source, after ``suppress``; default 0
         (templated).
-    :param release_held_back: add members again whom ``AppLovinRemoveUsersOperator`` has removed (templated).
-    :param on_malformed: ``drop`` and count texts that are no advertising ID, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the texts of ``source``, or of ``suppress``, is malformed
+    :param min_suppressed: fail if ``suppress`` has fewer members than this; default 0 (templated).
+    :param suppress_on_malformed: what to do with texts of ``suppress`` that are not advertising IDs: ``fail``
+        (default), because each may stand for a person who would then stay in the audience; or ``drop`` counts them
         (templated).
-    :param rejects_path: write a report of the source's malformed and zeroed texts there, a ``.parquet`` or ``.csv``
-        file (templated).
-    :param rejects_include_values: add the texts themselves to that report.
-    :param plan_only: make and store the plan, show it, and send nothing: ``AppLovinApplyPlanOperator`` carries it out.
-    :param batch_size: IDs a request.
-    :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
-    :param id_case: case in which IDs are sent.
-    :param max_drift: warn if AppLovin's count differs by more than this part; None for no warning.
-    :param drift_patience_seconds: how long to look again before the warning, in seconds or as a timedelta; the count
-        may lag.
-    :param wait_for_audience_seconds: how long to wait for another sync of this audience, in seconds or as a timedelta,
-        without using up a retry; 0 fails at once (templated).
-    :param applovin_conn_id: id of the connection (templated).
+    :param allow_older_run: let this run change the audience even if a run with a newer logical date has changed it;
+        default False (templated).
+    :param release_held_back: add members again that ``AppLovinRemoveUsersOperator`` has removed; default False
+        (templated).
+    :param on_malformed: what to do with texts that are not advertising IDs: ``drop`` (default) counts them, ``fail``
+        stops at the first one.
+    :param max_malformed_ratio: fail if a larger share of the texts of ``source`` or of ``suppress`` than this is
+        malformed, from 0 to 1; None (default) or ``off`` for no limit (templated).
+    :param rejects_path: where to write a report of the malformed and all-zero texts, one row each: source, row number,
+        reason and a masked preview. A ``.parquet`` or ``.csv`` file, local or in an object store; None (default) for no
+        report (templated).
+    :param rejects_include_values: also write the rejected texts themselves to that report; default False.
+    :param plan_only: make and store the plan, report it, and send nothing; ``AppLovinApplyPlanOperator`` carries it
+        out. Default False.
+    :param batch_size: most IDs in one request, at least 1; default 100,000, which AppLovin recommends. A batch that
+        AppLovin can't finish in time is halved, and so are the batches after it.
+    :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
+    :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.
+    :param max_drift: warn if AppLovin's count differs from the ledger's by a larger share than this; default 0.05. None
+        or ``off`` for no warning.
+    :param drift_patience_seconds: how long to ask for AppLovin's count again before that warning, in seconds or as a
+        timedelta, since the count lags; default 60.
+    :param wait_for_audience_seconds: longest wait for another task that is changing this audience, in seconds or as a
+        timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :return: report with ``audience_id, mode, plan_only, plan_id, generation, replaces, added, refreshed, removed,
         unchanged, suppressed, held_back, suppress_members, suppress_malformed, suppress_zeroed, suppress_duplicates,
-        suppress_blank, suppress_unknown, contradicted, live, drift, planned_requests, planned_ids,
-        planned_bytes, expected_seconds, verdicts, requests, batches, batches_skipped_by_resume, splits, accepted,
-        rejected_by_api, miscounted_batches, bytes_sent, members, malformed, zeroed, duplicates, blank,
-        members_by_column, seconds``.
-    :raises InvalidInputError: source or arguments are refused; nothing was sent.
+        suppress_blank, suppress_unknown, contradicted, live, drift, planned_requests, planned_ids, planned_bytes,
+        expected_seconds, verdicts, requests, batches, batches_skipped_by_resume, splits, accepted, rejected_by_api,
+        miscounted_batches, bytes_sent, members, malformed, zeroed, duplicates, blank, members_by_column, seconds``.
+    :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
     :raises GuardError: a guard stopped the plan; nothing was sent.
-    :raises LedgerLostError: what was sent before can't be told; nothing was sent.
-    :raises AudienceBusyError: another sync of this audience was under way for all this time; nothing was sent.
-    :raises TaskStoppedError: Airflow has ended the task; the next run goes on from there.
-    :raises AudienceApiError: a request failed; the next run goes on from there.
+    :raises LedgerLostError: the ledger is damaged or incomplete, so it is not known what was sent before; nothing was
+        sent.
+    :raises AudienceBusyError: another task was changing the audience for the whole wait; nothing was sent.
+    :raises TaskStoppedError: Airflow ended the task; the next try or run continues.
+    :raises AudienceApiError: a request failed; the next try or run continues.
     """
 
     template_fields: Sequence[str] = (
@@ -140,20 +155,23 @@ class AppLovinSyncAudienceOperator(ToAudience, AppLovinMirrorOperator):
         self.drift_patience_seconds = drift_patience_seconds
 
     def check_target(self) -> None:
-        """Check which audience is meant."""
+        """Check the arguments that say which audience to sync, without a request."""
         self._checked_spec()
 
     def destination(
         self, client: AppLovinClient, context: Context, *, is_staged: bool, may_create: bool
     ) -> Destination | None:
-        """Return the audience; one that is given by its name is looked for, or made, when its members are staged."""
+        """
+        Return the audience. One that is given by name is looked up, and created if need be, only once its members are
+        staged.
+        """
         spec = self._checked_spec()
         if spec and not is_staged:
             return None
         return self.destination_at(client, self._found_audience(client, context, spec, may_create=may_create))
 
     def _checked_spec(self) -> AudienceSpec | None:
-        """Return what an audience that is given by its name is like; None if it is given by its id."""
+        """Return the properties of an audience that is given by name; None if it is given by id."""
         from airflow_provider_audiences.exceptions import InvalidInputError
         from airflow_provider_audiences.platforms.applovin.audiences import AudienceSpec
         from airflow_provider_audiences.validation import audience_id_of
@@ -176,7 +194,7 @@ class AppLovinSyncAudienceOperator(ToAudience, AppLovinMirrorOperator):
     def _found_audience(
         self, client: AppLovinClient, context: Context, spec: AudienceSpec | None, *, may_create: bool
     ) -> str:
-        """Return the audience that is meant; make it if there is none yet."""
+        """Return the id of the audience to sync; create the audience if there is none with this name and platform."""
         from airflow_provider_audiences.exceptions import ConflictError, NotFoundError
 
         if spec is None:
@@ -208,27 +226,32 @@ class AppLovinSyncAudienceOperator(ToAudience, AppLovinMirrorOperator):
 
 class AppLovinApplyPlanOperator(ToAudience, AppLovinStoredPlanOperator):
     """
-    Carry out a plan that ``AppLovinSyncAudienceOperator(plan_only=True)`` has stored: exactly this one.
+    Carry out a plan that ``AppLovinSyncAudienceOperator(plan_only=True)`` stored, exactly as it was stored.
 
-    Put an approval in between. The plan is refused if the audience was synced since it was made.
+    Put an approval between the two tasks. The plan is refused if the audience was changed since it was made.
 
     :param audience_id: id of the audience: ``plan.output["audience_id"]`` (templated).
-    :param plan_id: id of the plan: ``plan.output["plan_id"]`` (templated).
-    :param override_guards: carry it out although a guard says no.
-    :param batch_size: IDs a request.
-    :param max_parallel_requests: requests that are under way at the same time, from 1 to 16.
-    :param id_case: case in which IDs are sent.
-    :param max_drift: warn if AppLovin's count differs by more than this part; None for no warning.
-    :param drift_patience_seconds: how long to look again before the warning, in seconds or as a timedelta; the count
-        may lag.
-    :param wait_for_audience_seconds: as for ``AppLovinSyncAudienceOperator`` (templated).
-    :param applovin_conn_id: id of the connection (templated).
+    :param plan_id: id of the stored plan: ``plan.output["plan_id"]`` (templated).
+    :param override_guards: carry the plan out even if a guard stopped it, such as after a person has approved it;
+        default False.
+    :param batch_size: most IDs in one request, at least 1; default 100,000, which AppLovin recommends. A batch that
+        AppLovin can't finish in time is halved, and so are the batches after it.
+    :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
+    :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.
+    :param max_drift: warn if AppLovin's count differs from the ledger's by a larger share than this; default 0.05. None
+        or ``off`` for no warning.
+    :param drift_patience_seconds: how long to ask for AppLovin's count again before that warning, in seconds or as a
+        timedelta, since the count lags; default 60.
+    :param wait_for_audience_seconds: longest wait for another task that is changing this audience, in seconds or as a
+        timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :return: the report, as for ``AppLovinSyncAudienceOperator``.
-    :raises PlanOutdatedError: the audience was synced since, or there is no such plan; nothing was sent.
+    :raises PlanOutdatedError: the audience was changed since the plan was made, or there is no such plan; nothing was
+        sent.
     :raises GuardError: a guard stopped the plan; nothing was sent.
-    :raises AudienceBusyError: another sync of this audience was under way for all this time; nothing was sent.
-    :raises TaskStoppedError: Airflow has ended the task; the next try goes on from there.
-    :raises AudienceApiError: a request failed; the next try goes on from there.
+    :raises AudienceBusyError: another task was changing the audience for the whole wait; nothing was sent.
+    :raises TaskStoppedError: Airflow ended the task; the next try continues.
+    :raises AudienceApiError: a request failed; the next try continues.
     """
 
     template_fields: Sequence[str] = ("audience_id", *AppLovinStoredPlanOperator.template_fields)

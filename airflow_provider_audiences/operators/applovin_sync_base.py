@@ -1,7 +1,7 @@
 """
-What the operators share that make something at AppLovin equal its source: an audience, or a suppression list.
+Base class of the operators that make an audience or a suppression list at AppLovin equal its source.
 
-Nothing heavy is imported here: DAG files are parsed all the time.
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 
 class AppLovinMirrorOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
     """
-    Base of the sync operators: stages the source, plans and sends. Where the members go is its subclasses' part.
+    Base of the sync operators: stages the source, plans and sends. Subclasses say where the members go.
 
-    The arguments are those of :class:`~airflow_provider_audiences.operators.applovin_sync.AppLovinSyncAudienceOperator`
-    that have nothing to do with audiences.
+    :class:`~airflow_provider_audiences.operators.applovin_sync.AppLovinSyncAudienceOperator` documents the arguments.
     """
 
     template_fields: Sequence[str] = (
@@ -106,27 +105,27 @@ class AppLovinMirrorOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
 
     def destination(self, client: Any, context: Context, *, is_staged: bool, may_create: bool) -> Destination | None:
         """
-        Return where members go.
+        Return the destination that members are sent to.
 
-        :param client: from ``connected``.
-        :param context: the task's context.
-        :param is_staged: whether nothing can be wrong with the members any more.
-        :param may_create: whether what is missing may be made.
-        :return: None if it is not known before the members are staged.
+        :param client: client that ``connected`` opened.
+        :param context: context of the task.
+        :param is_staged: whether the members are staged, so that nothing can be wrong with them any more.
+        :param may_create: whether a missing audience may be created.
+        :return: None if the destination is only known once the members are staged.
         """
         del context, is_staged, may_create  # for those that look for it, or make it
         return self.destination_at(client, self.checked_target())
 
     def check_target(self) -> None:
         """
-        Check the arguments that say where members go.
+        Check the arguments that say where the members go, without a request.
 
-        :raises InvalidInputError: one is wrong; nothing was sent.
+        :raises InvalidInputError: an argument is wrong; nothing was sent.
         """
         self.checked_target()
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Stage, plan and send."""
+        """Stage the members, make the plan, and send it unless ``plan_only`` is set."""
         from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs
         from airflow_provider_audiences.members.staging import StagingRules, refuse_without_members, stage
         from airflow_provider_audiences.sources.opening import open_source

@@ -1,7 +1,7 @@
 """
-What the AppLovin operators share that send a source as it is, without a plan: update, append, remove.
+Base class of the AppLovin operators that send a whole source, without a plan: update, append and remove.
 
-Nothing heavy is imported here: DAG files are parsed all the time.
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 
 class AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinDeliveryOperator):
     """
-    Base of the operators that stage a source, and send all of it in batches.
+    Base of the operators that stage a source and send all of it in batches.
 
-    The arguments are those of :class:`~airflow_provider_audiences.operators.applovin.AppLovinAppendUsersOperator` that
-    have nothing to do with audiences.
+    :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator` documents the arguments.
     """
 
     mode: ClassVar[Literal["replace", "append", "remove"]]
@@ -115,7 +114,7 @@ class AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinDeliveryOperator):
     def _by_hand(
         self, context: Context, destination: Destination, store: FileStore, *, wait_seconds: float
     ) -> Iterator[ByHand]:
-        """Hold an audience that has a ledger; what it takes is not imported for the others."""
+        """Take the lease of an audience that has a ledger; the imports are here since other audiences need none."""
         from airflow_provider_audiences.common.busy import wait_for_audience
         from airflow_provider_audiences.common.state import holder_of
         from airflow_provider_audiences.sources.staging import staging_settings

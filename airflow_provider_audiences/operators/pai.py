@@ -1,7 +1,7 @@
 """
-Operators for Alibaba PAI audience groups: create, get, list, delete.
+Operators for Alibaba PAI audience groups: create, get, list and delete.
 
-Nothing heavy is imported here: DAG files are parsed all the time.
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
 
 from __future__ import annotations
@@ -29,42 +29,42 @@ __all__ = [
 
 class PaiCreateGroupOperator(PaiGroupSpecOperator):
     """
-    Create an audience group, once, and return its id. Wait for it with ``PaiGroupSensor``.
+    Create an audience group, once, and return its id. Wait for the group with ``PaiGroupSensor``.
 
-    CreateGroup bills failed calls and has no idempotency token. So the parameters are checked before the call,
-    and the remark gets a marker at its end, of this DAG, task, run and these parameters: before each request the group
-    with the marker is looked for, and taken instead of a second one, whoever made it: a request whose reply was lost,
-    an earlier try, or a worker that is gone.
+    PAI bills failed creates too, and its API has no idempotency token. So the parameters are checked before the call,
+    and a marker at the end of the group's remark names this DAG, task, run and set of parameters. Before each request,
+    a group with that marker is looked for, and taken instead of making a second one: after a lost reply, in a later
+    try, and after a worker has died.
 
-    :param source: a :class:`PaiSource` or its number: 0 text, 1 text file, 2 CSV file, 3 MaxCompute table,
-        4 algorithm (templated).
-    :param name: the group's name (templated).
-    :param text: for source 0: at most 100 phone numbers, as text with one a line or as a list (templated; never
-        shown).
-    :param uri: for sources 1 and 2: the file, ``https://<bucket>.oss-<region>.aliyuncs.com/<key>`` (templated).
-    :param phone_number: whether the group contains phone numbers, a bool or its text; Reach campaigns need them
+    :param source: a :class:`~airflow_provider_audiences.operators.pai.PaiSource` or its number: 0 text, 1 text file, 2
+        CSV file, 3 MaxCompute table, 4 algorithm (templated).
+    :param name: name of the group; None (default) for a group without one (templated).
+    :param text: for source 0: at most 100 phone numbers, as text with one a line or as a list; never shown (templated).
+    :param uri: for sources 1 and 2: address of the file, ``https://<bucket>.oss-<region>.aliyuncs.com/<key>``
         (templated).
-    :param project: for source 3: MaxCompute project (templated).
-    :param table: for source 3: MaxCompute table (templated).
-    :param column: for sources 2 and 3: column with the phone numbers, required with ``phone_number=True``
+    :param phone_number: whether the group holds phone numbers, as a bool or its text. Reach campaigns need them
         (templated).
-    :param filter: for source 3, optional: condition, such as ``ds={{ ds_nodash }}``; an empty one is an error
-        (templated).
-    :param algorithm: for source 4: the associated algorithm (templated).
+    :param project: for source 3: name of the MaxCompute project (templated).
+    :param table: for source 3: name of the MaxCompute table (templated).
+    :param column: for sources 2 and 3: column with the phone numbers; required with ``phone_number=True`` (templated).
+    :param filter: for source 3, optional: condition on the rows, such as ``ds={{ ds_nodash }}``; an empty one is an
+        error (templated).
+    :param algorithm: for source 4: name of the algorithm (templated).
     :param inference_job_id: for source 4: id of the prediction task (templated).
     :param remark: free text; an empty one is left out (templated).
-    :param if_exists: for groups of the same name: ``create`` another, ``adopt`` it if it is the only one, or
-        ``fail``.
-    :param idempotency: ``marker``, as above; ``none``: the remark stays as it is, and a request whose reply was lost
-        fails the task for good: the group may exist.
-    :param provenance: by what the groups of this task are known; None for DAG and task. Give several deployments that
-        share an account each their own (templated).
-    :param phone_format: rule for ``text``: ``cn_mobile``, mobile numbers of mainland China, or ``any``, numbers of any
-        country.
-    :param pai_conn_id: id of the connection (templated).
+    :param if_exists: what to do if there are groups of the same name: ``create`` another (default), ``adopt`` the only
+        one, or ``fail``.
+    :param idempotency: ``marker`` (default), as above; or ``none``, which leaves the remark as it is, and fails the
+        task for good if a reply was lost, because the group may exist.
+    :param provenance: key of this task's groups within the marker; None (default) for ``dag_id:task_id``. If several
+        deployments share an account, give each its own (templated).
+    :param phone_format: which lines of ``text`` are phone numbers: ``cn_mobile`` (default), mobile numbers of mainland
+        China; or ``any``, numbers of any country.
+    :param pai_conn_id: Airflow connection of the type ``pai``, or ``alibaba_cloud``; default ``pai_default``
+        (templated).
     :return: the group's id.
-    :raises InvalidInputError: a parameter is missing, or does not belong to the source; nothing was sent.
-    :raises ConflictError: the name is taken, or several groups have it.
+    :raises InvalidInputError: a parameter is missing, wrong, or of another source; nothing was sent.
+    :raises ConflictError: the name exists and ``if_exists`` is ``fail``, or several groups match.
     """
 
     template_fields: Sequence[str] = (*PaiGroupSpecOperator.template_fields, "provenance")
@@ -111,12 +111,13 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
 
 class PaiGetGroupOperator(PaiOperator):
     """
-    Get a group. A successful call is billed.
+    Get a group. PAI bills a successful call.
 
-    :param group_id: the group's id (templated).
-    :param pai_conn_id: id of the connection (templated).
-    :return: the group in snake_case, without personal data: no text, the uri without its query.
-    :raises NotFoundError: no such group.
+    :param group_id: id of the group, at most 1,000 characters (templated).
+    :param pai_conn_id: Airflow connection of the type ``pai``, or ``alibaba_cloud``; default ``pai_default``
+        (templated).
+    :return: the group with names in snake_case and without personal data: no text, and the uri without its query.
+    :raises NotFoundError: the account has no such group.
     """
 
     template_fields: Sequence[str] = ("group_id", "pai_conn_id")
@@ -133,20 +134,23 @@ class PaiGetGroupOperator(PaiOperator):
 
 class PaiListGroupsOperator(PaiOperator):
     """
-    List groups, all pages. The filters are the platform's; those on text may match parts.
+    List groups, all pages. PAI does not bill lists.
 
-    A filter that is empty, or rendered to nothing, is an error: it would list all groups.
+    PAI applies the filters; its filters on text may match parts of a text. A filter that is empty, or that a template
+    renders to nothing, is an error: it would list all groups.
 
-    :param name: filter by name (templated).
-    :param remark: filter by remark (templated).
-    :param phone_number: filter by whether the group contains phone numbers: a bool or its text (templated).
-    :param source: filter by source, a :class:`PaiSource` or its number (templated).
-    :param status: filter by review status (templated).
-    :param limit: return so many at most, the newest first by created time, then by id; None for all, in the platform's
-        order. All pages are read for it (templated).
-    :param pai_conn_id: id of the connection (templated).
-    :return: list of groups in snake_case, without personal data.
-    :raises InvalidInputError: a filter is empty, or no such value; nothing was sent.
+    :param name: filter by name; None (default) for any (templated).
+    :param remark: filter by remark; None (default) for any (templated).
+    :param phone_number: filter by whether the group holds phone numbers, a bool or its text; None (default) for any
+        (templated).
+    :param source: filter by source, a :class:`PaiSource` or its number; None (default) for any (templated).
+    :param status: filter by review Status, such as 1; None (default) for any (templated).
+    :param limit: return only this many groups, the newest first; None (default) for all, in PAI's order. All pages are
+        read in either case (templated).
+    :param pai_conn_id: Airflow connection of the type ``pai``, or ``alibaba_cloud``; default ``pai_default``
+        (templated).
+    :return: list of groups with names in snake_case, without personal data.
+    :raises InvalidInputError: a filter is empty or has an impossible value; nothing was sent.
     """
 
     template_fields: Sequence[str] = ("name", "remark", "phone_number", "source", "status", "limit", "pai_conn_id")
@@ -191,13 +195,15 @@ class PaiListGroupsOperator(PaiOperator):
 
 class PaiDeleteGroupOperator(PaiOperator):
     """
-    Delete a group. Billed whether it succeeds or not.
+    Delete a group. PAI bills the call whether it succeeds or not.
 
-    :param group_id: the group's id (templated).
-    :param ignore_missing: a group that does not exist is no error.
-    :param pai_conn_id: id of the connection (templated).
+    :param group_id: id of the group, at most 1,000 characters (templated).
+    :param ignore_missing: don't fail if the group does not exist; default False. From the task's second try on, a
+        missing group is never an error, because the first try may have deleted it.
+    :param pai_conn_id: Airflow connection of the type ``pai``, or ``alibaba_cloud``; default ``pai_default``
+        (templated).
     :return: ``{"group_id": …, "deleted": whether it existed}``.
-    :raises NotFoundError: no such group.
+    :raises NotFoundError: the account has no such group.
     """
 
     template_fields: Sequence[str] = ("group_id", "pai_conn_id")

@@ -1,7 +1,7 @@
 """
-What the operators of Alibaba PAI share: the connection, a group's parameters, and the billable calls.
+Base classes of the PAI operators: the connection and its billable calls, and the parameters of a group.
 
-Nothing heavy is imported here: DAG files are parsed all the time.
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ if TYPE_CHECKING:
 
 class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
     """
-    Base of the operators.
+    Base of the PAI operators.
 
-    Every operator pushes ``billable_calls``, an XCom of its own: how many CreateGroup, GetGroup and DeleteGroup calls
-    it made that PAI may bill; and ``estimated_cost``, if the connection has a ``price_per_call``.
+    Each pushes the XCom ``billable_calls``: how many CreateGroup, GetGroup and DeleteGroup calls it made that PAI may
+    bill. If the connection has a ``price_per_call``, each pushes ``estimated_cost`` too.
 
-    :param pai_conn_id: id of the connection.
+    :param pai_conn_id: Airflow connection of the type ``pai``, or ``alibaba_cloud``; default ``pai_default``
+        (templated).
     """
 
     ui_color = "#fdefe2"
@@ -50,7 +51,7 @@ class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
 
     @cached_property
     def hook(self) -> PaiHook:
-        """The hook of the connection."""
+        """Hook of the operator's connection."""
         from airflow_provider_audiences.hooks.pai import PaiHook
 
         return PaiHook(pai_conn_id=self.pai_conn_id)
@@ -58,10 +59,10 @@ class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
     @contextmanager
     def billed_client(self, context: Context, earlier: Mapping[str, int] | None = None) -> Iterator[PaiClient]:
         """
-        Yield a client; when the block ends, or fails, the calls are told that PAI may bill.
+        Yield a client. When the block ends, also by an error, log and push the calls that PAI may bill.
 
-        :param context: of the task.
-        :param earlier: calls that were made before, to be told with them.
+        :param context: context of the task.
+        :param earlier: billable calls of an earlier part of this task, by kind of call, to be added; None for none.
         """
         with self.hook.get_conn() as client:
             self._price_per_call = client.price_per_call
@@ -72,10 +73,10 @@ class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
 
     def tell_calls(self, context: Context, calls: Mapping[str, int]) -> None:
         """
-        Log and push what PAI may bill.
+        Log the calls that PAI may bill, and push them as an XCom.
 
-        :param context: of the task.
-        :param calls: numbers by call.
+        :param context: context of the task.
+        :param calls: number of calls by kind, such as ``{"create": 1}``.
         """
         tell_billable_calls(self, context, calls, self._price_per_call)
 
@@ -83,14 +84,16 @@ class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
         """
         Return what calls may cost, by the connection's ``price_per_call``; None if it has none.
 
-        :param calls: numbers by call.
+        :param calls: number of calls by kind, such as ``{"create": 1}``.
         """
         return estimated_cost(calls, self._price_per_call)
 
 
 class PaiGroupSpecOperator(HidesFieldsWhenMapped, PaiOperator):
     """
-    Base of the operators that make a group of one of PAI's sources.
+    Base of the operators that make a group from one of PAI's own sources.
+
+    :class:`~airflow_provider_audiences.operators.pai.PaiCreateGroupOperator` documents the other arguments.
 
     :param source: a :class:`PaiSource` or its number: 0 text, 1 text file, 2 CSV file, 3 MaxCompute table, 4 algorithm.
     """
@@ -148,9 +151,9 @@ class PaiGroupSpecOperator(HidesFieldsWhenMapped, PaiOperator):
 
     def checked_spec(self) -> GroupSpec:
         """
-        Return the group's parameters.
+        Return the group's parameters, checked and in their normal form.
 
-        :raises InvalidInputError: a parameter is missing, or does not belong to the source.
+        :raises InvalidInputError: a parameter is missing, wrong, or of another source.
         """
         return GroupSpec(
             source=parse_source(self.source),
@@ -170,11 +173,11 @@ class PaiGroupSpecOperator(HidesFieldsWhenMapped, PaiOperator):
 
 def provenance_of(provenance: str | None, context: Context) -> str:
     """
-    Return by what the groups of a task are known.
+    Return the provenance key of a task's groups (default ``dag_id:task_id``).
 
-    :param provenance: as the user gave it; None for DAG and task.
-    :param context: of the task.
-    :raises InvalidInputError: it is empty, or was rendered to None.
+    :param provenance: the operator's argument; None for the default.
+    :param context: context of the task.
+    :raises InvalidInputError: the argument is empty, or a template rendered it to nothing.
     """
     if provenance is None:
         # With a character between them that neither may have.
@@ -183,7 +186,7 @@ def provenance_of(provenance: str | None, context: Context) -> str:
 
 
 def _text_of(text: Any) -> str | None:
-    """Return one number a line; a native template renders a single number to an integer."""
+    """Return phone numbers as text, one a line. Native rendering makes an integer of a template of one number."""
     if text is None or isinstance(text, str):
         return text
     if isinstance(text, bytes | Mapping) or hasattr(text, "columns"):

@@ -1,7 +1,7 @@
 """
-The operator that lets a new PAI audience group take the place of the old one.
+Operator that replaces a PAI audience group by a new one, made from one of PAI's own sources.
 
-Nothing heavy is imported here: DAG files are parsed all the time.
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
 
 from __future__ import annotations
@@ -22,56 +22,62 @@ if TYPE_CHECKING:
 
 class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     """
-    Refresh a group: make a new one, wait until it is ready, and then delete those that it replaces.
+    Refresh a group: make a new one, wait until it is ready, then delete the groups that it replaces.
 
-    PAI can't change a group. So that there is one at any time, the old group goes only when the new one is ready. If
-    the new one is rejected, or not ready in time, the old one stays. What is replaced are the groups of the same name
-    that this task made, in whatever run; groups of others are never touched. A run that was cut off goes on in the
-    next try, and what it left behind is deleted by the next run. Two runs at once leave a group as well; one of them
-    may fail with an error that Airflow retries. Set ``max_active_runs=1`` on the DAG all the same: both are billed.
-    Each task of a mapped operator has groups of its own, also of the same name.
+    PAI can't change a group. So that a group exists at any time, the old one is deleted only when the new one is ready;
+    if the new one is rejected, or not ready in time, the old one stays. Only groups of the same name that this task
+    made, in whatever run, are replaced. Each map index of a mapped task has groups of its own.
 
-    :param name: of the group (templated).
-    :param source: a ``PaiSource`` or its number: 0 text, 1 text file, 2 CSV file, 3 MaxCompute table, 4 algorithm
+    After a crash the next try continues, and the next run deletes what was left behind. Two runs at the same time leave
+    a group too, but both are billed, and one may fail with an error that Airflow retries: set ``max_active_runs=1`` on
+    the DAG.
+
+    :param name: name of the group (templated).
+    :param source: a :class:`~airflow_provider_audiences.operators.pai.PaiSource` or its number: 0 text, 1 text file, 2
+        CSV file, 3 MaxCompute table, 4 algorithm (templated).
+    :param text: for source 0: at most 100 phone numbers, as text with one a line or as a list; never shown (templated).
+    :param uri: for sources 1 and 2: address of the file, ``https://<bucket>.oss-<region>.aliyuncs.com/<key>``
         (templated).
-    :param text: for source 0: at most 100 phone numbers, as text with one a line or as a list (templated; never
-        shown).
-    :param uri: for sources 1 and 2: the file, ``https://<bucket>.oss-<region>.aliyuncs.com/<key>`` (templated).
-    :param phone_number: whether the group contains phone numbers, a bool or its text; Reach campaigns need them
+    :param phone_number: whether the group holds phone numbers, as a bool or its text. Reach campaigns need them
         (templated).
-    :param project: for source 3: MaxCompute project (templated).
-    :param table: for source 3: MaxCompute table (templated).
-    :param column: for sources 2 and 3: column with the phone numbers, required with ``phone_number=True``
-        (templated).
-    :param filter: for source 3, optional: condition, such as ``ds={{ ds_nodash }}``; an empty one is an error
-        (templated).
-    :param algorithm: for source 4: the associated algorithm (templated).
+    :param project: for source 3: name of the MaxCompute project (templated).
+    :param table: for source 3: name of the MaxCompute table (templated).
+    :param column: for sources 2 and 3: column with the phone numbers; required with ``phone_number=True`` (templated).
+    :param filter: for source 3, optional: condition on the rows, such as ``ds={{ ds_nodash }}``; an empty one is an
+        error (templated).
+    :param algorithm: for source 4: name of the algorithm (templated).
     :param inference_job_id: for source 4: id of the prediction task (templated).
     :param remark: free text; an empty one is left out (templated).
-    :param phone_format: rule for ``text``: ``cn_mobile``, mobile numbers of mainland China, or ``any``, numbers of any
-        country.
-    :param keep_previous: how many of the ready groups that are replaced stay, newest first.
-    :param delete_failed: delete the new group if it is rejected or not ready in time.
-    :param provenance: by what the groups of this task are known; None for ``dag_id:task_id``. Set it to that before
-        the DAG or the task is renamed; give several deployments that share an account each their own (templated).
-    :param allow_older_run: let a run make a group although one with a newer logical date has made one since
+    :param phone_format: which lines of ``text`` are phone numbers: ``cn_mobile`` (default), mobile numbers of mainland
+        China; or ``any``, numbers of any country.
+    :param keep_previous: how many of the replaced groups that are ready to keep, the newest first; default 0.
+    :param delete_failed: delete the new group if it is rejected or not ready in time; default True.
+    :param provenance: key by which the task finds the groups that it made, in all its runs; None (default) for
+        ``dag_id:task_id``. Before you rename the DAG or the task, set it to the old ``dag_id:task_id``. If several
+        deployments share an account, give each its own (templated).
+    :param allow_older_run: let this run make a group even if a run with a newer logical date has made one; default
+        False (templated).
+    :param min_amount: least number of people in a ready group; default 1 (templated).
+    :param ready_statuses: Statuses that count as ready, such as ``[1]``; None (default) for those of the connection's
+        dialect: 0 and 1 with an API key, 1 with an AccessKey.
+    :param failed_statuses: Statuses that never become ready; None (default) for ``[2]``.
+    :param timeout: longest wait until the new group is ready, in seconds or as a timedelta; default 6 hours.
+    :param poke_interval: pause before the first poll and between the first two, in seconds or as a timedelta; default
+        60. It doubles from poll to poll. Each poll is billed.
+    :param max_poke_interval: longest pause between two polls, in seconds or as a timedelta; default 600.
+    :param max_poll_failures: how many polls in a row may fail for a passing reason, such as a server error; default 5.
+    :param deferrable: wait in the triggerer, without a worker slot; default Airflow's ``[operators]
+        default_deferrable``.
+    :param pai_conn_id: Airflow connection of the type ``pai``, or ``alibaba_cloud``; default ``pai_default``
         (templated).
-    :param min_amount: least number of people (templated).
-    :param ready_statuses: statuses that are ready; None for those of the connection's dialect.
-    :param failed_statuses: statuses that never become ready; None for 2.
-    :param timeout: how long to wait until the new group is ready, in seconds or as a timedelta.
-    :param poke_interval: pause before the first poll, in seconds or as a timedelta; each poll is billed.
-    :param max_poke_interval: what the pause between two polls grows to, in seconds or as a timedelta.
-    :param max_poll_failures: transient failures of polls in a row that are borne.
-    :param deferrable: wait in the triggerer.
-    :param pai_conn_id: id of the connection (templated).
     :return: report with ``group_id, name, status, amount, unchanged, adopted, replaced_group_ids, kept_group_ids,
         leftover_group_ids, verdicts, billable_calls, seconds``, and ``estimated_cost`` if the connection has a price;
         ``group_id``, ``billable_calls`` and ``estimated_cost`` are XComs of their own too.
-    :raises InvalidInputError: a parameter is refused; nothing was sent.
-    :raises GroupRejectedError: PAI rejected the new group (the message has the History), or it is too small.
-    :raises GroupNotReadyError: the new group was not ready in time.
-    :raises TransientError: the new group is gone, such as by a run at the same time whose group is newer.
+    :raises InvalidInputError: a parameter is missing, wrong, or of another source; nothing was sent.
+    :raises GuardError: a run with a newer logical date has made a group (``allow_older_run``); no group was made.
+    :raises GroupRejectedError: PAI rejected the new group (the message has its History), or it has too few people.
+    :raises GroupNotReadyError: the new group was not ready within ``timeout``.
+    :raises TransientError: the new group is gone, for example replaced by a run at the same time; Airflow retries.
     """
 
     template_fields: Sequence[str] = (
@@ -88,8 +94,8 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
         """
         Make the new group.
 
-        :param context: of the task.
-        :param client: of the account.
+        :param context: context of the task.
+        :param client: client of the PAI account.
         """
         from airflow_provider_audiences.validation import true_or_false
 

@@ -1,7 +1,7 @@
 """
-What the operators share that refresh PAI audience groups: a new group is made, waited for, and the old ones deleted.
+Base class of the operators that refresh PAI audience groups: make a new group, wait for it, delete the old ones.
 
-Nothing heavy is imported here: DAG files are parsed all the time.
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback
 
 class PaiRefreshOperator(PaiOperator):
     """
-    Base of the operators that let a new group take the place of the old ones.
+    Base of the operators that make a new group take the place of the old ones.
 
-    :param pai_conn_id: id of the connection.
+    :class:`~airflow_provider_audiences.operators.pai_refresh.PaiReplaceGroupOperator` documents the arguments.
     """
 
     name: str | None
@@ -91,36 +91,37 @@ class PaiRefreshOperator(PaiOperator):
         """
         Make the new group, unless there is nothing to do.
 
-        :param context: of the task.
-        :param client: of the account.
+        :param context: context of the task.
+        :param client: client of the PAI account.
+        :return: state of the refresh; ``unchanged`` says that no group was made.
         """
 
     def check_group(self, group: AudienceGroup, refreshing: Refreshing) -> None:
         """
-        Look at the new group, which is ready and has replaced the others.
+        Inspect the new group once it is ready and has replaced the others. The base class does nothing.
 
-        :param group: the group.
-        :param refreshing: the refresh.
+        :param group: the new group, as PAI shows it.
+        :param refreshing: state of the refresh.
         """
 
     def clean_up(self, refreshing: Refreshing, refresh: GroupRefresh) -> None:
         """
-        Remove what the groups of this task were made from, unless another run may need it.
+        Remove what the task's groups were made from, unless another run may need it. The base class does nothing.
 
-        :param refreshing: the refresh, whose group is ready, or has failed.
-        :param refresh: tells whether another run is under way.
+        :param refreshing: state of the refresh; its group is ready or has failed.
+        :param refresh: the refresh, which can tell whether another run is under way.
         """
 
     def has_lost_its_source(self, refreshing: Refreshing) -> bool:
         """
-        Return whether what the new group was to be made from is gone, so that its rejection says nothing of it.
+        Return whether the file that PAI was to read is gone, so that a rejection says nothing about the numbers in it.
 
-        :param refreshing: the refresh.
+        :param refreshing: state of the refresh.
         """
         return False
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Make the new group, wait for it, and delete what it replaces."""
+        """Make the new group, wait until it is ready, and delete the groups that it replaces."""
         with self.running():
             self._check_waiting()
             provenance_of(self.provenance, context)
@@ -150,10 +151,10 @@ class PaiRefreshOperator(PaiOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """
-        Go on after the trigger.
+        Finish the refresh after the trigger has waited.
 
-        :param context: of the task.
-        :param event: what the trigger yielded.
+        :param context: context of the task.
+        :param event: payload of the trigger's event.
         """
         from airflow_provider_audiences.platforms.pai.refresh import Refreshing
         from airflow_provider_audiences.waiting.outcomes import Outcome, event_not_understood
@@ -196,7 +197,7 @@ class PaiRefreshOperator(PaiOperator):
         return self._report(refreshing, replaced)
 
     def _give_up(self, error: PermanentError, refresh: GroupRefresh, refreshing: Refreshing) -> None:
-        """Delete the new group, which no try follows for, if it is to be deleted; and say what is left."""
+        """Delete the new group if ``delete_failed`` asks for that, and add to the error what is left."""
         from airflow_provider_audiences.platforms.pai.refresh_failures import file_lost, tell_failure
 
         is_late, is_rejected = isinstance(error, GroupNotReadyError), isinstance(error, GroupRejectedError)
@@ -211,7 +212,7 @@ class PaiRefreshOperator(PaiOperator):
         tell_failure(error, refreshing.group_id, name=refreshing.name, is_deleted=is_deleted)
 
     def _renamed(self, context: Context, refreshing: Refreshing, replaced: Replaced) -> Refreshing:
-        """Tell of the group that is there now, should it be a later one than that of this task."""
+        """Return the refresh with the id of the group that is there now: a later run may have replaced this task's."""
         if replaced.group.id == refreshing.group_id:
             return refreshing
         if self.do_xcom_push:
@@ -220,9 +221,9 @@ class PaiRefreshOperator(PaiOperator):
 
     def or_warn(self, clean_up: Callable[[], None]) -> None:
         """
-        Clean up; a failure is logged, since a further try would do all the work again, and be billed for it.
+        Clean up, and only log a failure: a further try would do all the work again, and be billed for it.
 
-        :param clean_up: removes what a group was made from.
+        :param clean_up: function that removes what a group was made from.
         """
         try:
             clean_up()
@@ -231,13 +232,14 @@ class PaiRefreshOperator(PaiOperator):
 
     def refresh(self, client: PaiClient, *, name: str, owner: str, call: str, map_index: int) -> GroupRefresh:
         """
-        Return the refresh of the groups of this task.
+        Return the refresh of this task's groups.
 
-        :param client: of the account.
-        :param name: of the groups.
-        :param owner: digest of whom they belong to.
-        :param call: digest of this very call.
-        :param map_index: of the mapped task; -1 for a task that is not mapped.
+        :param client: client of the PAI account.
+        :param name: name of the groups.
+        :param owner: digest of the provenance key, as in the groups' markers.
+        :param call: digest of this call (run, map index, parameters), as in the new group's marker.
+        :param map_index: index of a mapped task; -1 for a task that is not mapped.
+        :raises InvalidInputError: ``min_amount`` and the statuses contradict each other, or one of them is wrong.
         """
         from airflow_provider_audiences.platforms.pai.dialects import STATUS_CHECKING
         from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
@@ -263,12 +265,13 @@ class PaiRefreshOperator(PaiOperator):
 
     def marker(self, context: Context, client: PaiClient, spec: GroupSpec, *, members: str = "") -> GroupMarker:
         """
-        Return the mark of this very call: the same over all tries of the task, another after the task was cleared.
+        Return the marker of this call. All tries of the task have the same one; after the task is cleared there is
+        another.
 
-        :param context: of the task.
-        :param client: of the account.
-        :param spec: of the new group.
-        :param members: fingerprint of its members.
+        :param context: context of the task.
+        :param client: client of the PAI account.
+        :param spec: parameters of the new group.
+        :param members: fingerprint of the phone numbers that were staged; empty if none were.
         """
         from airflow_provider_audiences.common.schedule import run_date_of
 
@@ -285,7 +288,7 @@ class PaiRefreshOperator(PaiOperator):
         )
 
     def _check_waiting(self) -> None:
-        """Refuse what would show only when the group is made."""
+        """Check the arguments of the wait and of the clean-up, before a group is made and billed."""
         from airflow_provider_audiences.validation import true_or_false, whole_number
 
         for name in ("timeout", "poke_interval", "max_poke_interval"):
@@ -296,7 +299,7 @@ class PaiRefreshOperator(PaiOperator):
         true_or_false("allow_older_run", self.allow_older_run)
 
     def _seconds(self, name: str) -> float:
-        """Return an argument of the wait in seconds."""
+        """Return ``timeout``, ``poke_interval`` or ``max_poke_interval`` as a number of seconds."""
         from airflow_provider_audiences.validation import seconds
 
         return seconds(name, getattr(self, name), above=0, at_most=_LONGEST_SECONDS)

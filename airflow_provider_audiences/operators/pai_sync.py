@@ -1,7 +1,7 @@
 """
-The operator that makes a PAI audience group of phone numbers from anywhere.
+Operator that makes a PAI audience group equal a source of phone numbers.
 
-Nothing heavy is imported here: DAG files are parsed all the time.
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
 
 from __future__ import annotations
@@ -33,68 +33,83 @@ if TYPE_CHECKING:
 
 class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     """
-    Make a group of a source's phone numbers, whatever their number, and let it replace the group before it.
+    Make a group of all phone numbers of a source, and let it replace the group before it.
 
-    The source is staged first: phone numbers are brought to their normal form, told apart, and counted. Up to 100 go
-    to PAI as text. More are written to a text file below ``stage_path``, from where PAI reads them; when the new group
-    is ready, or has failed, the file is removed. Then it goes on as in ``PaiReplaceGroupOperator``. If the group
-    that is there was made of the same numbers, nothing is sent and nothing is billed; unless a newer one is being
-    checked, which would take its place.
+    The source is staged first: numbers are brought to their normal form, deduplicated and counted. Up to 100 numbers go
+    to PAI as text; more are written to a text file below ``stage_path``, from where PAI reads them. Then the group is
+    refreshed as in ``PaiReplaceGroupOperator``, and the file is removed. If the present group was made of the same
+    numbers, nothing is sent and nothing is billed, unless a newer group is still being checked, which would replace it.
 
-    :param name: of the group (templated).
-    :param source: phone numbers: the path of a file, a folder or a glob (local, ``file://…``, an ``ObjectStoragePath``
-        or the text of one), of text, CSV, JSON lines or Parquet, plain, ``.gz`` or ``.zst``; a list of such paths; a
-        ``FileSource`` or an ``SqlSource``; a list or another iterable of numbers; a data frame; an XComArg of those, or
-        a list of such (templated). Numbers are not shown in rendered templates; but an XCom that another task pushed
-        holds what it holds: prefer a path.
-    :param suppress: a further source, of the same kinds: numbers that must not be in the group, such as opt-outs. None
-        in the DAG file for nobody; None at run time is an error (templated).
-    :param stage_path: where the file for PAI is written: ``oss://bucket/prefix``, or the address of another store;
-        needed for more than 100 numbers (templated).
-    :param stage_conn_id: Airflow connection of that store; None for what the address names (templated).
-    :param uri_template: the address by which PAI reads the file, with ``{bucket}`` and ``{key}``; None for that of OSS
-        in cn-hangzhou (templated).
-    :param delete_file: remove the file when the group is ready or has failed.
+    :param name: name of the group (templated).
+    :param source: phone numbers (templated). One of: the path of a file, a folder or a glob (local, ``file://…``, an
+        ``ObjectStoragePath`` or its text) of text, CSV, JSON lines or Parquet, plain, ``.gz`` or ``.zst``; a list of
+        such paths; a ``FileSource`` or an ``SqlSource``; a list or another iterable of numbers; a data frame; an
+        XComArg of one of these, or a list of XComArgs. Rendered templates don't show numbers. An XCom that another task
+        pushed does hold them: prefer a path.
+    :param suppress: second source, in the same forms as ``source``: numbers that must not be in the group, such as
+        opt-outs. None in the DAG file (default) for nobody; None at run time is an error (templated).
+    :param stage_path: folder to write the file for PAI to: ``oss://bucket/prefix``, or the address of another store;
+        required for more than 100 numbers. Keep it the same in all runs, since files are looked up there to be removed
+        (templated).
+    :param stage_conn_id: Airflow connection of that store; None (default) for the connection in the address, or the
+        worker's own credentials (templated).
+    :param uri_template: address by which PAI reads the file, with ``{bucket}`` and ``{key}``; None (default) for
+        ``https://{bucket}.oss-cn-hangzhou.aliyuncs.com/{key}`` (templated).
+    :param delete_file: remove the file once the group is ready or has failed; default True.
     :param remark: free text; an empty one is left out (templated).
-    :param force: make a new group even if the numbers are the same (templated).
-    :param min_members: fail if fewer numbers than this are left of the source (templated).
-    :param max_removed_ratio: fail if there are fewer numbers than the group that they replace has people, by more than
-        this part of them; None, or the word ``off`` at run time, for no limit (templated).
-    :param max_added_ratio: fail if there are more numbers than that group has people, by more than this part of them;
-        None or ``off`` for no limit (templated).
-    :param max_removed: as ``max_removed_ratio``, as a number of people; None or ``off`` for no limit (templated).
-    :param max_added: as ``max_added_ratio``, as a number of people, in a first group too; None or ``off`` for no limit
+    :param force: make a new group even if the numbers are the same; default False (templated).
+    :param min_members: fail if fewer numbers than this are left of the source, after ``suppress``; default 1, which is
+        also the least (templated).
+    :param max_removed_ratio: fail if the new group has fewer numbers than the present group has people, by a larger
+        share of those people than this, from 0 to 1; default 0.3. None in the DAG file, or the word ``off``, for no
+        limit (templated).
+    :param max_added_ratio: fail if the new group has more numbers than the present group has people, by a larger share
+        of those people than this; None (default) or ``off`` for no limit (templated).
+    :param max_removed: as ``max_removed_ratio``, but a number of people; None (default) or ``off`` for no limit
         (templated).
-    :param min_suppressed: fail if ``suppress`` has fewer numbers than this (templated).
-    :param suppress_on_malformed: ``fail`` if a text of ``suppress`` is no phone number, since each may be a person who
-        would stay; or ``drop`` and count them (templated).
-    :param allow_older_run: let a run make a group although one with a newer logical date has made one since
+    :param max_added: as ``max_added_ratio``, but a number of people, in the first run too; None (default) or ``off``
+        for no limit (templated).
+    :param min_suppressed: fail if ``suppress`` has fewer numbers than this; default 0 (templated).
+    :param suppress_on_malformed: what to do with texts of ``suppress`` that are not phone numbers: ``fail`` (default),
+        because each may stand for a person who would then be in the group; or ``drop`` counts them (templated).
+    :param phone_format: which texts are phone numbers: ``cn_mobile`` (default), mobile numbers of mainland China; or
+        ``any``, numbers of any country.
+    :param on_malformed: what to do with texts of ``source`` that are not phone numbers: ``drop`` (default) counts them,
+        ``fail`` stops at the first one.
+    :param max_malformed_ratio: fail if a larger share of the texts of ``source`` or of ``suppress`` than this is
+        malformed, from 0 to 1; None (default) or ``off`` for no limit (templated).
+    :param rejects_path: where to write a report of the malformed texts, one row each: source, row number, reason and a
+        masked preview. A ``.parquet`` or ``.csv`` file, local or in an object store; None (default) for no report
         (templated).
-    :param phone_format: ``cn_mobile``, mobile numbers of mainland China, or ``any``, numbers of any country.
-    :param on_malformed: ``drop`` and count texts that are no phone number, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the texts is malformed (templated).
-    :param rejects_path: write a report of the malformed texts there, a ``.parquet`` or ``.csv`` file (templated).
-    :param rejects_include_values: add the texts themselves to that report.
-    :param keep_previous: how many of the ready groups that are replaced stay, newest first.
-    :param delete_failed: delete the new group if it is rejected or not ready in time.
-    :param provenance: by what the groups of this task are known; None for ``dag_id:task_id``. Set it to that before
-        the DAG or the task is renamed; give several deployments that share an account each their own (templated).
-    :param min_amount: least number of people (templated).
-    :param ready_statuses: statuses that are ready; None for those of the connection's dialect.
-    :param failed_statuses: statuses that never become ready; None for 2.
-    :param timeout: how long to wait until the new group is ready, in seconds or as a timedelta.
-    :param poke_interval: pause before the first poll, in seconds or as a timedelta; each poll is billed.
-    :param max_poke_interval: what the pause between two polls grows to, in seconds or as a timedelta.
-    :param max_poll_failures: transient failures of polls in a row that are borne.
-    :param deferrable: wait in the triggerer.
-    :param pai_conn_id: id of the connection (templated).
+    :param rejects_include_values: also write the rejected texts themselves to that report; default False.
+    :param keep_previous: how many of the replaced groups that are ready to keep, the newest first; default 0.
+    :param delete_failed: delete the new group if it is rejected or not ready in time; default True.
+    :param provenance: key by which the task finds the groups that it made, in all its runs; None (default) for
+        ``dag_id:task_id``. Before you rename the DAG or the task, set it to the old ``dag_id:task_id``. If several
+        deployments share an account, give each its own (templated).
+    :param allow_older_run: let this run make a group even if a run with a newer logical date has made one; default
+        False (templated).
+    :param min_amount: least number of people in a ready group; default 1 (templated).
+    :param ready_statuses: Statuses that count as ready, such as ``[1]``; None (default) for those of the connection's
+        dialect: 0 and 1 with an API key, 1 with an AccessKey.
+    :param failed_statuses: Statuses that never become ready; None (default) for ``[2]``.
+    :param timeout: longest wait until the new group is ready, in seconds or as a timedelta; default 6 hours.
+    :param poke_interval: pause before the first poll and between the first two, in seconds or as a timedelta; default
+        60. It doubles from poll to poll. Each poll is billed.
+    :param max_poke_interval: longest pause between two polls, in seconds or as a timedelta; default 600.
+    :param max_poll_failures: how many polls in a row may fail for a passing reason, such as a server error; default 5.
+    :param deferrable: wait in the triggerer, without a worker slot; default Airflow's ``[operators]
+        default_deferrable``.
+    :param pai_conn_id: Airflow connection of the type ``pai``, or ``alibaba_cloud``; default ``pai_default``
+        (templated).
     :return: the report of ``PaiReplaceGroupOperator``, with ``members, malformed, duplicates, blank, members_by_column,
-        suppressed, suppress_members, suppress_malformed, suppress_duplicates, suppress_blank, file_bytes``.
-    :raises InvalidInputError: source or arguments are refused; nothing was sent.
-    :raises GuardError: a guard stopped it, such as too few numbers; no group was made.
-    :raises GroupRejectedError: PAI rejected the new group (the message has the History), or it is too small.
-    :raises GroupNotReadyError: the new group was not ready in time.
-    :raises TransientError: the new group is gone, such as by a run at the same time whose group is newer.
+        suppressed, suppress_members, suppress_malformed, suppress_duplicates, suppress_blank``, and ``file_bytes`` if a
+        file was written.
+    :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
+    :raises GuardError: a guard stopped the run, such as too few numbers; no group was made.
+    :raises GroupRejectedError: PAI rejected the new group (the message has its History), or it has too few people.
+    :raises GroupNotReadyError: the new group was not ready within ``timeout``.
+    :raises TransientError: the new group is gone, for example replaced by a run at the same time; Airflow retries.
     """
 
     limits = frozenset({"max_removed_ratio", "max_added_ratio", "max_removed", "max_added", "max_malformed_ratio"})
@@ -178,10 +193,10 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
 
     def begin(self, context: Context, client: PaiClient) -> Refreshing:
         """
-        Stage the source, and make the new group unless the one that is there has the same numbers.
+        Stage the source, and make the new group unless the present one has the same numbers.
 
-        :param context: of the task.
-        :param client: of the account.
+        :param context: context of the task.
+        :param client: client of the PAI account.
         """
         from airflow_provider_audiences.members.keys.key_set import fingerprint_of
         from airflow_provider_audiences.platforms.pai.marker import owner_digest
@@ -240,7 +255,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
     def _judged(
         self, guards: Guards, members: int, current: AudienceGroup | None, suppress_members: int
     ) -> list[Verdict]:
-        """Compare the numbers with the group that they would replace, which tells how many people it has."""
+        """Return what the guards say of the new numbers, compared with the number of people in the present group."""
         from airflow_provider_audiences.sync.guards import refuse_unless_passed
         from airflow_provider_audiences.sync.plan import Changes
 
@@ -266,10 +281,10 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
 
     def check_group(self, group: AudienceGroup, refreshing: Refreshing) -> None:
         """
-        Warn if PAI found other people than were sent.
+        Warn if PAI counts other people in the new group than were sent.
 
         :param group: the new group, which is ready.
-        :param refreshing: the refresh.
+        :param refreshing: state of the refresh.
         """
         members = refreshing.members["members"]
         if group.amount != members:
@@ -278,10 +293,10 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
 
     def clean_up(self, refreshing: Refreshing, refresh: GroupRefresh) -> None:
         """
-        Remove the file, and those of runs that were cut off; if another run is under way, that one does it.
+        Remove this run's file and those of runs that crashed, unless another run is under way: that run removes them.
 
-        :param refreshing: the refresh.
-        :param refresh: tells whether another run is under way.
+        :param refreshing: state of the refresh.
+        :param refresh: the refresh, which can tell whether another run is under way.
         """
         files = self._files(refreshing.owner, refreshing.map_index)
         if files and self.delete_file and refresh.is_alone(refreshing.group_id):
@@ -289,9 +304,9 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
 
     def has_lost_its_source(self, refreshing: Refreshing) -> bool:
         """
-        Return whether the file is gone: a run that ended just now may have removed it with its own.
+        Return whether the file for PAI is gone: a run that has just ended may have removed it with its own.
 
-        :param refreshing: the refresh.
+        :param refreshing: state of the refresh.
         """
         files = self._files(refreshing.owner, refreshing.map_index)
         try:
@@ -316,7 +331,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
 
     @contextmanager
     def _staged(self, guards: Guards) -> Iterator[tuple[StagedMembers, dict[str, Any]]]:
-        """Stage source and opt-outs, and yield the numbers that are left; whatever is wrong with them shows here."""
+        """Stage source and opt-outs, check them, and yield the numbers that are left, with facts for the report."""
         from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
         from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs, without
         from airflow_provider_audiences.members.staging import StagingRules, refuse_without_members, stage
@@ -362,7 +377,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
 
     @staticmethod
     def _check_numbers(guards: Guards, members: int, suppress_members: int) -> None:
-        """Stop what has too few numbers before anything is asked of PAI."""
+        """Stop a run that has too few numbers, before the first request to PAI."""
         if members < guards.min_members:
             raise GuardError(
                 f"stopped by min_members: the source has {members} phone numbers, and at least {guards.min_members} "
@@ -406,6 +421,6 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
 
 
 def _was_read(group: AudienceGroup, spec: GroupSpec, members: int) -> bool:
-    """Tell whether PAI read what it was to read: at the same address, if it shows one, and nobody else."""
+    """Return whether PAI seems to have read what was sent: from the same address, and not more people than numbers."""
     is_same_place = not group.uri or not spec.uri or unquote(group.uri) == unquote(spec.uri)
     return is_same_place and group.amount <= members

@@ -1,1 +1,1 @@
-"""Sensors, in poke, reschedule and deferrable mode."""
+"""Sensors that wait for an audience or a group, in poke, reschedule and deferrable mode."""

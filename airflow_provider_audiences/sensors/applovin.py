@@ -1,4 +1,4 @@
-"""Waits until an AppLovin audience exists."""
+"""Sensor that waits until an AppLovin audience exists."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ if TYPE_CHECKING:
 
 class AppLovinAudienceSensor(PollingSensor):
     """
-    Wait until an audience is listed, with enough users if that is asked.
+    Wait until AppLovin lists an audience, and until it has enough users if ``min_user_count`` is given.
 
-    ``user_count`` lags behind uploads, and IDs without a known user may not count: don't wait for an exact number.
+    ``user_count`` lags behind uploads, and IDs of unknown users may not count: don't wait for an exact number.
 
-    :param audience_id: id of the audience; either this or ``name`` (templated).
-    :param name: its exact name (templated).
-    :param platform: ``android`` or ``ios``, in any case; None for either (templated).
-    :param min_user_count: least number of users; None for any (templated).
-    :param applovin_conn_id: id of the connection (templated).
-    :param deferrable: wait in the triggerer.
-    :param max_poll_failures: transient failures in a row that are borne.
+    :param audience_id: id of the audience; give either this or ``name`` (templated).
+    :param name: exact name of the audience (templated).
+    :param platform: ``android`` or ``ios``, in any case; None (default) for both (templated).
+    :param min_user_count: least number of users; None (default) for any (templated).
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
+    :param deferrable: wait in the triggerer, without a worker slot; default Airflow's ``[operators]
+        default_deferrable``.
+    :param max_poll_failures: how many polls in a row may fail for a passing reason, such as a server error; default 5.
     :return: ``{audience_id, name, package_name, platform, description, user_count}``.
-    :raises InvalidInputError: an argument is empty, was rendered to nothing, or is no such value.
+    :raises InvalidInputError: an argument is empty, was rendered to nothing, or has an impossible value.
     :raises ConflictError: several audiences have the name.
-    :raises AirflowSensorTimeout: not there within ``timeout`` seconds.
+    :raises AirflowSensorTimeout: the audience was not there within ``timeout`` seconds.
     """
 
     template_fields: Sequence[str] = ("audience_id", "name", "platform", "min_user_count", "applovin_conn_id")
@@ -51,7 +52,12 @@ class AppLovinAudienceSensor(PollingSensor):
         self.applovin_conn_id = applovin_conn_id
 
     def trigger_of(self, **polling: Any) -> AppLovinAudienceTrigger:
-        """Return the trigger that waits."""
+        """
+        Return the trigger that polls for this sensor.
+
+        :param polling: arguments of :class:`~airflow_provider_audiences.triggers.polling.PollingTrigger`, except the
+            connection.
+        """
         from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger
 
         return AppLovinAudienceTrigger(

@@ -1,4 +1,4 @@
-"""Waits until PAI audience groups are ready."""
+"""Sensor that waits until PAI audience groups are ready."""
 
 from __future__ import annotations
 
@@ -14,31 +14,35 @@ if TYPE_CHECKING:
 
 class PaiGroupSensor(PollingSensor):
     """
-    Wait until a group's Status is ready and its Amount is large enough; or until all of several groups are ready.
+    Wait until a group, or each of several groups, is ready: its Status is a ready one, and it has enough people.
 
-    By default Status 0 and 1 are ready with an API key, and 1 with an AccessKey; 2 is failed in both. Readiness and
-    failure are final only with people: Status 0 with Amount 0 is still being checked, Status 1 with too few people
-    fails. A successful GetGroup is billed: the default interval is 60 seconds, and grows to 10 minutes. Several groups
-    are polled by ListGroups, which is free, where that may save as many calls. How many may be billed is in the log and
-    in the XCom ``billable_calls``, and what they may cost in ``estimated_cost``, if the connection has a price; in
-    reschedule mode before Airflow 3.3, those of the last poll.
+    With an API key the Statuses 0 and 1 are ready, with an AccessKey only 1; in both, 2 means rejected. A group of
+    Status 0 with too few people is still being checked; one of Status 1 with too few people fails.
 
-    :param group_id: the group's id; either this or ``group_ids`` (templated).
-    :param group_ids: ids of several groups, as a list or a template of one; the first that is rejected fails all
+    PAI bills a successful GetGroup, so the pause between polls grows from 60 seconds to 10 minutes. Several groups are
+    polled by ListGroups, which is free, where that may save calls. The XCom ``billable_calls`` says how many calls may
+    be billed, and ``estimated_cost`` what they may cost if the connection has a price. In reschedule mode before
+    Airflow 3.3, both are of the last poll only.
+
+    :param group_id: id of the group; give either this or ``group_ids`` (templated).
+    :param group_ids: ids of several groups, as a list or a template that renders to one. The first group that is
+        rejected fails the task (templated).
+    :param min_amount: least number of people in each group; default 1 (templated).
+    :param ready_statuses: Statuses that count as ready, such as ``[1]``; None (default) for those above.
+    :param failed_statuses: Statuses that never become ready; None (default) for ``[2]``.
+    :param pai_conn_id: Airflow connection of the type ``pai``, or ``alibaba_cloud``; default ``pai_default``
         (templated).
-    :param min_amount: least number of people in each group (templated).
-    :param ready_statuses: statuses that are ready, instead of the connection's.
-    :param failed_statuses: statuses that never become ready, instead of 2.
-    :param pai_conn_id: id of the connection (templated).
-    :param exponential_backoff: let the interval grow from poll to poll, from ``poke_interval`` on.
-    :param max_poke_interval: what it grows to, in seconds or as a timedelta; None for ``timeout``.
-    :param deferrable: wait in the triggerer.
-    :param max_poll_failures: transient failures in a row that are borne.
-    :return: the group in snake_case, without personal data; of several groups, id, name, status and amount of each, in
-        the order of the ids.
-    :raises GroupRejectedError: one was rejected (the message has the History), or passed with too few people.
-    :raises NotFoundError: one does not exist.
-    :raises AirflowSensorTimeout: not ready within ``timeout`` seconds.
+    :param exponential_backoff: let the pause between polls double, beginning with ``poke_interval``; default True.
+    :param max_poke_interval: longest pause between two polls, in seconds or as a timedelta; default 600, None for
+        ``timeout``.
+    :param deferrable: wait in the triggerer, without a worker slot; default Airflow's ``[operators]
+        default_deferrable``.
+    :param max_poll_failures: how many polls in a row may fail for a passing reason, such as a server error; default 5.
+    :return: the group with names in snake_case and without personal data; for ``group_ids``, a list with id, name,
+        status and amount of each, in the order of the ids.
+    :raises GroupRejectedError: a group was rejected (the message has its History), or passed with too few people.
+    :raises NotFoundError: a group does not exist.
+    :raises AirflowSensorTimeout: a group was not ready within ``timeout`` seconds.
     """
 
     template_fields: Sequence[str] = ("group_id", "group_ids", "min_amount", "pai_conn_id")
@@ -67,7 +71,12 @@ class PaiGroupSensor(PollingSensor):
         self.max_poke_interval = max_poke_interval
 
     def trigger_of(self, **polling: Any) -> PaiGroupTrigger:
-        """Return the trigger that waits."""
+        """
+        Return the trigger that polls for this sensor.
+
+        :param polling: arguments of :class:`~airflow_provider_audiences.triggers.polling.PollingTrigger`, except the
+            connection.
+        """
         from airflow_provider_audiences.platforms.pai.polls import group_ids_of
         from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 

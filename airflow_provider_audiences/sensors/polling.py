@@ -1,4 +1,4 @@
-"""What both sensors share: a poll in the worker, and waiting in one of three modes."""
+"""Base class of the sensors: polls in the worker or in the triggerer, with the same loop and the same outcomes."""
 
 from __future__ import annotations
 
@@ -43,13 +43,14 @@ DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback
 
 class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator):
     """
-    Polls until what it waits for is ready.
+    Base of the sensors: polls until what the sensor waits for is ready.
 
-    In poke and reschedule mode the worker polls; with ``deferrable=True`` it polls once and leaves the rest to the
-    triggerer. It is the same loop in each: in poke mode it goes on from poll to poll, the others begin it anew.
+    In poke mode one process makes all polls; in reschedule mode each poll is a process of its own; with
+    ``deferrable=True`` the worker polls once, and the triggerer makes the other polls.
 
-    :param deferrable: wait in the triggerer.
-    :param max_poll_failures: transient failures in a row that are borne.
+    :param deferrable: wait in the triggerer, without a worker slot; default Airflow's ``[operators]
+        default_deferrable``.
+    :param max_poll_failures: how many polls in a row may fail for a passing reason, such as a server error; default 5.
     """
 
     def __init__(self, *, deferrable: bool = DEFAULT_DEFERRABLE, max_poll_failures: int = 5, **kwargs: Any) -> None:
@@ -63,18 +64,19 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
     @abstractmethod
     def trigger_of(self, **polling: Any) -> PollingTrigger:
         """
-        Return the trigger that waits for what this sensor is about.
+        Return the trigger that polls for this sensor.
 
-        :param polling: arguments of :class:`PollingTrigger`, all but the connection.
+        :param polling: arguments of :class:`~airflow_provider_audiences.triggers.polling.PollingTrigger`, except the
+            connection.
         :raises InvalidInputError: an argument of the sensor is wrong.
         """
 
     def trigger(self, *, deadline_epoch_seconds: float, first_poll_epoch_seconds: float = 0.0) -> PollingTrigger:
         """
-        Return the trigger that waits.
+        Return the trigger that polls for this sensor, with its deadline.
 
-        :param deadline_epoch_seconds: when it is to give up.
-        :param first_poll_epoch_seconds: no poll before that; 0 for at once.
+        :param deadline_epoch_seconds: when the wait ends, in seconds since 1970 (UTC).
+        :param first_poll_epoch_seconds: time of the earliest poll, in the same unit; default 0, at once.
         """
         return self.trigger_of(
             poll_interval_seconds=self.poke_interval,
@@ -85,7 +87,7 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
         )
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Poll once, and return whether it is ready; a later poke of the same process goes on from here."""
+        """Poll once, and return whether the wait is over. A later poke in the same process continues the same wait."""
         from airflow_provider_audiences.waiting.outcomes import Outcome
 
         with self.running():
@@ -110,13 +112,13 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
 
     @property
     def max_poll_interval_seconds(self) -> float | None:
-        """What the pause between two polls grows to; None if it does not grow."""
+        """Longest pause between two polls; None if the pause does not grow."""
         if not self.exponential_backoff:
             return None
         return self.max_wait.total_seconds() if self.max_wait else float(self.timeout)
 
     def execute(self, context: Context) -> Any:
-        """Wait until ready, and return what was seen."""
+        """Wait until ready, and return what the last poll found."""
         self._poll, self._polls = None, None
         self._deadline_epoch_seconds = self._began_epoch_seconds(context) + self.timeout
         earlier = self._kept_calls(context)
@@ -148,18 +150,18 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
             raise
 
     def _began_epoch_seconds(self, context: Context) -> float:
-        """Return when the wait began: in reschedule mode of Airflow 3, that may be another process's poll."""
+        """Return when the wait began. In reschedule mode of Airflow 3, an earlier process may have begun it."""
         ask = getattr(context["ti"], "get_first_reschedule_date", None) if self.reschedule else None
         first = ask(context) if ask and not self.deferrable else None
         return first.timestamp() if first else time.time()
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
-        """Return the seconds to the next poll: the last one is at the deadline, not after it."""
+        """Return the seconds until the next poll, so that the last poll is at the deadline and not after it."""
         seconds: float = super()._get_next_poke_interval(started_at, run_duration, poke_count)
         return min(seconds, max(0.0, self.timeout - run_duration()) + _AFTER_DEADLINE_SECONDS)
 
     def _kept_calls(self, context: Context) -> dict[str, int]:
-        """Return what earlier polls of this try may be billed: in reschedule mode each is a process of its own."""
+        """Return the billable calls of earlier polls of this try, which were other processes in reschedule mode."""
         from airflow_provider_audiences.waiting.outcomes import billable_calls_of
 
         store = context.get("task_state_store") if self.reschedule else None
@@ -181,28 +183,28 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
         return self._poll.price_per_call if self._poll else None
 
     def _tell_calls(self, context: Context, earlier: Mapping[str, int]) -> dict[str, int]:
-        """Tell and return how many requests of this wait may be billed, if the platform bills any."""
+        """Log, push and return how many requests of this wait may be billed, if the platform bills any."""
         calls = total_calls(earlier, self._billable_calls)
         tell_billable_calls(self, context, calls, self._price_per_call)
         return calls
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
-        Go on after the trigger, or after its failure.
+        Continue after the trigger has fired or failed.
 
-        :param next_method: set by Airflow.
-        :param next_kwargs: set by Airflow.
-        :param context: of the task.
+        :param next_method: name of the method to call; Airflow sets it.
+        :param next_kwargs: arguments of that method; Airflow sets them.
+        :param context: context of the task.
         """
         return self._softly(super().resume_execution, next_method, next_kwargs, context)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """
-        Go on after the trigger.
+        Continue after the trigger has fired.
 
-        :param context: of the task.
-        :param event: what the trigger yielded.
-        :return: what was seen.
+        :param context: context of the task.
+        :param event: payload of the trigger's event.
+        :return: what the last poll found.
         """
         from airflow_provider_audiences.waiting.outcomes import Outcome, billable_calls_of
 
@@ -216,9 +218,10 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
 
     def _softly(self, step: Callable[..., T], *arguments: Any) -> T:
         """
-        Run a step with one set of rules for soft_fail and never_fail, whatever the mode and the Airflow version.
+        Run a step with one rule for ``soft_fail`` and ``never_fail``, in all modes and Airflow versions.
 
-        What fails for good is skipped with either; what may succeed in the next try, with never_fail only.
+        Permanent errors and timeouts are skipped with either flag; errors that a retry may mend, with ``never_fail``
+        only.
         """
         try:
             return step(*arguments)
@@ -237,5 +240,5 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
 
 
 def _is_deferral_timeout(error: Exception) -> bool:
-    """Tell whether the scheduler ended the wait, which Airflow 2 says in words only."""
+    """Return whether the scheduler ended the deferral by its timeout. Airflow 2 says so only in the error's text."""
     return type(error).__name__ == "TaskDeferralError" and "timeout" in str(error)
