@@ -1,4 +1,4 @@
-"""What Airflow asks a provider package about itself."""
+"""Metadata of this provider package, which Airflow asks for through an entry point."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MORE_MODULES = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the provider's metadata."""
+    """Return the provider's metadata: connection types with their fields, modules, decorators and settings."""
     return {
         "package-name": "airflow-provider-audiences",
         "name": "Audiences",

@@ -1,5 +1,5 @@
 """
-TaskFlow for AppLovin: what a decorated function returns or yields becomes the source.
+TaskFlow decorators for AppLovin: the result of a decorated function is the source of an operator.
 
 ::
 
@@ -7,9 +7,9 @@ TaskFlow for AppLovin: what a decorated function returns or yields becomes the s
     def loyal_users(ds=None):
         return f"s3://bucket/loyal/day={ds}/"
 
-The function may return whatever an operator's ``source`` may be: members, a generator of them, a data frame, a path,
-a FileSource or an SqlSource; templates in it are rendered. The task returns the operator's report. The decorators
-take the arguments of their operators but ``source``.
+The function may return whatever an operator accepts as ``source``: members, a generator of them, a data frame, a path,
+a FileSource or an SqlSource. Templates in the result are rendered. The task returns the operator's report. A decorator
+takes the arguments of its operator, except ``source``.
 """
 
 from __future__ import annotations
@@ -76,11 +76,11 @@ def sync_audience_task(
     python_callable: Callable[..., Any] | None = None, *, multiple_outputs: bool | None = None, **kwargs: Any
 ) -> TaskDecorator:
     """
-    Make ``@task.applovin_sync_audience``: the audience is made equal to the members that the function gives.
+    Make ``@task.applovin_sync_audience``, which makes an audience equal the members that the function returns.
 
-    :param python_callable: the decorated function.
-    :param multiple_outputs: push the report's entries as XComs of their own.
-    :param kwargs: the operator's arguments, but for ``source``.
+    :param python_callable: the decorated function; its result is the operator's ``source``.
+    :param multiple_outputs: also push each entry of the report as an XCom of its own; default False.
+    :param kwargs: arguments of the operator and of any Airflow task, except ``source``.
     """
     return source_decorator(_SyncAudience, python_callable, multiple_outputs, kwargs)
 
@@ -89,11 +89,11 @@ def sync_suppression_task(
     python_callable: Callable[..., Any] | None = None, *, multiple_outputs: bool | None = None, **kwargs: Any
 ) -> TaskDecorator:
     """
-    Make ``@task.applovin_sync_suppression``: an app's suppression list is made equal to what the function gives.
+    Make ``@task.applovin_sync_suppression``, which makes an app's suppression list equal what the function returns.
 
-    :param python_callable: the decorated function.
-    :param multiple_outputs: push the report's entries as XComs of their own.
-    :param kwargs: the operator's arguments, but for ``source``.
+    :param python_callable: the decorated function; its result is the operator's ``source``.
+    :param multiple_outputs: also push each entry of the report as an XCom of its own; default False.
+    :param kwargs: arguments of the operator and of any Airflow task, except ``source``.
     """
     return source_decorator(_SyncSuppression, python_callable, multiple_outputs, kwargs)
 
@@ -102,11 +102,11 @@ def update_audience_task(
     python_callable: Callable[..., Any] | None = None, *, multiple_outputs: bool | None = None, **kwargs: Any
 ) -> TaskDecorator:
     """
-    Make ``@task.applovin_update_audience``: the members that the function gives replace the audience's.
+    Make ``@task.applovin_update_audience``, which replaces an audience by the members that the function returns.
 
-    :param python_callable: the decorated function.
-    :param multiple_outputs: push the report's entries as XComs of their own.
-    :param kwargs: the operator's arguments, but for ``source``.
+    :param python_callable: the decorated function; its result is the operator's ``source``.
+    :param multiple_outputs: also push each entry of the report as an XCom of its own; default False.
+    :param kwargs: arguments of the operator and of any Airflow task, except ``source``.
     """
     return source_decorator(_UpdateAudience, python_callable, multiple_outputs, kwargs)
 
@@ -115,11 +115,11 @@ def append_users_task(
     python_callable: Callable[..., Any] | None = None, *, multiple_outputs: bool | None = None, **kwargs: Any
 ) -> TaskDecorator:
     """
-    Make ``@task.applovin_append_users``: the members that the function gives are added.
+    Make ``@task.applovin_append_users``, which adds the members that the function returns to an audience.
 
-    :param python_callable: the decorated function.
-    :param multiple_outputs: push the report's entries as XComs of their own.
-    :param kwargs: the operator's arguments, but for ``source``.
+    :param python_callable: the decorated function; its result is the operator's ``source``.
+    :param multiple_outputs: also push each entry of the report as an XCom of its own; default False.
+    :param kwargs: arguments of the operator and of any Airflow task, except ``source``.
     """
     return source_decorator(_AppendUsers, python_callable, multiple_outputs, kwargs)
 
@@ -128,10 +128,10 @@ def remove_users_task(
     python_callable: Callable[..., Any] | None = None, *, multiple_outputs: bool | None = None, **kwargs: Any
 ) -> TaskDecorator:
     """
-    Make ``@task.applovin_remove_users``: the members that the function gives are removed.
+    Make ``@task.applovin_remove_users``, which removes the members that the function returns from an audience.
 
-    :param python_callable: the decorated function.
-    :param multiple_outputs: push the report's entries as XComs of their own.
-    :param kwargs: the operator's arguments, but for ``source``.
+    :param python_callable: the decorated function; its result is the operator's ``source``.
+    :param multiple_outputs: also push each entry of the report as an XCom of its own; default False.
+    :param kwargs: arguments of the operator and of any Airflow task, except ``source``.
     """
     return source_decorator(_RemoveUsers, python_callable, multiple_outputs, kwargs)

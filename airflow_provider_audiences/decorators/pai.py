@@ -1,5 +1,5 @@
 """
-TaskFlow for PAI: what a decorated function returns or yields becomes the group's phone numbers.
+TaskFlow decorator for PAI: the result of a decorated function is the phone numbers of a group.
 
 ::
 
@@ -7,8 +7,8 @@ TaskFlow for PAI: what a decorated function returns or yields becomes the group'
     def readers(ds=None):
         return f"s3://bucket/readers/day={ds}/"
 
-The function may return whatever an operator's ``source`` may be; the decorator takes the arguments of
-``PaiSyncGroupOperator`` but ``source``, and the task returns its report.
+The function may return whatever an operator accepts as ``source``. The decorator takes the arguments of
+``PaiSyncGroupOperator``, except ``source``, and the task returns that operator's report.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def sync_group_task(
     python_callable: Callable[..., Any] | None = None, *, multiple_outputs: bool | None = None, **kwargs: Any
 ) -> TaskDecorator:
     """
-    Make ``@task.pai_sync_group``: a group is made of the phone numbers that the function gives.
+    Make ``@task.pai_sync_group``, which makes a group of the phone numbers that the function returns.
 
-    :param python_callable: the decorated function.
-    :param multiple_outputs: push the report's entries as XComs of their own.
-    :param kwargs: the operator's arguments, but for ``source``.
+    :param python_callable: the decorated function; its result is the operator's ``source``.
+    :param multiple_outputs: also push each entry of the report as an XCom of its own; default False.
+    :param kwargs: arguments of the operator and of any Airflow task, except ``source``.
     """
     return source_decorator(_SyncGroup, python_callable, multiple_outputs, kwargs, phones=True)

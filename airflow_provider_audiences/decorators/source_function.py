@@ -1,4 +1,4 @@
-"""What all TaskFlow decorators share: a function whose result is a source."""
+"""Base of all TaskFlow decorators of this provider: the result of a function is the ``source`` of an operator."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class SourceFromFunction(DecoratedOperator):
-    """Base of the decorated operators: the function is called first, and what it returns is the source."""
+    """Base of the decorated operators: calls the function, takes its result as ``source``, and runs the operator."""
 
     # Airflow stores the arguments of a function; what it returns is known, and shown with care, after the task.
     op_args = ArgumentsField()
@@ -34,7 +34,7 @@ class SourceFromFunction(DecoratedOperator):
 
     @forgetting
     def execute(self, context: Context) -> Any:
-        """Call the function, then do what the operator does."""
+        """Call the function, then run the operator on its result."""
         with merged(context, {name: revealed_argument(value) for name, value in self.op_kwargs.items()}):
             self._call(context)
         # Not DecoratedOperator's: it looks through what a function returns for assets.
@@ -58,13 +58,13 @@ def source_decorator(
     phones: bool = False,
 ) -> TaskDecorator:
     """
-    Make a decorator.
+    Return a TaskFlow decorator that runs an operator on a function's result.
 
-    :param operator_class: does what the decorated task does.
-    :param python_callable: the decorated function.
-    :param multiple_outputs: push the report's entries as XComs of their own.
-    :param kwargs: the operator's arguments, but for ``source``.
-    :param phones: whether the members are phone numbers.
+    :param operator_class: operator that the decorated task runs.
+    :param python_callable: the decorated function, if the decorator was used without arguments; None otherwise.
+    :param multiple_outputs: also push each entry of the report as an XCom of its own; None or False for no.
+    :param kwargs: arguments of the operator and of any Airflow task, except ``source``.
+    :param phones: whether members are phone numbers (True) or advertising IDs (False, default).
     """
     decorator: TaskDecorator = hiding_decorator(
         task_decorator_factory(

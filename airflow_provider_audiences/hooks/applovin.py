@@ -1,4 +1,4 @@
-"""AppLovin's Audience API and Suppression API as an Airflow hook."""
+"""Airflow hook of AppLovin's Audience API and Suppression API."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 class AppLovinHook(BaseHook):
     """
-    Connects to AppLovin's Audience API and its Suppression API.
+    Connects to AppLovin's Audience API and Suppression API.
 
-    Connection: password = Management Key; host (optional) = another address; extras: ``suppression_api_key`` (for
-    suppression lists, in place of the Management Key), ``content_type``,
+    The connection has the Management Key as password, and optionally another host. Its extras, all optional:
+    ``suppression_api_key`` (for suppression lists, in place of the Management Key), ``content_type``,
     ``connect_timeout_seconds``, ``read_timeout_seconds``, ``request_deadline_seconds``, ``max_retries``,
-    ``backoff_seconds``, ``max_errors``, ``allow_insecure_http``.
+    ``backoff_seconds``, ``max_errors``, ``allow_insecure_http``. ``docs/connections.md`` describes them.
 
-    :param applovin_conn_id: id of the connection.
+    :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default``.
     """
 
     conn_name_attr = "applovin_conn_id"
@@ -52,20 +52,20 @@ class AppLovinHook(BaseHook):
 
     def get_conn(self) -> AppLovinClient:
         """
-        Return a client; use it as a context manager, so that its connections are closed.
+        Return a client of the Audience API. Use it as a context manager, so that its HTTP connections are closed.
 
-        :raises InvalidInputError: the connection lacks something or has something wrong.
+        :raises InvalidInputError: the connection lacks a value, or has a wrong one.
         """
         with task_errors():
             return self.client_of(self.get_connection(self.applovin_conn_id))
 
     def get_suppression_conn(self) -> AppLovinSuppressionClient:
         """
-        Return a client of the Suppression API; use it as a context manager, so that its connections are closed.
+        Return a client of the Suppression API. Use it as a context manager, so that its HTTP connections are closed.
 
-        It has the Suppression API Key of the extra ``suppression_api_key``; without, the Management Key.
+        It authenticates with the extra ``suppression_api_key``, or with the Management Key if there is no such extra.
 
-        :raises InvalidInputError: the connection lacks something or has something wrong.
+        :raises InvalidInputError: the connection lacks a value, or has a wrong one.
         """
         with task_errors():
             return self.suppression_client_of(self.get_connection(self.applovin_conn_id))
@@ -73,11 +73,11 @@ class AppLovinHook(BaseHook):
     @classmethod
     def client_of(cls, connection: ConnectionLike, *, max_retries: int | None = None) -> AppLovinClient:
         """
-        Return a client for a connection that was fetched already, as triggers do.
+        Return a client of the Audience API for a connection that was fetched already, as triggers do.
 
-        :param connection: the connection.
-        :param max_retries: instead of the connection's.
-        :raises InvalidInputError: the connection lacks something or has something wrong.
+        :param connection: the Airflow connection, or anything with its attributes.
+        :param max_retries: how often a request is repeated; None (default) for what the connection says.
+        :raises InvalidInputError: the connection lacks a value, or has a wrong one.
         """
         reader = _reader(connection)
         return AppLovinClient(**_client_arguments(reader, _management_key(reader), max_retries=max_retries))
@@ -85,10 +85,10 @@ class AppLovinHook(BaseHook):
     @classmethod
     def suppression_client_of(cls, connection: ConnectionLike) -> AppLovinSuppressionClient:
         """
-        Return a client of the Suppression API for a connection.
+        Return a client of the Suppression API for a connection that was fetched already.
 
-        :param connection: the connection.
-        :raises InvalidInputError: the connection lacks something or has something wrong.
+        :param connection: the Airflow connection, or anything with its attributes.
+        :raises InvalidInputError: the connection lacks a value, or has a wrong one.
         """
         reader = _reader(connection)
         key = reader.secret_of(reader.value(SUPPRESSION_KEY_FIELD), what=SUPPRESSION_KEY_FIELD, where="extra")
@@ -100,7 +100,11 @@ class AppLovinHook(BaseHook):
         )
 
     def test_connection(self) -> tuple[bool, str]:
-        """Return whether the key works, by listing the audiences once, and what happened."""
+        """
+        List the audiences once; return whether the Management Key works, and a message.
+
+        No request tests the Suppression API Key: that API has no call that changes nothing.
+        """
         try:
             with self.client_of(self.get_connection(self.applovin_conn_id), max_retries=0) as client:
                 audiences = client.list_audiences()
@@ -110,12 +114,12 @@ class AppLovinHook(BaseHook):
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the extra fields of the connection form (Airflow 2; Airflow 3 reads the metadata)."""
+        """Return the extra fields of the connection form for Airflow 2; Airflow 3 reads the provider's metadata."""
         return form_widgets(APPLOVIN_FIELDS)
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return how the standard fields of the connection form look (Airflow 2)."""
+        """Return which standard fields the connection form shows, and under which labels, for Airflow 2."""
         return APPLOVIN_UI
 
 
@@ -133,11 +137,11 @@ def _management_key(reader: ConnectionReader) -> Secret:
 
 def _client_arguments(reader: ConnectionReader, key: Secret, *, max_retries: int | None = None) -> dict[str, Any]:
     """
-    Return what the clients of both APIs take.
+    Return the arguments that the clients of both APIs share.
 
-    :param reader: of the connection.
-    :param key: of the account.
-    :param max_retries: instead of the connection's.
+    :param reader: reader of the connection's fields.
+    :param key: API key to send.
+    :param max_retries: how often a request is repeated; None for what the connection says.
     """
     base_url = reader.base_url(DEFAULT_BASE_URL)
     return {

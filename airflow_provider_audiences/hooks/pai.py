@@ -1,4 +1,4 @@
-"""Alibaba PAI's audience groups as an Airflow hook."""
+"""Airflow hook of Alibaba PAI's audience group API."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class PaiHook(BaseHook):
     """
     Connects to Alibaba PAI's audience group API.
 
-    Connection: password = API key (without one: the environment variable ``DASHSCOPE_API_KEY``), or login and
-    password = AccessKey id and secret; host (optional) = another address than the region's; extras: ``region``,
-    ``dialect``, ``security_token``, ``max_requests_per_second``, ``price_per_call``, ``connect_timeout_seconds``,
-    ``read_timeout_seconds``, ``request_deadline_seconds``, ``max_retries``, ``backoff_seconds``,
-    ``max_errors``, ``allow_insecure_http``.
+    The connection has an API key as password, or an AccessKey: its id as login and its secret as password. Without a
+    key, the environment variable ``DASHSCOPE_API_KEY`` is used. An optional host replaces the region's. Extras, all
+    optional: ``region``, ``dialect``, ``security_token``, ``max_requests_per_second``, ``price_per_call``,
+    ``connect_timeout_seconds``, ``read_timeout_seconds``, ``request_deadline_seconds``, ``max_retries``,
+    ``backoff_seconds``, ``max_errors``, ``allow_insecure_http``. ``docs/connections.md`` describes them.
 
-    A connection of the type ``alibaba_cloud`` is taken too, with its extras ``access_key_id`` and
-    ``access_key_secret``. With ``dialect`` ``openapi`` and no key, this machine's own credentials are used.
+    A connection of the type ``alibaba_cloud`` works too, with its extras ``access_key_id`` and ``access_key_secret``.
+    With the ``dialect`` ``openapi`` and no key, this machine's own Alibaba Cloud credentials are used.
 
-    :param pai_conn_id: id of the connection.
+    :param pai_conn_id: Airflow connection of the type ``pai`` or ``alibaba_cloud``; default ``pai_default``.
     """
 
     conn_name_attr = "pai_conn_id"
@@ -57,9 +57,9 @@ class PaiHook(BaseHook):
 
     def get_conn(self) -> PaiClient:
         """
-        Return a client; use it as a context manager, so that its connections are closed.
+        Return a client. Use it as a context manager, so that its HTTP connections are closed.
 
-        :raises InvalidInputError: the connection lacks something or has something wrong.
+        :raises InvalidInputError: the connection lacks a value, or has a wrong one.
         """
         with task_errors():
             return self.client_of(self.get_connection(self.pai_conn_id))
@@ -69,9 +69,9 @@ class PaiHook(BaseHook):
         """
         Return a client for a connection that was fetched already, as triggers do.
 
-        :param connection: the connection.
-        :param max_retries: instead of the connection's.
-        :raises InvalidInputError: the connection lacks something or has something wrong.
+        :param connection: the Airflow connection, or anything with its attributes.
+        :param max_retries: how often a request is repeated; None (default) for what the connection says.
+        :raises InvalidInputError: the connection lacks a value, or has a wrong one.
         """
         reader = ConnectionReader(connection=connection, fields=PAI_FIELDS)
         reader.warn_of_unknown_extras(*(ALIBABA_CLOUD_EXTRAS if connection.conn_type == ALIBABA_CLOUD else ()))
@@ -96,10 +96,12 @@ class PaiHook(BaseHook):
     @classmethod
     def get_connection(cls, conn_id: str) -> Connection:
         """
-        Fetch a connection.
+        Fetch an Airflow connection.
 
-        :param conn_id: its id.
-        :raises InvalidInputError: there is none, although the environment has an API key: it takes a connection to use.
+        :param conn_id: id of the connection.
+        :raises InvalidInputError: there is no such connection, although the environment variable with an API key is
+            set: a connection has to exist for the key to be used.
+        :raises AirflowNotFoundException: there is no such connection.
         """
         try:
             return super().get_connection(conn_id)
@@ -112,7 +114,7 @@ class PaiHook(BaseHook):
         )
 
     def test_connection(self) -> tuple[bool, str]:
-        """Return whether the credentials work, by listing one group once, and what happened."""
+        """Count the account's groups, which is free; return whether the credentials work, and a message."""
         try:
             with self.client_of(self.get_connection(self.pai_conn_id), max_retries=0) as client:
                 total = client.count_groups()
@@ -123,10 +125,10 @@ class PaiHook(BaseHook):
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the extra fields of the connection form (Airflow 2; Airflow 3 reads the metadata)."""
+        """Return the extra fields of the connection form for Airflow 2; Airflow 3 reads the provider's metadata."""
         return form_widgets(PAI_FIELDS)
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return how the standard fields of the connection form look (Airflow 2)."""
+        """Return which standard fields the connection form shows, and under which labels, for Airflow 2."""
         return PAI_UI

@@ -76,7 +76,7 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
         Return the trigger that polls for this sensor, with its deadline.
 
         :param deadline_epoch_seconds: when the wait ends, in seconds since 1970 (UTC).
-        :param first_poll_epoch_seconds: time of the earliest poll, in the same unit; default 0, at once.
+        :param first_poll_epoch_seconds: time of the earliest poll, in seconds since 1970 (UTC); default 0, at once.
         """
         return self.trigger_of(
             poll_interval_seconds=self.poke_interval,

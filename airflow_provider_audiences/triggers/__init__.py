@@ -1,1 +1,1 @@
-"""Triggers: what the sensors leave to the triggerer."""
+"""Triggers: the part of a wait that runs in the triggerer."""

@@ -1,4 +1,4 @@
-"""Waits for an AppLovin audience in the triggerer."""
+"""Trigger that waits for an AppLovin audience."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 class AppLovinAudienceTrigger(PollingTrigger):
     """
-    Polls the list until the audience is in it, with enough users.
+    Polls AppLovin's list until the audience is in it, with enough users.
 
-    Its other arguments are those of :class:`~airflow_provider_audiences.triggers.polling.PollingTrigger`.
+    The other arguments are those of :class:`~airflow_provider_audiences.triggers.polling.PollingTrigger`.
 
-    :param audience_id: id of the audience; either this or ``name``.
-    :param name: its exact name.
-    :param platform: ``android`` or ``ios``; None for either.
-    :param min_user_count: least number of users; None for any.
+    :param audience_id: id of the audience; give either this or ``name``.
+    :param name: exact name of the audience.
+    :param platform: ``android`` or ``ios``; None (default) for both.
+    :param min_user_count: least number of users; None (default) for any.
     """
 
     arguments: ClassVar[Sequence[str]] = ("audience_id", "name", "platform", "min_user_count")
@@ -43,14 +43,14 @@ class AppLovinAudienceTrigger(PollingTrigger):
 
     @staticmethod
     def hook_class() -> type[AppLovinHook]:
-        """Return the platform's hook."""
+        """Return the class of AppLovin's hook."""
         from airflow_provider_audiences.hooks.applovin import AppLovinHook
 
         return AppLovinHook
 
     def poll(self) -> AudiencePoll:
         """
-        Return what polls the list.
+        Return the poll of AppLovin's list.
 
         :raises InvalidInputError: an argument is wrong.
         """

@@ -1,9 +1,10 @@
 """
-Threads for requests of one connection: a server that is slow for some must not keep the others waiting.
+Threads for the requests of one connection, so that slow replies don't hold up quick ones.
 
-Who waits for a reply for longer than a moment is taken out of the line, and another request begins in its place; and
-who had to wait the last time stands in a line of its own. So those that are answered at once never stand behind those
-that are not, and the threads are bounded all the same.
+There are two lanes, each with room for a bounded number of requests. A waiter whose last reply was quick uses the quick
+lane; one whose last reply was slow uses the slow lane. If a request in the quick lane turns out to be slow, it leaves
+the lane while it is still running, and another request starts in its place. The number of such requests is bounded too,
+so the number of threads is.
 """
 
 from __future__ import annotations
@@ -18,27 +19,27 @@ from asgiref.sync import sync_to_async
 T = TypeVar("T")
 
 MAX_QUICK = 16
-"""Requests under way at once of those who were answered at once the last time."""
+"""Most requests in the quick lane."""
 
 MAX_SLOW = 16
-"""And of those who were not."""
+"""Most requests in the slow lane."""
 
 MAX_TAKEN_OUT = 96
-"""Requests that have given up their place, and are still under way."""
+"""Most requests that have left the quick lane and are still running."""
 
 SLOW_SECONDS = 1.0
 """A reply that takes longer is slow."""
 
 
 class Pace:
-    """How long one who waits had to wait for the last reply."""
+    """Whether the last reply to one waiter was slow. Each waiter has one, and keeps it from poll to poll."""
 
     def __init__(self) -> None:
         self.is_slow = False
 
 
 class Lanes:
-    """Both lines, and their threads. Belongs to one event loop."""
+    """The quick lane and the slow lane of a connection, and their threads. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(MAX_QUICK + MAX_SLOW + MAX_TAKEN_OUT, thread_name_prefix="audiences")
@@ -48,9 +49,9 @@ class Lanes:
 
     async def place(self, pace: Pace) -> Place:
         """
-        Wait for a place; its owner uses it once, or gives it back.
+        Wait for a place in a lane. The caller must use it once, or give it back.
 
-        :param pace: of who asks.
+        :param pace: pace of the waiter; decides which lane.
         """
         line = self._slow if pace.is_slow else self._quick
         await line.acquire()
@@ -58,28 +59,28 @@ class Lanes:
 
     async def run(self, step: Callable[[], T]) -> T:
         """
-        Run what blocks in a thread of these.
+        Run a blocking function in one of these threads, and return its result.
 
-        Not ``asyncio.to_thread``: from its threads Airflow before 3.2 can't mask a secret, which is a message to the
-        triggerer's supervisor that has to be sent from this loop.
+        ``asyncio.to_thread`` won't do: before Airflow 3.2, its threads can't mask a secret, because masking sends a
+        message to the triggerer's supervisor, which has to leave from this loop.
 
-        :param step: what blocks.
+        :param step: function that blocks.
         """
         return await sync_to_async(step, thread_sensitive=False, executor=self._threads)()
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Let the threads end once their requests have."""
         self._threads.shutdown(wait=False)
 
 
 class Place:
     """
-    The right to one request.
+    The right to send one request.
 
-    :param lanes: of the connection.
-    :param line: in which it stands.
-    :param pace: of who asks.
-    :param may_be_taken_out: whether the line goes on without it when it is slow.
+    :param lanes: lanes of the connection.
+    :param line: lane whose place this is.
+    :param pace: pace of the waiter, which is set when the reply is there.
+    :param may_be_taken_out: whether a slow request leaves the lane while it is running, as in the quick lane.
     """
 
     def __init__(self, lanes: Lanes, line: asyncio.Semaphore, pace: Pace, *, may_be_taken_out: bool) -> None:
@@ -91,16 +92,17 @@ class Place:
         self._loop = asyncio.get_running_loop()
 
     def give_back(self) -> None:
-        """Let the next one go."""
+        """Free the place for the next request."""
         if self._line is not None:
             self._line.release()
             self._line = None
 
     def use(self, step: Callable[[], T]) -> asyncio.Future[T]:
         """
-        Begin the request. The place is taken until its thread has ended, whether anybody still waits for it or not.
+        Start the request. It keeps its place until its thread has ended, even if the caller has stopped waiting.
 
-        :param step: sends it; it blocks.
+        :param step: function that sends the request, and blocks.
+        :return: future of the function's result.
         """
         running = asyncio.ensure_future(self._lanes.run(step))
         timer = self._loop.call_later(SLOW_SECONDS, self._become_slow)
@@ -111,7 +113,7 @@ class Place:
             self.give_back()
             self._lanes.taken_out -= self._is_taken_out
             if not ended.cancelled():
-                ended.exception()  # asked for, as nobody may wait any more who would
+                ended.exception()  # retrieved, since the caller may have stopped waiting
 
         running.add_done_callback(end)
         return running

@@ -1,4 +1,4 @@
-"""Waits for PAI audience groups in the triggerer."""
+"""Trigger that waits for PAI audience groups."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 class PaiGroupTrigger(PollingTrigger):
     """
-    Polls until a group, or each of several, is ready, or one failed. A successful GetGroup is billed.
+    Polls until a group, or each of several groups, is ready, or until one has failed. PAI bills a successful GetGroup.
 
-    Its other arguments are those of :class:`~airflow_provider_audiences.triggers.polling.PollingTrigger`.
+    The other arguments are those of :class:`~airflow_provider_audiences.triggers.polling.PollingTrigger`.
 
-    :param group_id: the group's id; either this or ``group_ids``.
+    :param group_id: id of the group; give either this or ``group_ids``.
     :param group_ids: ids of several groups.
-    :param min_amount: least number of people.
-    :param ready_statuses: statuses that are ready; None for those of the connection's dialect.
-    :param failed_statuses: statuses that never become ready; None for those of the dialect.
+    :param min_amount: least number of people in each group; default 1.
+    :param ready_statuses: Statuses that count as ready; None (default) for those of the connection's dialect.
+    :param failed_statuses: Statuses that never become ready; None (default) for those of the connection's dialect.
     """
 
     arguments: ClassVar[Sequence[str]] = ("group_id", "group_ids", "min_amount", "ready_statuses", "failed_statuses")
@@ -46,16 +46,16 @@ class PaiGroupTrigger(PollingTrigger):
 
     @staticmethod
     def hook_class() -> type[PaiHook]:
-        """Return the platform's hook."""
+        """Return the class of PAI's hook."""
         from airflow_provider_audiences.hooks.pai import PaiHook
 
         return PaiHook
 
     def poll(self) -> PaiPoll:
         """
-        Return what polls the group, or the groups.
+        Return the poll of the group, or of all groups.
 
-        :raises InvalidInputError: not exactly one of ``group_id`` and ``group_ids`` is given, or it is wrong.
+        :raises InvalidInputError: not exactly one of ``group_id`` and ``group_ids`` is given, or an argument is wrong.
         """
         from airflow_provider_audiences.exceptions import InvalidInputError
         from airflow_provider_audiences.platforms.pai.polls import GroupPoll, GroupsPoll, group_ids_of

@@ -1,4 +1,4 @@
-"""Wakes DAGs when a PAI audience group becomes ready: for an ``AssetWatcher`` of Airflow 3."""
+"""Event trigger for an ``AssetWatcher`` of Airflow 3: starts DAGs when a PAI audience group becomes ready."""
 
 from __future__ import annotations
 
@@ -20,23 +20,25 @@ _MAX_PAUSE_SECONDS = 600.0
 
 class PaiGroupReadyTrigger(BaseEventTrigger):
     """
-    Fires once for each group of a name that becomes ready, for as long as it runs.
+    Fires once for each group of one name that becomes ready, for as long as the trigger runs.
 
-    It lists groups, which is free. Groups that were ready before it began, by the platform's UpdatedTime, are no news,
-    but for those of the last ``lookback_seconds``: they may have become ready while the triggerer was away. So such a
-    group may fire again after a restart; its id is in the payload.
+    It lists groups, which PAI does not bill. Groups that were ready before it started, by PAI's UpdatedTime, don't
+    fire, except those of the last ``lookback_seconds``: they may have become ready while the triggerer was down. Such a
+    group may fire again after a restart; the event's payload has its id.
 
-    :param conn_id: id of the PAI connection.
-    :param name: the groups' exact name.
-    :param poll_interval_seconds: pause between two polls, also as a timedelta; at least a second.
-    :param min_amount: least number of people.
-    :param ready_statuses: statuses that are ready; None for those of the connection's dialect.
-    :param lookback_seconds: how long before the beginning a group may have become ready, also as a timedelta.
-    :raises InvalidInputError: the name is missing, or another argument is no number.
+    :param conn_id: Airflow connection of the type ``pai``; default ``pai_default``.
+    :param name: exact name of the groups.
+    :param poll_interval_seconds: pause between two polls, in seconds or as a timedelta; default 60, and less than 1
+        counts as 1.
+    :param min_amount: least number of people in a ready group; default 1.
+    :param ready_statuses: Statuses that count as ready; None (default) for those of the connection's dialect.
+    :param lookback_seconds: how long before its start the trigger looks for groups that became ready, in seconds or as
+        a timedelta; default 300.
+    :raises InvalidInputError: the name is missing, or another argument is not a number in its range.
     """
 
     min_interval_seconds: ClassVar[float] = 1.0
-    """It runs for ever: no pause between two polls is shorter, whatever was asked for."""
+    """Shortest pause between two polls, whatever was asked for: the trigger runs for ever."""
 
     def __init__(
         self,
@@ -61,7 +63,7 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
         self.lookback_seconds = seconds("lookback_seconds", lookback_seconds)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return class path and arguments, as JSON."""
+        """Return the class path and the arguments as JSON, as Airflow stores them."""
         return (
             "airflow_provider_audiences.triggers.pai_events.PaiGroupReadyTrigger",
             {
@@ -75,7 +77,10 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield an event for each group that becomes ready; it never ends by itself, whatever fails."""
+        """
+        Yield an event for each group that becomes ready. This never ends by itself: failed polls are logged and
+        repeated.
+        """
         from airflow_provider_audiences.platforms.pai.polls import NewGroupsPoll
 
         interval_seconds = max(self.min_interval_seconds, self.poll_interval_seconds)

@@ -1,8 +1,8 @@
 """
-Waiting in the triggerer, and in the worker as the triggerer does: poll, pause, poll again, until it is over.
+Base class of the triggers: one loop of polls and pauses, in the triggerer or in a worker.
 
-A trigger only polls (GETs that change nothing), so a restart of the triggerer does no harm. Its arguments are
-small, hold no secret, and carry an absolute deadline: Airflow 3 enforces no execution timeout while deferred.
+A trigger only polls, by GETs that change nothing, so a restart of the triggerer does no harm. Its arguments are small,
+hold no secret, and have an absolute deadline, because Airflow 3 enforces no execution timeout on a deferred task.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ _ARGUMENTS = (
 
 class PollingTrigger(BaseTrigger):
     """
-    Polls until what it waits for is ready, failed, or the deadline has passed.
+    Polls until what it waits for is ready or has failed, or until the deadline.
 
-    :param conn_id: id of the connection.
-    :param poll_interval_seconds: pause between the first two polls; it doubles from poll to poll. Each pause is up to
-        a fifth longer, so that triggers that began together don't poll together.
-    :param max_poll_interval_seconds: the pause grows to this; None to keep it as it is.
-    :param deadline_epoch_seconds: when to give up, in seconds since 1970 (UTC).
-    :param max_poll_failures: transient failures in a row that are borne.
-    :param first_poll_epoch_seconds: no poll before that: the sensor has just polled, and polls may be billed. 0: at
-        once.
-    :param passed_on: small JSON that the event carries back to the operator, as ``passed_on``. Airflow has arguments of
-        the resumed method for that, and ``dag.test`` forgets them.
+    :param conn_id: id of the Airflow connection.
+    :param poll_interval_seconds: pause between the first two polls; it doubles from poll to poll. In the triggerer,
+        each pause is up to a fifth longer, so that triggers that started together don't poll together.
+    :param max_poll_interval_seconds: longest pause; None (default) for a pause that does not grow.
+    :param deadline_epoch_seconds: when the wait ends, in seconds since 1970 (UTC).
+    :param max_poll_failures: how many polls in a row may fail for a passing reason, such as a server error.
+    :param first_poll_epoch_seconds: time of the earliest poll, in seconds since 1970 (UTC); default 0, at once. A
+        sensor has just polled when it defers, and polls may be billed.
+    :param passed_on: small JSON that the event hands back to the operator under the same name. Airflow's own way,
+        arguments of the resumed method, does not work in ``dag.test``.
     """
 
     arguments: ClassVar[Sequence[str]] = ()
@@ -75,7 +75,7 @@ class PollingTrigger(BaseTrigger):
         passed_on: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        # Rows that an earlier version has stored have this name for it, and ``jitter``.
+        # Rows stored by an earlier version have ``first_look_epoch_seconds`` instead, and ``jitter``.
         self.first_poll_epoch_seconds = kwargs.pop("first_look_epoch_seconds", first_poll_epoch_seconds)
         kwargs.pop("jitter", None)
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
@@ -87,7 +87,7 @@ class PollingTrigger(BaseTrigger):
         self.passed_on = passed_on
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return class path and arguments, as JSON."""
+        """Return the class path and the arguments as JSON, as Airflow stores them."""
         names = (*_ARGUMENTS, *self.arguments)
         path = f"{type(self).__module__}.{type(self).__qualname__}"
         return path, {name: _as_json(getattr(self, name)) for name in names}
@@ -95,23 +95,23 @@ class PollingTrigger(BaseTrigger):
     @staticmethod
     @abstractmethod
     def hook_class() -> type[ClientHook]:
-        """Return the platform's hook, which takes its time to be imported."""
+        """Return the class of the platform's hook, which is imported only when it is needed."""
 
     def fetch_connection(self) -> ConnectionLike:
-        """Fetch the Airflow connection, in a worker."""
+        """Fetch the Airflow connection; for use in a worker."""
         connection: ConnectionLike = self.hook_class().get_connection(self.conn_id)
         return connection
 
     @abstractmethod
     def poll(self) -> Poll:
         """
-        Return what a wait polls, for one wait.
+        Return a new poll for one wait: what is asked of the platform each time, and what the answer means.
 
         :raises InvalidInputError: an argument is wrong.
         """
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: ready, failed, timeout or error."""
+        """Yield one event, whose payload says ready, failed, timeout or error."""
         try:
             waiting = InTriggerer(self.wait(self.poll()), conn_id=self.conn_id, hook_class=self.hook_class)
             (outcome,) = [outcome async for outcome in waiting.outcomes()]
@@ -122,11 +122,11 @@ class PollingTrigger(BaseTrigger):
 
     def wait_here(self, poll: Poll, *, sleep: Callable[[float], None] = time.sleep) -> Outcome:
         """
-        Wait in this thread, as the triggerer does: the same polls, the same deadline, the same outcome.
+        Wait in this thread, with the same polls, deadline and outcome as in the triggerer.
 
-        :param poll: what :meth:`poll` returns; it counts what may be billed from poll to poll, so that it tells what a
-            wait cost that is interrupted.
-        :param sleep: waits that many seconds.
+        :param poll: poll that :meth:`poll` returned. It counts the calls that may be billed, so that a wait that is
+            interrupted can say what it cost.
+        :param sleep: function that waits a number of seconds.
         :raises AirflowNotFoundException: there is no such connection.
         """
         with closing(self.polls_here(poll)) as steps:
@@ -136,11 +136,11 @@ class PollingTrigger(BaseTrigger):
 
     def polls_here(self, poll: Poll) -> Generator[Pause | Outcome, None, None]:
         """
-        Poll in this thread, as the triggerer does, and yield the pauses before further polls, and the outcome.
+        Poll in this thread, as in the triggerer. Yield the pause before each further poll, and at the end the outcome.
 
-        The client is closed with the generator.
+        Closing the generator closes the client.
 
-        :param poll: what :meth:`poll` returns.
+        :param poll: poll that :meth:`poll` returned.
         """
         wait = self.wait(poll)
         with ExitStack() as clients:
@@ -159,9 +159,9 @@ class PollingTrigger(BaseTrigger):
 
     def wait(self, poll: Poll) -> Wait:
         """
-        Return the wait of this trigger.
+        Return the wait of this trigger: its poll with schedule, deadline and limit of failures.
 
-        :param poll: what is polled.
+        :param poll: poll that :meth:`poll` returned.
         """
         return Wait(
             poll=poll,

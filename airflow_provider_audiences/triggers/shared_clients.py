@@ -1,8 +1,9 @@
 """
-One client for all who wait at the same connection in the same event loop: one pool of connections, a few threads.
+One client for all waits with the same connection in one event loop: one pool of HTTP connections, and a few threads.
 
-The threads are its own: those of the loop belong to all triggers of the triggerer, and a platform that is slow must
-not keep them all. Who waits for a turn within the account's rate waits in the loop, not in a thread.
+The threads are the client's own. Those of the loop belong to all triggers of the triggerer, and a platform that is slow
+must not use them all up. A wait whose request is not yet allowed by the account's rate limit waits in the loop, not in
+a thread.
 """
 
 from __future__ import annotations
@@ -42,15 +43,15 @@ _FIELDS = ("conn_id", "conn_type", "host", "port", "schema", "login", "password"
 
 
 class ClientHook(Protocol):
-    """The part of a platform's hook that waiting needs."""
+    """The part of a platform's hook that waits need."""
 
     @classmethod
     def client_of(cls, connection: ConnectionLike, *, max_retries: int | None = None) -> ApiClient:
-        """Open a client; it blocks."""
+        """Open a client. Blocks."""
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Any:
-        """Fetch an Airflow connection; it blocks."""
+        """Fetch an Airflow connection. Blocks."""
 
 
 HookClass = Callable[[], type[ClientHook]]
@@ -59,9 +60,9 @@ HookClass = Callable[[], type[ClientHook]]
 
 def open_client(hook_class: HookClass, connection: ConnectionLike) -> ApiClient:
     """
-    Open a client that sends each request once: waiting is the repetition.
+    Open a client that never repeats a request: the next poll is the repetition.
 
-    :param hook_class: returns the platform's hook.
+    :param hook_class: function that imports and returns the platform's hook class.
     :param connection: the Airflow connection.
     """
     return hook_class().client_of(connection, max_retries=0)
@@ -69,7 +70,7 @@ def open_client(hook_class: HookClass, connection: ConnectionLike) -> ApiClient:
 
 def connection_digest(connection: ConnectionLike) -> str:
     """
-    Return a digest of all that a connection says; a changed connection has another.
+    Return a digest of all fields of a connection, which differs once any of them changes.
 
     :param connection: the Airflow connection.
     """
@@ -81,16 +82,16 @@ def connection_digest(connection: ConnectionLike) -> str:
 @contextmanager
 def fetching() -> Iterator[None]:
     """
-    Fetch an Airflow connection in the block: what fails for a moment there is a failed poll, and no end of a wait.
+    Wrap the fetching of an Airflow connection: a passing error becomes one that counts as a failed poll.
 
-    :raises ConnectionFailedError: Airflow could not tell whether there is a connection, or what it says.
+    :raises ConnectionFailedError: Airflow could not say whether there is such a connection, or what is in it.
     """
     try:
         yield
     except (AudienceApiError, AirflowNotFoundException):
         raise
     except Exception as error:
-        # Its text may be of anything, such as an address with a token in it.
+        # The error's text may hold anything, such as an address with a token in it.
         raise ConnectionFailedError(
             f"the Airflow connection could not be fetched: {type(error).__name__}",
             advice="Check that Airflow's API server, and its secrets backend if it has one, are reached from here.",
@@ -99,11 +100,11 @@ def fetching() -> Iterator[None]:
 
 class InTriggerer:
     """
-    Carries out the steps of a wait in the triggerer, each within the time that the wait has left.
+    Runs the steps of a wait in the triggerer, each within the time that is left until the deadline.
 
-    :param wait: the wait.
+    :param wait: wait to run.
     :param conn_id: id of the Airflow connection.
-    :param hook_class: returns the platform's hook, which opens clients.
+    :param hook_class: function that imports and returns the platform's hook class.
     """
 
     def __init__(self, wait: Wait, *, conn_id: str, hook_class: HookClass) -> None:
@@ -117,7 +118,7 @@ class InTriggerer:
     _sleep = staticmethod(asyncio.sleep)
 
     async def outcomes(self) -> AsyncIterator[Outcome]:
-        """Yield the wait's outcomes."""
+        """Yield the outcomes of the wait: one, or for a wait without end one after another."""
         async with self._lent:
             async for outcome in carried_out_async(self._wait.steps(), self._carry_out):
                 yield outcome
@@ -147,30 +148,33 @@ class InTriggerer:
 
 class SharedClient:
     """
-    A client and its threads. Belongs to one event loop.
+    A client with its threads, shared by all waits of a connection. Belongs to one event loop.
 
-    :param connection: what to open the client for.
-    :param hook_class: returns the platform's hook, which opens it.
+    :param connection: Airflow connection to open the client for.
+    :param hook_class: function that imports and returns the platform's hook class.
     """
 
     def __init__(self, connection: ConnectionLike, hook_class: HookClass) -> None:
         self.users = 0
         self._lanes = Lanes()
-        self._gate = asyncio.Lock()
+        self._turn_lock = asyncio.Lock()
         self.opening = asyncio.ensure_future(self._lanes.run(partial(open_client, hook_class, connection)))
 
     async def client(self) -> ApiClient:
-        """Return the client, once it is open."""
+        """Return the client once it is open."""
         # One user's cancellation must not end the opening that others wait for.
         return await asyncio.shield(self.opening)
 
     async def send(self, send: Callable[[], T], *, pace: Pace, seconds: float) -> T:
         """
-        Send a request in its turn. Who is cancelled does not wait for its thread; the place in the line does.
+        Send a request when the rate limit and the lane allow it, and return its result.
 
-        :param send: sends it; it blocks.
-        :param pace: of who polls; the same from poll to poll.
-        :param seconds: it ends by then, with an error if it has to.
+        If the caller is cancelled, this ends at once; the request keeps its place in the lane until its thread has
+        ended.
+
+        :param send: function that sends the request, and blocks.
+        :param pace: pace of the waiter, the same from poll to poll.
+        :param seconds: longest time; a request that takes longer ends with an error.
         """
         limiter: RateLimiter | None = getattr(await self.client(), "limiter", None)
         ending = partial(_ending_at, time.monotonic() + seconds, send)
@@ -183,18 +187,18 @@ class SharedClient:
         return await asyncio.shield(sending)
 
     async def _begin_in_turn(self, send: Callable[[], T], place: Place, limiter: RateLimiter) -> asyncio.Future[T]:
-        # A turn is taken only when its request can go at once, and when the one before it has gone: so what comes
-        # late, on a machine that is busy, does not come in a burst.
+        # A turn is taken only when its request can start at once, and when the request before it has started. So
+        # requests that a busy machine delays don't leave in a burst.
         began = asyncio.Event()
         tell_begun = partial(asyncio.get_running_loop().call_soon_threadsafe, began.set)
-        async with self._gate:
+        async with self._turn_lock:
             await asyncio.sleep(limiter.reserve())
             sending = place.use(partial(_send_in_turn, limiter, send, tell_begun))
             await began.wait()
         return sending
 
     def close(self) -> None:
-        """Close the client, as soon as it is open, and let the threads end."""
+        """Close the client, once it is open, and let the threads end."""
         if self.opening.done():
             self._close_opened(self.opening)
         else:
@@ -212,10 +216,10 @@ _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[HookClass, str]
 @asynccontextmanager
 async def shared_client(connection: ConnectionLike, hook_class: HookClass) -> AsyncIterator[SharedClient]:
     """
-    Lend the client of a connection: opened for the first who asks, closed after the last.
+    Lend the client of a connection. The first borrower opens it, and the last one closes it.
 
     :param connection: the Airflow connection.
-    :param hook_class: returns the platform's hook, which opens it.
+    :param hook_class: function that imports and returns the platform's hook class.
     """
     # All of this runs in the loop's thread, so that no lock is needed.
     clients = _shared.setdefault(asyncio.get_running_loop(), {})
