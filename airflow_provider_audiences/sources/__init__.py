@@ -1,4 +1,4 @@
-"""What a task's ``source`` may be besides a path, members themselves and a data frame."""
+"""Sources with options, for an operator's argument ``source``: :class:`FileSource` and :class:`SqlSource`."""
 
 from airflow_provider_audiences.sources.types import FileSource, SqlSource
 

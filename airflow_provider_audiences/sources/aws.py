@@ -1,4 +1,4 @@
-"""Keys and address of S3 for libraries that open it themselves: those that Airflow's own file system would use."""
+"""Credentials, region and endpoint of an S3 bucket, for libraries that open S3 without Airflow's file system."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _REGION_HEADER = "x-amz-bucket-region"
 @dataclass(frozen=True, kw_only=True)
 class S3Access:
     """
-    How to get into a bucket.
+    Credentials, region and endpoint for one bucket.
 
-    :param key_id: None for a bucket that everybody may read.
-    :param secret_key: empty without a key.
-    :param session_token: of temporary credentials; empty for others.
-    :param region: of the bucket.
-    :param endpoint_url: of a store that is not AWS's own; None for AWS.
+    :param key_id: id of the access key; None for a bucket that everybody may read.
+    :param secret_key: secret of the access key; empty if there is no key.
+    :param session_token: token of temporary credentials; empty if they are permanent.
+    :param region: the bucket's own region.
+    :param endpoint_url: address of a store that is not AWS; None for AWS.
     """
 
     key_id: str | None = field(repr=False)
@@ -32,19 +32,20 @@ class S3Access:
 
     @property
     def secrets(self) -> list[Secret]:
-        """All that must not be shown."""
+        """All values that must not be shown in messages."""
         texts = [self.key_id or "", self.secret_key.reveal(), self.session_token.reveal()]
         return [Secret(text) for text in texts if text]
 
 
 def s3_access(conn_id: str | None, *, bucket: str, shown: str) -> S3Access:
     """
-    Return how a connection gets into a bucket.
+    Return the credentials, region and endpoint with which a connection reads a bucket.
 
-    :param conn_id: an Airflow connection of the type ``aws``; None for the worker's own credentials.
-    :param bucket: the bucket.
-    :param shown: the source's address, for messages.
-    :raises InvalidInputError: the connection signs requests in a way of its own.
+    :param conn_id: Airflow connection of the type ``aws``; None for the worker's own credentials.
+    :param bucket: name of the bucket.
+    :param shown: the source's address without secrets, for messages.
+    :raises InvalidInputError: the connection signs requests by a signer of its own, which Delta Lake's library can't
+        use.
     """
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
@@ -69,7 +70,7 @@ def s3_access(conn_id: str | None, *, bucket: str, shown: str) -> S3Access:
 
 
 def _region_of(client: Any, bucket: str) -> str:
-    """Return a bucket's own region, which may be another than the connection's."""
+    """Return the bucket's own region, which may differ from the connection's."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

@@ -1,4 +1,4 @@
-"""The current version of a Delta Lake table, through the library ``deltalake`` (extra ``delta``)."""
+"""Reads the current version of a Delta Lake table, through the library ``deltalake`` (extra ``delta``)."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ _environment = threading.Lock()
 
 def open_table(folder: TableFolder) -> SourceTable:
     """
-    Open a table's newest version; deletion vectors and column mapping are observed when it is read.
+    Open the newest version of a table. Reading it observes deletion vectors and column mapping.
 
-    :param folder: the table's.
-    :raises InvalidInputError: the extra is missing, or the table can't be read.
-    :raises SourceUnavailableError: its store failed.
+    :param folder: folder of the table.
+    :raises InvalidInputError: the extra ``delta`` is not installed, or the table can't be read.
+    :raises SourceUnavailableError: the table's store failed.
     """
     table_class = _library(folder)
     if _PERCENT_CODE.search(folder.path):
@@ -96,7 +96,7 @@ def _library(folder: TableFolder) -> type[DeltaTable]:
 
 
 def _options(access: S3Access) -> dict[str, str]:
-    """Return the library's options."""
+    """Return the storage options of ``deltalake``."""
     options = {"AWS_REGION": access.region, "AWS_ALLOW_HTTP": "false", "AWS_SKIP_SIGNATURE": "false"}
     if access.endpoint_url:
         is_plain = access.endpoint_url.startswith("http://")
@@ -112,9 +112,11 @@ def _options(access: S3Access) -> dict[str, str]:
 @contextmanager
 def _nothing_from_environment() -> Iterator[None]:
     """
-    Hide what the library takes from the worker's environment wherever an option is left out, by any of its names.
+    Hide the environment variables that the library would use for every option that is not given, under any of their
+    names.
 
-    A token of another account, or whatever else is called TOKEN, would be sent along with the connection's keys.
+    Otherwise a token of another account, or any variable that is called TOKEN, would be sent along with the
+    connection's key.
     """
     with _environment:
         hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.lower() in _TAKEN_FROM_ENVIRONMENT}
@@ -131,7 +133,7 @@ def _pieces(table: DeltaTable, column: str) -> Iterator[Any]:
     quoted = column.replace('"', '""')
     rows = QueryBuilder().register("source", table).execute(f'SELECT "{quoted}" FROM source')  # noqa: S608 - a name
     batches: list[Any] = []
-    # The library's own iteration holds up all threads of the worker while it waits for the store; Arrow's does not.
+    # The library's own iteration holds the GIL while it waits for the store; Arrow's does not.
     for batch in pa.RecordBatchReader.from_stream(rows):
         batches.append(batch)
         if sum(map(len, batches)) >= _PIECE_ROWS:
@@ -142,7 +144,7 @@ def _pieces(table: DeltaTable, column: str) -> Iterator[Any]:
 
 
 def _failure(error: Exception, folder: TableFolder, access: S3Access | None) -> AudienceApiError:
-    """Return what the library's error means; only its text tells, and what a store answered in it may quote keys."""
+    """Return our error for one of the library's. Only its text says what it means, and the text may quote keys."""
     text = str(error)
     if any(mark in text for mark in _NOT_READABLE):
         redact = Redactor(None, MEMBERS_SAID_BACK)

@@ -1,4 +1,4 @@
-"""Finds the files of a source: local ones, and those of object stores through Airflow's file systems."""
+"""Finds the files of a source: local files directly, and those of object stores through Airflow's file systems."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _WILDCARDS = frozenset("*?[")
 
 def files_input(source: FileSource) -> FilesInput | TableInput:
     """
-    Find the files of a source, or open the tables that its paths are.
+    Find the files of a source, or open the tables that its paths name.
 
-    :param source: its path may be one or several files, folders and globs.
-    :raises InvalidInputError: there is none, one may not be read, no file system takes the address, or an argument
-        is wrong.
-    :raises SourceUnavailableError: there is none, and ``on_missing="retry"``.
+    :param source: source with one path or several: files, folders and globs.
+    :raises InvalidInputError: there are no such files, a file may not be read, no file system knows the address, or an
+        argument is wrong.
+    :raises SourceUnavailableError: there are no such files, and the source has ``on_missing="retry"``.
     """
     paths = flat(source.path)
     if not paths:
@@ -64,7 +64,7 @@ def files_input(source: FileSource) -> FilesInput | TableInput:
     found: dict[str, SourceFile | TableFolder] = {}
     tables = TableSearch()
     for path in paths:
-        # What two globs both match is read once.
+        # A file that two globs match is read once.
         found.update(_files_of(_checked(path), source.conn_id, _Search(on_missing=on_missing, tables=tables)))
     if opened := tables_input(found.values(), source, dialect):
         return opened
@@ -88,7 +88,7 @@ def _checked(path: Any) -> Any:
 
 
 def _files_of(path: Any, conn_id: str | None, search: _Search) -> Mapping[str, SourceFile | TableFolder]:
-    """Return files by what tells them apart, in the order of their names."""
+    """Return the files of one path in the order of their names; two paths that match one file give it the same key."""
     shown = shown_address(str(path))
     if shown.partition("://")[0].lower() in {"http", "https"}:
         from airflow_provider_audiences.sources.web import web_file
@@ -115,10 +115,10 @@ def _files_of(path: Any, conn_id: str | None, search: _Search) -> Mapping[str, S
 
 class _Search:
     """
-    What is known while the files of one path are looked for.
+    State of the search for the files of one path.
 
     :param on_missing: what to do about files that are not there.
-    :param tables: what is known of tables while the files of all paths are looked for.
+    :param tables: search for tables, shared by all paths of the source.
     """
 
     def __init__(self, *, on_missing: OnMissing, tables: TableSearch) -> None:
@@ -128,7 +128,7 @@ class _Search:
 
     @contextmanager
     def refusing(self, shown: str) -> Iterator[None]:
-        """Name what a path is that can't be read; other failures of a file system may pass by themselves."""
+        """Turn errors of a path that can't be read into errors that name it. Other errors of the file system pass."""
         try:
             yield
         except (FileNotFoundError, NotADirectoryError):
@@ -150,7 +150,7 @@ class _Search:
             raise store_failure(error, shown) from None
 
     def opening(self, open_file: Callable[[], IO[bytes]], shown: str) -> Callable[[], IO[bytes]]:
-        """Return what opens a file and names it if it can't."""
+        """Wrap a function that opens a file, so that its errors name the file."""
 
         def opened() -> IO[bytes]:
             with self.refusing(shown):
@@ -160,11 +160,11 @@ class _Search:
 
     def is_data(self, names: Sequence[str], *, left_over: bool = False, unfinished: bool = False) -> bool:
         """
-        Tell data from what writers leave beside it, and from files that are still being written.
+        Return whether a file is data: neither something that writers leave beside their data, nor still being written.
 
-        :param names: of the file, and of the folders that lead to it within the source.
-        :param left_over: whether the pattern asks for the former.
-        :param unfinished: whether it asks for the latter.
+        :param names: name of the file, preceded by the names of the folders from the source down to it.
+        :param left_over: whether the glob names files that writers leave beside their data, such as ``_*``.
+        :param unfinished: whether the glob names files that are still being written, such as ``*.part``.
         """
         if not left_over and _is_left_over(names):
             return False
@@ -176,7 +176,7 @@ def _has_wildcard(path: str) -> bool:
 
 
 def _is_left_over(names: Iterable[str]) -> bool:
-    """Tell what writers leave beside their data, such as _SUCCESS and _temporary/, from the data."""
+    """Return whether writers leave a file of this name beside their data, such as ``_SUCCESS``."""
     return any(name.startswith(("_", ".")) or name.endswith("_$folder$") for name in names)
 
 
@@ -188,7 +188,7 @@ def _split_glob(path: str) -> tuple[str, str]:
 
 
 def _asked_for(pattern: str) -> dict[str, bool]:
-    """Return what a pattern asks for by name that is passed over otherwise."""
+    """Return which files that are passed over otherwise a glob asks for by name."""
     names = PurePosixPath(pattern).parts
     return {"left_over": _is_left_over(names), "unfinished": any(map(is_unfinished, names))}
 
@@ -214,7 +214,7 @@ def _local_file(path: Path, search: _Search) -> SourceFile:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode) and not path.is_dir():
         raise InvalidInputError(f"source {path} is no regular file: a pipe or a device can be read only once")
-    # A file that can't be opened is refused before the first of them is read.
+    # A file that can't be opened is refused before any file is read.
     open_file().close()
     return SourceFile(
         name=str(path), open=search.opening(open_file, str(path)), local_path=path, size_bytes=status.st_size
@@ -253,7 +253,7 @@ def _glob(path: Path, search: _Search) -> Iterator[Path]:
 
 
 def _opened_by_itself(path: Any, shown: str, search: _Search) -> SourceFile:
-    """Take an object of which no more is known than that it opens."""
+    """Return a file for an object of which only its method ``open`` is known."""
     open_file = partial(path.open, "rb")
     open_file().close()
     return SourceFile(name=shown, open=search.opening(open_file, shown))
@@ -294,7 +294,7 @@ def _stored_files(
 
 
 def _base_and_pattern(path: Any, conn_id: str | None) -> tuple[Any, str]:
-    """Return the path in its store; of a glob the folder before its first wildcard, and the pattern below it."""
+    """Return a path in its store and an empty text; for a glob, the folder before its first wildcard and the rest."""
     whole = store_path(path, conn_id=conn_id)
     address = str(path)
     # A name may have brackets in it.

@@ -1,4 +1,4 @@
-"""The current snapshot of an Apache Iceberg table, through the library ``pyiceberg`` (extra ``iceberg``)."""
+"""Reads the current snapshot of an Apache Iceberg table, through the library ``pyiceberg`` (extra ``iceberg``)."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ _OF_STORES = ("botocore.", "aiobotocore.", "aiohttp.", "urllib3.")
 
 def open_table(folder: TableFolder) -> SourceTable:
     """
-    Open a table at its newest metadata, without a catalog; positional deletes and deletion vectors are observed.
+    Open the newest state of a table, without a catalog. Reading it observes positional deletes and deletion vectors.
 
-    :param folder: the table's.
-    :raises InvalidInputError: the extra is missing, the table can't be read, or which metadata is newest is unclear.
-    :raises SourceUnavailableError: its store failed.
+    :param folder: folder of the table.
+    :raises InvalidInputError: the extra ``iceberg`` is not installed, the table can't be read, or it is unclear which
+        metadata file is the newest.
+    :raises SourceUnavailableError: the table's store failed.
     """
     _require_library(folder)
     explain = partial(_failure, folder=folder)
@@ -59,7 +60,7 @@ def open_table(folder: TableFolder) -> SourceTable:
 
 
 def _planned(folder: TableFolder) -> tuple[Table, list[FileScanTask], Any]:
-    """Return the table, the files of its snapshot with what is deleted in them, and Arrow data without rows."""
+    """Return the table, the data files of its snapshot with their deletes, and an Arrow table without rows."""
     from pyiceberg.catalog.noop import NoopCatalog
     from pyiceberg.io.pyarrow import schema_to_pyarrow
     from pyiceberg.table import StaticTable

@@ -1,4 +1,4 @@
-"""Files of an Iceberg table, opened by the file system that Airflow made, with the connection's keys."""
+"""Opens the files of an Iceberg table through Airflow's file system, with the keys of its connection."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from airflow_provider_audiences.sources.table_formats import S3_PROTOCOLS, Table
 
 class TableIO(FileIO):
     """
-    Opens files by the addresses that a table's metadata has; for reading only.
+    File access for pyiceberg that opens the addresses in a table's metadata, for reading only.
 
-    :param folder: the table's.
+    :param folder: folder of the table.
     """
 
     def __init__(self, folder: TableFolder) -> None:
@@ -25,10 +25,10 @@ class TableIO(FileIO):
 
     def new_input(self, location: str) -> FsspecInputFile:
         """
-        Return a file for reading; the name is pyiceberg's.
+        Return a file for reading. pyiceberg calls this.
 
-        :param location: its address.
-        :raises InvalidInputError: it lies elsewhere than the table.
+        :param location: address of the file, as the table's metadata has it.
+        :raises InvalidInputError: the file lies outside the table's store.
         """
         scheme, separator, path = location.partition(":")
         has_scheme = separator == ":" and "/" not in scheme
@@ -43,11 +43,11 @@ class TableIO(FileIO):
         )
 
     def new_output(self, location: str) -> NoReturn:
-        """Refuse; the name is pyiceberg's."""
+        """Refuse to write, should pyiceberg ask for it."""
         raise NotImplementedError(location)
 
     def delete(self, location: Any) -> NoReturn:
-        """Refuse; the name is pyiceberg's."""
+        """Refuse to delete, should pyiceberg ask for it."""
         raise NotImplementedError(location)
 
 

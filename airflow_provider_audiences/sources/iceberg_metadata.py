@@ -1,4 +1,4 @@
-"""Which of an Iceberg table's metadata files is the newest, where no catalog tells."""
+"""Finds the newest metadata file of an Iceberg table without a catalog."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _TIMES = ("LastModified", "mtime", "last_modified", "updated", "created")
 @dataclass(frozen=True)
 class MetadataFile:
     """
-    One state of a table.
+    A metadata file, which describes one state of a table.
 
-    :param name: of the file.
-    :param version: the number in its name; it grows with each change of the table.
-    :param modified: when it was written, in whatever the store says; None if it says nothing.
+    :param name: name of the file.
+    :param version: number in the name, which grows with each change of the table.
+    :param modified: time of the last change, in the type that the store gives; None if it gives none.
     """
 
     name: str
@@ -37,14 +37,14 @@ class MetadataFile:
 
 def newest_metadata(folder: TableFolder) -> MetadataFile:
     """
-    Return the file with a table's newest state.
+    Return the metadata file with a table's newest state.
 
-    The highest version wins, also over ``version-hint.text``, which writers renew after it, or not at all. It is
-    refused to choose where two writers made the same version, and where the folder has states of another table: one
-    that was dropped and made again begins at 0, while the files of the old one may lie there still.
+    The highest version counts, even if ``version-hint.text`` has a lower one: writers update the hint later, or never.
+    Two cases are refused: several writers made the same version, and the folder has states of two tables. The latter
+    happens when a table is dropped and made again: the new one begins at version 0 beside the old one's files.
 
-    :param folder: the table's.
-    :raises InvalidInputError: there is none, or which one counts is unclear.
+    :param folder: folder of the table.
+    :raises InvalidInputError: there is no metadata file, or it is unclear which one counts.
     """
     states = _states(folder)
     if not states:
@@ -66,10 +66,10 @@ def newest_metadata(folder: TableFolder) -> MetadataFile:
 
 def metadata_text(folder: TableFolder, state: MetadataFile) -> str:
     """
-    Return what a metadata file says, as JSON.
+    Return the JSON text of a metadata file.
 
-    :param folder: the table's.
-    :param state: the file.
+    :param folder: folder of the table.
+    :param state: metadata file to read.
     """
     data = _read(folder, state.name)
     return (gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data).decode()

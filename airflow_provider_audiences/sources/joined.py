@@ -1,4 +1,4 @@
-"""What several tasks handed over as one source: their parts, joined to one list."""
+"""Joins what several tasks hand over as one source into one list."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from airflow_provider_audiences.sources.types import FileSource
 
 def joined(source: Any) -> Any:
     """
-    Return the parts of a source as one list of paths or members; what is no list of parts as it is.
+    Return a source as one list of paths or members, if several tasks handed over parts of it; otherwise return it as it
+    is.
 
-    A list that one task handed over is a part of the whole; what a single task handed over is the whole, as if it
-    stood there by itself.
+    A list from one of several tasks is a part of the whole. What a single task handed over counts as if it were written
+    in the DAG file.
 
-    :param source: the field of the operator, hidden or not.
-    :raises InvalidInputError: a task handed over nothing, or what can't be joined.
+    :param source: value of the operator's field, masked or not.
+    :raises InvalidInputError: a task returned nothing, or the parts can't be joined.
     """
     source = revealed(source)
     if isinstance(source, Parts) and not source.is_rendered:
@@ -46,10 +47,10 @@ def joined(source: Any) -> Any:
 
 def flat(value: Any) -> list[Any]:
     """
-    Return a value, or a list of them with lists in it that tasks handed over, as one list.
+    Return a value, or nested lists of values that tasks handed over, as one flat list.
 
-    :param value: paths, or phone numbers.
-    :raises InvalidInputError: a task handed over nothing.
+    :param value: path or phone number, or a list of such.
+    :raises InvalidInputError: a task returned nothing.
     """
     value = revealed(value)
     if isinstance(value, list | tuple):
@@ -62,13 +63,13 @@ def _is_member(text: str) -> bool:
 
 
 def _is_parts(value: Any) -> bool:
-    """Tell a list of parts; the output of a mapped task is one, whose items Airflow fetches when they are needed."""
+    """Return whether a value is a list of parts; so is the output of a mapped task, which Airflow fetches lazily."""
     is_sequence = isinstance(value, Sequence) and not isinstance(value, str | bytes | list | tuple)
     return isinstance(value, Parts) or (is_sequence and type(value).__module__.partition(".")[0] == "airflow")
 
 
 def _parts_of(value: Any) -> Iterator[Any]:
-    """Yield the parts, and for those that are lists of parts themselves what is in them."""
+    """Yield the parts of a value, and the parts of parts in place of those."""
     items = list(value.items if isinstance(value, Parts) else value)
     if not isinstance(value, Parts):
         _check_complete(value, len(items))
@@ -84,7 +85,7 @@ def _parts_of(value: Any) -> Iterator[Any]:
 
 
 def _check_complete(sequence: Any, count: int) -> None:
-    """Refuse the output of a mapped task of which an instance returned nothing: Airflow passes over those."""
+    """Refuse the output of a mapped task if an instance returned nothing: Airflow leaves those out silently."""
     ti: Any = getattr(sequence, "_ti", None)
     xcom_arg: Any = getattr(sequence, "_xcom_arg", None)
     instances = count
@@ -102,7 +103,7 @@ def _check_complete(sequence: Any, count: int) -> None:
 
 
 def _check(part: Any, place: str) -> None:
-    """Refuse what is a source by itself, and a text that a template made of a list."""
+    """Refuse a part that is a source of its own, and a text that a template made of a list of members."""
     if hasattr(part, "iter_references") or hasattr(part, "columns"):
         raise InvalidInputError(
             f"{place} is a {type(part).__name__}, which is a source of its own: join paths to one FileSource, queries "

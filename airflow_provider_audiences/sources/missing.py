@@ -1,4 +1,4 @@
-"""What it means that files are not there: for good, or that they come late."""
+"""What to do if the files of a source are not there: fail for good, or let Airflow retry because they may come late."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ OnMissing = Literal["fail", "retry"]
 
 def checked_on_missing(value: object) -> OnMissing:
     """
-    Return what to do if files are not there.
+    Return the argument ``on_missing``, checked.
 
-    :param value: ``fail`` or ``retry``.
-    :raises InvalidInputError: it is neither.
+    :param value: what the user gave.
+    :raises InvalidInputError: it is neither ``fail`` nor ``retry``.
     """
     return one_of("on_missing", value, get_args(OnMissing))  # type: ignore[return-value] # one of them
 
@@ -24,8 +24,8 @@ def missing_error(message: str, on_missing: OnMissing) -> AudienceApiError:
     """
     Return the error for files that are not there.
 
-    :param message: which, without secrets.
-    :param on_missing: ``fail`` for an error for good; ``retry`` for one that Airflow retries.
+    :param message: which files are missing, without secrets.
+    :param on_missing: ``fail`` for a permanent error, ``retry`` for one that Airflow retries.
     """
     if on_missing == "retry":
         return SourceUnavailableError(

@@ -1,4 +1,4 @@
-"""From an operator's ``source`` to what staging takes; the rules that tell plain Python types apart are here."""
+"""Turns an operator's ``source`` into an input for staging; has the rules that tell plain Python types apart."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ _CHUNK_VALUES = 20_000
 @contextmanager
 def open_source(source: Any, *, argument: str = "source") -> Iterator[MemberInput]:
     """
-    Find and open a source, for as long as the block lasts.
+    Find and open a source, and yield it as an input for staging for as long as the block lasts.
 
-    What it may be, in this order:
+    A source is the first of these that fits:
 
-    * text, or a path object: a file, a folder or a glob, local or in an object store;
-    * a FileSource or an SqlSource;
-    * a data frame: pandas, Polars or Arrow, or whatever else hands Arrow data over;
-    * a list of paths: every item is a path object, or text that has ``://`` in it or begins with ``/``, ``./``,
+    * an SqlSource or a FileSource;
+    * a data frame: pandas, Polars or Arrow, or anything else that exports Arrow data;
+    * text or a path object: a file, a folder or a glob, local or in an object store;
+    * a list of paths, where every item is a path object, or text that contains ``://`` or begins with ``/``, ``./``,
       ``../`` or ``~/``;
     * any other iterable: members, or rows of one column. It is read once, in chunks.
 
-    What several tasks handed over is joined to one list first.
+    If several tasks handed over the source, their parts are joined to one list first.
 
-    :param source: the field of the operator, hidden or not.
-    :param argument: the field's name, for messages about its members.
-    :raises InvalidInputError: it is none of these, there is no such file, or the database refuses the statement.
-    :raises SourceUnavailableError: the database failed, or was not reached.
+    :param source: value of the operator's field, masked or not.
+    :param argument: name of that field, for messages; default ``source``.
+    :raises InvalidInputError: the source is none of these, there is no such file, or the database refuses the
+        statement.
+    :raises SourceUnavailableError: the database failed, or could not be reached.
     """
     source = joined(source)
     if isinstance(source, SqlSource):
@@ -67,7 +68,7 @@ def open_source(source: Any, *, argument: str = "source") -> Iterator[MemberInpu
 
 
 def _chunks(values: Iterable[object]) -> Iterator[Sequence[object]]:
-    """Yield the values in chunks; an iterator is never made to one list."""
+    """Yield the values in chunks. An iterator is never turned into one list."""
     try:
         iterator = iter(values)
     except TypeError:  # an array of numpy without dimensions
@@ -79,7 +80,7 @@ def _chunks(values: Iterable[object]) -> Iterator[Sequence[object]]:
 
 
 def _is_row(value: object) -> bool:
-    """Tell a row, as the cursors of databases and Airflow's SQL operators hand it over, from a member."""
+    """Return whether a value is a row, as database cursors and Airflow's SQL operators return it, and not a member."""
     if isinstance(value, str | bytes | bytearray | memoryview) or hasattr(value, "as_py"):
         return False
     kind = type(value)

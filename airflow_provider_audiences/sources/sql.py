@@ -1,4 +1,4 @@
-"""Members as a column of a query: through the hook of any database, a chunk of rows at a time."""
+"""Reads members from a column of a query, a chunk of rows at a time, through the Airflow hook of any database."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from airflow_provider_audiences.redaction import (
 )
 from airflow_provider_audiences.sources.types import SqlSource
 
-# Classes of DB-API errors, and what drivers have added, that say: the same statement fails again.
+# Errors of DB-API, and of drivers, that mean: the same statement would fail again.
 _PERMANENT_ERRORS = frozenset(
     {"ProgrammingError", "DataError", "NotSupportedError", "IntegrityError", "TrinoUserError"}
 )
 _MYSQL_UNKNOWN_COLUMN = 1054
 _SHOWN_LENGTH = 3
-"""A parameter of fewer characters tells nothing, and would be found in any word."""
+"""Shortest parameter that is masked in messages: a shorter one tells nothing, and occurs in any word."""
 
 _E_MAIL = re.compile(r"[^\s'\"]+@[^\s'\"]+")
 
@@ -32,13 +32,13 @@ _E_MAIL = re.compile(r"[^\s'\"]+@[^\s'\"]+")
 @contextmanager
 def open_query(source: SqlSource) -> Iterator[ValuesInput]:
     """
-    Run the statement, and yield the members of its rows for as long as the block lasts.
+    Run a statement, and yield the members in its rows for as long as the block lasts.
 
     The first rows are fetched at once, so that a wrong statement or column shows before anything else is done.
 
-    :param source: rendered.
-    :raises InvalidInputError: connection, statement or column are wrong.
-    :raises SourceUnavailableError: the database failed, or was not reached.
+    :param source: the query, with its templates rendered.
+    :raises InvalidInputError: the connection, the statement or the column is wrong.
+    :raises SourceUnavailableError: the database failed, or could not be reached.
     """
     with ExitStack() as stack:
         query = _Query(source)
@@ -79,20 +79,20 @@ class _Query:
         return hook, connection.password or ""
 
     def run(self) -> Iterator[Sequence[object]]:
-        """Execute the statement and fetch the first rows; return the members, in chunks."""
+        """Execute the statement, fetch the first rows, and return an iterator of chunks of members."""
         arguments = () if self._source.parameters is None else (self._source.parameters,)
         with self._database_errors():
             self._cursor = _server_side_cursor(self._connection)
             try:
                 self._cursor.execute(self._source.sql, *arguments)
             except (TypeError, IndexError, KeyError) as error:
-                # What drivers do about placeholders and parameters that don't fit; its text may be a parameter.
+                # Drivers raise these for placeholders and parameters that don't fit; their text may be a parameter.
                 raise InvalidInputError(
                     f"{self.name}: the driver could not put the parameters into the statement "
                     f"({type(error).__name__}): check its placeholders (a % that is none is written %%)"
                 ) from None
             rows = [] if self._has_no_rows() else self._cursor.fetchmany(self._source.chunk_size)
-        # Only now does every driver know the columns: psycopg2 has them after the first fetch.
+        # psycopg2 knows the columns only after the first fetch.
         names = self._column_names()
         return self._members(rows, names, self._chosen(names))
 
@@ -106,7 +106,7 @@ class _Query:
         return [str(column[0]) for column in self._cursor.description]
 
     def _chosen(self, names: Sequence[str]) -> int:
-        """Return the position of the column that has the members."""
+        """Return the position of the column with the members."""
         column = self._source.column
         if column is None:
             if len(names) > 1:
@@ -133,7 +133,7 @@ class _Query:
 
     @contextmanager
     def _database_errors(self) -> Iterator[None]:
-        """Turn a driver's errors into ours; parameters and members that they quote stay out."""
+        """Turn a driver's errors into ours, without the parameters and members that their texts may quote."""
         try:
             yield
         except Exception as error:
@@ -146,7 +146,7 @@ class _Query:
             raise SourceUnavailableError(f"{self.name}: the database failed: {said}") from None
 
     def _said(self, error: Exception, classes: set[str]) -> str:
-        """Return what a driver says, in one line, without values: they may be parameters, or people."""
+        """Return a driver's message in one line, without values, because a value may be a parameter or a person."""
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if "DataError" in classes:
             text = f"{type(error).__name__}: {text.partition(':')[0]}"
@@ -156,9 +156,10 @@ class _Query:
 
     def close(self, error_type: type[BaseException] | None, *_: object) -> None:
         """
-        Close cursor and connection; a statement that is not at its end is cancelled, and its rows are not fetched.
+        Close cursor and connection. After an error the statement is cancelled first, and its remaining rows are not
+        fetched.
 
-        :param error_type: of what ended the block, if it was an error.
+        :param error_type: type of the error that ended the block; None if there was none.
         """
         cancels = [getattr(what, "cancel", None) for what in (self._cursor, self._connection)]
         closes = [getattr(what, "close", None) for what in (self._cursor, self._connection)]
@@ -205,7 +206,7 @@ def _is_permanent(error: Exception, classes: set[str]) -> bool:
 
 
 def _server_side_cursor(connection: Any) -> Any:
-    """Return a cursor that leaves the rows on the server where the driver has one, and a plain one elsewhere."""
+    """Return a cursor that keeps the rows on the server where the driver has one; otherwise a plain cursor."""
     libraries = {base.__module__.partition(".")[0] for base in type(connection).__mro__}
     name = f"audiences_{uuid.uuid4().hex}"
     if "psycopg2" in libraries:

@@ -1,4 +1,4 @@
-"""What staging needs of Airflow: its settings, and where the report of rejects goes."""
+"""The parts of staging that need Airflow: the settings, and the file for the report of rejects."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _WRONG_PATHS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, Permis
 
 def staging_settings() -> StagingSettings:
     """
-    Return what Airflow's configuration says in its section ``[audiences]``.
+    Return the settings for staging from section ``[audiences]`` of Airflow's configuration.
 
-    :raises InvalidInputError: a setting is wrong.
+    :raises InvalidInputError: a setting has a wrong value.
     """
     temp_folder = conf.get("audiences", "temp_folder", fallback="") or ""
     return StagingSettings(
@@ -42,12 +42,13 @@ def staging_settings() -> StagingSettings:
 
 def rejects_target(path: Any, *, include_values: bool) -> RejectsTarget | None:
     """
-    Return where the report of rejects goes.
+    Return the file that the report of rejects is written to.
 
-    :param path: of a ``.parquet`` or ``.csv`` file: local, ``file://…``, an ``ObjectStoragePath`` or the text of
-        one; None for no report.
-    :param include_values: add the refused texts themselves.
-    :raises InvalidInputError: the path has no such ending.
+    :param path: value of ``rejects_path``: a ``.parquet`` or ``.csv`` file, as a local path, ``file://…``, an
+        ``ObjectStoragePath`` or its text; None or empty for no report.
+    :param include_values: whether to write the rejected texts themselves too.
+    :return: None for no report.
+    :raises InvalidInputError: the path has another ending, or ``include_values`` is set without a path.
     """
     path = revealed(path)
     true_or_false("rejects_include_values", include_values)
@@ -71,11 +72,11 @@ def rejects_target(path: Any, *, include_values: bool) -> RejectsTarget | None:
 
 def refuse_source_as_target(path: Any, source: Any) -> None:
     """
-    Refuse a report of rejects that would overwrite its own source, or be read with it the next time.
+    Refuse a report of rejects that would overwrite a file of its source, or be read as a part of it the next time.
 
-    :param path: where the report goes; None for no report.
-    :param source: the operator's source.
-    :raises InvalidInputError: it is, or lies below, or matches a path of the source.
+    :param path: value of ``rejects_path``; None for no report.
+    :param source: value of the operator's ``source`` or ``suppress``.
+    :raises InvalidInputError: the report is a file of the source, lies below one of its folders, or matches its glob.
     """
     target = _comparable(revealed(path))
     if not target:
@@ -91,7 +92,7 @@ def refuse_source_as_target(path: Any, source: Any) -> None:
 
 
 def _comparable(path: Any) -> str:
-    """Return a path in one form, without links; nothing for what is no path."""
+    """Return a path in a form that can be compared, with links resolved; an empty text for what is not a path."""
     if not isinstance(path, str | PathLike) and not hasattr(path, "open"):
         return ""
     local = local_path(path.strip() if isinstance(path, str) else path)
@@ -100,7 +101,7 @@ def _comparable(path: Any) -> str:
         scheme, _, rest = str(path).strip().rstrip("/").partition("://")
         host, slash, below = rest.partition("/")
         return f"{scheme}://{host.rpartition('@')[2]}{slash}{below}"
-    # Of text that can be no path nothing is known.
+    # Text that can't be a path is compared as it is.
     with suppress(OSError, ValueError):
         return os.path.realpath(local)
     return str(local)

@@ -1,4 +1,4 @@
-"""Files of stores while they are read: what a store raises meanwhile becomes an error of ours."""
+"""Files of object stores while they are read: errors of the store become errors of ours."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def store_failure(error: Exception, shown: str) -> SourceUnavailableError:
     """
     Return the error for a store that failed.
 
-    :param error: what it raised; its text may hold secrets.
-    :param shown: what may be shown of the source's address.
+    :param error: what the store's library raised; its text may hold secrets.
+    :param shown: the source's address without secrets, for messages.
     """
     return SourceUnavailableError(
         f"source {shown}: its store failed ({words_of(error)}); nothing was sent",
@@ -23,10 +23,10 @@ def store_failure(error: Exception, shown: str) -> SourceUnavailableError:
 
 class StoredStream:
     """
-    A file of a store, opened for reading.
+    A file in a store, opened for reading.
 
-    :param stream: as the store's library opened it.
-    :param shown: what may be shown of its address.
+    :param stream: file object of the store's library.
+    :param shown: address of the file without secrets, for messages.
     """
 
     def __init__(self, stream: IO[bytes], shown: str) -> None:
@@ -35,9 +35,9 @@ class StoredStream:
 
     def read(self, size: int = -1, /) -> bytes:
         """
-        Return at most so many bytes; none at the end.
+        Read bytes, at most ``size``; return none at the end of the file.
 
-        :param size: how many; a negative number for all.
+        :param size: most bytes to return; negative (default) for all that are left.
         :raises SourceUnavailableError: the store failed.
         """
         try:

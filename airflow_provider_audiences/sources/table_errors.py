@@ -1,4 +1,4 @@
-"""What to say of tables that can't be read, and to do instead; the same for every format."""
+"""Errors for tables that can't be read, the same for every table format: what is wrong, and what to do instead."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def missing_library(folder: TableFolder, extra: str) -> InvalidInputError:
     """
     Return the error for a table whose library is not installed, or too old.
 
-    :param folder: the table's.
-    :param extra: what brings the library.
+    :param folder: folder of the table.
+    :param extra: extra of this package that installs the library.
     """
     return InvalidInputError(
         f"source {folder.shown} is a table of {folder.table_format}, and what reads it is not installed, or too old: "
@@ -29,13 +29,13 @@ def missing_library(folder: TableFolder, extra: str) -> InvalidInputError:
 
 def refuse_older(folder: TableFolder, extra: str, *, version: str, least: tuple[int, ...]) -> None:
     """
-    Refuse a library that is older than what its extra asks for: it may pass over deletes without a word.
+    Refuse a library that is older than its extra requires. An older one may ignore deletes silently.
 
-    :param folder: the table's.
-    :param extra: what brings the library.
-    :param version: what is installed.
-    :param least: the first version that will do.
-    :raises InvalidInputError: it is older.
+    :param folder: folder of the table.
+    :param extra: extra of this package that installs the library.
+    :param version: version that is installed.
+    :param least: lowest version that works, as numbers.
+    :raises InvalidInputError: the installed version is lower.
     """
     if tuple(map(int, re.findall(r"\d+", version)[: len(least)])) < least:
         raise missing_library(folder, extra)
@@ -43,9 +43,9 @@ def refuse_older(folder: TableFolder, extra: str, *, version: str, least: tuple[
 
 def not_allowed(folder: TableFolder) -> InvalidInputError:
     """
-    Return the error for a table whose store refuses the keys.
+    Return the error for a table whose store refuses the credentials.
 
-    :param folder: the table's.
+    :param folder: folder of the table.
     """
     with_what = f"connection {folder.conn_id}" if folder.conn_id else "this worker's own credentials"
     return InvalidInputError(
@@ -56,9 +56,9 @@ def not_allowed(folder: TableFolder) -> InvalidInputError:
 
 def file_missing(folder: TableFolder) -> InvalidInputError:
     """
-    Return the error for a table that lacks a file.
+    Return the error for a table whose current snapshot lacks a file.
 
-    :param folder: the table's.
+    :param folder: folder of the table.
     """
     return InvalidInputError(
         f"source {folder.shown} is a table of {folder.table_format} that lacks a file of its current snapshot: "
@@ -68,10 +68,10 @@ def file_missing(folder: TableFolder) -> InvalidInputError:
 
 def explained_call(explain: Callable[[Exception], AudienceApiError], function: Callable[[], _T]) -> _T:
     """
-    Call a library; what it raises becomes an error of ours that keeps nothing of it: it may quote keys and rows.
+    Call a library, and turn its errors into ours without keeping the originals: these may quote keys and rows.
 
-    :param explain: returns the error for what was raised.
-    :param function: calls the library.
+    :param explain: function that returns the error of ours.
+    :param function: function that calls the library.
     """
     try:
         return function()
@@ -85,10 +85,10 @@ def explained_call(explain: Callable[[Exception], AudienceApiError], function: C
 
 def explained_items(explain: Callable[[Exception], AudienceApiError], items: Iterable[_T]) -> Iterator[_T]:
     """
-    Yield what a library yields; what it raises becomes an error of ours that keeps nothing of it.
+    Yield a library's items, and turn its errors into ours without keeping the originals: these may quote keys and rows.
 
-    :param explain: returns the error for what was raised.
-    :param items: from the library.
+    :param explain: function that returns the error of ours.
+    :param items: iterable of the library.
     """
     try:
         yield from items

@@ -1,9 +1,9 @@
 """
-Tells tables of Delta Lake, Apache Iceberg and their like from plain folders.
+Tells the folders of tables (Delta Lake, Apache Iceberg and others) from plain folders.
 
-A table's folder keeps files of old snapshots beside those of the current one: read as a plain folder, rows come out
-that were deleted. What tells a table is a file or folder that only its format makes; names that anybody may use, such
-as ``metadata`` or ``data``, tell nothing by themselves.
+A table's folder keeps files of old snapshots beside those of the current one. Read as a plain folder, it would give
+rows that were deleted. A table is recognised by a file or folder that only its format makes. Names that anybody may
+use, such as ``metadata`` or ``data``, prove nothing by themselves.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LANCE = "Lance"
 S3_PROTOCOLS = frozenset({"s3", "s3a", "s3n"})
 
 MOST_PARENTS = 6
-"""How far above a source in a store a table's folder is looked for: ``data`` and five levels of partitions."""
+"""How many folders above a source in a store are checked for being a table: ``data`` and five levels of partitions."""
 
 _UUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 _ICEBERG_STATE = rf"(?:v\d+|\d+-{_UUID})(?:\.gz)?\.metadata\.json(?:\.gz)?"
@@ -53,27 +53,27 @@ _PAIMON_SNAPSHOT = re.compile(r"(.*)/snapshot/(?:snapshot-\d+|LATEST|EARLIEST)$"
 
 
 class Folders(Protocol):
-    """Where folders are: on this machine, or in a store."""
+    """A file system with folders: this machine's, or that of a store."""
 
     @property
     def name(self) -> str:
-        """What tells this store from others."""
+        """Name that differs from those of other file systems."""
 
     def is_folder(self, path: str) -> bool:
-        """Tell whether there is such a folder, as far as this worker may know."""
+        """Return whether there is such a folder; False too if this worker may not know."""
 
     def names(self, path: str) -> list[str]:
-        """Return the names in a folder, without their paths; none if there is no such folder."""
+        """Return the names in a folder, without their paths; an empty list if there is no such folder."""
 
     def shown(self, path: str) -> str:
         """Return a folder's address for messages."""
 
     def above(self, path: str) -> Iterator[str]:
-        """Yield the folders above a path that are looked at, the nearest first."""
+        """Yield the folders above a path that are checked for being a table, the nearest first."""
 
 
 class LocalFolders:
-    """The folders of this machine; questions cost next to nothing, so all folders above are looked at."""
+    """The folders of this machine. Looking costs next to nothing, so all folders above a path are checked."""
 
     name = "local"
 
@@ -100,10 +100,10 @@ class LocalFolders:
 @dataclass(frozen=True)
 class StoredFolders:
     """
-    The folders of a store, each question a request.
+    The folders of a store, where each look costs a request.
 
-    :param file_system: of fsspec.
-    :param name: the store's protocol.
+    :param file_system: file system of fsspec, with the keys of the connection.
+    :param name: protocol of the store, such as ``s3``.
     """
 
     file_system: Any
@@ -135,10 +135,10 @@ class StoredFolders:
 @dataclass(frozen=True)
 class FoundTable:
     """
-    A table's folder.
+    A folder that is a table.
 
-    :param table_format: its format's name.
-    :param folder: its path, as its store has it.
+    :param table_format: name of the format, such as ``Delta Lake``.
+    :param folder: path of the folder in its file system.
     """
 
     table_format: str
@@ -148,14 +148,14 @@ class FoundTable:
 @dataclass(frozen=True, kw_only=True)
 class TableFolder:
     """
-    A table's folder, and how to get there.
+    A table's folder, and how to open it.
 
-    :param table_format: its format's name.
-    :param shown: its address for messages.
-    :param path: as its store has it; on this machine absolute.
-    :param protocol: of its store.
-    :param file_system: of fsspec, with the connection's keys; None on this machine.
-    :param conn_id: the Airflow connection of the store; None for the worker's own credentials.
+    :param table_format: name of the format, such as ``Delta Lake``.
+    :param shown: address of the folder without secrets, for messages.
+    :param path: path in its file system; on this machine an absolute one.
+    :param protocol: protocol of the store; default ``file``, this machine.
+    :param file_system: file system of fsspec, with the keys of the connection; None (default) on this machine.
+    :param conn_id: Airflow connection of the store; None (default) for the worker's own credentials.
     """
 
     table_format: str
@@ -167,18 +167,19 @@ class TableFolder:
 
 
 class TableSearch:
-    """Looks for tables around what a source's paths find; what was asked once is remembered."""
+    """Looks for tables at, above and below the paths of a source. Remembers what it has looked at."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], str | None] = {}
 
     def at(self, folders: Folders, path: str, *, has_buckets: bool = True) -> FoundTable | None:
         """
-        Return the table whose folder a path is.
+        Return the table if a folder is one; otherwise None.
 
-        :param folders: where it lies.
-        :param path: a folder's.
-        :param has_buckets: whether Paimon's ``bucket-0`` may lie below.
+        :param folders: file system that the paths are in.
+        :param path: path of the folder.
+        :param has_buckets: whether folders of Paimon such as ``bucket-0`` may lie below; False saves the check for
+            Paimon.
         """
         path = path.rstrip("/") or "/"
         key = (folders.name, path)
@@ -191,11 +192,11 @@ class TableSearch:
 
     def around(self, folders: Folders, path: str, *, files: Iterable[str] = ()) -> FoundTable | None:
         """
-        Return the table that a path lies in.
+        Return the table that a path lies in; None if there is none.
 
-        :param folders: where it lies.
-        :param path: what a source says, up to its first wildcard.
-        :param files: what was found there.
+        :param folders: file system that the paths are in.
+        :param path: path of the source, up to its first wildcard.
+        :param files: files that were found there.
         """
         path = path.rstrip("/")
         if found := next(iter(tables_among([f"{path}/"])), None):
@@ -213,16 +214,16 @@ class TableSearch:
 
     def below(self, folders: Folders, files: Iterable[str], listed: Iterable[str]) -> FoundTable | None:
         """
-        Return a table that one of the files lies in.
+        Return a table that any of the files lies in; None if there is none.
 
-        :param folders: where they lie.
-        :param files: what a source finds.
-        :param listed: all that lies below the source's folder, what it passes over included.
+        :param folders: file system that the paths are in.
+        :param files: files that the source reads.
+        :param listed: everything below the source's folder, also what the source passes over.
         """
         listed = list(listed)
         tables = {table.folder: table for table in tables_among(listed)}
         for path in listed:
-            # A listing that goes no deeper shows the folder and not what is in it.
+            # A listing that goes no deeper shows the folder metadata, but not the files in it.
             if path.endswith("/metadata") and (table := self.at(folders, path.rpartition("/")[0], has_buckets=False)):
                 tables.setdefault(table.folder, table)
         if tables:
@@ -237,7 +238,7 @@ def tables_among(paths: Iterable[str]) -> list[FoundTable]:
     """
     Return the tables that a listing shows.
 
-    :param paths: of files, and of folders with or without a slash at the end.
+    :param paths: paths of files, and of folders with or without a slash at the end.
     """
     found: dict[str, str] = {}
     bases: dict[str, set[str]] = {}
@@ -253,7 +254,7 @@ def tables_among(paths: Iterable[str]) -> list[FoundTable]:
                 folders.add(match[1])
         if match := re.match(rf"(.*?)/({_HIVE_BASE.pattern})/", path):
             bases.setdefault(match[1], set()).add(match[2])
-    # One base alone may be a plain folder, and holds nothing old.
+    # A single base_N folder may be a plain folder, and has no old rows in it.
     found.update({folder: HIVE for folder, names in bases.items() if len(names) > 1})
     found.update(dict.fromkeys(paimon[0] & paimon[1], PAIMON))
     return [FoundTable(table_format, folder) for folder, table_format in found.items()]

@@ -1,4 +1,4 @@
-"""What becomes of a source that is a table of Delta Lake, Iceberg or the like, or lies in one: read, or refused."""
+"""Decides whether a source that is a table of Delta Lake, Iceberg or the like, or lies in one, is read or refused."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _WITHOUT_FOLDERS = frozenset({"http", "https"})
 
 def tables_input(found: Iterable[Any], source: FileSource, dialect: Dialect) -> TableInput | None:
     """
-    Open the tables that a source's paths are.
+    Open the tables that the paths of a source name.
 
-    :param found: what the paths led to: files, or folders of tables.
+    :param found: files and tables that the paths led to.
     :param source: the source.
-    :param dialect: what it says that files look like; nothing of that fits a table.
-    :return: None if there is no table among them.
-    :raises InvalidInputError: there are files too, or a table can't be read as it is now.
+    :param dialect: options for the form of files in the source; a table takes none of them.
+    :return: None if there is no table among the paths.
+    :raises InvalidInputError: there are files beside tables, or a table can't be read in its present state.
     :raises SourceUnavailableError: a table's store failed.
     """
     found = list(found)
@@ -82,11 +82,11 @@ def _opened(table: TableFolder) -> SourceTable:
 
 def local_table(search: TableSearch, path: os.PathLike[str]) -> TableFolder | None:
     """
-    Return the table whose folder a folder on this machine is.
+    Return the table if a folder on this machine is one; otherwise None.
 
-    :param search: the source's.
-    :param path: the folder's.
-    :raises InvalidInputError: its format can't be read.
+    :param search: search for tables, shared by all paths of the source.
+    :param path: path of the folder.
+    :raises InvalidInputError: tables of this format can't be read.
     """
     folder = os.path.abspath(path)  # noqa: PTH100 - a link stays a link
     return _readable(search.at(LocalFolders(), folder), str(path), path=folder)
@@ -94,12 +94,12 @@ def local_table(search: TableSearch, path: os.PathLike[str]) -> TableFolder | No
 
 def refuse_local_tables(search: TableSearch, path: os.PathLike[str], files: Sequence[os.PathLike[str]]) -> None:
     """
-    Refuse files that lie in tables; one that a source names itself is read, with a warning.
+    Refuse local files that lie in a table. A file that the source names itself is read, with a warning.
 
-    :param search: the source's.
-    :param path: what the source says.
-    :param files: what was found.
-    :raises InvalidInputError: one of them lies in a table.
+    :param search: search for tables, shared by all paths of the source.
+    :param path: path that the source names.
+    :param files: files that were found.
+    :raises InvalidInputError: a file lies in a table.
     """
     folders = LocalFolders()
     places = {os.path.abspath(file) for file in files}  # noqa: PTH100
@@ -115,13 +115,13 @@ def refuse_local_tables(search: TableSearch, path: os.PathLike[str], files: Sequ
 
 def stored_table(search: TableSearch, base: Any, shown: str, conn_id: str | None) -> TableFolder | None:
     """
-    Return the table whose folder a folder in a store is.
+    Return the table if a folder in a store is one; otherwise None.
 
-    :param search: the source's.
-    :param base: the folder's path, as an ObjectStoragePath.
-    :param shown: its address for messages.
-    :param conn_id: the Airflow connection of the store.
-    :raises InvalidInputError: its format can't be read.
+    :param search: search for tables, shared by all paths of the source.
+    :param base: path of the folder, as an ObjectStoragePath.
+    :param shown: address of the folder without secrets, for messages.
+    :param conn_id: Airflow connection of the store.
+    :raises InvalidInputError: tables of this format can't be read.
     """
     if base.protocol in _WITHOUT_FOLDERS:
         return None
@@ -139,15 +139,15 @@ def refuse_stored_tables(
     is_named: bool = False,
 ) -> None:
     """
-    Refuse files of a store that lie in tables; one that a source names itself is read, with a warning.
+    Refuse files of a store that lie in a table. A file that the source names itself is read, with a warning.
 
-    :param search: the source's.
-    :param base: the path up to its first wildcard, as an ObjectStoragePath.
-    :param shown: the source's address for messages.
-    :param files: what was found.
-    :param listed: all that lies below, what is passed over included.
+    :param search: search for tables, shared by all paths of the source.
+    :param base: path of the source up to its first wildcard, as an ObjectStoragePath.
+    :param shown: the source's address without secrets, for messages.
+    :param files: files that were found.
+    :param listed: everything below the path, also what the source passes over.
     :param is_named: whether the source names the file itself.
-    :raises InvalidInputError: one of them lies in a table.
+    :raises InvalidInputError: a file lies in a table.
     """
     if base.protocol in _WITHOUT_FOLDERS:
         return

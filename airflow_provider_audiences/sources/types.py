@@ -1,7 +1,7 @@
 """
-What a user says of a source that plain text does not: :class:`FileSource` and :class:`SqlSource`.
+Descriptions of sources that need more than a path: :class:`FileSource` and :class:`SqlSource`.
 
-Only descriptions: DAG files make them while they are parsed, so that nothing here opens anything.
+DAG files create these while Airflow parses them, so nothing here opens a file or a connection.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 
 class _Source(ResolveMixin):
     """
-    A description with templates in it.
+    Base of the sources: an object with template fields inside an operator's template field.
 
-    Airflow asks it for the tasks that it waits for, as it asks an XComArg, and for itself with its templates
-    rendered: that is a copy, since one object may serve several mapped tasks.
+    Airflow asks it, as it asks an XComArg, which tasks it depends on, and for a copy with its templates rendered. It is
+    a copy because several mapped tasks may share one object.
     """
 
     template_fields: ClassVar[Sequence[str]]
 
     def iter_references(self) -> Iterator[Any]:
-        """Yield the tasks whose output is used here; the name is Airflow's."""
+        """Yield the tasks whose output is used in this source. Airflow calls this."""
         return references_in(getattr(self, name) for name in self.template_fields)
 
     def resolve(self, context: Any, **_: Any) -> Any:
         """
-        Return a copy with its templates rendered; the name is Airflow's.
+        Return a copy with all templates rendered. Airflow calls this.
 
-        :param context: the task's context.
+        :param context: context of the task.
         """
         render = renderer(context)
         rendered = {name: render(getattr(self, name), context) for name in self.template_fields}
         return replace(self, **rendered)  # type: ignore[type-var]
 
     def serialize(self) -> str:
-        """Return what Airflow may store and show."""
+        """Return a text that Airflow may store and show."""
         return repr(self)
 
     def __repr__(self) -> str:
@@ -54,10 +54,10 @@ class _Source(ResolveMixin):
 
     @abstractmethod
     def _shown(self) -> list[str]:
-        """Return the arguments that may be shown, without secrets, members and addresses in memory."""
+        """Return the arguments for ``repr``, without secrets, members and memory addresses."""
 
     def _shown_options(self, *names: str) -> list[str]:
-        """Return arguments that are not what they are by default."""
+        """Return the arguments that differ from their defaults, for ``repr``."""
         defaults = {field.name: field.default for field in fields(self)}  # type: ignore[arg-type]
         return [
             f"{name}={_shown_value(getattr(self, name))}" for name in names if getattr(self, name) != defaults[name]
@@ -67,33 +67,33 @@ class _Source(ResolveMixin):
 @dataclass(frozen=True, repr=False)
 class FileSource(_Source):
     r"""
-    Members in files.
+    Members in files or tables, where a path alone says too little.
 
-    Take it where a path alone says too little: a file with several columns, a connection, a format that the name
-    does not tell. A folder is read with all that is below it, except names that begin with ``_`` or ``.``.
+    Use it for a file with several columns, for a connection, or for a format that the file's name does not tell. A
+    folder is read with everything below it, except names that begin with ``_`` or ``.`` and files that are still being
+    written. All arguments are templated.
 
-    :param path: a local path or an address such as ``s3://bucket/day={{ ds }}/``: a file, a folder, a glob
-        (``*``, ``?``, ``[…]``, ``**``) or a list of these; text or ObjectStoragePath (templated).
-        ``https://`` addresses of single files, such as presigned links, are taken too.
-    :param column: which column of a CSV, JSON or Parquet file has the members, by its name in any case, or by a path
-        with dots into objects (``device.advertising_id``); a number from 1 with ``header=False``; a list of columns if
-        members are in several; None if there is only one (templated).
-    :param conn_id: the Airflow connection of the object store, as ``s3://conn_id@bucket/…`` names it too; None for
-        the credentials that the worker has by itself, as Airflow's ObjectStoragePath has it (templated).
-    :param file_format: ``text``, ``csv``, ``jsonl`` or ``parquet``; None to go by the names' endings, ``.gz`` and
-        ``.zst`` left aside: ``.csv``, ``.tsv`` and ``.tab`` (CSV with tabs), ``.jsonl``, ``.ndjson``, ``.json``,
-        ``.parquet`` and ``.pq``; all else is text with one member a line (templated).
-    :param header: whether the first line of CSV files has the names of the columns (templated).
-    :param delimiter: one character between the fields of CSV, such as ``;``, ``\t`` or ``\x01``; None to find it out
-        (templated).
-    :param quote: one character around fields of CSV; ``""`` for none; None for the double quote (templated).
-    :param escape: one character before a quote within quotes, such as a backslash; ``""`` for none; None for the quote
-        itself, doubled (templated).
-    :param encoding: what text, CSV and JSON files are written in, as Python calls it, such as ``gbk``; None for UTF-8
-        (templated).
-    :param null_values: texts that stand for "nothing", such as ``NULL``: they count as blank (templated).
-    :param on_missing: what to do if there is no such file, or none in the folder: ``fail`` for good, or ``retry``: an
-        error that Airflow retries, for partitions that come late (templated).
+    :param path: local path or address, such as ``s3://bucket/day={{ ds }}/``, of a file, a folder, a table of Delta
+        Lake or Iceberg, or a glob (``*``, ``?``, ``[…]``, ``**``); as text or an ObjectStoragePath; or a list of these.
+        An ``https://`` address of one file, such as a presigned link, works too.
+    :param column: column with the members, in CSV, JSON, Parquet and tables. A name, in any case; a path with dots into
+        objects (``device.advertising_id``); a number from 1 with ``header=False``; or a list of columns if several have
+        members. None (default) if there is only one column.
+    :param conn_id: Airflow connection of the object store; ``s3://conn_id@bucket/…`` names one too. None (default) for
+        the worker's own credentials, as for Airflow's ObjectStoragePath.
+    :param file_format: ``text``, ``csv``, ``jsonl`` or ``parquet``. None (default) to go by the names' endings, without
+        ``.gz`` and ``.zst``: ``.csv``, ``.tsv`` and ``.tab`` (CSV with tabs), ``.jsonl``, ``.ndjson``, ``.json``,
+        ``.parquet`` and ``.pq``; everything else is text with one member a line.
+    :param header: whether the first line of a CSV file has the names of the columns; default True.
+    :param delimiter: one character between the fields of CSV, such as ``;``, ``\t`` or ``\x01``; None (default) to
+        detect it.
+    :param quote: one character around fields of CSV; ``""`` for none, None (default) for the double quote.
+    :param escape: one character before a quote within quotes of CSV, such as a backslash; ``""`` for none, None
+        (default) for the quote itself, doubled.
+    :param encoding: encoding of text, CSV and JSON files by its Python name, such as ``gbk``; None (default) for UTF-8.
+    :param null_values: texts that stand for "nothing", such as ``NULL``, and are counted as blank; default none.
+    :param on_missing: what to do if there are no such files: ``fail`` (default) fails for good; ``retry`` raises an
+        error that Airflow retries, for files that may come late.
     """
 
     template_fields: ClassVar[Sequence[str]] = (
@@ -133,17 +133,18 @@ class FileSource(_Source):
 @dataclass(frozen=True, repr=False)
 class SqlSource(_Source):
     """
-    Members as a column of a query, by the Airflow connection of any database that has a DB-API hook.
+    Members in a column of a query, through the Airflow connection of any database with a DB-API hook.
 
-    The rows are fetched in chunks while they are staged; from PostgreSQL and MySQL by a cursor on the server, so
-    that the result never lies in this worker's memory. The statement's transaction is rolled back.
+    Rows are fetched in chunks while they are staged. From PostgreSQL and MySQL they are fetched through a server-side
+    cursor, so that the result never lies in the worker's memory. The statement's transaction is rolled back.
 
-    :param conn_id: the connection (templated).
-    :param sql: one SELECT; or the name of a ``.sql`` file, found as Airflow finds template files (templated).
-        NULL in the column counts as blank.
-    :param column: which column has the members, in any case; None if there is only one (templated).
-    :param parameters: values for the statement's placeholders, in the driver's own style; never shown (templated).
-    :param chunk_size: how many rows are fetched at once.
+    :param conn_id: Airflow connection of the database (templated).
+    :param sql: one SELECT, or the name of a ``.sql`` file, which Airflow finds as it finds template files. NULL in the
+        column counts as blank (templated).
+    :param column: name of the column with the members, in any case; None (default) if there is only one (templated).
+    :param parameters: values for the statement's placeholders, in the driver's own style; never shown. None (default)
+        for no placeholders (templated).
+    :param chunk_size: how many rows to fetch at a time, at least 1; default 20,000.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("conn_id", "sql", "column", "parameters")
@@ -173,7 +174,7 @@ def _shown_path(path: Any) -> str:
 
 
 def _shown_value(value: Any) -> str:
-    """Return a value as code, unless it has people in it or would show where it lies in memory."""
+    """Return a value as code for ``repr``, unless it has personal data, or its ``repr`` shows a memory address."""
     if hasattr(value, "iter_references"):
         tasks = sorted({operator.task_id for operator, _ in value.iter_references()})
         return f"<output of {', '.join(tasks)}>" if tasks else f"<{type(value).__name__}>"

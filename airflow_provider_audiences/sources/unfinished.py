@@ -1,4 +1,4 @@
-"""Files of folders and patterns that are still being written, told by their names."""
+"""Recognises by their names files that are still being written, in folders and globs."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _RANDOM = re.compile(r".*\.(?=[0-9A-Fa-f]{8}$)(?=[^a-f]*[a-f])(?=[^A-F]*[A-F])[0
 
 def is_unfinished(name: str) -> bool:
     """
-    Tell by a name that whoever writes the file has not finished.
+    Return whether a name says that a file is still being written.
 
-    :param name: of a file or a folder, or the pattern of names.
+    :param name: name of a file or folder, or a glob of names.
     """
     match = _COMPRESSED.fullmatch(name)
     stem = match[1] if match else name
@@ -51,16 +51,16 @@ def is_unfinished(name: str) -> bool:
 
 
 class PassedOver:
-    """The files of a source that were passed over because they are still being written."""
+    """The files of a source that are passed over because they are still being written."""
 
     def __init__(self) -> None:
         self._names: dict[str, None] = {}
 
     def takes(self, names: Iterable[str]) -> bool:
         """
-        Tell whether to pass a file over, and remember it.
+        Return whether to pass a file over; if so, remember it.
 
-        :param names: of the file, and of the folders that lead to it within the source.
+        :param names: name of the file, preceded by the names of the folders from the source down to it.
         """
         parts = tuple(names)
         is_taken = any(map(is_unfinished, parts))
@@ -70,9 +70,9 @@ class PassedOver:
 
     def log(self, shown: str) -> None:
         """
-        Say how many files were passed over.
+        Log how many files were passed over, if any.
 
-        :param shown: the source.
+        :param shown: address of the source without secrets.
         """
         if self._names:
             log.warning("%s: %s", shown, self)

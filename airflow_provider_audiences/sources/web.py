@@ -1,7 +1,7 @@
 """
-Files behind a link: read by HTTPS as they come, with what follows the question mark out of sight.
+Reads files behind a link by HTTPS, as they arrive, and keeps the query of the address secret.
 
-That part of a presigned link is a key. So it goes to the server below all logging, and no message has it.
+The query of a presigned link is a key. So it is added to the request below all logging, and no message contains it.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from airflow_provider_audiences.sources.missing import OnMissing, missing_error
 
 _CONNECT_TIMEOUT_SECONDS = 10.0
 _READ_TIMEOUT_SECONDS = 60.0
-"""For the answer to begin, and between two parts of it."""
+"""Longest wait for the response to begin, and between two parts of it."""
 
 _LEAST_BYTES = 1024
-"""Of a file, in the time above: a server that sends a byte a second has no end."""
+"""Least bytes of a file within that time: a server that sends a byte a second never ends."""
 
 _ANSWER_DEADLINE_SECONDS = 60.0
-"""For the answer's headers to be there: what comes after them may be of any size."""
+"""Longest wait until all headers are there. The body has no such limit, since it may be of any size."""
 
 _MOST_REDIRECTS = 5
 _ODD_PATTERN = re.compile(r"[\s\\\x00-\x20\x7f]")
 _IN_QUERY = "%/?:@!$&'()*+,;=~-._[]"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MISSING = frozenset({403, 404, 410})
-"""Of an object that is not there, a store may say 403, so that nobody learns which there are."""
+"""Statuses for a missing object. A store may answer 403, so that nobody learns which objects exist."""
 
 _TRANSIENT = frozenset({408, 425, 429})
 _LEAST_SERVER_ERROR = 500
@@ -49,14 +49,14 @@ _READ_ERRORS = (urllib3.exceptions.HTTPError, requests.RequestException, OSError
 
 def web_file(address: str, *, on_missing: OnMissing) -> SourceFile:
     """
-    Return what is behind a link as a file of a source; it is asked for when it is read.
+    Return the file behind a link as a file of a source. The request is sent when the file is read.
 
-    :param address: an ``https://`` address; ``http://`` only on this machine.
-    :param on_missing: what to do if there is nothing.
+    :param address: ``https://`` address; ``http://`` only for this machine.
+    :param on_missing: what to do if the server says that there is no such file.
     :raises InvalidInputError: it is no such address.
     """
     parts = _checked(address)
-    # Its ending tells what is in the file.
+    # The name's ending tells the format of the file.
     shown = shown_address(address).removesuffix("?…")
     return SourceFile(name=shown, open=partial(_open, parts, shown, on_missing))  # type: ignore[arg-type]
 
@@ -65,7 +65,7 @@ def _checked(address: str) -> SplitResult:
     shown = shown_address(address)
     try:
         parts = urlsplit(address)
-        # Others than urlsplit end the name at a backslash.
+        # Other parsers than urlsplit end the host at a backslash.
         is_address = bool(parts.hostname) and (parts.port or 1) > 0 and _ODD_PATTERN.search(parts.netloc) is None
         if parts.scheme.lower() == "http":
             checked_host(parts.hostname or "")
@@ -103,7 +103,7 @@ def _answer(parts: SplitResult, shown: str) -> requests.Response:
     )
     try:
         with under_way(exchange):
-            # A session may be closed while its answer is read: the connection goes with the answer.
+            # The session may be closed before its response is read: the connection belongs to the response.
             response: requests.Response = session.get(
                 address,
                 stream=True,
@@ -124,7 +124,7 @@ def _answer(parts: SplitResult, shown: str) -> requests.Response:
 
 
 def _redirected(parts: SplitResult, location: str, shown: str) -> SplitResult:
-    """Return where a redirect leads, if that is on the same host: any other was not what the user gave."""
+    """Return where a redirect leads. Another host is refused, because the user did not name it."""
     target = _checked(urljoin(parts._replace(fragment="").geturl(), location))
     if not location or target.hostname != parts.hostname or (parts.scheme == "https" and target.scheme != "https"):
         raise InvalidInputError(
@@ -152,7 +152,7 @@ def _checked_stream(response: requests.Response, shown: str, on_missing: OnMissi
 
 
 class _WebStream(io.RawIOBase):
-    """An answer, read as it comes."""
+    """The body of an HTTP response, read as it arrives."""
 
     def __init__(self, response: requests.Response, shown: str) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ class _WebStream(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         try:
-            # As it is stored: its compression is told by the content, as everywhere.
+            # Bytes as they are stored: compression is recognised by the content, as everywhere.
             data: bytes = self._response.raw.read(len(buffer), decode_content=False)
             is_broken = not data and len(buffer) > 0 and self._expected not in {None, self._received}
         except _READ_ERRORS:
