@@ -72,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     Run the emulator until SIGINT or SIGTERM.
 
-    :param argv: arguments; None takes those of the process
-    :return: exit status: 0 after a signal, 2 when it could not start
+    :param argv: command-line arguments; None (default) for those of the process.
+    :return: exit status: 0 after a signal, 2 if the emulator could not start.
     """
     options = _parser().parse_args(argv)
     if not options.allow_remote and not is_loopback(options.host):

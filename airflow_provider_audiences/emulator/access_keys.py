@@ -1,4 +1,4 @@
-"""The secrets of the emulated accounts: the API key, and the AccessKey pair that signs requests."""
+"""The AccessKey pair with which requests to the emulated PAI service are signed."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ class AccessKey:
     """
     An AccessKey pair.
 
-    :param access_key_id: names the pair; requests carry it
-    :param access_key_secret: signs requests, and is never sent
-    :param security_token: STS token that each request has to carry; None for a lasting pair
+    :param access_key_id: id of the pair, which requests carry.
+    :param access_key_secret: key that signs requests, and is never sent.
+    :param security_token: STS token that each request has to carry; None for a permanent pair.
     """
 
     access_key_id: str
@@ -27,10 +27,11 @@ def make_access_key(
     *, access_key_id: str | None = None, access_key_secret: str | None = None, security_token: str | None = None
 ) -> AccessKey:
     """
-    :param access_key_id: None makes one
-    :param access_key_secret: None makes one
-    :param security_token: STS token; None or empty makes the pair a lasting one
-    :return: the pair
+    Return an AccessKey pair; parts that are not given are made up at random.
+
+    :param access_key_id: id of the pair; None (default) for a random one.
+    :param access_key_secret: secret of the pair; None (default) for a random one.
+    :param security_token: STS token; None (default) or empty for a permanent pair.
     """
     prefix = TEMPORARY_PREFIX if security_token else LASTING_PREFIX
     return AccessKey(

@@ -1,4 +1,4 @@
-"""The gateway's check of requests signed by ACS3-HMAC-SHA256, written from the public description of it."""
+"""Verifies requests signed by ACS3-HMAC-SHA256, as PAI's gateway does; written from its public description."""
 
 import hashlib
 import hmac
@@ -39,11 +39,11 @@ def _refuse(code: str, message: str, *, status: int = BAD_REQUEST) -> GatewayErr
 @dataclass(frozen=True, kw_only=True)
 class SignedRequest:
     """
-    One request as it came over the wire.
+    The parts of an HTTP request that take part in its signature.
 
-    :param path: as it was sent, escapes and all
-    :param query: as it was sent
-    :param headers: names in lower case, each with its values in the order they came
+    :param path: path as it was sent, with its escapes.
+    :param query: query as it was sent.
+    :param headers: values of each header in the order in which they came, by its name in lower case.
     """
 
     method: str
@@ -53,15 +53,16 @@ class SignedRequest:
     body: bytes = field(repr=False)
 
     def header(self, name: str) -> str:
-        """:return: the header's value as it is signed: several are joined, none is empty"""
+        """Return a header's value as it is signed: several values joined; an empty text for a missing header."""
         return ",".join(sorted(value.strip() for value in self.headers.get(name, ())))
 
 
 def read_request(scope: Mapping[str, Any], body: bytes) -> SignedRequest:
     """
-    :param scope: ASGI scope of a request
-    :param body: its whole body
-    :return: what of it is signed
+    Return the parts of a request that take part in its signature.
+
+    :param scope: ASGI scope of the request.
+    :param body: whole body of the request.
     """
     headers: dict[str, tuple[str, ...]] = {}
     for name, value in scope["headers"]:
@@ -78,15 +79,16 @@ def read_request(scope: Mapping[str, Any], body: bytes) -> SignedRequest:
 
 
 def _encode(text: str | bytes) -> str:
-    """:return: the text in the escapes of RFC 3986, which leave letters, digits and ``-_.~`` alone"""
+    """Return a text with the escapes of RFC 3986, which leave letters, digits and ``-_.~`` alone."""
     return quote(text, safe="")
 
 
 def canonical_request(request: SignedRequest, *, signed_headers: Iterable[str]) -> str:
     """
-    :param request: what was sent
-    :param signed_headers: names of the headers that take part
-    :return: the form of it that is signed
+    Return the canonical form of a request, from which its signature is made.
+
+    :param request: request that was sent.
+    :param signed_headers: names of the headers that are signed, in lower case.
     """
     names = sorted(signed_headers)
     path = "/".join(_encode(unquote_to_bytes(part)) for part in request.path.encode("latin-1").split(b"/"))
@@ -103,16 +105,16 @@ def canonical_request(request: SignedRequest, *, signed_headers: Iterable[str]) 
 
 
 def string_to_sign(canonical: str) -> str:
-    """:return: what the secret signs"""
+    """Return the text that the secret signs, made of a canonical request."""
     # Whatever of it is not ASCII are bytes of headers, which were read as Latin-1.
     return f"{ALGORITHM}\n{hashlib.sha256(canonical.encode('latin-1')).hexdigest()}"
 
 
 class Nonces:
     """
-    The nonces of late, oldest first. Safe where calls don't overlap, such as on the event loop.
+    The nonces of recent requests. Not thread-safe: use it on the event loop.
 
-    :param limit: how many are kept; the oldest are forgotten first
+    :param limit: how many nonces are remembered; the oldest are forgotten first.
     """
 
     def __init__(self, *, limit: int = MAX_NONCES) -> None:
@@ -121,9 +123,10 @@ class Nonces:
 
     def take(self, nonce: str, *, now: float) -> bool:
         """
-        :param nonce: a nonce whose signature is right
-        :param now: seconds since the epoch
-        :return: whether it is new
+        Remember a nonce, and return whether it is new.
+
+        :param nonce: nonce of a request whose signature is right.
+        :param now: present time in seconds since the epoch.
         """
         # A date may be early or late by the skew, so a nonce stays of use for twice as long.
         while self._seen and (
@@ -138,11 +141,11 @@ class Nonces:
 
 class Verifier:
     """
-    Lets through what is signed by the one AccessKey pair there is.
+    Verifies that requests are signed by one AccessKey pair.
 
-    :param access_key: that pair
-    :param nonces: those seen
-    :param now: tells real time, which the emulated clock has no part in
+    :param access_key: the only AccessKey pair that is accepted.
+    :param nonces: nonces of earlier requests; None (default) to begin without any.
+    :param now: function that returns real time in seconds since the epoch; the emulated clock does not matter here.
     """
 
     def __init__(
@@ -158,9 +161,11 @@ class Verifier:
 
     def verify(self, request: SignedRequest, *, action: str) -> None:
         """
-        :param request: what was sent
-        :param action: the API that its method and path stand for
-        :raises GatewayError: when it is not signed as it has to be
+        Verify one request.
+
+        :param request: request that was sent.
+        :param action: name of the API that the request's method and path stand for, such as ``CreateGroup``.
+        :raises GatewayError: the request is not signed as it must be.
         """
         key_id, signed, signature = _read_authorization(request)
         _check_headers(request, signed)
@@ -206,7 +211,7 @@ def _same(one: str, other: str) -> bool:
 
 
 def _read_authorization(request: SignedRequest) -> tuple[str, tuple[str, ...], str]:
-    """:return: AccessKey id, names of the signed headers, signature"""
+    """Return the AccessKey id, the names of the signed headers and the signature of an ``Authorization`` header."""
     values = request.headers.get("authorization", ())
     if not values or not values[0].strip():
         raise _refuse("MissingAccessKeyId", "AccessKeyId is mandatory for this action.")

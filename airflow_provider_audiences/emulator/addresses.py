@@ -1,12 +1,13 @@
-"""Which names and addresses mean this machine."""
+"""Recognises names and addresses of this machine."""
 
 import ipaddress
 
 
 def is_loopback(host: str) -> bool:
     """
-    :param host: a name or an address
-    :return: whether it means this machine only
+    Return whether a host is this machine only.
+
+    :param host: host name or IP address.
     """
     try:
         address = ipaddress.ip_address(host)

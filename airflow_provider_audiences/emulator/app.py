@@ -1,4 +1,4 @@
-"""The ASGI application: both services, the gate in front of them, and the control API."""
+"""The ASGI application: both services, the middleware that records and spoils their requests, and the control API."""
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -63,18 +63,17 @@ def create_app(
     allow_remote: bool = False,
 ) -> FastAPI:
     """
-    Build the emulator.
+    Build the emulator's application.
 
-    Faults that close the connection need the emulator's own server (``server.build_server``); all else
-    works under any ASGI server with one process.
+    Faults that close the connection need the emulator's own server (``server.build_server``). Everything else works
+    under any ASGI server with one process.
 
-    :param api_key: key of both services; None makes one, which ``app.state.emulator.api_key`` tells
-    :param access_key: AccessKey pair of the PAI side's signed dialect; None makes one, which
-        ``app.state.emulator.access_key`` tells
-    :param settings: the settings to start with and to go back to on reset
-    :param allow_remote: take requests for any host; else for names of this machine only, so that no page in a
-        browser reaches it by a name of its own
-    :return: the application
+    :param api_key: API key of both services; None (default) for a random one, in ``app.state.emulator.api_key``.
+    :param access_key: AccessKey pair for signed PAI requests; None (default) for a random one, in
+        ``app.state.emulator.access_key``.
+    :param settings: settings to start with, and to return to on reset; None (default) for the defaults.
+    :param allow_remote: accept requests for any host name. False (default) accepts names of this machine only, so that
+        no web page in a browser reaches the emulator under a name of its own.
     """
     # A slash too many is a wrong path here, not a reason to redirect the key to another URL.
     app = FastAPI(title="Audiences emulator", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)

@@ -1,4 +1,4 @@
-"""The rules of the AppLovin audience service, without HTTP."""
+"""The rules of AppLovin's audience service, without HTTP."""
 
 import hashlib
 import re
@@ -26,7 +26,7 @@ _DIGITS = re.compile(r"[0-9]{1,19}")
 
 @dataclass(frozen=True, kw_only=True)
 class AudienceKey:
-    """The parameters of which two active audiences must not share all."""
+    """The parameters that no two active audiences may have in common."""
 
     name: str
     platform: str
@@ -39,8 +39,8 @@ class Audience:
     """
     One audience with its members.
 
-    :param counts: changes of the live count as (milliseconds since the epoch, count), kept only while
-        the user count lags
+    :param counts: history of the live count, as (milliseconds since the epoch, count), kept only while the setting
+        ``user_count_lag_seconds`` is on.
     """
 
     audience_id: str
@@ -60,9 +60,10 @@ def _required(params: Mapping[str, str], name: str) -> str:
 
 def read_audience_key(params: Mapping[str, str]) -> AudienceKey:
     """
-    :param params: decoded query of a create call
-    :return: the parameters that make an audience unique
-    :raises ApiError: 400 naming the parameter that is missing or invalid
+    Return the parameters that make an audience unique.
+
+    :param params: decoded query of a create call.
+    :raises ApiError: 400, with the name of the parameter that is missing or invalid.
     """
     name = _required(params, "name")
     if not _NAME.fullmatch(name):
@@ -81,9 +82,10 @@ def read_audience_key(params: Mapping[str, str]) -> AudienceKey:
 
 def read_ttl_seconds(params: Mapping[str, str]) -> int:
     """
-    :param params: decoded query of an update or append call
-    :return: seconds that the members live; 365 days when the query doesn't say
-    :raises ApiError: 400 when the value is not a non-negative integer
+    Return how many seconds the members of a request live; 365 days if the request doesn't say.
+
+    :param params: decoded query of an update or append call.
+    :raises ApiError: 400, since the value is not an integer of at least 0.
     """
     text = params.get("ttl_seconds")
     if text is None:
@@ -94,17 +96,17 @@ def read_ttl_seconds(params: Mapping[str, str]) -> int:
 
 
 def itunes_id(package_name: str) -> str:
-    """:return: a made-up number of nine digits, always the same for one bundle ID"""
+    """Return a made-up iTunes ID, nine digits that are always the same for one bundle ID."""
     digest = hashlib.sha256(package_name.encode()).digest()
     return str(100_000_000 + int.from_bytes(digest[:8]) % 900_000_000)
 
 
 class AppLovinService:
     """
-    The audiences of one account. Callers hold the state's lock.
+    The audiences of one account. Callers must hold the state's lock.
 
-    :param clock: tells the emulated time
-    :param settings: gives the settings of the moment
+    :param clock: clock of the emulator.
+    :param settings: function that returns the present settings.
     """
 
     def __init__(self, *, clock: Clock, settings: Callable[[], Settings]) -> None:
@@ -113,16 +115,17 @@ class AppLovinService:
         self.audiences: dict[str, Audience] = {}
 
     def close(self) -> None:
-        """Forget all audiences and give their memory back."""
+        """Forget all audiences, and free their memory."""
         for audience in self.audiences.values():
             audience.members.close()
         self.audiences.clear()
 
     def create(self, params: Mapping[str, str]) -> str:
         """
-        :param params: decoded query
-        :return: the id of the new audience, 32 hex digits
-        :raises ApiError: 400 for bad parameters, 406 when an active audience has the same
+        Create an audience, and return its id, 32 hex digits.
+
+        :param params: decoded query of the call.
+        :raises ApiError: 400 for bad parameters, 406 if an active audience has the same ones.
         """
         key = read_audience_key(params)
         if any(audience.key == key for audience in self.audiences.values()):
@@ -138,9 +141,10 @@ class AppLovinService:
 
     def find(self, params: Mapping[str, str]) -> Audience:
         """
-        :param params: decoded query with ``audience_id``
-        :return: the audience
-        :raises ApiError: 400 without an id, 404 for an id that no audience has
+        Return an audience.
+
+        :param params: decoded query with ``audience_id``.
+        :raises ApiError: 400 without an id, 404 for an unknown id.
         """
         audience = self.audiences.get(_required(params, "audience_id"))
         if audience is None:
@@ -149,8 +153,10 @@ class AppLovinService:
 
     def delete(self, params: Mapping[str, str]) -> None:
         """
-        :param params: decoded query with ``audience_id``
-        :raises ApiError: as :meth:`find`
+        Delete an audience.
+
+        :param params: decoded query with ``audience_id``.
+        :raises ApiError: 400 without an id, 404 for an unknown id.
         """
         audience = self.find(params)
         del self.audiences[audience.audience_id]
@@ -158,8 +164,10 @@ class AppLovinService:
 
     def check_body(self, parsed: ParsedIds) -> None:
         """
-        :param parsed: the body of an update or append call
-        :raises ApiError: 413 for too many lines, 400 for none when that is forbidden
+        Refuse a body that the settings don't allow.
+
+        :param parsed: body of an update or append call.
+        :raises ApiError: 413 for too many lines, 400 for a body without lines if that is forbidden.
         """
         settings = self._settings()
         if settings.max_body_ids is not None and parsed.line_count > settings.max_body_ids:
@@ -169,12 +177,11 @@ class AppLovinService:
 
     def update(self, params: Mapping[str, str], parsed: ParsedIds) -> str:
         """
-        Make the IDs the only members. A TTL of 0 leaves nobody.
+        Make the IDs the only members; with a TTL of 0 nobody is left. Return the audience's id.
 
-        :param params: decoded query with ``audience_id`` and perhaps ``ttl_seconds``
-        :param parsed: the body
-        :return: the audience id
-        :raises ApiError: 400, 404 or 413
+        :param params: decoded query with ``audience_id``, and optionally ``ttl_seconds``.
+        :param parsed: body of the call.
+        :raises ApiError: 400, 404 or 413.
         """
         ttl_seconds = read_ttl_seconds(params)
         audience = self.find(params)
@@ -186,12 +193,11 @@ class AppLovinService:
 
     def append(self, params: Mapping[str, str], parsed: ParsedIds) -> str:
         """
-        Add the IDs and restart the TTL of those that are members already. A TTL of 0 removes them.
+        Add the IDs, and restart the TTL of those that are members; a TTL of 0 removes them. Return the audience's id.
 
-        :param params: decoded query with ``audience_id`` and perhaps ``ttl_seconds``
-        :param parsed: the body
-        :return: the audience id
-        :raises ApiError: 400, 404 or 413
+        :param params: decoded query with ``audience_id``, and optionally ``ttl_seconds``.
+        :param parsed: body of the call.
+        :raises ApiError: 400, 404 or 413.
         """
         ttl_seconds = read_ttl_seconds(params)
         audience = self.find(params)
@@ -210,7 +216,7 @@ class AppLovinService:
             audience.counts.append((now_ms, audience.members.live(now_ms).count))
 
     def user_count(self, audience: Audience) -> int:
-        """:return: the live members as list shows them, so perhaps those of a while ago"""
+        """Return the number of live members as the list shows it, which may be the number of a while ago."""
         lag_seconds = self._settings().user_count_lag_seconds
         moment_ms = to_ms(self._clock.now() - lag_seconds)
         if lag_seconds > 0 and audience.counts and audience.counts[-1][0] > moment_ms:
@@ -220,7 +226,7 @@ class AppLovinService:
         return audience.members.live(moment_ms).count
 
     def entries(self) -> list[dict[str, str]]:
-        """:return: all audiences as list shows them, oldest first"""
+        """Return all audiences as the list shows them, oldest first."""
         shows_itunes_id = self._settings().ios_list_shows_itunes_id
         result = []
         for audience in self.audiences.values():
@@ -240,8 +246,9 @@ class AppLovinService:
 
     def inspect(self, audience: Audience) -> dict[str, Any]:
         """
-        :param audience: one of ours
-        :return: the audience as the control API shows it, expiry in seconds since the epoch
+        Return an audience as the control API shows it, with expiries in seconds since the epoch.
+
+        :param audience: audience of this service.
         """
         live = audience.members.live(to_ms(self._clock.now()))
         return {

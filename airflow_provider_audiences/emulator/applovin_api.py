@@ -1,4 +1,4 @@
-"""The AppLovin audience service over HTTP: five paths, the key in the query of each."""
+"""AppLovin's audience service over HTTP: five paths, with the key in the query."""
 
 import hmac
 from typing import Annotated
@@ -15,9 +15,10 @@ router = APIRouter(prefix=APPLOVIN_PREFIX)
 
 async def authorised_state(request: Request) -> EmulatorState:
     """
-    :param request: a request with ``api_key`` in its query
-    :return: the emulator's state
-    :raises ApiError: 403 when the key is missing or wrong
+    Return the emulator's state for a request that has the right key.
+
+    :param request: request with ``api_key`` in its query.
+    :raises ApiError: 403, since the key is missing or wrong.
     """
     state: EmulatorState = request.app.state.emulator
     key = request.query_params.get("api_key", "")
@@ -27,7 +28,7 @@ async def authorised_state(request: Request) -> EmulatorState:
 
 
 async def raw_body(request: Request) -> bytes:
-    """:return: the body as it is: whatever the content type says, it is never parsed as a form"""
+    """Return the body as it was sent. It is never parsed as a form, whatever its content type says."""
     return await request.body()
 
 
@@ -65,7 +66,7 @@ def update(request: Request, state: State, body: Body) -> JSONResponse:
 
 @router.post("/append")
 def append(request: Request, state: State, body: Body) -> JSONResponse:
-    """Add members to an audience, or take them out with a TTL of 0."""
+    """Add members to an audience; with a TTL of 0 remove them."""
     parsed = parse_ids(body)
     with state.lock:
         audience_id = state.applovin.append(request.query_params, parsed)
@@ -76,7 +77,7 @@ def append(request: Request, state: State, body: Body) -> JSONResponse:
 
 @router.get("/delete")
 def delete(request: Request, state: State) -> Response:
-    """Delete an audience; the answer has no body."""
+    """Delete an audience. The reply has no body."""
     with state.lock:
         state.applovin.delete(request.query_params)
     return Response(status_code=OK)

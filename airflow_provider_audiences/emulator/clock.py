@@ -1,4 +1,4 @@
-"""The emulator's clock, which tests may move, and the rate limiter, which follows the real one."""
+"""The emulator's clock, which tests may move, and the rate limit of PAI, which follows real time."""
 
 import threading
 import time
@@ -10,9 +10,9 @@ from .settings import LATEST_SECONDS
 
 class Clock:
     """
-    Seconds since the epoch, as the emulated services see them.
+    The time that the emulated services see, in seconds since the epoch. Thread-safe.
 
-    Runs with the wall clock plus an offset, or stands still when frozen. Safe to use from many threads.
+    It is real time plus an offset, or stands still while it is frozen.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Clock:
         self._frozen_at: float | None = None
 
     def now(self) -> float:
-        """:return: the emulated time in seconds since the epoch"""
+        """Return the emulated time in seconds since the epoch."""
         with self._lock:
             return self._now()
 
@@ -38,12 +38,12 @@ class Clock:
         freeze: bool | None = None,
     ) -> None:
         """
-        Move, stop or start the clock; all in one step, so that no real time passes in between.
+        Move, stop or start the clock, all in one step, so that no real time passes in between.
 
-        :param set_to: new time in seconds since the epoch; None keeps the time
-        :param advance_seconds: how far to go forward from there
-        :param freeze: True stops the clock, False lets it run, None leaves that as it is
-        :raises ValueError: the new time is later than dates can hold; the clock goes on as before
+        :param set_to: new time in seconds since the epoch; None (default) keeps the time.
+        :param advance_seconds: how many seconds to go forward from there; default 0.
+        :param freeze: True stops the clock, False lets it run, None (default) changes neither.
+        :raises ValueError: the new time is later than dates can be; the clock is unchanged.
         """
         with self._lock:
             target = (self._now() if set_to is None else set_to) + advance_seconds
@@ -54,7 +54,7 @@ class Clock:
             self._offset_seconds = target - time.time()
 
     def describe(self) -> dict[str, Any]:
-        """:return: the clock as the control API shows it"""
+        """Return the clock as the control API shows it."""
         with self._lock:
             now = self._now()
             return {
@@ -65,7 +65,7 @@ class Clock:
 
 
 class SlidingWindow:
-    """Lets at most a number of calls through in any one second of real time."""
+    """Admits a limited number of calls in any one second of real time."""
 
     WINDOW_SECONDS = 1.0
 
@@ -75,8 +75,9 @@ class SlidingWindow:
 
     def admit(self, limit: int | None) -> bool:
         """
-        :param limit: calls per second; None means no limit
-        :return: whether this call may go on; a refused call does not count against later ones
+        Return whether a call may go on. A refused call does not count against later ones.
+
+        :param limit: most calls in a second; None for no limit.
         """
         if limit is None:
             return True

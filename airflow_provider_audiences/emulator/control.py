@@ -1,4 +1,4 @@
-"""The control API: what tests use to move the clock, plan faults and look inside. It asks for no key."""
+"""The control API, with which tests move the clock, plan faults and look at the state. It asks for no key."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,19 +21,20 @@ router = APIRouter(prefix=CONTROL_PREFIX)
 
 
 class ControlError(ValueError):
-    """A control request was made in a way that means nothing."""
+    """A control request that makes no sense."""
 
 
 async def current_state(request: Request) -> EmulatorState:
-    """:return: the emulator's state"""
+    """Return the emulator's state."""
     state: EmulatorState = request.app.state.emulator
     return state
 
 
 async def json_object(request: Request) -> dict[str, Any]:
     """
-    :return: the body
-    :raises ControlError: when it is not a JSON object
+    Return the JSON object in the body of a control request.
+
+    :raises ControlError: the body is not a JSON object.
     """
     try:
         body = read_json(await request.body())
@@ -52,13 +53,13 @@ Body = Annotated[dict[str, Any], Depends(json_object)]
 
 @router.get("/health")
 async def health() -> dict[str, str]:
-    """Say that the server runs."""
+    """Say that the server is running."""
     return {"status": "ok"}
 
 
 @router.post("/reset")
 async def reset(state: State) -> dict[str, str]:
-    """Put everything back to the start."""
+    """Return everything to its state at the start."""
     await state.late.cancel()
     await state.traffic.stop()
     await run_in_threadpool(state.reset_services)
@@ -74,7 +75,7 @@ async def read_clock(state: State) -> dict[str, Any]:
 
 @router.post("/clock")
 async def change_clock(state: State, body: Body) -> dict[str, Any]:
-    """Set, advance or freeze the clock, in one step when several are asked for."""
+    """Set, advance and freeze the clock, in this order and in one step."""
     for name, check in (("set", is_seconds), ("advance_seconds", is_seconds), ("freeze", is_flag)):
         if name in body and not check(body[name]):
             raise ControlError(f"{name} has a value that the clock can't use")
@@ -184,7 +185,7 @@ def read_audience(audience_id: str, state: State) -> dict[str, Any]:
 
 @router.get("/applovin/suppression/{package_name:path}/members")
 def download_suppressed(package_name: str, state: State) -> Response:
-    """Stream who is on an app's suppression list, one a line, sorted."""
+    """Stream the users on an app's suppression list, one a line, sorted."""
 
     def pages() -> Iterator[str]:
         after = b""

@@ -1,4 +1,4 @@
-"""Faults that tests ask for, and which request each of them hits."""
+"""Faults and latencies that tests plan, and which requests they hit."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ Check = Callable[[Any], bool]
 
 
 class FaultError(ValueError):
-    """A fault was described in a way that means nothing."""
+    """A description of a fault that makes no sense."""
 
 
 def _is_text(value: object) -> bool:
@@ -65,9 +65,10 @@ KINDS: dict[str, dict[str, Check]] = {
 
 def check_operation(value: object) -> str:
     """
-    :param value: an operation or a wildcard
-    :return: the same
-    :raises FaultError: for anything else
+    Return an operation or wildcard, checked.
+
+    :param value: operation such as ``pai.create``, or ``*``, ``applovin.*``, ``pai.*``.
+    :raises FaultError: there is no such operation or wildcard.
     """
     if isinstance(value, str) and value in (*OPERATIONS, *WILDCARDS):
         return value
@@ -75,19 +76,19 @@ def check_operation(value: object) -> str:
 
 
 def covers(pattern: str, operation: str) -> bool:
-    """:return: whether an operation or wildcard stands for the operation"""
+    """Return whether an operation or a wildcard matches an operation."""
     return pattern in (operation, "*") or (pattern.endswith(".*") and operation.startswith(pattern[:-1]))
 
 
 @dataclass(kw_only=True)
 class Fault:
     """
-    One fault.
+    One planned fault.
 
-    :param number: the first matching request it hits, counted from 1 since it was asked for
-    :param times: how many matching requests in a row it hits; None for all that follow
-    :param options: what the kind takes besides
-    :param seen: matching requests so far
+    :param number: first matching request that it hits, counted from 1 since it was planned.
+    :param times: how many matching requests in a row it hits; None for all from there on.
+    :param options: further options, which depend on the kind.
+    :param seen: how many matching requests have come so far.
     """
 
     fault_id: int
@@ -99,21 +100,21 @@ class Fault:
     seen: int = 0
 
     def hits_next(self) -> bool:
-        """:return: whether the request that just came is one to hit; counts it"""
+        """Count a matching request, and return whether the fault hits it."""
         self.seen += 1
         return self.seen >= self.number and (self.times is None or self.seen < self.number + self.times)
 
     def is_of_gateway(self) -> bool:
-        """:return: whether the error comes from the gateway, where the service called has one in front of it"""
+        """Return whether the error comes from the gateway, if the service that was called has one in front of it."""
         default = "service" if "error_code" in self.options else "gateway"
         return self.kind in ("status", "apply_late") and bool(self.options.get("form", default) == "gateway")
 
     def is_over(self) -> bool:
-        """:return: whether it can't hit any more"""
+        """Return whether the fault can't hit any further request."""
         return self.times is not None and self.seen >= self.number + self.times - 1
 
     def describe(self) -> dict[str, Any]:
-        """:return: the fault as the control API shows it"""
+        """Return the fault as the control API shows it."""
         return {
             "id": self.fault_id,
             "operation": self.operation,
@@ -127,7 +128,7 @@ class Fault:
 
 
 class FaultPlan:
-    """All faults and latencies asked for. Belongs to the event loop."""
+    """All planned faults and latencies. Use it on the event loop only."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -135,19 +136,21 @@ class FaultPlan:
         self._last_id = 0
 
     def clear(self) -> None:
-        """Forget faults and latencies."""
+        """Forget all faults and latencies."""
         self.clear_faults()
         self._latencies.clear()
 
     def clear_faults(self) -> None:
-        """Forget the faults only."""
+        """Forget all faults, and keep the latencies."""
         self._faults.clear()
 
     def add(self, description: Mapping[str, Any]) -> dict[str, Any]:
         """
-        :param description: ``operation`` and ``kind``, perhaps ``number``, ``times`` and what the kind takes
-        :return: the fault as the control API shows it
-        :raises FaultError: for unknown names and values of the wrong type
+        Plan a fault, and return it as the control API shows it.
+
+        :param description: ``operation`` and ``kind``, optionally ``number`` and ``times``, and the options of the
+            kind.
+        :raises FaultError: a name is unknown, or a value has the wrong type.
         """
         options = dict(description)
         operation = check_operation(options.pop("operation", None))
@@ -178,24 +181,26 @@ class FaultPlan:
 
     def take(self, operation: str) -> Fault | None:
         """
-        Count a request and find the fault that hits it.
+        Count a request, and return the oldest fault that hits it; None if none does. All matching faults count the
+        request.
 
-        :param operation: what the request is for
-        :return: the oldest fault that hits it; faults asked for later are counted on all the same
+        :param operation: operation of the request, such as ``pai.create``.
         """
         # A list, not a generator: every matching fault has to count the request.
         hits = [fault for fault in self._faults if covers(fault.operation, operation) and fault.hits_next()]
         return hits[0] if hits else None
 
     def describe(self) -> list[dict[str, Any]]:
-        """:return: all faults, oldest first, the used up ones included"""
+        """Return all faults, oldest first, including those that are used up."""
         return [fault.describe() for fault in self._faults]
 
     def set_latency(self, operation: object, seconds: object) -> None:
         """
-        :param operation: an operation or a wildcard
-        :param seconds: real seconds before each such request is worked on; 0 switches it off
-        :raises FaultError: for unknown operations and impossible times
+        Delay all requests of an operation.
+
+        :param operation: operation or wildcard, as for a fault.
+        :param seconds: real seconds before each such request is worked on; 0 ends the delay.
+        :raises FaultError: there is no such operation, or the time is impossible.
         """
         name = check_operation(operation)
         if not isinstance(seconds, int | float) or not is_seconds(seconds):
@@ -203,10 +208,10 @@ class FaultPlan:
         self._latencies[name] = seconds
 
     def latency(self, operation: str) -> float:
-        """:return: real seconds to wait; of several that match, the longest"""
+        """Return the real seconds to wait before a request; the longest if several latencies match."""
         matching = (value for name, value in self._latencies.items() if covers(name, operation))
         return max(matching, default=0.0)
 
     def latencies(self) -> dict[str, float]:
-        """:return: what was asked for, by operation or wildcard"""
+        """Return the planned latencies in real seconds, by operation or wildcard."""
         return dict(self._latencies)

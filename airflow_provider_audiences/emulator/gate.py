@@ -1,7 +1,7 @@
 """
-The gate in front of both services: records each request, keeps it waiting, and spoils its reply on demand.
+Middleware in front of both services: records each request, delays it, and spoils its reply if a fault asks for that.
 
-A plain ASGI middleware, because only at that level can a reply be cut, or not be sent at all.
+It is plain ASGI middleware, because only at that level can a reply be cut short, or not be sent at all.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ BILLED_FAULTS = ("status", "error_code")
 @dataclass(frozen=True, kw_only=True)
 class Reply:
     """
-    A whole reply, not sent yet.
+    A whole reply that is not sent yet.
 
-    :param cut: send half of the body only, under the content length of all of it, and close the connection
+    :param cut: send only half of the body, with the content length of the whole, and close the connection.
     """
 
     status: int
@@ -42,9 +42,9 @@ class Reply:
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """
-    One request on its way to a service, its body read already.
+    One request on its way to a service, whose body was read already.
 
-    :param era: when it arrived, as resets count
+    :param era: token of the time when it arrived; the next reset sets it.
     """
 
     app: ASGIApp
@@ -55,11 +55,11 @@ class Call:
     era: asyncio.Event
 
     def is_refused_by_gateway(self, fault: Fault) -> bool:
-        """:return: whether a fault's error comes from the gateway, which only the signed dialect has"""
+        """Return whether a fault's error comes from the gateway, which only the signed dialect has."""
         return fault.is_of_gateway() and is_below(self.scope["path"], OPENAPI_ROOT)
 
     async def apply(self) -> Reply:
-        """:return: what the service answers; whatever it changes is changed after this"""
+        """Let the service handle the request, which changes its state, and return the reply."""
         collected: list[Message] = []
         pending = [{"type": "http.request", "body": self.body, "more_body": False}]
 
@@ -78,7 +78,7 @@ class Call:
         )
 
     def error(self, status: int, message: str, *, fault: Fault) -> Reply:
-        """:return: an error in the form of the service that was called, or of the gateway in front of it"""
+        """Return an error in the form of the service that was called, or of the gateway in front of it."""
         if self.is_refused_by_gateway(fault):
             host = next((value for name, value in self.scope["headers"] if name == b"host"), b"").decode("latin-1")
             response = gateway_error(status, message, code=fault.options.get("code"), host=host)
@@ -92,7 +92,7 @@ def _as_reply(response: Response) -> Reply:
 
 
 def _is_billed(call: Call, fault: Fault) -> bool:
-    """:return: whether a fault counts as a call that failed; what was applied is on the bill already"""
+    """Return whether a fault counts as a failed call of PAI; a call that was applied is counted by the service."""
     if fault.kind not in BILLED_FAULTS or fault.options.get("applied", False):
         return False
     return not call.is_refused_by_gateway(fault)
@@ -103,7 +103,7 @@ def _html(status: int) -> Reply:
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """:return: the whole body; None when the client went away before its end"""
+    """Return the whole body; None if the client went away before its end."""
     chunks: list[bytes] = []
     while True:
         message = await receive()
@@ -129,8 +129,10 @@ def _with_wrong_counts(reply: Reply, by: int) -> Reply:
 
 class Gate:
     """
-    :param app: the services
-    :param state: where requests are recorded and faults are planned
+    ASGI middleware that records requests and carries out planned faults.
+
+    :param app: ASGI application of the services.
+    :param state: state of the emulator, with the recorded requests and planned faults.
     """
 
     def __init__(self, app: ASGIApp, *, state: EmulatorState) -> None:
@@ -150,7 +152,7 @@ class Gate:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let one request through, or not."""
+        """Handle one request: record it, wait if a latency is planned, then pass it on or carry out its fault."""
         operation = operation_of(scope["path"], method=scope["method"]) if scope["type"] == "http" else None
         if operation is None:
             await self._app(scope, receive, send)
@@ -251,10 +253,10 @@ class Gate:
 
 async def _close_connection(scope: Scope, receive: Receive, *, abort: bool) -> None:
     """
-    Close the TCP connection under the server's feet.
+    Close the TCP connection without a reply.
 
-    Waits until the server has noticed: an application that returns without a reply before that makes it
-    send one of its own.
+    Waits until the server has noticed: if an application returns earlier and without a reply, the server sends one of
+    its own.
     """
     transport = scope.get("extensions", {}).get(TRANSPORT_EXTENSION)
     if transport is None:

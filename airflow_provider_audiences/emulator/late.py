@@ -1,4 +1,4 @@
-"""Requests that wait, and requests that take effect some real time after their answer."""
+"""Requests that wait before they are worked on, and requests that take effect some real time after their reply."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class LateCalls:
-    """Calls that wait for their moment. Belongs to the event loop."""
+    """Calls that take effect later. Use it on the event loop only."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.TimerHandle] = set()
@@ -15,8 +15,10 @@ class LateCalls:
 
     def start(self, action: Callable[[], Awaitable[Any]], *, delay_seconds: float) -> None:
         """
-        :param action: what to do
-        :param delay_seconds: real seconds until then
+        Call a function after a delay.
+
+        :param action: function to call.
+        :param delay_seconds: real seconds until then.
         """
 
         def run() -> None:
@@ -29,7 +31,7 @@ class LateCalls:
         self._waiting.add(handle)
 
     async def cancel(self) -> None:
-        """Drop those that wait, and let those that run come to their end."""
+        """Drop the calls that still wait, and wait for those that are running."""
         for handle in self._waiting:
             handle.cancel()
         self._waiting.clear()
@@ -38,9 +40,9 @@ class LateCalls:
 
 class Traffic:
     """
-    The requests between their arrival and their reply. Belongs to the event loop.
+    The requests between their arrival and their reply. Use it on the event loop only.
 
-    Lets a reset end those that wait and outwait those that are worked on, so that nothing of one test
+    A reset ends the requests that wait, and waits for those that are being worked on, so that nothing of one test
     reaches the next.
     """
 
@@ -51,14 +53,15 @@ class Traffic:
         self._idle.set()
 
     def era(self) -> asyncio.Event:
-        """:return: a token for requests that arrive now, set by the next reset"""
+        """Return the token for requests that arrive now; the next reset sets it."""
         return self._era
 
     async def wait(self, seconds: float, *, era: asyncio.Event) -> bool:
         """
-        :param seconds: real seconds to wait
-        :param era: token of the request
-        :return: whether the request may go on; False when a reset came in between
+        Wait, and return whether the request may go on; False after a reset.
+
+        :param seconds: real seconds to wait.
+        :param era: token of the request.
         """
         if seconds > 0 and not era.is_set():
             with contextlib.suppress(TimeoutError):
@@ -78,7 +81,7 @@ class Traffic:
                 self._idle.set()
 
     async def stop(self) -> None:
-        """End the requests that wait, and let those that are worked on come to their end."""
+        """End the requests that wait, and wait for those that are being worked on."""
         self._era.set()
         self._era = asyncio.Event()
         await self._idle.wait()

@@ -1,9 +1,9 @@
 """
-The members of one audience: a set of advertising IDs, each with the moment it expires.
+The members of one audience: a set of advertising IDs, each with the time when it expires.
 
-An in-memory SQLite table per audience keeps ten million members in well under 100 bytes each, which neither
-a dict nor a set of Python objects does. What is live is worked out from the clock when somebody asks: nothing
-is swept, so moving the clock back brings members back.
+An in-memory SQLite table for each audience keeps ten million members in well under 100 bytes each; dicts and sets of
+Python objects need more. Which members are live is computed from the clock when somebody asks. Expired members are not
+deleted, so moving the clock back brings them back.
 """
 
 import re
@@ -38,9 +38,9 @@ class ParsedIds:
     """
     The IDs of one request body.
 
-    :param ids: each valid ID once, as 16 bytes, in long sorted runs
-    :param line_count: lines that are not blank
-    :param invalid_count: lines that hold no valid ID; the all-zero ID counts here
+    :param ids: each valid ID once, as 16 bytes, in long sorted runs.
+    :param line_count: number of lines that are not blank.
+    :param invalid_count: number of lines without a valid ID; the all-zero ID is invalid.
     """
 
     ids: list[bytes]
@@ -52,10 +52,9 @@ def parse_ids(body: bytes) -> ParsedIds:
     """
     Read a body with one advertising ID a line.
 
-    Valid is exactly 8-4-4-4-12 ASCII hex digits in either case. Blank lines are nothing at all.
+    A valid ID is exactly 8-4-4-4-12 ASCII hex digits in either case. Blank lines don't count at all.
 
-    :param body: the body as received, lines ended by LF or CRLF
-    :return: the IDs and counts
+    :param body: body as it was received, with lines ended by LF or CRLF.
     """
     ids: list[bytes] = []
     seen: set[bytes] = set()
@@ -79,10 +78,10 @@ def parse_ids(body: bytes) -> ParsedIds:
 
 def _parts(body: bytes) -> Iterator[bytes]:
     """
-    Split a body between lines.
+    Split a body at ends of lines into parts.
 
-    Each step over a part holds the interpreter's lock for milliseconds only, so that a huge body does not
-    keep the event loop from its other connections.
+    Work on one part holds the interpreter's lock for milliseconds only, so that a huge body does not keep the event
+    loop from its other connections.
     """
     start = 0
     while start < len(body):
@@ -92,26 +91,26 @@ def _parts(body: bytes) -> Iterator[bytes]:
 
 
 def format_id(raw: bytes) -> str:
-    """:return: a 16-byte ID as lower-case text"""
+    """Return a 16-byte ID as lower-case text."""
     text = raw.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def to_ms(seconds: float) -> int:
-    """:return: seconds since the epoch as whole milliseconds, kept inside 64 bits"""
+    """Return seconds since the epoch as whole milliseconds, limited to 64 bits."""
     return min(round(seconds * 1000), LATEST_EXPIRY_MS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveCount:
     """
-    How many members live at a moment, and for how long that stays true.
+    How many members are live at a time, and for how long that number is right.
 
-    :param count: members that expire after the moment
-    :param expires_min_ms: when the first of them expires, milliseconds since the epoch
-    :param expires_max_ms: when the last of them expires
-    :param true_from_ms: the count holds from here ...
-    :param true_until_ms: ... until just before here, unless the members change
+    :param count: number of members that expire after that time.
+    :param expires_min_ms: when the first of them expires, in milliseconds since the epoch.
+    :param expires_max_ms: when the last of them expires, in milliseconds since the epoch.
+    :param true_from_ms: start of the time for which the count is right.
+    :param true_until_ms: end of that time, exclusive, unless the members change.
     """
 
     count: int
@@ -122,7 +121,7 @@ class LiveCount:
 
 
 class MemberStore:
-    """Members of one audience. Not safe for use by several threads at once: callers hold the state's lock."""
+    """Members of one audience. Not thread-safe: callers must hold the state's lock."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -133,15 +132,15 @@ class MemberStore:
         self._cached: LiveCount | None = None
 
     def close(self) -> None:
-        """Give the memory back at once."""
+        """Free the memory at once."""
         self._db.close()
 
     def replace(self, ids: Iterable[bytes], *, expires_ms: int) -> None:
         """
-        Make these the only members.
+        Make some IDs the only members.
 
-        :param ids: 16-byte IDs, in sorted runs for speed
-        :param expires_ms: when they expire, milliseconds since the epoch
+        :param ids: 16-byte IDs, in sorted runs for speed.
+        :param expires_ms: when they expire, in milliseconds since the epoch.
         """
         self._cached = None
         self._db.execute("BEGIN")
@@ -151,10 +150,10 @@ class MemberStore:
 
     def put(self, ids: Iterable[bytes], *, expires_ms: int) -> None:
         """
-        Add members; those that are there already expire at the new moment, be it later or sooner.
+        Add members. For IDs that are members already, the new expiry counts, whether later or sooner.
 
-        :param ids: 16-byte IDs, in sorted runs for speed
-        :param expires_ms: when they expire, milliseconds since the epoch
+        :param ids: 16-byte IDs, in sorted runs for speed.
+        :param expires_ms: when they expire, in milliseconds since the epoch.
         """
         self._cached = None
         self._db.execute("BEGIN")
@@ -166,7 +165,11 @@ class MemberStore:
         self._db.execute(_INSERT, {"packed": packed, "length": len(packed), "expires_ms": expires_ms})
 
     def remove(self, ids: Iterable[bytes]) -> None:
-        """:param ids: 16-byte IDs to take out; those that are no members are passed over"""
+        """
+        Remove members.
+
+        :param ids: 16-byte IDs to remove; those that are not members are ignored.
+        """
         self._cached = None
         self._db.execute("BEGIN")
         self._db.executemany("DELETE FROM member WHERE id = ?", ((item,) for item in ids))
@@ -174,10 +177,9 @@ class MemberStore:
 
     def live(self, now_ms: int) -> LiveCount:
         """
-        Count the live members; an answer is remembered until the members or the clock make it untrue.
+        Count the live members. The result is cached until the members or the clock make it wrong.
 
-        :param now_ms: the moment, milliseconds since the epoch
-        :return: the count and the range of expiry
+        :param now_ms: present time in milliseconds since the epoch.
         """
         known = self._cached
         if known is not None and known.true_from_ms <= now_ms < known.true_until_ms:
@@ -199,16 +201,17 @@ class MemberStore:
         return self._cached
 
     def stored_count(self) -> int:
-        """:return: rows kept, the expired ones included"""
+        """Return the number of rows, including expired members."""
         (count,) = self._db.execute("SELECT count(*) FROM member").fetchone()
         return int(count)
 
     def page(self, *, after: bytes, now_ms: int, limit: int) -> list[tuple[bytes, int]]:
         """
-        :param after: the last ID of the page before; empty for the first page
-        :param now_ms: the moment, milliseconds since the epoch
-        :param limit: most rows to return
-        :return: live members in order, each with its expiry in milliseconds since the epoch
+        Return a page of live members in order, each with its expiry in milliseconds since the epoch.
+
+        :param after: last ID of the page before; empty for the first page.
+        :param now_ms: present time in milliseconds since the epoch.
+        :param limit: most rows to return.
         """
         return self._db.execute(
             "SELECT id, expires_ms FROM member WHERE id > ? AND expires_ms > ? ORDER BY id LIMIT ?",
@@ -218,9 +221,10 @@ class MemberStore:
 
 def format_page(rows: Iterable[tuple[bytes, int]], *, include_ttl: bool) -> Iterator[str]:
     """
-    :param rows: IDs and expiries, as :meth:`MemberStore.page` returns them
-    :param include_ttl: whether the expiry in epoch seconds follows each ID after a comma
-    :return: one line of text each
+    Yield one line of text for each member.
+
+    :param rows: IDs and expiries, as :meth:`MemberStore.page` returns them.
+    :param include_ttl: whether a comma and the expiry in seconds since the epoch follow each ID.
     """
     for raw, expires_ms in rows:
         yield f"{format_id(raw)},{expires_ms / 1000:.3f}\n" if include_ttl else f"{format_id(raw)}\n"

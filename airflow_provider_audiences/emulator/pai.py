@@ -1,4 +1,4 @@
-"""The rules of the PAI audience group service, without HTTP."""
+"""The rules of PAI's audience group service, without HTTP."""
 
 import uuid
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ NOT_AUTHORISED = "No access to the {}: one-click authorization is not complete"
 
 
 def format_time(epoch_seconds: float) -> str:
-    """:return: the moment as the service writes it, in UTC+8 without a zone"""
+    """Return a time as the service writes it: in UTC+8, without a zone."""
     moment = datetime.fromtimestamp(epoch_seconds, UTC).astimezone(SERVICE_ZONE)
     return moment.strftime("%Y-%m-%d %H:%M:%S")
 
@@ -44,14 +44,14 @@ def format_time(epoch_seconds: float) -> str:
 @dataclass(kw_only=True)
 class Group:
     """
-    One audience group. What it will become is settled when it is made, and shown once it was processed.
+    One audience group. Its final state is decided when it is made, and shown once it was processed.
 
-    :param text: the text source, masked; the numbers themselves are not kept
-    :param people: the Amount after processing
-    :param final_status: the Status after processing
-    :param history: why it is rejected; empty when it isn't
-    :param created_at: seconds since the epoch
-    :param checked_at: when processing ends, seconds since the epoch
+    :param text: text of source 0, masked; the numbers themselves are not kept.
+    :param people: the Amount after processing.
+    :param final_status: the Status after processing.
+    :param history: reason why it is rejected; empty if it is not.
+    :param created_at: when it was made, in seconds since the epoch.
+    :param checked_at: when processing ends, in seconds since the epoch.
     """
 
     group_id: str
@@ -67,11 +67,11 @@ class Group:
     deleted: bool = False
 
     def status(self, now: float) -> int:
-        """:return: the Status at a moment given in seconds since the epoch"""
+        """Return the Status at a time in seconds since the epoch."""
         return self.final_status if now >= self.checked_at else STATUS_CHECKING
 
     def as_data(self, now: float) -> dict[str, Any]:
-        """:return: the group as create and list send it"""
+        """Return the group as create and list return it."""
         checked = now >= self.checked_at
         return {
             **self.strings,
@@ -86,7 +86,7 @@ class Group:
         }
 
     def as_details(self, now: float) -> dict[str, Any]:
-        """:return: the group as get sends it, which says more"""
+        """Return the group as get returns it, with more fields."""
         history = self.history if now >= self.checked_at else ""
         return {**self.as_data(now), "CampaignId": "", "History": history}
 
@@ -94,10 +94,10 @@ class Group:
 @dataclass(frozen=True, kw_only=True)
 class Draft:
     """
-    A group that may be made.
+    A group that passed all checks and is not made yet.
 
-    :param people: how many people its source holds
-    :param history: why it will be rejected; empty when it will not
+    :param people: number of people in its source.
+    :param history: reason why it will be rejected; empty if it will not.
     """
 
     parameters: CreateParameters
@@ -107,10 +107,10 @@ class Draft:
 
 class PaiService:
     """
-    The groups of one account. Callers hold the state's lock, but for :meth:`draft`.
+    The groups of one account. Callers must hold the state's lock, except for :meth:`draft`.
 
-    :param clock: tells the emulated time
-    :param settings: gives the settings of the moment
+    :param clock: clock of the emulator.
+    :param settings: function that returns the present settings.
     """
 
     def __init__(self, *, clock: Clock, settings: Callable[[], Settings]) -> None:
@@ -121,11 +121,10 @@ class PaiService:
 
     def draft(self, body: bytes) -> Draft:
         """
-        Check a call and look at the source; may take as long as a file takes to be read.
+        Check a call, and count the people in its source. This may take as long as reading a file.
 
-        :param body: JSON of a CreateGroup call
-        :return: what can be made
-        :raises ApiError: 400 for bad parameters, 403 and 404 for sources that can't be read
+        :param body: JSON of a CreateGroup call.
+        :raises ApiError: 400 for bad parameters, 403 and 404 for sources that can't be read.
         """
         settings = self._settings()
         parameters = read_create_body(body, strict=settings.strict_source_parameters, known_files=settings.files)
@@ -138,8 +137,9 @@ class PaiService:
 
     def create(self, draft: Draft) -> dict[str, Any]:
         """
-        :param draft: what :meth:`draft` returned
-        :return: the new group
+        Make a group, and return it as create returns it.
+
+        :param draft: checked group that :meth:`draft` returned.
         """
         settings, now = self._settings(), self._clock.now()
         parameters, history = draft.parameters, draft.history
@@ -170,25 +170,28 @@ class PaiService:
 
     def get(self, group_id: str) -> dict[str, Any]:
         """
-        :param group_id: id from create or list
-        :return: the group with its campaign and history
-        :raises ApiError: 400 without an id, 404 for an id that no group has
+        Return a group with all fields.
+
+        :param group_id: id of the group.
+        :raises ApiError: 400 without an id, 404 for an unknown id.
         """
         return self._find(group_id).as_details(self._clock.now())
 
     def delete(self, group_id: str) -> str:
         """
-        :param group_id: id from create or list
-        :return: the id again; the document says only that delete answers a string
-        :raises ApiError: as :meth:`get`
+        Delete a group, and return its id; the document says only that delete returns a string.
+
+        :param group_id: id of the group.
+        :raises ApiError: 400 without an id, 404 for an unknown id.
         """
         self._find(group_id).deleted = True
         return group_id
 
     def list_groups(self, query: ListParameters) -> dict[str, Any]:
         """
-        :param query: filters and page
-        :return: the page, newest first, with the page size that was really used
+        Return a page of groups, newest first, with the page size that was really used.
+
+        :param query: filters, page number and page size.
         """
         settings, now = self._settings(), self._clock.now()
         found = [group for group in reversed(self._groups.values()) if self._matches(group, query, now)]
@@ -218,7 +221,7 @@ class PaiService:
         return wanted in value if self._settings().fuzzy_filters else wanted == value
 
     def inspect(self) -> list[dict[str, Any]]:
-        """:return: all groups, the deleted ones included, oldest first, as the control API shows them"""
+        """Return all groups, including deleted ones, oldest first, as the control API shows them."""
         now = self._clock.now()
         return [
             {

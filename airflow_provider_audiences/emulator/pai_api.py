@@ -1,4 +1,4 @@
-"""The PAI audience group service over HTTP, in the dialect with a bearer token."""
+"""PAI's audience group service over HTTP, in the dialect with a bearer token."""
 
 import hmac
 from typing import Annotated
@@ -23,9 +23,10 @@ def _has_key(request: Request, state: EmulatorState) -> bool:
 
 async def authorised_state(request: Request) -> EmulatorState:
     """
-    :param request: a request with ``Authorization: Bearer <key>``
-    :return: the emulator's state
-    :raises ApiError: 403 when the key is missing or wrong
+    Return the emulator's state for a request that has the right key.
+
+    :param request: request with ``Authorization: Bearer <key>``.
+    :raises ApiError: 403, since the key is missing or wrong.
     """
     state: EmulatorState = request.app.state.emulator
     if not _has_key(request, state):
@@ -35,9 +36,10 @@ async def authorised_state(request: Request) -> EmulatorState:
 
 async def listing_state(request: Request) -> EmulatorState:
     """
-    :param request: a ListGroups request, which a setting lets through without a key; a wrong key it does not
-    :return: the emulator's state
-    :raises ApiError: 403 or 429
+    Return the emulator's state for a ListGroups request.
+
+    :param request: request with the right key; or without a key, if the setting ``list_without_auth`` is on.
+    :raises ApiError: 403 or 429.
     """
     state: EmulatorState = request.app.state.emulator
     if state.settings.list_without_auth and "authorization" not in request.headers:
@@ -46,7 +48,7 @@ async def listing_state(request: Request) -> EmulatorState:
 
 
 async def raw_body(request: Request) -> bytes:
-    """:return: the body as it is"""
+    """Return the body as it was sent."""
     return await request.body()
 
 
@@ -56,7 +58,7 @@ Body = Annotated[bytes, Depends(raw_body)]
 
 
 def _admit(state: EmulatorState, call: str) -> EmulatorState:
-    """A throttled call is a failed one."""
+    """Apply the rate limit. A call that exceeds it counts as a failed call."""
     if not state.limiter.admit(state.settings.qps):
         state.billing.record(call, succeeded=False)
         raise ApiError(TOO_MANY_REQUESTS, "Throttling.User: too many requests in one second")

@@ -1,4 +1,4 @@
-"""What the PAI side would put on the bill."""
+"""Counts the calls that PAI would bill."""
 
 import threading
 
@@ -9,7 +9,7 @@ BILLED_WHEN_SUCCEEDED = {"create": True, "get": True, "delete": True, "list": Fa
 
 
 class Billing:
-    """Counts of calls that reached the service with a valid key. Safe to use from many threads."""
+    """Counts of calls that reached the service with a valid key. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -18,15 +18,17 @@ class Billing:
 
     def record(self, call: str, *, succeeded: bool) -> None:
         """
-        :param call: create, get, delete or list
-        :param succeeded: whether the service did what was asked
+        Count a call.
+
+        :param call: ``create``, ``get``, ``delete`` or ``list``.
+        :param succeeded: whether the service did what was asked.
         """
         with self._lock:
             counts = self._succeeded if succeeded else self._failed
             counts[call] += 1
 
     def describe(self) -> dict[str, dict[str, int]]:
-        """:return: for each call the counts ``succeeded``, ``failed`` and ``billed``, and the total billed"""
+        """Return the counts ``succeeded``, ``failed`` and ``billed`` for each call, and the total that is billed."""
         with self._lock:
             result = {
                 call: {

@@ -1,4 +1,4 @@
-"""One call of the PAI service, as both dialects make it: done, put on the bill, and answered."""
+"""Handles a call of the PAI service for both dialects: does it, counts it for billing, and returns the reply."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +11,12 @@ from .state import EmulatorState
 
 def answer(state: EmulatorState, call: str, action: Callable[[], Any]) -> JSONResponse:
     """
-    :param state: the emulator's state
-    :param call: get, list or delete
-    :param action: what does it, and returns what goes into ``Data``; called under the lock
-    :return: the reply
-    :raises ApiError: as ``action``; the call is billed as a failed one
+    Handle a get, list or delete call, and return the reply.
+
+    :param state: state of the emulator.
+    :param call: ``get``, ``list`` or ``delete``.
+    :param action: function that does the call, and returns the value of ``Data``; it is called under the lock.
+    :raises ApiError: whatever ``action`` raises; the call counts as a failed one.
     """
 
     def locked() -> Any:
@@ -27,10 +28,11 @@ def answer(state: EmulatorState, call: str, action: Callable[[], Any]) -> JSONRe
 
 def answer_create(state: EmulatorState, body: bytes) -> JSONResponse:
     """
-    :param state: the emulator's state
-    :param body: JSON of a CreateGroup call
-    :return: the reply
-    :raises ApiError: as the service; the call is billed as a failed one
+    Handle a create call, and return the reply.
+
+    :param state: state of the emulator.
+    :param body: JSON of a CreateGroup call.
+    :raises ApiError: whatever the service raises; the call counts as a failed one.
     """
 
     def create() -> Any:

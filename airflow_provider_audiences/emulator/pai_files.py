@@ -1,4 +1,4 @@
-"""The files behind the addresses of groups: found below a folder or a web address, read, and counted."""
+"""Finds the file behind a group's address, in a folder or at a web address, and counts its members."""
 
 import csv
 import io
@@ -29,18 +29,18 @@ NO_PHONE_NUMBER = "The file holds no valid phone number"
 
 
 class FileError(Exception):
-    """A file can't be used. The message is for the group's History and quotes nothing of the file."""
+    """A file can't be used. The message goes into the group's History, and quotes nothing of the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileSource:
     """
-    What a group is made from.
+    The file that a group is made from.
 
-    :param place: an http or https address, or the path of a file
-    :param is_csv: whether it is a CSV file with a line of column names, else one member a line
-    :param column: the column with the members; empty when each line as a whole is one
-    :param phone_number: whether members are phone numbers, and all else is none
+    :param place: ``http`` or ``https`` address, or path of the file.
+    :param is_csv: whether the file is CSV with a header line; otherwise it has one member a line.
+    :param column: name of the column with the members; empty if each whole line is a member.
+    :param phone_number: whether members are phone numbers, so that nothing else counts.
     """
 
     place: str | Path
@@ -51,10 +51,11 @@ class FileSource:
 
 def place_of(uri: str, roots: Mapping[str, str]) -> str | Path | None:
     """
-    :param uri: address of the file, as the group gives it
-    :param roots: for beginnings of addresses, the web address or folder that stands for them
-    :return: where the file is; None when no beginning fits
-    :raises FileError: when the address leads out of the folder
+    Return where the file of an address is; None if no root matches the address.
+
+    :param uri: address of the file, as the group has it.
+    :param roots: folder or web address that stands for each beginning of addresses.
+    :raises FileError: the address leads out of the folder.
     """
     plain = uri.partition("#")[0].partition("?")[0]
     fitting = [prefix for prefix in roots if plain.startswith(prefix.rstrip("/") + "/")]
@@ -74,7 +75,7 @@ def place_of(uri: str, roots: Mapping[str, str]) -> str | Path | None:
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that gives up when it is too long or takes too long."""
+    """A stream that fails if it is too long or takes too long."""
 
     def __init__(self, stream: io.BufferedIOBase, *, max_bytes: int, deadline: float) -> None:
         self._stream = stream
@@ -98,15 +99,15 @@ class _Bounded(io.RawIOBase):
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """A file is where its address says, or is not there."""
+        """Refuse redirects: a file is where its address says, or it is missing."""
 
 
 class FileCounter:
     """
     Counts the members of files.
 
-    :param max_bytes: larger files are refused
-    :param timeout_seconds: how long one file may take, in real time
+    :param max_bytes: size of the largest file that is accepted; default 64 MB.
+    :param timeout_seconds: longest real time to read one file; default 20.
     """
 
     def __init__(self, *, max_bytes: int = MAX_FILE_BYTES, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
@@ -117,9 +118,10 @@ class FileCounter:
 
     def count(self, source: FileSource) -> int:
         """
-        :param source: the file
-        :return: distinct members in it, at least one
-        :raises FileError: when it is missing, can't be read, or has no member
+        Return the number of distinct members in a file, at least 1.
+
+        :param source: file to read.
+        :raises FileError: the file is missing, can't be read, or has no member.
         """
         deadline = time.monotonic() + self._timeout_seconds
         try:

@@ -1,4 +1,4 @@
-"""The PAI audience group service over HTTP, in the dialect with signed requests."""
+"""PAI's audience group service over HTTP, in the dialect with signed requests."""
 
 from typing import Annotated
 
@@ -19,9 +19,9 @@ router = APIRouter(prefix=OPENAPI_PREFIX)
 
 class Admission:
     """
-    Lets signed requests for one API through the gateway, and others not.
+    FastAPI dependency that accepts signed requests for one API, and refuses others as the gateway does.
 
-    :param call: create, get, list or delete
+    :param call: ``create``, ``get``, ``list`` or ``delete``.
     """
 
     def __init__(self, call: str) -> None:
@@ -29,9 +29,10 @@ class Admission:
 
     async def __call__(self, request: Request) -> EmulatorState:
         """
-        :param request: a request for that API
-        :return: the emulator's state
-        :raises GatewayError: when it is not signed as it has to be, or is one too many
+        Return the emulator's state for a request that is signed and within the rate limit.
+
+        :param request: request for that API.
+        :raises GatewayError: the request is not signed as it must be, or exceeds the rate limit.
         """
         state: EmulatorState = request.app.state.emulator
         state.verifier.verify(read_request(request.scope, await request.body()), action=self._action)
@@ -41,7 +42,7 @@ class Admission:
 
 
 async def raw_body(request: Request) -> bytes:
-    """:return: the body as it is"""
+    """Return the body as it was sent."""
     return await request.body()
 
 
@@ -66,11 +67,11 @@ def list_groups(request: Request, state: ListState) -> JSONResponse:
 
 @router.get("/{group_id:path}")
 def get_group(group_id: str, state: GetState) -> JSONResponse:
-    """Read a group; in its id ``/`` is written ``%2F``."""
+    """Read a group; ``/`` in its id is written ``%2F``."""
     return answer(state, "get", lambda: state.pai.get(group_id))
 
 
 @router.delete("/{group_id:path}")
 def delete_group(group_id: str, state: DeleteState) -> JSONResponse:
-    """Delete a group; in its id ``/`` is written ``%2F``."""
+    """Delete a group; ``/`` in its id is written ``%2F``."""
     return answer(state, "delete", lambda: state.pai.delete(group_id))

@@ -1,4 +1,4 @@
-"""What a CreateGroup or ListGroups call of the PAI side may hold, and the checks of it."""
+"""The parameters of CreateGroup and ListGroups calls, and their checks."""
 
 import re
 from collections.abc import Mapping
@@ -51,18 +51,18 @@ _BUCKET_HOST = re.compile(r"([a-z0-9][a-z0-9\-]{1,61}[a-z0-9])\.[a-z0-9.\-]+\.al
 
 
 def invalid(name: str, why: str = "") -> ApiError:
-    """:return: a 400 that names the parameter, and never its value"""
+    """Return a 400 that names a parameter, and never quotes its value."""
     return ApiError(BAD_REQUEST, f"Invalid parameter: {name}{' ' if why else ''}{why}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CreateParameters:
     """
-    A CreateGroup body that passed the checks.
+    The parameters of a CreateGroup call that passed the checks.
 
-    :param source: 0 text, 1 text file, 2 CSV, 3 MaxCompute, 4 algorithm
-    :param phone_number: whether the members are phone numbers
-    :param strings: all text parameters by name, the absent ones empty
+    :param source: 0 text, 1 text file, 2 CSV, 3 MaxCompute, 4 algorithm.
+    :param phone_number: whether the members are phone numbers.
+    :param strings: all text parameters by name; empty for those that were not sent.
     """
 
     source: int
@@ -74,13 +74,12 @@ def read_create_body(
     body: bytes, *, strict: bool = True, known_files: Mapping[str, Any] | None = None
 ) -> CreateParameters:
     """
-    Check the body of a CreateGroup call.
+    Check the body of a CreateGroup call, and return its parameters.
 
-    :param body: JSON object with flat PascalCase keys
-    :param strict: also refuse parameters that the source does not take
-    :param known_files: addresses that are taken without a look at their form
-    :return: the parameters
-    :raises ApiError: 400 naming the parameter
+    :param body: JSON object with flat PascalCase keys.
+    :param strict: also refuse parameters that the source does not take; default True.
+    :param known_files: addresses that are accepted whatever their form; default none.
+    :raises ApiError: 400, with the name of the parameter.
     """
     values = _read_object(body)
     source = values.get("Source")
@@ -135,9 +134,10 @@ def _check_source(parameters: CreateParameters, *, strict: bool) -> None:
 
 def bucket_of(uri: str) -> str:
     """
-    :param uri: ``https://<bucket>.<region host>.aliyuncs.com/<key>``
-    :return: the bucket
-    :raises ApiError: 400 when that is not the form of it
+    Return the bucket in a file's address.
+
+    :param uri: address in the form ``https://<bucket>.<region host>.aliyuncs.com/<key>``.
+    :raises ApiError: 400, since the address has another form.
     """
     try:
         parts = urlsplit(uri)
@@ -151,32 +151,32 @@ def bucket_of(uri: str) -> str:
 
 
 def text_lines(text: str) -> list[str]:
-    """:return: lines of a text source that are not blank, without surrounding white space"""
+    """Return the lines of a text source that are not blank, without surrounding white space."""
     return [line.strip() for line in text.split("\n") if line.strip()]
 
 
 def is_phone_number(line: str) -> bool:
-    """:return: whether the line could be dialled; a masked number can't"""
+    """Return whether a line could be dialled; a masked number can't."""
     return _PHONE_NUMBER.fullmatch(plain_number(line)) is not None
 
 
 def plain_number(line: str) -> str:
-    """:return: the line without what people put between digits"""
+    """Return a line without the separators that people put between digits."""
     return _SEPARATORS.sub("", line)
 
 
 def mask_text(text: str) -> str:
-    """:return: the text as replies show it: the last four characters of each line replaced"""
+    """Return a text as replies show it, with the last four characters of each line masked."""
     return "\n".join(f"{line[:-4]}****" if len(line) > 4 else "****" for line in text_lines(text))  # noqa: PLR2004
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListParameters:
     """
-    A ListGroups query that passed the checks; None means no filter.
+    The parameters of a ListGroups call that passed the checks. None means no filter.
 
-    :param page_number: from 1
-    :param page_size: what the caller asked for, before the cap
+    :param page_number: number of the page, from 1.
+    :param page_size: page size that the caller asked for; the setting ``max_page_size`` may lower it.
     """
 
     name: str | None
@@ -190,9 +190,10 @@ class ListParameters:
 
 def read_list_query(params: Mapping[str, str]) -> ListParameters:
     """
-    :param params: decoded query of a ListGroups call; an empty value is no filter
-    :return: the parameters
-    :raises ApiError: 400 naming the parameter
+    Return the parameters of a ListGroups call.
+
+    :param params: decoded query of the call; an empty value is no filter.
+    :raises ApiError: 400, with the name of the parameter.
     """
     source = _read_integer(params, "Source")
     if source is not None and source not in SOURCE_REQUIRES:

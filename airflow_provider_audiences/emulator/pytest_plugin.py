@@ -20,6 +20,6 @@ def audiences_emulator_server() -> Iterator[AudiencesEmulator]:
 
 @pytest.fixture
 def audiences_emulator(audiences_emulator_server: AudiencesEmulator) -> AudiencesEmulator:
-    """The emulator of the test run, with nothing left of the tests before."""
+    """The emulator of the test run, reset before each test."""
     audiences_emulator_server.reset()
     return audiences_emulator_server

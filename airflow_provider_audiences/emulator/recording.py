@@ -1,4 +1,4 @@
-"""The record of requests that reached the emulated services. Holds no key, token or signature, and no member."""
+"""The record of requests to the emulated services. It holds no key, token, signature or member."""
 
 import re
 import time
@@ -41,9 +41,12 @@ _AUTHORISATION = re.compile(r"(?i)\bbearer\s+\S|\bsignature\s*=|\bcredential\s*=
 
 def operation_of(path: str, *, method: str) -> str | None:
     """
-    :param path: decoded path of a request
-    :param method: its method
-    :return: one of ``OPERATIONS``; ``unknown`` under the services' prefixes; None for what is not theirs
+    Return the operation of a request: one of ``OPERATIONS``.
+
+    A path that is below a service's prefix, but not one of its calls, is ``unknown``; one that is outside is None.
+
+    :param path: decoded path of the request.
+    :param method: HTTP method of the request.
     """
     if is_below(path, APPLOVIN_PREFIX):
         name = f"applovin.{path.removeprefix(APPLOVIN_PREFIX).strip('/')}"
@@ -60,7 +63,7 @@ def operation_of(path: str, *, method: str) -> str | None:
 
 
 def count_lines(body: bytes) -> int:
-    """:return: lines of a body, the last one counting whether or not a line feed ends it"""
+    """Return the number of lines in a body. The last line counts with or without a line feed at its end."""
     return body.count(b"\n") + (1 if body and not body.endswith(b"\n") else 0)
 
 
@@ -69,11 +72,11 @@ class RecordedRequest:
     """
     One request as the control API shows it.
 
-    :param number: counts from 1 since the last reset
-    :param target: path and query, keys replaced
-    :param status: HTTP status that was sent; None while it runs and when the connection was dropped
-    :param fault: kind of the fault that hit it
-    :param received_at: real time in seconds since the epoch, whatever the emulator's clock says
+    :param number: number of the request since the last reset, from 1.
+    :param target: path and query, with keys replaced by ``***``.
+    :param status: HTTP status that was sent; None while the request runs, and if the connection was dropped.
+    :param fault: kind of the fault that hit the request; None if none did.
+    :param received_at: real time of arrival in seconds since the epoch, whatever the emulator's clock says.
     """
 
     number: int
@@ -90,9 +93,9 @@ class RecordedRequest:
 
 class RequestLog:
     """
-    The last requests, oldest first.
+    The latest requests, oldest first.
 
-    :param secrets: keys and tokens, which are not kept even where they don't belong
+    :param secrets: keys and tokens, which are replaced wherever they occur.
     """
 
     def __init__(self, *, secrets: Iterable[str]) -> None:
@@ -101,16 +104,17 @@ class RequestLog:
         self._last_number = 0
 
     def clear(self) -> None:
-        """Forget all and count from 1 again."""
+        """Forget all requests, and count from 1 again."""
         self._entries.clear()
         self._last_number = 0
 
     def add(self, *, operation: str, scope: dict[str, Any], body: bytes) -> RecordedRequest:
         """
-        :param operation: what the request is for
-        :param scope: its ASGI scope
-        :param body: its body, of which only sizes are kept
-        :return: the entry, whose status and fault the caller fills in
+        Record a request, and return the entry. The caller fills in its status and fault.
+
+        :param operation: operation of the request, such as ``pai.create``.
+        :param scope: ASGI scope of the request.
+        :param body: body of the request, of which only the sizes are kept.
         """
         self._last_number += 1
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -127,7 +131,7 @@ class RequestLog:
         return entry
 
     def redact_target(self, scope: dict[str, Any]) -> str:
-        """:return: path and query of an ASGI scope without the keys, be they the right ones or wrong ones"""
+        """Return path and query of an ASGI scope without keys, whether right or wrong ones."""
         raw_path = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")
         path = "/".join(self._hide(segment) for segment in raw_path.split("/"))
         query = scope["query_string"].decode("latin-1")
@@ -148,9 +152,10 @@ class RequestLog:
 
     def describe(self, *, operation: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
         """
-        :param operation: only requests for this
-        :param limit: only the last so many
-        :return: entries ready for JSON, oldest first
+        Return the entries as JSON values, oldest first.
+
+        :param operation: only requests of this operation; None (default) for all.
+        :param limit: only this many of the latest requests; None (default) for all.
         """
         found = [entry for entry in self._entries if operation in (None, entry.operation)]
         if limit is not None:

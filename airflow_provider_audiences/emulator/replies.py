@@ -1,4 +1,4 @@
-"""The one error of the emulated services, and how each of them words it on the wire."""
+"""The errors of the emulated services, and the form that each service gives its replies."""
 
 import json
 import uuid
@@ -38,10 +38,10 @@ GATEWAY_CODES = {
 
 class ApiError(Exception):
     """
-    A request that the service refuses. The message holds neither a key nor a member.
+    A request that the service refuses. The message has neither a key nor a member.
 
-    :param status: HTTP status, which both services repeat in the body
-    :param message: what is wrong, naming the parameter
+    :param status: HTTP status, which both services repeat in the body.
+    :param message: what is wrong, with the name of the parameter.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -52,11 +52,11 @@ class ApiError(Exception):
 
 class GatewayError(Exception):
     """
-    A request that the gateway in front of the signed dialect refuses; the service never sees it.
+    A request that the gateway in front of the signed dialect refuses, so that the service never sees it.
 
-    :param status: HTTP status
-    :param code: the gateway's name of the error, such as ``SignatureDoesNotMatch``
-    :param message: what is wrong; holds no secret
+    :param status: HTTP status of the reply.
+    :param code: the gateway's name of the error, such as ``SignatureDoesNotMatch``.
+    :param message: what is wrong, without secrets.
     """
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -68,11 +68,12 @@ class GatewayError(Exception):
 
 def gateway_error(status: int, message: str, *, code: str | None = None, host: str = "") -> JSONResponse:
     """
-    :param status: HTTP status
-    :param message: text for people
-    :param code: name of the error; None takes the usual one of the status
-    :param host: the host that was called
-    :return: an error as the gateway of the signed dialect sends it
+    Return an error reply in the form of the signed dialect's gateway.
+
+    :param status: HTTP status of the reply.
+    :param message: explanation for people.
+    :param code: name of the error; None (default) for the usual one of the status.
+    :param host: host that was called; default empty.
     """
     body = {
         "Code": code or GATEWAY_CODES.get(status, "InternalError" if status >= SERVER_ERROR else "UnknownError"),
@@ -85,21 +86,23 @@ def gateway_error(status: int, message: str, *, code: str | None = None, host: s
 
 def applovin_error(status: int, message: str, *, code: int | None = None) -> JSONResponse:
     """
-    :param status: HTTP status
-    :param message: text for people
-    :param code: code of the body when it differs from the HTTP status
-    :return: an error as the AppLovin side sends it; its document shows no error body, so the form is ours
+    Return an error reply of the AppLovin services. AppLovin documents no error body, so the form is this package's own.
+
+    :param status: HTTP status of the reply.
+    :param message: explanation for people.
+    :param code: code in the body; None (default) for the HTTP status.
     """
     return JSONResponse({"code": status if code is None else code, "message": message}, status)
 
 
 def pai_envelope(data: Any, *, status: int = OK, error_code: int | None = None, message: str = "OK") -> JSONResponse:
     """
-    :param data: what goes into ``Data``
-    :param status: HTTP status
-    :param error_code: ``ErrorCode``; when None it is 0 with a 2xx status, else the status
-    :param message: ``ErrorMessage``
-    :return: a reply in the envelope that all PAI replies share
+    Return a reply in the envelope that all PAI replies share.
+
+    :param data: value of ``Data``.
+    :param status: HTTP status of the reply; default 200.
+    :param error_code: value of ``ErrorCode``; None (default) for 0 with a 2xx status, and for the status otherwise.
+    :param message: value of ``ErrorMessage``; default ``OK``.
     """
     if error_code is None:
         error_code = 0 if status < 300 else status  # noqa: PLR2004
@@ -114,9 +117,10 @@ def pai_envelope(data: Any, *, status: int = OK, error_code: int | None = None, 
 
 def read_json(body: bytes) -> Any:
     """
-    :param body: of a request
-    :return: what it says
-    :raises ValueError: it is no JSON, or holds what no reply could say again
+    Return the JSON value in a body.
+
+    :param body: body of the request.
+    :raises ValueError: the body is no JSON, or has a value that a JSON reply could not repeat.
     """
     try:
         value = json.loads(body)
@@ -127,17 +131,18 @@ def read_json(body: bytes) -> Any:
 
 
 def is_below(path: str, prefix: str) -> bool:
-    """:return: whether the path is the prefix or lies under it"""
+    """Return whether a path is a prefix, or lies below it."""
     return path == prefix or path.startswith(prefix + "/")
 
 
 def error_reply(path: str, status: int, message: str, *, code: int | None = None) -> JSONResponse:
     """
-    :param path: path of the request, which decides whose error this is
-    :param status: HTTP status
-    :param message: text for people
-    :param code: number in the body when it differs from the HTTP status
-    :return: the error in the form of the service that the path belongs to
+    Return an error in the form of the service that a path belongs to.
+
+    :param path: path of the request.
+    :param status: HTTP status of the reply.
+    :param message: explanation for people.
+    :param code: number in the body; None (default) for the HTTP status.
     """
     if is_below(path, PAI_ROOT) or is_below(path, OPENAPI_ROOT):
         return pai_envelope(None, status=status, error_code=code, message=message)

@@ -1,4 +1,4 @@
-"""The emulator's own server: uvicorn, made to tell the application which connection a request came on."""
+"""The emulator's own server: uvicorn, which also tells the application the TCP connection of each request."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ SHUTDOWN_SECONDS = 2
 
 
 def _base_protocol(http: str) -> type[Any]:
-    """:return: uvicorn's HTTP implementation of that name; ``auto`` is the fast one where it is installed"""
+    """Return uvicorn's HTTP protocol of a name; ``auto`` is the faster one if it is installed."""
     if http == "h11":
         return H11Protocol
     try:
@@ -31,10 +31,11 @@ def _base_protocol(http: str) -> type[Any]:
 
 def _naming_its_transport(base: type[Any]) -> type[asyncio.Protocol]:
     """
-    ASGI has no way to close a connection without a reply, so the protocol hands its transport over.
+    Return a subclass that puts the TCP transport into the scope of each request.
 
-    :param base: one of uvicorn's HTTP protocols
-    :return: the same, putting the transport into the scope of each request
+    ASGI itself has no way to close a connection without a reply.
+
+    :param base: one of uvicorn's HTTP protocols.
     """
 
     class NamingProtocol(base):  # type: ignore[misc]
@@ -57,10 +58,11 @@ def _with_transport(app: ASGIApp, transport: asyncio.BaseTransport) -> ASGIApp:
 
 def listen(host: str, port: int) -> socket.socket:
     """
-    :param host: name or address
-    :param port: 0 takes any free port
-    :return: a listening socket, so that the port is known before the server runs
-    :raises OSError: when the address can't be had
+    Return a listening socket, so that the port is known before the server runs.
+
+    :param host: host name or IP address.
+    :param port: port number; 0 for any free port.
+    :raises OSError: the address can't be used.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -77,7 +79,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> str:
-    """:return: URL of a listening socket, without a slash at its end"""
+    """Return the URL of a listening socket, without a slash at its end."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
 
@@ -86,11 +88,13 @@ def build_server(
     app: FastAPI, *, http: str = "auto", log_level: str = "warning", configure_logging: bool = False
 ) -> uvicorn.Server:
     """
-    :param app: what ``create_app`` returned
-    :param http: ``h11``, ``httptools``, or ``auto`` for the faster one that is installed
-    :param log_level: uvicorn's log level; there is no access log, which would show the key
-    :param configure_logging: let uvicorn set logging up, which a server inside a test run must not
-    :return: a server, to be run on a socket of :func:`listen`
+    Return a server, to be run on a socket of :func:`listen`.
+
+    :param app: application that ``create_app`` returned.
+    :param http: uvicorn's HTTP implementation: ``h11``, ``httptools``, or ``auto`` (default) for the faster one that is
+        installed.
+    :param log_level: uvicorn's log level; default ``warning``. There is no access log, which would show the key.
+    :param configure_logging: let uvicorn configure logging; default False, as a server inside a test run needs.
     """
     config = uvicorn.Config(
         app,

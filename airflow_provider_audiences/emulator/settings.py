@@ -1,4 +1,4 @@
-"""What can be set while the emulator runs, with the check of each value."""
+"""The emulator's settings, which can be changed while it runs, and the checks of their values."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -10,7 +10,7 @@ Check = Callable[[Any], bool]
 
 
 class SettingsError(ValueError):
-    """A setting has an unknown name or a value that it can't take."""
+    """A setting that does not exist, or a value that it can't have."""
 
 
 MAX_NUMBER = 2**53
@@ -21,27 +21,27 @@ LATEST_SECONDS = 250_000_000_000
 
 
 def is_integer(value: object) -> bool:
-    """:return: whether the value is an integer that any reader of JSON takes (a boolean is not)"""
+    """Return whether a value is an integer that every JSON reader accepts; a boolean is not."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
 
 
 def is_count(value: object) -> bool:
-    """:return: whether the value is an integer of at least 0 (a boolean is not)"""
+    """Return whether a value is an integer of at least 0; a boolean is not."""
     return is_integer(value) and value >= 0  # type: ignore[operator]
 
 
 def is_positive(value: object) -> bool:
-    """:return: whether the value is an integer of at least 1"""
+    """Return whether a value is an integer of at least 1."""
     return is_count(value) and value != 0
 
 
 def is_seconds(value: object) -> bool:
-    """:return: whether the value is a number from 0 to what dates can hold"""
+    """Return whether a value is a number from 0 to the latest time that dates can be."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST_SECONDS
 
 
 def is_flag(value: object) -> bool:
-    """:return: whether the value is a boolean"""
+    """Return whether a value is a boolean."""
     return isinstance(value, bool)
 
 
@@ -110,29 +110,31 @@ def _demo_tables() -> dict[str, dict[str, int]]:
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """
-    How the emulated services behave. Names ending in ``_seconds`` are seconds of the emulator's clock.
+    How the emulated services behave. Names that end in ``_seconds`` are seconds of the emulator's clock.
 
-    :param ios_list_shows_itunes_id: list shows a made-up iTunes ID as package name of iOS audiences
-    :param user_count_lag_seconds: list shows the user counts that were true this long ago
-    :param suppression_api_key: the only key of suppression lists; None for that of audiences
-    :param max_body_ids: update, append and suppression calls answer 413 to more lines than this; None takes any number
-    :param allow_empty_body: whether update and append take a body without a single ID
-    :param processing_seconds: how long a new group stays unchecked; 0 means that it never is
-    :param final_status: the status of a checked group that is not rejected
-    :param reject_names: names of groups that are rejected
-    :param maxcompute: people by project and table; what is not named does not exist
-    :param files: people by file address; an address named here is taken whatever its form
-    :param file_roots: for beginnings of file addresses, the folder or web address below which such files are
-        really read and counted, unless ``files`` names them
-    :param default_file_amount: people in a file that ``files`` does not name; with ``file_roots`` there is no such file
-    :param default_algorithm_amount: people that an algorithm finds
-    :param forbidden_projects: MaxCompute projects that the account may not read
-    :param forbidden_buckets: OSS buckets that the account may not read
-    :param strict_source_parameters: refuse parameters that the group's source does not take
-    :param fuzzy_filters: list filters by part of a name or remark, else by all of it
-    :param max_page_size: list answers at most this many groups on a page
-    :param qps: PAI calls taken in any one second of real time; None switches the limit off
-    :param list_without_auth: list takes requests without an Authorization header
+    :param ios_list_shows_itunes_id: the list shows a made-up iTunes ID as package name of iOS audiences.
+    :param user_count_lag_seconds: the list shows the user counts of this long ago.
+    :param suppression_api_key: key of the suppression service; None for the key of the audience service.
+    :param max_body_ids: most lines in an update, append or suppression call, after which it gets a 413; None for no
+        limit.
+    :param allow_empty_body: whether update and append accept a body without an ID.
+    :param processing_seconds: how long a new group is unchecked; 0 for not at all.
+    :param final_status: Status of a group that was checked and not rejected.
+    :param reject_names: names of groups that are rejected.
+    :param maxcompute: number of people by project and table; other tables don't exist.
+    :param files: number of people by file address; such an address may have any form.
+    :param file_roots: folder or web address that stands for each beginning of file addresses. Files below are really
+        read and counted, unless ``files`` has them.
+    :param default_file_amount: number of people in a file that ``files`` does not have; with ``file_roots`` such a file
+        is missing.
+    :param default_algorithm_amount: number of people that an algorithm finds.
+    :param forbidden_projects: MaxCompute projects that the account may not read.
+    :param forbidden_buckets: OSS buckets that the account may not read.
+    :param strict_source_parameters: refuse parameters that the group's source does not take.
+    :param fuzzy_filters: list filters match a part of a name or remark; otherwise they match all of it.
+    :param max_page_size: most groups on a page of a list.
+    :param qps: most PAI calls in any one second of real time; None for no limit.
+    :param list_without_auth: the list accepts requests without an Authorization header.
     """
 
     ios_list_shows_itunes_id: bool = _flag(False)
@@ -180,9 +182,10 @@ class Settings:
 
     def changed(self, changes: Mapping[str, Any]) -> "Settings":
         """
-        :param changes: new values by name
-        :return: a copy with these changes
-        :raises SettingsError: for an unknown name or a value that the setting can't take
+        Return a copy with changes.
+
+        :param changes: new values by name.
+        :raises SettingsError: a setting does not exist, or can't have the value.
         """
         unknown = sorted(set(changes) - {item.name for item in fields(self)})
         if unknown:
@@ -190,5 +193,5 @@ class Settings:
         return replace(self, **changes)
 
     def as_dict(self) -> dict[str, Any]:
-        """:return: every setting by name, ready for JSON"""
+        """Return all settings by name, as JSON values."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""Everything the emulator remembers, in one place that can be put back to the start."""
+"""The whole state of the emulator, in one place that can be reset."""
 
 import secrets
 import threading
@@ -22,12 +22,12 @@ class EmulatorState:
     """
     The state behind all handlers.
 
-    ``lock`` serialises the services; whoever calls them holds it. ``faults``, ``late``, ``traffic``,
-    ``verifier`` and ``requests`` belong to the event loop and are touched from nowhere else.
+    Callers of the services must hold ``lock``. ``faults``, ``late``, ``traffic``, ``verifier`` and ``requests`` belong
+    to the event loop, and must not be used anywhere else.
 
-    :param api_key: the one key of both services; None makes one
-    :param access_key: the AccessKey pair of the signed dialect; None makes one
-    :param settings: the settings to start with and to go back to
+    :param api_key: API key of both services; None (default) for a random one.
+    :param access_key: AccessKey pair of the signed dialect; None (default) for a random one.
+    :param settings: settings to start with, and to return to on reset; None (default) for the defaults.
     """
 
     def __init__(
@@ -56,21 +56,23 @@ class EmulatorState:
         self.pai = PaiService(clock=self.clock, settings=lambda: self.settings)
 
     def reset_services(self) -> None:
-        """Put services, clock, settings and billing back to the start. May wait for a request that runs."""
+        """Reset services, clock, settings and billing. This may wait for a request that is running."""
         with self.lock:
             self.applovin.close()
             self.suppression.close()
             self._begin()
 
     def reset_records(self) -> None:
-        """Forget faults, latencies and recorded requests. To be called on the event loop."""
+        """Forget faults, latencies and recorded requests. Call it on the event loop."""
         self.faults.clear()
         self.requests.clear()
 
     def change_settings(self, changes: Mapping[str, Any]) -> None:
         """
-        :param changes: new values by name
-        :raises SettingsError: for an unknown name or a value that the setting can't take
+        Change settings.
+
+        :param changes: new values by name.
+        :raises SettingsError: a setting does not exist, or can't have the value.
         """
         with self.lock:
             self.settings = self.settings.changed(changes)

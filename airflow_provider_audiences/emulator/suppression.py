@@ -1,4 +1,4 @@
-"""The rules of the AppLovin suppression service, version 1.1, without HTTP: one list of users for each app."""
+"""The rules of AppLovin's suppression service, version 1.1, without HTTP: one list of users for each app."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,10 +13,11 @@ FOR_GOOD_MS = int(LATEST_SECONDS * 1000)
 
 class SuppressionService:
     """
-    The lists of one account; one that nobody has added to is as good as none. Callers hold the state's lock.
+    The suppression lists of one account. A list exists once somebody was added to it. Callers must hold the state's
+    lock.
 
-    :param clock: tells the emulated time
-    :param settings: gives the settings of the moment
+    :param clock: clock of the emulator.
+    :param settings: function that returns the present settings.
     """
 
     def __init__(self, *, clock: Clock, settings: Callable[[], Settings]) -> None:
@@ -25,27 +26,29 @@ class SuppressionService:
         self.lists: dict[str, MemberStore] = {}
 
     def close(self) -> None:
-        """Forget all lists and give their memory back."""
+        """Forget all lists, and free their memory."""
         for members in self.lists.values():
             members.close()
         self.lists.clear()
 
     def add(self, params: Mapping[str, str], parsed: ParsedIds) -> None:
         """
-        :param params: decoded query with ``package_name``
-        :param parsed: the body
-        :raises ApiError: 400 or 413
+        Add users to an app's list.
+
+        :param params: decoded query with ``package_name``.
+        :param parsed: body of the call.
+        :raises ApiError: 400 or 413.
         """
         package_name = self._checked(params, parsed)
         self.lists.setdefault(package_name, MemberStore()).put(parsed.ids, expires_ms=FOR_GOOD_MS)
 
     def delete(self, params: Mapping[str, str], parsed: ParsedIds) -> None:
         """
-        Take users off a list; those that are not on it are passed over.
+        Remove users from an app's list; users who are not on it are ignored.
 
-        :param params: decoded query with ``package_name``
-        :param parsed: the body
-        :raises ApiError: 400 or 413
+        :param params: decoded query with ``package_name``.
+        :param parsed: body of the call.
+        :raises ApiError: 400 or 413.
         """
         package_name = self._checked(params, parsed)
         if package_name in self.lists:
@@ -53,10 +56,11 @@ class SuppressionService:
 
     def page(self, package_name: str, *, after: bytes, limit: int) -> list[tuple[bytes, int]]:
         """
-        :param package_name: of the app
-        :param after: the member before
-        :param limit: how many at most
-        :return: members with their expiry, sorted; none of a list that is not there
+        Return a page of an app's list, sorted, each user with an expiry; nothing if there is no such list.
+
+        :param package_name: package name or bundle ID of the app.
+        :param after: last ID of the page before; empty for the first page.
+        :param limit: most users to return.
         """
         members = self.lists.get(package_name)
         return members.page(after=after, now_ms=to_ms(self._clock.now()), limit=limit) if members else []

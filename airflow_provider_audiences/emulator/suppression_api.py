@@ -1,4 +1,4 @@
-"""The AppLovin suppression service over HTTP: two paths, the key and the app in the query of each."""
+"""AppLovin's suppression service over HTTP: two paths, with the key and the app in the query."""
 
 import hmac
 from typing import Annotated
@@ -16,9 +16,12 @@ router = APIRouter()
 
 async def authorised_state(request: Request) -> EmulatorState:
     """
-    :param request: a request with ``api_key`` in its query
-    :return: the emulator's state
-    :raises ApiError: 403 when the key is missing or wrong: that of audiences is wrong where there is one of its own
+    Return the emulator's state for a request that has the right key.
+
+    If the setting ``suppression_api_key`` is set, only that key is right.
+
+    :param request: request with ``api_key`` in its query.
+    :raises ApiError: 403, since the key is missing or wrong.
     """
     state: EmulatorState = request.app.state.emulator
     right = state.settings.suppression_api_key or state.api_key
@@ -32,7 +35,7 @@ State = Annotated[EmulatorState, Depends(authorised_state)]
 
 @router.post(SUPPRESSION_ADD_PATH)
 def add(request: Request, state: State, body: Body) -> JSONResponse:
-    """Put users on an app's list."""
+    """Add users to an app's list."""
     parsed = parse_ids(body)
     with state.lock:
         state.suppression.add(request.query_params, parsed)
@@ -41,7 +44,7 @@ def add(request: Request, state: State, body: Body) -> JSONResponse:
 
 @router.post(SUPPRESSION_DELETE_PATH)
 def delete(request: Request, state: State, body: Body) -> JSONResponse:
-    """Take users off an app's list."""
+    """Remove users from an app's list."""
     parsed = parse_ids(body)
     with state.lock:
         state.suppression.delete(request.query_params, parsed)

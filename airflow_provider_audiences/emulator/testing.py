@@ -1,8 +1,8 @@
 """
-The emulator from the inside of a test: started in a thread, and steered by methods instead of HTTP calls.
+The emulator for tests: started in a thread, and controlled by methods instead of HTTP calls.
 
-:class:`AudiencesEmulatorControl` steers a server that runs somewhere already and needs the standard library
-only; :class:`AudiencesEmulator` also starts one. The fixtures are in :mod:`.pytest_plugin`.
+:class:`AudiencesEmulatorControl` controls a server that is running already, and needs the standard library only.
+:class:`AudiencesEmulator` also starts one. The pytest fixtures are in :mod:`.pytest_plugin`.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class EmulatorError(RuntimeError):
 
 
 class EmulatorRequest(TypedDict):
-    """One recorded request; ``status`` is None while it runs and when the connection was dropped."""
+    """One recorded request. Its ``status`` is None while it runs, and if the connection was dropped."""
 
     number: int
     operation: str
@@ -51,13 +51,13 @@ class EmulatorRequest(TypedDict):
 
 class AudiencesEmulatorControl:
     """
-    Steers a running emulator.
+    Controls a running emulator.
 
-    :param url: its address, such as ``http://127.0.0.1:8765``
-    :param api_key: its key, needed for the connection methods only
-    :param access_key_id: its AccessKey id, likewise
-    :param access_key_secret: the secret of that
-    :param security_token: the STS token of that; empty when it has none
+    :param url: address of the emulator, such as ``http://127.0.0.1:8765``.
+    :param api_key: API key of the emulator; needed for the methods that return connections only.
+    :param access_key_id: id of its AccessKey pair; needed for the same methods.
+    :param access_key_secret: secret of its AccessKey pair; needed for the same methods.
+    :param security_token: STS token of its AccessKey pair; empty (default) for a permanent pair.
     """
 
     def __init__(
@@ -96,13 +96,14 @@ class AudiencesEmulatorControl:
         return cast("dict[str, Any]", json.loads(self._send(method, path, body)))
 
     def applovin_connection_uri(self) -> str:
-        """:return: an Airflow connection to the AppLovin side, as JSON"""
+        """Return an Airflow connection of the type ``applovin`` to the emulator, as JSON."""
         return json.dumps({"conn_type": "applovin", "host": self.url, "password": self.api_key})
 
     def pai_connection_uri(self, dialect: str = "bearer") -> str:
         """
-        :param dialect: ``bearer``, with the API key, or ``openapi``, with the AccessKey pair
-        :return: an Airflow connection to the PAI side, as JSON
+        Return an Airflow connection of the type ``pai`` to the emulator, as JSON.
+
+        :param dialect: ``bearer`` (default) for the API key, or ``openapi`` for the AccessKey pair.
         """
         if dialect == "bearer":
             return json.dumps({"conn_type": "pai", "host": self.url + PAI_PATH, "password": self.api_key})
@@ -119,32 +120,34 @@ class AudiencesEmulatorControl:
         return json.dumps(connection)
 
     def alibaba_connection_uri(self) -> str:
-        """:return: an Airflow connection to the PAI side of Airflow's own type for Alibaba Cloud, as JSON"""
+        """Return an Airflow connection of the type ``alibaba_cloud`` to the emulator, as JSON."""
         extra = {"access_key_id": self.access_key_id, "access_key_secret": self.access_key_secret}
         if self.security_token:
             extra["security_token"] = self.security_token
         return json.dumps({"conn_type": "alibaba_cloud", "host": self.url, "extra": extra})
 
     def reset(self) -> None:
-        """Put state, settings, clock, faults and recorded requests back to the start."""
+        """Reset state, settings, clock, faults and recorded requests."""
         self._call("POST", "/reset")
 
     def now(self) -> float:
-        """:return: the emulated time, seconds since the epoch"""
+        """Return the emulated time in seconds since the epoch."""
         return cast("float", self._call("GET", "/clock")["now"])
 
     def advance(self, seconds: float) -> float:
         """
-        :param seconds: how far the clock goes forward
-        :return: the emulated time after that, seconds since the epoch
+        Move the clock forward, and return the new emulated time in seconds since the epoch.
+
+        :param seconds: how many seconds to move it.
         """
         return cast("float", self._call("POST", "/clock", {"advance_seconds": seconds})["now"])
 
     def set_clock(self, epoch_seconds: float, *, freeze: bool | None = None) -> float:
         """
-        :param epoch_seconds: the new time
-        :param freeze: whether the clock stands still from now on; None leaves that as it is
-        :return: the emulated time after that, seconds since the epoch
+        Set the clock, and return the new emulated time in seconds since the epoch.
+
+        :param epoch_seconds: new time in seconds since the epoch.
+        :param freeze: True stops the clock, False lets it run, None (default) changes neither.
         """
         body: dict[str, Any] = {"set": epoch_seconds}
         if freeze is not None:
@@ -153,16 +156,18 @@ class AudiencesEmulatorControl:
 
     def freeze(self, frozen: bool = True) -> float:
         """
-        :param frozen: True stops the clock, False lets it run on
-        :return: the emulated time, seconds since the epoch
+        Stop or start the clock, and return the emulated time in seconds since the epoch.
+
+        :param frozen: True (default) stops the clock, False lets it run.
         """
         return cast("float", self._call("POST", "/clock", {"freeze": frozen})["now"])
 
     def requests(self, operation: str | None = None, *, limit: int | None = None) -> list[EmulatorRequest]:
         """
-        :param operation: only requests for this, such as ``applovin.append``
-        :param limit: only the last so many
-        :return: recorded requests, oldest first
+        Return the recorded requests, oldest first.
+
+        :param operation: only requests of this operation, such as ``applovin.append``; None (default) for all.
+        :param limit: only this many of the latest requests; None (default) for all.
         """
         wanted = {"operation": operation, "limit": limit}
         query = urllib.parse.urlencode({name: value for name, value in wanted.items() if value is not None})
@@ -174,18 +179,17 @@ class AudiencesEmulatorControl:
 
     def fault(self, operation: str, kind: str, **options: Any) -> dict[str, Any]:
         """
-        Plan a fault.
+        Plan a fault, and return it.
 
-        :param operation: such as ``pai.create``, or ``*``, ``applovin.*``, ``pai.*``
-        :param kind: one of the kinds in docs/emulator.md
-        :param options: ``number``, ``times`` and what the kind takes
-        :return: the fault as planned
-        :raises EmulatorError: when it means nothing
+        :param operation: operation such as ``pai.create``, or ``*``, ``applovin.*``, ``pai.*``.
+        :param kind: one of the kinds in ``docs/emulator.md``.
+        :param options: ``number``, ``times``, and the options of the kind.
+        :raises EmulatorError: the description makes no sense.
         """
         return self._call("POST", "/faults", {"operation": operation, "kind": kind, **options})
 
     def faults(self) -> list[dict[str, Any]]:
-        """:return: the planned faults, the used up ones included"""
+        """Return all planned faults, including those that are used up."""
         return cast("list[dict[str, Any]]", self._call("GET", "/faults")["faults"])
 
     def clear_faults(self) -> None:
@@ -194,42 +198,45 @@ class AudiencesEmulatorControl:
 
     def latency(self, operation: str, seconds: float) -> None:
         """
-        :param operation: as for :meth:`fault`
-        :param seconds: real seconds before each such request is worked on; 0 switches it off
+        Delay all requests of an operation.
+
+        :param operation: operation or wildcard, as for :meth:`fault`.
+        :param seconds: real seconds before each such request is worked on; 0 ends the delay.
         """
         self._call("POST", "/latency", {"operation": operation, "seconds": seconds})
 
     def settings(self, **changes: Any) -> dict[str, Any]:
         """
-        :param changes: new values by name; without any the settings are only read
-        :return: all settings
-        :raises EmulatorError: for an unknown name or a value that the setting can't take
+        Change settings, and return all of them.
+
+        :param changes: new values by name; without any, the settings are only read.
+        :raises EmulatorError: a setting does not exist, or can't have the value.
         """
         return self._call("PATCH", "/settings", changes) if changes else self._call("GET", "/settings")
 
     def audiences(self) -> list[dict[str, Any]]:
-        """:return: all AppLovin audiences, as :meth:`audience` shows each"""
+        """Return all AppLovin audiences, as :meth:`audience` shows each."""
         return cast("list[dict[str, Any]]", self._call("GET", "/applovin/audiences")["audiences"])
 
     def audience(self, audience_id: str) -> dict[str, Any]:
-        """:return: an AppLovin audience with its live ``count``, ``expires_min`` and ``expires_max``"""
+        """Return an AppLovin audience with its live ``count``, ``expires_min`` and ``expires_max``."""
         return self._call("GET", f"/applovin/audiences/{urllib.parse.quote(audience_id, safe='')}")
 
     def member_count(self, audience_id: str) -> int:
-        """:return: how many members of an AppLovin audience are live"""
+        """Return the number of live members of an AppLovin audience."""
         return cast("int", self.audience(audience_id)["count"])
 
     def members(self, audience_id: str) -> list[str]:
-        """:return: live members of an AppLovin audience, lower case, sorted"""
+        """Return the live members of an AppLovin audience, in lower case, sorted."""
         return self._member_lines(audience_id, "")
 
     def member_expiries(self, audience_id: str) -> dict[str, float]:
-        """:return: live members of an AppLovin audience with their expiry in seconds since the epoch"""
+        """Return the expiry of each live member of an AppLovin audience, in seconds since the epoch."""
         pairs = (line.split(",") for line in self._member_lines(audience_id, "?include_ttl=1"))
         return {member: float(expiry) for member, expiry in pairs}
 
     def suppressed(self, package_name: str) -> list[str]:
-        """:return: who is on an app's AppLovin suppression list, lower case, sorted"""
+        """Return the users on an app's AppLovin suppression list, in lower case, sorted."""
         quoted = urllib.parse.quote(package_name, safe="")
         return self._send("GET", f"/applovin/suppression/{quoted}/members").decode("ascii").split()
 
@@ -239,14 +246,15 @@ class AudiencesEmulatorControl:
 
     def groups(self, *, deleted: bool = False) -> list[dict[str, Any]]:
         """
-        :param deleted: whether deleted groups are among them
-        :return: PAI groups, oldest first, with ``Deleted``, ``People`` and ``CheckedAt`` added
+        Return the PAI groups, oldest first, with ``Deleted``, ``People`` and ``CheckedAt`` added.
+
+        :param deleted: whether to include deleted groups; default False.
         """
         groups = cast("list[dict[str, Any]]", self._call("GET", "/pai/groups")["groups"])
         return [group for group in groups if deleted or not group["Deleted"]]
 
     def billing(self) -> dict[str, dict[str, int]]:
-        """:return: PAI calls ``succeeded``, ``failed`` and ``billed``, for each call and in ``total``"""
+        """Return how many PAI calls ``succeeded``, ``failed`` and were ``billed``, for each call and in ``total``."""
         return self._call("GET", "/billing")
 
 
@@ -254,12 +262,12 @@ class AudiencesEmulator(AudiencesEmulatorControl):
     """
     An emulator in a thread of this process, on a free port of the loopback address; a context manager.
 
-    :param api_key: key of both services; None makes one
-    :param access_key_id: AccessKey id for signed PAI requests; None makes one
-    :param access_key_secret: its secret; None makes one
-    :param security_token: STS token that signed requests have to carry; None makes the pair a lasting one
-    :param http: ``auto``, ``h11`` or ``httptools``: uvicorn's HTTP implementation
-    :param settings: settings to start with, and to go back to on reset
+    :param api_key: API key of both services; None (default) for a random one.
+    :param access_key_id: id of the AccessKey pair for signed PAI requests; None (default) for a random one.
+    :param access_key_secret: secret of that pair; None (default) for a random one.
+    :param security_token: STS token that signed requests have to carry; None (default) for a permanent pair.
+    :param http: uvicorn's HTTP implementation: ``auto`` (default), ``h11`` or ``httptools``.
+    :param settings: settings to start with, and to return to on reset.
     """
 
     def __init__(
@@ -290,9 +298,9 @@ class AudiencesEmulator(AudiencesEmulatorControl):
 
     def start(self) -> None:
         """
-        Start the server and wait until it answers.
+        Start the server, and wait until it replies.
 
-        :raises EmulatorError: when it does not, or when it runs already
+        :raises EmulatorError: it does not start, or is running already.
         """
         if self._server is not None:
             raise EmulatorError("The emulator runs already")
@@ -319,7 +327,7 @@ class AudiencesEmulator(AudiencesEmulatorControl):
             time.sleep(0.005)
 
     def stop(self) -> None:
-        """Stop the server and wait until it has; nothing happens when it does not run."""
+        """Stop the server, and wait until it has stopped. Does nothing if the server is not running."""
         if self._server is not None and self._thread is not None:
             with contextlib.suppress(EmulatorError, OSError):
                 # Ends the requests that wait, on which the shutdown would wait in turn.

@@ -1,9 +1,9 @@
 """
-Who may talk to the emulator: programs of this machine, and no page in a browser.
+Refuses requests that a web page in a browser may have sent: only programs may use the emulator.
 
-The control API asks for no key. So a page that a developer happens to look at must not reach it: not under a name of
-its own that leads here (the Host header tells), and not by the requests that a browser sends for any page without
-asking first (they have a foreign Origin, or a body that is no ``application/json``).
+The control API asks for no key, so a page that a developer happens to visit must not reach it. Such a page could use a
+host name of its own that leads to this machine: the Host header shows that. Or it could send a request that browsers
+allow from any page: such a request has a foreign Origin, or a body that is not ``application/json``.
 """
 
 import re
@@ -20,7 +20,7 @@ JSON_TYPE = "application/json"
 
 
 def _is_near(host_header: str, *, is_control: bool) -> bool:
-    """:return: whether a Host is no name that a page of the internet can have"""
+    """Return whether a Host is a name that no page of the internet can have."""
     match = _HOST.fullmatch(host_header.strip())
     if match is None:
         return False
@@ -31,10 +31,10 @@ def _is_near(host_header: str, *, is_control: bool) -> bool:
 
 class Visitors:
     """
-    ASGI middleware that turns away what a page in a browser may have sent.
+    ASGI middleware that refuses what a web page in a browser may have sent.
 
-    :param app: the emulator
-    :param allow_remote: take any Host: the emulator is meant to be reached by other names
+    :param app: ASGI application of the emulator.
+    :param allow_remote: accept any Host, because the emulator is meant to be reached under other names.
     """
 
     def __init__(self, app: ASGIApp, *, allow_remote: bool) -> None:
@@ -42,7 +42,7 @@ class Visitors:
         self._allow_remote = allow_remote
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let one request through, or say why not."""
+        """Pass one request on, or reply with the reason why not."""
         refusal = self._refusal(scope) if scope["type"] == "http" else None
         await (refusal or self._app)(scope, receive, send)
 
