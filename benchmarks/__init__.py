@@ -1,9 +1,9 @@
 """
-The measured claims: what the AppLovin operator costs, next to what one would do without it.
+Measures what AppLovin's operators cost, compared with what one would do without them.
 
-``make bench`` measures, in one run and on this machine, the whole operator (read, validate, deduplicate, send) against
-``sort | split | curl``, against a plain Python script, and against only sending what is clean already; its peak memory
-at three sizes; other sources; a slow server; and a sync of a day's changes against a replacement. Machines are noisy:
-what is compared is measured alternately, and what counts is the ratio. The counts that arrive at the server are checked
-in every run.
+``make bench`` measures, in one run and on one machine, the whole update operator (read, validate, deduplicate, send)
+against ``sort | split | curl``, against a plain Python script, and against only sending what is clean already. It also
+measures peak memory at three sizes, other sources, a slow server, and a sync of one day's changes against a
+replacement. Machines are noisy, so runs that are compared alternate, and the result is their ratio. Every run checks
+the counts that arrive at the server.
 """

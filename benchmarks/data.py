@@ -1,8 +1,9 @@
 """
-Files of advertising IDs, made fast: distinct IDs with 2 % duplicates and 0.1 % malformed lines; and the next day's.
+Makes files of advertising IDs fast: distinct IDs with 2 % duplicates and 0.1 % malformed lines, and the next day's
+file.
 
-``python -m benchmarks.data FOLDER IDS`` makes them in a process of its own: a child process begins with its parent's
-peak memory, so the one that starts the measured processes must stay small. What is there already is not made again.
+``python -m benchmarks.data FOLDER IDS`` makes them in a process of its own, because a child process begins with its
+parent's peak memory: the process that starts the measured ones must stay small. Files that exist are not made again.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Counts:
     """
     What went into a file.
 
-    :param ids: distinct advertising IDs.
-    :param lines: all lines.
+    :param ids: number of distinct advertising IDs.
+    :param lines: number of lines, of whatever kind.
     :param duplicates: lines that repeat an ID, half of them in upper case.
     :param malformed: lines that are no advertising ID, all different.
     :param distinct_lines: what ``sort -u`` leaves: malformed lines, and IDs in the other case, are lines of their own.
@@ -59,8 +60,8 @@ class Dataset:
     """
     The files for a number of IDs.
 
-    :param folder: where they are.
-    :param ids: distinct advertising IDs.
+    :param folder: folder that the files are in.
+    :param ids: number of distinct advertising IDs.
     """
 
     folder: Path

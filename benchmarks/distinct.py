@@ -1,8 +1,9 @@
 """
-Why staging tells duplicates by itself: the same keys by DuckDB and its ``SELECT DISTINCT``, and by ``KeySetBuilder``.
+Compares two ways to remove duplicate keys: DuckDB's ``SELECT DISTINCT``, and the ``KeySetBuilder`` that staging uses.
 
 ``python -m benchmarks.distinct --keys 10_000_000`` runs each in a process of its own, alternately, and prints medians.
-DuckDB has the memory limit that staging gives it by default, a file, and spills to disk, as it would in staging.
+DuckDB has the memory limit that staging gives it by default and a database file, and spills to disk, as it would in
+staging.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Measured runs: each in a process of its own, against a sink, with a time limit, and checked by what arrived."""
+"""Measured runs: each is a process of its own with a time limit, sends to a sink, and is checked by what arrived."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Run:
     """
     What one run came to.
 
-    :param seconds: wall time.
+    :param seconds: wall time in seconds.
     :param peak_megabytes: largest memory of the process; only for the operator.
     :param report: what the operator returned.
     :param most_at_once: most uploads that the server saw at the same time.
@@ -60,8 +60,8 @@ class Series:
     """
     The runs of one contestant, one a round.
 
-    :param name: who.
-    :param run: makes one run.
+    :param name: name of the contestant.
+    :param run: function that makes one run.
     :param error: why a run failed; then there are no more.
     """
 
@@ -90,7 +90,7 @@ def measure_alternately(contestants: Sequence[Series], *, rounds: int, say: Call
     Run each contestant once a round, every second round in the opposite order.
 
     :param contestants: who; their runs are added to them.
-    :param rounds: how many.
+    :param rounds: how many runs each contestant makes.
     :param say: prints what came of each run.
     """
     for number in range(1, rounds + 1):
@@ -113,7 +113,7 @@ class Workbench:
     """
     Where runs write, and how they are started.
 
-    :param folder: below ``.bench``.
+    :param folder: folder for all files, below ``.bench``.
     """
 
     folder: Path
@@ -122,7 +122,7 @@ class Workbench:
         """
         Make the files for a number of IDs, if they are not there.
 
-        :param ids: distinct advertising IDs.
+        :param ids: number of distinct advertising IDs.
         :param parts: also clean, split files.
         :param parquet: also a Parquet file.
         :param next_day: also the text of the next day.
@@ -145,11 +145,11 @@ class Workbench:
         """
         Run the update operator and check what it sent and what it says.
 
-        :param sink: where to.
+        :param sink: server to send to.
         :param dataset: what the source holds.
         :param source: a path, or the arguments of a ``SqlSource``; None for the text file.
         :param environment: more variables for the process.
-        :param arguments: for the operator.
+        :param arguments: further arguments of the operator.
         """
         spec = {"operator": "update", "source": source or str(dataset.text), "arguments": dict(arguments or {})}
         run = self._operator(sink, dataset, spec, environment or {})
@@ -174,10 +174,10 @@ class Workbench:
         """
         Run the sync operator, its first time or for the next day, and check what it sent and what it says.
 
-        :param sink: where to.
+        :param sink: server to send to.
         :param dataset: what the source holds.
         :param is_next_day: whether the text of the next day is the source; the state must be that of the first.
-        :param arguments: for the operator.
+        :param arguments: further arguments of the operator.
         """
         source = dataset.next_day if is_next_day else dataset.text
         spec = {"operator": "sync", "source": str(source), "arguments": dict(arguments or {})}
@@ -245,7 +245,7 @@ class Workbench:
         """
         Run the shell pipe.
 
-        :param sink: where to.
+        :param sink: server to send to.
         :param dataset: its text is the source.
         """
         sink.reset()
@@ -259,7 +259,7 @@ class Workbench:
         """
         Run the Python script.
 
-        :param sink: where to.
+        :param sink: server to send to.
         :param dataset: its text is the source.
         """
         return self._python("script", sink, dataset, dataset.text)
@@ -268,7 +268,7 @@ class Workbench:
         """
         Run the floor, which only sends.
 
-        :param sink: where to.
+        :param sink: server to send to.
         :param dataset: its parts are the source.
         """
         return self._python("floor", sink, dataset, dataset.parts)

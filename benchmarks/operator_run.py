@@ -1,9 +1,10 @@
 """
-Run the update or the sync operator once, in this process, and write what it took as JSON.
+Runs the update or the sync operator once, in this process, and writes time, memory and report as JSON.
 
 ``python -m benchmarks.operator_run SPEC RESULT``: the specification is JSON with ``operator`` (``update`` or ``sync``),
-``source`` (a path, or the arguments of a ``SqlSource``) and ``arguments`` for the operator. Timed is ``execute`` with
-the imports that it makes; not Airflow's own import, which a worker has behind it when a task begins.
+``source`` (a path, or the arguments of a ``SqlSource``) and ``arguments`` for the operator. The time is that of
+``execute`` with the imports that it makes. Airflow's own import is not counted, since a worker has imported Airflow
+before a task begins.
 """
 
 from __future__ import annotations

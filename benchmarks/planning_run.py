@@ -1,8 +1,8 @@
 """
-Take the steps of a sync that come before and after sending, one by one, and write how long each took as JSON.
+Runs the steps of a sync before and after sending, one by one, and writes how long each took as JSON.
 
-``python -m benchmarks.planning_run SOURCE STATE RESULT``: the state is the folder that ``state_path`` named, after the
-first sync of one audience. Nothing is sent; the state stays as it is, but for a stored plan that nobody carries out.
+``python -m benchmarks.planning_run SOURCE STATE RESULT``: STATE is the folder of the setting ``state_path``, after the
+first sync of one audience. Nothing is sent. The state stays as it is, except for a stored plan that is never applied.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
     Take the steps.
 
     :param source_path: the text of the next day.
-    :param state_path: of the state.
+    :param state_path: folder that ``state_path`` named.
     :param result_path: where the result goes.
     :return: exit status.
     """

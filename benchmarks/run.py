@@ -1,8 +1,8 @@
 """
-Measure, print the table, and fail if a must is missed.
+Runs the benchmarks, prints a table, and fails if a limit is exceeded.
 
-``make bench`` runs it; ``make bench BENCH_ARGS="--ids 200000"`` is a quick look, in which only failed runs and wrong
-counts make it fail: the limits are for 10 million IDs.
+``make bench`` runs it. ``make bench BENCH_ARGS="--ids 200000"`` is a quick check, which fails only for failed runs and
+wrong counts: the limits are meant for 10 million IDs.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Bench:
 
     :param options: of the command line.
     :param workbench: where things are written.
-    :param sink: answers at once.
+    :param sink: server that replies at once.
     :param dataset: the one that is compared.
     """
 
@@ -151,7 +151,7 @@ class Bench:
         """
         Stop a measurement that the disk has no room for.
 
-        :param wanted_bytes: the room.
+        :param wanted_bytes: free space that is needed.
         :raises NotMeasuredError: there is less.
         """
         free = shutil.disk_usage(self.workbench.folder).free
@@ -162,8 +162,8 @@ class Bench:
         """
         Return the line of a source's IDs a second.
 
-        :param measure: what it says.
-        :param series: its runs.
+        :param measure: name of the row.
+        :param series: runs with this source.
         """
         if series.error is not None:
             return Row(measure=measure, verdict=Verdict.FAILED, note=series.error)
@@ -244,8 +244,8 @@ class Bench:
         """
         Make one run and say what came of it.
 
-        :param name: who.
-        :param measured: makes the run.
+        :param name: name of the run.
+        :param measured: function that makes the run.
         :raises BenchmarkError: it failed.
         """
         series = Series(name=name, run=measured)
@@ -287,7 +287,7 @@ def make_data(workbench: Workbench, options: argparse.Namespace) -> Dataset:
     """
     Make the IDs that the wanted sections need.
 
-    :param workbench: where.
+    :param workbench: where the files are made.
     :param options: of the command line.
     :raises BenchmarkError: the disk has no room for them.
     """
@@ -322,7 +322,7 @@ def verdict(rows: Sequence[Row], *, is_full: bool) -> int:
     """
     Say what came out, and return the exit status.
 
-    :param rows: of the table.
+    :param rows: rows of the table.
     :param is_full: whether it was the size that the limits are for.
     """
     failed = [row.measure for row in rows if row.verdict is Verdict.FAILED]

@@ -1,10 +1,10 @@
 """
-A bare server on loopback that takes AppLovin's uploads, counts them, and keeps nothing.
+A bare server on loopback that accepts AppLovin's uploads, counts them, and keeps nothing.
 
-``python -m benchmarks.sink`` prints its port and runs until its standard input closes, so it never outlives who started
-it. Plain sockets, one thread a connection: it must cost next to nothing, since it shares the machine with what is
-measured. Its list names one audience, with the number of its members, which it works out from the requests.
-``GET /counts`` tells the counts, ``GET /reset`` sets them to 0, ``GET /delay/SECONDS`` makes uploads wait.
+``python -m benchmarks.sink`` prints its port and runs until its standard input closes, so it never outlives its parent.
+It uses plain sockets and a thread for each connection, because it shares the machine with what is measured and must
+cost next to nothing. Its list names one audience with a member count, which it computes from the requests. ``GET
+/counts`` returns the counts, ``GET /reset`` sets them to 0, ``GET /delay/SECONDS`` delays uploads.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Received:
     """
     What has arrived.
 
-    :param bodies: uploads.
-    :param lines: lines in them.
-    :param bytes: bytes in them.
+    :param bodies: number of uploads.
+    :param lines: number of lines in the uploads.
+    :param bytes: number of bytes in the uploads.
     :param lists: requests for the list.
     :param members: of the audience, which a reset leaves as it is.
     :param most_at_once: most uploads that were under way at the same time.
@@ -54,7 +54,7 @@ class RunningSink:
     """
     The sink as its parent sees it.
 
-    :param url: where it listens.
+    :param url: address that the server listens on.
     """
 
     def __init__(self, url: str) -> None:
@@ -68,7 +68,7 @@ class RunningSink:
         """
         Take some time for each upload from now on.
 
-        :param seconds: how long.
+        :param seconds: how long each upload takes.
         """
         self._get(f"/delay/{seconds}")
 

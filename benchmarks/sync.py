@@ -1,7 +1,7 @@
 """
-A sync against a replacement: what it costs to bring the next day's changes to the platform.
+Measures a sync against a replacement: what it costs to bring one day's changes to the platform.
 
-The first sync is made once, and its state kept: each measured sync of the next day begins with that.
+The first sync is made once, and its state is kept. Each measured sync of the next day begins with a copy of that state.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class SyncBench:
     The part of the benchmark that is about syncs.
 
     :param workbench: where things are written.
-    :param ids: members.
-    :param batch_size: IDs a request.
+    :param ids: number of members in the audience.
+    :param batch_size: most IDs in one request.
     :param rounds: of what is compared.
     :param delay_seconds: of the slow server, a batch.
-    :param say: prints a line.
+    :param say: function that prints a line.
     """
 
     workbench: Workbench
@@ -74,8 +74,8 @@ class SyncBench:
         """
         Sync a large audience, its first day and the next, and yield the lines of the table.
 
-        :param ids: members.
-        :param keep: keep the files.
+        :param ids: number of members in the audience.
+        :param keep: whether the files are kept.
         """
         was_there = Dataset(self.workbench.folder, ids).counts() is not None
         self.say(f"\nSync of {ids:,} IDs, its first day and the next, once:")

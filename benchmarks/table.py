@@ -1,4 +1,4 @@
-"""The table: what was measured, what it must be, and whether it is."""
+"""The table of results: what was measured, its limit, and whether the limit is kept."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Row:
     """
     One line of the table.
 
-    :param measure: what was measured.
-    :param value: of the operator.
+    :param measure: name of what was measured.
+    :param value: result of the operator.
     :param against: of what it is compared with.
     :param ratio: the ratio of the medians, and the least and the greatest ratio of a round.
-    :param must: the limit.
+    :param must: limit; exceeding it fails the benchmark.
     :param aim: what would be good.
     :param verdict: whether the limit is kept.
     :param note: why there is no value.
@@ -54,8 +54,8 @@ def ratio_row(
     """
     Return the line of a ratio of wall times.
 
-    :param measure: what it says.
-    :param series: the operator's runs.
+    :param measure: name of the row.
+    :param series: runs of the operator.
     :param other: the runs to compare with.
     :param must: the ratio's limit; None if it is only reported.
     :param aim: what would be good.
@@ -94,7 +94,7 @@ def show(rows: Sequence[Row]) -> str:
     """
     Return the table as aligned text.
 
-    :param rows: its lines.
+    :param rows: rows of the table.
     """
     heads = {"value": "operator", "against": "other", "ratio": "ratio (rounds)", "verdict": "result", "note": ""}
     names = [field.name for field in fields(Row)]

@@ -1,8 +1,8 @@
 """
-A thousand PAI groups that become ready within minutes, waited for in one process as the triggerer does it.
+Waits for a thousand PAI groups that become ready within minutes, in one process, as the triggerer does.
 
-Emulated time runs faster than real time: the emulator's clock is moved along, and what waits for the groups waits
-shorter by the same factor. The limit on requests is one of real seconds.
+Emulated time runs faster than real time: the emulator's clock is moved forward, and pauses between polls are shorter by
+the same factor. The limit on requests is per second of real time.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Waited:
     :param noticed: when that was noticed.
     :param requests: moments of the requests, in real seconds.
     :param throttled: requests that the platform refused.
-    :param figures: of the process.
+    :param figures: what the process reported about itself.
     """
 
     ready: Mapping[str, float]
@@ -73,7 +73,7 @@ class WaitingBench:
     The benchmark of waiting.
 
     :param workbench: where things are written.
-    :param say: prints a line.
+    :param say: function that prints a line.
     """
 
     workbench: Workbench
@@ -210,7 +210,7 @@ def make_groups(emulator: AudiencesEmulator) -> dict[str, float]:
     """
     Make the groups, with the clock stopped, and return when each will be ready, in seconds from then.
 
-    :param emulator: where.
+    :param emulator: emulator that holds the groups.
     """
     from airflow_provider_audiences.hooks.pai import PaiHook  # noqa: PLC0415
     from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource  # noqa: PLC0415

@@ -1,8 +1,8 @@
 """
-Wait for PAI groups in this process, as a triggerer does or as one sensor in poke mode does, and print figures as JSON.
+Waits for PAI groups in this process, as a triggerer or as one sensor in poke mode, and prints figures as JSON.
 
-``python -m benchmarks.waiting_run triggers`` reads a line of JSON from its input when it says ``READY``; the connection
-``pai_default`` comes by the environment.
+``python -m benchmarks.waiting_run triggers`` prints ``READY``, then reads a line of JSON from standard input. The
+connection ``pai_default`` comes from the environment.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main(mode: str) -> int:
     """
     Wait, and print what came of it.
 
-    :param mode: ``triggers`` or ``poke``.
+    :param mode: ``triggers``, or ``poke`` for one sensor.
     :return: exit status.
     """
     # What a triggerer and a worker have behind them when a wait begins.

@@ -1,4 +1,4 @@
-"""Runs of the example DAGs, each in a process of its own."""
+"""Runs example DAGs, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _TIMEOUT_SECONDS = 300
 @dataclass(frozen=True, kw_only=True)
 class DagResult:
     """
-    What a DAG run came to.
+    The result of a DAG run.
 
-    :param state: of the run, as Airflow has it.
-    :param tasks: how many.
-    :param failures: why tasks failed, by their ids.
-    :param returned: what each task returned.
+    :param state: state of the run, as Airflow calls it.
+    :param tasks: number of tasks in the run.
+    :param failures: reason of each failed task, by its id.
+    :param returned: return value of each task, by its id.
     :param seconds: wall time of the process.
-    :param peak_megabytes: its largest memory, Airflow included.
+    :param peak_megabytes: largest memory of the process, Airflow included.
     """
 
     state: str

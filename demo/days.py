@@ -1,8 +1,8 @@
 """
-Four days in the life of an audience: who is in it, what arrives, and what must come of it.
+Four days of an audience: the file that arrives each day, and what the audience must be afterwards.
 
-Day 1 is the first sync. On day 2, 3 % of the people change: half of them come, half go. On day 3 some have opted out,
-and the file does not know it. On day 4 only half of the file has arrived.
+Day 1 is the first sync. On day 2, 3 % of the people change: half of them come, half go. On day 3 some people have opted
+out, and the file still has them. On day 4 only half of the file has arrived.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Day:
     """
     A day whose files are written.
 
-    :param day: ``YYYY-MM-DD``.
+    :param day: date of the day, ``YYYY-MM-DD``.
     :param title: what is special about it.
     :param file: what went into its file.
     :param is_stopped: whether a guard must stop its run.
@@ -67,7 +67,7 @@ def written_days(folder: Path, *, lines: int) -> Iterator[Day]:
     """
     Write the files of one day after the other, each when it is asked for.
 
-    :param folder: where to.
+    :param folder: folder to write the files to.
     :param lines: of the first file.
     """
     chance = random.Random(_SEED)  # noqa: S311 - test data, not secrets

@@ -1,8 +1,8 @@
 """
-A file of device IDs as data platforms export them: with dirt.
+Writes files of device IDs as data platforms export them, with duplicates and malformed lines.
 
-The same seed makes the same file, and the counts of what went in are kept, so that the demo can compare them with
-what the provider says.
+The same seed makes the same file. The counts of what went into a file are kept, so that the demo can compare them with
+the provider's report.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ class DeviceIdFile:
     """
     What went into a file.
 
-    :param path: the file.
-    :param lines: all lines.
-    :param members: distinct advertising IDs.
-    :param duplicates: lines that repeat one.
-    :param zeroed: all-zero IDs.
-    :param malformed: hashes, placeholders, IDs without hyphens, and the header.
-    :param blank: empty lines.
+    :param path: path of the file.
+    :param lines: number of lines, of whatever kind.
+    :param members: number of distinct advertising IDs.
+    :param duplicates: number of lines that repeat an ID.
+    :param zeroed: number of lines with the all-zero ID.
+    :param malformed: number of hashes, placeholders, IDs without hyphens and header lines.
+    :param blank: number of empty lines.
     """
 
     path: Path
@@ -50,7 +50,7 @@ def write_device_ids(
     """
     Write a file of device IDs.
 
-    :param path: where to.
+    :param path: path of the file to write.
     :param lines: how many lines a usual file has, the header included; the dirt is a part of them.
     :param seed: the same seed makes the same file.
     :param dirt: how dirty the day is; 1 is usual.

@@ -1,4 +1,4 @@
-"""Airflow installations of the demo's own: home, database, connections and variables, all below ``.demo``."""
+"""The demo's own Airflow installations: home, database, connections and variables, all below ``.demo``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Workspace:
     """
     A folder with everything that one installation writes.
 
-    :param folder: below ``.demo``.
+    :param folder: the folder, below ``.demo``.
     """
 
     folder: Path
@@ -41,7 +41,7 @@ class Workspace:
         """
         Return a workspace, with its folders made.
 
-        :param name: of the folder.
+        :param name: name of the folder below ``.demo``.
         """
         workspace = cls(ROOT / ".demo" / name)
         workspace.data.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ class Workspace:
         """
         Create or upgrade this installation's SQLite database.
 
-        :param environment: from :meth:`environment`.
+        :param environment: environment that :meth:`environment` returned.
         """
         log_path = self.logs / "migrate.log"
         with log_path.open("wb") as log:

@@ -1,7 +1,7 @@
 """
 Three days of PAI audience groups: made, rejected, and made again.
 
-On day 2 PAI rejects the new group of the table, and the numbers in the file are those of day 1.
+On day 2, PAI rejects the new group of the MaxCompute table, and the file of phone numbers is the same as on day 1.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class GroupDay:
     """
     A day whose run has ended.
 
-    :param day: ``YYYY-MM-DD``.
-    :param result: of the run.
+    :param day: date of the day, ``YYYY-MM-DD``.
+    :param result: result of the DAG run.
     :param groups: what PAI holds afterwards, by name.
     :param billed: calls of the day that PAI bills, by its own count.
     """
@@ -48,7 +48,7 @@ def run_groups(
     Refresh the groups for three days, beside the audience.
 
     :param workspace: where files and results go.
-    :param control: of the emulator.
+    :param control: control of the running emulator.
     :param environment: of the Airflow that runs it.
     :param stop: set to end it.
     """
@@ -74,8 +74,8 @@ def summarise_groups(control: AudiencesEmulatorControl, days: list[GroupDay]) ->
     """
     Check what the days came to, and print it.
 
-    :param control: of the emulator.
-    :param days: what :func:`run_groups` returned.
+    :param control: control of the running emulator.
+    :param days: results of the days, from :func:`run_groups`.
     """
     first, rejected, last = days
     say("")

@@ -1,4 +1,4 @@
-"""What the demo prints, and what it checks."""
+"""Printing for the demo, and the checks that fail it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """
-The main job, end to end: real Airflow keeps audiences up to date at an emulator of both services.
+The demo, end to end: real Airflow keeps audiences, a suppression list and groups up to date at the emulator.
 
-``make demo`` runs it: four days of an AppLovin audience from a million device IDs each, two days of an app's
-suppression list, and three days of PAI groups. After each day it compares what went in with what the
-platform holds, and shows in the end what each day took.
+``make demo`` runs four days of an AppLovin audience from a million device IDs each, two days of an app's suppression
+list, and three days of PAI groups. After each day it compares what went in with what the platform holds. At the end it
+prints what each day took.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
-Run one DAG of the examples to its end, in this process, by Airflow's own ``dag.test()``.
+Runs one example DAG in this process by Airflow's own ``dag.test()``.
 
-Writes what each task returned, and why one failed, to a JSON file.
+Writes the return value of each task, and the reason of each failure, to a JSON file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def main(dag_id: str, day: str, result_path: str) -> int:
     Run a DAG for a day.
 
     :param dag_id: id of the DAG.
-    :param day: logical date, ``YYYY-MM-DD``.
+    :param day: logical date of the run, ``YYYY-MM-DD``.
     :param result_path: where the JSON goes.
     :return: exit status.
     """

@@ -1,5 +1,5 @@
 """
-A full Airflow on loopback, with the examples, their connections, their data and the emulator.
+Runs a full Airflow on loopback, with the example DAGs, their connections and data, and the emulator.
 
 ``make airflow`` runs it until Ctrl-C.
 """
@@ -96,7 +96,7 @@ def is_healthy(health_url: str) -> bool:
     """
     Ask Airflow whether scheduler and triggerer are up.
 
-    :param health_url: of its API.
+    :param health_url: address of Airflow's health API.
     """
     try:
         with urllib.request.urlopen(health_url, timeout=5) as reply:  # noqa: S310 - loopback

@@ -1,4 +1,4 @@
-"""Two days of an app's suppression list: all users of the first, and what differs on the second."""
+"""Two days of an app's suppression list: all users on the first day, and only the difference on the second."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run_suppression(
     Sync the list for two days, and compare it with what went in.
 
     :param workspace: where files and results go.
-    :param control: of the emulator.
+    :param control: control of the running emulator.
     :param environment: of the Airflow that runs it.
     :param stop: set to end it.
     """
@@ -43,7 +43,7 @@ def summarise_suppression(results: list[DagResult]) -> None:
     """
     Check what the days came to, and print it.
 
-    :param results: what :func:`run_suppression` returned.
+    :param results: results of the runs, from :func:`run_suppression`.
     """
     say("")
     reports = []

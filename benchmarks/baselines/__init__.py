@@ -1,1 +1,1 @@
-"""What one would do without the provider: a shell pipe, a Python script; and the floor, which only sends."""
+"""What one would do without the provider (a shell pipe, a Python script), and a floor that only sends."""

@@ -1,7 +1,7 @@
 """
-The floor: only send what is clean and split already, by one session that keeps its connection.
+The floor: only sends files that are clean and split already, in one session that keeps its connection.
 
-Usage: ``floor.py FOLDER SERVER_URL``; prints the seconds that it took, without its imports.
+Usage: ``floor.py FOLDER SERVER_URL``. Prints the seconds that it took, without its imports.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """
-A good engineer's first version: a set, a regular expression and requests.
+What a good engineer would write first: a set, a regular expression and requests.
 
-Usage: ``script.py FILE SERVER_URL``; prints the seconds that it took, without its imports.
+Usage: ``script.py FILE SERVER_URL``. Prints the seconds that it took, without its imports.
 """
 
 import re

@@ -1,1 +1,1 @@
-"""Helpers that tests of several rooms import."""
+"""Helpers that the tests of several packages import."""

@@ -1,4 +1,4 @@
-"""What ``dag.test()`` of Airflow 3.0 does otherwise than that of all others."""
+"""Differences of ``dag.test()`` in Airflow 3.0 from all other versions."""
 
 from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
 

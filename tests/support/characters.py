@@ -1,5 +1,6 @@
 """
-What surrounds a member, by Unicode's own names and categories: a model that shares nothing with the product.
+A model of the characters around and within a member, by Unicode's names and categories; shares no code with the
+product.
 """
 
 import unicodedata

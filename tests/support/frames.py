@@ -1,4 +1,4 @@
-"""What an error takes with it: the frames it has passed, and how formatters of tracebacks show them."""
+"""Finds everything that an error keeps: the frames that it passed, and what formatters of tracebacks show of them."""
 
 import functools
 import io
@@ -98,7 +98,7 @@ def kept(error: BaseException, *, with_rich: bool = False) -> Iterator[str]:
     """
     Yield all that an error keeps of the package's work: each local variable's repr, what hangs on it, texts.
 
-    :param with_rich: as :func:`shown_by_formatters`.
+    :param with_rich: as for :func:`shown_by_formatters`.
     """
     seen: dict[int, object] = {}
     for one in chain(error):

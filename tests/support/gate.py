@@ -1,4 +1,4 @@
-"""A gate in front of a server: a plain HTTP proxy that lets a test act before each request."""
+"""An HTTP proxy in front of a server that lets a test act before each request."""
 
 import contextlib
 import http.client
@@ -45,9 +45,9 @@ class Gate:
 
     def open(self, before: Callable[[int], None]) -> None:
         """
-        Begin anew.
+        Count requests from the start again, and call a function before each.
 
-        :param before: called before each request, with its number.
+        :param before: function that is called before each request, with its number.
         """
         self.passed, self.before, self.error, self.lags = 0, before, None, False
         self._lists.clear()

@@ -1,4 +1,4 @@
-"""Servers on loopback that do what no server should: replies that never end, in whatever part of them."""
+"""Servers on loopback that misbehave: replies that never end, or are too large, in any part of them."""
 
 import contextlib
 import gzip
@@ -32,7 +32,7 @@ def hostile_server(behaviour: Behaviour, *, context: ssl.SSLContext | None = Non
     """
     Serve each connection by one behaviour, in a thread of its own.
 
-    :param behaviour: of each.
+    :param behaviour: function that serves one connection.
     :param context: of a server that speaks TLS.
     """
     listening = socket.create_server(("127.0.0.1", 0))
@@ -75,18 +75,18 @@ def request_read(connection: socket.socket) -> None:
         file.read(length)
 
 
-def after_request(manifest: bytes, pieces: Callable[[], Iterator[bytes]], *, pause_seconds: float = 0.0) -> Behaviour:
+def after_request(head: bytes, pieces: Callable[[], Iterator[bytes]], *, pause_seconds: float = 0.0) -> Behaviour:
     """
-    Return the behaviour of a server that reads the request, and then sends piece after piece.
+    Return the behaviour of a server that reads the request, and then sends a beginning and piece after piece.
 
-    :param head: sent first.
-    :param pieces: what comes then.
-    :param pause_seconds: before each.
+    :param head: bytes to send first, such as status line and headers.
+    :param pieces: function that returns the pieces to send after that.
+    :param pause_seconds: pause before each piece; default 0.
     """
 
     def behave(connection: socket.socket) -> None:
         request_read(connection)
-        connection.sendall(manifest)
+        connection.sendall(head)
         for piece in pieces():
             if pause_seconds:
                 time.sleep(pause_seconds)
@@ -97,10 +97,10 @@ def after_request(manifest: bytes, pieces: Callable[[], Iterator[bytes]], *, pau
 
 def reply(headers: bytes, body: bytes) -> Behaviour:
     """
-    Return the behaviour of a server that answers each request of a connection alike.
+    Return the behaviour of a server that sends the same reply to each request of a connection.
 
-    :param headers: after status line and content type.
-    :param body: the body.
+    :param headers: header lines after the status line and content type.
+    :param body: body of the reply.
     """
 
     def behave(connection: socket.socket) -> None:

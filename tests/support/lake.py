@@ -1,4 +1,4 @@
-"""Tables of Delta Lake and Iceberg with deleted rows whose files lie there still, made by the formats' libraries."""
+"""Makes tables of Delta Lake and Iceberg that still have files with deleted rows, by the formats' own libraries."""
 
 import json
 import struct

@@ -1,4 +1,4 @@
-"""A platform in memory, and the audience that it holds as a destination."""
+"""A platform in memory, and its audience as a destination of syncs."""
 
 from __future__ import annotations
 

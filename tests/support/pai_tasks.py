@@ -1,4 +1,7 @@
-"""Tries of the tasks that refresh PAI groups, as two of them run at once; and what has to be true of their groups."""
+"""
+Tries of the tasks that refresh PAI groups, run as two tries at once would, and checks of what must be true of the
+groups.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +35,8 @@ class Outcome:
     """
     How a try ended: with a report, or with an error.
 
-    :param report: of a success.
-    :param error: type and text.
+    :param report: report of a try that succeeded.
+    :param error: type and text of the error.
     :param is_final: Airflow would not retry it.
     """
 
@@ -47,10 +50,10 @@ class PaiTry:
     """
     One try of a task.
 
-    :param kind: ``sync`` or ``replace``.
+    :param kind: ``sync`` or ``replace``, which says the operator.
     :param run_id: of its DAG run.
-    :param numbers: phone numbers.
-    :param conn_id: of the connection.
+    :param numbers: phone numbers of the group.
+    :param conn_id: id of the Airflow connection.
     :param deferred: whether it waits in the triggerer.
     :param arguments: further ones of the operator.
     """
@@ -142,7 +145,7 @@ class Groups:
         Check what is true when tries at once have ended, that Airflow's next tries succeed, and that the next run
         leaves one group.
 
-        :param tries: which they were.
+        :param tries: tries that ran at once.
         :param outcomes: how they ended; None for one whose process was killed.
         :param pass_time: called before each further try.
         """

@@ -1,4 +1,4 @@
-"""Worker processes that run tries of PAI tasks; each does one after another, and can be suspended and killed."""
+"""Worker processes that run tries of PAI tasks one after another, and can be suspended and killed."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Worker:
         """
         Have it begin a try.
 
-        :param given: the try.
+        :param given: try that the process runs.
         :param environment: variables to set before, such as connections.
-        :param at_epoch_seconds: when to begin.
+        :param at_epoch_seconds: when to begin, in seconds since the epoch.
         """
         self._ours.send((given, dict(environment), at_epoch_seconds))
 

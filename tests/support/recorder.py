@@ -1,4 +1,4 @@
-"""A bare HTTP server that records what it is sent, and what tests need beside it; loaded as a plugin by all tests."""
+"""A bare HTTP server that records requests, with related fixtures; all tests load it as a plugin."""
 
 import contextlib
 import http.server

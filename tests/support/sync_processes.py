@@ -1,4 +1,4 @@
-"""Processes that sync, for tests that kill or suspend them."""
+"""Processes that run syncs, for tests that kill or suspend them."""
 
 import json
 import os

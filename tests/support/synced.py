@@ -1,4 +1,4 @@
-"""An audience in a test: where it lives, what is stored about it, and how it is synced."""
+"""An audience in a test: its platform, its stored state, and ways to sync it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster that runs: what tests do to it, and see of it."""
+"""A running cluster: what tests do to it, and what they see of it."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _START_SECONDS = 180
 @dataclass(kw_only=True)
 class Cluster:
     """
-    A cluster that runs.
+    A running cluster.
 
-    :param folder: that everything lies in.
-    :param emulator: of the platforms.
-    :param s3: a client of the object store.
-    :param api: of Airflow.
-    :param environment: that all of Airflow's processes share.
+    :param folder: folder with all files of the cluster.
+    :param emulator: control of the emulated platforms.
+    :param s3: client of the object store.
+    :param api: client of Airflow's REST API.
+    :param environment: environment variables that all Airflow processes share.
     """
 
     folder: Path
@@ -55,8 +55,8 @@ class Cluster:
         """
         Put members into the object store, and return the address of the object.
 
-        :param name: of the object.
-        :param ids: advertising IDs.
+        :param name: name of the object.
+        :param ids: advertising IDs to put there.
         """
         self.s3.put_object(Bucket=BUCKET, Key=name, Body="".join(f"{item}\n" for item in ids).encode())
         return f"s3://store@{BUCKET}/{name}"
@@ -65,7 +65,7 @@ class Cluster:
         """
         Return the names of the leases of an audience: whoever syncs it has one.
 
-        :param audience_id: of the audience.
+        :param audience_id: id of the audience.
         """
         found = self.s3.list_objects_v2(Bucket=BUCKET, Prefix="state/applovin/").get("Contents", [])
         return [entry["Key"] for entry in found if f"/{audience_id}/lease-" in entry["Key"]]
@@ -74,7 +74,7 @@ class Cluster:
         """
         Start a Celery worker on an empty disk.
 
-        :param name: one of :data:`WORKERS`.
+        :param name: name of the worker, one of :data:`WORKERS`.
         """
         shutil.rmtree(self.folder / name, ignore_errors=True)
         options = ["--celery-hostname", f"{name}@%h", "--queues", f"default,{name}", "--concurrency", "4"]
@@ -86,18 +86,18 @@ class Cluster:
         """
         Wait until a worker takes tasks.
 
-        :param name: as above.
+        :param name: name of the worker, one of :data:`WORKERS`.
         """
         self.wait_until(f"a worker {name}", lambda: " ready." in self.log(name), seconds=_START_SECONDS)
 
     def start(self, name: str, program: str | Path, *arguments: str | Path, **environment: str) -> None:
         """
-        Start a part in a folder of its own.
+        Start a program as a part of the cluster, in a folder of its own.
 
-        :param name: of the part, and of its folder.
-        :param program: a path, or the name of a program of this Python's environment.
-        :param arguments: of the program.
-        :param environment: what it needs besides.
+        :param name: name of the part and of its folder.
+        :param program: path of the program, or its name in this Python environment.
+        :param arguments: command-line arguments of the program.
+        :param environment: further environment variables.
         """
         home = self.folder / name
         (home / "tmp").mkdir(parents=True)
@@ -116,7 +116,7 @@ class Cluster:
         """
         End a part with all its processes at once, as a machine that is lost.
 
-        :param name: of the part.
+        :param name: name of the part.
         """
         kill_below(self.folder / name)
         self._parts.pop(name).wait()
@@ -125,7 +125,7 @@ class Cluster:
         """
         End only the process that a part was started as; its children live on.
 
-        :param name: of the part.
+        :param name: name of the part.
         """
         part = self._parts.pop(name)
         part.kill()
@@ -135,8 +135,8 @@ class Cluster:
         """
         Wait until a part has ended, with all its processes.
 
-        :param name: of the part.
-        :param seconds: how long at most.
+        :param name: name of the part.
+        :param seconds: longest wait in seconds.
         """
         part = self._parts.pop(name, None)
         self.wait_until(f"an end of all processes of {name}", lambda: not self.processes(name), seconds=seconds)
@@ -147,7 +147,7 @@ class Cluster:
         """
         Return the processes of a part, those that have lost their parent too.
 
-        :param name: of the part.
+        :param name: name of the part.
         """
         return processes_below(self.folder / name)
 
@@ -169,8 +169,8 @@ class Cluster:
         """
         Send a signal to all processes of a part, as a service manager does.
 
-        :param name: of the part.
-        :param number: of the signal.
+        :param name: name of the part.
+        :param number: number of the signal.
         """
         for process in self.processes(name):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -180,7 +180,7 @@ class Cluster:
         """
         Return what a part has written.
 
-        :param name: of the part.
+        :param name: name of the part.
         """
         path = self.folder / name / "log"
         return path.read_text(errors="replace") if path.exists() else ""
@@ -189,18 +189,18 @@ class Cluster:
         """
         Return what the tasks of a worker have logged, one log behind the other.
 
-        :param worker: its name.
+        :param worker: name of the worker.
         """
         paths = sorted((self.folder / worker / "logs").rglob("attempt=*.log"))
         return "\n".join(path.read_text(errors="replace") for path in paths)
 
     def wait_until(self, what: str, look: Callable[[], T | None], *, seconds: float) -> T:
         """
-        As :func:`wait_until`, with the ends of all logs in the error, and an error at once when a part has failed.
+        Wait as :func:`wait_until` does. An error has the ends of all logs, and comes at once when a part has failed.
 
-        :param what: is waited for, for the error.
-        :param look: returns it, or something false.
-        :param seconds: how long at most.
+        :param what: name of what is waited for, for the error.
+        :param look: function that returns it, or something false while it is not there.
+        :param seconds: longest wait in seconds.
         """
 
         def look_at_parts() -> T | None:
@@ -219,7 +219,7 @@ class Cluster:
         """
         Make the database, and start Airflow.
 
-        :param port: of its API server.
+        :param port: port of its API server.
         """
         self.start("migrate", "airflow", "db", "migrate")
         self.wait_until("a database", lambda: self._parts["migrate"].poll() == 0, seconds=_START_SECONDS)

@@ -1,8 +1,8 @@
 """
-Ends all processes of some folders, and removes those, when its standard input closes.
+Ends all processes of some folders, and deletes the folders, when its standard input closes.
 
-It is a process of its own, so that nothing is left behind even if who started the cluster was killed:
-``python keeper.py FOLDER…``. It prints a line when it is ready.
+It is a process of its own, so that nothing is left behind even if the process that started the cluster was killed.
+Usage: ``python keeper.py FOLDER…``; it prints a line when it is ready.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main(folders: list[Path]) -> None:
     """
     Wait for the end, and clean up.
 
-    :param folders: of the cluster.
+    :param folders: absolute paths of the cluster's folders.
     """
     # Ctrl-C is for who started the cluster: then the input closes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Processes that are known by their working folder, which their children inherit, those that outlive them too."""
+"""Finds and ends processes by their working folder, which children inherit, also those that outlive their parents."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def kill_below(folder: Path) -> None:
     """
     End all processes of a folder with SIGKILL, and those that they start meanwhile.
 
-    :param folder: as above.
+    :param folder: an absolute path without links.
     :raises TimeoutError: some are still there.
     """
     until = time.monotonic() + _END_SECONDS
@@ -50,10 +50,10 @@ def wait_until(what: str, look: Callable[[], T | None], *, seconds: float, pause
     """
     Look again and again, and return the first that is not false.
 
-    :param what: is waited for, for the error.
-    :param look: returns it, or something false.
-    :param seconds: how long at most.
-    :param pause_seconds: between two looks.
+    :param what: name of what is waited for, for the error.
+    :param look: function that returns it, or something false while it is not there.
+    :param seconds: longest wait in seconds.
+    :param pause_seconds: pause between two calls; default 0.2.
     :raises TimeoutError: it did not come.
     """
     until = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Airflow's REST API, as far as the stories need it."""
+"""A client of Airflow's REST API, as far as the tests of the cluster need it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AirflowApi:
     """
     Talks to an API server.
 
-    :param url: its address.
+    :param url: address of the API server.
     """
 
     def __init__(self, url: str) -> None:
@@ -61,8 +61,8 @@ class AirflowApi:
         """
         Begin a run of a DAG.
 
-        :param dag_id: of the DAG.
-        :param conf: of the run.
+        :param dag_id: id of the DAG.
+        :param conf: configuration of the run.
         """
         body = {"logical_date": None, "conf": conf}
         run = self.call("POST", f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body)
@@ -72,8 +72,8 @@ class AirflowApi:
         """
         Send a request, and return what the JSON of its reply says.
 
-        :param method: of the request.
-        :param url: of the request.
+        :param method: HTTP method of the request.
+        :param url: path or address of the request.
         :param arguments: for the library of requests.
         :raises requests.RequestException: there is no reply, or none of success.
         """
@@ -86,8 +86,8 @@ class Run:
     """
     A run of a DAG.
 
-    :param api: of its Airflow.
-    :param url: of the run.
+    :param api: client of its Airflow.
+    :param url: address of the run in the API.
     """
 
     def __init__(self, api: AirflowApi, url: str) -> None:
@@ -112,7 +112,7 @@ class Run:
         """
         Return all tries of a task that is not mapped, the first one first.
 
-        :param task_id: of the task.
+        :param task_id: id of the task.
         """
         found = self._api.call("GET", f"{self._url}/taskInstances/{task_id}/tries")["task_instances"]
         return sorted((_task(entry) for entry in found), key=lambda task: task.try_number)
@@ -121,7 +121,7 @@ class Run:
         """
         Return what a task that is not mapped has returned.
 
-        :param task_id: of the task.
+        :param task_id: id of the task.
         """
         url = f"{self._url}/taskInstances/{task_id}/xcomEntries/return_value"
         return self._api.call("GET", url)["value"]

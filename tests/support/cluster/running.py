@@ -1,4 +1,4 @@
-"""Starts the parts of the cluster, and ends them."""
+"""Starts the parts of the cluster, and stops them."""
 
 from __future__ import annotations
 
