@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class SourceFromFunction(DecoratedOperator):
     """Base of the decorated operators: calls the function, takes its result as ``source``, and runs the operator."""
 
-    # Airflow stores the arguments of a function; what it returns is known, and shown with care, after the task.
+    # Airflow stores the function's arguments as rendered fields; the fields are stored again after the task, masked.
     op_args = ArgumentsField()
     op_kwargs = ArgumentsField()
     overwrite_rtif_after_execution = True
@@ -37,7 +37,7 @@ class SourceFromFunction(DecoratedOperator):
         """Call the function, then run the operator on its result."""
         with merged(context, {name: revealed_argument(value) for name, value in self.op_kwargs.items()}):
             self._call(context)
-        # Not DecoratedOperator's: it looks through what a function returns for assets.
+        # Not DecoratedOperator.execute, which searches the function's result for assets.
         return super(DecoratedOperator, self).execute(context)
 
     def _call(self, context: Context) -> None:

@@ -3,7 +3,7 @@
 import secrets
 from dataclasses import dataclass, field
 
-# What real ids of lasting and of temporary AccessKey pairs begin with.
+# Prefixes of real ids of permanent and of temporary AccessKey pairs.
 LASTING_PREFIX = "LTAI"
 TEMPORARY_PREFIX = "STS."
 

@@ -17,7 +17,7 @@ ALGORITHM = "ACS3-HMAC-SHA256"
 API_VERSION = "2022-01-12"
 MAX_SKEW_SECONDS = 15 * 60
 MAX_NONCES = 100_000
-# Each of these must be there, and be signed.
+# Each of these headers must be there, and be signed.
 REQUIRED_HEADERS = {
     "host": "Host",
     "x-acs-action": "Action",
@@ -106,7 +106,7 @@ def canonical_request(request: SignedRequest, *, signed_headers: Iterable[str]) 
 
 def string_to_sign(canonical: str) -> str:
     """Return the text that the secret signs, made of a canonical request."""
-    # Whatever of it is not ASCII are bytes of headers, which were read as Latin-1.
+    # Characters that are not ASCII come from headers, whose bytes were read as Latin-1.
     return f"{ALGORITHM}\n{hashlib.sha256(canonical.encode('latin-1')).hexdigest()}"
 
 
@@ -128,7 +128,7 @@ class Nonces:
         :param nonce: nonce of a request whose signature is right.
         :param now: present time in seconds since the epoch.
         """
-        # A date may be early or late by the skew, so a nonce stays of use for twice as long.
+        # A request's date may be early or late by the skew, so its nonce has to be remembered for twice as long.
         while self._seen and (
             len(self._seen) >= self._limit or now - next(iter(self._seen.values())) > 2 * MAX_SKEW_SECONDS
         ):

@@ -24,7 +24,7 @@ from .settings import Settings, SettingsError
 from .state import EmulatorState
 from .visitors import Visitors
 
-# What the gateway says of a path it doesn't know, and also to accounts that are not on its list.
+# The gateway's message for an unknown path, and also for accounts that are not on its allow-list.
 UNKNOWN_API = "Specified api is not found"
 UNKNOWN_ACTION = "Specified api is not found, please check your url and method."
 ROUTING_MESSAGES = {NOT_FOUND: "No such path", METHOD_NOT_ALLOWED: "Method not allowed"}
@@ -43,7 +43,7 @@ async def _on_gateway_error(request: Request, error: Exception) -> JSONResponse:
 async def _on_routing_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
     if is_below(request.scope["path"], OPENAPI_ROOT):
-        # The gateway tells a wrong method from a wrong path as little as the one below.
+        # The gateway, like the service below, does not tell a wrong method from a wrong path.
         return gateway_error(NOT_FOUND, UNKNOWN_ACTION, host=request.headers.get("host", ""))
     message = ROUTING_MESSAGES.get(error.status_code, error.detail)
     if error.status_code == NOT_FOUND and is_below(request.scope["path"], PAI_ROOT):
@@ -75,7 +75,7 @@ def create_app(
     :param allow_remote: accept requests for any host name. False (default) accepts names of this machine only, so that
         no web page in a browser reaches the emulator under a name of its own.
     """
-    # A slash too many is a wrong path here, not a reason to redirect the key to another URL.
+    # A path with a slash too many is wrong; redirecting it would send the key to another URL.
     app = FastAPI(title="Audiences emulator", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     state = EmulatorState(api_key=api_key, access_key=access_key, settings=settings)
     app.state.emulator = state

@@ -48,7 +48,7 @@ async def json_object(request: Request) -> dict[str, Any]:
 State = Annotated[EmulatorState, Depends(current_state)]
 Body = Annotated[dict[str, Any], Depends(json_object)]
 
-# Handlers of what belongs to the event loop are async; those that wait for the lock run in threads.
+# Handlers that use state of the event loop are async; handlers that wait for the lock run in threads.
 
 
 @router.get("/health")
@@ -211,7 +211,7 @@ def download_members(audience_id: str, request: Request, state: State) -> Respon
 
 
 def _member_pages(state: EmulatorState, audience: Audience, *, include_ttl: bool) -> Iterator[str]:
-    # The lock is held for a page at a time, so that a slow reader stops nobody.
+    # The lock is held for one page at a time, so that a slow reader does not block other requests.
     now_ms, after = to_ms(state.clock.now()), b""
     while True:
         with state.lock:

@@ -120,7 +120,7 @@ def _with_wrong_counts(reply: Reply, by: int) -> Reply:
     except ValueError:
         return reply
     holder = body.get("Data") if isinstance(body.get("Data"), dict) else body
-    # Fewer are said to be valid, but more to be there: each is the direction that hurts.
+    # Too few valid IDs, and too many groups: the directions that clients must notice.
     for name, change in (("num_valid_ids", -by), ("count", by), ("TotalCount", by)):
         if name in holder:
             holder[name] += change
@@ -168,7 +168,7 @@ class Gate:
         call = Call(app=self._app, scope=scope, body=body, receive=receive, traffic=traffic, era=era)
         if await traffic.wait(self._state.faults.latency(operation), era=era):
             reply = await self._kinds[fault.kind](call, fault) if fault else await call.apply()
-        # Set before the reply goes out: the client may look at once.
+        # Set before the reply is sent, because the client may read the record at once.
         entry.status = reply.status if reply else None
         if fault and _is_billed(call, fault):
             self._bill_failed(operation)

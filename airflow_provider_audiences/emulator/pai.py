@@ -265,7 +265,7 @@ def _why_rejected(parameters: CreateParameters, settings: Settings) -> str:
     if parameters.strings["Name"] in settings.reject_names:
         return "The audience did not pass the review"
     lines = text_lines(parameters.strings["Text"])
-    # Without PhoneNumber the lines are members of another kind, on which there is no rule.
+    # Without PhoneNumber the lines are members of another kind, for which there is no rule.
     if parameters.phone_number and lines and not any(map(is_phone_number, lines)):
         return "The text holds no valid phone number"
     return ""

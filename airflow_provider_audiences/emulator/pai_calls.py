@@ -36,7 +36,7 @@ def answer_create(state: EmulatorState, body: bytes) -> JSONResponse:
     """
 
     def create() -> Any:
-        # A file that takes its time is read before the lock, so that it keeps nobody waiting.
+        # The file is read before the lock is taken, so that a slow file does not block other requests.
         draft = state.pai.draft(body)
         with state.lock:
             return state.pai.create(draft)

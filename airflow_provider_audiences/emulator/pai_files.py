@@ -86,7 +86,7 @@ class _Bounded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        # Not read, which waits for all it was asked for, however slowly that comes.
+        # Not read(), which waits until it has all bytes that it was asked for, however slowly they come.
         chunk = self._stream.read1(len(buffer))
         self._left -= len(chunk)
         if self._left < 0:
@@ -113,7 +113,7 @@ class FileCounter:
     def __init__(self, *, max_bytes: int = MAX_FILE_BYTES, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._max_bytes = max_bytes
         self._timeout_seconds = timeout_seconds
-        # Files are on this machine or next to it: proxies of the environment are not for them.
+        # Files are on this machine or next to it, so proxies of the environment are ignored.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects())
 
     def count(self, source: FileSource) -> int:
@@ -147,7 +147,7 @@ class FileCounter:
 
     def _open(self, place: str | Path) -> io.BufferedIOBase:
         if isinstance(place, Path):
-            # A pipe or a device would keep us waiting for ever.
+            # Reading a pipe or a device could block for ever.
             if not place.is_file():
                 raise FileError(UNREADABLE if place.exists() else MISSING)
             return place.open("rb")

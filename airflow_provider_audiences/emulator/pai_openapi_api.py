@@ -11,7 +11,7 @@ from .pai_rules import read_list_query
 from .replies import BAD_REQUEST, OPENAPI_PREFIX, GatewayError
 from .state import EmulatorState
 
-# By what recording.operation_of tells of method and path.
+# API names by the call that recording.operation_of recognises by method and path.
 ACTIONS = {"create": "CreateGroup", "get": "GetGroup", "list": "ListGroups", "delete": "DeleteGroup"}
 
 router = APIRouter(prefix=OPENAPI_PREFIX)

@@ -26,16 +26,16 @@ OPERATIONS = (
 )
 SUPPRESSION_PATHS = {SUPPRESSION_ADD_PATH: "add", SUPPRESSION_DELETE_PATH: "delete"}
 PAI_PATHS = {"CreateGroup": "create", "GetGroup": "get", "ListGroups": "list", "DeleteGroup": "delete"}
-# The signed dialect has one path for all groups and one for each, and says by the method what is to be done.
+# The signed dialect has one path for all groups and one for each group; the HTTP method says what to do.
 OPENAPI_METHODS = {"POST": "create", "GET": "list"}
 OPENAPI_GROUP_METHODS = {"GET": "get", "DELETE": "delete"}
 RECORDED_HEADERS = ("user-agent", "content-type", "content-length")
 REDACTED = "***"
 MAX_RECORDED = 100_000
-# A shorter key is a word that other parts of a request may hold by chance.
+# A shorter key may occur by chance in other parts of a request, so it is not replaced there.
 MIN_KEY_CHARACTERS = 8
 SECRET_PARAMETERS = frozenset({"api_key", "accesskeyid", "signature", "securitytoken"})
-# What belongs into an Authorization header, wherever it stands.
+# Credentials of an Authorization header, wherever they occur.
 _AUTHORISATION = re.compile(r"(?i)\bbearer\s+\S|\bsignature\s*=|\bcredential\s*=")
 
 

@@ -26,7 +26,7 @@ TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 UNAVAILABLE = 503
 
-# What the gateway calls an error of which only the HTTP status is known.
+# The gateway's name of an error of which only the HTTP status is known.
 GATEWAY_CODES = {
     BAD_REQUEST: "InvalidParameter",
     FORBIDDEN: "Forbidden.RAM",

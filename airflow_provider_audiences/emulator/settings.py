@@ -14,10 +14,10 @@ class SettingsError(ValueError):
 
 
 MAX_NUMBER = 2**53
-"""What JSON's readers agree on; sums of such numbers can be written, too."""
+"""Largest integer that all JSON readers agree on; sums of such numbers can be written, too."""
 
 LATEST_SECONDS = 250_000_000_000
-"""The year 9892: what runs on from there for a lifetime is still a date."""
+"""Latest time, in the year 9892: a lifetime later is still a valid date."""
 
 
 def is_integer(value: object) -> bool:

@@ -8,7 +8,7 @@ from .replies import BAD_REQUEST, TOO_LARGE, ApiError
 from .settings import LATEST_SECONDS, Settings
 
 FOR_GOOD_MS = int(LATEST_SECONDS * 1000)
-"""When members of such lists expire: the document knows no end of theirs."""
+"""Expiry of members of suppression lists, far in the future: they stay until they are removed."""
 
 
 class SuppressionService:

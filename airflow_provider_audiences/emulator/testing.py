@@ -76,7 +76,7 @@ class AudiencesEmulatorControl:
         self.access_key_id = access_key_id
         self.access_key_secret = access_key_secret
         self.security_token = security_token
-        # The emulator is on this machine or next to it: proxies of the environment are not for it.
+        # The emulator is on this machine or next to it, so proxies of the environment are ignored.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
@@ -304,7 +304,7 @@ class AudiencesEmulator(AudiencesEmulatorControl):
         """
         if self._server is not None:
             raise EmulatorError("The emulator runs already")
-        # Here, so that steering a server that runs elsewhere does not need them.
+        # Imported here, so that controlling a server that runs elsewhere does not need them.
         from .app import create_app  # noqa: PLC0415
         from .server import address_of, build_server, listen  # noqa: PLC0415
         from .settings import Settings  # noqa: PLC0415
@@ -330,7 +330,7 @@ class AudiencesEmulator(AudiencesEmulatorControl):
         """Stop the server, and wait until it has stopped. Does nothing if the server is not running."""
         if self._server is not None and self._thread is not None:
             with contextlib.suppress(EmulatorError, OSError):
-                # Ends the requests that wait, on which the shutdown would wait in turn.
+                # Ends the requests that wait; otherwise the shutdown would wait for them.
                 self.reset()
             self._server.should_exit = True
             self._thread.join()

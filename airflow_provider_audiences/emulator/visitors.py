@@ -25,7 +25,7 @@ def _is_near(host_header: str, *, is_control: bool) -> bool:
     if match is None:
         return False
     name = match.group(1).strip("[]")
-    # The services ask for a key: names that only a local network knows will do for them.
+    # The services ask for a key, so names of a local network are accepted for them.
     return is_loopback(name) or (not is_control and re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name) is not None)
 
 

@@ -149,6 +149,6 @@ def _client_arguments(reader: ConnectionReader, key: Secret, *, max_retries: int
         "base_url": base_url,
         "settings": reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
         "content_type": reader.text("content_type", DEFAULT_CONTENT_TYPE),
-        # Who polls, polls from the triggerer's loop.
+        # Clients without retries are those of waits, which must not block the triggerer's loop.
         "errors": error_budget(reader, account_digest(base_url, key.reveal()), is_shared=max_retries is None),
     }

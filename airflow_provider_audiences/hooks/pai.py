@@ -80,7 +80,7 @@ class PaiHook(BaseHook):
         rate = reader.number(
             "max_requests_per_second", DEFAULT_REQUESTS_PER_SECOND, above=0, below=ACCOUNT_REQUESTS_PER_SECOND
         )
-        # A host goes before the region, whatever that is.
+        # A host overrides the region.
         base_url = reader.base_url("") or auth.dialect.base_url(region_of(reader))
         account = account_digest(base_url, auth.account)
         return PaiClient(
@@ -89,7 +89,7 @@ class PaiHook(BaseHook):
             settings=reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
             requests_per_second=rate,
             price_per_call=reader.optional_number("price_per_call"),
-            # Who polls, polls from the triggerer's loop.
+            # Clients without retries are those of waits, which must not block the triggerer's loop.
             errors=error_budget(reader, account, is_shared=max_retries is None),
         )
 

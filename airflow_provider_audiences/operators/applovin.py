@@ -300,7 +300,7 @@ class AppLovinDeleteAudienceOperator(AppLovinOperator):
         """Delete the audience."""
         from airflow_provider_audiences.validation import audience_id_of
 
-        # A try of this task that was cut off may have deleted it already.
+        # An earlier try of this task, which was interrupted, may have deleted the audience already.
         ignore_missing = self.ignore_missing or context["ti"].try_number > 1
         with self.running():
             audience_id = audience_id_of(self.audience_id)

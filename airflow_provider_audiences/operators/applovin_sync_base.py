@@ -113,7 +113,7 @@ class AppLovinMirrorOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
         :param may_create: whether a missing audience may be created.
         :return: None if the destination is only known once the members are staged.
         """
-        del context, is_staged, may_create  # for those that look for it, or make it
+        del context, is_staged, may_create  # for subclasses that look a destination up, or create it
         return self.destination_at(client, self.checked_target())
 
     def check_target(self) -> None:
@@ -154,7 +154,7 @@ class AppLovinMirrorOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
                     return None
                 return stack.enter_context(self.open_sync(context, to, send, may_reschedule=not is_staged))
 
-            # What may have to be made is made when nothing can be wrong with its members any more.
+            # An audience that may have to be created is created only once nothing can be wrong with its members.
             sync = held(is_staged=False)
             suppressed: StagedMembers | None = None
             if self.suppress is not None:
@@ -175,7 +175,7 @@ class AppLovinMirrorOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
                 raise AssertionError("where members go is known when they are staged")
             report = (sync.plan if plan_only else sync.run)(wanted, suppressed, settings)
         if plan_only and self.do_xcom_push:
-            # Each by itself as well, so that the task which applies the plan is given ``plan.output["plan_id"]``.
+            # XComs of their own, so that the task that applies the plan can take ``plan.output["plan_id"]``.
             context["ti"].xcom_push(key=self.target_argument, value=report.audience_id)
             context["ti"].xcom_push(key="plan_id", value=report.plan_id)
         return self.shown(report)

@@ -103,7 +103,7 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
                 except TransientError as error:
                     if is_marked or not error.maybe_applied:
                         raise
-                    # Without a marker a further try would not know that the group is there.
+                    # Without a marker, a further try could not tell whether the group exists.
                     raise AirflowFailException(str(error)) from error
         self.log.info("Group %s %s.", created.group.id, "existed" if created.adopted else "created")
         return created.group.id
@@ -217,7 +217,7 @@ class PaiDeleteGroupOperator(PaiOperator):
         """Delete the group."""
         from airflow_provider_audiences.platforms.pai.groups import checked_group_id
 
-        # A try of this task that was cut off may have deleted it already.
+        # An earlier try of this task, which was interrupted, may have deleted the group already.
         ignore_missing = self.ignore_missing or context["ti"].try_number > 1
         with self.running():
             group_id = checked_group_id("group_id", self.group_id)

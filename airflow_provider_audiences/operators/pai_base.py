@@ -180,7 +180,7 @@ def provenance_of(provenance: str | None, context: Context) -> str:
     :raises InvalidInputError: the argument is empty, or a template rendered it to nothing.
     """
     if provenance is None:
-        # With a character between them that neither may have.
+        # Neither id may contain a colon.
         return f"{context['ti'].dag_id}:{context['ti'].task_id}"
     return required_text("provenance", provenance)
 

@@ -138,7 +138,7 @@ class PaiRefreshOperator(PaiOperator):
         )  # fmt: skip
         trigger = self._trigger(refreshing)
         if self.deferrable:
-            # The trigger ends by itself; this is for the time when there is no triggerer.
+            # The trigger ends by itself; this timeout is for the case that no triggerer is running.
             longest = timedelta(seconds=self._seconds("timeout")) + _NO_TRIGGERER
             self.defer(trigger=trigger, method_name="execute_complete", timeout=longest)
         poll = trigger.poll()
@@ -202,11 +202,11 @@ class PaiRefreshOperator(PaiOperator):
 
         is_late, is_rejected = isinstance(error, GroupNotReadyError), isinstance(error, GroupRejectedError)
         if is_rejected and self.has_lost_its_source(refreshing):
-            # The next try would take the rejection for its answer.
+            # Otherwise the next try would find the rejected group, and fail for it.
             refresh.give_up(refreshing.group_id)
             raise file_lost(refreshing.group_id) from error
         is_deleted = self.delete_failed and (is_late or is_rejected) and refresh.give_up(refreshing.group_id)
-        # PAI may yet read the file of a group that is late and stays.
+        # PAI may still read the file of a group that is not ready in time and is kept.
         if self.delete_failed or not is_late:
             self.or_warn(partial(self.clean_up, refreshing, refresh))
         tell_failure(error, refreshing.group_id, name=refreshing.name, is_deleted=is_deleted)
@@ -280,7 +280,7 @@ class PaiRefreshOperator(PaiOperator):
             owner=provenance_of(self.provenance, context),
             run=ti.run_id,
             map_index=getattr(ti, "map_index", -1),
-            # Airflow adds to the tries that are left when a task is cleared.
+            # Airflow raises max_tries when a task is cleared.
             again=max(0, ti.max_tries - (self.retries or 0)),
             spec=spec,
             members=members,

@@ -220,7 +220,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
             )
             current = refresh.tidy(marker, allow_older_run=allow_older_run)
             if current and marker.same_members(current.marker):
-                # If not settled, a group that is being checked would replace it: another run's, alive or cut off.
+                # If not settled, a group of another run is being checked, and would replace this one.
                 if not force and refresh.is_settled and _was_read(current, spec, staged.members):
                     if files and self.delete_file:
                         self.or_warn(files.remove_all)
@@ -233,7 +233,7 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
             try:
                 return refresh.begin(spec, marker, began_epoch_seconds=began, members=facts, file_name=file_name or "")
             except PermanentError:
-                # No try follows that would find the file.
+                # No further try follows that would remove the file.
                 if files and self.delete_file and refresh.is_alone(""):
                     self.or_warn(files.remove_all)
                 raise

@@ -102,7 +102,7 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
                 self._polls = polls
                 return PokeReturnValue(is_done=False)
             polls.close()
-            # With silent_fail, Airflow pokes again after a failure: that begins anew.
+            # With silent_fail, Airflow pokes again after a failure: that poke begins a new wait.
             return PokeReturnValue(is_done=True, xcom_value=self._result_of(step))
 
     def _result_of(self, outcome: Outcome) -> Any:

@@ -269,9 +269,9 @@ def _stored_files(
         base, pattern = _base_and_pattern(path, conn_id)
         file_system = base.fs
     except MISTAKES as error:
-        # Of an unknown scheme some versions of Airflow speak at once, and others when they open.
+        # Some versions of Airflow refuse an unknown scheme at once, and others only when the path is opened.
         raise store_mistake(error, path, what=f"source {shown}", conn_id=conn_id) from None
-    # A worker may live longer than a listing of the store stays true.
+    # A worker may run for longer than a cached listing of the store stays right.
     file_system.invalidate_cache()
     root = base.path.rstrip("/")
     listed: dict[str, Any] = {}
@@ -313,7 +313,7 @@ def _below(file_system: Any, root: str, search: _Search, listed: dict[str, Any])
 
 
 def _matching(file_system: Any, root: str, pattern: str, search: _Search, listed: dict[str, Any]) -> dict[str, Any]:
-    # As deep as the pattern goes, and no deeper: what it looks through anyway.
+    # The listing goes as deep as the pattern, and no deeper: these folders are searched anyway.
     depth = None if "**" in pattern else pattern.rstrip("/").count("/") + 1
     listed.update(file_system.find(root, maxdepth=depth, withdirs=True, detail=True))
     asked_for = _asked_for(pattern)

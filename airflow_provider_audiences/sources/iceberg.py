@@ -76,7 +76,7 @@ def _planned(folder: TableFolder) -> tuple[Table, list[FileScanTask], Any]:
         io=TableIO(folder),
         catalog=NoopCatalog("none"),
     )
-    # Planned at once: what can't be read is refused before anything is sent.
+    # Planned now, so that a table that can't be read is refused before anything is sent.
     tasks = list(table.scan().plan_files())
     return table, tasks, schema_to_pyarrow(table.schema(), include_field_ids=False).empty_table()
 
@@ -98,7 +98,7 @@ def _pieces(table: Table, tasks: list[FileScanTask], column: str) -> Iterator[An
     projection = table.scan(selected_fields=(column,)).projection()
     scan = ArrowScan(table.metadata, table.io, projection, AlwaysTrue())
     for group in _groups(tasks):
-        # The library reads all files that it is given at once, whoever is behind with the rows.
+        # The library reads all files that it is given at the same time, however slowly the rows are used.
         for batch in scan.to_record_batches(group):
             yield pa.Table.from_batches([batch])
 
@@ -128,7 +128,7 @@ def _failure(error: Exception, folder: TableFolder) -> AudienceApiError:
         )
     said = kind.__name__
     if kind in {ValueError, NotImplementedError} or kind.__module__.startswith("pyiceberg."):
-        # The library's own words; those of others may quote a row.
+        # Only the library's own messages are shown: those of other libraries may quote a row.
         redact = Redactor(None, MEMBERS_SAID_BACK)
         said = f"{said}: {redact(str(error))}"
     return InvalidInputError(

@@ -40,7 +40,7 @@ def joined(source: Any) -> Any:
             whole.extend(map(revealed, part))
         else:
             whole.append(part)
-    # By itself each text would be a path, which needs no slash at its beginning.
+    # A single text that is not a member would be a path, even without a slash at its beginning.
     is_text = all(isinstance(part, str) for part in parts)
     return whole if not is_text or any(map(_is_member, whole)) else FileSource(whole)
 

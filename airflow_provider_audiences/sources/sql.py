@@ -73,7 +73,7 @@ class _Query:
         except (AirflowException, ImportError) as error:
             reason = "has no hook here" if isinstance(error, AirflowException) else f"can't be used: {error}"
             raise InvalidInputError(f"{refused}{reason}; install the provider package of its database") from None
-        # A DbApiHook has both; hooks of services have a get_conn of another kind.
+        # A DbApiHook has both methods; the get_conn of other hooks returns no database connection.
         if not (hasattr(hook, "get_conn") and hasattr(hook, "get_records")):
             raise InvalidInputError(f"{refused}is no database: give one whose hook runs SQL")
         return hook, connection.password or ""
@@ -97,7 +97,7 @@ class _Query:
         return self._members(rows, names, self._chosen(names))
 
     def _has_no_rows(self) -> bool:
-        # A named cursor of psycopg2 exists only for what has rows.
+        # psycopg2 can open a named cursor only for a statement with rows.
         return self._cursor.description is None and not getattr(self._cursor, "name", None)
 
     def _column_names(self) -> list[str]:
@@ -125,7 +125,7 @@ class _Query:
 
     def _members(self, rows: Sequence[Any], names: Sequence[str], position: int) -> Iterator[list[object]]:
         while rows:
-            # A connection may be set to rows that are dictionaries.
+            # A connection may be configured to return rows as dictionaries.
             key = names[position] if isinstance(rows[0], Mapping) else position
             yield [row[key] for row in rows]
             with self._database_errors():
@@ -164,7 +164,7 @@ class _Query:
         cancels = [getattr(what, "cancel", None) for what in (self._cursor, self._connection)]
         closes = [getattr(what, "close", None) for what in (self._cursor, self._connection)]
         if error_type is not None:
-            # MySQL's cursors read the rest of the rows when they are closed, unless their connection is gone.
+            # Closing a MySQL cursor reads the remaining rows, unless its connection is closed first.
             closes.reverse()
         for step in [*(cancels if error_type else ()), *closes]:
             if step is not None:
@@ -197,7 +197,7 @@ def _check(source: SqlSource) -> None:
 
 
 def _is_permanent(error: Exception, classes: set[str]) -> bool:
-    # SQLite and MySQL also file wrong statements under OperationalError.
+    # SQLite and MySQL raise OperationalError for wrong statements too.
     return (
         not _PERMANENT_ERRORS.isdisjoint(classes)
         or getattr(error, "sqlite_errorname", None) == "SQLITE_ERROR"

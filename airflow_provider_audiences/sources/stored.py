@@ -46,7 +46,7 @@ class StoredStream:
             raise
         except Exception as error:  # noqa: BLE001 - the stores' errors have no common root
             failure = store_failure(error, self._shown)
-        # Not in the handler: there the store's error would stay with ours.
+        # Raised outside the handler, so that our error does not keep the store's as its context.
         raise failure
 
     def __enter__(self) -> Self:

@@ -79,7 +79,7 @@ def explained_call(explain: Callable[[Exception], AudienceApiError], function: C
         raise
     except Exception as error:  # noqa: BLE001 - the libraries' errors have no common root
         failure = explain(error)
-    # Not in the handler: there the library's error would stay with ours.
+    # Raised outside the handler, so that our error does not keep the library's as its context.
     raise failure
 
 
@@ -98,5 +98,5 @@ def explained_items(explain: Callable[[Exception], AudienceApiError], items: Ite
         failure = explain(error)
     else:
         return
-    # Not in the handler: there the library's error would stay with ours.
+    # Raised outside the handler, so that our error does not keep the library's as its context.
     raise failure

@@ -44,7 +44,7 @@ _MARKED = {
     DUCKLAKE: re.compile(rf"(.*)/ducklake-{_UUID}(?:-delete)?\.(?:parquet|puffin)$"),
     LANCE: re.compile(r"(.*?)/(?:_versions/\d+\.manifest|data/[^/]+\.lance)$"),
 }
-# Most names have none of these in them, and a listing may be long.
+# Fast check: most names have none of these parts, and a listing may be long.
 _WORTH_A_LOOK = re.compile(
     r"/_delta_log|/metadata/|/\.hoodie|/(?:delete_)?delta_\d|/base_\d|/ducklake-|/_versions/|\.lance$|/schema/|/snapshot/"
 )
@@ -111,7 +111,7 @@ class StoredFolders:
 
     def is_folder(self, path: str) -> bool:
         """Tell whether there is such a folder."""
-        # A worker may be allowed to read its own files and nothing above them.
+        # A worker may be allowed to read its own files, but not the folders above.
         with suppress(OSError, NotImplementedError):
             return bool(self.file_system.isdir(path))
         return False

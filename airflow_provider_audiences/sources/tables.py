@@ -77,7 +77,7 @@ def _opened(table: TableFolder) -> SourceTable:
     return opened
 
 
-# What files.py asks while it finds files
+# Checks that files.py makes while it finds files
 
 
 def local_table(search: TableSearch, path: os.PathLike[str]) -> TableFolder | None:

@@ -169,7 +169,7 @@ class PollingTrigger(BaseTrigger):
                 poll_interval_seconds=self.poll_interval_seconds,
                 max_poll_interval_seconds=self.max_poll_interval_seconds,
                 first_poll_epoch_seconds=self.first_poll_epoch_seconds,
-                # The same in each life of this trigger, and another for each trigger.
+                # The same after each restart of this trigger, and different for each trigger.
                 jitter_seed=json.dumps(self.serialize()),
             ),
             deadline_epoch_seconds=self.deadline_epoch_seconds,

@@ -74,7 +74,7 @@ def connection_digest(connection: ConnectionLike) -> str:
 
     :param connection: the Airflow connection.
     """
-    # Not extra_dejson, which tells Airflow's supervisor what to mask, and waits for it.
+    # Not extra_dejson, which sends the values to Airflow's supervisor for masking, and waits for its reply.
     values = [repr(getattr(connection, name, None)) for name in _FIELDS]
     return hashlib.sha256("\n".join(values).encode()).hexdigest()
 
