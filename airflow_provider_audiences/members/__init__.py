@@ -1,1 +1,1 @@
-"""From a source to a clean set of members: identifier rules, staging, batches."""
+"""Members of an audience: reading a source, validating its texts by identifier kind, and sets of members on disk."""

@@ -1,25 +1,25 @@
 """
-Characters that stand around a member and mean nothing, and digits of another width: one rule for all kinds of members.
+Characters around a member that carry no meaning, and full-width digits: one rule for all identifier kinds.
 
-People copy members out of spreadsheets, chats, web pages and right-to-left texts, which all put something around them
-that nobody sees. It is dropped, since without it the member is the same beyond doubt. Nothing is dropped that could be
-a part of it.
+Texts that people copy from spreadsheets, chats, web pages and right-to-left scripts often have invisible characters,
+white space or quotes around them. These characters are removed, as they can't be a part of a member. No other character
+is removed.
 """
 
 from __future__ import annotations
 
 ASCII_SURROUNDING = b" \t\r\n\v\f\"'"
-"""What most often stands around a member, in bytes."""
+"""The most frequent characters around a member, as bytes."""
 
 INVISIBLE = (
     "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
-"""Soft hyphen, zero-width characters, word joiner, marks of direction, byte order mark."""
+"""Soft hyphen, zero-width characters, word joiner, direction marks, byte order mark."""
 
 _LAST_WHITE_SPACE = 0x3000
 _WHITE_SPACE = "".join(char for char in map(chr, range(_LAST_WHITE_SPACE + 1)) if char.isspace())
 SPACES = "\t" + "".join(char for char in _WHITE_SPACE if char >= " " and len(f"a{char}b".splitlines()) == 1)
-"""White space that ends no line."""
+"""White space characters that don't end a line."""
 
 _SURROUNDING = f"{_WHITE_SPACE}{INVISIBLE}\"'"
 
@@ -29,16 +29,16 @@ WIDE_DIGITS = {ord("\uff10") + value: str(value) for value in range(10)}
 
 def bare(text: str) -> str:
     """
-    Return a text without what may stand around a member: white space, invisible characters, quotes.
+    Return a text without the white space, invisible characters and quotes around it.
 
-    :param text: of one member.
+    :param text: the text of one member.
     """
     return text.strip(_SURROUNDING)
 
 
 def decoded(line: bytes) -> str | None:
     """
-    Return a line as text, without what may stand around a member; None if it is no UTF-8.
+    Return a line as text, without the characters around a member that :func:`bare` removes; None if it is not UTF-8.
 
     :param line: with or without its line ending.
     """
@@ -50,11 +50,11 @@ def decoded(line: bytes) -> str | None:
 
 def plain(text: str) -> str:
     """
-    Return a text in which members are found by patterns of ASCII: invisible characters gone, digits and signs narrow.
+    Return a text in which ASCII patterns find members: without invisible characters, with narrow digits and signs.
 
-    Only for looking: what is a member, and which one, is for the rule of its kind.
+    Use it for searching only: which texts are members is decided by their :mod:`identifier kind <.identifiers.kinds>`.
 
-    :param text: any text.
+    :param text: any text, of any length.
     """
     return text if text.isascii() else text.translate(_PLAIN)
 

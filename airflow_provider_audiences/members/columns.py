@@ -1,8 +1,8 @@
 """
-A column of texts in one buffer: what every source becomes, whatever it was.
+A column of texts in one buffer: the common form of all sources.
 
-Lines of a file, strings of a Parquet column and values of a cursor all are bytes with a start and a length each,
-so that one reader serves them all, and looks at thousands at once.
+The lines of a file, the strings of a Parquet column and the values of a cursor all become bytes with a start and a
+length each. So one parser serves all sources, and works on thousands of texts at once.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class TextColumn:
     """
     Texts that lie in one buffer.
 
-    :param data: the buffer.
-    :param starts: where each text begins.
-    :param lengths: bytes of each text; 0 also for a null.
-    :param owner: keeps the buffer alive while it belongs to another library.
-    :param binary: which of them were handed over as binary, so that they need not be text; None if none was.
+    :param data: the buffer with the bytes of all texts.
+    :param starts: offset in the buffer at which each text begins, in bytes.
+    :param lengths: length of each text in bytes; 0 also for a null.
+    :param owner: an object that keeps the buffer alive, if the buffer belongs to another library.
+    :param binary: for each row, whether its value came as bytes and so need not be text; None if no value did.
     """
 
     data: NDArray[np.uint8]
@@ -45,7 +45,7 @@ class TextColumn:
         return len(self.starts)
 
     def pieces(self) -> Iterator[TextColumn]:
-        """Yield it in pieces that fit into the processor's cache while they are worked on."""
+        """Yield the column in pieces of 32,768 rows, which fit into the processor's cache."""
         for first in range(0, len(self), _PIECE_ROWS):
             piece = slice(first, first + _PIECE_ROWS)
             yield TextColumn(
@@ -60,7 +60,7 @@ class TextColumn:
         """
         Return one text.
 
-        :param row: counted from 0.
+        :param row: row in the column, counted from 0.
         """
         start = int(self.starts[row])
         return self.data[start : start + int(self.lengths[row])].tobytes()
@@ -69,10 +69,10 @@ class TextColumn:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedMembers:
     """
-    The members among the texts of a column.
+    What parsing a column has found: members, and rejected texts.
 
-    :param keys: a key for each, in any order.
-    :param refused: rows of the texts that are none, by reason, in order.
+    :param keys: one 16-byte key for each member, in any order, duplicates included.
+    :param refused: rows of the rejected texts by reason, ascending; rows count from 0 within the column.
     """
 
     keys: Keys
@@ -81,7 +81,7 @@ class ParsedMembers:
 
 def column_of_lines(block: bytes) -> TextColumn:
     r"""
-    Return the lines of a block. Only ``\n`` ends a line: what else Unicode calls a line break is part of it.
+    Return the lines of a block as a column. Only ``\n`` ends a line; other line breaks of Unicode are part of it.
 
     :param block: whole lines; the last one may lack its line ending.
     """
@@ -99,14 +99,14 @@ def column_of_values(
     values: Sequence[object], *, name: str, first_row: int, takes_numbers: bool = False, unit: str = "item"
 ) -> TextColumn:
     """
-    Return Python values as texts.
+    Return Python values as a column of texts.
 
-    :param values: what :func:`~airflow_provider_audiences.members.values.encoded_value` takes.
-    :param name: of the source, for messages.
+    :param values: values of the types that :func:`~airflow_provider_audiences.members.values.encoded_value` takes.
+    :param name: name of the source, for messages.
     :param first_row: number of the first value, counted from 1, for messages.
-    :param takes_numbers: whether members may be numbers.
-    :param unit: what a value is in the source, for messages.
-    :raises InvalidInputError: a value is of another type.
+    :param takes_numbers: whether members may be numbers; if not, a number raises an error.
+    :param unit: word for one value of the source, for messages.
+    :raises InvalidInputError: a value has a type that can't be a member.
     """
     try:
         # Nearly always it is plain text, or whole numbers, and all of it is encoded in one go.

@@ -1,4 +1,4 @@
-"""What of a worker may fail under staging, in errors that say where and what to do: disk, memory, the database."""
+"""Failures of the worker's disk, memory and database during staging, as errors that say where and what to do."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
 _MANY_FILES_IN_WORDS = os.strerror(errno.EMFILE).lower()
 _NO_MEMORY = "out of memory"
 _NOT_SPILLED = "failed to offload"
-"""In what DuckDB says: what did not fit into memory did not fit on the disk either."""
+"""DuckDB's words for: the data did not fit into memory, and could not be written to the disk either."""
 
 
 @contextmanager
 def worker_failures(folder: Path) -> Iterator[None]:
     """
-    Name the temporary folder if the block fails for want of room, and the worker if it does for want of memory.
+    Turn failures of the block for lack of disk space, memory or open files into errors that name the temporary folder.
 
-    :param folder: the temporary folder.
-    :raises WorkspaceUnavailableError: it is full, or the worker has no memory or no open files left.
+    :param folder: the temporary folder that the block writes to.
+    :raises WorkspaceUnavailableError: the folder is full, or the worker has no memory or no open files left.
     """
     try:
         yield
@@ -46,10 +46,10 @@ def worker_failures(folder: Path) -> Iterator[None]:
 
 def failure_of_disk(error: Exception, folder: Path) -> WorkspaceUnavailableError | None:
     """
-    Return the error for what DuckDB could not write; None if that is not what it says.
+    Return the error for a write of DuckDB that failed because the disk is full; None if it failed for another reason.
 
-    :param error: of DuckDB, or of what takes its results.
-    :param folder: the temporary folder.
+    :param error: an error of DuckDB, or of the library that takes its results.
+    :param folder: the temporary folder, for the message.
     """
     text = str(error).lower()
     said = next((said for words, said in _FULL_IN_WORDS.items() if words in text), None)
@@ -60,9 +60,9 @@ def failure_of_disk(error: Exception, folder: Path) -> WorkspaceUnavailableError
 
 def failure_of_database(error: Exception) -> WorkspaceUnavailableError:
     """
-    Return the error for what DuckDB could not do with data of ours, which is not damaged.
+    Return the error for a failure of DuckDB on data that this package wrote, so that the data is not the cause.
 
-    :param error: of DuckDB.
+    :param error: the error of DuckDB.
     """
     if _MANY_FILES_IN_WORDS in str(error).lower():
         return _too_many_files()
@@ -78,18 +78,18 @@ def failure_of_database(error: Exception) -> WorkspaceUnavailableError:
 
 def is_out_of_memory(error: Exception) -> bool:
     """
-    Tell whether DuckDB, or what takes its results, would need more memory than it may use.
+    Return whether an error says that DuckDB, or the library that takes its results, needs more memory than it may use.
 
-    :param error: of it.
+    :param error: an error of either.
     """
     return isinstance(error, MemoryError) or _NO_MEMORY in str(error).lower()
 
 
 def words_of(error: Exception) -> str:
     """
-    Return what may be shown of an error of a store: its type, and its code or what the system calls it.
+    Return the part of a store's error that may be shown: its type, and its code or the system's words for its number.
 
-    :param error: of a file system; its text may hold secrets.
+    :param error: an error of a file system or an object store; its own text may hold secrets.
     """
     name = type(error).__name__
     if isinstance(error, OSError) and error.errno:
@@ -102,12 +102,12 @@ def words_of(error: Exception) -> str:
 
 def no_room(folder: Path, *, needed_bytes: int, free_bytes: int, what: str) -> WorkspaceUnavailableError:
     """
-    Return the error for a folder that has too little room for what is about to begin.
+    Return the error for a folder that has too little room for the work that is about to begin.
 
-    :param folder: the folder.
-    :param needed_bytes: what will be written there.
-    :param free_bytes: what it has.
-    :param what: takes so much.
+    :param folder: the folder, for the message.
+    :param needed_bytes: bytes that the work will write at least.
+    :param free_bytes: bytes that are free on the folder's disk.
+    :param what: the work, in words for the message.
     """
     return WorkspaceUnavailableError(
         f"{folder} has {_megabytes(free_bytes)} free, and {what} takes about {_megabytes(needed_bytes)} there; nothing "

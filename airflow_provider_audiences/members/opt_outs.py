@@ -1,7 +1,8 @@
 """
-Opt-outs: people who must not be in an audience. No list is read more strictly.
+Opt-outs: people who must not be in an audience.
 
-A text of a source that can't be read is a person less; one of an opt-out list that can't be read is a person who stays.
+Opt-out lists are read more strictly than sources. An unreadable text of a source means one member fewer; an unreadable
+text of an opt-out list would leave a person in the audience who must not be there.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from airflow_provider_audiences.validation import one_of
 
 def checked_on_malformed(value: object) -> str:
     """
-    Return ``fail`` or ``drop``.
+    Return the value after checking that it is ``fail`` or ``drop``.
 
-    :param value: the argument ``suppress_on_malformed``.
-    :raises InvalidInputError: it is neither.
+    :param value: value of the operator's argument ``suppress_on_malformed``.
+    :raises InvalidInputError: the value is neither.
     """
     return one_of("suppress_on_malformed", value, ("fail", "drop"))
 
@@ -39,14 +40,16 @@ def stage_opt_outs(
     settings: StagingSettings | None = None,
 ) -> Iterator[StagedMembers]:
     """
-    Stage a list of opt-outs, as :func:`~airflow_provider_audiences.members.staging.stage` does a source.
+    Stage an opt-out list, as :func:`~airflow_provider_audiences.members.staging.stage` stages a source.
 
-    :param source: files, values or a data frame.
-    :param on_malformed: ``fail`` if a text is no member, or ``drop`` and count it.
-    :param max_malformed_ratio: fail if more than this part of the texts is malformed, although they are dropped.
-    :param kind: what the members are; None for advertising IDs.
+    :param source: files, values, a data frame or tables.
+    :param on_malformed: ``fail`` raises an error if any text is malformed; ``drop`` drops and counts malformed texts.
+    :param max_malformed_ratio: with ``drop``, the largest share of malformed texts that is accepted, from 0 to 1; None
+        for no limit.
+    :param kind: identifier kind of the list; None for advertising IDs.
     :param settings: memory and disk to use; None for the defaults.
-    :raises InvalidInputError: a text is no member, or none of them is, or the list can't be read.
+    :raises InvalidInputError: a text is malformed and ``on_malformed`` is ``fail``, too many are, none is a member, or
+        the list can't be read.
     """
     kind = kind or AdvertisingIds()
     fails = checked_on_malformed(on_malformed) == "fail"
@@ -73,10 +76,10 @@ def without(
     staged: StagedMembers, suppressed: StagedMembers, *, settings: StagingSettings | None = None
 ) -> Iterator[StagedMembers]:
     """
-    Yield the members of a source who have not opted out.
+    Yield the staged source without the members that have opted out.
 
-    :param staged: the source.
-    :param suppressed: the opt-outs.
+    :param staged: the staged source, which stays as it is.
+    :param suppressed: the staged opt-out list.
     :param settings: memory and disk to use; None for the defaults.
     """
     with open_workspace(settings or StagingSettings()) as workspace:

@@ -1,4 +1,4 @@
-"""The report of what staging refused: row number, source, reason and a preview that gives nothing away."""
+"""The report of rejected texts: source, row number, reason, and a preview that discloses no member."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 RejectsFormat = Literal["parquet", "csv"]
 
 REPORTED = (*MALFORMED, RejectReason.ZEROED)
-"""Blank texts are no members and no errors, and a duplicate is sent once: neither is refused."""
+"""Reasons that the report contains. Blank texts and duplicates are counted only: neither is an error."""
 
 _STEP = 50_000
 _COPY_BYTES = 4 << 20
 
 _FORMULA = r"^\s*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]|^[\t\r\n]"
-"""What a spreadsheet takes for a formula at the beginning of a field, or for the beginning of a further one."""
+"""Texts that a spreadsheet reads as a formula, and line breaks with which they could reach another cell."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RejectsTarget:
     """
-    Where the report goes.
+    Where and how the report is written.
 
-    :param name: what may be shown of its address.
-    :param open: opens it for writing in binary mode.
-    :param file_format: ``parquet`` or ``csv``.
-    :param include_values: add the refused texts themselves, in a column ``value``.
+    :param name: address of the report that may be shown, without secrets.
+    :param open: opens the address for writing in binary mode.
+    :param file_format: format of the report: ``parquet`` or ``csv``.
+    :param include_values: whether to add the rejected texts themselves, in a column ``value``; default False.
     """
 
     name: str
@@ -53,10 +53,10 @@ class RejectsTarget:
 
 class Rejects:
     """
-    Collects what was refused, in the database, until it is written.
+    Collects rejected texts in the workspace's database until the report is written.
 
-    :param workspace: of the staging.
-    :param target: where the report goes.
+    :param workspace: the workspace of the staging.
+    :param target: where and how the report is written.
     """
 
     def __init__(self, workspace: Workspace, target: RejectsTarget) -> None:
@@ -71,10 +71,10 @@ class Rejects:
 
     def add(self, chunk: MemberChunk, refused: Mapping[RejectReason, NDArray[np.int64]]) -> None:
         """
-        Take what was refused of a chunk.
+        Add the rejected texts of a chunk. Call it for each chunk, in the order of the source.
 
-        :param chunk: the chunk.
-        :param refused: rows of it, by reason.
+        :param chunk: the chunk that was parsed.
+        :param refused: rows of the rejected texts by reason, counted from 0 within the chunk.
         """
         for reason in REPORTED:
             rows = refused.get(reason, np.empty(0, np.int64))
@@ -84,9 +84,9 @@ class Rejects:
 
     def write(self) -> None:
         """
-        Write the report.
+        Write the report to its target.
 
-        :raises WorkspaceUnavailableError: its place failed, or is full.
+        :raises WorkspaceUnavailableError: the target can't be written, or the temporary folder is full.
         """
         path = scratch_path(self._workspace.folder, f"rejects.{self._target.file_format}")
         try:
@@ -144,6 +144,6 @@ class Rejects:
 
 
 def _unlike_a_formula(column: str) -> str:
-    """Return what puts a quote before texts that a spreadsheet would work out, which is how people write them there."""
+    """Return SQL that puts a quote before texts that a spreadsheet would run as a formula."""
     is_formula = f"regexp_matches({column}, {literal(_FORMULA)})"
     return f"""CASE WHEN {is_formula} THEN {literal("'")} || {column} ELSE {column} END AS {column}"""

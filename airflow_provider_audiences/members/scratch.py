@@ -1,8 +1,8 @@
 """
-Files in the temporary folder: for this user only, and none of them fills the disk to its last byte.
+Files in the temporary folder: readable by this user only, and never filling the disk completely.
 
-A small file may unpack to more than the disk has, and a full disk is a trouble for everybody on the worker. So the free
-space is looked at while files grow.
+A small compressed file may unpack to more than the disk has, and a full disk harms all tasks of the worker. So free
+space is checked while files grow.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _LOOK_BYTES = 4 << 20
-"""So much may be written between two looks at the free space."""
+"""Free space is checked once for this many bytes written."""
 
 _KEPT_PART = 10
 _MOST_KEPT_BYTES = 512 << 20
-"""A tenth of what was free when a file was made stays free, or so much."""
+"""At most this much stays free: otherwise a tenth of the space that was free when the file was made."""
 
 
 class ScratchFile(io.FileIO):
     """
-    A file for writing and reading, without a buffer.
+    A new file for reading and writing, without a buffer.
 
-    :param folder: where it lies.
-    :param name: its name there; None for one without a name, which goes when it is closed.
-    :raises OSError: it can't be made; when it is written also if the disk would be nearly full.
+    :param folder: folder in which the file is made.
+    :param name: name of the file, which must be new; None for a file without a name, which is deleted when it is
+        closed.
+    :raises OSError: the file can't be made; on writing, the disk is full or nearly so.
     """
 
     def __init__(self, folder: Path, name: str | None = None) -> None:
@@ -47,9 +48,9 @@ class ScratchFile(io.FileIO):
 
     def write(self, data: ReadableBuffer, /) -> int:
         """
-        Write as much of some bytes as the system takes at once.
+        Write some bytes, or the part of them that the system takes at once.
 
-        :param data: the bytes.
+        :param data: the bytes to write.
         :return: how many were written.
         :raises OSError: the disk is full, or nearly so.
         """
@@ -65,9 +66,9 @@ class ScratchFile(io.FileIO):
 
 def free_bytes(place: int | Path) -> int | None:
     """
-    Return how much this user may write to a disk; None if its file system does not tell.
+    Return how many bytes this user may still write to a disk; None if its file system does not say.
 
-    :param place: a file or a folder on it.
+    :param place: a folder on the disk, or the descriptor of an open file there.
     """
     disk = os.statvfs(place)
     return disk.f_bavail * disk.f_frsize if disk.f_blocks else None
@@ -75,10 +76,10 @@ def free_bytes(place: int | Path) -> int | None:
 
 def scratch_path(folder: Path, name: str) -> Path:
     """
-    Return the path of a new, empty file: whoever writes to it by its name leaves it to this user only.
+    Make an empty file that only this user may read, and return its path: for libraries that open files by path.
 
-    :param folder: where it lies.
-    :param name: its name there.
+    :param folder: folder in which the file is made.
+    :param name: name of the file, which must be new.
     """
     ScratchFile(folder, name).close()
     return folder / name

@@ -1,4 +1,4 @@
-"""Work on several threads: NumPy lets others run meanwhile."""
+"""Work on several threads: NumPy releases the interpreter's lock, so that threads run at the same time."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREADS = min(4, os.cpu_count() or 1)
-"""More would each take memory, and there are other tasks on a worker."""
+"""More threads would need more memory, and take processors from the worker's other tasks."""
 
 
 def in_turn(executor: Executor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """
-    Yield a function's results in the order of its arguments; a few are worked out ahead.
+    Yield a function's results in the order of its arguments, computing a few of them ahead in other threads.
 
-    :param executor: works them out.
-    :param function: takes one argument.
-    :param items: the arguments.
+    :param executor: runs the calls in other threads.
+    :param function: the function to call, with one argument.
+    :param items: the arguments, one for each call.
     """
     running: deque[Future[Result]] = deque()
     for item in items:

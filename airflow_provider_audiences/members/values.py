@@ -1,8 +1,8 @@
 """
-Python values as texts: what drivers, data frames and lists hold a member in.
+Python values as texts: one rule for members in lists, data frames and the results of database drivers.
 
-One rule for all of them. A number counts where members are numbers; of a number that is not exact any more the text
-says so, and the rule of the members refuses it with the reason.
+A number is accepted where members are numbers. If the number's type can't hold it exactly, its text is written with an
+exponent; so the member's identifier kind rejects it, and gives the reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 _EXACT_BELOW = {2: 1 << 11, 4: 1 << 24}
-"""Up to where a float of so many bytes has each whole number."""
+"""For floats of this many bytes: each whole number below this limit is exact."""
 
 _EXACT_BELOW_IN_DOUBLES = 1 << 53
 _MOST_BITS = 256
@@ -29,8 +29,8 @@ class EncodedValue:
     """
     A value as text.
 
-    :param text: in UTF-8; empty for what is missing.
-    :param is_binary: it came as bytes, which need not be text.
+    :param text: the text in UTF-8; empty for a missing value.
+    :param is_binary: whether the value came as bytes, which need not be text.
     """
 
     text: bytes
@@ -42,11 +42,11 @@ _MISSING = EncodedValue(text=b"")
 
 def encoded_value(value: object, *, takes_numbers: bool) -> EncodedValue | None:
     """
-    Return a value as text; None if its type holds no members.
+    Return a value as text; None if a value of this type can't be a member.
 
-    :param value: text, bytes, a UUID, a number; None, NaN and what else stands for nothing are blank. Scalars of numpy
-        and Arrow are what they hold.
-    :param takes_numbers: whether members are numbers.
+    :param value: text, bytes, a UUID or a number, also as a scalar of NumPy or Arrow; None, NaN and other missing
+        values become empty texts.
+    :param takes_numbers: whether members may be numbers.
     """
     # Text comes first: it is what nearly all values are.
     if isinstance(value, str):
@@ -66,9 +66,9 @@ def encoded_value(value: object, *, takes_numbers: bool) -> EncodedValue | None:
 
 def is_missing(value: object) -> bool:
     """
-    Tell what stands for nothing: None, NaN, and pandas' and numpy's own words for it.
+    Return whether a value means "nothing": None, NaN, or a missing value of pandas or NumPy.
 
-    :param value: of any type.
+    :param value: a value of any type.
     """
     if value is None or type(value).__name__ in _MISSING_TYPES:
         return True
@@ -81,12 +81,12 @@ def is_missing(value: object) -> bool:
 
 def number_text(value: object) -> str | None:
     """
-    Return a number as text: a whole one by its digits, as long as it can be exact; None if it is no number.
+    Return a number as text; None if the value is not a number.
 
-    A whole number beyond what its type holds exactly is written with an exponent, as a spreadsheet would: it is not
-    known any more which number it was.
+    A whole number is written as its digits if its type holds it exactly. Otherwise it is written with an exponent, as
+    in a spreadsheet: the original digits are lost.
 
-    :param value: of any type; booleans are no numbers.
+    :param value: a value of any type; booleans are not numbers.
     """
     if isinstance(value, bool):
         return None
@@ -109,15 +109,15 @@ def number_text(value: object) -> str | None:
 
 def is_void(value: Any) -> bool:
     """
-    Tell numpy's binary values of a fixed length from its records.
+    Return whether a value is a binary value of fixed length of NumPy; its records, of the same type, are not.
 
-    :param value: of any type.
+    :param value: a value of any type.
     """
     return type(value).__name__ == "void" and hasattr(value, "dtype") and value.dtype.names is None
 
 
 def _is_like_uuid(value: Any) -> bool:
-    """Tell the UUIDs of other libraries than Python's own."""
+    """Return whether a value is a UUID of another library than Python's own."""
     if type(value).__name__ != "UUID":
         return False
     raw = getattr(value, "bytes", None)

@@ -1,8 +1,8 @@
 """
-Where staging works: a folder that goes when the work ends, however it ends, and a database in it.
+The workspace of a staging: a temporary folder with files and a database, deleted when the work ends.
 
-A worker that is killed can't tidy up. So each folder is held by a lock, which the system lets go with the
-process, and every new workspace removes the folders beside it that nobody holds any more.
+A worker that is killed can't delete its folder. So each folder has a lock, which the system releases with the process;
+each new workspace deletes the unlocked folders beside it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 DEFAULT_MEMORY_LIMIT = "512MB"
 _DEFAULT_MEMORY_BYTES = 512 * 10**6
 LEAST_WINDOW_BYTES = 8 << 20
-"""What each program that unpacks Zstandard should manage, and as much as its levels up to 19 take."""
+"""Window that each Zstandard decompressor should support; enough for all levels up to 19."""
 
 _PREFIX = "audiences-staging-"
 _LOCK = "lock"
@@ -41,18 +41,18 @@ _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GI
 _SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]+)?) *([KMG]I?B)", re.IGNORECASE)
 _LEAST_MEMORY_BYTES = 256 * 10**6
 _OWN_MEMORY_BYTES = 112 * 10**6
-"""What the reading of texts, telling duplicates and the making of batches take beside the database."""
+"""Memory that staging needs beside the database: for reading texts, finding duplicates and making batches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StagingSettings:
     """
-    What staging may use.
+    Memory and disk that staging may use.
 
-    :param memory_limit: for everything that staging holds in memory, such as ``512MB`` or ``2GB``; what does not
-        fit is on disk.
-    :param temp_folder: on a disk with 32 bytes of space for each text of the source, and for a copy of a table that
-        is compressed or not on this machine; None for the system's own.
+    :param memory_limit: most memory that staging holds, with a unit, such as ``512MB`` (the default) or ``2GB``; at
+        least 256MB. Data beyond it goes to the disk.
+    :param temp_folder: an existing folder on a disk with 32 bytes free for each text of the source, and room for a copy
+        of a table that is compressed or remote; None for the system's temporary folder.
     """
 
     memory_limit: str = DEFAULT_MEMORY_LIMIT
@@ -68,7 +68,7 @@ class StagingSettings:
 
     @property
     def memory_limit_bytes(self) -> int:
-        """The limit as a number."""
+        """The memory limit in bytes."""
         match = _SIZE.fullmatch(str(self.memory_limit).strip())
         if not match:
             raise InvalidInputError(
@@ -79,10 +79,10 @@ class StagingSettings:
 
 class Workspace:
     """
-    A folder, and a database in it for those who need one.
+    A temporary folder, and a database in it that is opened when it is first needed.
 
-    :param folder: for files; nobody but this user may look into it.
-    :param memory_limit_bytes: what all that works here may hold in memory.
+    :param folder: folder for files, which only this user may read.
+    :param memory_limit_bytes: most memory that all work in this workspace may hold.
     """
 
     def __init__(self, folder: Path, *, memory_limit_bytes: int) -> None:
@@ -92,30 +92,30 @@ class Workspace:
         self._files: list[IO[bytes]] = []
 
     def new_file(self) -> IO[bytes]:
-        """Return a file without a name, for writing and reading, that goes with the workspace."""
+        """Return a file without a name for writing and reading; it is deleted with the workspace."""
         file = ScratchFile(self.folder)
         self._files.append(file)
         return file
 
     @property
     def window_bytes(self) -> int:
-        """Memory that unpacking a file may take; what the limit has beyond its default is for that as well."""
+        """Most memory for a decompressor's window: 8 MiB, and half of the memory limit beyond its default of 512 MB."""
         return LEAST_WINDOW_BYTES + max(0, self.memory_limit_bytes - _DEFAULT_MEMORY_BYTES) // 2
 
     def new_copy(self, name: str) -> IO[bytes]:
         """
-        Return a new file with a name in the folder, with a buffer for writing.
+        Return a new named file in the folder, with a buffer for writing.
 
-        :param name: which no other file there has.
+        :param name: file name, which no other file in the folder has.
         """
         return io.BufferedRandom(ScratchFile(self.folder, name))
 
     def require(self, needed_bytes: int, what: str) -> None:
         """
-        Refuse what is about to begin if there is too little room for it.
+        Raise an error if the disk has too little room for the work that is about to begin.
 
-        :param needed_bytes: what it will write at least.
-        :param what: takes so much, for the message.
+        :param needed_bytes: bytes that the work will write at least.
+        :param what: the work, in words for the message.
         :raises WorkspaceUnavailableError: the disk has less.
         """
         free = free_bytes(self.folder)
@@ -125,9 +125,10 @@ class Workspace:
     @contextmanager
     def database_writes(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """
-        Yield a connection for the block, in which something of ours is written.
+        Yield a database cursor for a block that writes data of this package.
 
-        :raises WorkspaceUnavailableError: the temporary folder is full, the memory does not do, or the database failed.
+        :raises WorkspaceUnavailableError: the temporary folder is full, the memory limit is too small, or the database
+            failed.
         """
         import duckdb
 
@@ -142,7 +143,7 @@ class Workspace:
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
-        """A connection to the database, which is made when it is first asked for."""
+        """The connection to the database; opened when it is first used."""
         if self._connection is None:
             import duckdb  # what is read as text does without it
 
@@ -160,7 +161,7 @@ class Workspace:
         return self._connection
 
     def close_database(self) -> None:
-        """Close the database; who asks for it next gets another."""
+        """Close the database; the next use of :attr:`connection` opens a new one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -174,10 +175,10 @@ class Workspace:
 
 def write_all(file: IO[bytes], data: NDArray[Any]) -> None:
     """
-    Write an array to a file without a buffer, which may take a part of it at a time.
+    Write a whole array to a file without a buffer, whose ``write`` may take a part only.
 
-    :param file: where to.
-    :param data: of any numbers.
+    :param file: file to write to, at its current position.
+    :param data: array of numbers of any type.
     """
     rest = data.data.cast("B") if data.size else memoryview(b"")  # an empty array has no such view
     while rest:
@@ -186,11 +187,12 @@ def write_all(file: IO[bytes], data: NDArray[Any]) -> None:
 
 def read_all(file: IO[bytes], first_byte: int, size: int) -> bytes:
     """
-    Read from a file of a workspace; any thread may, at any time.
+    Read bytes at an offset of a file. Any thread may call it, at any time.
 
-    :param file: where from.
-    :param first_byte: where to begin.
-    :param size: how many bytes.
+    :param file: file of a workspace to read from.
+    :param first_byte: offset of the first byte.
+    :param size: number of bytes to read.
+    :raises OSError: the file has fewer bytes.
     """
     data = os.pread(file.fileno(), size, first_byte)
     if len(data) != size:
@@ -201,10 +203,10 @@ def read_all(file: IO[bytes], first_byte: int, size: int) -> bytes:
 @contextmanager
 def open_workspace(settings: StagingSettings) -> Iterator[Workspace]:
     """
-    Yield a workspace, and remove it when the block ends.
+    Yield a new workspace, and delete it when the block ends.
 
-    :param settings: what it may use.
-    :raises InvalidInputError: nobody can write to the temporary folder.
+    :param settings: memory and disk that it may use.
+    :raises InvalidInputError: this user can't write to the temporary folder.
     :raises WorkspaceUnavailableError: it is full, or the worker has no memory or no open files left.
     """
     parent = settings.temp_folder or _default_folder()

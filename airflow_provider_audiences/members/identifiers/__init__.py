@@ -1,1 +1,1 @@
-"""What a member is: for each kind its rule, its written form, and a codec from texts to keys and back."""
+"""Identifier kinds: for each kind its rule, its written form, and its codec between texts and keys."""

@@ -1,9 +1,9 @@
 """
-Advertising IDs (Apple's IDFA, Google's GAID): one rule for what is one, and one written form.
+Advertising IDs (Apple's IDFA, Google's GAID): the rule for a valid ID, and its written form.
 
-An advertising ID is 8-4-4-4-12 hex digits, any UUID version, in any case; two that differ in case are one. The digits
-0 to 9 may be full-width; letters and hyphens are those of ASCII. All zeros means that the device gives none. Everything
-else is malformed and never repaired: 32 hex digits without hyphens may as well be a hash.
+An advertising ID has 8-4-4-4-12 hex digits, of any UUID version, in any case; two IDs that differ in case are the same.
+The digits 0 to 9 may be full-width; letters and hyphens must be ASCII. An ID of zeros only means that the device
+discloses none. All other texts are malformed and never repaired: 32 hex digits without hyphens could be a hash.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from airflow_provider_audiences.members.reject_reasons import MAX_LINE_BYTES, Re
 IdCase = Literal["lower", "upper"]
 
 LINE_LENGTH = 37
-"""Bytes of an advertising ID in its written form, with the newline."""
+"""Bytes of an advertising ID in its written form, including the newline."""
 
 # \Z and an explicit class: $ lets a newline through, \d lets the digits of all scripts through.
 _PATTERN = re.compile(rb"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\Z")
@@ -26,9 +26,10 @@ _ZERO_KEY = bytes(16)
 
 def parse_advertising_id(line: bytes) -> bytes | RejectReason:
     """
-    Return the 16 bytes of the advertising ID on a line, or why there is none.
+    Return the 16 bytes of the advertising ID on a line, or the reason for which the line is rejected.
 
-    What may stand around it (:mod:`~airflow_provider_audiences.members.characters`) is passed over.
+    White space, quotes and invisible characters around it are ignored
+    (:mod:`~airflow_provider_audiences.members.characters`).
 
     :param line: one line in UTF-8, with or without its line ending.
     """

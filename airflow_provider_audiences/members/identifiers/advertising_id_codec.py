@@ -1,9 +1,9 @@
 """
-Advertising IDs by the thousand: from texts to 128-bit keys and back, without a Python loop over them.
+Decoding and encoding of advertising IDs in arrays: between texts and 128-bit keys, without a Python loop.
 
-The one rule is :func:`~airflow_provider_audiences.members.identifiers.advertising_id.parse_advertising_id`. Here the
-texts that are plainly an ID, hyphens and hex digits and nothing around them but a line ending or quotes, are decoded
-side by side; every other text is put to the rule one by one.
+The rule is :func:`~airflow_provider_audiences.members.identifiers.advertising_id.parse_advertising_id`. Texts in the
+plain form, 36 characters with at most quotes and a carriage return around them, are decoded in arrays here; all other
+texts are given to that function one by one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from airflow_provider_audiences.members.reject_reasons import RejectReason
 _TEXT_LENGTH = LINE_LENGTH - 1
 _DIGITS = 32
 _STEP = 16_384
-"""Texts decoded side by side: enough to be worth a call, few enough for the cache."""
+"""Number of texts decoded in one step: large enough for NumPy, small enough for the processor's cache."""
 
 _HYPHENS = (8, 13, 18, 23)
 _GROUPS = ("<u8", "<u4", "<u4", "<u4", "<u8", "<u4")  # the last group of 12 digits in two parts
@@ -51,9 +51,9 @@ _QUOTES = np.frombuffer(b"\"'", np.uint8)
 
 def parse_advertising_ids(column: TextColumn) -> ParsedMembers:
     """
-    Return the advertising IDs of a column.
+    Return the advertising IDs and the rejected rows of a column.
 
-    :param column: one text a member.
+    :param column: a column with one text for each member.
     """
     starts, is_plain = _plain_texts(column)
     plain = np.flatnonzero(is_plain)
@@ -85,8 +85,8 @@ def advertising_id_lines(keys: Keys, *, id_case: IdCase = "lower") -> bytes:
     """
     Return advertising IDs in their written form, 37 bytes a line.
 
-    :param keys: the IDs.
-    :param id_case: case of the letters.
+    :param keys: keys of the IDs, in the order in which they are written.
+    :param id_case: ``lower`` (the default) or ``upper`` case of the hex letters.
     """
     lines = np.full((len(keys), LINE_LENGTH), ord("-"), np.uint8)
     lines[:, -1] = ord("\n")
@@ -105,7 +105,7 @@ def advertising_id_lines(keys: Keys, *, id_case: IdCase = "lower") -> bytes:
 
 
 def _plain_texts(column: TextColumn) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return where each text begins without a quote, and whether it then is as long as an ID."""
+    """Return where each text begins after an opening quote, and whether it then has the length of an ID."""
     starts, lengths = column.starts, column.lengths
     is_plain = lengths == _TEXT_LENGTH
     if not is_plain.all():
@@ -120,7 +120,7 @@ def _plain_texts(column: TextColumn) -> tuple[NDArray[np.int64], NDArray[np.bool
 
 
 class _Scratch(threading.local):
-    """Buffers of one thread: to ask the system for memory again and again takes longer than the work."""
+    """Buffers of one thread: allocating them again for each step would take longer than the decoding."""
 
     def __init__(self) -> None:
         self.compact = np.empty(_STEP, _COMPACT)
@@ -136,7 +136,7 @@ _scratch = _Scratch()
 
 
 def _decode(data: NDArray[np.uint8], starts: NDArray[np.int64], keys: Keys, is_id: NDArray[np.bool_]) -> None:
-    """Decode texts of 36 bytes into ``keys``, and tell which of them are IDs."""
+    """Decode texts of 36 bytes into ``keys``, and set ``is_id`` for those that are IDs."""
     count = len(starts)
     every_text = np.ndarray((len(data) - _TEXT_LENGTH + 1,), f"V{_TEXT_LENGTH}", data, strides=(1,))
     texts = every_text[starts]

@@ -1,4 +1,4 @@
-"""Advertising IDs as databases and Parquet files hold UUIDs without saying so: 16 bytes each."""
+"""Advertising IDs in binary columns: 16 bytes each, as databases and Parquet files may store UUIDs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ _FIRST_PRINTABLE, _LAST_PRINTABLE = ord(" "), ord("~")
 
 def parse_ids_with_binary(column: TextColumn) -> ParsedMembers:
     """
-    Return the advertising IDs of a column: binary values of 16 bytes are UUIDs, all else is text.
+    Return the advertising IDs of a column: binary values of 16 bytes are UUIDs, all other values are text.
 
-    :param column: one value a member.
-    :raises InvalidInputError: some of its binary values have 16 bytes, and others have not.
+    If all binary values of 16 bytes consist of printable ASCII, they are text as well.
+
+    :param column: a column with one value for each member.
+    :raises InvalidInputError: some binary values are UUIDs, and others have another length.
     """
     if column.binary is None:
         return parse_advertising_ids(column)

@@ -1,8 +1,7 @@
 """
-The kinds of members that staging knows: advertising IDs and phone numbers, each with a rule of its own.
+The identifier kinds: advertising IDs and phone numbers, each with a rule of its own.
 
-A kind makes 128-bit keys of texts, and lines of keys. Everything else, counting, telling duplicates, batches, is the
-same for all.
+A kind parses texts into 128-bit keys, and writes keys as lines. Staging, sets and batches are the same for all kinds.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from airflow_provider_audiences.members.reject_reasons import RejectReason
 
 class IdentifierKind(Protocol):
     """
-    What staging asks of a kind of members.
+    The interface of an identifier kind.
 
-    ``name`` and ``rule`` are for messages; ``takes_numbers`` tells whether a member may come as a number;
-    ``line_bytes`` is the length of a line with its newline, at most.
+    ``name`` and ``rule`` are words for messages. ``takes_numbers`` says whether a member may come as a number.
+    ``line_bytes`` is the greatest length of a line in bytes, including its newline.
     """
 
     name: str
@@ -36,7 +35,7 @@ class IdentifierKind(Protocol):
     line_bytes: int
 
     def parse(self, column: TextColumn) -> ParsedMembers:
-        """Return the members of a column of texts."""
+        """Return the members and the rejected rows of a column."""
 
     def lines(self, keys: Keys) -> bytes:
         """Return members in their written form, one a line."""
@@ -45,9 +44,9 @@ class IdentifierKind(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class AdvertisingIds:
     """
-    Advertising IDs, 37 bytes a line.
+    The kind of advertising IDs; 37 bytes a line.
 
-    :param id_case: case in which they are written.
+    :param id_case: ``lower`` (the default) or ``upper`` case of the hex letters in lines.
     """
 
     id_case: IdCase = "lower"
@@ -65,7 +64,7 @@ class AdvertisingIds:
         """
         Return the advertising IDs of a column.
 
-        :param column: one text a member, or 16 bytes.
+        :param column: a column of texts, or of binary UUIDs of 16 bytes.
         """
         return parse_ids_with_binary(column)
 
@@ -73,7 +72,7 @@ class AdvertisingIds:
         """
         Return advertising IDs, one a line.
 
-        :param keys: the IDs.
+        :param keys: keys of the IDs, in the order in which they are written.
         """
         return advertising_id_lines(keys, id_case=self.id_case)
 
@@ -81,9 +80,10 @@ class AdvertisingIds:
 @dataclass(frozen=True, kw_only=True)
 class PhoneNumbers:
     """
-    Phone numbers in their normal form.
+    The kind of phone numbers, in the normal form of :mod:`.phone_number`; at most 17 bytes a line.
 
-    :param phone_format: ``cn_mobile``, mobile numbers of mainland China, or ``any``, of any country.
+    :param phone_format: ``cn_mobile`` (the default) for mobile numbers of mainland China, ``any`` for numbers of any
+        country.
     """
 
     phone_format: PhoneFormat = "cn_mobile"
@@ -101,7 +101,7 @@ class PhoneNumbers:
         """
         Return the phone numbers of a column.
 
-        :param column: one text a member.
+        :param column: a column with one text for each member.
         """
         numbers = []
         refused: dict[RejectReason, list[int]] = {}
@@ -120,6 +120,6 @@ class PhoneNumbers:
         """
         Return phone numbers, one a line.
 
-        :param keys: the numbers.
+        :param keys: keys of the numbers, in the order in which they are written.
         """
         return b"".join(number + b"\n" for number in keys.view(f"S{KEY_BYTES}").ravel().tolist())

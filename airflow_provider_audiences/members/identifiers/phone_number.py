@@ -1,12 +1,11 @@
 """
-Phone numbers, as Alibaba PAI takes them: of mainland China, or of any country.
+Phone numbers as Alibaba PAI takes them: mobile numbers of mainland China, or numbers of any country.
 
-A number of mainland China is normalised by dropping spaces, hyphens, brackets and the country code (``+86``, ``0086``,
-``86``); what is left must be ``1``, a digit from 3 to 9, and nine more digits. A number of any country keeps its
-digits: 5 to 15 of them, or, after a plus sign, 7 to 15 that begin with a country code. Both plus sign and ``00`` say
-that a country code follows, and are written as a plus sign.
+A number of mainland China is normalised by removing spaces, hyphens, brackets and the country code (``+86``, ``0086``,
+``86``); the rest must be ``1``, a digit from 3 to 9, and nine more digits. A number of any country keeps its digits: 5
+to 15 of them, or 7 to 15 with a country code after ``+`` or ``00``, which are both written as ``+``.
 
-Digits may be full-width. What surrounds a number is dropped by the rule of
+Digits may be full-width. Characters around a number are removed by the rule of
 :mod:`~airflow_provider_audiences.members.characters`.
 """
 
@@ -23,7 +22,7 @@ from airflow_provider_audiences.members.reject_reasons import DAMAGE, MAX_LINE_B
 PhoneFormat = Literal["cn_mobile", "any"]
 
 MAX_BYTES = 16
-"""A plus sign and 15 digits are the most that a phone number has anywhere."""
+"""Greatest length of a normal form: a plus sign and 15 digits."""
 
 _DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"
 _BRACKETS = "()[]\uff08\uff09\uff3b\uff3d"
@@ -51,11 +50,11 @@ _SEVERAL = re.compile(r"[0-9]{5}.*[,;|/\uff0c\uff1b\u3001\r\n\v\f\x85\u2028\u202
 
 def normalise_phone_numbers(lines: Iterable[str], *, phone_format: PhoneFormat = "cn_mobile") -> list[str]:
     """
-    Return the distinct numbers in their normal form, in the order of the lines.
+    Return the distinct numbers in their normal form, in the order of their first lines.
 
-    :param lines: one number a line; blank lines are passed over.
-    :param phone_format: ``cn_mobile``, or ``any`` for numbers of any country.
-    :raises InvalidInputError: a line is masked or no such number; named by line, never by number.
+    :param lines: one number a line; blank lines are ignored.
+    :param phone_format: ``cn_mobile`` (the default) for mobile numbers of mainland China, ``any`` for any country.
+    :raises InvalidInputError: a line is not such a number; the message names the line, never the number.
     """
     if phone_format not in get_args(PhoneFormat):
         raise InvalidInputError(f"phone_format must be 'cn_mobile' or 'any', not {phone_format!r}")
@@ -72,10 +71,10 @@ def normalise_phone_numbers(lines: Iterable[str], *, phone_format: PhoneFormat =
 
 def parse_phone_number(line: bytes, *, phone_format: PhoneFormat) -> str | RejectReason:
     """
-    Return the number on a line in its normal form, or why there is none.
+    Return the number on a line in its normal form, or the reason for which the line is rejected.
 
     :param line: one line in UTF-8, with or without its line ending.
-    :param phone_format: ``cn_mobile``, or ``any`` for numbers of any country.
+    :param phone_format: ``cn_mobile`` for mobile numbers of mainland China, ``any`` for numbers of any country.
     """
     if phone_format == "cn_mobile" and _PLAIN_CN_MOBILE.match(line):
         return line[:11].decode("ascii")
@@ -86,7 +85,7 @@ def parse_phone_number(line: bytes, *, phone_format: PhoneFormat) -> str | Rejec
 
 
 def _judged(text: str, phone_format: PhoneFormat) -> str | RejectReason:
-    """Return the number that a bare text is, or why it is none."""
+    """Return the normal form of a text without surrounding characters, or the reason for which it is rejected."""
     if not text:
         return RejectReason.BLANK
     if phone_format == "cn_mobile":
@@ -113,7 +112,7 @@ def _number_of_any_country(text: str, normal: str) -> str | None:
 
 
 def _problem(text: str, reason: RejectReason, phone_format: PhoneFormat) -> str:
-    """Return what is wrong with a text that is no number, in words that don't show it."""
+    """Return what is wrong with a rejected text, in words that don't disclose it."""
     if reason in DAMAGE:
         return DAMAGE[reason]
     several = _SEVERAL.search(text.translate(WIDE_DIGITS))

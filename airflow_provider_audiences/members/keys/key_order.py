@@ -1,8 +1,8 @@
 """
-The one order that 128-bit keys stand in: that of their hashes.
+The order of 128-bit keys: by a hash of each key.
 
-It depends on nothing but the keys, and spreads them evenly whatever they look like. So sets of any size are cut
-into the same parts, and are compared part by part.
+The order depends on the keys only, and the hash spreads them evenly over 1,024 parts, whatever they look like. So sets
+of any size are cut into the same parts, and compared part by part.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ PARTS = 1 << _PART_BITS
 
 def hashes_of(keys: Keys) -> NDArray[np.uint64]:
     """
-    Return a hash of each key; keys are often alike in their first or in their last bytes.
+    Return a 64-bit hash of each key; keys that differ in few bytes only get different hashes, too.
 
-    :param keys: the keys.
+    :param keys: any keys, duplicates included.
     """
     mixed = keys[:, 0] * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= keys[:, 1]
@@ -35,18 +35,18 @@ def hashes_of(keys: Keys) -> NDArray[np.uint64]:
 
 def parts_of(keys: Keys) -> NDArray[np.uint16]:
     """
-    Return the part that each key belongs to, from 0; parts stand in the order of their numbers.
+    Return the part that each key belongs to, from 0 to 1,023. The keys of a part all precede those of the next one.
 
-    :param keys: the keys.
+    :param keys: any keys, duplicates included.
     """
     return (hashes_of(keys) >> np.uint64(64 - _PART_BITS)).astype(np.uint16)
 
 
 def order_of(keys: Keys) -> NDArray[np.int64]:
     """
-    Return which key comes first, which second, and so on.
+    Return the row numbers that sort keys, as ``numpy.argsort`` does.
 
-    :param keys: distinct or not; copies of one come next to each other.
+    :param keys: any keys; duplicates of one become neighbours.
     """
     mixed = hashes_of(keys)
     order = np.argsort(mixed)
@@ -60,9 +60,9 @@ def order_of(keys: Keys) -> NDArray[np.int64]:
 
 def unique(keys: Keys) -> Keys:
     """
-    Return distinct keys in order.
+    Return the distinct keys, sorted.
 
-    :param keys: in any order.
+    :param keys: any keys, in any order.
     """
     keys = keys.take(order_of(keys), axis=0)
     differs = _differs(keys)
@@ -70,7 +70,7 @@ def unique(keys: Keys) -> Keys:
 
 
 def _differs(keys: Keys) -> NDArray[np.bool_]:
-    """Tell the keys that differ from the next one."""
+    """Return for each key but the last whether it differs from the next one."""
     high, low = keys[:, 0], keys[:, 1]
     differs: NDArray[np.bool_] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
     return differs
@@ -78,10 +78,10 @@ def _differs(keys: Keys) -> NDArray[np.bool_]:
 
 def match(keys: Keys, others: Keys) -> NDArray[np.int64]:
     """
-    Return where each key stands among others: the row, or -1.
+    Return for each key its row among other keys, or -1 if it is not there.
 
-    :param keys: distinct.
-    :param others: distinct and in order.
+    :param keys: distinct keys, in any order.
+    :param others: distinct keys, sorted.
     """
     if not len(others):
         return np.full(len(keys), -1, np.int64)
@@ -101,10 +101,10 @@ def match(keys: Keys, others: Keys) -> NDArray[np.int64]:
 
 def places(keys: Keys, others: Keys) -> NDArray[np.int64]:
     """
-    Return before which of the others each key stands.
+    Return for each key the row of the other keys before which it has to be inserted.
 
-    :param keys: in order, none of them among the others.
-    :param others: distinct and in order.
+    :param keys: sorted keys, none of them among the others.
+    :param others: distinct keys, sorted.
     """
     mixed, other_mixed = hashes_of(keys), hashes_of(others)
     rows = np.searchsorted(other_mixed, mixed)

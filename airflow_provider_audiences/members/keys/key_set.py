@@ -1,13 +1,14 @@
 """
-Sets of any number of 128-bit keys, in files, with memory that does not grow with them.
+Sets of 128-bit keys in files; memory use does not depend on their size.
 
-A :class:`KeySet` holds its keys in the one order of :mod:`~airflow_provider_audiences.members.keys.key_order`, 16 bytes
-a key: any slice of it can be read at any time, and sets are compared part by part. A :class:`KeySetBuilder` makes
-one of keys that come in any order and more than once: they come in runs of a million, each run is ordered by part
-and goes to a file, and in the end one part after the other is read from all runs, sorted, and freed of duplicates:
-a key's copies are all in one part, and a part is a thousandth of the whole.
+A :class:`KeySet` holds its keys in the order of :mod:`~airflow_provider_audiences.members.keys.key_order`, 16 bytes
+each. Any slice of it can be read at any time, and sets are compared part by part.
 
-``python -m benchmarks.distinct`` compares it with a database that does the same.
+A :class:`KeySetBuilder` makes a set of keys that come in any order, with duplicates. It collects runs of a million
+keys, orders each run by part and writes it to a file. In the end it reads one part after the other from all runs, sorts
+it and removes duplicates: all copies of a key are in the same part, and a part is about a thousandth of the whole.
+
+``python -m benchmarks.distinct`` compares this with a database that does the same.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ from airflow_provider_audiences.members.workspace import read_all, write_all
 
 _RUN_KEYS = 1 << 20
 _MOST_KEYS_AT_ONCE = 1 << 21
-"""A part may hold more only if it repeats few keys very often: they are told apart in between."""
+"""A part has more keys than this only if many of them are duplicates; then duplicates are removed while it is read."""
 _COMPARED_KEYS = 1 << 17
-"""Enough keys to be worth a call of NumPy, few enough for the cache."""
+"""Number of keys compared in one step: large enough for NumPy, small enough for the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySet:
     """
-    Distinct keys in a file, in order.
+    Distinct keys in a file, sorted.
 
-    :param count: how many.
+    :param count: number of keys in the set.
     """
 
     count: int
@@ -49,25 +50,25 @@ class KeySet:
 
     def slice(self, first: int, count: int) -> Keys:
         """
-        Return some of the keys. Any thread may ask, at any time.
+        Return some of the keys. Any thread may call it, at any time.
 
-        :param first: number of the first one, counted from 0.
-        :param count: how many, as far as there are.
+        :param first: index of the first key, counted from 0.
+        :param count: number of keys; fewer are returned at the end of the set.
         """
         count = max(0, min(count, self.count - first))
         return _read(self._file, first, count)
 
     def starts(self) -> NDArray[np.int64]:
-        """Return the row at which each part begins, and after the last one where it ends."""
+        """Return the row at which each part begins, and as the last value the number of keys."""
         return self._starts
 
 
 def side_by_side(*sets: KeySet) -> Iterator[list[slice]]:
     """
-    Cut sets into slices that can be compared: a key is in the same one of each set.
+    Cut sets into slices that belong together: if several sets have a key, it is in the same slice of each.
 
-    :param sets: the sets.
-    :return: for each step one slice of rows a set; together they are all of them, in order.
+    :param sets: the sets to compare.
+    :return: for each step one slice of rows for each set, in order; all steps together cover all rows.
     """
     starts = np.stack([keys.starts() for keys in sets])
     total = starts.sum(axis=0)
@@ -81,9 +82,9 @@ def side_by_side(*sets: KeySet) -> Iterator[list[slice]]:
 
 class KeySetWriter:
     """
-    Writes keys that come in order, and each once.
+    Writes a set of keys that are sorted and distinct already.
 
-    :param file: for 16 bytes a key; in use as long as the set.
+    :param file: an empty file for 16 bytes a key; it must stay open as long as the set is used.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -92,10 +93,10 @@ class KeySetWriter:
 
     def add(self, keys: Keys, *, part: int | None = None) -> None:
         """
-        Add keys after those that are there.
+        Append keys, which must come after all those added before.
 
-        :param keys: in order.
-        :param part: which they all belong to, if that is known.
+        :param keys: distinct keys, sorted.
+        :param part: the part that all of them belong to; None to find out the part of each.
         """
         write_all(self._file, keys)
         if part is None:
@@ -104,16 +105,16 @@ class KeySetWriter:
             self._sizes[part] += len(keys)
 
     def finish(self) -> KeySet:
-        """Return the set."""
+        """Return the set of all keys that were added."""
         starts = np.concatenate(([0], np.cumsum(self._sizes)))
         return KeySet(count=int(starts[-1]), _file=self._file, _starts=starts)
 
 
 class KeySetBuilder:
     """
-    Takes keys and tells the distinct ones; a context manager.
+    Makes a set of keys that come in any order, with duplicates; a context manager.
 
-    :param folder: for two files of 16 bytes a key, which are in use until the block ends.
+    :param folder: folder for two files of 16 bytes a key, which exist until the block ends.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -125,7 +126,7 @@ class KeySetBuilder:
         self._filled = 0
         self._writing: Future[None] | None = None
         self.added = 0
-        """Keys that were added."""
+        """Number of keys that were added, duplicates included."""
 
     def __enter__(self) -> Self:
         return self
@@ -137,9 +138,9 @@ class KeySetBuilder:
 
     def add(self, keys: Keys) -> None:
         """
-        Add keys, in any order and as often as they come.
+        Add keys, in any order, duplicates included.
 
-        :param keys: the keys.
+        :param keys: the keys to add.
         """
         self.added += len(keys)
         while len(keys):
@@ -150,7 +151,7 @@ class KeySetBuilder:
                 self._begin_run()
 
     def finish(self) -> KeySet:
-        """Return the distinct keys; they can be read until the block ends."""
+        """Return the set of distinct keys, which can be read until the block ends."""
         writer = KeySetWriter(self._set_file)
         if self._writing is None:
             # There is only one run: its parts need not be looked for.
@@ -165,7 +166,7 @@ class KeySetBuilder:
         return writer.finish()
 
     def _begin_run(self) -> None:
-        """Let a run be written while the next one fills."""
+        """Write the full run in another thread, while the next one is filled."""
         self._end_run()
         self._writing = self._threads.submit(self._write_run, self._buffer[: self._filled])
         self._buffer, self._spare, self._filled = self._spare, self._buffer, 0
@@ -202,7 +203,7 @@ def _read(file: IO[bytes], first: int, count: int) -> Keys:
 
 def fingerprint_of(keys: KeySet) -> str:
     """
-    Return what tells a set of keys from any other.
+    Return the SHA-256 of a set's keys as hex; equal sets have equal fingerprints.
 
     :param keys: the set.
     """

@@ -1,4 +1,8 @@
-"""What can be made of two sets of keys: all of both, what they share, what only one has."""
+"""
+Set operations on sets of keys: union, intersection, difference.
+
+A result may be one of the given sets itself; otherwise it lies in a new file of the workspace.
+"""
 
 from __future__ import annotations
 
@@ -15,42 +19,42 @@ if TYPE_CHECKING:
 
 def nobody(workspace: Workspace) -> KeySet:
     """
-    Return a set without keys.
+    Return an empty set.
 
-    :param workspace: has its file.
+    :param workspace: workspace in which the set's file is made.
     """
     return KeySetWriter(workspace.new_file()).finish()
 
 
 def within(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
     """
-    Return the keys that are in both sets.
+    Return the intersection: the keys that are in both sets.
 
-    :param keys: a set.
-    :param others: another.
-    :param workspace: for the new set.
+    :param keys: one of the two sets.
+    :param others: the other set.
+    :param workspace: workspace in which the new set's file is made.
     """
     return _chosen(keys, others, workspace, are_others=True)
 
 
 def without(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
     """
-    Return the keys that are in the first set and not in the second.
+    Return the difference: the keys of the first set that are not in the second.
 
-    :param keys: the first set.
-    :param others: the second.
-    :param workspace: for the new set.
+    :param keys: the set to take keys from.
+    :param others: the keys to leave out.
+    :param workspace: workspace in which the new set's file is made.
     """
     return _chosen(keys, others, workspace, are_others=False)
 
 
 def union(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
     """
-    Return the keys that are in one of the sets, or in both.
+    Return the union: the keys that are in one of the sets or in both.
 
-    :param keys: a set.
-    :param others: another.
-    :param workspace: for the new set.
+    :param keys: one of the two sets.
+    :param others: the other set.
+    :param workspace: workspace in which the new set's file is made.
     """
     if not keys.count or not others.count:
         return keys if keys.count else others

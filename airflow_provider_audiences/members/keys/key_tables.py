@@ -1,7 +1,7 @@
 """
-Keys in Parquet files, as UUIDs that any tool reads, with whole numbers beside them.
+Keys in Parquet files: as UUIDs that any tool reads, with columns of whole numbers beside them.
 
-DuckDB writes and reads them; the data goes through Arrow's buffers, without a Python object for each key.
+DuckDB writes and reads the files. Data passes through Arrow's buffers, without a Python object for each key.
 """
 
 from __future__ import annotations
@@ -40,17 +40,18 @@ _NUMBER = nanoarrow.c_schema(nanoarrow.uint32())
 
 
 class KeyTableError(Exception):
-    """A file is not what :func:`write_key_table` wrote."""
+    """A file is not one that :func:`write_key_table` wrote, or it is damaged."""
 
 
 def write_key_table(workspace: Workspace, path: Path, keys: KeySet, numbers: Mapping[str, IO[bytes]]) -> None:
     """
-    Write a Parquet file.
+    Write keys and numbers to a Parquet file.
 
-    :param workspace: its database writes.
-    :param path: the file.
-    :param keys: column ``advertising_id``, in its order.
-    :param numbers: further columns by their names: files of 4 bytes a row.
+    :param workspace: workspace whose database writes the file.
+    :param path: an existing, empty file, which is written in place.
+    :param keys: column ``advertising_id``, in the set's order.
+    :param numbers: further columns by name: files of 4 bytes (unsigned) for each key, in the same order.
+    :raises WorkspaceUnavailableError: the disk is full, or the database failed.
     """
     with workspace.new_file() as texts:
         for first in range(0, keys.count, _CHUNK_ROWS):
@@ -67,13 +68,13 @@ def read_key_table(
     workspace: Workspace, path: Path, columns: Sequence[str]
 ) -> Iterator[tuple[Keys, dict[str, Numbers]]]:
     """
-    Yield what a Parquet file has, in parts.
+    Yield the keys and numbers of a Parquet file, in parts.
 
-    :param workspace: its database reads.
-    :param path: the file.
-    :param columns: the further columns.
-    :raises KeyTableError: it is damaged, or has other columns.
-    :raises WorkspaceUnavailableError: it takes more memory than there is.
+    :param workspace: workspace whose database reads the file.
+    :param path: path of the file on this machine.
+    :param columns: names of the number columns to read.
+    :raises KeyTableError: the file is damaged, or its columns are not those.
+    :raises WorkspaceUnavailableError: reading needs more memory than the workspace may use.
     """
     names = ", ".join((KEY_COLUMN, *columns))
     query = f"SELECT {names} FROM read_parquet(?)"
@@ -114,7 +115,7 @@ def _rows_of(view: Any, columns: Sequence[str]) -> tuple[Keys, dict[str, Numbers
 
 
 class _Table:
-    """Files as columns of an Arrow stream, in memory only as far as DuckDB reads them."""
+    """Files as an Arrow stream; each part is in memory only while DuckDB reads it."""
 
     def __init__(self, texts: IO[bytes], numbers: Mapping[str, IO[bytes]], rows: int) -> None:
         self._rows = rows
@@ -145,12 +146,12 @@ def _column(schema: Any, rows: int, data: NDArray[np.uint8]) -> Any:
 
 class _MappedFile:
     """
-    A file of which parts are used as memory, and let go one by one.
+    A memory-mapped file, of which parts that are no longer used leave memory again.
 
-    It is one map, whatever its size: each map keeps a file descriptor, and a process has a thousand of those.
+    The file is mapped once as a whole: each map takes a file descriptor, and a process may have about a thousand.
 
-    :param file: what is in it does not change meanwhile.
-    :param size: its bytes.
+    :param file: file whose content does not change meanwhile.
+    :param size: size of the file in bytes.
     """
 
     def __init__(self, file: IO[bytes], size: int) -> None:
@@ -158,10 +159,10 @@ class _MappedFile:
 
     def part(self, first: int, count: int) -> NDArray[np.uint8]:
         """
-        Return some of the bytes; when nobody holds them any more, they take no memory.
+        Return some of the bytes without copying them; their memory is released when the array is deleted.
 
-        :param first: the first one, counted from 0.
-        :param count: how many, at least one.
+        :param first: offset of the first byte.
+        :param count: number of bytes, at least one.
         """
         if self._map is None:
             raise AssertionError("an empty file has no parts")

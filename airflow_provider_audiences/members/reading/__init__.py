@@ -1,1 +1,1 @@
-"""From files, tables, frames and values to chunks of texts."""
+"""Reading of files, tables, data frames and Python values into chunks of texts."""

@@ -1,4 +1,4 @@
-"""From an input to chunks of texts, each with its place, so that whatever is found can be pointed at."""
+"""Reading of an input into chunks of texts; each chunk knows its place in the source, for messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from airflow_provider_audiences.members.workspace import Workspace
 
 _COMPRESSIONS = (".gz", ".zst")
 _MOST_TEXT_BYTES = 128
-"""A line of text that is a member is shorter, with its line end, also in UTF-16."""
+"""A line that is a member is shorter than this, including its line end, also in UTF-16."""
 
 _TAB_ENDINGS = (".tsv", ".tab")
 _FORMATS: dict[str, FileFormat] = {
@@ -42,13 +42,13 @@ _FORMATS: dict[str, FileFormat] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberChunk:
     """
-    Texts that stand one after the other in a source.
+    Texts that follow each other in a source.
 
-    :param column: the texts.
-    :param source: name of the file, or ``source``.
-    :param unit: what a text is there: a line, a row or an item.
-    :param first: number of the first one, counted from 1.
-    :param member_column: which of several columns the texts are from; None if there is only one.
+    :param column: the texts, one in each row.
+    :param source: name of the file or table; ``source`` for values and data frames.
+    :param unit: word for one text of the source: line, row or item.
+    :param first: number of the first text in the source, counted from 1.
+    :param member_column: name of the column that the texts are from; None if the source has one column of members.
     """
 
     column: TextColumn
@@ -59,9 +59,9 @@ class MemberChunk:
 
     def place(self, row: int) -> str:
         """
-        Return where a text stands, for messages.
+        Return the place of a text, for messages.
 
-        :param row: counted from 0 within the chunk.
+        :param row: row in the chunk, counted from 0.
         """
         column = "" if self.member_column is None else f", column {self.member_column}"
         return f"{self.source}, {self.unit} {self.first + row}{column}"
@@ -69,12 +69,12 @@ class MemberChunk:
 
 def read_members(source: MemberInput, *, workspace: Workspace, takes_numbers: bool = False) -> Iterator[MemberChunk]:
     """
-    Yield an input's texts in their order.
+    Yield an input's texts in chunks, in their order.
 
     :param source: files, values, a data frame or tables.
-    :param workspace: has the database that reads tables.
-    :param takes_numbers: whether members may come as numbers, in a list or from a database.
-    :raises InvalidInputError: something in it can't be read as members.
+    :param workspace: workspace whose database reads tables.
+    :param takes_numbers: whether members may be numbers, in a list or from a database.
+    :raises InvalidInputError: the input is damaged, has another format, or has values that can't be members.
     """
     if isinstance(source, ValuesInput):
         return _of_values(source, takes_numbers=takes_numbers)
@@ -89,9 +89,9 @@ def read_members(source: MemberInput, *, workspace: Workspace, takes_numbers: bo
 
 def disk_bytes_of(source: MemberInput) -> int:
     """
-    Return how much reading an input writes to the temporary folder at least, as far as sizes of files tell.
+    Return how many bytes reading an input will write to the temporary folder at least; 0 if that is not known.
 
-    :param source: files; of anything else nothing is known before it is read.
+    :param source: any input; only the sizes of files are known before they are read.
     """
     if not isinstance(source, FilesInput):
         return 0
@@ -111,16 +111,16 @@ def _is_plain(file: SourceFile) -> bool:
 
 def format_of(name: str) -> FileFormat:
     """
-    Return a file's format by the ending of its name; text if that tells nothing.
+    Return a file's format by the ending of its name; ``text`` if the ending is not known.
 
-    :param name: with or without folders.
+    :param name: name of the file, with or without folders; ``.gz`` and ``.zst`` at its end are ignored.
     """
     stem = _stem(name)
     return next((found for ending, found in _FORMATS.items() if stem.endswith(ending)), "text")
 
 
 def _stem(name: str) -> str:
-    """Return a file's name in lower case, without the endings of compressions."""
+    """Return a file's name in lower case, without ``.gz`` and ``.zst`` at its end."""
     stem = name.lower()
     for ending in _COMPRESSIONS:
         stem = stem.removesuffix(ending)

@@ -1,4 +1,4 @@
-"""Which column of a table has the members: by its name, or by a path into objects."""
+"""Choice of the column with members: by its name, or by a path into structs or JSON objects."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ NAME_IT = "say which one with column="
 @dataclass(frozen=True, kw_only=True)
 class Field:
     """
-    A column, or a field of an object in one.
+    A column, or a field of a struct or JSON object.
 
-    :param name: as the file has it.
+    :param name: name as the file has it.
     :param kind: DuckDB's name of its type.
-    :param children: the fields of an object; none of anything else.
+    :param children: the fields of a struct; empty for any other type.
     """
 
     name: str
@@ -34,11 +34,11 @@ class Field:
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """
-    A column with members.
+    A column, or a field within it, that has members.
 
-    :param index: of the column, counted from 0.
-    :param below: names of the fields that lead from the column's object to the members; none if it has them itself.
-    :param kind: DuckDB's name of the type of what is there.
+    :param index: index of the column, counted from 0.
+    :param below: names of the fields that lead from the column to the members; empty if the column itself has them.
+    :param kind: DuckDB's name of the type of the members' column or field.
     """
 
     index: int
@@ -48,10 +48,10 @@ class Choice:
 
 def fields_of(columns: Sequence[str], types: Sequence[Any]) -> list[Field]:
     """
-    Return the columns of a relation of DuckDB.
+    Return the columns of a DuckDB relation as fields.
 
-    :param columns: their names.
-    :param types: their types, as DuckDB's Python module has them.
+    :param columns: names of the columns.
+    :param types: types of the columns, as DuckDB's Python module gives them.
     """
     return [
         Field(
@@ -65,24 +65,24 @@ def fields_of(columns: Sequence[str], types: Sequence[Any]) -> list[Field]:
 
 def looks_like_a_member(text: str) -> bool:
     """
-    Tell a name of a column that is more likely a member.
+    Return whether the name of a column looks like a member, so that the file probably has no header.
 
-    :param text: the name.
+    :param text: name of the column.
     """
     return bool(_LIKE_A_MEMBER.search(text))
 
 
 def choose(fields: Sequence[Field], wanted: str | None, where: str, *, how: str = NAME_IT, hint: str = "") -> Choice:
     """
-    Return the column to read.
+    Return the column or field to read.
 
-    :param fields: the columns.
-    :param wanted: the name of one, in any case if that is clear, or a path with dots into objects; None if there is
-        only one.
+    :param fields: columns of the file.
+    :param wanted: name of a column, or a path with dots into structs; case matters only where several names differ in
+        case. None for the only column.
     :param where: name of the file, for messages.
-    :param how: what to do if there are several.
-    :param hint: what to do if there is none of that name.
-    :raises InvalidInputError: none or several could be meant, or it holds more than one member a row.
+    :param how: advice for the message if ``wanted`` is None and there are several columns.
+    :param hint: advice for the message if there is no such column.
+    :raises InvalidInputError: no column or several fit, or the column holds more than one member in a row.
     """
     if wanted is None:
         _refuse_members_as_names(fields, where)
@@ -108,14 +108,14 @@ def choose_each(
     fields: Sequence[Field], columns: Sequence[str | None], where: str, *, how: str = NAME_IT, hint: str = ""
 ) -> list[Choice]:
     """
-    Return the columns to read.
+    Return the columns or fields to read, one for each that is wanted.
 
-    :param fields: the columns.
-    :param columns: what is wanted: names or paths; None for the only one.
+    :param fields: columns of the file.
+    :param columns: names or paths, each as ``wanted`` of :func:`choose`.
     :param where: name of the file, for messages.
-    :param how: what to do if there are several and none is named.
-    :param hint: what to do if there is none of a name.
-    :raises InvalidInputError: none or several could be meant, or one is named twice.
+    :param how: advice for the message if no name is given and there are several columns.
+    :param hint: advice for the message if there is no such column.
+    :raises InvalidInputError: no column or several fit a name, or a column is named twice.
     """
     choices = [choose(fields, column, where, how=how, hint=hint) for column in columns]
     if len(set(choices)) != len(choices):
@@ -125,10 +125,12 @@ def choose_each(
 
 def refuse_renamed(fields: Sequence[Field], choice: Choice, where: str) -> None:
     """
-    Refuse a column beside one that differs in case only: DuckDB renames one, and would read it for the other.
+    Raise an error if another column's name differs from the chosen one in case only.
 
-    :param fields: the columns, with DuckDB's names.
-    :param choice: the column to read.
+    DuckDB renames one of the two, and could read the wrong one.
+
+    :param fields: columns of the file, by DuckDB's names.
+    :param choice: the column that was chosen from them.
     :param where: name of the file, for messages.
     :raises InvalidInputError: there is such a column.
     """
@@ -139,7 +141,7 @@ def refuse_renamed(fields: Sequence[Field], choice: Choice, where: str) -> None:
 
 
 def _found(fields: Sequence[Field], wanted: str, where: str) -> Choice | None:
-    """Return a column of that name, then one whose name differs in case, then a path into objects."""
+    """Return the column with exactly that name, else in another case, else the field at that path; None if none is."""
     for indexes in (
         [index for index, field in enumerate(fields) if field.name == wanted],
         [index for index, field in enumerate(fields) if field.name.lower() == wanted.lower()],

@@ -1,4 +1,8 @@
-"""CSV: what its first lines say about it, and how DuckDB is told to read it, so that nothing is guessed twice."""
+"""
+CSV: the layout of a file by its first lines, and the query that reads it.
+
+The query states the whole layout, so that DuckDB guesses nothing.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +37,12 @@ _BYTE_ORDER_MARK = "\ufeff"
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
     """
-    What a CSV file looks like.
+    Layout of a CSV file.
 
-    :param delimiter: between fields.
-    :param names: of its columns, as they stand in its header; numbers if it has none.
-    :param has_header: whether the first line has the names.
-    :param skipped: lines before it.
+    :param delimiter: character between fields.
+    :param names: names of the columns from the header; numbers from 1 if the file has no header.
+    :param has_header: whether the first line has the names of the columns.
+    :param skipped: number of lines before the header, or before the first row if there is no header.
     """
 
     delimiter: str
@@ -57,16 +61,16 @@ def csv_query(
     name: str,
 ) -> str | None:
     """
-    Return what reads columns of a CSV file.
+    Return the query that reads columns of a CSV file; None if the file has no lines.
 
-    :param cursor: finds out the delimiter where the first line does not tell.
-    :param path: where the file lies, unpacked, with line ends of one kind.
-    :param columns: names, numbers from 1, or None for the only one.
-    :param dialect: what the user said of it.
-    :param has_tabs: whether its name says that tabs stand between fields.
-    :param name: of the file, for messages.
-    :return: SQL with a ``?`` for the path, and a column for each that is wanted; None if the file has no lines.
-    :raises InvalidInputError: no column or several could be meant.
+    :param cursor: DuckDB cursor that finds out the delimiter where the first line does not tell it.
+    :param path: the file on this machine, unpacked, with line ends of one kind.
+    :param columns: names, numbers from 1, or None for the only column.
+    :param dialect: what the user has said about the file.
+    :param has_tabs: whether the file's name says that its delimiter is a tab.
+    :param name: name of the file, for messages.
+    :return: SQL with a ``?`` for the path, which selects the columns in the given order; None if the file has no lines.
+    :raises InvalidInputError: no column or several fit a name, or the first line can't be read.
     """
     text, is_whole = _head(path, name)
     separator = _SEPARATOR_LINE.match(text)
@@ -84,9 +88,9 @@ def csv_query(
 
 def has_escaped_quotes(path: Path) -> bool:
     """
-    Tell whether quotes are escaped by a backslash near the beginning of a file, for a message.
+    Return whether the beginning of a file has quotes escaped by a backslash; for a hint in a message.
 
-    :param path: where the file lies.
+    :param path: the file on this machine.
     """
     with path.open("rb") as stream:
         return b'\\"' in stream.read(_HEAD_BYTES)
@@ -101,7 +105,7 @@ def _quoting(dialect: Dialect) -> str:
 
 
 def _head(path: Path, name: str) -> tuple[str, bool]:
-    """Return the beginning of a file, and whether that is all of it."""
+    """Return the beginning of a file as text, and whether that is the whole file."""
     with path.open("rb") as stream:
         data = stream.read(_HEAD_BYTES)
         is_whole = not stream.read(1)
@@ -179,7 +183,7 @@ def _choices(layout: _Layout, columns: Sequence[str | int | None], name: str) ->
 
 
 def _first_record(text: str, delimiter: str, dialect: Dialect, name: str, *, is_whole: bool) -> tuple[list[str], int]:
-    """Return the fields of the first line that is not blank, and the number of blank ones before it."""
+    """Return the fields of the first line that is not blank, and the number of blank lines before it."""
     found = _record_within(text, delimiter, dialect, is_whole=is_whole)
     if found is None:
         raise InvalidInputError(
@@ -189,7 +193,7 @@ def _first_record(text: str, delimiter: str, dialect: Dialect, name: str, *, is_
 
 
 def _record_within(text: str, delimiter: str, dialect: Dialect, *, is_whole: bool) -> tuple[list[str], int] | None:
-    """Return what :func:`_first_record` does; None if the line does not end, or has a field of endless length."""
+    """Return the same as :func:`_first_record`; None if the line does not end within the text."""
     records = _records(text, delimiter, dialect)
     blank = 0
     first: list[str] = []
@@ -225,7 +229,7 @@ def _records(text: str, delimiter: str, dialect: Dialect) -> Iterator[list[str]]
 
 
 def _delimiter_of(text: str, dialect: Dialect, name: str, is_whole: bool) -> str | None:
-    """Return what stands between the fields of the first line, if that is one thing only."""
+    """Return the delimiter of the first line; None if no character or several of them could be it."""
     records = {
         mark: _record_within(text, mark, replace(dialect, delimiter=mark), is_whole=is_whole) for mark in _DELIMITERS
     }
@@ -236,7 +240,7 @@ def _delimiter_of(text: str, dialect: Dialect, name: str, is_whole: bool) -> str
 
 
 def _sniffed(cursor: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, skipped: int) -> str:
-    """Return what stands between fields by all lines that DuckDB looks at."""
+    """Return the delimiter that DuckDB finds by looking at more lines."""
     query = (
         f"SELECT Delimiter FROM sniff_csv(?, header = {dialect.header}, all_varchar = true, skip = {skipped}, "
         f"{_quoting(dialect)})"

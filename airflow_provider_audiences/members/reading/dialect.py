@@ -1,4 +1,4 @@
-"""What a text file or a table looks like, where its name and content do not tell."""
+"""What a user says about the form of a file or table: header, delimiter, quotes, encoding, texts for "nothing"."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _CSV_ONLY = ("header", "delimiter", "quote", "escape")
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
     r"""
-    What a file looks like; use :meth:`checked` to make one of what a user gave.
+    The form of a file; :meth:`checked` makes one of a user's arguments.
 
-    :param header: whether the first line of a CSV file has the names of the columns.
-    :param delimiter: one character between the fields of CSV; None to find it out.
-    :param quote: one character around fields of CSV; empty for none; None for ``"``.
-    :param escape: one character before a quote within quotes; empty for none; None for the quote itself, doubled.
-    :param encoding: a Python codec; None for UTF-8.
-    :param null_values: texts that stand for "nothing", such as ``\N``: they count as blank.
+    :param header: whether the first line of a CSV file has the names of the columns; default True.
+    :param delimiter: character between the fields of CSV; None to find it out.
+    :param quote: character around fields of CSV; empty for none; None for ``"``.
+    :param escape: character before a quote within quotes; empty for none; None for the quote itself, doubled.
+    :param encoding: name of a Python codec; None for UTF-8.
+    :param null_values: texts that stand for "nothing", such as ``\N``, and count as blank.
     """
 
     header: bool = True
@@ -49,15 +49,15 @@ class Dialect:
         null_values: object = (),
     ) -> Dialect:
         r"""
-        Return a dialect of arguments that have been checked.
+        Return the dialect of a user's arguments after checking them.
 
-        :param header: True or False, or the text of one, as templates render it.
+        :param header: True or False, also as text (as templates render it).
         :param delimiter: one character, which may be written as ``\t``, ``\x01``, ``\001`` or ``\u0001``.
-        :param quote: one ASCII character, or nothing.
-        :param escape: one ASCII character, or nothing.
-        :param encoding: name of a codec.
-        :param null_values: texts; one text counts as a list of it.
-        :raises InvalidInputError: an argument is wrong.
+        :param quote: one ASCII character; empty for none.
+        :param escape: one ASCII character; empty for none.
+        :param encoding: name of a Python codec.
+        :param null_values: a list of texts, or one text.
+        :raises InvalidInputError: an argument is not of that form.
         """
         if isinstance(header, str):
             header = _SWITCHES.get(header.strip().lower(), header)
@@ -75,23 +75,23 @@ class Dialect:
 
     @property
     def quote_character(self) -> str:
-        """What stands around fields of CSV; empty for nothing."""
+        """Character around fields of CSV; empty for none."""
         return '"' if self.quote is None else self.quote
 
     @property
     def escape_character(self) -> str:
-        """What stands before a quote within quotes; empty for nothing."""
+        """Character before a quote within quotes; empty for none."""
         if not self.quote_character:
             return ""
         return self.quote_character if self.escape is None else self.escape
 
     def refuse_misfit(self, file_format: str, *, name: str) -> None:
         """
-        Refuse what says nothing about files of a format.
+        Raise an error if an argument was given that means nothing for files of a format.
 
         :param file_format: ``text``, ``csv``, ``jsonl`` or ``parquet``.
-        :param name: of a file, for the message.
-        :raises InvalidInputError: something was given that such files have not.
+        :param name: name of a file, for the message.
+        :raises InvalidInputError: such an argument was given.
         """
         default = Dialect()
         names = [] if file_format == "csv" else [*_CSV_ONLY, *(["encoding"] if file_format == "parquet" else [])]
@@ -106,10 +106,10 @@ class Dialect:
 
 def column_numbers(columns: Sequence[object]) -> list[int]:
     """
-    Return columns of a file without a header as whole numbers from 1.
+    Return columns of a file without a header as numbers from 1.
 
-    :param columns: numbers, or the text of numbers, as templates render them.
-    :raises InvalidInputError: one is none.
+    :param columns: whole numbers, also as text (as templates render them).
+    :raises InvalidInputError: a value is not a whole number from 1.
     """
     numbers = []
     for column in columns:

@@ -1,4 +1,4 @@
-"""Text in encodings other than UTF-8, turned into UTF-8 piece by piece."""
+"""Conversion of text in other encodings to UTF-8, piece by piece."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _MARK = "\ufeff"
 
 def transcoded(pieces: Iterator[bytes], *, encoding: str, name: str) -> Iterator[bytes]:
     """
-    Yield text in UTF-8, without a byte order mark.
+    Yield text converted to UTF-8, without a byte order mark.
 
-    :param pieces: of the text, cut anywhere.
-    :param encoding: that it is in, as Python calls it.
-    :param name: of the file, for messages.
-    :raises InvalidInputError: a byte means nothing in that encoding.
+    :param pieces: pieces of the text, cut at any byte.
+    :param encoding: name of the Python codec of the text.
+    :param name: name of the file, for messages.
+    :raises InvalidInputError: the text has bytes that are invalid in that encoding.
     """
     decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
     line = 1
@@ -50,9 +50,9 @@ def transcoded(pieces: Iterator[bytes], *, encoding: str, name: str) -> Iterator
 
 def line_that_is_not_utf8(path: Path) -> int | None:
     """
-    Return the first line of a file that is not UTF-8, counted from 1; None if all are.
+    Return the number of the first line that is not UTF-8, counted from 1; None if all lines are.
 
-    :param path: where the file lies.
+    :param path: the file on this machine.
     """
     line = 1
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -69,7 +69,7 @@ def line_that_is_not_utf8(path: Path) -> int | None:
 
 
 def _with_last(pieces: Iterator[bytes]) -> Iterator[bytes | None]:
-    """Cut pieces so that what a decoder makes of them stays small; None stands behind the last."""
+    """Yield the pieces cut small, so that decoding one needs little memory; None after the last one."""
     for piece in pieces:
         for first in range(0, len(piece), _STEP_BYTES):
             yield piece[first : first + _STEP_BYTES]

@@ -1,8 +1,8 @@
 """
-What of data frames is read value by value: arrays, which are no tables, and columns of Python objects.
+Data frames that are read value by value: arrays, and columns of Python objects.
 
-DuckDB knows no arrays, and guesses the type of a column of objects from some of them. No library is imported here that
-makes data frames: whoever gives one has it.
+DuckDB does not read arrays, and guesses the type of a column of objects from some of its values. This module imports no
+data frame library: whoever passes a data frame has imported its library.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _OBJECT_TYPES = frozenset({"object", "category", "Object"})
 @dataclass(frozen=True, kw_only=True)
 class PythonColumn:
     """
-    A column whose values are taken one by one.
+    A column whose values are read one by one.
 
-    :param name: of the column; empty for an array.
-    :param chunks: the values.
+    :param name: name of the column; empty for an array.
+    :param chunks: the values, in chunks.
     """
 
     name: str
@@ -31,9 +31,9 @@ class PythonColumn:
 
 def collected(frame: Any) -> Any:
     """
-    Return a data frame that is neither lazy nor a series; an array as it is.
+    Return a data frame in memory: a lazy frame is computed, a series becomes a frame; an array is returned as it is.
 
-    :param frame: of any library.
+    :param frame: data frame, series or array of any library.
     """
     for method in ("collect", "to_frame"):  # a lazy frame, a series
         frame = getattr(frame, method)() if hasattr(frame, method) else frame
@@ -42,9 +42,9 @@ def collected(frame: Any) -> Any:
 
 def python_column(frame: Any) -> PythonColumn | None:
     """
-    Return the column to take value by value; None for a table that DuckDB reads.
+    Return the column to read value by value; None if DuckDB can read the data frame.
 
-    :param frame: a data frame or an array, collected.
+    :param frame: data frame or array, as :func:`collected` returns it.
     """
     if hasattr(frame, "to_pylist") and not hasattr(frame, "column_names"):  # an array of Arrow
         return PythonColumn(name="", chunks=_slices_of_arrow(frame))

@@ -1,7 +1,7 @@
 """
-What staging takes: files, values, a data frame or tables.
+The inputs of staging: files, values, a data frame, or tables.
 
-Whatever an operator's ``source`` is, the face resolves it to one of these; nothing here knows Airflow.
+Operators turn their ``source`` argument into one of these; nothing here knows Airflow.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class SourceFile:
     """
     A file to read members from.
 
-    :param name: what may be shown of its address: no password, no query. Its ending tells format and compression.
-    :param open: opens it for reading in binary mode, from its beginning; may be called more than once.
-    :param local_path: where it lies on this machine; None if it lies in a store.
-    :param size_bytes: how large it is, packed as it lies there; None if that is not known.
+    :param name: address that may be shown, without password and query; its ending tells format and compression.
+    :param open: opens the file for reading in binary mode, from its beginning; it may be called more than once.
+    :param local_path: path on this machine; None if the file is in a store.
+    :param size_bytes: size of the file as it is stored, compressed or not; None if that is not known.
     """
 
     name: str
@@ -39,12 +39,12 @@ class FilesInput:
     """
     Members in files.
 
-    :param files: read in this order; at least one, all of one format.
-    :param file_format: ``text`` (one member a line), ``csv``, ``jsonl`` or ``parquet``; None to go by the names'
-        endings, and text where they tell nothing.
-    :param column: which column has the members, or a list of columns that have; a name, or a number from 1 if a CSV
-        file has no header; None if there is only one. Not for text.
-    :param dialect: what text, CSV and JSON lines look like.
+    :param files: files, read in this order; at least one, all of one format.
+    :param file_format: ``text`` (one member a line), ``csv``, ``jsonl`` or ``parquet``; None to decide by the endings
+        of the names, with ``text`` for unknown endings.
+    :param column: column or list of columns with members: names, or numbers from 1 if a CSV file has no header; None
+        for the only column. Not for text.
+    :param dialect: form of text, CSV and JSON lines.
     """
 
     files: Sequence[SourceFile]
@@ -71,7 +71,7 @@ class FilesInput:
 
     @property
     def columns(self) -> tuple[str | int | None, ...]:
-        """The columns that have members; one that is None for the only one."""
+        """The columns with members; ``(None,)`` for the only column."""
         if isinstance(self.column, list | tuple):
             return tuple(self.column)
         return (self.column,)  # type: ignore[return-value] # no sequence
@@ -80,11 +80,10 @@ class FilesInput:
 @dataclass(frozen=True, kw_only=True)
 class ValuesInput:
     """
-    Members as Python values, in chunks so that a cursor can hand them over as they come.
+    Members as Python values, in chunks, so that a database cursor can deliver them while they are read.
 
-    :param chunks: each a sequence of text, bytes, UUIDs, numbers where members are numbers, or None (which counts as
-        blank).
-    :param name: of the source, in messages.
+    :param chunks: sequences of text, bytes, UUIDs, None (which counts as blank), and numbers where members are numbers.
+    :param name: name of the source, for messages; default ``source``.
     """
 
     chunks: Iterable[Sequence[object]] = field(repr=False)
@@ -96,7 +95,7 @@ class FrameInput:
     """
     Members in a data frame or an array of pandas, Polars or Arrow.
 
-    :param frame: the data frame, of one column, or the array.
+    :param frame: data frame with one column, or an array.
     """
 
     frame: Any = field(repr=False)
@@ -107,9 +106,9 @@ class SourceTable:
     """
     The current snapshot of a table.
 
-    :param name: what may be shown of its address.
-    :param empty: Arrow data (``__arrow_c_stream__``) with all of its columns and no rows.
-    :param read: takes a column's name and yields its rows piece by piece, each Arrow data of that one column; may be
+    :param name: address of the table that may be shown, without secrets.
+    :param empty: Arrow data (``__arrow_c_stream__``) with all columns of the table and no rows.
+    :param read: takes the name of a column and yields its rows in pieces, each as Arrow data of that column; it may be
         called more than once.
     """
 
@@ -124,8 +123,8 @@ class TableInput:
     Members in tables of a format that keeps its snapshots itself, such as Delta Lake and Iceberg.
 
     :param tables: read in this order; at least one.
-    :param columns: which columns have members; one that is None for the only one.
-    :param null_values: texts that mean "nothing": they count as blank.
+    :param columns: names of the columns with members, the same for all tables; ``(None,)`` for the only column.
+    :param null_values: texts that stand for "nothing" and count as blank.
     """
 
     tables: Sequence[SourceTable]

@@ -1,4 +1,4 @@
-"""JSON: lines of objects, or one array, and the keys that have members."""
+"""JSON: one object a line, or one array of objects; keys take the place of columns."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _OPENING, _CLOSING = np.frombuffer(b"[{", np.uint8), np.frombuffer(b"]}", np.uint8)
 _MOST_DEPTH = 1_000
 _MOST_KEYS = 10_000
-"""Each takes DuckDB memory and time, whatever is in it."""
+"""Most keys of a file: each takes DuckDB memory and time, whatever its values are."""
 
 
 def json_query(
     cursor: duckdb.DuckDBPyConnection, path: Path, columns: Sequence[str | None], *, name: str
 ) -> str | None:
     """
-    Return what reads keys of a JSON file.
+    Return the query that reads keys of a JSON file; None if the file has no objects.
 
-    :param cursor: looks which keys there are.
-    :param path: where the file lies, unpacked, without a byte order mark.
-    :param columns: names of keys, paths with dots into objects, or None for the only one.
-    :param name: of the file, for messages.
-    :return: SQL with a ``?`` for the path, and a column for each that is wanted; None if the file has no objects.
-    :raises InvalidInputError: no key or several could be meant, there are too many, or an array breaks off.
+    :param cursor: DuckDB cursor that finds out which keys there are.
+    :param path: the file on this machine, unpacked, without a byte order mark.
+    :param columns: keys, paths with dots into objects, or None for the only key.
+    :param name: name of the file, for messages.
+    :return: SQL with a ``?`` for the path, which selects the keys in the given order; None if the file has no objects.
+    :raises InvalidInputError: no key or several fit a name, there are too many keys, or an array is cut off.
     """
     first, last = _ends(path)
     if not first or (first.startswith(b"[") and first.removeprefix(b"[").strip() == b"]"):
@@ -98,7 +98,7 @@ def _refuse_many_keys(count: int, name: str) -> None:
 
 
 def _refuse_depth(head: bytes, name: str) -> None:
-    """Refuse values that lie in very many others: some versions of DuckDB end the process over them."""
+    """Raise an error for values nested very deeply: some versions of DuckDB end the process when they read them."""
     marks = np.frombuffer(_STRING.sub(b"", head), np.uint8)
     steps = np.isin(marks, _OPENING).astype(np.int64) - np.isin(marks, _CLOSING)
     if np.cumsum(steps).max(initial=0) > _MOST_DEPTH:
@@ -106,7 +106,7 @@ def _refuse_depth(head: bytes, name: str) -> None:
 
 
 def _ends(path: Path) -> tuple[bytes, bytes]:
-    """Return the beginning and the end of a file without white space around them; nothing if it is all white space."""
+    """Return the beginning and the end of a file without white space around them; empty if the file is blank."""
     first = last = b""
     with path.open("rb") as stream:
         while not first and (block := stream.read(_END_BYTES)):

@@ -1,8 +1,8 @@
 r"""
-Line ends of CSV: one kind a file, as DuckDB wants them.
+Line ends of CSV: DuckDB needs one kind in a file.
 
-A file with ``\r\n`` here and ``\n`` there, or with ``\r`` alone, gets ``\n`` everywhere, within quotes as well: white
-space around a member is passed over anyway.
+A file with both ``\r\n`` and ``\n``, or with ``\r`` alone, gets ``\n`` everywhere, within quotes as well; that is
+harmless, as white space around a member is ignored.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _BLOCK_BYTES = 4 << 20
 
 def line_ends_differ(path: Path) -> bool:
     r"""
-    Tell whether a file has other line ends than only ``\n``, or only ``\r\n``.
+    Return whether a file has line ends that need :func:`with_line_feeds`: more than one kind, or ``\r`` alone.
 
-    :param path: of the file, on this machine.
+    :param path: the file on this machine.
     """
     feeds = returns = pairs = 0
     before = b""
@@ -37,9 +37,9 @@ def line_ends_differ(path: Path) -> bool:
 
 def with_line_feeds(pieces: Iterator[bytes]) -> Iterator[bytes]:
     r"""
-    Yield text in which only ``\n`` ends a line.
+    Yield text with all line ends replaced by ``\n``.
 
-    :param pieces: of the text, cut anywhere.
+    :param pieces: pieces of the text, cut at any byte.
     """
     after_return = False
     for piece in pieces:

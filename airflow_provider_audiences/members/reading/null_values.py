@@ -1,4 +1,4 @@
-r"""Texts that stand for "nothing", such as ``NULL`` and ``\N``: blank, in every format alike."""
+r"""Texts that stand for "nothing", such as ``NULL`` and ``\N``: they count as blank in all formats."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from airflow_provider_audiences.members.columns import TextColumn
 
 _AROUND = ((b"", b""), (b"", b"\r"), (b'"', b'"'), (b'"', b'"\r'))
-"""What stands around a text of a line: nothing, quotes, the carriage return before its end."""
+"""Bytes that may surround such a text on a line: none, quotes, the carriage return of its line end."""
 
 
 def without_null_values(column: TextColumn, null_values: Sequence[str]) -> TextColumn:
     """
-    Return a column in which texts that stand for nothing are empty.
+    Return a column in which texts that stand for "nothing" are empty.
 
-    :param column: the texts.
-    :param null_values: whole texts, in the very case; white space around them counts.
+    :param column: a column of texts, which stays as it is.
+    :param null_values: texts to compare with, exactly: case and white space count.
     """
     lengths = column.lengths.copy()
     for value in null_values:

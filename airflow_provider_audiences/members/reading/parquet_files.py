@@ -22,14 +22,14 @@ _UUID_BYTES = 16
 
 def parquet_query(cursor: duckdb.DuckDBPyConnection, path: Path, columns: Sequence[str | None], *, name: str) -> str:
     """
-    Return what reads columns of a Parquet file.
+    Return the query that reads columns of a Parquet file.
 
-    :param cursor: looks which columns there are, and at binary ones.
-    :param path: where the file lies.
-    :param columns: names, paths with dots into structs, or None for the only one.
-    :param name: of the file, for messages.
-    :return: SQL with a ``?`` for the path, and a column of text for each that is wanted.
-    :raises InvalidInputError: no column or several could be meant.
+    :param cursor: DuckDB cursor that finds out which columns there are, and looks at binary values.
+    :param path: the file on this machine.
+    :param columns: names, paths with dots into structs, or None for the only column.
+    :param name: name of the file, for messages.
+    :return: SQL with a ``?`` for the path, which selects the columns as text in the given order.
+    :raises InvalidInputError: no column or several fit a name.
     """
     described = cursor.sql(f"SELECT * FROM {_READER}", params=[path_argument(path)])
     fields = fields_of(described.columns, described.types)
@@ -45,9 +45,9 @@ def parquet_query(cursor: duckdb.DuckDBPyConnection, path: Path, columns: Sequen
 
 def _text_of_binary(cursor: duckdb.DuckDBPyConnection, path: Path, value: str) -> str:
     """
-    Return what makes text of binary values: UUIDs if each has 16 bytes, and they are no text themselves.
+    Return SQL for binary values as text: as UUIDs if each has 16 bytes and is not text itself.
 
-    Most binary columns hold text, which their first value tells; only of others all values are looked at.
+    Most binary columns hold text, as their first value shows; only for the others, all values are looked at.
     """
     where = f"FROM {_READER} WHERE {value} IS NOT NULL"
     first = cursor.execute(f"SELECT octet_length({value}) {where} LIMIT 1", [path_argument(path)]).fetchall()

@@ -1,4 +1,4 @@
-"""How paths, names and values are written in queries."""
+"""How paths, names and values are written in DuckDB's SQL."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from pathlib import Path
 
 def path_argument(path: Path) -> str:
     """
-    Return a path as DuckDB's readers take one: to them each is a pattern.
+    Return a path escaped for DuckDB's readers, which take each path as a pattern.
 
-    :param path: of the file.
+    :param path: path of the file.
     """
     return glob.escape(str(path))
 
 
 def quoted(name: str) -> str:
     """
-    Return the name of a column as SQL.
+    Return the name of a column quoted for SQL.
 
-    :param name: as it is.
+    :param name: name as the file has it.
     """
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
     """
-    Return text as SQL.
+    Return a text as a string literal of SQL.
 
-    :param text: as it is.
+    :param text: any text.
     """
     return "'" + text.replace("'", "''") + "'"

@@ -1,7 +1,8 @@
 """
-What a file is that is no text: told by its first bytes, so that it can be named and is not read line by line.
+Recognition of files that are not text by their first bytes.
 
-Some of what lies in an archive or a table would look like members, and everything else would be counted as malformed.
+Read line by line, an archive or a binary table could have bytes that look like members, and everything else would count
+as malformed. So such a file is refused, and the message says what it is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from airflow_provider_audiences.exceptions import InvalidInputError
 
 HEAD_BYTES = 1 << 16
-"""How much of a file is looked at."""
+"""Number of bytes at the beginning of a file that are looked at."""
 
 PARQUET_MAGIC = b"PAR1"
 GZIP_MAGIC = b"\x1f\x8b"
@@ -28,7 +29,7 @@ _EXPORT = "export it as CSV"
 # Line ends, tabs and form feeds are text; so are the separators of Hive (1 to 3), ASCII's own (1c to 1f), escape.
 _CONTROLS = bytes({*range(0x20), 0x7F} - {1, 2, 3, 9, 10, 11, 12, 13, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F})
 _MOST_CONTROLS = 0.02
-"""A stray control byte makes a malformed line; of arbitrary bytes they are 7 %."""
+"""Greatest share of control bytes in text: a stray one makes a malformed line; in random bytes the share is 7 %."""
 
 _BEGINNING_BYTES = 32
 _TAR_BLOCK_BYTES = 512
@@ -39,12 +40,12 @@ _UTF16_SHARE = 0.3
 @dataclass(frozen=True, kw_only=True)
 class _Signature:
     """
-    How files of a kind begin.
+    How files of a format begin.
 
-    :param magic: pattern of the first bytes.
-    :param what: the kind, with an article if it takes one.
+    :param magic: regular expression that the first bytes match.
+    :param what: name of the format, with its article if it has one.
     :param advice: what to do with such a file.
-    :param is_word: whether text may begin so as well: then it has to have control bytes, too.
+    :param is_word: whether text may begin in this way, too; then the file must also have control bytes.
     """
 
     magic: bytes
@@ -101,13 +102,14 @@ _PATTERNS = [(re.compile(signature.magic, re.DOTALL), signature) for signature i
 
 def refuse_other_formats(head: bytes, *, name: str, wanted: str = "text", encoding: str | None = None) -> None:
     """
-    Refuse what is no text: read line by line, some of it might look like members.
+    Raise an error if a file is not text.
 
-    :param head: the first bytes of what should be text, unpacked; as many as there are, up to HEAD_BYTES.
-    :param name: of the file, for messages.
-    :param wanted: what it should be.
-    :param encoding: what it is said to be written in; None for UTF-8.
-    :raises InvalidInputError: it begins as an archive or a table does, or is binary, or UTF-16 that nobody spoke of.
+    :param head: first bytes of the file, unpacked: up to HEAD_BYTES.
+    :param name: name of the file, for messages.
+    :param wanted: the expected format, for messages.
+    :param encoding: encoding that the user gave; None for UTF-8.
+    :raises InvalidInputError: it begins like an archive or a table, or is binary, or is UTF-16 and no encoding was
+        given.
     """
     if encoding is None and head.startswith(UTF16_MARKS):
         raise InvalidInputError(f"{name} is UTF-16: save it as UTF-8, or say encoding='utf-16' in a FileSource")
@@ -123,12 +125,12 @@ def refuse_other_formats(head: bytes, *, name: str, wanted: str = "text", encodi
 
 def refuse_binary(head: bytes, *, name: str, wanted: str = "text") -> None:
     """
-    Refuse data that no program writes as text.
+    Raise an error if a file has bytes that no program writes as text.
 
-    :param head: the first bytes, in UTF-8 or in an encoding that contains ASCII.
-    :param name: of the file, for messages.
-    :param wanted: what it should be.
-    :raises InvalidInputError: NUL stands near the beginning, or control bytes are frequent.
+    :param head: first bytes of the file, in UTF-8 or another encoding that contains ASCII.
+    :param name: name of the file, for messages.
+    :param wanted: the expected format, for messages.
+    :raises InvalidInputError: there is a NUL near the beginning, or control bytes are frequent.
     """
     head = head[:HEAD_BYTES]
     controls = _control_count(head)
@@ -149,9 +151,9 @@ def refuse_binary(head: bytes, *, name: str, wanted: str = "text") -> None:
 
 def name_of_format(head: bytes) -> str | None:
     """
-    Return what a file is that is no text, for a message; None if its first bytes are no signature.
+    Return the name of a file's format if it is not text, for a message; None if its first bytes are of no known format.
 
-    :param head: its first bytes.
+    :param head: first bytes of the file.
     """
     found = _signature_of(head)
     return found[0] if found else None
@@ -166,7 +168,7 @@ def _signature_of(head: bytes) -> tuple[str, str] | None:
 
 
 def _is_tar(head: bytes) -> bool:
-    """Tell a tar archive, of before POSIX as well, by the checksum of its first block."""
+    """Return whether a file is a tar archive, also of the format before POSIX, by the checksum of its first block."""
     block = head[:_TAR_BLOCK_BYTES]
     written = block[_TAR_CHECKSUM].strip(b"\0 ")
     if len(block) < _TAR_BLOCK_BYTES or not re.fullmatch(rb"[0-7]{1,8}", written):

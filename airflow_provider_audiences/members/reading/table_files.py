@@ -1,8 +1,8 @@
 """
-Columns of text from tables in files: CSV, JSON lines and arrays, Parquet.
+Reading of CSV, JSON and Parquet files by DuckDB, as columns of texts.
 
-A file that DuckDB can't read as it lies is copied first: one in a store, one that is compressed or in another encoding,
-and CSV with line ends that differ.
+A file is copied first if DuckDB can't read it as it is: a file in a store, a compressed one, one in another encoding,
+and CSV with line ends of several kinds.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ _COPY_BYTES = 4 << 20
 @dataclass(frozen=True, kw_only=True)
 class TableWish:
     """
-    What is wanted of tables in files.
+    The format of a file, and the columns to read.
 
     :param file_format: ``csv``, ``jsonl`` or ``parquet``.
-    :param columns: which columns; None for the only one.
-    :param dialect: what the files look like.
+    :param columns: columns to read: names, paths or numbers; None for the only column.
+    :param dialect: form of the file, as the user gave it.
     """
 
     file_format: str
@@ -67,13 +67,13 @@ def columns_of_file(
     workspace: Workspace, file: SourceFile, wish: TableWish, *, has_tabs: bool = False
 ) -> Iterator[tuple[TextColumn, ...]]:
     """
-    Yield the members' columns of a table in a file, in parts.
+    Yield the columns with members of a file, in parts; each part has one column of texts for each that is wanted.
 
-    :param workspace: its database does the reading, and its folder takes a copy of a file in a store meanwhile.
-    :param file: the file.
-    :param wish: its format, and the columns.
-    :param has_tabs: whether its name says that tabs stand between fields.
-    :raises InvalidInputError: the file is damaged, or no column or several could be meant.
+    :param workspace: workspace whose database reads the file, and whose folder takes a copy if one is needed.
+    :param file: the file to read.
+    :param wish: the format, and the columns to read.
+    :param has_tabs: whether the file's name says that its delimiter is a tab.
+    :raises InvalidInputError: the file is damaged, or no column or several fit a name.
     """
     with _on_this_machine(file, workspace, wish) as path, workspace.connection.cursor() as cursor:
         if path.stat().st_size:
@@ -97,7 +97,7 @@ def _read(
 
 
 def _likely_reason(path: Path, wish: TableWish) -> str:
-    """Return why a file could not be read, as far as its text tells: some versions of DuckDB do not."""
+    """Return the likely reason for which a file could not be read; some versions of DuckDB give none."""
     if wish.file_format != "parquet" and (line := line_that_is_not_utf8(path)):
         return f"; in line {line} it is not UTF-8: say in a FileSource with encoding= what it is, such as 'gbk'"
     if wish.file_format == "csv" and wish.dialect.escape is None and has_escaped_quotes(path):
@@ -108,10 +108,11 @@ def _likely_reason(path: Path, wish: TableWish) -> str:
 @contextmanager
 def _on_this_machine(file: SourceFile, workspace: Workspace, wish: TableWish) -> Iterator[Path]:
     """
-    Yield a path of ours for a file: its own would be a pattern to DuckDB, which would also show it.
+    Yield a path from which DuckDB can read a file: a link to it, or a copy.
 
-    A table in a store is copied first: DuckDB reads several places at once, which file systems in Python can't.
-    A compressed one is unpacked by us: DuckDB takes one that breaks off for whole, and checks no sums.
+    DuckDB would take the file's own path as a pattern, and would show it in messages. A file in a store is copied, as
+    DuckDB reads at several offsets at once, which Python's file systems can't. A compressed file is unpacked here, as
+    DuckDB does not notice one that is cut off, and checks no checksums.
     """
     path = workspace.folder / "table"
     try:
@@ -127,7 +128,7 @@ def _on_this_machine(file: SourceFile, workspace: Workspace, wish: TableWish) ->
 
 
 def _is_read_as_it_lies(stream: IO[bytes], file: SourceFile, local: Path, wish: TableWish) -> bool:
-    """Tell whether DuckDB can read a file of this machine itself; the stream is at its beginning again."""
+    """Return whether DuckDB can read a local file without a copy; the stream is at its beginning afterwards."""
     head = stream.read(HEAD_BYTES)
     stream.seek(0)
     if wish.file_format == "parquet":
@@ -142,7 +143,7 @@ def _is_read_as_it_lies(stream: IO[bytes], file: SourceFile, local: Path, wish: 
 
 
 def _copy(stream: IO[bytes], copy: IO[bytes], name: str, wish: TableWish, most_window_bytes: int) -> None:
-    """Write what DuckDB can read of a file: unpacked, in UTF-8, CSV with one kind of line ends."""
+    """Write a copy that DuckDB can read: unpacked, in UTF-8, and for CSV with one kind of line ends."""
     if wish.file_format == "parquet":
         head = first_bytes(stream)
         if head != PARQUET_MAGIC:

@@ -1,8 +1,8 @@
 """
-One column of text from data frames, read by DuckDB; and what all that DuckDB reads has in common.
+Reading of data frames and tables by DuckDB as columns of texts, and the errors of everything that DuckDB reads.
 
-DuckDB only reads here; what a text means is for the rule of the members. So every column is read as text and
-nothing is cast, and DuckDB's own messages, which quote the data, are not passed on.
+DuckDB only reads; which texts are members is decided by their identifier kind. So all columns are read as text, and
+messages of DuckDB, which quote the data, are not passed on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
 
 _EXACT_BELOW = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
-"""Up to where a column of decimals has each whole number."""
+"""For each floating-point type of DuckDB: each whole number below this limit is exact."""
 
 _LINE_OF_ERROR = re.compile(r"(?:CSV Error on Line:|in line|at line) (\d+)")
 _TOO_DEEP = re.compile(r"\b(depth|nested too|too deep|recursion)\b", re.IGNORECASE)
@@ -44,11 +44,11 @@ _KINDS_OF_ERROR = {
 
 def columns_of_frame(workspace: Workspace, source: FrameInput) -> Iterator[TextColumn]:
     """
-    Yield the members' column of a data frame, in parts.
+    Yield the column with members of a data frame, in parts.
 
-    :param workspace: its database does the reading.
-    :param source: the data frame.
-    :raises InvalidInputError: no column or several could be meant, or the frame can't be read.
+    :param workspace: workspace whose database reads the frame.
+    :param source: the data frame or array.
+    :raises InvalidInputError: the frame has no column or several, or it can't be read.
     """
     frame = collected(source.frame)
     only = "keep only the one with the members"
@@ -76,10 +76,10 @@ def columns_of_frame(workspace: Workspace, source: FrameInput) -> Iterator[TextC
 
 def _as_text(column: str, kind: str) -> str:
     """
-    Return an expression for a column's values as text, or as they are if they are binary.
+    Return SQL for a column's values as text; binary values stay binary.
 
-    Of a decimal that is not exact any more DuckDB shows the digits that it might have had: it is written with an
-    exponent, so that the rule of the members refuses it with the reason.
+    A floating-point number too large to be exact is written with an exponent: DuckDB would show digits that the number
+    may not have had. So the member's identifier kind rejects it, and gives the reason.
     """
     if kind == "BLOB":
         return column
@@ -92,12 +92,12 @@ def _as_text(column: str, kind: str) -> str:
 
 def columns_of_table(workspace: Workspace, table: SourceTable, *, column: str | None) -> Iterator[TextColumn]:
     """
-    Yield the members' column of a table's current snapshot, in parts.
+    Yield the column with members of a table's current snapshot, in parts.
 
-    :param workspace: its database turns the values into text.
-    :param table: the table.
-    :param column: name of the column, or a path with dots into structs; None if the table has only one.
-    :raises InvalidInputError: no column or several could be meant, or what reads the table refuses it.
+    :param workspace: workspace whose database turns the values into text.
+    :param table: the table to read.
+    :param column: name of a column, or a path with dots into structs; None for the only column.
+    :raises InvalidInputError: no column or several fit the name, or the table's reader can't read it.
     :raises SourceUnavailableError: the table's store failed.
     """
     for (texts,) in explained(workspace, _rows_of_table(workspace, table, column), table.name, "a table"):
@@ -120,7 +120,7 @@ def _rows_of_table(workspace: Workspace, table: SourceTable, column: str | None)
 
 
 def _fields_of_frame(cursor: duckdb.DuckDBPyConnection, frame: Any) -> list[Field] | None:
-    """Return the columns of a data frame; None if DuckDB knows no such type."""
+    """Return the columns of a data frame; None if DuckDB can't read a frame of this type."""
     try:
         cursor.register("source_frame", frame)
         described = cursor.sql("SELECT * FROM source_frame")
@@ -131,11 +131,11 @@ def _fields_of_frame(cursor: duckdb.DuckDBPyConnection, frame: Any) -> list[Fiel
 
 def texts_of(cursor: duckdb.DuckDBPyConnection, query: str, arguments: list[str]) -> Iterator[tuple[TextColumn, ...]]:
     """
-    Yield the columns of a query, in parts.
+    Yield the result of a query as columns of texts, in parts.
 
-    :param cursor: runs it.
-    :param query: of columns of text.
-    :param arguments: for its placeholders.
+    :param cursor: DuckDB cursor that runs the query.
+    :param query: SQL that selects columns of text or binary values.
+    :param arguments: values for the query's placeholders.
     """
     relation = cursor.sql(query, params=arguments) if arguments else cursor.sql(query)
     with nanoarrow.c_array_stream(relation) as stream:
@@ -153,14 +153,14 @@ def explained(
     why: Callable[[], str] = str,
 ) -> Iterator[tuple[TextColumn, ...]]:
     """
-    Say what is wrong with a table in words of ours: DuckDB would quote the line.
+    Yield parts of a table; errors of DuckDB become errors without its messages, which quote the data.
 
-    :param workspace: its database is closed if the damage took it by surprise.
-    :param parts: what is read.
-    :param name: of the file, for messages.
-    :param file_format: what it is read as.
-    :param why: returns a likely reason, if there is one; called when reading has failed.
-    :raises InvalidInputError: DuckDB can't read it, or not in the memory that it may take.
+    :param workspace: workspace whose database reads; it is closed after internal errors of DuckDB.
+    :param parts: the parts as they are read.
+    :param name: name of the file, for messages.
+    :param file_format: format that the file is read as, for messages.
+    :param why: returns a likely reason for the message, or an empty text; called only after an error.
+    :raises InvalidInputError: DuckDB can't read the data, or not within the memory limit.
     :raises WorkspaceUnavailableError: the temporary folder is full.
     """
     try:
@@ -178,10 +178,10 @@ def explained(
 
 def too_deep(name: str, file_format: str) -> InvalidInputError:
     """
-    Return the error for values that lie in too many others.
+    Return the error for values that are nested too deeply.
 
-    :param name: of the file, for messages.
-    :param file_format: what it is read as.
+    :param name: name of the file, for messages.
+    :param file_format: format that the file is read as, for messages.
     """
     return InvalidInputError(
         f"{name} can't be read as {file_format}: its values lie in too many others, one in the other; nothing was sent",

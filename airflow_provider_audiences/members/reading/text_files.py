@@ -1,7 +1,7 @@
 r"""
-Text files as blocks of whole lines, decompressed, with bounded memory.
+Reading of text files as blocks of whole lines: decompressed, in UTF-8, with bounded memory.
 
-Only ``\n`` ends a line. A line longer than 64 KiB is no member of anything: what lies behind that is passed over.
+Only ``\n`` ends a line. A line longer than 64 KiB can't be a member: the rest of it is skipped.
 """
 
 from __future__ import annotations
@@ -30,31 +30,34 @@ _BLOCK_BYTES = 1 << 20
 _LEAST_BLOCK_BYTES = 1 << 20
 _PACKED_BLOCK_BYTES = 1 << 16
 _PACKED_STEP_BYTES = 512
-"""Given to Zstandard at once: what repeats itself becomes thousands of times as large in one go."""
+"""
+Compressed bytes given to Zstandard at once: repetitive data becomes thousands of times larger when it is unpacked.
+"""
 
 _WINDOW_TOO_LARGE = "requires too much memory"
 _MAGIC_BYTES = 4
 
 
 class Readable(Protocol):
-    """What is read from a file."""
+    """The part of a binary file's interface that reading needs."""
 
     def read(self, size: int, /) -> bytes:
-        """Return at most so many bytes; none at the end."""
+        """Return at most that many bytes; none at the end of the file."""
 
 
 def text_blocks(
     stream: Readable, *, name: str, encoding: str | None = None, most_window_bytes: int = LEAST_WINDOW_BYTES
 ) -> Iterator[bytes]:
     """
-    Yield the lines of an open file in blocks, decompressed if it is gzip or Zstandard, in UTF-8.
+    Yield the lines of an open file in blocks, decompressed (gzip, Zstandard) and in UTF-8.
 
-    :param stream: opened in binary mode, at its beginning.
-    :param name: of the file, for messages.
-    :param encoding: what it is written in; None for UTF-8, or another that contains ASCII, as it is.
-    :param most_window_bytes: memory that unpacking Zstandard may take.
+    :param stream: file opened in binary mode, at its beginning.
+    :param name: name of the file, for messages.
+    :param encoding: name of the Python codec of the text; None for UTF-8, or any encoding that contains ASCII: the
+        bytes are yielded as they are.
+    :param most_window_bytes: most memory for the window of a Zstandard decompressor; default 8 MiB.
     :return: blocks of whole lines, each with its line ending; only the last may lack it.
-    :raises InvalidInputError: its compressed data is damaged, it is no text, or is not in that encoding.
+    :raises InvalidInputError: the file is damaged, is not text, or is not in that encoding.
     """
     return _whole_lines(unpacked_pieces(stream, name=name, encoding=encoding, most_window_bytes=most_window_bytes))
 
@@ -68,14 +71,14 @@ def unpacked_pieces(
     most_window_bytes: int = LEAST_WINDOW_BYTES,
 ) -> Iterator[bytes]:
     """
-    Yield an open file's text in pieces of some size, decompressed if it is gzip or Zstandard, in UTF-8.
+    Yield the text of an open file in pieces cut at any byte, decompressed (gzip, Zstandard) and in UTF-8.
 
-    :param stream: opened in binary mode, at its beginning.
-    :param name: of the file, for messages.
-    :param encoding: what it is written in; None for UTF-8, or another that contains ASCII, as it is.
-    :param wanted: what the text is to be, for messages.
-    :param most_window_bytes: memory that unpacking Zstandard may take.
-    :raises InvalidInputError: its compressed data is damaged, it is no text, or is not in that encoding.
+    :param stream: file opened in binary mode, at its beginning.
+    :param name: name of the file, for messages.
+    :param encoding: as for :func:`text_blocks`.
+    :param wanted: the expected format, for messages.
+    :param most_window_bytes: as for :func:`text_blocks`.
+    :raises InvalidInputError: the file is damaged, is not text, or is not in that encoding.
     """
     head = first_bytes(stream)
     compression = compression_of(head, name=name)
@@ -98,9 +101,9 @@ def unpacked_pieces(
 
 def first_bytes(stream: Readable) -> bytes:
     """
-    Return enough of a file to tell what it is.
+    Return the first four bytes of a file, which tell its compression; fewer if the file is shorter.
 
-    :param stream: opened in binary mode, at its beginning.
+    :param stream: file opened in binary mode, at its beginning; afterwards it is behind those bytes.
     """
     head = b""
     while len(head) < _MAGIC_BYTES and (more := stream.read(_MAGIC_BYTES - len(head))):
@@ -110,11 +113,11 @@ def first_bytes(stream: Readable) -> bytes:
 
 def compression_of(head: bytes, *, name: str) -> str | None:
     """
-    Return ``gzip``, ``zstd`` or None, by a file's content.
+    Return ``gzip``, ``zstd`` or None by the first bytes of a file.
 
-    :param head: its first bytes.
-    :param name: of the file, for messages.
-    :raises InvalidInputError: the name promises a compression that the content has not.
+    :param head: the first four bytes or more.
+    :param name: name of the file, whose ending must not contradict them.
+    :raises InvalidInputError: the name ends in ``.gz`` or ``.zst``, and the content is not of that format.
     """
     compression = "gzip" if head.startswith(GZIP_MAGIC) else "zstd" if head.startswith(ZSTD_MAGICS) else None
     for ending, promised in ((".gz", "gzip"), (".zst", "zstd")):
@@ -162,7 +165,7 @@ def _from_zstd(stream: _Pushback, name: str, most_window_bytes: int) -> Iterator
 
 
 def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Join small pieces, as networks and decompressors give them."""
+    """Join small pieces, as networks and decompressors deliver them, into pieces of at least 1 MiB."""
     held: list[bytes] = []
     size = 0
     for piece in pieces:
@@ -176,7 +179,7 @@ def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Cut pieces at line ends; of a line that is too long only the beginning comes out."""
+    """Cut pieces at line ends; of a line longer than 64 KiB only the beginning is yielded."""
     rest = b""
     skipping = False
     for piece in pieces:
@@ -198,7 +201,7 @@ def _whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class _Pushback:
-    """A file whose first bytes have been read already."""
+    """A file of which the first bytes were read already: they are read again."""
 
     def __init__(self, head: bytes, stream: Readable) -> None:
         self._head = head
