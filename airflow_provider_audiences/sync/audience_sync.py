@@ -1,10 +1,13 @@
 """
-A sync: makes an audience equal a source, with as few requests as it takes, from any crash.
+A sync: makes an audience equal its source, with few requests, and goes on after a crash at any point.
 
-The order of things is the promise. The plan is the difference between the source and the ledger; the guards look at
-it; it is stored before its first request; each request is written down when it has landed; members are added before
-any is removed; and in the end the plan goes into the ledger. Whatever a run that was cut off may have sent is in the
-ledger of the next one.
+These steps, in this order, keep that promise:
+
+1. The plan is the difference between the source and the ledger; guards check it. 2. The plan is stored before its first
+request. 3. Each request is recorded as soon as the platform has accepted it. 4. Members are added before any is
+removed. 5. At the end, the plan is folded into a new ledger.
+
+If a run is interrupted, the next run's ledger has everything that the interrupted one may have sent.
 """
 
 from __future__ import annotations
@@ -42,11 +45,11 @@ _DRIFT_LOOK_SECONDS = 10.0
 
 class AudienceSync:
     """
-    Syncs one audience that is held.
+    Syncs one audience, which this process holds.
 
-    :param held: the audience.
-    :param send: how plans are sent.
-    :param on_progress: told every few seconds, and at the end, how many members have landed, of how many.
+    :param held: the audience, with its state and its lease.
+    :param send: how plans are sent: batch size, parallel requests, drift.
+    :param on_progress: called every few seconds, and at the end, with the number of members delivered and the total.
     """
 
     def __init__(self, held: HeldAudience, *, send: SendSettings, on_progress: OnProgress | None = None) -> None:
@@ -64,14 +67,14 @@ class AudienceSync:
 
     def run(self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings) -> SyncReport:
         """
-        Plan, and carry the plan out.
+        Make a plan and carry it out.
 
-        :param staged: the source.
-        :param suppressed: members that must not be in the audience; None for nobody.
+        :param staged: members of the source, staged.
+        :param suppressed: members that must not be in the audience, staged; None for none.
         :param settings: how the audience is to equal its source.
-        :raises GuardError: a guard stopped it; nothing was sent.
-        :raises LedgerLostError: what was sent before can't be told; nothing was sent.
-        :raises AudienceApiError: a request failed; the next run goes on from there.
+        :raises GuardError: a guard stopped the plan; nothing was sent.
+        :raises LedgerLostError: the ledger is lost, and ``on_lost_ledger`` is ``fail``; nothing was sent.
+        :raises AudienceApiError: a request failed; the next run continues from there.
         """
         planned = self._planner.plan(staged, suppressed, settings)
         ledger, plan, report, self._marks = planned.ledger, planned.plan, planned.report, planned.marks
@@ -90,13 +93,14 @@ class AudienceSync:
 
     def plan(self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings) -> SyncReport:
         """
-        Make the plan and store it for :meth:`apply`; send nothing.
+        Make a plan and store it for :meth:`apply`; send nothing.
 
-        :param staged: the source.
-        :param suppressed: members that must not be in the audience; None for nobody.
+        :param staged: members of the source, staged.
+        :param suppressed: members that must not be in the audience, staged; None for none.
         :param settings: how the audience is to equal its source.
-        :return: a report with ``plan_id``; what a guard says is in it, and stops the plan when it is applied.
-        :raises LedgerLostError: what was sent before can't be told.
+        :return: a report with ``plan_id`` and the guards' verdicts; a guard that fails stops the plan when it is
+            applied.
+        :raises LedgerLostError: the ledger is lost, and ``on_lost_ledger`` is ``fail``.
         """
         planned = self._planner.plan(staged, suppressed, settings)
         report = planned.report
@@ -106,13 +110,13 @@ class AudienceSync:
 
     def apply(self, plan_id: str, *, override_guards: bool) -> SyncReport:
         """
-        Carry a stored plan out, exactly; or the rest of it, if an earlier try was cut off.
+        Carry out a stored plan exactly, or the rest of it if an earlier try was interrupted.
 
-        :param plan_id: from the report of :meth:`plan`.
-        :param override_guards: carry it out although a guard says no.
-        :raises PlanOutdatedError: the ledger has moved on since it was made; nothing was sent.
-        :raises LedgerLostError: what was sent before can't be told; nothing was sent.
-        :raises GuardError: a guard stopped it; nothing was sent.
+        :param plan_id: the plan's id, from the report of :meth:`plan`.
+        :param override_guards: carry the plan out even if a guard fails.
+        :raises PlanOutdatedError: the audience's state has changed since the plan was made; nothing was sent.
+        :raises LedgerLostError: the ledger is lost; nothing was sent.
+        :raises GuardError: a guard stopped the plan; nothing was sent.
         """
         lost: LedgerLostError | None = None
         try:
@@ -150,7 +154,10 @@ class AudienceSync:
 
     @property
     def _is_replacement_open(self) -> bool:
-        """Whether a replacement was begun and not finished: even a plan without requests is its end."""
+        """
+        Whether a replacement was begun and not finished; then even a plan without requests must be carried out to
+        finish it.
+        """
         return bool(self._state.manifest and self._state.manifest.replacement)
 
     # Sending
@@ -207,7 +214,11 @@ class AudienceSync:
     # Afterwards
 
     def _reconciled(self, report: SyncReport) -> SyncReport:
-        """Compare the platform's count with the ledger's; that never fails a sync that has sent everything."""
+        """
+        Return the report with the drift between the platform's count and the ledger's.
+
+        A large drift is logged, but does not fail the sync: everything was sent.
+        """
         patience = float(self._send.drift_patience_seconds)
         try:
             while True:

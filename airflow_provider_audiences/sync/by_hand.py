@@ -1,8 +1,9 @@
 """
-Updates, appends and removals by hand of an audience that is synced as well: its ledger notes them.
+Changes by hand (update, append, removal) of an audience that is also synced: they are recorded in its ledger.
 
-They go out as a plan of the state does, so whatever happens to them, the next sync knows who may be there. Who is
-removed is held back from then on, and who is added stays, also if nothing of it is known to have landed.
+Such a change is carried out as a stored plan. So after any failure, the next sync knows who may be in the audience.
+Later syncs respect the change, even if its outcome is not known: members removed by hand are not added again, and
+members added by hand are not removed.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ log = logging.getLogger(__name__)
 
 class ByHand:
     """
-    Changes an audience that is held.
+    Changes one audience, which this process holds.
 
-    :param held: the audience.
+    :param held: the audience, with its state and its lease.
     """
 
     def __init__(self, held: HeldAudience) -> None:
@@ -40,12 +41,14 @@ class ByHand:
 
     def run(self, delivery: Delivery, staged: StagedMembers, *, on_progress: OnProgress | None = None) -> UploadReport:
         """
-        Send a staged set, and note it in the ledger.
+        Send a staged set, and record it in the ledger, if the audience has one.
 
-        :param delivery: what to do with the set.
-        :param staged: the set.
-        :param on_progress: told how many IDs have landed.
-        :raises InvalidInputError: the set must not be sent; nothing was.
+        :param delivery: mode (update, append or removal) and how the set is sent.
+        :param staged: the set to add or remove.
+        :param on_progress: called every few seconds, and at the end, with the number of members delivered and the
+            total.
+        :raises InvalidInputError: the set must not be sent, such as an empty one that would replace all; nothing was
+            sent.
         :raises AudienceApiError: a request failed, and no further one was begun.
         """
         delivery.check_members(staged)

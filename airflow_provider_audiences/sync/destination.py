@@ -1,9 +1,9 @@
 """
-The seam between a sync and a platform: what a sync needs of whatever holds an audience.
+The interface between a sync and a platform: what a sync needs of any platform that has audiences.
 
-A sync knows sets, plans and ledgers; a destination knows one audience at one platform. It takes bodies (members in
-their written form, one a line), and says how the platform counted them. Nothing is registered anywhere: an operator
-makes the destination, and hands it over.
+A sync knows sets, plans and ledgers; a destination knows one audience at one platform. It sends bodies (members in
+their written form, one a line), and returns how the platform counted them. There is no registry: an operator makes its
+destination, and passes it to the sync.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.redaction import MaskedBytes
 
 NO_EXPIRY_SECONDS = 2**32
-"""In place of a TTL, where members stay until they are removed: longer than any ledger can say."""
+"""Stands for a TTL where members stay until they are removed: beyond the latest time that a ledger can hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudienceAddress:
     """
-    Which audience it is, in all the world.
+    Identifies an audience among all platforms, hosts and accounts.
 
-    :param platform: the kind of audience, such as ``applovin``.
-    :param host: of the API, without scheme.
-    :param audience_id: its id there.
+    :param platform: kind of audience, such as ``applovin``.
+    :param host: host of the API, without scheme.
+    :param audience_id: id of the audience at that host.
     """
 
     platform: str
@@ -35,20 +35,20 @@ class AudienceAddress:
 
     @property
     def folders(self) -> tuple[str, str, str]:
-        """Names of the folders, one within the other, in which its state lies."""
+        """Names of the nested folders in which the audience's state is stored."""
         return self.platform, self.host, self.audience_id
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryLimits:
     """
-    What a platform takes, and what it can do.
+    What a platform accepts, and what it can do.
 
-    :param max_parallel_requests: requests under way at the same time, at most.
-    :param late_effect_seconds: how long after it was sent a request may still take effect.
-    :param default_ttl_seconds: how long members stay unless a request says otherwise; None where they stay until they
-        are removed: no request has a TTL then, and nobody is ever refreshed.
-    :param can_replace: whether one request can replace the whole content.
+    :param max_parallel_requests: most requests at the same time.
+    :param late_effect_seconds: longest time after it was sent that a request may still take effect.
+    :param default_ttl_seconds: how long members stay if a request gives no TTL. None if members stay until they are
+        removed: then no request has a TTL, and members are never refreshed.
+    :param can_replace: whether one request can replace the audience's whole content.
     """
 
     max_parallel_requests: int
@@ -58,18 +58,21 @@ class DeliveryLimits:
 
     @property
     def ttl_seconds(self) -> int:
-        """How long members stay that are sent without a TTL."""
+        """
+        How long members stay that are sent without a TTL; :data:`NO_EXPIRY_SECONDS` if they stay until they are
+        removed.
+        """
         return NO_EXPIRY_SECONDS if self.default_ttl_seconds is None else self.default_ttl_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class UploadCounts:
     """
-    How the platform counted one body.
+    How the platform counted the members of one body.
 
-    :param valid: members that it took.
-    :param invalid: members that it refused.
-    :param after_lost_try: whether an earlier request with them may have been carried out as well, or may still be.
+    :param valid: number of members that it accepted.
+    :param invalid: number of members that it rejected.
+    :param after_lost_try: whether an earlier request with the same body may have been carried out too, or may still be.
     """
 
     valid: int
@@ -81,11 +84,12 @@ class Destination(Protocol):
     """
     One audience at one platform. All methods may be called by several threads at once.
 
-    A request that is sent twice does what one does: each of them is a set operation. What fails raises an error of
-    :mod:`airflow_provider_audiences.exceptions`, which says whether it may have been carried out all the same.
+    All requests are set operations, so sending one twice has the effect of sending it once. A failed method raises an
+    error of :mod:`airflow_provider_audiences.exceptions`; its ``maybe_applied`` says whether the platform may have
+    carried the request out.
 
-    :ivar platform_name: of the platform, for messages.
-    :ivar limits: what the platform takes.
+    :ivar platform_name: name of the platform, for messages.
+    :ivar limits: what the platform accepts, and what it can do.
     """
 
     platform_name: str
@@ -93,45 +97,45 @@ class Destination(Protocol):
 
     @property
     def address(self) -> AudienceAddress:
-        """Which audience it is."""
+        """Identifies the audience; its state is stored under this address."""
 
     @property
     def kind(self) -> IdentifierKind:
-        """What its members are, and how they are written."""
+        """The identifier kind of the audience's members."""
 
     @property
     def requests_sent(self) -> int:
-        """Requests sent so far to this platform's account, repetitions included."""
+        """Number of requests sent so far through this destination's client, repetitions included."""
 
     def add(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
         """
-        Add members; the time of those who are there begins again.
+        Add members. For those who are in the audience already, their TTL begins again.
 
-        :param body: members, one a line.
-        :param ttl_seconds: how long they stay; None for the platform's default. Ignored where members have no TTL.
-        :param give_up: asked before the request is repeated, and while it waits for that.
+        :param body: members in their written form, one a line.
+        :param ttl_seconds: how long the members stay; None for the platform's default. Ignored if members have no TTL.
+        :param give_up: asked before the request is repeated, and while the repetition is waited for; true ends it.
         """
 
     def remove(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:
         """
-        Remove members; those who are not there are no error.
+        Remove members. Members who are not in the audience are no error.
 
-        :param body: members, one a line.
+        :param body: members in their written form, one a line.
         :param give_up: as for :meth:`add`.
         """
 
     def replace(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
         """
-        Make some members the whole content; only called if the limits say that it can.
+        Replace the audience's whole content; only called if the limits say ``can_replace``.
 
-        :param body: members, one a line; empty for nobody.
+        :param body: all members to have, one a line; empty to empty the audience.
         :param ttl_seconds: as for :meth:`add`.
         :param give_up: as for :meth:`add`.
         """
 
     def member_count(self) -> int | None:
         """
-        Return how many members the platform counts, which may lag; None if it does not say.
+        Return the number of members that the platform counts, which may lag behind; None if the platform does not say.
 
         :raises NotFoundError: the account has no such audience.
         """

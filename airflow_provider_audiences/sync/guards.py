@@ -1,4 +1,4 @@
-"""Guards: what must be true of a plan before anything is sent."""
+"""Guards: limits that a plan must keep before anything is sent."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """
-    What a guard says of a plan.
+    What a guard says about a plan.
 
-    :param guard: the argument that sets it.
-    :param passed: whether the plan may go on.
-    :param message: what the plan would do.
+    :param guard: name of the operator's argument that sets the guard.
+    :param passed: whether the plan keeps the guard's limit.
+    :param message: what the plan would do, and what the limit is.
     """
 
     guard: str
@@ -30,23 +30,23 @@ class Verdict:
     message: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as small JSON."""
+        """Return the verdict as JSON."""
         return {"guard": self.guard, "passed": self.passed, "message": self.message}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Guards:
     """
-    Limits; use :meth:`checked` to make them.
+    The limits of a plan; :meth:`checked` makes them of a user's arguments.
 
-    :param allow_empty: whether an audience may be left without members.
-    :param max_removed_ratio: removed members, as a part of those that may be in the audience; None for no limit.
-    :param max_added_ratio: new members, as a part of those that may be in it; None for no limit. An audience
-        without members has no such limit.
-    :param max_removed: removed members; None for no limit.
-    :param max_added: new members; None for no limit.
-    :param min_members: wanted members.
-    :param min_suppressed: members that must not be in the audience.
+    :param allow_empty: whether the audience may be left without members.
+    :param max_removed_ratio: most removals, as a share of the members in the audience (from 0 to 1); None for no limit.
+    :param max_added_ratio: most new members, as a share of the members that may be in the audience; None for no limit.
+        Not applied to an audience without members.
+    :param max_removed: most removals; None for no limit.
+    :param max_added: most new members; None for no limit.
+    :param min_members: fewest members that the audience is to have.
+    :param min_suppressed: fewest members of the opt-out list.
     """
 
     allow_empty: bool
@@ -70,16 +70,16 @@ class Guards:
         max_added: Any = None,
     ) -> Guards:
         """
-        Return guards whose arguments have been checked.
+        Return the guards of a user's arguments after checking them.
 
-        :param allow_empty: True or False.
+        :param allow_empty: True or False, also as text (as templates render it).
         :param max_removed_ratio: from 0 to 1; None or ``off`` for no limit.
         :param max_added_ratio: 0 or more; None or ``off`` for no limit.
-        :param min_members: at least 0.
-        :param min_suppressed: at least 0.
+        :param min_members: whole number, at least 0.
+        :param min_suppressed: whole number, at least 0.
         :param max_removed: at least 0; None or ``off`` for no limit.
         :param max_added: at least 0; None or ``off`` for no limit.
-        :raises InvalidInputError: an argument is wrong.
+        :raises InvalidInputError: an argument is not of that form.
         """
         return cls(
             allow_empty=true_or_false("allow_empty", allow_empty),
@@ -93,10 +93,10 @@ class Guards:
 
     def verdicts(self, changes: Changes, *, suppress_members: int = 0) -> list[Verdict]:
         """
-        Return what each guard says.
+        Return the verdict of each guard.
 
-        :param changes: of the plan.
-        :param suppress_members: how many must not be in the audience.
+        :param changes: counts of the plan's changes.
+        :param suppress_members: number of distinct members of the opt-out list.
         """
         wanted = changes.wanted
         # What a run that was cut off may or may not have done was looked at by its own guards.
@@ -129,9 +129,11 @@ class Guards:
 
 def suppress_verdict(suppressed: StagedMembers | None) -> Verdict:
     """
-    Return what was read of the opt-outs; what could not be read was refused already, unless that was lifted.
+    Return how many opt-outs were read, as a verdict that always passes.
 
-    :param suppressed: the opt-outs; None if there are none.
+    Unreadable texts have raised an error earlier, unless the user allowed them.
+
+    :param suppressed: the opt-out list, staged; None if there is none.
     """
     if suppressed is None:
         said = "there is no suppress"
@@ -142,12 +144,12 @@ def suppress_verdict(suppressed: StagedMembers | None) -> Verdict:
 
 def older_run_verdict(run: RunDate | None, last: RunDate | None, *, is_allowed: bool, changes_nothing: bool) -> Verdict:
     """
-    Return whether a run may change what a newer run has made.
+    Return the verdict on whether a run may undo changes of a newer run.
 
-    :param run: the run; None if it has no logical date: it is no older one then.
-    :param last: the run that last changed the audience; None if that is not known.
-    :param is_allowed: whether the guard is lifted.
-    :param changes_nothing: whether there is nothing to change: then there is nothing to stop.
+    :param run: dates of this run; None if it has no logical date: then it passes.
+    :param last: dates of the newest run that has changed the audience; None if they are not known: then it passes.
+    :param is_allowed: whether the user allows it (``allow_older_run``).
+    :param changes_nothing: whether the plan is empty: then it passes.
     """
     if run is None or last is None:
         said = "this run, or the one that last changed the audience, has no logical date"
@@ -161,11 +163,11 @@ def older_run_verdict(run: RunDate | None, last: RunDate | None, *, is_allowed: 
 
 def refuse_unless_passed(verdicts: Iterable[Verdict], *, nothing: str = "nothing was sent") -> None:
     """
-    Stop a plan that a guard does not let pass.
+    Raise an error if a guard has failed.
 
-    :param verdicts: of its guards.
-    :param nothing: what was not done, for the message.
-    :raises GuardError: it names the first such guard.
+    :param verdicts: verdicts of all guards.
+    :param nothing: end of the message: what was not done.
+    :raises GuardError: at least one guard has failed; the message names all of these.
     """
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed:

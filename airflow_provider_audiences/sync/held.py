@@ -1,4 +1,4 @@
-"""An audience that is held: one sync, or one change by hand, works on it at a time."""
+"""An audience that this process holds: only one sync or change by hand works on an audience at a time."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class HeldAudience:
     """
-    An audience, and what it takes to work on it; made by :func:`held_audience`.
+    An audience that this process holds, and everything needed to work on it; made by :func:`held_audience`.
 
-    :param destination: where its members go.
-    :param state: what is known of it.
-    :param lease: that keeps others away.
-    :param workspace: for what is made on the way.
-    :param room: tells whether the disks have enough for that.
-    :param clock: seconds since 1970.
-    :param sleep: waits.
+    :param destination: the audience at its platform.
+    :param state: its stored state: ledger, plans, manifest.
+    :param lease: the lease that keeps other processes out.
+    :param workspace: temporary folder and database.
+    :param room: checks whether the disks have room for a new ledger.
+    :param clock: returns seconds since 1970 (UTC).
+    :param sleep: sleeps for a number of seconds.
     """
 
     destination: Destination
@@ -45,12 +45,12 @@ class HeldAudience:
 
     @property
     def unsettled_seconds(self) -> float:
-        """For how long a request of an earlier plan may still take effect; 0 or less if none may."""
+        """How many seconds a request of an earlier plan may still take effect; 0 or less if none may."""
         manifest = self.state.manifest
         return manifest.settled_at - self.clock() if manifest else 0
 
     def settle(self) -> None:
-        """Wait until the requests of earlier plans have taken effect, or never will."""
+        """Wait until no request of an earlier plan can take effect any more."""
         seconds = self.unsettled_seconds
         if seconds > 0:
             log.info(
@@ -72,16 +72,16 @@ def held_audience(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[HeldAudience]:
     """
-    Hold an audience as long as the block lasts.
+    Hold an audience until the block ends.
 
-    :param destination: where its members go.
-    :param folder: where its state lies.
-    :param holder: who works on it.
-    :param wait: called as long as another one holds it; None for no wait.
+    :param destination: the audience at its platform.
+    :param folder: where its state is stored.
+    :param holder: identifies the task that holds it.
+    :param wait: called again and again while another process holds the audience; None to raise the error at once.
     :param staging: memory and disk to use; None for the defaults.
-    :param clock: seconds since 1970.
-    :param sleep: waits.
-    :raises AudienceBusyError: another sync of it is under way.
+    :param clock: returns seconds since 1970 (UTC).
+    :param sleep: sleeps for a number of seconds.
+    :raises AudienceBusyError: another process holds the audience.
     """
     with (
         leased(folder, holder, wait=wait, clock=clock) as lease,

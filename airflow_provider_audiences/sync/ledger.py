@@ -1,10 +1,10 @@
 """
-The ledger: whom this sync has sent to an audience, and when they expire there.
+The ledger: which members were sent to an audience, and when they expire there.
 
-What happened to a request is not always known, so each member has two times: until the earlier one it surely
-lives at the platform, and after the later one it surely does not. Between them it may or may not. Everything follows
-from these two: who is still due, who has to be sent again before it expires, and whom to remove although it is not
-known whether it ever arrived.
+The outcome of a request is not always known. So each member has two times: until ``earliest`` the member is in the
+audience for sure, and after ``latest`` the member is not in it for sure; in between, the member may be in it ("may be
+live"). These two times decide which members must be sent, which are refreshed before they expire, and which are removed
+although they may never have arrived.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Seconds = NDArray[np.uint32]
 
 ADDITION_IN_DOUBT = 0
 REMOVAL_IN_DOUBT = 1
-"""In place of the earlier time: the member may not live, since a request with it has no known outcome."""
+"""Value of ``earliest`` for a member whose removal has no known outcome; :data:`ADDITION_IN_DOUBT` for an addition."""
 
 NOBODY_KNOWS = 2**32 - 1
-"""In place of the later time: of a member whom no ledger knew, and whose removal has no known outcome."""
+"""Value of ``latest`` for a member that was in no ledger before its removal, and whose removal has no known outcome."""
 
 LATEST = NOBODY_KNOWS - 1
-"""The latest time that a ledger can say; also of members that stay until they are removed."""
+"""The latest time that a ledger can hold; also for members that stay until they are removed."""
 
 _NUMBER_BYTES = 4
 
@@ -42,11 +42,11 @@ _NUMBER_BYTES = 4
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRows:
     """
-    Members with their times, as columns.
+    Members with their times, as columns of equal length.
 
-    :param keys: in order.
-    :param earliest: until then each surely lives.
-    :param latest: after that each surely does not.
+    :param keys: the members' keys, sorted.
+    :param earliest: until this time each member is in the audience for sure.
+    :param latest: after this time each member is not in the audience for sure.
     """
 
     keys: Keys
@@ -57,10 +57,10 @@ class LedgerRows:
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
     """
-    Members with their times, in files of a workspace.
+    A ledger in files of a workspace.
 
-    :param keys: the members.
-    :param fingerprint: tells this content from any other.
+    :param keys: the members, sorted.
+    :param fingerprint: SHA-256 of the content; equal ledgers have equal fingerprints.
     """
 
     keys: KeySet
@@ -70,9 +70,9 @@ class Ledger:
 
     def rows(self, part: slice) -> LedgerRows:
         """
-        Return some of the rows. Any thread may ask, at any time.
+        Return some of the rows. Any thread may call it, at any time.
 
-        :param part: first row and end.
+        :param part: range of rows, with a start and a stop.
         """
         first, count = part.start, part.stop - part.start
         earliest, latest = (
@@ -84,9 +84,9 @@ class Ledger:
 
 class LedgerWriter:
     """
-    Writes rows that come in order.
+    Writes a ledger row by row, in sorted order.
 
-    :param workspace: has the files.
+    :param workspace: workspace in which the ledger's files are made.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -96,9 +96,9 @@ class LedgerWriter:
 
     def add(self, rows: LedgerRows) -> None:
         """
-        Add rows after those that are there.
+        Append rows, which must come after all those added before.
 
-        :param rows: in order.
+        :param rows: rows, sorted by key.
         """
         self._keys.add(rows.keys)
         for file, seconds in zip(self._files, (rows.earliest, rows.latest), strict=True):
@@ -108,7 +108,7 @@ class LedgerWriter:
             known.update(column.tobytes())
 
     def finish(self) -> Ledger:
-        """Return the ledger."""
+        """Return the ledger of all rows that were added."""
         digests = b"".join(known.digest() for known in self._hashes)
         earliest_file, latest_file = self._files
         return Ledger(

@@ -1,8 +1,8 @@
 """
-Whom somebody has removed or added by hand: by the operators that do only that, and not by a sync.
+Members removed or added by hand: by the operators for single changes, and not by a sync.
 
-A sync respects both: who was removed stays out as long as its source still has them, and who was added stays in. So a
-request to be forgotten is not undone by the next run, and a campaign's extra members are not lost to it.
+Syncs respect both: a member removed by hand is not added again as long as the source has it, and a member added by hand
+is not removed. So a request to be forgotten is not undone by the next sync, and extra members of a campaign stay.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 class Sent(Protocol):
-    """What a sync sends."""
+    """The part of a plan that :meth:`Marks.after` needs."""
 
     @property
     def replaces(self) -> bool:
-        """Whether the first request replaces the content."""
+        """Whether the first request replaces the audience's content."""
 
     @property
     def additions(self) -> KeySet:
-        """Who is sent."""
+        """Members that the plan sends."""
 
     @property
     def removals(self) -> KeySet:
-        """Who is removed."""
+        """Members that the plan removes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,8 @@ class Marks:
     """
     Members that were removed or added by hand.
 
-    :param held_back: removed: not to be added again as long as the source has them.
-    :param by_hand: added: not to be removed because the source lacks them.
+    :param held_back: members removed by hand; syncs don't add them as long as the source has them.
+    :param by_hand: members added by hand; syncs don't remove them when the source lacks them.
     """
 
     held_back: KeySet
@@ -50,10 +50,10 @@ class Marks:
 
     def with_removed(self, keys: KeySet, workspace: Workspace) -> Marks:
         """
-        Return the marks when somebody removes members.
+        Return the marks after a removal by hand.
 
-        :param keys: who they are.
-        :param workspace: for the new sets.
+        :param keys: the members that are removed.
+        :param workspace: workspace in which new sets are made.
         """
         return Marks(
             held_back=union(self.held_back, keys, workspace),
@@ -62,11 +62,11 @@ class Marks:
 
     def with_added(self, keys: KeySet, workspace: Workspace, *, replaces: bool) -> Marks:
         """
-        Return the marks when somebody adds members.
+        Return the marks after an update or append by hand.
 
-        :param keys: who they are.
-        :param workspace: for the new sets.
-        :param replaces: whether nobody else is left.
+        :param keys: the members that are added.
+        :param workspace: workspace in which new sets are made.
+        :param replaces: whether these members replace the audience's whole content.
         """
         return Marks(
             held_back=without(self.held_back, keys, workspace),
@@ -77,12 +77,13 @@ class Marks:
         """
         Return the marks after a sync.
 
-        Who was held back is free again when the source has them no more, or when the plan adds them all the same.
+        A member is no longer held back once the source lacks it, or once a plan has added it all the same. A member no
+        longer counts as added by hand once it has left the audience.
 
-        :param sent: what the sync has sent: its plan.
-        :param ledger: members that may have lived before.
-        :param source: all whom the audience is to have; None if the source is only a part of them, or not known.
-        :param workspace: for the new sets.
+        :param sent: the plan that the sync has carried out.
+        :param ledger: members that may have been in the audience before the sync.
+        :param source: all members of the source; None if the source is not the whole audience, or is not known.
+        :param workspace: workspace in which new sets are made.
         """
         held_back = without(self.held_back, sent.additions, workspace)
         if source is not None:

@@ -1,8 +1,8 @@
 """
-The plan: what has to be sent so that an audience equals its source, and nothing else.
+The plan: the additions and removals that make an audience equal its source.
 
-It is the difference between the wanted members and the ledger. Both stand in the same order, so it is worked out
-part by part, on several threads, with memory that does not grow with them.
+It is the difference between the wanted members and the ledger. Both are sorted in the same order, so they are compared
+part by part, on several threads, with bounded memory.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ if TYPE_CHECKING:
 
 
 PhaseName = Literal["additions", "removals"]
-"""The two sets of a plan: members are added before any is removed."""
+"""The two phases of a plan: additions are sent before removals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """
-    How many members a plan moves, and how many it leaves.
+    Counts of the members that a plan changes or leaves.
 
-    :param added: to be sent that are not known to live.
-    :param refreshed: to be sent again before they expire.
-    :param removed: to be removed: they may live, and are not wanted.
-    :param unchanged: that live long enough.
-    :param suppressed: of the source that are not wanted.
-    :param live: that live when the plan has been carried out.
-    :param possible: that may have lived before.
-    :param known: those of them that a run has added: neither those whose addition was cut off, nor those whom no ledger
-        knew before their removal was.
-    :param new: added ones that could not live before, by all that is known.
-    :param known_removed: removed ones that were known.
-    :param unknown_removed: removed ones that the ledger lacks: they are suppressed, and may be there.
-    :param contradicted: whose last request has no known outcome, and which the plan now does the opposite to.
-    :param held_back: of the source that were removed by hand, and stay out.
+    :param added: members to send that are not known to be in the audience.
+    :param refreshed: members in the audience to send again before they expire.
+    :param removed: members to remove: they may be in the audience and are not wanted.
+    :param unchanged: members in the audience that do not expire soon.
+    :param suppressed: members of the source that are left out, as they have opted out.
+    :param live: members in the audience once the plan has been carried out.
+    :param possible: members that may have been in the audience before.
+    :param known: of ``possible``, those whom a finished run has added.
+    :param new: of ``added``, those who can't have been in the audience before.
+    :param known_removed: of ``removed``, those counted in ``known``.
+    :param unknown_removed: of ``removed``, those who are not in the ledger: they have opted out, and may be in the
+        audience.
+    :param contradicted: members whose last request has no known outcome, and to whom the plan does the opposite.
+    :param held_back: members of the source that are left out, as they were removed by hand.
     """
 
     added: int = 0
@@ -68,7 +68,7 @@ class Changes:
 
     @property
     def wanted(self) -> int:
-        """Members of the source that are not suppressed."""
+        """Members that the source wants in the audience, without those who have opted out."""
         return self.added + self.refreshed + self.unchanged
 
     def __add__(self, other: Changes) -> Changes:
@@ -81,15 +81,15 @@ _COUNTS = [field.name for field in fields(Changes)]
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """
-    What is to be sent.
+    Additions and removals to send.
 
     :param replaces: whether the first request replaces the audience's whole content.
-    :param ttl_seconds: how long what is sent stays.
-    :param additions: members to send.
-    :param removals: members to remove; none if the plan replaces.
-    :param changes: counts.
-    :param has_strangers: whether the audience may hold members that the ledger lacks, also when it is carried out.
-    :param purged: fingerprint of the opt-outs that are removed by then although the ledger lacks them; empty for none.
+    :param ttl_seconds: how long members stay that are sent.
+    :param additions: members to add or refresh.
+    :param removals: members to remove; none if the plan replaces the content.
+    :param changes: counts of what the plan changes.
+    :param has_strangers: whether the audience may have members that the ledger lacks, even after the plan.
+    :param purged: fingerprint of the opt-outs that the plan removes even if the ledger lacks them; empty if none.
     """
 
     replaces: bool
@@ -106,14 +106,14 @@ class Plan:
 
     @property
     def members(self) -> int:
-        """Members that are sent, to be added or to be removed."""
+        """Number of members sent, additions and removals together."""
         return self.additions.count + self.removals.count
 
     def requests(self, batch_size: int) -> int:
         """
-        Return how many requests it takes, without repetitions and splits.
+        Return the number of requests that the plan needs, without repetitions and splits.
 
-        :param batch_size: members a request.
+        :param batch_size: most members in a request.
         """
         empties = self.replaces and not self.additions.count
         return empties + sum(-(-keys.count // batch_size) for keys in (self.additions, self.removals))
@@ -122,15 +122,15 @@ class Plan:
 @dataclass(frozen=True, kw_only=True)
 class PlanRules:
     """
-    What a plan is to come to.
+    What decides about each member, besides source and ledger.
 
-    :param now: seconds since 1970.
-    :param due_before: members that may expire before this are sent again; seconds since 1970.
-    :param ttl_seconds: how long what is sent stays.
-    :param replaces: send everything, and let the first request replace the audience's content.
-    :param removes: remove members that the source lacks; those that are suppressed are removed in any case.
-    :param has_strangers: whether the audience may hold members that the ledger lacks.
-    :param removes_unknown: remove all that are suppressed, also those that the ledger lacks.
+    :param now: time of planning, in seconds since 1970 (UTC).
+    :param due_before: members that may expire before this time are refreshed; seconds since 1970 (UTC).
+    :param ttl_seconds: how long members stay that are sent.
+    :param replaces: whether to send all wanted members, and replace the content with the first request.
+    :param removes: whether to remove members that the source lacks; opt-outs are removed in any case.
+    :param has_strangers: whether the audience may have members that the ledger lacks.
+    :param removes_unknown: whether to remove all opt-outs, even those that the ledger lacks.
     """
 
     now: float
@@ -152,14 +152,14 @@ def make_plan(
     marks: Marks | None = None,
 ) -> Plan:
     """
-    Compare the wanted members with the ledger.
+    Compare the wanted members with the ledger, and return the plan.
 
-    :param wanted: the source.
-    :param suppressed: members that must not be in the audience, whatever the source says.
-    :param ledger: what was sent so far.
-    :param rules: what the plan is to come to.
-    :param workspace: for the plan.
-    :param marks: whom somebody has removed or added by hand; None for nobody.
+    :param wanted: members of the source.
+    :param suppressed: members that must not be in the audience, even if the source has them.
+    :param ledger: which members were sent before, and when they expire.
+    :param rules: time, TTL, and what may be removed or replaced.
+    :param workspace: workspace in which the plan's sets are made.
+    :param marks: members removed or added by hand; None for none.
     """
     if marks is None:
         marks = Marks(held_back=nobody(workspace), by_hand=nobody(workspace))
@@ -185,7 +185,7 @@ def make_plan(
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """The work of :func:`make_plan` on one part after the other."""
+    """Makes the plan for one part of the sets after the other."""
 
     wanted: KeySet
     suppressed: KeySet

@@ -1,4 +1,4 @@
-"""Planning a sync: what is known of an audience, what its source wants, and what the guards say of the difference."""
+"""Planning: makes a plan from an audience's state and a staged source, and lets the guards check it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _GUESSED_SECONDS_PER_REQUEST = 1.0
 @dataclass(frozen=True, kw_only=True)
 class Planned:
     """
-    A plan, and what it was made of.
+    A plan, and what it was made from.
 
-    :param ledger: who was sent before.
-    :param plan: the plan.
-    :param report: what it comes to.
-    :param marks: whom somebody has removed or added by hand.
+    :param ledger: the ledger that the plan was compared with.
+    :param plan: the plan, not stored yet.
+    :param report: counts of the plan, and the guards' verdicts.
+    :param marks: members removed or added by hand.
     """
 
     ledger: Ledger
@@ -45,10 +45,10 @@ class Planned:
 
 class Planner:
     """
-    Makes plans for one audience that is held.
+    Makes plans for one audience, which this process holds.
 
-    :param held: the audience.
-    :param send: how plans are sent.
+    :param held: the audience, with its state and its lease.
+    :param send: how plans are sent, for the number of requests.
     """
 
     def __init__(self, held: HeldAudience, *, send: SendSettings) -> None:
@@ -63,11 +63,11 @@ class Planner:
         """
         Make a plan; nothing is stored or sent.
 
-        :param staged: the source.
-        :param suppressed: members that must not be in the audience; None for nobody.
+        :param staged: members of the source, staged.
+        :param suppressed: members that must not be in the audience, staged; None for none.
         :param settings: how the audience is to equal its source.
-        :raises GuardError: members that nobody knows need a decision.
-        :raises LedgerLostError: what was sent before can't be told.
+        :raises GuardError: the audience has members that no ledger knows, and ``initial`` is ``fail``.
+        :raises LedgerLostError: the ledger is lost, and ``on_lost_ledger`` is ``fail``.
         """
         refuse_without_members(members=staged.members, malformed=staged.malformed, name=staged.member_name)
         unwanted = suppressed.keys if suppressed else nobody(self._workspace)
@@ -140,8 +140,10 @@ class Planner:
 
     def _loaded(self, settings: SyncSettings) -> tuple[Ledger, int, bool, bool]:
         """
-        Return what is known: the ledger, how many requests of a run that was cut off are in it, whether to replace the
-        content, and whether there may be members that the ledger lacks.
+        Load the audience's state.
+
+        :return: the ledger; the number of an interrupted run's requests that are in it; whether to replace the content;
+            whether the audience may have members that the ledger lacks.
         """
         skipped = 0
         must_replace = False
@@ -172,9 +174,10 @@ class Planner:
 
     def _replaces_unknown(self, settings: SyncSettings) -> tuple[bool, bool]:
         """
-        Decide what happens to members that are in the audience, and of whom no ledger says who they are.
+        Decide what to do about members of the audience that no ledger knows.
 
-        :return: whether they are replaced, and whether there may be any.
+        :return: whether to replace them; whether there may be any.
+        :raises GuardError: there may be some, and ``initial`` is ``fail``.
         """
         # With a manifest, a replacement was begun of which nothing has landed for sure.
         is_begun = self._state.manifest is not None

@@ -1,4 +1,4 @@
-"""What was done, or would be: numbers for people, and for the tasks that come after."""
+"""Reports: what was sent, or would be; for the log, and for later tasks as XCom."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from airflow_provider_audiences.sync.guards import Verdict
 @dataclass(frozen=True, kw_only=True)
 class DeliveryReport:
     """
-    What all that send members report. Before the first request, and if nothing is sent, all from ``requests`` to
-    ``bytes_sent`` is 0.
+    The part that the reports of all deliveries share.
 
-    :param audience_id: the audience.
-    :param planned_requests: requests that it takes, without repetitions and splits.
-    :param planned_ids: members in them.
-    :param planned_bytes: bytes of their bodies.
+    Before the first request, and if nothing is sent, all fields from ``requests`` to ``bytes_sent`` are 0.
+
+    :param audience_id: id of the audience.
+    :param planned_requests: requests needed, without repetitions and splits.
+    :param planned_ids: members in these requests.
+    :param planned_bytes: bytes of these requests' bodies.
     :param requests: HTTP requests sent, repetitions and polls included.
-    :param batches: request bodies that were accepted.
-    :param splits: how often a body was too large for the platform, and was cut.
-    :param accepted: members that the platform called valid.
-    :param rejected_by_api: those that it called invalid.
-    :param miscounted_batches: bodies of which it counted more or fewer members than they have.
-    :param bytes_sent: bytes of the bodies that were accepted, each counted once.
-    :param malformed: texts of the source (lines, rows, items) that are no member.
+    :param batches: request bodies that the platform accepted.
+    :param splits: how often a request body was too large for the platform and was halved.
+    :param accepted: members that the platform counted as valid.
+    :param rejected_by_api: members that the platform counted as invalid.
+    :param miscounted_batches: request bodies for which the platform's counts differ from the members sent.
+    :param bytes_sent: bytes of the accepted request bodies, each counted once.
+    :param malformed: texts of the source (lines, rows, items) that are not members.
     :param zeroed: all-zero IDs in the source.
-    :param duplicates: texts of the source that repeat another one.
+    :param duplicates: texts of the source that repeat a member of another text.
     :param blank: empty texts of the source.
-    :param members_by_column: texts that are members in each of several columns, before duplicates are told; empty for
-        one column.
-    :param seconds: it took.
+    :param members_by_column: valid texts of each column, duplicates included; empty if the source has one column.
+    :param seconds: how long the work took.
     """
 
     audience_id: str
@@ -54,7 +54,7 @@ class DeliveryReport:
     seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as small JSON: the audience, what is this report's own, and what all have."""
+        """Return the report as JSON: the audience first, then this report's own fields, then those of all reports."""
         values = asdict(self)
         shared = {field.name for field in fields(DeliveryReport)} - {"audience_id"}
         return {name: values[name] for name in sorted(values, key=lambda name: name in shared)}
@@ -63,11 +63,11 @@ class DeliveryReport:
 @dataclass(frozen=True, kw_only=True)
 class UploadReport(DeliveryReport):
     """
-    What an update, an append or a removal by hand came to.
+    The report of an update, an append or a removal by hand.
 
-    :param dry_run: whether this is a plan, and nothing was sent.
+    :param dry_run: whether this report was only planned, and nothing was sent.
     :param sent: members sent, each counted once.
-    :param in_ledger: whether it is noted for the syncs of the audience, as it has a ledger.
+    :param in_ledger: whether the change was recorded in the ledger of the audience's syncs.
     """
 
     dry_run: bool
@@ -78,32 +78,32 @@ class UploadReport(DeliveryReport):
 @dataclass(frozen=True, kw_only=True)
 class SyncReport(DeliveryReport):
     """
-    What a sync came to.
+    The report of a sync.
 
     :param mode: ``mirror``, ``append`` or ``replace``.
-    :param plan_only: whether this is a plan, and nothing was sent.
-    :param plan_id: of the plan that was stored; empty if there was nothing to do.
-    :param generation: of the ledger; it counts the changes.
+    :param plan_only: whether the plan was only stored, and nothing was sent.
+    :param plan_id: id of the stored plan; empty if there was nothing to do.
+    :param generation: number of the ledger, which grows with each change.
     :param replaces: whether the first request replaces the audience's whole content.
-    :param added: members that were not there, or not for sure.
+    :param added: members sent that were not known to be in the audience.
     :param refreshed: members that were sent again before they expire.
-    :param removed: members that were taken out.
-    :param unchanged: members that were there and are not due.
-    :param suppressed: members of the source that are held back by ``suppress``.
-    :param held_back: members of the source that somebody has removed by hand, and who stay out.
+    :param removed: members removed from the audience.
+    :param unchanged: members that were in the audience and do not expire soon.
+    :param suppressed: members of the source that were left out because of ``suppress``.
+    :param held_back: members of the source that were left out, as they were removed by hand.
     :param suppress_members: distinct members in ``suppress``.
     :param suppress_malformed: texts of ``suppress`` that could not be read.
     :param suppress_zeroed: all-zero IDs in ``suppress``.
     :param suppress_duplicates: texts of ``suppress`` that repeat another one.
     :param suppress_blank: empty texts of ``suppress``.
-    :param suppress_unknown: members of ``suppress`` that are removed although the ledger lacks them.
-    :param contradicted: members whose last request has no known outcome, and to which the opposite happens now.
-    :param live: members that are in the audience by the ledger.
-    :param drift: what the platform counts, less ``live``; None if it does not say.
-    :param expected_seconds: how long sending takes, by the pace of the last run (or a second a request).
-    :param verdicts: what the guards say.
-    :param batches_skipped_by_resume: request bodies that an earlier run, which was cut off, had sent.
-    :param members: distinct members in the source.
+    :param suppress_unknown: members of ``suppress`` that were removed although the ledger lacks them.
+    :param contradicted: members whose last request has no known outcome, and to whom this sync did the opposite.
+    :param live: members in the audience, by the ledger.
+    :param drift: the platform's count minus ``live``; None if the platform does not count.
+    :param expected_seconds: expected time of sending, by the last run's pace (without one, a second a request).
+    :param verdicts: verdicts of the guards.
+    :param batches_skipped_by_resume: request bodies that an earlier, interrupted run had sent already.
+    :param members: distinct members of the source.
     """
 
     mode: str = ""
@@ -133,20 +133,20 @@ class SyncReport(DeliveryReport):
 
     def changed(self, **changes: Any) -> SyncReport:
         """
-        Return a report with other numbers.
+        Return a copy of the report with other values of some fields.
 
-        :param changes: by their names.
+        :param changes: new values by field name.
         """
         return replace(self, **changes)
 
     @classmethod
     def from_details(cls, details: Mapping[str, Any], *, audience_id: str, plan_id: str) -> SyncReport:
         """
-        Return the report that a plan was stored with.
+        Return the report that was stored with a plan.
 
-        :param details: as :meth:`as_dict` returned it; from another version of this program it may have other names.
-        :param audience_id: the audience.
-        :param plan_id: the plan.
+        :param details: a dictionary of :meth:`as_dict`; unknown fields, as of other versions, are ignored.
+        :param audience_id: id of the audience.
+        :param plan_id: id of the plan.
         """
         known = {field.name for field in fields(cls)} - {"audience_id", "plan_id", "verdicts"}
         numbers = {name: value for name, value in details.items() if name in known}
@@ -154,7 +154,7 @@ class SyncReport(DeliveryReport):
         return cls(audience_id=audience_id, plan_id=plan_id, verdicts=verdicts, **numbers)
 
     def plan_lines(self) -> list[str]:
-        """Return what the plan comes to, as lines of a small table."""
+        """Return the plan's counts and verdicts as lines of a small table, for the log."""
         names = ("added", "refreshed", "removed", "unchanged", "suppressed", "held_back")
         rows = {name: getattr(self, name) for name in names}
         how = "replaces the audience's content" if self.replaces else "changes only what differs"
@@ -169,7 +169,7 @@ class SyncReport(DeliveryReport):
         ]
 
     def lines(self) -> list[str]:
-        """Return all of it, as lines of a table for the log."""
+        """Return all fields but the verdicts as lines of a table, for the log."""
         return [
             f"{name:<26}{f'{value:,}' if isinstance(value, int) and not isinstance(value, bool) else value}"
             for name, value in self.as_dict().items()

@@ -1,4 +1,4 @@
-"""Which of two runs is the older one: a run that comes late must not undo what a newer one has done."""
+"""Dates of runs: an older run that comes late must not undo the changes of a newer one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, Self
 @dataclass(frozen=True, kw_only=True)
 class RunDate:
     """
-    What a run is about, in seconds since 1970.
+    The dates of a DAG run, in seconds since 1970 (UTC).
 
-    :param logical: the logical date.
-    :param end: where its data interval ends; None if the run has none.
+    :param logical: logical date of the run.
+    :param end: end of its data interval; None if the run has none.
     """
 
     logical: float
@@ -22,12 +22,13 @@ class RunDate:
 
     def is_older_than(self, other: RunDate) -> bool:
         """
-        Return whether both of its dates are older.
+        Return whether this run is older than another: its logical date, and also the end of its data interval if both
+        have one.
 
-        A run that somebody triggers in the middle of a day has a younger logical date than the scheduled run of that
-        day, which begins after it: their data intervals tell their order.
+        The logical date alone does not tell the order: a manual run in the middle of a day has a later logical date
+        than that day's scheduled run, which starts after it. The ends of their data intervals do tell it.
 
-        :param other: of another run.
+        :param other: dates of the other run.
         """
         is_older = self.logical < other.logical
         if self.end is None or other.end is None:
@@ -36,18 +37,18 @@ class RunDate:
 
     @property
     def text(self) -> str:
-        """The logical date, for messages."""
+        """The logical date as text, for messages."""
         return datetime.fromtimestamp(self.logical, UTC).isoformat(sep=" ", timespec="seconds")
 
     def as_list(self) -> list[float | None]:
-        """Return it as small JSON."""
+        """Return the dates as JSON."""
         return [self.logical, self.end]
 
     @classmethod
     def from_list(cls, content: Sequence[Any] | None) -> Self | None:
         """
-        Return what :meth:`as_list` returned.
+        Return the dates that :meth:`as_list` has returned as JSON.
 
-        :param content: JSON; None if no date is known.
+        :param content: the JSON; None if the dates are not known.
         """
         return None if content is None else cls(logical=content[0], end=content[1])

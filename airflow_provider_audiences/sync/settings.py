@@ -1,4 +1,4 @@
-"""How a sync is to go: arguments, checked before anything else is done."""
+"""Settings of a sync: the operators' arguments, checked before any other work."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _LONGEST_REFRESH_SECONDS = 7 * 24 * 3600
 @dataclass(frozen=True, kw_only=True)
 class SyncSettings:
     """
-    How an audience is to equal its source; use :meth:`checked` to make one.
+    How an audience is to equal its source; :meth:`checked` makes one of a user's arguments.
 
-    :param mode: ``mirror``, ``append`` or ``replace``.
-    :param ttl_seconds: how long members stay.
-    :param refresh_before_seconds: members that expire sooner than this are sent again.
-    :param initial: what to do about members of unknown origin when an audience is synced for the first time.
-    :param on_lost_ledger: what to do if the ledger can't be read.
+    :param mode: ``mirror`` (add and remove), ``append`` (add only) or ``replace`` (send everything).
+    :param ttl_seconds: how long members stay that are sent.
+    :param refresh_before_seconds: members that expire sooner than in this time are sent again.
+    :param initial: what to do about members of unknown origin at the first sync: ``fail``, ``append`` or ``replace``.
+    :param on_lost_ledger: what to do if the ledger can't be read: ``fail``, ``replace`` or ``rebuild``.
     :param guards: limits of what a plan may change.
-    :param run_date: of the run; None if it has none.
-    :param allow_older_run: whether the run may change what a newer one has made.
-    :param release_held_back: add members again whom somebody has removed by hand.
+    :param run_date: dates of the run; None if it has none.
+    :param allow_older_run: whether the run may undo changes of a newer run.
+    :param release_held_back: whether to add members again that were removed by hand.
     """
 
     mode: SyncMode
@@ -64,20 +64,22 @@ class SyncSettings:
         release_held_back: Any = False,
     ) -> SyncSettings:
         """
-        Return settings whose arguments have been checked.
+        Return the settings of a user's arguments after checking them.
 
-        :param limits: of the platform.
-        :param mode: ``mirror``, ``append``, or ``replace`` where the platform can.
-        :param ttl_seconds: at least 1, or a timedelta; None for the platform's default.
-        :param refresh_before_seconds: at least 0, or a timedelta; None for a tenth of the TTL, and at most 7 days.
-        :param next_run_seconds: until the next run, which must not come too late for any member; None if unknown.
+        :param limits: what the platform accepts, and what it can do.
+        :param mode: ``mirror``, ``append``, or ``replace`` if the platform can replace.
+        :param ttl_seconds: seconds, at least 1, or a timedelta; None for the platform's default.
+        :param refresh_before_seconds: seconds, at least 0, or a timedelta; None for a tenth of the TTL, and at most 7
+            days.
+        :param next_run_seconds: seconds until the next run; members that would expire before it are refreshed. None if
+            that is not known.
         :param initial: ``fail``, ``append`` or ``replace``.
         :param on_lost_ledger: ``fail``, ``replace`` or ``rebuild``.
         :param guards: limits of what a plan may change.
-        :param run_date: of the run; None if it has none.
-        :param allow_older_run: True or False.
-        :param release_held_back: True or False.
-        :raises InvalidInputError: an argument is wrong.
+        :param run_date: dates of the run; None if it has none.
+        :param allow_older_run: True or False, also as text (as templates render it).
+        :param release_held_back: True or False, also as text (as templates render it).
+        :raises InvalidInputError: an argument is not of that form.
         """
         ttl, refresh = limits.ttl_seconds, 0
         if limits.default_ttl_seconds is not None:
@@ -103,7 +105,7 @@ class SyncSettings:
 
 
 def _refresh_seconds(ttl: int, given: Any, next_run_seconds: float | None) -> int:
-    """Return how long before they expire members are sent again."""
+    """Return how many seconds before they expire members are sent again."""
     if given is None:
         refresh = min(ttl // 10, _LONGEST_REFRESH_SECONDS)
     else:
@@ -124,12 +126,13 @@ def _refresh_seconds(ttl: int, given: Any, next_run_seconds: float | None) -> in
 @dataclass(frozen=True, kw_only=True)
 class SendSettings:
     """
-    How a plan is sent; use :meth:`checked` to make one.
+    How a plan is sent; :meth:`checked` makes one of a user's arguments.
 
-    :param batch_size: members a request, at most.
-    :param max_parallel_requests: requests at a time.
-    :param max_drift: how far the platform's count may be from the ledger's, as a part of it.
-    :param drift_patience_seconds: how long to wait for that.
+    :param batch_size: most members in a request.
+    :param max_parallel_requests: most requests at the same time.
+    :param max_drift: largest difference between the platform's count and the ledger's, as a share of the ledger's,
+        without a warning; None for no warning.
+    :param drift_patience_seconds: how long to wait for the platform's count to come that close.
     """
 
     batch_size: int
@@ -148,14 +151,14 @@ class SendSettings:
         drift_patience_seconds: Any,
     ) -> SendSettings:
         """
-        Return settings whose arguments have been checked.
+        Return the settings of a user's arguments after checking them.
 
-        :param limits: of the platform.
-        :param batch_size: at least 1.
-        :param max_parallel_requests: from 1 to what the platform takes.
+        :param limits: what the platform accepts, and what it can do.
+        :param batch_size: whole number, at least 1.
+        :param max_parallel_requests: whole number from 1 to the platform's limit.
         :param max_drift: 0 or more; None or ``off`` for no warning.
-        :param drift_patience_seconds: at least 0, or a timedelta.
-        :raises InvalidInputError: an argument is wrong.
+        :param drift_patience_seconds: seconds, at least 0, or a timedelta.
+        :raises InvalidInputError: an argument is not of that form.
         """
         return cls(
             batch_size=whole_number("batch_size", batch_size, at_least=1),
@@ -167,11 +170,11 @@ class SendSettings:
 
 def parallel_requests(given: Any, *, limits: DeliveryLimits) -> int:
     """
-    Return how many requests may be under way at the same time.
+    Return how many requests may be sent at the same time, after checking the argument.
 
-    :param given: the argument ``max_parallel_requests``.
-    :param limits: of the platform.
-    :raises InvalidInputError: it is no whole number, or not from 1 to what the platform takes.
+    :param given: value of the operator's argument ``max_parallel_requests``.
+    :param limits: what the platform accepts, and what it can do.
+    :raises InvalidInputError: the value is not a whole number from 1 to the platform's limit.
     """
     parallel = whole_number("max_parallel_requests", given, at_least=1)
     if parallel > limits.max_parallel_requests:

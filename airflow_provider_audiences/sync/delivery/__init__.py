@@ -1,1 +1,1 @@
-"""A plan, or a set, goes out: batches, several at a time, halved, repeated, and written down."""
+"""Delivery of plans and sets: batches sent in parallel, halved or repeated where needed, and recorded."""

@@ -1,4 +1,4 @@
-"""How a plan goes out: what has not landed of it, in order, and each request written down when it has landed."""
+"""Delivery of a plan: sends the rows that are not delivered yet, in order, and records each accepted request."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 
 class StateJournal:
     """
-    Writes down in an audience's state what has landed of the plan that was begun.
+    Records in an audience's state which rows of its current plan are delivered.
 
-    :param state: of the audience.
-    :param lease: of the audience; whoever has lost it sends nothing more.
+    :param state: state of the audience, with a plan that was begun.
+    :param lease: lease of the audience; without it nothing more is sent.
     """
 
     def __init__(self, state: AudienceState, lease: Lease) -> None:
@@ -31,11 +31,11 @@ class StateJournal:
         self._lease = lease
         self._lock = threading.Lock()
         self.request_seconds = 0.0
-        """What all requests took together."""
+        """Sum of the times that all requests took."""
 
     def check(self) -> None:
         """
-        Look whether the audience is still held.
+        Raise an error if this process does not hold the audience any more.
 
         :raises AudienceBusyError: another sync has taken over.
         """
@@ -43,13 +43,13 @@ class StateJournal:
 
     def delivered(self, phase: Phase, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
         """
-        Write it down; when this returns, it is on the disk.
+        Record delivered rows; they are on the disk when this returns.
 
-        :param phase: that the rows belong to.
-        :param first: the first row.
-        :param end: the row after the last.
-        :param seconds: how long ago the request was sent.
-        :param is_repeated: whether it may have been sent more than once.
+        :param phase: the phase that the rows belong to.
+        :param first: first row of the range.
+        :param end: row after the last one of the range.
+        :param seconds: seconds since the request was sent.
+        :param is_repeated: whether the request may have been sent more than once.
         """
         with self._lock:
             self.request_seconds += seconds
@@ -58,13 +58,13 @@ class StateJournal:
 
 class PlanDelivery:
     """
-    Sends what has not landed of a plan, and writes down what lands.
+    Sends the undelivered rows of a plan, and records them as they are delivered.
 
-    :param destination: of the audience.
-    :param state: of the audience; the plan was begun.
-    :param journal: where it is written down what lands.
-    :param plan: the plan.
-    :param settings: how it is sent.
+    :param destination: the audience at its platform.
+    :param state: its state, in which the plan was begun.
+    :param journal: records delivered rows in that state.
+    :param plan: the plan to send.
+    :param settings: batch size and parallel requests.
     """
 
     def __init__(
@@ -83,11 +83,13 @@ class PlanDelivery:
 
     def send_all(self, progress: Progress, *, sleep: Callable[[float], None]) -> None:
         """
-        Add first and remove then, so that the audience is never smaller than both before and after.
+        Send additions first and removals after them.
 
-        :param progress: of what is sent.
-        :param sleep: waits.
-        :raises AudienceApiError: a request failed for good.
+        So the audience is never smaller than both its old and its new self.
+
+        :param progress: counts what is sent.
+        :param sleep: sleeps for a number of seconds.
+        :raises AudienceApiError: a request failed, and was not or no longer repeated.
         """
         sender = Sender(
             progress,

@@ -1,4 +1,4 @@
-"""How far a delivery is: sums of what has landed, and a line about it every few seconds."""
+"""Progress of a delivery: sums of what the platform has accepted, and a line in the log every few seconds."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from airflow_provider_audiences.sync.destination import UploadCounts
 log = logging.getLogger(__name__)
 
 OnProgress = Callable[[int, int], None]
-"""Told how many members have landed, of how many; from whichever thread it happens in."""
+"""Called with the number of members delivered and the total, in any thread."""
 
 _INTERVAL_SECONDS = 5.0
 
 
 class Progress:
     """
-    What has landed so far, added up by all threads, and a line about it every few seconds.
+    Sums of what the platform has accepted, from all threads, and a line in the log every few seconds.
 
-    Sums only: they don't depend on the order in which requests end.
+    It has sums only, which don't depend on the order in which requests end.
 
-    :param members: to send.
-    :param platform_name: who counts them, for messages.
-    :param member_name: what each of them is, for messages.
-    :param on_progress: told as often as the log, and at the end.
+    :param members: number of members to send.
+    :param platform_name: name of the platform, for messages.
+    :param member_name: name of the identifier kind, for messages.
+    :param on_progress: called with the number of members delivered and the total, as often as the log, and at the end.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Progress:
 
     @property
     def elapsed_seconds(self) -> float:
-        """Seconds since the start."""
+        """Seconds since this object was made."""
         return time.monotonic() - self._started
 
     @property
@@ -54,11 +54,11 @@ class Progress:
 
     def add(self, members: int, size_bytes: int, counts: UploadCounts) -> None:
         """
-        Count a body that was accepted.
+        Count an accepted request body.
 
-        :param members: in it.
-        :param size_bytes: of it.
-        :param counts: what the platform made of them.
+        :param members: number of members in the body.
+        :param size_bytes: size of the body in bytes.
+        :param counts: how the platform counted the members.
         """
         is_miscounted = counts.valid + counts.invalid != members
         with self._lock:
@@ -80,7 +80,7 @@ class Progress:
             self.tell()
 
     def counts(self) -> dict[str, Any]:
-        """Return what a report says of what was sent, by the names of its fields."""
+        """Return the sums, by the names of the report's fields."""
         return {
             "batches": self.batches,
             "splits": self.splits,
@@ -91,12 +91,12 @@ class Progress:
         }
 
     def tell(self) -> None:
-        """Tell who wants to know how far it is."""
+        """Call ``on_progress``, if there is one."""
         if self._on_progress:
             self._on_progress(self.sent, self.members)
 
     def add_split(self) -> None:
-        """Count a body that was too large."""
+        """Count a request body that was too large and was halved."""
         with self._lock:
             self.splits += 1
 
@@ -117,7 +117,7 @@ class Progress:
         )
 
     def say_totals(self) -> None:
-        """Log what it came to, and what is odd about it."""
+        """Log the sums, and warn if the platform counted other numbers, or rejected members."""
         self.tell()
         log.info(
             "Sent %s %ss in %s batches in %.1f s (%s a second): %s accepted, %s rejected.",

@@ -1,9 +1,9 @@
 """
-How sets go out: several requests at a time, and smaller ones where the platform gives up.
+Sending of sets: several requests in parallel, and smaller ones if the platform can't take large ones.
 
-There is no queue. Each thread takes the next range of the set, has its body made, sends it and forgets it, so
-there are never more bodies than threads. A range that the platform doesn't take at one size is cut in half, and
-that size is the limit for all that follow: the rest of the run does not find it out again.
+There is no queue. Each thread takes the next range of rows, makes its body, sends it and drops it; so there are never
+more bodies than threads. If the platform gives up on a range because of its size, the range is halved, and that size is
+the limit for all following requests.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ _SPLIT_FLOOR = 1_000
 
 
 class Upload(Protocol):
-    """Sends one body to a destination."""
+    """A function that sends one body to a destination."""
 
     def __call__(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:
         """
-        Send it.
+        Send a body.
 
-        :param body: members, one a line.
-        :param give_up: asked before the request is repeated, and while it waits for that.
+        :param body: members in their written form, one a line.
+        :param give_up: asked before the request is repeated, and while the repetition is waited for; true ends it.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
     """
-    Rows of one set that go out by the same kind of request.
+    Rows of one set that are sent by the same kind of request.
 
-    :param name: whether they are added or removed.
-    :param lines: makes a body, from the first row and the number of rows.
-    :param ranges: which rows, as first rows and ends.
-    :param upload: sends a body.
-    :param replaces: whether a request replaces the whole content.
+    :param name: name of the phase: ``additions`` or ``removals``.
+    :param lines: makes a body from the first row and the number of rows.
+    :param ranges: the rows to send, as pairs of first row and end.
+    :param upload: function that sends a body.
+    :param replaces: whether a request replaces the audience's whole content.
     """
 
     name: PhaseName
@@ -64,39 +64,39 @@ class Phase:
 
 
 class Journal(Protocol):
-    """Where it is written down what has landed."""
+    """Records which rows are delivered."""
 
     def check(self) -> None:
         """
-        Be called before each request, and each repetition. Any thread may.
+        Raise an error if nothing more may be sent. Called before each request and repetition, from any thread.
 
-        :raises AudienceBusyError: another one has taken over: nothing more is to be sent.
+        :raises AudienceBusyError: another sync has taken over.
         """
 
     def delivered(self, phase: Phase, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
         """
-        Be called after each body that was accepted, before the next one is sent. Any thread may.
+        Record delivered rows. Called after each accepted body, before the next one is sent, from any thread.
 
-        :param phase: that it belongs to.
-        :param first: its first row.
-        :param end: the row after its last.
-        :param seconds: how long ago it was sent.
-        :param is_repeated: whether it may have been sent more than once.
+        :param phase: the phase that the rows belong to.
+        :param first: first row of the range.
+        :param end: row after the last one of the range.
+        :param seconds: seconds since the request was sent.
+        :param is_repeated: whether the request may have been sent more than once.
         """
 
 
 class NoJournal:
-    """For a set that nobody keeps a ledger of."""
+    """Records nothing: for an audience without a ledger."""
 
     def check(self) -> None:
-        """Nobody takes over."""
+        """Do nothing: nobody can take over."""
 
     def delivered(self, phase: Phase, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
-        """Nothing is written down."""
+        """Do nothing."""
 
 
 class _Ranges:
-    """Hands out ranges, and each row once."""
+    """Hands out ranges of rows to threads, each row once."""
 
     def __init__(self, ranges: Sequence[tuple[int, int]]) -> None:
         self._waiting = [(first, end) for first, end in reversed(ranges) if first < end]
@@ -116,10 +116,10 @@ class Sender:
     """
     Sends phases, one after the other.
 
-    :param progress: of all of them.
-    :param journal: where it is written down what has landed.
-    :param batch_size: members a request, at most.
-    :param max_parallel_requests: requests at a time.
+    :param progress: counts what is sent in all phases.
+    :param journal: records which rows are delivered.
+    :param batch_size: most members in a request.
+    :param max_parallel_requests: most requests at the same time.
     """
 
     def __init__(self, progress: Progress, journal: Journal, *, batch_size: int, max_parallel_requests: int) -> None:
@@ -135,11 +135,11 @@ class Sender:
 
     def send_first(self, phase: Phase) -> int:
         """
-        Send the beginning of a phase, as much as goes into one request, alone.
+        Send one request with the beginning of a phase, and no other request meanwhile.
 
-        :param phase: of one range; if that is empty, there is one request as well.
-        :return: the row after the last that was sent.
-        :raises AudienceApiError: it failed for good.
+        :param phase: a phase of one range; even if it is empty, one request is sent.
+        :return: the row after the last one sent.
+        :raises AudienceApiError: the request failed, and was not or no longer repeated.
         """
         ((first, end),) = phase.ranges
         sizes: list[int] = []
@@ -156,14 +156,14 @@ class Sender:
 
     def send(self, phase: Phase) -> None:
         """
-        Send all of a phase; an exception that this thread gets meanwhile, such as a timeout, ends it at once.
+        Send all rows of a phase.
 
-        After a failure no request begins, and those in flight are waited for. After an exception from outside
-        they are not: their threads end by themselves, without a repetition; but for :class:`Stopped`, which gives
-        them a moment.
+        After a failed request no further one begins, and those in flight are waited for. If this thread itself is
+        interrupted, such as by a timeout, they are not waited for; for :class:`Stopped` they are, for at most 2
+        seconds.
 
-        :param phase: what to send.
-        :raises AudienceApiError: the first request that failed for good.
+        :param phase: the phase to send.
+        :raises AudienceApiError: a request failed, and was not or no longer repeated; of several the first one.
         """
         ranges = _Ranges(phase.ranges)
         with self._stopping():
@@ -242,7 +242,7 @@ class Sender:
                 start += self._send_some(phase, start, end)
 
     def _send_some(self, phase: Phase, start: int, end: int) -> int:
-        """Send as many members as go into one request; return their number, 0 if they were too many."""
+        """Send one request; return the number of members in it, or 0 if they were too many."""
         size = min(self._size, end - start)
         body = MaskedBytes.of(phase.lines(start, size))
         size_bytes = len(body)

@@ -1,9 +1,9 @@
 """
-Delivery of a staged set to an audience: what it does, what it refuses, and what it reports.
+Delivery of a staged set without a plan: replace, append or remove.
 
-A request that replaces the whole content takes one batch, so a larger set is a replacement with the first and, after
-that, additions with the rest. That is not atomic: in between, the audience holds a part of the set. A delivery that
-failed begins again with the replacement.
+A request that replaces the whole content takes one batch only. So a larger set replaces the content with its first
+batch, and the other batches are added after that. This is not atomic: in between, the audience has only a part of the
+set. A delivery that failed begins again with the replacement.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class DeliveryMode(StrEnum):
-    """What a delivery does to the audience."""
+    """What a delivery does with the audience's members."""
 
     REPLACE = "replace"
     APPEND = "append"
@@ -44,14 +44,14 @@ class DeliveryMode(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
     """
-    What to do with a staged set; use :meth:`checked` to make one.
+    What to do with a staged set; :meth:`checked` makes one of a user's arguments.
 
-    :param audience_id: the audience.
-    :param mode: replace, append or remove.
-    :param batch_size: IDs a request, at most.
-    :param max_parallel_requests: requests at a time.
-    :param ttl_seconds: how long members stay; None for the API's default; 0 for remove.
-    :param allow_empty: let an empty set replace the audience's content.
+    :param audience_id: id of the audience.
+    :param mode: replace the content, append to it, or remove from it.
+    :param batch_size: most members in a request.
+    :param max_parallel_requests: most requests at the same time.
+    :param ttl_seconds: how long members stay; None for the platform's default; 0 for removals.
+    :param allow_empty: whether an empty set may replace the audience's content.
     """
 
     audience_id: str
@@ -74,18 +74,17 @@ class Delivery:
         max_parallel_requests: int | str = 4,
     ) -> Delivery:
         """
-        Return a delivery whose arguments have been checked.
+        Return the delivery of a user's arguments after checking them.
 
-        :param audience_id: the audience.
-        :param limits: of the platform.
+        :param audience_id: id of the audience.
+        :param limits: what the platform accepts, and what it can do.
         :param mode: replace, append or remove.
-        :param batch_size: members a request; at least 1.
-        :param ttl_seconds: how long members stay, in seconds or as a timedelta; at least 1; None for the API's
-            default, and for remove.
-        :param allow_empty: let an empty set replace the audience's content.
-        :param max_parallel_requests: requests at a time, from 1 to what the platform takes. The first request of a
-            replacement always goes alone.
-        :raises InvalidInputError: an argument is wrong.
+        :param batch_size: whole number, at least 1.
+        :param ttl_seconds: seconds, at least 1, or a timedelta; None for the platform's default, and for removals.
+        :param allow_empty: whether an empty set may replace the audience's content.
+        :param max_parallel_requests: whole number from 1 to the platform's limit. The first request of a replacement is
+            always sent alone.
+        :raises InvalidInputError: an argument is not of that form.
         """
         mode = DeliveryMode(one_of("mode", mode, DeliveryMode))
         if mode is DeliveryMode.REMOVE:
@@ -108,11 +107,11 @@ class Delivery:
 
     def plan(self, staged: StagedMembers) -> UploadReport:
         """
-        Say what :meth:`run` would send, and send nothing.
+        Return the report of a dry run: what :meth:`run` would send. Nothing is sent.
 
-        :param staged: the set.
+        :param staged: the set to send.
         :return: a report with ``dry_run`` and the ``planned_…`` fields.
-        :raises InvalidInputError: as :meth:`run` does.
+        :raises InvalidInputError: :meth:`run` would refuse the set.
         """
         self.check_members(staged)
         report = UploadReport(dry_run=True, **self._planned(staged))
@@ -132,17 +131,18 @@ class Delivery:
         sleep: Callable[[float], None] = time.sleep,
     ) -> UploadReport:
         """
-        Send a staged set.
+        Send a staged set, and return its report.
 
-        :param destination: of the audience.
-        :param staged: the set.
-        :param on_progress: told every few seconds, and at the end, how many members have landed, of how many.
-        :param journal: where it is written down what lands; None for nowhere.
+        :param destination: the audience at its platform.
+        :param staged: the set to send.
+        :param on_progress: called every few seconds, and at the end, with the number of members delivered and the
+            total.
+        :param journal: records which rows are delivered; None for no records.
         :param sleep: waits.
-        :raises InvalidInputError: the set is empty and would empty the audience, or its source had only
-            malformed lines; nothing was sent.
-        :raises AudienceApiError: a request failed, and no further one was begun; ``landed`` says how much the
-            platform had taken when those in flight had ended.
+        :raises InvalidInputError: the set is empty and would empty the audience, or its source has only malformed
+            texts; nothing was sent.
+        :raises AudienceApiError: a request failed, and no further one was begun; ``landed`` says how much the platform
+            had accepted when the requests in flight had ended.
         """
         self.check_members(staged)
         requests_before = destination.requests_sent
@@ -206,10 +206,11 @@ class Delivery:
 
     def check_members(self, staged: StagedMembers) -> None:
         """
-        Refuse a set that must not be sent.
+        Raise an error if a set must not be sent.
 
-        :param staged: the set.
-        :raises InvalidInputError: it is empty and would empty the audience, or its source had only malformed lines.
+        :param staged: the set to send.
+        :raises InvalidInputError: the set is empty and would empty the audience, or its source has only malformed
+            texts.
         """
         if staged.members:
             return
@@ -222,7 +223,7 @@ class Delivery:
         log.warning("The source has no %s.", staged.member_name)
 
     def _planned(self, staged: StagedMembers) -> dict[str, Any]:
-        """Return the fields of a report that are known before the first request."""
+        """Return the report's fields that are known before the first request."""
         empties = self.mode is DeliveryMode.REPLACE and not staged.members
         return {
             "audience_id": self.audience_id,
@@ -233,7 +234,7 @@ class Delivery:
         }
 
     def _landed(self, progress: Progress) -> str:
-        """Say what the platform has taken of a delivery that failed."""
+        """Return how much of a failed delivery the platform has accepted, as a sentence."""
         if not progress.batches and not progress.is_in_doubt:
             return "Nothing had been accepted before, and the audience is as it was."
         text = f"Before that, {progress.batches} batches ({progress.sent} of {progress.members} IDs) were accepted."

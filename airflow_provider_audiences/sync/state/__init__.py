@@ -1,1 +1,1 @@
-"""What a sync remembers of an audience, and how that changes so that a crash at any point loses nothing."""
+"""The stored state of audiences: ledgers, plans and progress, in files on a disk or in an object store."""

@@ -1,9 +1,8 @@
 """
-The state of one audience, and the order in which it changes, so that a crash at any point loses nothing.
+The state of one audience, changed in an order in which a crash at any point loses nothing.
 
-A plan is stored before its first request, what lands is written down after each request, and in the end the plan is
-folded into a new ledger. Each step ends with a manifest that says so: files that the last one does not name are
-leftovers.
+A plan is stored before its first request, delivered rows are recorded after each request, and at the end the plan is
+folded into a new ledger. Each step ends with a new manifest. Files that the last manifest does not name are leftovers.
 """
 
 from __future__ import annotations
@@ -43,14 +42,14 @@ log = logging.getLogger(__name__)
 
 class AudienceState:
     """
-    Reads and changes the state of one audience; whoever does must hold its lease.
+    Reads and changes the state of one audience; only for the process that holds its lease.
 
-    :param folder: where it lies.
-    :param address: the audience.
-    :param lease: of the audience.
-    :param late_effect_seconds: how long after it was sent a request may still take effect.
-    :param workspace: for what is fetched and made.
-    :param clock: seconds since 1970.
+    :param folder: where the state is stored.
+    :param address: identifies the audience among all platforms.
+    :param lease: lease of the audience, held by this process.
+    :param late_effect_seconds: longest time after it was sent that a request may still take effect.
+    :param workspace: workspace for fetched files and new sets.
+    :param clock: returns seconds since 1970 (UTC).
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class AudienceState:
         clock: Callable[[], float],
     ) -> None:
         self.name = folder.name
-        """Where it lies, as it may be shown."""
+        """Address of the state that may be shown."""
         self.address = address
         self._late_effect_seconds = late_effect_seconds
         self._workspace = workspace
@@ -76,32 +75,32 @@ class AudienceState:
         self._first_generation = 0
         self._kept = MarkFiles()
         self.is_forgotten = False
-        """Whether the ledger was lost, and is not to be used."""
+        """Whether the stored ledger is lost and must not be used."""
         self.manifest: Manifest | None = None
-        """What is true; None as long as nothing was ever sent, or if that is to be forgotten."""
+        """The last manifest; None if nothing was ever sent, or after :meth:`forget`."""
 
     @property
     def delivered(self) -> Delivered:
-        """What has landed of the plan that was begun."""
+        """What is delivered of the plan that was begun."""
         return self._begun()[1]
 
     @property
     def generation(self) -> int:
-        """Counts the ledgers."""
+        """Number of the ledger, which grows by one with each plan that is folded into it."""
         return self.manifest.generation if self.manifest else self._first_generation
 
     def load(self) -> None:
         """
-        Read what is true, and take over from whoever came before.
+        Read the last manifest, and take over from earlier processes: they can't change the state any more.
 
-        :raises LedgerLostError: it is damaged, missing although there is a ledger, or another audience's.
+        :raises LedgerLostError: the manifest is damaged, missing although there is a ledger, or another audience's.
         :raises AudienceBusyError: a later sync has taken over.
         """
         with self._unless_overtaken():
             self.manifest = self._manifests.load(self.address)
 
     def forget(self) -> None:
-        """Begin anew: what is stored is not to be used."""
+        """Ignore the stored ledger from now on, and begin with an empty one."""
         self._first_generation = self.generation + 1
         self._kept = self.manifest.marks if self.manifest else MarkFiles()
         self.is_forgotten = True
@@ -109,9 +108,9 @@ class AudienceState:
 
     def ledger(self) -> Ledger:
         """
-        Return who was sent, as it was before the plan that is being carried out.
+        Return the ledger as it was before the current plan was begun.
 
-        :raises LedgerLostError: a file is damaged or missing.
+        :raises LedgerLostError: its file is damaged or missing.
         """
         if self.manifest is None or not self.manifest.ledger.file:
             return LedgerWriter(self._workspace).finish()
@@ -120,9 +119,9 @@ class AudienceState:
 
     def marks(self) -> Marks:
         """
-        Return whom somebody has removed or added by hand.
+        Return the members removed or added by hand.
 
-        :raises LedgerLostError: a file is damaged or missing.
+        :raises LedgerLostError: a file is damaged or missing; not after :meth:`forget`, when they count as nobody.
         """
         stored = self.manifest.marks if self.manifest else self._kept
         try:
@@ -137,9 +136,9 @@ class AudienceState:
 
     def mark(self, marks: Marks) -> None:
         """
-        Store whom somebody has removed or added by hand; nothing else changes, and nothing at all if they are the same.
+        Store which members were removed or added by hand; nothing is written if these are the same as before.
 
-        :param marks: who they are from now on.
+        :param marks: these members from now on.
         """
         if self.manifest is None:
             raise AssertionError("nothing is known of the audience")
@@ -149,10 +148,10 @@ class AudienceState:
 
     def recovered(self, ledger: Ledger) -> Ledger:
         """
-        Give up the plan that an earlier run did not finish: what it may have sent goes into the ledger, for good.
+        Give up an unfinished plan of an earlier run: fold what it may have sent into a new ledger.
 
-        :param ledger: as :meth:`ledger` returned it.
-        :return: the new ledger; the same if there is no such plan.
+        :param ledger: the ledger, as :meth:`ledger` returned it.
+        :return: the new ledger; the given one if there is no unfinished plan.
         :raises LedgerLostError: the plan is damaged or missing.
         """
         if self.manifest is None or self.manifest.delivered is None:
@@ -165,11 +164,11 @@ class AudienceState:
 
     def store_plan(self, plan: Plan, *, details: dict[str, Any], run_date: RunDate | None = None) -> StoredPlan:
         """
-        Store a plan for the ledger as it is.
+        Store a plan for the present ledger; nothing is begun.
 
-        :param plan: the plan.
-        :param details: small JSON that comes with it.
-        :param run_date: of the run that makes it; None if it has none.
+        :param plan: the plan to store.
+        :param details: JSON that is stored with the plan.
+        :param run_date: dates of the run that makes the plan; None if it has none.
         """
         with self._unless_overtaken():
             return self._plans.store(
@@ -183,13 +182,13 @@ class AudienceState:
 
     def plan(self, plan_id: str) -> StoredPlan:
         """
-        Return a stored plan that still fits: it is being carried out, or nothing happened since it was made.
+        Return a stored plan that was begun, or that may be begun, as the state has not changed since it was made.
 
-        To be called after :meth:`load`, even if that failed.
+        Call it after :meth:`load`, even if that raised LedgerLostError.
 
-        :param plan_id: its id.
-        :raises PlanOutdatedError: it does not, or there is no such plan.
-        :raises LedgerLostError: it is being carried out, and is damaged.
+        :param plan_id: id of the plan.
+        :raises PlanOutdatedError: the state has changed since, or there is no such plan.
+        :raises LedgerLostError: the plan was begun, and its files are damaged.
         """
         is_begun = bool(self.manifest and self.manifest.plan_id == plan_id)
         try:
@@ -212,11 +211,11 @@ class AudienceState:
 
     def begin(self, stored: StoredPlan, *, marks: Marks | None = None) -> Delivered:
         """
-        Commit to a plan: from here on it counts as what may have been sent.
+        Commit to a plan: from now on, all of it counts as possibly sent.
 
-        :param stored: the plan.
-        :param marks: who is removed or added by hand from now on; None for whoever was before.
-        :return: what has landed of it before, by an earlier try.
+        :param stored: the plan, as it was stored.
+        :param marks: members removed or added by hand from now on; None for no change.
+        :return: what an earlier try has delivered of the plan.
         """
         manifest = self.manifest
         if manifest and manifest.plan_id == stored.plan_id and manifest.delivered:
@@ -260,14 +259,14 @@ class AudienceState:
         self, phase: PhaseName, first: int, end: int, *, seconds: float, is_repeated: bool, is_update: bool = False
     ) -> None:
         """
-        Write down that rows of the plan have landed. Any thread may; when it returns, it is on the disk.
+        Record delivered rows of the plan. Any thread may call it; when it returns, they are on the disk.
 
-        :param phase: which part of the plan.
-        :param first: its first row.
-        :param end: the row after the last.
-        :param seconds: how long ago the request was sent.
-        :param is_repeated: whether it was sent more than once.
-        :param is_update: whether it replaced the content.
+        :param phase: name of the phase: ``additions`` or ``removals``.
+        :param first: first row of the range.
+        :param end: row after the last one of the range.
+        :param seconds: seconds since the request was sent.
+        :param is_repeated: whether the request may have been sent more than once.
+        :param is_update: whether the request replaced the audience's content.
         """
         with self._lock:
             manifest, delivered = self._begun()
@@ -286,12 +285,12 @@ class AudienceState:
         self, ledger: Ledger, stored: StoredPlan, *, seconds_per_request: float, marks: Marks | None = None
     ) -> Ledger:
         """
-        Fold a plan of which everything has landed into the ledger.
+        Fold a plan that is delivered completely into a new ledger.
 
-        :param ledger: as it was when the plan was made.
+        :param ledger: the ledger that the plan was made for.
         :param stored: the plan that was begun.
-        :param seconds_per_request: how long its requests took.
-        :param marks: who counts as removed or added by hand from now on; None for whoever did before.
+        :param seconds_per_request: average time of the plan's requests, for the next plan's forecast.
+        :param marks: members removed or added by hand from now on; None for no change.
         :return: the new ledger.
         """
         manifest, delivered = self._begun()
@@ -375,7 +374,10 @@ class AudienceState:
 
     @contextmanager
     def _unless_overtaken(self) -> Iterator[None]:
-        """Say so if a later sync has taken over: it removes what this one still looks for."""
+        """
+        Raise AudienceBusyError instead of other errors if a later sync has taken over: it deletes files that this one
+        needs.
+        """
         try:
             yield
         except (LedgerLostError, PlanOutdatedError, StateUnavailableError):

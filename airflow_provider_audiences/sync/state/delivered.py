@@ -1,4 +1,4 @@
-"""Which rows of a plan the platform has taken, and when: what is written down after each request."""
+"""Delivered ranges: which rows of a plan the platform has accepted, and when; recorded after each request."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 @dataclass(frozen=True, slots=True, order=True)
 class DeliveredRange:
     """
-    A range of rows.
+    A range of delivered rows.
 
-    :param first: its first row.
-    :param end: the row after its last.
-    :param began: when its first request was sent, seconds since 1970, rounded down.
-    :param ended: when its last reply came, rounded up.
+    :param first: first row of the range.
+    :param end: row after the last one of the range.
+    :param began: when its first request was sent; seconds since 1970 (UTC), rounded down.
+    :param ended: when its last reply came; seconds since 1970 (UTC), rounded up.
     """
 
     first: int
@@ -30,9 +30,9 @@ class DeliveredRange:
 
 class DeliveredRanges:
     """
-    Ranges that don't overlap, few of them: neighbours become one.
+    A list of delivered ranges that don't overlap; neighbours are joined, so that the list stays short.
 
-    :param ranges: to begin with.
+    :param ranges: ranges to begin with.
     """
 
     def __init__(self, ranges: Iterable[DeliveredRange] = ()) -> None:
@@ -43,17 +43,17 @@ class DeliveredRanges:
 
     @property
     def count(self) -> int:
-        """How many rows."""
+        """Number of delivered rows."""
         return sum(taken.end - taken.first for taken in self._ranges)
 
     def add(self, first: int, end: int, *, began: float, ended: float) -> None:
         """
-        Add a range.
+        Add a delivered range.
 
-        :param first: its first row.
-        :param end: the row after its last.
-        :param began: when its request was first sent, seconds since 1970.
-        :param ended: when the reply came.
+        :param first: first row of the range.
+        :param end: row after the last one of the range.
+        :param began: when its request was first sent, in seconds since 1970 (UTC).
+        :param ended: when its reply came, in seconds since 1970 (UTC).
         """
         insort(self._ranges, DeliveredRange(first, end, math.floor(began), math.ceil(ended)))
         joined: list[DeliveredRange] = []
@@ -69,9 +69,9 @@ class DeliveredRanges:
 
     def missing(self, count: int) -> list[tuple[int, int]]:
         """
-        Return the ranges that are not delivered, as first rows and ends.
+        Return the ranges of rows that are not delivered, as pairs of first row and end.
 
-        :param count: rows in all.
+        :param count: number of all rows.
         """
         found, first = [], 0
         for taken in self._ranges:
@@ -82,10 +82,10 @@ class DeliveredRanges:
 
     def lookup(self, first: int, count: int) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
         """
-        Return for each of some rows whether it is delivered, and if so when that began and ended.
+        Return three arrays for some rows: whether each is delivered, and when its range began and ended.
 
-        :param first: the first row.
-        :param count: how many.
+        :param first: first of the rows.
+        :param count: number of rows.
         """
         if not self._ranges:
             return np.zeros(count, np.bool_), np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -98,7 +98,7 @@ class DeliveredRanges:
         return (firsts[found] <= rows) & (rows < ends[found]), began[found], ended[found]
 
     def as_list(self) -> list[list[int]]:
-        """Return it as small JSON."""
+        """Return the ranges as JSON."""
         return [[taken.first, taken.end, taken.began, taken.ended] for taken in self._ranges]
 
 
@@ -110,13 +110,12 @@ class Delivered:
     """
     What is delivered of a plan.
 
-    :param begun_at: no request of it was sent before this; seconds since 1970, rounded down.
-    :param batches: how many requests were accepted.
-    :param is_repeated: whether one of them was sent more than once, so that the platform may carry it out again
-        some time later.
-    :param is_update_repeated: whether that is so of the request that replaced the content.
-    :param additions: rows of the plan's additions.
-    :param removals: rows of the plan's removals.
+    :param begun_at: no request of the plan was sent before this time; seconds since 1970 (UTC), rounded down.
+    :param batches: number of accepted requests.
+    :param is_repeated: whether a request was sent more than once, so that the platform may carry it out again later.
+    :param is_update_repeated: whether the request that replaces the content was sent more than once.
+    :param additions: delivered rows of the plan's additions.
+    :param removals: delivered rows of the plan's removals.
     """
 
     begun_at: int

@@ -1,8 +1,8 @@
 """
-Where the state of one audience lies: a folder on a disk, or a prefix in an object store.
+File stores: a folder on a disk, or a prefix in an object store, that holds the state of one audience.
 
-Both do the little that is needed: whole files, each written at once or not at all; and, where the place can tell,
-files that only one writer can make.
+Both offer the few operations that a state needs: whole files, each written completely or not at all; and, if the place
+supports it, creating a file that only one of several writers can create.
 """
 
 from __future__ import annotations
@@ -28,50 +28,50 @@ _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSY
 
 class FileStore(Protocol):
     """
-    Files by their names. Every method raises StateUnavailableError if the place fails.
+    Files by name, in one place.
 
-    A file that is not there raises FileNotFoundError.
+    Each method raises StateUnavailableError if the place fails, and FileNotFoundError for a file that does not exist.
     """
 
     name: str
-    """What may be shown of the address."""
+    """Address of the place that may be shown, without secrets."""
 
     def names(self) -> list[str]:
         """
-        Return the names of all files, as they are at this moment.
+        Return the names of all files at this moment.
 
-        With them are files that a killed process did not finish: a name of its own after that of the file.
+        A killed process may leave unfinished files, whose names begin with that of the file they were to become.
         """
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file: others see the old content or the new one, never a part."""
+        """Write a file; others see the old content or the new content, never a part."""
 
     def create(self, name: str, content: bytes) -> None:
         """
-        Write a file of a name that is free: of all who try, whenever they do, one can.
+        Create a file; of several writers of the same name, at most one succeeds.
 
-        A name that is taken raises FileExistsError, also if it is by what an earlier call has written; a place that
-        can't promise this raises NotImplementedError.
+        An existing name raises FileExistsError, even if this call's own first try has created it. A place that can't
+        promise this raises NotImplementedError.
         """
 
     def fetch(self, name: str, path: Path) -> None:
-        """Let a path on this machine lead to a file's content."""
+        """Make a file's content available at a path of this machine, which does not exist yet."""
 
     def store(self, name: str, path: Path) -> None:
-        """Copy a file from this machine; others see all of it or nothing."""
+        """Copy a file of this machine to the place; others see all of it or nothing."""
 
     def delete(self, name: str) -> None:
-        """Delete a file; one that is not there is no error."""
+        """Delete a file; a file that does not exist is no error."""
 
 
 class LocalFileStore:
     """
-    A folder on a disk that this machine sees.
+    A folder on a disk of this machine, or on one that it has mounted.
 
-    :param path: the folder; it is made when the first file is written, for this user only.
+    :param path: the folder; it is made with the first file, readable by this user only.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,7 +79,7 @@ class LocalFileStore:
         self._path = path
 
     def names(self) -> list[str]:
-        """Return the names of all files, as they are at this moment."""
+        """Return the names of all files at this moment."""
         with self._failures(), suppress(FileNotFoundError):
             return [entry.name for entry in os.scandir(self._path)]
         return []
@@ -90,13 +90,13 @@ class LocalFileStore:
             return (self._path / name).read_bytes()
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file: others see the old content or the new one, never a part."""
+        """Write a file; others see the old content or the new content, never a part."""
         with self._failures(), self._unfinished(name) as unfinished:
             unfinished.write_bytes(content)
             self._finish(unfinished, name)
 
     def create(self, name: str, content: bytes) -> None:
-        """Write a file of a name that is free: of all who try, whenever they do, one can."""
+        """Create a file; of several writers of the same name, at most one succeeds."""
         with self._failures(FileExistsError), self._unfinished(name) as unfinished:
             unfinished.write_bytes(content)
             _on_disk(unfinished)
@@ -111,24 +111,24 @@ class LocalFileStore:
             self._sync()
 
     def fetch(self, name: str, path: Path) -> None:
-        """Let a path on this machine lead to a file's content."""
+        """Make a file's content available at a path of this machine, which does not exist yet."""
         with self._failures(FileNotFoundError):
             path.symlink_to((self._path / name).resolve(strict=True))
 
     def store(self, name: str, path: Path) -> None:
-        """Copy a file from this machine; others see all of it or nothing."""
+        """Copy a file of this machine to the folder; others see all of it or nothing."""
         with self._failures(), self._unfinished(name) as unfinished:
             shutil.copyfile(path, unfinished)
             self._finish(unfinished, name)
 
     def delete(self, name: str) -> None:
-        """Delete a file; one that is not there is no error."""
+        """Delete a file; a file that does not exist is no error."""
         with self._failures():
             (self._path / name).unlink(missing_ok=True)
 
     @contextmanager
     def _unfinished(self, name: str) -> Iterator[Path]:
-        """Yield a path for the content; it is gone when the block has ended."""
+        """Yield a path to write the content to; the file there is deleted when the block ends."""
         for folder in reversed([self._path, *self._path.parents]):
             if not folder.exists():
                 folder.mkdir(exist_ok=True, mode=0o700)
@@ -140,13 +140,13 @@ class LocalFileStore:
             unfinished.unlink(missing_ok=True)
 
     def _finish(self, unfinished: Path, name: str) -> None:
-        """Let it be the file, when it is on the disk for sure."""
+        """Give the content its name once it is on the disk."""
         _on_disk(unfinished)
         unfinished.replace(self._path / name)
         self._sync()
 
     def _sync(self) -> None:
-        """Have the folder's names on the disk as well, where the file system can do that."""
+        """Write the folder's entries to the disk, if its file system can do that."""
         with suppress(OSError):
             folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
             try:
@@ -170,7 +170,7 @@ def _is_full(error: OSError) -> bool:
 
 
 def _on_disk(path: Path) -> None:
-    """Return when a file's content is on the disk for sure."""
+    """Wait until a file's content is on the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
@@ -179,9 +179,9 @@ class ObjectFileStore:
     """
     A prefix in an object store.
 
-    :param file_system: of fsspec.
-    :param path: the prefix, as the file system has it.
-    :param name: what may be shown of the address.
+    :param file_system: file system of fsspec.
+    :param path: the prefix, in the form that the file system takes.
+    :param name: address of the prefix that may be shown, without secrets.
     """
 
     def __init__(self, file_system: Any, path: str, *, name: str) -> None:
@@ -190,7 +190,7 @@ class ObjectFileStore:
         self._path = path.rstrip("/")
 
     def names(self) -> list[str]:
-        """Return the names of all files, as they are at this moment."""
+        """Return the names of all files at this moment."""
         with self._failures(), suppress(FileNotFoundError):
             self._file_system.invalidate_cache()
             found = self._file_system.ls(f"{self._path}/", detail=False)
@@ -206,12 +206,12 @@ class ObjectFileStore:
             return content
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file: others see the old content or the new one, never a part."""
+        """Write a file; others see the old content or the new content, never a part."""
         with self._failures():
             self._file_system.pipe_file(f"{self._path}/{name}", content)
 
     def create(self, name: str, content: bytes) -> None:
-        """Write a file of a name that is free: of all who try, whenever they do, one can."""
+        """Create a file; of several writers of the same name, at most one succeeds."""
         if not _creates_exclusively(self._file_system):
             raise NotImplementedError
         with self._failures(FileExistsError, NotImplementedError):
@@ -226,18 +226,18 @@ class ObjectFileStore:
                 raise
 
     def fetch(self, name: str, path: Path) -> None:
-        """Let a path on this machine lead to a file's content."""
+        """Make a file's content available at a path of this machine, which does not exist yet."""
         with self._failures(FileNotFoundError):
             self._file_system.invalidate_cache()
             self._file_system.get_file(f"{self._path}/{name}", str(path))
 
     def store(self, name: str, path: Path) -> None:
-        """Copy a file from this machine; others see all of it or nothing."""
+        """Copy a file of this machine to the prefix; others see all of it or nothing."""
         with self._failures():
             self._file_system.put_file(str(path), f"{self._path}/{name}")
 
     def delete(self, name: str) -> None:
-        """Delete a file; one that is not there is no error."""
+        """Delete a file; a file that does not exist is no error."""
         with self._failures(), suppress(FileNotFoundError):
             self._file_system.rm_file(f"{self._path}/{name}")
 
@@ -259,7 +259,7 @@ class ObjectFileStore:
 
 
 def _creates_exclusively(file_system: Any) -> bool:
-    """Whether a file system of fsspec hands exclusive creation to its store; most look first, and write then."""
+    """Whether an fsspec file system leaves exclusive creation to its store; most check first and write after that."""
     for name in ("_pipe_file", "pipe_file"):
         method = getattr(type(file_system), name, None)
         if method and not method.__module__.startswith(("fsspec.spec", "fsspec.asyn")):

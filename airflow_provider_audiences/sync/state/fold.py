@@ -1,4 +1,4 @@
-"""The fold: the ledger as it is after a plan, or a part of one, was sent; what may have been sent is not forgotten."""
+"""The fold: makes the ledger after a plan was sent, or a part of it. What may have been sent is not forgotten."""
 
 from __future__ import annotations
 
@@ -34,16 +34,17 @@ def folded(
     ledger: Ledger, plan: Plan, delivered: Delivered, *, now: float, late_effect_seconds: int, workspace: Workspace
 ) -> Ledger:
     """
-    Return the ledger as it is after a plan, or a part of one, was sent.
+    Return the ledger after a plan was sent, or a part of it.
 
-    What landed is known. Everything else in the plan may have been sent as well: nothing of it is forgotten.
+    Delivered rows get exact times. All other rows of the plan may have been sent as well, so their members get times
+    that are right whether they arrived or not.
 
-    :param ledger: as it was when the plan was made.
-    :param plan: the plan.
-    :param delivered: which of its rows the platform has taken, and when.
-    :param now: no request with the plan's other rows was sent later than this; seconds since 1970.
-    :param late_effect_seconds: how long after it was sent a request may still take effect.
-    :param workspace: for the new ledger.
+    :param ledger: the ledger that the plan was made for.
+    :param plan: the plan that was begun.
+    :param delivered: which rows of the plan the platform has accepted, and when.
+    :param now: no request of the plan was sent later than this; seconds since 1970 (UTC).
+    :param late_effect_seconds: longest time after it was sent that a request may still take effect.
+    :param workspace: workspace in which the new ledger is made.
     """
     fold = _Fold(ledger, plan, delivered, now, late_effect_seconds)
     writer = LedgerWriter(workspace)
@@ -55,7 +56,7 @@ def folded(
 
 @dataclass(frozen=True, slots=True)
 class _Fold:
-    """The work of :func:`folded` on one part after the other."""
+    """Folds one part of the sets after the other."""
 
     ledger: Ledger
     plan: Plan
@@ -92,7 +93,7 @@ class _Fold:
     def _times(
         self, first: int, old_earliest: NDArray[np.int64], old_latest: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the times of additions, from the first row on; the old times are 0 for those that are new."""
+        """Return the new times of additions, beginning with row ``first``; a new member has old times of 0."""
         has_landed, began, ended = self.delivered.additions.lookup(first, len(old_earliest))
         ttl, late = self.plan.ttl_seconds, self.late_effect_seconds
         # A request restarts a member's time, so what may have been sent may also live shorter than before. Whoever had
@@ -111,7 +112,7 @@ class _Fold:
     def _old_rows(
         self, in_ledger: slice, in_removals: slice
     ) -> tuple[Keys, NDArray[np.int64], NDArray[np.int64], Keys]:
-        """Return the members that the plan did not surely remove, with their times; and those that it did not know."""
+        """Return the ledger's members not surely removed, with their times; and removed members that it lacked."""
         old = self.ledger.rows(in_ledger)
         earliest, latest = old.earliest.astype(np.int64), old.latest.astype(np.int64)
         stays = np.ones(len(old.keys), np.bool_)

@@ -1,4 +1,4 @@
-"""What requests of earlier plans may still do when they take effect late."""
+"""Late requests: requests of earlier plans that may still take effect."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class LateRequests:
     """
-    Requests that may still take effect. By default nothing is known of them: they may do anything.
+    What requests of earlier plans may still do. By default that is not known, so they may do anything.
 
-    :param has_removals: whether one of them may remove a member, as an update does as well.
-    :param ttl_seconds: the shortest time that one of them lets a member live; None if none of them adds any.
+    :param has_removals: whether one of them may remove members, as one that replaces the content may, too.
+    :param ttl_seconds: shortest TTL that one of them gives; None if none of them adds members.
     """
 
     has_removals: bool = True
@@ -25,10 +25,10 @@ class LateRequests:
     @classmethod
     def of(cls, plan: Plan, delivered: Delivered) -> LateRequests:
         """
-        Return what requests of a plan may still do, when it is given up or at its end.
+        Return what requests of a plan may still do after it was finished or given up.
 
-        :param plan: the plan.
-        :param delivered: which of its ranges the platform has taken.
+        :param plan: the plan that was begun.
+        :param delivered: which rows of the plan the platform has accepted.
         """
         misses_additions = delivered.additions.count < plan.additions.count
         # An update comes first, and all that was missing then was to be sent after it.
@@ -46,10 +46,10 @@ class LateRequests:
 
     def may_undo(self, plan: Plan) -> bool:
         """
-        Tell whether one of them may undo what a plan does: whatever its members, it does the opposite, or shortens the
-        time that they stay.
+        Return whether a late request may undo a plan, whichever members both have: by the opposite change, or a shorter
+        TTL.
 
-        :param plan: that is about to be sent.
+        :param plan: the plan that is about to be sent.
         """
         adds = self.ttl_seconds is not None
         if plan.replaces:

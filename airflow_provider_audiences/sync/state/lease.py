@@ -1,13 +1,13 @@
 """
-The lease of an audience: one sync at a time.
+The lease of an audience: only one sync works on it at a time.
 
-Stores offer no lock. So each sync writes a claim of its own, and looks who else has one: who sees another's claim
-steps back. Listings are complete as soon as a file is written, on disks and in the object stores of today, so of two
-claims at least one sees the other. A claim holds for a limited time and is renewed while its process lives: that of
-a process that was killed ends by itself. The same task's next try need not wait for that.
+Stores offer no locks. So each sync writes a claim of its own, and looks for others; whoever sees another claim steps
+back. Listings are complete as soon as a file is written, on disks and in today's object stores; so of two claims, at
+least one process sees the other's. A claim is valid for a limited time, and is renewed while its process lives; after a
+process was killed, its claim expires. The next try of the same task does not wait for that.
 
-A lease can't stop a process that stands still after it has looked: what such a process writes late is refused where it
-is written, see :mod:`airflow_provider_audiences.sync.state.manifests`. The lease spares two syncs the work.
+A lease can't stop a process that is suspended after it has checked the lease. Such a process' late writes are refused
+where they are written: see :mod:`airflow_provider_audiences.sync.state.manifests`. The lease only avoids double work.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _LOST = (
 @dataclass(frozen=True, kw_only=True)
 class Holder:
     """
-    Who syncs.
+    Identifies the task that holds an audience.
 
-    :param key: what stays the same over the tries of one piece of work: DAG, run, task and map index.
-    :param try_number: which try it is; a later one takes over what an earlier one held.
+    :param key: text that stays the same over all tries of a task: DAG, run, task and map index.
+    :param try_number: number of the try; a later try takes over from an earlier one.
     """
 
     key: str
@@ -57,7 +57,7 @@ class Holder:
 
 @dataclass(frozen=True, kw_only=True)
 class _Claim:
-    """A claim as it is stored; ``is_held`` once it is known that there is no other."""
+    """A claim as it is stored; ``is_held`` is set once its process has found no other claim."""
 
     key: str
     try_number: int
@@ -70,17 +70,17 @@ class _Claim:
         self.ends()
 
     def ends(self) -> datetime:
-        """Return when it ends by itself."""
+        """Return when the claim expires."""
         return datetime.fromtimestamp(self.until, UTC)
 
 
 class Lease:
     """
-    A claim that holds; made by :func:`leased`.
+    The right to work on an audience; made by :func:`leased`.
 
-    :param folder: of the audience's state.
-    :param holder: who syncs.
-    :param clock: seconds since 1970.
+    :param folder: where the audience's state is stored.
+    :param holder: identifies the task that holds the lease.
+    :param clock: returns seconds since 1970 (UTC).
     """
 
     def __init__(self, folder: FileStore, holder: Holder, *, clock: Callable[[], float]) -> None:
@@ -93,13 +93,13 @@ class Lease:
         self._renewed = _now()
         self._looked = -math.inf  # staging takes its time: the first check looks in any case
         self.is_exclusive = False
-        """Whether the folder lets one writer only create a file of one name; known when the lease is held."""
+        """Whether the store lets only one of several writers create a file; known once the lease is held."""
 
     def acquire(self) -> None:
         """
-        Wait for nobody: hold it, or fail.
+        Take the lease, without waiting for another holder.
 
-        :raises AudienceBusyError: another sync holds it.
+        :raises AudienceBusyError: another sync holds the lease.
         """
         for attempt in range(_ATTEMPTS):
             self._renewed = _now()
@@ -121,9 +121,11 @@ class Lease:
 
     def check(self) -> None:
         """
-        Make sure that it still holds; to be called before each request.
+        Raise an error if the lease is lost. Call it before each request.
 
-        :raises AudienceBusyError: it was lost: this process stood still for too long, or a later try took over.
+        The store is not asked each time, so the answer may be some seconds old.
+
+        :raises AudienceBusyError: this process was suspended for too long, or a later try took over.
         """
         if self._stop.is_set():
             raise AudienceBusyError("this sync has ended; nothing more was sent")
@@ -138,16 +140,16 @@ class Lease:
 
     def confirm(self, names: Collection[str]) -> None:
         """
-        Make sure that it holds at this moment.
+        Raise an error if the lease is lost at this moment.
 
-        :param names: of all files of the folder, as they are now.
-        :raises AudienceBusyError: it was lost.
+        :param names: names of all files of the folder, listed just now.
+        :raises AudienceBusyError: another sync holds the lease, or may hold it.
         """
         if self._stop.is_set() or self._is_late() or self._name not in names or self._has_successor(names):
             raise AudienceBusyError(_LOST)
 
     def release(self) -> None:
-        """Let it go."""
+        """Give the lease up, so that others need not wait until it expires."""
         self._stop.set()
         with self._lock, suppress(StateUnavailableError):  # then it ends by itself
             self._folder.delete(self._name)
@@ -164,11 +166,11 @@ class Lease:
         return json.dumps(asdict(claim)).encode()
 
     def _is_late(self) -> bool:
-        """Whether the claim has, or may have, ended by itself."""
+        """Whether the claim has expired, or may have."""
         return _now() - self._renewed > LEASE_SECONDS - _SAFETY_SECONDS
 
     def _finds_itself(self) -> bool:
-        """Whether the folder refuses a second claim of this name: only then it can decide between two writers."""
+        """Whether the store refuses to create this claim's file again; only such a store can decide between writers."""
         content = self._claim(is_held=True)
         for attempt in range(2):
             try:
@@ -195,7 +197,7 @@ class Lease:
         return True
 
     def _hold(self) -> _Claim | None:
-        """Write that it is held; return the claim of a later try that has just taken over."""
+        """Mark the claim as held; return the claim of a later try that has taken over in the meantime."""
         self._write(is_held=True)
         for _, claim in self._others(self._folder.names()):
             if claim and claim.key == self._holder.key and claim.try_number > self._holder.try_number:
@@ -203,7 +205,7 @@ class Lease:
         return None
 
     def _has_successor(self, names: Collection[str]) -> bool:
-        """Whether another holds it as well: then this claim was over, and a late write has brought it back."""
+        """Whether another process holds the lease, too: this claim had expired, and a late write restored its file."""
         claims = [claim for _, claim in self._others(names) if claim and claim.is_held and not self._is_over(claim)]
         return any(claim.key != self._holder.key or claim.try_number > self._holder.try_number for claim in claims)
 
@@ -212,7 +214,7 @@ class Lease:
         return not 0 < claim.until - self._clock() <= LEASE_SECONDS + _CLOCKS_DIFFER_SECONDS
 
     def _other(self) -> _Claim | None:
-        """Return another claim that holds; remove those that don't."""
+        """Return another valid claim; delete the claims that have expired or are of an earlier try."""
         for name, claim in self._others(self._folder.names()):
             is_ours = claim and claim.key == self._holder.key and claim.try_number <= self._holder.try_number
             if claim is None or is_ours or self._is_over(claim):
@@ -222,7 +224,7 @@ class Lease:
         return None
 
     def _others(self, names: Collection[str]) -> Iterator[tuple[str, _Claim | None]]:
-        """Yield all other claims with their names; None for what is none."""
+        """Yield the names of all other claims, and the claims; None for a file that is not a claim."""
         for name in names:
             if not name.startswith(_PREFIX) or not name.endswith(_ENDING) or name == self._name:
                 continue
@@ -250,12 +252,12 @@ class Lease:
 
 
 def _now() -> float:
-    """Return seconds that go on while the machine is suspended."""
+    """Return the seconds of a clock that also runs while the machine is suspended."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 Wait = Callable[[AudienceBusyError], None]
-"""Waits a while for an audience that another sync holds, or raises the error that says so."""
+"""Waits some time for an audience that another sync holds, or raises the given error."""
 
 
 @contextmanager
@@ -263,13 +265,13 @@ def leased(
     folder: FileStore, holder: Holder, *, wait: Wait | None = None, clock: Callable[[], float] = time.time
 ) -> Iterator[Lease]:
     """
-    Hold an audience for as long as the block lasts.
+    Hold an audience's lease until the block ends.
 
-    :param folder: of its state.
-    :param holder: who syncs.
-    :param wait: called as long as another sync holds it; None for no wait.
-    :param clock: seconds since 1970.
-    :raises AudienceBusyError: another sync holds it.
+    :param folder: where the audience's state is stored.
+    :param holder: identifies the task that holds the lease.
+    :param wait: called again and again while another sync holds the lease; None to raise the error at once.
+    :param clock: returns seconds since 1970 (UTC).
+    :raises AudienceBusyError: another sync holds the lease.
     """
     lease = Lease(folder, holder, clock=clock)
     try:

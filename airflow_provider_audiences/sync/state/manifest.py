@@ -1,4 +1,4 @@
-"""What is true of an audience's state, as small JSON."""
+"""The content of a manifest: the whole state of an audience, as JSON that names its large files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from airflow_provider_audiences.sync.state.late import LateRequests
 @dataclass(frozen=True, kw_only=True)
 class StoredLedger:
     """
-    Where the ledger is.
+    The file of a ledger.
 
-    :param file: its name; empty for a ledger without members.
-    :param members: how many it has.
-    :param fingerprint: tells whether it is still the same.
+    :param file: name of the file; empty for a ledger without members.
+    :param members: number of members.
+    :param fingerprint: fingerprint of the ledger, to notice a file that has changed.
     """
 
     file: str
@@ -30,10 +30,10 @@ class StoredLedger:
 @dataclass(frozen=True, kw_only=True)
 class StoredKeys:
     """
-    Where a set of members is.
+    The file of a set of members.
 
-    :param file: its name; empty for nobody.
-    :param fingerprint: tells whether it is still the same.
+    :param file: name of the file; empty for an empty set.
+    :param fingerprint: fingerprint of the set, to notice a file that has changed.
     """
 
     file: str = ""
@@ -43,10 +43,10 @@ class StoredKeys:
 @dataclass(frozen=True, kw_only=True)
 class MarkFiles:
     """
-    Where it is stored whom somebody has removed or added by hand.
+    The files of members removed or added by hand.
 
-    :param held_back: who was removed, and is not to be added again.
-    :param by_hand: who was added, and is not to be removed.
+    :param held_back: members removed by hand, whom no sync adds.
+    :param by_hand: members added by hand, whom no sync removes.
     """
 
     held_back: StoredKeys = StoredKeys()
@@ -56,28 +56,29 @@ class MarkFiles:
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """
-    What is known of an audience.
+    The state of an audience.
 
-    :param platform: where the audience is: ``applovin``.
-    :param host: of the API.
-    :param audience_id: the audience.
-    :param generation: counts the ledgers; a plan fits one of them.
-    :param ledger: who was sent.
-    :param is_known: whether nobody is in the audience whom the ledger lacks, or whose being there was accepted; if
-        not, the next plan replaces the whole content.
-    :param plan_id: the plan that is being carried out; empty if there is none.
-    :param delivered: which of its ranges the platform has taken.
-    :param replacement: fingerprint of the members of a replacement that was begun and is not finished; else empty.
-    :param settled_at: until then a request of an earlier plan may still take effect; seconds since 1970.
-    :param is_doubt_in_ledger: whether all that it may do is in the ledger, as members in doubt.
-    :param late: what it may do, whatever its members.
-    :param finished_plan_id: the last plan that was carried out to its end.
-    :param finished_batches: how many requests that took.
-    :param seconds_per_request: of the last plan; 0 if there was none.
-    :param has_strangers: whether the audience may hold members that the ledger lacks.
-    :param purged: fingerprint of the opt-outs that were removed although the ledger lacks them; empty for none.
-    :param run_date: of the newest run that has changed the audience; None if no such run had a date.
-    :param marks: whom somebody has removed or added by hand.
+    :param platform: kind of audience, such as ``applovin``.
+    :param host: host of the API, without scheme.
+    :param audience_id: id of the audience at that host.
+    :param generation: number of the ledger; a plan fits one generation only.
+    :param ledger: file of the ledger.
+    :param is_known: whether the audience's content is known: all members are in the ledger, or the user has accepted
+        others. If not, the next plan replaces the whole content.
+    :param plan_id: id of the plan that was begun; empty if there is none.
+    :param delivered: which rows of that plan the platform has accepted; None if there is no plan.
+    :param replacement: fingerprint of the members of a replacement that was begun and not finished; empty if there is
+        none.
+    :param settled_at: until this time a request of an earlier plan may still take effect; seconds since 1970 (UTC).
+    :param is_doubt_in_ledger: whether the ledger's times show all that these requests may do.
+    :param late: what these requests may do, whichever members they have.
+    :param finished_plan_id: id of the last plan that was carried out completely.
+    :param finished_batches: number of requests of that plan.
+    :param seconds_per_request: average time of the last plan's requests; 0 if there was none.
+    :param has_strangers: whether the audience may have members that the ledger lacks.
+    :param purged: fingerprint of the opt-outs that were removed although the ledger lacks them; empty if none.
+    :param run_date: dates of the newest run that has changed the audience; None if they are not known.
+    :param marks: files of members removed or added by hand.
     """
 
     platform: str
@@ -102,11 +103,11 @@ class Manifest:
 
     @property
     def address(self) -> AudienceAddress:
-        """Which audience it is about."""
+        """Identifies the audience."""
         return AudienceAddress(platform=self.platform, host=self.host, audience_id=self.audience_id)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as small JSON."""
+        """Return the manifest as JSON."""
         content = {name: getattr(self, name) for name in _FIELDS if name != "delivered"}
         content["ledger"] = asdict(self.ledger)
         # The key is that of the first versions, whose states are read on.
@@ -118,16 +119,16 @@ class Manifest:
 
     @property
     def files(self) -> set[str]:
-        """The files that it names, besides those of its plan."""
+        """Names of the files that the manifest names, without those of its plan."""
         return {self.ledger.file, self.marks.held_back.file, self.marks.by_hand.file} - {""}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Manifest:
         """
-        Return what :meth:`as_json` was called of.
+        Return the manifest that :meth:`as_json` has returned as JSON.
 
-        :param content: JSON.
-        :raises TypeError, ValueError, KeyError: it is no manifest.
+        :param content: the JSON, as a dictionary.
+        :raises TypeError, ValueError, KeyError: the JSON is not a manifest.
         """
         # The first format did not say whether there are strangers.
         values = {"has_strangers": True, **content}
@@ -145,9 +146,9 @@ _FIELDS = [field.name for field in fields(Manifest)]
 
 def delivered_to_json(delivered: Delivered) -> dict[str, Any]:
     """
-    Return delivered ranges as small JSON.
+    Return what is delivered of a plan as JSON.
 
-    :param delivered: the ranges.
+    :param delivered: delivered rows of a plan.
     """
     return {
         "begun_at": delivered.begun_at,
@@ -161,9 +162,9 @@ def delivered_to_json(delivered: Delivered) -> dict[str, Any]:
 
 def delivered_from_json(content: Mapping[str, Any]) -> Delivered:
     """
-    Return what :func:`delivered_to_json` was given.
+    Return what :func:`delivered_to_json` has returned as JSON.
 
-    :param content: JSON.
+    :param content: the JSON, as a dictionary.
     """
     return Delivered(
         begun_at=content["begun_at"],

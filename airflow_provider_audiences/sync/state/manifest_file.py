@@ -1,4 +1,4 @@
-"""A manifest: a small JSON file with a checksum that says all that is true of an audience's state."""
+"""Manifest files: JSON with a checksum; their names tell which manifest is the last one."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NAME = re.compile(r"head-(?:(?P<number>\d{12})|(?P<since>\d{12})-(?P<next>\d{12
 
 class Rank(NamedTuple):
     """
-    Orders manifests: the highest is the last.
+    The place of a manifest among the others; the one with the highest rank is the last.
 
-    :param since: the number at which its writer has taken over, or its own, where the store decides between writers.
-    :param number: counts the manifests.
-    :param writer: random; empty where the store decides between writers.
+    :param since: number at which its writer took over; its own number if the store decides between writers.
+    :param number: number of the manifest, which grows with each commit.
+    :param writer: random text of the process that wrote it; empty if the store decides between writers.
     """
 
     since: int
@@ -32,7 +32,7 @@ class Rank(NamedTuple):
 
     @classmethod
     def of(cls, name: str) -> Rank | None:
-        """Return the rank of a manifest by its file's name; None if it is another file."""
+        """Return the rank that a file name tells; None if the file is not a manifest."""
         found = _NAME.fullmatch(name)
         if not found:
             return None
@@ -42,7 +42,7 @@ class Rank(NamedTuple):
 
     @property
     def file(self) -> str:
-        """The file's name."""
+        """Name of the file of a manifest with this rank."""
         if self.writer:
             return f"head-{self.since:012d}-{self.number:012d}-{self.writer}.json"
         return f"head-{self.number:012d}.json"
@@ -51,13 +51,13 @@ class Rank(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class ManifestFile:
     """
-    A manifest as it is stored.
+    A manifest with what is stored beside it.
 
-    :param rank: its place among the others.
-    :param writer: who has made it: random.
-    :param state_id: tells what it says from whatever was said before, or will be.
-    :param moved_from: what tells the state of an older version that the first manifest has replaced.
-    :param manifest: what it says; None if nothing is known.
+    :param rank: its place among the other manifests.
+    :param writer: random text of the process that wrote it.
+    :param state_id: text that identifies this state among all past and later ones.
+    :param moved_from: identifies the state of an older version that the first manifest has replaced.
+    :param manifest: the manifest itself; None if nothing is known of the audience.
     """
 
     rank: Rank
@@ -67,7 +67,7 @@ class ManifestFile:
     manifest: Manifest | None
 
     def to_bytes(self) -> bytes:
-        """Return it as JSON with a checksum."""
+        """Return the content of the file: JSON with a checksum."""
         content = {
             "format": FORMAT,
             "file": self.rank.file,
@@ -81,13 +81,13 @@ class ManifestFile:
     @classmethod
     def from_bytes(cls, text: bytes, rank: Rank, *, where: str) -> ManifestFile:
         """
-        Read it.
+        Return the manifest that :meth:`to_bytes` has written.
 
-        :param text: what :meth:`to_bytes` returned.
-        :param rank: by the file's name.
-        :param where: the file, for messages.
-        :raises LedgerLostError: it is damaged, or another manifest.
-        :raises StateUnavailableError: it is of a newer version of this program.
+        :param text: content of the file.
+        :param rank: rank that the file's name tells.
+        :param where: address of the file, for messages.
+        :raises LedgerLostError: the content is damaged, or of another rank.
+        :raises StateUnavailableError: a newer version of this program has written it.
         """
         content = unsealed(text, where=where)
         _refuse_unless_known(content, where=where, known={FORMAT})
@@ -107,12 +107,12 @@ class ManifestFile:
 
 def first_format(text: bytes, *, where: str) -> Manifest:
     """
-    Return what versions before manifests have written: what is true, without a rank and a writer.
+    Return the manifest that a version without numbered manifests has written.
 
-    :param text: the file's content.
-    :param where: the file, for messages.
-    :raises LedgerLostError: it is damaged.
-    :raises StateUnavailableError: it is of a newer version of this program.
+    :param text: content of the file.
+    :param where: address of the file, for messages.
+    :raises LedgerLostError: the content is damaged.
+    :raises StateUnavailableError: a newer version of this program has written it.
     """
     content = unsealed(text, where=where)
     _refuse_unless_known(content, where=where, known=_OLD_FORMATS)
@@ -124,9 +124,10 @@ def first_format(text: bytes, *, where: str) -> Manifest:
 
 def is_first_format(text: bytes) -> bool:
     """
-    Tell whether a version before manifests has written a file; else it is their notice, or damaged.
+    Return whether a version without numbered manifests has written a file; if not, it is the notice to them, or
+    damaged.
 
-    :param text: the file's content.
+    :param text: content of the file.
     """
     try:
         return unsealed(text, where="").get("format") in _OLD_FORMATS
@@ -138,18 +139,18 @@ def sealed(content: Mapping[str, Any]) -> bytes:
     """
     Return JSON with a checksum.
 
-    :param content: small JSON, without ``checksum``.
+    :param content: what to write as JSON; without a key ``checksum``.
     """
     return json.dumps({**content, "checksum": _checksum(content)}, indent=1).encode()
 
 
 def unsealed(text: bytes, *, where: str) -> dict[str, Any]:
     """
-    Return what :func:`sealed` was given.
+    Return the content of JSON that :func:`sealed` has made.
 
-    :param text: what it returned.
-    :param where: the file, for messages.
-    :raises LedgerLostError: it is damaged.
+    :param text: the JSON with its checksum.
+    :param where: address of the file, for messages.
+    :raises LedgerLostError: the JSON is damaged.
     """
     try:
         content: dict[str, Any] = json.loads(text)

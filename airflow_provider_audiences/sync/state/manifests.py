@@ -1,28 +1,29 @@
 """
-The manifests of an audience's state: each says all that is true, and follows the one before it.
+The manifests of an audience: each holds the whole state, and follows the one before it.
 
-Whoever was overtaken must not change what its successor reads, whenever its write arrives: that of a process that
-stood still, or one that the network held back. So no file that matters is ever changed. A commit creates the next
-manifest, and readers take the last one. Why that holds, on a store that lets one writer only create a file (a disk
-with hard links, S3 and what honours its conditions):
+A process that was overtaken must not change what its successor reads, whenever its write arrives: the process may have
+been suspended, or the network may have delayed the write. So no important file is ever changed. A commit creates the
+next manifest, and readers take the last one. These rules hold on a store that lets only one writer create a file (a
+disk with hard links, S3 and stores that honour its conditions):
 
-1.  Manifests are numbered, and of each number there is one: a commit creates the number after the last that its
-    writer knows, and the store refuses all others that try the same.
-2.  A sync that begins takes over: it commits what it has read once more. From then on whatever an earlier one still
-    writes has a number that is taken, and is refused; or one that was removed, and is below the last.
-3.  So manifests are one line: each was made by who knew the one before. What was refused is not there for anybody.
-4.  Members, in ledgers and plans, lie in files with random names; none is ever written twice.
-5.  A file is deleted only by whoever saw it before a commit, when that commit, which does not name it, is the last
-    one. A file that a later manifest names was either named by that commit, or made after it: such a deletion may
-    arrive at any time.
-6.  Whoever is refused when it writes down what has landed begins no further request.
+1.  Manifests are numbered, and each number exists once: a commit creates the number after the last one that its
+    writer knows, and the store refuses all other writers of that number.
+2.  A sync that begins takes over: it commits the manifest that it has read once more. From then on, a write of an
+    earlier sync has a number that is taken, and is refused; or a number that was deleted, which is below the last.
+3.  So the manifests form one line: each was made by a writer who knew the one before. Nobody sees a refused one.
+4.  Members, in ledgers and plans, are in files with random names, and no file is written twice.
+5.  A file is deleted only by a writer who saw it before a commit of its own, if that commit does not name the file
+    and is the last one. A later manifest can't name the file: it names files of that commit and files made after it.
+    So the deletion may arrive at any time.
+6.  A writer who is refused when it records delivered rows sends no further request.
 
-Where a store can't refuse (it has no conditions, or no hard links), the names differ instead: they say at which number
-their writer has taken over. Readers take the manifest of whoever took over last, and of those the one with the highest
-number. An earlier writer has taken over at a lower number, as its successor has read at least that manifest; and
-whoever takes over looks, when its manifest is there, whether it still has the lease. So 2 and 3 hold: what an earlier
-one writes is there, and no reader takes it. For 5, who deletes looks at the lease as well, after its commit: a
-successor that came before has written a claim by then, and one that comes later reads that commit.
+A store that can't refuse a writer (without conditions, or without hard links) gets other names: they tell at which
+number their writer took over. Readers take the manifests of the writer who took over last, and of these the one with
+the highest number. An earlier writer has taken over at a lower number, as its successor has read at least that
+manifest; and a sync that takes over checks, after its manifest is written, whether it still has the lease. So rules 2
+and 3 hold: writes of an earlier writer exist, but no reader takes them. For rule 5, a writer who deletes also checks
+the lease after its commit: a successor that came before has written a claim by then, and one that comes later reads
+that commit.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ log = logging.getLogger(__name__)
 
 _PREFIXES = ("ledger-", "held-", "hand-", "plan-", "head-", "head.json-")
 _FIRST_FILE = "head.json"
-"""What versions before manifests read and replaced."""
+"""File that versions without numbered manifests read and replaced."""
 _NOTICE = sealed({"format": FORMAT, "note": "The state is in the last of the files head-*.json."})
-"""Tells those versions that the state is not theirs any more."""
+"""Tells those versions that they can't read the state any more."""
 
 _ATTEMPTS = 8
 _DELETERS = 8
@@ -66,10 +67,10 @@ _NOTHING_ID = hashlib.sha256(b"").hexdigest()
 
 class ManifestChain:
     """
-    Reads the last manifest of an audience, and adds more; whoever does must hold the lease.
+    Reads the last manifest of an audience and adds new ones; only for the process that holds the lease.
 
-    :param folder: of the state.
-    :param lease: of the audience.
+    :param folder: where the audience's state is stored.
+    :param lease: lease of the audience, held by this process.
     """
 
     def __init__(self, folder: FileStore, lease: Lease) -> None:
@@ -83,15 +84,15 @@ class ManifestChain:
         self._moved_from = ""
         self._has_notice = False
         self.state_id = _NOTHING_ID
-        """Tells what the last manifest says from whatever was said before, or will be."""
+        """Identifies the state of the last manifest among all past and later ones."""
 
     def load(self, address: AudienceAddress) -> Manifest | None:
         """
-        Read the last manifest, and take over: nobody who came before can add one from now on.
+        Read the last manifest, and take over: from now on, no earlier process can add one.
 
-        :param address: the audience that it has to be about.
-        :return: what it says; None if nothing is known.
-        :raises LedgerLostError: it is damaged, missing although there is a ledger, or another audience's.
+        :param address: the audience that the manifest must be about.
+        :return: the manifest; None if nothing is known of the audience.
+        :raises LedgerLostError: the manifest is damaged, missing although there is a ledger, or another audience's.
         :raises AudienceBusyError: a later sync has taken over.
         """
         for _ in range(_ATTEMPTS):
@@ -109,9 +110,9 @@ class ManifestChain:
 
     def commit(self, manifest: Manifest) -> None:
         """
-        Add a manifest: from here on this is what is true.
+        Add a manifest, which is the state from now on.
 
-        :param manifest: what it says.
+        :param manifest: the state from now on.
         :raises AudienceBusyError: a later sync has taken over; nothing has changed.
         """
         if not self._create(manifest, state_id=secrets.token_hex(32)):
@@ -119,9 +120,9 @@ class ManifestChain:
 
     def confirm(self) -> None:
         """
-        Make sure that the manifest that was read or added here is still the last one, and the lease is held.
+        Raise an error unless this process has read or written the last manifest, and holds the lease.
 
-        :raises AudienceBusyError: it is not.
+        :raises AudienceBusyError: a later sync has taken over.
         """
         names = self._folder.names()
         self._lease.confirm(names)
@@ -131,10 +132,10 @@ class ManifestChain:
 
     def commit_and_clean(self, manifest: Manifest, *, used: Collection[str]) -> None:
         """
-        Add a manifest, and delete what is not needed any more.
+        Add a manifest, and delete files that are no longer needed.
 
-        :param manifest: what the manifest says.
-        :param used: files that it names.
+        :param manifest: the state from now on.
+        :param used: names of the files that the new manifest names.
         :raises AudienceBusyError: a later sync has taken over.
         """
         try:
@@ -152,10 +153,10 @@ class ManifestChain:
 
     def _superseded(self, names: Collection[str]) -> list[str]:
         """
-        Return manifests that are not needed any more.
+        Return the names of manifests that are no longer needed.
 
-        Those with which the last syncs took over stay: they are what an overtaken one would write next, and so it
-        learns at once that it was.
+        The manifests of the last take-overs are kept: an overtaken process would write these numbers next, so the
+        refusal tells it at once.
         """
         ranks = sorted(rank for rank in map(Rank.of, names) if rank)
         older = [rank for rank in ranks if rank < self._taken_over]
@@ -186,7 +187,10 @@ class ManifestChain:
         return manifest_file.manifest
 
     def _old_head(self, names: Collection[str]) -> bytes:
-        """Return the file that older versions know; nothing if there is none, or only the notice."""
+        """
+        Return the content of the file of versions without numbered manifests; empty if there is none, or only the
+        notice.
+        """
         self._has_notice = False
         if _FIRST_FILE not in names:
             return b""
@@ -198,7 +202,7 @@ class ManifestChain:
         return b"" if self._has_notice else text
 
     def _moved(self, names: Collection[str], old: bytes, address: AudienceAddress) -> Manifest | None:
-        """Return what is known before there is a manifest: from an older version, or nothing."""
+        """Return the state when there is no manifest yet: that of an older version, or None."""
         where = f"{self._folder.name}/{_FIRST_FILE}"
         self.state_id = self._moved_from = _id_of(old)
         if _FIRST_FILE not in names:
@@ -211,7 +215,7 @@ class ManifestChain:
         return manifest
 
     def _refuse_ledger(self, names: Collection[str]) -> None:
-        """Where nothing is known there is no ledger either, or what says so was lost."""
+        """Raise an error if there is a ledger but no manifest: then the manifest was lost."""
         if any(name.startswith("ledger-") and name.endswith(".parquet") for name in names):
             raise LedgerLostError(f"{self._folder.name}: its last head-*.json is missing, and there is a ledger")
 
@@ -223,7 +227,7 @@ class ManifestChain:
             )
 
     def _create(self, manifest: Manifest | None, *, state_id: str) -> bool:
-        """Create the next manifest; return whether nobody else has."""
+        """Create the next manifest; return False if another process has created it."""
         while True:
             number = max(self._last.number + 1, self._since)
             rank = Rank(number, number) if self._lease.is_exclusive else Rank(self._since, number, self._writer)
@@ -244,7 +248,7 @@ class ManifestChain:
             return True
 
     def _stored(self, rank: Rank, content: bytes) -> bytes:
-        """Store a manifest; return what the file says then."""
+        """Store a manifest; return the content of the file afterwards, which another process may have written."""
         try:
             if self._lease.is_exclusive:
                 self._folder.create(rank.file, content)

@@ -1,4 +1,4 @@
-"""Disk that the end of a sync takes: it is there before the first request, as far as anybody can tell."""
+"""Room on the disks for the end of a sync: checked before the first request."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ if TYPE_CHECKING:
 
 _LEDGER_BYTES = 24
 _TABLE_BYTES = 16
-"""Of a member: a key and two times; and in Parquet, where times take next to nothing."""
+"""Bytes of a member in the Parquet file of a ledger: the key; its two times take next to nothing there."""
 
 _FOLD_BYTES = _LEDGER_BYTES + 2 * _TABLE_BYTES
-"""Of a member in the temporary folder: the new ledger, its keys as Parquet takes them, and the Parquet file."""
+"""
+Bytes of a member in the temporary folder: in the new ledger, in the key column for Parquet, and in the Parquet file.
+"""
 
 
 class SyncRoom:
     """
-    Room for the new ledger, in the temporary folder and where the state lies.
+    Checks the room for a new ledger, in the temporary folder and on the state's disk.
 
-    :param folder: where the state lies.
-    :param workspace: where the ledger is made.
+    :param folder: where the state is stored; the room in an object store is not checked.
+    :param workspace: workspace in which the ledger is made.
     """
 
     def __init__(self, folder: FileStore, workspace: Workspace) -> None:
@@ -36,9 +38,9 @@ class SyncRoom:
 
     def require(self, members: int) -> None:
         """
-        Refuse to begin what could not be brought to its end.
+        Raise an error if there is too little room for a new ledger.
 
-        :param members: of the new ledger.
+        :param members: number of members of the new ledger.
         :raises WorkspaceUnavailableError: the temporary folder has too little room.
         :raises StateUnavailableError: the disk of the state has too little room.
         """
@@ -59,5 +61,5 @@ class SyncRoom:
 
 
 def _existing(path: Path) -> Path:
-    """Return the folder itself, or the first one above it that is there: it is made when it is first written to."""
+    """Return the folder, or the nearest folder above it that exists: the folder is made with its first file."""
     return next(folder for folder in (path, *path.parents) if folder.exists())

@@ -1,4 +1,4 @@
-"""Plans as they are stored: what is to be sent, before any of it is."""
+"""Stored plans: what is to be sent, stored before any of it is sent."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _PLAN_ID = re.compile(r"[0-9a-f]{16}")
 @dataclass(frozen=True, kw_only=True)
 class StoredPlan:
     """
-    A plan that is stored.
+    A stored plan with its members.
 
-    :param plan_id: its id.
-    :param generation: of the ledger that it was made for.
-    :param begins_anew: whether it was made without the ledger, which was lost.
-    :param plan: the plan.
-    :param details: what its maker wants to know when it is carried out: small JSON.
-    :param run_date: of the run that made it; None if it has none.
+    :param plan_id: random id of the plan.
+    :param generation: number of the ledger that the plan was made for.
+    :param begins_anew: whether the plan was made without the ledger, as that was lost.
+    :param plan: the plan itself, with its members.
+    :param details: JSON that was stored with the plan, such as its report.
+    :param run_date: dates of the run that made the plan; None if it has none.
     """
 
     plan_id: str
@@ -46,11 +46,11 @@ class StoredPlan:
 @dataclass(frozen=True, kw_only=True)
 class PlanFile:
     """
-    A stored plan without its members.
+    A stored plan without its members, which may be large.
 
-    :param generation: of the ledger that it was made for.
-    :param state_id: of the state that it was made for.
-    :param content: all of it.
+    :param generation: number of the ledger that the plan was made for.
+    :param state_id: identifies the state that the plan was made for.
+    :param content: the whole JSON of the plan's file.
     """
 
     generation: int
@@ -60,10 +60,10 @@ class PlanFile:
 
 class StoredPlans:
     """
-    Stores and fetches them.
+    Stores plans, and fetches them.
 
-    :param folder: where they lie.
-    :param tables: for their members.
+    :param folder: where the audience's state is stored.
+    :param tables: stores the plans' members.
     """
 
     def __init__(self, folder: FileStore, tables: StateTables) -> None:
@@ -83,12 +83,12 @@ class StoredPlans:
         """
         Store a plan.
 
-        :param plan: the plan.
-        :param generation: of the ledger that it was made for.
-        :param begins_anew: whether it was made without the ledger, which was lost.
-        :param state_id: of the state that it was made for.
-        :param details: small JSON that comes with it.
-        :param run_date: of the run that makes it; None if it has none.
+        :param plan: the plan to store.
+        :param generation: number of the ledger that the plan was made for.
+        :param begins_anew: whether the plan was made without the ledger, as that was lost.
+        :param state_id: identifies the state that the plan was made for.
+        :param details: JSON to store with the plan, such as its report.
+        :param run_date: dates of the run that makes the plan; None if it has none.
         """
         plan_id = secrets.token_hex(8)
         fingerprints = {}
@@ -124,8 +124,8 @@ class StoredPlans:
         """
         Return a plan without its members; None if there is no such plan.
 
-        :param plan_id: its id.
-        :raises LedgerLostError: it is damaged.
+        :param plan_id: id of the plan.
+        :raises LedgerLostError: the plan's file is damaged.
         """
         if not _PLAN_ID.fullmatch(plan_id):
             return None
@@ -143,8 +143,8 @@ class StoredPlans:
         """
         Return a plan with its members.
 
-        :param file: what :meth:`find` returned.
-        :raises LedgerLostError: its members are damaged or missing.
+        :param file: the plan, as :meth:`find` returned it.
+        :raises LedgerLostError: files of its members are damaged or missing.
         """
         content = file.content
         plan_id = content["plan_id"]

@@ -1,4 +1,4 @@
-"""The large files of an audience's state: members in Parquet, each checked against what was written."""
+"""Large files of an audience's state: members in Parquet, checked by their fingerprints when they are read."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _TIMES = ("earliest_expiry", "latest_expiry")
 
 class StateTables:
     """
-    Stores and fetches them.
+    Stores sets and ledgers, and fetches them.
 
-    :param folder: where they lie.
-    :param workspace: for copies on this machine.
+    :param folder: where the audience's state is stored.
+    :param workspace: workspace for copies on this machine.
     """
 
     def __init__(self, folder: FileStore, workspace: Workspace) -> None:
@@ -36,10 +36,10 @@ class StateTables:
 
     def store_keys(self, name: str, keys: KeySet) -> None:
         """
-        Store a set.
+        Store a set of members.
 
-        :param name: of the file.
-        :param keys: the set.
+        :param name: name of the new file.
+        :param keys: the set to store.
         """
         self._store(name, keys, {})
 
@@ -47,18 +47,18 @@ class StateTables:
         """
         Store a ledger.
 
-        :param name: of the file.
-        :param ledger: the ledger.
+        :param name: name of the new file.
+        :param ledger: the ledger to store.
         """
         self._store(name, ledger.keys, dict(zip(_TIMES, (ledger.earliest_file, ledger.latest_file), strict=True)))
 
     def keys(self, name: str, *, fingerprint: str) -> KeySet:
         """
-        Return a set.
+        Return a stored set of members.
 
-        :param name: of the file.
-        :param fingerprint: of the set that was stored.
-        :raises LedgerLostError: the file is missing, or not the same.
+        :param name: name of the file.
+        :param fingerprint: fingerprint of the set that was stored.
+        :raises LedgerLostError: the file is missing, or its content has changed.
         """
         writer = KeySetWriter(self._workspace.new_file())
         with self._rows(name, ()) as chunks:
@@ -70,11 +70,11 @@ class StateTables:
 
     def ledger(self, name: str, *, fingerprint: str) -> Ledger:
         """
-        Return a ledger.
+        Return a stored ledger.
 
-        :param name: of the file.
-        :param fingerprint: of the ledger that was stored.
-        :raises LedgerLostError: the file is missing, or not the same.
+        :param name: name of the file.
+        :param fingerprint: fingerprint of the ledger that was stored.
+        :raises LedgerLostError: the file is missing, or its content has changed.
         """
         writer = LedgerWriter(self._workspace)
         with self._rows(name, _TIMES) as chunks:
