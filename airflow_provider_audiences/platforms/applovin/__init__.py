@@ -1,1 +1,1 @@
-"""AppLovin: its Audience API, and what an audience is there."""
+"""AppLovin: its Audience API and its Suppression API."""

@@ -1,4 +1,4 @@
-"""What to do about an error of AppLovin: by status, and by what the call has in it."""
+"""Advice for AppLovin's errors: what to do, by HTTP status and kind of call."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _ADVICE_BY_CALL: dict[str, dict[int, str]] = {
         413: _HOST_ADVICE,
     },
 }
-"""Instead of the above: a list and a create name no audience, and only uploads send batches."""
+"""Advice that differs for some calls: a list and a create name no audience, and only uploads send batches."""
 
 
 def advice_for(status: int, *, call: str) -> str | None:
     """
-    Return what to do about an error; None for what fits any error of its type.
+    Return what to do about an error; None if the advice of the error's type fits.
 
-    :param status: HTTP status, or the code in the reply's body that takes its place.
-    :param call: ``create``, ``list``, ``upload`` (an update or an append) or ``delete``.
+    :param status: HTTP status; or the code in the reply's body, if there is one.
+    :param call: kind of call: ``create``, ``list``, ``upload`` (an update or an append) or ``delete``.
     """
     return _ADVICE_BY_CALL.get(call, {}).get(status) or _ADVICE.get(status)
 
@@ -55,9 +55,9 @@ _SUPPRESSION_KEY_ADVICE = (
 
 class SuppressionAdvice:
     """
-    What to do about an error of a suppression list.
+    Advice for errors of the Suppression API.
 
-    :param key_name: which key of the connection was used.
+    :param key_name: name of the connection's key that was used, for the advice.
     """
 
     def __init__(self, key_name: str) -> None:
@@ -65,10 +65,10 @@ class SuppressionAdvice:
 
     def __call__(self, status: int, *, call: str) -> str | None:  # noqa: ARG002 - both calls have the same in them
         """
-        Return what to do about an error; None for what fits any error of its type.
+        Return what to do about an error; None if the advice of the error's type fits.
 
-        :param status: HTTP status, or the code in the reply's body that takes its place.
-        :param call: which call it was.
+        :param status: HTTP status; or the code in the reply's body, if there is one.
+        :param call: kind of call; the advice is the same for all.
         """
         if status in {401, 403}:
             return _SUPPRESSION_KEY_ADVICE.format(used=f"The {self._key_name}")

@@ -19,11 +19,11 @@ AUDIENCE_LIMITS = DeliveryLimits(
 
 class AudienceDestination:
     """
-    One audience; see :class:`~airflow_provider_audiences.sync.destination.Destination`.
+    An AppLovin audience; a :class:`~airflow_provider_audiences.sync.destination.Destination`.
 
-    :param client: of the account.
-    :param audience_id: the audience.
-    :param kind: how its members are written.
+    :param client: client of the audience's account.
+    :param audience_id: id of the audience.
+    :param kind: advertising IDs, in the case in which they are written.
     """
 
     platform_name = "AppLovin"
@@ -37,29 +37,29 @@ class AudienceDestination:
 
     @property
     def requests_sent(self) -> int:
-        """Requests that the client has sent so far."""
+        """Number of requests that the client has sent so far."""
         return self._client.requests_sent
 
     def add(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
-        """Append users."""
+        """Add members, by the API's append."""
         return self._client.append_users(
             audience_id=self._audience_id, advertising_ids=body, ttl_seconds=ttl_seconds, give_up=give_up
         )
 
     def remove(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:
-        """Append users for no time, which removes them."""
+        """Remove members, by an append with a TTL of 0."""
         return self._client.append_users(
             audience_id=self._audience_id, advertising_ids=body, ttl_seconds=0, give_up=give_up
         )
 
     def replace(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
-        """Update the audience."""
+        """Replace the content, by the API's update."""
         return self._client.update_audience(
             audience_id=self._audience_id, advertising_ids=body, ttl_seconds=ttl_seconds, give_up=give_up
         )
 
     def member_count(self) -> int | None:
-        """Return what the list of audiences says."""
+        """Return the user count in the account's list of audiences."""
         for audience in self._client.list_audiences():
             if audience.audience_id == self._audience_id:
                 return audience.user_count

@@ -1,5 +1,5 @@
 """
-AppLovin audiences as values: what creates one, and what ``list`` shows of one.
+AppLovin audiences: the parameters that create one, and the fields that the list shows.
 
 Source of every statement about the API: AppLovin's Audience API document, version 3.0 (March 2015).
 """
@@ -28,14 +28,14 @@ _NAME_PATTERN = re.compile(r"[A-Za-z0-9_\-+ ]+")
 
 
 class Platform(StrEnum):
-    """The app's platform."""
+    """The platform of the app."""
 
     ANDROID = "android"
     IOS = "ios"
 
 
 class AudienceType(StrEnum):
-    """What campaigns the audience is for: user acquisition or retargeting (the API's default)."""
+    """The kind of campaigns that use the audience: user acquisition, or retargeting (the API's default)."""
 
     UA = "ua"
     RETARGETING = "retargeting"
@@ -44,14 +44,14 @@ class AudienceType(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class Audience:
     """
-    An audience as ``list`` shows it.
+    An audience, as the account's list shows it.
 
-    :param audience_id: opaque text.
-    :param name: as it was created.
+    :param audience_id: id of the audience, opaque text.
+    :param name: name, as it was given when the audience was created.
     :param package_name: package name, bundle ID or, on iOS, possibly the iTunes ID.
-    :param platform: ``android`` or ``ios``.
-    :param description: as it was created.
-    :param user_count: users in it, as far as the platform has counted; None if it does not say.
+    :param platform: platform of the app: ``android`` or ``ios``.
+    :param description: description, as it was given when the audience was created.
+    :param user_count: number of users, as far as the platform has counted them; None if the list does not say.
     """
 
     audience_id: str
@@ -64,9 +64,9 @@ class Audience:
     @classmethod
     def from_api(cls, entry: Mapping[str, Any]) -> Audience:
         """
-        Read one entry of ``audiences``.
+        Return the audience of an entry in the reply to ``list``.
 
-        :param entry: the JSON object; counts may be numbers or text.
+        :param entry: JSON object of the audience; counts may be numbers or text.
         """
         return cls(
             audience_id=api_text(entry.get("audience_id")),
@@ -78,20 +78,20 @@ class Audience:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as small JSON."""
+        """Return the audience as JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudienceSpec:
     """
-    The parameters of ``create``; use :meth:`checked` to make one.
+    The parameters of ``create``; :meth:`checked` makes them of a user's arguments.
 
     :param name: letters, digits, ``_ - +`` and space.
-    :param platform: the app's platform.
-    :param audience_type: what campaigns the audience is for.
-    :param package_name: package name or bundle ID; required for retargeting.
-    :param description: free text.
+    :param platform: platform of the app.
+    :param audience_type: kind of campaigns that use the audience.
+    :param package_name: package name or bundle ID of the app; required for retargeting.
+    :param description: free text; None for none.
     """
 
     name: str
@@ -111,14 +111,14 @@ class AudienceSpec:
         description: str | None = None,
     ) -> AudienceSpec:
         """
-        Return a spec whose parameters have been checked.
+        Return the spec of a user's arguments after checking them.
 
         :param name: letters, digits, ``_ - +`` and space.
         :param platform: ``android`` or ``ios``, in any case.
-        :param audience_type: ``retargeting`` or ``ua``.
-        :param package_name: package name or bundle ID; required for retargeting.
-        :param description: free text; an empty one is left out.
-        :raises InvalidInputError: a parameter is missing or wrong.
+        :param audience_type: kind of campaigns that use the audience: ``retargeting`` or ``ua`` (user acquisition).
+        :param package_name: package name or bundle ID of the app; required for retargeting.
+        :param description: free text; empty counts as None.
+        :raises InvalidInputError: an argument is missing, or not of that form.
         """
         written_name = not_longer("name", exact_text("name", name), than=MAX_NAME_CHARACTERS)
         if not _NAME_PATTERN.fullmatch(written_name):
@@ -142,14 +142,16 @@ class AudienceSpec:
         return spec
 
     def to_query(self) -> dict[str, str]:
-        """Return the query of ``create``; the type is always in it."""
+        """Return the query parameters of ``create``; the type is always among them."""
         return {name: str(value) for name, value in asdict(self).items() if value is not None}
 
     def matches(self, audience: Audience) -> bool:
         """
-        Compare name and platform; and the package name where the list shows it as it was created.
+        Return whether a listed audience may be the one that this spec creates.
 
-        :param audience: an entry of the list.
+        Name and platform must be equal; and the package name, if the list shows it in the form in which it was given.
+
+        :param audience: an entry of the account's list.
         """
         if audience.name != self.name or audience.platform != self.platform:
             return False

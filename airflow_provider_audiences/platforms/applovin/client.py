@@ -41,21 +41,21 @@ log = logging.getLogger(__name__)
 
 DEFAULT_BASE_URL = "https://api.applovin.com"
 DEFAULT_CONTENT_TYPE = "application/x-www-form-urlencoded"
-"""What the document's own ``curl --data-binary`` sends: the only type known to be taken."""
+"""The type that the document's own ``curl --data-binary`` sends: the only one known to be accepted."""
 
 _MOST_NAMED = 5
 
 DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=120.0)
-"""The server gives up after 100 s; waiting a little longer lets its verdict arrive first."""
+"""The server gives up after 100 s; a slightly longer wait lets its own error arrive first."""
 
 UPLOAD_DEADLINE_SECONDS = 150.0
-"""For an upload as a whole: those 100 s, and time for its bytes to go there."""
+"""Longest time of an upload: the server's 100 s, and time to send the body."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CreatedAudience:
     """
-    What ``create`` came to.
+    The result of :meth:`AppLovinClient.create_audience`.
 
     :param audience_id: id of the audience.
     :param adopted: whether it existed before this call.
@@ -67,14 +67,14 @@ class CreatedAudience:
 
 class AppLovinClient(ApiClient):
     """
-    Calls the Audience API with one Management Key.
+    Client of the Audience API for one account.
 
-    :param api_key: the Management Key.
-    :param base_url: scheme, host and path prefix.
-    :param settings: timeouts and retries.
-    :param content_type: of uploads.
-    :param sleep: waits between attempts.
-    :param errors: the account's budget for errors.
+    :param api_key: Management Key of the account.
+    :param base_url: scheme, host and path prefix of the API.
+    :param settings: timeouts, and how often to repeat a request.
+    :param content_type: content type of uploads.
+    :param sleep: sleeps for a number of seconds before a repetition.
+    :param errors: limit on the account's failed requests; None for no limit.
     """
 
     def __init__(
@@ -115,20 +115,20 @@ class AppLovinClient(ApiClient):
         """
         Create an empty audience.
 
-        A create whose reply was lost is sent again; the platform then refuses the duplicate (406), and
-        the one matching audience, which is the first create's, is the result.
+        If the reply is lost, the request is sent again; the platform then rejects it as a duplicate (406), and the one
+        audience that matches is taken as the result of the first request.
 
         :param name: letters, digits, ``_ - +`` and space.
         :param platform: ``android`` or ``ios``, in any case.
-        :param package_name: package name or bundle ID; required for retargeting.
-        :param description: free text.
-        :param audience_type: ``retargeting`` or ``ua``.
-        :param if_exists: what to do about an active audience with the same parameters: ``fail``, or
-            ``adopt`` it if it is the only one with this name and platform (and, on Android, package name).
-        :param earlier_try: an earlier process may have made this very call without learning its outcome:
-            an audience that exists and is still empty is taken for its work.
-        :raises InvalidInputError: an argument is wrong; nothing was sent.
-        :raises ConflictError: it exists, or several could be meant: the message lists them.
+        :param package_name: package name or bundle ID of the app; required for retargeting.
+        :param description: free text; None for none.
+        :param audience_type: kind of campaigns that use the audience: ``retargeting`` or ``ua`` (user acquisition).
+        :param if_exists: what to do if an active audience has the same parameters: ``fail``; or ``adopt``, which takes
+            it if it is the only one with this name and platform (and, on Android, package name).
+        :param earlier_try: whether an earlier process may have sent this request without learning its outcome; then an
+            existing audience that is still empty is taken as its result.
+        :raises InvalidInputError: an argument is not of that form; nothing was sent.
+        :raises ConflictError: such an audience exists, or several match; the message lists them.
         """
         spec = AudienceSpec.checked(
             name=name,
@@ -152,11 +152,7 @@ class AppLovinClient(ApiClient):
         return self._transport.send(call)
 
     def list_audiences(self) -> list[Audience]:
-        """
-        List all audiences of the account.
-
-        :return: one entry for each audience.
-        """
+        """Return all audiences of the account."""
         call = Call(operation="applovin.list", method="GET", path="/audiences/list", read=self._read_list)
         return self._transport.send(call)
 
@@ -172,10 +168,11 @@ class AppLovinClient(ApiClient):
         Replace all users of an audience.
 
         :param audience_id: id of the audience.
-        :param advertising_ids: one ID a line; masked or not.
-        :param ttl_seconds: how long they stay; at least 1; None for the API's default of 365 days.
-        :param give_up: asked before each repetition; true raises the error in its place.
-        :raises NotFoundError: no such audience.
+        :param advertising_ids: one ID a line.
+        :param ttl_seconds: how long the users stay: seconds, at least 1, or a timedelta; None for the API's default,
+            365 days.
+        :param give_up: called before each repetition; if it returns true, the error is raised instead.
+        :raises NotFoundError: there is no such audience.
         """
         advertising_ids = MaskedBytes.of(advertising_ids)  # this frame is kept by an error
         return self._upload("update", audience_id, advertising_ids, ttl_seconds, give_up, least_ttl_seconds=1)
@@ -189,13 +186,14 @@ class AppLovinClient(ApiClient):
         give_up: GiveUp | None = None,
     ) -> UploadCounts:
         """
-        Add users to an audience; users who are in it begin their time again.
+        Add users to an audience. For those who are in it already, their TTL begins again.
 
         :param audience_id: id of the audience.
-        :param advertising_ids: one ID a line; masked or not.
-        :param ttl_seconds: how long they stay; None for the API's default of 365 days. **0 removes them.**
-        :param give_up: asked before each repetition; true raises the error in its place.
-        :raises NotFoundError: no such audience.
+        :param advertising_ids: one ID a line.
+        :param ttl_seconds: how long the users stay: seconds or a timedelta; None for the API's default, 365 days. **0
+            removes the users.**
+        :param give_up: called before each repetition; if it returns true, the error is raised instead.
+        :raises NotFoundError: there is no such audience.
         """
         advertising_ids = MaskedBytes.of(advertising_ids)
         return self._upload("append", audience_id, advertising_ids, ttl_seconds, give_up, least_ttl_seconds=0)
@@ -205,9 +203,9 @@ class AppLovinClient(ApiClient):
         Delete an audience.
 
         :param audience_id: id of the audience.
-        :param ignore_missing: an audience that does not exist is no error.
-        :return: whether it existed.
-        :raises NotFoundError: no such audience.
+        :param ignore_missing: whether an audience that does not exist is no error.
+        :return: whether the audience existed.
+        :raises NotFoundError: there is no such audience, and ``ignore_missing`` is false.
         """
         call = Call(
             operation="applovin.delete",
@@ -272,7 +270,10 @@ class AppLovinClient(ApiClient):
         if_exists: str,
         after_lost_try: bool,
     ) -> CreatedAudience:
-        """Find the audience that a 406 speaks of; it is ours if this very call may have made it."""
+        """
+        Return the existing audience that caused a 406, if it may be taken; otherwise raise an error that lists the
+        matches.
+        """
         matches = [audience for audience in self.list_audiences() if spec.matches(audience)]
         candidates = matches if if_exists == "adopt" else []
         if if_exists == "fail" and after_lost_try:

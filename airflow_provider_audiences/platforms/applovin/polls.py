@@ -1,4 +1,4 @@
-"""What one poll of AppLovin's list of audiences says: is the audience there, with enough users if that is asked?"""
+"""The poll of AppLovin's list of audiences: whether an audience is there, with enough users."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class AudiencePoll(Poll):
     """
     Polls the list for one audience.
 
-    :param audience_id: id of the audience; either this or ``name``.
-    :param name: its exact name.
-    :param platform: ``android`` or ``ios``, in any case; None for either.
-    :param min_user_count: least number of users; None for any.
-    :raises InvalidInputError: neither or both of id and name, or no such value.
+    :param audience_id: id of the audience; give either this or ``name``.
+    :param name: exact name of the audience.
+    :param platform: ``android`` or ``ios``, in any case; None for either. Only used with ``name``.
+    :param min_user_count: fewest users that the audience must have to be ready; None for no condition.
+    :raises InvalidInputError: neither or both of id and name were given, or a value is not of that form.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class AudiencePoll(Poll):
         )
 
     def __call__(self, client: AppLovinClient) -> Generator[Request, Any, PollResult]:
-        """Poll once."""
+        """Poll once: request the list."""
         return self.assess((yield Request(send=client.list_audiences)))
 
     def assess(self, audiences: Sequence[Audience]) -> PollResult:
         """
-        Say whether the audience is there.
+        Return whether the audience is ready, by the list.
 
-        :param audiences: the list.
+        :param audiences: all audiences of the account.
         :raises ConflictError: several audiences have the name.
         """
         found = [audience for audience in audiences if self._matches(audience)]

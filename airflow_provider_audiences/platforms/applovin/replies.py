@@ -1,4 +1,4 @@
-"""What AppLovin's replies mean: the same for audiences and for suppression lists."""
+"""Replies of AppLovin's APIs: their results and errors, the same for audiences and suppression lists."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from airflow_provider_audiences.validation import api_integer
 
 
 class Advice(Protocol):
-    """Tells what to do about an error."""
+    """A function that says what to do about an error."""
 
     def __call__(self, status: int, *, call: str) -> str | None:
         """
-        Return what to do; None for what fits any error of its type.
+        Return what to do about an error; None if the advice of the error's type fits.
 
-        :param status: HTTP status, or the code in the reply's body that takes its place.
-        :param call: which call it was.
+        :param status: HTTP status; or the code in the reply's body, if there is one.
+        :param call: kind of call, such as ``upload``.
         """
 
 
 class AppLovinReplies:
     """
-    Reads replies.
+    Turns replies into results or errors.
 
-    :param redact: cleans what the platform wrote.
-    :param advice: what to do about an error.
+    :param redact: removes secrets and members from text of the platform.
+    :param advice: says what to do about an error.
     """
 
     def __init__(self, redact: Redactor, advice: Advice) -> None:
@@ -38,11 +38,11 @@ class AppLovinReplies:
 
     def object(self, reply: Reply, call: str) -> dict[str, Any]:
         """
-        Return the reply's JSON object if status and code say success.
+        Return the reply's JSON object, if status and code say success.
 
-        :param reply: of the platform.
-        :param call: which call it was, for the advice.
-        :raises AudienceApiError: they say something else.
+        :param reply: reply of the platform.
+        :param call: kind of call, for the advice.
+        :raises AudienceApiError: status or code say failure.
         """
         if not reply.is_success:
             raise self.error(reply, call)
@@ -55,8 +55,8 @@ class AppLovinReplies:
         """
         Return the error that a reply means.
 
-        :param reply: of the platform.
-        :param call: which call it was, for the advice.
+        :param reply: reply of the platform.
+        :param call: kind of call, for the advice.
         """
         text, body = reply.error_text("message", "error_message", "error", "errors", "description")
         code = api_integer(body.get("code"))
@@ -72,10 +72,10 @@ class AppLovinReplies:
 
     def upload_counts(self, reply: Reply) -> UploadCounts:
         """
-        Return how the platform counted the members of a body.
+        Return how the platform counted the members of an uploaded body.
 
-        :param reply: to an update, an append, or a call with a body of a suppression list.
-        :raises AudienceApiError: it was not carried out, or that can't be told.
+        :param reply: reply to an update, an append, or a change of a suppression list.
+        :raises AudienceApiError: the upload failed, or its outcome is not known.
         """
         body = self.object(reply, "upload")
         valid = api_integer(body.get("num_valid_ids"))

@@ -1,8 +1,8 @@
 """
-AppLovin's Suppression API, version 1.1: which users of an app its campaigns leave alone.
+AppLovin's Suppression API, version 1.1: users whom an app's campaigns leave alone.
 
-An app has one list. It can be added to and taken from, and neither read, counted nor replaced; who is on it stays until
-taken off.
+An app has one list. Users can be added and removed; the list can't be read, counted or replaced. Users stay on it until
+they are removed.
 
 Source of every statement about the API: AppLovin's Suppression API document, version 1.1 (August 2024).
 """
@@ -39,25 +39,25 @@ SUPPRESSION_LIMITS = DeliveryLimits(
 
 def package_name_of(given: object) -> str:
     """
-    Return an app's package name or bundle ID.
+    Return an app's package name or bundle ID, after checking it.
 
-    :param given: the argument ``package_name``.
-    :raises InvalidInputError: it is empty or no text, or too long.
+    :param given: value of the operator's argument ``package_name``.
+    :raises InvalidInputError: the value is empty, too long, or not text.
     """
     return not_longer("package_name", required_text("package_name", given), than=MAX_NAME_CHARACTERS)
 
 
 class AppLovinSuppressionClient(ApiClient):
     """
-    Calls the Suppression API with one key.
+    Client of the Suppression API for one account.
 
-    :param api_key: the Suppression API Key, or the Management Key of accounts that have none.
-    :param key_name: which of both it is, for messages.
-    :param base_url: scheme, host and path prefix.
-    :param settings: timeouts and retries.
-    :param content_type: of uploads.
-    :param sleep: waits between attempts.
-    :param errors: the account's budget for errors.
+    :param api_key: Suppression API Key; or the Management Key of accounts that have none.
+    :param key_name: name of that key, for messages.
+    :param base_url: scheme, host and path prefix of the API.
+    :param settings: timeouts, and how often to repeat a request.
+    :param content_type: content type of uploads.
+    :param sleep: sleeps for a number of seconds before a repetition.
+    :param errors: limit on the account's failed requests; None for no limit.
     """
 
     def __init__(
@@ -89,11 +89,11 @@ class AppLovinSuppressionClient(ApiClient):
         self, *, package_name: str, advertising_ids: bytes | MaskedBytes, give_up: GiveUp | None = None
     ) -> UploadCounts:
         """
-        Put users on an app's list; those who are on it stay.
+        Add users to an app's list. Users who are on it already are no error.
 
         :param package_name: the app's package name (Android) or bundle ID (iOS).
-        :param advertising_ids: one ID a line; masked or not.
-        :param give_up: asked before each repetition; true raises the error in its place.
+        :param advertising_ids: one ID a line.
+        :param give_up: called before each repetition; if it returns true, the error is raised instead.
         """
         return self._send("add", "/suppressionApps", package_name, MaskedBytes.of(advertising_ids), give_up)
 
@@ -101,11 +101,11 @@ class AppLovinSuppressionClient(ApiClient):
         self, *, package_name: str, advertising_ids: bytes | MaskedBytes, give_up: GiveUp | None = None
     ) -> UploadCounts:
         """
-        Take users off an app's list; those who are not on it are no error.
+        Remove users from an app's list. Users who are not on it are no error.
 
         :param package_name: the app's package name (Android) or bundle ID (iOS).
-        :param advertising_ids: one ID a line; masked or not.
-        :param give_up: asked before each repetition; true raises the error in its place.
+        :param advertising_ids: one ID a line.
+        :param give_up: called before each repetition; if it returns true, the error is raised instead.
         """
         return self._send("delete", "/deleteSuppressionApps", package_name, MaskedBytes.of(advertising_ids), give_up)
 
@@ -128,11 +128,11 @@ class AppLovinSuppressionClient(ApiClient):
 
 class SuppressionDestination:
     """
-    An app's list; see :class:`~airflow_provider_audiences.sync.destination.Destination`.
+    An app's suppression list; a :class:`~airflow_provider_audiences.sync.destination.Destination`.
 
-    :param client: of the account.
-    :param package_name: of the app.
-    :param kind: how its members are written.
+    :param client: client of the app's account.
+    :param package_name: package name or bundle ID of the app.
+    :param kind: advertising IDs, in the case in which they are written.
     """
 
     platform_name = "AppLovin"
@@ -146,21 +146,21 @@ class SuppressionDestination:
 
     @property
     def requests_sent(self) -> int:
-        """Requests that the client has sent so far."""
+        """Number of requests that the client has sent so far."""
         return self._client.requests_sent
 
     def add(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
-        """Put users on the list, for good."""
+        """Add users to the list, until they are removed."""
         return self._client.add_users(package_name=self._package_name, advertising_ids=body, give_up=give_up)
 
     def remove(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:
-        """Take users off the list."""
+        """Remove users from the list."""
         return self._client.delete_users(package_name=self._package_name, advertising_ids=body, give_up=give_up)
 
     def replace(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
-        """Never called: the API can't."""
+        """Raise an error: the API can't replace a list, and the limits say so."""
         raise NotImplementedError
 
     def member_count(self) -> int | None:
-        """Return None: the API does not say."""
+        """Return None: the API does not count."""
         return None
