@@ -1,4 +1,4 @@
-"""Which of the groups that are there already is the one that a create asks for."""
+"""Adoption: which of the existing groups is the one that a create asks for."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def rejected_of_call(
     groups: Sequence[AudienceGroup], marker: GroupMarker | None, failed_statuses: frozenset[int]
 ) -> frozenset[str]:
     """
-    Return the ids of groups that the marker's call made and PAI rejected: nobody wants them.
+    Return the ids of groups that an earlier request of this call has made and PAI has rejected: they are not adopted.
 
-    :param groups: as listed.
-    :param marker: of the call.
-    :param failed_statuses: what means rejected.
+    :param groups: existing groups, as listed.
+    :param marker: marker of the call; None for no such groups.
+    :param failed_statuses: statuses that mean rejected.
     """
     ids = [group.id for group in _of_call(groups, marker) if group.status in failed_statuses]
     if ids:
@@ -34,11 +34,12 @@ def marked(
     groups: Sequence[AudienceGroup], marker: GroupMarker | None, *, passed_over: frozenset[str]
 ) -> AudienceGroup | None:
     """
-    Find the group that the marker's call made; the oldest, should there be several.
+    Return the group that an earlier request of this call has made: the oldest, if there are several; None if there is
+    none.
 
-    :param groups: as listed.
-    :param marker: of the call.
-    :param passed_over: ids of groups that were there before, and are not wanted.
+    :param groups: existing groups, as listed.
+    :param marker: marker of the call; None for no such group.
+    :param passed_over: ids of groups not to adopt.
     """
     ours = [group for group in _of_call(groups, marker) if group.id not in passed_over]
     if not ours:
@@ -55,13 +56,13 @@ def named(
     groups: Sequence[AudienceGroup], name: str | None, *, rule: str, passed_over: frozenset[str]
 ) -> AudienceGroup | None:
     """
-    Apply ``if_exists`` to the groups of exactly this name.
+    Return the group with exactly this name if ``if_exists`` says to adopt it; None to create one.
 
-    :param groups: as listed.
-    :param name: of the group that is wanted.
-    :param rule: ``create``, ``adopt`` or ``fail``.
-    :param passed_over: ids of groups that count for nothing.
-    :raises ConflictError: the name is taken, or several groups have it.
+    :param groups: existing groups, as listed.
+    :param name: name of the wanted group.
+    :param rule: value of ``if_exists``: ``create``, ``adopt`` or ``fail``.
+    :param passed_over: ids of groups not to count.
+    :raises ConflictError: there is such a group and the rule is ``fail``, or several have the name and it is ``adopt``.
     """
     found = [group for group in groups if group.name == name and group.id not in passed_over]
     if rule == "create" or not found:

@@ -1,8 +1,8 @@
 """
-Alibaba Cloud's own chain of credentials: environment, OIDC, profile, RAM role of the machine.
+Alibaba Cloud's own chain of credential sources: environment, OIDC, profile, RAM role of the machine.
 
-The library behind it, ``alibabacloud-credentials``, is an extra. It keeps and renews what it finds, with a thread of
-its own: so there is one chain for the process. What it logs and raises may quote credentials, and is withheld.
+The chain is in the library ``alibabacloud-credentials``, which is an extra. It caches and renews credentials, with a
+thread of its own; so there is one chain in each process. Its logs and errors may quote credentials, and are withheld.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LOGGERS = ("credentials", "alibabacloud")
 _PROVIDER_PATTERN = re.compile(r"\b([A-Z][A-Za-z]*)CredentialsProvider: ")
 
 _MOST_SECONDS = 30.0
-"""For credentials to be found: the chain asks one place after the other."""
+"""Longest time to find credentials: the chain asks one source after the other."""
 
 _lock = threading.Lock()
 _chain: list[CredentialChain] = []
@@ -32,9 +32,9 @@ _chain: list[CredentialChain] = []
 
 class CredentialChain:
     """
-    Reads the AccessKey of the moment.
+    Returns the present AccessKey of the chain.
 
-    :param client: the library's.
+    :param client: client object of the library.
     """
 
     def __init__(self, client: Any) -> None:
@@ -44,7 +44,7 @@ class CredentialChain:
         """
         Return the AccessKey, renewed if it was about to expire.
 
-        :raises ConnectionFailedError: no place of the chain has one, or it could not be asked.
+        :raises ConnectionFailedError: no source of the chain has credentials, or one did not answer in time.
         """
         failure: AudienceApiError
         try:
@@ -74,9 +74,9 @@ def _patience_seconds() -> float:
 
 def credential_chain() -> CredentialChain:
     """
-    Return this process's chain.
+    Return the chain of this process.
 
-    :raises InvalidInputError: the library is not installed, or refuses what the environment says.
+    :raises InvalidInputError: the library is not installed, or does not accept the environment's variables.
     """
     with _lock:
         if not _chain:
@@ -105,7 +105,7 @@ def _new_client() -> Any:
 
 
 def _withhold(record: logging.LogRecord) -> bool:
-    """Keep the library's records, without what they say."""
+    """Replace the text of the library's log records; let only warnings and errors through."""
     record.msg = "Alibaba Cloud credentials were not read or renewed as they should; details are withheld."
     record.args, record.exc_info, record.exc_text = (), None, None
     return record.levelno >= logging.WARNING

@@ -1,4 +1,4 @@
-"""How a PAI client shows who it is: with an API key, or with signatures. The dialect follows from it."""
+"""Authentication of a PAI client: by an API key, or by signatures. The dialect follows from it."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from airflow_provider_audiences.redaction import Redactor, Secret
 
 
 class PaiAuth(Protocol):
-    """What a client needs to know of its credentials."""
+    """Credentials, as a client needs them."""
 
     @property
     def dialect(self) -> PaiDialect:
-        """The dialect that is spoken with them."""
+        """The dialect that the service speaks with these credentials."""
 
     @property
     def account(self) -> str:
-        """What the platform counts requests by, as a digest."""
+        """Digest of what the platform counts requests by."""
 
     @property
     def lasting_secret(self) -> Secret | None:
-        """A secret that is the same tomorrow; None if there is only one that expires."""
+        """A secret that does not change; None if all secrets expire."""
 
     def on_requests(self, redactor: Redactor) -> requests.auth.AuthBase:
         """
-        Return what authenticates each request.
+        Return the object that authenticates each request, for the requests library.
 
-        :param redactor: is told each secret before it is used.
+        :param redactor: learns each secret before it is used, so that it is removed from messages.
         """
 
 
@@ -42,7 +42,7 @@ class ApiKeyAuth:
     """
     An API key, sent as a Bearer token.
 
-    :param api_key: the key.
+    :param api_key: the API key of the account.
     """
 
     dialect = BEARER
@@ -54,9 +54,9 @@ class ApiKeyAuth:
 
     def on_requests(self, redactor: Redactor) -> requests.auth.AuthBase:
         """
-        Return what authenticates each request.
+        Return the object that authenticates each request.
 
-        :param redactor: is told the key.
+        :param redactor: learns the key, so that it is removed from messages.
         """
         redactor.learn(self._api_key)
         return BearerAuth(self._api_key)
@@ -66,7 +66,7 @@ class AccessKeyAuth:
     """
     An AccessKey, with which each request is signed.
 
-    :param access_key: the key; of temporary credentials, with their token.
+    :param access_key: the AccessKey; with its security token if it is temporary.
     """
 
     dialect = OPENAPI
@@ -78,9 +78,9 @@ class AccessKeyAuth:
 
     def on_requests(self, redactor: Redactor) -> requests.auth.AuthBase:
         """
-        Return what authenticates each request.
+        Return the object that authenticates each request.
 
-        :param redactor: is told secret and token.
+        :param redactor: learns secret and token, so that they are removed from messages.
         """
         _learn(redactor, self._access_key)
         return Acs3Auth(lambda: self._access_key)
@@ -88,11 +88,11 @@ class AccessKeyAuth:
 
 class ChangingKeyAuth:
     """
-    An AccessKey that something else provides, and renews in time.
+    An AccessKey that another source provides and renews.
 
-    :param source: gives the key of the moment; asked for each request.
-    :param account: what tells one source from another.
-    :param on_new_secret: told each new secret and token before it is used, so that logs can be kept free of it.
+    :param source: returns the present AccessKey; called for each request.
+    :param account: text that identifies the source.
+    :param on_new_secret: called with each new secret and token before it is used, so that logs can mask it.
     """
 
     dialect = OPENAPI
@@ -111,9 +111,9 @@ class ChangingKeyAuth:
 
     def on_requests(self, redactor: Redactor) -> requests.auth.AuthBase:
         """
-        Return what authenticates each request.
+        Return the object that authenticates each request.
 
-        :param redactor: is told each new secret and token.
+        :param redactor: learns each new secret and token, so that they are removed from messages.
         """
         known: set[str] = set()
         lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""What PAI may bill: creates and deletes that reached it, failed ones too, and gets that succeeded."""
+"""Billable calls: creates and deletes that have reached PAI, even if they failed, and gets that succeeded."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _BILLED_WHEN_FAILED = frozenset({CREATE, DELETE})
 
 class BillableCalls:
     """
-    Counts requests that PAI may bill; what it does is unknown where a reply was lost. Safe among threads.
+    Counts the requests that PAI may bill; thread-safe. A request without a reply counts, as it may be billed.
 
     Source: the price table of Alibaba Cloud's document. It names no price for ListGroups.
 
-    :param operations: that are counted.
+    :param operations: operations to count, such as ``pai.get``.
     """
 
     def __init__(self, *operations: str) -> None:
@@ -29,20 +29,23 @@ class BillableCalls:
 
     def record(self, operation: str, error: BaseException | None) -> None:
         """
-        Count one request that has ended.
+        Count a request that has ended.
 
-        :param operation: such as ``pai.create``; others than those that are counted cost nothing.
-        :param error: what it came to; None for success.
+        :param operation: operation of the request; ignored if it is not one to count.
+        :param error: error that the request ended in; None for success.
         """
         if operation in self._counts and _may_be_billed(operation, error):
             self._add(operation, 1)
 
     def counted(self, operation: str, send: Callable[[], T]) -> T:
         """
-        Send a request that counts from its beginning, until it is known not to be billed: nobody may wait for its end.
+        Send a request and return its result.
 
-        :param operation: of the request.
-        :param send: sends it.
+        The request counts as soon as it begins, since the caller may not wait for its end. It stops counting if it ends
+        in an error that PAI does not bill.
+
+        :param operation: operation of the request, one of those to count.
+        :param send: sends the request and returns its result.
         """
         self._add(operation, 1)
         try:

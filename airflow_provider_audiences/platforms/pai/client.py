@@ -1,8 +1,8 @@
 """
-PAI audience groups over HTTP: create, get, list, delete, in either dialect.
+Client of PAI audience groups: create, get, list, delete, in either dialect.
 
-Source of every statement about the API: Alibaba Cloud's PAI audience management document (PaiPlugin,
-version 2022-01-12), and its public SDK for what the dialect with signatures differs in.
+Source of every statement about the API: Alibaba Cloud's PAI audience management document (PaiPlugin, version
+2022-01-12); and its public SDK, for the differences of the dialect with signatures.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from airflow_provider_audiences.validation import one_of, required_text, whole_n
 
 DEFAULT_REGION = "cn-hangzhou"
 ACCOUNT_REQUESTS_PER_SECOND = 100.0
-"""The account's limit; a client stays below it."""
+"""The limit of an account, for all its programs together."""
 
 DEFAULT_REQUESTS_PER_SECOND = 50.0
-"""Half of that: other programs use the account too."""
+"""Half of the account's limit, as other programs use the account too."""
 
 DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=60.0)
 
@@ -47,9 +47,9 @@ _PAGE_SIZE = 100
 @dataclass(frozen=True, kw_only=True)
 class CreatedGroup:
     """
-    What ``create_group`` came to.
+    The result of :meth:`PaiClient.create_group`.
 
-    :param group: the group.
+    :param group: the group, new or adopted.
     :param adopted: whether it existed before this call.
     """
 
@@ -59,15 +59,15 @@ class CreatedGroup:
 
 class PaiClient(ApiClient):
     """
-    Calls the audience group API. Safe among threads.
+    Client of the audience group API; thread-safe.
 
-    :param auth: the credentials; the dialect follows from them.
-    :param base_url: scheme, host and path prefix; None for the dialect's own in China.
-    :param settings: timeouts and retries.
-    :param requests_per_second: limit of this client; those of one account in this process stand in one line.
-    :param price_per_call: of a create, get or delete, for estimates; None if it is not known.
-    :param sleep: waits between attempts.
-    :param errors: the account's budget for errors.
+    :param auth: credentials, which also decide about the dialect.
+    :param base_url: scheme, host and path prefix of the API; None for the dialect's own in China.
+    :param settings: timeouts, and how often to repeat a request.
+    :param requests_per_second: most requests a second; all clients of the account in this process share the rate.
+    :param price_per_call: price of a create, get or delete, for estimates; None if it is not known.
+    :param sleep: sleeps for a number of seconds before a repetition.
+    :param errors: limit on the account's failed requests; None for no limit.
     """
 
     def __init__(
@@ -103,15 +103,16 @@ class PaiClient(ApiClient):
 
     @property
     def dialect(self) -> PaiDialect:
-        """The dialect that this client speaks."""
+        """The dialect that the client speaks."""
         return self._auth.dialect
 
     @property
     def billable_calls(self) -> dict[str, int]:
         """
-        Requests so far that the platform may bill, by call: create, get, delete.
+        Number of requests so far that PAI may bill, by call: ``create``, ``get``, ``delete``.
 
-        Failed and lost creates and deletes count too; of gets, those that succeeded or were lost.
+        Creates and deletes count even if they failed or their replies were lost; gets count if they succeeded or their
+        replies were lost.
         """
         return self._billable.counts()
 
@@ -127,15 +128,15 @@ class PaiClient(ApiClient):
         run_date: RunDate | None = None,
     ) -> GroupMarker:
         """
-        Return the mark by which a group is known to come from one call.
+        Return the marker that identifies the group of one call.
 
-        :param owner: whom the group belongs to, normally ``my_dag:my_task``.
-        :param run: what tells this run from others, such as the run id.
-        :param spec: the group's parameters; a changed spec is another group.
-        :param map_index: of a mapped task.
-        :param again: another number makes another group of the same call.
-        :param members: fingerprint of the set of members.
-        :param run_date: what the run is about; None if it has no logical date.
+        :param owner: provenance key of the group, normally ``my_dag:my_task``.
+        :param run: text that tells this run from others, such as the run id.
+        :param spec: parameters of the group; a changed spec makes another group.
+        :param map_index: index of the mapped task; -1 for a task that is not mapped.
+        :param again: another number makes another group in the same run.
+        :param members: fingerprint of the set of members; empty if there is none.
+        :param run_date: dates of the run; None if it has no logical date.
         """
         return make_marker(
             owner=required_text("owner", owner),
@@ -156,18 +157,22 @@ class PaiClient(ApiClient):
         if_exists: Literal["create", "adopt", "fail"] = "create",
     ) -> CreatedGroup:
         """
-        Create a group, once.
+        Create a group, and only one, even if the call is repeated.
 
-        CreateGroup has no idempotency token and bills failures. So the group with the marker is looked for first, be
-        it from an earlier try or a worker that is gone, and again after a reply that was lost; the list is not billed.
-        A group that PAI had rejected before this call is passed over, and named in a warning. What no list can tell is
-        a lost request that is carried out later still: it makes a second group, which the next list shows: a warning.
+        CreateGroup has no idempotency token, and bills failures. So this method first looks for a group with the same
+        marker, which an earlier try or a lost worker may have made, and adopts it. It looks again after a lost reply.
+        The list is not billed. A group that PAI has rejected earlier is not adopted, but named in a warning. One case
+        remains: if a lost request is carried out late, there is a second group; the next call warns about it.
 
-        :param spec: the parameters; what :meth:`GroupSpec.checked` refuses is refused here too, but for its phone rule.
-        :param marker: what :meth:`marker` returns; written at the end of the remark. None: the remark stays as it is,
-            nothing is looked for, and a request whose reply was lost is not repeated.
-        :param if_exists: for groups of the same name: ``create`` another, ``adopt`` the one, or ``fail``.
-        :raises ConflictError: the name is taken (``fail``), or several groups fit.
+        :param spec: parameters of the group; refused if :meth:`GroupSpec.checked` refuses them (with
+            ``phone_format='any'``).
+        :param marker: marker of the call, from :meth:`marker`; it is written at the end of the remark. None for no
+            marker: then no group is looked for, and a request without a reply is not repeated.
+        :param if_exists: what to do about other groups of the same name: ``create`` another group, ``adopt`` the only
+            one, or ``fail``.
+        :raises ConflictError: the name exists and ``if_exists`` is ``fail``, or several groups have it and it is
+            ``adopt``.
+        :raises InvalidInputError: a parameter is missing or wrong; nothing was sent.
         """
         spec = spec.checked(phone_format="any")
         existing_rule = one_of("if_exists", if_exists, ("create", "adopt", "fail"))
@@ -205,10 +210,10 @@ class PaiClient(ApiClient):
 
     def get_group(self, group_id: str) -> AudienceGroup:
         """
-        Get a group. A successful call is billed.
+        Return a group. A successful call is billed.
 
-        :param group_id: the group's id.
-        :raises NotFoundError: no such group.
+        :param group_id: id of the group.
+        :raises NotFoundError: there is no such group.
         """
         call = Call(
             operation=GET,
@@ -221,12 +226,12 @@ class PaiClient(ApiClient):
 
     def delete_group(self, group_id: str, *, ignore_missing: bool = False) -> bool:
         """
-        Delete a group. Billed whether it succeeds or not.
+        Delete a group. The call is billed even if it fails.
 
-        :param group_id: the group's id.
-        :param ignore_missing: a group that does not exist is no error.
-        :return: whether it existed.
-        :raises NotFoundError: no such group.
+        :param group_id: id of the group.
+        :param ignore_missing: whether a group that does not exist is no error.
+        :return: whether the group existed.
+        :raises NotFoundError: there is no such group, and ``ignore_missing`` is false.
         """
         call = Call(
             operation=DELETE,
@@ -247,18 +252,18 @@ class PaiClient(ApiClient):
         status: int | str | None = None,
     ) -> list[AudienceGroup]:
         """
-        List groups, all pages. Filters are the platform's: those on text may match parts.
+        Return all groups that fit the filters, from all pages. Not billed.
 
-        A list that changes while it is read is read again, up to three times in all; if it never holds still, what is
-        returned may hold a group that was deleted meanwhile.
+        The platform filters, and its text filters may match parts. If the list changes while it is read, it is read
+        again, up to three times in all; after that, the result may contain groups that were deleted in the meantime.
 
-        :param name: filter by name.
-        :param remark: filter by remark.
-        :param phone_number: filter by whether the group contains phone numbers.
-        :param source: filter by the source's number.
-        :param status: filter by review status.
-        :return: each group once.
-        :raises InvalidInputError: a filter is empty, or no such value; nothing was sent.
+        :param name: text that the name has in it.
+        :param remark: text that the remark has in it.
+        :param phone_number: whether the groups contain phone numbers.
+        :param source: number of the groups' source.
+        :param status: review status of the groups.
+        :return: the groups, each once.
+        :raises InvalidInputError: a filter is empty, or not of that form; nothing was sent.
         """
         query = list_query(name=name, remark=remark, phone_number=phone_number, source=source, status=status)
         return list_all_pages(partial(self.list_page, query=query))
@@ -267,12 +272,12 @@ class PaiClient(ApiClient):
         self, page_number: int, *, query: Mapping[str, str] | None = None, page_size: int = _PAGE_SIZE
     ) -> tuple[list[AudienceGroup], int | None]:
         """
-        List one page of the groups, by one request, for a caller who may not need them all.
+        Return one page of the list, by one request.
 
-        :param page_number: from 1 on.
+        :param page_number: number of the page, from 1.
         :param query: filters, from :func:`~.listing.list_query`; None for all groups.
-        :param page_size: groups a page; the platform may give fewer.
-        :return: its groups, and how many there are on all pages, if the platform says it.
+        :param page_size: groups in a page; the platform may return fewer.
+        :return: the groups of the page; and the number of groups on all pages, None if the platform does not say.
         """
         call = Call(
             operation="pai.list",
@@ -285,7 +290,7 @@ class PaiClient(ApiClient):
         return self._transport.send(call)
 
     def count_groups(self) -> int:
-        """Return how many groups the account has, by one request for the smallest page."""
+        """Return the number of the account's groups, by one request for the smallest page."""
         page, total = self.list_page(1, page_size=1)
         return len(page) if total is None else total
 

@@ -1,7 +1,7 @@
 """
-The two dialects of one service: with an API key as in Alibaba Cloud's document, and with signatures as its SDK speaks.
+The two dialects of the service: with an API key as in Alibaba Cloud's document, and with signatures as in its SDK.
 
-The groups and their envelope are the same in both; addresses, paths and the meaning of Status 0 are not.
+Groups and their JSON envelope are the same in both. Addresses, paths and the meaning of Status 0 differ.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OPENAPI_BASE_URL = f"https://paiplugin.{OPENAPI_REGION}.aliyuncs.com"
 """The only public address of this dialect; the SDK's own default host is doubtful."""
 
 _REGION_PATTERN = re.compile(r"[a-z]{2}-[a-z]{3,}(?:-(?:[a-z]{2,}|[0-9]{1,3}))*")
-"""A zone has a single letter more, such as ``cn-hangzhou-h`` or ``ap-southeast-1a``."""
+"""Matches regions, but no zones, which have a single letter more: ``cn-hangzhou-h``, ``ap-southeast-1a``."""
 
 STATUS_CHECKING = 0
 STATUS_PASSED = 1
@@ -33,17 +33,17 @@ STATUS_REJECTED = 2
 @dataclass(frozen=True, kw_only=True)
 class PaiDialect:
     """
-    What differs between the dialects.
+    The differences between the dialects.
 
-    :param name: ``bearer`` (an API key) or ``openapi`` (an AccessKey).
-    :param create_path: of CreateGroup, below the base URL.
-    :param get_path: of GetGroup; ``{id}`` stands for the group's id.
-    :param delete_path: of DeleteGroup; ``{id}`` stands for the group's id.
-    :param list_path: of ListGroups.
-    :param ready_statuses: what means ready, once there are people in the group.
-    :param failed_statuses: what never becomes ready.
-    :param names_actions: whether each request names action and version in its headers.
-    :param content_type: of the JSON that creates a group.
+    :param name: ``bearer`` (with an API key) or ``openapi`` (with an AccessKey).
+    :param create_path: path of CreateGroup below the base URL.
+    :param get_path: path of GetGroup; ``{id}`` stands for the group's id.
+    :param delete_path: path of DeleteGroup; ``{id}`` stands for the group's id.
+    :param list_path: path of ListGroups below the base URL.
+    :param ready_statuses: statuses of a group that is ready, once there are people in it.
+    :param failed_statuses: statuses of a group that never becomes ready.
+    :param names_actions: whether the headers of each request name action and version.
+    :param content_type: content type of the JSON that creates a group.
     """
 
     name: DialectName
@@ -58,18 +58,18 @@ class PaiDialect:
 
     def headers(self, action: str) -> dict[str, str]:
         """
-        Return what a request has to say about itself.
+        Return the headers that a request needs.
 
-        :param action: such as ``CreateGroup``.
+        :param action: action of the request, such as ``CreateGroup``.
         """
         return {"x-acs-action": action, "x-acs-version": API_VERSION} if self.names_actions else {}
 
     def base_url(self, region: str) -> str:
         """
-        Return the address that serves a region.
+        Return the base URL for a region.
 
-        :param region: such as ``cn-hangzhou`` or ``ap-southeast-1``.
-        :raises InvalidInputError: no region has such a name.
+        :param region: id of the region, such as ``cn-hangzhou`` or ``ap-southeast-1``.
+        :raises InvalidInputError: the text can't be the id of a region.
         """
         region = checked_region(region)
         if self.name == "openapi":
@@ -79,10 +79,10 @@ class PaiDialect:
 
 def checked_region(region: str) -> str:
     """
-    Return the id of a region of Alibaba Cloud in lower case. Whether it exists is not checked: there are new ones.
+    Return the id of an Alibaba Cloud region in lower case, after checking its form; the region need not exist.
 
-    :param region: in any case.
-    :raises InvalidInputError: it is the name of a place, a zone, an address, or misspelt.
+    :param region: id of the region, in any case.
+    :raises InvalidInputError: the text is the name of a place, a zone, an address, or misspelt.
     """
     word = region.strip().lower()
     if not _REGION_PATTERN.fullmatch(word):
@@ -120,7 +120,7 @@ def path_of(template: str, group_id: str) -> str:
     """
     Return a path with a group's id in it.
 
-    :param template: of a dialect.
-    :param group_id: is percent-encoded here, slashes too.
+    :param template: path of a dialect, with ``{id}``.
+    :param group_id: id of the group; it is percent-encoded here, slashes too.
     """
     return template.replace("{id}", quote(group_id, safe=""))

@@ -1,8 +1,8 @@
 """
-What creates a PAI audience group: the parameters of CreateGroup as a value, checked.
+The parameters of CreateGroup, with the checks that are possible before it is sent.
 
-Source of every statement about the API: Alibaba Cloud's PAI audience management document (PaiPlugin,
-version 2022-01-12). A failed CreateGroup is billed, so each source's parameters are checked here first.
+Source of every statement about the API: Alibaba Cloud's PAI audience management document (PaiPlugin, version
+2022-01-12). A failed CreateGroup is billed, so each source's parameters are checked here first.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_TEXT_NUMBERS = 100
 
 
 class PaiSource(IntEnum):
-    """Where a group's people come from."""
+    """The kind of data that a group is made from."""
 
     TEXT = 0
     TEXT_FILE = 1
@@ -64,7 +64,7 @@ def parse_source(value: object) -> PaiSource:
     """
     Return a source from the enum, its number, or its number as text.
 
-    :param value: what the caller gave.
+    :param value: value that the user gave.
     :raises InvalidInputError: there is no such source.
     """
     number = api_integer(value)
@@ -77,20 +77,20 @@ def parse_source(value: object) -> PaiSource:
 @dataclass(frozen=True, kw_only=True)
 class GroupSpec:
     """
-    The parameters of CreateGroup, under their own names in snake_case.
+    The parameters of CreateGroup, under the API's names in snake_case.
 
-    :param source: where the people come from.
-    :param name: the group's name.
-    :param text: phone numbers, one a line, at most 100; masked as soon as it is here.
+    :param source: kind of data that the group is made from; it decides which other parameters are needed.
+    :param name: name of the group.
+    :param text: phone numbers, one a line, at most 100; masked as soon as the spec is made.
     :param uri: OSS address of a text or CSV file.
     :param phone_number: whether the group contains phone numbers (Reach campaigns need them).
-    :param project: MaxCompute project.
-    :param table: MaxCompute table.
+    :param project: MaxCompute project with the table.
+    :param table: MaxCompute table with the members.
     :param column: column with the phone numbers, for a CSV file or a table with phone numbers.
     :param filter: condition on the MaxCompute table, such as ``ds=20220101``; never empty.
-    :param algorithm: the associated algorithm.
-    :param inference_job_id: id of the prediction task.
-    :param remark: free text.
+    :param algorithm: name of the algorithm that predicts the members.
+    :param inference_job_id: id of the algorithm's prediction job.
+    :param remark: free text; the marker is appended to it.
     """
 
     source: PaiSource
@@ -112,15 +112,15 @@ class GroupSpec:
 
     @property
     def numbers(self) -> list[str]:
-        """The lines of ``text``; give them no name where an error may pass."""
+        """The lines of ``text``. Don't assign them to a local variable where an error may pass: it would keep them."""
         return self.text.reveal().split("\n") if isinstance(self.text, MaskedLines) else []
 
     def checked(self, *, phone_format: PhoneFormat = "cn_mobile") -> GroupSpec:
         """
-        Return the spec, checked against its source's rules and with its phone numbers in normal form.
+        Return the spec with normalised phone numbers, after checking it against the rules of its source.
 
-        :param phone_format: rule for ``text``: mainland China mobile numbers, or ``any``.
-        :raises InvalidInputError: a parameter is missing, or the source does not take it.
+        :param phone_format: rule for ``text``: ``cn_mobile`` (mainland China mobile numbers) or ``any``.
+        :raises InvalidInputError: a parameter is missing or wrong, or the source does not take it.
         """
         spec = self._as_written()
         spec._check_parameters()  # noqa: SLF001 - its own class
@@ -133,8 +133,10 @@ class GroupSpec:
 
     def _as_written(self) -> GroupSpec:
         """
-        Return the spec with what templates made of its parameters undone: whole numbers are text, and empty text is
-        none. The filter alone may not be empty: it would mean the whole table.
+        Return the spec with parameters in the types that the API needs, after what templates may have made of them.
+
+        Whole numbers become text, and empty text becomes None. Only the filter must not be empty: that would mean the
+        whole table.
         """
         taken = _REQUIRED[self.source] + _OPTIONAL.get(self.source, ())
         for name in _SOURCE_PARAMETERS:
@@ -154,7 +156,7 @@ class GroupSpec:
         return replace(self, **values)
 
     def _check_parameters(self) -> None:
-        """Check that what the source needs is there, and that names are no longer than names."""
+        """Raise an error if a parameter that the source needs is missing, or a name is too long."""
         for name in _NAMES:
             not_longer(name, getattr(self, name) or "", than=MAX_NAME_CHARACTERS, whose="PAI")
         for name in _REQUIRED[self.source]:
@@ -170,14 +172,14 @@ class GroupSpec:
         return f"source {self.source.value} ({self.source.name.lower()})"
 
     def to_api(self) -> dict[str, Any]:
-        """Return the JSON object that CreateGroup takes; what is None is left out, 0 and False are not."""
+        """Return the JSON object that CreateGroup takes, without parameters that are None."""
         values = {api_name(item.name): getattr(self, item.name) for item in fields(self)}
         values |= {"Source": int(self.source), "Text": revealed_text(self.text)}
         return {name: value for name, value in values.items() if value is not None}
 
     @property
     def origin(self) -> str:
-        """What the group is made from, without personal data."""
+        """What the group is made from, in words without personal data, for messages."""
         named = {
             PaiSource.TEXT: "text",
             PaiSource.TEXT_FILE: f"the text file {without_query(self.uri or '')}",
@@ -188,7 +190,7 @@ class GroupSpec:
         return named[self.source]
 
     def canonical(self) -> bytes:
-        """Return bytes that are equal exactly for equal specs."""
+        """Return bytes that are equal for equal specs, and differ for others."""
         return json.dumps(self.to_api(), sort_keys=True, ensure_ascii=True).encode()
 
 
@@ -206,19 +208,19 @@ def _normal_text(lines: list[str], phone_format: PhoneFormat) -> str:
 
 def revealed_text(text: str | MaskedLines | None) -> str | None:
     """
-    Return a group's text as it is sent; give it no name where an error may pass.
+    Return a group's text unmasked. Don't assign it to a local variable where an error may pass: it would keep it.
 
-    :param text: of a spec.
+    :param text: text of a spec, masked or not.
     """
     return text.reveal() if isinstance(text, MaskedLines) else text
 
 
 def check_oss_uri(uri: str) -> None:
     """
-    Check that an address is one that PAI can read a file from.
+    Raise an error if PAI can't read a file from an address.
 
-    :param uri: ``https://<bucket>.oss-<region>.aliyuncs.com/<key>``.
-    :raises InvalidInputError: it is not, or holds a user name or password.
+    :param uri: address of the form ``https://<bucket>.oss-<region>.aliyuncs.com/<key>``.
+    :raises InvalidInputError: the address has another form, or has a user name or password in it.
     """
     form = "https://<bucket>.oss-<region>.aliyuncs.com/<key>"
     if any(char.isspace() or not char.isprintable() for char in uri):
@@ -248,18 +250,18 @@ def check_oss_uri(uri: str) -> None:
 
 def api_name(name: str) -> str:
     """
-    Return the API's spelling of a name.
+    Return the API's spelling of a parameter's name, such as ``InferenceJobId``.
 
-    :param name: such as ``inference_job_id``.
+    :param name: name of the parameter here, such as ``inference_job_id``.
     """
     return "".join(part.capitalize() for part in name.split("_"))
 
 
 def without_query(uri: str) -> str:
     """
-    Return an address without its query and its fragment: a signed address has a signature there.
+    Return an address without its query and fragment, where a signed address has its signature.
 
-    :param uri: an address, or any text.
+    :param uri: an address, or any other text.
     """
     # By hand: the platform shows the groups of others too, whose address may be none.
     return re.split("[?#]", uri, maxsplit=1)[0]

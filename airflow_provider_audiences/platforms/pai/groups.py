@@ -1,4 +1,4 @@
-"""A PAI audience group as a value: what the API shows of one."""
+"""PAI audience groups, as the API shows them."""
 
 from __future__ import annotations
 
@@ -11,34 +11,33 @@ from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 from airflow_provider_audiences.validation import api_integer, api_text, not_longer, path_id
 
 MAX_ID_CHARACTERS = 1000
-"""What the document allows a GetGroup request to hold."""
+"""Longest GetGroup request that the document allows, in characters."""
 
 
 def checked_group_id(name: str, value: object) -> str:
     """
-    Return the id of a group.
+    Return the id of a group, after checking it.
 
-    :param name: the argument, for the message.
-    :param value: what the caller gave; a whole number is taken as its text.
-    :raises InvalidInputError: it is not text, blank, a relative path, or longer than the API takes.
+    :param name: name of the argument, for the message.
+    :param value: value that the user gave; a whole number becomes text.
+    :raises InvalidInputError: the value is not text, blank, a relative path, or longer than the API takes.
     """
     return not_longer(name, path_id(name, value), than=MAX_ID_CHARACTERS, whose="PAI")
 
 
 Rank = tuple[str, int, tuple[int, int, str, str]]
-"""A group's place in the order that everybody sees alike."""
+"""The place of a group in an order that is the same for everybody."""
 
 
 def rank_of(created_time: str, generation: int, group_id: str) -> Rank:
     """
-    Return the place of a group among others: of two groups, the later one has the higher rank.
+    Return the rank of a group; of two groups, the later one has the higher rank.
 
-    The order follows from what the platform shows alone, so that everybody sees it alike, and no two groups have one
-    rank.
+    Ranks depend only on data that the platform shows, so they are the same for everybody; no two groups have the same.
 
-    :param created_time: as the platform writes it, in seconds; the first thing that counts.
-    :param generation: of the group's mark; it counts within a second.
-    :param group_id: it counts last; one that is a number is compared as a number, and before those that are text.
+    :param created_time: created time, in seconds, as the platform writes it; it decides first.
+    :param generation: generation in the group's marker; it decides within a second.
+    :param group_id: id of the group; it decides last. Numbers are compared as numbers, and come before other text.
     """
     if group_id.isascii() and group_id.isdecimal():
         number = group_id.lstrip("0")
@@ -49,15 +48,15 @@ def rank_of(created_time: str, generation: int, group_id: str) -> Rank:
 @dataclass(frozen=True, kw_only=True)
 class AudienceGroup:
     """
-    A group as the API shows it. Times are ``YYYY-MM-DD HH:MM:SS`` in UTC+8, as the API writes them.
+    A group, as the API shows it. Times are ``YYYY-MM-DD HH:MM:SS`` in UTC+8, as the API writes them.
 
-    :param id: the group's id.
-    :param status: 0 checking (or ready, in the Bearer document), 1 passed, 2 rejected; None if not shown.
-    :param amount: estimated number of people; 0 while it is checked.
-    :param text: masked by the platform, and personal data nevertheless: not in the repr or the dict.
+    :param id: id of the group.
+    :param status: 0 checking (with an API key, possibly ready), 1 passed, 2 rejected; None if it is not shown.
+    :param amount: estimated number of people; 0 while the group is checked.
+    :param text: phone numbers, masked by the platform, but still personal data: not in the repr or the dict.
     :param history: why a review failed; only GetGroup shows it.
-    :param remark: as the user wrote it, without the mark.
-    :param marker: the mark at the end of the remark; None for groups that no task of ours made.
+    :param remark: remark as the user wrote it, without the marker.
+    :param marker: marker at the end of the remark; None for groups that this provider has not made.
     """
 
     id: str
@@ -84,9 +83,9 @@ class AudienceGroup:
     @classmethod
     def from_api(cls, data: Mapping[str, Any]) -> AudienceGroup:
         """
-        Read a group's JSON object.
+        Return the group of a JSON object.
 
-        :param data: ``Data`` of create and get, or an entry of ``Groups``.
+        :param data: ``Data`` of the reply to create or get, or an entry of ``Groups`` in that to list.
         """
         values = {
             item.name: api_text(data.get(api_name(item.name)))
@@ -106,11 +105,11 @@ class AudienceGroup:
 
     @property
     def rank(self) -> Rank:
-        """Its place in the order of groups: the later one has the higher rank."""
+        """Rank among the groups: the later one has the higher rank."""
         return rank_of(self.created_time, self.marker.generation if self.marker else 0, self.id)
 
     def public(self) -> dict[str, Any]:
-        """Return it as small JSON, without mark and personal data: no text, and the uri without its query."""
+        """Return the group as JSON, without the marker, the text, and the query of its uri."""
         values = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in {"text", "marker"}}
         values["uri"] = without_query(self.uri)
         return values

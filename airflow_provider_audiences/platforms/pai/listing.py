@@ -1,8 +1,8 @@
 """
-All pages of a list of groups that others change meanwhile.
+Reading all pages of a list of groups that may change meanwhile.
 
-A group that is deleted between two pages moves those behind it to the front: one slips from a page that is still to
-come to one that was read. What is overlooked would be made, and billed, a second time.
+If a group is deleted between two pages, those after it move forward: one of them may move from a page not yet read to
+one that was read, and is overlooked. An overlooked group would be created, and billed, a second time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from airflow_provider_audiences.waiting.polls import Request, answered
 log = logging.getLogger(__name__)
 
 ReadPage = Callable[[int], tuple[list[AudienceGroup], int | None]]
-"""From a page's number to its groups, and how many there are on all pages, if the platform says it."""
+"""Takes the number of a page; returns its groups, and the number of groups on all pages, None if that is not known."""
 
 _MAX_PAGES = 1000
 _MAX_PASSES = 3
@@ -37,14 +37,15 @@ def list_query(
     status: object = None,
 ) -> dict[str, str]:
     """
-    Return the filters of ListGroups as it takes them. None is no filter; what is empty is refused: it would list all.
+    Return the query parameters of ListGroups. None is no filter; an empty filter is refused, as it would list all
+    groups.
 
-    :param name: text.
-    :param remark: text.
-    :param phone_number: a bool or its text.
-    :param source: the source's number or its text.
-    :param status: the review status or its text.
-    :raises InvalidInputError: a filter is empty, or no such value.
+    :param name: text that the name has in it.
+    :param remark: text that the remark has in it.
+    :param phone_number: True or False, also as text (as templates render it).
+    :param source: number of the source, also as text.
+    :param status: review status as a number, also as text.
+    :raises InvalidInputError: a filter is empty, or not of that form.
     """
     query: dict[str, str] = {}
     if name is not None:
@@ -63,11 +64,11 @@ def list_query(
 @dataclass(frozen=True, kw_only=True)
 class Listing:
     """
-    What the pages of a list showed.
+    The result of reading a list once.
 
-    :param groups: each group once, by id.
-    :param total: how many there are on all pages, by the last page that was read; None if the platform does not say.
-    :param is_whole: whether nothing speaks for a group that was overlooked.
+    :param groups: the groups by id.
+    :param total: number of groups on all pages, by the last page read; None if the platform does not say.
+    :param is_whole: whether there is no sign that a group was overlooked.
     """
 
     groups: dict[str, AudienceGroup]
@@ -79,11 +80,11 @@ def list_once(
     read_page: ReadPage, *, is_enough: Callable[[Mapping[str, AudienceGroup], float], bool] = lambda *_: False
 ) -> Generator[Request, Any, Listing]:
     """
-    Ask for page after page of a list that others may change meanwhile.
+    Request one page after the other of a list that may change meanwhile, as the requests of a poll.
 
-    :param read_page: asks for a page.
-    :param is_enough: given the groups so far, and how many pages may be left (infinity if the platform gives no
-        total): whether to stop there.
+    :param read_page: function that requests one page.
+    :param is_enough: called after each page with the groups so far and the number of pages that may be left (infinity
+        if that is not known); if it returns true, no further page is requested.
     """
     groups: dict[str, AudienceGroup] = {}
     totals: list[int | None] = []
@@ -111,11 +112,11 @@ def list_once(
 
 def list_all_pages(read_page: ReadPage) -> list[AudienceGroup]:
     """
-    Return each group once; from the first page again if the list changed meanwhile, up to three times in all.
+    Return the groups of all pages, each once. If the list changed meanwhile, read it again, up to three times in all.
 
-    If it changed each time, a group that was seen in any of them is returned, also one that was deleted since.
+    If it changed each time, the result has all groups seen at any time, even if some were deleted in the meantime.
 
-    :param read_page: asks for a page.
+    :param read_page: function that requests one page.
     """
     groups: dict[str, AudienceGroup] = {}
     for _ in range(_MAX_PASSES):

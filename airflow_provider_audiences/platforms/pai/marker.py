@@ -1,16 +1,16 @@
 """
-The mark at the end of a group's remark that says which task made it.
+Markers: the text at the end of a group's remark by which a task finds the groups that it has made.
 
-CreateGroup has no idempotency token. The mark takes its place: a group that has it was made by this very call, be it
-by an earlier request, an earlier try of the task, or a worker that is gone. People read it in the console::
+CreateGroup has no idempotency token; the marker takes its place. A group with the marker of a call was made by that
+call: by an earlier request, an earlier try of the task, or a worker that was lost. In the console, people read::
 
     [airflow my_dag:my_task scheduled__2026-11-20T00:00:00+00:00~3 #5d41402a.bc4b2a76b971]
 
-The number after the ``~`` is the group's generation, which the first group has not; older versions of this provider
-take it for a part of the run's id. Behind the ``#`` stand short digests: of the owner (who the group belongs to,
-whatever run made it), of the call, and perhaps of the set of members. A digest of a few phone numbers can be undone by
-trying, as the platform itself shows all but four of their digits: so what depends on members is keyed with the
-connection's secret.
+The number after ``~`` is the group's generation; a first group has none. Older versions of this provider read it as
+part of the run id. After ``#`` there are short digests: of the owner (the provenance key, the same for all runs), of
+the call, and, if known, of the set of members. A digest of a few phone numbers could be undone by trying all numbers,
+as the platform itself shows all but four digits; so digests that depend on members are keyed with the connection's
+secret.
 """
 
 from __future__ import annotations
@@ -46,16 +46,17 @@ _DATE = re.compile(r"(-?[0-9]+)([+-][0-9]+)?")
 @dataclass(frozen=True, kw_only=True)
 class GroupMarker:
     """
-    The mark of one group.
+    The marker of one group.
 
-    :param origin: who made it, for people; shortened.
-    :param run: in which run, for people; shortened.
-    :param owner: digest of whom it belongs to: groups with the same owner and the same name belong together.
-    :param call: digest of the call: a group with the same owner and call is the one that this call makes.
-    :param members: digest of the set of members; empty if there is none.
-    :param date: what the run is about: seconds since 1970, and how much later its data interval ends; or empty.
-    :param generation: one more than the highest that its maker saw among the groups that were there; 0 if there was
-        none. PAI tells creation times by the second: of two groups of one second, this tells which was there first.
+    :param origin: who has made the group, shortened, for people.
+    :param run: id of the run that has made it, shortened, for people.
+    :param owner: digest of the provenance key: groups with the same owner and name succeed each other.
+    :param call: digest of the call: a group with the same owner and call is the result of this call.
+    :param members: digest of the set of members; empty if it is not known.
+    :param date: dates of the run: logical date in seconds since 1970, and how much later its data interval ends; or
+        empty.
+    :param generation: one more than the highest generation among the groups that its maker has seen; 0 if it has seen
+        none. It tells the order of groups that were created within one second.
     """
 
     origin: str
@@ -68,7 +69,7 @@ class GroupMarker:
 
     @property
     def text(self) -> str:
-        """The mark as it stands in the remark."""
+        """The marker as it is written in the remark."""
         members = f".{self.members}" if self.members else ""
         date = f"@{self.date}" if self.date else ""
         run, map_word, index = self.run.partition(" map ")
@@ -77,13 +78,16 @@ class GroupMarker:
 
     @property
     def map_index(self) -> int:
-        """The index of the mapped task that made the group; -1 for a task that is not mapped."""
+        """Index of the mapped task that has made the group; -1 for a task that is not mapped."""
         found = _MAP_INDEX.search(self.run)
         return int(found[1]) if found else -1
 
     @property
     def run_date(self) -> RunDate | None:
-        """What the run that made the group is about; None if it has no logical date, or an older version made it."""
+        """
+        Dates of the run that has made the group; None if it has no logical date, or an older version has made the
+        group.
+        """
         found = _DATE.fullmatch(self.date)
         if found is None:
             return None
@@ -93,10 +97,10 @@ class GroupMarker:
     @classmethod
     def read(cls, remark: str) -> tuple[str, Self | None]:
         """
-        Part a remark from its mark.
+        Split a remark into the user's text and the marker.
 
-        :param remark: as the platform holds it.
-        :return: the remark as the user wrote it, and the mark; None if there is none.
+        :param remark: remark as the platform shows it.
+        :return: the user's text; and the marker, None if there is none.
         """
         found = _PATTERN.search(remark)
         if found is None:
@@ -108,17 +112,17 @@ class GroupMarker:
 
     def same_call(self, other: GroupMarker | None) -> bool:
         """
-        Return whether a group was made by the same call.
+        Return whether another marker is of the same call.
 
-        :param other: the group's mark.
+        :param other: marker of a group; None if the group has none.
         """
         return other is not None and (other.owner, other.call) == (self.owner, self.call)
 
     def same_members(self, other: GroupMarker | None) -> bool:
         """
-        Return whether a group is known to have been made of the same members.
+        Return whether another marker is known to be of the same set of members.
 
-        :param other: the group's mark.
+        :param other: marker of a group; None if the group has none.
         """
         return other is not None and bool(self.members) and other.members == self.members
 
@@ -135,16 +139,16 @@ def make_marker(
     run_date: RunDate | None = None,
 ) -> GroupMarker:
     """
-    Return the mark of a call.
+    Return the marker of a call.
 
-    :param owner: whom the group belongs to, normally ``my_dag:my_task``.
-    :param run: the run's id.
-    :param map_index: of a mapped task; negative without.
-    :param again: another number is another call.
-    :param members: fingerprint of the set of members; empty if there is none.
-    :param spec: the group's parameters.
-    :param secret: one that lasts as long as the connection; None if there is only one that changes.
-    :param run_date: what the run is about; None if it has no logical date.
+    :param owner: provenance key of the group, normally ``my_dag:my_task``.
+    :param run: id of the run.
+    :param map_index: index of the mapped task; negative for a task that is not mapped.
+    :param again: another number makes another call in the same run.
+    :param members: fingerprint of the set of members; empty if it is not known.
+    :param spec: parameters of the group.
+    :param secret: secret that does not change as long as the connection does not; None if all secrets expire.
+    :param run_date: dates of the run; None if it has no logical date.
     """
     if secret is None and spec.text is not None:
         # Nothing to key with: neither numbers nor their fingerprint may show, not even in a digest.
@@ -163,7 +167,7 @@ def make_marker(
 
 
 def _date_text(run_date: RunDate | None) -> str:
-    """Return the logical date in seconds since 1970, and how much later the data interval ends."""
+    """Return the logical date in seconds since 1970, and after it how much later the data interval ends."""
     if run_date is None:
         return ""
     logical = round(run_date.logical)
@@ -172,9 +176,9 @@ def _date_text(run_date: RunDate | None) -> str:
 
 def owner_digest(owner: str) -> str:
     """
-    Return the digest of an owner, as it is in marks.
+    Return the digest of a provenance key, as markers have it.
 
-    :param owner: normally ``my_dag:my_task``.
+    :param owner: provenance key, normally ``my_dag:my_task``.
     """
     return _digest(b"", b"owner\n" + owner.encode(errors="surrogatepass"), _OWNER_DIGITS)
 

@@ -1,4 +1,4 @@
-"""What one poll of PAI groups asks, and what it makes of the answers: one group, many, or new ones of a name."""
+"""Polls of PAI groups: of one group, of many, and of new groups of a name."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 
 _NAMED = 3
-"""How many groups a message names; there may be thousands."""
+"""Most groups that a message names; there may be thousands."""
 
 _PLATFORM_ZONE = timezone(timedelta(hours=8))
-"""PAI writes times of UTC+8, without saying so."""
+"""PAI writes times in UTC+8, without an offset."""
 
 
 def group_ids_of(value: object) -> list[str]:
     """
-    Return group ids from a list, or from the text that a template makes of one; each once.
+    Return distinct group ids from a list, or from a list as text (as templates render it).
 
-    :param value: as it was rendered.
-    :raises InvalidInputError: it is no list, it is empty, or one of it is no id.
+    :param value: list, or text of a list.
+    :raises InvalidInputError: the value is not a list, is empty, or has an item that is no id.
     """
     if isinstance(value, str):
         try:
@@ -55,9 +55,9 @@ def group_ids_of(value: object) -> list[str]:
 
 class PaiPoll(Poll):
     """
-    Base of the polls of groups. A GetGroup that succeeds is billed, and shows the History; ListGroups is free.
+    Base class of polls of groups. A successful GetGroup is billed, and shows the History; ListGroups is free.
 
-    :param rule: when a group is ready.
+    :param rule: decides when a group is ready.
     """
 
     def __init__(self, rule: ReadinessRule) -> None:
@@ -66,7 +66,7 @@ class PaiPoll(Poll):
 
     @property
     def billable_calls(self) -> dict[str, int]:
-        """GetGroups so far that PAI may bill."""
+        """Number of GetGroups so far that PAI may bill."""
         return self._billable.counts()
 
     def __call__(self, client: PaiClient) -> Generator[Request, Any, PollResult]:
@@ -93,8 +93,8 @@ class GroupPoll(PaiPoll):
     """
     Polls one group, by GetGroup.
 
-    :param group_id: the group's id.
-    :param rule: when it is ready.
+    :param group_id: id of the group.
+    :param rule: decides when the group is ready.
     """
 
     def __init__(self, group_id: object, rule: ReadinessRule) -> None:
@@ -109,11 +109,13 @@ class GroupPoll(PaiPoll):
 
 class GroupsPoll(PaiPoll):
     """
-    Polls many groups: by ListGroups, a hundred a page, while that may save as many GetGroups. Those that are ready are
-    not polled again; of one that is rejected, GetGroup tells why.
+    Polls many groups, with few requests.
 
-    :param group_ids: their ids, each once.
-    :param rule: when one is ready.
+    It lists groups, a hundred a page, as long as that may need fewer requests than a GetGroup for each. Groups that are
+    ready are not polled again. For a rejected group, GetGroup tells the reason.
+
+    :param group_ids: ids of the groups, each once.
+    :param rule: decides when a group is ready.
     """
 
     def __init__(self, group_ids: Sequence[str], rule: ReadinessRule) -> None:
@@ -155,7 +157,7 @@ class GroupsPoll(PaiPoll):
             self._others[group_id] = (group, result)
 
     def _failed(self) -> list[str]:
-        """Return the ids of those that failed, in the order given."""
+        """Return the ids of failed groups, in the given order."""
         return [
             group_id
             for group_id in self._ids
@@ -187,11 +189,11 @@ class GroupsPoll(PaiPoll):
 
 class NewGroupsPoll(PaiPoll):
     """
-    Polls for groups of a name that have become ready since the poll before. It lists them, which is free.
+    Polls for groups of a name that have become ready since the last poll, by ListGroups, which is free.
 
-    :param name: their exact name; the platform's own filter may match parts.
-    :param rule: when one is ready.
-    :param since_epoch_seconds: groups that were ready before are no news.
+    :param name: exact name of the groups.
+    :param rule: decides when a group is ready.
+    :param since_epoch_seconds: groups that were ready before this time are ignored; seconds since 1970 (UTC).
     """
 
     def __init__(self, name: str, rule: ReadinessRule, *, since_epoch_seconds: float) -> None:
@@ -213,7 +215,7 @@ class NewGroupsPoll(PaiPoll):
         )
 
     def _news(self, groups: Iterable[AudienceGroup], dialect: PaiDialect) -> list[AudienceGroup]:
-        """Return the groups that are ready and were not before, the oldest first."""
+        """Return the groups that are ready and were not at the last poll, the oldest first."""
         news = []
         for group in groups:
             if group.id in self._told:
@@ -234,9 +236,9 @@ class NewGroupsPoll(PaiPoll):
 
 def epoch_seconds(written: str) -> float | None:
     """
-    Return a time of the platform in seconds since 1970 (UTC); None if it is no time.
+    Return a time of the platform in seconds since 1970 (UTC); None if the text is not a time.
 
-    :param written: ``YYYY-MM-DD HH:MM:SS`` in UTC+8.
+    :param written: time as ``YYYY-MM-DD HH:MM:SS`` in UTC+8.
     """
     try:
         return datetime.strptime(written, "%Y-%m-%d %H:%M:%S").replace(tzinfo=_PLATFORM_ZONE).timestamp()
@@ -245,7 +247,7 @@ def epoch_seconds(written: str) -> float | None:
 
 
 def _costs_more(missing: Sequence[str], groups: Mapping[str, AudienceGroup], pages_left: float) -> bool:
-    """Tell whether further pages may be more calls than GetGroup for those that no page has shown yet."""
+    """Return whether further pages may take more requests than a GetGroup for each group not seen yet."""
     return pages_left > sum(group_id not in groups for group_id in missing)
 
 

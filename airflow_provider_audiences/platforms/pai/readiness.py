@@ -1,7 +1,9 @@
 """
-When is a PAI group ready? The document says that Status 0 "typically means ready"; SDK and the vendor's other pages
-say 0 = checking, 1 = passed, 2 = rejected. So with an API key 0 and 1 are ready, with an AccessKey 1 only; in both, 2
-is failed, and ready also needs people: Amount is 0 while the group is checked.
+Readiness: when a PAI group counts as ready, still checked, or failed.
+
+The API's document says that Status 0 "typically means ready"; the SDK and the vendor's other pages say 0 = checking, 1
+= passed, 2 = rejected. So 0 and 1 are ready with an API key, and only 1 with an AccessKey; 2 is failed with both. A
+ready group also needs people: Amount is 0 while the group is checked.
 """
 
 from __future__ import annotations
@@ -26,11 +28,11 @@ _KNOWN_STATUSES = frozenset({STATUS_CHECKING, STATUS_PASSED, STATUS_REJECTED})
 @dataclass(frozen=True, kw_only=True)
 class ReadinessRule:
     """
-    When a group counts as ready or failed; what is None is as the connection's dialect has it.
+    Decides when a group is ready or failed.
 
-    :param min_amount: least number of people; 0 takes an empty group as well.
-    :param ready_statuses: statuses that are ready once there are enough people.
-    :param failed_statuses: statuses that never become ready.
+    :param min_amount: fewest people of a ready group; default 1; with 0, an empty group is ready too.
+    :param ready_statuses: statuses of a ready group, once it has enough people; None for the dialect's.
+    :param failed_statuses: statuses of a group that never becomes ready; None for the dialect's.
     """
 
     min_amount: int = 1
@@ -42,12 +44,12 @@ class ReadinessRule:
         cls, *, min_amount: object = 1, ready_statuses: object = None, failed_statuses: object = None
     ) -> ReadinessRule:
         """
-        Return the rule of what a user gave.
+        Return the rule of a user's arguments after checking them.
 
-        :param min_amount: a whole number or its text.
-        :param ready_statuses: a list of such; None for the dialect's.
-        :param failed_statuses: a list of such; None for the dialect's.
-        :raises InvalidInputError: a value is no whole number, or no list of them.
+        :param min_amount: whole number, at least 0, also as text.
+        :param ready_statuses: list of whole numbers, also as text; None for the dialect's.
+        :param failed_statuses: list of whole numbers, also as text; None for the dialect's.
+        :raises InvalidInputError: a value is not of that form.
         """
         return cls(
             min_amount=whole_number("min_amount", min_amount, at_least=0),
@@ -56,19 +58,19 @@ class ReadinessRule:
         )
 
     def ready_in(self, dialect: PaiDialect) -> frozenset[int]:
-        """Return the statuses that are ready."""
+        """Return the statuses of a ready group in a dialect."""
         return dialect.ready_statuses if self.ready_statuses is None else self.ready_statuses
 
     def failed_in(self, dialect: PaiDialect) -> frozenset[int]:
-        """Return the statuses that never become ready."""
+        """Return the statuses of a failed group in a dialect."""
         return dialect.failed_statuses if self.failed_statuses is None else self.failed_statuses
 
     def assess(self, group: AudienceGroup, dialect: PaiDialect) -> PollResult:
         """
-        Say whether a group is ready.
+        Return whether a group is ready, still checked, or failed, and the reason in words.
 
-        :param group: as GetGroup or ListGroups shows it; only GetGroup shows why it failed.
-        :param dialect: of the connection.
+        :param group: group, as GetGroup or ListGroups shows it; only GetGroup shows why a review failed.
+        :param dialect: dialect in which the group was read.
         """
         shown = f"Status {group.status}, Amount {group.amount}"
         if group.status in self.failed_in(dialect):

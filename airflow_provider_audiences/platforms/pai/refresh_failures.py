@@ -1,4 +1,4 @@
-"""What is said when a refresh of a PAI group fails: what became of the new group, and what to do."""
+"""Errors of a failed refresh of a PAI group: what became of the new group, and what to do."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _NEXT_TRY = "max_active_runs=1 on the DAG keeps its own runs apart."
 
 def tell_failure(error: AudienceApiError, group_id: str, *, name: str, is_deleted: bool) -> None:
     """
-    Say in an error what became of the new group, and what to do about it.
+    Add to an error what became of the new group, and what to do.
 
-    :param error: in which the wait ended.
-    :param group_id: of the new group.
-    :param name: of the group.
+    :param error: error that the wait has ended in; it is changed in place.
+    :param group_id: id of the new group.
+    :param name: name of the group.
     :param is_deleted: whether the new group was deleted.
     """
     what = "was deleted" if is_deleted else f"({group_id}) stays until the next run"
@@ -31,12 +31,12 @@ def tell_failure(error: AudienceApiError, group_id: str, *, name: str, is_delete
 
 def group_gone(group_id: str, *, later_id: str | None) -> TransientError:
     """
-    Return the error of a run whose new group somebody else deleted.
+    Return the error for a new group that somebody else has deleted.
 
-    It is transient also if no newer group is to be seen: the list may lag behind.
+    The error is transient even if no newer group is listed, as the list may lag behind.
 
-    :param group_id: of the group.
-    :param later_id: of a newer group; None if none is to be seen.
+    :param group_id: id of the new group.
+    :param later_id: id of a newer group; None if none is listed.
     """
     if later_id is None:
         who = "somebody else deleted it, or another run at the same time, whose group is not to be seen yet"
@@ -50,9 +50,9 @@ def group_gone(group_id: str, *, later_id: str | None) -> TransientError:
 
 def file_lost(group_id: str) -> TransientError:
     """
-    Return the error of a run whose file another one removed.
+    Return the error for a run whose staged file another run has deleted before PAI read it.
 
-    :param group_id: of its group, which PAI rejected for that.
+    :param group_id: id of the run's group, which PAI has rejected for that reason.
     """
     return TransientError(
         f"the file that the new group {group_id} was to be made from was removed by another run at the same time, "

@@ -1,7 +1,8 @@
 """
-What PAI's replies mean: the envelope of the service, the errors of the gateway in front of it, and advice for both.
+Replies of PAI: the envelope of the service, errors of the gateway in front of it, and advice for both.
 
-Success is 2xx and ErrorCode 0. The number in the body classifies an error, or the gateway's code word; else the status.
+Success is a status of 2xx and ErrorCode 0. An error is classified by the number in the body, or the gateway's code
+word, or else the status.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ _REFUSED_CREDENTIALS: Mapping[str, str] = {
     "NoPermission": _RAM_ADVICE,
     "Forbidden": _RAM_ADVICE,
 }
-"""What the gateway's code begins with, and what to do."""
+"""Beginnings of the gateway's code words, and what to do about each."""
 
 # A longer number is no code, and may be a member.
 _CODE_PATTERN = re.compile(r"[0-9]{1,6}")
@@ -77,10 +78,10 @@ _REPEATED = "SignatureNonceUsed"
 @dataclass(frozen=True, kw_only=True)
 class PaiReplies:
     """
-    Reads replies.
+    Turns replies into results or errors.
 
-    :param dialect: the connection's.
-    :param redact: cleans what the platform wrote.
+    :param dialect: dialect of the connection.
+    :param redact: removes secrets and members from text of the platform.
     """
 
     dialect: PaiDialect
@@ -88,11 +89,11 @@ class PaiReplies:
 
     def group(self, reply: Reply, *, creating: bool = False) -> AudienceGroup:
         """
-        Read a group.
+        Return the group in a reply.
 
-        :param reply: of create or get.
-        :param creating: it is the reply to a create.
-        :raises AudienceApiError: what the reply means.
+        :param reply: reply to a create or get.
+        :param creating: whether it is the reply to a create.
+        :raises AudienceApiError: the reply means failure.
         """
         data = self._data(reply, "create" if creating else "get")
         found = AudienceGroup.from_api(data) if isinstance(data, dict) else None
@@ -104,10 +105,10 @@ class PaiReplies:
 
     def page(self, reply: Reply) -> tuple[list[AudienceGroup], int | None]:
         """
-        Read a page of the list, and the total of groups, if the platform says it.
+        Return the groups of a page, and the number of groups on all pages; None if the platform does not say.
 
-        :param reply: of list.
-        :raises AudienceApiError: what the reply means.
+        :param reply: reply to a list.
+        :raises AudienceApiError: the reply means failure.
         """
         data = self._data(reply, "list")
         entries = data.get("Groups") if isinstance(data, dict) else data
@@ -124,11 +125,11 @@ class PaiReplies:
 
     def deleted(self, reply: Reply, *, ignore_missing: bool) -> bool:
         """
-        Read whether a group was deleted by this call.
+        Return whether this call has deleted a group.
 
-        :param reply: of delete.
-        :param ignore_missing: a group that does not exist is no error.
-        :raises AudienceApiError: what the reply means.
+        :param reply: reply to a delete.
+        :param ignore_missing: whether a group that does not exist is no error.
+        :raises AudienceApiError: the reply means failure.
         """
         try:
             self._data(reply, "delete")
@@ -139,7 +140,7 @@ class PaiReplies:
         return True
 
     def _data(self, reply: Reply, call: PaiCall) -> Any:
-        """Return ``Data`` if status and ErrorCode say success."""
+        """Return ``Data`` of the envelope, if status and ErrorCode say success."""
         if not reply.is_success:
             raise self._error(reply, call)
         body = reply.json_object()
@@ -189,7 +190,7 @@ class PaiReplies:
         return reply.error(self.redact(text), status=status, advice=advice, **facts)
 
     def _refusal(self, reply: Reply, word: str, text: str, facts: dict[str, Any]) -> AudienceApiError | None:
-        """Return what the gateway's code says whatever the status; None if the status says it."""
+        """Return the error of a gateway's code word that overrides the status; None for other code words."""
         message = text or "the gateway gave no reason"
         for beginning, advice in _REFUSED_CREDENTIALS.items():
             if word.startswith(beginning):
@@ -213,7 +214,7 @@ class PaiReplies:
 
 
 def _says_group(error: NotFoundError) -> bool:
-    """Only the API itself knows that a group is gone: a proxy, or a wrong path, knows nothing of groups."""
+    """Return whether the API itself says that a group is missing: a proxy, or a wrong path, can't know that."""
     if _is_unknown_api(str(error.api_code) + error.message):
         return False
     word = error.api_code if isinstance(error.api_code, str) else ""

@@ -1,8 +1,8 @@
 """
-Alibaba Cloud's request signature, ACS3-HMAC-SHA256, as authentication for requests.
+Alibaba Cloud's request signature, ACS3-HMAC-SHA256, as an authentication of the requests library.
 
-It signs what goes on the wire: the path and the query as they are sent, the Host header with its port, the bytes of
-the body. Each request is signed on its own, a repetition too: the platform takes a nonce once.
+It signs what is sent: path and query as sent, the Host header with its port, and the bytes of the body. Each request is
+signed anew, repetitions too, as the platform accepts a nonce only once.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 @dataclass(frozen=True, kw_only=True)
 class AccessKey:
     """
-    What requests are signed with.
+    An AccessKey, with which requests are signed.
 
     :param key_id: id of the AccessKey.
-    :param secret: its secret.
-    :param security_token: of temporary credentials (STS).
+    :param secret: secret of the AccessKey.
+    :param security_token: security token of temporary credentials (STS); None for a permanent AccessKey.
     """
 
     key_id: str
@@ -43,9 +43,9 @@ class Acs3Auth(requests.auth.AuthBase):
     """
     Signs requests.
 
-    :param access_key: gives the AccessKey of the moment; asked for each request.
-    :param clock: the time.
-    :param nonce: gives a text that was never used before.
+    :param access_key: returns the present AccessKey; called for each request.
+    :param clock: returns the present time.
+    :param nonce: returns a text that was never used before.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ def sign(*, method: str, target: str, headers: dict[str, str], body_digest: str,
     """
     Return the signature of a request.
 
-    :param method: HTTP verb.
+    :param method: HTTP method of the request.
     :param target: path and query, as they are sent.
-    :param headers: the signed ones, by their names in lower case.
-    :param body_digest: SHA-256 of the body, in hex.
-    :param secret: of the AccessKey.
+    :param headers: headers to sign, by lower-case name.
+    :param body_digest: SHA-256 of the body, as hex.
+    :param secret: secret of the AccessKey.
     """
     path, _, query = target.partition("?")
     canonical = "\n".join(
@@ -113,7 +113,7 @@ def sign(*, method: str, target: str, headers: dict[str, str], body_digest: str,
 
 
 def _canonical_query(query: str) -> str:
-    """Return the parameters sorted, in the one encoding that is signed, however they are sent."""
+    """Return the query's parameters, sorted and in the encoding that is signed, however they are encoded when sent."""
     pairs = sorted(parse_qsl(query, keep_blank_values=True))
     return "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in pairs)
 

@@ -1,37 +1,39 @@
 """
-Which PAI groups follow each other, and when one of them may be deleted, while others do the same at the same time.
+Which PAI groups succeed each other, and when one may be deleted while other runs do the same at the same time.
 
-The groups of one name, owner and map index are a line. PAI has no lock, and a delete has no condition; several runs,
-or a try that was taken for dead and the next one, may work on a line at once. What keeps them from deleting each
-other's groups is one order and one rule:
+The groups of one name, owner and map index form a line. PAI has no locks, and a delete has no condition; and several
+runs, or a try that was taken for dead and the next one, may work on a line at once. An order and a rule keep them from
+deleting each other's groups:
 
-*Order.* A group's rank is its created time, then its generation (in its marker: one more than the highest of the
-groups that its maker saw), then its id. All of it is what the platform shows, so everybody sees the same order.
+*Order.* A group's rank is its created time, then its generation (in its marker: one more than the highest generation
+that its maker has seen), then its id. The platform shows all three, so the order is the same for everybody.
 
 *Rule.* A group is deleted only
 
-1. for a group of a **higher** rank that was seen **ready**: by the run that made the higher one and has waited for it,
-   or by the tidying of a later run; or
+1. because a group of a **higher** rank was seen **ready**: by the run that made that group and has waited for it, or
+   by the tidying of a later run; or
 2. because PAI has decided against it for good (rejected, or passed with too few people): nobody takes it for ready; or
-3. by the run that made it, at that run's deadline, when it was seen not to be ready a moment ago.
+3. by the run that made it, at that run's deadline, if it was not ready a moment ago.
 
-A group that is still being checked is never deleted for a lower one, since its run may be alive. It goes when a higher
-one is ready. So a run that finds one makes a group of its own, which is higher than all it saw.
+A group that is still being checked is never deleted for a lower one, since the run that made it may be alive; it is
+deleted when a higher one is ready. So a run that finds such a group makes one of its own, which has a higher rank than
+all that it saw.
 
-*Never none.* Take the highest group that has ever become ready and was not deleted by 3. It was never rejected, so 2
-does not apply; 1 would need a higher one that was ready. So it is there. *What a success returns* is a group that was
-ready, and in the list after the run's last deletion; if it is deleted later, then by 1, and a later one is there.
-*At most one extra:* two runs make two groups. The run of the higher one deletes the lower one, unless it is cut off
-before that, or had ended already when the lower one came (both are of one second then): the next run deletes it. That
-run makes a higher group than both, or finds the higher one ready with the members that it wants.
+*There is always a group.* Take the highest group that has ever become ready and was not deleted by 3. It was never
+rejected, so 2 does not apply; and 1 would need a higher group that was ready. So it exists. *The group that a run
+returns* was ready, and was in the list after the run's last deletion; if it is deleted later, then by 1, and a later
+group exists. *At most one group too many:* two runs make two groups. The run of the higher one deletes the lower one,
+unless it is interrupted before that, or had ended when the lower one appeared (which needs both in the same second);
+then the next run deletes it. That run makes a higher group than both, or finds the higher one ready with the members
+that it wants.
 
-*A list that lags behind.* A group that it does not show yet is not deleted, and nothing is deleted for it; one's own
-group is looked at by GetGroup then. A ready group that it still shows although it is gone was deleted for a higher one,
-which is there: what is lower may go all the same. *A crash between two steps* leaves groups, never a gap: each deletion
-is right by itself, whatever follows.
+*A list that lags behind.* A group that is not listed yet is not deleted, and nothing is deleted because of it; a run
+finds its own group by GetGroup then. A ready group that is still listed although it is gone was deleted because of a
+higher one, which exists; so the lower ones may be deleted all the same. *A crash between two steps* leaves groups too
+many, but never none: each deletion is right by itself, whatever follows.
 
-*What is left* is 3: a group that becomes ready between its run's last look and its delete at the deadline, while
-another run takes it for ready in the very same moment.
+*One gap remains*, in 3: a group may become ready between its run's last poll and its deletion at the deadline, while
+another run takes it for ready in that moment.
 """
 
 from __future__ import annotations
@@ -53,13 +55,13 @@ log = logging.getLogger(__name__)
 
 class GroupLine:
     """
-    The groups of one name, owner and map index.
+    The groups of one name, owner and map index, which succeed each other.
 
-    :param client: of the account.
-    :param name: of the groups.
-    :param owner: digest of whom they belong to, as in their markers.
+    :param client: client of the groups' account.
+    :param name: exact name of the groups.
+    :param owner: digest of the provenance key, as in markers.
     :param map_index: of the mapped task; -1 for a task that is not mapped.
-    :param rule: when a group is ready.
+    :param rule: decides when a group is ready.
     """
 
     def __init__(self, client: PaiClient, *, name: str, owner: str, map_index: int, rule: ReadinessRule) -> None:
@@ -71,9 +73,9 @@ class GroupLine:
 
     def listed(self, *, warn: bool = False) -> list[AudienceGroup]:
         """
-        List the groups, the highest rank first, for nothing.
+        Return the groups, the highest rank first. Listing them is free.
 
-        :param warn: log which groups of the name belong to others.
+        :param warn: whether to log the groups of the same name that belong to others.
         """
         named = [group for group in self._client.list_groups(name=self._name) if group.name == self._name]
         ours = [group for group in named if self._belongs_here(group)]
@@ -87,7 +89,7 @@ class GroupLine:
         return sorted(ours, key=lambda group: group.rank, reverse=True)
 
     def _belongs_here(self, group: AudienceGroup) -> bool:
-        """Tell a group of this task from those of others, and of the same task's other map indexes."""
+        """Return whether a group belongs to this owner and map index."""
         marker = group.marker
         return marker is not None and (marker.owner, marker.map_index) == (self._owner, self._map_index)
 
@@ -95,23 +97,23 @@ class GroupLine:
         """
         Return whether a group is ready.
 
-        :param group: as listed.
+        :param group: a listed group.
         """
         return self._state(group) is PollState.READY
 
     def is_rejected(self, group: AudienceGroup) -> bool:
         """
-        Return whether PAI rejected a group; one that passed with too few people is not rejected.
+        Return whether PAI rejected a group; a group that passed with too few people is not rejected.
 
-        :param group: as listed.
+        :param group: a listed group.
         """
         return group.status in self._rule.failed_in(self._client.dialect)
 
     def is_under_way(self, group: AudienceGroup) -> bool:
         """
-        Return whether a group may become ready yet, so that the run that made it may be waiting for it.
+        Return whether a group may still become ready; then the run that has made it may be waiting for it.
 
-        :param group: as listed.
+        :param group: a listed group.
         """
         return self._state(group) is PollState.WAITING
 
@@ -120,10 +122,10 @@ class GroupLine:
 
     def left_over(self, groups: Iterable[AudienceGroup], *, keep: int) -> list[AudienceGroup]:
         """
-        Return those that nobody needs any more, whoever made them.
+        Return the groups that nobody needs any more, whoever has made them.
 
-        :param groups: as listed.
-        :param keep: how many of the ready ones stay beside the highest.
+        :param groups: listed groups, the highest rank first.
+        :param keep: number of ready groups to keep besides the highest.
         """
         groups = list(groups)
         ready = [group for group in groups if self.is_ready(group)]
@@ -141,12 +143,12 @@ class GroupLine:
         self, rank: Rank, groups: Iterable[AudienceGroup], *, keep: int, call: str
     ) -> tuple[list[AudienceGroup], list[AudienceGroup]]:
         """
-        Return the groups that a ready group replaces: those that go, and those that are kept, highest first.
+        Return the groups that a ready group replaces, the highest first: those to delete, and those to keep.
 
-        :param rank: of the ready group.
-        :param groups: as listed.
-        :param keep: how many of the ready ones stay.
-        :param call: digest of the call that made the ready group: its doubles are never kept.
+        :param rank: rank of the ready group.
+        :param groups: listed groups, the highest rank first.
+        :param keep: number of replaced ready groups to keep.
+        :param call: digest of the call that has made the ready group; other groups of that call are not kept.
         """
         lower = [group for group in groups if group.rank < rank]
         kept = [group for group in lower if self.is_ready(group) and not is_of_call(group, call)][:keep]
@@ -155,25 +157,25 @@ class GroupLine:
 
 class Deletions:
     """
-    Deletes one group after another, so that the caller can look again before each.
+    Deletes groups one by one, so that the caller can list them again before each.
 
-    :param client: of the account.
+    :param client: client of the groups' account.
     """
 
     def __init__(self, client: PaiClient) -> None:
         self._client = client
         self._tried: set[str] = set()
         self.deleted: list[str] = []
-        """Ids of those that are gone."""
+        """Ids of groups that were deleted."""
         self.failure: AudienceApiError | None = None
-        """Why the first of those that are still there could not be deleted."""
+        """Error of the first group that could not be deleted; None if there was none."""
 
     def one_of(self, groups: Iterable[AudienceGroup]) -> bool:
         """
-        Delete the first that was not tried yet.
+        Delete the first group that was not tried yet.
 
-        :param groups: those that may be deleted, as they were listed just now.
-        :return: whether there may be another one to delete.
+        :param groups: groups that may be deleted, listed just now.
+        :return: whether to list the groups again and go on: False if none was left, or the credentials were refused.
         """
         group = next((group for group in groups if group.id not in self._tried), None)
         if group is None or isinstance(self.failure, AuthenticationError):
@@ -194,7 +196,7 @@ def is_of_call(group: AudienceGroup, call: str) -> bool:
     """
     Return whether a group was made by a call.
 
-    :param group: as listed.
+    :param group: a listed group.
     :param call: digest of the call.
     """
     return group.marker is not None and group.marker.call == call
@@ -204,6 +206,6 @@ def members_of(group: AudienceGroup) -> str:
     """
     Return the digest of a group's members; empty if its marker has none.
 
-    :param group: as listed.
+    :param group: a listed group.
     """
     return group.marker.members if group.marker else ""
