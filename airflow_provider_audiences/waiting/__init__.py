@@ -1,5 +1,5 @@
 """
-Waiting for a platform, without Airflow and without time: when to poll, what each poll means, and when it is over.
+Waiting for a platform, without Airflow and without sleeping: when to poll, what a poll result means, when a wait ends.
 
-:mod:`.polls` is what one poll asks and makes of the answers, :mod:`.wait` the loop, :mod:`.outcomes` how a wait ends.
+:mod:`.polls` has the requests and the result of one poll, :mod:`.wait` the loop, :mod:`.outcomes` the ends of a wait.
 """

@@ -1,4 +1,4 @@
-"""How a wait ends, in the process that waits and in the event that carries it to another."""
+"""The outcomes of waits, and the events that carry them from a trigger to a worker."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from airflow_provider_audiences.exceptions import (
 )
 
 EVENT_VERSION = 1
-"""Of what a trigger yields; triggerer and worker may run different versions."""
+"""Version of the events' format: triggerer and worker may run different versions of this package."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """
-    The end of a wait.
+    How a wait has ended.
 
-    :param state: ``ready``, ``failed`` (for good), ``timeout``, or ``error`` (the next try may succeed).
-    :param reason: the same in words, without advice.
-    :param seen: small JSON of what was seen last.
-    :param error: that ended it; None if no error did.
-    :param billable_calls: its requests that the platform may bill, by call.
+    :param state: ``ready``, ``failed`` (for good), ``timeout``, or ``error`` (a later try may succeed).
+    :param reason: the reason in words, without advice.
+    :param seen: JSON of what the last poll showed; None if it showed nothing.
+    :param error: error that ended the wait; None if no error did.
+    :param billable_calls: number of the wait's requests that the platform may bill, by call.
     """
 
     state: str
@@ -39,10 +39,10 @@ class Outcome:
     @classmethod
     def of_error(cls, error: AudienceApiError, billable_calls: Mapping[str, int] | None = None) -> Outcome:
         """
-        Return the end of a wait that ended in an error.
+        Return the outcome of a wait that an error has ended.
 
-        :param error: permanent, or transient once too often.
-        :param billable_calls: of the wait, by call.
+        :param error: a permanent error, or a transient one after too many failures.
+        :param billable_calls: number of the wait's requests that the platform may bill, by call.
         """
         state = "failed" if isinstance(error, PermanentError) else "error"
         return cls(state=state, reason=without_advice(error), error=error, billable_calls=dict(billable_calls or {}))
@@ -50,9 +50,9 @@ class Outcome:
     @classmethod
     def of_event(cls, event: object) -> Outcome:
         """
-        Return the outcome that a trigger's event tells of.
+        Return the outcome that a trigger's event carries.
 
-        :param event: its payload; it may be missing, or another version's: then a transient error is the outcome.
+        :param event: payload of the event. If it is missing, or of another version, the outcome is a transient error.
         """
         calls = billable_calls_of(event)
         if not isinstance(event, Mapping) or event.get("version") != EVENT_VERSION:
@@ -66,7 +66,7 @@ class Outcome:
         return cls(state=state, reason=reason, seen=event.get("seen"), error=error, billable_calls=calls)
 
     def as_event(self) -> dict[str, Any]:
-        """Return the payload of an event that tells of it, as JSON."""
+        """Return the payload of an event that carries this outcome, as JSON."""
         return {
             "version": EVENT_VERSION,
             "state": self.state,
@@ -79,11 +79,11 @@ class Outcome:
 
     def result(self, *, timeout_error: type[Exception]) -> Any:
         """
-        Return what was seen when it was ready, or raise what it ended in.
+        Return what the last poll showed if the outcome is ``ready``; otherwise raise an error.
 
-        :param timeout_error: raised when the deadline came first.
-        :raises GroupRejectedError: what was waited for never becomes ready.
-        :raises TransientError: polls failed, or the event was not understood.
+        :param timeout_error: type of the error to raise if the deadline was reached.
+        :raises GroupRejectedError: what was waited for can never become ready.
+        :raises TransientError: too many polls failed, or the event was not understood.
         """
         if self.state == "ready":
             return self.seen
@@ -102,9 +102,9 @@ def event_not_understood() -> TransientError:
 
 def billable_calls_of(told: object) -> dict[str, int]:
     """
-    Return the ``billable_calls`` of what another process has told, as far as they can be understood.
+    Return the ``billable_calls`` in data of another process; empty if they can't be understood.
 
-    :param told: an event's payload, or another mapping.
+    :param told: payload of an event, or another mapping.
     """
     calls = told.get("billable_calls") if isinstance(told, Mapping) else None
     if not isinstance(calls, Mapping):
@@ -114,14 +114,14 @@ def billable_calls_of(told: object) -> dict[str, int]:
 
 def without_advice(error: AudienceApiError) -> str:
     """
-    Return what an error says; its advice is added where it is raised again.
+    Return an error's text without its advice, which is added where the error is raised again.
 
-    :param error: the error.
+    :param error: the error whose text is wanted.
     """
     return str(error).removesuffix(f" {error.advice.rstrip('.')}.") if error.advice else str(error)
 
 
 def _error_type(name: object, default: type[AudienceApiError]) -> type[AudienceApiError]:
-    """Return the error of that name; the event may come from another version."""
+    """Return the error type of that name; the default if it is unknown, as the event may be of another version."""
     found = getattr(exceptions, name, None) if isinstance(name, str) else None
     return found if isinstance(found, type) and issubclass(found, AudienceApiError) else default

@@ -1,4 +1,4 @@
-"""One poll of a platform, as a row of requests that somebody else sends: in the triggerer, or in this thread."""
+"""One poll of a platform, as a generator of requests. The caller sends them: in this thread, or in the triggerer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class PollState(StrEnum):
-    """What a poll says of what is waited for."""
+    """What a poll has found."""
 
     READY = "ready"
     WAITING = "waiting"
@@ -22,12 +22,12 @@ class PollState(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class PollResult:
     """
-    What one poll came to.
+    The result of one poll.
 
     :param state: ready, waiting, or failed for good.
-    :param reason: the same in words.
-    :param seen: small JSON of what was seen; None if nothing was there.
-    :param unknown_status: the platform shows a status that nobody knows.
+    :param reason: the state in words, for logs and messages.
+    :param seen: JSON of what the poll showed; None if nothing was there.
+    :param unknown_status: whether the platform showed a status that its documents don't name.
     """
 
     state: PollState
@@ -39,39 +39,39 @@ class PollResult:
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """
-    One request of a poll.
+    One request of a poll, to be sent by the caller.
 
-    :param send: sends it and returns the answer; it blocks, and raises :class:`AudienceApiError`.
+    :param send: sends the request and returns the answer. It blocks, and raises :class:`AudienceApiError`.
     """
 
     send: Callable[[], Any]
 
 
 class Poll(ABC):
-    """What a wait polls. It may remember what earlier polls of the same wait saw."""
+    """What a wait polls. A poll may remember results of earlier polls of the same wait."""
 
     price_per_call: float | None = None
-    """What the platform takes for a call, once a client was seen; None if that is not known."""
+    """Price of a call, as the client of the last poll has it; None if it is not known."""
 
     @property
     def billable_calls(self) -> Mapping[str, int]:
-        """Requests so far that the platform may bill, by call; empty where it bills none."""
+        """Number of requests so far that the platform may bill, by call; empty if the platform bills none."""
         return {}
 
     @abstractmethod
     def __call__(self, client: Any) -> Generator[Request, Any, PollResult]:
         """
-        Poll once: yield requests, be sent their answers, and return what was seen. It ends with the first error.
+        Poll once: yield requests, receive their answers, return the result. An error of a request ends the poll.
 
-        :param client: of the connection.
+        :param client: client of the platform, made from the connection.
         """
 
 
 def answered(requests: Generator[Request, Any, T]) -> T:
     """
-    Send requests one after the other, in this thread, and return what comes of them.
+    Send all requests of a generator in this thread, one after the other, and return the generator's result.
 
-    :param requests: they end with the first error.
+    :param requests: generator of requests; an error of a request passes through it.
     """
     try:
         request = next(requests)

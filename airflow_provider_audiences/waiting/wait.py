@@ -1,4 +1,4 @@
-"""The loop of a wait, as a row of steps that somebody else carries out: it waits for nothing itself."""
+"""The loop of a wait, as a generator of steps that the caller carries out. It never sleeps or sends a request."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from airflow_provider_audiences.waiting.outcomes import Outcome, without_advice
 from airflow_provider_audiences.waiting.polls import Poll, PollResult, PollState, Request
 
 JITTER = 0.2
-"""By how much of itself a pause is longer at most, by chance."""
+"""Most that pauses are lengthened by chance, as a share of their length."""
 
 MIN_INTERVAL_SECONDS = 0.05
-"""No pause between two polls is shorter, whatever was asked for: the loop belongs to all triggers."""
+"""Shortest pause between two polls, whatever the user asked for: all triggers share one event loop."""
 
 LAST_POLL_SECONDS = 3.0
-"""For a poll that begins at the deadline, or just before."""
+"""Time for a poll that begins at the deadline or just before."""
 
 _LATE_SECONDS = 10.0
-"""A first poll that is due this long belongs to a trigger that began late; beyond, to one that began anew."""
+"""If the first poll is overdue by up to this time, the trigger began late; by more, it was restarted."""
 
 
 @dataclass(frozen=True)
 class Connect:
-    """Step: fetch the connection and open a client, instead of the one before. Answered with :class:`Connected`."""
+    """Step: read the connection and open a new client; the answer is a :class:`Connected`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pause:
     """
-    Step: wait before the next poll.
+    Step: sleep before the next poll.
 
-    :param seconds: for so long.
+    :param seconds: length of the pause.
     """
 
     seconds: float
@@ -50,10 +50,10 @@ class Pause:
 @dataclass(frozen=True, kw_only=True)
 class Connected:
     """
-    A client that is open.
+    An open client.
 
-    :param client: what polls are made with; it sends each request once: the next poll is the repetition.
-    :param connection_digest: of the connection; a changed one has another.
+    :param client: client for the polls. It sends each request only once, as the next poll is the repetition.
+    :param connection_digest: digest of the connection, to notice a changed connection.
     """
 
     client: Any
@@ -68,23 +68,25 @@ class Logger(Protocol):
     """The part of Airflow's loggers that is used here."""
 
     def info(self, msg: str, /, *arguments: object) -> object:
-        """Log what is going on."""
+        """Log the progress of the wait."""
 
     def warning(self, msg: str, /, *arguments: object) -> object:
-        """Log what somebody should read."""
+        """Log a problem."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """
-    When to poll. It follows from these values alone, so that a trigger that begins anew goes on where it was.
+    When to poll.
 
-    :param poll_interval_seconds: pause between the first two polls, at least :data:`MIN_INTERVAL_SECONDS`; it doubles
-        from poll to poll.
-    :param max_poll_interval_seconds: the pause grows to this; None to keep it as it is.
-    :param first_poll_epoch_seconds: when to poll first; 0 for at once.
-    :param jitter_seed: of the chance by which the pauses are longer, all by the same part, so that many who began
-        together don't poll together; None for none.
+    All times follow from these values alone; so a restarted trigger continues the schedule.
+
+    :param poll_interval_seconds: pause between the first two polls, at least :data:`MIN_INTERVAL_SECONDS`; pauses
+        double from poll to poll.
+    :param max_poll_interval_seconds: longest pause; None for pauses that don't grow.
+    :param first_poll_epoch_seconds: time of the first poll, in seconds since 1970 (UTC); 0 for at once.
+    :param jitter_seed: text that decides by how much all pauses are lengthened, so that waits that began together don't
+        poll together; None for no lengthening.
     """
 
     poll_interval_seconds: float
@@ -94,9 +96,9 @@ class Schedule:
 
     def pauses(self, now_epoch_seconds: float) -> Iterator[float]:
         """
-        Yield the seconds before each poll, without an end.
+        Yield the pause before each poll in seconds, without an end.
 
-        :param now_epoch_seconds: when the first pause begins.
+        :param now_epoch_seconds: present time, in seconds since 1970 (UTC).
         """
         # Chance for spreading load, not for secrets.
         stretch = 1.0 if self.jitter_seed is None else 1 + random.Random(self.jitter_seed).uniform(0, JITTER)  # noqa: S311
@@ -118,14 +120,14 @@ class Schedule:
 
 class Wait:
     """
-    A wait from its first poll to its end.
+    A wait, from its first poll to its end.
 
-    :param poll: what is polled.
-    :param schedule: when.
+    :param poll: what to poll.
+    :param schedule: when to poll.
     :param deadline_epoch_seconds: when to give up, in seconds since 1970 (UTC).
-    :param max_poll_failures: transient failures in a row that are borne.
-    :param log: told what changes.
-    :param clock: seconds since 1970 (UTC).
+    :param max_poll_failures: most transient failures in a row that don't end the wait.
+    :param log: logger for changes and failures.
+    :param clock: returns seconds since 1970 (UTC).
     """
 
     _is_endless = False
@@ -156,7 +158,7 @@ class Wait:
         self._told = ""
 
     def steps(self) -> Steps:
-        """Yield what has to be done, step by step, and the outcome as the last one."""
+        """Yield the steps of the wait; the last one is its outcome."""
         while True:
             outcome = yield from self._round()
             if outcome is not None:
@@ -168,11 +170,14 @@ class Wait:
                 yield Pause(seconds=seconds)
 
     def seconds_left(self) -> float:
-        """Return how long the present step may take: until the deadline, if that is not too short to see anything."""
+        """
+        Return how long the present step may take: until the deadline, but at least :data:`LAST_POLL_SECONDS` from its
+        start.
+        """
         return self._round_ends_at - self._clock()
 
     def _round(self) -> Generator[Step, Any, Outcome | None]:
-        """Poll once. The first round only connects: a connection that is wrong shows before the first pause."""
+        """Poll once. The first round only connects, so that a wrong connection shows before the first pause."""
         now = self._clock()
         self._round_ends_at = max(now + LAST_POLL_SECONDS, self._deadline_epoch_seconds)
         try:
@@ -240,11 +245,11 @@ class Wait:
 
 class EndlessWait(Wait):
     """
-    A wait that never ends: each result that is ready is an outcome, and whatever fails is polled again, ever later.
+    A wait that never ends: each ready result is an outcome, and after a failure it polls again, less and less often.
 
-    :param poll: what is polled.
-    :param schedule: when to poll again after a failure; after a success, the pause is the first of its intervals.
-    :param log: told what fails.
+    :param poll: what to poll.
+    :param schedule: when to poll again after failures; after a success, the pause is always the first one.
+    :param log: logger for failures.
     :param about: what is polled, in words for the log.
     """
 
@@ -270,10 +275,10 @@ class EndlessWait(Wait):
 
 def carried_out(steps: Steps, carry_out: Callable[[Step], Any]) -> Iterator[Pause | Outcome]:
     """
-    Carry out the steps of a wait in this thread; yield its pauses, which are the caller's, and its outcome.
+    Carry out a wait's steps in this thread. Yield its pauses, for the caller to sleep, and its outcome.
 
-    :param steps: of the wait.
-    :param carry_out: does what is to be done for the others, and returns the answer.
+    :param steps: steps of the wait.
+    :param carry_out: carries out any other step, and returns its answer.
     """
     step = _next(steps)
     while step is not None:
@@ -291,10 +296,10 @@ def carried_out(steps: Steps, carry_out: Callable[[Step], Any]) -> Iterator[Paus
 
 async def carried_out_async(steps: Steps, carry_out: Callable[[Step], Awaitable[Any]]) -> AsyncIterator[Outcome]:
     """
-    Carry out the steps of a wait in this event loop, pauses too; yield its outcomes.
+    Carry out a wait's steps in this event loop, pauses included. Yield its outcomes.
 
-    :param steps: of the wait.
-    :param carry_out: does what is to be done for each, and returns the answer.
+    :param steps: steps of the wait.
+    :param carry_out: carries out any step but an outcome, and returns its answer.
     """
     step = _next(steps)
     while step is not None:
@@ -311,7 +316,7 @@ async def carried_out_async(steps: Steps, carry_out: Callable[[Step], Awaitable[
 
 
 def _next(steps: Steps, answer: Any = None, *, error: Exception | None = None) -> Step | None:
-    """Answer the present step, or say how it failed, and return the next one; None after the last."""
+    """Send the answer or error of the present step, and return the next step; None after the last."""
     try:
         return steps.send(answer) if error is None else steps.throw(error)
     except StopIteration:
