@@ -1,35 +1,35 @@
 """
 Every error that this provider raises, as one tree.
 
-The split is what a caller can do about it: an error below :class:`PermanentError` comes back however
-often the same call is repeated; one below :class:`TransientError` may not::
+The tree is split by what a caller can do. If a call raised a :class:`PermanentError`, repeating it raises the same
+error again; after a :class:`TransientError`, a later try may succeed::
 
     AudienceApiError
-    ├── PermanentError              do not repeat: mend the input, the connection or the platform's side
-    │   ├── InvalidInputError       refused here, before the first request (also a ValueError)
+    ├── PermanentError              do not repeat: first mend the input, the connection, or something at the platform
+    │   ├── InvalidInputError       refused by this package, before the first request (also a ValueError)
     │   ├── BadRequestError         the platform found the request malformed (400 and other 4xx)
     │   ├── AuthenticationError     wrong key, or not allowed (401, 403)
     │   ├── NotFoundError           no such audience, group, table or API (404)
-    │   ├── ConflictError           something with the same parameters exists (406), or a name is not unique
+    │   ├── ConflictError           something with the same parameters exists (406), or several have the name
     │   ├── GuardError              a sync would change more than its guards allow; nothing was sent
-    │   ├── LedgerLostError         what a sync has sent so far can't be told: its ledger is damaged or missing
+    │   ├── LedgerLostError         it is not known what syncs have sent so far: the ledger is damaged or missing
     │   ├── PlanOutdatedError       a stored plan no longer fits the audience; nothing was sent
     │   ├── GroupRejectedError      PAI checked the group and refused it, or it stayed too small
-    │   ├── GroupNotReadyError      PAI has not finished its check of a new group in time
-    │   └── UnexpectedReplyError    the answer is not the API's: another server, a proxy, a redirect
-    └── TransientError              the client has repeated it already; a later task try may succeed
+    │   ├── GroupNotReadyError      PAI did not finish its check of a new group in time
+    │   └── UnexpectedReplyError    the reply is not from the API: another server, a proxy, a redirect
+    └── TransientError              the client has repeated the call already; a later try of the task may succeed
         ├── RateLimitedError        429 or Throttling
         ├── ServerError             5xx, or the server gave up (408)
         ├── ConnectionFailedError   no connection, no reply in time, or a reply that was cut off
         ├── AudienceBusyError       another sync of the same audience is under way; nothing was sent
-        ├── SourceUnavailableError  not the platform: what has the members failed, or they come late
-        ├── StateUnavailableError   not the platform: the place where syncs keep their ledgers failed
+        ├── SourceUnavailableError  not the platform: the source's database or server failed, or its data is late
+        ├── StateUnavailableError   not the platform: the place where ledgers are stored failed
         ├── TaskStoppedError        not the platform: Airflow has ended the task
-        └── WorkspaceUnavailableError   not the platform: this worker's temporary folder is full, or failed
+        └── WorkspaceUnavailableError   not the platform: this worker has no room, memory or open files left
 
-In an Airflow task a permanent error is also an ``AirflowFailException``: it burns no retry.
+In an Airflow task, a permanent error is also an ``AirflowFailException``, so the task fails without further retries.
 
-Neither secrets nor members appear in a message: what the platform wrote is redacted before it gets here.
+No message has secrets or members in it: text of the platform is redacted before it is put into an error.
 """
 
 from __future__ import annotations
@@ -64,19 +64,19 @@ __all__ = [
 
 class AudienceApiError(Exception):
     """
-    Root of the tree; its text is one line that a person on call can act on.
+    Base class of all errors. Its text is one line with everything that a person on call needs.
 
     :param message: what failed, without secrets and members.
-    :param operation: the API's operation, such as ``applovin.update``; None before the first request.
-    :param http_status: HTTP status of the last reply; None without one.
-    :param api_code: the code in the reply's body, if it had one.
-    :param request_id: the platform's id of the last request, for its support.
-    :param attempts: how many requests were sent for this call.
+    :param operation: operation of the API, such as ``applovin.update``; None if no request was sent.
+    :param http_status: HTTP status of the last reply; None if there was no reply.
+    :param api_code: code in the reply's body; None if it has none.
+    :param request_id: the platform's id of the last request, for its support; None if there is none.
+    :param attempts: number of requests that were sent for this call.
     :param maybe_applied: whether the platform may have carried the request out although it failed.
-    :param too_large: whether a smaller request may get through: ``likely`` if the platform said so or ran out of
-        time, ``maybe`` if it failed or the connection broke, ``no`` if the size has nothing to do with it.
-    :param retry_after_seconds: how long the platform asked to wait; None if it did not.
-    :param advice: one sentence: what to do; by default what fits errors of this type.
+    :param too_large: whether a smaller request may succeed: ``likely`` if the platform said so or ran out of time,
+        ``maybe`` if it failed or the connection broke, ``no`` if the failure has nothing to do with the size.
+    :param retry_after_seconds: how long the platform asked to wait; None if it did not ask.
+    :param advice: what to do, in a sentence; None for the advice of the error's type.
     """
 
     default_advice: ClassVar[str | None] = None
@@ -109,11 +109,14 @@ class AudienceApiError(Exception):
         self.retry_after_seconds = retry_after_seconds
         self.advice = advice or self.default_advice
         self.landed: str | None = None
-        """What the platform had accepted before this failure, for work of more than one request."""
+        """
+        What the platform had accepted before this failure, for work of more than one request; None for a single
+        request.
+        """
 
     @property
     def facts(self) -> str:
-        """The bracketed facts of the message: status, code, request id, attempts."""
+        """The facts in brackets at the end of the message: HTTP status, code, request id, attempts."""
         named = {
             "HTTP": self.http_status,
             "code": self.api_code if self.api_code != self.http_status else None,
@@ -131,21 +134,21 @@ class AudienceApiError(Exception):
 
 
 class PermanentError(AudienceApiError):
-    """Sending the same again can't succeed."""
+    """Repeating the same call can't succeed."""
 
 
 class InvalidInputError(PermanentError, ValueError):
-    """Refused before the first request: the message says what is wrong, where, and what to do."""
+    """The input was refused before the first request; the message says what is wrong, where, and what to do."""
 
 
 class BadRequestError(PermanentError):
-    """The platform found the request malformed."""
+    """The platform rejected the request as malformed."""
 
     default_advice = "Check the parameters of the call."
 
 
 class AuthenticationError(PermanentError):
-    """The key is wrong, or it may not do this."""
+    """The key is wrong, or does not permit the call."""
 
     default_advice = "Check the key in the connection's password, and what it may do."
 
@@ -157,19 +160,19 @@ class NotFoundError(PermanentError):
 
 
 class ConflictError(PermanentError):
-    """Something with the same parameters exists, or more than one thing fits."""
+    """Something with the same parameters exists, or several things fit."""
 
     default_advice = "Use another name, or go on with what exists."
 
 
 class GroupRejectedError(PermanentError):
-    """PAI refused the group after its check, or its final size is below what was asked for."""
+    """PAI rejected the group after its check, or fewer people are in it than were asked for."""
 
     default_advice = "Mend the group's source, then create a new group: a rejected one stays rejected."
 
 
 class GroupNotReadyError(PermanentError):
-    """A new group was not ready in time. Making another one is billed, so that is not done by itself."""
+    """A new group was not ready in time. Making another one would be billed, so the task does not retry by itself."""
 
     default_advice = "Look at the group in the PAI console; clear the task to make a new one, or raise its timeout."
 
@@ -181,7 +184,7 @@ class GuardError(PermanentError):
 
 
 class LedgerLostError(PermanentError):
-    """The ledger of an audience is damaged, missing, or another audience's; nothing was sent."""
+    """The ledger of an audience is damaged or missing, or is another audience's; nothing was sent."""
 
     default_advice = (
         "Restore it from a backup of state_path; or run once with on_lost_ledger='replace' (the audience's whole "
@@ -196,35 +199,35 @@ class PlanOutdatedError(PermanentError):
 
 
 class UnexpectedReplyError(PermanentError):
-    """The reply did not come from the API: another server, a login page, a redirect."""
+    """The reply did not come from the API, but from another server, a login page, or a redirect."""
 
     default_advice = "Check the connection's host, and proxies between this worker and the platform."
 
 
 class TransientError(AudienceApiError):
-    """May succeed later; the client has repeated it as often as its settings allow."""
+    """A later try may succeed; the client has repeated the call as often as its settings allow."""
 
 
 class RateLimitedError(TransientError):
-    """Too many requests; nothing was applied."""
+    """There were too many requests; this one was not carried out."""
 
     default_advice = "Try again later, or send fewer requests at once."
 
 
 class ServerError(TransientError):
-    """The platform failed or gave up on the request."""
+    """The platform failed, or gave up on the request."""
 
     default_advice = "Try again later; if it persists, give the request id to the platform's support."
 
 
 class ConnectionFailedError(TransientError):
-    """No connection, no reply in time, or a reply that was cut off."""
+    """There was no connection, no reply in time, or a reply that was cut off."""
 
     default_advice = "Check that this worker reaches the connection's host, then try again."
 
 
 class SourceUnavailableError(TransientError):
-    """The database or server that has the members failed, or they are not there yet; nothing was sent."""
+    """The source's database or server failed, or its data is not there yet; nothing was sent."""
 
     default_advice = "Check the source's connection and its database, then try again."
 
@@ -236,13 +239,13 @@ class AudienceBusyError(TransientError):
 
 
 class StateUnavailableError(TransientError):
-    """The place where syncs keep their ledgers failed, or was not reached."""
+    """The place where ledgers and plans are stored failed, or could not be reached."""
 
     default_advice = "Check [audiences] state_path, its connection, and that this worker may write there."
 
 
 class TaskStoppedError(TransientError):
-    """Airflow has ended the task, or the worker that ran it; what was begun may still take effect."""
+    """Airflow has ended the task, or the worker that ran it; requests in flight may still take effect."""
 
     default_advice = "The task's next try, or the next run, goes on from there."
 

@@ -1,17 +1,17 @@
-"""How work ends that somebody outside ends: no further request begins, and what is under way may still land."""
+"""Stopping work from outside: no further request begins, but requests in flight may still take effect."""
 
 from __future__ import annotations
 
 LANDING_SECONDS = 2.0
-"""How long requests that are under way are waited for; Airflow kills the process 5 seconds after it has asked."""
+"""How long to wait for requests in flight; Airflow kills the process 5 seconds after it has asked it to stop."""
 
 
 class Stopped(BaseException):
     """
-    Raised in the thread that works, from a signal handler.
+    Raised by a signal handler in the thread that works.
 
-    It is no ``Exception``: whatever handles those on the way, to clean up or to try again, lets it pass.
+    It is not an ``Exception``; so code that handles exceptions, to clean up or to retry, lets it pass.
     """
 
     landed: str | None = None
-    """What the platform had accepted before, for work of more than one request."""
+    """What the platform had accepted before the stop, for work of more than one request; None if that is not known."""
