@@ -95,7 +95,7 @@ class AudienceApiError(Exception):
         retry_after_seconds: float | None = None,
         advice: str | None = None,
     ) -> None:
-        # Whatever it quotes, logs have to write it.
+        # Lone surrogates in quoted text would break logging.
         message = message.encode("utf-8", errors="backslashreplace").decode()
         super().__init__(message)
         self.message = message

@@ -109,7 +109,7 @@ def column_of_values(
     :raises InvalidInputError: a value has a type that can't be a member.
     """
     try:
-        # Nearly always it is plain text, or whole numbers, and all of it is encoded in one go.
+        # Most sources have plain text or whole numbers only: these are encoded in one step.
         plain = [str(value) if type(value) is int else value for value in values] if takes_numbers else values
         lines = "\n".join((*plain, ""))  # type: ignore[arg-type] # that is what is tried
     except (TypeError, ValueError):  # Python writes no number of thousands of digits

@@ -100,7 +100,7 @@ class Rejects:
     @property
     def _query(self) -> str:
         texts = ["source", "preview", *(["value"] if self._target.include_values else [])]
-        # Parquet has types, so that a text is a text whatever it begins with.
+        # In Parquet, spreadsheets take no text for a formula: the column's type is text.
         cells = {name: _unlike_a_formula(name) if self._target.file_format == "csv" else name for name in texts}
         columns = (cells.pop("source"), "row_number", "reason", *cells.values())
         return f"SELECT {', '.join(columns)} FROM rejects ORDER BY position"

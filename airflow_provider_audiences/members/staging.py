@@ -185,7 +185,7 @@ class _Staging:
         if self._rejects:
             self._rejects.add(chunk, parsed.refused)
         else:
-            # With a report of all of them, it is better to have them all.
+            # Without a report, fail at the first malformed text; a report is to have all of them.
             self._check_malformed()
         if time.monotonic() - self._said >= _PROGRESS_INTERVAL_SECONDS:
             self._said = time.monotonic()

@@ -92,7 +92,7 @@ def number_text(value: object) -> str | None:
         return None
     if isinstance(value, numbers.Integral):
         number = int(value)
-        # Python writes no decimal of thousands of digits; a member has few.
+        # Python refuses to write numbers of thousands of digits in decimal; hexadecimal is no member either.
         return str(number) if number.bit_length() <= _MOST_BITS else f"{number:#x}"
     if isinstance(value, Decimal):
         is_short = value.is_finite() and abs(value.adjusted()) <= _MOST_DECIMAL_DIGITS

@@ -145,7 +145,7 @@ class Workspace:
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The connection to the database; opened when it is first used."""
         if self._connection is None:
-            import duckdb  # what is read as text does without it
+            import duckdb  # not needed for sources of text
 
             self._connection = duckdb.connect(
                 # Only what does not fit into memory goes to the folder.
@@ -153,7 +153,7 @@ class Workspace:
                     "memory_limit": f"{self.memory_limit_bytes - _OWN_MEMORY_BYTES}B",
                     "temp_directory": str(self.folder / "spilled"),
                     "threads": THREADS,
-                    # Everything that is read here is built in; nothing is to be fetched from anywhere.
+                    # All formats read here are built in; DuckDB must not download extensions.
                     "autoinstall_known_extensions": False,
                     "autoload_known_extensions": False,
                 },
@@ -228,7 +228,7 @@ def _opened(parent: Path, settings: StagingSettings) -> Iterator[Workspace]:
         ) from None
     lock = ScratchFile(folder, f"{_LOCK}-in-the-making")
     try:
-        # It gets its name when it is held: others must not take a new folder for an abandoned one.
+        # The lock file gets its name once it is locked: others must not take a new folder for an abandoned one.
         fcntl.flock(lock, fcntl.LOCK_EX)
         (folder / f"{_LOCK}-in-the-making").rename(folder / _LOCK)
         workspace = Workspace(folder, memory_limit_bytes=settings.memory_limit_bytes)
@@ -250,7 +250,7 @@ def _default_folder() -> Path:
 
 def _remove_abandoned(parent: Path) -> None:
     for folder in parent.glob(f"{_PREFIX}*"):
-        # Somebody else's, or one that is just being made or removed, is left alone.
+        # Folders of other users, or just being made or deleted, are left alone.
         with suppress(OSError), (folder / _LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)

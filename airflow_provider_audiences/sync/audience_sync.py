@@ -168,7 +168,7 @@ class AudienceSync:
         plan = stored.plan
         self._held.room.require(plan.changes.live)
         manifest = self._state.manifest
-        # Where the ledger does not say to which members it may happen, it counts what may happen at all.
+        # If the ledger does not show which members late requests may change, any late request counts.
         may_undo = manifest and not manifest.is_doubt_in_ledger and manifest.late.may_undo(plan)
         if manifest and plan and (report.contradicted or may_undo):
             self._held.settle()
@@ -233,7 +233,7 @@ class AudienceSync:
                 self._held.sleep(wait)
         except AudienceApiError as error:
             if isinstance(error, NotFoundError) and not report.batches:
-                raise  # it is gone; right after an upload that was accepted, the list may only lag
+                raise  # the audience is gone; just after an accepted upload, the list may only lag
             log.warning("The audience's count was not learnt: %s", error)
             drift, is_far = None, False
         if is_far:

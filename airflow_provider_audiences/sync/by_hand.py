@@ -57,7 +57,7 @@ class ByHand:
             ledger = self._state.recovered(self._state.ledger())
             marks = self._state.marks()
         except LedgerLostError as error:
-            # Who is to be removed must not stay because of that.
+            # A lost ledger must not keep a removal from being sent.
             log.warning("This is sent, and no ledger notes it: %s", error)
             return delivery.run(self._held.destination, staged, on_progress=on_progress, sleep=self._held.sleep)
         if self._state.manifest is None:
@@ -85,7 +85,7 @@ class ByHand:
             ttl_seconds=delivery.ttl_seconds or self._held.destination.limits.ttl_seconds,
             additions=none if is_removal else staged.keys,
             removals=staged.keys if is_removal else none,
-            # Any of them may be a member whose time begins again.
+            # Each of them may be in the audience already, so that its TTL begins again.
             changes=Changes(refreshed=0 if is_removal else staged.members),
             has_strangers=bool(manifest and manifest.has_strangers and not replaces),
             purged=manifest.purged if manifest and not replaces else "",

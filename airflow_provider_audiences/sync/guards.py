@@ -99,7 +99,7 @@ class Guards:
         :param suppress_members: number of distinct members of the opt-out list.
         """
         wanted = changes.wanted
-        # What a run that was cut off may or may not have done was looked at by its own guards.
+        # Changes that an interrupted run may have made are not counted: that run's guards have checked them.
         removed = _ratio_verdict(
             "max_removed_ratio", self.max_removed_ratio, "remove", changes.known_removed, changes.known
         )

@@ -91,7 +91,7 @@ class Planner:
 
         plan = planned(rules)
         if replaces and manifest and manifest.is_known and manifest.replacement == fingerprint_of(plan.additions):
-            # The same replacement was begun before, and its update has landed: only the rest is missing.
+            # The same replacement was begun before, and its first request was accepted: send only the rest.
             plan = planned(replace(rules, replaces=False))
         changes = plan.changes
         requests = plan.requests(self._send.batch_size)
@@ -179,14 +179,14 @@ class Planner:
         :return: whether to replace them; whether there may be any.
         :raises GuardError: there may be some, and ``initial`` is ``fail``.
         """
-        # With a manifest, a replacement was begun of which nothing has landed for sure.
+        # If there is a manifest, a replacement was begun, and none of its requests was surely accepted.
         is_begun = self._state.manifest is not None
         if settings.mode == "replace":
             return True, True
         if is_begun and settings.on_lost_ledger == "rebuild":
             return False, True
         if settings.mode == "append":
-            # Whoever they are, this sync leaves them there, but for those who must not be in it.
+            # This sync leaves unknown members in the audience, except those who have opted out.
             return False, self._member_count() != 0
         if is_begun and "replace" in {settings.initial, settings.on_lost_ledger}:
             return True, True

@@ -100,7 +100,7 @@ class Schedule:
 
         :param now_epoch_seconds: present time, in seconds since 1970 (UTC).
         """
-        # Chance for spreading load, not for secrets.
+        # The random numbers spread load; they keep no secret.
         stretch = 1.0 if self.jitter_seed is None else 1 + random.Random(self.jitter_seed).uniform(0, JITTER)  # noqa: S311
         plain = max(MIN_INTERVAL_SECONDS, self.poll_interval_seconds)
         interval, most = stretch * plain, stretch * max(plain, self.max_poll_interval_seconds or 0)
@@ -108,7 +108,7 @@ class Schedule:
         if due > 0:
             due += interval - plain
             if due + _LATE_SECONDS < now_epoch_seconds:
-                # A few doublings, and then all the polls at the same distance at once: there may be millions.
+                # A few steps while pauses double; then all missed polls in one step, as there may be millions.
                 while due < now_epoch_seconds and interval < most:
                     due, interval = due + interval, min(2 * interval, most)
                 due += max(0, math.ceil((now_epoch_seconds - due) / interval)) * interval
@@ -197,8 +197,8 @@ class Wait:
         try:
             result = yield from self._poll(connected.client)
         except AuthenticationError as refusal:
-            # A token in a connection may live for an hour, and a wait longer. If the connection was renewed, the next
-            # poll takes it; once between two good polls: else it is no token that ran out.
+            # A token in a connection may expire during a wait. If the connection was changed since, the next poll uses
+            # it; but only once between two successful polls, as a second refusal has another cause.
             self._connected = None
             self._connected = yield Connect()
             if self._is_renewed or self._connected.connection_digest == connected.connection_digest:
@@ -224,10 +224,10 @@ class Wait:
     def _failed(self, error: AudienceApiError) -> Outcome | None:
         if not isinstance(error, TransientError):
             return Outcome.of_error(error, self._poll.billable_calls)
-        # What was not sent, because too many requests of others had failed, is no failed poll.
+        # A request that was not sent, as the account had too many failures, is no failed poll.
         self._failures += not (isinstance(error, RateLimitedError) and error.attempts == 0)
         before = f" Before that: {self._told}" if self._told else ""
-        # At the deadline, that may be what has ended it.
+        # At the deadline, the timeout itself may have caused the error.
         late = self._late(without_advice(error) + before)
         if late is None and self._failures > self._max_poll_failures:
             return Outcome.of_error(error, self._poll.billable_calls)
@@ -267,7 +267,7 @@ class EndlessWait(Wait):
         return super()._saw(result)
 
     def _failed(self, error: AudienceApiError) -> Outcome | None:
-        # Anew after each failure: what is wrong with the connection may have been mended.
+        # Connect again after each failure, as the connection may have been mended.
         self._connected = None
         self._log.warning("A poll of %s failed: %s", self._about, error)
         return None

@@ -151,13 +151,13 @@ def _decode(data: NDArray[np.uint8], starts: NDArray[np.int64], keys: Keys, is_i
     size = count * _DIGITS
     nibbles, work = _scratch.nibbles[:size], _scratch.work[:size]
     is_letter, is_digit = _scratch.is_letter[:size], _scratch.is_digit[:size]
-    # What is below '0' or 'a' wraps around to a large number.
+    # Characters below '0' or 'a' wrap around to large numbers.
     np.less_equal(np.subtract(chars, _ZERO, out=work), _NINE, out=is_digit)
     np.bitwise_or(chars, _CASE_BIT, out=work)
     np.less(np.subtract(work, _LETTER_A, out=work), _ALPHABET, out=is_letter)
     np.logical_or(is_digit, is_letter, out=is_digit)
     if not is_digit.all():
-        # There are few: to look for them is faster than to look at each text.
+        # There are few wrong digits: searching for them is faster than checking each text.
         is_id[np.flatnonzero(~is_digit) // _DIGITS] = False
     # A digit's value is its low nibble, a letter's nine more.
     np.bitwise_and(chars, _LOW_NIBBLE, out=nibbles)

@@ -28,7 +28,7 @@ def parse_ids_with_binary(column: TextColumn) -> ParsedMembers:
     is_uuid = column.binary & (column.lengths == KEY_BYTES)
     uuids = np.flatnonzero(is_uuid)
     values = column.data[column.starts[uuids][:, np.newaxis] + np.arange(KEY_BYTES)]
-    # Sixteen letters and digits are text: no column of UUIDs has only bytes that print.
+    # If all these bytes are printable, they are text: random UUIDs have other bytes.
     if not len(uuids) or ((values >= _FIRST_PRINTABLE) & (values <= _LAST_PRINTABLE)).all():
         return parse_advertising_ids(column)
     if (column.binary & ~is_uuid & (column.lengths > 0)).any():

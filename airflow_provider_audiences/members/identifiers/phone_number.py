@@ -31,11 +31,11 @@ _NORMAL = {
     **WIDE_DIGITS,
     ord("\uff0b"): "+",
 }
-# Within a number of fixed length a carriage return can join no two of them.
+# A carriage return is removed here only: numbers of fixed length can't be joined by that.
 _NORMAL_CN = {**_NORMAL, ord("\r"): None}
 
 _PLAIN_CN_MOBILE = re.compile(rb"1[3-9][0-9]{9}\r?\n?\Z")
-# A whole number that was a decimal for a while is itself: nothing of it was rounded.
+# A tool may have added ".0" to a number: the number itself is still exact.
 _CN_MOBILE = re.compile(r"(?:\+86|0086|86)?(1[3-9][0-9]{9})(?:\.0+)?")
 _INTERNATIONAL = re.compile(r"(?:\+|00)([1-9][0-9]{6,14})(?:\.0+)?")
 _NATIONAL = re.compile(r"([0-9]{5,15})(?:\.0+)?")

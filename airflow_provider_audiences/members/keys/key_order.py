@@ -53,7 +53,7 @@ def order_of(keys: Keys) -> NDArray[np.int64]:
     in_turn = mixed.take(order)
     is_shared = in_turn[1:] == in_turn[:-1]
     if is_shared.any() and (is_shared & _differs(keys.take(order, axis=0))).any():
-        # Two keys with one hash: their copies may lie in turns.
+        # Two keys have the same hash, so copies of both may be mixed: sort by the keys as well.
         order = np.lexsort((keys[:, 1], keys[:, 0], mixed))
     return order
 
@@ -92,7 +92,7 @@ def match(keys: Keys, others: Keys) -> NDArray[np.int64]:
     missed = np.flatnonzero(~found & (other_mixed.take(rows) == mixed))
     rows[~found] = -1
     if len(missed):
-        # Another key with the same hash stood there.
+        # The row found has another key with the same hash.
         shared = np.flatnonzero(np.isin(other_mixed, mixed.take(missed)))
         row_of = dict(zip(map(tuple, others.take(shared, axis=0).tolist()), shared.tolist(), strict=True))
         rows[missed] = [row_of.get(tuple(key), -1) for key in keys.take(missed, axis=0).tolist()]
@@ -109,7 +109,7 @@ def places(keys: Keys, others: Keys) -> NDArray[np.int64]:
     mixed, other_mixed = hashes_of(keys), hashes_of(others)
     rows = np.searchsorted(other_mixed, mixed)
     for index in np.flatnonzero(np.searchsorted(other_mixed, mixed, side="right") > rows).tolist():
-        # Keys with the same hash stand by themselves.
+        # Keys with the same hash are sorted by the keys themselves.
         key = tuple(keys[index].tolist())
         while rows[index] < len(others) and other_mixed[rows[index]] == mixed[index]:
             if tuple(others[rows[index]].tolist()) > key:

@@ -154,7 +154,7 @@ class KeySetBuilder:
         """Return the set of distinct keys, which can be read until the block ends."""
         writer = KeySetWriter(self._set_file)
         if self._writing is None:
-            # There is only one run: its parts need not be looked for.
+            # There is only one run, still in memory: it need not be written and read by part.
             writer.add(key_order.unique(self._buffer[: self._filled]))
         else:
             self._begin_run()

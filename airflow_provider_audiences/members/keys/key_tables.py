@@ -59,7 +59,7 @@ def write_key_table(workspace: Workspace, path: Path, keys: KeySet, numbers: Map
         table = _Table(texts, numbers, keys.count)
         with workspace.database_writes() as cursor:
             cursor.register("key_table", table)
-            # Into the file itself: it is there already, for this user only.
+            # Into the existing file itself, as only this user may read it.
             cursor.execute(f"COPY (FROM key_table) TO ? ({_PARQUET})", [str(path)])
             cursor.unregister("key_table")
 
@@ -86,14 +86,14 @@ def read_key_table(
                 for batch in stream:
                     yield _rows_of(batch.view(), columns)
     except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:
-        # RuntimeError is nanoarrow's own, which it does not name; a damaged name of a column is no text.
+        # nanoarrow raises RuntimeError; a damaged column name raises UnicodeDecodeError.
         failure: Exception = KeyTableError(type(error).__name__)
         if is_out_of_memory(error):
             failure = WorkspaceUnavailableError(
                 "a table of members does not fit into memory", advice="Raise [audiences] memory_limit."
             )
         if isinstance(error, duckdb.InternalException | duckdb.FatalException):
-            workspace.close_database()  # damage may take it by surprise, and then it does nothing any more
+            workspace.close_database()  # after an internal error, DuckDB refuses all further work
     else:
         return
     raise failure
@@ -140,7 +140,7 @@ class _Table:
 
 
 def _column(schema: Any, rows: int, data: NDArray[np.uint8]) -> Any:
-    # nanoarrow's check takes the width of a fixed-size binary for a multiple of what it is.
+    # nanoarrow's validation expects a wrong width of fixed-size binary values.
     return nanoarrow.c_array_from_buffers(schema, rows, [None, data], validation_level="none")
 
 
@@ -167,6 +167,6 @@ class _MappedFile:
         if self._map is None:
             raise AssertionError("an empty file has no parts")
         part = np.frombuffer(self._map, np.uint8, count, first)
-        page = first - first % mmap.PAGESIZE  # a neighbour that is still read loads its page again
+        page = first - first % mmap.PAGESIZE  # a neighbouring part in use loads its page again
         weakref.finalize(part, self._map.madvise, mmap.MADV_DONTNEED, page, first + count - page).atexit = False
         return part

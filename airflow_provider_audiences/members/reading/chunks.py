@@ -101,7 +101,7 @@ def disk_bytes_of(source: MemberInput) -> int:
         for file in source.files
         if (_is_plain(file) if is_text else file.local_path is None or not _is_plain(file))
     ]
-    # Of text each member is kept as a key; of a table that DuckDB can't read where it lies there is a copy.
+    # For text, each member's key is written; for tables, a copy of each file that DuckDB can't read as it is.
     return sum(sizes) // _MOST_TEXT_BYTES * KEY_BYTES if is_text else max(sizes, default=0)
 
 
@@ -171,7 +171,7 @@ def _table_parts(
     from airflow_provider_audiences.members.reading.table_files import TableWish, columns_of_file  # takes its time
 
     wish = TableWish(file_format=file_format, columns=source.columns, dialect=source.dialect)
-    # Who says that it is CSV has not said by its name what stands between the fields.
+    # If the user gives the format, the name's ending does not decide about the delimiter.
     has_tabs = source.file_format is None and _stem(file.name).endswith(_TAB_ENDINGS)
     return columns_of_file(workspace, file, wish, has_tabs=has_tabs)
 
@@ -186,7 +186,7 @@ def _of_tables(source: TableInput, workspace: Workspace) -> Iterator[MemberChunk
     from airflow_provider_audiences.members.reading.tables import columns_of_table  # takes its time to load
 
     for table in source.tables:
-        for wanted in source.columns:  # each by a look of its own at the same snapshot
+        for wanted in source.columns:  # each read by itself, from the same snapshot
             column = None if wanted is None else str(wanted)
             found = columns_of_table(workspace, table, column=column)
             parts: Iterator[tuple[TextColumn, ...]] = ((texts,) for texts in found)

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 
-# An ID, a hash, an e-mail address; or a phone number, however it is written, while a date has eight digits.
+# An ID, a hash, an e-mail address, or a phone number: at least nine digits, as a date has eight.
 _LIKE_A_MEMBER = re.compile(r"[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-|[0-9A-Fa-f]{32}|@|^[^A-Za-z]*([0-9][^A-Za-z]*){9}$")
 _NESTED = re.compile(r"\[\d*\]$|^(STRUCT|MAP|UNION)\b")
 
@@ -96,7 +96,7 @@ def choose(fields: Sequence[Field], wanted: str | None, where: str, *, how: str 
             raise InvalidInputError(f"{where} has no column {wanted!r}; it has {_names(fields) or 'none'}{hint}")
         choice = found
     if _NESTED.search(choice.kind):
-        # Its whole type would name the fields within, which may be members.
+        # The whole type is not shown: it names the inner fields, which may be members.
         kind = choice.kind.partition("(")[0] if choice.kind.endswith(")") else "a list"
         name = ".".join((fields[choice.index].name, *choice.below))
         example = f": name one of its fields, as in {name}.id" if kind == "STRUCT" else ""
@@ -161,7 +161,7 @@ def _below(fields: Sequence[Field], wanted: str, where: str) -> Iterator[Choice]
         if not wanted.lower().startswith(f"{field.name.lower()}."):
             continue
         rest = wanted[len(field.name) + 1 :]
-        if field.kind == "JSON":  # an object in some lines, and something else in others
+        if field.kind == "JSON":  # the key has an object in some lines, and other values in others
             yield Choice(index=index, below=tuple(rest.split(".")))
         elif inner := _found(field.children, rest, where):
             names = (field.children[inner.index].name, *inner.below)

@@ -97,7 +97,7 @@ def has_escaped_quotes(path: Path) -> bool:
 
 
 def _quoting(dialect: Dialect) -> str:
-    # What DuckDB would guess about comments could cost members.
+    # DuckDB must not guess that lines are comments: members would be lost.
     return (
         f"quote = {literal(dialect.quote_character)}, escape = {literal(dialect.escape_character)}, comment = '', "
         "strict_mode = true, compression = 'none', hive_partitioning = false"
@@ -144,11 +144,11 @@ def _layout(
         delimiter = _delimiter_of(text, dialect, name, is_whole) or _sniffed(cursor, path, dialect, skipped)
     first, blank = _first_record(text, delimiter, dialect, name, is_whole=is_whole)
     if not dialect.header:
-        # Blank lines before the first are rows, as everywhere else.
+        # Without a header, blank lines before the first record are rows, as anywhere else.
         numbers = tuple(str(number) for number in range(1, max(1, len(first)) + 1))
         return _Layout(delimiter=delimiter, names=numbers, has_header=False, skipped=skipped)
     if columns == (None,) and len(first) == 1 and looks_like_a_member(first[0]):
-        if blank:  # the blank line stands where the name should be
+        if blank:  # the blank line is the header
             return _Layout(delimiter=delimiter, names=("",), has_header=True, skipped=skipped)
         if has_tabs:  # one member a line, whatever its name says
             return _Layout(delimiter=delimiter, names=("",), has_header=False, skipped=skipped)
@@ -204,14 +204,14 @@ def _record_within(text: str, delimiter: str, dialect: Dialect, *, is_whole: boo
             blank += 1
     except csv.Error:
         return None
-    # What is cut off here may go on, as may the first line if nothing comes behind it.
+    # If the text is cut off, the first line is complete only if another one follows it.
     return (first, blank) if is_whole or _goes_on(records) else None
 
 
 def _goes_on(records: Iterator[list[str]]) -> bool:
     try:
         return next(records, None) is not None
-    except csv.Error:  # something does, and what is wrong with it shows when it is read
+    except csv.Error:  # there is another line; its error shows when the file is read
         return True
 
 

@@ -28,7 +28,7 @@ def transcoded(pieces: Iterator[bytes], *, encoding: str, name: str) -> Iterator
         try:
             text = decoder.decode(piece or b"", final=piece is None)
         except UnicodeError as error:
-            # What stands before it in this piece tells the line; the bytes themselves are not to be shown.
+            # The text before the error tells its line; the bytes themselves must not be shown.
             data = getattr(error, "object", b"")
             before = data[: getattr(error, "start", 0)] if isinstance(data, bytes) else b""
             line += before.decode(encoding, errors="ignore").count("\n")
@@ -40,11 +40,11 @@ def transcoded(pieces: Iterator[bytes], *, encoding: str, name: str) -> Iterator
             if is_first and text:
                 text, is_first = text.removeprefix(_MARK), False
             line += text.count("\n")
-            # Half a pair that no encoding has is data of another kind, and shows as such.
+            # A lone surrogate can't be UTF-8: it becomes '?', and its text is rejected.
             if text:
                 yield text.encode("utf-8", errors="replace")
             continue
-        # Not in the handler: there the error of Python, with the data in it, would stay with ours.
+        # Not in the handler: there Python's error, with the data in it, would be attached to this one.
         raise failure
 
 

@@ -57,7 +57,7 @@ def json_query(
     is_array = first.startswith(b"[")
     if is_array and not last.endswith(b"]"):  # DuckDB takes some that break off for whole
         raise InvalidInputError(f"{name} is damaged: its JSON array breaks off, or something follows it")
-    # All lines are sampled: of keys that first come late it would know nothing, and their members would be lost.
+    # All lines are sampled: keys that first occur in late lines, and their members, would be lost otherwise.
     reader = (
         f"read_json(?, format = '{'array' if is_array else 'newline_delimited'}', compression = 'uncompressed', "
         "map_inference_threshold = -1, sample_size = -1"
@@ -68,7 +68,7 @@ def json_query(
     choices = choose_each(fields, columns, name)
     for choice in choices:
         refuse_renamed(fields, choice, name)
-    # Types are guessed from what is there: as text, nothing can fail to fit.
+    # All values are read as text, as a type guessed from some values may not fit others.
     kinds = {fields[choice.index].name: "VARCHAR" for choice in choices}
     kinds |= {fields[choice.index].name: "JSON" for choice in choices if choice.below}
     typed = ", ".join(f"{quoted(key)}: '{kind}'" for key, kind in kinds.items())

@@ -28,7 +28,7 @@ def line_ends_differ(path: Path) -> bool:
                 returns += found
                 pairs += block.count(b"\r\n")
             pairs += before == b"\r" and block[:1] == b"\n"
-            # One pair may be cut in two by the end of the block.
+            # The end of a block may cut one pair in two, so a difference of 1 is no proof.
             if returns and max(feeds, returns) - pairs > 1:
                 return True
             before = block[-1:]

@@ -56,7 +56,7 @@ def columns_of_frame(workspace: Workspace, source: FrameInput) -> Iterator[TextC
         choose([Field(name=column.name, kind="VARCHAR")], None, "source", how=only)
         first = 1
         for values in column.chunks:
-            # As in a column of numbers: whether they are members is for the rule.
+            # As in a column of numbers: the identifier kind decides whether they are members.
             yield column_of_values(values, name="source", first_row=first, takes_numbers=True, unit="row")
             first += len(values)
         return
@@ -125,7 +125,7 @@ def _fields_of_frame(cursor: duckdb.DuckDBPyConnection, frame: Any) -> list[Fiel
         cursor.register("source_frame", frame)
         described = cursor.sql("SELECT * FROM source_frame")
         return fields_of(described.columns, described.types)
-    except (duckdb.Error, TypeError, RuntimeError):  # the latter for what its C++ did not expect
+    except (duckdb.Error, TypeError, RuntimeError):  # RuntimeError: for types that DuckDB's C++ does not expect
         return None
 
 
@@ -165,14 +165,14 @@ def explained(
     """
     try:
         yield from parts
-    # RuntimeError is nanoarrow's own, which it does not name; a damaged name of a column is no text.
+    # nanoarrow raises RuntimeError; a damaged column name raises UnicodeDecodeError.
     except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:
         failure: Exception = failure_of_disk(error, workspace.folder.parent) or _failure(error, name, file_format, why)
         if isinstance(error, duckdb.InternalException | duckdb.FatalException) or "INTERNAL Error" in str(error):
-            workspace.close_database()  # damage may take it by surprise, and then it does nothing any more
+            workspace.close_database()  # after an internal error, DuckDB refuses all further work
     else:
         return
-    # Not in the handler: there the error of DuckDB would stay with ours.
+    # Not in the handler: there DuckDB's error would be attached to this one.
     raise failure
 
 

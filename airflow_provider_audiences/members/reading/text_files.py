@@ -140,7 +140,7 @@ def _from_gzip(stream: _Pushback, name: str) -> Iterator[bytes]:
 
 
 def _from_zstd(stream: _Pushback, name: str, most_window_bytes: int) -> Iterator[bytes]:
-    # zstandard's own reader takes data that breaks off for the end; a decompressor tells whether a frame is whole.
+    # zstandard's own reader takes cut-off data for complete; a decompressor tells whether a frame is complete.
     unpacker: Any = None
     try:
         while packed := stream.read(_PACKED_BLOCK_BYTES):

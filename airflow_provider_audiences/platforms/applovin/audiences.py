@@ -130,7 +130,7 @@ class AudienceSpec:
             name=written_name,
             platform=Platform(one_of("platform", platform, Platform)),
             audience_type=AudienceType(one_of("audience_type", audience_type, AudienceType)),
-            # It narrows which audience is found, so an empty one does not mean any.
+            # It limits which audience is found, so an empty one is refused: it would not mean "any".
             package_name=None if package_name is None else _package_name(package_name),
             description=None if description is None else description.strip(),
         )

@@ -174,7 +174,7 @@ class AppLovinClient(ApiClient):
         :param give_up: called before each repetition; if it returns true, the error is raised instead.
         :raises NotFoundError: there is no such audience.
         """
-        advertising_ids = MaskedBytes.of(advertising_ids)  # this frame is kept by an error
+        advertising_ids = MaskedBytes.of(advertising_ids)  # masked, as errors keep this frame's variables
         return self._upload("update", audience_id, advertising_ids, ttl_seconds, give_up, least_ttl_seconds=1)
 
     def append_users(
@@ -277,7 +277,7 @@ class AppLovinClient(ApiClient):
         matches = [audience for audience in self.list_audiences() if spec.matches(audience)]
         candidates = matches if if_exists == "adopt" else []
         if if_exists == "fail" and after_lost_try:
-            # One that a lost try of this call made is still empty; one with users is somebody's.
+            # An audience that a lost request of this call has made is still empty; one with users is not from it.
             candidates = [audience for audience in matches if not audience.user_count]
         if len(candidates) == 1:
             log.info("Adopted the AppLovin audience %s: name and platform match.", candidates[0].audience_id)
@@ -324,7 +324,7 @@ class AppLovinClient(ApiClient):
             if reply.begins_with("{", "<"):
                 self._replies.object(reply, "delete")
             return True
-        # A web page with a 404 comes from a proxy, which knows nothing of audiences.
+        # A 404 with a web page comes from a proxy, and says nothing about the audience.
         is_missing = reply.status == HTTPStatus.NOT_FOUND and not reply.is_web_page
         if is_missing and (ignore_missing or reply.after_lost_try):
             return reply.after_lost_try

@@ -29,7 +29,7 @@ from airflow_provider_audiences.sync.destination import AudienceAddress, Deliver
 from airflow_provider_audiences.validation import MAX_NAME_CHARACTERS, not_longer, required_text
 
 SUPPRESSION_LIMITS = DeliveryLimits(
-    # The document names no limit: those of audiences, at the same host, are taken for these too.
+    # The document names no limits: those of audiences, at the same host, are used.
     max_parallel_requests=16,
     late_effect_seconds=100,
     default_ttl_seconds=None,

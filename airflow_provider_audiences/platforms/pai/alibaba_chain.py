@@ -48,7 +48,7 @@ class CredentialChain:
         """
         failure: AudienceApiError
         try:
-            # The library's requests have no end of their own.
+            # The library's requests have no timeout.
             found = aside(self._client.get_credential, name=id(self), seconds=_patience_seconds())
             if found.access_key_id and found.access_key_secret:
                 return AccessKey(
@@ -58,9 +58,9 @@ class CredentialChain:
                 )
             failure = _failure("")
         except Exception as error:  # noqa: BLE001 - whatever a provider of the chain raises
-            # The text of the library is read for names only: it may quote replies with secrets in them.
+            # Only names of providers are taken from the library's text, which may quote replies with secrets.
             failure = _failure(str(error))
-        # Raised outside the handler: the library's error would be its context.
+        # Raised outside the handler: otherwise the library's error would be attached to it.
         try:
             raise failure
         finally:

@@ -67,9 +67,9 @@ class BillableCalls:
 
 def _may_be_billed(operation: str, error: BaseException | None) -> bool:
     if error is None or not isinstance(error, Exception):
-        return True  # no Exception is such as a task's timeout: the request may have been sent
+        return True  # such as a task's timeout, when the request may have been sent
     maybe_applied = getattr(error, "maybe_applied", True)
     if getattr(error, "http_status", None) is None and not maybe_applied:
-        return False  # it never left: there was no connection
+        return False  # it was never sent: there was no connection
     lost = isinstance(error, ConnectionFailedError | UnexpectedReplyError) and maybe_applied
     return lost or operation in _BILLED_WHEN_FAILED

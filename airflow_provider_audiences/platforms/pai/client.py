@@ -295,5 +295,5 @@ class PaiClient(ApiClient):
         return len(page) if total is None else total
 
     def _find_marked(self, name: str | None, marker: GroupMarker, passed_over: frozenset[str]) -> AudienceGroup | None:
-        # A rejected one too: it is what this very call has made.
+        # Groups rejected just now count, too: this call has made them.
         return marked(self.list_groups(name=name), marker, passed_over=passed_over)

@@ -228,7 +228,7 @@ def check_oss_uri(uri: str) -> None:
     try:
         parts = urlsplit(uri)
         host = parts.hostname or ""
-        _ = parts.port  # refuses what is no port
+        _ = parts.port  # raises ValueError for an invalid port
     except ValueError:
         raise InvalidInputError(f"uri is not an address: give {form}") from None
     if parts.username is not None or parts.password is not None:
@@ -263,5 +263,5 @@ def without_query(uri: str) -> str:
 
     :param uri: an address, or any other text.
     """
-    # By hand: the platform shows the groups of others too, whose address may be none.
+    # Not by urlsplit: the platform also shows groups of others, whose uri may be no address.
     return re.split("[?#]", uri, maxsplit=1)[0]

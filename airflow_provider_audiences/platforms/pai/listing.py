@@ -97,7 +97,7 @@ def list_once(
             groups.setdefault(group.id, group)
         # The platform may give smaller pages than were asked for.
         page_size = page_size or len(page)
-        # One page of known groups may be the list shifting; two are a server that repeats its last page.
+        # One page without new groups may be a shifted list; two mean that the server repeats its last page.
         stale_pages = 0 if len(groups) > known else stale_pages + 1
         if not page or stale_pages > 1 or (total is not None and len(groups) >= total):
             break

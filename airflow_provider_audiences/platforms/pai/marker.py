@@ -151,7 +151,7 @@ def make_marker(
     :param run_date: dates of the run; None if it has no logical date.
     """
     if secret is None and spec.text is not None:
-        # Nothing to key with: neither numbers nor their fingerprint may show, not even in a digest.
+        # Without a secret for the digests, they must not depend on numbers or their fingerprint.
         spec, members = replace(spec, text=f"{len(spec.numbers)} lines"), ""
     depends_on_members = spec.text is not None or bool(members)
     key = secret.reveal().encode() if secret is not None and depends_on_members else b""

@@ -139,7 +139,7 @@ class GroupsPoll(PaiPoll):
             group, _ = self._others[failed[0]]
             if failed[0] not in listed or group.status not in self._rule.failed_in(client.dialect):
                 return self._failure(failed)
-            # The list does not show the History, and may lag behind: what GetGroup says holds.
+            # The list does not show the History, and may lag behind: GetGroup decides.
             listed.remove(failed[0])
             yield from self._get_and_assess(client, failed[0])
         return self._progress()
@@ -204,7 +204,7 @@ class NewGroupsPoll(PaiPoll):
         self._told: set[str] = set()
 
     def _steps(self, client: PaiClient) -> Generator[Request, Any, PollResult]:
-        # What hides while the list shifts, the next poll shows.
+        # If the list shifts and a group is missed, the next poll finds it.
         listing = yield from list_once(partial(client.list_page, query=list_query(name=self._name)))
         named = [group for group in listing.groups.values() if group.name == self._name]
         news = self._news(named, client.dialect)
@@ -230,7 +230,7 @@ class NewGroupsPoll(PaiPoll):
 
     def _is_recent(self, group: AudienceGroup) -> bool:
         updated_at = epoch_seconds(group.updated_time) or epoch_seconds(group.created_time)
-        # What does not tell its age is told of: better once too often than never.
+        # A group without a readable time is reported: once too often is better than never.
         return updated_at is None or updated_at >= self._since_epoch_seconds
 
 

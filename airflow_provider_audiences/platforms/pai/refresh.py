@@ -159,11 +159,11 @@ class GroupRefresh:
             log.info("An earlier run left %d groups behind.", len(self._leftovers))
         failure = deletions.failure
         if isinstance(failure, PermanentError):
-            # Who may not delete must not make a further group either: there would be one more in each run.
+            # Without the permission to delete, each run would add a group: so no group is made.
             failure.landed = "No new group was made, since those that it would replace can't be deleted"
             failure.advice = "Let the credentials delete groups, or delete those that the log names by hand."
             raise failure
-        return current  # what can't be deleted just now is tried again in the end
+        return current  # groups that can't be deleted now are tried again at the end
 
     def _look(self, groups: Sequence[AudienceGroup]) -> tuple[list[AudienceGroup], AudienceGroup | None]:
         """Remember what a list shows; return the groups of other calls, and the newest ready one of them."""
@@ -205,7 +205,7 @@ class GroupRefresh:
         :param file_name: name of the file that the group is made from, below ``stage_path``; empty if there is none.
         """
         if self._rejected:
-            # This very call has its answer already: asking again would be billed again.
+            # This call was answered already, by a rejection: creating the group again would be billed again.
             group, adopted = self._rejected, True
         else:
             created = self._client.create_group(spec, marker=replace(marker, generation=self._generation))

@@ -66,7 +66,7 @@ _REFUSED_CREDENTIALS: Mapping[str, str] = {
 }
 """Beginnings of the gateway's code words, and what to do about each."""
 
-# A longer number is no code, and may be a member.
+# A longer number is not a code, and could be a phone number.
 _CODE_PATTERN = re.compile(r"[0-9]{1,6}")
 _FAILURES = ("ServiceUnavailable", "InternalError")
 _HOST_ADVICE = "Check the connection's host: its name, and the path behind it."
@@ -165,7 +165,7 @@ class PaiReplies:
         if word:
             code = self.redact(word)
         status = number if is_error_status(number) else reply.status
-        # An unknown code in a reply with 200 is no reason to repeat; and of 4xx only 429 is, says the document.
+        # Not repeated: an unknown code with status 200, and all 4xx but 429 (so the document says).
         if status == HTTPStatus.REQUEST_TIMEOUT or (reply.is_success and status == reply.status):
             status = HTTPStatus.BAD_REQUEST
         facts: dict[str, Any] = {"api_code": code, "request_id": self.redact.identifier(body.get("RequestId"))}
@@ -185,7 +185,7 @@ class PaiReplies:
         if status == HTTPStatus.BAD_REQUEST:
             advice = _BAD_REQUEST_ADVICE[call]
         elif status == HTTPStatus.NOT_FOUND:
-            # Without a code it is not PAI that answers.
+            # A reply without a code is not from PAI.
             advice = _HOST_ADVICE if code is None else _not_found_advice(word + text, call)
         return reply.error(self.redact(text), status=status, advice=advice, **facts)
 
@@ -199,7 +199,7 @@ class PaiReplies:
             advice = _UNKNOWN_API_ADVICE
             return NotFoundError(message, http_status=reply.status, advice=advice, **facts)
         if word.startswith(_REPEATED):
-            # Each request has its own nonce: something on the way sent this one twice, and the first was taken.
+            # Each request has its own nonce: a proxy must have sent this one twice, and the first was accepted.
             return ServerError(
                 message,
                 http_status=reply.status,

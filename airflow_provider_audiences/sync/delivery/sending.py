@@ -191,8 +191,8 @@ class Sender:
             raise
 
     def _in_threads(self, count: int, work: Callable[[], None]) -> None:
-        # Daemons, since a request may take minutes: neither a timeout of the task nor its end waits for them.
-        # Each in a copy of the context, where Airflow keeps what it adds to each line of the log.
+        # Daemon threads, as a request may take minutes: the task's end or timeout must not wait for them.
+        # Each runs in a copy of the context, where Airflow keeps what it adds to log lines.
         all_ended = [threading.Event() for _ in range(count)]
         threads = [
             threading.Thread(
@@ -205,7 +205,7 @@ class Sender:
         ]
         for thread in threads:
             thread.start()
-        # Not by join: one that an exception ends takes the thread for dead (bpo-45274), and can't be called again.
+        # Not by join: if an exception ends a join, the thread counts as dead and can't be joined again (bpo-45274).
         try:
             for ended in all_ended:
                 ended.wait()
@@ -216,7 +216,7 @@ class Sender:
                 ended.wait(max(0.0, until - time.monotonic()))
             raise
         for error in self._failures[1:]:
-            # Only our own errors are known to quote no member.
+            # Only errors of this package are known to quote no members.
             reason = str(error) if isinstance(error, AudienceApiError) else type(error).__name__
             log.warning("A request that was in flight failed as well: %s", reason)
         if self._failures:
@@ -262,7 +262,7 @@ class Sender:
             if error.maybe_applied:
                 self._progress.doubt()
             if isinstance(error, TransientError):
-                self._journal.check()  # to be overtaken weighs more
+                self._journal.check()  # raises AudienceBusyError instead, if overtaken
             if not may_split or error.too_large == "no" or self._stop.is_set():
                 raise
             self._split(size, error)
@@ -287,5 +287,5 @@ class Sender:
             self._size = smaller = min(self._size, smaller)
         self._progress.add_split()
         log.warning("A request of %d members failed, and is cut to %d from now on: %s", size, smaller, error)
-        # Its traceback holds the body, in a circle that only the garbage collector would break.
+        # Its traceback refers to the body, in a cycle that would wait for the garbage collector.
         error.with_traceback(None)

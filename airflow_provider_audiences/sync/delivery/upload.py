@@ -158,7 +158,7 @@ class Delivery:
             error.landed = self._landed(progress)
             raise
         except BaseException as error:
-            progress.doubt()  # of the requests in flight
+            progress.doubt()  # requests in flight may have been carried out
             log.warning(
                 "%s ended the delivery: no further request begins. %s", type(error).__name__, self._landed(progress)
             )

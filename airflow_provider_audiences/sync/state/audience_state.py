@@ -143,7 +143,7 @@ class AudienceState:
         if self.manifest is None:
             raise AssertionError("nothing is known of the audience")
         manifest = self._marked(self.manifest, marks)
-        if manifest != self.manifest:  # else stored plans would be outdated for nothing
+        if manifest != self.manifest:  # otherwise stored plans would be outdated without a reason
             self._commit(manifest)
 
     def recovered(self, ledger: Ledger) -> Ledger:
@@ -219,7 +219,7 @@ class AudienceState:
         """
         manifest = self.manifest
         if manifest and manifest.plan_id == stored.plan_id and manifest.delivered:
-            # What the earlier try had in flight goes out again, and may still take effect after that.
+            # Requests that the earlier try had in flight are sent again; the first ones may take effect after that.
             is_update_in_flight = stored.plan.replaces and not manifest.delivered.additions
             delivered = replace(
                 manifest.delivered,
@@ -235,7 +235,7 @@ class AudienceState:
                 generation=stored.generation,
                 ledger=StoredLedger(file="", members=0, fingerprint=LedgerWriter(self._workspace).finish().fingerprint),
                 marks=self._kept,
-                is_known=False,  # what a replacement leaves in it is known when its first request has landed
+                is_known=False,  # known once the replacement's first request is accepted
             )
         if marks is not None:
             manifest = self._marked(manifest, marks)
@@ -325,8 +325,8 @@ class AudienceState:
         is_whole = (delivered.additions.count, delivered.removals.count) == (plan.additions.count, plan.removals.count)
         is_update_in_doubt = plan.replaces and not delivered.additions
         is_settled = is_whole and not delivered.is_repeated
-        # What the ledger does not call doubtful: members of an earlier doubt that were sent since, and members that
-        # live in any case, whose refresh may still come.
+        # The ledger does not show all doubt: members that were in doubt and were sent since, and members whose
+        # refresh may still take effect.
         is_doubt_hidden = manifest.settled_at > now or bool(plan.changes.refreshed and not is_whole)
         late = LateRequests.of(plan, delivered)
         manifest = replace(

@@ -60,7 +60,7 @@ class DeliveredRanges:
         for taken in self._ranges:
             last = joined[-1] if joined else taken
             both = DeliveredRange(last.first, taken.end, min(last.began, taken.began), max(last.ended, taken.ended))
-            # What lies far apart in time stays apart: the times would say too little.
+            # Ranges far apart in time are not joined: their common times would be too vague.
             if last.end == taken.first and both.ended - both.began <= _JOINED_SECONDS:
                 joined[-1:] = [both]
             else:

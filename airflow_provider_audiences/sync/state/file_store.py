@@ -105,7 +105,7 @@ class LocalFileStore:
             except OSError as error:
                 if error.errno in _NO_LINKS:
                     raise NotImplementedError from None
-                # A network file system may say so of a link that it has made, when its first reply was lost.
+                # A network file system may say this about a link that it has just made, if its first reply was lost.
                 if not isinstance(error, FileExistsError) or not (self._path / name).samefile(unfinished):
                     raise
             self._sync()
@@ -194,7 +194,7 @@ class ObjectFileStore:
         with self._failures(), suppress(FileNotFoundError):
             self._file_system.invalidate_cache()
             found = self._file_system.ls(f"{self._path}/", detail=False)
-            # What consoles make for a folder is an object with the folder's own name.
+            # Consoles make an object with the folder's own name for each folder.
             paths = [path.strip("/") for path in found]
             return [path.rpartition("/")[2] for path in paths if path != self._path.strip("/")]
         return []
@@ -220,7 +220,7 @@ class ObjectFileStore:
             except (FileExistsError, NotImplementedError):
                 raise
             except Exception:
-                # Stores have many words for "it exists"; and a reply that was lost may have been a success.
+                # Stores raise various errors for an existing file; and after a lost reply, the file may exist.
                 if self._file_system.exists(f"{self._path}/{name}"):
                     raise FileExistsError(name) from None
                 raise
@@ -248,7 +248,7 @@ class ObjectFileStore:
         except Exception as error:  # stores have errors of their own, with texts that may hold secrets
             if isinstance(error, told):
                 raise
-            if isinstance(error, TypeError):  # its library is given what it does not take: most show that late
+            if isinstance(error, TypeError):  # the connection has options that the library does not know
                 option = _OPTION.search(str(error))
                 said = f"it takes no option {option[1]}" if option else "TypeError"
                 raise InvalidInputError(

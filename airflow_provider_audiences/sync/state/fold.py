@@ -96,8 +96,8 @@ class _Fold:
         """Return the new times of additions, beginning with row ``first``; a new member has old times of 0."""
         has_landed, began, ended = self.delivered.additions.lookup(first, len(old_earliest))
         ttl, late = self.plan.ttl_seconds, self.late_effect_seconds
-        # A request restarts a member's time, so what may have been sent may also live shorter than before. Whoever had
-        # expired is as good as new.
+        # A request restarts a member's TTL, so a member that may have been sent may also expire earlier than before.
+        # A member that had expired counts as new.
         doubtful_earliest = np.where(
             old_earliest > max(REMOVAL_IN_DOUBT, self.delivered.begun_at),
             np.minimum(old_earliest, self.delivered.begun_at + ttl),
@@ -117,7 +117,7 @@ class _Fold:
         earliest, latest = old.earliest.astype(np.int64), old.latest.astype(np.int64)
         stays = np.ones(len(old.keys), np.bool_)
         if self.plan.replaces:
-            # The update comes first: if anything has landed, it has, and nobody else is left.
+            # The replacing request is the first: if any row is delivered, all earlier members are gone.
             stays[:] = not self.delivered.additions
             earliest[:] = REMOVAL_IN_DOUBT
         removed = self.plan.removals.slice(in_removals.start, in_removals.stop - in_removals.start)

@@ -31,7 +31,7 @@ class LateRequests:
         :param delivered: which rows of the plan the platform has accepted.
         """
         misses_additions = delivered.additions.count < plan.additions.count
-        # An update comes first, and all that was missing then was to be sent after it.
+        # The replacing request is the first. It may take effect again if it was repeated, or if rows are missing.
         is_update = plan.replaces and (delivered.is_repeated or misses_additions or not delivered.additions)
         adds = is_update or misses_additions or (delivered.is_repeated and plan.additions.count > 0)
         misses_removals = delivered.removals.count < plan.removals.count

@@ -65,7 +65,7 @@ class _Claim:
     is_held: bool
 
     def __post_init__(self) -> None:
-        if not isinstance(self.try_number, int):  # what is read may be anything
+        if not isinstance(self.try_number, int):  # a file may hold anything
             raise TypeError
         self.ends()
 
@@ -91,7 +91,7 @@ class Lease:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._renewed = _now()
-        self._looked = -math.inf  # staging takes its time: the first check looks in any case
+        self._looked = -math.inf  # the first check always asks the store, as staging takes long
         self.is_exclusive = False
         """Whether the store lets only one of several writers create a file; known once the lease is held."""
 
@@ -116,7 +116,7 @@ class Lease:
                     f"another sync of this audience is under way: {other.key}, try {other.try_number}; nothing was "
                     f"sent. Should its process be dead, the audience is free from {until} on"
                 )
-            # Both have just come: they step back, and not for the same time.
+            # Both processes have just begun: each steps back, for a random time.
             time.sleep(random.uniform(0.05, 0.5) * (attempt + 1))  # noqa: S311 - no secret
 
     def check(self) -> None:
@@ -131,7 +131,7 @@ class Lease:
             raise AudienceBusyError("this sync has ended; nothing more was sent")
         now = _now()
         is_late = self._is_late()
-        # Where the store decides between writers, who was overtaken learns it when it writes down what has landed.
+        # If the store decides between writers, an overtaken process also notices when it records delivered rows.
         if self.is_exclusive and not is_late and now - self._looked < _LOOK_SECONDS:
             return
         if is_late or not self._exists():
@@ -151,14 +151,14 @@ class Lease:
     def release(self) -> None:
         """Give the lease up, so that others need not wait until it expires."""
         self._stop.set()
-        with self._lock, suppress(StateUnavailableError):  # then it ends by itself
+        with self._lock, suppress(StateUnavailableError):  # otherwise the claim expires
             self._folder.delete(self._name)
 
     def _write(self, *, is_held: bool) -> None:
         begun = _now()
         self._folder.write(self._name, self._claim(is_held=is_held))
         if not self._is_late():
-            self._renewed = begun  # else somebody may have come meanwhile: it was lost, and stays so
+            self._renewed = begun  # otherwise another process may have come: the lease stays lost
 
     def _claim(self, *, is_held: bool) -> bytes:
         until = self._clock() + LEASE_SECONDS
@@ -178,13 +178,13 @@ class Lease:
             except FileExistsError:
                 if not attempt:
                     return True
-                # So it was not there at first: a later try took over in between.
+                # The first creation succeeded, so the claim was gone: a later try has taken over.
                 self._folder.delete(self._name)
                 raise AudienceBusyError(_LOST) from None
             except NotImplementedError:
                 return False
             except StateUnavailableError:
-                # Should this work, or say why not, conditions are what the store can't take.
+                # If a plain write works, the store can't do conditions; otherwise the write raises the cause.
                 self._folder.write(self._name, content)
                 return False
         return False
@@ -210,7 +210,7 @@ class Lease:
         return any(claim.key != self._holder.key or claim.try_number > self._holder.try_number for claim in claims)
 
     def _is_over(self, claim: _Claim) -> bool:
-        # Nobody claims for longer: who seems to has a clock that is far ahead.
+        # No claim is longer than this: if one seems to be, its writer's clock is far ahead.
         return not 0 < claim.until - self._clock() <= LEASE_SECONDS + _CLOCKS_DIFFER_SECONDS
 
     def _other(self) -> _Claim | None:
@@ -233,7 +233,7 @@ class Lease:
             except FileNotFoundError:
                 continue
             except (ValueError, TypeError, OverflowError):
-                claim = None  # whatever it is, no version of this program has written it
+                claim = None  # no version of this program has written this file
             yield name, claim
 
     def _renew(self) -> None:
@@ -243,9 +243,9 @@ class Lease:
                     return
                 try:
                     if not self._exists():
-                        return  # somebody took over: the next check says so
+                        return  # another process took over; the next check raises the error
                     if self._hold():
-                        self._folder.delete(self._name)  # in between: it must not come back
+                        self._folder.delete(self._name)  # taken over in between: the claim must not stay
                         return
                 except AudienceApiError as error:
                     log.warning("The lease was not renewed, and will be tried again: %s", error)

@@ -100,7 +100,7 @@ class ManifestChain:
             try:
                 manifest = self._read(names, address)
             except FileNotFoundError:
-                continue  # who removes one has created a later one
+                continue  # another process has deleted it, after creating a later one
             if self._create(manifest, state_id=self.state_id):
                 self._taken_over = self._last
                 self.confirm()
@@ -126,7 +126,7 @@ class ManifestChain:
         """
         names = self._folder.names()
         self._lease.confirm(names)
-        is_known = self._last.number > 0  # else nothing was read yet, and whatever is there may be the last one
+        is_known = self._last.number > 0  # otherwise nothing was read yet, and any manifest may be the last one
         if is_known and any(rank > self._last and rank != self._in_doubt for rank in map(Rank.of, names) if rank):
             raise AudienceBusyError("a later sync has taken over this audience; nothing more was sent")
 
@@ -141,14 +141,14 @@ class ManifestChain:
         try:
             names = self._folder.names()
         except StateUnavailableError:
-            names = []  # the next one removes them
+            names = []  # the next commit deletes them
         self.commit(manifest)
         try:
             self.confirm()
             unused = [name for name in names if not Rank.of(name) and name.startswith(_PREFIXES) and name not in used]
             self._delete([*unused, *self._superseded(names)])
         except StateUnavailableError as error:
-            # All is committed, and the next plan's end removes them.
+            # The manifest is committed; the end of the next plan deletes these files.
             log.warning("Files that are not needed any more were left: %s", error)
 
     def _superseded(self, names: Collection[str]) -> list[str]:
@@ -172,7 +172,7 @@ class ManifestChain:
         self._since = max(rank.number for rank in ranks) + 1
         where = f"{self._folder.name}/{self._last.file}"
         text = self._folder.read(self._last.file)
-        self.state_id = hashlib.sha256(text).hexdigest()  # should it be damaged
+        self.state_id = hashlib.sha256(text).hexdigest()  # used if the manifest is damaged
         manifest_file = ManifestFile.from_bytes(text, self._last, where=where)
         if is_first_format(old) and _id_of(old) != manifest_file.moved_from:
             self.state_id = _id_of(old)
@@ -239,7 +239,7 @@ class ManifestChain:
             if found != content:
                 if not self._is_own(found, rank):
                     return False
-                self._last = rank  # of a commit whose outcome was not known: it has landed
+                self._last = rank  # an earlier commit of this process, whose outcome was not known, was stored
                 continue
             self._last, self.state_id = rank, state_id
             if not self._has_notice:
@@ -260,9 +260,9 @@ class ManifestChain:
             except FileNotFoundError:
                 return b""
         except StateUnavailableError:
-            self._in_doubt = rank  # it may be there, or still come
+            self._in_doubt = rank  # the manifest may be stored, or may still be
             if not self._lease.is_exclusive:
-                self._last = rank  # no second one has its name
+                self._last = rank  # its name is used up, as it has this writer in it
             raise
         return content
 

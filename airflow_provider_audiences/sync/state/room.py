@@ -33,7 +33,7 @@ class SyncRoom:
 
     def __init__(self, folder: FileStore, workspace: Workspace) -> None:
         self._workspace = workspace
-        # What a store has is not known.
+        # Object stores don't tell their free room.
         self._path = _existing(Path(folder.name)) if isinstance(folder, LocalFileStore) else None
 
     def require(self, members: int) -> None:
