@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-_LOOK_BYTES = 4 << 20
+_CHECK_EVERY_BYTES = 4 << 20
 """Free space is checked once for this many bytes written."""
 
 _KEPT_PART = 10
@@ -44,7 +44,7 @@ class ScratchFile(io.FileIO):
         super().__init__(descriptor, "rb+")
         free = free_bytes(descriptor)
         self._kept_bytes = 0 if free is None else min(free // _KEPT_PART, _MOST_KEPT_BYTES)
-        self._unseen_bytes = 0
+        self._unchecked_bytes = 0
 
     def write(self, data: ReadableBuffer, /) -> int:
         """
@@ -55,9 +55,9 @@ class ScratchFile(io.FileIO):
         :raises OSError: the disk is full, or nearly so.
         """
         size = memoryview(data).nbytes
-        self._unseen_bytes += size
-        if self._unseen_bytes >= _LOOK_BYTES:
-            self._unseen_bytes = 0
+        self._unchecked_bytes += size
+        if self._unchecked_bytes >= _CHECK_EVERY_BYTES:
+            self._unchecked_bytes = 0
             free = free_bytes(self.fileno())
             if free is not None and free - size < self._kept_bytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -160,7 +160,7 @@ class _Staging:
         self._refused = dict.fromkeys(RejectReason, 0)
         self._by_column: dict[str, int] = {}
         self._examples: list[str] = []
-        self._said = self._started = time.monotonic()
+        self._last_logged = self._started = time.monotonic()
 
     def run(self, source: MemberInput) -> StagedMembers:
         self._workspace.require(disk_bytes_of(source), f"reading {self._rules.argument}")
@@ -187,9 +187,9 @@ class _Staging:
         else:
             # Without a report, fail at the first malformed text; a report is to have all of them.
             self._check_malformed()
-        if time.monotonic() - self._said >= _PROGRESS_INTERVAL_SECONDS:
-            self._said = time.monotonic()
-            log.info("Read %d texts, %.0f a second.", self._texts, self._texts / (self._said - self._started))
+        if time.monotonic() - self._last_logged >= _PROGRESS_INTERVAL_SECONDS:
+            self._last_logged = time.monotonic()
+            log.info("Read %d texts, %.0f a second.", self._texts, self._texts / (self._last_logged - self._started))
 
     def _add_examples(self, chunk: MemberChunk, parsed: ParsedMembers) -> None:
         found = sorted(int(row) for reason in MALFORMED for row in parsed.refused.get(reason, ()))

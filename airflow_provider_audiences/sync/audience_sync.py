@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_DRIFT_LOOK_SECONDS = 10.0
+_DRIFT_POLL_SECONDS = 10.0
 
 
 class AudienceSync:
@@ -228,7 +228,7 @@ class AudienceSync:
                 is_far = drift is not None and limit is not None and abs(drift) > limit
                 if not is_far or patience <= 0:
                     break
-                wait = min(_DRIFT_LOOK_SECONDS, patience)
+                wait = min(_DRIFT_POLL_SECONDS, patience)
                 patience -= wait
                 self._held.sleep(wait)
         except AudienceApiError as error:

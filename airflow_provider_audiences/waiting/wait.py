@@ -155,7 +155,7 @@ class Wait:
         self._is_renewed = False
         self._failures = 0
         self._warned = False
-        self._told = ""
+        self._last_reason = ""
 
     def steps(self) -> Steps:
         """Yield the steps of the wait; the last one is its outcome."""
@@ -187,9 +187,9 @@ class Wait:
                 return None
             result = yield from self._polled(self._connected)
         except AudienceApiError as error:
-            return self._failed(error)
+            return self._on_error(error)
         else:
-            return self._saw(result)
+            return self._on_result(result)
         finally:
             self._is_due = True
 
@@ -205,36 +205,36 @@ class Wait:
                 raise
             self._is_renewed = True
             self._log.warning("Refused; the connection was renewed since, and is taken as it is now: %s", refusal)
-            self._told = without_advice(refusal)
-            return PollResult(state=PollState.WAITING, reason=self._told)
+            self._last_reason = without_advice(refusal)
+            return PollResult(state=PollState.WAITING, reason=self._last_reason)
         self._is_renewed, self._failures = False, 0
         return result
 
-    def _saw(self, result: PollResult) -> Outcome | None:
+    def _on_result(self, result: PollResult) -> Outcome | None:
         if result.state is not PollState.WAITING:
             return self._outcome(result.state.value, result.reason, seen=result.seen)
         if result.unknown_status and not self._warned:
             self._log.warning("Unknown status: %s", result.reason)
             self._warned = True
-        elif result.reason != self._told:
+        elif result.reason != self._last_reason:
             self._log.info("%s", result.reason)
-        self._told = result.reason
-        return self._late(result.reason)
+        self._last_reason = result.reason
+        return self._at_deadline(result.reason)
 
-    def _failed(self, error: AudienceApiError) -> Outcome | None:
+    def _on_error(self, error: AudienceApiError) -> Outcome | None:
         if not isinstance(error, TransientError):
             return Outcome.of_error(error, self._poll.billable_calls)
         # A request that was not sent, as the account had too many failures, is no failed poll.
         self._failures += not (isinstance(error, RateLimitedError) and error.attempts == 0)
-        before = f" Before that: {self._told}" if self._told else ""
+        before = f" Before that: {self._last_reason}" if self._last_reason else ""
         # At the deadline, the timeout itself may have caused the error.
-        late = self._late(without_advice(error) + before)
-        if late is None and self._failures > self._max_poll_failures:
+        timeout = self._at_deadline(without_advice(error) + before)
+        if timeout is None and self._failures > self._max_poll_failures:
             return Outcome.of_error(error, self._poll.billable_calls)
         self._log.warning("Poll %d in a row failed: %s", self._failures, error)
-        return late
+        return timeout
 
-    def _late(self, reason: str) -> Outcome | None:
+    def _at_deadline(self, reason: str) -> Outcome | None:
         if self._clock() < self._deadline_epoch_seconds:
             return None
         return self._outcome("timeout", f"still not ready at the deadline: {reason}")
@@ -261,12 +261,12 @@ class EndlessWait(Wait):
         )
         self._about = about
 
-    def _saw(self, result: PollResult) -> Outcome | None:
+    def _on_result(self, result: PollResult) -> Outcome | None:
         self._pauses = self._schedule.pauses(self._clock())
         next(self._pauses)
-        return super()._saw(result)
+        return super()._on_result(result)
 
-    def _failed(self, error: AudienceApiError) -> Outcome | None:
+    def _on_error(self, error: AudienceApiError) -> Outcome | None:
         # Connect again after each failure, as the connection may have been mended.
         self._connected = None
         self._log.warning("A poll of %s failed: %s", self._about, error)

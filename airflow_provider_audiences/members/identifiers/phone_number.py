@@ -61,7 +61,7 @@ def normalise_phone_numbers(lines: Iterable[str], *, phone_format: PhoneFormat =
     numbers: dict[str, None] = {}
     for line_number, line in enumerate(lines, start=1):
         text = bare(line)
-        number = _judged(text, phone_format)
+        number = _parsed(text, phone_format)
         if not isinstance(number, RejectReason):
             numbers[number] = None
         elif number is not RejectReason.BLANK:
@@ -81,10 +81,10 @@ def parse_phone_number(line: bytes, *, phone_format: PhoneFormat) -> str | Rejec
     if len(line) > MAX_LINE_BYTES:
         return RejectReason.MALFORMED
     text = decoded(line)
-    return RejectReason.MALFORMED if text is None else _judged(text, phone_format)
+    return RejectReason.MALFORMED if text is None else _parsed(text, phone_format)
 
 
-def _judged(text: str, phone_format: PhoneFormat) -> str | RejectReason:
+def _parsed(text: str, phone_format: PhoneFormat) -> str | RejectReason:
     """Return the normal form of a text without surrounding characters, or the reason for which it is rejected."""
     if not text:
         return RejectReason.BLANK

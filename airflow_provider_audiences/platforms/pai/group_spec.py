@@ -122,7 +122,7 @@ class GroupSpec:
         :param phone_format: rule for ``text``: ``cn_mobile`` (mainland China mobile numbers) or ``any``.
         :raises InvalidInputError: a parameter is missing or wrong, or the source does not take it.
         """
-        spec = self._as_written()
+        spec = self._with_api_types()
         spec._check_parameters()  # noqa: SLF001 - its own class
         if spec.uri is not None:
             check_oss_uri(spec.uri)
@@ -131,7 +131,7 @@ class GroupSpec:
         with forgetting_locals():
             return replace(spec, text=_normal_text(spec.numbers, phone_format))
 
-    def _as_written(self) -> GroupSpec:
+    def _with_api_types(self) -> GroupSpec:
         """
         Return the spec with parameters in the types that the API needs, after what templates may have made of them.
 

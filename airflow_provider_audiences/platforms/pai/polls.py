@@ -183,8 +183,8 @@ class GroupsPoll(PaiPoll):
         waiting = [self._others[group_id] for group_id in self._ids if group_id in self._others]
         unknown = [(group, result) for group, result in waiting if result.unknown_status]
         named = unknown or waiting
-        told = f"; waiting for {_names([group for group, _ in named])}: {named[0][1].reason}" if named else ""
-        return PollResult(state=PollState.WAITING, reason=f"{counted}{told}", unknown_status=bool(unknown))
+        waiting_for = f"; waiting for {_names([group for group, _ in named])}: {named[0][1].reason}" if named else ""
+        return PollResult(state=PollState.WAITING, reason=f"{counted}{waiting_for}", unknown_status=bool(unknown))
 
 
 class NewGroupsPoll(PaiPoll):
@@ -201,32 +201,32 @@ class NewGroupsPoll(PaiPoll):
         self._name = name
         self._since_epoch_seconds = since_epoch_seconds
         self._waiting: set[str] = set()
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def _steps(self, client: PaiClient) -> Generator[Request, Any, PollResult]:
         # If the list shifts and a group is missed, the next poll finds it.
         listing = yield from list_once(partial(client.list_page, query=list_query(name=self._name)))
         named = [group for group in listing.groups.values() if group.name == self._name]
-        news = self._news(named, client.dialect)
+        newly_ready = self._newly_ready(named, client.dialect)
         return PollResult(
-            state=PollState.READY if news else PollState.WAITING,
+            state=PollState.READY if newly_ready else PollState.WAITING,
             reason=f"{len(named)} groups are named {self._name!r}",
-            seen=[_small(group) for group in news],
+            seen=[_small(group) for group in newly_ready],
         )
 
-    def _news(self, groups: Iterable[AudienceGroup], dialect: PaiDialect) -> list[AudienceGroup]:
+    def _newly_ready(self, groups: Iterable[AudienceGroup], dialect: PaiDialect) -> list[AudienceGroup]:
         """Return the groups that are ready and were not at the last poll, the oldest first."""
-        news = []
+        newly_ready = []
         for group in groups:
-            if group.id in self._told:
+            if group.id in self._reported:
                 continue
             if self._rule.assess(group, dialect).state is not PollState.READY:
                 self._waiting.add(group.id)
             else:
-                self._told.add(group.id)
+                self._reported.add(group.id)
                 if group.id in self._waiting or self._is_recent(group):
-                    news.append(group)
-        return sorted(news, key=lambda group: (group.updated_time, group.id))
+                    newly_ready.append(group)
+        return sorted(newly_ready, key=lambda group: (group.updated_time, group.id))
 
     def _is_recent(self, group: AudienceGroup) -> bool:
         updated_at = epoch_seconds(group.updated_time) or epoch_seconds(group.created_time)

@@ -41,7 +41,7 @@ class Progress:
         self.is_in_doubt = False
         """Whether a request failed that the platform may have carried out."""
         self._lock = threading.Lock()
-        self._started = self._said = time.monotonic()
+        self._started = self._last_logged = time.monotonic()
 
     @property
     def elapsed_seconds(self) -> float:
@@ -105,9 +105,9 @@ class Progress:
         self.is_in_doubt = True
 
     def _progress_line(self) -> str | None:
-        if self.sent >= self.members or time.monotonic() - self._said < _INTERVAL_SECONDS:
+        if self.sent >= self.members or time.monotonic() - self._last_logged < _INTERVAL_SECONDS:
             return None
-        self._said = time.monotonic()
+        self._last_logged = time.monotonic()
         percent = 100 * self.sent // self.members
         rate = self._rate
         seconds_left = (self.members - self.sent) / rate

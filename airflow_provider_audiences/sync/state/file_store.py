@@ -155,11 +155,11 @@ class LocalFileStore:
                 os.close(folder)
 
     @contextmanager
-    def _failures(self, *told: type[Exception]) -> Iterator[None]:
+    def _failures(self, *expected: type[Exception]) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            if isinstance(error, told):
+            if isinstance(error, expected):
                 raise
             advice = "Make room there; the next try goes on from what was written down." if _is_full(error) else None
             raise StateUnavailableError(f"{self.name}: {words_of(error)}", advice=advice) from None
@@ -242,11 +242,11 @@ class ObjectFileStore:
             self._file_system.rm_file(f"{self._path}/{name}")
 
     @contextmanager
-    def _failures(self, *told: type[Exception]) -> Iterator[None]:
+    def _failures(self, *expected: type[Exception]) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # stores have errors of their own, with texts that may hold secrets
-            if isinstance(error, told):
+            if isinstance(error, expected):
                 raise
             if isinstance(error, TypeError):  # the connection has options that the library does not know
                 option = _OPTION.search(str(error))

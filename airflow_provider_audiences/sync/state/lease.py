@@ -91,7 +91,7 @@ class Lease:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._renewed = _now()
-        self._looked = -math.inf  # the first check always asks the store, as staging takes long
+        self._checked_at = -math.inf  # the first check always asks the store, as staging takes long
         self.is_exclusive = False
         """Whether the store lets only one of several writers create a file; known once the lease is held."""
 
@@ -106,7 +106,7 @@ class Lease:
             self._write(is_held=False)
             other = self._other() or self._hold()
             if other is None:
-                self.is_exclusive = self._finds_itself()
+                self.is_exclusive = self._creates_exclusively()
                 threading.Thread(target=self._renew, name="audiences-lease", daemon=True).start()
                 return
             self._folder.delete(self._name)
@@ -132,11 +132,11 @@ class Lease:
         now = _now()
         is_late = self._is_late()
         # If the store decides between writers, an overtaken process also notices when it records delivered rows.
-        if self.is_exclusive and not is_late and now - self._looked < _LOOK_SECONDS:
+        if self.is_exclusive and not is_late and now - self._checked_at < _LOOK_SECONDS:
             return
         if is_late or not self._exists():
             raise AudienceBusyError(_LOST)
-        self._looked = now
+        self._checked_at = now
 
     def confirm(self, names: Collection[str]) -> None:
         """
@@ -169,7 +169,7 @@ class Lease:
         """Whether the claim has expired, or may have."""
         return _now() - self._renewed > LEASE_SECONDS - _SAFETY_SECONDS
 
-    def _finds_itself(self) -> bool:
+    def _creates_exclusively(self) -> bool:
         """Whether the store refuses to create this claim's file again; only such a store can decide between writers."""
         content = self._claim(is_held=True)
         for attempt in range(2):
