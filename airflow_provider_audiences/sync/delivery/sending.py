@@ -131,7 +131,7 @@ class Sender:
         self._stop = threading.Event()
         self._failures: list[BaseException] = []
         self.is_repeated = False
-        """Whether a request was, or may have been, sent more than once: the platform may carry it out again."""
+        """Whether a request may have been sent more than once, so that the platform may carry it out again later."""
 
     def send_first(self, phase: Phase) -> int:
         """
@@ -173,11 +173,12 @@ class Sender:
     @staticmethod
     def outwait_replacement(seconds: float, *, sleep: Callable[[float], None]) -> None:
         """
-        Wait for a request that replaces the content and was sent more than once: were it carried out again, it would
-        wipe out what comes after it.
+        Wait until a request that replaces the content, and may have been sent twice, can't take effect any more.
 
-        :param seconds: how long after it was sent a request may still take effect.
-        :param sleep: waits.
+        If the platform carried it out again later, it would remove the members added after it.
+
+        :param seconds: longest time after it was sent that a request may still take effect.
+        :param sleep: sleeps for a number of seconds.
         """
         log.warning("The request that replaces the content may have been sent twice: waiting %d s for it.", seconds)
         sleep(seconds)

@@ -138,7 +138,7 @@ class Delivery:
         :param on_progress: called every few seconds, and at the end, with the number of members delivered and the
             total.
         :param journal: records which rows are delivered; None for no records.
-        :param sleep: waits.
+        :param sleep: sleeps for a number of seconds.
         :raises InvalidInputError: the set is empty and would empty the audience, or its source has only malformed
             texts; nothing was sent.
         :raises AudienceApiError: a request failed, and no further one was begun; ``landed`` says how much the platform
