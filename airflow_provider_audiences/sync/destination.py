@@ -113,7 +113,8 @@ class Destination(Protocol):
 
         :param body: members in their written form, one a line.
         :param ttl_seconds: how long the members stay; None for the platform's default. Ignored if members have no TTL.
-        :param give_up: asked before the request is repeated, and while the repetition is waited for; true ends it.
+        :param give_up: called before a repetition, and while it is waited for; if it returns true, there is no
+            repetition.
         """
 
     def remove(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:

@@ -245,10 +245,10 @@ class Wait:
 
 class EndlessWait(Wait):
     """
-    A wait that never ends: each ready result is an outcome, and after a failure it polls again, less and less often.
+    A wait that never ends: each ready result is an outcome, and failed polls are repeated, less and less often.
 
     :param poll: what to poll.
-    :param schedule: when to poll again after failures; after a success, the pause is always the first one.
+    :param schedule: pauses after failures; after a success, the pause is its shortest one again.
     :param log: logger for failures.
     :param about: what is polled, in words for the log.
     """

@@ -51,7 +51,7 @@ class Refreshing:
     :param unchanged: whether an existing group has the same members, and stays.
     :param began_epoch_seconds: when the work began, in seconds since 1970 (UTC).
     :param members: counts of the members, for the report.
-    :param map_index: of the mapped task; -1 for a task that is not mapped.
+    :param map_index: index of the mapped task; -1 for a task that is not mapped.
     :param verdicts: verdicts of the guards, as JSON.
     :param leftovers: ids of groups that earlier runs had left, and that this run has deleted.
     :param billable_calls: number of billable calls so far, by call.
@@ -196,7 +196,7 @@ class GroupRefresh:
         file_name: str = "",
     ) -> Refreshing:
         """
-        Make the new group, or adopt the one that an earlier try of this call has made.
+        Make the new group, or adopt the one that an earlier try of this call has made, even if PAI has rejected it.
 
         :param spec: parameters of the group.
         :param marker: marker of this call.

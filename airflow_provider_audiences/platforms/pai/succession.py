@@ -60,7 +60,7 @@ class GroupLine:
     :param client: client of the groups' account.
     :param name: exact name of the groups.
     :param owner: digest of the provenance key, as in markers.
-    :param map_index: of the mapped task; -1 for a task that is not mapped.
+    :param map_index: index of the mapped task; -1 for a task that is not mapped.
     :param rule: decides when a group is ready.
     """
 

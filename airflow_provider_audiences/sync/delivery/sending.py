@@ -40,7 +40,8 @@ class Upload(Protocol):
         Send a body.
 
         :param body: members in their written form, one a line.
-        :param give_up: asked before the request is repeated, and while the repetition is waited for; true ends it.
+        :param give_up: called before a repetition, and while it is waited for; if it returns true, there is no
+            repetition.
         """
 
 
