@@ -29,7 +29,7 @@ for _name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DASHSCOPE_API_KEY", "RE
 
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator  # noqa: E402
 from airflow_provider_audiences.http import error_budget  # noqa: E402
-from airflow_provider_audiences.http.transport import TransportSettings  # noqa: E402
+from airflow_provider_audiences.http.calls import TransportSettings  # noqa: E402
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient  # noqa: E402
 from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ApiKeyAuth, PaiAuth  # noqa: E402
 from airflow_provider_audiences.platforms.pai.client import PaiClient  # noqa: E402

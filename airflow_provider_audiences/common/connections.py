@@ -13,8 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 from airflow_provider_audiences.common.connection_fields import ExtraField
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.http.addresses import checked_host, is_loopback
+from airflow_provider_audiences.http.calls import TransportSettings
 from airflow_provider_audiences.http.error_budget import DEFAULT_MAX_ERRORS
-from airflow_provider_audiences.http.transport import TransportSettings
 from airflow_provider_audiences.redaction import Secret
 from airflow_provider_audiences.validation import OFF
 

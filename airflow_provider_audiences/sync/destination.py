@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from airflow_provider_audiences.http.transport import GiveUp
+from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.redaction import MaskedBytes
 

@@ -29,8 +29,8 @@ from airflow_provider_audiences.waiting.wait import Connected, Pause, carried_ou
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.common.connections import ConnectionLike
+    from airflow_provider_audiences.http.api_client import ApiClient
     from airflow_provider_audiences.http.rate_limiter import RateLimiter
-    from airflow_provider_audiences.http.transport import ApiClient
     from airflow_provider_audiences.waiting.outcomes import Outcome
     from airflow_provider_audiences.waiting.wait import Step, Wait
 

@@ -16,7 +16,7 @@ from airflow_provider_audiences.common.connection_fields import PAI_FIELDS
 from airflow_provider_audiences.common.connections import ConnectionReader
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.http.addresses import is_loopback
-from airflow_provider_audiences.http.transport import TransportSettings
+from airflow_provider_audiences.http.calls import TransportSettings
 
 DEFAULT = "https://default.example"
 READER = "connection 'my_conn': "

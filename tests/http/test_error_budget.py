@@ -23,8 +23,8 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
     StateUnavailableError,
 )
+from airflow_provider_audiences.http.calls import TransportSettings
 from airflow_provider_audiences.http.error_budget import WINDOW_SECONDS, AccountErrors, ErrorBudget, account_digest
-from airflow_provider_audiences.http.transport import TransportSettings
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.platforms.pai.auth import ApiKeyAuth
 from airflow_provider_audiences.platforms.pai.client import PaiClient

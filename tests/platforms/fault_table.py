@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError
-from airflow_provider_audiences.http.transport import TransportSettings
+from airflow_provider_audiences.http.calls import TransportSettings
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ApiKeyAuth
 from airflow_provider_audiences.platforms.pai.client import PaiClient

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from airflow_provider_audiences.exceptions import NotFoundError
-from airflow_provider_audiences.http.transport import GiveUp
+from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.sync.destination import AudienceAddress, DeliveryLimits, UploadCounts

@@ -15,7 +15,7 @@ from support.memory_destination import Post
 from support.synced import AudienceOverHttp, HookedFolder, Wire
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
-from airflow_provider_audiences.http.transport import TransportSettings
+from airflow_provider_audiences.http.calls import TransportSettings
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient

@@ -13,7 +13,7 @@ from asgiref.sync import async_to_sync
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.http import transport
-from airflow_provider_audiences.http.transport import ApiClient
+from airflow_provider_audiences.http.api_client import ApiClient
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 from airflow_provider_audiences.triggers import shared_clients
 from airflow_provider_audiences.triggers.applovin import AppLovinAudienceTrigger

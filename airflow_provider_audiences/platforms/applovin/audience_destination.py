@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_audiences.exceptions import NotFoundError
-from airflow_provider_audiences.http.transport import GiveUp
+from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.redaction import MaskedBytes

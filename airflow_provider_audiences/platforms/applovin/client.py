@@ -19,10 +19,12 @@ from airflow_provider_audiences.exceptions import (
     ConflictError,
     UnexpectedReplyError,
 )
+from airflow_provider_audiences.http.api_client import ApiClient
+from airflow_provider_audiences.http.calls import Call, GiveUp, TransportSettings
 from airflow_provider_audiences.http.error_budget import ErrorBudget
 from airflow_provider_audiences.http.replies import Reply, may_be_id
 from airflow_provider_audiences.http.session import query_key_session
-from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, Transport, TransportSettings
+from airflow_provider_audiences.http.transport import Transport
 from airflow_provider_audiences.platforms.applovin.advice import advice_for
 from airflow_provider_audiences.platforms.applovin.audiences import Audience, AudienceSpec, AudienceType
 from airflow_provider_audiences.platforms.applovin.replies import AppLovinReplies

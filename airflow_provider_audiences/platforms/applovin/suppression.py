@@ -12,9 +12,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from airflow_provider_audiences.http.api_client import ApiClient
+from airflow_provider_audiences.http.calls import Call, GiveUp, TransportSettings
 from airflow_provider_audiences.http.error_budget import ErrorBudget
 from airflow_provider_audiences.http.session import query_key_session
-from airflow_provider_audiences.http.transport import ApiClient, Call, GiveUp, Transport, TransportSettings
+from airflow_provider_audiences.http.transport import Transport
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.advice import SuppressionAdvice
 from airflow_provider_audiences.platforms.applovin.client import (

@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
+from airflow_provider_audiences.http.api_client import ApiClient
+from airflow_provider_audiences.http.calls import Call, TransportSettings
 from airflow_provider_audiences.http.error_budget import ErrorBudget, account_digest
 from airflow_provider_audiences.http.rate_limiter import RateLimiter, shared_limiter
 from airflow_provider_audiences.http.session import header_key_session
-from airflow_provider_audiences.http.transport import ApiClient, Call, Transport, TransportSettings
+from airflow_provider_audiences.http.transport import Transport
 from airflow_provider_audiences.platforms.pai.adoption import marked, named, rejected_of_call
 from airflow_provider_audiences.platforms.pai.auth import PaiAuth
 from airflow_provider_audiences.platforms.pai.billing import CREATE, DELETE, GET, BillableCalls
@@ -197,7 +199,7 @@ class PaiClient(ApiClient):
             headers=self.dialect.headers("CreateGroup"),
             read=partial(self._replies.group, creating=True),
             recover=partial(self._find_marked, spec.name, marker, passed_over) if marker is not None else None,
-            give_up=None if marker is not None else lambda error: error is not None and error.maybe_applied,
+            give_up=_may_be_made if marker is None else None,
         )
         try:
             return CreatedGroup(group=self._transport.send(call), adopted=False)
@@ -297,3 +299,8 @@ class PaiClient(ApiClient):
     def _find_marked(self, name: str | None, marker: GroupMarker, passed_over: frozenset[str]) -> AudienceGroup | None:
         # Groups rejected just now count, too: this call has made them.
         return marked(self.list_groups(name=name), marker, passed_over=passed_over)
+
+
+def _may_be_made(error: TransientError | None) -> bool:
+    """Return whether a request that failed may have made the group; nothing would tell it from a second one."""
+    return error is not None and error.maybe_applied

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 
+from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
+from airflow_provider_audiences.members.keys.key_set import KeySet
 from airflow_provider_audiences.sync.delivery.progress import Progress
 from airflow_provider_audiences.sync.delivery.sending import Phase, Sender
 from airflow_provider_audiences.sync.destination import Destination
@@ -54,6 +56,17 @@ class StateJournal:
         with self._lock:
             self.request_seconds += seconds
         self._state.landed(phase.name, first, end, seconds=seconds, is_repeated=is_repeated, is_update=phase.replaces)
+
+
+@dataclass(frozen=True)
+class _PlannedRows:
+    """The members of one phase of a plan, as the destination's kind writes them."""
+
+    keys: KeySet
+    kind: IdentifierKind
+
+    def lines(self, first: int, count: int) -> bytes:
+        return self.kind.lines(self.keys.slice(first, count))
 
 
 class PlanDelivery:
@@ -109,11 +122,11 @@ class PlanDelivery:
 
     def _phase(self, name: PhaseName, ranges: list[tuple[int, int]], *, replaces: bool = False) -> Phase:
         keys = self._plan.additions if name == "additions" else self._plan.removals
-        kind, to = self._destination.kind, self._destination
-        put = to.replace if replaces else to.add
-        upload = to.remove if name == "removals" else partial(put, ttl_seconds=self._plan.ttl_seconds)
-
-        def lines(first: int, count: int) -> bytes:
-            return kind.lines(keys.slice(first, count))
-
-        return Phase(name=name, lines=lines, ranges=ranges, upload=upload, replaces=replaces)
+        return Phase(
+            name=name,
+            destination=self._destination,
+            rows=_PlannedRows(keys, self._destination.kind),
+            ranges=ranges,
+            ttl_seconds=self._plan.ttl_seconds,
+            replaces=replaces,
+        )

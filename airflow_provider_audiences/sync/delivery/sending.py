@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
-from airflow_provider_audiences.http.transport import GiveUp
+from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.stopping import LANDING_SECONDS, Stopped
 from airflow_provider_audiences.sync.delivery.progress import Progress
-from airflow_provider_audiences.sync.destination import UploadCounts
+from airflow_provider_audiences.sync.destination import Destination, UploadCounts
 from airflow_provider_audiences.sync.plan import PhaseName
 
 log = logging.getLogger(__name__)
@@ -32,16 +32,15 @@ log = logging.getLogger(__name__)
 _SPLIT_FLOOR = 1_000
 
 
-class Upload(Protocol):
-    """A function that sends one body to a destination."""
+class Rows(Protocol):
+    """Members in a fixed order."""
 
-    def __call__(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:
+    def lines(self, first: int, count: int) -> bytes:
         """
-        Send a body.
+        Return some of them, one a line. Any thread may ask.
 
-        :param body: members in their written form, one a line.
-        :param give_up: called before a repetition, and while it is waited for; if it returns true, there is no
-            repetition.
+        :param first: number of the first one, counted from 0.
+        :param count: how many, as far as there are.
         """
 
 
@@ -51,17 +50,31 @@ class Phase:
     Rows of one set that are sent by the same kind of request.
 
     :param name: name of the phase: ``additions`` or ``removals``.
-    :param lines: makes a body from the first row and the number of rows.
+    :param destination: audience that the rows are sent to.
+    :param rows: the set.
     :param ranges: the rows to send, as pairs of first row and end.
-    :param upload: function that sends a body.
+    :param ttl_seconds: how long added members stay; None for the platform's default.
     :param replaces: whether a request replaces the audience's whole content.
     """
 
     name: PhaseName
-    lines: Callable[[int, int], bytes]
+    destination: Destination
+    rows: Rows
     ranges: Sequence[tuple[int, int]]
-    upload: Upload
+    ttl_seconds: int | None = None
     replaces: bool = False
+
+    def upload(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:
+        """
+        Send one body.
+
+        :param body: members, one a line.
+        :param give_up: asked before the request is repeated, and while it waits for that.
+        """
+        if self.name == "removals":
+            return self.destination.remove(body, give_up=give_up)
+        put = self.destination.replace if self.replaces else self.destination.add
+        return put(body, ttl_seconds=self.ttl_seconds, give_up=give_up)
 
 
 class Journal(Protocol):
@@ -94,6 +107,32 @@ class NoJournal:
 
     def delivered(self, phase: Phase, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
         """Do nothing."""
+
+
+class _GivesUp:
+    """
+    Decides whether a request that failed is not repeated, or not waited for any longer.
+
+    :param journal: of the set; whoever was overtaken sends nothing more.
+    :param stop: set when no request is to begin any more.
+    :param may_split: whether half of its members may go out in its place.
+    """
+
+    def __init__(self, journal: Journal, stop: threading.Event, *, may_split: bool) -> None:
+        self._journal = journal
+        self._stop = stop
+        self._may_split = may_split
+
+    def __call__(self, error: TransientError | None) -> bool:
+        is_split = self._may_split and error is not None and error.too_large == "likely"
+        return is_split or self._stop.is_set() or self._is_overtaken()
+
+    def _is_overtaken(self) -> bool:
+        try:
+            self._journal.check()
+        except AudienceApiError:
+            return True
+        return False
 
 
 class _Ranges:
@@ -246,20 +285,15 @@ class Sender:
     def _send_some(self, phase: Phase, start: int, end: int) -> int:
         """Send one request; return the number of members in it, or 0 if they were too many."""
         size = min(self._size, end - start)
-        body = MaskedBytes.of(phase.lines(start, size))
+        body = MaskedBytes.of(phase.rows.lines(start, size))
         size_bytes = len(body)
         if self._stop.is_set():
             return 0
         may_split = size > _SPLIT_FLOOR
-
-        def give_up(error: TransientError | None) -> bool:
-            is_split = may_split and error is not None and error.too_large == "likely"
-            return is_split or self._stop.is_set() or self._is_overtaken()
-
         began = time.monotonic()
         self._journal.check()
         try:
-            counts = phase.upload(body, give_up=give_up)
+            counts = phase.upload(body, give_up=_GivesUp(self._journal, self._stop, may_split=may_split))
         except AudienceApiError as error:
             if error.maybe_applied:
                 self._progress.doubt()
@@ -275,13 +309,6 @@ class Sender:
         self._journal.delivered(phase, start, start + size, seconds=seconds, is_repeated=is_repeated)
         self._progress.add(size, size_bytes, counts)
         return size
-
-    def _is_overtaken(self) -> bool:
-        try:
-            self._journal.check()
-        except AudienceApiError:
-            return True
-        return False
 
     def _split(self, size: int, error: AudienceApiError) -> None:
         smaller = max(_SPLIT_FLOOR, -(-size // 2))

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
@@ -184,24 +183,19 @@ class Delivery:
         sleep: Callable[[float], None],
     ) -> None:
         sender = Sender(progress, journal, batch_size=self.batch_size, max_parallel_requests=self.max_parallel_requests)
-        if self.mode is DeliveryMode.REMOVE:
-            sender.send(
-                Phase(name="removals", lines=staged.lines, ranges=[(0, staged.members)], upload=destination.remove)
-            )
-        else:
-            first = 0
-            additions = Phase(
-                name="additions",
-                lines=staged.lines,
-                ranges=[(0, staged.members)],
-                upload=partial(destination.add, ttl_seconds=self.ttl_seconds),
-            )
-            if self.mode is DeliveryMode.REPLACE:
-                upload = partial(destination.replace, ttl_seconds=self.ttl_seconds)
-                first = sender.send_first(replace(additions, upload=upload, replaces=True))
-                if sender.is_repeated and first < staged.members:
-                    sender.outwait_replacement(destination.limits.late_effect_seconds, sleep=sleep)
-            sender.send(replace(additions, ranges=[(first, staged.members)]))
+        phase = Phase(
+            name="removals" if self.mode is DeliveryMode.REMOVE else "additions",
+            destination=destination,
+            rows=staged,
+            ranges=[(0, staged.members)],
+            ttl_seconds=self.ttl_seconds,
+        )
+        first = 0
+        if self.mode is DeliveryMode.REPLACE:
+            first = sender.send_first(replace(phase, replaces=True))
+            if sender.is_repeated and first < staged.members:
+                sender.outwait_replacement(destination.limits.late_effect_seconds, sleep=sleep)
+        sender.send(replace(phase, ranges=[(first, staged.members)]))
         progress.say_totals()
 
     def check_members(self, staged: StagedMembers) -> None:

@@ -11,7 +11,7 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
     UnexpectedReplyError,
 )
-from airflow_provider_audiences.http.transport import TransportSettings
+from airflow_provider_audiences.http.calls import TransportSettings
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.suppression import (
     AppLovinSuppressionClient,

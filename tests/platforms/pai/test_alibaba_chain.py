@@ -17,7 +17,7 @@ import pytest
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import ConnectionFailedError
-from airflow_provider_audiences.http.transport import TransportSettings
+from airflow_provider_audiences.http.calls import TransportSettings
 from airflow_provider_audiences.platforms.pai.alibaba_chain import CredentialChain
 from airflow_provider_audiences.platforms.pai.auth import ChangingKeyAuth
 from airflow_provider_audiences.platforms.pai.client import PaiClient
@@ -28,7 +28,7 @@ logging.basicConfig(level=logging.DEBUG)
 job = json.loads(sys.stdin.read())
 if job["without_library"]:
     sys.modules["alibabacloud_credentials"] = None
-from airflow_provider_audiences.http.transport import TransportSettings
+from airflow_provider_audiences.http.calls import TransportSettings
 from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.auth import ChangingKeyAuth
 from airflow_provider_audiences.platforms.pai.alibaba_chain import credential_chain
