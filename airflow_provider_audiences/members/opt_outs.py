@@ -55,13 +55,7 @@ def stage_opt_outs(
     fails = checked_on_malformed(on_malformed) == "fail"
     rules = StagingRules(max_malformed_ratio=None if fails else max_malformed_ratio, argument="suppress")
     with stage(source, rules=rules, kind=kind, settings=settings) as staged:
-        refuse_without_members(
-            members=staged.members,
-            malformed=staged.malformed,
-            name=kind.name,
-            damage=staged.damage,
-            of="the texts of suppress",
-        )
+        refuse_without_members(staged, of="the texts of suppress")
         if staged.malformed and fails:
             raise InvalidInputError(
                 f"{staged.malformed} texts of suppress are not {kind.name}s ({kind.rule}), and each may be a person "

@@ -1,9 +1,9 @@
 """
-Staging: reading a source into a set of distinct members on disk, before the first request.
+Staging: from a source to a clean set, before the first request.
 
-All errors of a source show here, while nothing has been sent. Texts are read in chunks, each valid text becomes a
-128-bit key, and the distinct keys go to a file; so memory is bounded for sources of any size. Batches are made from the
-keys when they are sent, so a batch can be made again.
+Everything that can be wrong with a source shows here, while nothing has been sent. Texts are read in chunks, what
+is a member becomes a 128-bit key, and the distinct keys go to a file: memory is bounded whatever the size. A batch is
+made of its keys when it is sent, so it can be made again.
 """
 
 from __future__ import annotations
@@ -36,13 +36,12 @@ _PROGRESS_INTERVAL_SECONDS = 5.0
 @dataclass(frozen=True, kw_only=True)
 class StagingRules:
     """
-    What to do about texts that are not members.
+    What to do about texts that are no members.
 
-    :param on_malformed: ``drop`` drops and counts malformed texts; ``fail`` raises an error if any text is malformed.
-    :param max_malformed_ratio: largest share of malformed texts that is accepted, from 0 to 1, blank texts not counted;
-        None for no limit.
-    :param rejects: where to report each rejected text; None to log counts and a few masked examples only.
-    :param argument: the operator's argument that gave the source, for messages.
+    :param on_malformed: ``drop`` them and count them, or ``fail`` at the first.
+    :param max_malformed_ratio: fail if more than this part of the texts (blank ones apart) is malformed.
+    :param rejects: where to report them, one by one; None for counts and a few examples in the log only.
+    :param argument: the operator's argument that the texts come from, for messages.
     """
 
     on_malformed: OnMalformed = "drop"
@@ -62,19 +61,18 @@ class StagingRules:
 @dataclass(frozen=True, kw_only=True)
 class StagedMembers:
     """
-    A set of distinct members, and counts of the texts that it was made of.
+    A clean set of members, and how it came about. It lives as long as the ``with`` block of :func:`stage`.
 
-    It can be used until the ``with`` block of :func:`stage` ends.
-
-    :param members: number of distinct members.
-    :param malformed: number of texts that are not members, blank and zeroed texts not counted.
-    :param damage: what other programs did to malformed texts, with counts, in words for messages; empty if nothing.
-    :param zeroed: number of all-zero IDs, which devices give that hide their ID.
-    :param duplicates: number of texts that repeat a member of another text, in any case of letters.
-    :param blank: number of empty texts.
-    :param by_column: number of valid texts of each column, duplicates included; empty if the source has one column.
-    :param keys: the members as sorted keys.
-    :param examples: places and masked previews of the first malformed texts.
+    :param members: distinct members.
+    :param malformed: texts that are no member.
+    :param damage: what a tool has done to some of those, with their number, in words for messages; empty if nothing.
+    :param zeroed: all-zero IDs: devices that give none.
+    :param duplicates: texts that repeat another one, whatever their case.
+    :param blank: empty texts.
+    :param by_column: texts that are members in each of several columns, before duplicates are told; empty for one
+        column.
+    :param keys: the members.
+    :param examples: places of the first malformed texts, which are masked.
     """
 
     members: int
@@ -90,35 +88,33 @@ class StagedMembers:
 
     @property
     def member_name(self) -> str:
-        """Name of the identifier kind, for messages, such as ``advertising ID``."""
+        """What a member is, in words for messages."""
         return self._kind.name
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all members when written one a line: an upper limit if lines differ in length."""
+        """Bytes of all members in their written form, one a line; at most, where some are shorter than others."""
         return self.members * self._kind.line_bytes
 
     def text_counts(self) -> dict[str, Any]:
-        """Return the counts of texts that are no new members, by their names in reports."""
+        """Return what became of the source's texts, by the names that reports have for it."""
         names = ("malformed", "zeroed", "duplicates", "blank")
         return {name: getattr(self, name) for name in names} | {"members_by_column": dict(self.by_column)}
 
     def batch_count(self, batch_size: int) -> int:
         """
-        Return the number of batches that the set needs.
+        Return how many batches the set makes.
 
-        :param batch_size: members in a batch, at least 1.
+        :param batch_size: members a batch.
         """
         return -(-self.members // batch_size)
 
     def lines(self, first: int, count: int) -> bytes:
         """
-        Return some of the members in their written form, one a line.
+        Return some of the members, one a line, always the same ones. Any thread may ask, at any time.
 
-        The same arguments always give the same lines. Any thread may call it, at any time.
-
-        :param first: index of the first member, counted from 0.
-        :param count: number of members; fewer are returned at the end of the set.
+        :param first: number of the first one, counted from 0.
+        :param count: how many, as far as there are.
         """
         return self._kind.lines(self.keys.slice(first, count))
 
@@ -132,15 +128,14 @@ def stage(
     settings: StagingSettings | None = None,
 ) -> Iterator[StagedMembers]:
     """
-    Yield a source's distinct members after validating all its texts; files of the staging are deleted when the block
-    ends.
+    Validate, deduplicate and count a source's members on disk; everything on disk goes when the block ends.
 
-    :param source: files, values, a data frame or tables.
-    :param rules: what to do about texts that are not members.
-    :param kind: identifier kind of the source; None for advertising IDs in lower case.
+    :param source: files, values or a data frame.
+    :param rules: what to do about texts that are no members.
+    :param kind: what the members are; None for advertising IDs in lower case.
     :param settings: memory and disk to use; None for the defaults.
-    :raises InvalidInputError: the rules reject the source, or it can't be read.
-    :raises WorkspaceUnavailableError: the temporary folder has too little room, or the worker too little memory.
+    :raises InvalidInputError: the rules refuse the source, or it can't be read.
+    :raises WorkspaceUnavailableError: the temporary folder has too little room.
     """
     kind = kind or AdvertisingIds()
     with open_workspace(settings or StagingSettings()) as workspace, KeySetBuilder(workspace.folder) as keys:
@@ -148,7 +143,7 @@ def stage(
 
 
 class _Staging:
-    """One run of :func:`stage`."""
+    """One run of staging."""
 
     def __init__(self, workspace: Workspace, keys: KeySetBuilder, kind: IdentifierKind, rules: StagingRules) -> None:
         self._workspace = workspace
@@ -160,7 +155,7 @@ class _Staging:
         self._refused = dict.fromkeys(RejectReason, 0)
         self._by_column: dict[str, int] = {}
         self._examples: list[str] = []
-        self._last_logged = self._started = time.monotonic()
+        self._said = self._started = time.monotonic()
 
     def run(self, source: MemberInput) -> StagedMembers:
         self._workspace.require(disk_bytes_of(source), f"reading {self._rules.argument}")
@@ -185,11 +180,11 @@ class _Staging:
         if self._rejects:
             self._rejects.add(chunk, parsed.refused)
         else:
-            # Without a report, fail at the first malformed text; a report is to have all of them.
+            # With a report of all of them, it is better to have them all.
             self._check_malformed()
-        if time.monotonic() - self._last_logged >= _PROGRESS_INTERVAL_SECONDS:
-            self._last_logged = time.monotonic()
-            log.info("Read %d texts, %.0f a second.", self._texts, self._texts / (self._last_logged - self._started))
+        if time.monotonic() - self._said >= _PROGRESS_INTERVAL_SECONDS:
+            self._said = time.monotonic()
+            log.info("Read %d texts, %.0f a second.", self._texts, self._texts / (self._said - self._started))
 
     def _add_examples(self, chunk: MemberChunk, parsed: ParsedMembers) -> None:
         found = sorted(int(row) for reason in MALFORMED for row in parsed.refused.get(reason, ()))
@@ -261,30 +256,26 @@ class _Staging:
         return f"; all of them are in {self._rules.rejects.name}" if self._rules.rejects else ""
 
 
-def refuse_without_members(
-    *, members: int, malformed: int, name: str, damage: str = "", of: str = "the source's texts"
-) -> None:
+def refuse_without_members(staged: StagedMembers, *, of: str = "the source's texts") -> None:
     """
-    Raise an error if there are texts and none of them is a member: most likely it is the wrong file or column.
+    Refuse texts of which none is a member: they are more likely those of another file or column.
 
-    :param members: number of members found.
-    :param malformed: number of malformed texts.
-    :param name: name of the identifier kind, such as ``advertising ID``.
-    :param damage: what other programs did to some of the texts, in words for the message.
-    :param of: the texts' origin, for the message.
+    :param staged: what was made of them.
+    :param of: where they come from.
     :raises InvalidInputError: there are texts, and none of them is a member.
     """
-    if malformed and not members:
-        what = "mend the source." if damage else "is it the right file, and the right column?"
+    if staged.malformed and not staged.members:
+        what = "mend the source." if staged.damage else "is it the right file, and the right column?"
         raise InvalidInputError(
-            f"none of {of} is {with_article(name)} ({malformed} are malformed{damage}): {what} Nothing was sent"
+            f"none of {of} is {with_article(staged.member_name)} ({staged.malformed} are malformed{staged.damage}): "
+            f"{what} Nothing was sent"
         )
 
 
 def with_article(name: str) -> str:
     """
-    Return a kind's name with its article, for messages: an advertising ID, a phone number.
+    Return a kind's name as messages have it: an advertising ID, a phone number.
 
-    :param name: name of the identifier kind.
+    :param name: the name.
     """
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"

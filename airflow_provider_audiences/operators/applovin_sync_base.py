@@ -17,7 +17,6 @@ from airflow_provider_audiences.operators.applovin_plan_base import AppLovinPlan
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
     from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.settings import SyncSettings
@@ -126,22 +125,11 @@ class AppLovinMirrorOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the members, make the plan, and send it unless ``plan_only`` is set."""
-        from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs
-        from airflow_provider_audiences.members.staging import StagingRules, refuse_without_members, stage
-        from airflow_provider_audiences.sources.opening import open_source
-        from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
-        from airflow_provider_audiences.validation import ratio, true_or_false
+        from airflow_provider_audiences.sources.member_arguments import MemberArguments
+        from airflow_provider_audiences.validation import true_or_false
 
         with self.running(), ExitStack() as stack:
-            max_malformed_ratio = ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1)
-            source_rules = StagingRules(
-                on_malformed=self.on_malformed,
-                max_malformed_ratio=max_malformed_ratio,
-                rejects=rejects_target(self.rejects_path, include_values=self.rejects_include_values),
-            )
-            suppress_on_malformed = checked_on_malformed(self.suppress_on_malformed)
-            for read in (self.source, self.suppress):
-                refuse_source_as_target(self.rejects_path, read)
+            arguments = MemberArguments.of(self, kind=self.kind)
             send = self.send_settings()
             plan_only = true_or_false("plan_only", self.plan_only)
             settings = self._settings(context)
@@ -156,20 +144,8 @@ class AppLovinMirrorOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
 
             # An audience that may have to be created is created only once nothing can be wrong with its members.
             sync = held(is_staged=False)
-            suppressed: StagedMembers | None = None
-            if self.suppress is not None:
-                unwanted = stack.enter_context(open_source(self.suppress, argument="suppress"))
-                suppressed = stack.enter_context(
-                    stage_opt_outs(
-                        unwanted,
-                        on_malformed=suppress_on_malformed,
-                        max_malformed_ratio=max_malformed_ratio,
-                        settings=staging_settings(),
-                    )
-                )
-            source = stack.enter_context(open_source(self.source))
-            wanted = stack.enter_context(stage(source, rules=source_rules, settings=staging_settings()))
-            refuse_without_members(members=wanted.members, malformed=wanted.malformed, name=wanted.member_name)
+            suppressed = stack.enter_context(arguments.opt_outs())
+            wanted = stack.enter_context(arguments.members())
             sync = sync or held(is_staged=True)
             if sync is None:
                 raise AssertionError("where members go is known when they are staged")

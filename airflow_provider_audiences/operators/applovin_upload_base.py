@@ -67,21 +67,13 @@ class AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinDeliveryOperator):
         """Stage the source and send it."""
         from airflow_provider_audiences.common.progress import progress_of
         from airflow_provider_audiences.common.state import ledger_store
-        from airflow_provider_audiences.members.staging import StagingRules, stage
-        from airflow_provider_audiences.sources.opening import open_source
-        from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
+        from airflow_provider_audiences.sources.member_arguments import MemberArguments
         from airflow_provider_audiences.sync.delivery.upload import Delivery
-        from airflow_provider_audiences.validation import ratio, true_or_false
+        from airflow_provider_audiences.validation import true_or_false
 
         with self.running():
-            rules = StagingRules(
-                on_malformed=self.on_malformed,
-                max_malformed_ratio=ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1),
-                rejects=rejects_target(self.rejects_path, include_values=self.rejects_include_values),
-            )
-            kind = self.kind
+            arguments = MemberArguments.of(self, kind=self.kind)
             only_plan = true_or_false("dry_run", self.only_plan)
-            refuse_source_as_target(self.rejects_path, self.source)
             delivery = Delivery.checked(
                 audience_id=self.checked_target(),
                 limits=self.delivery_limits,
@@ -98,8 +90,7 @@ class AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinDeliveryOperator):
                 by_hand = store and stack.enter_context(
                     self._by_hand(context, destination, store, wait_seconds=wait_seconds)
                 )
-                source = stack.enter_context(open_source(self.source))
-                staged = stack.enter_context(stage(source, rules=rules, kind=kind, settings=staging_settings()))
+                staged = stack.enter_context(arguments.members())
                 if only_plan:
                     report = delivery.plan(staged)
                 elif by_hand:

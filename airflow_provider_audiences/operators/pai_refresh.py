@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.platforms.pai.client import PaiClient
-    from airflow_provider_audiences.platforms.pai.refresh import Refreshing
+    from airflow_provider_audiences.platforms.pai.refreshing import Refreshing
 
 
 class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
@@ -102,8 +102,6 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
         began = time.time()
         spec = self.checked_spec()
         marker = self.marker(context, client, spec)
-        refresh = self.refresh(
-            client, name=spec.name or "", owner=marker.owner, call=marker.call, map_index=marker.map_index
-        )
+        refresh = self.refresh_of(client, spec, marker)
         refresh.tidy(marker, allow_older_run=true_or_false("allow_older_run", self.allow_older_run))
         return refresh.begin(spec, marker, began_epoch_seconds=began)

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
     from airflow_provider_audiences.platforms.pai.marker import GroupMarker
-    from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, Refreshing, Replaced
+    from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
+    from airflow_provider_audiences.platforms.pai.refreshing import Refreshing, Replaced
     from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
     from airflow_provider_audiences.waiting.outcomes import Outcome
 
@@ -156,7 +157,7 @@ class PaiRefreshOperator(PaiOperator):
         :param context: context of the task.
         :param event: payload of the trigger's event.
         """
-        from airflow_provider_audiences.platforms.pai.refresh import Refreshing
+        from airflow_provider_audiences.platforms.pai.refreshing import Refreshing
         from airflow_provider_audiences.waiting.outcomes import Outcome, event_not_understood
 
         try:
@@ -263,6 +264,18 @@ class PaiRefreshOperator(PaiOperator):
             keep_previous=self.keep_previous,
         )
 
+    def refresh_of(self, client: PaiClient, spec: GroupSpec, marker: GroupMarker) -> GroupRefresh:
+        """
+        Return the refresh that makes a new group.
+
+        :param client: of the account.
+        :param spec: of the new group.
+        :param marker: of this very call.
+        """
+        return self.refresh(
+            client, name=spec.name or "", owner=marker.owner, call=marker.call, map_index=marker.map_index
+        )
+
     def marker(self, context: Context, client: PaiClient, spec: GroupSpec, *, members: str = "") -> GroupMarker:
         """
         Return the marker of this call. All tries of the task have the same one; after the task is cleared there is
@@ -325,23 +338,7 @@ class PaiRefreshOperator(PaiOperator):
         )
 
     def _report(self, refreshing: Refreshing, replaced: Replaced | None = None) -> dict[str, Any]:
-        cost = self.cost_of(refreshing.billable_calls)
-        report = {
-            "group_id": refreshing.group_id,
-            "name": refreshing.name,
-            "status": replaced.group.status if replaced else refreshing.status,
-            "amount": replaced.group.amount if replaced else refreshing.amount,
-            "unchanged": refreshing.unchanged,
-            "adopted": refreshing.adopted,
-            "replaced_group_ids": list(replaced.deleted) if replaced else [],
-            "kept_group_ids": list(replaced.kept) if replaced else [],
-            "leftover_group_ids": list(refreshing.leftovers),
-            **refreshing.members,
-            "verdicts": refreshing.verdicts,
-            "billable_calls": refreshing.billable_calls,
-            **({} if cost is None else {"estimated_cost": cost}),
-            "seconds": round(time.time() - refreshing.began_epoch_seconds, 3),
-        }
+        report = refreshing.report(replaced, cost=self.cost_of(refreshing.billable_calls))
         for name, value in report.items():
             self.log.info("%-20s %s", name, value)
         return report

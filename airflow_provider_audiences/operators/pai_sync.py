@@ -7,28 +7,23 @@ Heavy libraries are imported inside methods, because Airflow parses DAG files al
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import unquote
 
 from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PhoneNumbersField
-from airflow_provider_audiences.common.recognition import is_phone_text
-from airflow_provider_audiences.exceptions import AudienceApiError, GuardError, InvalidInputError, PermanentError
+from airflow_provider_audiences.exceptions import AudienceApiError, PermanentError
 from airflow_provider_audiences.operators.pai_base import provenance_of
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
-from airflow_provider_audiences.platforms.pai.group_spec import MAX_TEXT_NUMBERS, GroupSpec, PaiSource
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.common.group_files import GroupFiles
-    from airflow_provider_audiences.members.reading.inputs import MemberInput
-    from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.platforms.pai.client import PaiClient
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
-    from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, Refreshing
-    from airflow_provider_audiences.sync.guards import Guards, Verdict
+    from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
+    from airflow_provider_audiences.platforms.pai.refreshing import Refreshing
+    from airflow_provider_audiences.sync.guards import Guards
 
 
 class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
@@ -198,9 +193,10 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         :param context: context of the task.
         :param client: client of the PAI account.
         """
-        from airflow_provider_audiences.members.keys.key_set import fingerprint_of
+        from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
+        from airflow_provider_audiences.platforms.pai.group_numbers import left_of
         from airflow_provider_audiences.platforms.pai.marker import owner_digest
-        from airflow_provider_audiences.sources.staging import staging_settings
+        from airflow_provider_audiences.sources.member_arguments import MemberArguments
         from airflow_provider_audiences.validation import true_or_false
 
         began = time.time()
@@ -208,28 +204,37 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
         true_or_false("delete_file", self.delete_file)
         allow_older_run = true_or_false("allow_older_run", self.allow_older_run)
         guards = self._guards()
+        arguments = MemberArguments.of(self, kind=PhoneNumbers(phone_format=self.phone_format))
         map_index = getattr(context["ti"], "map_index", -1)
         files = self._files(owner_digest(provenance_of(self.provenance, context)), map_index)
-        with self._staged(guards) as (staged, facts):
-            fingerprint = fingerprint_of(staged.keys)
-            file_name = files.file_name(fingerprint) if files and staged.members > MAX_TEXT_NUMBERS else None
-            spec = self._spec(staged, uri=files.uri(file_name) if files and file_name else None)
-            marker = self.marker(context, client, spec, members=fingerprint)
-            refresh = self.refresh(
-                client, name=spec.name or "", owner=marker.owner, call=marker.call, map_index=marker.map_index
+        with (
+            arguments.opt_outs() as suppressed,
+            arguments.members() as staged,
+            left_of(staged, suppressed, settings=arguments.settings) as numbers,
+        ):
+            numbers.check(guards)
+            file_name = files.file_name(numbers.fingerprint) if files and not numbers.fit_into_text else None
+            spec = numbers.spec(
+                name=self.name,
+                remark=self.remark,
+                uri=files.uri(file_name) if files and file_name else None,
+                phone_format=self.phone_format,
             )
+            marker = self.marker(context, client, spec, members=numbers.fingerprint)
+            refresh = self.refresh_of(client, spec, marker)
             current = refresh.tidy(marker, allow_older_run=allow_older_run)
             if current and marker.same_members(current.marker):
                 # If not settled, a group of another run is being checked, and would replace this one.
-                if not force and refresh.is_settled and _was_read(current, spec, staged.members):
+                if not force and refresh.is_settled and numbers.were_read(current, spec):
                     if files and self.delete_file:
                         self.or_warn(files.remove_all)
-                    return refresh.keep(current, began_epoch_seconds=began, members=facts)
+                    return refresh.keep(current, began_epoch_seconds=began, members=numbers.facts)
                 self.log.info("The group %s has these numbers: a new one is made all the same.", current.id)
             else:
-                refresh.verdicts += self._judged(guards, staged.members, current, facts["suppress_members"])
+                refresh.verdicts += numbers.judge(guards, current)
+            facts = numbers.facts
             if files and file_name:
-                facts["file_bytes"] = files.put(file_name, staged, settings=staging_settings())
+                facts = facts | {"file_bytes": files.put(file_name, numbers.staged, settings=arguments.settings)}
             try:
                 return refresh.begin(spec, marker, began_epoch_seconds=began, members=facts, file_name=file_name or "")
             except PermanentError:
@@ -251,33 +256,6 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
             min_members=whole_number("min_members", self.min_members, at_least=1),
             min_suppressed=self.min_suppressed,
         )
-
-    def _judged(
-        self, guards: Guards, members: int, current: AudienceGroup | None, suppress_members: int
-    ) -> list[Verdict]:
-        """Return what the guards say of the new numbers, compared with the number of people in the present group."""
-        from airflow_provider_audiences.sync.guards import refuse_unless_passed
-        from airflow_provider_audiences.sync.plan import Changes
-
-        people = current.amount if current else 0
-        added, removed = max(0, members - people), max(0, people - members)
-        changes = Changes(
-            added=added,
-            new=added,
-            removed=removed,
-            known_removed=removed,
-            unchanged=members - added,
-            possible=people,
-            known=people,
-        )
-        verdicts = guards.verdicts(changes, suppress_members=suppress_members)
-        if current:
-            self.log.info(
-                "The numbers are not known to be those of the group %s, which has %d people: a new one is made.",
-                current.id, people,
-            )  # fmt: skip
-        refuse_unless_passed(verdicts, nothing="no group was made")
-        return verdicts
 
     def check_group(self, group: AudienceGroup, refreshing: Refreshing) -> None:
         """
@@ -328,99 +306,3 @@ class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
             name=required_text("name", self.name),
             owner=f"{owner} map {map_index}" if map_index >= 0 else owner,
         )
-
-    @contextmanager
-    def _staged(self, guards: Guards) -> Iterator[tuple[StagedMembers, dict[str, Any]]]:
-        """Stage source and opt-outs, check them, and yield the numbers that are left, with facts for the report."""
-        from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
-        from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs, without
-        from airflow_provider_audiences.members.staging import StagingRules, refuse_without_members, stage
-        from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
-        from airflow_provider_audiences.validation import ratio
-
-        max_malformed_ratio = ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1)
-        rules = StagingRules(
-            on_malformed=self.on_malformed,
-            max_malformed_ratio=max_malformed_ratio,
-            rejects=rejects_target(self.rejects_path, include_values=self.rejects_include_values),
-        )
-        kind = PhoneNumbers(phone_format=self.phone_format)
-        suppress_on_malformed = checked_on_malformed(self.suppress_on_malformed)
-        settings = staging_settings()
-        with ExitStack() as stack:
-            suppressed: StagedMembers | None = None
-            for read in (self.source, self.suppress):
-                refuse_source_as_target(self.rejects_path, read)
-            if self.suppress is not None:
-                suppressed = stack.enter_context(
-                    stage_opt_outs(
-                        stack.enter_context(self._opened("suppress", self.suppress)),
-                        on_malformed=suppress_on_malformed,
-                        max_malformed_ratio=max_malformed_ratio,
-                        kind=kind,
-                        settings=settings,
-                    )
-                )
-            opened = stack.enter_context(self._opened("source", self.source))
-            staged = stack.enter_context(stage(opened, rules=rules, kind=kind, settings=settings))
-            refuse_without_members(
-                members=staged.members, malformed=staged.malformed, name=kind.name, damage=staged.damage
-            )
-            left = stack.enter_context(without(staged, suppressed, settings=settings)) if suppressed else staged
-            facts: dict[str, Any] = {"members": left.members}
-            facts |= {name: getattr(staged, name) for name in ("malformed", "duplicates", "blank")}
-            facts |= {"members_by_column": dict(staged.by_column), "suppressed": staged.members - left.members}
-            for name in ("members", "malformed", "duplicates", "blank"):
-                facts[f"suppress_{name}"] = getattr(suppressed, name) if suppressed else 0
-            self._check_numbers(guards, left.members, facts["suppress_members"])
-            yield left, facts
-
-    @staticmethod
-    def _check_numbers(guards: Guards, members: int, suppress_members: int) -> None:
-        """Stop a run that has too few numbers, before the first request to PAI."""
-        if members < guards.min_members:
-            raise GuardError(
-                f"stopped by min_members: the source has {members} phone numbers, and at least {guards.min_members} "
-                "are expected; nothing was sent"
-            )
-        if suppress_members < guards.min_suppressed:
-            raise GuardError(
-                f"stopped by min_suppressed: suppress has {suppress_members} phone numbers, and at least "
-                f"{guards.min_suppressed} are expected; nothing was sent"
-            )
-
-    @staticmethod
-    @contextmanager
-    def _opened(argument: str, value: Any) -> Iterator[MemberInput]:
-        from airflow_provider_audiences.sources.joined import joined
-        from airflow_provider_audiences.sources.opening import open_source
-
-        source = joined(value)
-        if isinstance(source, str) and is_phone_text(source):
-            raise InvalidInputError(
-                f"{argument} is text with phone numbers in it, not a path: give a list of numbers, or the path of a "
-                "file"
-            )
-        with open_source(source, argument=argument) as opened:
-            yield opened
-
-    def _spec(self, staged: StagedMembers, *, uri: str | None) -> GroupSpec:
-        if uri is None and staged.members > MAX_TEXT_NUMBERS:
-            raise InvalidInputError(
-                f"the source has {staged.members} phone numbers, and PAI takes at most {MAX_TEXT_NUMBERS} as text: "
-                "give stage_path, where a file for PAI can be written, such as oss://bucket/prefix; nothing was sent"
-            )
-        return GroupSpec(
-            source=PaiSource.TEXT_FILE if uri else PaiSource.TEXT,
-            name=self.name,
-            text=None if uri else staged.lines(0, MAX_TEXT_NUMBERS).decode().rstrip("\n"),
-            uri=uri,
-            phone_number=True,
-            remark=self.remark,
-        ).checked(phone_format=self.phone_format)
-
-
-def _was_read(group: AudienceGroup, spec: GroupSpec, members: int) -> bool:
-    """Return whether PAI seems to have read what was sent: from the same address, and not more people than numbers."""
-    is_same_place = not group.uri or not spec.uri or unquote(group.uri) == unquote(spec.uri)
-    return is_same_place and group.amount <= members

@@ -69,7 +69,7 @@ class Planner:
         :raises GuardError: the audience has members that no ledger knows, and ``initial`` is ``fail``.
         :raises LedgerLostError: the ledger is lost, and ``on_lost_ledger`` is ``fail``.
         """
-        refuse_without_members(members=staged.members, malformed=staged.malformed, name=staged.member_name)
+        refuse_without_members(staged)
         unwanted = suppressed.keys if suppressed else nobody(self._workspace)
         ledger, skipped, replaces, has_strangers = self._loaded(settings)
         marks = self._state.marks()

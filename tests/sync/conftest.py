@@ -39,6 +39,7 @@ class StagedInMemory:
     made: int = 0
     lock: Any = field(default_factory=threading.RLock)
     member_name: str = "advertising ID"
+    damage: str = ""
 
     @property
     def members(self) -> int:

@@ -1,23 +1,24 @@
 """
-Refresh of a PAI audience group: make a new group, and delete the groups that it replaces once it is ready.
+A refresh of a PAI audience group: a new group is made, and when it is ready, those that it replaces are deleted.
 
-PAI can't change a group. So a name has a ready group at any time, and for a while two. Groups that succeed each other
-have the same name, and markers of the same owner; other groups are never touched. If a run is interrupted, the next one
-finds what it has left by these two, and deletes it. Several runs may do all this at the same time:
-:mod:`~airflow_provider_audiences.platforms.pai.succession` has the rule that makes it safe.
+PAI can't change a group. So whoever uses a name finds a group there at any time, and for a while two. The groups that
+belong together have the same name and a marker of the same owner; groups of others are never touched. Whatever a run
+that was cut off leaves behind, the next one finds by that, and deletes. Several may do all this at once:
+:mod:`~airflow_provider_audiences.platforms.pai.succession` has the rule that they keep to, and why it is enough.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import AudienceApiError, NotFoundError, PermanentError, TransientError
 from airflow_provider_audiences.platforms.pai.groups import rank_of
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.refresh_failures import group_gone
+from airflow_provider_audiences.platforms.pai.refreshing import Refreshing, Replaced
 from airflow_provider_audiences.platforms.pai.succession import Deletions, GroupLine, is_of_call, members_of
 from airflow_provider_audiences.sync.guards import Verdict, older_run_verdict, refuse_unless_passed
 from airflow_provider_audiences.validation import exact_text, whole_number
@@ -29,85 +30,23 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 
 _HIGHEST_GENERATION = 999_999_999
-"""Highest generation that fits in a marker."""
+"""What a marker has room for."""
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Refreshing:
-    """
-    A refresh that waits for its new group: the facts needed to finish it, as JSON fields.
-
-    "The group" is the new one; if nothing has changed, it is the group that stays.
-
-    :param name: name of the group.
-    :param group_id: id of the group.
-    :param status: status of the group when it was made or found.
-    :param amount: number of people in the group when it was made or found.
-    :param owner: digest of the provenance key, as in markers.
-    :param call: digest of the call, as in markers.
-    :param adopted: whether an earlier try of this call has made the group.
-    :param unchanged: whether an existing group has the same members, and stays.
-    :param began_epoch_seconds: when the work began, in seconds since 1970 (UTC).
-    :param members: counts of the members, for the report.
-    :param map_index: index of the mapped task; -1 for a task that is not mapped.
-    :param verdicts: verdicts of the guards, as JSON.
-    :param leftovers: ids of groups that earlier runs had left, and that this run has deleted.
-    :param billable_calls: number of billable calls so far, by call.
-    :param created_time: created time of the group, as the platform writes it.
-    :param generation: generation in the group's marker.
-    :param content: digest of the group's members, as in its marker; empty if the marker has none.
-    :param file_name: name of the file that the group is made from, below ``stage_path``; empty if there is none.
-    """
-
-    name: str
-    group_id: str
-    status: int | None
-    amount: int
-    owner: str
-    call: str
-    adopted: bool
-    unchanged: bool
-    began_epoch_seconds: float
-    members: dict[str, Any]
-    map_index: int = -1
-    verdicts: list[dict[str, Any]] = field(default_factory=list)
-    leftovers: list[str] = field(default_factory=list)
-    billable_calls: dict[str, int] = field(default_factory=dict)
-    created_time: str = ""
-    generation: int = 0
-    content: str = ""
-    file_name: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replaced:
-    """
-    The result of a finished refresh.
-
-    :param group: the group that stands now: the new one, or a later one that has replaced it already.
-    :param deleted: ids of the groups that it has replaced.
-    :param kept: ids of earlier groups that were kept, newest first.
-    """
-
-    group: AudienceGroup
-    deleted: tuple[str, ...]
-    kept: tuple[str, ...]
-
-
 class GroupRefresh:
     """
-    Replaces the groups of one name and owner with a new one.
+    Replaces the groups of one name and owner by a new one.
 
-    :param client: client of the groups' account.
-    :param name: exact name of the groups.
-    :param owner: digest of the provenance key, as in markers.
-    :param call: digest of this call, as in the new group's marker.
-    :param map_index: index of the mapped task, which has groups of its own; -1 for a task that is not mapped.
-    :param rule: decides when a group is ready.
-    :param keep_previous: number of replaced ready groups to keep, newest first; default 0.
-    :raises InvalidInputError: the name is empty, or ``keep_previous`` is not a whole number of at least 0.
+    :param client: of the account.
+    :param name: of the groups.
+    :param owner: digest of whom they belong to, as in their markers.
+    :param call: digest of this very call, as in the new group's marker.
+    :param map_index: of the mapped task, which has groups of its own; -1 for a task that is not mapped.
+    :param rule: when a group is ready.
+    :param keep_previous: how many of the replaced groups stay, newest first.
+    :raises InvalidInputError: the name is empty, or ``keep_previous`` is no whole number.
     """
 
     def __init__(
@@ -132,41 +71,41 @@ class GroupRefresh:
         self._rejected: AudienceGroup | None = None
         self._generation = 0
         self.is_settled = False
-        """Whether the group that :meth:`tidy` returned is the newest: no later one is still being checked."""
+        """Whether the group that :meth:`tidy` returned is the newest: none is being checked that would replace it."""
         self.verdicts: list[Verdict] = []
-        """Verdicts of the guards so far."""
+        """What the guards say."""
 
     def tidy(self, marker: GroupMarker, *, allow_older_run: bool = False) -> AudienceGroup | None:
         """
-        Delete groups that earlier runs have left: rejected ones, and those that a ready group has replaced.
+        Delete what earlier runs left behind: groups that nobody can use, and those that a ready one has replaced.
 
-        :param marker: marker of this call.
-        :param allow_older_run: whether to go on even if a run with a newer logical date has made a group.
-        :return: the newest ready group of an earlier call; None if there is none.
-        :raises GuardError: a newer run has made a group, with other members; nothing was deleted.
-        :raises PermanentError: the credentials may not delete groups; no new group was made.
+        :param marker: of this call.
+        :param allow_older_run: go on although a run with a newer logical date has made a group since.
+        :return: the newest ready group of an earlier run; None if there is none.
+        :raises GuardError: a newer run has made a group since, and not of the same members; nothing was deleted.
+        :raises PermanentError: groups may not be deleted with these credentials.
         """
         groups = self._line.listed(warn=True)
-        others, current = self._note_list(groups)
+        others, current = self._look(groups)
         in_use = [group for group in others if not self._line.is_rejected(group)]
         is_same = self.is_settled and current is not None and marker.same_members(current.marker)
-        self._check_run_date(marker, in_use, is_allowed=allow_older_run or is_same)
+        self._judge_date(marker, in_use, is_allowed=allow_older_run or is_same)
         deletions = Deletions(self._client)
         while deletions.one_of(self._line.left_over(others, keep=self._keep)):
-            others, current = self._note_list(self._line.listed())
+            others, current = self._look(self._line.listed())
         self._leftovers = tuple(deletions.deleted)
         if self._leftovers:
             log.info("An earlier run left %d groups behind.", len(self._leftovers))
         failure = deletions.failure
         if isinstance(failure, PermanentError):
-            # Without the permission to delete, each run would add a group: so no group is made.
+            # Who may not delete must not make a further group either: there would be one more in each run.
             failure.landed = "No new group was made, since those that it would replace can't be deleted"
             failure.advice = "Let the credentials delete groups, or delete those that the log names by hand."
             raise failure
-        return current  # groups that can't be deleted now are tried again at the end
+        return current  # what can't be deleted just now is tried again in the end
 
-    def _note_list(self, groups: Sequence[AudienceGroup]) -> tuple[list[AudienceGroup], AudienceGroup | None]:
-        """Remember what a list shows; return the groups of other calls, and the newest ready one of them."""
+    def _look(self, groups: Sequence[AudienceGroup]) -> tuple[list[AudienceGroup], AudienceGroup | None]:
+        """Note what a list says; return the groups of other calls, and the newest ready one of them."""
         mine = [group for group in groups if is_of_call(group, self._call)]
         others = [group for group in groups if group not in mine]
         current = next((group for group in others if self._line.is_ready(group)), None)
@@ -177,8 +116,8 @@ class GroupRefresh:
         self._generation = min(max([self._generation, *seen]), _HIGHEST_GENERATION)
         return others, current
 
-    def _check_run_date(self, marker: GroupMarker, groups: Iterable[AudienceGroup], *, is_allowed: bool) -> None:
-        """Add the guard's verdict, and raise an error if this run is older than the one that made the newest group."""
+    def _judge_date(self, marker: GroupMarker, groups: Iterable[AudienceGroup], *, is_allowed: bool) -> None:
+        """Stop a run that is older than the one that made the newest group."""
         made = next((group.marker for group in groups if group.marker), None)
         verdict = older_run_verdict(
             marker.run_date, made.run_date if made else None, is_allowed=is_allowed, changes_nothing=False
@@ -196,16 +135,16 @@ class GroupRefresh:
         file_name: str = "",
     ) -> Refreshing:
         """
-        Make the new group, or adopt the one that an earlier try of this call has made, even if PAI has rejected it.
+        Make the new group, or take the one that an earlier try of this call has made.
 
-        :param spec: parameters of the group.
-        :param marker: marker of this call.
-        :param began_epoch_seconds: when the work began, in seconds since 1970 (UTC).
-        :param members: counts of the members, for the report.
-        :param file_name: name of the file that the group is made from, below ``stage_path``; empty if there is none.
+        :param spec: of the group.
+        :param marker: of this call.
+        :param began_epoch_seconds: when the work began.
+        :param members: facts about the members, for the report.
+        :param file_name: of the file that the group is made from, below ``stage_path``; empty if there is none.
         """
         if self._rejected:
-            # This call was answered already, by a rejection: creating the group again would be billed again.
+            # This very call has its answer already: asking again would be billed again.
             group, adopted = self._rejected, True
         else:
             created = self._client.create_group(spec, marker=replace(marker, generation=self._generation))
@@ -217,11 +156,11 @@ class GroupRefresh:
         self, group: AudienceGroup, *, began_epoch_seconds: float, members: Mapping[str, Any] | None = None
     ) -> Refreshing:
         """
-        Keep an existing group, as it has the same members already; nothing is requested.
+        Leave everything as it is: a group has the same members already.
 
-        :param group: the existing group, which is ready.
-        :param began_epoch_seconds: when the work began, in seconds since 1970 (UTC).
-        :param members: counts of the members, for the report.
+        :param group: the group.
+        :param began_epoch_seconds: when the work began.
+        :param members: facts about the members, for the report.
         """
         return replace(self._refreshing(group, began_epoch_seconds, members), unchanged=True)
 
@@ -249,14 +188,14 @@ class GroupRefresh:
 
     def finish(self, refreshing: Refreshing, *, is_gone: bool = False) -> Replaced:
         """
-        Delete the groups that the new group replaces.
+        Delete what the new group replaces.
 
-        Groups are listed before each deletion and after the last one; so the returned group exists at that time.
+        The groups are listed before each deletion, and after the last one: what is returned is there then.
 
-        :param refreshing: the refresh, whose group is ready.
-        :param is_gone: whether PAI did not find the new group; then only a group that has replaced it is returned.
-        :raises TransientError: the new group is gone, and no group with the same members has replaced it.
-        :raises AudienceApiError: a group could not be deleted; the others were.
+        :param refreshing: the refresh; its group was seen ready.
+        :param is_gone: PAI did not find the new group; only one that has replaced it can stand for it.
+        :raises TransientError: the new group is gone, and none of the same content has replaced it.
+        :raises AudienceApiError: a group could not be deleted; the others are.
         """
         deletions = Deletions(self._client)
         while True:
@@ -276,8 +215,8 @@ class GroupRefresh:
         """
         Return the group that stands for this call: the new one, or a ready one that has replaced it.
 
-        One call may have made several groups, by a late request or by two tries at once. Then each try must take the
-        last one: otherwise, one try would delete the group that the other has taken.
+        Of several that one call has made (a request that was carried out late, two tries at once), all take the last:
+        whoever took another one would delete what somebody else took.
         """
         group_id = refreshing.group_id
         own = next((group for group in groups if group.id == group_id), None)
@@ -304,9 +243,9 @@ class GroupRefresh:
 
     def is_ready(self, group_id: str) -> bool:
         """
-        Return whether a group is ready by now; False if the groups can't be listed.
+        Return whether a group is ready now; a list that fails says nothing for it.
 
-        :param group_id: id of a group that was not ready a moment ago.
+        :param group_id: of a group that was not ready a moment ago.
         """
         try:
             return any(group.id == group_id and self._line.is_ready(group) for group in self._line.listed())
@@ -316,9 +255,9 @@ class GroupRefresh:
 
     def is_alone(self, group_id: str) -> bool:
         """
-        Return whether no other run may be waiting for a group; True if the groups can't be listed.
+        Return whether no other run may be waiting for a group; so does a list that fails.
 
-        :param group_id: id of this run's own group.
+        :param group_id: of this run's own group.
         """
         try:
             return not any(group.id != group_id and self._line.is_under_way(group) for group in self._line.listed())
@@ -328,11 +267,10 @@ class GroupRefresh:
 
     def give_up(self, group_id: str) -> bool:
         """
-        Delete a new group that did not become ready. A failure is only logged, as the caller raises the error of the
-        wait.
+        Delete a new group that did not become ready; a failure is logged, since there is a worse one to tell of.
 
-        :param group_id: id of the new group.
-        :return: whether the group is gone.
+        :param group_id: the group.
+        :return: whether it is gone.
         """
         try:
             self._client.delete_group(group_id, ignore_missing=True)

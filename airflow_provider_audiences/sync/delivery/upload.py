@@ -208,7 +208,7 @@ class Delivery:
         """
         if staged.members:
             return
-        refuse_without_members(members=0, malformed=staged.malformed, name=staged.member_name)
+        refuse_without_members(staged)
         if self.mode is DeliveryMode.REPLACE and not self.allow_empty:
             raise InvalidInputError(
                 f"source has no {staged.member_name}, and would empty the audience; nothing was sent. "

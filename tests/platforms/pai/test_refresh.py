@@ -30,7 +30,8 @@ from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSo
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
-from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, Refreshing, Replaced
+from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
+from airflow_provider_audiences.platforms.pai.refreshing import Refreshing, Replaced
 from airflow_provider_audiences.waiting.polls import PollState
 
 EXAMPLES = int(os.environ.get("AUDIENCES_MACHINE_EXAMPLES", "30"))

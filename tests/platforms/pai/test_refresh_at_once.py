@@ -18,7 +18,8 @@ from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
-from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, Refreshing
+from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
+from airflow_provider_audiences.platforms.pai.refreshing import Refreshing
 from airflow_provider_audiences.waiting.polls import PollState
 
 EXAMPLES = int(os.environ.get("AUDIENCES_MACHINE_EXAMPLES", "25"))

@@ -1,0 +1,160 @@
+"""The phone numbers that a PAI audience group is made of: what the guards say of them, and how PAI gets them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from airflow_provider_audiences.exceptions import GuardError, InvalidInputError
+from airflow_provider_audiences.members.keys.key_set import fingerprint_of
+from airflow_provider_audiences.members.opt_outs import without
+from airflow_provider_audiences.platforms.pai.group_spec import MAX_TEXT_NUMBERS, GroupSpec, PaiSource
+from airflow_provider_audiences.sync.guards import Guards, Verdict, refuse_unless_passed
+from airflow_provider_audiences.sync.plan import Changes
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.identifiers.phone_number import PhoneFormat
+    from airflow_provider_audiences.members.staging import StagedMembers
+    from airflow_provider_audiences.members.workspace import StagingSettings
+    from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
+
+log = logging.getLogger(__name__)
+
+_TEXT_COUNTS = ("malformed", "duplicates", "blank")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupNumbers:
+    """
+    The numbers of a source that are left without the opt-outs. They live as long as the block of :func:`left_of`.
+
+    :param staged: the numbers.
+    :param facts: what became of the texts of both, for the report.
+    """
+
+    staged: StagedMembers
+    facts: dict[str, Any]
+
+    @property
+    def count(self) -> int:
+        """How many numbers there are."""
+        return self.staged.members
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the set of numbers."""
+        return fingerprint_of(self.staged.keys)
+
+    @property
+    def fit_into_text(self) -> bool:
+        """Whether PAI takes so many as text; more have to be in a file."""
+        return self.count <= MAX_TEXT_NUMBERS
+
+    def check(self, guards: Guards) -> None:
+        """
+        Stop what has too few numbers, before anything is asked of PAI.
+
+        :param guards: limits of the task.
+        :raises GuardError: there are too few numbers, or too few opt-outs.
+        """
+        suppressed = self.facts["suppress_members"]
+        if self.count < guards.min_members:
+            raise GuardError(
+                f"stopped by min_members: the source has {self.count} phone numbers, and at least "
+                f"{guards.min_members} are expected; nothing was sent"
+            )
+        if suppressed < guards.min_suppressed:
+            raise GuardError(
+                f"stopped by min_suppressed: suppress has {suppressed} phone numbers, and at least "
+                f"{guards.min_suppressed} are expected; nothing was sent"
+            )
+
+    def judge(self, guards: Guards, current: AudienceGroup | None) -> list[Verdict]:
+        """
+        Compare the numbers with the group that they would replace, which tells how many people it has.
+
+        :param guards: limits of the task.
+        :param current: the group; None if there is none.
+        :raises GuardError: a guard does not let the numbers pass.
+        """
+        people = current.amount if current else 0
+        added, removed = max(0, self.count - people), max(0, people - self.count)
+        changes = Changes(
+            added=added,
+            new=added,
+            removed=removed,
+            known_removed=removed,
+            unchanged=self.count - added,
+            possible=people,
+            known=people,
+        )
+        verdicts = guards.verdicts(changes, suppress_members=self.facts["suppress_members"])
+        if current:
+            log.info(
+                "The numbers are not known to be those of the group %s, which has %d people: a new one is made.",
+                current.id, people,
+            )  # fmt: skip
+        refuse_unless_passed(verdicts, nothing="no group was made")
+        return verdicts
+
+    def spec(self, *, name: str | None, remark: str | None, uri: str | None, phone_format: PhoneFormat) -> GroupSpec:
+        """
+        Return what makes a group of them.
+
+        :param name: of the group.
+        :param remark: free text.
+        :param uri: of the file that they will be in; None to send them as text.
+        :param phone_format: rule for the numbers.
+        :raises InvalidInputError: there are too many for text, or an argument is wrong.
+        """
+        if uri is None and not self.fit_into_text:
+            raise InvalidInputError(
+                f"the source has {self.count} phone numbers, and PAI takes at most {MAX_TEXT_NUMBERS} as text: give "
+                "stage_path, where a file for PAI can be written, such as oss://bucket/prefix; nothing was sent"
+            )
+        return GroupSpec(
+            source=PaiSource.TEXT_FILE if uri else PaiSource.TEXT,
+            name=name,
+            text=None if uri else self.staged.lines(0, MAX_TEXT_NUMBERS).decode().rstrip("\n"),
+            uri=uri,
+            phone_number=True,
+            remark=remark,
+        ).checked(phone_format=phone_format)
+
+    def were_read(self, group: AudienceGroup, spec: GroupSpec) -> bool:
+        """
+        Tell whether PAI read what it was to read: at the same address, if it shows one, and nobody else.
+
+        :param group: that was made of the same numbers.
+        :param spec: what would make it now.
+        """
+        is_same_place = not group.uri or not spec.uri or unquote(group.uri) == unquote(spec.uri)
+        return is_same_place and group.amount <= self.count
+
+
+@contextmanager
+def left_of(
+    source: StagedMembers, suppressed: StagedMembers | None, *, settings: StagingSettings
+) -> Iterator[GroupNumbers]:
+    """
+    Yield the numbers of a source who have not opted out.
+
+    :param source: the source.
+    :param suppressed: the opt-outs; None if there are none.
+    :param settings: memory and disk to use.
+    """
+    facts: dict[str, Any] = {"members": source.members}
+    facts |= {name: getattr(source, name) for name in _TEXT_COUNTS}
+    facts |= {"members_by_column": dict(source.by_column), "suppressed": 0}
+    for name in ("members", *_TEXT_COUNTS):
+        facts[f"suppress_{name}"] = getattr(suppressed, name) if suppressed else 0
+    if suppressed is None:
+        yield GroupNumbers(staged=source, facts=facts)
+        return
+    with without(source, suppressed, settings=settings) as left:
+        facts |= {"members": left.members, "suppressed": source.members - left.members}
+        yield GroupNumbers(staged=left, facts=facts)

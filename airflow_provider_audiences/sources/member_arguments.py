@@ -1,0 +1,115 @@
+"""An operator's arguments about members: where they are, who must not be among them, and what is done about texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_audiences.common.recognition import is_phone_text
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
+from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs
+from airflow_provider_audiences.members.reading.inputs import MemberInput
+from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, refuse_without_members, stage
+from airflow_provider_audiences.members.workspace import StagingSettings
+from airflow_provider_audiences.sources.joined import joined
+from airflow_provider_audiences.sources.opening import open_source
+from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
+from airflow_provider_audiences.validation import ratio
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberArguments:
+    """
+    What an operator was told of its members; use :meth:`of` to check it.
+
+    :param source: the operator's field, masked or not.
+    :param suppress: the operator's field of opt-outs, masked or not; None for nobody.
+    :param kind: what the members are.
+    :param rules: what to do about texts of ``source`` that are no members.
+    :param suppress_on_malformed: ``fail`` if a text of ``suppress`` is no member, or ``drop`` and count it.
+    :param settings: memory and disk to use.
+    """
+
+    source: Any = field(repr=False)
+    suppress: Any = field(repr=False)
+    kind: IdentifierKind
+    rules: StagingRules
+    suppress_on_malformed: str
+    settings: StagingSettings
+
+    @classmethod
+    def of(cls, operator: Any, *, kind: IdentifierKind) -> MemberArguments:
+        """
+        Check an operator's arguments; whatever they point to is not opened yet.
+
+        :param operator: has ``source``, ``on_malformed``, ``max_malformed_ratio``, ``rejects_path`` and
+            ``rejects_include_values``; perhaps ``suppress`` and ``suppress_on_malformed``.
+        :param kind: what the members are.
+        :raises InvalidInputError: an argument is wrong, or the report of rejects would overwrite what is read.
+        """
+        suppress = getattr(operator, "suppress", None)
+        arguments = cls(
+            source=operator.source,
+            suppress=suppress,
+            kind=kind,
+            rules=StagingRules(
+                on_malformed=operator.on_malformed,
+                max_malformed_ratio=ratio("max_malformed_ratio", operator.max_malformed_ratio, at_most=1),
+                rejects=rejects_target(operator.rejects_path, include_values=operator.rejects_include_values),
+            ),
+            suppress_on_malformed=checked_on_malformed(getattr(operator, "suppress_on_malformed", "fail")),
+            settings=staging_settings(),
+        )
+        for read in (operator.source, suppress):
+            refuse_source_as_target(operator.rejects_path, read)
+        return arguments
+
+    @contextmanager
+    def members(self) -> Iterator[StagedMembers]:
+        """
+        Stage the source, for as long as the block lasts.
+
+        :raises InvalidInputError: the rules refuse it, none of its texts is a member, or it can't be read.
+        """
+        with (
+            self._opened("source", self.source) as opened,
+            stage(opened, rules=self.rules, kind=self.kind, settings=self.settings) as staged,
+        ):
+            refuse_without_members(staged)
+            yield staged
+
+    @contextmanager
+    def opt_outs(self) -> Iterator[StagedMembers | None]:
+        """
+        Stage the opt-outs, for as long as the block lasts; None if there are none.
+
+        :raises InvalidInputError: a text is no member, or the list can't be read.
+        """
+        if self.suppress is None:
+            yield None
+            return
+        with (
+            self._opened("suppress", self.suppress) as opened,
+            stage_opt_outs(
+                opened,
+                on_malformed=self.suppress_on_malformed,
+                max_malformed_ratio=self.rules.max_malformed_ratio,
+                kind=self.kind,
+                settings=self.settings,
+            ) as staged,
+        ):
+            yield staged
+
+    @contextmanager
+    def _opened(self, argument: str, value: Any) -> Iterator[MemberInput]:
+        source = joined(value)
+        if self.kind.takes_numbers and isinstance(source, str) and is_phone_text(source):
+            raise InvalidInputError(
+                f"{argument} is text with phone numbers in it, not a path: give a list of numbers, or the path of a "
+                "file"
+            )
+        with open_source(source, argument=argument) as opened:
+            yield opened
