@@ -273,7 +273,7 @@ class Redactor:
         is_hex = (_UUID_PATTERN.fullmatch(text) or _HEX_32.fullmatch(text)) is not None
         if not (is_hex or _TOKEN_PATTERN.fullmatch(text)) or self.has_secret(text):
             return None
-        if any(self._is_hiding(found[0]) for found in _BASE64_PATTERN.finditer(text)):
+        if any(self._has_masked(found[0]) for found in _BASE64_PATTERN.finditer(text)):
             return None
         return text if is_hex or not any(pattern.search(text) for pattern in self._member_patterns) else None
 
@@ -298,14 +298,14 @@ class Redactor:
         text = self._without_secrets(text)
         text = _QUERY_PATTERN.sub("?***", text)
         text = _CREDENTIAL_PATTERN.sub(r"\1***", text)
-        return _BASE64_PATTERN.sub(lambda found: "***" if self._is_hiding(found[0]) else found[0], text)
+        return _BASE64_PATTERN.sub(lambda found: "***" if self._has_masked(found[0]) else found[0], text)
 
     def _without_secrets(self, text: str) -> str:
         for _, pattern in self._secrets:
             text = pattern.sub("***", text)
         return text
 
-    def _is_hiding(self, token: str) -> bool:
+    def _has_masked(self, token: str) -> bool:
         """Return whether a token is something in base64 that must not be shown."""
         secrets = [secret.reveal().encode(errors="surrogatepass") for secret, _ in self._secrets]
         secrets = [secret for secret in secrets if len(secret) >= _LEAST_PACKED]

@@ -7,25 +7,30 @@ from contextlib import contextmanager
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_audiences.exceptions import AudienceApiError, PermanentError
+from airflow_provider_audiences.exceptions import PermanentError
 from airflow_provider_audiences.redaction import forgetting_locals
 
 
 @contextmanager
 def task_errors() -> Iterator[None]:
     """
-    Let permanent errors leave the block as errors of the same type that Airflow does not retry.
+    Raise what is permanent as an error that Airflow does not retry, which says the same and is of the same type.
 
     An ``except NotFoundError`` around an operator works as it does around a client. The frames that an error has passed
     are empty: members and secrets are not shown by who shows local variables.
+
+    :raises PermanentError: what the block raised, and an AirflowFailException.
     """
     with forgetting_locals():
         try:
             yield
         except PermanentError as error:
-            if not isinstance(error, AirflowFailException):
-                error.__class__ = _failing(type(error))
-            raise
+            if isinstance(error, AirflowFailException):
+                raise
+            # Without a name: the frame that has one would hold the error, which holds the frame.
+            raise _made_again(type(error), error.args, vars(error)).with_traceback(
+                error.__traceback__
+            ) from error.__cause__
 
 
 class _FailsTask(AirflowFailException):
@@ -33,7 +38,7 @@ class _FailsTask(AirflowFailException):
 
     def __reduce__(self) -> tuple[object, ...]:
         own_type = type(self).__bases__[0]
-        return _restored, (own_type, self.args, self.__dict__)
+        return _made_again, (own_type, self.args, self.__dict__)
 
 
 _failing_types: dict[type[PermanentError], type[PermanentError]] = {}
@@ -45,8 +50,14 @@ def _failing(error_type: type[PermanentError]) -> type[PermanentError]:
     return _failing_types.setdefault(error_type, made)
 
 
-def _restored(error_type: type[PermanentError], args: tuple[object, ...], state: dict[str, object]) -> AudienceApiError:
-    """Return an error that was pickled in a task, with all that it says."""
+def _made_again(error_type: type[PermanentError], args: tuple[object, ...], state: dict[str, object]) -> PermanentError:
+    """
+    Return an error that Airflow does not retry; also of one that was pickled in a task.
+
+    :param error_type: of the error as clients raise it.
+    :param args: its arguments.
+    :param state: its attributes.
+    """
     failing = _failing(error_type)
     error = failing.__new__(failing, *args)
     error.args = args

@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import context_merge
 
-from airflow_provider_audiences.common.hidden import masked_arguments
+from airflow_provider_audiences.common.masked import masked_arguments
 from airflow_provider_audiences.redaction import forgetting_locals
 
 _ENTRIES = ("execute", "execute_complete")

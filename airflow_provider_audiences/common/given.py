@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.common.forgetting import ForgetsLocals
-from airflow_provider_audiences.common.hidden import revealed
+from airflow_provider_audiences.common.masked import revealed
 from airflow_provider_audiences.common.stopping import Stoppable
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.validation import BROKEN, OFF, is_broken

@@ -11,7 +11,7 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_provider_audiences.common.hidden import revealed
+from airflow_provider_audiences.common.masked import revealed
 from airflow_provider_audiences.common.paths import local_path
 from airflow_provider_audiences.common.recognition import shown_address
 from airflow_provider_audiences.common.state import folder_at

@@ -19,7 +19,7 @@ class Parts(ResolveMixin):
     """
     A list of which at least one item has to be rendered first.
 
-    :param items: XComArgs, templates, paths, and hidden members.
+    :param items: XComArgs, templates, paths, and masked members.
     :param is_rendered: whether they are what tasks handed over.
     """
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import DecoratedOperator
 
-from airflow_provider_audiences.common.hidden import ArgumentsField
+from airflow_provider_audiences.common.masked import ArgumentsField
 from airflow_provider_audiences.decorators.source_function import SourceFromFunction, source_decorator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
 
@@ -43,4 +43,4 @@ def sync_group_task(
     :param multiple_outputs: also push each entry of the report as an XCom of its own; default False.
     :param kwargs: arguments of the operator and of any Airflow task, except ``source``.
     """
-    return source_decorator(_SyncGroup, python_callable, multiple_outputs, kwargs, phones=True)
+    return source_decorator(_SyncGroup, python_callable, multiple_outputs, kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
@@ -13,8 +13,13 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_audiences.common.forgetting import forgetting, merged
 from airflow_provider_audiences.common.given import without_none
-from airflow_provider_audiences.common.hidden import ArgumentsField, hiding_decorator, revealed_argument
+from airflow_provider_audiences.common.masked import ArgumentsField, revealed_argument
 from airflow_provider_audiences.common.parts import Parts
+
+try:
+    from airflow.sdk.bases.decorator import _TaskDecorator
+except ImportError:  # Airflow 2
+    from airflow.decorators.base import _TaskDecorator  # type: ignore[import-not-found,no-redef]
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, TaskDecorator
@@ -49,13 +54,59 @@ class SourceFromFunction(DecoratedOperator):
             self.source = self.render_template(self.source, context)
 
 
+class SourceTask(_TaskDecorator[..., Any, Any]):
+    """A function that Airflow decorated; the arguments of mapped ones, which Airflow stores as they are, are masked."""
+
+    @classmethod
+    def of(cls, decorated: _TaskDecorator[..., Any, Any]) -> SourceTask:
+        """
+        Return a decorated function that masks.
+
+        :param decorated: what Airflow's factory returned.
+        """
+        return cls(
+            function=decorated.function,
+            operator_class=decorated.operator_class,
+            multiple_outputs=decorated.multiple_outputs,
+            kwargs=decorated.kwargs,
+        )
+
+    def partial(self, **arguments: Any) -> Any:
+        """
+        Return it with some of the function's arguments.
+
+        :param arguments: that all mapped tasks share.
+        """
+        return super().partial(**self._masked(arguments))
+
+    def expand(self, **mapped: Any) -> Any:
+        """
+        Return the mapped task.
+
+        :param mapped: arguments that differ from task to task, each as a list of values or as output of a task.
+        """
+        return super().expand(**{name: self._masked(values) for name, values in mapped.items()})
+
+    def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> Any:
+        """
+        Return the mapped task.
+
+        :param kwargs: the arguments of each task, as a list of mappings or as output of a task.
+        :param strict: whether none of them may be an argument that all tasks share.
+        """
+        if isinstance(kwargs, Sequence):
+            kwargs = [self._masked(arguments) for arguments in kwargs]
+        return super().expand_kwargs(kwargs, strict=strict)
+
+    def _masked(self, arguments: Any) -> Any:
+        return self.operator_class.op_kwargs.masked(arguments)
+
+
 def source_decorator(
     operator_class: type[SourceFromFunction],
     python_callable: Callable[..., Any] | None,
     multiple_outputs: bool | None,
     kwargs: Mapping[str, Any],
-    *,
-    phones: bool = False,
 ) -> TaskDecorator:
     """
     Return a TaskFlow decorator that runs an operator on a function's result.
@@ -64,16 +115,13 @@ def source_decorator(
     :param python_callable: the decorated function, if the decorator was used without arguments; None otherwise.
     :param multiple_outputs: also push each entry of the report as an XCom of its own; None or False for no.
     :param kwargs: arguments of the operator and of any Airflow task, except ``source``.
-    :param phones: whether members are phone numbers (True) or advertising IDs (False, default).
     """
-    decorator: TaskDecorator = hiding_decorator(
-        task_decorator_factory(
-            python_callable=python_callable,
-            # Airflow's guess is what the function returns; the task returns the report.
-            multiple_outputs=bool(multiple_outputs),
-            decorated_operator_class=operator_class,
-            **without_none(operator_class, kwargs),
-        ),
-        phones=phones,
+    made: Any = task_decorator_factory(
+        python_callable=python_callable,
+        # Airflow's guess is what the function returns; the task returns the report.
+        multiple_outputs=bool(multiple_outputs),
+        decorated_operator_class=operator_class,
+        **without_none(operator_class, kwargs),
     )
-    return decorator
+    decorator: Any = SourceTask.of(made) if python_callable else lambda function: SourceTask.of(made(function))
+    return decorator  # type: ignore[no-any-return]

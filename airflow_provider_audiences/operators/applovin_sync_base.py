@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
+from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
 from airflow_provider_audiences.operators.applovin_plan_base import AppLovinPlanOperator
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.settings import SyncSettings
 
 
-class AppLovinMirrorOperator(HidesFieldsWhenMapped, AppLovinPlanOperator):
+class AppLovinMirrorOperator(MasksFieldsWhenMapped, AppLovinPlanOperator):
     """
     Base of the sync operators: stages the source, plans and sends. Subclasses say where the members go.
 

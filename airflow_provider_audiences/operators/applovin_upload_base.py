@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, MembersField
+from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
 from airflow_provider_audiences.operators.applovin_delivery_base import AppLovinDeliveryOperator
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
 
-class AppLovinUploadOperator(HidesFieldsWhenMapped, AppLovinDeliveryOperator):
+class AppLovinUploadOperator(MasksFieldsWhenMapped, AppLovinDeliveryOperator):
     """
     Base of the operators that stage a source and send all of it in batches.
 

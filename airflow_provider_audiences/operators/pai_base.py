@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_audiences.common.billable_calls import estimated_cost, tell_billable_calls, total_calls
 from airflow_provider_audiences.common.given import RefusesLostArguments
-from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PersonalTextField, revealed
+from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, PersonalTextField, revealed
 from airflow_provider_audiences.common.parts import Parts
 from airflow_provider_audiences.common.text_templates import RendersTextAsText
 from airflow_provider_audiences.exceptions import InvalidInputError
@@ -89,7 +89,7 @@ class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
         return estimated_cost(calls, self._price_per_call)
 
 
-class PaiGroupSpecOperator(HidesFieldsWhenMapped, PaiOperator):
+class PaiGroupSpecOperator(MasksFieldsWhenMapped, PaiOperator):
     """
     Base of the operators that make a group from one of PAI's own sources.
 

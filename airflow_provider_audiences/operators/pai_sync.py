@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_audiences.common.hidden import AddressField, HidesFieldsWhenMapped, PhoneNumbersField
+from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, PhoneNumbersField
 from airflow_provider_audiences.exceptions import AudienceApiError, PermanentError
 from airflow_provider_audiences.operators.pai_base import provenance_of
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.guards import Guards
 
 
-class PaiSyncGroupOperator(HidesFieldsWhenMapped, PaiRefreshOperator):
+class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
     """
     Make a group of all phone numbers of a source, and let it replace the group before it.
 

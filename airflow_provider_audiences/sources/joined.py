@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from airflow_provider_audiences.common.hidden import revealed
+from airflow_provider_audiences.common.masked import revealed
 from airflow_provider_audiences.common.parts import Parts
 from airflow_provider_audiences.common.recognition import is_clearly_a_path, is_member_text, is_phone_text
 from airflow_provider_audiences.exceptions import InvalidInputError

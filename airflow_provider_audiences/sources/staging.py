@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_audiences.common.hidden import revealed
+from airflow_provider_audiences.common.masked import revealed
 from airflow_provider_audiences.common.paths import local_path, store_path
 from airflow_provider_audiences.common.recognition import shown_address
 from airflow_provider_audiences.common.stores import MISTAKES, store_mistake

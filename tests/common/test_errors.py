@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+import traceback
 import types
 
 import pytest
@@ -25,14 +26,28 @@ def test_permanent_errors(error_type):
     text = str(error)
     with pytest.raises(error_type) as caught, task_errors(), task_errors():
         raise error
-    assert caught.value is error
-    assert isinstance(caught.value, AirflowFailException)
-    assert str(error) == text
-    assert (error.http_status, error.advice) == (404, "Do this.")
-    assert type(error).__name__ == error_type.__name__
-    assert type(error).__module__ == error_type.__module__
-    # The type itself is what it was: outside of tasks nothing changes.
+    failed = caught.value
+    assert isinstance(failed, AirflowFailException)
+    assert str(failed) == text
+    assert (failed.http_status, failed.advice) == (404, "Do this.")
+    assert type(failed).__name__ == error_type.__name__
+    assert type(failed).__module__ == error_type.__module__
+    # The error itself and its type are what they were: outside of tasks nothing changes.
+    assert type(error) is error_type
     assert not issubclass(error_type, AirflowFailException)
+
+
+def test_permanent_errors_say_where_they_were_raised_and_why():
+    def fail():
+        try:
+            raise KeyError("x")
+        except KeyError as error:
+            raise exceptions.NotFoundError("why") from error
+
+    with pytest.raises(exceptions.NotFoundError) as caught, task_errors():
+        fail()
+    said = "".join(traceback.format_exception(caught.value))
+    assert [said.count(text) for text in ("NotFoundError: why", "KeyError: 'x'", "in fail")] == [1, 1, 2]
 
 
 @pytest.mark.parametrize("error_type", OTHERS)
@@ -81,17 +96,19 @@ def _in_another_process(pickled):
 
 
 def test_errors_are_pickled_for_processes_that_have_never_seen_one():
-    errors = [
+    raised = [
         error_type(
             "why", operation="pai.create", http_status=409, api_code="Code", request_id="r-1", attempts=3,
             maybe_applied=True, too_large="maybe", retry_after_seconds=2.5, advice="Do this.",
         )
         for error_type in TYPES
     ]  # fmt: skip
-    for error in errors:
+    errors = []
+    for error in raised:
         error.landed = "Half of it."
-        with pytest.raises(type(error)), task_errors():
+        with pytest.raises(type(error)) as caught, task_errors():
             raise error
+        errors.append(caught.value)
     found = _in_another_process(map(pickle.dumps, errors))
     assert found == [
         [
@@ -120,15 +137,16 @@ def test_every_error_is_pickled_and_copied(error_type, protocol):
             assert type(twin) is type(error)
             assert (str(twin), twin.args, vars(twin)) == (str(error), error.args, vars(error))
         # And once more as an error of a task.
-        with pytest.raises(error_type), task_errors():
+        with pytest.raises(error_type) as caught, task_errors():
             raise error
+        error = caught.value
 
 
 def test_errors_of_users_own_types():
     error = OwnError("why")
-    with pytest.raises(OwnError), task_errors():
+    with pytest.raises(OwnError) as caught, task_errors():
         raise error
-    twin = _again(error)
+    twin = _again(caught.value)
     assert isinstance(twin, OwnError)
     assert isinstance(twin, AirflowFailException)
 

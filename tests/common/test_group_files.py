@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.common.group_files import OSS_URI_TEMPLATE, GroupFiles
-from airflow_provider_audiences.common.hidden import Hidden
+from airflow_provider_audiences.common.masked import Masked
 from airflow_provider_audiences.exceptions import InvalidInputError, StateUnavailableError
 from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
@@ -83,7 +83,7 @@ class TestAddresses:
     def test_follow_from_the_place(self, folder, address):
         assert files_of(folder, uri_template=OSS_URI_TEMPLATE).uri("x.txt") == address
 
-    @pytest.mark.parametrize("of", [str, Path, lambda path: f"file://{path}", Hidden])
+    @pytest.mark.parametrize("of", [str, Path, lambda path: f"file://{path}", Masked])
     def test_of_a_folder_on_this_machine_have_the_file_only(self, tmp_path, of):
         assert files_of(of(str(tmp_path))).uri("x.txt") == "https://people.oss-cn-hangzhou.aliyuncs.com/x.txt"
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, BaseOperator, ObjectStoragePath, task
 
-from airflow_provider_audiences.common.hidden import Hidden
+from airflow_provider_audiences.common.masked import Masked
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 from airflow_provider_audiences.sources import FileSource
@@ -148,7 +148,7 @@ def test_members_as_arguments_are_not_shown(run, emulator, audience_id):
     run(members, [ID], more=[ID.upper()])
     assert emulator.members(audience_id) == [ID]
     operator = run.operator
-    assert isinstance(operator.op_args[0], Hidden)
+    assert isinstance(operator.op_args[0], Masked)
     assert ID not in repr([getattr(operator, field) for field in operator.template_fields]).lower()
 
 
@@ -203,8 +203,8 @@ def test_in_a_dag(decorator, target):
     stored = _stored(dag)
     assert ID not in stored
     assert " at 0x" not in stored
-    mapped = dag.get_task("members__2").unmap({"op_kwargs": {"ids": Hidden([ID])}})
-    assert isinstance(mapped.op_kwargs["day"], Hidden)
+    mapped = dag.get_task("members__2").unmap({"op_kwargs": {"ids": Masked([ID])}})
+    assert isinstance(mapped.op_kwargs["day"], Masked)
 
 
 def test_the_bare_decorator_says_what_is_missing():

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import DAG, BaseOperator, XComArg
 
 import airflow_provider_audiences.operators
 import airflow_provider_audiences.sensors
-from airflow_provider_audiences.common.hidden import revealed
+from airflow_provider_audiences.common.masked import revealed
 
 try:
     from airflow.serialization.serialized_objects import DagSerialization as Serialization

@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import DAG, BaseOperator, ObjectStorage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.common.hidden import ArgumentsField, Hidden, revealed
+from airflow_provider_audiences.common.masked import ArgumentsField, Masked, revealed
 from airflow_provider_audiences.common.recognition import (
     is_data_frame,
     is_member_text,
@@ -67,7 +67,7 @@ def create(**arguments):
     return PaiCreateGroupOperator(task_id="task", source=0, **arguments)
 
 
-HIDDEN_SOURCES = [
+MASKED_SOURCES = [
     [ID],
     (ID,),
     {ID},
@@ -89,7 +89,7 @@ HIDDEN_SOURCES = [
 ]
 
 
-@pytest.mark.parametrize("source", HIDDEN_SOURCES, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("source", MASKED_SOURCES, ids=lambda value: type(value).__name__)
 def test_members_are_not_in_what_airflow_stores(source):
     with _dag() as dag:
         operator = upload(source)
@@ -173,7 +173,7 @@ def test_lists_of_paths_are_shown_as_they_are(value):
 def test_what_is_no_list_of_paths(value):
     assert not is_path_list(value)
     if not isinstance(value, str):
-        assert isinstance(upload(value).source, Hidden)
+        assert isinstance(upload(value).source, Masked)
 
 
 def test_a_list_of_addresses_is_shown_without_their_secrets():
@@ -188,7 +188,7 @@ class _Called:
 
 
 @pytest.mark.parametrize(
-    ("given", "hidden"),
+    ("given", "masked"),
     [
         ([ID, "x"], [0]),
         (("x", [ID], {"a": {ID}}, {ID: 1}, ID.encode()), [1, 2, 3, 4]),
@@ -197,12 +197,12 @@ class _Called:
         ([["2024-01-02", 13912345678], {"a": (1, 2)}], []),
     ],
 )
-def test_arguments_of_functions_are_hidden_if_they_have_members(given, hidden):
+def test_arguments_of_functions_are_masked_if_they_have_members(given, masked):
     called = _Called()
     called.arguments = given
     assert type(called.arguments) is type(given)
     pairs = called.arguments.items() if isinstance(given, dict) else enumerate(called.arguments)
-    assert [key for key, value in pairs if isinstance(value, Hidden)] == hidden
+    assert [key for key, value in pairs if isinstance(value, Masked)] == masked
     assert ID not in repr(called.arguments).replace(f"s3://b/{ID}", "")
 
 
@@ -238,7 +238,7 @@ def test_phone_numbers_are_not_in_what_airflow_stores(text):
         operator = create(text=text)
     for shown in (json.dumps(Serialization.to_dict(dag)), json.dumps(rendered_fields(operator)), repr(operator)):
         assert PHONE not in shown
-    assert isinstance(operator.text, Hidden)
+    assert isinstance(operator.text, Masked)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_phone_numbers_for_a_source_are_not_in_what_airflow_stores(source):
         operator = PaiSyncGroupOperator(task_id="task", name="VIP", source=source)
     for shown in (json.dumps(Serialization.to_dict(dag)), json.dumps(rendered_fields(operator)), repr(operator)):
         assert PHONE not in shown
-    assert isinstance(operator.source, Hidden)
+    assert isinstance(operator.source, Masked)
 
 
 def test_the_part_of_an_address_that_opens_a_file_is_not_stored():
@@ -281,7 +281,7 @@ def test_what_is_shown_of_an_address(address, shown):
     assert shown_address(address) == shown
 
 
-def test_what_is_rendered_is_hidden_again():
+def test_what_is_rendered_is_masked_again():
     for native, source in ((False, "{{ params.ids | join(',') }}"), (True, "{{ params.ids }}")):
         dag = DAG(
             "dag",
@@ -293,7 +293,7 @@ def test_what_is_rendered_is_hidden_again():
             operator = upload(source)
             text = PaiCreateGroupOperator(task_id="text", source=0, text="{{ params.phones }}")
         operator.render_template_fields({"params": {"ids": [ID, ID], "phones": PHONE}})
-        assert isinstance(operator.source, Hidden)
+        assert isinstance(operator.source, Masked)
         assert ID not in json.dumps(rendered_fields(operator))
         assert revealed(operator.source) == ([ID, ID] if native else f"{ID},{ID}")
         text.render_template_fields({"params": {"phones": PHONE}})
@@ -315,7 +315,7 @@ def test_a_list_is_rendered_before_it_is_known_what_it_holds():
     assert ID not in json.dumps(rendered_fields(operator))
 
 
-def test_a_list_with_output_of_another_task_waits_for_it_and_hides_members():
+def test_a_list_with_output_of_another_task_waits_for_it_and_masks_members():
     with _dag() as dag:
         output = Upstream(task_id="upstream").output
         upload([output, ID, [ID, "/a"]])
@@ -347,7 +347,7 @@ def test_data_is_never_rendered(make):
     values = [ID, "{{ 1 + 1 }}", None]
     with _dag():
         operator = make(values)
-    assert isinstance(operator.source, Hidden)
+    assert isinstance(operator.source, Masked)
     operator.render_template_fields({})
     assert revealed(operator.source) is values
 
@@ -362,9 +362,9 @@ def test_what_another_task_returned_is_not_rendered_again():
 
 
 @pytest.mark.parametrize("source", [f"\u200b{ID}", f"{ID}\u3000", ID.replace("0", "\uff10"), f"\u202a{ID}\u202c"])
-def test_spellings_that_are_read_are_hidden(source):
-    assert isinstance(upload(source).source, Hidden)
-    assert isinstance(upload([source]).source, Hidden)
+def test_spellings_that_are_read_are_masked(source):
+    assert isinstance(upload(source).source, Masked)
+    assert isinstance(upload([source]).source, Masked)
     assert is_member_text(source)
 
 
@@ -380,16 +380,16 @@ SPELLINGS = [
 
 
 @pytest.mark.parametrize("source", [*SPELLINGS, float(PHONE), decimal.Decimal(PHONE)], ids=ascii)
-def test_spellings_of_phone_numbers_that_are_read_are_hidden(source):
+def test_spellings_of_phone_numbers_that_are_read_are_masked(source):
     operator = PaiSyncGroupOperator(task_id="task", name="VIP", source=source)
-    assert isinstance(operator.source, Hidden)
+    assert isinstance(operator.source, Masked)
     called = _CalledWithPhones()
     called.arguments = [source, [source], {"a": source}]
-    assert all(isinstance(value, Hidden) for value in called.arguments)
+    assert all(isinstance(value, Masked) for value in called.arguments)
     if isinstance(source, str):
         assert is_phone_text(source)
-        assert isinstance(create(text=f"{source}{{{{ ds }}}}").text, Hidden)
-        assert isinstance(create(text=["{{ ds }}", source]).text.items[1], Hidden)
+        assert isinstance(create(text=f"{source}{{{{ ds }}}}").text, Masked)
+        assert isinstance(create(text=["{{ ds }}", source]).text.items[1], Masked)
 
 
 class _CalledWithPhones:
@@ -427,8 +427,8 @@ def test_arguments_of_a_mapped_task_group_are_left_for_airflow_to_bring():
             AppLovinAppendUsersOperator(task_id="append", audience_id="a", source=source)
 
         each.expand(text=phones, source=phones)
-    assert not isinstance(dag.get_task("each.create").text, Hidden)
-    assert not isinstance(dag.get_task("each.append").source, Hidden)
+    assert not isinstance(dag.get_task("each.create").text, Masked)
+    assert not isinstance(dag.get_task("each.append").source, Masked)
     json.dumps(Serialization.to_dict(dag))
 
 
@@ -447,7 +447,7 @@ def test_arguments_of_a_mapped_task_group_are_left_for_airflow_to_bring():
         lambda: PaiCreateGroupOperator.partial(task_id="t", source=1).expand(uri=[SIGNED]),
     ],
 )
-def test_mapped_tasks_hide_too(make):
+def test_mapped_tasks_mask_too(make):
     with _dag() as dag:
         mapped = make()
     shown = json.dumps(Serialization.to_dict(dag)) + repr(mapped) + repr(mapped.partial_kwargs)
@@ -455,7 +455,7 @@ def test_mapped_tasks_hide_too(make):
         assert personal not in shown
 
 
-def test_a_mapped_task_that_was_never_expanded_hides_too():
+def test_a_mapped_task_that_was_never_expanded_masks_too():
     partial = PaiCreateGroupOperator.partial(task_id="t", source=0, text=PHONE)
     assert PHONE not in repr(partial)
     partial.expand(name=["a"])
@@ -479,17 +479,17 @@ def test_what_a_mapped_task_gets_is_what_was_given():
         (7, "<members, not shown>"),
     ],
 )
-def test_how_hidden_data_looks(value, shown):
-    hidden = Hidden(value)
-    assert repr(hidden) == str(hidden) == f"{hidden}" == hidden.serialize() == shown
-    assert revealed(hidden) is value
+def test_how_masked_data_looks(value, shown):
+    masked = Masked(value)
+    assert repr(masked) == str(masked) == f"{masked}" == masked.serialize() == shown
+    assert revealed(masked) is value
     # Copied with each task that Airflow copies: never the data itself.
-    assert revealed(copy.deepcopy(hidden)) is value
-    assert copy.copy(hidden) is hidden
-    assert not hasattr(hidden, "__dict__")
-    assert not any(getattr(hidden, name) is value for name in Hidden.__slots__)
+    assert revealed(copy.deepcopy(masked)) is value
+    assert copy.copy(masked) is masked
+    assert not hasattr(masked, "__dict__")
+    assert not any(getattr(masked, name) is value for name in Masked.__slots__)
     with pytest.raises(TypeError, match="never pickled"):
-        pickle.dumps(hidden)
+        pickle.dumps(masked)
 
 
 def test_a_field_that_was_never_set_is_no_attribute():
@@ -502,7 +502,7 @@ def test_a_field_that_was_never_set_is_no_attribute():
 def test_any_list_of_ids_as_text_is_known_for_one(ids, separator):
     for text in (separator.join(ids), separator.join(ids).upper(), str(ids), json.dumps(ids), str(set(ids))):
         assert is_member_text(text)
-        assert isinstance(upload(text).source, Hidden)
+        assert isinstance(upload(text).source, Masked)
 
 
 @given(st.lists(st.from_regex(r"[a-z0-9_=.-]{1,12}", fullmatch=True) | uuids, min_size=2, max_size=5))

@@ -12,7 +12,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from contextlib import suppress
-from functools import cache
 from numbers import Number
 from os import PathLike
 from typing import Any
@@ -33,7 +32,7 @@ from airflow_provider_audiences.members.characters import plain
 from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
 
 
-class Hidden:
+class Masked:
     """
     Members or other personal data.
 
@@ -61,7 +60,7 @@ class Hidden:
                 return f"<{len(value)} members, not shown>"
         return "<members, not shown>"
 
-    def __copy__(self, memo: dict[int, Any] | None = None) -> Hidden:
+    def __copy__(self, memo: dict[int, Any] | None = None) -> Masked:
         """Return itself: the data is only read, it may be large, and a generator can't be copied."""
         return self
 
@@ -75,7 +74,7 @@ class Hidden:
         return repr(self)
 
 
-class _HiddenField(ABC):
+class _MaskedField(ABC):
     """A template field that wraps what must not be shown; everything else is kept as it is."""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -92,55 +91,55 @@ class _HiddenField(ABC):
     def __set__(self, instance: object, value: Any) -> None:
         # What a mapped task is given is data, and data is never rendered, whatever is written in it.
         is_data = getattr(instance, "_BaseOperator__from_mapped", False)
-        instance.__dict__[self._slot] = self.hidden(value, may_have_templates=not is_data)
+        instance.__dict__[self._slot] = self.masked(value, may_have_templates=not is_data)
 
-    def hidden(self, value: Any, *, may_have_templates: bool = True) -> Any:
+    def masked(self, value: Any, *, may_have_templates: bool = True) -> Any:
         """
         Return the value, wrapped if it must not be shown.
 
         :param value: what is assigned; a template, an XComArg or a callable comes again with the data in it.
         :param may_have_templates: whether a list may hold templates and XComArgs, which Airflow has yet to render.
         """
-        if value is None or isinstance(value, Hidden):
+        if value is None or isinstance(value, Masked):
             return value
         if isinstance(value, Parts) and value.is_rendered:
-            return Hidden(value, shown=_shown_parts(value))
+            return Masked(value, shown=_shown_parts(value))
         if hasattr(value, "iter_references"):  # XComArg, DagParam, MappedArgument; a literal holds the data
-            return self.hidden(value.value, may_have_templates=False) if hasattr(value, "value") else value
+            return self.masked(value.value, may_have_templates=False) if hasattr(value, "value") else value
         if callable(value):
             return value
         if may_have_templates and self._takes_parts and has_parts(value) and not is_path_list(value):
-            return Parts(tuple(self._hidden_part(item) for item in value))
+            return Parts(tuple(self._masked_part(item) for item in value))
         return self._wrapped(value)
 
     _takes_parts = False
 
-    def _hidden_part(self, item: Any) -> Any:
+    def _masked_part(self, item: Any) -> Any:
         """Return an item of a list: text is shown if it is a template or clearly a path."""
-        hidden = self.hidden(item)
-        is_shown = not isinstance(hidden, str) or is_template(hidden) or is_clearly_a_path(hidden)
-        return hidden if is_shown else Hidden(hidden)
+        masked = self.masked(item)
+        is_shown = not isinstance(masked, str) or is_template(masked) or is_clearly_a_path(masked)
+        return masked if is_shown else Masked(masked)
 
     @abstractmethod
     def _wrapped(self, value: Any) -> Any:
         """Return the data, wrapped if it must not be shown."""
 
 
-class MembersField(_HiddenField):
+class MembersField(_MaskedField):
     """A template field with members, or with the path or the paths to them."""
 
     _takes_parts = True
 
     def _wrapped(self, value: Any) -> Any:
         if isinstance(value, str):
-            return Hidden(value) if is_member_text(value) else _wrapped_address(value)
+            return Masked(value) if is_member_text(value) else _wrapped_address(value)
         if is_data_frame(value):
-            return Hidden(value, shown=_shown_frame(value))
+            return Masked(value, shown=_shown_frame(value))
         if is_path_list(value):
             shown = [shown_address(str(path)) for path in value]
-            secret = any(isinstance(_wrapped_address(str(path)), Hidden) for path in value)
-            return Hidden(value, shown=str(shown)) if secret else value
-        return Hidden(value) if isinstance(value, Iterable) and not isinstance(value, PathLike) else value
+            secret = any(isinstance(_wrapped_address(str(path)), Masked) for path in value)
+            return Masked(value, shown=str(shown)) if secret else value
+        return Masked(value) if isinstance(value, Iterable) and not isinstance(value, PathLike) else value
 
 
 class PhoneNumbersField(MembersField):
@@ -149,11 +148,11 @@ class PhoneNumbersField(MembersField):
     def _wrapped(self, value: Any) -> Any:
         is_number = isinstance(value, Number | bytes | bytearray)
         if is_number or (isinstance(value, str) and is_phone_text(value)):
-            return Hidden(value)
+            return Masked(value)
         return super()._wrapped(value)
 
 
-class PersonalTextField(_HiddenField):
+class PersonalTextField(_MaskedField):
     """A template field with text that is personal data whatever it says."""
 
     _takes_parts = True
@@ -161,17 +160,17 @@ class PersonalTextField(_HiddenField):
     def _wrapped(self, value: Any) -> Any:
         if is_template(value) and not PHONE_NUMBER_PATTERN.search(written_in(value)):
             return value
-        return Hidden(value)
+        return Masked(value)
 
 
-class AddressField(_HiddenField):
+class AddressField(_MaskedField):
     """A template field with an address, whose query or password may open what it points to."""
 
     def _wrapped(self, value: Any) -> Any:
         return _wrapped_address(value) if isinstance(value, str) else value
 
 
-class ArgumentsField(_HiddenField):
+class ArgumentsField(_MaskedField):
     """
     A template field with a function's arguments, each of which may have members in it.
 
@@ -182,12 +181,12 @@ class ArgumentsField(_HiddenField):
         self._phones = phones
 
     def _wrapped(self, value: Any) -> Any:
-        return _hidden_each(value, phones=self._phones)
+        return _masked_each(value, phones=self._phones)
 
 
-class HidesFieldsWhenMapped:
+class MasksFieldsWhenMapped:
     """
-    For operators with hidden fields: hides them in mapped tasks as well.
+    For operators with masked fields: masks them in mapped tasks as well.
 
     Airflow stores the arguments of ``partial`` and ``expand`` without asking the operator for its fields.
     """
@@ -199,31 +198,44 @@ class HidesFieldsWhenMapped:
 
         :param kwargs: arguments that all mapped tasks share.
         """
-        partial = super().partial(**masked_arguments(cls, kwargs))  # type: ignore[misc]
-        partial.__class__ = _hiding(type(partial))  # type: ignore[arg-type]
-        return partial
+        return MaskedPartial(super().partial(**masked_arguments(cls, kwargs)))  # type: ignore[misc]
 
 
-@cache
-def _hiding(partial_class: type[Any]) -> type[Any]:
-    """Return Airflow's class for partial operators with ``expand`` changed so that it hides fields."""
+class MaskedPartial:
+    """
+    An operator with some of its arguments, waiting for those that are mapped: Airflow's own, which masks them.
 
-    class Hiding(partial_class):  # type: ignore[misc]
-        __slots__ = ()
+    :param partial: Airflow's own.
+    """
 
-        def expand(self, **mapped: Any) -> Any:
-            fields = {name: _hidden_items(self.operator_class, name, value) for name, value in mapped.items()}
-            return partial_class.expand(self, **fields)
+    def __init__(self, partial: Any) -> None:
+        self._partial = partial
 
-        def expand_kwargs(self, kwargs: Any, **options: Any) -> Any:
-            if isinstance(kwargs, Sequence):
-                kwargs = [
-                    masked_arguments(self.operator_class, item) if isinstance(item, Mapping) else item
-                    for item in kwargs
-                ]
-            return partial_class.expand_kwargs(self, kwargs, **options)
+    def __repr__(self) -> str:
+        return repr(self._partial)
 
-    return Hiding
+    def expand(self, **mapped: Any) -> Any:
+        """
+        Return the mapped task.
+
+        :param mapped: arguments that differ from task to task, each as a list of values or as output of a task.
+        """
+        operator_class = self._partial.operator_class
+        return self._partial.expand(
+            **{name: _masked_items(operator_class, name, value) for name, value in mapped.items()}
+        )
+
+    def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> Any:
+        """
+        Return the mapped task.
+
+        :param kwargs: the arguments of each task, as a list of mappings or as output of a task.
+        :param strict: whether none of them may be an argument that all tasks share.
+        """
+        if isinstance(kwargs, Sequence):
+            operator_class = self._partial.operator_class
+            kwargs = [masked_arguments(operator_class, item) if isinstance(item, Mapping) else item for item in kwargs]
+        return self._partial.expand_kwargs(kwargs, strict=strict)
 
 
 def masked_arguments(operator_class: type, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,55 +247,24 @@ def masked_arguments(operator_class: type, kwargs: Mapping[str, Any]) -> dict[st
     """
     fields = {name: getattr(operator_class, name, None) for name in kwargs}
     return {
-        name: field.hidden(kwargs[name]) if isinstance(field, _HiddenField) else kwargs[name]
+        name: field.masked(kwargs[name]) if isinstance(field, _MaskedField) else kwargs[name]
         for name, field in fields.items()
     }
 
 
-def _hidden_items(operator_class: type, name: str, value: Any) -> Any:
+def _masked_items(operator_class: type, name: str, value: Any) -> Any:
     if not isinstance(value, list | tuple):
         return value
     return [masked_arguments(operator_class, {name: item})[name] for item in value]
 
 
-def hiding_decorator(decorator: Any, *, phones: bool = False) -> Any:
-    """
-    Return a TaskFlow decorator that hides the arguments of mapped functions, which Airflow stores as they are.
-
-    :param decorator: what Airflow's factory returns: a decorated function, or what decorates one.
-    :param phones: whether the members are phone numbers.
-    """
-    if not hasattr(decorator, "expand"):
-        return lambda function: hiding_decorator(decorator(function), phones=phones)
-    decorator.__class__ = _hiding_mapped_arguments(type(decorator), phones)  # type: ignore[arg-type]
-    return decorator
-
-
-@cache
-def _hiding_mapped_arguments(decorator_class: type[Any], phones: bool) -> type[Any]:
-    class Hiding(decorator_class):  # type: ignore[misc]
-        def partial(self, **arguments: Any) -> Any:
-            return decorator_class.partial(self, **_hidden_each(arguments, phones=phones))
-
-        def expand(self, **mapped: Any) -> Any:
-            hidden = {name: _hidden_each(items, phones=phones) for name, items in mapped.items()}
-            return decorator_class.expand(self, **hidden)
-
-        def expand_kwargs(self, kwargs: Any, **options: Any) -> Any:
-            if isinstance(kwargs, Sequence):
-                kwargs = [_hidden_each(item, phones=phones) for item in kwargs]
-            return decorator_class.expand_kwargs(self, kwargs, **options)
-
-    return Hiding
-
-
 def revealed(value: Any) -> Any:
     """
-    Return what a hidden field holds.
+    Return what a masked field holds.
 
-    :param value: a field's value, hidden or not.
+    :param value: a field's value, masked or not.
     """
-    return value.reveal() if isinstance(value, Hidden) else value
+    return value.reveal() if isinstance(value, Masked) else value
 
 
 def revealed_argument(value: Any) -> Any:
@@ -310,24 +291,24 @@ def _shown_parts(parts: Parts) -> str:
     )
 
 
-def _hidden_each(values: Any, *, phones: bool = False) -> Any:
+def _masked_each(values: Any, *, phones: bool = False) -> Any:
     """Return arguments, a list or a mapping of them, with those wrapped that have members in them."""
     if isinstance(values, Mapping):
-        return {name: _wrapped_argument(value, phones) for name, value in values.items()}
+        return {name: _masked_argument(value, phones) for name, value in values.items()}
     if isinstance(values, list | tuple):
-        return type(values)(_wrapped_argument(value, phones) for value in values)
+        return type(values)(_masked_argument(value, phones) for value in values)
     return values
 
 
-def _wrapped_argument(value: Any, phones: bool) -> Any:
-    if value is None or isinstance(value, Hidden) or hasattr(value, "iter_references") or callable(value):
+def _masked_argument(value: Any, phones: bool) -> Any:
+    if value is None or isinstance(value, Masked) or hasattr(value, "iter_references") or callable(value):
         return value
     if is_data_frame(value):
-        return Hidden(value, shown=_shown_frame(value))
+        return Masked(value, shown=_shown_frame(value))
     if not _has_members(value, phones):
         return value
     # What other tasks return has yet to be rendered.
-    return Parts(tuple(_wrapped_argument(item, phones) for item in value)) if has_references(value) else Hidden(value)
+    return Parts(tuple(_masked_argument(item, phones) for item in value)) if has_references(value) else Masked(value)
 
 
 def _has_members(value: object, phones: bool) -> bool:
@@ -349,4 +330,4 @@ def _wrapped_address(value: str) -> Any:
     if is_template(value):
         return value
     shown = shown_address(value)
-    return value if shown == value else Hidden(value, shown=shown)
+    return value if shown == value else Masked(value, shown=shown)
