@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2.nativetypes import NativeEnvironment
 
+from airflow_provider_audiences.validation import is_none
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator as _Base
     from jinja2 import Environment
@@ -88,4 +90,4 @@ def _written(value: str, context: Any, jinja_env: Environment) -> str | None:
     values.update((name, item) for name, item in template.globals.items() if name not in values)
     nodes = template.root_render_func(jinja_env.context_class(jinja_env, values, template.name, template.blocks))
     text = "".join(map(str, nodes))
-    return None if text.strip() == "None" else text
+    return None if is_none(text) else text

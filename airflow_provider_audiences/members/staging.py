@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any, ClassVar, Literal, get_args
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import ParsedMembers
@@ -24,6 +25,7 @@ from airflow_provider_audiences.members.reading.inputs import MemberInput
 from airflow_provider_audiences.members.reject_reasons import DAMAGE, MALFORMED, RejectReason, mask
 from airflow_provider_audiences.members.rejects import Rejects, RejectsTarget
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
+from airflow_provider_audiences.validation import Checked, Rules, one_of, ratio
 
 log = logging.getLogger(__name__)
 
@@ -34,28 +36,27 @@ _PROGRESS_INTERVAL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class StagingRules:
+class StagingRules(Checked):
     """
     What to do about texts that are no members.
 
     :param on_malformed: ``drop`` them and count them, or ``fail`` at the first.
-    :param max_malformed_ratio: fail if more than this part of the texts (blank ones apart) is malformed.
+    :param max_malformed_ratio: fail if more than this part of the texts (blank ones apart) is malformed; from 0 to 1,
+        None or ``off`` for no limit.
     :param rejects: where to report them, one by one; None for counts and a few examples in the log only.
     :param argument: the operator's argument that the texts come from, for messages.
+    :raises InvalidInputError: an argument is wrong.
     """
+
+    RULES: ClassVar[Rules] = {
+        "on_malformed": partial(one_of, choices=get_args(OnMalformed)),
+        "max_malformed_ratio": partial(ratio, at_most=1),
+    }
 
     on_malformed: OnMalformed = "drop"
     max_malformed_ratio: float | None = None
     rejects: RejectsTarget | None = None
     argument: str = "source"
-
-    def __post_init__(self) -> None:
-        if self.on_malformed not in get_args(OnMalformed):
-            raise InvalidInputError(f"on_malformed must be 'drop' or 'fail', not {self.on_malformed!r}")
-        ratio = self.max_malformed_ratio
-        is_number = isinstance(ratio, int | float) and not isinstance(ratio, bool)
-        if ratio is not None and not (is_number and 0 <= ratio <= 1):
-            raise InvalidInputError(f"max_malformed_ratio must lie between 0 and 1, not {ratio!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,18 +204,18 @@ class _Staging:
         if not malformed:
             return
         texts = self._texts - self._refused[RejectReason.BLANK]
-        ratio = malformed / texts
+        part = malformed / texts
         where = "; ".join(self._examples)
         limit = self._rules.max_malformed_ratio
-        if limit is not None and ratio > limit:
+        if limit is not None and part > limit:
             raise InvalidInputError(
-                f"{malformed} of {texts} texts of {self._rules.argument} ({ratio:.2%}) are not {self._kind.name}s, "
+                f"{malformed} of {texts} texts of {self._rules.argument} ({part:.2%}) are not {self._kind.name}s, "
                 f"more than max_malformed_ratio={limit:.2%}{self._damage}; nothing was sent{self._report_note}. First "
                 f"ones: {where}"
             )
         log.warning(
             "Dropped %d texts of %s that are not %ss (%.2f%%)%s. First ones: %s",
-            malformed, self._rules.argument, self._kind.name, ratio * 100, self._damage, where,
+            malformed, self._rules.argument, self._kind.name, part * 100, self._damage, where,
         )  # fmt: skip
 
     def _distinct(self) -> StagedMembers:

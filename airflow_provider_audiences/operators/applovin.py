@@ -298,12 +298,12 @@ class AppLovinDeleteAudienceOperator(AppLovinOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the audience."""
-        from airflow_provider_audiences.validation import audience_id_of
+        from airflow_provider_audiences.validation import audience_id_of, true_or_false
 
-        # An earlier try of this task, which was interrupted, may have deleted the audience already.
-        ignore_missing = self.ignore_missing or context["ti"].try_number > 1
         with self.running():
             audience_id = audience_id_of(self.audience_id)
+            # An earlier try of this task, which was interrupted, may have deleted the audience already.
+            ignore_missing = true_or_false("ignore_missing", self.ignore_missing) or context["ti"].try_number > 1
             with self.hook.get_conn() as client:
                 deleted = client.delete_audience(audience_id=audience_id, ignore_missing=ignore_missing)
         self.log.info("Audience %s %s.", audience_id, "deleted" if deleted else "did not exist")

@@ -55,13 +55,7 @@ class AppLovinPlanOperator(AppLovinDeliveryOperator):
         check_state_path(self)
         self.kind  # noqa: B018 - it may be wrong
         self.wait_seconds  # noqa: B018 - it may be wrong
-        return SendSettings.checked(
-            limits=self.delivery_limits,
-            batch_size=self.batch_size,
-            max_parallel_requests=self.max_parallel_requests,
-            max_drift=self.max_drift,
-            drift_patience_seconds=self.drift_patience_seconds,
-        )
+        return SendSettings.of(self).within(self.delivery_limits)
 
     @contextmanager
     def open_sync(

@@ -172,13 +172,5 @@ class AppLovinMirrorOperator(MasksFieldsWhenMapped, AppLovinPlanOperator):
             run_date=run_date_of(context),
             allow_older_run=self.allow_older_run,
             release_held_back=self.release_held_back,
-            guards=Guards.checked(
-                allow_empty=self.allow_empty,
-                max_removed_ratio=self.max_removed_ratio,
-                max_added_ratio=self.max_added_ratio,
-                max_removed=self.max_removed,
-                max_added=self.max_added,
-                min_members=self.min_members,
-                min_suppressed=self.min_suppressed,
-            ),
+            guards=Guards.of(self),
         )

@@ -216,11 +216,12 @@ class PaiDeleteGroupOperator(PaiOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the group."""
         from airflow_provider_audiences.platforms.pai.groups import checked_group_id
+        from airflow_provider_audiences.validation import true_or_false
 
-        # An earlier try of this task, which was interrupted, may have deleted the group already.
-        ignore_missing = self.ignore_missing or context["ti"].try_number > 1
         with self.running():
             group_id = checked_group_id("group_id", self.group_id)
+            # An earlier try of this task, which was interrupted, may have deleted the group already.
+            ignore_missing = true_or_false("ignore_missing", self.ignore_missing) or context["ti"].try_number > 1
             with self.billed_client(context) as client:
                 deleted = client.delete_group(group_id, ignore_missing=ignore_missing)
         self.log.info("Group %s %s.", group_id, "deleted" if deleted else "did not exist")

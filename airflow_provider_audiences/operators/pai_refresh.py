@@ -97,11 +97,9 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
         :param context: context of the task.
         :param client: client of the PAI account.
         """
-        from airflow_provider_audiences.validation import true_or_false
-
         began = time.time()
         spec = self.checked_spec()
         marker = self.marker(context, client, spec)
         refresh = self.refresh_of(client, spec, marker)
-        refresh.tidy(marker, allow_older_run=true_or_false("allow_older_run", self.allow_older_run))
+        refresh.tidy(marker, allow_older_run=self.arguments.allow_older_run)
         return refresh.begin(spec, marker, began_epoch_seconds=began)

@@ -27,6 +27,7 @@ from airflow_provider_audiences.exceptions import (
     PermanentError,
 )
 from airflow_provider_audiences.operators.pai_base import PaiOperator, provenance_of
+from airflow_provider_audiences.operators.pai_refresh_arguments import RefreshArguments
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
     from airflow_provider_audiences.waiting.outcomes import Outcome
 
-_LONGEST_SECONDS = 366 * 24 * 3600
 _NO_TRIGGERER = timedelta(minutes=10)
 """How much later than the trigger Airflow ends the wait."""
 
@@ -87,6 +87,11 @@ class PaiRefreshOperator(PaiOperator):
         self.max_poll_failures = max_poll_failures
         self.deferrable = deferrable
 
+    @property
+    def arguments(self) -> RefreshArguments:
+        """What the operator was given, checked."""
+        return RefreshArguments.of(self)
+
     @abstractmethod
     def begin(self, context: Context, client: PaiClient) -> Refreshing:
         """
@@ -124,7 +129,7 @@ class PaiRefreshOperator(PaiOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the new group, wait until it is ready, and delete the groups that it replaces."""
         with self.running():
-            self._check_waiting()
+            arguments = self.arguments
             provenance_of(self.provenance, context)
             with self.billed_client(context) as client:
                 refreshing = replace(self.begin(context, client), billable_calls=client.billable_calls)
@@ -137,10 +142,10 @@ class PaiRefreshOperator(PaiOperator):
             "The new group %s %s; waiting until it is ready.",
             refreshing.group_id, "was there from an earlier try" if refreshing.adopted else "is made",
         )  # fmt: skip
-        trigger = self._trigger(refreshing)
-        if self.deferrable:
+        trigger = self._trigger(refreshing, arguments)
+        if arguments.deferrable:
             # The trigger ends by itself; this timeout is for the case that no triggerer is running.
-            longest = timedelta(seconds=self._seconds("timeout")) + _NO_TRIGGERER
+            longest = timedelta(seconds=arguments.timeout) + _NO_TRIGGERER
             self.defer(trigger=trigger, method_name="execute_complete", timeout=longest)
         poll = trigger.poll()
         try:
@@ -201,14 +206,15 @@ class PaiRefreshOperator(PaiOperator):
         """Delete the new group if ``delete_failed`` asks for that, and add to the error what is left."""
         from airflow_provider_audiences.platforms.pai.refresh_failures import file_lost, tell_failure
 
+        delete_failed = self.arguments.delete_failed
         is_late, is_rejected = isinstance(error, GroupNotReadyError), isinstance(error, GroupRejectedError)
         if is_rejected and self.has_lost_its_source(refreshing):
             # Otherwise the next try would find the rejected group, and fail for it.
             refresh.give_up(refreshing.group_id)
             raise file_lost(refreshing.group_id) from error
-        is_deleted = self.delete_failed and (is_late or is_rejected) and refresh.give_up(refreshing.group_id)
+        is_deleted = delete_failed and (is_late or is_rejected) and refresh.give_up(refreshing.group_id)
         # PAI may still read the file of a group that is not ready in time and is kept.
-        if self.delete_failed or not is_late:
+        if delete_failed or not is_late:
             self.or_warn(partial(self.clean_up, refreshing, refresh))
         tell_failure(error, refreshing.group_id, name=refreshing.name, is_deleted=is_deleted)
 
@@ -261,7 +267,7 @@ class PaiRefreshOperator(PaiOperator):
             call=call,
             map_index=map_index,
             rule=rule,
-            keep_previous=self.keep_previous,
+            keep_previous=self.arguments.keep_previous,
         )
 
     def refresh_of(self, client: PaiClient, spec: GroupSpec, marker: GroupMarker) -> GroupRefresh:
@@ -300,40 +306,22 @@ class PaiRefreshOperator(PaiOperator):
             run_date=run_date_of(context),
         )
 
-    def _check_waiting(self) -> None:
-        """Check the arguments of the wait and of the clean-up, before a group is made and billed."""
-        from airflow_provider_audiences.validation import true_or_false, whole_number
-
-        for name in ("timeout", "poke_interval", "max_poke_interval"):
-            self._seconds(name)
-        for name in ("max_poll_failures", "keep_previous", "min_amount"):
-            whole_number(name, getattr(self, name), at_least=0)
-        true_or_false("delete_failed", self.delete_failed)
-        true_or_false("allow_older_run", self.allow_older_run)
-
-    def _seconds(self, name: str) -> float:
-        """Return ``timeout``, ``poke_interval`` or ``max_poke_interval`` as a number of seconds."""
-        from airflow_provider_audiences.validation import seconds
-
-        return seconds(name, getattr(self, name), above=0, at_most=_LONGEST_SECONDS)
-
-    def _trigger(self, refreshing: Refreshing) -> PaiGroupTrigger:
+    def _trigger(self, refreshing: Refreshing, arguments: RefreshArguments) -> PaiGroupTrigger:
         from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 
         now = time.time()
-        interval = self._seconds("poke_interval")
         return PaiGroupTrigger(
             conn_id=self.pai_conn_id,
             group_id=refreshing.group_id,
-            min_amount=self.min_amount,
+            min_amount=arguments.min_amount,
             ready_statuses=self.ready_statuses,
             failed_statuses=self.failed_statuses,
-            poll_interval_seconds=interval,
-            max_poll_interval_seconds=self._seconds("max_poke_interval"),
-            deadline_epoch_seconds=now + self._seconds("timeout"),
-            max_poll_failures=self.max_poll_failures,
+            poll_interval_seconds=arguments.poke_interval,
+            max_poll_interval_seconds=arguments.max_poke_interval,
+            deadline_epoch_seconds=now + arguments.timeout,
+            max_poll_failures=arguments.max_poll_failures,
             # A poll is billed, and a group is not ready as soon as it is made.
-            first_poll_epoch_seconds=now + (0 if refreshing.adopted else interval),
+            first_poll_epoch_seconds=now + (0 if refreshing.adopted else arguments.poke_interval),
             passed_on=asdict(refreshing),
         )
 

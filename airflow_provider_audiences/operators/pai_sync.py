@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
     from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
     from airflow_provider_audiences.platforms.pai.refreshing import Refreshing
-    from airflow_provider_audiences.sync.guards import Guards
 
 
 class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
@@ -197,13 +196,14 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         from airflow_provider_audiences.platforms.pai.group_numbers import left_of
         from airflow_provider_audiences.platforms.pai.marker import owner_digest
         from airflow_provider_audiences.sources.member_arguments import MemberArguments
-        from airflow_provider_audiences.validation import true_or_false
+        from airflow_provider_audiences.sync.guards import Guards
+        from airflow_provider_audiences.validation import true_or_false, whole_number
 
         began = time.time()
         force = true_or_false("force", self.force)
-        true_or_false("delete_file", self.delete_file)
-        allow_older_run = true_or_false("allow_older_run", self.allow_older_run)
-        guards = self._guards()
+        deletes_file = self._deletes_file
+        least = whole_number("min_members", self.min_members, at_least=1)
+        guards = Guards.of(self, allow_empty=False, min_members=least)
         arguments = MemberArguments.of(self, kind=PhoneNumbers(phone_format=self.phone_format))
         map_index = getattr(context["ti"], "map_index", -1)
         files = self._files(owner_digest(provenance_of(self.provenance, context)), map_index)
@@ -222,11 +222,11 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
             )
             marker = self.marker(context, client, spec, members=numbers.fingerprint)
             refresh = self.refresh_of(client, spec, marker)
-            current = refresh.tidy(marker, allow_older_run=allow_older_run)
+            current = refresh.tidy(marker, allow_older_run=self.arguments.allow_older_run)
             if current and marker.same_members(current.marker):
                 # If not settled, a group of another run is being checked, and would replace this one.
                 if not force and refresh.is_settled and numbers.were_read(current, spec):
-                    if files and self.delete_file:
+                    if files and deletes_file:
                         self.or_warn(files.remove_all)
                     return refresh.keep(current, began_epoch_seconds=began, members=numbers.facts)
                 self.log.info("The group %s has these numbers: a new one is made all the same.", current.id)
@@ -239,23 +239,15 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
                 return refresh.begin(spec, marker, began_epoch_seconds=began, members=facts, file_name=file_name or "")
             except PermanentError:
                 # No further try follows that would remove the file.
-                if files and self.delete_file and refresh.is_alone(""):
+                if files and deletes_file and refresh.is_alone(""):
                     self.or_warn(files.remove_all)
                 raise
 
-    def _guards(self) -> Guards:
-        from airflow_provider_audiences.sync.guards import Guards
-        from airflow_provider_audiences.validation import whole_number
+    @property
+    def _deletes_file(self) -> bool:
+        from airflow_provider_audiences.validation import true_or_false
 
-        return Guards.checked(
-            allow_empty=False,
-            max_removed_ratio=self.max_removed_ratio,
-            max_added_ratio=self.max_added_ratio,
-            max_removed=self.max_removed,
-            max_added=self.max_added,
-            min_members=whole_number("min_members", self.min_members, at_least=1),
-            min_suppressed=self.min_suppressed,
-        )
+        return true_or_false("delete_file", self.delete_file)
 
     def check_group(self, group: AudienceGroup, refreshing: Refreshing) -> None:
         """
@@ -277,7 +269,7 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         :param refresh: the refresh, which can tell whether another run is under way.
         """
         files = self._files(refreshing.owner, refreshing.map_index)
-        if files and self.delete_file and refresh.is_alone(refreshing.group_id):
+        if files and self._deletes_file and refresh.is_alone(refreshing.group_id):
             files.remove_all()
 
     def has_lost_its_source(self, refreshing: Refreshing) -> bool:

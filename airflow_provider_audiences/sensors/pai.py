@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.sensors.polling import PollingSensor
+from airflow_provider_audiences.validation import seconds
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
@@ -58,10 +59,11 @@ class PaiGroupSensor(PollingSensor):
         failed_statuses: Sequence[int] | None = None,
         pai_conn_id: str = "pai_default",
         exponential_backoff: bool = True,
-        max_poke_interval: timedelta | float | None = 600,
+        max_poke_interval: timedelta | float | str | None = 600,
         **kwargs: Any,
     ) -> None:
-        super().__init__(exponential_backoff=exponential_backoff, max_wait=max_poke_interval, **kwargs)
+        longest = None if max_poke_interval is None else seconds("max_poke_interval", max_poke_interval)
+        super().__init__(exponential_backoff=exponential_backoff, max_wait=longest, **kwargs)
         self.group_id = group_id
         self.group_ids = group_ids
         self.min_amount = min_amount

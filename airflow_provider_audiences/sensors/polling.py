@@ -22,6 +22,7 @@ from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.common.given import RefusesLostArguments
 from airflow_provider_audiences.common.text_templates import RendersTextAsText
 from airflow_provider_audiences.exceptions import PermanentError
+from airflow_provider_audiences.validation import true_or_false, whole_number
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -81,7 +82,7 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
         return self.trigger_of(
             poll_interval_seconds=self.poke_interval,
             deadline_epoch_seconds=deadline_epoch_seconds,
-            max_poll_failures=self.max_poll_failures,
+            max_poll_failures=whole_number("max_poll_failures", self.max_poll_failures, at_least=0),
             max_poll_interval_seconds=self.max_poll_interval_seconds,
             first_poll_epoch_seconds=first_poll_epoch_seconds,
         )
@@ -111,6 +112,10 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
         return seen
 
     @property
+    def _is_deferrable(self) -> bool:
+        return true_or_false("deferrable", self.deferrable)
+
+    @property
     def max_poll_interval_seconds(self) -> float | None:
         """Longest pause between two polls; None if the pause does not grow."""
         if not self.exponential_backoff:
@@ -123,7 +128,7 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
         self._deadline_epoch_seconds = self._began_epoch_seconds(context) + self.timeout
         earlier = self._kept_calls(context)
         try:
-            return self._execute_deferrable(context) if self.deferrable else self._execute_here(context)
+            return self._execute_deferrable(context) if self._is_deferrable else self._execute_here(context)
         finally:
             if self._polls is not None:
                 self._polls.close()
@@ -152,7 +157,7 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
     def _began_epoch_seconds(self, context: Context) -> float:
         """Return when the wait began. In reschedule mode of Airflow 3, an earlier process may have begun it."""
         ask = getattr(context["ti"], "get_first_reschedule_date", None) if self.reschedule else None
-        first = ask(context) if ask and not self.deferrable else None
+        first = ask(context) if ask and not self._is_deferrable else None
         return first.timestamp() if first else time.time()
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:

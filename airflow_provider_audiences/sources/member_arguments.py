@@ -17,7 +17,6 @@ from airflow_provider_audiences.members.workspace import StagingSettings
 from airflow_provider_audiences.sources.joined import joined
 from airflow_provider_audiences.sources.opening import open_source
 from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
-from airflow_provider_audiences.validation import ratio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,7 @@ class MemberArguments:
             kind=kind,
             rules=StagingRules(
                 on_malformed=operator.on_malformed,
-                max_malformed_ratio=ratio("max_malformed_ratio", operator.max_malformed_ratio, at_most=1),
+                max_malformed_ratio=operator.max_malformed_ratio,
                 rejects=rejects_target(operator.rejects_path, include_values=operator.rejects_include_values),
             ),
             suppress_on_malformed=checked_on_malformed(getattr(operator, "suppress_on_malformed", "fail")),

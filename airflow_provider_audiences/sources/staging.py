@@ -40,18 +40,18 @@ def staging_settings() -> StagingSettings:
     )
 
 
-def rejects_target(path: Any, *, include_values: bool) -> RejectsTarget | None:
+def rejects_target(path: Any, *, include_values: bool | str) -> RejectsTarget | None:
     """
     Return the file that the report of rejects is written to.
 
     :param path: value of ``rejects_path``: a ``.parquet`` or ``.csv`` file, as a local path, ``file://…``, an
         ``ObjectStoragePath`` or its text; None or empty for no report.
-    :param include_values: whether to write the rejected texts themselves too.
+    :param include_values: whether to write the rejected texts themselves too; a bool or its text.
     :return: None for no report.
     :raises InvalidInputError: the path has another ending, or ``include_values`` is set without a path.
     """
     path = revealed(path)
-    true_or_false("rejects_include_values", include_values)
+    include_values = true_or_false("rejects_include_values", include_values)
     if path is None or path == "":
         if include_values:
             raise InvalidInputError("rejects_include_values is set and rejects_path is not: say where they go")

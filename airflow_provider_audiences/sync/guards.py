@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_audiences.exceptions import GuardError
-from airflow_provider_audiences.validation import most, ratio, true_or_false, whole_number
+from airflow_provider_audiences.validation import Checked, Rules, most, ratio, true_or_false, whole_number
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -35,19 +36,30 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Guards:
+class Guards(Checked):
     """
-    The limits of a plan; :meth:`checked` makes them of a user's arguments.
+    Limits, as numbers or as texts of them. None, or the word ``off``, is no limit.
 
-    :param allow_empty: whether the audience may be left without members.
-    :param max_removed_ratio: most removals, as a share of the members in the audience (from 0 to 1); None for no limit.
-    :param max_added_ratio: most new members, as a share of the members that may be in the audience; None for no limit.
-        Not applied to an audience without members.
-    :param max_removed: most removals; None for no limit.
-    :param max_added: most new members; None for no limit.
-    :param min_members: fewest members that the audience is to have.
-    :param min_suppressed: fewest members of the opt-out list.
+    :param allow_empty: whether an audience may be left without members.
+    :param max_removed_ratio: removed members, as a part of those that may be in the audience; from 0 to 1.
+    :param max_added_ratio: new members, as a part of those that may be in it; 0 or more. An audience without members
+        has no such limit.
+    :param max_removed: removed members; 0 or more.
+    :param max_added: new members; 0 or more.
+    :param min_members: wanted members; at least 0.
+    :param min_suppressed: members that must not be in the audience; at least 0.
+    :raises InvalidInputError: an argument is wrong.
     """
+
+    RULES: ClassVar[Rules] = {
+        "allow_empty": true_or_false,
+        "max_removed_ratio": partial(ratio, at_most=1),
+        "max_added_ratio": ratio,
+        "max_removed": most,
+        "max_added": most,
+        "min_members": partial(whole_number, at_least=0),
+        "min_suppressed": partial(whole_number, at_least=0),
+    }
 
     allow_empty: bool
     max_removed_ratio: float | None
@@ -56,40 +68,6 @@ class Guards:
     min_suppressed: int = 0
     max_removed: int | None = None
     max_added: int | None = None
-
-    @classmethod
-    def checked(
-        cls,
-        *,
-        allow_empty: Any,
-        max_removed_ratio: Any,
-        max_added_ratio: Any,
-        min_members: Any,
-        min_suppressed: Any = 0,
-        max_removed: Any = None,
-        max_added: Any = None,
-    ) -> Guards:
-        """
-        Return the guards of a user's arguments after checking them.
-
-        :param allow_empty: True or False, also as text (as templates render it).
-        :param max_removed_ratio: from 0 to 1; None or ``off`` for no limit.
-        :param max_added_ratio: 0 or more; None or ``off`` for no limit.
-        :param min_members: whole number, at least 0.
-        :param min_suppressed: whole number, at least 0.
-        :param max_removed: at least 0; None or ``off`` for no limit.
-        :param max_added: at least 0; None or ``off`` for no limit.
-        :raises InvalidInputError: an argument is not of that form.
-        """
-        return cls(
-            allow_empty=true_or_false("allow_empty", allow_empty),
-            max_removed_ratio=ratio("max_removed_ratio", max_removed_ratio, at_most=1),
-            max_added_ratio=ratio("max_added_ratio", max_added_ratio),
-            min_members=whole_number("min_members", min_members, at_least=0),
-            min_suppressed=whole_number("min_suppressed", min_suppressed, at_least=0),
-            max_removed=most("max_removed", max_removed),
-            max_added=most("max_added", max_added),
-        )
 
     def verdicts(self, changes: Changes, *, suppress_members: int = 0) -> list[Verdict]:
         """

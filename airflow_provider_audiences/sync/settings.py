@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any, ClassVar, Literal, get_args
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.sync.destination import DeliveryLimits
 from airflow_provider_audiences.sync.guards import Guards
 from airflow_provider_audiences.sync.run_date import RunDate
-from airflow_provider_audiences.validation import one_of, ratio, true_or_false, whole_number, whole_seconds
+from airflow_provider_audiences.validation import (
+    Checked,
+    Rules,
+    one_of,
+    ratio,
+    true_or_false,
+    whole_number,
+    whole_seconds,
+)
 
 log = logging.getLogger(__name__)
 
@@ -124,48 +133,39 @@ def _refresh_seconds(ttl: int, given: Any, next_run_seconds: float | None) -> in
 
 
 @dataclass(frozen=True, kw_only=True)
-class SendSettings:
+class SendSettings(Checked):
     """
-    How a plan is sent; :meth:`checked` makes one of a user's arguments.
+    How a plan is sent.
 
-    :param batch_size: most members in a request.
-    :param max_parallel_requests: most requests at the same time.
-    :param max_drift: largest difference between the platform's count and the ledger's, as a share of the ledger's,
-        without a warning; None for no warning.
-    :param drift_patience_seconds: how long to wait for the platform's count to come that close.
+    :param batch_size: members a request, at most; at least 1.
+    :param max_parallel_requests: requests at a time; at least 1.
+    :param max_drift: how far the platform's count may be from the ledger's, as a part of it; 0 or more; None or ``off``
+        for no warning.
+    :param drift_patience_seconds: how long to wait for that; at least 0, or a timedelta.
+    :raises InvalidInputError: an argument is wrong.
     """
+
+    RULES: ClassVar[Rules] = {
+        "batch_size": partial(whole_number, at_least=1),
+        "max_parallel_requests": partial(whole_number, at_least=1),
+        "max_drift": ratio,
+        "drift_patience_seconds": partial(whole_seconds, at_least=0),
+    }
 
     batch_size: int
     max_parallel_requests: int
     max_drift: float | None
     drift_patience_seconds: int
 
-    @classmethod
-    def checked(
-        cls,
-        *,
-        limits: DeliveryLimits,
-        batch_size: Any,
-        max_parallel_requests: Any,
-        max_drift: Any,
-        drift_patience_seconds: Any,
-    ) -> SendSettings:
+    def within(self, limits: DeliveryLimits) -> SendSettings:
         """
-        Return the settings of a user's arguments after checking them.
+        Return them, if the platform takes so many requests at a time.
 
-        :param limits: what the platform accepts, and what it can do.
-        :param batch_size: whole number, at least 1.
-        :param max_parallel_requests: whole number from 1 to the platform's limit.
-        :param max_drift: 0 or more; None or ``off`` for no warning.
-        :param drift_patience_seconds: seconds, at least 0, or a timedelta.
-        :raises InvalidInputError: an argument is not of that form.
+        :param limits: of the platform.
+        :raises InvalidInputError: it does not.
         """
-        return cls(
-            batch_size=whole_number("batch_size", batch_size, at_least=1),
-            max_parallel_requests=parallel_requests(max_parallel_requests, limits=limits),
-            max_drift=ratio("max_drift", max_drift),
-            drift_patience_seconds=whole_seconds("drift_patience_seconds", drift_patience_seconds, at_least=0),
-        )
+        parallel_requests(self.max_parallel_requests, limits=limits)
+        return self
 
 
 def parallel_requests(given: Any, *, limits: DeliveryLimits) -> int:

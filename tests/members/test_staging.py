@@ -539,14 +539,15 @@ class TestRules:
             {"max_malformed_ratio": 1.1},
             {"max_malformed_ratio": float("nan")},
             {"max_malformed_ratio": True},
-            {"max_malformed_ratio": "0.1"},
+            {"max_malformed_ratio": "10%"},
+            {"max_malformed_ratio": "None"},
         ],
     )
     def test_wrong_rules(self, rules: dict[str, Any]) -> None:
         with pytest.raises(InvalidInputError):
             StagingRules(**rules)
 
-    @pytest.mark.parametrize("id_case", ["Upper", "", None, "UPPER"])
+    @pytest.mark.parametrize("id_case", ["Title", "", None, "None"])
     def test_wrong_case(self, id_case: Any) -> None:
         with pytest.raises(InvalidInputError, match="id_case"):
             AdvertisingIds(id_case=id_case)

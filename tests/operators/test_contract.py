@@ -2,18 +2,15 @@
 
 import copy
 import datetime as dt
-import importlib
 import inspect
 import json
-import pkgutil
 import re
 from datetime import timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, XComArg
+from support.operators import OPERATORS, arguments_of
 
-import airflow_provider_audiences.operators
-import airflow_provider_audiences.sensors
 from airflow_provider_audiences.common.masked import revealed
 
 try:
@@ -21,45 +18,15 @@ try:
 except ImportError:
     from airflow.serialization.serialized_objects import SerializedDAG as Serialization
 
-PACKAGE = "airflow_provider_audiences"
-
-
-def _found():
-    for package in (airflow_provider_audiences.operators, airflow_provider_audiences.sensors):
-        for module_info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            if module_info.name.endswith("_base"):
-                continue
-            module = importlib.import_module(module_info.name)
-            for name, member in vars(module).items():
-                own = inspect.isclass(member) and member.__module__ == module.__name__
-                if (
-                    own
-                    and issubclass(member, BaseOperator)
-                    and not (name.startswith("_") or inspect.isabstract(member))
-                ):
-                    yield member
-
-
-def _arguments(operator_class):
-    """The arguments that our own classes add to Airflow's, by name."""
-    ours = [base for base in operator_class.__mro__ if base.__module__.startswith(PACKAGE) and "__init__" in vars(base)]
-    return {
-        name: parameter
-        for base in reversed(ours)
-        for name, parameter in inspect.signature(inspect.unwrap(base.__init__)).parameters.items()
-        if name != "self" and parameter.kind is not parameter.VAR_KEYWORD
-    }
-
 
 def _required(operator_class):
     return {
         name: "x"
-        for name, parameter in _arguments(operator_class).items()
+        for name, parameter in arguments_of(operator_class).items()
         if parameter.default is inspect.Parameter.empty
     }
 
 
-OPERATORS = list(_found())
 # Airflow's operators have a method of the name, which `airflow tasks test --dry-run` calls.
 ATTRIBUTES = {"dry_run": "only_plan"}
 each_operator = pytest.mark.parametrize("operator_class", OPERATORS, ids=lambda found: found.__name__)
@@ -94,14 +61,14 @@ def test_template_fields_exist_whatever_is_given(operator_class):
 
 @each_operator
 def test_connection_ids_are_templated(operator_class):
-    connection_ids = [name for name in _arguments(operator_class) if name.endswith("_conn_id")]
+    connection_ids = [name for name in arguments_of(operator_class) if name.endswith("_conn_id")]
     assert connection_ids
     assert set(connection_ids) <= set(operator_class.template_fields)
 
 
 @each_field
 def test_the_constructor_sets_template_fields_verbatim(operator_class, field):
-    if field not in _arguments(operator_class):
+    if field not in arguments_of(operator_class):
         pytest.fail(f"{field} is a template field and no argument")
     template = f"{{{{ params.{field} }}}}"
     arguments = _required(operator_class) | {field: template}
@@ -116,7 +83,7 @@ def test_the_constructor_sets_template_fields_verbatim(operator_class, field):
 
 @each_operator
 def test_every_argument_is_keyword_only_and_documented(operator_class):
-    arguments = _arguments(operator_class)
+    arguments = arguments_of(operator_class)
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in arguments.values())
     documented = dict(
         re.findall(r":param (\w+):(.*?)(?=\n\s*:(?:param|return|raises)|\Z)", inspect.getdoc(operator_class), re.DOTALL)
@@ -129,7 +96,7 @@ def test_every_argument_is_keyword_only_and_documented(operator_class):
 
 @each_operator
 def test_every_argument_may_come_from_default_args(operator_class):
-    for name in _arguments(operator_class):
+    for name in arguments_of(operator_class):
         switches = {"deferrable", "allow_empty", "ignore_missing", "exponential_backoff"}
         value = True if name in switches else timedelta(seconds=7) if name == "max_poke_interval" else "7"
         given = {other: "x" for other in _required(operator_class) if other != name}
@@ -170,7 +137,7 @@ def test_a_copy_has_the_same_values(operator_class):
     operator = operator_class(task_id="task", **_required(operator_class))
     for copied in (copy.deepcopy(operator), copy.copy(operator)):
         assert type(copied) is operator_class
-        for argument in _arguments(operator_class):
+        for argument in arguments_of(operator_class):
             name = ATTRIBUTES.get(argument, argument)
             assert getattr(copied, name) == getattr(operator, name), name
 

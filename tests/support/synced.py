@@ -169,7 +169,7 @@ class SyncedAudience:
             initial=initial,
             on_lost_ledger=lost,
             release_held_back=changes.pop("release_held_back", False),
-            guards=Guards.checked(**(guards | changes)),
+            guards=Guards(**(guards | changes)),
         )
 
     @contextlib.contextmanager
@@ -189,8 +189,7 @@ class SyncedAudience:
         max_drift: float | None = None,
         patience: int = 0,
     ) -> Iterator[AudienceSync]:
-        send = SendSettings.checked(
-            limits=self.destination.limits,
+        send = SendSettings(
             batch_size=batch,
             max_parallel_requests=parallel,
             max_drift=max_drift,

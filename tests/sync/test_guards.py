@@ -22,7 +22,7 @@ def counted(**counts: int) -> Changes:
 
 
 def stopped_by(changes: Changes, **arguments: Any) -> list[str]:
-    verdicts = Guards.checked(**(OFF | arguments)).verdicts(changes)
+    verdicts = Guards(**(OFF | arguments)).verdicts(changes)
     assert [verdict.guard for verdict in verdicts] == NAMES
     return [verdict.guard for verdict in verdicts if not verdict.passed]
 
@@ -91,7 +91,7 @@ def test_who_is_in_doubt_is_no_reason_to_stop() -> None:
 
 
 def test_too_few_that_must_not_be_there() -> None:
-    guards = Guards.checked(**(OFF | {"min_suppressed": "3"}))
+    guards = Guards(**(OFF | {"min_suppressed": "3"}))
     assert [v.guard for v in guards.verdicts(Changes(), suppress_members=2) if not v.passed] == ["min_suppressed"]
     assert all(verdict.passed for verdict in guards.verdicts(Changes(), suppress_members=3))
 
@@ -106,7 +106,7 @@ def test_the_limit_itself_is_allowed(part: int, known: int) -> None:
 
 
 def test_all_that_fail_are_told_and_the_first_one_names_the_error() -> None:
-    guards = Guards.checked(allow_empty=False, max_removed_ratio=0.3, max_added_ratio=None, min_members=10)
+    guards = Guards(allow_empty=False, max_removed_ratio=0.3, max_added_ratio=None, min_members=10)
     with pytest.raises(GuardError) as caught:
         refuse_unless_passed(guards.verdicts(counted(removed=1000, known=1000)))
     assert str(caught.value) == (
@@ -118,7 +118,7 @@ def test_all_that_fail_are_told_and_the_first_one_names_the_error() -> None:
 
 
 def test_messages() -> None:
-    guards = Guards.checked(allow_empty=True, max_removed_ratio=None, max_added_ratio=0.125, min_members=1, max_added=2)
+    guards = Guards(allow_empty=True, max_removed_ratio=None, max_added_ratio=0.125, min_members=1, max_added=2)
     changes = counted(added=3, unchanged=4, removed=1, known=5)
     assert [verdict.as_dict() for verdict in guards.verdicts(changes, suppress_members=2000)] == [
         {"guard": "allow_empty", "passed": True, "message": "7 members are wanted"},
@@ -161,10 +161,10 @@ def test_what_has_passed_goes_on() -> None:
 
 
 def test_texts_of_templates() -> None:
-    assert Guards.checked(
-        allow_empty="False", max_removed_ratio="0.25", max_added_ratio=" OFF ", min_members="1000"
-    ) == Guards(allow_empty=False, max_removed_ratio=0.25, max_added_ratio=None, min_members=1000)
-    assert Guards.checked(
+    assert Guards(allow_empty="False", max_removed_ratio="0.25", max_added_ratio=" OFF ", min_members="1000") == Guards(
+        allow_empty=False, max_removed_ratio=0.25, max_added_ratio=None, min_members=1000
+    )
+    assert Guards(
         allow_empty="true", max_removed_ratio="off", max_added_ratio=" 3 ", min_members=" 0 ", max_removed="7"
     ) == Guards(allow_empty=True, max_removed_ratio=None, max_added_ratio=3.0, min_members=0, max_removed=7)
 
@@ -173,14 +173,14 @@ def test_texts_of_templates() -> None:
 @pytest.mark.parametrize("text", ["", "  ", "\t", "None", " None\n"])
 def test_a_template_that_renders_to_nothing_lifts_no_limit(limit: str, text: str) -> None:
     with pytest.raises(InvalidInputError, match=rf"^{limit} is .*lifts no limit; give a number, or 'off'"):
-        Guards.checked(**(OFF | {limit: text}))
+        Guards(**(OFF | {limit: text}))
 
 
 @pytest.mark.parametrize("limit", ["min_members", "min_suppressed", "allow_empty"])
 @pytest.mark.parametrize("text", ["", "  ", "None", "off"])
 def test_what_has_no_off_takes_no_text_but_its_own(limit: str, text: str) -> None:
     with pytest.raises(InvalidInputError, match=rf"^{limit} must be "):
-        Guards.checked(**(OFF | {limit: text}))
+        Guards(**(OFF | {limit: text}))
 
 
 @pytest.mark.parametrize(
@@ -208,4 +208,4 @@ def test_what_has_no_off_takes_no_text_but_its_own(limit: str, text: str) -> Non
 )
 def test_wrong_arguments(name: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=rf"^{name} must be "):
-        Guards.checked(**(OFF | {name: value}))
+        Guards(**(OFF | {name: value}))

@@ -13,7 +13,7 @@ from airflow_provider_audiences.sync.guards import Guards
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 
 HOUR, DAY = 3600, 24 * 3600
-GUARDS = Guards.checked(allow_empty=False, max_removed_ratio=0.3, max_added_ratio=None, min_members=0)
+GUARDS = Guards(allow_empty=False, max_removed_ratio=0.3, max_added_ratio=None, min_members=0)
 SEND: dict[str, Any] = {
     "batch_size": 100_000,
     "max_parallel_requests": 4,
@@ -155,9 +155,8 @@ def test_wrong_arguments(name: str, value: Any, message: str) -> None:
 
 
 def test_how_it_is_sent() -> None:
-    assert SendSettings.checked(limits=AUDIENCE_LIMITS, **SEND) == SendSettings(**SEND)
-    texts = SendSettings.checked(
-        limits=AUDIENCE_LIMITS,
+    assert SendSettings(**SEND).within(AUDIENCE_LIMITS) == SendSettings(**SEND)
+    texts = SendSettings(  # type: ignore[arg-type]
         batch_size="1",
         max_parallel_requests="16",
         max_drift="0.1",
@@ -165,7 +164,7 @@ def test_how_it_is_sent() -> None:
     )
     assert texts == SendSettings(batch_size=1, max_parallel_requests=16, max_drift=0.1, drift_patience_seconds=0)
     for value in (None, "off", "Off"):
-        assert SendSettings.checked(limits=AUDIENCE_LIMITS, **(SEND | {"max_drift": value})).max_drift is None
+        assert SendSettings(**(SEND | {"max_drift": value})).max_drift is None
 
 
 @pytest.mark.parametrize(
@@ -184,4 +183,4 @@ def test_how_it_is_sent() -> None:
 )
 def test_wrong_arguments_of_sending(name: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=rf"^{name} must be "):
-        SendSettings.checked(limits=AUDIENCE_LIMITS, **(SEND | {name: value}))
+        SendSettings(**(SEND | {name: value})).within(AUDIENCE_LIMITS)

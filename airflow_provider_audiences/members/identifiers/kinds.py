@@ -7,18 +7,23 @@ A kind parses texts into 128-bit keys, and writes keys as lines. Staging, sets a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, get_args
+from functools import partial
+from typing import ClassVar, Protocol, get_args
 
 import numpy as np
 
-from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH, IdCase
 from airflow_provider_audiences.members.identifiers.advertising_id_codec import advertising_id_lines
 from airflow_provider_audiences.members.identifiers.binary_ids import parse_ids_with_binary
-from airflow_provider_audiences.members.identifiers.phone_number import PhoneFormat, parse_phone_number
+from airflow_provider_audiences.members.identifiers.phone_number import (
+    PHONE_FORMAT_RULE,
+    PhoneFormat,
+    parse_phone_number,
+)
 from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, Keys
 from airflow_provider_audiences.members.reject_reasons import RejectReason
+from airflow_provider_audiences.validation import Checked, Rules, one_of
 
 
 class IdentifierKind(Protocol):
@@ -42,12 +47,15 @@ class IdentifierKind(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdvertisingIds:
+class AdvertisingIds(Checked):
     """
     The kind of advertising IDs; 37 bytes a line.
 
-    :param id_case: ``lower`` (the default) or ``upper`` case of the hex letters in lines.
+    :param id_case: case in which they are written.
+    :raises InvalidInputError: there is no such case.
     """
+
+    RULES: ClassVar[Rules] = {"id_case": partial(one_of, choices=get_args(IdCase))}
 
     id_case: IdCase = "lower"
 
@@ -55,10 +63,6 @@ class AdvertisingIds:
     rule = "8-4-4-4-12 hex digits"
     takes_numbers = False
     line_bytes = LINE_LENGTH
-
-    def __post_init__(self) -> None:
-        if self.id_case not in get_args(IdCase):
-            raise InvalidInputError(f"id_case must be 'lower' or 'upper', not {self.id_case!r}")
 
     def parse(self, column: TextColumn) -> ParsedMembers:
         """
@@ -78,13 +82,15 @@ class AdvertisingIds:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhoneNumbers:
+class PhoneNumbers(Checked):
     """
     The kind of phone numbers, in the normal form of :mod:`.phone_number`; at most 17 bytes a line.
 
-    :param phone_format: ``cn_mobile`` (the default) for mobile numbers of mainland China, ``any`` for numbers of any
-        country.
+    :param phone_format: ``cn_mobile``, mobile numbers of mainland China, or ``any``, of any country.
+    :raises InvalidInputError: there is no such format.
     """
+
+    RULES: ClassVar[Rules] = {"phone_format": PHONE_FORMAT_RULE}
 
     phone_format: PhoneFormat = "cn_mobile"
 
@@ -92,10 +98,6 @@ class PhoneNumbers:
     rule = "11 digits that begin with 13 to 19, for mainland China; 5 to 15 digits with phone_format='any'"
     takes_numbers = True
     line_bytes = KEY_BYTES
-
-    def __post_init__(self) -> None:
-        if self.phone_format not in get_args(PhoneFormat):
-            raise InvalidInputError(f"phone_format must be 'cn_mobile' or 'any', not {self.phone_format!r}")
 
     def parse(self, column: TextColumn) -> ParsedMembers:
         """

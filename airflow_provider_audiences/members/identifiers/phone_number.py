@@ -13,13 +13,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Literal, get_args
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.characters import INVISIBLE, SPACES, WIDE_DIGITS, bare, decoded
 from airflow_provider_audiences.members.reject_reasons import DAMAGE, MAX_LINE_BYTES, RejectReason
+from airflow_provider_audiences.validation import Rule, one_of
 
 PhoneFormat = Literal["cn_mobile", "any"]
+PHONE_FORMAT_RULE: Rule = partial(one_of, choices=get_args(PhoneFormat))
+"""What is given as ``phone_format``."""
 
 MAX_BYTES = 16
 """Greatest length of a normal form: a plus sign and 15 digits."""
@@ -56,8 +60,7 @@ def normalise_phone_numbers(lines: Iterable[str], *, phone_format: PhoneFormat =
     :param phone_format: ``cn_mobile`` (the default) for mobile numbers of mainland China, ``any`` for any country.
     :raises InvalidInputError: a line is not such a number; the message names the line, never the number.
     """
-    if phone_format not in get_args(PhoneFormat):
-        raise InvalidInputError(f"phone_format must be 'cn_mobile' or 'any', not {phone_format!r}")
+    phone_format = PHONE_FORMAT_RULE("phone_format", phone_format)
     numbers: dict[str, None] = {}
     for line_number, line in enumerate(lines, start=1):
         text = bare(line)

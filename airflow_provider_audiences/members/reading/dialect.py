@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.validation import true_or_false
 
-_SWITCHES = {"true": True, "false": False}
 _WRITTEN_CHARACTER = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|([0-7]{3}))")
 _UTF8 = frozenset({"utf-8", "ascii"})
 _NO_TEXT_ENCODINGS = frozenset({"idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
@@ -59,8 +58,6 @@ class Dialect:
         :param null_values: a list of texts, or one text.
         :raises InvalidInputError: an argument is not of that form.
         """
-        if isinstance(header, str):
-            header = _SWITCHES.get(header.strip().lower(), header)
         dialect = cls(
             header=true_or_false("header", header),
             delimiter=_delimiter(delimiter),

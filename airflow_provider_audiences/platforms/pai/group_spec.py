@@ -16,7 +16,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.identifiers.phone_number import PhoneFormat, normalise_phone_numbers
+from airflow_provider_audiences.members.identifiers.phone_number import (
+    PHONE_FORMAT_RULE,
+    PhoneFormat,
+    normalise_phone_numbers,
+)
 from airflow_provider_audiences.redaction import MaskedLines, forgetting_locals
 from airflow_provider_audiences.validation import (
     MAX_NAME_CHARACTERS,
@@ -122,7 +126,8 @@ class GroupSpec:
         :param phone_format: rule for ``text``: ``cn_mobile`` (mainland China mobile numbers) or ``any``.
         :raises InvalidInputError: a parameter is missing or wrong, or the source does not take it.
         """
-        spec = self._with_api_types()
+        phone_format = PHONE_FORMAT_RULE("phone_format", phone_format)
+        spec = self._as_written()
         spec._check_parameters()  # noqa: SLF001 - its own class
         if spec.uri is not None:
             check_oss_uri(spec.uri)

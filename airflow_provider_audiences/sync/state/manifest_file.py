@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from airflow_provider_audiences.exceptions import LedgerLostError, StateUnavailableError
 from airflow_provider_audiences.sync.state.manifest import Manifest
+from airflow_provider_audiences.sync.state.sealing import sealed, unsealed
 
 FORMAT = 3
 _OLD_FORMATS = frozenset({1, 2})
@@ -135,32 +134,6 @@ def is_first_format(text: bytes) -> bool:
         return False
 
 
-def sealed(content: Mapping[str, Any]) -> bytes:
-    """
-    Return JSON with a checksum.
-
-    :param content: what to write as JSON; without a key ``checksum``.
-    """
-    return json.dumps({**content, "checksum": _checksum(content)}, indent=1).encode()
-
-
-def unsealed(text: bytes, *, where: str) -> dict[str, Any]:
-    """
-    Return the content of JSON that :func:`sealed` has made.
-
-    :param text: the JSON with its checksum.
-    :param where: address of the file, for messages.
-    :raises LedgerLostError: the JSON is damaged.
-    """
-    try:
-        content: dict[str, Any] = json.loads(text)
-        if content.pop("checksum") != _checksum(content):
-            raise ValueError("its checksum does not fit")
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise LedgerLostError(f"{where} is damaged") from None
-    return content
-
-
 def _refuse_unless_known(content: dict[str, Any], *, where: str, known: Collection[int]) -> None:
     stored = content.get("format")
     if stored not in known:
@@ -169,8 +142,3 @@ def _refuse_unless_known(content: dict[str, Any], *, where: str, known: Collecti
             "was sent",
             advice="Update airflow-provider-audiences on this worker.",
         )
-
-
-def _checksum(content: Mapping[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True).encode()
-    return hashlib.blake2b(text, digest_size=8).hexdigest()

@@ -42,8 +42,8 @@ from airflow_provider_audiences.sync.state.manifest_file import (
     Rank,
     first_format,
     is_first_format,
-    sealed,
 )
+from airflow_provider_audiences.sync.state.sealing import sealed
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import AudienceAddress
@@ -172,7 +172,7 @@ class ManifestChain:
         self._since = max(rank.number for rank in ranks) + 1
         where = f"{self._folder.name}/{self._last.file}"
         text = self._folder.read(self._last.file)
-        self.state_id = hashlib.sha256(text).hexdigest()  # used if the manifest is damaged
+        self.state_id = _id_of(text)  # should it be damaged
         manifest_file = ManifestFile.from_bytes(text, self._last, where=where)
         if is_first_format(old) and _id_of(old) != manifest_file.moved_from:
             self.state_id = _id_of(old)

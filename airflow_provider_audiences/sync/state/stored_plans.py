@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ from airflow_provider_audiences.exceptions import LedgerLostError
 from airflow_provider_audiences.members.keys.key_set import fingerprint_of
 from airflow_provider_audiences.sync.plan import Changes, Plan
 from airflow_provider_audiences.sync.run_date import RunDate
+from airflow_provider_audiences.sync.state.sealing import sealed, unsealed
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.state.file_store import FileStore
@@ -109,8 +108,7 @@ class StoredPlans:
             "details": details,
             **fingerprints,
         }
-        content["checksum"] = _checksum(content)
-        self._folder.write(_file(plan_id), json.dumps(content, indent=1).encode())
+        self._folder.write(_file(plan_id), sealed(content))
         return StoredPlan(
             plan_id=plan_id,
             generation=generation,
@@ -129,15 +127,14 @@ class StoredPlans:
         """
         if not _PLAN_ID.fullmatch(plan_id):
             return None
+        where = f"{self._folder.name}/{_file(plan_id)}"
         try:
-            content: dict[str, Any] = json.loads(self._folder.read(_file(plan_id)))
-            if content.pop("checksum") != _checksum(content):
-                raise ValueError("its checksum does not fit")
+            content = unsealed(self._folder.read(_file(plan_id)), where=where)
             return PlanFile(generation=content["generation"], state_id=content["head"], content=content)
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise LedgerLostError(f"{self._folder.name}/{_file(plan_id)} is damaged") from None
+        except KeyError:
+            raise LedgerLostError(f"{where} is damaged") from None
 
     def fetch(self, file: PlanFile) -> StoredPlan:
         """
@@ -164,10 +161,6 @@ class StoredPlans:
             details=content["details"],
             run_date=RunDate.from_list(content.get("run_date")),
         )
-
-
-def _checksum(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _file(plan_id: str, leg: str = "") -> str:

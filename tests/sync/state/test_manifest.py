@@ -13,7 +13,8 @@ from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.delivered import Delivered, DeliveredRange, DeliveredRanges
 from airflow_provider_audiences.sync.state.late import LateRequests
 from airflow_provider_audiences.sync.state.manifest import Manifest, MarkFiles, StoredKeys, StoredLedger
-from airflow_provider_audiences.sync.state.manifest_file import ManifestFile, Rank, first_format, sealed
+from airflow_provider_audiences.sync.state.manifest_file import ManifestFile, Rank, first_format
+from airflow_provider_audiences.sync.state.sealing import sealed
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 counts = st.integers(0, 2**53)

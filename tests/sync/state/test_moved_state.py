@@ -21,7 +21,7 @@ from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 from airflow_provider_audiences.sync.state.lease import Holder, leased
-from airflow_provider_audiences.sync.state.manifest_file import sealed
+from airflow_provider_audiences.sync.state.sealing import sealed
 
 STORED = Path(__file__).parent / "format_2"
 PLANNED, BEGUN = "fc7bf4a02b94f41c", "5fdf13103787b723"

@@ -39,10 +39,8 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
 if job["most_bytes"]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (job["most_bytes"], job["most_bytes"]))
 key_tables._CHUNK_ROWS = job["chunk_rows"]
-send = SendSettings.checked(
-    limits=AUDIENCE_LIMITS, batch_size=100_000, max_parallel_requests=2, max_drift=None, drift_patience_seconds=0
-)
-guards = Guards.checked(
+send = SendSettings(batch_size=100_000, max_parallel_requests=2, max_drift=None, drift_patience_seconds=0)
+guards = Guards(
     allow_empty=True, max_removed_ratio=None, max_added_ratio=None, max_removed=None, max_added=None, min_members=0,
     min_suppressed=0,
 )

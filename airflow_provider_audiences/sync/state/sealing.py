@@ -1,0 +1,46 @@
+"""Small JSON files that tell whether they are whole: manifests and stored plans."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_audiences.exceptions import LedgerLostError
+
+
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """
+    Return JSON with a checksum.
+
+    :param content: small JSON, without ``checksum``.
+    """
+    return json.dumps({**content, "checksum": _checksum(_text(content))}, indent=1).encode()
+
+
+def unsealed(text: bytes, *, where: str) -> dict[str, Any]:
+    """
+    Return what :func:`sealed` was given.
+
+    :param text: what it returned.
+    :param where: the file, for messages.
+    :raises LedgerLostError: it is damaged.
+    """
+    try:
+        content: dict[str, Any] = json.loads(text)
+        checksum, rest = content.pop("checksum"), _text(content)
+        # Plans were sealed by SHA-256 once.
+        if checksum not in {_checksum(rest), hashlib.sha256(rest).hexdigest()}:
+            raise ValueError("its checksum does not fit")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise LedgerLostError(f"{where} is damaged") from None
+    return content
+
+
+def _text(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True).encode()
+
+
+def _checksum(text: bytes) -> str:
+    return hashlib.blake2b(text, digest_size=8).hexdigest()

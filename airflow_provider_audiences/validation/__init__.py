@@ -1,0 +1,63 @@
+"""Checks of arguments before the first request, and the reading of values in replies: each rule once."""
+
+from airflow_provider_audiences.validation.checked import (
+    Checked,
+    Rule,
+    Rules,
+)
+from airflow_provider_audiences.validation.numbers import (
+    OFF,
+    most,
+    ratio,
+    seconds,
+    true_or_false,
+    whole_number,
+    whole_seconds,
+)
+from airflow_provider_audiences.validation.replies import (
+    api_integer,
+    api_text,
+)
+from airflow_provider_audiences.validation.texts import (
+    BROKEN,
+    MAX_AUDIENCE_ID_CHARACTERS,
+    MAX_NAME_CHARACTERS,
+    a_type,
+    audience_id_of,
+    exact_text,
+    given_text,
+    is_broken,
+    is_none,
+    not_longer,
+    one_of,
+    path_id,
+    required_text,
+)
+
+__all__ = [
+    "BROKEN",
+    "MAX_AUDIENCE_ID_CHARACTERS",
+    "MAX_NAME_CHARACTERS",
+    "OFF",
+    "Checked",
+    "Rule",
+    "Rules",
+    "a_type",
+    "api_integer",
+    "api_text",
+    "audience_id_of",
+    "exact_text",
+    "given_text",
+    "is_broken",
+    "is_none",
+    "most",
+    "not_longer",
+    "one_of",
+    "path_id",
+    "ratio",
+    "required_text",
+    "seconds",
+    "true_or_false",
+    "whole_number",
+    "whole_seconds",
+]
