@@ -62,18 +62,19 @@ class StagingRules(Checked):
 @dataclass(frozen=True, kw_only=True)
 class StagedMembers:
     """
-    A clean set of members, and how it came about. It lives as long as the ``with`` block of :func:`stage`.
+    A set of distinct members, and counts of the texts that it was made of.
 
-    :param members: distinct members.
-    :param malformed: texts that are no member.
-    :param damage: what a tool has done to some of those, with their number, in words for messages; empty if nothing.
-    :param zeroed: all-zero IDs: devices that give none.
-    :param duplicates: texts that repeat another one, whatever their case.
-    :param blank: empty texts.
-    :param by_column: texts that are members in each of several columns, before duplicates are told; empty for one
-        column.
-    :param keys: the members.
-    :param examples: places of the first malformed texts, which are masked.
+    It can be used until the ``with`` block of :func:`stage` ends.
+
+    :param members: number of distinct members.
+    :param malformed: number of texts that are not members, blank and zeroed texts not counted.
+    :param damage: what other programs did to malformed texts, with counts, in words for messages; empty if nothing.
+    :param zeroed: number of all-zero IDs, which devices give that hide their ID.
+    :param duplicates: number of texts that repeat a member of another text, in any case of letters.
+    :param blank: number of empty texts.
+    :param by_column: number of valid texts of each column, duplicates included; empty if the source has one column.
+    :param keys: the members as sorted keys.
+    :param examples: places and masked previews of the first malformed texts.
     """
 
     members: int
@@ -89,33 +90,35 @@ class StagedMembers:
 
     @property
     def member_name(self) -> str:
-        """What a member is, in words for messages."""
+        """Name of the identifier kind, for messages, such as ``advertising ID``."""
         return self._kind.name
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all members in their written form, one a line; at most, where some are shorter than others."""
+        """Bytes of all members when written one a line: an upper limit if lines differ in length."""
         return self.members * self._kind.line_bytes
 
     def text_counts(self) -> dict[str, Any]:
-        """Return what became of the source's texts, by the names that reports have for it."""
+        """Return the counts of texts that are no new members, by their names in reports."""
         names = ("malformed", "zeroed", "duplicates", "blank")
         return {name: getattr(self, name) for name in names} | {"members_by_column": dict(self.by_column)}
 
     def batch_count(self, batch_size: int) -> int:
         """
-        Return how many batches the set makes.
+        Return the number of batches that the set needs.
 
-        :param batch_size: members a batch.
+        :param batch_size: members in a batch, at least 1.
         """
         return -(-self.members // batch_size)
 
     def lines(self, first: int, count: int) -> bytes:
         """
-        Return some of the members, one a line, always the same ones. Any thread may ask, at any time.
+        Return some of the members in their written form, one a line.
 
-        :param first: number of the first one, counted from 0.
-        :param count: how many, as far as there are.
+        The same arguments always give the same lines. Any thread may call it, at any time.
+
+        :param first: index of the first member, counted from 0.
+        :param count: number of members; fewer are returned at the end of the set.
         """
         return self._kind.lines(self.keys.slice(first, count))
 
@@ -129,14 +132,15 @@ def stage(
     settings: StagingSettings | None = None,
 ) -> Iterator[StagedMembers]:
     """
-    Validate, deduplicate and count a source's members on disk; everything on disk goes when the block ends.
+    Yield a source's distinct members after validating all its texts; files of the staging are deleted when the block
+    ends.
 
-    :param source: files, values or a data frame.
-    :param rules: what to do about texts that are no members.
-    :param kind: what the members are; None for advertising IDs in lower case.
+    :param source: files, values, a data frame or tables.
+    :param rules: what to do about texts that are not members.
+    :param kind: identifier kind of the source; None for advertising IDs in lower case.
     :param settings: memory and disk to use; None for the defaults.
-    :raises InvalidInputError: the rules refuse the source, or it can't be read.
-    :raises WorkspaceUnavailableError: the temporary folder has too little room.
+    :raises InvalidInputError: the rules reject the source, or it can't be read.
+    :raises WorkspaceUnavailableError: the temporary folder has too little room, or the worker too little memory.
     """
     kind = kind or AdvertisingIds()
     with open_workspace(settings or StagingSettings()) as workspace, KeySetBuilder(workspace.folder) as keys:
@@ -144,7 +148,7 @@ def stage(
 
 
 class _Staging:
-    """One run of staging."""
+    """One run of :func:`stage`."""
 
     def __init__(self, workspace: Workspace, keys: KeySetBuilder, kind: IdentifierKind, rules: StagingRules) -> None:
         self._workspace = workspace
@@ -275,8 +279,8 @@ def refuse_without_members(staged: StagedMembers, *, of: str = "the source's tex
 
 def with_article(name: str) -> str:
     """
-    Return a kind's name as messages have it: an advertising ID, a phone number.
+    Return a kind's name with its article, for messages: an advertising ID, a phone number.
 
-    :param name: the name.
+    :param name: name of the identifier kind.
     """
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"

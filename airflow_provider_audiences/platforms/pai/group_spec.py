@@ -127,7 +127,7 @@ class GroupSpec:
         :raises InvalidInputError: a parameter is missing or wrong, or the source does not take it.
         """
         phone_format = PHONE_FORMAT_RULE("phone_format", phone_format)
-        spec = self._as_written()
+        spec = self._with_api_types()
         spec._check_parameters()  # noqa: SLF001 - its own class
         if spec.uri is not None:
             check_oss_uri(spec.uri)

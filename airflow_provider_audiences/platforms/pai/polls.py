@@ -70,7 +70,7 @@ class PaiPoll(Poll):
         return self._billable.counts()
 
     def __call__(self, client: PaiClient) -> Generator[Request, Any, PollResult]:
-        """Poll once."""
+        """Poll once: request the list."""
         self.price_per_call = client.price_per_call
         return self._steps(client)
 

@@ -37,16 +37,16 @@ log = logging.getLogger(__name__)
 
 class GroupRefresh:
     """
-    Replaces the groups of one name and owner by a new one.
+    Replaces the groups of one name and owner with a new one.
 
-    :param client: of the account.
-    :param name: of the groups.
-    :param owner: digest of whom they belong to, as in their markers.
-    :param call: digest of this very call, as in the new group's marker.
-    :param map_index: of the mapped task, which has groups of its own; -1 for a task that is not mapped.
-    :param rule: when a group is ready.
-    :param keep_previous: how many of the replaced groups stay, newest first.
-    :raises InvalidInputError: the name is empty, or ``keep_previous`` is no whole number.
+    :param client: client of the groups' account.
+    :param name: exact name of the groups.
+    :param owner: digest of the provenance key, as in markers.
+    :param call: digest of this call, as in the new group's marker.
+    :param map_index: index of the mapped task, which has groups of its own; -1 for a task that is not mapped.
+    :param rule: decides when a group is ready.
+    :param keep_previous: number of replaced ready groups to keep, newest first; default 0.
+    :raises InvalidInputError: the name is empty, or ``keep_previous`` is not a whole number of at least 0.
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class GroupRefresh:
 
     def tidy(self, marker: GroupMarker, *, allow_older_run: bool = False) -> AudienceGroup | None:
         """
-        Delete what earlier runs left behind: groups that nobody can use, and those that a ready one has replaced.
+        Delete groups that earlier runs have left: rejected ones, and those that a ready group has replaced.
 
-        :param marker: of this call.
-        :param allow_older_run: go on although a run with a newer logical date has made a group since.
-        :return: the newest ready group of an earlier run; None if there is none.
-        :raises GuardError: a newer run has made a group since, and not of the same members; nothing was deleted.
-        :raises PermanentError: groups may not be deleted with these credentials.
+        :param marker: marker of this call.
+        :param allow_older_run: whether to go on even if a run with a newer logical date has made a group.
+        :return: the newest ready group of an earlier call; None if there is none.
+        :raises GuardError: a newer run has made a group, with other members; nothing was deleted.
+        :raises PermanentError: the credentials may not delete groups; no new group was made.
         """
         groups = self._line.listed(warn=True)
         others, current = self._look(groups)
@@ -135,13 +135,13 @@ class GroupRefresh:
         file_name: str = "",
     ) -> Refreshing:
         """
-        Make the new group, or take the one that an earlier try of this call has made.
+        Make the new group, or adopt the one that an earlier try of this call has made, even if PAI has rejected it.
 
-        :param spec: of the group.
-        :param marker: of this call.
-        :param began_epoch_seconds: when the work began.
-        :param members: facts about the members, for the report.
-        :param file_name: of the file that the group is made from, below ``stage_path``; empty if there is none.
+        :param spec: parameters of the group.
+        :param marker: marker of this call.
+        :param began_epoch_seconds: when the work began, in seconds since 1970 (UTC).
+        :param members: counts of the members, for the report.
+        :param file_name: name of the file that the group is made from, below ``stage_path``; empty if there is none.
         """
         if self._rejected:
             # This very call has its answer already: asking again would be billed again.
@@ -156,11 +156,11 @@ class GroupRefresh:
         self, group: AudienceGroup, *, began_epoch_seconds: float, members: Mapping[str, Any] | None = None
     ) -> Refreshing:
         """
-        Leave everything as it is: a group has the same members already.
+        Keep an existing group, as it has the same members already; nothing is requested.
 
-        :param group: the group.
-        :param began_epoch_seconds: when the work began.
-        :param members: facts about the members, for the report.
+        :param group: the existing group, which is ready.
+        :param began_epoch_seconds: when the work began, in seconds since 1970 (UTC).
+        :param members: counts of the members, for the report.
         """
         return replace(self._refreshing(group, began_epoch_seconds, members), unchanged=True)
 
@@ -188,14 +188,14 @@ class GroupRefresh:
 
     def finish(self, refreshing: Refreshing, *, is_gone: bool = False) -> Replaced:
         """
-        Delete what the new group replaces.
+        Delete the groups that the new group replaces.
 
-        The groups are listed before each deletion, and after the last one: what is returned is there then.
+        Groups are listed before each deletion and after the last one; so the returned group exists at that time.
 
-        :param refreshing: the refresh; its group was seen ready.
-        :param is_gone: PAI did not find the new group; only one that has replaced it can stand for it.
-        :raises TransientError: the new group is gone, and none of the same content has replaced it.
-        :raises AudienceApiError: a group could not be deleted; the others are.
+        :param refreshing: the refresh, whose group is ready.
+        :param is_gone: whether PAI did not find the new group; then only a group that has replaced it is returned.
+        :raises TransientError: the new group is gone, and no group with the same members has replaced it.
+        :raises AudienceApiError: a group could not be deleted; the others were.
         """
         deletions = Deletions(self._client)
         while True:
@@ -215,8 +215,8 @@ class GroupRefresh:
         """
         Return the group that stands for this call: the new one, or a ready one that has replaced it.
 
-        Of several that one call has made (a request that was carried out late, two tries at once), all take the last:
-        whoever took another one would delete what somebody else took.
+        One call may have made several groups, by a late request or by two tries at once. Then each try must take the
+        last one: otherwise, one try would delete the group that the other has taken.
         """
         group_id = refreshing.group_id
         own = next((group for group in groups if group.id == group_id), None)
@@ -243,9 +243,9 @@ class GroupRefresh:
 
     def is_ready(self, group_id: str) -> bool:
         """
-        Return whether a group is ready now; a list that fails says nothing for it.
+        Return whether a group is ready by now; False if the groups can't be listed.
 
-        :param group_id: of a group that was not ready a moment ago.
+        :param group_id: id of a group that was not ready a moment ago.
         """
         try:
             return any(group.id == group_id and self._line.is_ready(group) for group in self._line.listed())
@@ -255,9 +255,9 @@ class GroupRefresh:
 
     def is_alone(self, group_id: str) -> bool:
         """
-        Return whether no other run may be waiting for a group; so does a list that fails.
+        Return whether no other run may be waiting for a group; True if the groups can't be listed.
 
-        :param group_id: of this run's own group.
+        :param group_id: id of this run's own group.
         """
         try:
             return not any(group.id != group_id and self._line.is_under_way(group) for group in self._line.listed())
@@ -267,10 +267,11 @@ class GroupRefresh:
 
     def give_up(self, group_id: str) -> bool:
         """
-        Delete a new group that did not become ready; a failure is logged, since there is a worse one to tell of.
+        Delete a new group that did not become ready. A failure is only logged, as the caller raises the error of the
+        wait.
 
-        :param group_id: the group.
-        :return: whether it is gone.
+        :param group_id: id of the new group.
+        :return: whether the group is gone.
         """
         try:
             self._client.delete_group(group_id, ignore_missing=True)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Replaced:
     """
-    What the end of a refresh came to.
+    The result of a finished refresh.
 
-    :param group: the group that is there now: the new one, or a later one of the same content that replaced it.
-    :param deleted: ids of the groups that it replaced.
-    :param kept: ids of earlier ones that were kept, newest first.
+    :param group: the group that stands now: the new one, or a later one that has replaced it already.
+    :param deleted: ids of the groups that it has replaced.
+    :param kept: ids of earlier groups that were kept, newest first.
     """
 
     group: AudienceGroup
@@ -28,26 +28,28 @@ class Replaced:
 @dataclass(frozen=True, kw_only=True)
 class Refreshing:
     """
-    A refresh that is under way: what has to be known when the new group is ready. Small JSON.
+    A refresh that waits for its new group: the facts needed to finish it, as JSON fields.
 
-    :param name: of the group.
-    :param group_id: of the new group; of the one that stays, if nothing has to be done.
-    :param status: of that group, as it was then.
-    :param amount: of that group, as it was then.
-    :param owner: digest of whom it belongs to.
-    :param call: digest of the call that made it.
-    :param adopted: whether an earlier try had made it.
-    :param unchanged: whether the group that is there has the same members, and stays.
-    :param began_epoch_seconds: when the work began.
-    :param members: facts about the members, for the report.
-    :param map_index: of the mapped task; -1 for a task that is not mapped.
-    :param verdicts: what the guards say, as small JSON.
-    :param leftovers: ids of groups that earlier runs had left behind, and that are deleted.
-    :param billable_calls: so far.
-    :param created_time: of that group, as the platform writes it.
-    :param generation: of that group.
-    :param content: digest of that group's members, as in its marker; empty if it has none.
-    :param file_name: of the file that it was made from, below ``stage_path``; empty if there is none.
+    "The group" is the new one; if nothing has changed, it is the group that stays.
+
+    :param name: name of the group.
+    :param group_id: id of the group.
+    :param status: status of the group when it was made or found.
+    :param amount: number of people in the group when it was made or found.
+    :param owner: digest of the provenance key, as in markers.
+    :param call: digest of the call, as in markers.
+    :param adopted: whether an earlier try of this call has made the group.
+    :param unchanged: whether an existing group has the same members, and stays.
+    :param began_epoch_seconds: when the work began, in seconds since 1970 (UTC).
+    :param members: counts of the members, for the report.
+    :param map_index: index of the mapped task; -1 for a task that is not mapped.
+    :param verdicts: verdicts of the guards, as JSON.
+    :param leftovers: ids of groups that earlier runs had left, and that this run has deleted.
+    :param billable_calls: number of billable calls so far, by call.
+    :param created_time: created time of the group, as the platform writes it.
+    :param generation: generation in the group's marker.
+    :param content: digest of the group's members, as in its marker; empty if the marker has none.
+    :param file_name: name of the file that the group is made from, below ``stage_path``; empty if there is none.
     """
 
     name: str

@@ -14,18 +14,18 @@ def sealed(content: Mapping[str, Any]) -> bytes:
     """
     Return JSON with a checksum.
 
-    :param content: small JSON, without ``checksum``.
+    :param content: what to write as JSON; without a key ``checksum``.
     """
     return json.dumps({**content, "checksum": _checksum(_text(content))}, indent=1).encode()
 
 
 def unsealed(text: bytes, *, where: str) -> dict[str, Any]:
     """
-    Return what :func:`sealed` was given.
+    Return the content of JSON that :func:`sealed` has made.
 
-    :param text: what it returned.
-    :param where: the file, for messages.
-    :raises LedgerLostError: it is damaged.
+    :param text: the JSON with its checksum.
+    :param where: address of the file, for messages.
+    :raises LedgerLostError: the JSON is damaged.
     """
     try:
         content: dict[str, Any] = json.loads(text)
