@@ -187,8 +187,9 @@ class LedgerLostError(PermanentError):
     """The ledger of an audience is damaged or missing, or is another audience's; nothing was sent."""
 
     default_advice = (
-        "Restore it from a backup of state_path; or run once with on_lost_ledger='replace' (the audience's whole "
-        "content becomes the source) or 'rebuild' (the source is sent, and nobody is removed who is not known)."
+        "Restore it from a backup of state_path; or run once with on_lost_ledger='rebuild' (the source is sent, and "
+        "nobody is removed who is not known) or, where the platform can replace the content, 'replace' (the source "
+        "becomes the audience's whole content)."
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_audiences.operators.applovin_base import AppLovinOperator
 from airflow_provider_audiences.operators.applovin_delivery_base import ToAudience
-from airflow_provider_audiences.operators.applovin_upload_base import AppLovinUploadOperator
+from airflow_provider_audiences.operators.upload_base import UploadOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -130,7 +130,7 @@ class AppLovinListAudiencesOperator(AppLovinOperator):
         ]
 
 
-class AppLovinUpdateAudienceOperator(ToAudience, AppLovinUploadOperator):
+class AppLovinUpdateAudienceOperator(ToAudience, UploadOperator):
     """
     Replace all users of an audience.
 
@@ -176,7 +176,7 @@ class AppLovinUpdateAudienceOperator(ToAudience, AppLovinUploadOperator):
     """
 
     mode = "replace"
-    template_fields: Sequence[str] = ("audience_id", "ttl_seconds", *AppLovinUploadOperator.template_fields)
+    template_fields: Sequence[str] = ("audience_id", "ttl_seconds", *UploadOperator.template_fields, "applovin_conn_id")
 
     def __init__(
         self,
@@ -192,7 +192,7 @@ class AppLovinUpdateAudienceOperator(ToAudience, AppLovinUploadOperator):
         self.allow_empty = allow_empty
 
 
-class AppLovinAppendUsersOperator(ToAudience, AppLovinUploadOperator):
+class AppLovinAppendUsersOperator(ToAudience, UploadOperator):
     """
     Add users to an audience. For users who are in it already, the TTL begins again.
 
@@ -228,7 +228,7 @@ class AppLovinAppendUsersOperator(ToAudience, AppLovinUploadOperator):
     """
 
     mode = "append"
-    template_fields: Sequence[str] = ("audience_id", "ttl_seconds", *AppLovinUploadOperator.template_fields)
+    template_fields: Sequence[str] = ("audience_id", "ttl_seconds", *UploadOperator.template_fields, "applovin_conn_id")
 
     def __init__(self, *, audience_id: str, ttl_seconds: int | str | timedelta | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -236,7 +236,7 @@ class AppLovinAppendUsersOperator(ToAudience, AppLovinUploadOperator):
         self.ttl_seconds = ttl_seconds
 
 
-class AppLovinRemoveUsersOperator(ToAudience, AppLovinUploadOperator):
+class AppLovinRemoveUsersOperator(ToAudience, UploadOperator):
     """
     Remove users from an audience, by an append with a TTL of 0 seconds.
 
@@ -269,7 +269,7 @@ class AppLovinRemoveUsersOperator(ToAudience, AppLovinUploadOperator):
     """
 
     mode = "remove"
-    template_fields: Sequence[str] = ("audience_id", *AppLovinUploadOperator.template_fields)
+    template_fields: Sequence[str] = ("audience_id", *UploadOperator.template_fields, "applovin_conn_id")
 
     def __init__(self, *, audience_id: str, on_malformed: Literal["fail", "drop"] = "fail", **kwargs: Any) -> None:
         super().__init__(on_malformed=on_malformed, **kwargs)

@@ -17,9 +17,6 @@ from airflow_provider_audiences.common.text_templates import RendersTextAsText
 if TYPE_CHECKING:
     from airflow_provider_audiences.hooks.applovin import AppLovinHook
 
-DEFAULT_BATCH_SIZE = 100_000
-"""AppLovin's document asks for blocks of about 100,000 users a request."""
-
 
 class AppLovinOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
     """

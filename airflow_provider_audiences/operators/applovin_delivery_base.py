@@ -1,18 +1,15 @@
 """
-Base classes of the AppLovin operators that send members: one says how they are sent, two say where to.
+Base classes of the AppLovin operators that send members: what a member is, and two mixins that say where members go.
 
 Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from contextlib import AbstractContextManager
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_audiences.common.busy import DEFAULT_WAIT_SECONDS
-from airflow_provider_audiences.operators.applovin_base import DEFAULT_BATCH_SIZE, AppLovinOperator
+from airflow_provider_audiences.operators.applovin_base import AppLovinOperator
+from airflow_provider_audiences.operators.delivery_base import DeliveryOperator
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
@@ -21,63 +18,21 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import DeliveryLimits, Destination
 
 
-class AppLovinDeliveryOperator(AppLovinOperator):
+class AppLovinDeliveryOperator(AppLovinOperator, DeliveryOperator):
     """
     Base of the operators that send advertising IDs.
 
-    A concrete operator takes its target from :class:`ToAudience` or :class:`ToSuppressionList`.
+    A concrete operator takes its target from :class:`ToAudience` or :class:`ToSuppressionList`, and what it does from
+    :class:`~airflow_provider_audiences.operators.sync_base.SyncOperator`,
+    :class:`~airflow_provider_audiences.operators.plan_base.StoredPlanOperator` or
+    :class:`~airflow_provider_audiences.operators.upload_base.UploadOperator`.
 
-    :param batch_size: most IDs in one request, at least 1; default 100,000, which AppLovin recommends. A batch that
-        AppLovin can't finish in time is halved, and so are the batches after it.
-    :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
     :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.
-    :param wait_for_audience_seconds: longest wait for another task that is changing the same members, in seconds or as
-        a timedelta; default one hour, 0 fails at once.
     """
 
-    target_argument: ClassVar[str]
-    """Name of the argument that says where the members go."""
-
-    def __init__(
-        self,
-        *,
-        batch_size: int = DEFAULT_BATCH_SIZE,
-        max_parallel_requests: int = 4,
-        id_case: Literal["lower", "upper"] = "lower",
-        wait_for_audience_seconds: int | str | timedelta = DEFAULT_WAIT_SECONDS,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, id_case: Literal["lower", "upper"] = "lower", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.batch_size = batch_size
-        self.max_parallel_requests = max_parallel_requests
         self.id_case = id_case
-        self.wait_for_audience_seconds = wait_for_audience_seconds
-
-    @property
-    @abstractmethod
-    def delivery_limits(self) -> DeliveryLimits:
-        """Limits of the platform for this kind of target, such as the most requests at the same time."""
-
-    @abstractmethod
-    def checked_target(self) -> str:
-        """
-        Return the id of the target: the audience's id, or the app's package name.
-
-        :raises InvalidInputError: the argument is no such id; nothing was sent.
-        """
-
-    @abstractmethod
-    def connected(self) -> AbstractContextManager[Any]:
-        """Return a client of the target's API, as a context manager that closes it."""
-
-    @abstractmethod
-    def destination_at(self, client: Any, target: str) -> Destination:
-        """
-        Return the destination that members are sent to.
-
-        :param client: client that :meth:`connected` opened.
-        :param target: id that :meth:`checked_target` returned.
-        """
 
     @property
     def kind(self) -> AdvertisingIds:
@@ -89,17 +44,6 @@ class AppLovinDeliveryOperator(AppLovinOperator):
         from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 
         return AdvertisingIds(id_case=self.id_case)
-
-    @property
-    def wait_seconds(self) -> float:
-        """
-        ``wait_for_audience_seconds`` as a number of seconds.
-
-        :raises InvalidInputError: the argument is negative, or not a length of time.
-        """
-        from airflow_provider_audiences.validation import seconds
-
-        return seconds("wait_for_audience_seconds", self.wait_for_audience_seconds)
 
 
 class ToAudience(AppLovinDeliveryOperator):

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from airflow_provider_audiences.operators.applovin_delivery_base import ToSuppressionList
-from airflow_provider_audiences.operators.applovin_plan_base import AppLovinStoredPlanOperator
-from airflow_provider_audiences.operators.applovin_sync_base import AppLovinMirrorOperator
-from airflow_provider_audiences.operators.applovin_upload_base import AppLovinUploadOperator
+from airflow_provider_audiences.operators.plan_base import StoredPlanOperator
+from airflow_provider_audiences.operators.sync_base import SyncOperator
+from airflow_provider_audiences.operators.upload_base import UploadOperator
 
 
-class AppLovinSyncSuppressionOperator(ToSuppressionList, AppLovinMirrorOperator):
+class AppLovinSyncSuppressionOperator(ToSuppressionList, SyncOperator):
     """
     Make an app's suppression list equal a source, with as few requests as possible.
 
@@ -84,7 +84,7 @@ class AppLovinSyncSuppressionOperator(ToSuppressionList, AppLovinMirrorOperator)
     :raises AudienceApiError: a request failed; the next try or run continues.
     """
 
-    template_fields: Sequence[str] = ("package_name", *AppLovinMirrorOperator.template_fields)
+    template_fields: Sequence[str] = ("package_name", *SyncOperator.template_fields, "applovin_conn_id")
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class AppLovinSyncSuppressionOperator(ToSuppressionList, AppLovinMirrorOperator)
         self.package_name = package_name
 
 
-class AppLovinApplySuppressionPlanOperator(ToSuppressionList, AppLovinStoredPlanOperator):
+class AppLovinApplySuppressionPlanOperator(ToSuppressionList, StoredPlanOperator):
     """
     Carry out a plan that ``AppLovinSyncSuppressionOperator(plan_only=True)`` stored, exactly as it was stored.
 
@@ -122,14 +122,14 @@ class AppLovinApplySuppressionPlanOperator(ToSuppressionList, AppLovinStoredPlan
     :raises AudienceApiError: a request failed; the next try continues.
     """
 
-    template_fields: Sequence[str] = ("package_name", *AppLovinStoredPlanOperator.template_fields)
+    template_fields: Sequence[str] = ("package_name", *StoredPlanOperator.template_fields, "applovin_conn_id")
 
     def __init__(self, *, package_name: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.package_name = package_name
 
 
-class AppLovinAddSuppressionOperator(ToSuppressionList, AppLovinUploadOperator):
+class AppLovinAddSuppressionOperator(ToSuppressionList, UploadOperator):
     """
     Add users to an app's suppression list. Users who are on it stay on it.
 
@@ -162,14 +162,14 @@ class AppLovinAddSuppressionOperator(ToSuppressionList, AppLovinUploadOperator):
     """
 
     mode = "append"
-    template_fields: Sequence[str] = ("package_name", *AppLovinUploadOperator.template_fields)
+    template_fields: Sequence[str] = ("package_name", *UploadOperator.template_fields, "applovin_conn_id")
 
     def __init__(self, *, package_name: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.package_name = package_name
 
 
-class AppLovinRemoveSuppressionOperator(ToSuppressionList, AppLovinUploadOperator):
+class AppLovinRemoveSuppressionOperator(ToSuppressionList, UploadOperator):
     """
     Remove users from an app's suppression list. The app's campaigns target them again.
 
@@ -202,7 +202,7 @@ class AppLovinRemoveSuppressionOperator(ToSuppressionList, AppLovinUploadOperato
     """
 
     mode = "remove"
-    template_fields: Sequence[str] = ("package_name", *AppLovinUploadOperator.template_fields)
+    template_fields: Sequence[str] = ("package_name", *UploadOperator.template_fields, "applovin_conn_id")
 
     def __init__(self, *, package_name: str, on_malformed: Literal["fail", "drop"] = "fail", **kwargs: Any) -> None:
         super().__init__(on_malformed=on_malformed, **kwargs)

@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_audiences.operators.applovin_delivery_base import ToAudience
-from airflow_provider_audiences.operators.applovin_plan_base import AppLovinStoredPlanOperator
-from airflow_provider_audiences.operators.applovin_sync_base import AppLovinMirrorOperator
+from airflow_provider_audiences.operators.plan_base import StoredPlanOperator
+from airflow_provider_audiences.operators.sync_base import SyncOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import Destination
 
 
-class AppLovinSyncAudienceOperator(ToAudience, AppLovinMirrorOperator):
+class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
     """
     Make an audience equal a source, with as few requests as possible.
 
@@ -122,7 +122,8 @@ class AppLovinSyncAudienceOperator(ToAudience, AppLovinMirrorOperator):
         "ttl_seconds",
         "refresh_before_seconds",
         "initial",
-        *AppLovinMirrorOperator.template_fields,
+        *SyncOperator.template_fields,
+        "applovin_conn_id",
     )
 
     def __init__(
@@ -156,31 +157,58 @@ class AppLovinSyncAudienceOperator(ToAudience, AppLovinMirrorOperator):
 
     def check_target(self) -> None:
         """Check the arguments that say which audience to sync, without a request."""
-        self._checked_spec()
+        from airflow_provider_audiences.exceptions import InvalidInputError
 
-    def destination(
-        self, client: AppLovinClient, context: Context, *, is_staged: bool, may_create: bool
-    ) -> Destination | None:
-        """
-        Return the audience. One that is given by name is looked up, and created if need be, only once its members are
-        staged.
-        """
+        if self.audience_id is None:
+            self._checked_spec()
+            return
+        if self.name is not None:
+            raise InvalidInputError("give either audience_id, or name and platform, not both")
+        self.checked_target()
+
+    def known_destination(self, client: AppLovinClient) -> Destination | None:
+        """Return the audience, if it is given by its id."""
+        return None if self.audience_id is None else self.destination_at(client, self.checked_target())
+
+    def found_destination(self, client: AppLovinClient, context: Context, *, may_create: bool) -> Destination:
+        """Return the audience with this name and platform; create it if there is none."""
+        from airflow_provider_audiences.exceptions import ConflictError, NotFoundError
+
         spec = self._checked_spec()
-        if spec and not is_staged:
-            return None
-        return self.destination_at(client, self._found_audience(client, context, spec, may_create=may_create))
+        found = [audience.audience_id for audience in client.list_audiences() if spec.matches(audience)]
+        if len(found) > 1:
+            raise ConflictError(
+                f"several audiences have this name and platform: {', '.join(found)}; nothing was sent",
+                advice="Give the audience_id of the one that is meant.",
+            )
+        if not found and not may_create:
+            raise NotFoundError(
+                f"there is no audience {self.name!r} for {spec.platform}, and plan_only makes none; nothing was sent",
+                advice="Make it with AppLovinCreateAudienceOperator, or run without plan_only.",
+            )
+        if not found:
+            found = [self._created_audience(client, context, spec)]
+        return self.destination_at(client, found[0])
 
-    def _checked_spec(self) -> AudienceSpec | None:
-        """Return the properties of an audience that is given by name; None if it is given by id."""
+    def _created_audience(self, client: AppLovinClient, context: Context, spec: AudienceSpec) -> str:
+        """Create the audience, and return its id; one that another task has created meanwhile is taken as it is."""
+        created = client.create_audience(
+            name=spec.name,
+            platform=spec.platform,
+            package_name=self.package_name,
+            description=self.description,
+            audience_type=self.audience_type,
+            if_exists="adopt",
+            earlier_try=context["ti"].try_number > 1,
+        )
+        self.log.info("Audience %s %s.", created.audience_id, "existed" if created.adopted else "created")
+        return created.audience_id
+
+    def _checked_spec(self) -> AudienceSpec:
+        """Return the properties of an audience that is given by name."""
         from airflow_provider_audiences.exceptions import InvalidInputError
         from airflow_provider_audiences.platforms.applovin.audiences import AudienceSpec
-        from airflow_provider_audiences.validation import audience_id_of
 
-        if self.audience_id is not None:
-            if self.name is not None:
-                raise InvalidInputError("give either audience_id, or name and platform, not both")
-            self.audience_id = audience_id_of(self.audience_id)
-            return None
         if self.name is None or self.platform is None:
             raise InvalidInputError("give audience_id, or name and platform of the audience")
         return AudienceSpec.checked(
@@ -191,40 +219,8 @@ class AppLovinSyncAudienceOperator(ToAudience, AppLovinMirrorOperator):
             description=self.description,
         )
 
-    def _found_audience(
-        self, client: AppLovinClient, context: Context, spec: AudienceSpec | None, *, may_create: bool
-    ) -> str:
-        """Return the id of the audience to sync; create the audience if there is none with this name and platform."""
-        from airflow_provider_audiences.exceptions import ConflictError, NotFoundError
 
-        if spec is None:
-            return str(self.audience_id)
-        found = [audience.audience_id for audience in client.list_audiences() if spec.matches(audience)]
-        if len(found) > 1:
-            raise ConflictError(
-                f"several audiences have this name and platform: {', '.join(found)}; nothing was sent",
-                advice="Give the audience_id of the one that is meant.",
-            )
-        if found:
-            return found[0]
-        if not may_create:
-            raise NotFoundError(
-                f"there is no audience {self.name!r} for {spec.platform}, and plan_only makes none; nothing was sent",
-                advice="Make it with AppLovinCreateAudienceOperator, or run without plan_only.",
-            )
-        created = client.create_audience(
-            name=spec.name,
-            platform=spec.platform,
-            package_name=self.package_name,
-            description=self.description,
-            audience_type=self.audience_type,
-            earlier_try=context["ti"].try_number > 1,
-        )
-        self.log.info("Audience %s created.", created.audience_id)
-        return created.audience_id
-
-
-class AppLovinApplyPlanOperator(ToAudience, AppLovinStoredPlanOperator):
+class AppLovinApplyPlanOperator(ToAudience, StoredPlanOperator):
     """
     Carry out a plan that ``AppLovinSyncAudienceOperator(plan_only=True)`` stored, exactly as it was stored.
 
@@ -254,7 +250,7 @@ class AppLovinApplyPlanOperator(ToAudience, AppLovinStoredPlanOperator):
     :raises AudienceApiError: a request failed; the next try continues.
     """
 
-    template_fields: Sequence[str] = ("audience_id", *AppLovinStoredPlanOperator.template_fields)
+    template_fields: Sequence[str] = ("audience_id", *StoredPlanOperator.template_fields, "applovin_conn_id")
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from airflow_provider_audiences.http.api_client import ApiClient
 from airflow_provider_audiences.http.calls import Call, GiveUp, TransportSettings
@@ -19,6 +20,7 @@ from airflow_provider_audiences.http.session import query_key_session
 from airflow_provider_audiences.http.transport import Transport
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.advice import SuppressionAdvice
+from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
 from airflow_provider_audiences.platforms.applovin.client import (
     DEFAULT_BASE_URL,
     DEFAULT_CONTENT_TYPE,
@@ -27,16 +29,11 @@ from airflow_provider_audiences.platforms.applovin.client import (
 )
 from airflow_provider_audiences.platforms.applovin.replies import AppLovinReplies
 from airflow_provider_audiences.redaction import ADVERTISING_IDS_SAID_BACK, MaskedBytes, Redactor, Secret
-from airflow_provider_audiences.sync.destination import AudienceAddress, DeliveryLimits, UploadCounts
+from airflow_provider_audiences.sync.destination import AudienceAddress, UploadCounts
 from airflow_provider_audiences.validation import MAX_NAME_CHARACTERS, not_longer, required_text
 
-SUPPRESSION_LIMITS = DeliveryLimits(
-    # The document names no limits: those of audiences, at the same host, are used.
-    max_parallel_requests=16,
-    late_effect_seconds=100,
-    default_ttl_seconds=None,
-    can_replace=False,
-)
+SUPPRESSION_LIMITS = replace(AUDIENCE_LIMITS, default_ttl_seconds=None, can_replace=False)
+"""The document names no limits: those of audiences, at the same host, are used."""
 
 
 def package_name_of(given: object) -> str:

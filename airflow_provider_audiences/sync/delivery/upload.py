@@ -115,7 +115,7 @@ class Delivery:
         self.check_members(staged)
         report = UploadReport(dry_run=True, **self._planned(staged))
         log.info(
-            "Dry run: %d IDs in %d requests (%d bytes) would go to audience %s by %s. Nothing was sent.",
+            "Dry run: %d members in %d requests (%d bytes) would go to audience %s by %s. Nothing was sent.",
             report.planned_ids, report.planned_requests, report.planned_bytes, self.audience_id, self.mode.value,
         )  # fmt: skip
         return report
@@ -231,7 +231,7 @@ class Delivery:
         """Return how much of a failed delivery the platform has accepted, as a sentence."""
         if not progress.batches and not progress.is_in_doubt:
             return "Nothing had been accepted before, and the audience is as it was."
-        text = f"Before that, {progress.batches} batches ({progress.sent} of {progress.members} IDs) were accepted."
+        text = f"Before that, {progress.batches} batches ({progress.sent} of {progress.members} members) were accepted."
         if progress.is_in_doubt:
             text += " A request that failed may have been carried out as well."
         if self.mode is not DeliveryMode.REPLACE:

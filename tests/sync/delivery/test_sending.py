@@ -127,8 +127,8 @@ class TestFailure:
     @pytest.mark.parametrize(
         ("mode", "landed"),
         [
-            (APPEND, "3 batches (6 of 200 IDs) were accepted. The next run sends all of them again"),
-            (REPLACE, "4 batches (8 of 200 IDs) were accepted. The audience now holds a part of the set"),
+            (APPEND, "3 batches (6 of 200 members) were accepted. The next run sends all of them again"),
+            (REPLACE, "4 batches (8 of 200 members) were accepted. The audience now holds a part of the set"),
         ],
     )
     def test_stops_the_others_and_counts_what_was_in_flight(
@@ -203,7 +203,7 @@ class TestFailure:
             deliver(make_applovin(base_url=platform.url), as_staged(make_ids(9)), parallel=2)
 
         assert len(platform.requests) == 2
-        assert "Before that, 0 batches (0 of 9 IDs) were accepted. A request that failed may have been" in (
+        assert "Before that, 0 batches (0 of 9 members) were accepted. A request that failed may have been" in (
             str(caught.value)
         )
         (warning,) = said(caplog)

@@ -243,7 +243,7 @@ class TestSplits:
                 applovin, as_staged(make_ids(12_000)), REPLACE, audience_id=audience_id, batch_size=4_000, parallel=1
             )
 
-        assert "Before that, 3 batches (6000 of 12000 IDs) were accepted. The audience now holds a part of the set" in (
+        assert "Before that, 3 batches (6000 of 12000 members) were accepted. The audience now holds a part of the set" in (
             str(caught.value)
         )
         assert emulator.member_count(audience_id) == 6_000

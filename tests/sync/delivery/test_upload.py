@@ -209,7 +209,7 @@ class TestDryRun:
         }
         (line,) = said(caplog, level=logging.INFO)
         assert line == (
-            f"Dry run: 7 IDs in 4 requests (259 bytes) would go to audience {audience_id} by {mode.value}. "
+            f"Dry run: 7 members in 4 requests (259 bytes) would go to audience {audience_id} by {mode.value}. "
             "Nothing was sent."
         )
 

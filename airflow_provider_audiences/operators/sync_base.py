@@ -1,5 +1,5 @@
 """
-Base class of the operators that make an audience or a suppression list at AppLovin equal its source.
+Base class of the operators that make an audience equal its source, whatever the platform.
 
 Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
@@ -12,17 +12,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
-from airflow_provider_audiences.operators.applovin_plan_base import AppLovinPlanOperator
+from airflow_provider_audiences.operators.plan_base import PlanOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.sync.audience_sync import AudienceSync
     from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.settings import SyncSettings
 
 
-class AppLovinMirrorOperator(MasksFieldsWhenMapped, AppLovinPlanOperator):
+class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
     """
     Base of the sync operators: stages the source, plans and sends. Subclasses say where the members go.
 
@@ -47,7 +46,6 @@ class AppLovinMirrorOperator(MasksFieldsWhenMapped, AppLovinPlanOperator):
         "max_malformed_ratio",
         "rejects_path",
         "wait_for_audience_seconds",
-        "applovin_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)  # of an SqlSource
     source = MembersField()
@@ -102,18 +100,24 @@ class AppLovinMirrorOperator(MasksFieldsWhenMapped, AppLovinPlanOperator):
         self.rejects_include_values = rejects_include_values
         self.plan_only = plan_only
 
-    def destination(self, client: Any, context: Context, *, is_staged: bool, may_create: bool) -> Destination | None:
+    def known_destination(self, client: Any) -> Destination | None:
         """
-        Return the destination that members are sent to.
+        Return the destination that the arguments name; None if :meth:`found_destination` has to look for it.
+
+        :param client: client that ``connected`` opened.
+        """
+        return self.destination_at(client, self.checked_target())
+
+    def found_destination(self, client: Any, context: Context, *, may_create: bool) -> Destination:
+        """
+        Look for the destination, and create it if there is none. Called once nothing can be wrong with its members.
 
         :param client: client that ``connected`` opened.
         :param context: context of the task.
-        :param is_staged: whether the members are staged, so that nothing can be wrong with them any more.
-        :param may_create: whether a missing audience may be created.
-        :return: None if the destination is only known once the members are staged.
+        :param may_create: whether it may be created.
+        :raises NotFoundError: there is none, and it may not be created; nothing was sent.
         """
-        del context, is_staged, may_create  # for subclasses that look a destination up, or create it
-        return self.destination_at(client, self.checked_target())
+        raise NotImplementedError
 
     def check_target(self) -> None:
         """
@@ -135,20 +139,13 @@ class AppLovinMirrorOperator(MasksFieldsWhenMapped, AppLovinPlanOperator):
             settings = self._settings(context)
             self.check_target()
             client = stack.enter_context(self.connected())
-
-            def held(*, is_staged: bool) -> AudienceSync | None:
-                to = self.destination(client, context, is_staged=is_staged, may_create=not plan_only)
-                if to is None:
-                    return None
-                return stack.enter_context(self.open_sync(context, to, send, may_reschedule=not is_staged))
-
-            # An audience that may have to be created is created only once nothing can be wrong with its members.
-            sync = held(is_staged=False)
+            known = self.known_destination(client)
+            sync = stack.enter_context(self.open_sync(context, known, send)) if known else None
             suppressed = stack.enter_context(arguments.opt_outs())
             wanted = stack.enter_context(arguments.members())
-            sync = sync or held(is_staged=True)
             if sync is None:
-                raise AssertionError("where members go is known when they are staged")
+                found = self.found_destination(client, context, may_create=not plan_only)
+                sync = stack.enter_context(self.open_sync(context, found, send, may_reschedule=False))
             report = (sync.plan if plan_only else sync.run)(wanted, suppressed, settings)
         if plan_only and self.do_xcom_push:
             # XComs of their own, so that the task that applies the plan can take ``plan.output["plan_id"]``.

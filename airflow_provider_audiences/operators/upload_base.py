@@ -1,5 +1,5 @@
 """
-Base class of the AppLovin operators that send a whole source, without a plan: update, append and remove.
+Base class of the operators that send a whole source, without a plan: update, append and remove.
 
 Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
-from airflow_provider_audiences.operators.applovin_delivery_base import AppLovinDeliveryOperator
+from airflow_provider_audiences.operators.delivery_base import DeliveryOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
 
-class AppLovinUploadOperator(MasksFieldsWhenMapped, AppLovinDeliveryOperator):
+class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
     """
     Base of the operators that stage a source and send all of it in batches.
 
@@ -36,7 +36,6 @@ class AppLovinUploadOperator(MasksFieldsWhenMapped, AppLovinDeliveryOperator):
         "max_malformed_ratio",
         "rejects_path",
         "wait_for_audience_seconds",
-        "applovin_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)  # of an SqlSource
     source = MembersField()

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.operators.applovin_delivery_base import AppLovinDeliveryOperator
+from airflow_provider_audiences.operators.delivery_base import DeliveryOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -25,7 +25,7 @@ _PLAN_ID = 200
 """Characters that the id of a plan has at most; ours have 16."""
 
 
-class AppLovinPlanOperator(AppLovinDeliveryOperator):
+class PlanOperator(DeliveryOperator):
     """
     Base of the operators that make a plan or carry one out.
 
@@ -103,7 +103,7 @@ class AppLovinPlanOperator(AppLovinDeliveryOperator):
         return report.as_dict()
 
 
-class AppLovinStoredPlanOperator(AppLovinPlanOperator):
+class StoredPlanOperator(PlanOperator):
     """
     Base of the operators that carry out a stored plan, exactly as it was stored.
 
@@ -112,7 +112,7 @@ class AppLovinStoredPlanOperator(AppLovinPlanOperator):
         default False.
     """
 
-    template_fields: Sequence[str] = ("plan_id", "wait_for_audience_seconds", "applovin_conn_id")
+    template_fields: Sequence[str] = ("plan_id", "wait_for_audience_seconds")
 
     def __init__(self, *, plan_id: str, override_guards: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
