@@ -21,9 +21,9 @@ from airflow_provider_audiences.sources.opening import open_source
 from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.plan import PlanRules, make_plan
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
+from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 from airflow_provider_audiences.sync.state.fold import folded
-from airflow_provider_audiences.sync.state.landings import Landings
 from airflow_provider_audiences.sync.state.lease import Holder, leased
 from benchmarks.operator_run import peak_megabytes
 
@@ -70,11 +70,11 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
                 plan = make_plan(staged.keys, nobody, ledger, rules=rules, workspace=workspace)
             with timed("store"):
                 state.store_plan(plan, details={})
-            landings = Landings(begun_at=int(now))
-            landings.additions.add(0, plan.additions.count, began=now, ended=now)
-            landings.removals.add(0, plan.removals.count, began=now, ended=now)
+            delivered = Delivered(begun_at=int(now))
+            delivered.additions.add(0, plan.additions.count, began=now, ended=now)
+            delivered.removals.add(0, plan.removals.count, began=now, ended=now)
             with timed("fold"):
-                folded(ledger, plan, landings, now=now, late_effect_seconds=100, workspace=workspace)
+                folded(ledger, plan, delivered, now=now, late_effect_seconds=100, workspace=workspace)
     facts = {"additions": plan.additions.count, "peak_megabytes": peak_megabytes()}
     Path(result_path).write_text(json.dumps(seconds | facts), encoding="utf-8")
     return 0

@@ -13,7 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 from pyiceberg.catalog.noop import NoopCatalog
 from pyiceberg.io import load_file_io
 from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
-from pyiceberg.manifest_file import (
+from pyiceberg.manifest import (
     DataFile,
     DataFileContent,
     FileFormat,
