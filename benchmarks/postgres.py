@@ -47,7 +47,15 @@ def running_postgres(*, max_connections: int = 100) -> Iterator[Path]:
             shutil.chown(folder, as_user["user"], as_user["group"])
         with (folder / "log").open("wb") as log:
             common: dict[str, Any] = {"stdout": log, "stderr": log, "cwd": folder, **as_user}
-            options = ["--auth=trust", "--encoding=utf8", "--no-sync", "-U", "postgres", "-D", folder / "data"]
+            options: list[str | Path] = [
+                "--auth=trust",
+                "--encoding=utf8",
+                "--no-sync",
+                "-U",
+                "postgres",
+                "-D",
+                folder / "data",
+            ]
             subprocess.run(
                 [programs / "initdb", *options],
                 check=True,
@@ -56,8 +64,8 @@ def running_postgres(*, max_connections: int = 100) -> Iterator[Path]:
                 **common,
             )
             settings = ["-c", "fsync=off", "-c", f"max_connections={max_connections}"]
-            serve = [programs / "postgres", "-D", folder / "data", "-k", folder, "-h", "", *settings]
-            command = ["sh", "-c", _UNTIL_STDIN_CLOSES, "postgres", *serve]
+            serve: list[str | Path] = [programs / "postgres", "-D", folder / "data", "-k", folder, "-h", "", *settings]
+            command: list[str | Path] = ["sh", "-c", _UNTIL_STDIN_CLOSES, "postgres", *serve]
             server = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, **common)
             try:
                 _wait(programs / "psql", folder, server)

@@ -198,7 +198,7 @@ class _Sink:
         with self._lock:
             if target == b"/audiences/list":
                 self._received.lists += 1
-                entry = {"audience_id": AUDIENCE_ID, "name": AUDIENCE_ID, "platform": "android"}
+                entry: dict[str, str | int] = {"audience_id": AUDIENCE_ID, "name": AUDIENCE_ID, "platform": "android"}
                 entry |= {"user_count": self._received.members}
                 return json.dumps({"code": 200, "count": 1, "audiences": [entry]}).encode()
             if target == b"/reset":

@@ -235,10 +235,13 @@ def make_groups(emulator: AudiencesEmulator) -> dict[str, float]:
 class _Connection:
     """What the client reads of a connection, without an Airflow around it."""
 
-    conn_id, conn_type, port, schema, login = "bench", "pai", None, None, None
-
     def __init__(self, emulator: AudiencesEmulator) -> None:
         values = json.loads(emulator.pai_connection_uri())
+        self.conn_id = "bench"
+        self.conn_type: str | None = "pai"
+        self.port: int | None = None
+        self.schema: str | None = None
+        self.login: str | None = None
         self.host: str | None = values["host"]
         self.password: str | None = values["password"]
 

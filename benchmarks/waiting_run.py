@@ -83,7 +83,7 @@ def _poke(wanted: dict[str, Any]) -> dict[str, Any]:
     from airflow_provider_audiences.sensors.pai import PaiGroupSensor  # noqa: PLC0415
 
     sensor = PaiGroupSensor(task_id="wait", group_id=wanted["group_ids"][0], mode="poke", deferrable=False)
-    sensor.execute({"ti": types.SimpleNamespace(xcom_push=lambda **_: None)})  # type: ignore[arg-type]
+    sensor.execute({"ti": types.SimpleNamespace(xcom_push=lambda **_: None)})  # type: ignore[typeddict-item]  # all of it that is used
     return {}
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.cluster.processes import processes_below, wait_until
@@ -13,7 +14,7 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.parametrize("end", ["failure", signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left(tmp_path, end):
+def test_nothing_is_left(tmp_path: Path, end: Any) -> None:
     folder = tmp_path.resolve() / "cluster"
     folder.mkdir()
     starter = subprocess.Popen(
@@ -23,6 +24,8 @@ def test_nothing_is_left(tmp_path, end):
         text=True,
         env=os.environ | {"PYTHONPATH": str(HERE.parent)},
     )
+    assert starter.stdin
+    assert starter.stdout
     assert starter.stdout.readline() == "ready\n"
     if end == "failure":
         starter.stdin.write("\n")

@@ -1,9 +1,12 @@
 """A worker is lost in the middle of a sync, and another one ends it."""
 
+from support.cluster.cluster import Cluster
+from support.fixtures import MakeIds
+
 BATCH, IN_FLIGHT = 50, 4  # of the DAG
 
 
-def test_a_sync_whose_worker_is_lost_is_ended_by_another(cluster, audience, make_ids):
+def test_a_sync_whose_worker_is_lost_is_ended_by_another(cluster: Cluster, audience: str, make_ids: MakeIds) -> None:
     emulator = cluster.emulator
     ids = make_ids(40 * BATCH)
     emulator.latency("applovin.append", 1)

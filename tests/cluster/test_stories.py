@@ -2,24 +2,29 @@
 
 import signal
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
+from support.cluster.cluster import Cluster
+from support.fixtures import MakeIds
 
 BATCH, IN_FLIGHT = 50, 4  # of the DAGs
 SECONDS = 300
 
 
 @pytest.fixture
-def sent(cluster):
+def sent(cluster: Cluster) -> Callable[[], int]:
     """Tells how many IDs came to the platform, those of a request that failed included."""
     return lambda: sum(request["body_lines"] for request in cluster.emulator.requests("applovin.append"))
 
 
 @pytest.fixture
-def sync_under_way(cluster, audience, make_ids):
+def sync_under_way(cluster: Cluster, audience: str, make_ids: MakeIds) -> Callable[..., Any]:
     """Begins a sync of 40 batches, and returns its run when some have landed; each takes some seconds."""
 
-    def begin(*, seconds_a_batch):
+    def begin(*, seconds_a_batch: Any) -> Any:
         emulator = cluster.emulator
         emulator.latency("applovin.append", seconds_a_batch)
         run = cluster.api.run(
@@ -31,13 +36,15 @@ def sync_under_way(cluster, audience, make_ids):
     return begin
 
 
-def ended(cluster, run, *, state="success", seconds=SECONDS):
+def ended(cluster: Cluster, run: Any, *, state: str = "success", seconds: int = SECONDS) -> Any:
     cluster.wait_until("an end of the run", run.is_over, seconds=seconds)
     assert run.state() == state, run.tasks()
     return run.tasks()
 
 
-def test_twenty_mapped_audiences(cluster, make_audiences, make_ids):
+def test_twenty_mapped_audiences(
+    cluster: Cluster, make_audiences: Callable[[int], list[str]], make_ids: MakeIds
+) -> None:
     audiences = make_audiences(20)
     people = [make_ids(200 + number, start=1 + 1000 * number) for number in range(20)]
     targets = [
@@ -51,7 +58,9 @@ def test_twenty_mapped_audiences(cluster, make_audiences, make_ids):
     assert [cluster.emulator.members(audience_id) for audience_id in audiences] == people
 
 
-def test_a_plan_of_one_worker_is_applied_on_another(cluster, audience, make_ids, sent):
+def test_a_plan_of_one_worker_is_applied_on_another(
+    cluster: Cluster, audience: str, make_ids: MakeIds, sent: Callable[[], int]
+) -> None:
     ids = make_ids(3 * BATCH)
     tasks = ended(cluster, cluster.api.run("cluster_apply", audience_id=audience, source=cluster.put_members("a", ids)))
     assert {name: (task.worker, task.try_number) for name, task in tasks.items()} == {
@@ -62,13 +71,15 @@ def test_a_plan_of_one_worker_is_applied_on_another(cluster, audience, make_ids,
     assert sent() == len(ids)
 
 
-def test_an_orphan_that_still_sends(cluster, audience, make_ids, sent, sync_under_way):
+def test_an_orphan_that_still_sends(
+    cluster: Cluster, audience: str, make_ids: MakeIds, sent: Callable[[], int], sync_under_way: Callable[..., Any]
+) -> None:
     """Only Celery's main process is gone: Airflow takes the task for lost while it still sends."""
     run = sync_under_way(seconds_a_batch=7)
     left = run.tasks()["sync"].worker
     cluster.kill_main_process(left)
 
-    def second_try():
+    def second_try() -> Any:
         task = run.tasks()["sync"]
         return task if task.try_number == 2 and task.state == "running" else None
 
@@ -84,13 +95,13 @@ def test_an_orphan_that_still_sends(cluster, audience, make_ids, sent, sync_unde
     assert sent() <= (40 + IN_FLIGHT) * BATCH
 
 
-def test_two_at_one_audience(cluster, audience, make_ids, sent):
+def test_two_at_one_audience(cluster: Cluster, audience: str, make_ids: MakeIds, sent: Callable[[], int]) -> None:
     """The one that comes second leaves its worker meanwhile, and uses up no retry."""
     ids = make_ids(40 * BATCH)
     cluster.emulator.latency("applovin.append", 2)
     run = cluster.api.run("cluster_pair", audience_id=audience, source=cluster.put_members("p.txt", ids))
 
-    def waiting():
+    def waiting() -> list[Any]:
         return [name for name, task in run.tasks().items() if task.state == "up_for_reschedule"]
 
     cluster.wait_until("one that waits", waiting, seconds=SECONDS)
@@ -101,7 +112,9 @@ def test_two_at_one_audience(cluster, audience, make_ids, sent):
     assert sent() == len(ids)
 
 
-def test_workers_that_are_stopped_one_after_the_other(cluster, audience, make_ids, sent, sync_under_way):
+def test_workers_that_are_stopped_one_after_the_other(
+    cluster: Cluster, audience: str, make_ids: MakeIds, sent: Callable[[], int], sync_under_way: Callable[..., Any]
+) -> None:
     """As a service manager does it at an update: SIGTERM to all processes of a worker, then a new one."""
     run = sync_under_way(seconds_a_batch=3)
     for tries in (1, 2):
@@ -114,7 +127,7 @@ def test_workers_that_are_stopped_one_after_the_other(cluster, audience, make_id
         cluster.wait_for_end(stopped, seconds=60)
         assert cluster.task_logs(stopped).count('"exc_type":"TaskStoppedError"') == 1
         # Sooner than a request that was cut off might take effect: the next try undoes none of them.
-        cluster.wait_until("batches of the next try", lambda landed=landed: sent() > landed, seconds=80)
+        cluster.wait_until("batches of the next try", partial(lambda landed: sent() > landed, landed), seconds=80)
         assert run.tasks()["sync"].try_number == tries + 1
         cluster.start_worker(stopped)
         cluster.wait_for_worker(stopped)
@@ -124,7 +137,9 @@ def test_workers_that_are_stopped_one_after_the_other(cluster, audience, make_id
     assert sent() <= (40 + 2 * IN_FLIGHT) * BATCH
 
 
-def test_a_platform_that_is_down(cluster, make_audiences, make_ids):
+def test_a_platform_that_is_down(
+    cluster: Cluster, make_audiences: Callable[[int], list[str]], make_ids: MakeIds
+) -> None:
     """All tasks together keep to the budget of errors, tries that were repeated included."""
     targets = [
         {"audience_id": audience_id, "source": cluster.put_members(f"{number}.txt", make_ids(200))}

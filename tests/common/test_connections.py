@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -33,7 +33,7 @@ class Connection:
 
 
 def reader(**values: Any) -> ConnectionReader:
-    return ConnectionReader(connection=Connection(**values))
+    return ConnectionReader(connection=cast("Any", Connection(**values)))
 
 
 class TestBaseUrl:
@@ -91,9 +91,9 @@ class TestBaseUrl:
             reader(host=host).base_url(DEFAULT)
         for value in (True, "true", "1", "Yes", "on"):
             assert reader(host=host, extra_dejson={"allow_insecure_http": value}).base_url(DEFAULT) == host
-        for value in (False, "false", "0", "", None, "maybe"):
+        for refused in (False, "false", "0", "", None, "maybe"):
             with pytest.raises(InvalidInputError):
-                reader(host=host, extra_dejson={"allow_insecure_http": value}).base_url(DEFAULT)
+                reader(host=host, extra_dejson={"allow_insecure_http": refused}).base_url(DEFAULT)
 
     def test_schema_http_is_plain_http_too(self) -> None:
         with pytest.raises(InvalidInputError, match="plain http"):

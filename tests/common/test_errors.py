@@ -8,6 +8,7 @@ import subprocess
 import sys
 import traceback
 import types
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -21,15 +22,15 @@ OTHERS = [found for found in TYPES if not issubclass(found, exceptions.Permanent
 
 
 @pytest.mark.parametrize("error_type", PERMANENT)
-def test_permanent_errors(error_type):
+def test_permanent_errors(error_type: Any) -> None:
     error = error_type("why", operation="applovin.list", http_status=404, advice="Do this.")
     text = str(error)
     with pytest.raises(error_type) as caught, task_errors(), task_errors():
         raise error
-    failed = caught.value
+    failed: Any = caught.value
     assert isinstance(failed, AirflowFailException)
     assert str(failed) == text
-    assert (failed.http_status, failed.advice) == (404, "Do this.")
+    assert (vars(failed)["http_status"], vars(failed)["advice"]) == (404, "Do this.")
     assert type(failed).__name__ == error_type.__name__
     assert type(failed).__module__ == error_type.__module__
     # The error itself and its type are what they were: outside of tasks nothing changes.
@@ -37,8 +38,8 @@ def test_permanent_errors(error_type):
     assert not issubclass(error_type, AirflowFailException)
 
 
-def test_permanent_errors_say_where_they_were_raised_and_why():
-    def fail():
+def test_permanent_errors_say_where_they_were_raised_and_why() -> None:
+    def fail() -> None:
         try:
             raise KeyError("x")
         except KeyError as error:
@@ -51,7 +52,7 @@ def test_permanent_errors_say_where_they_were_raised_and_why():
 
 
 @pytest.mark.parametrize("error_type", OTHERS)
-def test_other_errors_pass_as_they_are(error_type):
+def test_other_errors_pass_as_they_are(error_type: Any) -> None:
     error = error_type("why")
     with pytest.raises(error_type) as caught, task_errors():
         raise error
@@ -59,14 +60,15 @@ def test_other_errors_pass_as_they_are(error_type):
     assert type(error) is error_type
 
 
-def test_no_error_no_effect():
+def test_no_error_no_effect() -> None:
     with task_errors():
         value = 1
     assert value == 1
 
 
-def test_the_drawn_tree_is_the_real_one():
+def test_the_drawn_tree_is_the_real_one() -> None:
     drawn = inspect.getdoc(exceptions)
+    assert drawn
     assert all(f" {name} " in drawn or f"── {name}" in drawn or f"    {name}\n" in drawn for name in exceptions.__all__)
 
 
@@ -86,7 +88,7 @@ print(json.dumps([
 """
 
 
-def _in_another_process(pickled):
+def _in_another_process(pickled: Any) -> Any:
     lines = "\n".join(one.hex() for one in pickled)
     done = subprocess.run(
         [sys.executable, "-c", READ], input=lines, capture_output=True, text=True, timeout=120, check=False
@@ -95,7 +97,7 @@ def _in_another_process(pickled):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_errors_are_pickled_for_processes_that_have_never_seen_one():
+def test_errors_are_pickled_for_processes_that_have_never_seen_one() -> None:
     raised = [
         error_type(
             "why", operation="pai.create", http_status=409, api_code="Code", request_id="r-1", attempts=3,
@@ -124,13 +126,13 @@ def test_errors_are_pickled_for_processes_that_have_never_seen_one():
     ]
 
 
-def _again(error, protocol=pickle.DEFAULT_PROTOCOL):
+def _again(error: Any, protocol: Any = pickle.DEFAULT_PROTOCOL) -> Any:
     return pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own
 
 
 @pytest.mark.parametrize("error_type", TYPES)
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_every_error_is_pickled_and_copied(error_type, protocol):
+def test_every_error_is_pickled_and_copied(error_type: Any, protocol: int) -> None:
     error = error_type("why", advice="Do this.", attempts=2)
     for _ in range(2):
         for twin in (_again(error, protocol), copy.copy(error), copy.deepcopy(error)):
@@ -142,7 +144,7 @@ def test_every_error_is_pickled_and_copied(error_type, protocol):
         error = caught.value
 
 
-def test_errors_of_users_own_types():
+def test_errors_of_users_own_types() -> None:
     error = OwnError("why")
     with pytest.raises(OwnError) as caught, task_errors():
         raise error
@@ -157,4 +159,4 @@ class OwnError(exceptions.ConflictError):
 
 OwnError.__module__ = "own_errors"
 sys.modules["own_errors"] = types.ModuleType("own_errors")
-sys.modules["own_errors"].OwnError = OwnError
+vars(sys.modules["own_errors"])["OwnError"] = OwnError

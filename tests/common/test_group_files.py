@@ -1,7 +1,9 @@
 """Files for PAI: their names, their addresses, and that they come and go."""
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import fsspec
@@ -9,6 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 from hypothesis import given
 from hypothesis import strategies as st
+from support.airflow_versions import attach
 
 from airflow_provider_audiences.common.group_files import OSS_URI_TEMPLATE, GroupFiles
 from airflow_provider_audiences.common.masked import Masked
@@ -18,21 +21,18 @@ from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings
 
-try:
-    from airflow.sdk.io import attach
-except ImportError:
-    from airflow.io.store import attach
-
 TEMPLATE = "https://people.oss-cn-hangzhou.aliyuncs.com/{key}"
 NUMBERS = [f"139{number:08d}" for number in range(250)]
 
 
-def files_of(folder, *, name="VIP", owner="0bdcc716", uri_template=TEMPLATE, conn_id=None):
+def files_of(
+    folder: Any, *, name: str = "VIP", owner: str = "0bdcc716", uri_template: Any = TEMPLATE, conn_id: Any = None
+) -> GroupFiles:
     return GroupFiles(folder, conn_id=conn_id, uri_template=uri_template, name=name, owner=owner)
 
 
 @pytest.fixture
-def staged():
+def staged() -> Iterator[Any]:
     with stage(
         ValuesInput(chunks=iter([NUMBERS]), name="source"),
         rules=StagingRules(),
@@ -43,13 +43,13 @@ def staged():
 
 
 @pytest.fixture(autouse=True)
-def _memory():
+def _memory() -> None:
     """A store in memory behind memory://."""
     attach("memory", fs=fsspec.filesystem("memory"))
 
 
 class TestNames:
-    def test_tell_owners_names_and_sets_apart(self, tmp_path):
+    def test_tell_owners_names_and_sets_apart(self, tmp_path: Path) -> None:
         names = {
             files_of(tmp_path, name=name, owner=owner).file_name(fingerprint)
             for name in ("VIP", "vip", "VIP ", "V-I-P", "客户", "顾客", "a" * 50, "a" * 51)
@@ -60,11 +60,11 @@ class TestNames:
         assert all(re.fullmatch(r"[A-Za-z0-9-]{1,70}\.txt", name) for name in names)
 
     @given(name=st.text(min_size=1))
-    def test_are_such_as_any_store_takes(self, name):
+    def test_are_such_as_any_store_takes(self, name: str) -> None:
         file_name = files_of("/stage", name=name).file_name("0123456789abcdef" * 4)
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,69}\.txt", file_name)
 
-    def test_stay_the_same(self, tmp_path):
+    def test_stay_the_same(self, tmp_path: Path) -> None:
         """A later version has to find the files of an earlier one."""
         assert files_of(tmp_path).file_name("ab" * 32) == "VIP-614e35fc15-abababababababab.txt"
 
@@ -80,15 +80,17 @@ class TestAddresses:
             ("memory://bucket/a b/ä+#%20?~", "https://bucket.oss-cn-hangzhou.aliyuncs.com/a%20b/%C3%A4%2B%23%2520%3F~/x.txt"),
         ],
     )  # fmt: skip
-    def test_follow_from_the_place(self, folder, address):
+    def test_follow_from_the_place(self, folder: str, address: str) -> None:
         assert files_of(folder, uri_template=OSS_URI_TEMPLATE).uri("x.txt") == address
 
     @pytest.mark.parametrize("of", [str, Path, lambda path: f"file://{path}", Masked])
-    def test_of_a_folder_on_this_machine_have_the_file_only(self, tmp_path, of):
+    def test_of_a_folder_on_this_machine_have_the_file_only(
+        self, tmp_path: Path, of: Callable[..., Any] | type[Any]
+    ) -> None:
         assert files_of(of(str(tmp_path))).uri("x.txt") == "https://people.oss-cn-hangzhou.aliyuncs.com/x.txt"
 
     @given(folder=st.text(st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="/"), min_size=1))
-    def test_lead_back_to_the_key(self, folder):
+    def test_lead_back_to_the_key(self, folder: Any) -> None:
         files = files_of(f"memory://bucket/{folder}/z", uri_template=OSS_URI_TEMPLATE)
         address = urlsplit(files.uri("x.txt"))
         assert unquote(address.path) == f"/{folder}/z/x.txt"
@@ -99,7 +101,7 @@ class TestAddresses:
         ["{key}", "x", "{bucket}", "https://{key", "https://{bucket}.aliyuncs.com/{key}{region}", "{key!r}}",
          TEMPLATE.replace("key", "key!r"), TEMPLATE.replace("key", "key:>99"), 7, ["{key}"]],
     )  # fmt: skip
-    def test_need_a_template_that_says_where_the_file_is(self, tmp_path, template):
+    def test_need_a_template_that_says_where_the_file_is(self, tmp_path: Path, template: Any) -> None:
         with pytest.raises(InvalidInputError, match="uri"):
             files_of(tmp_path, uri_template=template)
 
@@ -112,17 +114,17 @@ class TestAddresses:
             ("https://b.aliyuncs.com/{key}?Signature=sesame", r"makes https://b\.aliyuncs\.com/\S+\.txt\?…, and "),
         ],
     )
-    def test_that_are_none_are_told(self, tmp_path, template, said):
+    def test_that_are_none_are_told(self, tmp_path: Path, template: Any, said: str) -> None:
         with pytest.raises(InvalidInputError, match=f"^uri_template {said}") as refusal:
             files_of(tmp_path, uri_template=template)
         assert "sesame" not in str(refusal.value)
 
-    def test_of_a_store_are_told_without_a_word_of_this_machine(self):
+    def test_of_a_store_are_told_without_a_word_of_this_machine(self) -> None:
         with pytest.raises(InvalidInputError, match=r"^uri_template makes https://bucket/VIP-") as refusal:
             files_of("memory://bucket", uri_template="https://{bucket}/{key}")
         assert "on this machine" not in str(refusal.value)
 
-    def test_are_known_for_oss_only(self, tmp_path):
+    def test_are_known_for_oss_only(self, tmp_path: Path) -> None:
         with pytest.raises(InvalidInputError, match=r"is not in OSS: say in uri_template .*\{bucket\}"):
             files_of(tmp_path, uri_template=None)
         with pytest.raises(InvalidInputError) as refusal:
@@ -132,15 +134,15 @@ class TestAddresses:
 
 class TestFiles:
     @pytest.fixture(params=["folder", "store"])
-    def place(self, request, tmp_path):
+    def place(self, request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         return tmp_path / "stage" if request.param == "folder" else f"memory://{tmp_path.name}/stage"
 
     @staticmethod
-    def listed(place):
+    def listed(place: Any) -> dict[str, Any]:
         path = ObjectStoragePath(f"file://{place}" if isinstance(place, Path) else place)
         return {file.name: file.read_text() for file in path.iterdir()} if path.exists() else {}
 
-    def test_hold_one_number_a_line(self, place, staged, caplog):
+    def test_hold_one_number_a_line(self, place: Any, staged: Any, caplog: pytest.LogCaptureFixture) -> None:
         files = files_of(place, uri_template=f"{TEMPLATE}?Signature=sesame")
         with caplog.at_level("INFO"):
             size = files.put(files.file_name("0" * 64), staged, settings=StagingSettings())
@@ -155,13 +157,13 @@ class TestFiles:
         assert "sesame" not in caplog.text
         assert not [number for number in NUMBERS if number in caplog.text]
 
-    def test_are_written_over_by_the_next_try(self, place, staged):
+    def test_are_written_over_by_the_next_try(self, place: Any, staged: Any) -> None:
         for _ in range(2):
             files = files_of(place)
             files.put(files.file_name("0" * 64), staged, settings=StagingSettings())
         assert len(self.listed(place)) == 1
 
-    def test_of_this_audience_are_removed_and_no_others(self, place, staged):
+    def test_of_this_audience_are_removed_and_no_others(self, place: Any, staged: Any) -> None:
         ours = files_of(place)
         others = [files_of(place, name="VIP 2"), files_of(place, owner="00000002"), files_of(place, name="VI")]
         for files in (ours, *others):
@@ -174,12 +176,12 @@ class TestFiles:
         )
         ours.remove_all()  # nothing there is no failure
 
-    def test_leave_nothing_in_temporary_folders(self, place, staged, scratch):
+    def test_leave_nothing_in_temporary_folders(self, place: Any, staged: Any, scratch: Path) -> None:
         files = files_of(place)
         files.put("x.txt", staged, settings=StagingSettings())
         assert list(scratch.iterdir()) == []
 
-    def test_that_can_not_be_written_say_what_to_check(self, tmp_path, staged):
+    def test_that_can_not_be_written_say_what_to_check(self, tmp_path: Path, staged: Any) -> None:
         (tmp_path / "file").touch()
         files = files_of(tmp_path / "file/stage")
         for call in (lambda: files.put("x.txt", staged, settings=StagingSettings()), files.remove_all):

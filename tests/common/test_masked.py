@@ -5,7 +5,9 @@ import datetime as dt
 import decimal
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import polars as pl
@@ -14,6 +16,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, ObjectStoragePath, XComArg, task_group
 from hypothesis import given
 from hypothesis import strategies as st
+from support.airflow_versions import Serialization, rendered_fields
 
 from airflow_provider_audiences.common.masked import ArgumentsField, Masked, revealed
 from airflow_provider_audiences.common.recognition import (
@@ -29,23 +32,12 @@ from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
 from airflow_provider_audiences.sources.joined import joined
 
 try:
-    from airflow.serialization.serialized_objects import DagSerialization as Serialization
-except ImportError:
-    from airflow.serialization.serialized_objects import SerializedDAG as Serialization
-try:
-    from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields as rendered_fields
-except ImportError:
-    from airflow.serialization.helpers import serialize_template_field
-
-    def rendered_fields(task):
-        return {field: serialize_template_field(getattr(task, field), field) for field in task.template_fields}
-
-
-try:
     from airflow.sdk import literal
 except ImportError:
     try:
-        from airflow.template.templater import LiteralValue as literal  # noqa: N813
+        from airflow.template.templater import (  # type: ignore[import-not-found, no-redef]
+            LiteralValue as literal,  # noqa: N813
+        )
     except ImportError:  # Airflow 3.0
         from airflow.sdk.definitions._internal.templater import LiteralValue as literal  # noqa: N813
 
@@ -55,15 +47,15 @@ SIGNED = "https://bucket.oss-cn-hangzhou.aliyuncs.com/people.txt?Signature=sesam
 uuids = st.uuids().map(str)
 
 
-def _dag():
+def _dag() -> Any:
     return DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC))
 
 
-def upload(source):
+def upload(source: Any) -> AppLovinAppendUsersOperator:
     return AppLovinAppendUsersOperator(task_id="task", audience_id="a", source=source)
 
 
-def create(**arguments):
+def create(**arguments: Any) -> PaiCreateGroupOperator:
     return PaiCreateGroupOperator(task_id="task", source=0, **arguments)
 
 
@@ -90,7 +82,7 @@ MASKED_SOURCES = [
 
 
 @pytest.mark.parametrize("source", MASKED_SOURCES, ids=lambda value: type(value).__name__)
-def test_members_are_not_in_what_airflow_stores(source):
+def test_members_are_not_in_what_airflow_stores(source: Any) -> None:
     with _dag() as dag:
         operator = upload(source)
     for text in (json.dumps(Serialization.to_dict(dag)), json.dumps(rendered_fields(operator)), repr(operator)):
@@ -110,7 +102,7 @@ FRAMES = [
 
 
 @pytest.mark.parametrize("frame", FRAMES, ids=lambda value: f"{type(value).__module__}.{type(value).__name__}")
-def test_data_frames_are_shown_as_what_they_are(frame):
+def test_data_frames_are_shown_as_what_they_are(frame: Any) -> None:
     with _dag() as dag:
         operator = upload(frame)
     rows = "" if isinstance(frame, pl.LazyFrame) else " of 2 rows"
@@ -125,16 +117,16 @@ def test_data_frames_are_shown_as_what_they_are(frame):
 @pytest.mark.parametrize(
     "value", [[ID], "x", {"a": 1}, None, 7, iter([]), Path("/a")], ids=lambda value: type(value).__name__
 )
-def test_what_is_no_data_frame(value):
+def test_what_is_no_data_frame(value: Any) -> None:
     assert not is_data_frame(value)
 
 
 class _Exporting:
-    def __arrow_c_stream__(self, requested_schema=None):
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         raise NotImplementedError
 
 
-def test_whatever_hands_arrow_data_over_is_a_data_frame():
+def test_whatever_hands_arrow_data_over_is_a_data_frame() -> None:
     assert is_data_frame(_Exporting())
     assert repr(upload(_Exporting()).source) == "<data frame, not shown>"
 
@@ -149,7 +141,7 @@ def test_whatever_hands_arrow_data_over_is_a_data_frame():
     ],
     ids=repr,
 )
-def test_lists_of_paths_are_shown_as_they_are(value):
+def test_lists_of_paths_are_shown_as_they_are(value: Any) -> None:
     assert is_path_list(value)
     assert upload(value).source is value
 
@@ -170,13 +162,13 @@ def test_lists_of_paths_are_shown_as_they_are(value):
     ],
     ids=repr,
 )
-def test_what_is_no_list_of_paths(value):
+def test_what_is_no_list_of_paths(value: Any) -> None:
     assert not is_path_list(value)
     if not isinstance(value, str):
         assert isinstance(upload(value).source, Masked)
 
 
-def test_a_list_of_addresses_is_shown_without_their_secrets():
+def test_a_list_of_addresses_is_shown_without_their_secrets() -> None:
     value = ["s3://me:sesame@bucket/a", "/b"]
     operator = upload(value)
     assert revealed(operator.source) is value
@@ -197,7 +189,7 @@ class _Called:
         ([["2024-01-02", 13912345678], {"a": (1, 2)}], []),
     ],
 )
-def test_arguments_of_functions_are_masked_if_they_have_members(given, masked):
+def test_arguments_of_functions_are_masked_if_they_have_members(given: Any, masked: list[Any]) -> None:
     called = _Called()
     called.arguments = given
     assert type(called.arguments) is type(given)
@@ -224,7 +216,7 @@ def test_arguments_of_functions_are_masked_if_they_have_members(given, masked):
     ],
     ids=repr,
 )
-def test_paths_and_templates_are_shown_as_they_are(source):
+def test_paths_and_templates_are_shown_as_they_are(source: Any) -> None:
     operator = upload(source)
     assert operator.source is source
     assert "not shown" not in json.dumps(rendered_fields(operator))
@@ -233,7 +225,7 @@ def test_paths_and_templates_are_shown_as_they_are(source):
 @pytest.mark.parametrize(
     "text", [PHONE, [PHONE], (PHONE,), f"{PHONE}\n{{{{ ds }}}}", literal(PHONE), int(PHONE)], ids=repr
 )
-def test_phone_numbers_are_not_in_what_airflow_stores(text):
+def test_phone_numbers_are_not_in_what_airflow_stores(text: Any) -> None:
     with _dag() as dag:
         operator = create(text=text)
     for shown in (json.dumps(Serialization.to_dict(dag)), json.dumps(rendered_fields(operator)), repr(operator)):
@@ -244,7 +236,7 @@ def test_phone_numbers_are_not_in_what_airflow_stores(text):
 @pytest.mark.parametrize(
     "source", [int(PHONE), PHONE.encode(), bytearray(PHONE.encode()), literal(int(PHONE)), PHONE, [PHONE]], ids=repr
 )
-def test_phone_numbers_for_a_source_are_not_in_what_airflow_stores(source):
+def test_phone_numbers_for_a_source_are_not_in_what_airflow_stores(source: Any) -> None:
     with _dag() as dag:
         operator = PaiSyncGroupOperator(task_id="task", name="VIP", source=source)
     for shown in (json.dumps(Serialization.to_dict(dag)), json.dumps(rendered_fields(operator)), repr(operator)):
@@ -252,7 +244,7 @@ def test_phone_numbers_for_a_source_are_not_in_what_airflow_stores(source):
     assert isinstance(operator.source, Masked)
 
 
-def test_the_part_of_an_address_that_opens_a_file_is_not_stored():
+def test_the_part_of_an_address_that_opens_a_file_is_not_stored() -> None:
     with _dag() as dag:
         operator = PaiCreateGroupOperator(task_id="task", source=1, uri=SIGNED)
         AppLovinAppendUsersOperator(task_id="append", audience_id="a", source="s3://key:sesame@bucket/ids.txt?t=sesame")
@@ -277,11 +269,11 @@ def test_the_part_of_an_address_that_opens_a_file_is_not_stored():
         ("https://[broken/k", "https://[broken/k"),
     ],
 )
-def test_what_is_shown_of_an_address(address, shown):
+def test_what_is_shown_of_an_address(address: str, shown: str) -> None:
     assert shown_address(address) == shown
 
 
-def test_what_is_rendered_is_masked_again():
+def test_what_is_rendered_is_masked_again() -> None:
     for native, source in ((False, "{{ params.ids | join(',') }}"), (True, "{{ params.ids }}")):
         dag = DAG(
             "dag",
@@ -301,13 +293,13 @@ def test_what_is_rendered_is_masked_again():
         assert str(revealed(text.text)) == PHONE
 
 
-def test_a_path_is_rendered_and_shown():
+def test_a_path_is_rendered_and_shown() -> None:
     operator = upload("/data/{{ params.day }}.txt")
     operator.render_template_fields({"params": {"day": "2024-01-01"}})
     assert operator.source == "/data/2024-01-01.txt"
 
 
-def test_a_list_is_rendered_before_it_is_known_what_it_holds():
+def test_a_list_is_rendered_before_it_is_known_what_it_holds() -> None:
     operator = upload(["{{ 1 + 1 }}", [ID, "{{ params.day }}"], Path("/a")])
     assert repr(operator.source) == "['{{ 1 + 1 }}', [<members, not shown>, '{{ params.day }}'], PosixPath('/a')]"
     operator.render_template_fields({"params": {"day": ID}})
@@ -315,7 +307,7 @@ def test_a_list_is_rendered_before_it_is_known_what_it_holds():
     assert ID not in json.dumps(rendered_fields(operator))
 
 
-def test_a_list_with_output_of_another_task_waits_for_it_and_masks_members():
+def test_a_list_with_output_of_another_task_waits_for_it_and_masks_members() -> None:
     with _dag() as dag:
         output = Upstream(task_id="upstream").output
         upload([output, ID, [ID, "/a"]])
@@ -342,7 +334,7 @@ def test_a_list_with_output_of_another_task_waits_for_it_and_masks_members():
     ],
     ids=["literal", "mapped"],
 )
-def test_data_is_never_rendered(make):
+def test_data_is_never_rendered(make: Callable[..., Any]) -> None:
     """Whoever writes a template into a table of members must not have it run."""
     values = [ID, "{{ 1 + 1 }}", None]
     with _dag():
@@ -352,7 +344,7 @@ def test_data_is_never_rendered(make):
     assert revealed(operator.source) is values
 
 
-def test_what_another_task_returned_is_not_rendered_again():
+def test_what_another_task_returned_is_not_rendered_again() -> None:
     values = [ID, "{{ 1 + 1 }}", None]
     with _dag():
         operator = upload(Upstream(task_id="upstream").output)
@@ -362,7 +354,7 @@ def test_what_another_task_returned_is_not_rendered_again():
 
 
 @pytest.mark.parametrize("source", [f"\u200b{ID}", f"{ID}\u3000", ID.replace("0", "\uff10"), f"\u202a{ID}\u202c"])
-def test_spellings_that_are_read_are_masked(source):
+def test_spellings_that_are_read_are_masked(source: str) -> None:
     assert isinstance(upload(source).source, Masked)
     assert isinstance(upload([source]).source, Masked)
     assert is_member_text(source)
@@ -380,7 +372,7 @@ SPELLINGS = [
 
 
 @pytest.mark.parametrize("source", [*SPELLINGS, float(PHONE), decimal.Decimal(PHONE)], ids=ascii)
-def test_spellings_of_phone_numbers_that_are_read_are_masked(source):
+def test_spellings_of_phone_numbers_that_are_read_are_masked(source: Any) -> None:
     operator = PaiSyncGroupOperator(task_id="task", name="VIP", source=source)
     assert isinstance(operator.source, Masked)
     called = _CalledWithPhones()
@@ -397,11 +389,11 @@ class _CalledWithPhones:
 
 
 class Upstream(BaseOperator):
-    def execute(self, context):  # noqa: ARG002 - the name is Airflow's
+    def execute(self, context: Any) -> None:  # noqa: ARG002 - the name is Airflow's
         return None
 
 
-def test_what_comes_later_is_left_for_airflow_to_bring():
+def test_what_comes_later_is_left_for_airflow_to_bring() -> None:
     with _dag() as dag:
         output = Upstream(task_id="upstream").output
         param = dag.param("phones", default="1")
@@ -413,16 +405,16 @@ def test_what_comes_later_is_left_for_airflow_to_bring():
     assert called.text is _make_text
 
 
-def _make_text(context, jinja_env):
+def _make_text(context: Any, jinja_env: Any) -> str:
     return PHONE
 
 
-def test_arguments_of_a_mapped_task_group_are_left_for_airflow_to_bring():
+def test_arguments_of_a_mapped_task_group_are_left_for_airflow_to_bring() -> None:
     with _dag() as dag:
         phones = Upstream(task_id="phones").output
 
         @task_group
-        def each(text, source):
+        def each(text: Any, source: Any) -> None:
             PaiCreateGroupOperator(task_id="create", source=0, text=text)
             AppLovinAppendUsersOperator(task_id="append", audience_id="a", source=source)
 
@@ -447,7 +439,7 @@ def test_arguments_of_a_mapped_task_group_are_left_for_airflow_to_bring():
         lambda: PaiCreateGroupOperator.partial(task_id="t", source=1).expand(uri=[SIGNED]),
     ],
 )
-def test_mapped_tasks_mask_too(make):
+def test_mapped_tasks_mask_too(make: Callable[..., Any]) -> None:
     with _dag() as dag:
         mapped = make()
     shown = json.dumps(Serialization.to_dict(dag)) + repr(mapped) + repr(mapped.partial_kwargs)
@@ -455,13 +447,13 @@ def test_mapped_tasks_mask_too(make):
         assert personal not in shown
 
 
-def test_a_mapped_task_that_was_never_expanded_masks_too():
+def test_a_mapped_task_that_was_never_expanded_masks_too() -> None:
     partial = PaiCreateGroupOperator.partial(task_id="t", source=0, text=PHONE)
     assert PHONE not in repr(partial)
     partial.expand(name=["a"])
 
 
-def test_what_a_mapped_task_gets_is_what_was_given():
+def test_what_a_mapped_task_gets_is_what_was_given() -> None:
     with _dag():
         mapped = AppLovinAppendUsersOperator.partial(task_id="t", audience_id="a").expand(source=[[ID], "/p"])
     assert [revealed(item) for item in mapped.expand_input.value["source"]] == [[ID], "/p"]
@@ -479,7 +471,7 @@ def test_what_a_mapped_task_gets_is_what_was_given():
         (7, "<members, not shown>"),
     ],
 )
-def test_how_masked_data_looks(value, shown):
+def test_how_masked_data_looks(value: Any, shown: str) -> None:
     masked = Masked(value)
     assert repr(masked) == str(masked) == f"{masked}" == masked.serialize() == shown
     assert revealed(masked) is value
@@ -492,21 +484,21 @@ def test_how_masked_data_looks(value, shown):
         pickle.dumps(masked)
 
 
-def test_a_field_that_was_never_set_is_no_attribute():
+def test_a_field_that_was_never_set_is_no_attribute() -> None:
     operator = AppLovinAppendUsersOperator.__new__(AppLovinAppendUsersOperator)
     assert not hasattr(operator, "source")
     assert not isinstance(AppLovinAppendUsersOperator.source, str | list)
 
 
 @given(st.lists(uuids, min_size=1), st.sampled_from([",", ", ", ";", "\n", " ", "\t", "|", "', '", '","']))
-def test_any_list_of_ids_as_text_is_known_for_one(ids, separator):
+def test_any_list_of_ids_as_text_is_known_for_one(ids: Any, separator: str) -> None:
     for text in (separator.join(ids), separator.join(ids).upper(), str(ids), json.dumps(ids), str(set(ids))):
         assert is_member_text(text)
         assert isinstance(upload(text).source, Masked)
 
 
 @given(st.lists(st.from_regex(r"[a-z0-9_=.-]{1,12}", fullmatch=True) | uuids, min_size=2, max_size=5))
-def test_any_path_is_known_for_one(parts):
+def test_any_path_is_known_for_one(parts: Any) -> None:
     for text in ("/" + "/".join(parts), f"s3://{'/'.join(parts)}.txt", f"./{'/'.join(parts)}.gz"):
         assert not is_member_text(text)
         assert upload(text).source == text

@@ -4,7 +4,7 @@ import logging
 import sys
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
@@ -33,7 +33,7 @@ class Connection:
 
 def read(environment_key: str | None = None, **values: Any) -> tuple[PaiAuth, list[str]]:
     told: list[str] = []
-    reader = ConnectionReader(connection=Connection(**values), fields=PAI_FIELDS)
+    reader = ConnectionReader(connection=cast("Any", Connection(**values)), fields=PAI_FIELDS)
     return pai_auth(reader, environment_key=environment_key, on_secret=told.append), told
 
 
@@ -58,6 +58,7 @@ def test_api_key(values: dict[str, Any]) -> None:
 
     assert isinstance(auth, ApiKeyAuth)
     assert auth.dialect.name == "bearer"
+    assert auth.lasting_secret
     assert auth.lasting_secret.reveal() == "s3cret-key"
     assert told == ["s3cret-key"]
 
@@ -80,6 +81,7 @@ def test_access_key(values: dict[str, Any]) -> None:
 
     assert isinstance(auth, AccessKeyAuth)
     assert auth.dialect.name == "openapi"
+    assert auth.lasting_secret
     assert auth.lasting_secret.reveal() == "s3cret-key"
     assert (auth._access_key.key_id, auth._access_key.security_token) == ("LTAI5t", None)
     assert told == ["s3cret-key"]
@@ -97,6 +99,7 @@ def test_temporary_access_key(values: dict[str, Any]) -> None:
 
     assert isinstance(auth, AccessKeyAuth)
     assert auth.lasting_secret is None
+    assert auth._access_key.security_token
     assert auth._access_key.security_token.reveal() == "t0ken"
     assert told == ["s3cret-key", "t0ken"]
 
@@ -194,6 +197,6 @@ def test_there_is_one_region_with_an_access_key(
 ) -> None:
     caplog.set_level(logging.WARNING)
     auth, _ = read(**values)
-    warn_of_other_region(ConnectionReader(connection=Connection(**values), fields=PAI_FIELDS), auth)
+    warn_of_other_region(ConnectionReader(connection=cast("Any", Connection(**values)), fields=PAI_FIELDS), auth)
 
     assert ("https://paiplugin.cn-hangzhou.aliyuncs.com" in caplog.text) is warns

@@ -1,6 +1,7 @@
 """When a DAG runs next, as its timetable tells: for each kind of schedule."""
 
 import datetime as dt
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,25 +14,25 @@ from airflow_provider_audiences.common.schedule import seconds_to_next_run
 try:
     from airflow.sdk import AssetOrTimeSchedule
 except ImportError:
-    from airflow.timetables.datasets import DatasetOrTimeSchedule
+    from airflow.timetables.datasets import DatasetOrTimeSchedule  # type: ignore[import-not-found]
 
-    def AssetOrTimeSchedule(*, timetable, assets):  # noqa: N802 - as Airflow 3 has it
+    def AssetOrTimeSchedule(*, timetable: Any, assets: Any) -> Any:  # type: ignore[no-redef]  # noqa: N802 - as Airflow 3 has it
         return DatasetOrTimeSchedule(timetable=timetable, datasets=assets)  # noqa: AIR311
 
 
 MINUTE = dt.timedelta(minutes=1)
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 ASSETS = [Asset("x://example/ids")]
-AT_THREE = CronTriggerTimetable("0 3 * * *", timezone="UTC")
+AT_THREE: Any = CronTriggerTimetable("0 3 * * *", timezone="UTC")
 
 
-def next_run(schedule, **arguments):
+def next_run(schedule: Any, **arguments: Any) -> Any:
     """The time of the next run, and None if the schedule does not tell."""
     seconds = seconds_to_next_run({"dag": DAG("dag", schedule=schedule, start_date=START, catchup=False, **arguments)})
     return None if seconds is None else dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
 
 
-def next_hour_of(hours, zone):
+def next_hour_of(hours: Any, zone: Any) -> Any:
     """When a clock next shows one of the hours."""
     moment = dt.datetime.now(zone).replace(minute=0, second=0, microsecond=0, fold=0)
     while True:
@@ -56,7 +57,7 @@ def next_hour_of(hours, zone):
     ],
     ids=lambda value: str(value) if isinstance(value, str | set) else type(value).__name__,
 )
-def test_hours_of_the_clock(schedule, hours, zone):
+def test_hours_of_the_clock(schedule: Any, hours: set[int] | set[Any], zone: str) -> None:
     before = next_hour_of(hours, ZoneInfo(zone))
     found = next_run(schedule)
     after = next_hour_of(hours, ZoneInfo(zone))
@@ -72,7 +73,7 @@ def test_hours_of_the_clock(schedule, hours, zone):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_intervals(schedule):
+def test_intervals(schedule: Any) -> None:
     """From now on: the run may have begun a while ago, and the next one come sooner, but not later."""
     before = dt.datetime.now(dt.UTC) + dt.timedelta(hours=3)
     found = next_run(schedule)
@@ -80,33 +81,33 @@ def test_intervals(schedule):
 
 
 @pytest.mark.parametrize("schedule", [None, "@once", ASSETS, ASSETS[0]], ids=["None", "@once", "assets", "asset"])
-def test_no_times(schedule):
+def test_no_times(schedule: Any) -> None:
     assert next_run(schedule) is None
 
 
-def test_one_run_after_the_other():
+def test_one_run_after_the_other() -> None:
     found = next_run("@continuous", max_active_runs=1)
     assert found is None or found < dt.datetime.now(dt.UTC) + MINUTE
 
 
 class Broken(CronTriggerTimetable):
-    def next_dagrun_info(self, **_arguments):
+    def next_dagrun_info(self, **_arguments: Any) -> Any:
         raise RuntimeError("nobody knows")
 
 
 class Past(CronTriggerTimetable):
-    def infer_manual_data_interval(self, *, run_after):
+    def infer_manual_data_interval(self, *, run_after: Any) -> Any:
         return super().infer_manual_data_interval(run_after=run_after.subtract(years=1))
 
 
-def test_a_timetable_that_fails_tells_nothing():
+def test_a_timetable_that_fails_tells_nothing() -> None:
     assert next_run(Broken("@daily", timezone="UTC")) is None
 
 
-def test_a_run_that_is_late_is_due_now():
+def test_a_run_that_is_late_is_due_now() -> None:
     found = next_run(Past("@daily", timezone="UTC"))
     assert found <= dt.datetime.now(dt.UTC)
 
 
-def test_no_dag_tells_nothing():
+def test_no_dag_tells_nothing() -> None:
     assert seconds_to_next_run({}) is None

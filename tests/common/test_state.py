@@ -2,27 +2,29 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
+from support.airflow_versions import attach
+from support.fixtures import MakeContext
 
 from airflow_provider_audiences.common.state import holder_of, state_store
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore, ObjectFileStore
 
-try:
-    from airflow.sdk.io import attach
-except ImportError:
-    from airflow.io.store import attach
-
 
 @pytest.fixture
-def configured(monkeypatch):
+def configured(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return lambda value: monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", value)
 
 
 @pytest.mark.parametrize("address", ["", "  "])
-def test_is_below_airflows_home_by_default(configured, monkeypatch, tmp_path, address):
+def test_is_below_airflows_home_by_default(
+    configured: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str
+) -> None:
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     configured(address)
     folder = state_store("applovin", "host", "id")
@@ -31,7 +33,7 @@ def test_is_below_airflows_home_by_default(configured, monkeypatch, tmp_path, ad
     assert list(tmp_path.iterdir()) == []
 
 
-def test_is_in_the_users_home_when_airflow_has_none(tmp_path):
+def test_is_in_the_users_home_when_airflow_has_none(tmp_path: Path) -> None:
     code = "from airflow_provider_audiences.common.state import state_store; print(state_store('a').name)"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -54,7 +56,9 @@ def test_is_in_the_users_home_when_airflow_has_none(tmp_path):
         ("FILE:///data/state", "/data/state"),
     ],
 )
-def test_may_be_a_folder(configured, monkeypatch, tmp_path, address, path):
+def test_may_be_a_folder(
+    configured: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str, path: str
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     configured(address)
     folder = state_store("a", "b")
@@ -66,7 +70,7 @@ def test_may_be_a_folder(configured, monkeypatch, tmp_path, address, path):
     ("address", "path"),
     [("memory://bucket/my state/", "/bucket/my state"), ("memory://store@bucket", "/bucket")],
 )
-def test_may_be_a_store(configured, tmp_path, address, path):
+def test_may_be_a_store(configured: Callable[[str], None], tmp_path: Path, address: str, path: str) -> None:
     store = fsspec.filesystem("memory")
     for conn_id in (None, "store"):
         attach("memory", conn_id=conn_id, fs=store)
@@ -89,14 +93,14 @@ def test_may_be_a_store(configured, tmp_path, address, path):
         ("nosuch://me:sesame@bucket/state?key=sesame", r"nosuch://me:\*\*\*@bucket/state\?….*no file system takes it"),
     ],
 )
-def test_that_is_wrong_is_refused(configured, address, said):
+def test_that_is_wrong_is_refused(configured: Callable[[str], None], address: str, said: str) -> None:
     configured(address)
     with pytest.raises(InvalidInputError, match=said) as refusal:
         state_store("a")
     assert "sesame" not in str(refusal.value)
 
 
-def test_names_are_no_paths_and_stay_apart(configured, tmp_path):
+def test_names_are_no_paths_and_stay_apart(configured: Callable[[str], None], tmp_path: Path) -> None:
     configured(str(tmp_path / "state"))
     names = ["..", ".", "a/b", "a b", "a%2Fb", "%2E", "a\nb", "ä", "host:1"]
     for name in names:
@@ -111,12 +115,12 @@ def test_names_are_no_paths_and_stay_apart(configured, tmp_path):
     ("map_index", "said"),
     [(-1, ""), (None, ""), (0, ", map index 0"), (7, ", map index 7")],
 )
-def test_a_task_is_the_same_over_its_tries(task_context, map_index, said):
+def test_a_task_is_the_same_over_its_tries(task_context: MakeContext, map_index: int | None, said: str) -> None:
     tries = [holder_of(task_context(map_index=map_index, try_number=number)) for number in (1, 2)]
     assert [holder.key for holder in tries] == [f"DAG dag, run run, task task{said}"] * 2
     assert [holder.try_number for holder in tries] == [1, 2]
 
 
 @pytest.mark.parametrize("change", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 0}], ids=str)
-def test_other_tasks_are_others(task_context, change):
+def test_other_tasks_are_others(task_context: MakeContext, change: dict[str, Any]) -> None:
     assert holder_of(task_context(**change)).key != holder_of(task_context()).key

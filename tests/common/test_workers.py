@@ -4,19 +4,16 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
+from support.airflow_versions import attach
 
 from airflow_provider_audiences.common.state import check_state_path
 from airflow_provider_audiences.common.workers import executor_of, is_shared_disk, workers_of
 from airflow_provider_audiences.exceptions import InvalidInputError, PermanentError
-
-try:
-    from airflow.sdk.io import attach
-except ImportError:
-    from airflow.io.store import attach
 
 CELERY = "airflow.providers.celery.executors.celery_executor.CeleryExecutor"
 KUBERNETES = "airflow.providers.cncf.kubernetes.executors.kubernetes_executor.KubernetesExecutor"
@@ -29,7 +26,7 @@ def configure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Configure:
     """Sets executor and state_path, and returns an operator: ``configure("CeleryExecutor", path="/data", …)``."""
     monkeypatch.delenv("AIRFLOW_IS_K8S_EXECUTOR_POD", raising=False)
 
-    def run(executor: str, *, path: str | None = None, shared: str = "", **arguments: str) -> BaseOperator:
+    def run(executor: str, *, path: str | None = None, shared: str = "", **arguments: Any) -> BaseOperator:
         monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
         monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path) if path is None else path)
         monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH_IS_SHARED", shared)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from airflow.models import DagBag
+from support.fixtures import Connect, MakeIds
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
@@ -18,7 +19,7 @@ DIRTY = ["idfa", "", "00000000-0000-0000-0000-000000000000", "d41d8cd98f00b204e9
 
 
 @pytest.fixture
-def airflow_dags_test(airflow_database: None, connect: Any, emulator: AudiencesEmulator, tmp_path: Path) -> Any:
+def airflow_dags_test(airflow_database: None, connect: Connect, emulator: AudiencesEmulator, tmp_path: Path) -> Any:
     emulator.settings(processing_seconds=0, maxcompute={"crm": {"lapsed_buyers": 42}})
 
     def run(dag_id: str, day: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -43,7 +44,7 @@ def test_all_examples_import_without_errors_and_warnings() -> None:
 
 
 def test_applovin_refresh_makes_the_audience_equal_to_the_days_file(
-    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: Any, tmp_path: Path
+    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
 ) -> None:
     days = {"2026-03-01": make_ids(300), "2026-03-02": make_ids(280, start=100)}
     for day, ids in days.items():
@@ -57,7 +58,7 @@ def test_applovin_refresh_makes_the_audience_equal_to_the_days_file(
 
 
 def test_applovin_refresh_sends_nothing_from_a_file_that_is_mostly_wrong(
-    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: Any, tmp_path: Path
+    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
 ) -> None:
     (tmp_path / "device_ids_2026-03-01.txt").write_text("\n".join([*make_ids(10), *DIRTY]), encoding="utf-8")
     done = airflow_dags_test("applovin_audience_refresh", "2026-03-01")
@@ -66,7 +67,7 @@ def test_applovin_refresh_sends_nothing_from_a_file_that_is_mostly_wrong(
 
 
 def test_applovin_sync_sends_what_differs_and_heeds_opt_outs_and_guards(
-    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: Any, tmp_path: Path
+    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
 ) -> None:
     opt_outs = tmp_path / "opt_outs.txt"
     missing = airflow_dags_test("applovin_audience_sync", "2026-03-01")
@@ -95,7 +96,7 @@ def test_applovin_sync_sends_what_differs_and_heeds_opt_outs_and_guards(
 
 
 def test_applovin_approval_carries_out_what_nobody_objects_to(
-    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: Any, tmp_path: Path, applovin: AppLovinClient
+    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path, applovin: AppLovinClient
 ) -> None:
     audience_id = applovin.create_audience(name="A", platform="android", package_name="p").audience_id
     for day, ids, is_approved in (("2026-03-01", make_ids(50), True), ("2026-03-02", make_ids(40), False)):
@@ -108,7 +109,7 @@ def test_applovin_approval_carries_out_what_nobody_objects_to(
 
 
 def test_applovin_suppression_keeps_the_list_equal_to_the_days_users(
-    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: Any, tmp_path: Path
+    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
 ) -> None:
     days = {"2026-03-01": make_ids(300), "2026-03-02": make_ids(280, start=30), "2026-03-03": make_ids(150, start=30)}
     for day, ids in days.items():

@@ -3,21 +3,21 @@
 import datetime as dt
 import inspect
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, BaseOperator, ObjectStoragePath, task
+from support.airflow_versions import Serialization
+from support.fixtures import AsBody, Connect, MakeContext, MakeIds
 
 from airflow_provider_audiences.common.masked import Masked
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 from airflow_provider_audiences.sources import FileSource
-
-try:
-    from airflow.serialization.serialized_objects import DagSerialization as Serialization
-except ImportError:
-    from airflow.serialization.serialized_objects import SerializedDAG as Serialization
 
 ID = "1e1e1e1e-abcd-4000-8000-00000000feed"
 TARGETS = {
@@ -31,16 +31,16 @@ TARGETS = {
 
 
 class Upstream(BaseOperator):
-    def execute(self, context):  # noqa: ARG002 - the name is Airflow's
+    def execute(self, context: Any) -> None:  # noqa: ARG002 - the name is Airflow's
         return None
 
 
-def _dag():
+def _dag() -> Any:
     return DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC))
 
 
 @pytest.fixture
-def audience_id(connect, task_context, emulator):
+def audience_id(connect: Connect, task_context: MakeContext, emulator: AudiencesEmulator) -> str:
     create = AppLovinCreateAudienceOperator(task_id="create", name="A", platform="ios", package_name="p")
     made = create.execute(task_context())
     emulator.clear_requests()
@@ -48,10 +48,12 @@ def audience_id(connect, task_context, emulator):
 
 
 @pytest.fixture
-def run(task_context, audience_id):
+def run(task_context: MakeContext, audience_id: str) -> Any:
     """Decorates a function, and runs its task as Airflow does: rendered, then executed."""
 
-    def run(function, *args, decorator="applovin_update_audience", context=(), **kwargs):
+    def run(
+        function: Any, *args: Any, decorator: str = "applovin_update_audience", context: Any = (), **kwargs: Any
+    ) -> Any:
         with _dag():
             operator = getattr(task, decorator)(task_id="members", audience_id=audience_id)(function)(
                 *args, **kwargs
@@ -59,14 +61,14 @@ def run(task_context, audience_id):
         full = {**task_context(), "task": operator, "ds": "2024-01-02", **dict(context)}
         operator.render_template_fields(full)
         report = operator.execute(full)
-        run.operator = operator
+        vars(run)["operator"] = operator
         return report
 
     return run
 
 
-def test_a_function_yields_members(run, emulator, audience_id, make_ids):
-    def members():
+def test_a_function_yields_members(run: Any, emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds) -> None:
+    def members() -> Iterator[Any]:
         yield from make_ids(5)
 
     report = run(members)
@@ -75,10 +77,17 @@ def test_a_function_yields_members(run, emulator, audience_id, make_ids):
     assert repr(run.operator.source) == "<members, not shown>"
 
 
-def test_a_function_yields_what_an_audience_is_to_be(run, emulator, audience_id, make_ids, monkeypatch, tmp_path):
+def test_a_function_yields_what_an_audience_is_to_be(
+    run: Any,
+    emulator: AudiencesEmulator,
+    audience_id: str,
+    make_ids: MakeIds,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
     monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
 
-    def members(count):
+    def members(count: int) -> Iterator[Any]:
         yield from make_ids(count)
 
     assert run(members, 5, decorator="applovin_sync_audience")["added"] == 5
@@ -86,12 +95,18 @@ def test_a_function_yields_what_an_audience_is_to_be(run, emulator, audience_id,
     assert emulator.members(audience_id) == make_ids(4)
 
 
-def test_a_function_yields_who_is_to_be_left_alone(connect, emulator, make_ids, task_context, monkeypatch, tmp_path):
+def test_a_function_yields_who_is_to_be_left_alone(
+    connect: Connect,
+    emulator: AudiencesEmulator,
+    make_ids: MakeIds,
+    task_context: MakeContext,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
     monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
     with _dag():
-        operator = task.applovin_sync_suppression(task_id="users", package_name="com.{{ ds }}")(
-            lambda: make_ids(5)
-        )().operator
+        decorate = task.applovin_sync_suppression(task_id="users", package_name="com.{{ ds }}")
+        operator = cast("Any", decorate(lambda: make_ids(5))()).operator
     context = {**task_context(), "task": operator, "ds": "2024-01-02"}
     operator.render_template_fields(context)
     assert operator.execute(context)["added"] == 5
@@ -113,14 +128,24 @@ def test_a_function_yields_who_is_to_be_left_alone(connect, emulator, make_ids, 
     ],
     ids=["list", "tuple", "frame", "text", "path", "object-path", "paths", "file-source", "template"],
 )
-def test_a_function_returns_any_source(run, emulator, audience_id, make_ids, as_body, tmp_path, of):
+def test_a_function_returns_any_source(
+    run: Any,
+    emulator: AudiencesEmulator,
+    audience_id: str,
+    make_ids: MakeIds,
+    as_body: AsBody,
+    tmp_path: Path,
+    of: Callable[..., Any],
+) -> None:
     path = tmp_path / "2024-01-02.txt"
     path.write_bytes(as_body(make_ids(5)))
     run(lambda: of(make_ids(5), path))
     assert emulator.members(audience_id) == make_ids(5)
 
 
-def test_each_decorator_does_what_its_operator_does(run, emulator, audience_id, make_ids):
+def test_each_decorator_does_what_its_operator_does(
+    run: Any, emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds
+) -> None:
     run(lambda: make_ids(5), decorator="applovin_append_users")
     run(lambda: make_ids(2), decorator="applovin_remove_users")
     assert emulator.members(audience_id) == make_ids(3, start=3)
@@ -128,10 +153,12 @@ def test_each_decorator_does_what_its_operator_does(run, emulator, audience_id, 
     assert emulator.members(audience_id) == make_ids(1)
 
 
-def test_a_function_takes_arguments_templates_and_the_context(run, emulator, audience_id, tmp_path, as_body, make_ids):
+def test_a_function_takes_arguments_templates_and_the_context(
+    run: Any, emulator: AudiencesEmulator, audience_id: str, tmp_path: Path, as_body: AsBody, make_ids: MakeIds
+) -> None:
     (tmp_path / "2024-01-02.txt").write_bytes(as_body(make_ids(3)))
 
-    def members(folder, name, *, ending, ds=None, **context):
+    def members(folder: Any, name: str, *, ending: Any, ds: Any = None, **context: Any) -> Any:
         assert ds == "2024-01-02" == name
         assert context["ti"].dag_id == "dag"
         return Path(folder) / f"{ds}{ending}"
@@ -140,8 +167,8 @@ def test_a_function_takes_arguments_templates_and_the_context(run, emulator, aud
     assert emulator.members(audience_id) == make_ids(3)
 
 
-def test_members_as_arguments_are_not_shown(run, emulator, audience_id):
-    def members(ids, *, more):
+def test_members_as_arguments_are_not_shown(run: Any, emulator: AudiencesEmulator, audience_id: str) -> None:
+    def members(ids: Any, *, more: Any) -> list[Any]:
         assert isinstance(ids, list)
         return [*ids, *more]
 
@@ -153,7 +180,7 @@ def test_members_as_arguments_are_not_shown(run, emulator, audience_id):
 
 
 @pytest.mark.parametrize("returned", [None, 7, {"a": 1}, "/no/such/file", ID])
-def test_what_is_no_source_is_refused(run, emulator, returned):
+def test_what_is_no_source_is_refused(run: Any, emulator: AudiencesEmulator, returned: Any) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         run(lambda: returned)
     assert isinstance(refusal.value, AirflowFailException)
@@ -161,8 +188,8 @@ def test_what_is_no_source_is_refused(run, emulator, returned):
     assert emulator.requests() == []
 
 
-def test_an_error_of_the_function_stays_what_it_is(run, emulator):
-    def members():
+def test_an_error_of_the_function_stays_what_it_is(run: Any, emulator: AudiencesEmulator) -> None:
+    def members() -> Any:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -170,20 +197,20 @@ def test_an_error_of_the_function_stays_what_it_is(run, emulator):
     assert emulator.requests() == []
 
 
-def _stored(dag):
+def _stored(dag: Any) -> str:
     stored = json.dumps(Serialization.to_dict(dag))
     Serialization.from_dict(json.loads(stored))
     return stored
 
 
 @pytest.mark.parametrize(("decorator", "target"), TARGETS.items())
-def test_in_a_dag(decorator, target):
+def test_in_a_dag(decorator: Any, target: Any) -> None:
     with _dag() as dag:
         output = Upstream(task_id="upstream").output
         decorate = getattr(task, decorator)
 
-        @decorate(**{target: "{{ params.a }}"}, retries=7)
-        def members(ids, day="{{ ds }}"):
+        @decorate(**{target: "{{ params.a }}"}, retries=7)  # type: ignore[untyped-decorator]
+        def members(ids: Any, day: str = "{{ ds }}") -> Any:
             """Say who."""
             return ids
 
@@ -207,34 +234,34 @@ def test_in_a_dag(decorator, target):
     assert isinstance(mapped.op_kwargs["day"], Masked)
 
 
-def test_the_bare_decorator_says_what_is_missing():
+def test_the_bare_decorator_says_what_is_missing() -> None:
     with _dag():
 
         @task.applovin_update_audience
-        def members():
+        def members() -> list[Any]:
             return []
 
         with pytest.raises(Exception, match="audience_id"):  # which one differs between versions of Airflow
             members()
 
 
-def test_a_return_type_is_not_taken_for_the_reports():
+def test_a_return_type_is_not_taken_for_the_reports() -> None:
     with _dag():
 
         @task.applovin_update_audience(audience_id="a")
-        def members() -> dict[str, str]:
+        def members() -> Any:
             return {}
 
         @task.applovin_update_audience(audience_id="a", multiple_outputs=True)
-        def unrolled():
+        def unrolled() -> list[Any]:
             return []
 
-    assert members().operator.multiple_outputs is False
-    assert unrolled().operator.multiple_outputs is True
+    assert cast("Any", members()).operator.multiple_outputs is False
+    assert cast("Any", unrolled()).operator.multiple_outputs is True
 
 
 @pytest.mark.parametrize(("decorator", "target"), TARGETS.items())
-def test_template_fields_are_the_operators_and_the_functions(decorator, target):
+def test_template_fields_are_the_operators_and_the_functions(decorator: Any, target: Any) -> None:
     with _dag():
         operator = getattr(task, decorator)(task_id="members", **{target: "a"})(list)().operator
     assert {"op_args", "op_kwargs", target, "source", "applovin_conn_id"} <= set(operator.template_fields)

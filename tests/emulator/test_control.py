@@ -1,10 +1,14 @@
+import asyncio
 import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 import requests
+from support.bare_clients import AppLovin, Pai
+from support.fixtures import MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator, AudiencesEmulatorControl
 from airflow_provider_audiences.emulator.app import create_app
@@ -15,7 +19,7 @@ from airflow_provider_audiences.emulator.state import EmulatorState
 from airflow_provider_audiences.emulator.testing import EmulatorError
 
 
-def test_the_clock_runs_unless_frozen(audiences_emulator):
+def test_the_clock_runs_unless_frozen(audiences_emulator: AudiencesEmulator) -> None:
     before = audiences_emulator.now()
     assert abs(before - time.time()) < 10
     assert audiences_emulator.advance(1000) >= before + 1000
@@ -39,13 +43,13 @@ def test_the_clock_runs_unless_frozen(audiences_emulator):
         *('{"tick": 1}', "{}", "[]", "", "{"),
     ],
 )
-def test_clock_changes_that_mean_nothing_are_refused(audiences_emulator, body):
+def test_clock_changes_that_mean_nothing_are_refused(audiences_emulator: AudiencesEmulator, body: Any) -> None:
     reply = requests.post(f"{audiences_emulator.url}/_emulator/clock", data=body, timeout=10)
     assert reply.status_code == 400
     assert reply.json()["error"]
 
 
-def test_settings_can_be_read_changed_and_reset(audiences_emulator):
+def test_settings_can_be_read_changed_and_reset(audiences_emulator: AudiencesEmulator) -> None:
     start = audiences_emulator.settings()
     assert start["processing_seconds"] == 5
     changed = audiences_emulator.settings(processing_seconds=0, reject_names=["a"], qps=None)
@@ -82,14 +86,14 @@ def test_settings_can_be_read_changed_and_reset(audiences_emulator):
         ("file_roots", ["/tmp"]),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(audiences_emulator, name, value):
+def test_settings_that_mean_nothing_are_refused(audiences_emulator: AudiencesEmulator, name: str, value: Any) -> None:
     start = audiences_emulator.settings()
     with pytest.raises(EmulatorError, match=name):
         audiences_emulator.settings(**{name: value, "default_file_amount": 7})
     assert audiences_emulator.settings() == start
 
 
-def test_settings_at_the_start_are_those_after_a_reset():
+def test_settings_at_the_start_are_those_after_a_reset() -> None:
     with AudiencesEmulator(api_key="key", processing_seconds=0) as emulator:
         emulator.settings(processing_seconds=9)
         emulator.reset()
@@ -98,7 +102,7 @@ def test_settings_at_the_start_are_those_after_a_reset():
         Settings(qps=-1)
 
 
-def test_reset_forgets_everything(applovin, pai):
+def test_reset_forgets_everything(applovin: AppLovin, pai: Pai) -> None:
     emulator = applovin.emulator
     audience_id = applovin.create()
     pai.create()
@@ -112,32 +116,34 @@ def test_reset_forgets_everything(applovin, pai):
     assert emulator.requests()[0]["number"] == 1
 
 
-def test_unknown_audiences_have_no_members(audiences_emulator):
+def test_unknown_audiences_have_no_members(audiences_emulator: AudiencesEmulator) -> None:
     for look in (audiences_emulator.audience, audiences_emulator.members, audiences_emulator.member_expiries):
         with pytest.raises(EmulatorError, match="404"):
             look("a/b")
 
 
-def test_health(audiences_emulator):
+def test_health(audiences_emulator: AudiencesEmulator) -> None:
     assert requests.get(f"{audiences_emulator.url}/_emulator/health", timeout=10).json() == {"status": "ok"}
     assert requests.get(f"{audiences_emulator.url}/_emulator/nothing", timeout=10).status_code == 404
     assert requests.get(f"{audiences_emulator.url}/docs", timeout=10).status_code == 404
 
 
-def test_a_running_server_can_be_steered_by_its_address(applovin, ids, monkeypatch):
+def test_a_running_server_can_be_steered_by_its_address(
+    applovin: AppLovin, make_ids: MakeIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A proxy of the environment is not for the emulator.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     control = AudiencesEmulatorControl(applovin.emulator.url + "/", api_key="k")
     control.set_clock(1000, freeze=True)
     monkeypatch.delenv("http_proxy")
     audience_id = applovin.create()
-    applovin.send("update", audience_id, ids(2), ttl_seconds=5)
-    assert control.member_expiries(audience_id) == dict.fromkeys(ids(2), 1005.0)
+    applovin.send("update", audience_id, make_ids(2), ttl_seconds=5)
+    assert control.member_expiries(audience_id) == dict.fromkeys(make_ids(2), 1005.0)
     with pytest.raises(ValueError, match="http"):
         AudiencesEmulatorControl("file:///etc")
 
 
-def test_connections_for_airflow(audiences_emulator):
+def test_connections_for_airflow(audiences_emulator: AudiencesEmulator) -> None:
     import json
 
     url, key = audiences_emulator.url, audiences_emulator.api_key
@@ -156,7 +162,7 @@ def test_connections_for_airflow(audiences_emulator):
         audiences_emulator.pai_connection_uri("soap")
 
 
-def test_connections_with_a_token():
+def test_connections_with_a_token() -> None:
     import json
 
     emulator = AudiencesEmulator(security_token="token")
@@ -166,7 +172,7 @@ def test_connections_with_a_token():
     assert "extra" not in json.loads(emulator.pai_connection_uri())
 
 
-def test_an_emulator_starts_once_and_stops_as_often_as_you_like():
+def test_an_emulator_starts_once_and_stops_as_often_as_you_like() -> None:
     emulator = AudiencesEmulator()
     emulator.stop()
     with emulator:
@@ -178,18 +184,17 @@ def test_an_emulator_starts_once_and_stops_as_often_as_you_like():
         assert emulator.now() > 0
 
 
-def test_a_server_that_cannot_start_says_so(monkeypatch):
-    from airflow_provider_audiences.emulator import testing
+def test_a_server_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
     emulator = AudiencesEmulator()
-    monkeypatch.setattr(testing.asyncio, "run", lambda coroutine: coroutine.close())
+    monkeypatch.setattr(asyncio, "run", lambda coroutine: coroutine.close())
     with pytest.raises(EmulatorError, match="did not start"):
         emulator.start()
 
 
-def test_other_connections_are_served_while_a_large_body_is_worked_on(applovin, ids):
+def test_other_connections_are_served_while_a_large_body_is_worked_on(applovin: AppLovin, make_ids: MakeIds) -> None:
     audience_id = applovin.create()
-    body = "\n".join(ids(150_000))
+    body = "\n".join(make_ids(150_000))
     sender = threading.Thread(target=applovin.call, args=("update",), kwargs={"body": body, "audience_id": audience_id})
     sender.start()
     served = 0
@@ -201,45 +206,42 @@ def test_other_connections_are_served_while_a_large_body_is_worked_on(applovin, 
     assert applovin.emulator.member_count(audience_id) == 150_000
 
 
-async def _nothing_to_receive():
+async def _nothing_to_receive() -> dict[str, Any]:
     return {"type": "http.disconnect"}
 
 
-def _scope(path):
+def _scope(path: Any) -> dict[str, Any]:
     return {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
 
 
-def test_a_client_that_leaves_within_its_body_is_not_served():
-    import asyncio
+def test_a_client_that_leaves_within_its_body_is_not_served() -> None:
 
     state = EmulatorState()
-    sent = []
+    sent: list[Any] = []
     gate = Gate(create_app(), state=state)
-    asyncio.run(gate(_scope("/audiences/list"), _nothing_to_receive, sent.append))
+    asyncio.run(gate(_scope("/audiences/list"), _nothing_to_receive, sent.append))  # type: ignore[arg-type]  # it is called, and need not wait
     assert sent == []
     assert state.requests.describe() == []
 
 
-def test_without_its_own_server_a_drop_is_an_exception():
-    import asyncio
+def test_without_its_own_server_a_drop_is_an_exception() -> None:
 
     state = EmulatorState()
     state.faults.add({"operation": "*", "kind": "drop_before"})
     gate = Gate(create_app(), state=state)
 
-    async def receive():
+    async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b""}
 
     with pytest.raises(ConnectionAbortedError, match="own server"):
-        asyncio.run(gate(_scope("/audiences/list"), receive, None))
+        asyncio.run(gate(_scope("/audiences/list"), receive, None))  # type: ignore[arg-type]  # nothing is sent
 
 
-def test_a_service_that_waits_for_the_client_to_leave_is_told():
-    import asyncio
+def test_a_service_that_waits_for_the_client_to_leave_is_told() -> None:
 
     seen = []
 
-    async def app(scope, receive, send):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.extend([await receive(), await receive()])
         await send({"type": "http.response.start", "status": 204, "headers": []})
 
@@ -275,6 +277,6 @@ assert all(name.startswith("airflow_provider_audiences.emulator") for name in ou
         (".server", ["airflow", "requests", "duckdb", "tenacity", "pytest"]),
     ],
 )
-def test_the_emulator_shares_no_code_with_the_rest(module, forbidden):
+def test_the_emulator_shares_no_code_with_the_rest(module: str, forbidden: list[str]) -> None:
     script = FORBIDDEN_IMPORTS.format(module=module, forbidden=", ".join(map(repr, forbidden)))
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -6,8 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+from airflow_provider_audiences.emulator import AudiencesEmulator
 
 APPLOVIN_HOST = "https://api.applovin.com"
 PAI_HOST = "https://api.aliyun.com"
@@ -65,7 +69,7 @@ sys.stdout.buffer.write(requests.request(method, url, headers=headers, data=data
 
 
 @pytest.fixture(params=["curl", "requests"])
-def run(request, tmp_path, audiences_emulator):
+def run(request: pytest.FixtureRequest, tmp_path: Path, audiences_emulator: AudiencesEmulator) -> Callable[..., str]:
     """Runs a sample in a shell, in a directory with the sample's file of IDs."""
     (tmp_path / "userIds.txt").write_text(USER_IDS)
     path = os.environ["PATH"]
@@ -93,7 +97,7 @@ def run(request, tmp_path, audiences_emulator):
     return run_sample
 
 
-def test_the_applovin_samples(run, audiences_emulator):
+def test_the_applovin_samples(run: Callable[..., str], audiences_emulator: AudiencesEmulator) -> None:
     audience_id = json.loads(run(CREATE))["audience_id"]
     assert re.fullmatch(r"[0-9a-f]{32}", audience_id)
     names = {"<AUDIENCE_ID>": audience_id}
@@ -128,7 +132,7 @@ def test_the_applovin_samples(run, audiences_emulator):
     assert audiences_emulator.audiences() == []
 
 
-def test_the_pai_samples(run, audiences_emulator):
+def test_the_pai_samples(run: Callable[..., str], audiences_emulator: AudiencesEmulator) -> None:
     created = json.loads(run(CREATE_GROUP))
     assert (created["ErrorCode"], created["ErrorMessage"]) == (0, "OK")
     group = created["Data"]
@@ -144,7 +148,7 @@ def test_the_pai_samples(run, audiences_emulator):
     assert audiences_emulator.groups() == []
 
 
-def test_two_samples_send_the_name_of_a_variable_as_the_key(run):
+def test_two_samples_send_the_name_of_a_variable_as_the_key(run: Callable[..., str]) -> None:
     # The document puts them in single quotes, within which a shell replaces nothing.
     for sample in (GET_GROUP, LIST_GROUPS):
         assert json.loads(run(sample))["ErrorCode"] == 403

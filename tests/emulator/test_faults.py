@@ -2,10 +2,14 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
+from support.bare_clients import AppLovin, Pai
+from support.fixtures import MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.emulator.testing import EmulatorError
@@ -14,7 +18,7 @@ DROPS = [("drop_before", {}), ("drop_after", {}), ("apply_late", {"delay_seconds
 
 
 @pytest.fixture(scope="module", params=["h11", "httptools"])
-def server(request):
+def server(request: pytest.FixtureRequest) -> Iterator[AudiencesEmulator]:
     if request.param == "httptools":
         pytest.importorskip("httptools")
     with AudiencesEmulator(http=request.param) as emulator:
@@ -22,13 +26,12 @@ def server(request):
 
 
 @pytest.fixture
-def services(server, client_types):
+def services(server: AudiencesEmulator) -> tuple[AppLovin, Pai]:
     server.reset()
-    applovin_type, pai_type = client_types
-    return applovin_type(server), pai_type(server)
+    return AppLovin(server), Pai(server)
 
 
-def raw_exchange(url, request):
+def raw_exchange(url: Any, request: Any) -> bytes:
     """Everything the server sends until it closes the connection."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
@@ -42,7 +45,7 @@ def raw_exchange(url, request):
     return received
 
 
-def wait_until(condition):
+def wait_until(condition: Any) -> None:
     deadline = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < deadline
@@ -50,22 +53,26 @@ def wait_until(condition):
 
 
 @pytest.mark.parametrize(("kind", "options"), DROPS)
-def test_a_dropped_request_gets_no_reply(services, ids, kind, options):
+def test_a_dropped_request_gets_no_reply(
+    services: tuple[AppLovin, Pai], make_ids: MakeIds, kind: str, options: dict[str, Any]
+) -> None:
     applovin, _ = services
     audience_id = applovin.create()
     applovin.emulator.fault("applovin.update", kind, **options)
     with pytest.raises(requests.ConnectionError) as failure:
-        applovin.send("update", audience_id, ids(1000))
+        applovin.send("update", audience_id, make_ids(1000))
     assert not isinstance(failure.value, requests.Timeout)
     entry = applovin.emulator.requests()[-1]
     assert (entry["status"], entry["fault"], entry["body_lines"]) == (None, kind, 1000)
     assert applovin.emulator.member_count(audience_id) == (1000 if kind == "drop_after" else 0)
     # The next one is served as if nothing had been.
-    assert applovin.send("update", audience_id, ids(1))["num_valid_ids"] == 1
+    assert applovin.send("update", audience_id, make_ids(1))["num_valid_ids"] == 1
 
 
 @pytest.mark.parametrize(("kind", "options"), DROPS)
-def test_a_dropped_request_leaves_not_a_byte_on_the_wire(services, kind, options):
+def test_a_dropped_request_leaves_not_a_byte_on_the_wire(
+    services: tuple[AppLovin, Pai], kind: str, options: dict[str, Any]
+) -> None:
     applovin, _ = services
     applovin.emulator.fault("applovin.list", kind, **options)
     target = f"/audiences/list?api_key={applovin.emulator.api_key}"
@@ -75,7 +82,7 @@ def test_a_dropped_request_leaves_not_a_byte_on_the_wire(services, kind, options
     assert raw_exchange(applovin.emulator.url, closing).startswith(b"HTTP/1.1 200")
 
 
-def test_a_pooled_connection_is_dropped_too(services):
+def test_a_pooled_connection_is_dropped_too(services: tuple[AppLovin, Pai]) -> None:
     applovin, _ = services
     url, params = f"{applovin.emulator.url}/audiences/list", {"api_key": applovin.emulator.api_key}
     with requests.Session() as session:
@@ -86,7 +93,7 @@ def test_a_pooled_connection_is_dropped_too(services):
         assert session.get(url, params=params, timeout=10).status_code == 200
 
 
-def test_a_reply_cut_with_its_connection(services):
+def test_a_reply_cut_with_its_connection(services: tuple[AppLovin, Pai]) -> None:
     applovin, _ = services
     applovin.emulator.fault("applovin.create", "truncated_json", cut="connection")
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
@@ -100,7 +107,7 @@ def test_a_reply_cut_with_its_connection(services):
     assert 0 < len(body) < int(length.split(b":")[1])
 
 
-def test_a_cut_reply_that_looks_whole_to_http(services):
+def test_a_cut_reply_that_looks_whole_to_http(services: tuple[AppLovin, Pai]) -> None:
     _, pai = services
     pai.emulator.fault("pai.create", "truncated_json")
     reply = pai.call("POST", "CreateGroup", json={"Source": 0, "Text": "1"})
@@ -112,7 +119,7 @@ def test_a_cut_reply_that_looks_whole_to_http(services):
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_a_status_in_the_form_of_each_service(services, status):
+def test_a_status_in_the_form_of_each_service(services: tuple[AppLovin, Pai], status: int) -> None:
     applovin, pai = services
     applovin.emulator.fault("*", "status", status=status, times=2)
     reply = applovin.call("create", name="A", platform="ios", package_name="p")
@@ -125,7 +132,7 @@ def test_a_status_in_the_form_of_each_service(services, status):
     assert pai.emulator.billing()["create"] == {"succeeded": 0, "failed": 1, "billed": 1}
 
 
-def test_a_status_with_all_options(services):
+def test_a_status_with_all_options(services: tuple[AppLovin, Pai]) -> None:
     applovin, pai = services
     date = "Wed, 21 Oct 2026 07:28:00 GMT"
     pai.emulator.fault("pai.list", "status", status=503, retry_after=date, error_code=7, message="m")
@@ -139,14 +146,14 @@ def test_a_status_with_all_options(services):
     assert len(applovin.emulator.audiences()) == 1
 
 
-def test_an_applied_status_is_billed_once(services):
+def test_an_applied_status_is_billed_once(services: tuple[AppLovin, Pai]) -> None:
     _, pai = services
     pai.emulator.fault("pai.create", "status", applied=True)
     assert pai.call("POST", "CreateGroup", json={"Source": 0, "Text": "1"}).status_code == 500
     assert pai.emulator.billing()["create"] == {"succeeded": 1, "failed": 0, "billed": 1}
 
 
-def test_a_request_may_take_effect_late(services):
+def test_a_request_may_take_effect_late(services: tuple[AppLovin, Pai]) -> None:
     applovin, _ = services
     applovin.emulator.fault("applovin.create", "apply_late", delay_seconds=0.5, status=503)
     reply = applovin.call("create", name="A", platform="ios", package_name="p")
@@ -157,7 +164,7 @@ def test_a_request_may_take_effect_late(services):
     assert len(applovin.emulator.requests()) == 1
 
 
-def test_reset_calls_late_requests_off(services):
+def test_reset_calls_late_requests_off(services: tuple[AppLovin, Pai]) -> None:
     applovin, _ = services
     applovin.emulator.fault("applovin.create", "apply_late", delay_seconds=0.4)
     assert applovin.call("create", name="A", platform="ios", package_name="p").status_code == 500
@@ -166,7 +173,7 @@ def test_reset_calls_late_requests_off(services):
     assert applovin.emulator.audiences() == []
 
 
-def test_a_slow_reply_comes_after_the_effect(services):
+def test_a_slow_reply_comes_after_the_effect(services: tuple[AppLovin, Pai]) -> None:
     applovin, _ = services
     applovin.emulator.fault("applovin.create", "slow", seconds=0.3)
     params = {"name": "A", "platform": "ios", "package_name": "p", "api_key": applovin.emulator.api_key}
@@ -179,7 +186,7 @@ def test_a_slow_reply_comes_after_the_effect(services):
     assert time.monotonic() - started >= 0.1
 
 
-def test_latency_delays_the_effect(services):
+def test_latency_delays_the_effect(services: tuple[AppLovin, Pai]) -> None:
     applovin, pai = services
     applovin.emulator.latency("*", 0.05)
     applovin.emulator.latency("pai.list", 0.15)
@@ -195,7 +202,7 @@ def test_latency_delays_the_effect(services):
 
 
 @pytest.mark.parametrize("waits", ["latency", "slow"])
-def test_reset_drops_requests_that_wait(services, waits):
+def test_reset_drops_requests_that_wait(services: tuple[AppLovin, Pai], waits: str) -> None:
     applovin, _ = services
     if waits == "latency":
         applovin.emulator.latency("*", 60)
@@ -203,7 +210,7 @@ def test_reset_drops_requests_that_wait(services, waits):
         applovin.emulator.fault("*", "slow", seconds=60)
     outcomes = []
 
-    def create():
+    def create() -> None:
         try:
             outcomes.append(applovin.create())
         except requests.ConnectionError:
@@ -218,7 +225,7 @@ def test_reset_drops_requests_that_wait(services, waits):
     assert applovin.emulator.audiences() == []
 
 
-def test_a_page_instead_of_the_api(services):
+def test_a_page_instead_of_the_api(services: tuple[AppLovin, Pai]) -> None:
     applovin, _ = services
     applovin.emulator.fault("applovin.create", "html")
     reply = applovin.call("create", name="A", platform="ios", package_name="p")
@@ -227,7 +234,7 @@ def test_a_page_instead_of_the_api(services):
     assert applovin.emulator.audiences() == []
 
 
-def test_a_redirect_to_another_host(services):
+def test_a_redirect_to_another_host(services: tuple[AppLovin, Pai]) -> None:
     applovin, _ = services
     applovin.emulator.fault("applovin.*", "redirect")
     reply = applovin.call("list")
@@ -237,20 +244,20 @@ def test_a_redirect_to_another_host(services):
     assert (reply.status_code, reply.headers["Location"]) == (307, "http://other.invalid/x")
 
 
-def test_wrong_counts(services, ids):
+def test_wrong_counts(services: tuple[AppLovin, Pai], make_ids: MakeIds) -> None:
     applovin, pai = services
     audience_id = applovin.create()
     for service in ("applovin.*", "pai.*"):
         applovin.emulator.fault(service, "wrong_counts", times=None, by=2)
-    assert applovin.send("update", audience_id, ids(5))["num_valid_ids"] == 3
-    assert applovin.send("append", audience_id, ids(5))["num_valid_ids"] == 3
+    assert applovin.send("update", audience_id, make_ids(5))["num_valid_ids"] == 3
+    assert applovin.send("append", audience_id, make_ids(5))["num_valid_ids"] == 3
     assert applovin.emulator.member_count(audience_id) == 5
     assert applovin.call("list").json()["count"] == 3
     assert pai.list()["TotalCount"] == 2
     assert applovin.call("delete", audience_id=audience_id).content == b""
 
 
-def test_error_codes_under_http_200(services):
+def test_error_codes_under_http_200(services: tuple[AppLovin, Pai]) -> None:
     applovin, pai = services
     applovin.emulator.fault("*", "error_code", error_code=403, times=3)
     reply = applovin.call("list")
@@ -261,7 +268,7 @@ def test_error_codes_under_http_200(services):
     assert pai.emulator.billing()["total"]["billed"] == 1
 
 
-def test_faults_hit_the_requests_they_were_planned_for(services):
+def test_faults_hit_the_requests_they_were_planned_for(services: tuple[AppLovin, Pai]) -> None:
     applovin, pai = services
     applovin.call("list")
     applovin.emulator.fault("applovin.list", "status", number=2, times=2)
@@ -274,7 +281,7 @@ def test_faults_hit_the_requests_they_were_planned_for(services):
     assert [(fault["seen"], fault["over"], fault["kind"]) for fault in planned] == [(5, True, "status")]
 
 
-def test_the_oldest_fault_wins_and_all_are_counted(services):
+def test_the_oldest_fault_wins_and_all_are_counted(services: tuple[AppLovin, Pai]) -> None:
     applovin, _ = services
     applovin.emulator.fault("applovin.list", "status", status=503)
     applovin.emulator.fault("*", "status", status=429, times=2)
@@ -309,13 +316,15 @@ def test_the_oldest_fault_wins_and_all_are_counted(services):
         {"operation": "pai.get", "kind": "wrong_counts", "by": 1.5},
     ],
 )
-def test_faults_that_mean_nothing_are_refused(audiences_emulator, fault):
+def test_faults_that_mean_nothing_are_refused(audiences_emulator: AudiencesEmulator, fault: dict[str, Any]) -> None:
     with pytest.raises(EmulatorError, match="400"):
         audiences_emulator.fault(**fault)
     assert audiences_emulator.faults() == []
 
 
 @pytest.mark.parametrize(("operation", "seconds"), [("nothing", 1), ("*", -1), ("*", None), ("*", True)])
-def test_latencies_that_mean_nothing_are_refused(audiences_emulator, operation, seconds):
+def test_latencies_that_mean_nothing_are_refused(
+    audiences_emulator: AudiencesEmulator, operation: str, seconds: Any
+) -> None:
     with pytest.raises(EmulatorError, match="400"):
         audiences_emulator.latency(operation, seconds)

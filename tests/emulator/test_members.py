@@ -1,9 +1,11 @@
 import uuid
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.fixtures import MakeIds
 
 from airflow_provider_audiences.emulator.members import MemberStore, format_id, parse_ids
 
@@ -24,32 +26,32 @@ class StoreModel(RuleBasedStateMachine):
         self.now_ms = 1_000
 
     @rule(ids=members, ttl=moments)
-    def replace(self, ids, ttl):
+    def replace(self, ids: Any, ttl: int) -> None:
         self.store.replace(ids, expires_ms=self.now_ms + ttl)
         self.expected = dict.fromkeys(ids, self.now_ms + ttl)
 
     @rule(ids=members, ttl=moments)
-    def put(self, ids, ttl):
+    def put(self, ids: Any, ttl: int) -> None:
         self.store.put(ids, expires_ms=self.now_ms + ttl)
         self.expected.update(dict.fromkeys(ids, self.now_ms + ttl))
 
     @rule(ids=members)
-    def remove(self, ids):
+    def remove(self, ids: Any) -> None:
         self.store.remove(ids)
         for item in ids:
             self.expected.pop(item, None)
 
     @rule(step=moments)
-    def move_clock(self, step):
+    def move_clock(self, step: Any) -> None:
         self.now_ms += step
 
     @precondition(lambda self: self.expected)
     @rule(data=st.data())
-    def move_clock_onto_an_expiry(self, data):
+    def move_clock_onto_an_expiry(self, data: Any) -> None:
         self.now_ms = data.draw(st.sampled_from(sorted(set(self.expected.values()))))
 
     @invariant()
-    def is_the_same_set(self):
+    def is_the_same_set(self) -> None:
         live = {item: expiry for item, expiry in self.expected.items() if expiry > self.now_ms}
         found = self.store.live(self.now_ms)
         assert found.count == len(live)
@@ -62,7 +64,7 @@ class StoreModel(RuleBasedStateMachine):
             after = page[-1][0]
         assert rows == sorted(live.items())
 
-    def teardown(self):
+    def teardown(self) -> None:
         self.store.close()
 
 
@@ -89,7 +91,7 @@ blank_lines = st.sampled_from(["", " ", "\t"])
     ending=st.sampled_from(["\n", "\r\n"]),
     data=st.data(),
 )
-def test_every_line_is_valid_invalid_or_blank(valid, invalid, blank, ending, data):
+def test_every_line_is_valid_invalid_or_blank(valid: Any, invalid: Any, blank: Any, ending: Any, data: Any) -> None:
     lines = data.draw(st.permutations([*valid, *invalid, *blank]))
     parsed = parse_ids(ending.join(lines).encode("utf-8", "ignore"))
     distinct = {line.lower() for line in valid} - {NO_ID}
@@ -99,8 +101,8 @@ def test_every_line_is_valid_invalid_or_blank(valid, invalid, blank, ending, dat
 
 
 @pytest.mark.parametrize("ending", ["", "\n"])
-def test_a_long_body_is_read_in_parts_without_losing_a_line(ids, ending):
-    wanted = ids(70_000)
+def test_a_long_body_is_read_in_parts_without_losing_a_line(make_ids: MakeIds, ending: str) -> None:
+    wanted = make_ids(70_000)
     lines = [*wanted[::-1], "rubbish", wanted[0].upper(), wanted[-1], NO_ID]
     parsed = parse_ids(("\n".join(lines) + ending).encode())
     assert len(parsed.ids) == len(set(parsed.ids)) == 70_000

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_finds_nothing_of_the_test_before(audiences_emulator):
 
 
 @pytest.mark.parametrize("module", ["testing", "pytest_plugin"])
-def test_the_fixtures_work_in_a_project_of_somebody_else(tmp_path, module):
+def test_the_fixtures_work_in_a_project_of_somebody_else(tmp_path: Path, module: str) -> None:
     plugin = f"airflow_provider_audiences.emulator.{module}"
     (tmp_path / "conftest.py").write_text(f"pytest_plugins = [{plugin!r}]\n")
     (tmp_path / "test_it.py").write_text(TESTS)

@@ -3,13 +3,14 @@ from urllib.parse import quote
 
 import pytest
 import requests
+from support.bare_clients import AppLovin, Pai
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 
 ID = "c77bbe4e-6a28-11e4-bcda-14109fdf9591"
 
 
-def test_what_is_recorded(applovin, pai):
+def test_what_is_recorded(applovin: AppLovin, pai: Pai) -> None:
     audience_id = applovin.create()
     applovin.call("append", body=f"{ID}\n{ID}", audience_id=audience_id, ttl_seconds=5)
     pai.call("POST", "CreateGroup", json={"Source": 0, "Text": "1"})
@@ -34,7 +35,7 @@ def test_what_is_recorded(applovin, pai):
     assert found[3]["target"] == "/api/PaiPlugin/2022-01-12/GetGroup/a%2Fb"
 
 
-def test_refused_and_unknown_requests_are_recorded(applovin, pai):
+def test_refused_and_unknown_requests_are_recorded(applovin: AppLovin, pai: Pai) -> None:
     applovin.call("create", method="POST")
     applovin.call("nothing")
     pai.call("GET", "Nothing")
@@ -44,7 +45,7 @@ def test_refused_and_unknown_requests_are_recorded(applovin, pai):
     assert found == [("applovin.create", 405), ("unknown", 404), ("unknown", 404), ("unknown", 404)]
 
 
-def test_the_record_can_be_narrowed_and_cleared(applovin):
+def test_the_record_can_be_narrowed_and_cleared(applovin: AppLovin) -> None:
     for operation in ("list", "delete", "list", "list"):
         applovin.call(operation)
     emulator = applovin.emulator
@@ -59,11 +60,12 @@ def test_the_record_can_be_narrowed_and_cleared(applovin):
 
 
 @pytest.mark.parametrize("key", ["plain-key", "key/+ =&%?ü", "%41%41%41"])
-def test_no_key_and_no_member_in_anything_the_emulator_tells(key, capfd, client_types, caplog):
+def test_no_key_and_no_member_in_anything_the_emulator_tells(
+    key: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("DEBUG")
-    applovin_type, pai_type = client_types
     with AudiencesEmulator(api_key=key) as emulator:
-        applovin, pai = applovin_type(emulator), pai_type(emulator)
+        applovin, pai = AppLovin(emulator), Pai(emulator)
         audience_id = applovin.create()
         applovin.send("update", audience_id, [ID])
         applovin.call("list", api_key="wrong-key")
@@ -85,8 +87,7 @@ def test_no_key_and_no_member_in_anything_the_emulator_tells(key, capfd, client_
         assert secret not in told
 
 
-def test_a_short_key_hides_nothing_else(client_types):
-    applovin_type, _ = client_types
+def test_a_short_key_hides_nothing_else() -> None:
     with AudiencesEmulator(api_key="list") as emulator:
-        applovin_type(emulator).call("list", name="list")
+        AppLovin(emulator).call("list", name="list")
         assert emulator.requests()[0]["target"] == "/audiences/list?name=list&api_key=***"

@@ -4,6 +4,8 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from support.bare_clients import AppLovin
+from support.fixtures import MakeIds
 
 from airflow_provider_audiences.emulator.members import MemberStore, parse_ids
 
@@ -21,15 +23,15 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_a_million_members_over_http(applovin, ids):
+def test_a_million_members_over_http(applovin: AppLovin, make_ids: MakeIds) -> None:
     audience_id = applovin.create()
     for operation, start in [("update", 1), *(("append", 1 + batch * BATCH) for batch in range(1, 10))]:
-        reply = applovin.send(operation, audience_id, ids(BATCH, start=start), ttl_seconds=1000)
+        reply = applovin.send(operation, audience_id, make_ids(BATCH, start=start), ttl_seconds=1000)
         assert reply["num_valid_ids"] == BATCH
     assert applovin.entry(audience_id)["user_count"] == str(MILLION)
     found = applovin.emulator.members(audience_id)
     assert len(found) == MILLION
-    assert found[:3] == ids(3)
+    assert found[:3] == make_ids(3)
     assert found == sorted(found)
     reply = applovin.send("update", audience_id, islice(found, 0, MILLION, 2), ttl_seconds=1000)
     assert (reply["num_valid_ids"], applovin.emulator.member_count(audience_id)) == (MILLION // 2, MILLION // 2)
@@ -38,7 +40,7 @@ def test_a_million_members_over_http(applovin, ids):
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory from /proc")
-def test_a_million_members_stay_below_a_hundred_bytes_each():
+def test_a_million_members_stay_below_a_hundred_bytes_each() -> None:
     assert not tracemalloc.is_tracing()
     store = MemberStore()
     # One batch first: what parsing takes for itself is not the members' share.

@@ -41,6 +41,7 @@ def failure_at(request: pytest.FixtureRequest, make_applovin: MakeApplovin, make
     """Sends a request that changes something to a URL, once, and returns its error and the seconds it took."""
 
     def fail(url: str, **settings: Any) -> tuple[AudienceApiError, float]:
+        send: partial[Any]
         options = {"request_deadline_seconds": DEADLINE_SECONDS, "max_retries": 0, "key": KEY, **settings}
         began = time.monotonic()
         if request.param == "applovin":
@@ -300,7 +301,7 @@ class TestAside:
         for _ in range(3):
             assert aside(lambda: 7, name="n", seconds=5) == 7
             with pytest.raises(KeyError, match="x"):
-                aside(lambda: {}["x"], name="n", seconds=5)
+                aside(lambda: dict[str, Any]()["x"], name="n", seconds=5)
 
     def test_gives_its_thread_back(self) -> None:
         hangs = threading.Event()

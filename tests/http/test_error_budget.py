@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fixtures import Connect
 
 from airflow_provider_audiences.common.account_errors import FolderNotes
 from airflow_provider_audiences.emulator import AudiencesEmulator
@@ -270,7 +271,7 @@ def test_twenty_tasks_at_a_platform_that_answers_500(
         make = client_at if platform == "applovin" else pai_at
         with make(recorder.url, budget) as client:
             for _ in range(4):
-                call = client.list_audiences if platform == "applovin" else client.list_groups
+                call = client.list_audiences if isinstance(client, AppLovinClient) else client.list_groups
                 seen.append(outcome(call))
         return seen
 
@@ -325,9 +326,7 @@ def test_limited_without_a_word_when_is_asked_once_more(recorder: Any, make_appl
 
 
 @pytest.mark.parametrize("platform", ["applovin", "pai"])
-def test_hooks_share_a_budget_by_their_account(
-    connect: Callable[..., None], emulator: AudiencesEmulator, platform: str
-) -> None:
+def test_hooks_share_a_budget_by_their_account(connect: Connect, emulator: AudiencesEmulator, platform: str) -> None:
     from airflow_provider_audiences.hooks.applovin import AppLovinHook
     from airflow_provider_audiences.hooks.pai import PaiHook
 
@@ -338,7 +337,7 @@ def test_hooks_share_a_budget_by_their_account(
 
     def once() -> Any:
         with hook.get_conn() as client:
-            return outcome(client.list_audiences if platform == "applovin" else client.list_groups)
+            return outcome(client.list_audiences if isinstance(client, AppLovinClient) else client.list_groups)
 
     assert [type(once()) for _ in range(5)] == [ServerError] * 3 + [RateLimitedError] * 2
     assert len(emulator.requests(operation)) == 3

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.fixtures import AsBody, MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
-from airflow_provider_audiences.exceptions import RateLimitedError, ServerError
+from airflow_provider_audiences.exceptions import AudienceApiError, RateLimitedError, ServerError, TransientError
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
@@ -53,7 +54,11 @@ def test_backoff_is_a_setting(emulator: AudiencesEmulator, make_applovin: MakeAp
 
 @pytest.mark.parametrize(("status", "error_type"), [(429, RateLimitedError), (503, ServerError)])
 def test_long_retry_after_is_not_slept_through(
-    emulator: AudiencesEmulator, applovin: AppLovinClient, waits: list[float], status: int, error_type: type[Exception]
+    emulator: AudiencesEmulator,
+    applovin: AppLovinClient,
+    waits: list[float],
+    status: int,
+    error_type: type[AudienceApiError],
 ) -> None:
     emulator.fault("applovin.list", "status", status=status, retry_after=301)
     with pytest.raises(error_type) as caught:
@@ -132,12 +137,12 @@ class TestGivingUp:
 
     @pytest.mark.parametrize("status", [408, 429, 500])
     def test_before_a_repetition(
-        self, emulator: AudiencesEmulator, applovin: AppLovinClient, waits: list[float], as_body: Any, status: int
+        self, emulator: AudiencesEmulator, applovin: AppLovinClient, waits: list[float], as_body: AsBody, status: int
     ) -> None:
         # A 429 that does not say when to come back is not repeated for long.
         when = {"retry_after": 1} if status == 429 else {}
         emulator.fault("applovin.append", "status", status=status, times=None, **when)
-        asked: list[Exception] = []
+        asked: list[TransientError | None] = []
         with pytest.raises((ServerError, RateLimitedError)) as caught:
             applovin.append_users(audience_id="a", advertising_ids=as_body([]), give_up=_remembers(asked, after=2))
 
@@ -147,7 +152,7 @@ class TestGivingUp:
         assert waits == [1.0]
 
     def test_in_the_middle_of_a_wait(
-        self, emulator: AudiencesEmulator, make_applovin: MakeApplovin, as_body: Any
+        self, emulator: AudiencesEmulator, make_applovin: MakeApplovin, as_body: AsBody
     ) -> None:
         emulator.fault("applovin.update", "status", status=429, retry_after=100)
         slept: list[float] = []
@@ -159,7 +164,12 @@ class TestGivingUp:
         assert caught.value.attempts == len(emulator.requests()) == 1
 
     def test_waits_are_as_long_as_ever(
-        self, emulator: AudiencesEmulator, applovin: AppLovinClient, waits: list[float], as_body: Any, make_ids: Any
+        self,
+        emulator: AudiencesEmulator,
+        applovin: AppLovinClient,
+        waits: list[float],
+        as_body: AsBody,
+        make_ids: MakeIds,
     ) -> None:
         audience_id = applovin.create_audience(name="n", platform="ios", package_name="p").audience_id
         emulator.fault("applovin.append", "status", status=500)
@@ -173,16 +183,18 @@ class TestGivingUp:
         assert max(waits) == 1.0
         assert emulator.member_count(audience_id) == 2
 
-    def test_what_succeeds_is_not_asked_about(self, applovin: AppLovinClient, as_body: Any, make_ids: Any) -> None:
+    def test_what_succeeds_is_not_asked_about(
+        self, applovin: AppLovinClient, as_body: AsBody, make_ids: MakeIds
+    ) -> None:
         audience_id = applovin.create_audience(name="n", platform="ios", package_name="p").audience_id
-        asked: list[Exception] = []
+        asked: list[TransientError | None] = []
         applovin.append_users(
             audience_id=audience_id, advertising_ids=as_body(make_ids(2)), give_up=_remembers(asked, after=1)
         )
         assert asked == []
 
 
-def _remembers(asked: list[Exception], *, after: int) -> Callable[[Exception], bool]:
+def _remembers(asked: list[TransientError | None], *, after: int) -> Callable[[TransientError | None], bool]:
     """Give up from the so manieth attempt on."""
 
     def give_up(error: Any) -> bool:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from support.fixtures import AsBody, MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
@@ -140,12 +141,12 @@ def test_unknown_status(emulator: AudiencesEmulator, recorder: Any, make_applovi
 
 
 def test_earlier_doubt_stays_when_a_later_attempt_is_refused(
-    emulator: AudiencesEmulator, applovin: AppLovinClient, make_ids: Any, as_body: Any
+    emulator: AudiencesEmulator, applovin: AppLovinClient, make_ids: MakeIds, as_body: AsBody
 ) -> None:
     audience_id = applovin.create_audience(name="n", platform="ios", package_name="p").audience_id
     emulator.fault("applovin.append", "drop_after")
     emulator.fault("applovin.append", "status", status=403, number=2)
-    with pytest.raises(Exception, match="Injected fault") as caught:
+    with pytest.raises(AudienceApiError, match="Injected fault") as caught:
         applovin.append_users(audience_id=audience_id, advertising_ids=as_body(make_ids(2)))
 
     assert caught.value.maybe_applied
@@ -154,7 +155,7 @@ def test_earlier_doubt_stays_when_a_later_attempt_is_refused(
 
 
 def test_earlier_doubt_stays_when_the_server_goes_away(
-    recorder: Any, make_applovin: MakeApplovin, as_body: Any, make_ids: Any
+    recorder: Any, make_applovin: MakeApplovin, as_body: AsBody, make_ids: MakeIds
 ) -> None:
     recorder.reply = lambda _method, _target: None if len(recorder.requests) == 1 else (429, {}, b"")
     with pytest.raises(RateLimitedError) as caught:
@@ -252,7 +253,7 @@ def _group(pai: PaiClient) -> str:
 def test_errors_say_whether_size_may_be_the_reason(
     emulator: AudiencesEmulator,
     make_applovin: MakeApplovin,
-    as_body: Any,
+    as_body: AsBody,
     kind: str,
     options: dict[str, Any],
     too_large: str,
@@ -304,7 +305,7 @@ def test_requests_of_several_threads_are_counted(
 
 @pytest.mark.parametrize("kind", ["status", "drop_before", "drop_after", "truncated_json", "slow"])
 def test_body_of_a_call_is_not_kept(
-    emulator: AudiencesEmulator, make_applovin: MakeApplovin, make_ids: Any, as_body: Any, kind: str
+    emulator: AudiencesEmulator, make_applovin: MakeApplovin, make_ids: MakeIds, as_body: AsBody, kind: str
 ) -> None:
     freed: list[bool] = []
 

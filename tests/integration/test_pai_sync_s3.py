@@ -3,11 +3,15 @@
 import asyncio
 import json
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath, TaskDeferred
+from support.fixtures import Connect, MakeContext
 
 from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
 
 TEMPLATE = "https://{bucket}.oss-cn-hangzhou.aliyuncs.com/{key}"
@@ -15,7 +19,7 @@ MANY = [f"139{77_001_230 + number:08d}" for number in range(150)]
 
 
 @pytest.fixture
-def public(s3, s3_server):
+def public(s3: Any, s3_server: str) -> dict[str, str]:
     """Lets the emulator read the bucket without a signature, as PAI reads OSS by a role of its own."""
     rule = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{s3.bucket}/*"}
     s3.put_bucket_policy(Bucket=s3.bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [rule]}))
@@ -23,11 +27,13 @@ def public(s3, s3_server):
 
 
 @pytest.fixture
-def sync(emulator, connect, task_context, s3, public):
+def sync(
+    emulator: AudiencesEmulator, connect: Connect, task_context: MakeContext, s3: Any, public: dict[str, str]
+) -> Callable[..., Any]:
     """Syncs numbers; waits in the worker, or in the triggerer with ``deferrable=True``."""
     emulator.settings(processing_seconds=0, file_roots=public)
 
-    def run(source, *, run_id="r1", **arguments):
+    def run(source: Any, *, run_id: str = "r1", **arguments: Any) -> Any:
         emulator.advance(60)
         given = {"name": "VIP", "stage_path": f"s3://{s3.bucket}/to/pai", "uri_template": TEMPLATE}
         waits = {"poke_interval": 0.02, "deferrable": False}
@@ -41,11 +47,11 @@ def sync(emulator, connect, task_context, s3, public):
     return run
 
 
-def _resume(operator, deferred, context):
+def _resume(operator: Any, deferred: Any, context: Any) -> Any:
     _, values = deferred.trigger.serialize()
     trigger = type(deferred.trigger)(**values)
 
-    async def events():
+    async def events() -> list[Any]:
         return [event.payload async for event in trigger.run()]
 
     [payload] = asyncio.run(events())
@@ -53,13 +59,15 @@ def _resume(operator, deferred, context):
 
 
 @pytest.fixture
-def keys(s3):
+def keys(s3: Any) -> Callable[[], list[str]]:
     """Lists the bucket."""
     return lambda: [item["Key"] for item in s3.list_objects_v2(Bucket=s3.bucket).get("Contents", [])]
 
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "triggerer"])
-def test_a_group_is_made_of_the_file_and_the_file_removed(sync, emulator, keys, s3, deferrable):
+def test_a_group_is_made_of_the_file_and_the_file_removed(
+    sync: Callable[..., Any], emulator: AudiencesEmulator, keys: Callable[[], list[str]], s3: Any, deferrable: bool
+) -> None:
     report = sync(MANY, deferrable=deferrable)
     assert (report["members"], report["amount"], report["file_bytes"]) == (150, 150, 150 * 12)
     [group] = emulator.groups()
@@ -72,7 +80,9 @@ def test_a_group_is_made_of_the_file_and_the_file_removed(sync, emulator, keys, 
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "/a b/ä+#%20", "/deep/er/", "/with?mark"])
-def test_the_address_is_that_of_the_file(sync, emulator, keys, s3, prefix):
+def test_the_address_is_that_of_the_file(
+    sync: Callable[..., Any], emulator: AudiencesEmulator, keys: Callable[[], list[str]], s3: Any, prefix: str
+) -> None:
     report = sync(MANY, stage_path=f"s3://{s3.bucket}{prefix}", delete_file=False)
     assert report["amount"] == 150
     [key] = keys()
@@ -84,19 +94,23 @@ def test_the_address_is_that_of_the_file(sync, emulator, keys, s3, prefix):
 
 
 @pytest.mark.parametrize("way", ["path object", "connection in the path", "stage_conn_id"])
-def test_the_store_has_a_connection(sync, keys, s3, monkeypatch, way):
+def test_the_store_has_a_connection(
+    sync: Callable[..., Any], keys: Callable[[], list[str]], s3: Any, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)  # now only the connection leads there
-    given = {
+    ways: dict[str, dict[str, Any]] = {
         "path object": {"stage_path": ObjectStoragePath(f"s3://{s3.bucket}/to/pai", conn_id="my_store")},
         "connection in the path": {"stage_path": f"s3://my_store@{s3.bucket}/to/pai"},
         "stage_conn_id": {"stage_conn_id": "my_store"},
-    }[way]
-    assert sync(MANY, **given)["amount"] == 150
+    }
+    assert sync(MANY, **ways[way])["amount"] == 150
     assert keys() == []
 
 
-def test_what_others_put_there_stays(sync, keys, put):
+def test_what_others_put_there_stays(
+    sync: Callable[..., Any], keys: Callable[[], list[str]], put: Callable[[str, bytes], str]
+) -> None:
     put("to/pai/VIP-notes.txt", b"x")
     put("to/pai/", b"")
     put("to/pai/VIP-0123456789-0123456789abcdef.txt", b"x")
@@ -110,14 +124,18 @@ def test_what_others_put_there_stays(sync, keys, put):
     assert len(keys()) == len(before) + 1
 
 
-def test_the_file_goes_with_a_rejected_group(sync, emulator, keys):
+def test_the_file_goes_with_a_rejected_group(
+    sync: Callable[..., Any], emulator: AudiencesEmulator, keys: Callable[[], list[str]]
+) -> None:
     emulator.settings(reject_names=["VIP"])
     with pytest.raises(exceptions.GroupRejectedError):
         sync(MANY)
     assert keys() == []
 
 
-def test_leftovers_of_a_run_that_was_cut_off_go(sync, emulator, keys):
+def test_leftovers_of_a_run_that_was_cut_off_go(
+    sync: Callable[..., Any], emulator: AudiencesEmulator, keys: Callable[[], list[str]]
+) -> None:
     emulator.fault("pai.create", "status", status=500, times=4)
     with pytest.raises(exceptions.ServerError):
         sync(MANY)
@@ -126,7 +144,12 @@ def test_leftovers_of_a_run_that_was_cut_off_go(sync, emulator, keys):
     assert keys() == []
 
 
-def test_a_bucket_that_is_not_there_is_told_and_nothing_is_billed(sync, emulator, caplog, capsys):
+def test_a_bucket_that_is_not_there_is_told_and_nothing_is_billed(
+    sync: Callable[..., Any],
+    emulator: AudiencesEmulator,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with (
         caplog.at_level(logging.DEBUG, logger="airflow_provider_audiences"),
         pytest.raises(exceptions.StateUnavailableError, match="Check stage_path") as failure,
@@ -139,6 +162,6 @@ def test_a_bucket_that_is_not_there_is_told_and_nothing_is_billed(sync, emulator
     assert "1397700" not in shown
 
 
-def test_a_source_in_the_same_store(sync, put):
+def test_a_source_in_the_same_store(sync: Callable[..., Any], put: Callable[[str, bytes], str]) -> None:
     address = put("phones/today.txt", "\n".join(MANY).encode())
     assert sync(address)["amount"] == 150

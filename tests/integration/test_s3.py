@@ -1,18 +1,22 @@
 """Members from S3: a real server (moto), through Airflow's file systems."""
 
 import gzip
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.reading.inputs import FilesInput
 from airflow_provider_audiences.sources import FileSource
 from airflow_provider_audiences.sources.opening import open_source
 
 ZIPPED = gzip.compress(b"c")
 
 
-def contents(source):
+def contents(source: Any) -> dict[str, Any]:
     with open_source(source) as files:
+        assert isinstance(files, FilesInput)
         read = {}
         for file in files.files:
             with file.open() as opened:
@@ -22,7 +26,7 @@ def contents(source):
 
 
 @pytest.fixture
-def day(put):
+def day(put: Callable[[str, bytes], str]) -> str:
     """The address of a day's folder, as Spark leaves it and consoles of S3 show it."""
     put("day=2/d.txt", b"d")
     put("day=1/", b"")
@@ -37,13 +41,13 @@ def day(put):
     return put("day=1/.x.crc", b"x").removesuffix(".x.crc")
 
 
-def test_an_object(put):
+def test_an_object(put: Callable[[str, bytes], str]) -> None:
     address = put("ids.txt", b"x" * 100)
     assert contents(address) == {address: b"x" * 100}
 
 
 @pytest.mark.parametrize("slash", ["/", ""])
-def test_a_folder(day, slash):
+def test_a_folder(day: str, slash: str) -> None:
     root = day.removesuffix("/")
     assert list(contents(root + slash).items()) == [
         (f"{root}/a +#%20ä.txt", b"a"),
@@ -52,7 +56,7 @@ def test_a_folder(day, slash):
     ]
 
 
-def test_globs(day):
+def test_globs(day: str) -> None:
     root = day.removesuffix("day=1/")
     assert list(contents(f"{root}day=*/*.txt").values()) == [b"a", b"b", b"e", b"d"]
     assert list(contents(f"{root}day=?/").values()) == [b"a", b"b", ZIPPED, b"d"]
@@ -62,14 +66,14 @@ def test_globs(day):
         contents(f"{root}day=3*/")
 
 
-def test_an_object_and_a_folder_of_one_name(put):
+def test_an_object_and_a_folder_of_one_name(put: Callable[[str, bytes], str]) -> None:
     put("x", b"object")
     address = put("x/y", b"below").removesuffix("/y")
     assert list(contents(address).values()) == [b"object"]
     assert list(contents(f"{address}/").values()) == [b"below"]
 
 
-def test_what_came_after_the_last_look_is_seen(put):
+def test_what_came_after_the_last_look_is_seen(put: Callable[[str, bytes], str]) -> None:
     folder = put("f/a", b"a").removesuffix("a")
     assert list(contents(folder).values()) == [b"a"]
     put("f/b", b"b")
@@ -79,7 +83,7 @@ def test_what_came_after_the_last_look_is_seen(put):
 
 
 @pytest.mark.parametrize("below", ["none", "none/", "day=1/none.txt"])
-def test_what_is_not_there_is_named(day, below):
+def test_what_is_not_there_is_named(day: str, below: str) -> None:
     address = day.removesuffix("day=1/") + below
     with pytest.raises(InvalidInputError, match=f"{address} does not exist"):
         contents(address)
@@ -87,7 +91,7 @@ def test_what_is_not_there_is_named(day, below):
         contents("s3://no-such-bucket/x")
 
 
-def test_a_connection_is_named(put, monkeypatch):
+def test_a_connection_is_named(put: Callable[[str, bytes], str], monkeypatch: pytest.MonkeyPatch) -> None:
     address = put("ids.txt", b"x")
     for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)  # now only the connection leads there
@@ -98,19 +102,21 @@ def test_a_connection_is_named(put, monkeypatch):
     assert list(contents(user.removesuffix("ids.txt")).values()) == [b"x"]
 
 
-def test_a_large_object_is_read_in_parts(put):
+def test_a_large_object_is_read_in_parts(put: Callable[[str, bytes], str]) -> None:
     body = bytes(range(256)) * 300_000
     address = put("large", body)
-    with open_source(address) as files, files.files[0].open() as opened:
-        assert opened.read(10) == body[:10]
-        rest = b"".join(iter(lambda: opened.read(1 << 20), b""))
+    with open_source(address) as files:
+        assert isinstance(files, FilesInput)
+        with files.files[0].open() as opened:
+            assert opened.read(10) == body[:10]
+            rest = b"".join(iter(lambda: opened.read(1 << 20), b""))
     assert rest == body[10:]
 
 
-def test_a_closed_door_is_named(put, s3, monkeypatch):
+def test_a_closed_door_is_named(put: Callable[[str, bytes], str], s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_provider_audiences.sources import files
 
-    def closed(*_args):
+    def closed(*_args: Any) -> Any:
         raise PermissionError("Access Denied")
 
     address = put("ids.txt", b"x")

@@ -4,28 +4,37 @@ import gzip
 import inspect
 import json
 import os
-import shutil
 import sqlite3
-import subprocess
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG
+from support.dag_scripts import DagScript
+from support.fixtures import AsBody, Connect, MakeContext
 
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 
-SCRIPT = Path(__file__).with_name("source_runs.py")
 IDS = [f"2e2e2e2e-{number:04x}-4000-8000-00000000feed" for number in range(9)]
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
 
 @pytest.fixture
-def run(connect, emulator, task_context, tmp_path, s3, postgres, monkeypatch):
+def run(
+    connect: Connect,
+    emulator: AudiencesEmulator,
+    task_context: MakeContext,
+    tmp_path: Path,
+    s3: Any,
+    postgres: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> DagScript:
     """Runs DAGs of the script; returns how their tasks ended, and what they wrote to the terminal."""
 
-    def audience(name):
+    def audience(name: str) -> Any:
         create = AppLovinCreateAudienceOperator(task_id="create", name=name, platform="ios", package_name="p")
         return create.execute(task_context())
 
@@ -41,31 +50,14 @@ def run(connect, emulator, task_context, tmp_path, s3, postgres, monkeypatch):
     }
     emulator.clear_requests()
     monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", json.dumps({"conn_type": "postgres", "host": str(tmp_path)}))
-    # Airflow 3 runs what it has found in its folder only.
     folder = tmp_path / "dags"
     folder.mkdir()
-    copied = shutil.copy(SCRIPT, folder)
     (folder / "members.sql").write_text("SELECT idfa FROM people WHERE country = 'de' AND seen <= '{{ ds }}'")
-
-    def script(*names):
-        ended = subprocess.run(
-            [sys.executable, copied, *names],
-            env=os.environ | {"SOURCE_RUNS_INPUT": json.dumps(given), "AIRFLOW__CORE__DAGS_FOLDER": str(folder)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        output = ended.stdout + ended.stderr
-        assert "\nENDED " in ended.stdout, output[-8000:]
-        return json.loads(ended.stdout.rpartition("\nENDED ")[2].splitlines()[0]), output
-
-    script.audience_id, script.other_id = given["audience_id"], given["other_id"]
-    return script
+    return DagScript("source_runs", folder, given)
 
 
 @pytest.fixture
-def partition(put, as_body):
+def partition(put: Callable[[str, bytes], str], as_body: AsBody) -> None:
     put("day=2024-01-02/_SUCCESS", b"")
     put("day=2024-01-02/part-0.gz", gzip.compress(as_body(IDS[:2])))
     put("day=2024-01-02/hour=1/part-1", as_body(IDS[2:4]))
@@ -75,14 +67,14 @@ def partition(put, as_body):
 
 
 @pytest.fixture
-def people(postgres):
+def people(postgres: Any) -> None:
     cursor = postgres.cursor()
     cursor.execute("CREATE TABLE people (n integer, idfa uuid, country text, seen date)")
     for n, country in enumerate(["de", "de", "fr", "it", "de"]):
         cursor.execute("INSERT INTO people VALUES (%s, %s, %s, %s)", (n, IDS[n], country, f"2024-01-0{min(n, 3) or 1}"))
 
 
-def _stored():
+def _stored() -> Iterator[tuple[Any, str]]:
     """All that Airflow has stored, but for what the user's own tasks return."""
     home = Path(os.environ["AIRFLOW_HOME"])
     with sqlite3.connect(f"{(home / 'airflow.db').as_uri()}?mode=ro", uri=True) as database:
@@ -96,7 +88,7 @@ def _stored():
                     yield table, str(entry)
 
 
-def _check_nothing_personal(output):
+def _check_nothing_personal(output: Any) -> list[Any]:
     places = [*_stored(), ("output", output)]
     found = [
         (place, text[max(0, text.find(personal) - 300) : text.find(personal) + 60])
@@ -110,20 +102,20 @@ def _check_nothing_personal(output):
 
 
 @pytest.mark.usefixtures("partition")
-def test_from_s3(run, emulator):
+def test_from_s3(run: DagScript, emulator: AudiencesEmulator) -> None:
     ended, output = run("objects")
     assert {name: state for name, (state, _) in ended["objects"].items()} == dict.fromkeys(
         ["update", "append", "found", "by_xcom"], "success"
     ), output[-6000:]
-    assert emulator.members(run.audience_id) == sorted(IDS[:6])
-    assert emulator.members(run.other_id) == sorted(IDS[:4])
+    assert emulator.members(run.given["audience_id"]) == sorted(IDS[:6])
+    assert emulator.members(run.given["other_id"]) == sorted(IDS[:4])
     rendered = _check_nothing_personal(output)
     assert any("/day=2024-01-02/" in text for text in rendered)
     assert any("/people/2024-01-02-*.csv.gz', column='idfa', conn_id='my_store')" in text for text in rendered)
 
 
 @pytest.mark.usefixtures("people")
-def test_from_postgresql(run, emulator):
+def test_from_postgresql(run: DagScript, emulator: AudiencesEmulator) -> None:
     ended, output = run("queries")
     assert ended["queries"] == {
         "update": ["success", 1],
@@ -135,8 +127,8 @@ def test_from_postgresql(run, emulator):
         "away": ["failed", 2],
     }, output[-6000:]
     # The fifth was seen the day after.
-    assert emulator.members(run.audience_id) == sorted([IDS[0], IDS[1], IDS[2], IDS[3]])
-    assert emulator.members(run.other_id) == sorted(IDS[:2])
+    assert emulator.members(run.given["audience_id"]) == sorted([IDS[0], IDS[1], IDS[2], IDS[3]])
+    assert emulator.members(run.given["other_id"]) == sorted(IDS[:2])
     rendered = _check_nothing_personal(output)
     assert any("country = 'de' AND seen <= '2024-01-02'" in text for text in rendered)
     assert any("parameters=<not shown>" in text for text in rendered)
@@ -144,13 +136,13 @@ def test_from_postgresql(run, emulator):
 
 
 @pytest.mark.usefixtures("partition", "people")
-def test_from_functions(run, emulator):
+def test_from_functions(run: DagScript, emulator: AudiencesEmulator) -> None:
     ended, output = run("functions")
     assert {name: state for name, (state, _) in ended["functions"].items()} == dict.fromkeys(
         ["ids", "yielded", "partition", "from_file", "mapped[0]", "mapped[1]"], "success"
     ), output[-6000:]
-    assert emulator.members(run.audience_id) == sorted(IDS[:3])
-    assert emulator.members(run.other_id) == sorted(IDS[:4])
+    assert emulator.members(run.given["audience_id"]) == sorted(IDS[:3])
+    assert emulator.members(run.given["other_id"]) == sorted(IDS[:4])
     rendered = _check_nothing_personal(output)
     # What the function returned is known after the task.
     assert any("/day=2024-01-02/" in text for text in rendered)

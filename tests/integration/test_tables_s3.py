@@ -3,6 +3,7 @@
 import json
 import logging
 import traceback
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -18,13 +19,13 @@ MEMBERS = [f"member {number}" for number in range(10)]
 KEY, SECRET = "AKIAOFTHECONNECTION", "sesame/secret+of=connection"
 
 
-def read(source):
+def read(source: Any) -> list[Any]:
     with open_source(source) as opened, open_workspace(StagingSettings()) as workspace:
         chunks = list(read_members(opened, workspace=workspace))
         return sorted(chunk.column.text(row).decode() for chunk in chunks for row in range(len(chunk.column)))
 
 
-def refused(source, error=InvalidInputError):
+def refused(source: Any, error: Any = InvalidInputError) -> str:
     with pytest.raises(error) as refusal:
         read(source)
     said = "".join(traceback.format_exception(refusal.value))
@@ -34,7 +35,7 @@ def refused(source, error=InvalidInputError):
 
 
 @pytest.fixture
-def connected(s3, s3_server, monkeypatch):
+def connected(s3: Any, s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Only the connection ``lake`` has the keys; those of the worker, and its address, are wrong."""
     extra = {"endpoint_url": s3_server, "region_name": "eu-west-1"}
     connection = {"conn_type": "aws", "login": KEY, "password": SECRET, "extra": extra}
@@ -49,7 +50,7 @@ def connected(s3, s3_server, monkeypatch):
 
 
 @pytest.fixture
-def options(s3_server):
+def options(s3_server: str) -> dict[str, str]:
     return {
         "AWS_ACCESS_KEY_ID": KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -60,15 +61,15 @@ def options(s3_server):
 
 
 @pytest.fixture
-def delta(connected, options):
+def delta(connected: Any, options: dict[str, str]) -> str:
     delta_table(f"s3://{connected.bucket}/lake/users", MEMBERS, 3, options=options)
     return f"s3://{connected.bucket}/lake/users"
 
 
 @pytest.fixture
-def iceberg(connected, s3_server):
+def iceberg(connected: Any, s3_server: str) -> Any:
     address = f"s3://{connected.bucket}/lake/events"
-    store = {
+    store: dict[str, Any] = {
         "s3.endpoint": s3_server,
         "s3.access-key-id": KEY,
         "s3.secret-access-key": SECRET,
@@ -77,7 +78,7 @@ def iceberg(connected, s3_server):
     return iceberg_table(address, MEMBERS, 3, **store)
 
 
-def addresses(address):
+def addresses(address: str) -> list[Any]:
     bucket, _, below = address.removeprefix("s3://").partition("/")
     return [
         FileSource(f"s3://{bucket}/{below}", conn_id="lake", column="member"),
@@ -87,30 +88,36 @@ def addresses(address):
     ]
 
 
-def test_a_delta_table_with_the_connections_keys(delta, caplog, requests_to_s3):
+def test_a_delta_table_with_the_connections_keys(
+    delta: str, caplog: pytest.LogCaptureFixture, requests_to_s3: list[dict[str, str | None]]
+) -> None:
     with caplog.at_level(logging.INFO):
         for source in addresses(delta):
             assert read(source) == MEMBERS[3:]
     assert "is a Delta Lake table: its version 2 is read" in caplog.text
     assert SECRET not in caplog.text
     assert KEY not in caplog.text.replace("Credential=" + KEY, "")
-    used = [request for request in requests_to_s3 if "/lake/" in request["path"]]
+    used = [request for request in requests_to_s3 if "/lake/" in str(request["path"])]
     assert used
     assert {request["key"] for request in used} == {KEY}
     assert {request["token"] for request in used} == {None}
 
 
-def test_an_iceberg_table_with_the_connections_keys(iceberg, caplog, requests_to_s3):
+def test_an_iceberg_table_with_the_connections_keys(
+    iceberg: Any, caplog: pytest.LogCaptureFixture, requests_to_s3: list[dict[str, str | None]]
+) -> None:
     with caplog.at_level(logging.INFO):
         for source in addresses(iceberg.location()):
             assert read(source) == MEMBERS[3:]
     assert "is an Iceberg table: its snapshot" in caplog.text
-    used = [request for request in requests_to_s3 if "/lake/" in request["path"]]
+    used = [request for request in requests_to_s3 if "/lake/" in str(request["path"])]
     assert {request["key"] for request in used} == {KEY}
     assert {request["token"] for request in used} == {None}
 
 
-def test_a_token_goes_with_its_keys(delta, s3_server, monkeypatch, requests_to_s3):
+def test_a_token_goes_with_its_keys(
+    delta: str, s3_server: str, monkeypatch: pytest.MonkeyPatch, requests_to_s3: list[dict[str, str | None]]
+) -> None:
     extra = {"endpoint_url": s3_server, "aws_session_token": "token of the connection"}
     connection = {"conn_type": "aws", "login": KEY, "password": SECRET, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_TEMPORARY", json.dumps(connection))
@@ -119,7 +126,9 @@ def test_a_token_goes_with_its_keys(delta, s3_server, monkeypatch, requests_to_s
     assert {request["token"] for request in requests_to_s3} == {"token of the connection"}
 
 
-def test_without_a_connection_the_worker_has_its_own(delta, s3_server, monkeypatch, requests_to_s3):
+def test_without_a_connection_the_worker_has_its_own(
+    delta: str, s3_server: str, monkeypatch: pytest.MonkeyPatch, requests_to_s3: list[dict[str, str | None]]
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OFTHEWORKER")
     monkeypatch.delenv("AWS_SESSION_TOKEN")
@@ -131,13 +140,13 @@ def test_without_a_connection_the_worker_has_its_own(delta, s3_server, monkeypat
     assert KEY not in keys
 
 
-def test_deletes_beside_the_data(iceberg):
+def test_deletes_beside_the_data(iceberg: Any) -> None:
     delete_by_file(iceberg, [0], "positions")
     assert len(read(FileSource(iceberg.location(), conn_id="lake", column="member"))) == 6
 
 
 @pytest.mark.parametrize("below", ["*.parquet", "**/*.parquet", "../*/", "../", "data/", "data/*.parquet"])
-def test_files_of_a_table_are_refused(iceberg, delta, below):
+def test_files_of_a_table_are_refused(iceberg: Any, delta: str, below: str) -> None:
     for table in (iceberg.location(), delta):
         if below.startswith("data") and table == delta:
             continue
@@ -149,7 +158,7 @@ def test_files_of_a_table_are_refused(iceberg, delta, below):
         assert "/lake/" in said
 
 
-def test_a_file_that_is_gone(delta, iceberg, connected):
+def test_a_file_that_is_gone(delta: str, iceberg: Any, connected: Any) -> None:
     for table in (delta, iceberg.location()):
         prefix = table.removeprefix(f"s3://{connected.bucket}/")
         for item in connected.list_objects_v2(Bucket=connected.bucket, Prefix=prefix)["Contents"]:
@@ -158,13 +167,13 @@ def test_a_file_that_is_gone(delta, iceberg, connected):
         assert "lacks a file of its current snapshot" in refused(FileSource(table, conn_id="lake", column="member"))
 
 
-def test_what_a_store_answers_is_not_passed_on(delta, iceberg, refusing_s3):
+def test_what_a_store_answers_is_not_passed_on(delta: str, iceberg: Any, refusing_s3: Any) -> None:
     for table in (delta, iceberg.location()):
         said = refused(FileSource(table, conn_id="lake", column="member"))
         assert "may not be read with connection lake" in said
 
 
-def test_plain_folders_go_on(connected, s3_server):
+def test_plain_folders_go_on(connected: Any, s3_server: str) -> None:
     import boto3
 
     client = boto3.client(

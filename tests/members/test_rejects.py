@@ -53,14 +53,14 @@ class Target:
         self.opened += 1
         return self.report
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> Any:
         assert self.opened == self.report.times_closed == 1
         if self.target.file_format == "parquet":
             return pq.read_table(io.BytesIO(self.report.content)).to_pylist()
         rows = list(csv.DictReader(io.StringIO(self.report.content.decode("utf-8"), newline="")))
         return [{**row, "row_number": int(row["row_number"])} for row in rows]
 
-    def columns(self) -> list[str]:
+    def columns(self) -> Any:
         if self.target.file_format == "parquet":
             return pq.read_table(io.BytesIO(self.report.content)).column_names
         return next(csv.reader(io.StringIO(self.report.content.decode("utf-8"))))
@@ -196,7 +196,7 @@ def test_rows_of_tables(name: str, target: Target, make_file: Callable[..., Sour
         "f.jsonl": "".join(f'{{"idfa": "{text}"}}\n' if text else '{"n": 1}\n' for text in texts),
         "f.parquet": buffer.getvalue(),
     }[name]
-    data = content if isinstance(content, bytes) else content.encode()
+    data = content if isinstance(content, bytes) else str(content).encode()
     run(FilesInput(files=[make_file(data, name)], column="idfa"), target)
     assert [(row["source"], row["row_number"], row["reason"]) for row in target.rows()] == [
         (name, 2, "malformed"),

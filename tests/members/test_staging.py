@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.characters import ascii_digit, surrounds
+from support.fixtures import MakeIds
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers import advertising_id_codec
@@ -409,7 +411,7 @@ class TestManyMembers:
             assert sorted(staged.lines(0, 5).decode().split()) == sorted(few)
 
 
-def test_parquet_and_json_of_duckdb(tmp_path: Path, make_ids: Any) -> None:
+def test_parquet_and_json_of_duckdb(tmp_path: Path, make_ids: MakeIds) -> None:
     ids = make_ids(250_000)
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE t (n BIGINT, idfa UUID)")
@@ -424,7 +426,7 @@ def test_parquet_and_json_of_duckdb(tmp_path: Path, make_ids: Any) -> None:
             ending = options.split()[1].strip(",").replace("json", "jsonl")
             path = tmp_path / f"ids.{ending}"
             connection.execute(f"COPY t TO '{path}' ({options})")
-            source = SourceFile(name=path.name, open=lambda path=path: path.open("rb"), local_path=path)
+            source = SourceFile(name=path.name, open=partial(io.FileIO, path), local_path=path)
             with stage(files(source, column="idfa"), rules=StagingRules()) as staged:
                 assert (staged.members, staged.duplicates, staged.malformed) == (250_000, 0, 0)
                 assert set(staged.lines(0, 250_000).decode().split()) == set(ids)

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.fixtures import MakeIds
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.inputs import (
@@ -303,7 +304,7 @@ def test_the_system_limits_of_this_process_are_untouched() -> None:
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
 
 
-def test_old_workspaces_cost_no_time(tmp_path: Path, make_ids: Callable[..., list[str]]) -> None:
+def test_old_workspaces_cost_no_time(tmp_path: Path, make_ids: MakeIds) -> None:
     """A folder that was just made, without a lock yet, is nobody's to wait for."""
     for number in range(200):
         (tmp_path / f"audiences-staging-{number}").mkdir()

@@ -1,14 +1,18 @@
 """Each AppLovin operator against the emulator: what it returns, what arrives, and what is refused."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+from support.fixtures import Connect, MakeContext, MakeIds
 
 from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import (
     AppLovinAppendUsersOperator,
     AppLovinCreateAudienceOperator,
@@ -45,13 +49,13 @@ ZEROS = "00000000-0000-0000-0000-000000000000"
 
 
 @pytest.fixture(autouse=True)
-def _connected(connect):
+def _connected(connect: Connect) -> None:
     """All of these tests talk to the emulator."""
 
 
 @pytest.fixture
-def create(task_context):
-    def run(*, context=None, **arguments):
+def create(task_context: MakeContext) -> Callable[..., Any]:
+    def run(*, context: Any = None, **arguments: Any) -> Any:
         arguments = {"name": "My + audience", "platform": "iOS", "package_name": "com.example.app"} | arguments
         return AppLovinCreateAudienceOperator(task_id="create", **arguments).execute(context or task_context())
 
@@ -59,15 +63,17 @@ def create(task_context):
 
 
 @pytest.fixture
-def upload(task_context):
-    def run(operator_class, audience_id, source, **arguments):
+def upload(task_context: MakeContext) -> Callable[..., Any]:
+    def run(operator_class: type[Any], audience_id: Any, source: Any, **arguments: Any) -> Any:
         operator = operator_class(task_id="upload", audience_id=audience_id, source=source, **arguments)
         return operator.execute(task_context())
 
     return run
 
 
-def test_create_returns_the_id_and_sends_what_was_given(create, emulator):
+def test_create_returns_the_id_and_sends_what_was_given(
+    create: Callable[..., Any], emulator: AudiencesEmulator
+) -> None:
     audience_id = create(description="VIP & more", audience_type="ua")
     assert re.fullmatch(r"[0-9a-f]{32}", audience_id)
     audience = emulator.audience(audience_id)
@@ -80,7 +86,9 @@ def test_create_returns_the_id_and_sends_what_was_given(create, emulator):
     }
 
 
-def test_create_fails_or_adopts_when_the_audience_exists(create, emulator):
+def test_create_fails_or_adopts_when_the_audience_exists(
+    create: Callable[..., Any], emulator: AudiencesEmulator
+) -> None:
     first = create()
     with pytest.raises(exceptions.ConflictError, match=first) as failure:
         create()
@@ -99,14 +107,18 @@ def test_create_fails_or_adopts_when_the_audience_exists(create, emulator):
         ({"audience_type": "all"}, "audience_type"),
     ],
 )
-def test_create_refuses_wrong_arguments_before_the_first_request(create, emulator, arguments, named):
+def test_create_refuses_wrong_arguments_before_the_first_request(
+    create: Callable[..., Any], emulator: AudiencesEmulator, arguments: dict[str, Any], named: str
+) -> None:
     with pytest.raises(exceptions.InvalidInputError, match=named) as refusal:
         create(**arguments)
     assert isinstance(refusal.value, AirflowFailException)
     assert emulator.requests() == []
 
 
-def test_the_next_try_takes_the_audience_of_a_create_that_was_cut_off(create, emulator, task_context):
+def test_the_next_try_takes_the_audience_of_a_create_that_was_cut_off(
+    create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext
+) -> None:
     emulator.fault("applovin.create", "drop_after", times=1)
     emulator.fault("applovin.create", "status", status=500, number=2, times=3)
     with pytest.raises(exceptions.TransientError) as failure:
@@ -118,20 +130,26 @@ def test_the_next_try_takes_the_audience_of_a_create_that_was_cut_off(create, em
     assert len(emulator.audiences()) == 1
 
 
-def test_the_next_try_does_not_take_an_audience_that_has_users(create, upload, emulator, task_context, make_ids):
+def test_the_next_try_does_not_take_an_audience_that_has_users(
+    create: Callable[..., Any],
+    upload: Callable[..., Any],
+    emulator: AudiencesEmulator,
+    task_context: MakeContext,
+    make_ids: MakeIds,
+) -> None:
     upload(AppLovinAppendUsersOperator, create(), make_ids(3))
     with pytest.raises(exceptions.ConflictError):
         create(context=task_context(try_number=2))
 
 
-def test_list_returns_all_audiences_or_those_that_fit(create, task_context):
+def test_list_returns_all_audiences_or_those_that_fit(create: Callable[..., Any], task_context: MakeContext) -> None:
     ids = [
         create(name="A", platform="ios", package_name="p1"),
         create(name="A", platform="android", package_name="p1"),
         create(name="B", platform="android", package_name="p2", description="text"),
     ]
 
-    def listed(**filters):
+    def listed(**filters: Any) -> list[Any]:
         entries = AppLovinListAudiencesOperator(task_id="list", **filters).execute(task_context())
         return [entry["audience_id"] for entry in entries]
 
@@ -153,7 +171,9 @@ def test_list_returns_all_audiences_or_those_that_fit(create, task_context):
     ]
 
 
-def test_update_replaces_append_adds_remove_takes_out_and_each_reports(create, upload, emulator, make_ids):
+def test_update_replaces_append_adds_remove_takes_out_and_each_reports(
+    create: Callable[..., Any], upload: Callable[..., Any], emulator: AudiencesEmulator, make_ids: MakeIds
+) -> None:
     audience_id = create()
     ids = make_ids(7)
     lines = [*ids[:5], ids[0].upper(), f" {ids[1]}\r\n", "", "idfa", ZEROS]
@@ -204,7 +224,14 @@ def test_update_replaces_append_adds_remove_takes_out_and_each_reports(create, u
 
 @pytest.mark.parametrize("operator_class", [AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator])
 @pytest.mark.parametrize("ttl_seconds", [100, "100"])
-def test_members_stay_as_long_as_they_were_sent_for(create, upload, emulator, make_ids, operator_class, ttl_seconds):
+def test_members_stay_as_long_as_they_were_sent_for(
+    create: Callable[..., Any],
+    upload: Callable[..., Any],
+    emulator: AudiencesEmulator,
+    make_ids: MakeIds,
+    operator_class: type[Any],
+    ttl_seconds: int | str,
+) -> None:
     emulator.set_clock(1_700_000_000, freeze=True)
     audience_id = create()
     upload(operator_class, audience_id, make_ids(2), ttl_seconds=ttl_seconds)
@@ -212,7 +239,9 @@ def test_members_stay_as_long_as_they_were_sent_for(create, upload, emulator, ma
 
 
 @pytest.mark.parametrize("id_case", ["lower", "upper"])
-def test_ids_go_out_in_the_case_that_was_asked_for(create, upload, emulator, id_case):
+def test_ids_go_out_in_the_case_that_was_asked_for(
+    create: Callable[..., Any], upload: Callable[..., Any], emulator: AudiencesEmulator, id_case: str
+) -> None:
     audience_id = create()
     report = upload(AppLovinAppendUsersOperator, audience_id, ["ABCDEFab-0000-4000-8000-000000000001"], id_case=id_case)
     assert report["accepted"] == 1
@@ -236,8 +265,13 @@ def test_ids_go_out_in_the_case_that_was_asked_for(create, upload, emulator, id_
 )
 @pytest.mark.parametrize("operator_class", [AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator])
 def test_uploads_refuse_wrong_arguments_before_the_first_request(
-    task_context, emulator, make_ids, operator_class, arguments, named
-):
+    task_context: MakeContext,
+    emulator: AudiencesEmulator,
+    make_ids: MakeIds,
+    operator_class: type[Any],
+    arguments: dict[str, Any],
+    named: str,
+) -> None:
     arguments = {"audience_id": "a", "source": make_ids(1)} | arguments
     with pytest.raises(exceptions.InvalidInputError, match=named) as refusal:
         operator_class(task_id="upload", **arguments).execute(task_context())
@@ -246,7 +280,9 @@ def test_uploads_refuse_wrong_arguments_before_the_first_request(
 
 
 @pytest.mark.parametrize("operator_class", UPLOADS)
-def test_malformed_lines_may_stop_the_upload(upload, emulator, make_ids, operator_class):
+def test_malformed_lines_may_stop_the_upload(
+    upload: Callable[..., Any], emulator: AudiencesEmulator, make_ids: MakeIds, operator_class: type[Any]
+) -> None:
     lines = [*make_ids(3), "idfa"]
     with pytest.raises(exceptions.InvalidInputError, match="on_malformed='fail'"):
         upload(operator_class, "a", lines, on_malformed="fail")
@@ -257,7 +293,9 @@ def test_malformed_lines_may_stop_the_upload(upload, emulator, make_ids, operato
     assert emulator.requests() == []
 
 
-def test_an_empty_source_empties_an_audience_only_when_that_is_meant(create, upload, emulator, make_ids):
+def test_an_empty_source_empties_an_audience_only_when_that_is_meant(
+    create: Callable[..., Any], upload: Callable[..., Any], emulator: AudiencesEmulator, make_ids: MakeIds
+) -> None:
     audience_id = create()
     upload(AppLovinUpdateAudienceOperator, audience_id, make_ids(3))
     sent = len(emulator.requests())
@@ -273,7 +311,9 @@ def test_an_empty_source_empties_an_audience_only_when_that_is_meant(create, upl
 
 
 @pytest.mark.parametrize("operator_class", UPLOADS)
-def test_an_audience_that_does_not_exist_fails_for_good(upload, make_ids, operator_class, emulator):
+def test_an_audience_that_does_not_exist_fails_for_good(
+    upload: Callable[..., Any], make_ids: MakeIds, operator_class: type[Any], emulator: AudiencesEmulator
+) -> None:
     with pytest.raises(exceptions.NotFoundError) as failure:
         upload(operator_class, "nobody", make_ids(1))
     assert isinstance(failure.value, AirflowFailException)
@@ -282,8 +322,12 @@ def test_an_audience_that_does_not_exist_fails_for_good(upload, make_ids, operat
 
 @pytest.mark.parametrize("operator_class", UPLOADS)
 def test_a_failure_in_between_says_what_landed_and_may_be_tried_again(
-    create, upload, emulator, make_ids, operator_class
-):
+    create: Callable[..., Any],
+    upload: Callable[..., Any],
+    emulator: AudiencesEmulator,
+    make_ids: MakeIds,
+    operator_class: type[Any],
+) -> None:
     audience_id = create()
     emulator.fault("applovin.append", "status", status=503, number=2, times=None)
     with pytest.raises(exceptions.ServerError, match="accepted") as failure:
@@ -291,10 +335,12 @@ def test_a_failure_in_between_says_what_landed_and_may_be_tried_again(
     assert not isinstance(failure.value, AirflowFailException)
 
 
-def test_delete_says_whether_the_audience_existed(create, emulator, task_context):
+def test_delete_says_whether_the_audience_existed(
+    create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext
+) -> None:
     audience_id = create()
 
-    def delete(*, context=None, **arguments):
+    def delete(*, context: Any = None, **arguments: Any) -> Any:
         operator = AppLovinDeleteAudienceOperator(task_id="delete", audience_id=audience_id, **arguments)
         return operator.execute(context or task_context())
 
@@ -309,13 +355,17 @@ def test_delete_says_whether_the_audience_existed(create, emulator, task_context
 
 
 @pytest.mark.parametrize("audience_id", ["", "  ", None])
-def test_delete_never_sends_an_empty_id(emulator, task_context, audience_id):
+def test_delete_never_sends_an_empty_id(
+    emulator: AudiencesEmulator, task_context: MakeContext, audience_id: Any
+) -> None:
     with pytest.raises(exceptions.InvalidInputError, match="audience_id"):
         AppLovinDeleteAudienceOperator(task_id="delete", audience_id=audience_id).execute(task_context())
     assert emulator.requests() == []
 
 
-def test_a_connection_of_another_name_is_used(connect, monkeypatch, task_context, emulator):
+def test_a_connection_of_another_name_is_used(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, task_context: MakeContext, emulator: AudiencesEmulator
+) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_APPLOVIN_DEFAULT")
     connect("applovin", conn_id="other")
     operator = AppLovinListAudiencesOperator(task_id="list", applovin_conn_id="other_default")
@@ -334,7 +384,9 @@ def test_a_connection_of_another_name_is_used(connect, monkeypatch, task_context
         (500, exceptions.ServerError, False),
     ],
 )
-def test_only_what_stays_wrong_burns_no_retry(task_context, emulator, status, error_type, fails_for_good):
+def test_only_what_stays_wrong_burns_no_retry(
+    task_context: MakeContext, emulator: AudiencesEmulator, status: int, error_type: type[Any], fails_for_good: bool
+) -> None:
     emulator.fault("applovin.list", "status", status=status, times=None)
     with pytest.raises(error_type) as failure:
         AppLovinListAudiencesOperator(task_id="list").execute(task_context())
@@ -346,7 +398,14 @@ def test_only_what_stays_wrong_burns_no_retry(task_context, emulator, status, er
 
 @pytest.mark.parametrize("operator_class", [AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator])
 @pytest.mark.parametrize("native", [False, True])
-def test_a_ttl_may_be_a_timedelta(create, emulator, task_context, make_ids, operator_class, native):
+def test_a_ttl_may_be_a_timedelta(
+    create: Callable[..., Any],
+    emulator: AudiencesEmulator,
+    task_context: MakeContext,
+    make_ids: MakeIds,
+    operator_class: type[Any],
+    native: bool,
+) -> None:
     emulator.set_clock(1_700_000_000, freeze=True)
     audience_id = create()
     with DAG("dag", schedule=None, render_template_as_native_obj=native):
@@ -373,7 +432,14 @@ def test_a_ttl_may_be_a_timedelta(create, emulator, task_context, make_ids, oper
     ],
 )
 @pytest.mark.parametrize("operator_class", [AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator])
-def test_what_is_no_ttl(upload, emulator, make_ids, operator_class, ttl_seconds, named):
+def test_what_is_no_ttl(
+    upload: Callable[..., Any],
+    emulator: AudiencesEmulator,
+    make_ids: MakeIds,
+    operator_class: type[Any],
+    ttl_seconds: Any,
+    named: str,
+) -> None:
     with pytest.raises(exceptions.InvalidInputError, match=named):
         upload(operator_class, "a", make_ids(1), ttl_seconds=ttl_seconds)
     assert emulator.requests() == []
@@ -381,7 +447,9 @@ def test_what_is_no_ttl(upload, emulator, make_ids, operator_class, ttl_seconds,
 
 @pytest.mark.parametrize("filter_name", ["name", "platform", "package_name"])
 @pytest.mark.parametrize("value", ["", " \t", "None", "{{ params.nothing }}", "{{ params.none }}", True, 2.5, []])
-def test_a_filter_that_says_nothing_is_refused(emulator, task_context, filter_name, value):
+def test_a_filter_that_says_nothing_is_refused(
+    emulator: AudiencesEmulator, task_context: MakeContext, filter_name: str, value: Any
+) -> None:
     operator = AppLovinListAudiencesOperator(task_id="list", **{filter_name: value})
     operator.render_template_fields({"params": {"nothing": " ", "none": None}})
     with pytest.raises(exceptions.InvalidInputError, match=f"^{filter_name} "):
@@ -390,7 +458,9 @@ def test_a_filter_that_says_nothing_is_refused(emulator, task_context, filter_na
 
 
 @pytest.mark.parametrize("filter_name", ["name", "platform", "package_name"])
-def test_a_filter_of_which_an_upstream_task_made_none_is_refused(emulator, task_context, filter_name):
+def test_a_filter_of_which_an_upstream_task_made_none_is_refused(
+    emulator: AudiencesEmulator, task_context: MakeContext, filter_name: str
+) -> None:
     operator = AppLovinListAudiencesOperator(task_id="list", **{filter_name: "{{ params.none }}"})
     setattr(operator, filter_name, None)  # as an XComArg, or a native template, does
     with pytest.raises(exceptions.InvalidInputError, match=f"^{filter_name} is None: the DAG asks for it"):
@@ -398,8 +468,10 @@ def test_a_filter_of_which_an_upstream_task_made_none_is_refused(emulator, task_
     assert emulator.requests() == []
 
 
-def test_a_package_name_of_which_an_upstream_task_made_none_is_refused(emulator, task_context):
-    arguments = {"name": "A", "platform": "android", "audience_type": "ua"}
+def test_a_package_name_of_which_an_upstream_task_made_none_is_refused(
+    emulator: AudiencesEmulator, task_context: MakeContext
+) -> None:
+    arguments: dict[str, Any] = {"name": "A", "platform": "android", "audience_type": "ua"}
     operator = AppLovinCreateAudienceOperator(task_id="create", package_name="{{ params.none }}", **arguments)
     operator.package_name = None
     with pytest.raises(exceptions.InvalidInputError, match=r"^package_name is None: the DAG asks"):
@@ -408,13 +480,17 @@ def test_a_package_name_of_which_an_upstream_task_made_none_is_refused(emulator,
 
 
 @pytest.mark.parametrize("description", ["", "  \n", "None", None])
-def test_an_empty_description_is_left_out(create, emulator, description):
+def test_an_empty_description_is_left_out(
+    create: Callable[..., Any], emulator: AudiencesEmulator, description: str | None
+) -> None:
     create(description=description)
     assert "description" not in emulator.requests()[-1]["target"]
 
 
 @pytest.mark.parametrize("whole", [20270101, np.int64(20270101)])
-def test_whole_numbers_are_taken_as_their_text(create, emulator, task_context, whole):
+def test_whole_numbers_are_taken_as_their_text(
+    create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext, whole: Any
+) -> None:
     audience_id = create(name=whole, package_name=whole, description=whole)
     audience = emulator.audience(audience_id)
     assert [audience[name] for name in ("name", "package_name", "description")] == ["20270101"] * 3
@@ -427,7 +503,9 @@ def test_whole_numbers_are_taken_as_their_text(create, emulator, task_context, w
 
 @pytest.mark.parametrize("argument", ["name", "package_name", "description"])
 @pytest.mark.parametrize("value", [2027.0, float("inf"), True, 0])
-def test_what_was_written_can_not_be_told_any_more(create, emulator, argument, value):
+def test_what_was_written_can_not_be_told_any_more(
+    create: Callable[..., Any], emulator: AudiencesEmulator, argument: str, value: float | bool
+) -> None:
     with pytest.raises(exceptions.InvalidInputError, match=f"^{argument} is .*render_template_as_native_obj"):
         create(**{argument: value})
     assert emulator.requests() == []
@@ -435,8 +513,16 @@ def test_what_was_written_can_not_be_told_any_more(create, emulator, argument, v
 
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("call", ["list", "create", "delete", "append"])
-def test_a_refused_key_comes_with_whom_to_ask(create, upload, emulator, task_context, make_ids, status, call):
-    calls = {
+def test_a_refused_key_comes_with_whom_to_ask(
+    create: Callable[..., Any],
+    upload: Callable[..., Any],
+    emulator: AudiencesEmulator,
+    task_context: MakeContext,
+    make_ids: MakeIds,
+    status: int,
+    call: str,
+) -> None:
+    calls: dict[str, Callable[[], Any]] = {
         "list": lambda: AppLovinListAudiencesOperator(task_id="list").execute(task_context()),
         "create": create,
         "delete": lambda: AppLovinDeleteAudienceOperator(task_id="delete", audience_id="a").execute(task_context()),
@@ -456,8 +542,15 @@ def test_a_refused_key_comes_with_whom_to_ask(create, upload, emulator, task_con
         ("delete", 400, "audience_id"),
     ],
 )
-def test_advice_fits_the_call(create, emulator, task_context, call, status, said):
-    calls = {
+def test_advice_fits_the_call(
+    create: Callable[..., Any],
+    emulator: AudiencesEmulator,
+    task_context: MakeContext,
+    call: str,
+    status: int,
+    said: str,
+) -> None:
+    calls: dict[str, Any] = {
         "list": AppLovinListAudiencesOperator(task_id="list"),
         "create": AppLovinCreateAudienceOperator(task_id="create", name="n", platform="ios", audience_type="ua"),
         "delete": AppLovinDeleteAudienceOperator(task_id="delete", audience_id="a"),
@@ -470,7 +563,13 @@ def test_advice_fits_the_call(create, emulator, task_context, call, status, said
 
 @pytest.mark.parametrize("operator_class", UPLOADS)
 @pytest.mark.parametrize("audience_id", [4711, np.int64(4711), " 4711\n"])
-def test_uploads_take_a_whole_number_as_the_text_of_an_id(upload, emulator, make_ids, operator_class, audience_id):
+def test_uploads_take_a_whole_number_as_the_text_of_an_id(
+    upload: Callable[..., Any],
+    emulator: AudiencesEmulator,
+    make_ids: MakeIds,
+    operator_class: type[Any],
+    audience_id: Any,
+) -> None:
     with pytest.raises(exceptions.NotFoundError):
         upload(operator_class, audience_id, make_ids(1))
     assert "audience_id=4711" in emulator.requests()[-1]["target"]

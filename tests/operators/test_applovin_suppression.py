@@ -3,10 +3,11 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from support.fixtures import Connect, MakeContext, MakeIds
 
 from airflow_provider_audiences.common.state import holder_of, state_store
 from airflow_provider_audiences.emulator import AudiencesEmulator
@@ -40,7 +41,7 @@ Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(autouse=True)
-def state_path(connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def state_path(connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The folder that this test's syncs keep their state in; all of these tests talk to the emulator."""
     connect("applovin", extra={"backoff_seconds": 0, "max_retries": 1})
     path = tmp_path / "state"
@@ -49,7 +50,7 @@ def state_path(connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.fixture
-def run(task_context: Callable[..., Any]) -> Run:
+def run(task_context: MakeContext) -> Run:
     """Runs an operator: ``run(operator_class, context=…, **arguments)``; the app is always the same one."""
 
     def execute(operator_class: type[Any], *, context: Any = None, **arguments: Any) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def run(task_context: Callable[..., Any]) -> Run:
 
 
 @pytest.fixture
-def ids(make_ids: Callable[..., list[str]]) -> list[str]:
+def ids(make_ids: MakeIds) -> list[str]:
     return make_ids(100)
 
 
@@ -121,7 +122,7 @@ class TestSync:
 
     @pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
     def test_it_goes_on_where_it_failed(
-        self, run: Run, emulator: AudiencesEmulator, ids: list[str], task_context: Callable[..., Any], kind: str
+        self, run: Run, emulator: AudiencesEmulator, ids: list[str], task_context: MakeContext, kind: str
     ) -> None:
         run(AppLovinSyncSuppressionOperator, source=ids[:20])
         emulator.fault(ADDED, kind, number=3, times=None)
@@ -149,7 +150,7 @@ class TestSync:
         assert set(emulator.suppressed(APP)) >= set(ids[10:])
 
     def test_two_at_once(
-        self, run: Run, emulator: AudiencesEmulator, ids: list[str], task_context: Callable[..., Any]
+        self, run: Run, emulator: AudiencesEmulator, ids: list[str], task_context: MakeContext
     ) -> None:
         folder = state_store("applovin-suppression", emulator.url.partition("://")[2], APP)
         with (
@@ -165,7 +166,7 @@ class TestPlans:
         return {}
 
     @pytest.fixture
-    def plan(self, run: Run, task_context: Callable[..., Any], pushed: dict[str, Any]) -> Run:
+    def plan(self, run: Run, task_context: MakeContext, pushed: dict[str, Any]) -> Run:
         def make(**arguments: Any) -> dict[str, Any]:
             context = task_context(xcom_push=lambda *, key, value: pushed.update({key: value}))
             return run(AppLovinSyncSuppressionOperator, plan_only=True, context=context, **arguments)
@@ -275,7 +276,7 @@ class TestArguments:
     @pytest.mark.parametrize("operator_class", OPERATORS)
     def test_every_argument_is_described(self, operator_class: type[Any]) -> None:
         text = inspect.getdoc(operator_class) or ""
-        for base in operator_class.__mro__:
+        for base in cast("tuple[Any, ...]", operator_class.__mro__):
             if base.__module__.startswith("airflow_provider_audiences.operators") and "__init__" in vars(base):
                 names = inspect.signature(inspect.unwrap(base.__init__)).parameters
                 for name in set(names) - {"self", "kwargs"}:
@@ -283,9 +284,7 @@ class TestArguments:
 
 
 class TestKeys:
-    def test_its_own_key_is_used(
-        self, run: Run, connect: Callable[..., None], emulator: AudiencesEmulator, ids: list[str]
-    ) -> None:
+    def test_its_own_key_is_used(self, run: Run, connect: Connect, emulator: AudiencesEmulator, ids: list[str]) -> None:
         emulator.settings(suppression_api_key="an0ther-key")
         connect("applovin", extra={"suppression_api_key": "an0ther-key"})
         run(AppLovinAddSuppressionOperator, source=ids)
@@ -297,7 +296,7 @@ class TestKeys:
     def test_a_refused_key_is_named(
         self,
         run: Run,
-        connect: Callable[..., None],
+        connect: Connect,
         emulator: AudiencesEmulator,
         ids: list[str],
         extra: dict[str, str],

@@ -4,38 +4,26 @@ import datetime as dt
 import json
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+from support.airflow_versions import Serialization, attach, rendered_fields
+from support.fixtures import Connect, MakeContext, MakeIds
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.common.state import holder_of, state_store
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 from airflow_provider_audiences.sources import FileSource
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.state.lease import leased
 
-try:
-    from airflow.sdk.io import attach
-except ImportError:
-    from airflow.io.store import attach
-try:
-    from airflow.serialization.serialized_objects import DagSerialization as Serialization
-except ImportError:
-    from airflow.serialization.serialized_objects import SerializedDAG as Serialization
-try:
-    from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields as rendered_fields
-except ImportError:
-    from airflow.serialization.helpers import serialize_template_field
-
-    def rendered_fields(task):
-        return {field: serialize_template_field(getattr(task, field), field) for field in task.template_fields}
-
-
-NAMED = {"name": "Loyal + players", "platform": "Android", "package_name": "com.example.game"}
+NAMED: dict[str, Any] = {"name": "Loyal + players", "platform": "Android", "package_name": "com.example.game"}
 REPORT_KEYS = [
     "audience_id",
     "mode",
@@ -84,12 +72,12 @@ ZEROS = "00000000-0000-0000-0000-000000000000"
 
 
 @pytest.fixture(autouse=True)
-def _connected(connect):
+def _connected(connect: Connect) -> None:
     """All of these tests talk to the emulator."""
 
 
 @pytest.fixture(autouse=True)
-def state_path(monkeypatch, tmp_path):
+def state_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The folder that this test's syncs keep their state in."""
     path = tmp_path / "state"
     monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(path))
@@ -97,22 +85,22 @@ def state_path(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def pushed():
+def pushed() -> dict[str, Any]:
     """What tasks pushed as XComs beside what they return."""
     return {}
 
 
 @pytest.fixture
-def task_context(task_context, pushed):
-    def make(**changes):
+def task_context(task_context: MakeContext, pushed: dict[str, Any]) -> MakeContext:
+    def make(**changes: Any) -> Any:
         return task_context(xcom_push=lambda *, key, value: pushed.update({key: value}), **changes)
 
     return make
 
 
 @pytest.fixture
-def create(task_context):
-    def run(**arguments):
+def create(task_context: MakeContext) -> Callable[..., Any]:
+    def run(**arguments: Any) -> Any:
         arguments = {"name": "A", "platform": "android", "package_name": "p"} | arguments
         return AppLovinCreateAudienceOperator(task_id="create", **arguments).execute(task_context())
 
@@ -120,17 +108,17 @@ def create(task_context):
 
 
 @pytest.fixture
-def audience_id(create, emulator):
+def audience_id(create: Callable[..., str], emulator: AudiencesEmulator) -> str:
     audience_id = create()
     emulator.clear_requests()
     return audience_id
 
 
 @pytest.fixture
-def sync(task_context, audience_id):
+def sync(task_context: MakeContext, audience_id: str) -> Callable[..., Any]:
     """Syncs a source: ``sync(source, context=…, template_context=…, **arguments)``."""
 
-    def run(source, *, context=None, template_context=None, **arguments):
+    def run(source: Any, *, context: Any = None, template_context: Any = None, **arguments: Any) -> Any:
         target = {} if "name" in arguments else {"audience_id": audience_id}
         operator = AppLovinSyncAudienceOperator(task_id="sync", source=source, **(target | arguments))
         if template_context is not None:
@@ -141,8 +129,8 @@ def sync(task_context, audience_id):
 
 
 @pytest.fixture
-def apply(task_context, audience_id):
-    def run(plan_id, *, context=None, **arguments):
+def apply(task_context: MakeContext, audience_id: str) -> Callable[..., Any]:
+    def run(plan_id: str, *, context: Any = None, **arguments: Any) -> Any:
         arguments = {"audience_id": audience_id, "plan_id": plan_id} | arguments
         return AppLovinApplyPlanOperator(task_id="apply", **arguments).execute(context or task_context(task_id="apply"))
 
@@ -150,27 +138,31 @@ def apply(task_context, audience_id):
 
 
 @pytest.fixture
-def posts(emulator):
+def posts(emulator: AudiencesEmulator) -> Callable[[], int]:
     """Counts the requests that change members."""
 
-    def count():
+    def count() -> Any:
         return sum(request["method"] == "POST" for request in emulator.requests())
 
     return count
 
 
-def changes_of(report):
+def changes_of(report: Any) -> Any:
     return tuple(report[name] for name in ("added", "removed", "unchanged", "suppressed", "live"))
 
 
 class TestAudience:
-    def test_is_given_by_its_id(self, sync, emulator, audience_id, make_ids):
+    def test_is_given_by_its_id(
+        self, sync: Callable[..., Any], emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds
+    ) -> None:
         report = sync(make_ids(3))
         assert report["audience_id"] == audience_id
         assert emulator.members(audience_id) == make_ids(3)
         assert emulator.requests("applovin.create") == []
 
-    def test_is_made_the_first_time_and_found_by_its_name_afterwards(self, sync, emulator, create, make_ids):
+    def test_is_made_the_first_time_and_found_by_its_name_afterwards(
+        self, sync: Callable[..., Any], emulator: AudiencesEmulator, create: Callable[..., Any], make_ids: MakeIds
+    ) -> None:
         others = [create(name=NAMED["name"], platform="ios"), create(name="Loyal", platform="android")]
         first = sync(make_ids(3), **NAMED, description="synced", audience_type="ua")
         second = sync(make_ids(4), **NAMED)
@@ -187,7 +179,9 @@ class TestAudience:
         assert (changes_of(first), changes_of(second)) == ((3, 0, 0, 0, 3), (1, 0, 3, 0, 4))
         assert [emulator.member_count(other) for other in others] == [0, 0]
 
-    def test_is_the_one_with_the_package_name(self, sync, create, make_ids):
+    def test_is_the_one_with_the_package_name(
+        self, sync: Callable[..., Any], create: Callable[..., Any], make_ids: MakeIds
+    ) -> None:
         created = [create(name=NAMED["name"], package_name=package) for package in ("other", NAMED["package_name"])]
         assert sync(make_ids(1), **NAMED)["audience_id"] == created[1]
 
@@ -196,31 +190,41 @@ class TestAudience:
         [{"source": ["idfa"]}, {"source": "/no/such/file.txt"}, {"source": IDS, "suppress": ["x"]}, {"source": None}],
         ids=str,
     )
-    def test_is_not_made_for_members_that_are_refused(self, sync, emulator, members):
+    def test_is_not_made_for_members_that_are_refused(
+        self, sync: Callable[..., Any], emulator: AudiencesEmulator, members: dict[str, Any]
+    ) -> None:
         with pytest.raises(exceptions.InvalidInputError):
             sync(**members, **NAMED)
         assert emulator.requests() == []
 
-    def test_is_not_guessed_when_several_fit(self, sync, posts, create, make_ids):
+    def test_is_not_guessed_when_several_fit(
+        self, sync: Callable[..., Any], posts: Callable[[], int], create: Callable[..., Any], make_ids: MakeIds
+    ) -> None:
         created = [create(name=NAMED["name"], platform="ios", package_name=package) for package in ("p1", "p2")]
         with pytest.raises(exceptions.ConflictError, match=f"{created[0]}, {created[1]}") as failure:
             sync(make_ids(1), **(NAMED | {"platform": "ios"}))
         assert isinstance(failure.value, AirflowFailException)
         assert posts() == 0
 
-    def test_is_not_made_for_a_plan_only(self, sync, emulator, make_ids, audience_id):
+    def test_is_not_made_for_a_plan_only(
+        self, sync: Callable[..., Any], emulator: AudiencesEmulator, make_ids: MakeIds, audience_id: str
+    ) -> None:
         with pytest.raises(exceptions.NotFoundError, match="plan_only makes none") as failure:
             sync(make_ids(1), plan_only=True, **NAMED)
         assert isinstance(failure.value, AirflowFailException)
         assert [audience["audience_id"] for audience in emulator.audiences()] == [audience_id]
 
-    def test_that_the_account_has_not_fails_for_good(self, sync, posts, make_ids):
+    def test_that_the_account_has_not_fails_for_good(
+        self, sync: Callable[..., Any], posts: Callable[[], int], make_ids: MakeIds
+    ) -> None:
         with pytest.raises(exceptions.NotFoundError, match="nobody") as failure:
             sync(make_ids(1), audience_id="nobody")
         assert isinstance(failure.value, AirflowFailException)
         assert posts() == 0
 
-    def test_whose_creation_was_cut_off_is_found_by_the_next_try(self, sync, emulator, task_context, make_ids):
+    def test_whose_creation_was_cut_off_is_found_by_the_next_try(
+        self, sync: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext, make_ids: MakeIds
+    ) -> None:
         emulator.fault("applovin.create", "drop_after", times=1)
         emulator.fault("applovin.create", "status", status=500, number=2, times=3)
         with pytest.raises(exceptions.TransientError) as failure:
@@ -274,8 +278,14 @@ class TestArguments:
     )
     @pytest.mark.parametrize("by_name", [False, True])
     def test_that_are_wrong_are_told_before_the_first_request(
-        self, task_context, emulator, make_ids, arguments, said, by_name
-    ):
+        self,
+        task_context: MakeContext,
+        emulator: AudiencesEmulator,
+        make_ids: MakeIds,
+        arguments: dict[str, Any],
+        said: str,
+        by_name: bool,
+    ) -> None:
         target = {} if "audience_id" in arguments else NAMED if by_name else {"audience_id": "a"}
         operator = AppLovinSyncAudienceOperator(task_id="sync", source=make_ids(1), **(target | arguments))
         with pytest.raises(exceptions.InvalidInputError, match=said) as refusal:
@@ -292,13 +302,24 @@ class TestArguments:
             ({"batch_size": "x"}, "batch_size"),
         ],
     )
-    def test_of_a_plan_that_are_wrong_are_told_before_the_first_request(self, apply, emulator, arguments, said):
+    def test_of_a_plan_that_are_wrong_are_told_before_the_first_request(
+        self, apply: Callable[..., Any], emulator: AudiencesEmulator, arguments: dict[str, Any], said: str
+    ) -> None:
         with pytest.raises(exceptions.InvalidInputError, match=said) as refusal:
             apply(**({"plan_id": "p"} | arguments))
         assert isinstance(refusal.value, AirflowFailException)
         assert emulator.requests() == []
 
-    def test_come_from_templates(self, emulator, sync, create, tmp_path, connect, monkeypatch, make_ids):
+    def test_come_from_templates(
+        self,
+        emulator: AudiencesEmulator,
+        sync: Callable[..., Any],
+        create: Callable[..., Any],
+        tmp_path: Path,
+        connect: Connect,
+        monkeypatch: pytest.MonkeyPatch,
+        make_ids: MakeIds,
+    ) -> None:
         created = create(name=NAMED["name"], package_name=NAMED["package_name"])
         monkeypatch.delenv("AIRFLOW_CONN_APPLOVIN_DEFAULT")
         connect("applovin", conn_id="other")
@@ -354,30 +375,42 @@ class TestArguments:
             *("min_suppressed", "suppress_on_malformed", "mode", "initial", "on_lost_ledger"),
         ],
     )
-    def test_are_never_given_by_a_template_that_renders_to_nothing(self, sync, emulator, make_ids, field, template):
+    def test_are_never_given_by_a_template_that_renders_to_nothing(
+        self, sync: Callable[..., Any], emulator: AudiencesEmulator, make_ids: MakeIds, field: Any, template: str
+    ) -> None:
         emulator.clear_requests()
         with pytest.raises(exceptions.InvalidInputError, match=rf"^{field} "):
             sync(make_ids(10), template_context={}, **{field: template})
         assert emulator.requests() == []
 
     @pytest.mark.parametrize("field", LIMITS)
-    def test_have_a_word_that_lifts_a_limit(self, sync, make_ids, field):
+    def test_have_a_word_that_lifts_a_limit(self, sync: Callable[..., Any], make_ids: MakeIds, field: Any) -> None:
         sync(make_ids(10))
         assert sync(make_ids(9), template_context={}, **{field: "{{ 'off' }}"})["removed"] == 1
 
-    def test_of_a_plan_come_from_templates(self, sync, task_context, audience_id, emulator, make_ids, pushed):
+    def test_of_a_plan_come_from_templates(
+        self,
+        sync: Callable[..., Any],
+        task_context: MakeContext,
+        audience_id: str,
+        emulator: AudiencesEmulator,
+        make_ids: MakeIds,
+        pushed: dict[str, Any],
+    ) -> None:
         report = sync(make_ids(2), plan_only=True)
         assert pushed == {name: report[name] for name in ("audience_id", "plan_id")}
         operator = AppLovinApplyPlanOperator(
             task_id="apply", audience_id="{{ report.audience_id }}", plan_id="{{ report.plan_id }}"
         )
-        operator.render_template_fields({"report": report})
+        operator.render_template_fields({"report": report})  # type: ignore[typeddict-unknown-key]  # as a test has it
         operator.execute(task_context())
         assert emulator.members(audience_id) == make_ids(2)
 
 
 class TestMembers:
-    def test_of_several_columns_are_counted_apart(self, sync, emulator, audience_id, make_ids, tmp_path):
+    def test_of_several_columns_are_counted_apart(
+        self, sync: Callable[..., Any], emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds, tmp_path: Path
+    ) -> None:
         ids = make_ids(4)
         rows = [
             {"device": {"idfa": ids[0], "gaid": ids[1]}},
@@ -389,12 +422,21 @@ class TestMembers:
         assert report["members_by_column"] == {"device.idfa": 2, "device.gaid": 2}
         assert emulator.members(audience_id) == ids
 
-    def test_equal_the_source_after_each_run(self, sync, emulator, audience_id, make_ids, posts):
+    def test_equal_the_source_after_each_run(
+        self,
+        sync: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        posts: Callable[[], int],
+    ) -> None:
         lines = [*make_ids(5), make_ids(1)[0].upper(), "", "idfa", ZEROS]
         report = sync(lines)
         assert list(report) == REPORT_KEYS
         assert json.loads(json.dumps(report)) == report
-        assert set(re.findall(r"\w+", AppLovinSyncAudienceOperator.__doc__.rpartition(":return:")[2])) >= set(report)
+        assert set(re.findall(r"\w+", str(AppLovinSyncAudienceOperator.__doc__).rpartition(":return:")[2])) >= set(
+            report
+        )
         fields = ("members", "malformed", "zeroed", "duplicates", "blank", "requests", "batches", "bytes_sent", "drift")
         assert [report[name] for name in fields] == [5, 1, 1, 1, 1, 3, 1, 5 * 37, 0]
         assert (report["mode"], report["plan_only"], report["replaces"]) == ("mirror", False, False)
@@ -410,7 +452,9 @@ class TestMembers:
         assert changes_of(report) == (0, 0, 5, 0, 5)
         assert (posts() - sent, report["batches"], report["plan_id"]) == (0, 0, "")
 
-    def test_that_opted_out_are_never_sent_and_are_removed(self, sync, emulator, audience_id, make_ids):
+    def test_that_opted_out_are_never_sent_and_are_removed(
+        self, sync: Callable[..., Any], emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds
+    ) -> None:
         ids = make_ids(10)
         sync(ids)
         report = sync([*ids, *make_ids(2, start=100)], suppress=[ids[0].upper(), make_ids(1, start=100)[0]])
@@ -418,7 +462,15 @@ class TestMembers:
         assert set(emulator.members(audience_id)) == {*ids[1:], *make_ids(1, start=101)}
 
     @pytest.mark.parametrize("content", ["", "\n\n", "\ufeff"])
-    def test_are_all_sent_when_nobody_opted_out(self, sync, emulator, audience_id, make_ids, tmp_path, content):
+    def test_are_all_sent_when_nobody_opted_out(
+        self,
+        sync: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        tmp_path: Path,
+        content: str,
+    ) -> None:
         (tmp_path / "opt_outs.txt").write_text(content, encoding="utf-8")
         assert sync(make_ids(3), suppress=str(tmp_path / "opt_outs.txt"))["suppressed"] == 0
         assert emulator.members(audience_id) == make_ids(3)
@@ -427,7 +479,9 @@ class TestMembers:
         ("suppress", "said"),
         [(["idfa", "x"], "none of the texts of suppress"), ("/no/such/file.txt", "does not exist"), (7, "int")],
     )
-    def test_are_not_sent_when_it_is_not_known_who_opted_out(self, sync, posts, make_ids, suppress, said):
+    def test_are_not_sent_when_it_is_not_known_who_opted_out(
+        self, sync: Callable[..., Any], posts: Callable[[], int], make_ids: MakeIds, suppress: Any, said: str
+    ) -> None:
         with pytest.raises(exceptions.InvalidInputError, match=said) as refusal:
             sync(make_ids(3), suppress=suppress)
         assert isinstance(refusal.value, AirflowFailException)
@@ -435,7 +489,9 @@ class TestMembers:
 
     BRACED = "{{{}}}".format
 
-    def test_are_not_sent_when_an_opt_out_can_not_be_read(self, sync, emulator, make_ids):
+    def test_are_not_sent_when_an_opt_out_can_not_be_read(
+        self, sync: Callable[..., Any], emulator: AudiencesEmulator, make_ids: MakeIds
+    ) -> None:
         ids = make_ids(20)
         suppress = [ids[0], *map(self.BRACED, ids[1:10])]
         with pytest.raises(
@@ -453,7 +509,7 @@ class TestMembers:
             "1 members of suppress were read, and 9 texts could not be"
         )
 
-    def test_of_opt_outs_are_counted_on_their_own(self, sync, make_ids):
+    def test_of_opt_outs_are_counted_on_their_own(self, sync: Callable[..., Any], make_ids: MakeIds) -> None:
         ids = make_ids(5)
         report = sync(ids, suppress=[ids[0], ids[0].upper(), ids[1], "", "", ZEROS], on_malformed="fail")
         counted = ("suppress_members", "suppress_duplicates", "suppress_blank", "suppress_zeroed")
@@ -464,8 +520,15 @@ class TestMembers:
         "arguments", [{"initial": "append"}, {"mode": "append"}, {"initial": "replace"}, {"mode": "replace"}], ids=str
     )
     def test_who_opted_out_do_not_stay_though_nobody_knows_them(
-        self, sync, emulator, audience_id, make_ids, upload_by_hand, posts, arguments
-    ):
+        self,
+        sync: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        upload_by_hand: Callable[..., None],
+        posts: Callable[[], int],
+        arguments: dict[str, Any],
+    ) -> None:
         upload_by_hand(make_ids(20))
         suppress = make_ids(5, start=12)
         arguments = arguments | {"max_drift": None}
@@ -483,7 +546,14 @@ class TestMembers:
                 assert (again["batches"], again["removed"], again["suppress_unknown"]) == (0, 0, 0)
             assert posts() == before
 
-    def test_who_opt_out_later_do_not_stay_either(self, sync, emulator, audience_id, make_ids, upload_by_hand):
+    def test_who_opt_out_later_do_not_stay_either(
+        self,
+        sync: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        upload_by_hand: Callable[..., None],
+    ) -> None:
         """Whom nobody knows stays by initial='append', until they opt out."""
         upload_by_hand(make_ids(20))
         quickly = {"max_drift": None}  # whom nobody knows is a drift that stays
@@ -496,18 +566,27 @@ class TestMembers:
         emulator.clear_requests()
         assert sync(make_ids(5, start=30), suppress=make_ids(2, start=8), **quickly)["batches"] == 0
 
-    def test_of_an_audience_that_was_empty_need_no_removals(self, sync, make_ids):
+    def test_of_an_audience_that_was_empty_need_no_removals(self, sync: Callable[..., Any], make_ids: MakeIds) -> None:
         report = sync(make_ids(5), suppress=make_ids(9, start=3))
         assert (report["removed"], report["suppress_unknown"], report["batches"]) == (0, 0, 1)
         assert sync(make_ids(5), suppress=make_ids(8, start=4))["batches"] == 1, "one is not held back any more"
 
-    def test_stay_when_they_are_only_added(self, sync, emulator, audience_id, make_ids):
+    def test_stay_when_they_are_only_added(
+        self, sync: Callable[..., Any], emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds
+    ) -> None:
         sync(make_ids(5), mode="append")
         report = sync(make_ids(5, start=4), mode="append", suppress=make_ids(1))
         assert (report["added"], report["removed"], report["mode"]) == (3, 1, "append")
         assert emulator.members(audience_id) == make_ids(7, start=2)
 
-    def test_are_all_sent_when_they_are_replaced(self, sync, emulator, audience_id, make_ids, upload_by_hand):
+    def test_are_all_sent_when_they_are_replaced(
+        self,
+        sync: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        upload_by_hand: Callable[..., None],
+    ) -> None:
         upload_by_hand(make_ids(3, start=50))
         report = sync(make_ids(5), mode="replace", batch_size=2)
         assert report["replaces"] is True
@@ -520,8 +599,16 @@ class TestMembers:
 
     @pytest.mark.parametrize(("initial", "left"), [("append", 8), ("replace", 5)])
     def test_of_others_need_a_decision(
-        self, sync, emulator, audience_id, make_ids, upload_by_hand, posts, initial, left
-    ):
+        self,
+        sync: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        upload_by_hand: Callable[..., None],
+        posts: Callable[[], int],
+        initial: str,
+        left: int,
+    ) -> None:
         upload_by_hand(make_ids(3, start=50))
         before = posts()
         with pytest.raises(exceptions.GuardError, match="holds 3 members") as failure:
@@ -531,7 +618,9 @@ class TestMembers:
         sync(make_ids(5), initial=initial, max_drift=None)
         assert emulator.member_count(audience_id) == left
 
-    def test_are_sent_again_before_the_next_run_would_come_too_late(self, sync, make_ids, task_context):
+    def test_are_sent_again_before_the_next_run_would_come_too_late(
+        self, sync: Callable[..., Any], make_ids: MakeIds, task_context: MakeContext
+    ) -> None:
         dag = DAG("dag", schedule=dt.timedelta(hours=3), start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC))
         short = {"ttl_seconds": 3600 * 4, "refresh_before_seconds": 1}
         assert sync(make_ids(3), **short)["added"] == 3
@@ -540,14 +629,14 @@ class TestMembers:
 
 
 @pytest.fixture
-def upload_by_hand(task_context, audience_id):
-    def run(ids):
+def upload_by_hand(task_context: MakeContext, audience_id: str) -> Callable[..., None]:
+    def run(ids: Any) -> None:
         AppLovinAppendUsersOperator(task_id="append", audience_id=audience_id, source=ids).execute(task_context())
 
     return run
 
 
-def dated(day, *, hour=0, length=1):
+def dated(day: int, *, hour: int = 0, length: int = 1) -> dict[str, Any]:
     """The dates of a run, as Airflow has them in its context."""
     start = dt.datetime(2026, 1, day, hour, tzinfo=dt.UTC)
     return {"logical_date": start, "data_interval_end": start.replace(hour=0) + dt.timedelta(days=length)}
@@ -555,16 +644,23 @@ def dated(day, *, hour=0, length=1):
 
 class TestOlderRun:
     @pytest.fixture
-    def run(self, sync, task_context):
-        def run(source, dates, **arguments):
+    def run(self, sync: Callable[..., Any], task_context: MakeContext) -> Callable[..., Any]:
+        def run(source: Any, dates: Any, **arguments: Any) -> Any:
             return sync(source, context=task_context() | dates, max_removed_ratio=1, **arguments)
 
         return run
 
-    def verdict(self, report):
+    def verdict(self, report: Any) -> Any:
         return {verdict["guard"]: verdict for verdict in report["verdicts"]}["allow_older_run"]
 
-    def test_is_stopped(self, run, emulator, audience_id, make_ids, posts):
+    def test_is_stopped(
+        self,
+        run: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        posts: Callable[[], int],
+    ) -> None:
         run(make_ids(10), dated(2))
         assert self.verdict(run(make_ids(10, start=2), dated(3)))["passed"]
         before = posts()
@@ -576,12 +672,12 @@ class TestOlderRun:
         assert run(make_ids(10), dated(2), allow_older_run="true", template_context={})["added"] == 1
 
     @pytest.mark.parametrize("mode", ["mirror", "append", "replace"])
-    def test_is_stopped_in_every_mode(self, run, make_ids, mode):
+    def test_is_stopped_in_every_mode(self, run: Callable[..., Any], make_ids: MakeIds, mode: str) -> None:
         run(make_ids(3), dated(3))
         with pytest.raises(exceptions.GuardError, match="allow_older_run"):
             run(make_ids(4), dated(2), mode=mode)
 
-    def test_is_none_of_these(self, run, make_ids):
+    def test_is_none_of_these(self, run: Callable[..., Any], make_ids: MakeIds) -> None:
         sources = iter([make_ids(3), make_ids(4)] * 9)
         for dates in (
             dated(2),
@@ -597,19 +693,21 @@ class TestOlderRun:
         ):
             assert self.verdict(run(next(sources), dates))["passed"], dates
 
-    def test_that_changes_nothing_has_nothing_to_undo(self, run, make_ids):
+    def test_that_changes_nothing_has_nothing_to_undo(self, run: Callable[..., Any], make_ids: MakeIds) -> None:
         run(make_ids(3), dated(3))
         report = run(make_ids(3), dated(2))
         assert report["batches"] == 0
         assert "newer one" in self.verdict(report)["message"]
 
-    def test_is_told_by_the_last_run_with_a_date(self, run, make_ids):
+    def test_is_told_by_the_last_run_with_a_date(self, run: Callable[..., Any], make_ids: MakeIds) -> None:
         run(make_ids(3), dated(3))
         run(make_ids(4), {"logical_date": None})
         with pytest.raises(exceptions.GuardError, match="newer one of 2026-01-03"):
             run(make_ids(3), dated(2))
 
-    def test_is_older_than_the_run_that_made_the_plan(self, run, apply, make_ids):
+    def test_is_older_than_the_run_that_made_the_plan(
+        self, run: Callable[..., Any], apply: Callable[..., Any], make_ids: MakeIds
+    ) -> None:
         plan = run(make_ids(3), dated(3), plan_only=True)
         apply(plan["plan_id"])
         with pytest.raises(exceptions.GuardError, match="newer one of 2026-01-03"):
@@ -635,7 +733,16 @@ class TestGuards:
         ],
         ids=str,
     )
-    def test_stop_before_anything_is_sent(self, sync, emulator, audience_id, make_ids, posts, arguments, said):
+    def test_stop_before_anything_is_sent(
+        self,
+        sync: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        posts: Callable[[], int],
+        arguments: dict[str, Any],
+        said: str,
+    ) -> None:
         sync(make_ids(10))
         before = posts()
         members = {"source", "suppress"}
@@ -647,13 +754,17 @@ class TestGuards:
         assert posts() == before
         assert emulator.members(audience_id) == make_ids(10)
 
-    def test_may_be_overridden_for_a_run(self, sync, emulator, audience_id, make_ids):
+    def test_may_be_overridden_for_a_run(
+        self, sync: Callable[..., Any], emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds
+    ) -> None:
         sync(make_ids(10))
         assert sync(make_ids(5), template_context={}, max_removed_ratio="{{ 'off' }}")["removed"] == 5
         assert sync([], allow_empty=True, max_removed_ratio=1)["live"] == 0
         assert emulator.members(audience_id) == []
 
-    def test_of_the_texts_look_at_both_sources(self, sync, make_ids, posts):
+    def test_of_the_texts_look_at_both_sources(
+        self, sync: Callable[..., Any], make_ids: MakeIds, posts: Callable[[], int]
+    ) -> None:
         for members in ({"source": [*make_ids(3), "x"]}, {"source": make_ids(3), "suppress": [*make_ids(3), "x"]}):
             of = next(reversed(members))
             with pytest.raises(exceptions.InvalidInputError, match=f"1 of 4 texts of {of} "):
@@ -665,7 +776,9 @@ class TestGuards:
         assert posts() == 0
 
     @pytest.mark.parametrize("field", ["source", "suppress"])
-    def test_keep_the_report_of_rejects_off_its_sources(self, sync, emulator, make_ids, tmp_path, field):
+    def test_keep_the_report_of_rejects_off_its_sources(
+        self, sync: Callable[..., Any], emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path, field: str
+    ) -> None:
         path = tmp_path / "ids.csv"
         path.write_text("\n".join(["idfa", *make_ids(3), "x"]))
         with pytest.raises(exceptions.InvalidInputError, match="is a part of the source"):
@@ -675,7 +788,15 @@ class TestGuards:
 
 
 class TestPlans:
-    def test_are_stored_and_then_carried_out_exactly(self, sync, apply, emulator, audience_id, make_ids, posts):
+    def test_are_stored_and_then_carried_out_exactly(
+        self,
+        sync: Callable[..., Any],
+        apply: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        posts: Callable[[], int],
+    ) -> None:
         sync(make_ids(10))
         before = posts()
         planned = sync(make_ids(10, start=3), plan_only=True)
@@ -689,7 +810,9 @@ class TestPlans:
         again = apply(planned["plan_id"])
         assert (posts() - before, again["batches"], again["batches_skipped_by_resume"]) == (2, 0, 2)
 
-    def test_are_refused_when_the_ledger_has_moved_on(self, sync, apply, make_ids, posts):
+    def test_are_refused_when_the_ledger_has_moved_on(
+        self, sync: Callable[..., Any], apply: Callable[..., Any], make_ids: MakeIds, posts: Callable[[], int]
+    ) -> None:
         planned = sync(make_ids(5), plan_only=True)
         sync(make_ids(6))
         before = posts()
@@ -699,7 +822,14 @@ class TestPlans:
             assert isinstance(failure.value, AirflowFailException)
         assert posts() == before
 
-    def test_that_a_guard_stops_need_an_override(self, sync, apply, emulator, audience_id, make_ids):
+    def test_that_a_guard_stops_need_an_override(
+        self,
+        sync: Callable[..., Any],
+        apply: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+    ) -> None:
         sync(make_ids(10))
         planned = sync(make_ids(5), plan_only=True)
         failed = [verdict["guard"] for verdict in planned["verdicts"] if not verdict["passed"]]
@@ -711,7 +841,9 @@ class TestPlans:
         assert apply(planned["plan_id"], override_guards=True)["removed"] == 5
         assert emulator.members(audience_id) == make_ids(5)
 
-    def test_with_nothing_to_do_do_nothing(self, sync, apply, make_ids, posts):
+    def test_with_nothing_to_do_do_nothing(
+        self, sync: Callable[..., Any], apply: Callable[..., Any], make_ids: MakeIds, posts: Callable[[], int]
+    ) -> None:
         sync(make_ids(3))
         planned = sync(make_ids(3), plan_only=True)
         before = posts()
@@ -719,7 +851,15 @@ class TestPlans:
 
 
 class TestRetries:
-    def test_go_on_where_the_last_try_ended(self, sync, emulator, audience_id, make_ids, task_context, posts):
+    def test_go_on_where_the_last_try_ended(
+        self,
+        sync: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        task_context: MakeContext,
+        posts: Callable[[], int],
+    ) -> None:
         emulator.fault("applovin.append", "status", status=500, number=4, times=4)
         steps = {"batch_size": 10, "max_parallel_requests": 1}
         with pytest.raises(exceptions.ServerError, match="3 batches have landed and are written down") as failure:
@@ -732,7 +872,15 @@ class TestRetries:
         assert emulator.members(audience_id) == make_ids(95)
         assert report["drift"] == 0
 
-    def test_of_a_plan_go_on_where_the_last_try_ended(self, sync, apply, emulator, audience_id, make_ids, task_context):
+    def test_of_a_plan_go_on_where_the_last_try_ended(
+        self,
+        sync: Callable[..., Any],
+        apply: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        task_context: MakeContext,
+    ) -> None:
         planned = sync(make_ids(40), plan_only=True)
         emulator.fault("applovin.append", "status", status=503, number=3, times=4)
         steps = {"batch_size": 10, "max_parallel_requests": 1}
@@ -745,14 +893,24 @@ class TestRetries:
         assert emulator.members(audience_id) == make_ids(40)
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404])
-    def test_are_not_for_what_stays_wrong(self, sync, emulator, make_ids, status):
+    def test_are_not_for_what_stays_wrong(
+        self, sync: Callable[..., Any], emulator: AudiencesEmulator, make_ids: MakeIds, status: int
+    ) -> None:
         emulator.fault("applovin.append", "status", status=status, times=None)
         with pytest.raises(exceptions.PermanentError) as failure:
             sync(make_ids(1))
         assert isinstance(failure.value, AirflowFailException)
         assert len(emulator.requests("applovin.append")) == 1
 
-    def test_are_for_an_audience_that_is_busy(self, sync, emulator, audience_id, make_ids, task_context, posts):
+    def test_are_for_an_audience_that_is_busy(
+        self,
+        sync: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        task_context: MakeContext,
+        posts: Callable[[], int],
+    ) -> None:
         folder = state_store("applovin", emulator.url.removeprefix("http://"), audience_id)
         with leased(folder, holder_of(task_context(task_id="other", map_index=0))):
             with pytest.raises(exceptions.AudienceBusyError, match=r"task other, map index 0, try 1") as failure:
@@ -762,11 +920,18 @@ class TestRetries:
         sync(make_ids(1))
         assert emulator.members(audience_id) == make_ids(1)
 
-    def test_take_over_from_a_try_that_hangs(self, sync, emulator, audience_id, make_ids, task_context):
+    def test_take_over_from_a_try_that_hangs(
+        self,
+        sync: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        task_context: MakeContext,
+    ) -> None:
         """While the first one waits for Airflow, the next one runs; when it goes on, it has no say any more."""
 
         class Store:
-            def set(self, _key, _value):
+            def set(self, _key: str, _value: Any) -> None:
                 sync(make_ids(60), max_removed_ratio=1, context=task_context(try_number=2))
 
         with pytest.raises(exceptions.AudienceBusyError, match="nothing more was sent") as failure:
@@ -776,8 +941,14 @@ class TestRetries:
         assert sync(make_ids(60), context=task_context(try_number=3))["unchanged"] == 60
 
     def test_that_find_a_lost_ledger_send_nothing_until_they_are_told_to(
-        self, sync, emulator, audience_id, make_ids, state_path, posts
-    ):
+        self,
+        sync: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        state_path: Any,
+        posts: Callable[[], int],
+    ) -> None:
         sync(make_ids(5))
         [ledger] = state_path.rglob("ledger-*.parquet")
         ledger.write_bytes(ledger.read_bytes()[:-10])
@@ -793,11 +964,21 @@ class TestRetries:
 
 class TestStatePath:
     @pytest.fixture
-    def configured(self, monkeypatch):
+    def configured(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         return lambda value: monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", value)
 
     @pytest.mark.parametrize("address", ["{folder}/my state", "file://{folder}/my%20state", "{folder}/my state/ "])
-    def test_may_be_a_folder(self, sync, configured, emulator, audience_id, tmp_path, make_ids, address, posts):
+    def test_may_be_a_folder(
+        self,
+        sync: Callable[..., Any],
+        configured: Callable[[str], None],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        tmp_path: Path,
+        make_ids: MakeIds,
+        address: str,
+        posts: Callable[[], int],
+    ) -> None:
         configured(address.format(folder=tmp_path))
         sync(make_ids(3))
         host = emulator.url.removeprefix("http://").replace(":", "%3A")
@@ -808,7 +989,15 @@ class TestStatePath:
         assert sync(make_ids(3))["unchanged"] == 3
         assert posts() == before
 
-    def test_may_be_a_store(self, sync, configured, audience_id, make_ids, posts, tmp_path):
+    def test_may_be_a_store(
+        self,
+        sync: Callable[..., Any],
+        configured: Callable[[str], None],
+        audience_id: str,
+        make_ids: MakeIds,
+        posts: Callable[[], int],
+        tmp_path: Path,
+    ) -> None:
         attach("memory", fs=fsspec.filesystem("memory"))
         configured(f"memory://{tmp_path.name}/audiences/")
         sync(make_ids(3))
@@ -829,8 +1018,14 @@ class TestStatePath:
         ],
     )
     def test_that_is_wrong_is_told_before_the_first_request(
-        self, task_context, configured, emulator, make_ids, address, said
-    ):
+        self,
+        task_context: MakeContext,
+        configured: Callable[[str], None],
+        emulator: AudiencesEmulator,
+        make_ids: MakeIds,
+        address: str,
+        said: str,
+    ) -> None:
         configured(address)
         for operator in (
             AppLovinSyncAudienceOperator(task_id="sync", source=make_ids(1), **NAMED),
@@ -843,7 +1038,14 @@ class TestStatePath:
             assert "key=sesame" not in str(refusal.value)
         assert emulator.requests() == []
 
-    def test_that_fails_may_work_at_the_next_try(self, sync, configured, make_ids, tmp_path, posts):
+    def test_that_fails_may_work_at_the_next_try(
+        self,
+        sync: Callable[..., Any],
+        configured: Callable[[str], None],
+        make_ids: MakeIds,
+        tmp_path: Path,
+        posts: Callable[[], int],
+    ) -> None:
         (tmp_path / "file").touch()
         configured(str(tmp_path / "file/state"))
         with pytest.raises(exceptions.StateUnavailableError) as failure:
@@ -855,14 +1057,14 @@ class TestStatePath:
 class TestWhatIsShown:
     ID = "1e1e1e1e-ABCD-4000-8000-00000000feed"
 
-    def shown(self, **arguments):
+    def shown(self, **arguments: Any) -> tuple[str, str, str]:
         with DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC)) as dag:
             operator = AppLovinSyncAudienceOperator(task_id="sync", **arguments)
         return json.dumps(Serialization.to_dict(dag)), json.dumps(rendered_fields(operator)), repr(operator)
 
     @pytest.mark.parametrize("field", ["source", "suppress"])
     @pytest.mark.parametrize("of", [list, set, str, iter], ids=lambda of: of.__name__)
-    def test_hides_members(self, field, of):
+    def test_hides_members(self, field: str, of: Any) -> None:
         members = of([self.ID, self.ID.lower()])
         texts = self.shown(**({"audience_id": "a", "source": "/data/ids.txt"} | {field: members}))
         assert "members, not shown" in texts[0]
@@ -870,7 +1072,7 @@ class TestWhatIsShown:
         assert not [text for text in texts if self.ID.lower() in text.lower()]
 
     @pytest.mark.parametrize("field", ["source", "suppress"])
-    def test_hides_members_of_mapped_tasks(self, field):
+    def test_hides_members_of_mapped_tasks(self, field: str) -> None:
         shared = {"audience_id": "a"} | ({"source": [self.ID]} if field == "suppress" else {})
         with DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC)) as dag:
             AppLovinSyncAudienceOperator.partial(task_id="sync", **shared).expand(**{field: [[self.ID], self.ID]})
@@ -878,12 +1080,19 @@ class TestWhatIsShown:
         assert self.ID.lower() not in stored.lower()
         assert "members, not shown" in stored
 
-    def test_hides_what_opens_an_address(self):
+    def test_hides_what_opens_an_address(self) -> None:
         secret = "s3://key:sesame@bucket/ids.csv?token=sesame"
         texts = self.shown(audience_id="a", source=secret, suppress=secret, rejects_path=secret)
         assert not [text for text in texts if "sesame" in text]
 
-    def test_is_a_table_in_the_log_without_members_and_key(self, sync, emulator, make_ids, caplog, capsys):
+    def test_is_a_table_in_the_log_without_members_and_key(
+        self,
+        sync: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        make_ids: MakeIds,
+        caplog: pytest.LogCaptureFixture,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
         ids = make_ids(5, start=0xFEED_0000_0000)
         with caplog.at_level(logging.DEBUG):
             emulator.fault("applovin.append", "status", status=400, times=1)
@@ -902,5 +1111,5 @@ class TestWhatIsShown:
         assert not [text for text in texts if "feed" in text.lower()]
         assert not [text for text in texts if emulator.api_key in text or emulator.api_key[-6:] in text]
 
-    def test_is_what_the_report_documents(self):
+    def test_is_what_the_report_documents(self) -> None:
         assert list(SyncReport(audience_id="a").as_dict()) == REPORT_KEYS

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
+from support.fixtures import Connect, MakeContext
 from support.operators import OPERATORS, arguments_of
 
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
@@ -59,7 +60,9 @@ def shared() -> dict[tuple[str, str], list[type[Any]]]:
 
 
 @pytest.fixture
-def answer(connect: Any, emulator: Any, task_context: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def answer(
+    connect: Connect, emulator: Any, task_context: MakeContext, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> Any:
     """Whether an operator refuses an argument; whatever it does not refuse ends with its first request."""
     emulator.fault("*", "status", status=401, times=None)
     for platform in VALID:

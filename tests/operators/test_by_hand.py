@@ -1,9 +1,15 @@
 """What operators do by hand to an audience that another task syncs."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
+from support.fixtures import Connect, MakeContext, MakeIds
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.common.state import holder_of, state_store
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import (
     AppLovinAppendUsersOperator,
     AppLovinCreateAudienceOperator,
@@ -15,23 +21,23 @@ from airflow_provider_audiences.sync.state.lease import leased
 
 
 @pytest.fixture(autouse=True)
-def state_path(monkeypatch, tmp_path, connect):
+def state_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connect: Connect) -> Any:
     path = tmp_path / "state"
     monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(path))
     return path
 
 
 @pytest.fixture
-def audience_id(task_context):
+def audience_id(task_context: MakeContext) -> str:
     made = AppLovinCreateAudienceOperator(task_id="create", name="n", platform="ios", package_name="p")
     return made.execute(task_context())
 
 
 @pytest.fixture
-def run(audience_id, task_context):
+def run(audience_id: str, task_context: MakeContext) -> Callable[..., Any]:
     """Runs an operator on the audience: ``run(operator, source, **arguments)``."""
 
-    def run(operator, source, **arguments):
+    def run(operator: Any, source: Any, **arguments: Any) -> Any:
         settings = {"audience_id": audience_id, "wait_for_audience_seconds": 0} | arguments
         task = operator(task_id="task", source=source, **settings)
         task.render_template_fields({})
@@ -40,7 +46,9 @@ def run(audience_id, task_context):
     return run
 
 
-def test_who_was_removed_stays_out(run, emulator, audience_id, make_ids):
+def test_who_was_removed_stays_out(
+    run: Callable[..., Any], emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds
+) -> None:
     ids = make_ids(6)
     run(AppLovinSyncAudienceOperator, ids)
     assert run(AppLovinRemoveUsersOperator, ids[:2])["in_ledger"] is True
@@ -54,7 +62,9 @@ def test_who_was_removed_stays_out(run, emulator, audience_id, make_ids):
 
 
 @pytest.mark.parametrize("operator", [AppLovinAppendUsersOperator, AppLovinUpdateAudienceOperator])
-def test_who_was_added_stays_in(run, emulator, audience_id, make_ids, operator):
+def test_who_was_added_stays_in(
+    run: Callable[..., Any], emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds, operator: type[Any]
+) -> None:
     ids = make_ids(6)
     run(AppLovinSyncAudienceOperator, ids[:3])
     assert run(operator, ids[3:])["in_ledger"] is True
@@ -63,20 +73,24 @@ def test_who_was_added_stays_in(run, emulator, audience_id, make_ids, operator):
     assert emulator.members(audience_id) == [*ids[:2], *ids[3:]]
 
 
-def test_an_audience_that_is_not_synced_has_no_ledger(run, emulator, audience_id, make_ids, state_path):
+def test_an_audience_that_is_not_synced_has_no_ledger(
+    run: Callable[..., Any], emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds, state_path: Any
+) -> None:
     for operator in (AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator, AppLovinRemoveUsersOperator):
         assert run(operator, make_ids(3))["in_ledger"] is False
     assert emulator.members(audience_id) == []
     assert not list(state_path.rglob("applovin"))
 
 
-def test_a_dry_run_marks_nobody(run, make_ids):
+def test_a_dry_run_marks_nobody(run: Callable[..., Any], make_ids: MakeIds) -> None:
     run(AppLovinSyncAudienceOperator, make_ids(3))
     assert run(AppLovinRemoveUsersOperator, make_ids(1), dry_run=True)["in_ledger"] is False
     assert run(AppLovinSyncAudienceOperator, make_ids(3))["held_back"] == 0
 
 
-def test_a_sync_under_way_comes_first(run, emulator, audience_id, make_ids, task_context):
+def test_a_sync_under_way_comes_first(
+    run: Callable[..., Any], emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds, task_context: MakeContext
+) -> None:
     run(AppLovinSyncAudienceOperator, make_ids(3))
     folder = state_store("applovin", emulator.url.removeprefix("http://"), audience_id)
     with leased(folder, holder_of(task_context(task_id="other"))):
@@ -86,7 +100,9 @@ def test_a_sync_under_way_comes_first(run, emulator, audience_id, make_ids, task
     assert emulator.members(audience_id) == make_ids(3)
 
 
-def test_a_removal_that_can_not_be_noted_is_left_to_a_retry(run, emulator, audience_id, make_ids, state_path):
+def test_a_removal_that_can_not_be_noted_is_left_to_a_retry(
+    run: Callable[..., Any], emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds, state_path: Any
+) -> None:
     """The next sync would add them again."""
     run(AppLovinSyncAudienceOperator, make_ids(3))
     (folder,) = state_path.rglob(audience_id)

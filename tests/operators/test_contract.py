@@ -6,20 +6,17 @@ import inspect
 import json
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, XComArg
+from support.airflow_versions import Serialization
 from support.operators import OPERATORS, arguments_of
 
 from airflow_provider_audiences.common.masked import revealed
 
-try:
-    from airflow.serialization.serialized_objects import DagSerialization as Serialization
-except ImportError:
-    from airflow.serialization.serialized_objects import SerializedDAG as Serialization
 
-
-def _required(operator_class):
+def _required(operator_class: type[Any]) -> dict[Any, Any]:
     return {
         name: "x"
         for name, parameter in arguments_of(operator_class).items()
@@ -38,20 +35,20 @@ each_field = pytest.mark.parametrize(
 
 
 class Upstream(BaseOperator):
-    def execute(self, context):  # noqa: ARG002 - the name is Airflow's
+    def execute(self, context: Any) -> None:  # noqa: ARG002 - the name is Airflow's
         return None
 
 
-def _dag(**arguments):
+def _dag(**arguments: Any) -> Any:
     return DAG("dag", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC), **arguments)
 
 
-def test_all_were_found():
+def test_all_were_found() -> None:
     assert len(OPERATORS) == 20
 
 
 @each_operator
-def test_template_fields_exist_whatever_is_given(operator_class):
+def test_template_fields_exist_whatever_is_given(operator_class: Any) -> None:
     operator = operator_class(task_id="task", **_required(operator_class))
     assert operator.template_fields
     for field in operator.template_fields:
@@ -60,14 +57,14 @@ def test_template_fields_exist_whatever_is_given(operator_class):
 
 
 @each_operator
-def test_connection_ids_are_templated(operator_class):
+def test_connection_ids_are_templated(operator_class: Any) -> None:
     connection_ids = [name for name in arguments_of(operator_class) if name.endswith("_conn_id")]
     assert connection_ids
     assert set(connection_ids) <= set(operator_class.template_fields)
 
 
 @each_field
-def test_the_constructor_sets_template_fields_verbatim(operator_class, field):
+def test_the_constructor_sets_template_fields_verbatim(operator_class: Any, field: Any) -> None:
     if field not in arguments_of(operator_class):
         pytest.fail(f"{field} is a template field and no argument")
     template = f"{{{{ params.{field} }}}}"
@@ -82,20 +79,22 @@ def test_the_constructor_sets_template_fields_verbatim(operator_class, field):
 
 
 @each_operator
-def test_every_argument_is_keyword_only_and_documented(operator_class):
+def test_every_argument_is_keyword_only_and_documented(operator_class: Any) -> None:
     arguments = arguments_of(operator_class)
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in arguments.values())
     documented = dict(
-        re.findall(r":param (\w+):(.*?)(?=\n\s*:(?:param|return|raises)|\Z)", inspect.getdoc(operator_class), re.DOTALL)
+        re.findall(
+            r":param (\w+):(.*?)(?=\n\s*:(?:param|return|raises)|\Z)", inspect.getdoc(operator_class) or "", re.DOTALL
+        )
     )
     assert set(documented) == set(arguments)
     templated = {name for name, text in documented.items() if "(templated" in text}
     assert templated == set(operator_class.template_fields)
-    assert ":return:" in inspect.getdoc(operator_class)
+    assert ":return:" in str(inspect.getdoc(operator_class))
 
 
 @each_operator
-def test_every_argument_may_come_from_default_args(operator_class):
+def test_every_argument_may_come_from_default_args(operator_class: Any) -> None:
     for name in arguments_of(operator_class):
         switches = {"deferrable", "allow_empty", "ignore_missing", "exponential_backoff"}
         value = True if name in switches else timedelta(seconds=7) if name == "max_poke_interval" else "7"
@@ -106,7 +105,7 @@ def test_every_argument_may_come_from_default_args(operator_class):
 
 
 @each_field
-def test_every_template_field_may_be_mapped(operator_class, field):
+def test_every_template_field_may_be_mapped(operator_class: Any, field: Any) -> None:
     shared = {name: value for name, value in _required(operator_class).items() if name != field}
     with _dag() as dag:
         mapped = operator_class.partial(task_id="task", **shared).expand(**{field: ["7", "8"]})
@@ -118,7 +117,7 @@ def test_every_template_field_may_be_mapped(operator_class, field):
 
 
 @each_field
-def test_every_template_field_may_be_mapped_over_xcom(operator_class, field):
+def test_every_template_field_may_be_mapped_over_xcom(operator_class: Any, field: Any) -> None:
     shared = {name: value for name, value in _required(operator_class).items() if name != field}
     with _dag() as dag:
         output = Upstream(task_id="upstream").output
@@ -133,7 +132,7 @@ def test_every_template_field_may_be_mapped_over_xcom(operator_class, field):
 
 
 @each_operator
-def test_a_copy_has_the_same_values(operator_class):
+def test_a_copy_has_the_same_values(operator_class: Any) -> None:
     operator = operator_class(task_id="task", **_required(operator_class))
     for copied in (copy.deepcopy(operator), copy.copy(operator)):
         assert type(copied) is operator_class
@@ -143,7 +142,7 @@ def test_a_copy_has_the_same_values(operator_class):
 
 
 @each_operator
-def test_a_dag_with_it_is_stored_and_read_again(operator_class):
+def test_a_dag_with_it_is_stored_and_read_again(operator_class: Any) -> None:
     with _dag() as dag:
         operator_class(task_id="task", **_required(operator_class))
     stored = Serialization.to_dict(dag)
@@ -156,7 +155,7 @@ def test_a_dag_with_it_is_stored_and_read_again(operator_class):
 
 
 @each_operator
-def test_mapping_refuses_what_is_no_argument(operator_class):
+def test_mapping_refuses_what_is_no_argument(operator_class: Any) -> None:
     with pytest.raises(TypeError, match="no_such_argument"):
         operator_class.partial(task_id="task", no_such_argument=1)
     partial = operator_class.partial(task_id="task", **_required(operator_class))
@@ -165,6 +164,6 @@ def test_mapping_refuses_what_is_no_argument(operator_class):
     partial.expand(**{next(iter(set(operator_class.template_fields) - set(_required(operator_class)))): ["x"]})
 
 
-def test_xcomarg_is_what_airflow_calls_it():
+def test_xcomarg_is_what_airflow_calls_it() -> None:
     with _dag():
         assert isinstance(Upstream(task_id="upstream").output, XComArg)

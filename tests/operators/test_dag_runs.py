@@ -1,19 +1,19 @@
 """The operators and sensors in real DAG runs: retries, deferral, and what Airflow has stored afterwards."""
 
-import json
 import os
-import shutil
 import sqlite3
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.airflow_versions import without_supervision
+from support.dag_scripts import DagScript
+from support.fixtures import Connect, MakeContext
 
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 
-SCRIPT = Path(__file__).with_name("dag_runs.py")
 PHONES = ["13912345678", "13787654321"]
 SIGNED_URI = "https://bucket.oss-cn-hangzhou.aliyuncs.com/people.txt?OSSAccessKeyId=LTAI1234&Signature=sesame"
 IDS = [f"1e1e1e1e-{number:04x}-4000-8000-00000000feed" for number in range(3)]
@@ -22,34 +22,16 @@ pytestmark = pytest.mark.usefixtures("airflow_database")
 
 
 @pytest.fixture
-def run(connect, emulator, task_context, tmp_path):
+def run(connect: Connect, emulator: AudiencesEmulator, task_context: MakeContext, tmp_path: Path) -> DagScript:
     """Runs DAGs of the script; returns how their tasks ended, and what they wrote to the terminal."""
     create = AppLovinCreateAudienceOperator(task_id="create", name="A", platform="ios", package_name="p")
     audience_id = create.execute(task_context())
     emulator.clear_requests()
-
-    # Airflow 3 runs what it has found in its folder only.
-    copied = shutil.copy(SCRIPT, tmp_path)
-
-    def script(*names):
-        given = {"audience_id": audience_id, "ids": IDS, "phones": PHONES, "signed_uri": SIGNED_URI}
-        ended = subprocess.run(
-            [sys.executable, copied, *names],
-            env=os.environ | {"DAG_RUNS_INPUT": json.dumps(given), "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        output = ended.stdout + ended.stderr
-        assert "\nENDED " in ended.stdout, output[-8000:]
-        return json.loads(ended.stdout.rpartition("\nENDED ")[2].splitlines()[0]), output
-
-    script.audience_id = audience_id
-    return script
+    given = {"audience_id": audience_id, "ids": IDS, "phones": PHONES, "signed_uri": SIGNED_URI}
+    return DagScript("dag_runs", tmp_path, given)
 
 
-def test_only_failures_that_may_pass_are_tried_again(run, emulator):
+def test_only_failures_that_may_pass_are_tried_again(run: DagScript, emulator: AudiencesEmulator) -> None:
     emulator.fault("pai.list", "status", status=500, times=None)
     ended, output = run("failures")
     assert ended["failures"] == {
@@ -64,7 +46,7 @@ def test_only_failures_that_may_pass_are_tried_again(run, emulator):
     assert emulator.requests("applovin.update") == []
 
 
-def test_a_group_whose_creation_was_cut_off_is_not_made_twice(run, emulator):
+def test_a_group_whose_creation_was_cut_off_is_not_made_twice(run: DagScript, emulator: AudiencesEmulator) -> None:
     emulator.fault("pai.create", "drop_after", times=4)
     emulator.fault("pai.list", "status", status=503, times=4)
     ended, output = run("recovery")
@@ -74,7 +56,7 @@ def test_a_group_whose_creation_was_cut_off_is_not_made_twice(run, emulator):
     assert len(emulator.requests("pai.create")) == 1
 
 
-def test_sensors_wait_in_every_mode(run, emulator):
+def test_sensors_wait_in_every_mode(run: DagScript, emulator: AudiencesEmulator) -> None:
     emulator.settings(processing_seconds=1)
     ended, output = run("waiting")
     assert {task_id: state for task_id, (state, _) in ended["waiting"].items()} == {
@@ -93,13 +75,13 @@ def test_sensors_wait_in_every_mode(run, emulator):
     assert "waited for" in str(xcom)
 
 
-def _rows(table, *columns):
+def _rows(table: Any, *columns: Any) -> Any:
     path = Path(os.environ["AIRFLOW_HOME"], "airflow.db")
     with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as database:
         return database.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()
 
 
-def _stored():
+def _stored() -> Iterator[tuple[Any, ...]]:
     """All that Airflow has stored, but for what the user's own tasks return: its database and its logs."""
     home = Path(os.environ["AIRFLOW_HOME"])
     with sqlite3.connect(f"{(home / 'airflow.db').as_uri()}?mode=ro", uri=True) as database:
@@ -120,13 +102,13 @@ def _stored():
         yield f"log {path.relative_to(home)}", path.read_text(errors="replace")
 
 
-def test_nothing_personal_and_no_secret_is_stored_or_shown(run, emulator):
+def test_nothing_personal_and_no_secret_is_stored_or_shown(run: DagScript, emulator: AudiencesEmulator) -> None:
     ended, output = run("personal")
     states = {task_id: state for task_id, (state, _) in ended["personal"].items()}
     refused = {task_id for task_id, state in states.items() if state == "failed"}
     assert refused == {"as_text", "text_mixed"}, output[-6000:]
     assert {state for task_id, state in states.items() if task_id not in refused} == {"success"}
-    assert emulator.members(run.audience_id) == sorted(IDS)
+    assert emulator.members(run.given["audience_id"]) == sorted(IDS)
     assert {group["Name"]: group["People"] for group in emulator.groups() if group["Name"] != "h"} == {
         **dict.fromkeys("abcdg", 2),
         "f": 1 if [group for group in emulator.groups() if group["Name"] == "f"][-1]["People"] == 1 else 2,

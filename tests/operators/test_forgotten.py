@@ -4,9 +4,10 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from support.fixtures import Connect, MakeContext
 from support.frames import frames_of_ours, kept
 
 from airflow_provider_audiences.decorators.applovin import append_users_task, sync_audience_task
@@ -76,7 +77,9 @@ def audience_id(emulator: AudiencesEmulator, applovin: Any) -> str:
 
 
 @pytest.fixture
-def run(connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task_context: Any, emulator: Any) -> Run:
+def run(
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task_context: MakeContext, emulator: Any
+) -> Run:
     """Runs an operator that fails, and looks at what the error keeps."""
     for conn_type in ("applovin", "pai"):
         connect(conn_type, extra={"backoff_seconds": 0, "max_retries": 1, "read_timeout_seconds": 0.3})
@@ -93,8 +96,8 @@ def run(connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task_cont
 
 def applovin_operators(audience_id: str) -> dict[str, Callable[..., Any]]:
     given: dict[str, Any] = {"task_id": "t", "audience_id": audience_id, "ttl_seconds": 90_000}
-    sizes = {"batch_size": 10, "max_parallel_requests": 3}
-    app = {"task_id": "t", "package_name": "com.example"}
+    sizes: dict[str, Any] = {"batch_size": 10, "max_parallel_requests": 3}
+    app: dict[str, Any] = {"task_id": "t", "package_name": "com.example"}
     return {
         "suppression sync": lambda **more: AppLovinSyncSuppressionOperator(**app, **sizes, **more),
         "suppression add": lambda **more: AppLovinAddSuppressionOperator(**app, **sizes, **more),
@@ -109,7 +112,7 @@ def applovin_operators(audience_id: str) -> dict[str, Callable[..., Any]]:
 
 def pai_operators(folder: Path) -> dict[str, Callable[..., Any]]:
     sync: dict[str, Any] = {"task_id": "t", "name": "n", "poke_interval": 0.01}
-    root = {"stage_path": str(folder), "uri_template": "https://b.oss-cn-hangzhou.aliyuncs.com/{key}"}
+    root: dict[str, Any] = {"stage_path": str(folder), "uri_template": "https://b.oss-cn-hangzhou.aliyuncs.com/{key}"}
     return {
         "create": lambda source, **more: PaiCreateGroupOperator(task_id="t", name="n", source=0, text=source, **more),
         "refresh": lambda source, **more: PaiReplaceGroupOperator(**sync, source=0, text=source, **more),
@@ -150,13 +153,13 @@ def test_pai(run: Run, emulator: AudiencesEmulator, tmp_path: Path, fault: str, 
     assert isinstance(error, AudienceApiError)
 
 
-def test_no_server(run: Run, connect: Any, audience_id: str, dead_port: int, tmp_path: Path) -> None:
+def test_no_server(run: Run, connect: Connect, audience_id: str, dead_port: int, tmp_path: Path) -> None:
     for conn_type in ("applovin", "pai"):
         connect(conn_type, host=f"http://127.0.0.1:{dead_port}", extra={"backoff_seconds": 0, "max_retries": 0})
     for make in applovin_operators(audience_id).values():
-        run(lambda make=make: make(source=list(IDS)))  # type: ignore[misc]
+        run(lambda make=make: make(source=list(IDS)))
     for make in pai_operators(tmp_path / "bucket").values():
-        run(lambda make=make: make(source=list(NUMBERS)))  # type: ignore[misc]
+        run(lambda make=make: make(source=list(NUMBERS)))
 
 
 def failing_iterator(members: list[str]) -> Iterator[str]:
@@ -190,14 +193,14 @@ def test_sources(run: Run, audience_id: str, tmp_path: Path, source: str) -> Non
             continue
         if source in {"a text that is none", "a type that is none"}:
             given["on_malformed"] = "fail"
-        run(lambda make=make, given=given: make(**given))  # type: ignore[misc]
+        run(lambda make=make, given=given: make(**given))
 
 
 @pytest.mark.parametrize("text", [f"{NUMBERS[0]}\n{BROKEN_NUMBER}", "\n".join(NUMBERS * 7), f"{NUMBERS[0]}\ud83d"])
 def test_text_of_a_group(run: Run, tmp_path: Path, text: str) -> None:
     lines = [f"1867{number:07d}" for number in range(2_600_001, 2_600_131)] if len(text) > 1_000 else text
     for name in ("create", "refresh"):
-        error = run(lambda name=name: pai_operators(tmp_path)[name](source=lines))  # type: ignore[misc]
+        error = run(lambda name=name: pai_operators(tmp_path)[name](source=lines))
         assert isinstance(error, AudienceApiError)
 
 
@@ -220,22 +223,24 @@ def test_decorators(run: Run, emulator: AudiencesEmulator, audience_id: str, fun
     ]
     for decorator, members in decorators:
         task = decorator(function)(members[:5], more=tuple(members[5:]))
-        run(lambda task=task: task.operator)  # type: ignore[misc]
+        run(lambda task=task: task.operator)
 
 
 def test_context_does_not_keep_a_functions_arguments(
-    connect: Any, audience_id: str, task_context: Any, emulator: AudiencesEmulator
+    connect: Connect, audience_id: str, task_context: MakeContext, emulator: AudiencesEmulator
 ) -> None:
     task = append_users_task(audience_id=audience_id)(lucky)(ids=IDS[:2], more=("{{ more }}",))
     context = {**task_context(), "more": IDS[2]}
-    task.operator.execute(context)
+    cast("Any", task).operator.execute(context)
 
     assert context["more"] == IDS[2]
     assert "ids" not in context
     assert emulator.members(audience_id) == sorted(IDS[:2])
 
 
-def test_a_plan_that_is_applied(run: Run, emulator: AudiencesEmulator, audience_id: str, task_context: Any) -> None:
+def test_a_plan_that_is_applied(
+    run: Run, emulator: AudiencesEmulator, audience_id: str, task_context: MakeContext
+) -> None:
     plan = applovin_operators(audience_id)["sync"](source=list(IDS), plan_only=True).execute(task_context())
     emulator.fault("applovin.append", times=None, kind="status", status=500)
     error = run(
@@ -250,7 +255,7 @@ class OutOfTime(BaseException):
 
 @pytest.mark.parametrize("name", ["append", "sync", "create"])
 def test_a_timeout_of_the_task(
-    run: Run, connect: Any, emulator: AudiencesEmulator, audience_id: str, tmp_path: Path, name: str
+    run: Run, connect: Connect, emulator: AudiencesEmulator, audience_id: str, tmp_path: Path, name: str
 ) -> None:
     for conn_type in ("applovin", "pai"):
         connect(conn_type, extra={"backoff_seconds": 0, "read_timeout_seconds": 20})
@@ -273,7 +278,7 @@ def test_a_timeout_of_the_task(
 
 
 @pytest.mark.parametrize("hook_class", [AppLovinHook, PaiHook])
-def test_hooks(connect: Any, hook_class: type, emulator: AudiencesEmulator) -> None:
+def test_hooks(connect: Connect, hook_class: type, emulator: AudiencesEmulator) -> None:
     for changes in (
         {"extra": {"max_retries": "many", "api_key": "k-in-the-extra"}},
         {"host": "http://192.0.2.7"},
@@ -281,6 +286,6 @@ def test_hooks(connect: Any, hook_class: type, emulator: AudiencesEmulator) -> N
     ):
         connect(hook_class.conn_type, **changes)  # type: ignore[attr-defined]
         with pytest.raises(AudienceApiError) as caught:
-            hook_class().get_conn()  # type: ignore[attr-defined]
+            hook_class().get_conn()
         clean(caught.value, emulator.api_key)
         assert not any("password" in text and emulator.api_key in text for text in kept(caught.value))

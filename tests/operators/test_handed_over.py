@@ -1,20 +1,19 @@
 """Sources that several tasks, or a mapped task, hand over, in a real DAG run."""
 
-import json
 import os
-import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.airflow_versions import IS_AIRFLOW_3_0
+from support.dag_scripts import DagScript
+from support.fixtures import Connect, MakeContext
 
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 
-SCRIPT = Path(__file__).with_name("handed_runs.py")
 IDS = [f"7a9d7a9d-{number:04x}-4000-8000-0000000dead5" for number in range(50)]
 PHONES = [f"1876543{number:04d}" for number in range(7)]
 
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("airflow_database")
 
 
 @pytest.fixture
-def ended(connect, emulator, task_context, tmp_path):
+def ended(connect: Connect, emulator: AudiencesEmulator, task_context: MakeContext, tmp_path: Path) -> dict[str, Any]:
     """How the tasks of the script ended; what it wrote is in ``output``."""
     emulator.settings(processing_seconds=0)
     audience_ids = [
@@ -40,22 +39,11 @@ def ended(connect, emulator, task_context, tmp_path):
         "phones": PHONES,
         "paths": {name: str(path) for name, path in paths.items()} | {"third": None},
     }
-    copied = shutil.copy(SCRIPT, tmp_path)
-    done = subprocess.run(
-        [sys.executable, copied],
-        env=os.environ | {"DAG_RUNS_INPUT": json.dumps(given), "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    output = done.stdout + done.stderr
-    assert "\nENDED " in done.stdout, output[-8000:]
-    return json.loads(done.stdout.rpartition("\nENDED ")[2].splitlines()[0]) | {"output": output}
+    tasks, output = DagScript("handed_runs", tmp_path, given)()
+    return {**tasks, "output": output}
 
 
-def test_what_tasks_hand_over_is_one_source(ended, emulator):
+def test_what_tasks_hand_over_is_one_source(ended: dict[str, Any], emulator: AudiencesEmulator) -> None:
     output = ended.pop("output")
     failed = {name for name, task in ended.items() if task["state"] != "success"}
     expected = {"mixed", "with_nothing"} | ({"with_a_gap"} if AIRFLOW_V_3_0_PLUS else set())

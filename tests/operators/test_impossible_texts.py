@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from support.fixtures import Connect, MakeContext
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, NotFoundError, PlanOutdatedError
@@ -21,7 +22,7 @@ from airflow_provider_audiences.sensors.pai import PaiGroupSensor
 
 HALF = "a\ud83db"
 IDS = ["5eafbabe-0007-4bad-8000-00000badcafe"]
-TABLE = {"source": 3, "project": "p", "table": "t", "column": "c", "filter": "f", "phone_number": True}
+TABLE: dict[str, Any] = {"source": 3, "project": "p", "table": "t", "column": "c", "filter": "f", "phone_number": True}
 OPERATORS: dict[type, dict[str, Any]] = {
     applovin.AppLovinCreateAudienceOperator: {"name": "n", "platform": "ios", "package_name": "p"},
     applovin.AppLovinListAudiencesOperator: {},
@@ -49,7 +50,7 @@ OPERATORS: dict[type, dict[str, Any]] = {
 
 
 @pytest.fixture
-def refused(connect: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, task_context: Any) -> Any:
+def refused(connect: Connect, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, task_context: MakeContext) -> Any:
     """Runs an operator that is to fail, and returns the error."""
     monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
 
@@ -90,10 +91,11 @@ def test_half_a_character(refused: Any, emulator: AudiencesEmulator, operator_cl
     if field in of_an_audience and "audience_id" in OPERATORS[operator_class]:
         others = {"audience_id": None, "name": "n", "platform": "ios"}
     if field in {"uri", "text", "algorithm", "inference_job_id"}:
-        others = dict.fromkeys(TABLE) | {
+        arguments: dict[str, dict[str, Any]] = {
             "uri": {"source": 1}, "text": {"source": 0},
             "algorithm": {"source": 4, "inference_job_id": "j"}, "inference_job_id": {"source": 4, "algorithm": "a"},
-        }[field]  # fmt: skip
+        }  # fmt: skip
+        others = dict.fromkeys(TABLE) | arguments[field]
     if field == "stage_conn_id":
         others = {"stage_path": "oss://bucket/key"}
     if field == "group_ids":

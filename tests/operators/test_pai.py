@@ -1,12 +1,17 @@
 """Each PAI operator against the emulator: what it returns, what arrives, and what is refused."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from support.fixtures import Connect, MakeContext
+from support.recorder import Recorder
 
 from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.pai import (
     PaiCreateGroupOperator,
     PaiDeleteGroupOperator,
@@ -17,7 +22,12 @@ from airflow_provider_audiences.operators.pai import (
 
 URI = "https://bucket.oss-cn-hangzhou.aliyuncs.com/people.csv"
 SIGNED_URI = f"{URI}?OSSAccessKeyId=LTAI1234&Signature=sesame"
-TEXT = {"source": PaiSource.TEXT, "name": "VIP", "text": "13900001111\n+86 139-0000-2222", "phone_number": True}
+TEXT: dict[str, Any] = {
+    "source": PaiSource.TEXT,
+    "name": "VIP",
+    "text": "13900001111\n+86 139-0000-2222",
+    "phone_number": True,
+}
 PUBLIC_KEYS = {
     "id",
     "name",
@@ -41,13 +51,13 @@ PUBLIC_KEYS = {
 
 
 @pytest.fixture(autouse=True)
-def _connected(connect):
+def _connected(connect: Connect) -> None:
     """All of these tests talk to the emulator."""
 
 
 @pytest.fixture
-def create(task_context):
-    def run(*, context=None, **arguments):
+def create(task_context: MakeContext) -> Callable[..., Any]:
+    def run(*, context: Any = None, **arguments: Any) -> Any:
         return PaiCreateGroupOperator(task_id="create", **arguments).execute(context or task_context())
 
     return run
@@ -72,7 +82,9 @@ def create(task_context):
         ),
     ],
 )
-def test_create_returns_the_id_and_sends_what_was_given(create, emulator, arguments, expected):
+def test_create_returns_the_id_and_sends_what_was_given(
+    create: Callable[..., Any], emulator: AudiencesEmulator, arguments: dict[str, Any], expected: dict[str, Any]
+) -> None:
     group_id = create(**arguments)
     (group,) = emulator.groups()
     assert group["Id"] == group_id
@@ -109,7 +121,9 @@ def test_create_returns_the_id_and_sends_what_was_given(create, emulator, argume
         ({**TEXT, "provenance": "None", "idempotency": "none"}, "provenance was rendered to None"),
     ],
 )
-def test_create_refuses_wrong_arguments_before_the_first_request(create, emulator, arguments, named):
+def test_create_refuses_wrong_arguments_before_the_first_request(
+    create: Callable[..., Any], emulator: AudiencesEmulator, arguments: dict[str, Any], named: str
+) -> None:
     with pytest.raises(exceptions.InvalidInputError, match=named) as refusal:
         create(**arguments)
     assert isinstance(refusal.value, AirflowFailException)
@@ -118,13 +132,15 @@ def test_create_refuses_wrong_arguments_before_the_first_request(create, emulato
     assert emulator.billing()["total"]["billed"] == 0
 
 
-def test_numbers_of_other_countries_are_taken_when_asked(create, emulator):
+def test_numbers_of_other_countries_are_taken_when_asked(
+    create: Callable[..., Any], emulator: AudiencesEmulator
+) -> None:
     create(source=0, text="+1 201 555 0123\n (201) 555-0124 ", phone_format="any")
     (group,) = emulator.groups()
     assert group["People"] == 2
 
 
-def test_if_exists(create, emulator, task_context):
+def test_if_exists(create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext) -> None:
     first = create(**TEXT)
     with pytest.raises(exceptions.ConflictError, match=first) as failure:
         create(**TEXT, if_exists="fail", context=task_context(run_id="second"))
@@ -138,7 +154,9 @@ def test_if_exists(create, emulator, task_context):
 
 
 @pytest.mark.parametrize("kind", ["drop_after", "truncated_json"])
-def test_the_next_try_takes_the_group_of_a_create_whose_replies_were_all_lost(create, emulator, task_context, kind):
+def test_the_next_try_takes_the_group_of_a_create_whose_replies_were_all_lost(
+    create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext, kind: str
+) -> None:
     # Nor can the group be looked up in the first try: it ends without knowing.
     emulator.fault("pai.create", kind, times=None)
     emulator.fault("pai.list", "drop_before", number=2, times=None)
@@ -151,7 +169,9 @@ def test_the_next_try_takes_the_group_of_a_create_whose_replies_were_all_lost(cr
     assert [group["Id"] for group in emulator.groups()] == [made["Id"]]
 
 
-def test_without_a_marker_a_create_whose_reply_was_lost_fails_for_good(create, emulator, task_context):
+def test_without_a_marker_a_create_whose_reply_was_lost_fails_for_good(
+    create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext
+) -> None:
     emulator.fault("pai.create", "drop_after")
     context = task_context()
     with pytest.raises(AirflowFailException, match="may exist"):
@@ -162,7 +182,9 @@ def test_without_a_marker_a_create_whose_reply_was_lost_fails_for_good(create, e
     assert context["ti"].pushed == {"billable_calls": {"create": 1, "get": 0, "delete": 0}}
 
 
-def test_what_may_be_billed_is_told(create, emulator, task_context):
+def test_what_may_be_billed_is_told(
+    create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext
+) -> None:
     contexts = [task_context() for _ in range(4)]
     group_id = create(**TEXT, context=contexts[0])
     PaiGetGroupOperator(task_id="get", group_id=group_id).execute(contexts[1])
@@ -195,8 +217,12 @@ def test_what_may_be_billed_is_told(create, emulator, task_context):
     ],
 )
 def test_the_group_of_another_task_run_or_request_is_not_taken(
-    create, emulator, task_context, changed_context, changed_arguments
-):
+    create: Callable[..., Any],
+    emulator: AudiencesEmulator,
+    task_context: MakeContext,
+    changed_context: dict[str, Any],
+    changed_arguments: dict[str, Any],
+) -> None:
     first = create(**TEXT)
     context = task_context(**({"try_number": 2} | changed_context))
     second = create(**(TEXT | changed_arguments), context=context)
@@ -204,7 +230,9 @@ def test_the_group_of_another_task_run_or_request_is_not_taken(
     assert len(emulator.groups()) == 2
 
 
-def test_a_group_is_known_by_its_provenance(create, emulator, task_context):
+def test_a_group_is_known_by_its_provenance(
+    create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext
+) -> None:
     first = create(**TEXT, provenance="shop a")
     renamed = task_context(try_number=2, dag_id="other", task_id="other")
     assert create(**TEXT, provenance=" shop a\n", context=renamed) == first
@@ -215,7 +243,9 @@ def test_a_group_is_known_by_its_provenance(create, emulator, task_context):
     assert len(emulator.groups()) == 2
 
 
-def test_without_it_by_dag_and_task_which_are_not_mixed_up(create, task_context):
+def test_without_it_by_dag_and_task_which_are_not_mixed_up(
+    create: Callable[..., Any], task_context: MakeContext
+) -> None:
     made = [
         create(**TEXT, context=task_context(dag_id="etl.pai", task_id="create")),
         create(**TEXT, context=task_context(dag_id="etl", task_id="pai.create")),
@@ -224,13 +254,17 @@ def test_without_it_by_dag_and_task_which_are_not_mixed_up(create, task_context)
     assert create(**TEXT, provenance="etl:pai.create") == made[1]
 
 
-def test_a_group_that_was_deleted_meanwhile_is_made_again(create, emulator, task_context):
+def test_a_group_that_was_deleted_meanwhile_is_made_again(
+    create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext
+) -> None:
     first = create(**TEXT)
     PaiDeleteGroupOperator(task_id="delete", group_id=first).execute(task_context())
     assert create(**TEXT, context=task_context(try_number=2)) != first
 
 
-def test_get_shows_the_group_without_personal_data(create, emulator, task_context):
+def test_get_shows_the_group_without_personal_data(
+    create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext
+) -> None:
     emulator.settings(processing_seconds=0)
     group_id = create(source=2, uri=SIGNED_URI, column="phone", phone_number=True, name="VIP", remark="for Q3")
     shown = PaiGetGroupOperator(task_id="get", group_id=group_id).execute(task_context())
@@ -250,12 +284,14 @@ def test_get_shows_the_group_without_personal_data(create, emulator, task_contex
     assert "139" not in json.dumps({name: value for name, value in shown.items() if name != "id"})
 
 
-def test_list_shows_the_groups_that_fit_without_personal_data(create, emulator, task_context):
+def test_list_shows_the_groups_that_fit_without_personal_data(
+    create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext
+) -> None:
     emulator.settings(processing_seconds=0)
     texts = create(**TEXT, remark="first")
     table = create(source=3, project="demo_project", table="vip_customers", name="VIP 2")
 
-    def listed(**filters):
+    def listed(**filters: Any) -> set[Any]:
         groups = PaiListGroupsOperator(task_id="list", **filters).execute(task_context())
         assert all(set(group) == PUBLIC_KEYS for group in groups)
         assert "1390000" not in json.dumps(groups)
@@ -283,7 +319,9 @@ FILTERS = ["name", "remark", "phone_number", "source", "status", "limit"]
 
 @pytest.mark.parametrize("filter_name", FILTERS)
 @pytest.mark.parametrize("value", ["", "\t ", "None", "{{ params.nothing }}", "{{ params.none }}", 1.5, [], {}])
-def test_a_filter_that_says_nothing_is_refused(emulator, task_context, filter_name, value):
+def test_a_filter_that_says_nothing_is_refused(
+    emulator: AudiencesEmulator, task_context: MakeContext, filter_name: str, value: Any
+) -> None:
     operator = PaiListGroupsOperator(task_id="list", **{filter_name: value})
     operator.render_template_fields({"params": {"nothing": " ", "none": None}})
     with pytest.raises(exceptions.InvalidInputError, match=f"^{filter_name} "):
@@ -292,7 +330,9 @@ def test_a_filter_that_says_nothing_is_refused(emulator, task_context, filter_na
 
 
 @pytest.mark.parametrize("filter_name", FILTERS)
-def test_a_filter_of_which_an_upstream_task_made_none_is_refused(emulator, task_context, filter_name):
+def test_a_filter_of_which_an_upstream_task_made_none_is_refused(
+    emulator: AudiencesEmulator, task_context: MakeContext, filter_name: str
+) -> None:
     operator = PaiListGroupsOperator(task_id="list", **{filter_name: "{{ params.none }}"})
     setattr(operator, filter_name, None)  # as an XComArg, or a native template, does
     with pytest.raises(exceptions.InvalidInputError, match=f"^{filter_name} is None: the DAG asks for it"):
@@ -304,7 +344,9 @@ def test_a_filter_of_which_an_upstream_task_made_none_is_refused(emulator, task_
     ("value", "sent"),
     [(True, "true"), ("True", "true"), (" FALSE ", "false"), (False, "false"), ("{{ params.p }}", "true")],
 )
-def test_the_filter_by_phone_numbers_on_the_wire(emulator, task_context, value, sent):
+def test_the_filter_by_phone_numbers_on_the_wire(
+    emulator: AudiencesEmulator, task_context: MakeContext, value: bool | str, sent: str
+) -> None:
     operator = PaiListGroupsOperator(task_id="list", phone_number=value)
     operator.render_template_fields({"params": {"p": True}})
     operator.execute(task_context())
@@ -312,16 +354,20 @@ def test_the_filter_by_phone_numbers_on_the_wire(emulator, task_context, value, 
 
 
 @pytest.mark.parametrize("value", [1, 0, "1", "yes", "wahr", "", None])
-def test_what_is_no_filter_by_phone_numbers(emulator, task_context, value):
+def test_what_is_no_filter_by_phone_numbers(
+    emulator: AudiencesEmulator, task_context: MakeContext, value: int | str | None
+) -> None:
     operator = PaiListGroupsOperator(task_id="list", phone_number="{{ params.p }}")
-    operator.phone_number = value
+    operator.phone_number = value  # type: ignore[assignment]  # as templates render
     with pytest.raises(exceptions.InvalidInputError, match=r"^phone_number "):
         operator.execute(task_context())
     assert emulator.requests() == []
 
 
 @pytest.mark.parametrize("whole", [20270101, np.int64(20270101)])
-def test_whole_numbers_are_taken_as_their_text(create, emulator, task_context, whole):
+def test_whole_numbers_are_taken_as_their_text(
+    create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext, whole: Any
+) -> None:
     made = create(source=3, name=whole, project="demo_project", table="vip_customers", column=whole, remark=whole)
     [group] = emulator.groups()
     assert [group[name] for name in ("Name", "Column")] == ["20270101"] * 2
@@ -334,7 +380,9 @@ def test_whole_numbers_are_taken_as_their_text(create, emulator, task_context, w
 
 
 @pytest.mark.parametrize("empty", ["", " \n", "None", "{{ params.none }}"])
-def test_empty_optional_text_is_left_out(recorder, connect, task_context, empty):
+def test_empty_optional_text_is_left_out(
+    recorder: Recorder, connect: Connect, task_context: MakeContext, empty: str
+) -> None:
     connect("pai", host=recorder.url)
     recorder.answer(200, {}, b'{"ErrorCode": 0, "Data": {"Id": "g"}}')
     operator = PaiCreateGroupOperator(
@@ -356,8 +404,10 @@ def test_empty_optional_text_is_left_out(recorder, connect, task_context, empty)
 
 @pytest.mark.parametrize("empty", ["", " \n", "None", "{{ params.none }}"])
 @pytest.mark.parametrize("argument", ["filter", "phone_number"])
-def test_what_narrows_a_group_is_not_left_out(create, emulator, task_context, empty, argument):
-    arguments = {"source": 3, "project": "demo_project", "table": "vip_customers", argument: empty}
+def test_what_narrows_a_group_is_not_left_out(
+    create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext, empty: str, argument: str
+) -> None:
+    arguments: dict[str, Any] = {"source": 3, "project": "demo_project", "table": "vip_customers", argument: empty}
     operator = PaiCreateGroupOperator(task_id="create", **arguments)
     operator.render_template_fields({"params": {"none": None}})
     with pytest.raises(exceptions.InvalidInputError, match=f"^{argument} "):
@@ -368,7 +418,7 @@ def test_what_narrows_a_group_is_not_left_out(create, emulator, task_context, em
     assert emulator.requests() == []
 
 
-def test_the_newest_groups(create, emulator, task_context):
+def test_the_newest_groups(create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext) -> None:
     emulator.settings(max_page_size=2)
     emulator.set_clock(1_700_000_000, freeze=True)
     made = [create(**(TEXT | {"name": f"n{number}"})) for number in range(3)]
@@ -376,7 +426,7 @@ def test_the_newest_groups(create, emulator, task_context):
     newest = create(**(TEXT | {"name": "n3"}))
     expected = [newest, *sorted(made, reverse=True)]
 
-    def listed(limit):
+    def listed(limit: Any) -> list[Any]:
         operator = PaiListGroupsOperator(task_id="list", limit=limit)
         return [group["id"] for group in operator.execute(task_context())]
 
@@ -388,7 +438,9 @@ def test_the_newest_groups(create, emulator, task_context):
             listed(wrong)
 
 
-def test_a_price_makes_an_estimate(connect, create, emulator, task_context):
+def test_a_price_makes_an_estimate(
+    connect: Connect, create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext
+) -> None:
     connect("pai", extra={"backoff_seconds": 0, "price_per_call": "0.001"})
     contexts = [task_context() for _ in range(3)]
     group_id = create(**TEXT, context=contexts[0])
@@ -398,17 +450,21 @@ def test_a_price_makes_an_estimate(connect, create, emulator, task_context):
     assert [context["ti"].pushed["estimated_cost"] for context in contexts] == [0.001, 0.001, 0.0]
 
 
-def test_list_goes_through_all_pages(create, emulator, task_context):
+def test_list_goes_through_all_pages(
+    create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext
+) -> None:
     emulator.settings(max_page_size=2)
     made = [create(**(TEXT | {"name": f"n{number}"})) for number in range(5)]
     listed = PaiListGroupsOperator(task_id="list").execute(task_context())
     assert sorted(group["id"] for group in listed) == sorted(made)
 
 
-def test_delete_says_whether_the_group_existed(create, emulator, task_context):
+def test_delete_says_whether_the_group_existed(
+    create: Callable[..., Any], emulator: AudiencesEmulator, task_context: MakeContext
+) -> None:
     group_id = create(**TEXT)
 
-    def delete(*, context=None, **arguments):
+    def delete(*, context: Any = None, **arguments: Any) -> Any:
         operator = PaiDeleteGroupOperator(task_id="delete", group_id=group_id, **arguments)
         return operator.execute(context or task_context())
 
@@ -424,7 +480,9 @@ def test_delete_says_whether_the_group_existed(create, emulator, task_context):
 
 @pytest.mark.parametrize("operator_class", [PaiGetGroupOperator, PaiDeleteGroupOperator])
 @pytest.mark.parametrize("group_id", ["", " ", None, "None", 7.0, True, ".", "..", "g" * 1001])
-def test_what_is_no_id_never_reaches_the_wire(emulator, task_context, operator_class, group_id):
+def test_what_is_no_id_never_reaches_the_wire(
+    emulator: AudiencesEmulator, task_context: MakeContext, operator_class: type[Any], group_id: Any
+) -> None:
     with pytest.raises(exceptions.InvalidInputError, match="group_id"):
         operator_class(task_id="task", group_id=group_id).execute(task_context())
     assert emulator.requests() == []
@@ -441,7 +499,9 @@ def test_what_is_no_id_never_reaches_the_wire(emulator, task_context, operator_c
         (500, exceptions.ServerError, False),
     ],
 )
-def test_only_what_stays_wrong_burns_no_retry(task_context, emulator, status, error_type, fails_for_good):
+def test_only_what_stays_wrong_burns_no_retry(
+    task_context: MakeContext, emulator: AudiencesEmulator, status: int, error_type: type[Any], fails_for_good: bool
+) -> None:
     emulator.fault("pai.get", "status", status=status, times=None)
     with pytest.raises(error_type) as failure:
         PaiGetGroupOperator(task_id="get", group_id="g").execute(task_context())

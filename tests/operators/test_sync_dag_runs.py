@@ -1,19 +1,19 @@
 """The sync operators in real DAG runs: days, retries, reruns, plans with an approval, and mapped tasks."""
 
-import json
 import os
-import shutil
 import sqlite3
-import subprocess
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.airflow_versions import IS_AIRFLOW_3_0, without_supervision
+from support.dag_scripts import DagScript
+from support.fixtures import Connect, MakeContext
 
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 
-SCRIPT = Path(__file__).with_name("sync_dag_runs.py")
 MONDAY, TUESDAY = "2026-03-02", "2026-03-03"
 IDS = [f"5eed5eed-{number:04x}-4000-8000-00000000abcd" for number in range(60)]
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("airflow_database")
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     """Where the members' files are."""
     path = tmp_path / "data"
     path.mkdir()
@@ -30,65 +30,46 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def run(connect, emulator, task_context, tmp_path, folder):
+def run(
+    connect: Connect, emulator: AudiencesEmulator, task_context: MakeContext, tmp_path: Path, folder: Path
+) -> DagScript:
     """Runs DAGs of the script, each for a day; returns how their tasks ended, and what they wrote to the terminal."""
     for name in ("A", "B"):
         create = AppLovinCreateAudienceOperator(task_id="create", name=name, platform="ios", package_name="p")
         create.execute(task_context())
     audience_ids = [audience["audience_id"] for audience in emulator.audiences()]
     emulator.clear_requests()
-    # Airflow 3 runs what it has found in its folder only.
     dags = tmp_path / "dags"
     dags.mkdir()
-    copied = shutil.copy(SCRIPT, dags)
-
-    def script(*runs):
-        lists = [IDS[:5], IDS[5:12], IDS[:1]]
-        given = {"folder": str(folder), "audience_ids": audience_ids, "lists": lists}
-        ended = subprocess.run(
-            [sys.executable, copied, *runs],
-            env=os.environ
-            | {
-                "DAG_RUNS_INPUT": json.dumps(given),
-                "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-                "AIRFLOW__AUDIENCES__STATE_PATH": str(tmp_path / "state"),
-            },
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        output = ended.stdout + ended.stderr
-        assert "\nENDED " in ended.stdout, output[-8000:]
-        return json.loads(ended.stdout.rpartition("\nENDED ")[2].splitlines()[0]), output
-
-    script.audience_ids = audience_ids
-    return script
+    given = {"folder": str(folder), "audience_ids": audience_ids, "lists": [IDS[:5], IDS[5:12], IDS[:1]]}
+    return DagScript("sync_dag_runs", dags, given, AIRFLOW__AUDIENCES__STATE_PATH=str(tmp_path / "state"))
 
 
 @pytest.fixture
-def write(folder):
-    def to(day, ids):
+def write(folder: Path) -> Callable[..., None]:
+    def to(day: str, ids: Any) -> None:
         (folder / f"ids_{day}.txt").write_text("\n".join(ids))
 
     return to
 
 
-def states(tasks):
+def states(tasks: Any) -> dict[Any, Any]:
     return {name: (task["state"], task["try_number"]) for name, task in tasks.items()}
 
 
-def counts(tasks, name="sync"):
+def counts(tasks: Any, name: str = "sync") -> Any:
     report = tasks[name]["returned"]
     fields = ("added", "removed", "unchanged", "suppressed", "live", "batches", "batches_skipped_by_resume")
     return tuple(report[field] for field in fields)
 
 
-def body_lines(emulator):
+def body_lines(emulator: AudiencesEmulator) -> list[Any]:
     return [request["body_lines"] for request in emulator.requests("applovin.append")]
 
 
-def test_two_days_and_reruns(run, emulator, folder, write):
+def test_two_days_and_reruns(
+    run: DagScript, emulator: AudiencesEmulator, folder: Path, write: Callable[..., None]
+) -> None:
     write(MONDAY, IDS[:40])
     write(TUESDAY, IDS[4:42])
     days = [f"daily={day}" for day in (MONDAY, MONDAY, TUESDAY, TUESDAY)]
@@ -110,7 +91,9 @@ def test_two_days_and_reruns(run, emulator, folder, write):
     assert body_lines(emulator)[6:] == [3, 1]
 
 
-def test_a_retry_goes_on_and_a_guard_is_not_tried_again(run, emulator, write):
+def test_a_retry_goes_on_and_a_guard_is_not_tried_again(
+    run: DagScript, emulator: AudiencesEmulator, write: Callable[..., None]
+) -> None:
     write(MONDAY, IDS)
     write(TUESDAY, IDS[:30])
     emulator.fault("applovin.append", "status", status=500, number=3, times=4)
@@ -124,7 +107,9 @@ def test_a_retry_goes_on_and_a_guard_is_not_tried_again(run, emulator, write):
     assert emulator.members(audience["audience_id"]) == IDS
 
 
-def test_a_plan_is_approved_and_then_applied(run, emulator, write):
+def test_a_plan_is_approved_and_then_applied(
+    run: DagScript, emulator: AudiencesEmulator, write: Callable[..., None]
+) -> None:
     write(MONDAY, IDS[:10])
     write(TUESDAY, IDS[:5])
     (approved, refused), output = run(f"approved={MONDAY}", f"approved={TUESDAY}")
@@ -139,11 +124,11 @@ def test_a_plan_is_approved_and_then_applied(run, emulator, write):
         "apply": "upstream_failed",
     }
     assert IS_AIRFLOW_3_0 or "not approved: the plan would remove 5 of 10 members (50.0%)" in output
-    assert emulator.members(run.audience_ids[0]) == IDS[:10]
+    assert emulator.members(run.given["audience_ids"][0]) == IDS[:10]
     assert body_lines(emulator) == [10]
 
 
-def _stored():
+def _stored() -> Iterator[tuple[Any, ...]]:
     """All that Airflow has stored: its database and its logs."""
     home = Path(os.environ["AIRFLOW_HOME"])
     with sqlite3.connect(f"{(home / 'airflow.db').as_uri()}?mode=ro", uri=True) as database:
@@ -156,11 +141,11 @@ def _stored():
         yield f"log {path.relative_to(home)}", path.read_text(errors="replace")
 
 
-def test_mapped_syncs_keep_their_members_to_themselves(run, emulator):
+def test_mapped_syncs_keep_their_members_to_themselves(run: DagScript, emulator: AudiencesEmulator) -> None:
     (mapped,), output = run(f"mapped={MONDAY}")
     done = {name: state for name, (state, _) in states(mapped).items()}
     assert done == {f"{name}[{number}]": "success" for name in ("sync", "plan") for number in range(2)}, output[-4000:]
-    assert [emulator.members(audience_id) for audience_id in run.audience_ids] == [IDS[1:5], IDS[5:12]]
+    assert [emulator.members(audience_id) for audience_id in run.given["audience_ids"]] == [IDS[1:5], IDS[5:12]]
     places = [*_stored(), ("output", without_supervision(output))]
     rendered = [text for place, text in places if place == "table rendered_task_instance_fields"]
     assert [text for text in rendered if "members, not shown" in text]

@@ -1,36 +1,43 @@
 """Tables with deleted rows as the source and the opt-out list of operators: those who were deleted are not sent."""
 
 import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from support.fixtures import Connect, MakeContext, MakeIds
 from support.lake import delta_table, iceberg_table
 
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
 from airflow_provider_audiences.sources import FileSource
 
-MAKERS = {"delta": delta_table, "iceberg": iceberg_table}
+MAKERS: dict[str, Callable[..., Any]] = {"delta": delta_table, "iceberg": iceberg_table}
 PHONES = [f"1370000{number:04}" for number in range(20)]
 
 
 @pytest.fixture(autouse=True)
-def _connected(connect):
+def _connected(connect: Connect) -> None:
     """All of these tests talk to the emulator."""
 
 
 @pytest.fixture
-def audience(task_context):
+def audience(task_context: MakeContext) -> str:
     create = AppLovinCreateAudienceOperator(task_id="create", name=uuid.uuid4().hex, platform="ios", package_name="p")
     return create.execute(task_context())
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_those_who_were_deleted_are_not_sent(tmp_path, task_context, emulator, audience, make_ids, kind):
+def test_those_who_were_deleted_are_not_sent(
+    tmp_path: Path, task_context: MakeContext, emulator: AudiencesEmulator, audience: str, make_ids: MakeIds, kind: str
+) -> None:
     ids = make_ids(20)
     MAKERS[kind](tmp_path / "users", ids, 5)
     source = FileSource(str(tmp_path / "{{ kind }}"), column="member")
@@ -42,7 +49,15 @@ def test_those_who_were_deleted_are_not_sent(tmp_path, task_context, emulator, a
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_who_opted_out_by_a_table_is_not_sent(tmp_path, task_context, emulator, audience, make_ids, kind, monkeypatch):
+def test_who_opted_out_by_a_table_is_not_sent(
+    tmp_path: Path,
+    task_context: MakeContext,
+    emulator: AudiencesEmulator,
+    audience: str,
+    make_ids: MakeIds,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
     ids = make_ids(20)
     MAKERS[kind](tmp_path / "opt_outs", ids[:10], 4)  # four took it back
@@ -58,7 +73,7 @@ def test_who_opted_out_by_a_table_is_not_sent(tmp_path, task_context, emulator, 
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_a_group_of_phone_numbers(tmp_path, task_context, kind):
+def test_a_group_of_phone_numbers(tmp_path: Path, task_context: MakeContext, kind: str) -> None:
     MAKERS[kind](tmp_path / "users", PHONES, 5)
     operator = PaiSyncGroupOperator(
         task_id="pai", name="g", source=FileSource(tmp_path / "users", column="member"), poke_interval=0.05
@@ -67,7 +82,9 @@ def test_a_group_of_phone_numbers(tmp_path, task_context, kind):
 
 
 @pytest.mark.parametrize("source", ["users/*.parquet", "users/", ""])
-def test_nothing_is_sent_of_a_table_that_can_not_be_read(tmp_path, task_context, emulator, make_ids, source):
+def test_nothing_is_sent_of_a_table_that_can_not_be_read(
+    tmp_path: Path, task_context: MakeContext, emulator: AudiencesEmulator, make_ids: MakeIds, source: str
+) -> None:
     (tmp_path / "users/.hoodie").mkdir(parents=True)
     pq.write_table(pa.table({"idfa": make_ids(3)}), tmp_path / "users/a.parquet")
     for operator in (

@@ -4,13 +4,18 @@ import csv
 import subprocess
 import sys
 import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 from support.airflow_versions import IS_AIRFLOW_3_0
+from support.fixtures import Connect, MakeContext, MakeIds
 
 from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import (
     AppLovinAppendUsersOperator,
     AppLovinCreateAudienceOperator,
@@ -23,12 +28,12 @@ ZEROS = "00000000-0000-0000-0000-000000000000"
 
 
 @pytest.fixture(autouse=True)
-def _connected(connect):
+def _connected(connect: Connect) -> None:
     """All of these tests talk to the emulator."""
 
 
 @pytest.fixture
-def audience_id(task_context, emulator):
+def audience_id(task_context: MakeContext, emulator: AudiencesEmulator) -> str:
     create = AppLovinCreateAudienceOperator(task_id="create", name="A", platform="ios", package_name="p")
     audience_id = create.execute(task_context())
     emulator.clear_requests()
@@ -36,8 +41,10 @@ def audience_id(task_context, emulator):
 
 
 @pytest.fixture
-def upload(task_context, audience_id):
-    def run(source, *, operator_class=AppLovinUpdateAudienceOperator, context=None, **arguments):
+def upload(task_context: MakeContext, audience_id: str) -> Callable[..., Any]:
+    def run(
+        source: Any, *, operator_class: Any = AppLovinUpdateAudienceOperator, context: Any = None, **arguments: Any
+    ) -> Any:
         operator = operator_class(task_id="upload", audience_id=audience_id, source=source, **arguments)
         return operator.execute(context or task_context())
 
@@ -46,7 +53,9 @@ def upload(task_context, audience_id):
 
 class TestDryRun:
     @pytest.mark.parametrize("operator_class", UPLOADS)
-    def test_counts_and_sends_nothing(self, upload, emulator, make_ids, operator_class):
+    def test_counts_and_sends_nothing(
+        self, upload: Callable[..., Any], emulator: AudiencesEmulator, make_ids: MakeIds, operator_class: type[Any]
+    ) -> None:
         source = [*make_ids(5), make_ids(1)[0].upper(), "idfa", ZEROS, ""]
         report = upload(source, operator_class=operator_class, batch_size=2, dry_run=True, on_malformed="drop")
 
@@ -57,21 +66,23 @@ class TestDryRun:
         assert [report[name] for name in ("malformed", "zeroed", "duplicates", "blank")] == [1, 1, 1, 1]
 
     @pytest.mark.parametrize("operator_class", UPLOADS)
-    def test_says_what_is_then_sent(self, upload, make_ids, operator_class):
+    def test_says_what_is_then_sent(
+        self, upload: Callable[..., Any], make_ids: MakeIds, operator_class: type[Any]
+    ) -> None:
         arguments = {"operator_class": operator_class, "batch_size": 3}
         planned = upload(make_ids(10), dry_run=True, **arguments)
         sent = upload(make_ids(10), **arguments)
         assert planned["planned_requests"] == sent["requests"] == 4
         assert planned["planned_bytes"] == sent["bytes_sent"]
 
-    def test_refuses_what_a_run_refuses(self, upload, emulator):
+    def test_refuses_what_a_run_refuses(self, upload: Callable[..., Any], emulator: AudiencesEmulator) -> None:
         with pytest.raises(exceptions.InvalidInputError, match="allow_empty"):
             upload([], dry_run=True)
         with pytest.raises(exceptions.InvalidInputError, match="none of the source's"):
             upload(["idfa"], dry_run=True)
         assert emulator.requests() == []
 
-    def test_airflows_own_dry_run_still_works(self, audience_id, make_ids):
+    def test_airflows_own_dry_run_still_works(self, audience_id: str, make_ids: MakeIds) -> None:
         operator = AppLovinUpdateAudienceOperator(
             task_id="upload", audience_id=audience_id, source=make_ids(1), dry_run=True
         )
@@ -81,7 +92,9 @@ class TestDryRun:
 class TestRejects:
     SOURCE = ("idfa", "{c77bbe4e-6a28-11e4-bcda-14109fdf9591}", ZEROS, "", "13900001111")
 
-    def test_are_reported_one_by_one_as_csv(self, upload, tmp_path, make_ids):
+    def test_are_reported_one_by_one_as_csv(
+        self, upload: Callable[..., Any], tmp_path: Path, make_ids: MakeIds
+    ) -> None:
         source = tmp_path / "ids.txt"
         source.write_text("\n".join([*make_ids(2), *self.SOURCE, make_ids(1)[0]]))
         path = tmp_path / "new folder" / "rejects.csv"
@@ -98,18 +111,27 @@ class TestRejects:
         ]
         assert (report["malformed"], report["zeroed"]) == (3, 1)
 
-    def test_are_reported_as_parquet_with_their_values(self, upload, tmp_path, make_ids):
+    def test_are_reported_as_parquet_with_their_values(
+        self, upload: Callable[..., Any], tmp_path: Path, make_ids: MakeIds
+    ) -> None:
         path = tmp_path / "rejects.parquet"
         upload(
             [*make_ids(1), *self.SOURCE],
             rejects_path=ObjectStoragePath(f"file://{path}"),
             rejects_include_values=True,
         )
-        rows = duckdb.sql(f"SELECT row_number, value FROM '{path}'").fetchall()
+        rows = duckdb.execute(f"SELECT row_number, value FROM '{path}'").fetchall()
         assert rows == [(2, self.SOURCE[0]), (3, self.SOURCE[1]), (4, ZEROS), (6, self.SOURCE[4])]
 
     @pytest.mark.parametrize("rules", [{"on_malformed": "fail"}, {"max_malformed_ratio": 0.1}])
-    def test_are_reported_when_they_stop_the_run(self, upload, emulator, tmp_path, make_ids, rules):
+    def test_are_reported_when_they_stop_the_run(
+        self,
+        upload: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        tmp_path: Path,
+        make_ids: MakeIds,
+        rules: dict[str, Any],
+    ) -> None:
         path = tmp_path / "rejects.csv"
         with pytest.raises(exceptions.InvalidInputError, match=r"all of them are in .*rejects\.csv"):
             upload([*make_ids(1), *self.SOURCE], rejects_path=str(path), **rules)
@@ -125,7 +147,14 @@ class TestRejects:
             ({"rejects_include_values": True}, "rejects_path is not"),
         ],
     )
-    def test_a_place_that_can_take_none_is_refused(self, upload, emulator, make_ids, arguments, said):
+    def test_a_place_that_can_take_none_is_refused(
+        self,
+        upload: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        make_ids: MakeIds,
+        arguments: dict[str, Any],
+        said: str,
+    ) -> None:
         with pytest.raises(exceptions.InvalidInputError, match=said) as refusal:
             upload(make_ids(1), **arguments)
         assert "sesame" not in str(refusal.value)
@@ -145,7 +174,16 @@ class TestRejects:
         ],
     )
     @pytest.mark.parametrize("dry_run", [True, False])
-    def test_never_overwrite_their_source(self, upload, emulator, tmp_path, make_ids, source, target, dry_run):
+    def test_never_overwrite_their_source(
+        self,
+        upload: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        tmp_path: Path,
+        make_ids: MakeIds,
+        source: str | list[str],
+        target: str,
+        dry_run: bool,
+    ) -> None:
         content = "idfa\n" + "\n".join([*make_ids(3), "bad"])
         for name in ("ids.csv", "other.csv"):
             (tmp_path / name).write_text(content)
@@ -158,16 +196,20 @@ class TestRejects:
         assert emulator.requests() == []
 
     @pytest.mark.parametrize("path", ["{folder}/new/r.csv", "file://{folder}/new/r.csv"])
-    def test_get_their_folder_made(self, upload, tmp_path, make_ids, path):
+    def test_get_their_folder_made(
+        self, upload: Callable[..., Any], tmp_path: Path, make_ids: MakeIds, path: str
+    ) -> None:
         upload([*make_ids(1), "bad"], rejects_path=path.format(folder=tmp_path))
         assert "malformed" in (tmp_path / "new/r.csv").read_text()
 
-    def test_beside_their_source_are_fine(self, upload, tmp_path, make_ids):
+    def test_beside_their_source_are_fine(self, upload: Callable[..., Any], tmp_path: Path, make_ids: MakeIds) -> None:
         (tmp_path / "ids.txt").write_text("\n".join([*make_ids(3), "bad"]))
         assert upload(str(tmp_path / "ids.txt"), rejects_path=str(tmp_path / "rejects.csv"))["sent"] == 3
 
     @pytest.mark.parametrize("path", ["{folder}/taken.csv", "/proc/none/r.csv", "nosuch://a/r.csv"])
-    def test_that_can_not_be_written_fail_for_good(self, upload, emulator, tmp_path, make_ids, path):
+    def test_that_can_not_be_written_fail_for_good(
+        self, upload: Callable[..., Any], emulator: AudiencesEmulator, tmp_path: Path, make_ids: MakeIds, path: str
+    ) -> None:
         (tmp_path / "taken.csv").mkdir()
         with pytest.raises(exceptions.InvalidInputError, match="can't be written"):
             upload([*make_ids(1), "bad"], rejects_path=path.format(folder=tmp_path))
@@ -177,7 +219,14 @@ class TestRejects:
 class TestSwitches:
     @pytest.mark.parametrize("name", ["allow_empty", "dry_run", "rejects_include_values"])
     @pytest.mark.parametrize("value", ["no", "", 0, None])
-    def test_are_true_or_false(self, upload, emulator, make_ids, name, value):
+    def test_are_true_or_false(
+        self,
+        upload: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        make_ids: MakeIds,
+        name: str,
+        value: str | int | None,
+    ) -> None:
         with pytest.raises(exceptions.InvalidInputError, match=f"{name} must be True or False"):
             upload(make_ids(1), **{name: value})
         assert emulator.requests() == []
@@ -185,13 +234,22 @@ class TestSwitches:
 
 class TestParallelRequests:
     @pytest.mark.parametrize("parallel", [1, "3", 16])
-    def test_all_members_arrive(self, upload, emulator, audience_id, make_ids, parallel):
+    def test_all_members_arrive(
+        self,
+        upload: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        parallel: int | str,
+    ) -> None:
         report = upload(make_ids(50), batch_size=4, max_parallel_requests=parallel)
         assert emulator.members(audience_id) == make_ids(50)
         assert (report["requests"], report["sent"]) == (13, 50)
 
     @pytest.mark.parametrize("parallel", [0, 17, -1, "many", None, True])
-    def test_a_wrong_number_is_refused(self, upload, emulator, make_ids, parallel):
+    def test_a_wrong_number_is_refused(
+        self, upload: Callable[..., Any], emulator: AudiencesEmulator, make_ids: MakeIds, parallel: int | str | None
+    ) -> None:
         with pytest.raises(exceptions.InvalidInputError, match="max_parallel_requests"):
             upload(make_ids(1), max_parallel_requests=parallel)
         assert emulator.requests() == []
@@ -199,17 +257,21 @@ class TestParallelRequests:
 
 class TestProgress:
     class Store(types.SimpleNamespace):
-        def set(self, key, value):
+        def set(self, key: str, value: Any) -> None:
             self.values.append((key, value))
 
-    def test_is_kept_where_airflow_keeps_such_things(self, upload, task_context, make_ids):
+    def test_is_kept_where_airflow_keeps_such_things(
+        self, upload: Callable[..., Any], task_context: MakeContext, make_ids: MakeIds
+    ) -> None:
         store = self.Store(values=[])
         upload(make_ids(5), context={**task_context(), "task_state_store": store}, batch_size=2)
         assert store.values[-1] == ("progress", {"members_sent": 5, "members_total": 5})
 
-    def test_is_not_worth_a_failure(self, upload, task_context, make_ids):
+    def test_is_not_worth_a_failure(
+        self, upload: Callable[..., Any], task_context: MakeContext, make_ids: MakeIds
+    ) -> None:
         class Broken:
-            def set(self, _key, _value):
+            def set(self, _key: str, _value: Any) -> Any:
                 raise RuntimeError("the API server is away")
 
         assert upload(make_ids(5), context={**task_context(), "task_state_store": Broken()})["sent"] == 5
@@ -224,17 +286,33 @@ class TestSettings:
             ("temp_folder", "/no/such/folder", "temp_folder /no/such/folder is no folder"),
         ],
     )
-    def test_wrong_ones_are_refused(self, upload, emulator, make_ids, monkeypatch, option, value, said):
+    def test_wrong_ones_are_refused(
+        self,
+        upload: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        make_ids: MakeIds,
+        monkeypatch: pytest.MonkeyPatch,
+        option: str,
+        value: str,
+        said: str,
+    ) -> None:
         monkeypatch.setenv(f"AIRFLOW__AUDIENCES__{option.upper()}", value)
         with pytest.raises(exceptions.InvalidInputError, match=said):
             upload(make_ids(1))
         assert emulator.requests() == []
 
-    def test_the_temp_folder_is_used_and_left_empty(self, upload, make_ids, monkeypatch, tmp_path, scratch):
+    def test_the_temp_folder_is_used_and_left_empty(
+        self,
+        upload: Callable[..., Any],
+        make_ids: MakeIds,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        scratch: Path,
+    ) -> None:
         monkeypatch.setenv("AIRFLOW__AUDIENCES__TEMP_FOLDER", str(tmp_path))
-        seen = []
+        seen: list[Any] = []
 
-        def source():
+        def source() -> Iterator[Any]:
             seen.extend(path.name for path in tmp_path.iterdir())
             yield from make_ids(3)
 
@@ -244,7 +322,7 @@ class TestSettings:
         assert list(scratch.iterdir()) == []
 
 
-def test_an_upload_imports_only_what_it_needs(audience_id, tmp_path, make_ids):
+def test_an_upload_imports_only_what_it_needs(audience_id: str, tmp_path: Path, make_ids: MakeIds) -> None:
     """Whoever sends a text file waits for no library that reads tables."""
     (tmp_path / "ids.txt").write_text("\n".join(make_ids(3)))
     code = (

@@ -7,13 +7,18 @@ import json
 import logging
 import sqlite3
 import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from support.fixtures import Connect, MakeContext
 
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
 from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator
@@ -29,15 +34,15 @@ NAN = float("nan")
 
 
 @pytest.fixture(autouse=True)
-def _connected(connect, emulator):
+def _connected(connect: Connect, emulator: AudiencesEmulator) -> None:
     emulator.settings(processing_seconds=0)
 
 
 @pytest.fixture
-def append(task_context, emulator):
+def append(task_context: MakeContext, emulator: AudiencesEmulator) -> Callable[..., tuple[Any, Any]]:
     """Appends a source to a new audience; returns the members that arrived, and the report."""
 
-    def run(source):
+    def run(source: Any) -> tuple[Any, Any]:
         create = AppLovinCreateAudienceOperator(task_id="c", name=uuid.uuid4().hex, platform="ios", package_name="p")
         audience_id = create.execute(task_context())
         operator = AppLovinAppendUsersOperator(task_id="t", audience_id=audience_id, source=source)
@@ -48,10 +53,10 @@ def append(task_context, emulator):
 
 
 @pytest.fixture
-def sync(task_context):
+def sync(task_context: MakeContext) -> Callable[..., Any]:
     """Makes a group of a source; returns the report."""
 
-    def run(source, **arguments):
+    def run(source: Any, **arguments: Any) -> Any:
         operator = PaiSyncGroupOperator(
             task_id="t", name=uuid.uuid4().hex, source=source, poke_interval=0.02, timeout=30, **arguments
         )
@@ -61,10 +66,10 @@ def sync(task_context):
 
 
 @pytest.fixture
-def database(tmp_path, monkeypatch):
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SqlSource]:
     """A connection to a table ``people`` with these values in its one column."""
 
-    def make(values):
+    def make(values: Any) -> SqlSource:
         path = tmp_path / f"{uuid.uuid4()}.sqlite"
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE people (member)")
@@ -118,30 +123,34 @@ BINARIES = {
 @pytest.mark.parametrize(
     "make", [*ARRAYS.values(), *BINARIES.values()], ids=[*ARRAYS, *(f"binary {name}" for name in BINARIES)]
 )
-def test_advertising_ids_come_as_values(append, make):
+def test_advertising_ids_come_as_values(append: Callable[..., tuple[Any, Any]], make: Any) -> None:
     members, report = append(make())
     assert members == IDS
     assert report["malformed"] == 0
 
 
-def test_binary_values_come_from_a_database(append, database):
+def test_binary_values_come_from_a_database(
+    append: Callable[..., tuple[Any, Any]], database: Callable[..., SqlSource]
+) -> None:
     assert append(database([*BINARY, None]))[0] == IDS
     assert append(database([item.encode() for item in IDS]))[0] == IDS
 
 
 @pytest.mark.parametrize("others", [[b"abc"], [IDS[0].encode()]])
-def test_binary_values_that_differ_are_refused(append, database, others):
+def test_binary_values_that_differ_are_refused(
+    append: Callable[..., tuple[Any, Any]], database: Callable[..., SqlSource], others: list[Any]
+) -> None:
     for source in ([*BINARY, *others], database([*BINARY[:2], *others])):
         with pytest.raises(InvalidInputError, match="cast them to text"):
             append(source)
 
 
-def test_sixteen_letters_are_no_uuid(append):
+def test_sixteen_letters_are_no_uuid(append: Callable[..., tuple[Any, Any]]) -> None:
     with pytest.raises(InvalidInputError, match="none of the source's texts is an advertising ID"):
         append([b"0123456789abcdef", b"fedcba9876543210"])
 
 
-def test_binary_zeros_are_devices_that_give_no_id(append):
+def test_binary_zeros_are_devices_that_give_no_id(append: Callable[..., tuple[Any, Any]]) -> None:
     members, report = append([*BINARY, bytes(16), "0" * 8])
     assert (members, report["zeroed"], report["malformed"]) == (IDS, 1, 1)
 
@@ -158,7 +167,7 @@ def test_binary_zeros_are_devices_that_give_no_id(append):
         ([IDS[0], 13700000000], "item 2: a int is not a member"),
     ],
 )
-def test_values_that_are_no_members_are_named(append, source, said):
+def test_values_that_are_no_members_are_named(append: Callable[..., tuple[Any, Any]], source: Any, said: str) -> None:
     with pytest.raises(InvalidInputError, match=said) as refusal:
         append(source)
     assert IDS[0] not in str(refusal.value)
@@ -187,12 +196,14 @@ WHOLE = {
 
 @pytest.mark.parametrize("make", WHOLE.values(), ids=WHOLE)
 @pytest.mark.parametrize("phone_format", ["cn_mobile", "any"])
-def test_phone_numbers_come_as_numbers(sync, make, phone_format):
+def test_phone_numbers_come_as_numbers(sync: Callable[..., Any], make: Any, phone_format: str) -> None:
     report = sync(make(), phone_format=phone_format)
     assert (report["members"], report["malformed"], report["amount"]) == (3, 0, 3)
 
 
-def test_phone_numbers_come_from_columns_of_a_database(sync, database):
+def test_phone_numbers_come_from_columns_of_a_database(
+    sync: Callable[..., Any], database: Callable[..., SqlSource]
+) -> None:
     assert sync(database([*FLOATS, None]))["members"] == 3
     assert sync(database(NUMBERS))["members"] == 3
 
@@ -212,14 +223,18 @@ def test_phone_numbers_come_from_columns_of_a_database(sync, database):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_a_tool_has_made_of_numbers_is_told(sync, emulator, source, reason):
+def test_what_a_tool_has_made_of_numbers_is_told(
+    sync: Callable[..., Any], emulator: AudiencesEmulator, source: Any, reason: str
+) -> None:
     with pytest.raises(InvalidInputError, match=f"none of the source's texts is a phone number .*{reason}") as refusal:
         sync(source)
     assert "right column" not in str(refusal.value)
     assert emulator.requests() == []
 
 
-def test_some_that_a_tool_has_changed_are_counted_and_told(sync, tmp_path, caplog):
+def test_some_that_a_tool_has_changed_are_counted_and_told(
+    sync: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     source = [*PHONES, "1.37E+10", "137****0001", "138****0001", "x"]
     rejects = tmp_path / "rejects.csv"
     with caplog.at_level(logging.WARNING, logger="airflow_provider_audiences"):
@@ -235,14 +250,14 @@ def test_some_that_a_tool_has_changed_are_counted_and_told(sync, tmp_path, caplo
             sync(source, **limit)
 
 
-def test_numbers_of_any_length_are_no_other_error_than_ours(sync):
+def test_numbers_of_any_length_are_no_other_error_than_ours(sync: Callable[..., Any]) -> None:
     with pytest.raises(InvalidInputError, match="none of the source's texts"):
         sync([10**5_000, float("inf"), -1])
     with pytest.raises(InvalidInputError, match="item 1: a bool"):
         sync([True])
 
 
-def test_any_takes_phone_numbers_only(sync, tmp_path, emulator):
+def test_any_takes_phone_numbers_only(sync: Callable[..., Any], tmp_path: Path, emulator: AudiencesEmulator) -> None:
     path = tmp_path / "p.txt"
     lines = ["phone", "+447700900123", "+44 (7700) 900-124", "NULL", "\\N", "-", "", "00447700900123"]
     path.write_text("\n".join(lines))
@@ -258,7 +273,7 @@ def test_any_takes_phone_numbers_only(sync, tmp_path, emulator):
     assert (report["members"], report["malformed"]) == (2, 1)
 
 
-def create(task_context, text, **arguments):
+def create(task_context: MakeContext, text: Any, **arguments: Any) -> Any:
     operator = PaiCreateGroupOperator(task_id="t", source=0, name=uuid.uuid4().hex, text=text, **arguments)
     return operator.execute(task_context())
 
@@ -272,13 +287,17 @@ def create(task_context, text, **arguments):
         ["+447700900123", "NULL"],
     ],
 )
-def test_text_of_any_format_names_the_line_that_is_no_number(task_context, emulator, text):
+def test_text_of_any_format_names_the_line_that_is_no_number(
+    task_context: MakeContext, emulator: AudiencesEmulator, text: str | list[str]
+) -> None:
     with pytest.raises(InvalidInputError, match="text, line 2: not a phone number"):
         create(task_context, text, phone_format="any")
     assert emulator.requests() == []
 
 
-def test_text_of_any_format_has_at_most_a_hundred_numbers(task_context, emulator):
+def test_text_of_any_format_has_at_most_a_hundred_numbers(
+    task_context: MakeContext, emulator: AudiencesEmulator
+) -> None:
     numbers = [f"+1201555{number:04d}" for number in range(101)]
     with pytest.raises(InvalidInputError, match="101 phone numbers"):
         create(task_context, numbers, phone_format="any")
@@ -296,12 +315,12 @@ def test_text_of_any_format_has_at_most_a_hundred_numbers(task_context, emulator
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
-def test_text_takes_values_as_a_source_does(task_context, emulator, text):
+def test_text_takes_values_as_a_source_does(task_context: MakeContext, emulator: AudiencesEmulator, text: Any) -> None:
     create(task_context, text)
     assert [group["People"] for group in emulator.groups()] == [3]
 
 
 @pytest.mark.parametrize("text", [True, [True], b"15897700001", {"a": 1}, pd.DataFrame({"phone": PHONES}), [b"\xff"]])
-def test_text_that_is_none_is_refused(task_context, text):
+def test_text_that_is_none_is_refused(task_context: MakeContext, text: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"^text"):
         create(task_context, text)

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -15,18 +16,18 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FILES = sorted((ROOT / "constraints").iterdir())
 
 
-def _requirements():
+def _requirements() -> list[Any]:
     project = PYPROJECT["project"]
     lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
     return [Requirement(line) for line in lines]
 
 
-def _pins(path):
+def _pins(path: Any) -> dict[str, Any]:
     return dict(line.split("==") for line in path.read_text().splitlines())
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_has_names_and_versions_and_nothing_else(path):
+def test_has_names_and_versions_and_nothing_else(path: Any) -> None:
     lines = path.read_text().splitlines()
     assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line)] == []
     assert len(_pins(path)) == len(lines)
@@ -34,16 +35,16 @@ def test_has_names_and_versions_and_nothing_else(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 @pytest.mark.parametrize("requirement", _requirements(), ids=lambda requirement: requirement.name)
-def test_fits_what_the_project_allows(path, requirement):
+def test_fits_what_the_project_allows(path: Any, requirement: Any) -> None:
     assert requirement.specifier.contains(_pins(path)[requirement.name])
 
 
 @pytest.mark.parametrize("requirement", _requirements(), ids=lambda requirement: requirement.name)
-def test_the_lowest_are_the_lower_bounds(requirement):
+def test_the_lowest_are_the_lower_bounds(requirement: Any) -> None:
     (bound,) = (one.version for one in requirement.specifier if one.operator in {">=", "=="})
     assert Version(_pins(ROOT / "constraints" / "lowest.txt")[requirement.name]) == Version(bound)
 
 
-def test_each_airflow_has_its_file():
+def test_each_airflow_has_its_file() -> None:
     airflows = {path.name: ".".join(_pins(path)["apache-airflow"].split(".")[:2]) for path in FILES}
     assert airflows == {"airflow-2.11.txt": "2.11", "airflow-3.3.txt": "3.3", "lowest.txt": "2.11"}

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ PACKAGE = "airflow_provider_audiences"
 TYPES_ONLY = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "
 
 
-def _lint(root):
+def _lint(root: Any) -> Any:
     return subprocess.run(
         [
             sys.executable,
@@ -33,13 +34,13 @@ def _lint(root):
 
 
 @pytest.fixture
-def copied(tmp_path):
+def copied(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / PACKAGE, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
 
-def test_the_layers_are_kept():
+def test_the_layers_are_kept() -> None:
     ended = _lint(ROOT)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert " 0 broken" in ended.stdout
@@ -76,7 +77,7 @@ def test_the_layers_are_kept():
         ),
     ],
 )
-def test_a_step_over_them_is_noticed(copied, module, line):
+def test_a_step_over_them_is_noticed(copied: Path, module: str, line: str) -> None:
     path = copied / PACKAGE / module
     path.write_text(path.read_text() + f"\n{line}\n")
     ended = _lint(copied)

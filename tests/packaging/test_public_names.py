@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from typing import Any
 
 import pytest
 
@@ -356,7 +357,7 @@ NAMES = {
 }
 
 
-def _arguments(found):
+def _arguments(found: Any) -> dict[Any, Any]:
     ours = [base for base in found.__mro__ if base.__module__.startswith("airflow_provider_audiences")]
     return {
         name: ... if parameter.default is parameter.empty else parameter.default
@@ -368,7 +369,7 @@ def _arguments(found):
 
 
 @pytest.mark.parametrize("module_name", NAMES)
-def test_classes_and_their_arguments(module_name):
+def test_classes_and_their_arguments(module_name: str) -> None:
     module = importlib.import_module(f"airflow_provider_audiences.{module_name}")
     public = {
         name: _arguments(member)
@@ -378,7 +379,7 @@ def test_classes_and_their_arguments(module_name):
     assert public == NAMES[module_name]
 
 
-def test_sources():
+def test_sources() -> None:
     from airflow_provider_audiences import sources
 
     assert sources.__all__ == ["FileSource", "SqlSource"]
@@ -392,7 +393,7 @@ def test_sources():
     }
 
 
-def test_pai_sources_have_their_numbers():
+def test_pai_sources_have_their_numbers() -> None:
     from airflow_provider_audiences.operators.pai import PaiSource
 
     assert {member.name: member.value for member in PaiSource} == {
@@ -404,7 +405,7 @@ def test_pai_sources_have_their_numbers():
     }
 
 
-def test_hooks_take_their_connection_id_by_position():
+def test_hooks_take_their_connection_id_by_position() -> None:
     from airflow_provider_audiences.hooks.applovin import AppLovinHook
     from airflow_provider_audiences.hooks.pai import PaiHook
 
@@ -412,7 +413,7 @@ def test_hooks_take_their_connection_id_by_position():
     assert PaiHook("p").pai_conn_id == "p"
 
 
-def test_every_module_for_users_is_here():
+def test_every_module_for_users_is_here() -> None:
     info = get_provider_info()
     modules = {module for kind in KINDS for entry in info[kind] for module in entry["python-modules"]}
     assert {f"airflow_provider_audiences.{name}" for name in NAMES} == modules

@@ -12,6 +12,7 @@ import tarfile
 import venv
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ ROOT = Path(airflow_provider_audiences.__file__).parents[1]
 NAME, VERSION = "airflow_provider_audiences", airflow_provider_audiences.__version__
 
 
-def _run(*command, **options):
+def _run(*command: Any, **options: Any) -> Any:
     ended = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, timeout=300, check=False, **options
     )
@@ -30,7 +31,7 @@ def _run(*command, **options):
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory):
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with wheel and source distribution, the wheel made from the latter, without any network."""
     folder = tmp_path_factory.mktemp("build")
     left_out = shutil.ignore_patterns(
@@ -42,20 +43,20 @@ def built(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def wheel(built):
+def wheel(built: Path) -> Path:
     return built / f"{NAME}-{VERSION}-py3-none-any.whl"
 
 
-def test_there_is_one_wheel_and_one_source_distribution(built, wheel):
+def test_there_is_one_wheel_and_one_source_distribution(built: Path, wheel: Path) -> None:
     assert {path.name for path in built.iterdir()} == {wheel.name, f"{NAME}-{VERSION}.tar.gz"}
 
 
-def test_the_checkers_find_nothing(built, wheel):
+def test_the_checkers_find_nothing(built: Path, wheel: Path) -> None:
     _run(sys.executable, "-m", "twine", "check", "--strict", *built.iterdir())
     _run(sys.executable, "-m", "check_wheel_contents", wheel)
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(wheel):
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         texts = {name: archive.read(name).decode() for name in names}
@@ -73,14 +74,14 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert (metadata["Name"], metadata["Version"]) == ("airflow-provider-audiences", VERSION)
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert all(", https://" in url for url in metadata.get_all("Project-URL"))
-    assert "Framework :: Apache Airflow :: Provider" in metadata.get_all("Classifier")
-    assert any(line.startswith("apache-airflow>=") for line in metadata.get_all("Requires-Dist"))
+    assert all(", https://" in url for url in metadata.get_all("Project-URL", []))
+    assert "Framework :: Apache Airflow :: Provider" in metadata.get_all("Classifier", [])
+    assert any(line.startswith("apache-airflow>=") for line in metadata.get_all("Requires-Dist", []))
     # Nothing of the machine it was built on.
     assert not [name for name, text in texts.items() if str(ROOT) in text or str(Path.home()) + "/" in text]
 
 
-def test_the_source_distribution_holds_what_it_takes_to_check_it(built):
+def test_the_source_distribution_holds_what_it_takes_to_check_it(built: Path) -> None:
     with tarfile.open(built / f"{NAME}-{VERSION}.tar.gz") as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "tests/conftest.py"} <= names
@@ -89,7 +90,7 @@ def test_the_source_distribution_holds_what_it_takes_to_check_it(built):
 
 
 @pytest.fixture(scope="session")
-def installed(wheel, tmp_path_factory):
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     Python of a new environment with the wheel in it.
 
@@ -104,7 +105,7 @@ def installed(wheel, tmp_path_factory):
     return python
 
 
-def test_airflow_finds_the_installed_provider(installed, tmp_path):
+def test_airflow_finds_the_installed_provider(installed: Path, tmp_path: Path) -> None:
     script = """
 import json
 from importlib.metadata import entry_points
@@ -126,6 +127,6 @@ print("FOUND", json.dumps({
     assert found["provider"] == VERSION
 
 
-def test_the_installed_command_runs(installed, tmp_path):
+def test_the_installed_command_runs(installed: Path, tmp_path: Path) -> None:
     output = _run(installed.with_name("audiences-emulator"), "--help", cwd=tmp_path)
     assert "audiences-emulator" in output

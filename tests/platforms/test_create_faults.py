@@ -4,35 +4,21 @@ PAI's create under each fault, on each attempt, in both dialects: one group, and
 With ``-s`` the table is printed as Markdown.
 """
 
-import importlib.util
 import itertools
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from support import fault_table as table
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import ConnectionFailedError, RateLimitedError, ServerError, TransientError
 
-
-def _load_table() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fault_table_of_create", Path(__file__).with_name("fault_table.py"))
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-table = _load_table()
 ATTEMPTS = 4
 DIALECTS = {"bearer": "pai.create", "openapi": "openapi.create"}
 # Carried out, and the reply lost.
-APPLIED = {
+APPLIED: dict[str, Any] = {
     "500, though applied": ServerError,
     "dropped after": ConnectionFailedError,
     "slow": ConnectionFailedError,
@@ -42,8 +28,12 @@ APPLIED = {
     "dropped, applied in the wait": ConnectionFailedError,
 }
 # Not carried out, and the client can't tell.
-IN_DOUBT = {"500": ServerError, "dropped before": ConnectionFailedError, "200 with code 500": ServerError}
-REFUSED = {"429": RateLimitedError}
+IN_DOUBT: dict[str, Any] = {
+    "500": ServerError,
+    "dropped before": ConnectionFailedError,
+    "200 with code 500": ServerError,
+}
+REFUSED: dict[str, Any] = {"429": RateLimitedError}
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +84,7 @@ def test_one_group_whatever_happens(
         assert outcome.requests == attempt + 1
     else:
         assert type(outcome.error) is (IN_DOUBT | REFUSED)[fault]
+        assert outcome.error
         assert outcome.error.maybe_applied is (fault in IN_DOUBT)
         assert (groups, outcome.requests) == ([], ATTEMPTS)
 

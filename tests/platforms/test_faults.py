@@ -1,14 +1,11 @@
 """Every operation under every fault: requests, waits, result or error, state, duplicates."""
 
-import importlib.util
 import itertools
-import sys
 from collections.abc import Iterable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from support import fault_table as table
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
@@ -24,18 +21,6 @@ from airflow_provider_audiences.exceptions import (
     UnexpectedReplyError,
 )
 
-
-def _load_table() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fault_table", Path(__file__).with_name("fault_table.py"))
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-table = _load_table()
 FAULTS: dict[str, Any] = table.FAULTS
 OPERATIONS: tuple[str, ...] = tuple(table.OPERATIONS)
 CREATES = ("applovin.create", "pai.create", "openapi.create")
@@ -275,6 +260,7 @@ def test_retry_count_is_a_setting(emulator_server: AudiencesEmulator, operation:
     outcome = table.run(emulator_server, operation, FAULTS["dropped before"], times=None, max_retries=max_retries)
 
     assert outcome.requests == max_retries + 1
+    assert outcome.error
     assert outcome.error.attempts == max_retries + 1
     assert outcome.waits == [2.0**n for n in range(max_retries)]
 

@@ -248,7 +248,9 @@ def test_when_the_server_says_it_back(
             lower=quoted.lower(),
             plus=urllib.parse.quote_plus(key),
         )
-        kind = {"kind": "error_code", "error_code": 400} if status == 200 else {"kind": "status", "status": status}
+        kind: dict[str, Any] = (
+            {"kind": "error_code", "error_code": 400} if status == 200 else {"kind": "status", "status": status}
+        )
         emulator.fault(f"{platform}.*", message=message, times=None, **kind)
     with everything_said(capsys, monkeypatch) as said:
         failed = run_all(make_applovin(max_retries=1), make_pai(dialect, max_retries=1), said)

@@ -1,14 +1,19 @@
 """What the SDK sends is what the emulator takes, and what the emulator answers is what the SDK reads."""
 
+from typing import Any
+
 import pytest
 import requests
+from support.sdk import Sdk
 from Tea.exceptions import TeaException
+
+from airflow_provider_audiences.emulator import AudiencesEmulator
 
 PHONE = "13900001111"
 NAMES = ["VIP", "a b", "a+b", "100%", "~*!'()", "x/y?z#&=;", "人群 é", '"quoted"\\', ""]
 
 
-def test_the_four_calls(sdk):
+def test_the_four_calls(sdk: Sdk) -> None:
     created = sdk.create(name="VIP", source=0, text=f"{PHONE}\n13900002222", phone_number=True, remark="r")
     assert (created["ErrorCode"], created["ErrorMessage"]) == (0, "OK")
     group = created["Data"]
@@ -38,7 +43,7 @@ def test_the_four_calls(sdk):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_name_is_signed_in_bodies_and_queries(sdk, name):
+def test_any_name_is_signed_in_bodies_and_queries(sdk: Sdk, name: str) -> None:
     assert sdk.create(name=name, source=0, text="1", remark=name)["Data"]["Name"] == name
     sdk.create(name="other", source=0, text="1")
     found = sdk.list(name=name, remark=name)["Data"]
@@ -46,14 +51,14 @@ def test_any_name_is_signed_in_bodies_and_queries(sdk, name):
 
 
 @pytest.mark.parametrize("group_id", ["a/b", "a b", "~x", "a%2Fb", "人"])
-def test_any_id_is_signed_in_the_path(sdk, group_id):
+def test_any_id_is_signed_in_the_path(sdk: Sdk, group_id: str) -> None:
     for call in (sdk.get, sdk.delete):
         with pytest.raises(TeaException) as failure:
             call(group_id)
         assert failure.value.data["ErrorMessage"] == "Audience group not found"
 
 
-def test_every_source(sdk):
+def test_every_source(sdk: Sdk) -> None:
     sdk.emulator.settings(maxcompute={"p": {"t": 9}}, default_file_amount=7, default_algorithm_amount=5)
     uri = "https://bucket.oss-cn-hangzhou.aliyuncs.com/folder/file"
     for amount, values in (
@@ -67,11 +72,11 @@ def test_every_source(sdk):
         assert (data["Amount"], data["Source"]) == (amount, values["source"])
 
 
-def test_filters_and_pages(sdk):
+def test_filters_and_pages(sdk: Sdk) -> None:
     for number in range(7):
         sdk.create(name=f"g{number}", source=0, text="1" if number % 2 else PHONE, phone_number=not number % 2)
 
-    def names(**filters):
+    def names(**filters: Any) -> list[Any]:
         return [group["Name"] for group in sdk.list(**filters)["Data"]["Groups"]]
 
     assert names(phone_number=True) == ["g6", "g4", "g2", "g0"]
@@ -80,7 +85,7 @@ def test_filters_and_pages(sdk):
     assert names(page_number=4, page_size=3) == []
 
 
-def test_groups_of_one_dialect_are_those_of_the_other(sdk):
+def test_groups_of_one_dialect_are_those_of_the_other(sdk: Sdk) -> None:
     url = f"{sdk.emulator.url}/api/PaiPlugin/2022-01-12/CreateGroup"
     headers = {"Authorization": f"Bearer {sdk.emulator.api_key}"}
     reply = requests.post(url, headers=headers, json={"Name": "VIP", "Source": 0, "Text": "1"}, timeout=10)
@@ -89,16 +94,16 @@ def test_groups_of_one_dialect_are_those_of_the_other(sdk):
     assert sdk.delete(made["Id"])["ErrorCode"] == 0
 
 
-def test_a_temporary_pair(sts_emulator, make_sdk, asynchronous):
-    sdk = make_sdk(sts_emulator, asynchronous=asynchronous)
+def test_a_temporary_pair(sts_emulator: AudiencesEmulator, asynchronous: bool) -> None:
+    sdk = Sdk(sts_emulator, asynchronous=asynchronous)
     group_id = sdk.create()["Data"]["Id"]
     assert sdk.get(group_id)["Data"]["Status"] == 1
     assert sdk.list()["Data"]["TotalCount"] == 1
     assert sdk.delete(group_id)["ErrorCode"] == 0
 
 
-def test_what_is_recorded_of_the_sdk(sts_emulator, make_sdk, asynchronous):
-    make_sdk(sts_emulator, asynchronous=asynchronous).create()
+def test_what_is_recorded_of_the_sdk(sts_emulator: AudiencesEmulator, asynchronous: bool) -> None:
+    Sdk(sts_emulator, asynchronous=asynchronous).create()
     (entry,) = sts_emulator.requests()
     assert entry["headers"]["content-type"] == "application/json; charset=utf-8"
     assert "AlibabaCloud" in entry["headers"]["user-agent"]

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from support.sdk import Sdk, outcome_of
+
+from airflow_provider_audiences.emulator import AudiencesEmulator
 
 TEXT = {"name": "VIP", "source": 0, "text": "13900001111", "phone_number": True}
 Prepare = Callable[[Any], Any]
@@ -37,28 +40,28 @@ class Row:
     sts: bool = False
 
 
-def create(sdk):
+def create(sdk: Sdk) -> Any:
     return sdk.create(**TEXT)
 
 
-def listing(sdk):
+def listing(sdk: Sdk) -> Any:
     return sdk.list()
 
 
-def until_refused(sdk):
+def until_refused(sdk: Sdk) -> Any:
     """Lists until the rate is used up, however slow the machine is."""
     bodies = [sdk.list() for _ in range(200)]
     return bodies[-1]
 
 
-def existing(call):
-    def on_a_group(sdk):
+def existing(call: Any) -> Callable[..., Any]:
+    def on_a_group(sdk: Sdk) -> Any:
         return getattr(sdk, call)(create(sdk)["Data"]["Id"])
 
     return on_a_group
 
 
-def fault(operation, kind, **options):
+def fault(operation: str, kind: str, **options: Any) -> Callable[..., Any]:
     return lambda emulator: emulator.fault(operation, kind, **options)
 
 
@@ -161,27 +164,27 @@ ROWS = {
 
 
 @pytest.fixture
-def run(audiences_emulator, sts_emulator, make_sdk, outcome):
+def run(audiences_emulator: AudiencesEmulator, sts_emulator: AudiencesEmulator) -> Callable[..., tuple[Any, Any, int]]:
     """Runs one row: what the SDK shows, calls billed, groups kept."""
 
-    def run_row(row, *, asynchronous):
+    def run_row(row: Any, *, asynchronous: bool) -> tuple[Any, Any, int]:
         emulator = sts_emulator if row.sts else audiences_emulator
         emulator.reset()
         row.prepare(emulator)
-        sdk = make_sdk(emulator, asynchronous=asynchronous, **dict(row.config))
-        shown = outcome(lambda: row.call(sdk))
+        sdk = Sdk(emulator, asynchronous=asynchronous, **dict(row.config))
+        shown = outcome_of(lambda: row.call(sdk))
         return shown, emulator.billing()["total"]["billed"], len(emulator.groups())
 
     return run_row
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_each_call_and_error(run, name, asynchronous):
+def test_each_call_and_error(run: Callable[..., tuple[Any, Any, int]], name: str, asynchronous: bool) -> None:
     row = ROWS[name]
     assert run(row, asynchronous=asynchronous) == (row.expected, row.billed, row.kept)
 
 
-def test_the_printed_table_comes_from_the_same_runs(run):
+def test_the_printed_table_comes_from_the_same_runs(run: Callable[..., tuple[Any, Any, int]]) -> None:
     lines = ["| call | SDK | SDK, async | billed | groups |", "| --- | --- | --- | --- | --- |"]
     for name, row in ROWS.items():
         shown, billed, kept = run(row, asynchronous=False)
@@ -193,10 +196,10 @@ def test_the_printed_table_comes_from_the_same_runs(run):
     assert len(lines) == 2 + len(ROWS)
 
 
-def test_the_sdk_shows_the_message_of_the_gateway(make_sdk, audiences_emulator):
+def test_the_sdk_shows_the_message_of_the_gateway(audiences_emulator: AudiencesEmulator) -> None:
     from alibabacloud_tea_openapi.exceptions import ClientException
 
-    sdk = make_sdk(audiences_emulator, asynchronous=False, access_key_secret="wrong")
+    sdk = Sdk(audiences_emulator, asynchronous=False, access_key_secret="wrong")
     with pytest.raises(ClientException) as failure:
         sdk.list()
     shown = str(failure.value)

@@ -2,21 +2,19 @@
 
 import logging
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
+from support.airflow_versions import attach
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.sources import FileSource
-
-try:
-    from airflow.sdk.io import attach
-except ImportError:
-    from airflow.io.store import attach
 
 UUID = "0f1c2d3e-4a5b-6c7d-8e9f-a0b1c2d3e4f5"
 MARKERS = {
@@ -40,19 +38,19 @@ BY_NAME = {
 class _Place:
     """A folder to write to and its address."""
 
-    def __init__(self, address, file_system, path):
+    def __init__(self, address: str, file_system: Any, path: Any) -> None:
         self.address = address
         self._file_system = file_system
         self._path = path
 
-    def write(self, *names, content=b"m"):
+    def write(self, *names: Any, content: bytes = b"m") -> None:
         for name in names:
             self._file_system.makedirs(f"{self._path}/{name}".rpartition("/")[0], exist_ok=True)
             self._file_system.pipe(f"{self._path}/{name}", content)
 
 
 @pytest.fixture(params=["local", "memory"])
-def lake(request, tmp_path):
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """A lake on this machine, and one in a store."""
     if request.param == "local":
         yield _Place(f"{tmp_path}/lake", fsspec.filesystem("file"), f"{tmp_path}/lake")
@@ -64,10 +62,10 @@ def lake(request, tmp_path):
 
 
 @pytest.fixture
-def refused(read_source):
+def refused(read_source: Callable[[Any], list[str]]) -> Callable[..., str]:
     """Reads a source and returns the text of the refusal."""
 
-    def run(source):
+    def run(source: Any) -> str:
         with pytest.raises(InvalidInputError) as refusal:
             read_source(source)
         return str(refusal.value)
@@ -96,7 +94,9 @@ INSIDE = [
 
 @pytest.mark.parametrize("table_format", MARKERS)
 @pytest.mark.parametrize("source", INSIDE)
-def test_what_lies_in_a_table_is_refused_by_its_format(lake, refused, table_format, source):
+def test_what_lies_in_a_table_is_refused_by_its_format(
+    lake: Any, refused: Callable[..., str], table_format: str, source: str
+) -> None:
     lake.write("users/p0.txt", "users/data/1.txt", "users/country=DE/year=2026/month=01/day=02/2.txt", "plain/a.txt")
     lake.write(*(f"users/{name}" for name in MARKERS[table_format]), content=b"{}")
     said = refused(f"{lake.address}/{source}")
@@ -107,7 +107,9 @@ def test_what_lies_in_a_table_is_refused_by_its_format(lake, refused, table_form
 
 @pytest.mark.parametrize("table_format", BY_NAME)
 @pytest.mark.parametrize("source", ["t", "t/", "t/**", "", "*/", "nothing: inside"])
-def test_what_only_its_names_tell_is_refused(lake, refused, table_format, source):
+def test_what_only_its_names_tell_is_refused(
+    lake: Any, refused: Callable[..., str], table_format: str, source: str
+) -> None:
     markers, name = BY_NAME[table_format]
     names = [name.format(*[number] * name.count("{")) for number in (3, 4)]
     lake.write(*(f"t/{name}" for name in (*markers, *names)))
@@ -117,7 +119,7 @@ def test_what_only_its_names_tell_is_refused(lake, refused, table_format, source
 
 
 @pytest.mark.parametrize("as_source", [lambda one, two: [one, two], lambda one, two: FileSource((two, f"{one}/"))])
-def test_one_of_a_list_is_enough(lake, refused, as_source):
+def test_one_of_a_list_is_enough(lake: Any, refused: Callable[..., str], as_source: Callable[..., Any]) -> None:
     lake.write("plain/a.txt", "users/.hoodie/hoodie.properties", "users/x.txt")
     one, two = (
         ObjectStoragePath(f"file://{lake.address}/{name}" if lake.address[0] == "/" else f"{lake.address}/{name}")
@@ -126,7 +128,7 @@ def test_one_of_a_list_is_enough(lake, refused, as_source):
     assert "Apache Hudi" in refused(as_source(one, two))
 
 
-def test_plain_folders_go_on(lake, read_source):
+def test_plain_folders_go_on(lake: Any, read_source: Callable[[Any], list[str]]) -> None:
     lake.write(
         "day=1/a.txt",
         "day=2/b.txt",
@@ -151,14 +153,16 @@ def test_plain_folders_go_on(lake, read_source):
         assert len(read_source(f"{lake.address}/{name}")) == 1
 
 
-def test_a_table_beside_what_is_read_is_let_alone(lake, read_source):
+def test_a_table_beside_what_is_read_is_let_alone(lake: Any, read_source: Callable[[Any], list[str]]) -> None:
     lake.write("users/p0.txt", "users/_delta_log/00000000000000000000.json", "export-1/a.txt", "export-2/b.txt")
     lake.write("users/exported/.hoodie/hoodie.properties")
     assert len(read_source(f"{lake.address}/export-*/*.txt")) == 2
     assert len(read_source(f"{lake.address}/*-1/")) == 1
 
 
-def test_a_file_that_is_named_is_read_with_a_warning(lake, read_source, caplog):
+def test_a_file_that_is_named_is_read_with_a_warning(
+    lake: Any, read_source: Callable[[Any], list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
     lake.write("users/a=1/p0.txt", "users/a=1/p1.txt", "users/_delta_log/00000000000000000000.json")
     named = [f"{lake.address}/users/a=1/{name}" for name in ("p0.txt", "p1.txt")]
     with caplog.at_level(logging.WARNING):
@@ -168,7 +172,7 @@ def test_a_file_that_is_named_is_read_with_a_warning(lake, read_source, caplog):
     assert f"{lake.address}/users" in caplog.text
 
 
-def test_links_into_a_table_lead_into_the_table(tmp_path, refused):
+def test_links_into_a_table_lead_into_the_table(tmp_path: Path, refused: Callable[..., str]) -> None:
     _Place("", fsspec.filesystem("file"), str(tmp_path)).write("users/data/a.txt", "users/.hoodie/hoodie.properties")
     (tmp_path / "linked").symlink_to(tmp_path / "users/data")
     (tmp_path / "landing").mkdir()
@@ -177,21 +181,23 @@ def test_links_into_a_table_lead_into_the_table(tmp_path, refused):
         assert "Apache Hudi" in refused(str(tmp_path / source))
 
 
-def test_paths_from_where_the_worker_is(tmp_path, refused, monkeypatch):
+def test_paths_from_where_the_worker_is(
+    tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     _Place("", fsspec.filesystem("file"), str(tmp_path)).write("t/data/a.txt", "t/.hoodie/hoodie.properties")
     monkeypatch.chdir(tmp_path / "t/data")
     for source in ("./", "*.txt", "../data/", Path()):
         assert "Apache Hudi" in refused(source)
 
 
-def test_a_table_and_files_in_one_list_are_refused(tmp_path, refused):
+def test_a_table_and_files_in_one_list_are_refused(tmp_path: Path, refused: Callable[..., str]) -> None:
     place = _Place("", fsspec.filesystem("file"), str(tmp_path))
     place.write("t/_delta_log/00000000000000000000.json", "plain/a.txt")
     assert "give tables only, or files only" in refused([f"{tmp_path}/plain/", f"{tmp_path}/t"])
     assert "not csv" in refused(FileSource(tmp_path / "t", file_format="csv"))
 
 
-def test_tables_in_other_stores_are_refused_by_name(refused):
+def test_tables_in_other_stores_are_refused_by_name(refused: Callable[..., str]) -> None:
     file_system = fsspec.filesystem("memory")
     attach("memory", fs=file_system)
     for marker in ("_delta_log/00000000000000000000.json", "metadata/v1.metadata.json"):
@@ -203,21 +209,24 @@ def test_tables_in_other_stores_are_refused_by_name(refused):
     file_system.rm("/bucket", recursive=True)
 
 
-class _Counting(fsspec.get_filesystem_class("memory")):
+_MemoryFileSystem: Any = fsspec.get_filesystem_class("memory")
+
+
+class _Counting(_MemoryFileSystem):  # type: ignore[misc]
     asked = 0
 
-    def ls(self, *arguments, **named):
+    def ls(self, *arguments: Any, **named: Any) -> Any:
         type(self).asked += 1
         return super().ls(*arguments, **named)
 
-    def isdir(self, path):
+    def isdir(self, path: Any) -> Any:
         type(self).asked += 1
         if "forbidden" in path:
             raise PermissionError(path)
         return super().isdir(path)
 
 
-def test_a_deep_path_and_many_files_cost_few_questions(read_source):
+def test_a_deep_path_and_many_files_cost_few_questions(read_source: Callable[[Any], list[str]]) -> None:
     file_system = _Counting()
     attach("memory", fs=file_system)
     deep = "/".join("abcdefghij")
@@ -232,7 +241,7 @@ def test_a_deep_path_and_many_files_cost_few_questions(read_source):
     file_system.rm("/bucket", recursive=True)
 
 
-def test_parents_that_may_not_be_seen_are_passed_over(read_source):
+def test_parents_that_may_not_be_seen_are_passed_over(read_source: Callable[[Any], list[str]]) -> None:
     file_system = _Counting()
     attach("memory", fs=file_system)
     file_system.pipe("/bucket/forbidden/mine/a.txt", b"m")
@@ -240,7 +249,7 @@ def test_parents_that_may_not_be_seen_are_passed_over(read_source):
     file_system.rm("/bucket", recursive=True)
 
 
-def test_the_example_of_an_iceberg_table_made_by_hand(tmp_path, refused):
+def test_the_example_of_an_iceberg_table_made_by_hand(tmp_path: Path, refused: Callable[..., str]) -> None:
     for number, members in enumerate((["a"] * 20, ["a"] * 15)):
         (tmp_path / "data").mkdir(exist_ok=True)
         pq.write_table(pa.table({"idfa": members}), tmp_path / f"data/{number}.parquet")

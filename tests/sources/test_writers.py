@@ -2,6 +2,8 @@
 
 import gzip
 import uuid
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from airflow_provider_audiences.sources.opening import open_source
 A, B, C = (str(uuid.uuid5(uuid.NAMESPACE_DNS, name)) for name in "abc")
 PHONES = [f"138{number:08d}" for number in range(3)]
 
-WRITERS = {
+WRITERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "snowflake": (
         "data_0_0_0.csv.gz",
         f"{A},US\n{B},\\N\n\\N,DE\n",
@@ -54,7 +56,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_advertising_ids(writer, tmp_path):
+def test_advertising_ids(writer: str, tmp_path: Path) -> None:
     name, content, said = WRITERS[writer]
     (tmp_path / "_SUCCESS").touch()
     (tmp_path / name).write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
@@ -78,7 +80,7 @@ def test_advertising_ids(writer, tmp_path):
         ),
     ],
 )
-def test_phone_numbers_of_excel(name, content, said, tmp_path):
+def test_phone_numbers_of_excel(name: str, content: str, said: dict[str, Any], tmp_path: Path) -> None:
     rows = "".join(f'x;{phone};"a\nb"\r\n' for phone in PHONES)
     (tmp_path / name).write_bytes(content.format(rows).encode(said.get("encoding", "utf-8")))
     source = FileSource(tmp_path / name, **said)

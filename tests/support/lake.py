@@ -6,6 +6,7 @@ import time
 import uuid
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,7 +38,7 @@ _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?
 _DELTA_MAGIC = 1681511377
 
 
-def rows(members, first=0):
+def rows(members: Any, first: int = 0) -> Any:
     """A table of two columns: members, and numbers to delete them by."""
     numbers = pa.array(range(first, first + len(members)), pa.int64())
     return pa.table({"member": pa.array(list(members), pa.string()), "n": numbers})
@@ -46,7 +47,7 @@ def rows(members, first=0):
 # Delta Lake
 
 
-def delta_table(address, members, deleted, *, options=None, **arguments):
+def delta_table(address: str | Path, members: Any, deleted: Any, *, options: Any = None, **arguments: Any) -> None:
     """Write members as two versions, then delete the first ones: files of three versions lie there."""
     half = len(members) // 2
     write_deltalake(str(address), rows(members[:half]), storage_options=options, **arguments)
@@ -55,12 +56,12 @@ def delta_table(address, members, deleted, *, options=None, **arguments):
         DeltaTable(str(address), storage_options=options).delete(f"n < {deleted}")
 
 
-def delete_by_vector(folder, positions, *, inline):
+def delete_by_vector(folder: Any, positions: Any, *, inline: Any) -> None:
     """Delete rows of a Delta table of one file as Databricks and Spark do it: by a deletion vector."""
     log = sorted(Path(folder, "_delta_log").glob("*.json"))
     add = next(json.loads(line)["add"] for line in log[0].read_text().splitlines() if '"add"' in line)
     data = struct.pack("<I", _DELTA_MAGIC) + BitMap64(positions).serialize()
-    vector = {"sizeInBytes": len(data), "cardinality": len(positions)}
+    vector: dict[str, Any] = {"sizeInBytes": len(data), "cardinality": len(positions)}
     if inline:
         vector |= {"storageType": "i", "pathOrInlineDv": _z85(data + b"\0" * (-len(data) % 4))}
     else:
@@ -78,14 +79,14 @@ def delete_by_vector(folder, positions, *, inline):
     )
 
 
-def add_to_log(folder, *actions):
+def add_to_log(folder: Any, *actions: Any) -> None:
     """Commit to a Delta table's log by hand."""
     log = Path(folder, "_delta_log")
     version = len(list(log.glob("*.json")))
     (log / f"{version:020}.json").write_text("\n".join(map(json.dumps, actions)))
 
 
-def _z85(data):
+def _z85(data: Any) -> str:
     numbers = [int.from_bytes(data[place : place + 4], "big") for place in range(0, len(data), 4)]
     return "".join(_Z85[number // 85**power % 85] for number in numbers for power in (4, 3, 2, 1, 0))
 
@@ -96,13 +97,13 @@ def _z85(data):
 class FolderCatalog(NoopCatalog):
     """Keeps a table's newest metadata as Hadoop's catalog does: in its own folder, by a version number."""
 
-    def __init__(self, io, *, hint=True):
+    def __init__(self, io: Any, *, hint: bool = True) -> None:
         super().__init__("folder")
         self.io = io
         self.hint = hint
         self.version = 0
 
-    def create(self, location, schema, properties):
+    def create(self, location: Any, schema: Any, properties: Any) -> Table:
         metadata = new_table_metadata(
             _pyarrow_to_schema_without_ids(schema) if isinstance(schema, pa.Schema) else schema,
             UNPARTITIONED_PARTITION_SPEC,
@@ -112,11 +113,12 @@ class FolderCatalog(NoopCatalog):
         )
         return Table(("t",), metadata, self._write(metadata, location), self.io, self)
 
-    def commit_table(self, table, _requirements, updates):
+    def commit_table(self, table: Any, _requirements: Any, updates: Any) -> CommitTableResponse:
         metadata = update_table_metadata(table.metadata, updates)
-        return CommitTableResponse(metadata=metadata, metadata_location=self._write(metadata, table.location()))
+        where = {"metadata-location": self._write(metadata, table.location())}
+        return CommitTableResponse(metadata=metadata, **where)
 
-    def _write(self, metadata, location):
+    def _write(self, metadata: Any, location: Any) -> str:
         self.version += 1
         path = f"{location}/metadata/v{self.version}.metadata.json"
         ToOutputFile.table_metadata(metadata, self.io.new_output(path))
@@ -126,7 +128,9 @@ class FolderCatalog(NoopCatalog):
         return path
 
 
-def iceberg_table(location, members, deleted=0, *, properties=None, hint=True, **store):
+def iceberg_table(
+    location: Any, members: Any, deleted: int = 0, *, properties: Any = None, hint: bool = True, **store: Any
+) -> Any:
     """Write members as two snapshots, then delete the first ones by rewriting their file."""
     catalog = FolderCatalog(load_file_io(store, location=str(location)), hint=hint)
     data = rows(members)
@@ -140,15 +144,15 @@ def iceberg_table(location, members, deleted=0, *, properties=None, hint=True, *
 
 
 class _DeleteManifest(ManifestWriterV2):
-    def content(self):
+    def content(self) -> Any:
         return ManifestContent.DELETES
 
     @property
-    def _meta(self):
+    def _meta(self) -> Any:
         return super()._meta | {"content": "deletes"}
 
 
-def delete_by_file(table, positions, kind="positions"):
+def delete_by_file(table: Any, positions: Any, kind: str = "positions") -> None:
     """Delete rows of an Iceberg table's first file as Flink and Spark do it (merge on read): by a file of its own."""
     data_file = min((task.file for task in table.scan().plan_files()), key=lambda file: file.file_path)
     path = f"{table.location()}/data/deletes-{uuid.uuid4()}.{'puffin' if kind == 'vector' else 'parquet'}"
@@ -173,7 +177,7 @@ def delete_by_file(table, positions, kind="positions"):
     _commit_deletes(table, deletes)
 
 
-def _commit_deletes(table, deletes):
+def _commit_deletes(table: Any, deletes: Any) -> None:
     metadata, parent = table.metadata, table.current_snapshot()
     snapshot_id, sequence_number = table.metadata.new_snapshot_id(), table.metadata.next_sequence_number()
     names = [
@@ -188,24 +192,25 @@ def _commit_deletes(table, deletes):
     listed = table.io.new_output(names[1])
     with write_manifest_list(2, listed, snapshot_id, parent.snapshot_id, sequence_number, "deflate") as writer:
         writer.add_manifests([*parent.manifests(table.io), manifest_file.to_manifest_file()])
-    snapshot = Snapshot(
-        snapshot_id=snapshot_id,
-        parent_snapshot_id=parent.snapshot_id,
-        sequence_number=sequence_number,
-        timestamp_ms=int(time.time() * 1000),
-        manifest_list=names[1],
-        summary=Summary(Operation.DELETE),
-        schema_id=metadata.current_schema_id,
-    )
-    manifest = SetSnapshotRefUpdate(ref_name="main", type="branch", snapshot_id=snapshot_id)
+    values: dict[str, Any] = {
+        "snapshot-id": snapshot_id,
+        "parent-snapshot-id": parent.snapshot_id,
+        "sequence-number": sequence_number,
+        "timestamp-ms": int(time.time() * 1000),
+        "manifest-list": names[1],
+        "schema-id": metadata.current_schema_id,
+    }
+    snapshot = Snapshot(summary=Summary(Operation.DELETE), **values)
+    reference: dict[str, Any] = {"ref-name": "main", "type": "branch", "snapshot-id": snapshot_id}
+    manifest = SetSnapshotRefUpdate(**reference)
     table.catalog.commit_table(table, (), (AddSnapshotUpdate(snapshot=snapshot), manifest))
 
 
-def _field(name, kind, field_id):
+def _field(name: str, kind: str, field_id: Any) -> Any:
     return pa.field(name, kind, nullable=False, metadata={"PARQUET:field_id": str(field_id)})
 
 
-def _puffin(path, positions):
+def _puffin(path: Any, positions: Any) -> bytes:
     """A Puffin file with one deletion vector."""
     bitmap = BitMap(positions).serialize()
     body = b"\xd1\xd3\x39\x64" + struct.pack("<QI", 1, 0) + bitmap
@@ -227,7 +232,7 @@ def _puffin(path, positions):
     return b"PFA1" + blob + b"PFA1" + payload + struct.pack("<II", len(payload), 0) + b"PFA1"
 
 
-def as_version_3(table):
+def as_version_3(table: Any) -> None:
     """Say of an Iceberg table that its format is 3, which pyiceberg reads and does not write."""
     newest = max(Path(table.location(), "metadata").glob("v*.metadata.json"), key=lambda path: int(path.name[1:-14]))
     newest.write_text(json.dumps(json.loads(newest.read_text()) | {"format-version": 3, "next-row-id": 0}))

@@ -35,7 +35,7 @@ OPERATORS = list(_found())
 
 def arguments_of(operator_class: type[Any]) -> dict[str, inspect.Parameter]:
     """The arguments that our own classes add to Airflow's, by name."""
-    mro = operator_class.__mro__
+    mro: tuple[Any, ...] = operator_class.__mro__
     ours = [base for base in mro if base.__module__.startswith(_PACKAGE) and "__init__" in vars(base)]
     return {
         name: parameter

@@ -68,7 +68,12 @@ class PaiTry:
     waiting: TaskDeferred | None = None
 
     def operator(self) -> Any:
-        given = {"task_id": "refresh", "name": NAME, "pai_conn_id": self.conn_id, "deferrable": self.deferred}
+        given: dict[str, Any] = {
+            "task_id": "refresh",
+            "name": NAME,
+            "pai_conn_id": self.conn_id,
+            "deferrable": self.deferred,
+        }
         given |= {"poke_interval": 0.05, "max_poke_interval": 0.05, "timeout": 30} | self.arguments
         if self.kind == "sync":
             return PaiSyncGroupOperator(source=list(self.numbers), max_removed_ratio=None, **given)
@@ -156,8 +161,8 @@ class Groups:
         for outcome in successes:
             self.check_success(outcome)
         assert len(self.there()) <= len(tries), "more than one extra"
-        for ended, outcome in zip(tries, outcomes, strict=True):
-            if outcome not in successes:
+        for ended, came_to in zip(tries, outcomes, strict=True):
+            if came_to not in successes:
                 pass_time()
                 again = replace(ended, conn_id="pai_default").run()
                 assert again.report, again

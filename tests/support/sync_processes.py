@@ -1,4 +1,4 @@
-"""Processes that run syncs, for tests that kill or suspend them."""
+"""Processes that sync, for tests that kill or suspend them."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-SCRIPT = Path(__file__).parents[1] / "sync" / "crash_process.py"
+SCRIPT = Path(__file__).with_name("crash_process.py")
 
 
 class Processes:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
+from support.fixtures import AsBody, MakeIds
 from support.memory_destination import MemoryDestination, MemoryPlatform
 from support.synced import AudienceOverHttp, HookedFolder, SyncedAudience, Wire
 
@@ -167,7 +168,7 @@ def platform() -> Iterator[Platform]:
 
 
 @pytest.fixture
-def audience_id(emulator: AudiencesEmulator, applovin: AppLovinClient, make_ids: Any, as_body: Any) -> str:
+def audience_id(emulator: AudiencesEmulator, applovin: AppLovinClient, make_ids: MakeIds, as_body: AsBody) -> str:
     """An audience with the members 1 to 3."""
     created = applovin.create_audience(name="n", platform="ios", package_name="p")
     applovin.append_users(audience_id=created.audience_id, advertising_ids=as_body(make_ids(3)))

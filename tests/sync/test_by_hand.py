@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.fixtures import MakeIds
 
 from airflow_provider_audiences.exceptions import AudienceBusyError, ConnectionFailedError, ServerError
 from airflow_provider_audiences.members.keys import key_sets
@@ -40,7 +41,7 @@ def by_hand(synced: Any, mode: str, ids: Iterable[str], *, key: str = "hand/run/
 
 class TestRemoved:
     @pytest.mark.parametrize("mode", ["mirror", "append", "replace"])
-    def test_stay_out_while_the_source_has_them(self, synced: Any, make_ids: Any, mode: str) -> None:
+    def test_stay_out_while_the_source_has_them(self, synced: Any, make_ids: MakeIds, mode: str) -> None:
         ids = make_ids(6)
         synced.run(ids)
         report = by_hand(synced, "remove", ids[:2])
@@ -53,7 +54,7 @@ class TestRemoved:
         synced.run(ids)
         assert synced.members == ids[2:]
 
-    def test_are_free_when_the_source_has_had_them_no_more(self, synced: Any, make_ids: Any) -> None:
+    def test_are_free_when_the_source_has_had_them_no_more(self, synced: Any, make_ids: MakeIds) -> None:
         """Who comes back later has agreed again."""
         ids = make_ids(6)
         synced.run(ids)
@@ -64,7 +65,7 @@ class TestRemoved:
         assert (report.held_back, report.added) == (1, 1)
         assert synced.members == [ids[0], *ids[2:]]
 
-    def test_an_append_of_others_frees_nobody(self, synced: Any, make_ids: Any) -> None:
+    def test_an_append_of_others_frees_nobody(self, synced: Any, make_ids: MakeIds) -> None:
         """Its source is only a part of the audience."""
         ids = make_ids(6)
         synced.run(ids[:4], mode="append")
@@ -73,7 +74,7 @@ class TestRemoved:
         assert synced.run(ids, mode="append").held_back == 1
         assert synced.members == ids[1:]
 
-    def test_may_be_released(self, synced: Any, make_ids: Any) -> None:
+    def test_may_be_released(self, synced: Any, make_ids: MakeIds) -> None:
         ids = make_ids(4)
         synced.run(ids)
         by_hand(synced, "remove", ids[:2])
@@ -83,7 +84,7 @@ class TestRemoved:
         assert (report.held_back, report.batches) == (0, 0)
         assert synced.members == ids
 
-    def test_a_plan_holds_them_back_too(self, synced: Any, make_ids: Any) -> None:
+    def test_a_plan_holds_them_back_too(self, synced: Any, make_ids: MakeIds) -> None:
         ids = make_ids(6)
         synced.run(ids[:4])
         by_hand(synced, "remove", ids[:2])
@@ -93,7 +94,7 @@ class TestRemoved:
         assert synced.members == ids[2:]
         assert synced.run(ids).held_back == 2
 
-    def test_a_run_that_changes_nothing_outdates_no_plan(self, synced: Any, make_ids: Any) -> None:
+    def test_a_run_that_changes_nothing_outdates_no_plan(self, synced: Any, make_ids: MakeIds) -> None:
         ids = make_ids(6)
         synced.run(ids[:4])
         by_hand(synced, "remove", ids[:2])
@@ -102,7 +103,7 @@ class TestRemoved:
         synced.apply(plan.plan_id)
         assert synced.members == ids[2:]
 
-    def test_a_plan_made_before_is_outdated(self, synced: Any, make_ids: Any) -> None:
+    def test_a_plan_made_before_is_outdated(self, synced: Any, make_ids: MakeIds) -> None:
         from airflow_provider_audiences.exceptions import PlanOutdatedError
 
         synced.run(make_ids(4))
@@ -114,7 +115,7 @@ class TestRemoved:
         assert synced.members == make_ids(5)
 
     @pytest.mark.parametrize("lost", ["replace", "rebuild"])
-    def test_are_known_although_the_ledger_is_lost(self, synced: Any, make_ids: Any, lost: str) -> None:
+    def test_are_known_although_the_ledger_is_lost(self, synced: Any, make_ids: MakeIds, lost: str) -> None:
         ids = make_ids(5)
         synced.run(ids)
         by_hand(synced, "remove", ids[:2])
@@ -124,7 +125,7 @@ class TestRemoved:
         assert synced.run(ids).held_back == 2
         assert synced.members == ids[2:]
 
-    def test_go_although_the_ledger_is_lost(self, synced: Any, make_ids: Any) -> None:
+    def test_go_although_the_ledger_is_lost(self, synced: Any, make_ids: MakeIds) -> None:
         ids = make_ids(5)
         synced.run(ids)
         (ledger,) = synced.path.glob("ledger-*")
@@ -134,7 +135,7 @@ class TestRemoved:
 
 
 class TestAdded:
-    def test_stay_and_are_counted(self, synced: Any, make_ids: Any) -> None:
+    def test_stay_and_are_counted(self, synced: Any, make_ids: MakeIds) -> None:
         ids = make_ids(8)
         synced.run(ids[:4])
         report = by_hand(synced, "append", ids[4:6])
@@ -147,7 +148,7 @@ class TestAdded:
         synced.run(ids[1:4])
         assert synced.members == ids[1:6]
 
-    def test_go_when_they_opt_out(self, synced: Any, make_ids: Any) -> None:
+    def test_go_when_they_opt_out(self, synced: Any, make_ids: MakeIds) -> None:
         ids = make_ids(6)
         synced.run(ids[:4])
         by_hand(synced, "append", ids[4:])
@@ -157,7 +158,7 @@ class TestAdded:
         assert synced.members == ids[:5]
 
     def test_go_when_they_are_removed_by_hand_and_come_when_they_are_added_again(
-        self, synced: Any, make_ids: Any
+        self, synced: Any, make_ids: MakeIds
     ) -> None:
         ids = make_ids(4)
         synced.run(ids[:3])
@@ -169,7 +170,7 @@ class TestAdded:
         assert synced.run(ids).held_back == 1
         assert synced.members == ids[:3]
 
-    def test_expire_and_are_forgotten(self, synced: Any, make_ids: Any) -> None:
+    def test_expire_and_are_forgotten(self, synced: Any, make_ids: MakeIds) -> None:
         ids = make_ids(4)
         synced.run(ids[:3])
         by_hand(synced, "append", ids[3:], ttl=500)
@@ -180,7 +181,7 @@ class TestAdded:
         synced.run(ids[:2])
         assert synced.members == ids[:2], "it was added by the source this time"
 
-    def test_an_update_is_all_that_is_left(self, synced: Any, make_ids: Any) -> None:
+    def test_an_update_is_all_that_is_left(self, synced: Any, make_ids: MakeIds) -> None:
         ids = make_ids(8)
         synced.run(ids[:4])
         by_hand(synced, "remove", ids[:1])
@@ -194,7 +195,7 @@ class TestAdded:
         assert synced.members == ids[1:3], "a replacement leaves nobody else"
 
 
-def test_an_audience_without_ledger_needs_none(synced: Any, make_ids: Any) -> None:
+def test_an_audience_without_ledger_needs_none(synced: Any, make_ids: MakeIds) -> None:
     assert not by_hand(synced, "append", make_ids(3)).in_ledger
     assert not by_hand(synced, "remove", make_ids(1)).in_ledger
     assert synced.members == make_ids(3)[1:]
@@ -202,7 +203,7 @@ def test_an_audience_without_ledger_needs_none(synced: Any, make_ids: Any) -> No
     assert synced.members == make_ids(3)
 
 
-def test_a_sync_that_is_under_way_comes_first(synced: Any, make_ids: Any) -> None:
+def test_a_sync_that_is_under_way_comes_first(synced: Any, make_ids: MakeIds) -> None:
     synced.run(make_ids(3))
     with synced.opened(key="other"), pytest.raises(AudienceBusyError, match="other, try 1"):
         by_hand(synced, "remove", make_ids(1))
@@ -211,7 +212,7 @@ def test_a_sync_that_is_under_way_comes_first(synced: Any, make_ids: Any) -> Non
 
 @pytest.mark.parametrize("mode", ["remove", "append", "replace"])
 @pytest.mark.parametrize("landed", [0, 1, 2])
-def test_cut_off_at_any_request(over_http: Any, make_ids: Any, mode: str, landed: int) -> None:
+def test_cut_off_at_any_request(over_http: Any, make_ids: MakeIds, mode: str, landed: int) -> None:
     """Whatever of it has arrived, the next sync knows; and who was to go stays out."""
     ids = make_ids(12)
     over_http.run(ids[:6])
@@ -238,7 +239,7 @@ def test_cut_off_at_any_request(over_http: Any, make_ids: Any, mode: str, landed
 
 @pytest.mark.parametrize(("mode", "has_to_wait"), [("remove", True), ("replace", True), ("append", False)])
 def test_waits_for_late_requests_that_could_undo_it(
-    over_http: Any, make_ids: Any, mode: str, has_to_wait: bool
+    over_http: Any, make_ids: MakeIds, mode: str, has_to_wait: bool
 ) -> None:
     ids = make_ids(6)
     over_http.run(ids[:2])

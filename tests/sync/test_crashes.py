@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.fixtures import MakeIds
 
 Point = tuple[str, str, str, int]
 
@@ -117,7 +118,7 @@ def crash(over_http: Any, processes: Any, tmp_path: Path, matrix: Any) -> Callab
         said, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
         outcome = Outcome(report=json.loads(said))
-        sent = []
+        sent: list[Any] = []
         for kind, operation, *ids in map(str.split, lines(tmp_path / "first.log")):
             named = [f"{operation}:{item[-2:]}" for item in ids]
             (outcome.written if kind == "written" else sent).extend(named)
@@ -157,7 +158,7 @@ def check(outcome: Outcome) -> None:
 
 class TestMirror:
     @pytest.mark.parametrize("name", MIRROR)
-    def test_the_same_source(self, over_http: Any, make_ids: Any, crash: Any, name: str) -> None:
+    def test_the_same_source(self, over_http: Any, make_ids: MakeIds, crash: Any, name: str) -> None:
         over_http.run(make_ids(8))
         job = {"source": make_ids(8, start=5)}
         outcome = crash(MIRROR[name], name=name, first=job, second=job, expected=job["source"])
@@ -175,7 +176,7 @@ class TestMirror:
         assert over_http.wire.posts == []
 
     @pytest.mark.parametrize("name", CHANGED)
-    def test_another_source(self, over_http: Any, make_ids: Any, crash: Any, name: str) -> None:
+    def test_another_source(self, over_http: Any, make_ids: MakeIds, crash: Any, name: str) -> None:
         over_http.run(make_ids(8))
         first, second = {"source": make_ids(8, start=5)}, {"source": [*make_ids(2), *make_ids(4, start=8)]}
         outcome = crash(
@@ -186,7 +187,7 @@ class TestMirror:
         assert len(sent) == len(set(sent))
         assert not {item for item in outcome.written if item.startswith("append")} & set(sent)
 
-    def test_several_requests_in_flight(self, make_ids: Any, crash: Any) -> None:
+    def test_several_requests_in_flight(self, make_ids: MakeIds, crash: Any) -> None:
         job = {"source": make_ids(12), "parallel": 3}
         point = ("after", "post", "append", 2)
         outcome = crash(
@@ -203,7 +204,7 @@ class TestMirror:
 class TestReplace:
     @pytest.mark.parametrize("name", REPLACE)
     @pytest.mark.parametrize("is_first", [True, False], ids=["initial", "mode"])
-    def test_it_goes_on(self, over_http: Any, make_ids: Any, crash: Any, name: str, is_first: bool) -> None:
+    def test_it_goes_on(self, over_http: Any, make_ids: MakeIds, crash: Any, name: str, is_first: bool) -> None:
         ids = make_ids(6)
         if not is_first:
             over_http.run(make_ids(4, start=5))
@@ -222,7 +223,7 @@ class TestReplace:
 
 class TestApply:
     @pytest.mark.parametrize("name", APPLY)
-    def test_the_next_try_goes_on(self, over_http: Any, make_ids: Any, crash: Any, name: str) -> None:
+    def test_the_next_try_goes_on(self, over_http: Any, make_ids: MakeIds, crash: Any, name: str) -> None:
         over_http.run(make_ids(8))
         wanted = make_ids(8, start=5)
         plan_id = over_http.run(wanted, plan_only=True).plan_id

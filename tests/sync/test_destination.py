@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.fixtures import MakeIds
 from support.memory_destination import WITHOUT_TTL, MemoryPlatform, Post
 from support.synced import SyncedAudience
 
@@ -31,7 +32,7 @@ def make(make_in_memory: Callable[..., SyncedAudience]) -> Callable[[], SyncedAu
     return make
 
 
-def test_nobody_is_sent_again_however_long_it_lasts(make: Any, make_ids: Any) -> None:
+def test_nobody_is_sent_again_however_long_it_lasts(make: Any, make_ids: MakeIds) -> None:
     synced = make()
     report = synced.run(make_ids(5), initial="append")
     assert (report.added, report.live, report.drift) == (5, 5, None)
@@ -44,7 +45,7 @@ def test_nobody_is_sent_again_however_long_it_lasts(make: Any, make_ids: Any) ->
     assert synced.members == make_ids(4, start=3)
 
 
-def test_members_of_unknown_origin_stay(make: Any, make_ids: Any) -> None:
+def test_members_of_unknown_origin_stay(make: Any, make_ids: MakeIds) -> None:
     synced = make()
     synced.post_as_stranger("append", make_ids(3, start=40))
     with pytest.raises(GuardError, match="holds an unknown number of members"):
@@ -65,7 +66,7 @@ def test_members_of_unknown_origin_stay(make: Any, make_ids: Any) -> None:
         ({"ttl": 1000}, "have no TTL"),
     ],
 )
-def test_what_it_can_not_do_is_refused(make: Any, make_ids: Any, argument: dict[str, Any], message: str) -> None:
+def test_what_it_can_not_do_is_refused(make: Any, make_ids: MakeIds, argument: dict[str, Any], message: str) -> None:
     synced = make()
     with pytest.raises(InvalidInputError, match=message):
         synced.run(make_ids(2), **argument)
@@ -80,7 +81,7 @@ def test_what_it_can_not_do_is_refused(make: Any, make_ids: Any, argument: dict[
         max_size=6,
     )
 )
-def test_any_history_ends_equal(make: Any, make_ids: Any, steps: list[Any]) -> None:
+def test_any_history_ends_equal(make: Any, make_ids: MakeIds, steps: list[Any]) -> None:
     """Cut off before or after any request or commit, with all of time between two runs."""
     ids = make_ids(8)
     synced = make()

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("group_process.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "group_process.py"
 Point = tuple[str, str, int]
 
 ADDRESS = "https://people.oss-cn-hangzhou.aliyuncs.com/"
 ALGORITHM = {"source": 4, "algorithm": "a", "inference_job_id": "j"}
-WHOLE = {"create": ALGORITHM, "replace": ALGORITHM | {"timeout": 60}, "sync": {"timeout": 60}}
+WHOLE: dict[str, Any] = {"create": ALGORITHM, "replace": ALGORITHM | {"timeout": 60}, "sync": {"timeout": 60}}
 READY = 1
 
 REPLACE: dict[str, Point] = {
@@ -139,7 +139,11 @@ class World:
             first = 1000 * int((people_of or run_id)[1:])
             numbers = [f"139{number:08d}" for number in range(first, first + 101)]
             template = f"{ADDRESS}{{key}}"
-            arguments = {"source": numbers, "stage_path": str(self.folder), "uri_template": template} | arguments
+            arguments = {
+                "source": numbers,
+                "stage_path": str(self.folder),
+                "uri_template": template,
+            } | arguments
         connection = json.loads(self.emulator.pai_connection_uri(dialect=self.dialect)) | {"extra": {"max_retries": 0}}
         return {
             "url": self.emulator.url,

@@ -1,6 +1,6 @@
 """Guards: what they say of the changes of a plan, and what they take as arguments."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -161,12 +161,14 @@ def test_what_has_passed_goes_on() -> None:
 
 
 def test_texts_of_templates() -> None:
-    assert Guards(allow_empty="False", max_removed_ratio="0.25", max_added_ratio=" OFF ", min_members="1000") == Guards(
+    texts: dict[str, Any] = {"allow_empty": "False", "max_removed_ratio": "0.25", "max_added_ratio": " OFF "}
+    assert Guards(**texts, min_members=cast("Any", "1000")) == Guards(
         allow_empty=False, max_removed_ratio=0.25, max_added_ratio=None, min_members=1000
     )
-    assert Guards(
-        allow_empty="true", max_removed_ratio="off", max_added_ratio=" 3 ", min_members=" 0 ", max_removed="7"
-    ) == Guards(allow_empty=True, max_removed_ratio=None, max_added_ratio=3.0, min_members=0, max_removed=7)
+    texts = {"allow_empty": "true", "max_removed_ratio": "off", "max_added_ratio": " 3 ", "min_members": " 0 "}
+    assert Guards(**texts, max_removed=cast("Any", "7")) == Guards(
+        allow_empty=True, max_removed_ratio=None, max_added_ratio=3.0, min_members=0, max_removed=7
+    )
 
 
 @pytest.mark.parametrize("limit", [*RATIOS, "max_removed", "max_added"])

@@ -156,13 +156,15 @@ def test_wrong_arguments(name: str, value: Any, message: str) -> None:
 
 def test_how_it_is_sent() -> None:
     assert SendSettings(**SEND).within(AUDIENCE_LIMITS) == SendSettings(**SEND)
-    texts = SendSettings(  # type: ignore[arg-type]
-        batch_size="1",
-        max_parallel_requests="16",
-        max_drift="0.1",
-        drift_patience_seconds="0",
+    texts: dict[str, Any] = {
+        "batch_size": "1",
+        "max_parallel_requests": "16",
+        "max_drift": "0.1",
+        "drift_patience_seconds": "0",
+    }
+    assert SendSettings(**texts) == SendSettings(
+        batch_size=1, max_parallel_requests=16, max_drift=0.1, drift_patience_seconds=0
     )
-    assert texts == SendSettings(batch_size=1, max_parallel_requests=16, max_drift=0.1, drift_patience_seconds=0)
     for value in (None, "off", "Off"):
         assert SendSettings(**(SEND | {"max_drift": value})).max_drift is None
 

@@ -22,6 +22,7 @@ import requests
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from support.fixtures import MakeIds
 
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
@@ -547,7 +548,7 @@ class World(RuleBasedStateMachine):
             self.replacement = self.wanted_now
 
 
-def test_any_history(make_synced: Any, make_ids: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_history(make_synced: Any, make_ids: MakeIds, monkeypatch: pytest.MonkeyPatch) -> None:
     counts: Counter[str] = Counter()
 
     class Machine(World):

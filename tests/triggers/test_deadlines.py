@@ -4,13 +4,18 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from support.fixtures import Connect, MakeContext
 from support.hostile import DRIPPING, hostile_server
+from support.recorder import Recorder
 
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.http.transport import Transport
 from airflow_provider_audiences.sensors.applovin import AppLovinAudienceSensor
 from airflow_provider_audiences.sensors.pai import PaiGroupSensor
@@ -25,12 +30,14 @@ GROUP = {"ErrorCode": 0, "Data": {"Id": "quick", "Name": "n", "Status": 1, "Amou
 
 
 @pytest.fixture(autouse=True)
-def _short_last_polls(monkeypatch):
+def _short_last_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "LAST_POLL_SECONDS", 0.3)
 
 
-def trigger_of(platform, *, seconds=TIMEOUT_SECONDS, **arguments):
-    defaults = {
+def trigger_of(
+    platform: Any, *, seconds: float = TIMEOUT_SECONDS, **arguments: Any
+) -> AppLovinAudienceTrigger | PaiGroupTrigger:
+    defaults: dict[str, Any] = {
         "poll_interval_seconds": 0.05,
         "deadline_epoch_seconds": time.time() + seconds,
         "max_poll_failures": 3,
@@ -41,23 +48,23 @@ def trigger_of(platform, *, seconds=TIMEOUT_SECONDS, **arguments):
     return PaiGroupTrigger(**(defaults | {"group_id": "slow"} | arguments))
 
 
-async def payload_of(trigger):
+async def payload_of(trigger: Any) -> Any:
     (event,) = [event async for event in trigger.run()]
     return event.payload
 
 
-def in_triggerer(trigger):
+def in_triggerer(trigger: Any) -> Any:
     return asyncio.run(payload_of(trigger))
 
 
-def in_worker(trigger):
+def in_worker(trigger: Any) -> Any:
     return trigger.wait_here(trigger.poll()).as_event()
 
 
 @pytest.mark.parametrize("wait", [in_triggerer, in_worker])
 @pytest.mark.parametrize("platform", ["applovin", "pai"])
 @pytest.mark.parametrize("name", ["silent", "headers", "interim 103", "chunks"])
-def test_a_wait_ends_at_its_deadline(connect, wait, platform, name):
+def test_a_wait_ends_at_its_deadline(connect: Connect, wait: Callable[..., Any], platform: str, name: str) -> None:
     with hostile_server(DRIPPING[name]) as server:
         connect(platform, host=server.url)
         began = time.monotonic()
@@ -70,7 +77,9 @@ def test_a_wait_ends_at_its_deadline(connect, wait, platform, name):
 
 
 @pytest.mark.parametrize("platform", ["applovin", "pai"])
-def test_the_triggerer_goes_on_whatever_its_thread_does(connect, monkeypatch, platform):
+def test_the_triggerer_goes_on_whatever_its_thread_does(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, platform: str
+) -> None:
     release = threading.Event()
     monkeypatch.setattr(Transport, "send", lambda *_: release.wait(20))
     began = time.monotonic()
@@ -86,8 +95,8 @@ def test_the_triggerer_goes_on_whatever_its_thread_does(connect, monkeypatch, pl
 
 
 @pytest.mark.parametrize("platform", ["applovin", "pai"])
-def test_a_connection_that_is_never_fetched(monkeypatch, platform):
-    async def never(_conn_id):
+def test_a_connection_that_is_never_fetched(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+    async def never(_conn_id: Any) -> None:
         await asyncio.sleep(20)
 
     monkeypatch.setattr("airflow_provider_audiences.triggers.shared_clients.get_async_connection", never)
@@ -96,8 +105,13 @@ def test_a_connection_that_is_never_fetched(monkeypatch, platform):
     assert time.monotonic() - began < LATE_SECONDS
 
 
-def sensor_of(platform, **arguments):
-    defaults = {"task_id": "wait", "poke_interval": 0.05, "timeout": TIMEOUT_SECONDS, "max_poll_failures": 0}
+def sensor_of(platform: Any, **arguments: Any) -> AppLovinAudienceSensor | PaiGroupSensor:
+    defaults: dict[str, Any] = {
+        "task_id": "wait",
+        "poke_interval": 0.05,
+        "timeout": TIMEOUT_SECONDS,
+        "max_poll_failures": 0,
+    }
     if platform == "applovin":
         return AppLovinAudienceSensor(**(defaults | {"audience_id": "a"} | arguments))
     return PaiGroupSensor(**(defaults | {"group_id": "slow"} | arguments))
@@ -109,7 +123,7 @@ MODES = ["poke", "reschedule"] if AIRFLOW_V_3_0_PLUS else ["poke"]
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("platform", ["applovin", "pai"])
-def test_a_sensor_ends_at_its_timeout(connect, task_context, platform, mode):
+def test_a_sensor_ends_at_its_timeout(connect: Connect, task_context: MakeContext, platform: str, mode: Any) -> None:
     with hostile_server(DRIPPING["headers"]) as server:
         connect(platform, host=server.url)
         began = time.monotonic()
@@ -121,11 +135,13 @@ def test_a_sensor_ends_at_its_timeout(connect, task_context, platform, mode):
     assert seconds < 2 * LATE_SECONDS
 
 
-def _context(task_context):
+def _context(task_context: MakeContext) -> Any:
     return task_context(get_first_reschedule_date=lambda _context: None)
 
 
-def test_an_interval_beyond_the_timeout_does_not_prolong_it(connect, emulator, task_context):
+def test_an_interval_beyond_the_timeout_does_not_prolong_it(
+    connect: Connect, emulator: AudiencesEmulator, task_context: MakeContext
+) -> None:
     connect("applovin")
     began = time.monotonic()
     with pytest.raises(AirflowSensorTimeout):
@@ -135,11 +151,11 @@ def test_an_interval_beyond_the_timeout_does_not_prolong_it(connect, emulator, t
 
 
 @pytest.fixture
-def half_dead(recorder, connect):
+def half_dead(recorder: Recorder, connect: Connect) -> Any:
     """A platform that says nothing about the group ``slow``, and answers for all others at once."""
     release = threading.Event()
 
-    def reply(_method, target):
+    def reply(_method: Any, target: Any) -> tuple[int, dict[str, Any], bytes]:
         if "slow" in target:
             release.wait(30)
         return 200, {}, json.dumps(GROUP).encode()
@@ -151,8 +167,8 @@ def half_dead(recorder, connect):
 
 
 @pytest.mark.parametrize("slow_ones", [MAX_QUICK, 3 * MAX_QUICK])
-def test_slow_polls_hold_up_nobody_else_at_the_connection(half_dead, slow_ones):
-    async def together():
+def test_slow_polls_hold_up_nobody_else_at_the_connection(half_dead: Any, slow_ones: Any) -> None:
+    async def together() -> tuple[Any, float]:
         slow = [asyncio.create_task(payload_of(trigger_of("pai", seconds=20))) for _ in range(slow_ones)]
         while len(half_dead.requests) < MAX_QUICK:  # noqa: ASYNC110 - it answers in threads
             await asyncio.sleep(0.01)
@@ -169,12 +185,12 @@ def test_slow_polls_hold_up_nobody_else_at_the_connection(half_dead, slow_ones):
     assert seconds < 6
 
 
-def test_who_was_slow_stands_in_another_line(half_dead, connect):
+def test_who_was_slow_stands_in_another_line(half_dead: Any, connect: Connect) -> None:
     connect("pai", host=half_dead.url, extra={"request_deadline_seconds": 1.3})
     slow_ones = MAX_QUICK + MAX_SLOW + 4
 
-    async def together():
-        arguments = {"seconds": 20, "max_poll_failures": 9}
+    async def together() -> list[Any]:
+        arguments: dict[str, Any] = {"seconds": 20, "max_poll_failures": 9}
         slow = [asyncio.create_task(payload_of(trigger_of("pai", **arguments))) for _ in range(slow_ones)]
         await asyncio.sleep(4)
         took = []
@@ -191,15 +207,15 @@ def test_who_was_slow_stands_in_another_line(half_dead, connect):
     assert min(asyncio.run(together())) < 1
 
 
-def test_threads_are_bounded_and_come_back(half_dead):
+def test_threads_are_bounded_and_come_back(half_dead: Any) -> None:
     most = MAX_QUICK + MAX_SLOW + 4
 
     before = set(threading.enumerate())
 
-    def ours():
+    def ours() -> Any:
         return sum(thread.name.startswith("audiences") and thread not in before for thread in threading.enumerate())
 
-    async def many():
+    async def many() -> tuple[list[Any], Any]:
         waiting = [asyncio.create_task(payload_of(trigger_of("pai", seconds=3))) for _ in range(3 * most)]
         seen = 0
         while not all(task.done() for task in waiting):
@@ -218,11 +234,13 @@ def test_threads_are_bounded_and_come_back(half_dead):
     assert not ours()
 
 
-def test_a_dead_server_holds_up_nobody_at_another(half_dead, connect, emulator, make_groups):
-    async def together():
+def test_a_dead_server_holds_up_nobody_at_another(
+    half_dead: Any, connect: Connect, emulator: AudiencesEmulator, make_groups: Callable[..., list[str]]
+) -> None:
+    async def together() -> tuple[Any, float]:
         connect("pai", conn_id="dead", host=half_dead.url)
         connect("pai")
-        arguments = {"seconds": 20, "conn_id": "dead_default"}
+        arguments: dict[str, Any] = {"seconds": 20, "conn_id": "dead_default"}
         slow = [asyncio.create_task(payload_of(trigger_of("pai", **arguments))) for _ in range(200)]
         await asyncio.sleep(0.3)
         began = time.monotonic()

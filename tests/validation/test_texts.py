@@ -64,6 +64,7 @@ class TestTexts:
                 rule("filter", value)
 
     def test_types_have_their_article(self) -> None:
-        assert [a_type(value) for value in (1, 1.5, "", None, [], UnicodeError(), OSError())] == [
+        values: list[Any] = [1, 1.5, "", None, [], UnicodeError(), OSError()]
+        assert [a_type(value) for value in values] == [
             *("an int", "a float", "a str", "None", "a list", "a UnicodeError", "an OSError"),
         ]

@@ -1,18 +1,19 @@
 """The cluster's DAGs. Which audience, and from what, is in each run's ``conf``."""
 
 import datetime as dt
+from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 
-COMMON = {
+COMMON: dict[str, Any] = {
     "start_date": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
     "catchup": False,
     "default_args": {"retries": 3, "retry_delay": dt.timedelta(seconds=1)},
 }
-SYNC = {"audience_id": "{{ dag_run.conf.audience_id }}", "source": "{{ dag_run.conf.source }}"}
-SMALL = {"batch_size": 50, "max_parallel_requests": 4}
+SYNC: dict[str, Any] = {"audience_id": "{{ dag_run.conf.audience_id }}", "source": "{{ dag_run.conf.source }}"}
+SMALL: dict[str, Any] = {"batch_size": 50, "max_parallel_requests": 4}
 
 with DAG("cluster_sync", schedule=None, **COMMON):
     AppLovinSyncAudienceOperator(task_id="sync", **SYNC, **SMALL)
@@ -20,7 +21,7 @@ with DAG("cluster_sync", schedule=None, **COMMON):
 with DAG("cluster_many", schedule=None, **COMMON):
 
     @task
-    def targets(dag_run=None):
+    def targets(dag_run: Any = None) -> Any:
         return dag_run.conf["targets"]
 
     AppLovinSyncAudienceOperator.partial(task_id="sync", **SMALL).expand_kwargs(targets())

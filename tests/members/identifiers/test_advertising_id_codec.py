@@ -1,12 +1,12 @@
 """IDs by the thousand against the one rule, text by text."""
 
 import uuid
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.fixtures import MakeIds
 
 from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn, column_of_lines, column_of_values
 from airflow_provider_audiences.members.identifiers import advertising_id_codec
@@ -158,7 +158,7 @@ def test_lines_of_more_than_one_step() -> None:
     assert parsed.keys.tolist() == keys.tolist()
 
 
-def test_threads_do_not_share_their_buffers(make_ids: Callable[..., list[str]]) -> None:
+def test_threads_do_not_share_their_buffers(make_ids: MakeIds) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     columns = [column([text.encode() for text in make_ids(20_000, start=1 + 100_000 * part)]) for part in range(8)]

@@ -3,7 +3,7 @@
 import re
 import resource
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -253,5 +253,6 @@ def test_reading_may_end_early(workspace: Workspace, tmp_path: Path) -> None:
     for _ in range(20):
         chunks = read_key_table(workspace, path, COLUMNS)
         next(chunks)
+        assert isinstance(chunks, Generator)
         chunks.close()
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2

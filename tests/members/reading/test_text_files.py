@@ -52,7 +52,7 @@ COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def read(content: bytes, *, name: str = "ids.txt", sizes: Iterable[int] = (MIB,)) -> list[bytes]:
-    blocks = list(text_blocks(ShortReads(content, sizes), name=name))  # type: ignore[arg-type]
+    blocks = list(text_blocks(ShortReads(content, sizes), name=name))
     assert all(block.endswith(b"\n") for block in blocks[:-1])
     assert all(blocks)
     columns = [column_of_lines(block) for block in blocks]
@@ -266,7 +266,7 @@ def test_very_long_lines_take_no_memory(compression: str) -> None:
     packed = COMPRESSIONS[compression](b"0" * (64 * MIB)) if compression else b""
     tracemalloc.start()
     stream = io.BytesIO(packed) if compression else Zeros()
-    sizes = [len(block) for block in text_blocks(stream, name="zeros")]  # type: ignore[arg-type]
+    sizes = [len(block) for block in text_blocks(stream, name="zeros")]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
@@ -300,7 +300,7 @@ def test_an_error_of_the_store_comes_through(compression: str) -> None:
             raise TimeoutError("the store is slow")
 
     with pytest.raises(TimeoutError, match="slow"):
-        list(text_blocks(Breaks(), name=f"ids{compression}"))  # type: ignore[arg-type]
+        list(text_blocks(Breaks(), name=f"ids{compression}"))
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.fixtures import AsBody, MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
+    AudienceApiError,
     AuthenticationError,
     BadRequestError,
     ConflictError,
@@ -16,14 +18,14 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
     UnexpectedReplyError,
 )
+from airflow_provider_audiences.platforms.applovin.audiences import Audience
 from airflow_provider_audiences.platforms.applovin.client import (
     DEFAULT_BASE_URL,
     DEFAULT_SETTINGS,
     AppLovinClient,
-    Audience,
     CreatedAudience,
-    UploadCounts,
 )
+from airflow_provider_audiences.sync.destination import UploadCounts
 
 MakeApplovin = Callable[..., AppLovinClient]
 
@@ -46,14 +48,14 @@ def test_defaults() -> None:
 
 
 def test_life_of_an_audience(
-    emulator: AudiencesEmulator, applovin: AppLovinClient, make_ids: Any, as_body: Any
+    emulator: AudiencesEmulator, applovin: AppLovinClient, make_ids: MakeIds, as_body: AsBody
 ) -> None:
     created = create(applovin, name="My_Audience-1 +", platform="iOS", description="for tests")
     first, second = make_ids(3), make_ids(2, start=3)
 
     assert not created.adopted
     assert len(created.audience_id) == 32
-    upload = {"audience_id": created.audience_id}
+    upload: dict[str, Any] = {"audience_id": created.audience_id}
     assert applovin.update_audience(advertising_ids=as_body(first), **upload) == UploadCounts(valid=3, invalid=0)
     assert applovin.append_users(advertising_ids=as_body(second), **upload) == UploadCounts(valid=2, invalid=0)
     # update answers num_invalid_ids, append num_invalid_users.
@@ -201,7 +203,7 @@ class TestList:
         [(400, BadRequestError), (403, AuthenticationError), (404, NotFoundError), (500, ServerError)],
     )
     def test_code_in_the_body_classifies(
-        self, emulator: AudiencesEmulator, make_applovin: MakeApplovin, code: int, error_type: type[Exception]
+        self, emulator: AudiencesEmulator, make_applovin: MakeApplovin, code: int, error_type: type[AudienceApiError]
     ) -> None:
         emulator.fault("applovin.list", "error_code", error_code=code)
         with pytest.raises(error_type) as caught:
@@ -277,7 +279,7 @@ class TestExistingAudience:
 
         assert audience_id in str(caught.value)
         assert "com.example" in str(caught.value)
-        assert "if_exists='adopt'" in caught.value.advice
+        assert "if_exists='adopt'" in str(caught.value.advice)
         assert (caught.value.operation, caught.value.http_status, caught.value.attempts) == ("applovin.create", 406, 1)
 
     @pytest.mark.parametrize("filled", [True, False])
@@ -304,7 +306,7 @@ class TestExistingAudience:
             create(applovin, platform="ios", package_name="com.a", if_exists="adopt")
 
         assert all(f"{audience_id} (com." in str(caught.value) for audience_id in ids)
-        assert "can't be told" in caught.value.advice
+        assert "can't be told" in str(caught.value.advice)
 
     def test_adopt_with_none_in_the_list(self, emulator: AudiencesEmulator, applovin: AppLovinClient) -> None:
         emulator.fault("applovin.create", "status", status=406)
@@ -352,7 +354,7 @@ class TestExistingAudience:
         emulator.fault("applovin.create", "drop_before")
         with pytest.raises(ConflictError, match=audience_id) as caught:
             create(applovin)
-        assert "if_exists='adopt'" in caught.value.advice
+        assert "if_exists='adopt'" in str(caught.value.advice)
         assert emulator.member_count(audience_id) == 1
 
     @pytest.mark.parametrize("status", [429, 503])

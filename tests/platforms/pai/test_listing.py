@@ -1,6 +1,7 @@
 """A list that others change while it is read: no group may be overlooked, or it is made and billed a second time."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_the_marked_group_is_adopted_while_the_list_shifts(
     emulator.settings(fuzzy_filters=True)
 
     class Shifting(PaiClient):
-        def list_page(self, page_number, **options):  # type: ignore[no-untyped-def]
+        def list_page(self, page_number: Any, **options: Any) -> Any:
             page = super().list_page(page_number, **options)
             other.delete_group(newest, ignore_missing=True)
             return page

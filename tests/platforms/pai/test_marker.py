@@ -49,7 +49,8 @@ def mark(make_pai: Callable[..., PaiClient]) -> Callable[..., GroupMarker]:
     """Marks a call: ``mark(auth, run=…)``."""
 
     def of(auth: PaiAuth = KEYED["API key"][0], **changes: Any) -> GroupMarker:
-        return make_pai(auth=auth).marker(**({"owner": "my_dag.my_task", "run": RUN, "spec": SPEC} | changes))
+        given: dict[str, Any] = {"owner": "my_dag.my_task", "run": RUN, "spec": SPEC}
+        return make_pai(auth=auth).marker(**(given | changes))
 
     return of
 

@@ -332,7 +332,7 @@ class World:
 
     @staticmethod
     def is_ready(group: dict[str, Any]) -> bool:
-        return group["Status"] == READY and group["Amount"] >= MIN_AMOUNT
+        return bool(group["Status"] == READY and group["Amount"] >= MIN_AMOUNT)
 
     def look(self) -> None:
         """Check what is true at any time."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, quote
 
 import pytest
@@ -48,7 +48,7 @@ def by_the_sdk(prepared: requests.PreparedRequest, *, secret: str, path: str, qu
     request.pathname = path
     request.query = query
     request.headers = {name: prepared.headers[name] for name in names}
-    body = hashlib.sha256(prepared.body or b"").hexdigest()
+    body = hashlib.sha256(cast("bytes", prepared.body or b"")).hexdigest()
     return str(Utils.get_authorization(request, "ACS3-HMAC-SHA256", body, "LTAI5t", secret))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.fixtures import MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError
@@ -53,7 +54,12 @@ class _World:
     """An audience with the members 1 to 20, and a delivery to it."""
 
     def __init__(
-        self, emulator: AudiencesEmulator, client: AppLovinClient, as_staged: Any, make_ids: Any, run: dict[str, Any]
+        self,
+        emulator: AudiencesEmulator,
+        client: AppLovinClient,
+        as_staged: Any,
+        make_ids: MakeIds,
+        run: dict[str, Any],
     ) -> None:
         self.emulator, self.client, self.run = emulator, client, run
         emulator.reset()
@@ -103,7 +109,7 @@ def test_audience_holds_the_set(
     emulator: AudiencesEmulator,
     applovin: AppLovinClient,
     as_staged: Any,
-    make_ids: Any,
+    make_ids: MakeIds,
     waits: list[float],
     run: dict[str, Any],
 ) -> None:
@@ -129,7 +135,7 @@ def test_what_landed_is_true_and_the_next_run_makes_it_whole(
     emulator: AudiencesEmulator,
     applovin: AppLovinClient,
     as_staged: Any,
-    make_ids: Any,
+    make_ids: MakeIds,
     waits: list[float],
     run: dict[str, Any],
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
+from support.fixtures import MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
@@ -36,7 +37,7 @@ def said(caplog: pytest.LogCaptureFixture, *, level: int = logging.WARNING) -> l
 class TestParallel:
     @pytest.mark.parametrize("parallel", [1, 3, 16])
     def test_so_many_are_in_flight_and_no_more(
-        self, platform: Any, make_applovin: MakeApplovin, as_staged: Any, deliver: Any, make_ids: Any, parallel: int
+        self, platform: Any, make_applovin: MakeApplovin, as_staged: Any, deliver: Any, make_ids: MakeIds, parallel: int
     ) -> None:
         def answer(_operation: str, number: int, _lines: int) -> int:
             # The first ones are answered when all of them are there: one by one, nothing would ever come back.
@@ -56,7 +57,7 @@ class TestParallel:
         make_applovin: MakeApplovin,
         as_staged: Any,
         deliver: Any,
-        make_ids: Any,
+        make_ids: MakeIds,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         # Sizes that tell the batches apart: only the last one is short.
@@ -65,7 +66,7 @@ class TestParallel:
             staged,
             "lines",
             lambda first, count: (
-                starts.append((first, threading.current_thread())) or as_staged.lines(staged, first, count)
+                starts.append((first, threading.current_thread())) or as_staged.lines(staged, first, count)  # type: ignore[func-returns-value]  # both, in one lambda
             ),
         )
         deliver(make_applovin(base_url=platform.url), staged, batch_size=4, parallel=1)
@@ -74,16 +75,16 @@ class TestParallel:
         assert starts == [(first, starts[0][1]) for first in (0, 4, 8)]
 
     def test_update_goes_alone(
-        self, platform: Any, make_applovin: MakeApplovin, as_staged: Any, deliver: Any, make_ids: Any
+        self, platform: Any, make_applovin: MakeApplovin, as_staged: Any, deliver: Any, make_ids: MakeIds
     ) -> None:
-        platform.answer = lambda operation, _number, _lines: time.sleep(0.2 if operation == "update" else 0) or 200
+        platform.answer = lambda operation, _number, _lines: time.sleep(0.2 if operation == "update" else 0) or 200  # type: ignore[func-returns-value]  # both, in one lambda
         deliver(make_applovin(base_url=platform.url), as_staged(make_ids(40)), REPLACE, parallel=8)
 
         assert platform.events[:2] == [("begin", "update", 1), ("end", "update", 1)]
         assert [operation for operation, _ in platform.requests] == ["update"] + ["append"] * 39
 
     def test_no_more_threads_than_batches(
-        self, platform: Any, make_applovin: MakeApplovin, as_staged: Any, deliver: Any, make_ids: Any
+        self, platform: Any, make_applovin: MakeApplovin, as_staged: Any, deliver: Any, make_ids: MakeIds
     ) -> None:
         names: set[str] = set()
 
@@ -108,7 +109,7 @@ class TestParallel:
         audience_id: str,
         as_staged: Any,
         deliver: Any,
-        make_ids: Any,
+        make_ids: MakeIds,
         parallel: int,
     ) -> None:
         for number, kind in enumerate(["status", "drop_before", "drop_after", "truncated_json"]):
@@ -137,7 +138,7 @@ class TestFailure:
         make_applovin: MakeApplovin,
         as_staged: Any,
         deliver: Any,
-        make_ids: Any,
+        make_ids: MakeIds,
         mode: DeliveryMode,
         landed: str,
     ) -> None:
@@ -162,7 +163,7 @@ class TestFailure:
         assert caught.value.landed.startswith(f"Before that, {landed}")
 
     def test_ends_the_waits_of_the_others(
-        self, platform: Any, make_applovin: MakeApplovin, as_staged: Any, deliver: Any, make_ids: Any
+        self, platform: Any, make_applovin: MakeApplovin, as_staged: Any, deliver: Any, make_ids: MakeIds
     ) -> None:
         def answer(_operation: str, number: int, _lines: int) -> Any:
             if number == 1:
@@ -187,7 +188,7 @@ class TestFailure:
         make_applovin: MakeApplovin,
         as_staged: Any,
         deliver: Any,
-        make_ids: Any,
+        make_ids: MakeIds,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         def answer(_operation: str, number: int, _lines: int) -> int:
@@ -218,7 +219,7 @@ class TestFailure:
         audience_id: str,
         as_staged: Any,
         deliver: Any,
-        make_ids: Any,
+        make_ids: MakeIds,
         parallel: int,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
@@ -261,7 +262,7 @@ class TestInterrupt:
         make_applovin: MakeApplovin,
         as_staged: Any,
         deliver: Any,
-        make_ids: Any,
+        make_ids: MakeIds,
         parallel: int,
         mode: DeliveryMode,
         interrupt: Callable[[], None],
@@ -306,7 +307,7 @@ def test_progress_is_said_every_few_seconds(
     audience_id: str,
     as_staged: Any,
     deliver: Any,
-    make_ids: Any,
+    make_ids: MakeIds,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -331,13 +332,13 @@ def test_progress_of_several_threads_is_rare_and_never_goes_back(
     make_applovin: MakeApplovin,
     as_staged: Any,
     deliver: Any,
-    make_ids: Any,
+    make_ids: MakeIds,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", logger=progress.__name__)
     monkeypatch.setattr(progress, "_INTERVAL_SECONDS", 0.05)
-    platform.answer = lambda *_: time.sleep(0.01) or 200
+    platform.answer = lambda *_: time.sleep(0.01) or 200  # type: ignore[func-returns-value]  # both, in one lambda
     report = deliver(make_applovin(base_url=platform.url), as_staged(make_ids(200)), parallel=8)
 
     numbers = [
@@ -357,7 +358,7 @@ def test_no_member_and_no_key_gets_out(
     audience_id: str,
     as_staged: Any,
     deliver: Any,
-    make_ids: Any,
+    make_ids: MakeIds,
     caplog: pytest.LogCaptureFixture,
     parallel: int,
     status: int,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.fixtures import MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
@@ -44,7 +45,7 @@ class TestSplits:
         audience_id: str,
         as_staged: Any,
         deliver: Any,
-        make_ids: Any,
+        make_ids: MakeIds,
         waits: list[float],
         mode: DeliveryMode,
         parallel: int,
@@ -75,7 +76,7 @@ class TestSplits:
         audience_id: str,
         as_staged: Any,
         deliver: Any,
-        make_ids: Any,
+        make_ids: MakeIds,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         emulator.settings(max_body_ids=3_000)
@@ -97,7 +98,7 @@ class TestSplits:
         audience_id: str,
         as_staged: Any,
         deliver: Any,
-        make_ids: Any,
+        make_ids: MakeIds,
     ) -> None:
         emulator.fault("applovin.append", "status", status=408, number=2)
         ids = make_ids(16_000)
@@ -128,7 +129,7 @@ class TestSplits:
         audience_id: str,
         as_staged: Any,
         deliver: Any,
-        make_ids: Any,
+        make_ids: MakeIds,
         kind: str,
         options: dict[str, Any],
         repetitions: int,
@@ -147,10 +148,10 @@ class TestSplits:
         make_applovin: MakeApplovin,
         as_staged: Any,
         deliver: Any,
-        make_ids: Any,
+        make_ids: MakeIds,
         waits: list[float],
     ) -> None:
-        platform.answer = lambda _operation, _number, lines: time.sleep(3 if lines > 2_000 else 0) or 200
+        platform.answer = lambda _operation, _number, lines: time.sleep(3 if lines > 2_000 else 0) or 200  # type: ignore[func-returns-value]  # both, in one lambda
         report = deliver(
             make_applovin(base_url=platform.url, read_timeout_seconds=1.0),
             as_staged(make_ids(9_000)),
@@ -183,7 +184,7 @@ class TestSplits:
         audience_id: str,
         as_staged: Any,
         deliver: Any,
-        make_ids: Any,
+        make_ids: MakeIds,
         kind: str,
         options: dict[str, Any],
         error_type: type[AudienceApiError],
@@ -195,7 +196,12 @@ class TestSplits:
         assert lines_sent(emulator) == [4_000] * requests
 
     def test_refused_connection_does_not_split(
-        self, make_applovin: MakeApplovin, as_staged: Any, deliver: Any, make_ids: Any, caplog: pytest.LogCaptureFixture
+        self,
+        make_applovin: MakeApplovin,
+        as_staged: Any,
+        deliver: Any,
+        make_ids: MakeIds,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         import socket
 
@@ -215,7 +221,7 @@ class TestSplits:
         audience_id: str,
         as_staged: Any,
         deliver: Any,
-        make_ids: Any,
+        make_ids: MakeIds,
         status: int,
         at_the_floor: int,
     ) -> None:
@@ -234,7 +240,7 @@ class TestSplits:
         audience_id: str,
         as_staged: Any,
         deliver: Any,
-        make_ids: Any,
+        make_ids: MakeIds,
     ) -> None:
         emulator.settings(max_body_ids=2_000)
         emulator.fault("applovin.append", "status", status=403, number=3)
@@ -243,7 +249,6 @@ class TestSplits:
                 applovin, as_staged(make_ids(12_000)), REPLACE, audience_id=audience_id, batch_size=4_000, parallel=1
             )
 
-        assert "Before that, 3 batches (6000 of 12000 members) were accepted. The audience now holds a part of the set" in (
-            str(caught.value)
-        )
+        told = "Before that, 3 batches (6000 of 12000 members) were accepted. The audience now holds a part of the set"
+        assert told in str(caught.value)
         assert emulator.member_count(audience_id) == 6_000

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.fixtures import MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
@@ -71,7 +72,7 @@ def sent(emulator: AudiencesEmulator) -> list[tuple[str, int]]:
 
 class TestModes:
     def test_replace_is_update_then_append(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: MakeIds
     ) -> None:
         report = deliver(make_ids(5, start=3), REPLACE)
 
@@ -80,7 +81,7 @@ class TestModes:
         assert (report.batches, report.requests, report.sent, report.accepted) == (3, 3, 5, 5)
 
     def test_append_keeps_what_is_there(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: MakeIds
     ) -> None:
         deliver(make_ids(3, start=3), APPEND)
 
@@ -88,7 +89,7 @@ class TestModes:
         assert emulator.members(audience_id) == make_ids(5)
 
     def test_remove_takes_out(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: MakeIds
     ) -> None:
         deliver(make_ids(9, start=2), REMOVE)
 
@@ -101,7 +102,7 @@ class TestModes:
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
         audience_id: str,
-        make_ids: Any,
+        make_ids: MakeIds,
         mode: DeliveryMode,
     ) -> None:
         deliver(make_ids(3, start=2), mode)
@@ -115,7 +116,7 @@ class TestModes:
         self,
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
-        make_ids: Any,
+        make_ids: MakeIds,
         size: Any,
         sizes: list[int],
     ) -> None:
@@ -129,7 +130,7 @@ class TestModes:
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
         audience_id: str,
-        make_ids: Any,
+        make_ids: MakeIds,
         mode: DeliveryMode,
         parallel: Any,
     ) -> None:
@@ -148,7 +149,11 @@ COUNTS = {"malformed": 4, "zeroed": 5, "duplicates": 6, "blank": 7}
 
 @pytest.mark.parametrize("parallel", [1, 4])
 def test_report(
-    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any, parallel: int
+    emulator: AudiencesEmulator,
+    deliver: Callable[..., UploadReport],
+    audience_id: str,
+    make_ids: MakeIds,
+    parallel: int,
 ) -> None:
     emulator.fault("applovin.append", "status", status=500)
     report = deliver(make_ids(7), REPLACE, max_parallel_requests=parallel, **COUNTS)
@@ -182,7 +187,7 @@ class TestDryRun:
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
         audience_id: str,
-        make_ids: Any,
+        make_ids: MakeIds,
         mode: DeliveryMode,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
@@ -221,7 +226,7 @@ class TestDryRun:
     @pytest.mark.parametrize("mode", DeliveryMode)
     @pytest.mark.parametrize("size", [1, 3, 7, 8])
     def test_plan_is_what_a_run_without_faults_sends(
-        self, deliver: Callable[..., UploadReport], make_ids: Any, mode: DeliveryMode, size: int
+        self, deliver: Callable[..., UploadReport], make_ids: MakeIds, mode: DeliveryMode, size: int
     ) -> None:
         plan = deliver(make_ids(7), mode, batch_size=size, dry_run=True)
         report = deliver(make_ids(7), mode, batch_size=size)
@@ -238,7 +243,7 @@ class TestCounts:
         self,
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
-        make_ids: Any,
+        make_ids: MakeIds,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         emulator.fault("applovin.append", "wrong_counts", by=2, number=2, times=3)
@@ -255,7 +260,7 @@ class TestCounts:
     def test_rejected_ids_are_warned_about(
         self,
         deliver: Callable[..., UploadReport],
-        make_ids: Any,
+        make_ids: MakeIds,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         # To the emulator the all-zero ID is invalid; staging would not have let it through.
@@ -266,7 +271,7 @@ class TestCounts:
         assert warning.startswith("AppLovin rejected 1 of 5 advertising IDs although they are well formed")
 
     def test_nothing_is_said_about_right_ones(
-        self, deliver: Callable[..., UploadReport], make_ids: Any, caplog: pytest.LogCaptureFixture
+        self, deliver: Callable[..., UploadReport], make_ids: MakeIds, caplog: pytest.LogCaptureFixture
     ) -> None:
         deliver(make_ids(7), REPLACE, max_parallel_requests=4)
         assert said(caplog) == []
@@ -286,7 +291,7 @@ class TestFailureInTheMiddle:
         self,
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
-        make_ids: Any,
+        make_ids: MakeIds,
         mode: DeliveryMode,
         number: int,
         landed: str,
@@ -298,11 +303,11 @@ class TestFailureInTheMiddle:
 
         assert f"Before that, {landed} were accepted." in str(caught.value)
         assert then in str(caught.value)
-        assert caught.value.advice in str(caught.value)
+        assert str(caught.value.advice) in str(caught.value)
         assert len(emulator.requests()) == number + 1
 
     def test_next_run_makes_it_whole(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: MakeIds
     ) -> None:
         emulator.fault("applovin.append", "drop_after", times=4)
         with pytest.raises(ConnectionFailedError):
@@ -319,7 +324,7 @@ class TestFailureInTheMiddle:
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
         audience_id: str,
-        make_ids: Any,
+        make_ids: MakeIds,
         mode: DeliveryMode,
         kind: str,
     ) -> None:
@@ -333,7 +338,7 @@ class TestFailureInTheMiddle:
         assert report.requests == len(emulator.requests()) > 4
 
     def test_transient_failure_names_its_attempts(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: Any
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: MakeIds
     ) -> None:
         emulator.fault("applovin.append", "status", status=503, times=None)
         with pytest.raises(
@@ -342,7 +347,7 @@ class TestFailureInTheMiddle:
             deliver(make_ids(4), REPLACE)
 
     def test_missing_audience(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: Any
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: MakeIds
     ) -> None:
         emulator.reset()
         with pytest.raises(NotFoundError, match="the audience is as it was"):
@@ -408,7 +413,7 @@ class TestTtl:
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
         audience_id: str,
-        make_ids: Any,
+        make_ids: MakeIds,
         mode: DeliveryMode,
         ttl_seconds: Any,
         lives: int,
@@ -421,7 +426,7 @@ class TestTtl:
         assert emulator.members(audience_id) == []
 
     def test_sending_again_begins_the_time_again(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: MakeIds
     ) -> None:
         emulator.freeze()
         deliver(make_ids(3), REPLACE, ttl_seconds=100)
@@ -436,7 +441,7 @@ class TestTtl:
         self,
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
-        make_ids: Any,
+        make_ids: MakeIds,
         mode: DeliveryMode,
         ttl_seconds: Any,
     ) -> None:
@@ -445,12 +450,12 @@ class TestTtl:
         assert emulator.requests() == []
 
     @pytest.mark.parametrize("ttl_seconds", [-1, "-1", 1.5, True, "soon", "00"])
-    def test_wrong_values(self, deliver: Callable[..., UploadReport], make_ids: Any, ttl_seconds: Any) -> None:
+    def test_wrong_values(self, deliver: Callable[..., UploadReport], make_ids: MakeIds, ttl_seconds: Any) -> None:
         with pytest.raises(InvalidInputError, match="ttl_seconds must be a whole number of at least 1"):
             deliver(make_ids(1), APPEND, ttl_seconds=ttl_seconds)
 
     def test_remove_has_its_own(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: Any
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: MakeIds
     ) -> None:
         deliver(make_ids(3), REMOVE, ttl_seconds=60)
         assert emulator.members(audience_id) == []
@@ -486,7 +491,7 @@ def test_wrong_arguments(changed: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("mode", [REPLACE, APPEND, REMOVE])
 def test_a_first_batch_that_was_refused_changed_nothing(
-    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: Any, mode: DeliveryMode
+    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: MakeIds, mode: DeliveryMode
 ) -> None:
     emulator.fault("applovin.*", "status", status=403)
     with pytest.raises(AuthenticationError, match="Nothing had been accepted before, and the audience is as it was"):
@@ -498,7 +503,7 @@ def test_a_first_batch_that_was_refused_changed_nothing(
     [(REPLACE, "either its old content or the first batch"), (APPEND, "sends all of them again, which does no harm")],
 )
 def test_a_first_batch_whose_fate_is_unknown_leaves_both_open(
-    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: Any, mode: DeliveryMode, then: str
+    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: MakeIds, mode: DeliveryMode, then: str
 ) -> None:
     emulator.fault("applovin.*", "drop_after", times=None)
     with pytest.raises(ConnectionFailedError, match=r"Before that, 0 batches \(0 of 3 IDs\) were accepted") as caught:
@@ -516,7 +521,7 @@ class TestLateReplacements:
         deliver: Callable[..., UploadReport],
         make_applovin: Any,
         audience_id: str,
-        make_ids: Any,
+        make_ids: MakeIds,
         parallel: int,
     ) -> None:
         emulator.fault("applovin.update", "apply_late", delay_seconds=1)
@@ -533,13 +538,13 @@ class TestLateReplacements:
         assert emulator.members(audience_id) == make_ids(7)
 
     def test_nothing_that_follows_is_no_reason_to_wait(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_applovin: Any, make_ids: Any
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_applovin: Any, make_ids: MakeIds
     ) -> None:
         emulator.fault("applovin.update", "drop_after")
         deliver(make_ids(2), REPLACE, client=make_applovin(max_retries=1), sleep=pytest.fail)
 
     def test_an_update_that_was_sent_once_is_no_reason_to_wait(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_applovin: Any, make_ids: Any
+        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_applovin: Any, make_ids: MakeIds
     ) -> None:
         emulator.fault("applovin.append", "drop_after")
         emulator.fault("applovin.update", "status", status=429, retry_after=0)

@@ -15,6 +15,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from support.fixtures import MakeIds
 
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
@@ -88,7 +89,7 @@ def stores(tmp_path: Any, s3_options: dict[str, Any]) -> Callable[[str], Open]:
             "plain": lambda: Plain(local()),
             "heedless": lambda: Heedless(local()),
             "refusing": lambda: Refusing(local()),
-        }[kind]  # type: ignore[return-value]
+        }[kind]
 
     return place
 
@@ -96,7 +97,7 @@ def stores(tmp_path: Any, s3_options: dict[str, Any]) -> Callable[[str], Open]:
 class Stage:
     """An audience with two tries: the first is held up at a call to its store."""
 
-    def __init__(self, make_in_memory: Any, make_ids: Any, open_folder: Open) -> None:
+    def __init__(self, make_in_memory: Any, make_ids: MakeIds, open_folder: Open) -> None:
         self.first = make_in_memory()
         self.second = make_in_memory(self.first.destination.platform)
         self.first.folder.inner = open_folder()
@@ -179,7 +180,7 @@ def steps_of(stage: Stage, kind: str) -> list[int]:
 @pytest.mark.parametrize("is_lost", [False, True], ids=["stands still", "reply lost"])
 @pytest.mark.parametrize("successor", ["later try", "another run", "later try that is cut off"])
 def test_a_call_that_arrives_late(
-    make_in_memory: Any, make_ids: Any, stores: Any, kind: str, is_lost: bool, successor: str
+    make_in_memory: Any, make_ids: MakeIds, stores: Any, kind: str, is_lost: bool, successor: str
 ) -> None:
     steps = steps_of(Stage(make_in_memory, make_ids, stores(kind)), kind)
     if not EVERY_CALL and (kind, successor) != ("disk", "later try"):
@@ -239,7 +240,7 @@ def cut_off(audience: Any, *, at: int) -> None:
 
 @pytest.mark.parametrize("kind", ["disk", "plain", "refusing"])
 def test_an_overtaken_sync_says_so_whatever_it_finds_missing(
-    make_in_memory: Any, make_ids: Any, stores: Any, kind: str
+    make_in_memory: Any, make_ids: MakeIds, stores: Any, kind: str
 ) -> None:
     """Its files were removed by the one that took over: that is no lost ledger, and no outdated plan."""
     for method, at in itertools.product(["fetch", "read", "names"], range(1, 5)):
@@ -268,7 +269,7 @@ def test_an_overtaken_sync_says_so_whatever_it_finds_missing(
 
 
 @pytest.mark.parametrize("kind", ["disk", "s3", "plain", "heedless", "refusing"])
-def test_what_a_store_can_is_found_out(make_in_memory: Any, make_ids: Any, stores: Any, kind: str) -> None:
+def test_what_a_store_can_is_found_out(make_in_memory: Any, make_ids: MakeIds, stores: Any, kind: str) -> None:
     stage = Stage(make_in_memory, make_ids, stores(kind))
     with stage.first.held(key="another run") as held:
         assert held.lease.is_exclusive == (kind in {"disk", "s3"})
@@ -277,7 +278,7 @@ def test_what_a_store_can_is_found_out(make_in_memory: Any, make_ids: Any, store
     assert {len(name.split("-")) for name in files} == {2 if kind in {"disk", "s3"} else 4}
 
 
-def test_manifests_that_nobody_needs_are_removed(make_in_memory: Any, make_ids: Any, stores: Any) -> None:
+def test_manifests_that_nobody_needs_are_removed(make_in_memory: Any, make_ids: MakeIds, stores: Any) -> None:
     """Of each sync the one with which it took over stays, of the last ones; of one that was cut off, no more."""
     stage = Stage(make_in_memory, make_ids, stores("disk"))
 
@@ -296,7 +297,7 @@ def test_manifests_that_nobody_needs_are_removed(make_in_memory: Any, make_ids: 
     assert stage.second.run(stage.sources[2], opened={"try_number": 3}).batches == 0
 
 
-def test_a_create_whose_reply_was_lost_is_no_other_writer(make_in_memory: Any, make_ids: Any, stores: Any) -> None:
+def test_a_create_whose_reply_was_lost_is_no_other_writer(make_in_memory: Any, make_ids: MakeIds, stores: Any) -> None:
     """A store may do what it says it could not; and a repeated request finds what the first one has made."""
     stage = Stage(make_in_memory, make_ids, stores("disk"))
     inner = stage.first.folder.inner

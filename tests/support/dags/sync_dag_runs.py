@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from inspect import signature
+from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, task
 
@@ -18,11 +19,11 @@ from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlan
 
 with contextlib.suppress(ImportError):
     # Airflow 2 can't remove a run, as for a second one of a day, without knowing the tables of users.
-    import airflow.providers.fab.auth_manager.models  # noqa: F401
+    import airflow.providers.fab.auth_manager.models  # type: ignore[import-not-found]  # noqa: F401
 
 INPUT = json.loads(os.environ["DAG_RUNS_INPUT"])
 FOLDER, AUDIENCES, LISTS = (INPUT[name] for name in ("folder", "audience_ids", "lists"))
-COMMON = {
+COMMON: dict[str, Any] = {
     "start_date": dt.datetime(2024, 1, 1, tzinfo=dt.UTC),
     "catchup": False,
     "max_active_runs": 1,
@@ -46,7 +47,7 @@ with DAG("daily", schedule="@daily", **COMMON) as daily:
 with DAG("approved", schedule=None, **COMMON) as approved:
 
     @task
-    def approve(plan):
+    def approve(plan: Any) -> str:
         """Stand for a person who looks at the plan."""
         said = [verdict["message"] for verdict in plan["verdicts"] if not verdict["passed"]]
         if said:

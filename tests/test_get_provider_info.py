@@ -2,15 +2,18 @@
 
 import importlib
 import json
+from functools import partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import airflow
 import jsonschema
 import pytest
 from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
 from airflow.providers_manager import ProvidersManager
+from support.fixtures import Connect
 
 import airflow_provider_audiences
 from airflow_provider_audiences.common.connection_fields import APPLOVIN_FIELDS, PAI_FIELDS, form_widgets
@@ -21,21 +24,21 @@ CONNECTION_TYPES = {entry["connection-type"]: entry for entry in INFO["connectio
 FIELDS = {"applovin": APPLOVIN_FIELDS, "pai": PAI_FIELDS}
 
 
-def _schema(name):
+def _schema(name: str) -> Any:
     return json.loads(Path(airflow.__file__).with_name(name).read_text())
 
 
-def _class(path):
+def _class(path: Any) -> Any:
     module, _, name = path.rpartition(".")
     return getattr(importlib.import_module(module), name)
 
 
-def test_it_fits_airflows_schema():
+def test_it_fits_airflows_schema() -> None:
     jsonschema.Draft7Validator(_schema("provider_info.schema.json")).validate(INFO)
     assert json.loads(json.dumps(INFO)) == INFO
 
 
-def test_connection_types_fit_the_stricter_schema_too():
+def test_connection_types_fit_the_stricter_schema_too() -> None:
     schema = _schema("provider.yaml.schema.json")
     part = {**schema["properties"]["connection-types"], "definitions": schema.get("definitions", {})}
     if "conn-fields" in part["items"]["properties"]:
@@ -48,19 +51,19 @@ def test_connection_types_fit_the_stricter_schema_too():
         jsonschema.Draft7Validator(part).validate(rest)
 
 
-def test_name_and_version_are_the_distributions():
+def test_name_and_version_are_the_distributions() -> None:
     assert INFO["package-name"] == "airflow-provider-audiences"
     assert INFO["versions"] == [airflow_provider_audiences.__version__]
     (entry_point,) = [
         found
         for found in entry_points(group="apache_airflow_provider")
-        if found.dist.name == "airflow-provider-audiences"
+        if found.dist and found.dist.name == "airflow-provider-audiences"
     ]
     assert entry_point.load()() == INFO
 
 
 @pytest.mark.parametrize("kind", ["hooks", "operators", "sensors", "triggers"])
-def test_every_module_is_listed_and_imports(kind):
+def test_every_module_is_listed_and_imports(kind: str) -> None:
     listed = {module for entry in INFO[kind] for module in entry["python-modules"]}
     folder = Path(airflow_provider_audiences.__file__).with_name(kind)
     there = {f"airflow_provider_audiences.{kind}.{path.stem}" for path in folder.glob("*.py")}
@@ -87,7 +90,7 @@ def test_every_module_is_listed_and_imports(kind):
     assert {entry["integration-name"] for entry in INFO[kind]} == integrations
 
 
-def test_task_decorators_are_found():
+def test_task_decorators_are_found() -> None:
     from airflow.providers.common.compat.sdk import task
 
     listed = {entry["name"]: entry["class-name"] for entry in INFO["task-decorators"]}
@@ -104,7 +107,7 @@ def test_task_decorators_are_found():
         assert _class(path).__doc__
 
 
-def test_settings_have_defaults_and_texts():
+def test_settings_have_defaults_and_texts() -> None:
     from airflow_provider_audiences.members.workspace import DEFAULT_MEMORY_LIMIT
 
     (section,) = INFO["config"]
@@ -123,7 +126,7 @@ def test_settings_have_defaults_and_texts():
         assert option["version_added"] <= airflow_provider_audiences.__version__
 
 
-def test_settings_come_from_airflows_configuration(monkeypatch, tmp_path):
+def test_settings_come_from_airflows_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from airflow_provider_audiences.sources.staging import staging_settings
 
     assert staging_settings().temp_folder is None
@@ -134,7 +137,7 @@ def test_settings_come_from_airflows_configuration(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("conn_type", ["applovin", "pai"])
-def test_the_form_of_airflow_3_names_the_same_fields_as_that_of_airflow_2(conn_type):
+def test_the_form_of_airflow_3_names_the_same_fields_as_that_of_airflow_2(conn_type: str) -> None:
     entry = CONNECTION_TYPES[conn_type]
     hook = _class(entry["hook-class-name"])
     assert (hook.conn_type, hook.hook_name) == (conn_type, entry["hook-name"])
@@ -149,25 +152,25 @@ def test_the_form_of_airflow_3_names_the_same_fields_as_that_of_airflow_2(conn_t
 
 
 @pytest.mark.parametrize("conn_type", ["applovin", "pai"])
-def test_a_field_left_empty_fits_its_schema(conn_type):
+def test_a_field_left_empty_fits_its_schema(conn_type: str) -> None:
     for field in CONNECTION_TYPES[conn_type]["conn-fields"].values():
         jsonschema.validate(None, field["schema"])
         assert field["description"].endswith(".")
 
 
-def test_every_extra_that_is_read_is_in_the_form(connect, monkeypatch):
+def test_every_extra_that_is_read_is_in_the_form(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_provider_audiences.common.connections import ConnectionReader
 
     for conn_type, fields in FIELDS.items():
-        read = set()
+        read: set[Any] = set()
 
-        class Extra(dict):
-            def get(self, key, default=None, read=read):
+        class Extra(dict[str, Any]):
+            def get(self, key: str, default: Any = None, read: Any = read) -> Any:
                 read.add(key)
                 return default
 
         extra = Extra()
-        monkeypatch.setattr(ConnectionReader, "_extra", property(lambda _self, extra=extra: extra))
+        monkeypatch.setattr(ConnectionReader, "_extra", property(partial(lambda extra, _self: extra, extra)))
         connect(conn_type, host="http://example.com")
         hook = _class(CONNECTION_TYPES[conn_type]["hook-class-name"])
         assert hook().test_connection()[0] is False  # plain http: allow_insecure_http is asked for
@@ -179,7 +182,7 @@ def test_every_extra_that_is_read_is_in_the_form(connect, monkeypatch):
         assert read == {field.name for field in fields}
 
 
-def _widgets_or_reason(fields):
+def _widgets_or_reason(fields: Any) -> Any:
     try:
         return form_widgets(fields)
     except ModuleNotFoundError as error:
@@ -187,7 +190,7 @@ def _widgets_or_reason(fields):
 
 
 @pytest.mark.parametrize("conn_type", ["applovin", "pai"])
-def test_the_widgets_of_airflow_2_can_be_built_where_it_asks_for_them(conn_type):
+def test_the_widgets_of_airflow_2_can_be_built_where_it_asks_for_them(conn_type: str) -> None:
     built = _widgets_or_reason(FIELDS[conn_type])
     if airflow.__version__.startswith("2."):
         assert list(built) == [field.name for field in FIELDS[conn_type]]
@@ -210,11 +213,12 @@ def test_the_widgets_of_airflow_2_can_be_built_where_it_asks_for_them(conn_type)
         assert isinstance(built, ModuleNotFoundError | dict)
 
 
-def test_airflow_finds_hooks_and_connection_types():
+def test_airflow_finds_hooks_and_connection_types() -> None:
     manager = ProvidersManager()
     assert "airflow-provider-audiences" in manager.providers
     for conn_type, entry in CONNECTION_TYPES.items():
         hook = manager.hooks[conn_type]
+        assert hook
         assert (hook.hook_class_name, hook.hook_name) == (entry["hook-class-name"], entry["hook-name"])
         assert hook.connection_id_attribute_name == f"{conn_type}_conn_id"
         assert hook.connection_testable is True
@@ -224,7 +228,7 @@ def test_airflow_finds_hooks_and_connection_types():
 CAN_DRAW = get_base_airflow_version_tuple() >= (3, 2, 0) or find_spec("flask_appbuilder") is not None
 
 
-def test_airflow_draws_the_form():
+def test_airflow_draws_the_form() -> None:
     manager = ProvidersManager()
     for conn_type, fields in FIELDS.items():
         drawn = {name for name in manager.connection_form_widgets if name.startswith(f"extra__{conn_type}__")}

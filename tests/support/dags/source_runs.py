@@ -8,13 +8,15 @@ import datetime as dt
 import json
 import os
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, task
 
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinUpdateAudienceOperator
 from airflow_provider_audiences.sources import FileSource, SqlSource
 
-INPUT = json.loads(os.environ["SOURCE_RUNS_INPUT"])
+INPUT = json.loads(os.environ["DAG_RUNS_INPUT"])
 AUDIENCE, OTHER, BUCKET, IDS = (INPUT[name] for name in ("audience_id", "other_id", "bucket", "ids"))
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 PARTITION = f"s3://{BUCKET}/day={{{{ ds }}}}/"
@@ -23,11 +25,11 @@ PARTITION = f"s3://{BUCKET}/day={{{{ ds }}}}/"
 class Produce(BaseOperator):
     """Stands for a task of the user's that returns an address, or members."""
 
-    def __init__(self, *, what, **kwargs):
+    def __init__(self, *, what: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.what = what
 
-    def execute(self, context):
+    def execute(self, context: Any) -> Any:
         return IDS if self.what == "ids" else f"s3://{BUCKET}/day={context['ds']}/"
 
 
@@ -73,20 +75,20 @@ with DAG("functions", start_date=START, schedule=None) as functions:
     produced = Produce(task_id="ids", what="ids")
 
     @task.applovin_update_audience(audience_id=AUDIENCE)
-    def yielded(ids, times=1):
+    def yielded(ids: Any, times: int = 1) -> Iterator[Any]:
         for _ in range(times):
             yield from ids
 
     @task.applovin_append_users(audience_id=OTHER)
-    def partition():
+    def partition() -> str:
         return f"s3://{BUCKET}/day={{{{ ds }}}}/"
 
     @task.applovin_append_users(audience_id=OTHER)
-    def from_file():
+    def from_file() -> SqlSource:
         return SqlSource("warehouse", "members.sql")
 
     @task.applovin_append_users(audience_id=OTHER)
-    def mapped(ids):
+    def mapped(ids: Any) -> Any:
         return ids
 
     yielded(produced.output, times=2)

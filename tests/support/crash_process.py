@@ -11,9 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from support.memory_destination import Post
-from support.synced import AudienceOverHttp, HookedFolder, Wire
-
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
 from airflow_provider_audiences.http.calls import TransportSettings
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
@@ -21,6 +18,8 @@ from airflow_provider_audiences.platforms.applovin.audience_destination import A
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.redaction import Secret
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
+from support.memory_destination import Post
+from support.synced import AudienceOverHttp, HookedFolder, Wire
 
 
 def say(line: str) -> None:
@@ -48,7 +47,7 @@ class Stop:
             time.sleep(600)
 
 
-def run(job: dict[str, Any]) -> dict[str, Any]:
+def run(job: dict[str, Any]) -> Any:
     stop = Stop(job["stop"])
     settings = TransportSettings(max_retries=0)
     with (

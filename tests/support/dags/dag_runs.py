@@ -9,6 +9,7 @@ import datetime as dt
 import json
 import os
 import sys
+from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, BaseOperator
 from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
@@ -33,11 +34,11 @@ AT_ONCE = dt.timedelta(0)
 class Produce(BaseOperator):
     """Stands for a task of the user's that returns members."""
 
-    def __init__(self, *, what, **kwargs):
+    def __init__(self, *, what: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.what = what
 
-    def execute(self, context):  # noqa: ARG002 - the name is Airflow's
+    def execute(self, context: Any) -> Any:  # noqa: ARG002 - the name is Airflow's
         return {"ids": IDS, "phones": PHONES, "lists": [IDS, IDS]}[self.what]
 
 

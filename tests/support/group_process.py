@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 import duckdb  # noqa: F401
 from requests.adapters import BaseAdapter
-from support.synced import HookedFolder
 
 from airflow_provider_audiences.common import group_files
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
@@ -36,6 +35,7 @@ from airflow_provider_audiences.sources import staging  # noqa: F401
 from airflow_provider_audiences.sync import ledger  # noqa: F401
 from airflow_provider_audiences.triggers import pai  # noqa: F401
 from airflow_provider_audiences.waiting import wait  # noqa: F401
+from support.synced import HookedFolder
 
 OPERATORS = {"create": PaiCreateGroupOperator, "replace": PaiReplaceGroupOperator, "sync": PaiSyncGroupOperator}
 WAITS = {"create": {}, "replace": {"deferrable": False, "poke_interval": 0.02}}
@@ -96,7 +96,7 @@ def run(job: dict[str, Any]) -> None:
     os.environ["AIRFLOW_CONN_PAI_DEFAULT"] = job["connection"]
     stop = Stop(job["stop"])
     emulator = AudiencesEmulatorControl(job["url"])
-    client_of, folder_at = PaiHook.client_of, group_files.folder_at
+    client_of, folder_at = PaiHook.client_of, vars(group_files)["folder_at"]
 
     def wired(connection: Any, **options: Any) -> PaiClient:
         client = client_of(connection, **options)
@@ -110,7 +110,8 @@ def run(job: dict[str, Any]) -> None:
         folder.after = lambda method, _name: stop.at("after", method + " file")
         return folder
 
-    PaiHook.client_of, group_files.folder_at = staticmethod(wired), hooked  # type: ignore[assignment, method-assign]
+    setattr(PaiHook, "client_of", staticmethod(wired))  # noqa: B010 - there is no other way that mypy takes
+    vars(group_files)["folder_at"] = hooked
     pushed: dict[str, Any] = {}
     identity = {"dag_id": "dag", "task_id": "refresh", "map_index": -1, "max_tries": 0, **job["identity"]}
     ti = types.SimpleNamespace(xcom_push=lambda *, key, value: pushed.update({key: value}), **identity)

@@ -1,24 +1,26 @@
 import json
 import time
+from typing import Any
 
 import pytest
 import requests
+from support.bare_clients import AppLovin, OpenApi, Pai
 
 PHONE = "13900001111"
 TEXT = {"Name": "VIP", "Source": 0, "Text": PHONE, "PhoneNumber": True}
 GROUPS = 1000
 
 
-def post(openapi, **body):
+def post(openapi: OpenApi, **body: Any) -> Any:
     return openapi.call("POST", body=json.dumps(body).encode())
 
 
-def gateway_code(reply):
+def gateway_code(reply: Any) -> tuple[Any, Any]:
     assert set(reply.json()) == {"Code", "HostId", "Message", "RequestId"}
     return reply.status_code, reply.json()["Code"]
 
 
-def test_the_four_calls(openapi):
+def test_the_four_calls(openapi: OpenApi) -> None:
     openapi.emulator.settings(processing_seconds=0)
     group = openapi.create(**TEXT)
     assert (group["Status"], group["Amount"], group["Text"]) == (1, 1, "1390000****")
@@ -31,7 +33,7 @@ def test_the_four_calls(openapi):
     assert openapi.emulator.groups() == []
 
 
-def test_both_dialects_show_the_same_groups(openapi, pai):
+def test_both_dialects_show_the_same_groups(openapi: OpenApi, pai: Pai) -> None:
     signed, bearer = openapi.create(**TEXT)["Id"], pai.create(**TEXT)["Id"]
     assert [group["Id"] for group in openapi.call("GET").json()["Data"]["Groups"]] == [bearer, signed]
     assert openapi.call("GET", bearer).json()["Data"] == pai.get(bearer)
@@ -40,7 +42,7 @@ def test_both_dialects_show_the_same_groups(openapi, pai):
     assert openapi.emulator.groups() == []
 
 
-def test_refusals_of_the_service_come_in_its_envelope(openapi):
+def test_refusals_of_the_service_come_in_its_envelope(openapi: OpenApi) -> None:
     for reply, status, message in (
         (post(openapi, Source=5), 400, "Invalid parameter: Source must be an integer from 0 to 4"),
         (post(openapi, Source=3, Project="p", Table="t"), 404, "MaxCompute project or table not found"),
@@ -71,13 +73,13 @@ def test_refusals_of_the_service_come_in_its_envelope(openapi):
         *(("GET", "/api/v2"), ("GET", "/api/v2/campaigns"), ("GET", "/api/v2/Groups")),
     ],
 )
-def test_other_calls_do_not_exist(openapi, method, path):
+def test_other_calls_do_not_exist(openapi: OpenApi, method: Any, path: Any) -> None:
     reply = requests.request(method, f"{openapi.emulator.url}{path}", timeout=10)
     assert gateway_code(reply) == (404, "InvalidAction.NotFound")
     assert openapi.emulator.requests()[0]["operation"] == "unknown"
 
 
-def test_requests_are_recorded_under_the_same_names(openapi):
+def test_requests_are_recorded_under_the_same_names(openapi: OpenApi) -> None:
     group_id = openapi.create(**TEXT)["Id"]
     openapi.call("GET", group_id)
     openapi.call("GET", params={"Name": "VIP"})
@@ -88,11 +90,11 @@ def test_requests_are_recorded_under_the_same_names(openapi):
     assert len(openapi.emulator.requests("pai.get")) == 1
 
 
-def test_the_record_holds_no_key_token_or_signature(openapi_type):
+def test_the_record_holds_no_key_token_or_signature() -> None:
     from airflow_provider_audiences.emulator import AudiencesEmulator
 
     with AudiencesEmulator(security_token="the-token-of-the-day") as emulator:
-        openapi = openapi_type(emulator)
+        openapi = OpenApi(emulator)
         headers = openapi.headers("GET", "/api/v2/groups", "", b"")
         openapi.call("GET", params={"x": emulator.access_key_secret, "Signature": "abcdef", "SecurityToken": "t0k3n"})
         words = (
@@ -117,7 +119,7 @@ def test_the_record_holds_no_key_token_or_signature(openapi_type):
             assert secret not in told
 
 
-def test_too_many_calls_are_refused_by_the_gateway_and_not_billed(openapi):
+def test_too_many_calls_are_refused_by_the_gateway_and_not_billed(openapi: OpenApi) -> None:
     openapi.emulator.settings(qps=1)
     made = 0
     # However slow the machine is, two of these come within a second.
@@ -128,7 +130,7 @@ def test_too_many_calls_are_refused_by_the_gateway_and_not_billed(openapi):
     assert openapi.emulator.billing()["create"] == {"succeeded": made, "failed": 0, "billed": made}
 
 
-def test_both_dialects_share_one_rate(openapi, pai):
+def test_both_dialects_share_one_rate(openapi: OpenApi, pai: Pai) -> None:
     openapi.emulator.settings(qps=1)
     for _ in range(200):
         if not (openapi.call("GET").ok and pai.call("GET", "ListGroups").ok):
@@ -137,7 +139,7 @@ def test_both_dialects_share_one_rate(openapi, pai):
         raise AssertionError("each dialect has a rate of its own")
 
 
-def test_refused_signatures_do_not_use_up_the_rate(openapi):
+def test_refused_signatures_do_not_use_up_the_rate(openapi: OpenApi) -> None:
     openapi.emulator.settings(qps=1)
     assert gateway_code(openapi.call("GET", x_acs_version="x")) == (400, "InvalidVersion")
     assert openapi.call("GET").ok
@@ -154,7 +156,9 @@ def test_refused_signatures_do_not_use_up_the_rate(openapi):
         ({"status": 400, "code": "InvalidSecurityToken.Expired"}, (400, "InvalidSecurityToken.Expired")),
     ],
 )
-def test_a_status_comes_from_the_gateway_unless_said_otherwise(openapi, options, expected):
+def test_a_status_comes_from_the_gateway_unless_said_otherwise(
+    openapi: OpenApi, options: dict[str, Any], expected: tuple[int, str]
+) -> None:
     openapi.emulator.fault("pai.create", "status", message="m", **options)
     reply = post(openapi, **TEXT)
     assert gateway_code(reply) == expected
@@ -165,27 +169,27 @@ def test_a_status_comes_from_the_gateway_unless_said_otherwise(openapi, options,
 
 
 @pytest.mark.parametrize("options", [{"form": "service"}, {"error_code": 500}])
-def test_a_status_of_the_service(openapi, options):
+def test_a_status_of_the_service(openapi: OpenApi, options: dict[str, Any]) -> None:
     openapi.emulator.fault("pai.create", "status", **options)
     reply = post(openapi, **TEXT)
     assert (reply.status_code, reply.json()["ErrorCode"]) == (500, 500)
     assert openapi.emulator.billing()["create"] == {"succeeded": 0, "failed": 1, "billed": 1}
 
 
-def test_the_bearer_dialect_has_no_gateway_form(pai, applovin):
+def test_the_bearer_dialect_has_no_gateway_form(pai: Pai, applovin: AppLovin) -> None:
     pai.emulator.fault("*", "status", form="gateway", code="Throttling.User", times=2)
     assert pai.call("GET", "ListGroups").json()["ErrorCode"] == 500
     assert applovin.call("list").json()["code"] == 500
 
 
-def test_an_applied_status_is_billed_as_done(openapi):
+def test_an_applied_status_is_billed_as_done(openapi: OpenApi) -> None:
     openapi.emulator.fault("pai.create", "status", applied=True, status=503)
     assert gateway_code(post(openapi, **TEXT)) == (503, "ServiceUnavailable")
     assert len(openapi.emulator.groups()) == 1
     assert openapi.emulator.billing()["create"] == {"succeeded": 1, "failed": 0, "billed": 1}
 
 
-def test_other_faults_work_as_in_the_other_dialect(openapi):
+def test_other_faults_work_as_in_the_other_dialect(openapi: OpenApi) -> None:
     emulator = openapi.emulator
     emulator.fault("pai.create", "drop_after")
     with pytest.raises(requests.ConnectionError):
@@ -206,7 +210,7 @@ def test_other_faults_work_as_in_the_other_dialect(openapi):
     assert len(emulator.groups()) == 3
 
 
-def test_pages_and_filters_of_a_thousand_groups(openapi):
+def test_pages_and_filters_of_a_thousand_groups(openapi: OpenApi) -> None:
     openapi.emulator.settings(qps=None, processing_seconds=0, reject_names=["group 500"])
     body = [json.dumps({**TEXT, "Name": f"group {number}"}).encode() for number in range(GROUPS)]
     made = [openapi.call("POST", body=item).json()["Data"]["Id"] for item in body]
@@ -217,7 +221,7 @@ def test_pages_and_filters_of_a_thousand_groups(openapi):
         seen += [group["Id"] for group in page["Groups"]]
     assert seen == made[::-1]
 
-    def found(**params):
+    def found(**params: Any) -> tuple[Any, list[Any]]:
         data = openapi.call("GET", params=params).json()["Data"]
         return data["TotalCount"], [group["Name"] for group in data["Groups"]]
 

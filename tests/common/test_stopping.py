@@ -9,11 +9,16 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from support.fixtures import Connect, MakeContext, MakeIds
 
 from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
 from airflow_provider_audiences.stopping import LANDING_SECONDS
@@ -22,28 +27,28 @@ KILLED_AFTER_SECONDS = 5
 
 
 @pytest.fixture(autouse=True)
-def state_path(monkeypatch, tmp_path):
+def state_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     path = tmp_path / "state"
     monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(path))
     return path
 
 
 @pytest.fixture
-def audience_id(connect, task_context):
+def audience_id(connect: Connect, task_context: MakeContext) -> str:
     made = AppLovinCreateAudienceOperator(task_id="create", name="n", platform="ios", package_name="p")
     return made.execute(task_context())
 
 
 @pytest.fixture
-def stopped():
+def stopped() -> Any:
     """Runs a task, and ends it when something has come about: ``stopped(operator, context, when=…)``."""
     threads = []
 
-    def run(operator, context, *, when):
+    def run(operator: Any, context: Any, *, when: Any) -> tuple[Any, Any]:
         """Return the error, and how many seconds after the signal it came."""
         sent_at = []
 
-        def send():
+        def send() -> None:
             until = time.monotonic() + 60
             while not when() and time.monotonic() < until:
                 time.sleep(0.01)
@@ -64,20 +69,26 @@ def stopped():
     return run
 
 
-def sync_of(audience_id, source, **arguments):
+def sync_of(audience_id: str, source: Any, **arguments: Any) -> AppLovinSyncAudienceOperator:
     settings = {"batch_size": 10, "max_parallel_requests": 2, "wait_for_audience_seconds": 0} | arguments
     return AppLovinSyncAudienceOperator(task_id="sync", audience_id=audience_id, source=source, **settings)
 
 
-def sent(emulator):
+def sent(emulator: AudiencesEmulator) -> Any:
     """How many IDs came in requests, those that failed included."""
     return sum(request["body_lines"] for request in emulator.requests("applovin.append"))
 
 
 @pytest.mark.parametrize("parallel", [1, 3])
 def test_what_lands_within_the_moment_left_is_written_down(
-    stopped, emulator, audience_id, make_ids, task_context, state_path, parallel
-):
+    stopped: Any,
+    emulator: AudiencesEmulator,
+    audience_id: str,
+    make_ids: MakeIds,
+    task_context: MakeContext,
+    state_path: Any,
+    parallel: int,
+) -> None:
     """The next run, another task, begins at once and sends the rest: each ID was sent once."""
     emulator.latency("applovin.append", 0.5)
     operator = sync_of(audience_id, make_ids(100), max_parallel_requests=parallel)
@@ -98,12 +109,19 @@ def test_what_lands_within_the_moment_left_is_written_down(
     assert sent(emulator) == 100
 
 
-def test_a_request_that_takes_longer_may_be_live(stopped, emulator, audience_id, make_ids, task_context, state_path):
+def test_a_request_that_takes_longer_may_be_live(
+    stopped: Any,
+    emulator: AudiencesEmulator,
+    audience_id: str,
+    make_ids: MakeIds,
+    task_context: MakeContext,
+    state_path: Any,
+) -> None:
     """Nobody waits for it: the next run begins at once, sends it again, and contradicts nothing."""
     emulator.latency("applovin.append", 8)
     operator = sync_of(audience_id, make_ids(30))
 
-    def is_sending():
+    def is_sending() -> list[Any]:
         time.sleep(0.5)
         return list(state_path.rglob("plan-*.json"))
 
@@ -119,11 +137,18 @@ def test_a_request_that_takes_longer_may_be_live(stopped, emulator, audience_id,
     assert emulator.members(audience_id) == make_ids(30)
 
 
-def test_while_members_are_read(stopped, emulator, audience_id, make_ids, task_context, state_path):
+def test_while_members_are_read(
+    stopped: Any,
+    emulator: AudiencesEmulator,
+    audience_id: str,
+    make_ids: MakeIds,
+    task_context: MakeContext,
+    state_path: Any,
+) -> None:
     """Nothing was sent, and the audience is free."""
     reading = threading.Event()
 
-    def endless():
+    def endless() -> Iterator[Any]:
         yield from make_ids(10)
         reading.set()
         while True:
@@ -137,7 +162,9 @@ def test_while_members_are_read(stopped, emulator, audience_id, make_ids, task_c
     assert not list(state_path.rglob("lease-*"))
 
 
-def test_an_append_by_hand_says_what_has_landed(stopped, emulator, audience_id, make_ids, task_context):
+def test_an_append_by_hand_says_what_has_landed(
+    stopped: Any, emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds, task_context: MakeContext
+) -> None:
     emulator.latency("applovin.append", 0.4)
     operator = AppLovinAppendUsersOperator(
         task_id="append", audience_id=audience_id, source=make_ids(100), batch_size=10, max_parallel_requests=2
@@ -148,7 +175,9 @@ def test_an_append_by_hand_says_what_has_landed(stopped, emulator, audience_id, 
     assert re.search(rf"\b{landed} of 100\b", str(error)), error
 
 
-def test_while_it_waits_to_send_again(stopped, emulator, audience_id, make_ids, task_context):
+def test_while_it_waits_to_send_again(
+    stopped: Any, emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds, task_context: MakeContext
+) -> None:
     """A request that failed is not repeated."""
     emulator.fault("applovin.append", "status", status=429, retry_after=30, times=None)
     operator = sync_of(audience_id, make_ids(30), max_parallel_requests=1)
@@ -157,7 +186,7 @@ def test_while_it_waits_to_send_again(stopped, emulator, audience_id, make_ids, 
     assert len(emulator.requests("applovin.append")) == 1
 
 
-def test_a_task_that_does_not_work_is_not_ended(audience_id, make_ids, task_context):
+def test_a_task_that_does_not_work_is_not_ended(audience_id: str, make_ids: MakeIds, task_context: MakeContext) -> None:
     """Airflow calls ``on_kill`` also after a timeout, when the work has ended."""
     operator = sync_of(audience_id, make_ids(3))
     operator.on_kill()
@@ -165,11 +194,11 @@ def test_a_task_that_does_not_work_is_not_ended(audience_id, make_ids, task_cont
     operator.on_kill()
 
 
-def test_another_thread_ends_nothing(audience_id, make_ids, task_context):
+def test_another_thread_ends_nothing(audience_id: str, make_ids: MakeIds, task_context: MakeContext) -> None:
     """The error belongs into the thread that works."""
     operator = sync_of(audience_id, make_ids(3))
 
-    def source():
+    def source() -> Iterator[Any]:
         thread = threading.Thread(target=operator.on_kill)
         thread.start()
         thread.join()

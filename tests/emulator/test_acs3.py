@@ -1,9 +1,12 @@
 import hashlib
 import hmac
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import requests
+from support.bare_clients import OpenApi
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.emulator.access_keys import make_access_key
@@ -12,11 +15,11 @@ from airflow_provider_audiences.emulator.acs3 import Nonces, SignedRequest, cano
 NOW = 1_700_000_000.0
 
 
-def iso(epoch_seconds):
+def iso(epoch_seconds: Any) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch_seconds))
 
 
-def refusal(reply):
+def refusal(reply: Any) -> tuple[Any, Any]:
     """Status and code of a refusal in the gateway's form."""
     body = reply.json()
     assert set(body) == {"Code", "HostId", "Message", "RequestId"}
@@ -25,7 +28,7 @@ def refusal(reply):
     return reply.status_code, body["Code"]
 
 
-def test_the_published_example():
+def test_the_published_example() -> None:
     # The vendor's own example of the signature, from its page on the method.
     values = {
         "host": "ecs.cn-shanghai.aliyuncs.com",
@@ -57,12 +60,12 @@ def test_the_published_example():
         ("/", "n=*'()%ff", "/", "n=%2A%27%28%29%FF"),
     ],
 )
-def test_paths_and_queries_have_one_spelling(path, query, expected_path, expected_query):
+def test_paths_and_queries_have_one_spelling(path: str, query: str, expected_path: str, expected_query: str) -> None:
     request = SignedRequest(method="GET", path=path, query=query, headers={}, body=b"")
     assert canonical_request(request, signed_headers=()).split("\n")[1:3] == [expected_path, expected_query]
 
 
-def test_header_values_are_trimmed_and_joined():
+def test_header_values_are_trimmed_and_joined() -> None:
     request = SignedRequest(method="GET", path="/", query="", headers={"x-b": (" 2 ", "1"), "x-a": ("é",)}, body=b"")
     assert canonical_request(request, signed_headers=("x-b", "x-a")).split("\n")[3:7] == [
         "x-a:é",
@@ -72,7 +75,7 @@ def test_header_values_are_trimmed_and_joined():
     ]
 
 
-def test_a_signed_request_is_let_through(openapi):
+def test_a_signed_request_is_let_through(openapi: OpenApi) -> None:
     reply = openapi.call("GET", params={"Name": "a b+c/~*é", "PageSize": 5})
     assert (reply.status_code, reply.json()["ErrorCode"]) == (200, 0)
 
@@ -99,13 +102,15 @@ def test_a_signed_request_is_let_through(openapi):
         ({"x_acs_accesskey_id": "another"}, (404, "InvalidAccessKeyId.NotFound")),
     ],
 )
-def test_headers_that_are_signed_but_wrong(openapi, changes, expected):
+def test_headers_that_are_signed_but_wrong(
+    openapi: OpenApi, changes: dict[str, Any], expected: tuple[int, str]
+) -> None:
     assert refusal(openapi.call("GET", **changes)) == expected
     assert openapi.emulator.billing()["total"] == {"succeeded": 0, "failed": 0, "billed": 0}
 
 
 @pytest.mark.parametrize(("minutes", "expected"), [(-14, 200), (14, 200), (-16, 400), (16, 400)])
-def test_a_date_is_near_the_real_time(openapi, minutes, expected):
+def test_a_date_is_near_the_real_time(openapi: OpenApi, minutes: int, expected: int) -> None:
     # The emulated clock has no part in it.
     openapi.emulator.set_clock(NOW, freeze=True)
     reply = openapi.call("GET", x_acs_date=iso(time.time() + 60 * minutes))
@@ -114,26 +119,26 @@ def test_a_date_is_near_the_real_time(openapi, minutes, expected):
         assert refusal(reply) == (400, "InvalidTimeStamp.Expired")
 
 
-def change(name, edit):
-    def after(headers):
+def change(name: str, edit: Any) -> Callable[..., None]:
+    def after(headers: Any) -> None:
         headers[name] = edit(headers[name])
 
     return after
 
 
-def wrong_key(headers):
+def wrong_key(headers: Any) -> None:
     headers["Authorization"] = headers["Authorization"].replace("Credential=LTAI", "Credential=LTAX")
 
 
-def set_header(name, value):
+def set_header(name: str, value: Any) -> Callable[..., Any]:
     return lambda headers: headers.update({name: value})
 
 
-def reorder(headers):
+def reorder(headers: Any) -> None:
     headers["Authorization"] = headers["Authorization"].replace("=host;x-acs-action;", "=x-acs-action;host;")
 
 
-def unsign(name):
+def unsign(name: str) -> Callable[..., None]:
     return change("Authorization", lambda text: text.replace(f"{name};", "").replace(f";{name}", ""))
 
 
@@ -161,14 +166,14 @@ def unsign(name):
         (unsign("host"), (400, "IncompleteSignature")),
     ],
 )
-def test_what_is_changed_after_signing(openapi, after, expected):
+def test_what_is_changed_after_signing(openapi: OpenApi, after: Any, expected: Any) -> None:
     reply = openapi.call("GET", after=after)
     assert refusal(reply) == expected
     assert openapi.emulator.access_key_secret not in reply.text
     assert openapi.emulator.billing()["total"] == {"succeeded": 0, "failed": 0, "billed": 0}
 
 
-def test_a_body_is_signed_with_its_type(openapi):
+def test_a_body_is_signed_with_its_type(openapi: OpenApi) -> None:
     body = b'{"Source": 0, "Text": "1"}'
     assert openapi.call("POST", body=body).status_code == 200
     assert refusal(openapi.call("POST", body=body, content_type=None)) == (400, "IncompleteSignature")
@@ -178,7 +183,7 @@ def test_a_body_is_signed_with_its_type(openapi):
     assert openapi.call("GET", after=set_header("content-type", "text/plain")).status_code == 200
 
 
-def test_method_path_query_and_body_are_signed(openapi):
+def test_method_path_query_and_body_are_signed(openapi: OpenApi) -> None:
     url, group_id = f"{openapi.emulator.url}/api/v2/groups", openapi.create()["Id"]
     headers = openapi.headers("GET", "/api/v2/groups", "PageSize=5", b"")
     assert refusal(requests.get(f"{url}?PageSize=6", headers=headers, timeout=10)) == (400, "SignatureDoesNotMatch")
@@ -195,13 +200,13 @@ def test_method_path_query_and_body_are_signed(openapi):
     assert [group["Id"] for group in openapi.emulator.groups()] == [group_id]
 
 
-def test_a_refusal_tells_what_the_server_would_have_signed(openapi):
+def test_a_refusal_tells_what_the_server_would_have_signed(openapi: OpenApi) -> None:
     # So do the real ones. It is a hash, from which nothing comes back.
     message = openapi.call("GET", after=change("Authorization", lambda text: text[:-64] + "0" * 64)).json()["Message"]
     assert "server StringToSign is [ACS3-HMAC-SHA256\n" in message
 
 
-def test_a_request_is_not_taken_twice(openapi):
+def test_a_request_is_not_taken_twice(openapi: OpenApi) -> None:
     headers = openapi.headers("GET", "/api/v2/groups", "", b"")
     url = f"{openapi.emulator.url}/api/v2/groups"
     assert requests.get(url, headers=headers, timeout=10).status_code == 200
@@ -213,7 +218,7 @@ def test_a_request_is_not_taken_twice(openapi):
     assert not openapi.call("GET", x_acs_signature_nonce=nonce).ok
 
 
-def test_nonces_are_forgotten_when_they_are_old_or_too_many():
+def test_nonces_are_forgotten_when_they_are_old_or_too_many() -> None:
     nonces = Nonces(limit=3)
     assert [nonces.take("a", now=NOW), nonces.take("a", now=NOW + 1800)] == [True, False]
     assert nonces.take("a", now=NOW + 1801)
@@ -221,9 +226,9 @@ def test_nonces_are_forgotten_when_they_are_old_or_too_many():
     assert nonces.take("a", now=NOW + 1802)
 
 
-def test_a_temporary_pair_needs_its_token(openapi_type):
+def test_a_temporary_pair_needs_its_token() -> None:
     with AudiencesEmulator(security_token="the-token-of-the-day") as emulator:
-        openapi = openapi_type(emulator)
+        openapi = OpenApi(emulator)
         assert openapi.call("GET").status_code == 200
         assert openapi.call("GET", x_acs_accesskey_id=None).status_code == 200
         assert refusal(openapi.call("GET", x_acs_security_token=None)) == (400, "MissingSecurityToken")
@@ -232,7 +237,7 @@ def test_a_temporary_pair_needs_its_token(openapi_type):
         assert refusal(unsigned) == (400, "IncompleteSignature")
 
 
-def test_a_pair_shows_no_secret():
+def test_a_pair_shows_no_secret() -> None:
     pair = make_access_key(access_key_id="id", access_key_secret="secret-word", security_token="token-word")
     assert repr(pair) == "AccessKey(access_key_id='id')"
     assert make_access_key() != make_access_key()

@@ -3,14 +3,19 @@
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
+from support.fixtures import Connect, MakeContext, MakeIds
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.common import busy
 from airflow_provider_audiences.common.state import holder_of, state_store
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 from airflow_provider_audiences.sync.state.lease import leased
@@ -19,19 +24,19 @@ RESCHEDULES = get_base_airflow_version_tuple() >= (3, 3, 0)
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch, tmp_path, connect):
+def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connect: Connect) -> None:
     monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
     monkeypatch.setattr(busy, "_LOOK_SECONDS", 0.05)
 
 
 @pytest.fixture
-def audience_id(task_context):
+def audience_id(task_context: MakeContext) -> str:
     made = AppLovinCreateAudienceOperator(task_id="create", name="n", platform="ios", package_name="p")
     return made.execute(task_context())
 
 
 @pytest.fixture
-def held(emulator, audience_id, task_context):
+def held(emulator: AudiencesEmulator, audience_id: str, task_context: MakeContext) -> Iterator[Any]:
     """Another sync holds the audience; its lease."""
     folder = state_store("applovin", emulator.url.removeprefix("http://"), audience_id)
     with leased(folder, holder_of(task_context(task_id="other"))) as lease:
@@ -39,26 +44,33 @@ def held(emulator, audience_id, task_context):
 
 
 @pytest.fixture
-def context(task_context):
+def context(task_context: MakeContext) -> MakeContext:
     """Makes a context of a task that was first rescheduled some time ago, or never."""
 
-    def make(*, seconds_ago=None, **identity):
+    def make(*, seconds_ago: Any = None, **identity: Any) -> Any:
         first = None if seconds_ago is None else datetime.now(UTC) - timedelta(seconds=seconds_ago)
         return task_context(get_first_reschedule_date=lambda _context: first, **identity)
 
     return make
 
 
-def by_name(source, **arguments):
-    target = {"name": "n", "platform": "ios", "package_name": "p"}
+def by_name(source: Any, **arguments: Any) -> AppLovinSyncAudienceOperator:
+    target: dict[str, Any] = {"name": "n", "platform": "ios", "package_name": "p"}
     return AppLovinSyncAudienceOperator(task_id="sync", source=source, **target, **arguments)
 
 
-def test_a_task_that_has_staged_waits_in_the_worker(held, emulator, audience_id, context, make_ids, caplog):
+def test_a_task_that_has_staged_waits_in_the_worker(
+    held: Any,
+    emulator: AudiencesEmulator,
+    audience_id: str,
+    context: MakeContext,
+    make_ids: MakeIds,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """On any version: what it has read would have to be read again."""
     caplog.set_level(logging.INFO)
 
-    def release():
+    def release() -> None:
         until = time.monotonic() + 60
         while "Waiting for the audience" not in caplog.text and time.monotonic() < until:
             time.sleep(0.01)
@@ -75,7 +87,7 @@ def test_a_task_that_has_staged_waits_in_the_worker(held, emulator, audience_id,
     assert "DAG dag, run run, task other, try 1" in caplog.text
 
 
-def test_not_for_ever(held, context, make_ids, emulator):
+def test_not_for_ever(held: Any, context: MakeContext, make_ids: MakeIds, emulator: AudiencesEmulator) -> None:
     for wait in (0.3, "0.3", timedelta(milliseconds=300)):
         with pytest.raises(exceptions.AudienceBusyError) as caught:
             by_name(make_ids(3), wait_for_audience_seconds=wait).execute(context())
@@ -88,10 +100,12 @@ def test_not_for_ever(held, context, make_ids, emulator):
 
 
 @pytest.mark.parametrize("work", ["sync", "apply"])
-def test_a_task_that_has_done_nothing_yet_leaves_the_worker(held, audience_id, context, make_ids, work):
+def test_a_task_that_has_done_nothing_yet_leaves_the_worker(
+    held: Any, audience_id: str, context: MakeContext, make_ids: MakeIds, work: str
+) -> None:
     """Where operators can be rescheduled; else it waits as well."""
 
-    def operator(**arguments):
+    def operator(**arguments: Any) -> AppLovinSyncAudienceOperator | AppLovinApplyPlanOperator:
         if work == "sync":
             return AppLovinSyncAudienceOperator(task_id="t", audience_id=audience_id, source=make_ids(3), **arguments)
         return AppLovinApplyPlanOperator(task_id="t", audience_id=audience_id, plan_id="0" * 16, **arguments)
@@ -114,7 +128,9 @@ def test_a_task_that_has_done_nothing_yet_leaves_the_worker(held, audience_id, c
 
 
 @pytest.mark.parametrize("wait", [-1, "soon", True, None])
-def test_other_lengths_are_refused(audience_id, context, make_ids, wait):
+def test_other_lengths_are_refused(
+    audience_id: str, context: MakeContext, make_ids: MakeIds, wait: int | str | None
+) -> None:
     operator = AppLovinSyncAudienceOperator(
         task_id="t", audience_id=audience_id, source=make_ids(3), wait_for_audience_seconds=wait
     )

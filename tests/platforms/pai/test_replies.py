@@ -1,5 +1,6 @@
 """What PAI's refusals become: type, code, request id and advice."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +8,10 @@ import pytest
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
+    AudienceApiError,
     AuthenticationError,
     BadRequestError,
+    InvalidInputError,
     NotFoundError,
     RateLimitedError,
     ServerError,
@@ -51,8 +54,8 @@ def test_missing_permission_says_what_to_do(emulator: AudiencesEmulator, pai: Pa
     with pytest.raises(AuthenticationError) as caught:
         pai.create_group(GroupSpec(source=PaiSource.MAXCOMPUTE, project="p", table="t"), marker=MARKER)
 
-    assert "one-click authorization" in caught.value.advice
-    assert "pai=plugin" in caught.value.advice
+    assert "one-click authorization" in str(caught.value.advice)
+    assert "pai=plugin" in str(caught.value.advice)
     assert len(emulator.requests("pai.create")) == 1
 
 
@@ -65,9 +68,9 @@ def test_three_kinds_of_not_found(emulator: AudiencesEmulator, pai: PaiClient) -
     with pytest.raises(NotFoundError) as api:
         pai.list_groups()
 
-    assert "MaxCompute project and table" in table.value.advice
-    assert "group does not exist" in group.value.advice
-    assert "allow-list" in api.value.advice
+    assert "MaxCompute project and table" in str(table.value.advice)
+    assert "group does not exist" in str(group.value.advice)
+    assert "allow-list" in str(api.value.advice)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +95,7 @@ def test_number_in_the_body_classifies(
     make_pai: Callable[..., PaiClient],
     status: int,
     code: int,
-    error_type: type[Exception],
+    error_type: type[AudienceApiError],
 ) -> None:
     if status == 200:
         emulator.fault("pai.get", "error_code", error_code=code, message="m")
@@ -125,7 +128,7 @@ def test_throttling_in_any_form_is_repeated(
     assert caught.value.retry_after_seconds == 2
     assert waits == [2.0, 2.0, 4.0]
     assert not caught.value.maybe_applied
-    assert "max_requests_per_second" in caught.value.advice
+    assert "max_requests_per_second" in str(caught.value.advice)
 
 
 def test_error_of_the_gateway(recorder: Any, make_pai: Callable[..., PaiClient]) -> None:
@@ -226,3 +229,75 @@ def test_history_keeps_its_dates(emulator: AudiencesEmulator, pai: PaiClient) ->
     emulator.fault("pai.get", "status", status=400, message="failed at 2024-01-01 12:00:00 for 13900000001")
     with pytest.raises(BadRequestError, match=r"failed at 2024-01-01 12:00:00 for \*\*\*"):
         pai.get_group("g")
+
+
+# Advice fits the call: what is said of a create is not said of the others, in either dialect.
+CALLS: dict[str, Callable[[PaiClient], Any]] = {
+    "create": lambda client: client.create_group(GroupSpec(source=PaiSource.TEXT, text="13900001111"), marker=None),
+    "get": lambda client: client.get_group("g"),
+    "list": lambda client: client.list_groups(name="VIP"),
+    "delete": lambda client: client.delete_group("g"),
+}
+SAID = {
+    "create": "Check the parameters against the source; a failed create is billed",
+    "get": "Check the group_id: list the groups to see those that exist",
+    "list": "Check the filters",
+    "delete": "Check the group_id: list the groups to see those that exist; a failed delete is billed",
+}
+REPLIES = {
+    "status": (400, {"ErrorCode": 400, "ErrorMessage": "no", "RequestId": "r"}),
+    "body": (200, {"ErrorCode": 400, "ErrorMessage": "no", "RequestId": "r"}),
+    "unknown": (200, {"ErrorCode": 7, "ErrorMessage": "no", "RequestId": "r"}),
+    "gateway": (400, {"Code": "MissingParameter", "Message": "no", "RequestId": "r"}),
+    "gateway in 200": (200, {"Code": "InvalidParameter", "Message": "no", "RequestId": "r"}),
+    "timeout": (408, {"ErrorCode": 408, "ErrorMessage": "no", "RequestId": "r"}),
+}
+
+
+@pytest.mark.parametrize("reply", REPLIES)
+@pytest.mark.parametrize("call", CALLS)
+def test_of_bad_requests(
+    recorder: Any, make_pai: Callable[..., PaiClient], dialect: str, call: str, reply: str
+) -> None:
+    status, body = REPLIES[reply]
+    recorder.answer(status, {}, json.dumps(body).encode())
+    with pytest.raises(BadRequestError) as failure:
+        CALLS[call](make_pai(dialect, base_url=recorder.url))
+
+    assert SAID[call] in str(failure.value)
+    others = [said for other, said in SAID.items() if not SAID[call].startswith(said) and other != call]
+    assert not any(said in str(failure.value) for said in others)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"), [("create", "file, table or job"), ("get", "group does not exist"), ("list", "connection's host")]
+)
+def test_of_what_is_not_found(
+    recorder: Any, make_pai: Callable[..., PaiClient], dialect: str, call: str, said: str
+) -> None:
+    recorder.answer(404, {}, b'{"ErrorCode": 404, "ErrorMessage": "Not Found", "RequestId": "r"}')
+    with pytest.raises(NotFoundError, match=said):
+        CALLS[call](make_pai(dialect, base_url=recorder.url))
+
+
+@pytest.mark.parametrize("call", ["get_group", "delete_group"])
+def test_an_id_has_at_most_1000_characters(
+    recorder: Any, make_pai: Callable[..., PaiClient], dialect: str, call: str
+) -> None:
+    recorder.answer(200, {}, b'{"ErrorCode": 0, "Data": {"Id": "g"}}')
+    client = make_pai(dialect, base_url=recorder.url)
+    getattr(client, call)("g" * 1000)
+    with pytest.raises(InvalidInputError, match=r"^group_id has 1,001 characters, and PAI takes at most 1,000"):
+        getattr(client, call)("g" * 1001)
+    assert len(recorder.requests) == 1
+
+
+@pytest.mark.parametrize("name", ["name", "remark"])
+@pytest.mark.parametrize("value", ["", " ", "None", 2.5, True])
+def test_the_client_lists_nothing_by_an_empty_filter(
+    recorder: Any, make_pai: Callable[..., PaiClient], dialect: str, name: str, value: Any
+) -> None:
+    client = make_pai(dialect, base_url=recorder.url)
+    with pytest.raises(InvalidInputError, match=f"^{name} "):
+        client.list_groups(**{name: value})
+    assert recorder.requests == []

@@ -7,6 +7,7 @@ A script, not a test: Airflow keeps its process for itself. It prints as JSON wh
 import datetime as dt
 import json
 import os
+from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, task
 
@@ -27,41 +28,41 @@ class Export(BaseOperator):
 
     template_fields = ("which",)
 
-    def __init__(self, *, which, **kwargs):
+    def __init__(self, *, which: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.which = which
 
-    def execute(self, context):  # noqa: ARG002 - the name is Airflow's
+    def execute(self, context: Any) -> Any:  # noqa: ARG002 - the name is Airflow's
         return PATHS[self.which]
 
 
 @task
-def path_of(which):
+def path_of(which: Any) -> Any:
     return PATHS[which]
 
 
 @task
-def relative_path_of(which):
+def relative_path_of(which: Any) -> Any:
     return os.path.relpath(PATHS[which])
 
 
 @task
-def ids_of(which):
+def ids_of(which: Any) -> Any:
     return IDS_OF[which]
 
 
 @task
-def rows_of(which):
+def rows_of(which: Any) -> list[Any]:
     return [(item,) for item in IDS_OF[which]]
 
 
 @task
-def phones_of(which):
+def phones_of(which: Any) -> Any:
     return PHONES_OF[which]
 
 
 @task
-def nothing():
+def nothing() -> None:
     print("forgot to return")  # noqa: T201
 
 
@@ -69,7 +70,7 @@ BOTH = ["first", "second"]
 with DAG("handed", start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC), schedule=None) as handed:
     audiences = iter(AUDIENCES)
 
-    def append(name, source):
+    def append(name: str, source: Any) -> AppLovinAppendUsersOperator:
         return AppLovinAppendUsersOperator(task_id=name, audience_id=next(audiences), source=source)
 
     paths = path_of.override(task_id="paths").expand(which=BOTH)

@@ -3,7 +3,7 @@ What the clients do about each fault of the platform, by real requests to the em
 
 The tests check it against what is expected; run as a program, it prints it as Markdown::
 
-    python tests/platforms/fault_table.py
+    python tests/support/fault_table.py
 """
 
 from __future__ import annotations
