@@ -48,3 +48,14 @@ def test_the_lowest_are_the_lower_bounds(requirement: Any) -> None:
 def test_each_airflow_has_its_file() -> None:
     airflows = {path.name: ".".join(_pins(path)["apache-airflow"].split(".")[:2]) for path in FILES}
     assert airflows == {"airflow-2.11.txt": "2.11", "airflow-3.3.txt": "3.3", "lowest.txt": "2.11"}
+
+
+READERS = ("duckdb", "numpy", "nanoarrow", "zstandard", "pandas", "polars", "pyarrow", "deltalake", "pyiceberg")
+SENDERS = ("requests", "urllib3", "tenacity")
+
+
+@pytest.mark.parametrize("name", READERS + SENDERS)
+def test_both_airflows_have_the_same_libraries(name: str) -> None:
+    """For which reason tests of those who never meet Airflow run with one of the two only."""
+    found = {_pins(ROOT / "constraints" / f"airflow-{version}.txt")[name] for version in ("2.11", "3.3")}
+    assert len(found) == 1

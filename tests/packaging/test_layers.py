@@ -1,11 +1,11 @@
 """Who may import whom (``[tool.importlinter]`` of pyproject.toml), and that this is really checked."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,10 +13,39 @@ import airflow_provider_audiences
 
 ROOT = Path(airflow_provider_audiences.__file__).parents[1]
 PACKAGE = "airflow_provider_audiences"
-TYPES_ONLY = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "
+LAYERS = "Arrows point one way"
+AIRFLOW = "Only the face knows Airflow"
+EMULATOR_ALONE = "The emulator shares nothing with the rest"
+NO_EMULATOR = "The rest does not need the emulator"
+
+# Contract, module, and what it must not import, by name or as ``module:name``.
+STEPS_OVER = [
+    (AIRFLOW, "members.columns", "airflow.providers.common.compat:sdk"),
+    (AIRFLOW, "http.rate_limiter", "airflow"),
+    (AIRFLOW, "sync.delivery.upload", "airflow.models"),
+    (AIRFLOW, "exceptions", "airflow"),
+    (AIRFLOW, "emulator.clock", "airflow"),
+    (AIRFLOW, "waiting.wait", "airflow"),
+    (LAYERS, "http.rate_limiter", f"{PACKAGE}.hooks.pai"),
+    (LAYERS, "http.rate_limiter", f"{PACKAGE}.sync.delivery.upload"),
+    (LAYERS, "members.columns", f"{PACKAGE}.http.session"),
+    (LAYERS, "exceptions", f"{PACKAGE}.members.columns"),
+    (LAYERS, "sync.delivery.upload", f"{PACKAGE}.common.errors"),
+    (LAYERS, "hooks.pai", f"{PACKAGE}.operators.pai"),
+    (LAYERS, "waiting.wait", f"{PACKAGE}.sync.plan"),
+    (LAYERS, "sync.plan", f"{PACKAGE}.platforms.applovin.client"),
+    (LAYERS, "sync.plan", f"{PACKAGE}.platforms.pai.groups"),
+    (LAYERS, "redaction", f"{PACKAGE}.validation"),
+    (EMULATOR_ALONE, "emulator.clock", f"{PACKAGE}.members.identifiers.advertising_id"),
+    (EMULATOR_ALONE, "emulator.clock", f"{PACKAGE}.exceptions"),
+    (NO_EMULATOR, "hooks.pai", f"{PACKAGE}.emulator.testing"),
+    (NO_EMULATOR, "http.session", f"{PACKAGE}.emulator.clock"),
+]
+FOR_TYPES_ONLY = [(LAYERS, "common.progress", f"{PACKAGE}.sources.types")]
+CIRCLES = [("platforms.pai", "marker", "groups", ""), ("sync", "ledger", "plan", "if TYPE_CHECKING:\n    ")]
 
 
-def _lint(root: Any) -> Any:
+def _lint(root: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             sys.executable,
@@ -33,11 +62,12 @@ def _lint(root: Any) -> Any:
     )
 
 
-@pytest.fixture
-def copied(tmp_path: Path) -> Path:
-    shutil.copytree(ROOT / PACKAGE, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    return tmp_path
+def _plant(root: Path, module: str, line: str) -> int:
+    """Append a line to a module, and return its number."""
+    path = root / PACKAGE / f"{module.replace('.', '/')}.py"
+    code = f"{path.read_text()}\nfrom typing import TYPE_CHECKING\n{line}\n"
+    path.write_text(code)
+    return code.count("\n")
 
 
 def test_the_layers_are_kept() -> None:
@@ -46,40 +76,37 @@ def test_the_layers_are_kept() -> None:
     assert " 0 broken" in ended.stdout
 
 
-@pytest.mark.parametrize(
-    ("module", "line"),
-    [
-        ("members/columns.py", "from airflow.providers.common.compat import sdk"),
-        ("http/rate_limiter.py", "import airflow"),
-        ("sync/delivery/upload.py", "import airflow.models"),
-        ("exceptions.py", "import airflow"),
-        ("emulator/clock.py", "import airflow"),
-        ("http/rate_limiter.py", f"import {PACKAGE}.hooks.pai"),
-        ("http/rate_limiter.py", f"import {PACKAGE}.sync.delivery.upload"),
-        ("members/columns.py", f"import {PACKAGE}.http.session"),
-        ("exceptions.py", f"import {PACKAGE}.members.lines"),
-        ("sync/delivery/upload.py", f"import {PACKAGE}.common.errors"),
-        ("emulator/clock.py", f"import {PACKAGE}.members.identifiers.advertising_id"),
-        ("emulator/clock.py", f"import {PACKAGE}.exceptions"),
-        ("hooks/pai.py", f"import {PACKAGE}.emulator.testing"),
-        ("http/session.py", f"import {PACKAGE}.emulator.clock"),
-        ("hooks/pai.py", f"import {PACKAGE}.operators.pai"),
-        ("waiting/wait.py", "import airflow"),
-        ("waiting/wait.py", f"import {PACKAGE}.sync.plan"),
-        ("sync/plan.py", f"import {PACKAGE}.platforms.applovin.client"),
-        ("sync/plan.py", f"import {PACKAGE}.platforms.pai.groups"),
-        ("redaction.py", f"import {PACKAGE}.validation"),
-        ("platforms/pai/marker.py", f"import {PACKAGE}.platforms.pai.groups"),
-        ("sync/ledger.py", f"{TYPES_ONLY}import {PACKAGE}.sync.plan"),
-        (
-            "common/progress.py",
-            f"{TYPES_ONLY}import {PACKAGE}.sources.types",
-        ),
-    ],
-)
-def test_a_step_over_them_is_noticed(copied: Path, module: str, line: str) -> None:
-    path = copied / PACKAGE / module
-    path.write_text(path.read_text() + f"\n{line}\n")
-    ended = _lint(copied)
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], dict[tuple[str, str], int]]:
+    """What is said of each contract when all imports below are planted at once; and their lines."""
+    root = tmp_path_factory.mktemp("layers")
+    shutil.copytree(ROOT / PACKAGE, root / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", root)
+    lines = {}
+    for _, module, imported in STEPS_OVER:
+        where, _, name = imported.partition(":")
+        lines[module, imported] = _plant(root, module, f"from {where} import {name}" if name else f"import {where}")
+    for _, module, imported in FOR_TYPES_ONLY:
+        lines[module, imported] = _plant(root, module, f"if TYPE_CHECKING:\n    import {imported}")
+    for room, module, imported, guard in CIRCLES:
+        _plant(root, f"{room}.{module}", f"{guard}import {PACKAGE}.{room}.{imported}")
+    ended = _lint(root)
     assert ended.returncode != 0
-    assert "BROKEN" in ended.stdout
+    _, _, broken = ended.stdout.partition("Broken contracts\n")
+    said = re.split(r"^(.+)\n-{5,}\n", broken, flags=re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in zip(said[1::2], said[2::2], strict=True)}, lines
+
+
+@pytest.mark.parametrize(("contract", "module", "imported"), STEPS_OVER + FOR_TYPES_ONLY)
+def test_a_step_over_them_is_noticed(
+    planted: tuple[dict[str, str], dict[tuple[str, str], int]], contract: str, module: str, imported: str
+) -> None:
+    said, lines = planted
+    shown = "airflow" if contract == AIRFLOW else imported
+    # On its own: not as a part of a way by another module.
+    assert f"- {PACKAGE}.{module} -> {shown} (l.{lines[module, imported]})" in said[contract]
+
+
+@pytest.mark.parametrize("room", [room for room, *_ in CIRCLES])
+def test_a_circle_is_noticed(planted: tuple[dict[str, str], dict[tuple[str, str], int]], room: str) -> None:
+    assert f"No cycles are allowed in {PACKAGE}.{room}." in planted[0]["No circles"]

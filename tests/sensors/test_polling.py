@@ -84,7 +84,8 @@ def wait(task_context: MakeContext, monkeypatch: pytest.MonkeyPatch) -> Callable
                 kwargs = json.loads(json.dumps({**(deferred.kwargs or {}), "event": event.payload}))
                 return make(deferrable=True).resume_execution(deferred.method_name, kwargs, task_context())
         if mode == "poke":
-            sensor = make(mode="poke", deferrable=False)
+            # Steadily: where intervals grow, Airflow waits a second at least.
+            sensor = make(mode="poke", deferrable=False, exponential_backoff=False)
             poke = sensor.poke
 
             def poked(context: Any) -> Any:
