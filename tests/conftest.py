@@ -5,6 +5,7 @@ Helpers are fixtures, or stand in tests/support: test modules are not importable
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -26,6 +27,8 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 for _name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DASHSCOPE_API_KEY", "REQUESTS_CA_BUNDLE"):
     os.environ.pop(_name, None)
     os.environ.pop(_name.lower(), None)
+
+from support.dag_scripts import AirflowProcesses  # noqa: E402
 
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator  # noqa: E402
 from airflow_provider_audiences.http import error_budget  # noqa: E402
@@ -227,11 +230,28 @@ def task_context() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def airflow_database() -> None:
-    """Makes Airflow's SQLite database in the home of this test run."""
-    subprocess.run(
-        [sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, text=True, timeout=300
-    )
+def airflow_database(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Brings Airflow's SQLite database to the home of this process; one process of the run makes it for all."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "airflow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = shared / "airflow.db"
+        if made.exists():
+            shutil.copy(made, Path(_airflow_home.name, "airflow.db"))
+            return
+        command = [sys.executable, "-m", "airflow", "db", "migrate"]
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+        shutil.copy(Path(_airflow_home.name, "airflow.db"), made)
+
+
+@pytest.fixture(scope="module")
+def airflow_processes(airflow_database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowProcesses]:
+    """Run scripts of DAGs; a module's have one folder."""
+    processes = AirflowProcesses(tmp_path_factory.mktemp("dags"))
+    yield processes
+    processes.close()
 
 
 @pytest.fixture

@@ -1,38 +1,45 @@
 """Every example DAG: it imports, and it does at the platforms what its docstring says, by Airflow's own command."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from airflow.models import DagBag
+from support.dag_scripts import AirflowProcesses
 from support.fixtures import Connect, MakeIds
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 
 EXAMPLES = Path(__file__).parents[2] / "dags_examples"
+Run = Callable[..., tuple[int, str]]
 PHONES = "13900000001\n13900000002\n13900000003"
 DIRTY = ["idfa", "", "00000000-0000-0000-0000-000000000000", "d41d8cd98f00b204e9800998ecf8427e"]
 
 
+@pytest.fixture(scope="module")
+def processes(airflow_database: None) -> Iterator[AirflowProcesses]:
+    processes = AirflowProcesses(EXAMPLES)
+    yield processes
+    processes.close()
+
+
 @pytest.fixture
-def airflow_dags_test(airflow_database: None, connect: Connect, emulator: AudiencesEmulator, tmp_path: Path) -> Any:
+def airflow_dags_test(
+    processes: AirflowProcesses, connect: Connect, emulator: AudiencesEmulator, tmp_path: Path
+) -> Callable[..., tuple[int, str]]:
+    """Runs ``airflow dags test dag_id day``; returns the exit code, and everything that it wrote to the terminal."""
     emulator.settings(processing_seconds=0, maxcompute={"crm": {"lapsed_buyers": 42}})
 
-    def run(dag_id: str, day: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(dag_id: str, day: str, **variables: str) -> tuple[int, str]:
         environment = {
-            **os.environ,
-            "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
             "AIRFLOW_VAR_AUDIENCES_DATA_FOLDER": str(tmp_path),
             "AIRFLOW_VAR_AUDIENCES_TEST_PHONES": PHONES,
             "AIRFLOW__AUDIENCES__STATE_PATH": str(tmp_path / "state"),
             **{f"AIRFLOW_VAR_AUDIENCES_{name}".upper(): value for name, value in variables.items()},
         }
-        command = [sys.executable, "-m", "airflow", "dags", "test", dag_id, day]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+        code, said, errors = processes.run("airflow", "dags", "test", dag_id, day, **environment)
+        return code, said + errors
 
     return run
 
@@ -44,34 +51,34 @@ def test_all_examples_import_without_errors_and_warnings() -> None:
 
 
 def test_applovin_refresh_makes_the_audience_equal_to_the_days_file(
-    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
+    airflow_dags_test: Run, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
 ) -> None:
     days = {"2026-03-01": make_ids(300), "2026-03-02": make_ids(280, start=100)}
     for day, ids in days.items():
         lines = [*ids, *DIRTY, ids[0].upper()]
         (tmp_path / f"device_ids_{day}.txt").write_text("\r\n".join(lines), encoding="utf-8")
-        done = airflow_dags_test("applovin_audience_refresh", day)
-        assert done.returncode == 0, done.stdout + done.stderr
+        code, output = airflow_dags_test("applovin_audience_refresh", day)
+        assert code == 0, output
         [audience] = emulator.audiences()
         assert emulator.members(audience["audience_id"]) == sorted(ids)
-        assert not [item for item in ids if item in done.stdout + done.stderr]
+        assert not [item for item in ids if item in output]
 
 
 def test_applovin_refresh_sends_nothing_from_a_file_that_is_mostly_wrong(
-    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
+    airflow_dags_test: Run, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
 ) -> None:
     (tmp_path / "device_ids_2026-03-01.txt").write_text("\n".join([*make_ids(10), *DIRTY]), encoding="utf-8")
-    done = airflow_dags_test("applovin_audience_refresh", "2026-03-01")
-    assert "max_malformed_ratio" in done.stdout + done.stderr
+    _, output = airflow_dags_test("applovin_audience_refresh", "2026-03-01")
+    assert "max_malformed_ratio" in output
     assert emulator.requests("applovin.update") == []
 
 
 def test_applovin_sync_sends_what_differs_and_heeds_opt_outs_and_guards(
-    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
+    airflow_dags_test: Run, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
 ) -> None:
     opt_outs = tmp_path / "opt_outs.txt"
-    missing = airflow_dags_test("applovin_audience_sync", "2026-03-01")
-    assert "opt_outs.txt does not exist" in missing.stdout + missing.stderr
+    _, missing = airflow_dags_test("applovin_audience_sync", "2026-03-01")
+    assert "opt_outs.txt does not exist" in missing
     opt_outs.touch()
     posts = []
     days = [
@@ -85,8 +92,7 @@ def test_applovin_sync_sends_what_differs_and_heeds_opt_outs_and_guards(
         (tmp_path / f"device_ids_{day}.txt").write_text("\r\n".join(lines), encoding="utf-8")
         opt_outs.write_text("\n".join(opted_out))
         emulator.clear_requests()
-        done = airflow_dags_test("applovin_audience_sync", day)
-        output = done.stdout + done.stderr
+        _, output = airflow_dags_test("applovin_audience_sync", day)
         assert ("stopped by max_removed_ratio" in output) is (state == "failed"), output
         [audience] = emulator.audiences()
         assert emulator.members(audience["audience_id"]) == expected
@@ -96,41 +102,39 @@ def test_applovin_sync_sends_what_differs_and_heeds_opt_outs_and_guards(
 
 
 def test_applovin_approval_carries_out_what_nobody_objects_to(
-    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path, applovin: AppLovinClient
+    airflow_dags_test: Run, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path, applovin: AppLovinClient
 ) -> None:
     audience_id = applovin.create_audience(name="A", platform="android", package_name="p").audience_id
     for day, ids, is_approved in (("2026-03-01", make_ids(50), True), ("2026-03-02", make_ids(40), False)):
         (tmp_path / f"device_ids_{day}.txt").write_text("\n".join(ids))
-        done = airflow_dags_test("applovin_audience_approval", day, applovin_id=audience_id)
-        output = done.stdout + done.stderr
+        _, output = airflow_dags_test("applovin_audience_approval", day, applovin_id=audience_id)
         objection = "needs somebody who approves it: the plan would remove 10 of 50 members (20.0%)"
         assert (objection in output) is not is_approved, output
         assert emulator.members(audience_id) == make_ids(50)
 
 
 def test_applovin_suppression_keeps_the_list_equal_to_the_days_users(
-    airflow_dags_test: Any, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
+    airflow_dags_test: Run, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
 ) -> None:
     days = {"2026-03-01": make_ids(300), "2026-03-02": make_ids(280, start=30), "2026-03-03": make_ids(150, start=30)}
     for day, ids in days.items():
         (tmp_path / f"existing_users_{day}.txt").write_text("\n".join([*ids, *DIRTY]), encoding="utf-8")
-        done = airflow_dags_test("applovin_suppression_sync", day)
-        said = done.stdout + done.stderr
+        code, output = airflow_dags_test("applovin_suppression_sync", day)
         if len(ids) < 200:
-            assert done.returncode, said
-            assert "max_removed_ratio" in said
+            assert code, output
+            assert "max_removed_ratio" in output
         else:
-            assert done.returncode == 0, said
+            assert code == 0, output
             assert emulator.suppressed("com.example.game") == sorted(ids)
     assert emulator.suppressed("com.example.game") == sorted(days["2026-03-02"])
 
 
-def test_pai_steps_replace_yesterdays_groups(airflow_dags_test: Any, emulator: AudiencesEmulator) -> None:
+def test_pai_steps_replace_yesterdays_groups(airflow_dags_test: Run, emulator: AudiencesEmulator) -> None:
     seen = []
     for day in ("2026-03-01", "2026-03-02"):
-        done = airflow_dags_test("pai_group_steps", day)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "1390000000" not in done.stdout + done.stderr
+        code, output = airflow_dags_test("pai_group_steps", day)
+        assert code == 0, output
+        assert "1390000000" not in output
         groups = {group["Name"]: group for group in emulator.groups()}
         assert {name: group["Amount"] for name, group in groups.items()} == {"Campaign testers": 3, "Former buyers": 42}
         seen.append({group["Id"] for group in groups.values()})
@@ -139,7 +143,7 @@ def test_pai_steps_replace_yesterdays_groups(airflow_dags_test: Any, emulator: A
 
 
 def test_pai_refresh_replaces_groups_and_keeps_them_where_it_fails(
-    airflow_dags_test: Any, emulator: AudiencesEmulator, tmp_path: Path
+    airflow_dags_test: Run, emulator: AudiencesEmulator, tmp_path: Path
 ) -> None:
     stage, uri = tmp_path / "stage", "https://my-bucket.oss-cn-hangzhou.aliyuncs.com/"
     emulator.settings(file_roots={uri: str(stage)})
@@ -155,8 +159,7 @@ def test_pai_refresh_replaces_groups_and_keeps_them_where_it_fails(
         rows = ["id,phone", *(f"{row},{phone}" for row, phone in enumerate([*phones, "no number", phones[0]]))]
         (tmp_path / f"phones_{day}.csv").write_text("\n".join(rows))
         emulator.settings(reject_names=rejected)
-        done = airflow_dags_test("pai_group_refresh", day, **variables)
-        output = done.stdout + done.stderr
+        _, output = airflow_dags_test("pai_group_refresh", day, **variables)
         assert ("PAI rejected it" in output) is bool(rejected), output
         assert not [phone for phone in phones if phone in output]
         groups = {group["Name"]: group for group in emulator.groups()}

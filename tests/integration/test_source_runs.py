@@ -11,15 +11,13 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG
-from support.dag_scripts import DagScript
+from support.dag_scripts import AirflowProcesses, DagScript
 from support.fixtures import AsBody, Connect, MakeContext
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 
 IDS = [f"2e2e2e2e-{number:04x}-4000-8000-00000000feed" for number in range(9)]
-
-pytestmark = pytest.mark.usefixtures("airflow_database")
 
 
 @pytest.fixture
@@ -31,6 +29,7 @@ def run(
     s3: Any,
     postgres: Any,
     monkeypatch: pytest.MonkeyPatch,
+    airflow_processes: AirflowProcesses,
 ) -> DagScript:
     """Runs DAGs of the script; returns how their tasks ended, and what they wrote to the terminal."""
 
@@ -50,10 +49,10 @@ def run(
     }
     emulator.clear_requests()
     monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", json.dumps({"conn_type": "postgres", "host": str(tmp_path)}))
-    folder = tmp_path / "dags"
-    folder.mkdir()
-    (folder / "members.sql").write_text("SELECT idfa FROM people WHERE country = 'de' AND seen <= '{{ ds }}'")
-    return DagScript("source_runs", folder, given)
+    (airflow_processes.folder / "members.sql").write_text(
+        "SELECT idfa FROM people WHERE country = 'de' AND seen <= '{{ ds }}'"
+    )
+    return DagScript("source_runs", airflow_processes, given)
 
 
 @pytest.fixture

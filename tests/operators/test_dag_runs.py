@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.airflow_versions import without_supervision
-from support.dag_scripts import DagScript
+from support.dag_scripts import AirflowProcesses, DagScript
 from support.fixtures import Connect, MakeContext
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
@@ -18,17 +18,21 @@ PHONES = ["13912345678", "13787654321"]
 SIGNED_URI = "https://bucket.oss-cn-hangzhou.aliyuncs.com/people.txt?OSSAccessKeyId=LTAI1234&Signature=sesame"
 IDS = [f"1e1e1e1e-{number:04x}-4000-8000-00000000feed" for number in range(3)]
 
-pytestmark = pytest.mark.usefixtures("airflow_database")
-
 
 @pytest.fixture
-def run(connect: Connect, emulator: AudiencesEmulator, task_context: MakeContext, tmp_path: Path) -> DagScript:
+def run(
+    connect: Connect,
+    emulator: AudiencesEmulator,
+    task_context: MakeContext,
+    tmp_path: Path,
+    airflow_processes: AirflowProcesses,
+) -> DagScript:
     """Runs DAGs of the script; returns how their tasks ended, and what they wrote to the terminal."""
     create = AppLovinCreateAudienceOperator(task_id="create", name="A", platform="ios", package_name="p")
     audience_id = create.execute(task_context())
     emulator.clear_requests()
     given = {"audience_id": audience_id, "ids": IDS, "phones": PHONES, "signed_uri": SIGNED_URI}
-    return DagScript("dag_runs", tmp_path, given)
+    return DagScript("dag_runs", airflow_processes, given)
 
 
 def test_only_failures_that_may_pass_are_tried_again(run: DagScript, emulator: AudiencesEmulator) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.airflow_versions import IS_AIRFLOW_3_0
-from support.dag_scripts import DagScript
+from support.dag_scripts import AirflowProcesses, DagScript
 from support.fixtures import Connect, MakeContext
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
@@ -17,11 +17,15 @@ from airflow_provider_audiences.operators.applovin import AppLovinCreateAudience
 IDS = [f"7a9d7a9d-{number:04x}-4000-8000-0000000dead5" for number in range(50)]
 PHONES = [f"1876543{number:04d}" for number in range(7)]
 
-pytestmark = pytest.mark.usefixtures("airflow_database")
-
 
 @pytest.fixture
-def ended(connect: Connect, emulator: AudiencesEmulator, task_context: MakeContext, tmp_path: Path) -> dict[str, Any]:
+def ended(
+    connect: Connect,
+    emulator: AudiencesEmulator,
+    task_context: MakeContext,
+    tmp_path: Path,
+    airflow_processes: AirflowProcesses,
+) -> dict[str, Any]:
     """How the tasks of the script ended; what it wrote is in ``output``."""
     emulator.settings(processing_seconds=0)
     audience_ids = [
@@ -39,7 +43,7 @@ def ended(connect: Connect, emulator: AudiencesEmulator, task_context: MakeConte
         "phones": PHONES,
         "paths": {name: str(path) for name, path in paths.items()} | {"third": None},
     }
-    tasks, output = DagScript("handed_runs", tmp_path, given)()
+    tasks, output = DagScript("handed_runs", airflow_processes, given)()
     return {**tasks, "output": output}
 
 

@@ -1,15 +1,16 @@
 """
-A process that syncs, and stops for good at one point of its work, so that its parent can kill it there.
+Runs syncs in processes, each of which may stop for good at one point of its work, to be killed there.
 
-It reads a job as one line of JSON. Each request, and each request that was written down, goes to a log as it happens.
+A process says what its sync came to. Each request, and each request that was written down, goes to a log as it happens.
 """
 
 import json
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
+
+import duckdb  # noqa: F401 - so that forks need not import it
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
 from airflow_provider_audiences.http.calls import TransportSettings
@@ -18,6 +19,7 @@ from airflow_provider_audiences.platforms.applovin.audience_destination import A
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.redaction import Secret
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
+from support.forks import serve
 from support.memory_destination import Post
 from support.synced import AudienceOverHttp, HookedFolder, Wire
 
@@ -96,5 +98,4 @@ def run(job: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    say("ready")
-    say(json.dumps(run(json.loads(sys.stdin.readline()))))
+    serve(lambda job: say(json.dumps(run(job))))

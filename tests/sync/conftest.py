@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
+import support
 from support.fixtures import AsBody, MakeIds
+from support.forks import Forks
 from support.memory_destination import MemoryDestination, MemoryPlatform
 from support.synced import AudienceOverHttp, HookedFolder, SyncedAudience, Wire
 
@@ -255,10 +257,8 @@ def synced(make_in_memory: Callable[..., SyncedAudience]) -> SyncedAudience:
 
 
 @pytest.fixture(scope="module")
-def processes() -> Iterator[Any]:
-    """Processes that wait for a job."""
-    from support.sync_processes import Processes  # the processes import this module, and can't import that one
-
-    found = Processes()
+def processes() -> Iterator[Forks]:
+    """Processes that sync: ``processes.begin(job)``."""
+    found = Forks(Path(support.__file__).with_name("crash_process.py"))
     yield found
     found.close()

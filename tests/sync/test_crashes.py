@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.fixtures import MakeIds
+from support.forks import Forks
 
 Point = tuple[str, str, str, int]
 
@@ -88,7 +89,7 @@ def matrix() -> Iterator[list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
-def crash(over_http: Any, processes: Any, tmp_path: Path, matrix: Any) -> Callable[..., Outcome]:
+def crash(over_http: Any, processes: Forks, tmp_path: Path, matrix: Any) -> Callable[..., Outcome]:
     """Kills a process at a point, and lets another one do the work: ``crash(point, first=…, second=…)``."""
 
     def job(log: str, **changes: Any) -> dict[str, Any]:
@@ -109,9 +110,9 @@ def crash(over_http: Any, processes: Any, tmp_path: Path, matrix: Any) -> Callab
         process = processes.begin(job("first.log", stop=point, opened={"try_number": 1, "parallel": parallel}, **first))
         assert process.stdout
         said = process.stdout.readline()
-        assert said == "stopped\n", said + process.communicate()[1]
+        assert said == "stopped\n", said + process.communicate(timeout=120)[1]
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.communicate(timeout=120)
         assert process.returncode == -signal.SIGKILL
 
         process = processes.begin(job("second.log", opened={"try_number": 2, "parallel": parallel}, **second))

@@ -12,11 +12,12 @@ import time
 from typing import Any
 
 from support.fixtures import MakeIds
+from support.forks import Forks
 
 ROUNDS = 200 if os.environ.get("AUDIENCES_LONG_TESTS") else 20
 
 
-def test_any_moment(make_synced: Any, make_ids: MakeIds, processes: Any, tmp_path: Any) -> None:
+def test_any_moment(make_synced: Any, make_ids: MakeIds, processes: Forks, tmp_path: Any) -> None:
     moments = random.Random(12)  # noqa: S311 - no secret
     duration, outcomes = 0.0, dict.fromkeys(("went on", "was overtaken", "had ended"), 0)
     for number in range(ROUNDS):
