@@ -472,8 +472,6 @@ class TestTtl:
         ({"max_parallel_requests": "99"}, "max_parallel_requests must be at most 16, not 99"),
         ({"max_parallel_requests": 2.0}, "max_parallel_requests"),
         ({"max_parallel_requests": True}, "max_parallel_requests"),
-        ({"audience_id": " "}, "audience_id is empty"),
-        ({"audience_id": None}, "audience_id is empty"),
     ],
 )
 def test_wrong_arguments(changed: dict[str, Any], message: str) -> None:
