@@ -199,7 +199,9 @@ def deliver() -> Callable[..., UploadReport]:
             ttl_seconds=None,
             max_parallel_requests=parallel,
         )
-        return delivery.run(AudienceDestination(client, audience_id, kind=AdvertisingIds()), staged)
+        return delivery.run(
+            AudienceDestination(client, audience_id, kind=AdvertisingIds()), staged, sleep=lambda _seconds: None
+        )
 
     return run
 

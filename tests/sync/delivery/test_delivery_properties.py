@@ -89,7 +89,11 @@ class _World:
             ttl_seconds=None,
             max_parallel_requests=self.run["parallel"],
         )
-        return delivery.run(AudienceDestination(self.client, self.audience_id, kind=AdvertisingIds()), self.staged)
+        return delivery.run(
+            AudienceDestination(self.client, self.audience_id, kind=AdvertisingIds()),
+            self.staged,
+            sleep=lambda _seconds: None,
+        )
 
     def check_requests(self) -> None:
         """No body is above the batch size, and only the first accepted one may be an update."""
