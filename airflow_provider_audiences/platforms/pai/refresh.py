@@ -86,13 +86,13 @@ class GroupRefresh:
         :raises PermanentError: the credentials may not delete groups; no new group was made.
         """
         groups = self._line.listed(warn=True)
-        others, current = self._look(groups)
+        others, current = self._note_list(groups)
         in_use = [group for group in others if not self._line.is_rejected(group)]
         is_same = self.is_settled and current is not None and marker.same_members(current.marker)
-        self._judge_date(marker, in_use, is_allowed=allow_older_run or is_same)
+        self._check_run_date(marker, in_use, is_allowed=allow_older_run or is_same)
         deletions = Deletions(self._client)
         while deletions.one_of(self._line.left_over(others, keep=self._keep)):
-            others, current = self._look(self._line.listed())
+            others, current = self._note_list(self._line.listed())
         self._leftovers = tuple(deletions.deleted)
         if self._leftovers:
             log.info("An earlier run left %d groups behind.", len(self._leftovers))
@@ -104,7 +104,7 @@ class GroupRefresh:
             raise failure
         return current  # what can't be deleted just now is tried again in the end
 
-    def _look(self, groups: Sequence[AudienceGroup]) -> tuple[list[AudienceGroup], AudienceGroup | None]:
+    def _note_list(self, groups: Sequence[AudienceGroup]) -> tuple[list[AudienceGroup], AudienceGroup | None]:
         """Note what a list says; return the groups of other calls, and the newest ready one of them."""
         mine = [group for group in groups if is_of_call(group, self._call)]
         others = [group for group in groups if group not in mine]
@@ -116,7 +116,7 @@ class GroupRefresh:
         self._generation = min(max([self._generation, *seen]), _HIGHEST_GENERATION)
         return others, current
 
-    def _judge_date(self, marker: GroupMarker, groups: Iterable[AudienceGroup], *, is_allowed: bool) -> None:
+    def _check_run_date(self, marker: GroupMarker, groups: Iterable[AudienceGroup], *, is_allowed: bool) -> None:
         """Stop a run that is older than the one that made the newest group."""
         made = next((group.marker for group in groups if group.marker), None)
         verdict = older_run_verdict(
