@@ -281,10 +281,10 @@ class TestFailureInTheMiddle:
     @pytest.mark.parametrize(
         ("mode", "number", "landed", "then"),
         [
-            (REPLACE, 1, "1 batches (2 of 5 IDs)", "a part of the set; the next run begins again with the update"),
-            (REPLACE, 2, "2 batches (4 of 5 IDs)", "a part of the set"),
-            (APPEND, 1, "1 batches (2 of 5 IDs)", "does no harm"),
-            (REMOVE, 2, "2 batches (4 of 5 IDs)", "does no harm"),
+            (REPLACE, 1, "1 batches (2 of 5 members)", "a part of the set; the next run begins again with the update"),
+            (REPLACE, 2, "2 batches (4 of 5 members)", "a part of the set"),
+            (APPEND, 1, "1 batches (2 of 5 members)", "does no harm"),
+            (REMOVE, 2, "2 batches (4 of 5 members)", "does no harm"),
         ],
     )
     def test_says_what_landed(
@@ -504,7 +504,9 @@ def test_a_first_batch_whose_fate_is_unknown_leaves_both_open(
     emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: MakeIds, mode: DeliveryMode, then: str
 ) -> None:
     emulator.fault("applovin.*", "drop_after", times=None)
-    with pytest.raises(ConnectionFailedError, match=r"Before that, 0 batches \(0 of 3 IDs\) were accepted") as caught:
+    with pytest.raises(
+        ConnectionFailedError, match=r"Before that, 0 batches \(0 of 3 members\) were accepted"
+    ) as caught:
         deliver(make_ids(3), mode)
     assert then in str(caught.value)
 
