@@ -34,7 +34,7 @@ def check(report: dict[str, Any]) -> dict[str, Any]:
     schedule="@daily",
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    max_active_runs=1,  # of two syncs of one audience at once, the second would fail
+    max_active_runs=1,  # of two syncs of one audience at once, the second would wait
     default_args={"retries": 3, "retry_delay": timedelta(minutes=5)},  # a try goes on where the last one ended
     tags=["audiences", "applovin"],
 )

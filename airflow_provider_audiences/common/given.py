@@ -30,7 +30,7 @@ class RefusesLostArguments(ForgetsLocals, Stoppable):
     A template field that ``partial`` or the DAG file sets to None counts as not given.
     """
 
-    limits: ClassVar[frozenset[str]] = frozenset()
+    limit_arguments: ClassVar[frozenset[str]] = frozenset()
     """Arguments of which None in the DAG file means no limit."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -69,7 +69,7 @@ class RefusesLostArguments(ForgetsLocals, Stoppable):
     def _refuse_lost_arguments(self) -> None:
         for name in self.template_fields:  # type: ignore[attr-defined] # the operator's
             if name in self.__dict__.get(_NOTE, ()) and getattr(self, name, None) is None:
-                lift = f"; to have no limit, leave it out or give {OFF!r}" if name in self.limits else ""
+                lift = f"; to have no limit, leave it out or give {OFF!r}" if name in self.limit_arguments else ""
                 raise InvalidInputError(
                     f"{name} is None: the DAG asks for it, and what should have given it gave nothing: an upstream "
                     f"task that returned nothing or was skipped, a template, or an item of expand{lift}; nothing was "
@@ -86,7 +86,7 @@ def without_none(operator_class: type[Any], kwargs: Mapping[str, Any]) -> dict[s
     """
     fields = operator_class.template_fields
     asked = {name: value for name, value in kwargs.items() if value is not None or name not in fields}
-    lifted = {name: OFF for name, value in kwargs.items() if value is None and name in operator_class.limits}
+    lifted = {name: OFF for name, value in kwargs.items() if value is None and name in operator_class.limit_arguments}
     return {**asked, **lifted}
 
 

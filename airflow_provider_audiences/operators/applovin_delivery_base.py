@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.applovin.suppression import AppLovinSuppressionClient
     from airflow_provider_audiences.sync.destination import DeliveryLimits, Destination
 
+DEFAULT_BATCH_SIZE = 100_000
+"""AppLovin's document asks for blocks of about 100,000 users a request."""
+
 
 class AppLovinDeliveryOperator(AppLovinOperator, DeliveryOperator):
     """
@@ -27,11 +30,14 @@ class AppLovinDeliveryOperator(AppLovinOperator, DeliveryOperator):
     :class:`~airflow_provider_audiences.operators.plan_base.StoredPlanOperator` or
     :class:`~airflow_provider_audiences.operators.upload_base.UploadOperator`.
 
+    :param batch_size: most IDs in one request, at least 1; default 100,000.
     :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.
     """
 
-    def __init__(self, *, id_case: Literal["lower", "upper"] = "lower", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self, *, batch_size: int = DEFAULT_BATCH_SIZE, id_case: Literal["lower", "upper"] = "lower", **kwargs: Any
+    ) -> None:
+        super().__init__(batch_size=batch_size, **kwargs)
         self.id_case = id_case
 
     @property

@@ -85,6 +85,7 @@ class AppLovinSyncSuppressionOperator(ToSuppressionList, SyncOperator):
     """
 
     template_fields: Sequence[str] = ("package_name", *SyncOperator.template_fields, "applovin_conn_id")
+    initial = "append"  # nobody can tell who is on a list
 
     def __init__(
         self,

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
     from airflow_provider_audiences.sync.destination import DeliveryLimits, Destination
 
-DEFAULT_BATCH_SIZE = 100_000
-"""AppLovin's document asks for blocks of about 100,000 users a request."""
-
 
 class DeliveryOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
     """
@@ -31,8 +28,8 @@ class DeliveryOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
 
     A platform's mixin says where to: it has the connection, and implements what is abstract here.
 
-    :param batch_size: most members in one request, at least 1; default 100,000. A batch that the platform can't finish
-        in time is halved, and so are the batches after it.
+    :param batch_size: most members in one request, from 1 to what the platform takes; each platform's mixin has its own
+        default. A batch that the platform can't finish in time is halved, and so are the batches after it.
     :param max_parallel_requests: requests in flight at the same time, from 1 to what the platform takes; default 4.
     :param wait_for_audience_seconds: longest wait for another task that is changing the same members, in seconds or as
         a timedelta; default one hour, 0 fails at once.
@@ -44,7 +41,7 @@ class DeliveryOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
     def __init__(
         self,
         *,
-        batch_size: int = DEFAULT_BATCH_SIZE,
+        batch_size: int,
         max_parallel_requests: int = 4,
         wait_for_audience_seconds: int | str | timedelta = DEFAULT_WAIT_SECONDS,
         **kwargs: Any,

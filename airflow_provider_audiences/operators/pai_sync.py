@@ -106,7 +106,9 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
     :raises TransientError: the new group is gone, for example replaced by a run at the same time; Airflow retries.
     """
 
-    limits = frozenset({"max_removed_ratio", "max_added_ratio", "max_removed", "max_added", "max_malformed_ratio"})
+    limit_arguments = frozenset(
+        {"max_removed_ratio", "max_added_ratio", "max_removed", "max_added", "max_malformed_ratio"}
+    )
     template_fields: Sequence[str] = (
         "name",
         "source",

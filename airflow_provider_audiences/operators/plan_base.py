@@ -35,7 +35,7 @@ class PlanOperator(DeliveryOperator):
         a timedelta.
     """
 
-    limits = frozenset(
+    limit_arguments = frozenset(
         {"max_removed_ratio", "max_added_ratio", "max_removed", "max_added", "max_malformed_ratio", "max_drift"}
     )
     max_drift: float | None = None

@@ -51,6 +51,9 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
     source = MembersField()
     suppress = MembersField()
     rejects_path = AddressField()
+    ttl_seconds: int | str | timedelta | None = None
+    refresh_before_seconds: int | str | timedelta | None = None
+    initial: str = "fail"
 
     def __init__(
         self,
@@ -80,9 +83,6 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
         self.source = source
         self.suppress = suppress
         self.mode = mode
-        self.ttl_seconds: int | str | timedelta | None = None
-        self.refresh_before_seconds: int | str | timedelta | None = None
-        self.initial: str = "append"
         self.on_lost_ledger = on_lost_ledger
         self.allow_empty = allow_empty
         self.max_removed_ratio = max_removed_ratio

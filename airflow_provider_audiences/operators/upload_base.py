@@ -30,7 +30,7 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
     """
 
     mode: ClassVar[Literal["replace", "append", "remove"]]
-    limits = frozenset({"max_malformed_ratio"})
+    limit_arguments = frozenset({"max_malformed_ratio"})
     template_fields: Sequence[str] = (
         "source",
         "max_malformed_ratio",

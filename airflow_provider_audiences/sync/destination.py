@@ -44,6 +44,7 @@ class DeliveryLimits:
     """
     What a platform accepts, and what it can do.
 
+    :param max_batch_size: most members in one request; None if the platform names no limit.
     :param max_parallel_requests: most requests at the same time.
     :param late_effect_seconds: longest time after it was sent that a request may still take effect.
     :param default_ttl_seconds: how long members stay if a request gives no TTL. None if members stay until they are
@@ -51,6 +52,7 @@ class DeliveryLimits:
     :param can_replace: whether one request can replace the audience's whole content.
     """
 
+    max_batch_size: int | None
     max_parallel_requests: int
     late_effect_seconds: int
     default_ttl_seconds: int | None

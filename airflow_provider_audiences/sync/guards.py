@@ -86,7 +86,9 @@ class Guards(Checked):
             Verdict(
                 guard="allow_empty",
                 passed=bool(wanted) or self.allow_empty,
-                message=f"{wanted:,} members are wanted" if wanted else "nobody would be left in the audience",
+                message=f"{wanted:,} members are wanted"
+                if wanted
+                else "no member of the source is wanted in the audience",
             ),
             Verdict(
                 guard="min_members",

@@ -61,7 +61,7 @@ class Planner:
 
     def plan(self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings) -> Planned:
         """
-        Make a plan; nothing is stored or sent.
+        Make a plan, and send nothing. What an interrupted run may have sent is folded into the ledger first.
 
         :param staged: members of the source, staged.
         :param suppressed: members that must not be in the audience, staged; None for none.

@@ -164,8 +164,23 @@ class SendSettings(Checked):
         :param limits: of the platform.
         :raises InvalidInputError: it does not.
         """
+        members_a_request(self.batch_size, limits=limits)
         parallel_requests(self.max_parallel_requests, limits=limits)
         return self
+
+
+def members_a_request(given: Any, *, limits: DeliveryLimits) -> int:
+    """
+    Return how many members one request may have, after checking the argument.
+
+    :param given: value of the operator's argument ``batch_size``.
+    :param limits: what the platform accepts, and what it can do.
+    :raises InvalidInputError: the value is not a whole number from 1 to the platform's limit.
+    """
+    size = whole_number("batch_size", given, at_least=1)
+    if limits.max_batch_size is not None and size > limits.max_batch_size:
+        raise InvalidInputError(f"batch_size must be at most {limits.max_batch_size}, not {size}")
+    return size
 
 
 def parallel_requests(given: Any, *, limits: DeliveryLimits) -> int:

@@ -109,7 +109,7 @@ def required_text(name: str, value: object) -> str:
     return exact_text(name, value).strip()
 
 
-def not_longer(name: str, text: str, *, than: int, whose: str = "AppLovin") -> str:
+def not_longer(name: str, text: str, *, than: int, whose: str) -> str:
     """
     Return a text that is not too long to be what it should be.
 
@@ -134,7 +134,7 @@ def audience_id_of(value: object, *, name: str = "audience_id") -> str:
     :param name: the argument, for the message.
     :raises InvalidInputError: it is not text, blank, or longer than any id.
     """
-    return not_longer(name, required_text(name, value), than=MAX_AUDIENCE_ID_CHARACTERS)
+    return not_longer(name, required_text(name, value), than=MAX_AUDIENCE_ID_CHARACTERS, whose="AppLovin")
 
 
 def path_id(name: str, value: object) -> str:

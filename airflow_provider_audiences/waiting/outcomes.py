@@ -9,7 +9,6 @@ from typing import Any
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
-    GroupRejectedError,
     PermanentError,
     TransientError,
 )
@@ -61,7 +60,7 @@ class Outcome:
         if state in {"ready", "timeout"}:
             return cls(state=state, reason=reason, seen=event.get("seen"), billable_calls=calls)
         advice = event.get("advice")
-        error_type = _error_type(event.get("error_type"), GroupRejectedError if state == "failed" else TransientError)
+        error_type = _error_type(event.get("error_type"), PermanentError if state == "failed" else TransientError)
         error = error_type(reason, advice=advice if isinstance(advice, str) else None)
         return cls(state=state, reason=reason, seen=event.get("seen"), error=error, billable_calls=calls)
 
@@ -82,14 +81,14 @@ class Outcome:
         Return what the last poll showed if the outcome is ``ready``; otherwise raise an error.
 
         :param timeout_error: type of the error to raise if the deadline was reached.
-        :raises GroupRejectedError: what was waited for can never become ready.
+        :raises PermanentError: what was waited for can never become ready; the poll says which error that is.
         :raises TransientError: too many polls failed, or the event was not understood.
         """
         if self.state == "ready":
             return self.seen
         if self.state == "timeout":
             raise timeout_error(self.reason)
-        raise self.error or GroupRejectedError(self.reason)
+        raise self.error or PermanentError(self.reason)
 
 
 def event_not_understood() -> TransientError:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from airflow_provider_audiences.exceptions import PermanentError
+
 T = TypeVar("T")
 
 
@@ -49,6 +51,9 @@ class Request:
 
 class Poll(ABC):
     """What a wait polls. A poll may remember results of earlier polls of the same wait."""
+
+    failure_type: type[PermanentError] = PermanentError
+    """Error of a wait that ends with the state ``failed``."""
 
     price_per_call: float | None = None
     """Price of a call, as the client of the last poll has it; None if it is not known."""

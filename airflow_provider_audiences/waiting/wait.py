@@ -240,7 +240,10 @@ class Wait:
         return self._outcome("timeout", f"still not ready at the deadline: {reason}")
 
     def _outcome(self, state: str, reason: str, *, seen: Any = None) -> Outcome:
-        return Outcome(state=state, reason=reason, seen=seen, billable_calls=dict(self._poll.billable_calls))
+        error = self._poll.failure_type(reason) if state == "failed" else None
+        return Outcome(
+            state=state, reason=reason, seen=seen, error=error, billable_calls=dict(self._poll.billable_calls)
+        )
 
 
 class EndlessWait(Wait):

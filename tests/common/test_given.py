@@ -121,7 +121,7 @@ def test_none_in_the_dag_asks_for_nothing(
     for operator in (plain, made):
         with operator.running():
             pass
-    if name in operator_class.limits:
+    if name in operator_class.limit_arguments:
         assert getattr(made, name) == "off"
 
 

@@ -722,7 +722,7 @@ class TestGuards:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ({"source": []}, "nobody would be left"),
+            ({"source": []}, "no member of the source is wanted"),
             ({"source": 5}, r"remove 5 of 10 members \(50.0%\), and at most 30.0%"),
             ({"source": 9, "max_removed_ratio": "{{ '0.05' }}"}, "at most 5.0%"),
             ({"source": 14, "max_added_ratio": "{{ 0.3 }}"}, r"add 4 to 10 members \(40.0%\), and at most 30.0%"),

@@ -14,10 +14,14 @@ from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.sync.destination import AudienceAddress, DeliveryLimits, UploadCounts
 
 WITH_TTL = DeliveryLimits(
-    max_parallel_requests=16, late_effect_seconds=100, default_ttl_seconds=31_536_000, can_replace=True
+    max_batch_size=None,
+    max_parallel_requests=16,
+    late_effect_seconds=100,
+    default_ttl_seconds=31_536_000,
+    can_replace=True,
 )
 WITHOUT_TTL = DeliveryLimits(
-    max_parallel_requests=16, late_effect_seconds=100, default_ttl_seconds=None, can_replace=False
+    max_batch_size=None, max_parallel_requests=16, late_effect_seconds=100, default_ttl_seconds=None, can_replace=False
 )
 _ADDRESS = AudienceAddress(platform="memory", host="here", audience_id="a")
 _KIND = AdvertisingIds()

@@ -263,7 +263,7 @@ class TestGuards:
     @pytest.mark.parametrize(
         ("guard", "limits", "source", "message"),
         [
-            ("allow_empty", {"allow_empty": False}, (0, 0), "nobody would be left"),
+            ("allow_empty", {"allow_empty": False}, (0, 0), "no member of the source is wanted"),
             ("max_removed_ratio", {"max_removed_ratio": 0.3}, (4, 7), r"remove 4 of 10 members \(40.0%\)"),
             ("max_added_ratio", {"max_added_ratio": 0.1}, (1, 12), r"add 2 to 10 members \(20.0%\)"),
             ("min_members", {"min_members": 10}, (1, 9), "at least 10 are expected"),

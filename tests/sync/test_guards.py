@@ -110,8 +110,9 @@ def test_all_that_fail_are_told_and_the_first_one_names_the_error() -> None:
     with pytest.raises(GuardError) as caught:
         refuse_unless_passed(guards.verdicts(counted(removed=1000, known=1000)))
     assert str(caught.value) == (
-        "stopped by allow_empty: nobody would be left in the audience (allow_empty); 0 members are wanted, and at "
-        "least 10 are expected (min_members); the plan would remove 1,000 of 1,000 members (100.0%), and at most 30.0% "
+        "stopped by allow_empty: no member of the source is wanted in the audience (allow_empty); 0 members are "
+        "wanted, and at least 10 are expected (min_members); the plan would remove 1,000 of 1,000 members (100.0%), "
+        "and at most 30.0% "
         "is allowed (max_removed_ratio); nothing was sent. Check the source. If the change is meant, override the "
         "guard for this run."
     )

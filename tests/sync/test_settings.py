@@ -1,6 +1,7 @@
 """Arguments of a sync: who is sent again and when, what is warned of, and what is refused."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
+from airflow_provider_audiences.sync.delivery.upload import Delivery
 from airflow_provider_audiences.sync.guards import Guards
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 
@@ -186,3 +188,18 @@ def test_how_it_is_sent() -> None:
 def test_wrong_arguments_of_sending(name: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=rf"^{name} must be "):
         SendSettings(**(SEND | {name: value})).within(AUDIENCE_LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("size", "most", "is_taken"), [(1, 1, True), (10_000, 10_000, True), (10_001, 10_000, False), (10**9, None, True)]
+)
+def test_a_platforms_limit_of_a_request(size: int, most: int | None, is_taken: bool) -> None:
+    limits = replace(AUDIENCE_LIMITS, max_batch_size=most)
+    settings = SendSettings(**SEND | {"batch_size": size})
+    upload: dict[str, Any] = {"audience_id": "a", "mode": "append", "ttl_seconds": None, "limits": limits}
+    if is_taken:
+        assert settings.within(limits).batch_size == Delivery.checked(**upload, batch_size=size).batch_size == size
+        return
+    for check in (lambda: settings.within(limits), lambda: Delivery.checked(**upload, batch_size=size)):
+        with pytest.raises(InvalidInputError, match="batch_size must be at most 10000, not 10001"):
+            check()

@@ -31,8 +31,15 @@ def test_a_timeout_is_the_error_that_the_task_wants() -> None:
             outcome.result(timeout_error=exceptions.GuardError)
 
 
-def test_what_failed_by_itself_is_a_rejected_group() -> None:
+def test_what_failed_without_an_error_is_permanent() -> None:
     failed = Outcome(state="failed", reason="too small", seen={"id": "g"})
+    for outcome in (failed, across(failed)):
+        with pytest.raises(exceptions.PermanentError, match="too small"):
+            outcome.result(timeout_error=TimeoutError)
+
+
+def test_a_poll_says_which_error_a_failure_is() -> None:
+    failed = Outcome(state="failed", reason="too small", error=exceptions.GroupRejectedError("too small"))
     for outcome in (failed, across(failed)):
         with pytest.raises(exceptions.GroupRejectedError, match="too small"):
             outcome.result(timeout_error=TimeoutError)

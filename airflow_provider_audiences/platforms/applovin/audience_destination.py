@@ -10,6 +10,7 @@ from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.sync.destination import AudienceAddress, DeliveryLimits, UploadCounts
 
 AUDIENCE_LIMITS = DeliveryLimits(
+    max_batch_size=None,  # the document asks for blocks of about 100,000, the operators' default, and names no limit
     max_parallel_requests=16,  # the document names no limit; the client keeps enough connections open
     late_effect_seconds=100,  # the server gives up on a request after that
     default_ttl_seconds=365 * 24 * 3600,

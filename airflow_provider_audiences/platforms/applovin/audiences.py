@@ -120,7 +120,7 @@ class AudienceSpec:
         :param description: free text; empty counts as None.
         :raises InvalidInputError: an argument is missing, or not of that form.
         """
-        written_name = not_longer("name", exact_text("name", name), than=MAX_NAME_CHARACTERS)
+        written_name = not_longer("name", exact_text("name", name), than=MAX_NAME_CHARACTERS, whose="AppLovin")
         if not _NAME_PATTERN.fullmatch(written_name):
             raise InvalidInputError(
                 f"name {written_name!r}: AppLovin takes letters, digits, '_', '-', '+' and spaces only"
@@ -162,4 +162,4 @@ class AudienceSpec:
 
 
 def _package_name(given: str) -> str:
-    return not_longer("package_name", required_text("package_name", given), than=MAX_NAME_CHARACTERS)
+    return not_longer("package_name", required_text("package_name", given), than=MAX_NAME_CHARACTERS, whose="AppLovin")

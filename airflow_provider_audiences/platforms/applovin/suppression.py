@@ -43,7 +43,7 @@ def package_name_of(given: object) -> str:
     :param given: value of the operator's argument ``package_name``.
     :raises InvalidInputError: the value is empty, too long, or not text.
     """
-    return not_longer("package_name", required_text("package_name", given), than=MAX_NAME_CHARACTERS)
+    return not_longer("package_name", required_text("package_name", given), than=MAX_NAME_CHARACTERS, whose="AppLovin")
 
 
 class AppLovinSuppressionClient(ApiClient):

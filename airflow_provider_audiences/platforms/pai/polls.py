@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.exceptions import InvalidInputError, NotFoundError
+from airflow_provider_audiences.exceptions import GroupRejectedError, InvalidInputError, NotFoundError
 from airflow_provider_audiences.platforms.pai.billing import GET, BillableCalls
 from airflow_provider_audiences.platforms.pai.groups import checked_group_id
 from airflow_provider_audiences.platforms.pai.listing import list_once, list_query
@@ -59,6 +59,8 @@ class PaiPoll(Poll):
 
     :param rule: decides when a group is ready.
     """
+
+    failure_type = GroupRejectedError
 
     def __init__(self, rule: ReadinessRule) -> None:
         self._rule = rule

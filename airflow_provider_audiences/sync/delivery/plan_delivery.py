@@ -55,7 +55,9 @@ class StateJournal:
         """
         with self._lock:
             self.request_seconds += seconds
-        self._state.landed(phase.name, first, end, seconds=seconds, is_repeated=is_repeated, is_update=phase.replaces)
+        self._state.record_delivered(
+            phase.name, first, end, seconds=seconds, is_repeated=is_repeated, is_update=phase.replaces
+        )
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,6 @@ class PlanDelivery:
             destination=self._destination,
             rows=_PlannedRows(keys, self._destination.kind),
             ranges=ranges,
-            ttl_seconds=self._plan.ttl_seconds,
+            ttl_seconds=None if self._destination.limits.default_ttl_seconds is None else self._plan.ttl_seconds,
             replaces=replaces,
         )

@@ -22,8 +22,8 @@ from airflow_provider_audiences.stopping import Stopped
 from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
 from airflow_provider_audiences.sync.delivery.sending import Journal, NoJournal, Phase, Sender
 from airflow_provider_audiences.sync.report import UploadReport
-from airflow_provider_audiences.sync.settings import parallel_requests
-from airflow_provider_audiences.validation import one_of, true_or_false, whole_number, whole_seconds
+from airflow_provider_audiences.sync.settings import members_a_request, parallel_requests
+from airflow_provider_audiences.validation import one_of, true_or_false, whole_seconds
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -98,7 +98,7 @@ class Delivery:
         return cls(
             audience_id=audience_id,
             mode=mode,
-            batch_size=whole_number("batch_size", batch_size, at_least=1),
+            batch_size=members_a_request(batch_size, limits=limits),
             ttl_seconds=ttl_seconds,
             allow_empty=true_or_false("allow_empty", allow_empty),
             max_parallel_requests=parallel_requests(max_parallel_requests, limits=limits),

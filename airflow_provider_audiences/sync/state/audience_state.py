@@ -255,7 +255,7 @@ class AudienceState:
         )
         return delivered
 
-    def landed(
+    def record_delivered(
         self, phase: PhaseName, first: int, end: int, *, seconds: float, is_repeated: bool, is_update: bool = False
     ) -> None:
         """

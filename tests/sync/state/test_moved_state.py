@@ -77,8 +77,8 @@ def test_a_stored_plan_is_carried_out(copied: Any) -> None:
         assert stored.details == {"added": 2, "removed": 2}
         ledger = state.ledger()
         state.begin(stored)
-        state.landed("additions", 0, 2, seconds=1, is_repeated=False)
-        state.landed("removals", 0, 2, seconds=1, is_repeated=False)
+        state.record_delivered("additions", 0, 2, seconds=1, is_repeated=False)
+        state.record_delivered("removals", 0, 2, seconds=1, is_repeated=False)
         state.finish(ledger, stored, seconds_per_request=1)
         assert members(state) == [3, 4, 5, 6, 7, 8]
     with opened(path) as state:
