@@ -1,4 +1,4 @@
-"""What a client asks of the transport: one API call, and how patient to be with it."""
+"""What a client gives to the transport: one API call, and the settings for timeouts and retries."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ T = TypeVar("T")
 
 GiveUp = Callable[[TransientError | None], bool]
 """
-Asked before each request of a call but the first, and every second of the wait for it, whether there is none: with the
-error of the last one, or None if it waits because of other calls.
+Returns whether to give a call up, so that no further request is sent. Called before each request but the first, and
+about every second of a wait, with the last request's error; the error is None if the call waits because of other calls.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransportSettings:
     """
-    How patient a client is.
+    Timeouts and retries of a client.
 
-    :param connect_timeout_seconds: for the connection to be made.
-    :param read_timeout_seconds: for the reply to begin, and between two parts of it.
-    :param request_deadline_seconds: for each request as a whole, from the look-up of the host's name to the last byte
-        of the reply; None for what each call has by itself.
-    :param max_retries: how often a call is repeated after its first request.
-    :param backoff_seconds: wait before the first repetition; it doubles each time (1, 2, 4 s).
-    :param jitter: add up to a quarter of the wait by chance, so that many tasks don't come back at once.
-    :param max_retry_after_seconds: a Retry-After above this is not slept through: the error is raised, with
-        what the platform asked for, and the task's own retry comes later.
+    :param connect_timeout_seconds: most seconds to connect.
+    :param read_timeout_seconds: most seconds until the reply begins, and between two parts of it.
+    :param request_deadline_seconds: most seconds for each request, from the look-up of the host name to the reply's
+        last byte; None for each call's own deadline.
+    :param max_retries: most repetitions of a call after its first request.
+    :param backoff_seconds: seconds to wait before the first repetition; the wait doubles each time (1, 2, 4 s).
+    :param jitter: whether to add up to a quarter of the wait by chance, so that many tasks don't repeat at once.
+    :param max_retry_after_seconds: longest Retry-After, in seconds, that is waited for. Above this, the error is raised
+        with the time that the platform asks for, and the task's own retry comes later.
     """
 
     connect_timeout_seconds: float = 10.0
@@ -48,23 +48,24 @@ class TransportSettings:
 @dataclass(frozen=True, kw_only=True)
 class Call(Generic[T]):
     """
-    One API call: what to send, and how to read the answer.
+    One API call: what to send, and how to read the reply.
 
-    What may be repeated is a property of the call, not of its HTTP verb: AppLovin creates and deletes by GET.
+    The HTTP verb does not say whether a call may be repeated: AppLovin creates and deletes by GET.
 
-    :param operation: its name in messages, such as ``applovin.update``.
+    :param operation: name of the call in messages, such as ``applovin.update``.
     :param method: HTTP verb.
-    :param path: below the base URL, already percent-encoded.
-    :param read: turns a reply into the result, or raises the error that it means.
-    :param query: parameters, not yet encoded; the key is not among them.
-    :param body: what to send, or None; masked, since it hangs on frames that an error keeps.
-    :param content_type: of the body.
-    :param headers: that this call needs besides.
-    :param deadline_seconds: for each request of this call as a whole, if the settings don't say it.
-    :param recover: for a call that must not be sent twice. Called before a repetition, and before giving
-        up, when an earlier request may have been applied: returns its result if it was, None if not.
-    :param give_up: true: there is no further request, and the error is raised. For a caller who knows better what to
-        do, or has to stop.
+    :param path: path below the base URL, already percent-encoded.
+    :param read: returns the result of a reply, or raises the error that the reply means.
+    :param query: query parameters, not yet encoded and without the key.
+    :param body: body to send; None for no body. The body is masked, as an error's traceback refers to it.
+    :param content_type: content type of the body; None for no such header.
+    :param headers: further headers that this call needs.
+    :param deadline_seconds: most seconds for each request of this call, if the settings have no deadline.
+    :param recover: for a call that must not be carried out twice; None for any other. Called before a repetition, and
+        before the call fails, if an earlier request may have been carried out. Returns the result of that request; None
+        if it was not carried out.
+    :param give_up: returns whether to send no further request and raise the error instead; None for a call that is
+        never given up.
     """
 
     operation: str
@@ -81,6 +82,6 @@ class Call(Generic[T]):
 
     @property
     def target(self) -> str:
-        """Path and query, as they stand in the request line: a space is ``%20``, a plus ``%2B``."""
+        """Path and query as in the request line: a space is written ``%20``, a plus sign ``%2B``."""
         pairs = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in self.query.items())
         return f"{self.path}?{pairs}" if pairs else self.path

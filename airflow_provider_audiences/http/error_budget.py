@@ -1,9 +1,10 @@
 """
-How many errors an account may have, before everybody stops asking: a platform blocks who goes on.
+The error budget of an account: how many of its requests may fail before no further request is sent.
 
-All threads of a process share what they know of an account. After an error one request goes at a time, and not before
-the backoff of the one that failed is over; the first request of all goes ahead of the others. What was noted of errors
-may be shared with other processes too.
+A platform blocks accounts that send too many failing requests. All threads of a process share what they know of an
+account. After an error, requests are sent one at a time, and other threads wait until the failed request's backoff is
+over. While a process knows nothing of an account yet, its first request is sent before all others. Notes of errors may
+also be shared with other processes.
 """
 
 from __future__ import annotations
@@ -21,24 +22,25 @@ from typing import Protocol
 from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, RateLimitedError
 
 DEFAULT_MAX_ERRORS = 50
-"""AppLovin is known to block an account after 100 in 5 minutes."""
+"""Default for the most errors within :data:`WINDOW_SECONDS`; AppLovin is known to block an account after 100."""
 
 WINDOW_SECONDS = 300.0
+"""Errors older than this don't count."""
 
 _FIRST_SECONDS = 1.0
-"""How long others wait for the answer to a process's first request."""
+"""Longest time that other threads wait for the reply to a process's first request."""
 
 _LOOK_SECONDS = 15.0
-"""How old may be what is known of other processes' errors."""
+"""Age at which the notes of other processes' errors are read again."""
 
 _MOST_REMEMBERED = 10_000
 
 _STEP_SECONDS = 1.0
-"""How often a wait looks whether it is still wanted."""
+"""Time between two checks, during a wait, of whether the request is still wanted."""
 
 Clock = Callable[[], float]
 Wanted = Callable[[], bool]
-"""Asked every second of a wait whether somebody still wants the request."""
+"""Returns whether the request is still wanted; called about every second of a wait."""
 
 
 class ErrorNotes(Protocol):
@@ -46,30 +48,35 @@ class ErrorNotes(Protocol):
 
     def add(self, now_epoch_seconds: float) -> str | None:
         """
-        Note an error, or a request that may become one.
+        Note an error, or a request about to be sent, which may fail.
 
-        :param now_epoch_seconds: when.
-        :return: its name; None if it could not be noted.
+        :param now_epoch_seconds: time of the error or request, in seconds since 1970 (UTC).
+        :return: name of the note; None if it could not be written.
         """
 
     def remove(self, name: str) -> None:
         """
         Remove a note.
 
-        :param name: of the note.
+        :param name: name of the note, as :meth:`add` has returned it.
         """
 
     def times(self, since_epoch_seconds: float) -> list[float] | None:
         """
-        Return when the noted errors were; None if that can't be told.
+        Return the times of the noted errors, in seconds since 1970 (UTC); None if the notes can't be read.
 
-        :param since_epoch_seconds: those before are of no use any more.
+        :param since_epoch_seconds: start of the period, in seconds since 1970 (UTC); older notes may be deleted.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Hold:
-    """Until when (in monotonic seconds) no other thread than the one that failed sends anything."""
+    """
+    The pause after a failed request, in which no other thread sends anything.
+
+    :param until: end of the pause, in monotonic seconds.
+    :param thread: identifier of the thread whose request failed.
+    """
 
     until: float
     thread: int
@@ -77,23 +84,23 @@ class _Hold:
 
 class AccountErrors:
     """
-    What the threads of this process know of an account's errors.
+    What this process knows of an account's errors; all of its threads share it.
 
-    :param clock: seconds since 1970.
+    :param clock: returns seconds since 1970 (UTC).
     """
 
     def __init__(self, *, clock: Clock = time.time) -> None:
         self.clock = clock
         self.lock = threading.Lock()
-        # A call may hold another one within it.
+        # Reentrant, as a call may send another call, such as a look at a list, while it is under way.
         self.alone = threading.RLock()
         self.times: deque[float] = deque(maxlen=_MOST_REMEMBERED)
         self.unnoted_times: deque[float] = deque(maxlen=_MOST_REMEMBERED)
-        """Those that other processes don't know of."""
+        """Times of the errors that could not be noted for other processes."""
         self.is_troubled = False
-        """Whether the last that was heard of the account was an error."""
+        """Whether the account's latest request, as far as this process knows, ended in an error."""
         self.is_known = False
-        """Whether any request was answered well."""
+        """Whether any request of this process has succeeded."""
         self.failures_in_a_row = 0
         self.hold = _Hold(until=0.0, thread=0)
         self.looked_at = 0.0
@@ -102,11 +109,11 @@ class AccountErrors:
 
 class ErrorBudget:
     """
-    One client's part in an account's budget.
+    One client's view of an account's error budget.
 
-    :param errors: of the account.
-    :param max_errors: in :data:`WINDOW_SECONDS`; None for any number.
-    :param notes: that other processes see; None to keep to this one.
+    :param errors: what this process knows of the account's errors.
+    :param max_errors: number of errors within :data:`WINDOW_SECONDS` after which no request is sent; None for no limit.
+    :param notes: notes of errors that other processes see, too; None to count this process' errors only.
     """
 
     def __init__(self, errors: AccountErrors, *, max_errors: int | None, notes: ErrorNotes | None = None) -> None:
@@ -119,14 +126,15 @@ class ErrorBudget:
         self, operation: str, *, is_patient: bool, is_wanted: Wanted, pause: Callable[[float], None]
     ) -> Iterator[None]:
         """
-        Send a request in the block, when the account's errors allow it.
+        Wait until the account's errors allow a request; the block then sends it.
 
-        :param operation: its name; errors of another come from a call within this one, and are counted there.
-        :param is_patient: whether it may wait for others of this process. Who waits for something else, such as a
-            group that becomes ready, does not.
-        :param is_wanted: asked while it waits.
-        :param pause: waits that many seconds.
-        :raises RateLimitedError: there were too many errors, or it is not wanted any more; it was not sent.
+        :param operation: name of the request's operation. An error with the name of another operation comes from a call
+            within this one, and was counted there.
+        :param is_patient: whether the request may wait for other threads' requests. A poll does not wait for them, as
+            the next poll comes anyway.
+        :param is_wanted: returns whether the request is still wanted; called again and again during a wait.
+        :param pause: sleeps for the given number of seconds.
+        :raises RateLimitedError: there were too many errors, or the request is no longer wanted; it was not sent.
         """
         self._stop_if_spent()
         is_alone = is_patient and self._go_alone(is_wanted, pause)
@@ -139,14 +147,14 @@ class ErrorBudget:
 
     @property
     def failures_in_a_row(self) -> int:
-        """Requests of this process that failed for a moment since the last that did not."""
+        """Number of this process' transient failures since the account's last success."""
         return self._errors.failures_in_a_row
 
     def failed(self, wait_seconds: float) -> None:
         """
-        Count a request that failed for a moment, and let the other threads wait as long as this one does.
+        Count a transient failure, and make the other threads wait until the request is repeated.
 
-        :param wait_seconds: from now, before it is repeated.
+        :param wait_seconds: time from now until the request is repeated, in seconds.
         """
         errors = self._errors
         with errors.lock:
@@ -158,16 +166,16 @@ class ErrorBudget:
 
     @contextmanager
     def _noted(self, operation: str, *, is_patient: bool) -> Iterator[None]:
-        """Note the error of the block, if it ends in one that the platform counts."""
+        """Note the block's error, if it is one that the platform counts."""
         errors = self._errors
-        # Noted before it is sent, so that those who begin at the same moment see each other.
+        # The note is written before the request is sent, so that processes that begin together see each other's notes.
         note = self._intent() if errors.is_troubled and self._max_errors is not None else None
         failed = False
         try:
             yield
         except AudienceApiError as error:
             if isinstance(error, ConnectionFailedError):
-                # Looks that a server leaves unanswered are no reason to stop those that it answers.
+                # An unanswered poll does not count: the server may still answer all other requests.
                 is_counted = is_patient and error.maybe_applied
             else:
                 is_counted = error.http_status is not None
@@ -211,7 +219,11 @@ class ErrorBudget:
             self._look()
 
     def _look(self, *, own: bool = False) -> None:
-        """Look at the notes of all processes, of which one may be of the request that is about to be sent."""
+        """
+        Read the notes of all processes, and stop if there are too many.
+
+        :param own: whether one of the notes is that of the request about to be sent, which is left out.
+        """
         errors = self._errors
         now = errors.clock()
         is_first = not errors.looked_at
@@ -220,7 +232,7 @@ class ErrorBudget:
         times = sorted(errors.times if noted is None else [*noted, *errors.unnoted_times])
         if own and noted is not None and times:
             times.pop()
-        # Others had errors: the first request of this process goes alone.
+        # Other processes had errors, so this process' first request is sent alone.
         errors.is_troubled |= is_first and any(moment > now - WINDOW_SECONDS for moment in times)
         self._stop_if_too_many(times)
 
@@ -229,7 +241,7 @@ class ErrorBudget:
         recent = [moment for moment in times if now - WINDOW_SECONDS < moment < now + WINDOW_SECONDS]
         if self._max_errors is None or len(recent) < self._max_errors:
             return
-        # By then, so many are too old that there is room for one.
+        # At that time, enough errors are too old for one more request to be allowed.
         until = sorted(recent)[-self._max_errors] + WINDOW_SECONDS
         self._errors.stopped_until = until
         raise self._stopped(until)
@@ -245,13 +257,13 @@ class ErrorBudget:
         )
 
     def _go_alone(self, is_wanted: Wanted, pause: Callable[[float], None]) -> bool:
-        """Return whether this request goes alone, and all others wait for its answer."""
+        """Wait if needed; return whether this request is sent alone, while all other threads wait for its reply."""
         errors = self._errors
         if not errors.is_troubled and not errors.is_known:
             has_turn = errors.alone.acquire(timeout=_FIRST_SECONDS)
             if not errors.is_troubled:
                 return has_turn
-            # Found out while this one waited.
+            # Another thread's request failed while this one waited.
             if has_turn:
                 errors.alone.release()
         waited_out: _Hold | None = None
@@ -268,7 +280,7 @@ class ErrorBudget:
         return False
 
     def _wait_out(self, hold: _Hold, is_wanted: Wanted, pause: Callable[[float], None]) -> None:
-        """Wait as long as the one that failed."""
+        """Wait until a pause is over, or the account works again."""
         left = hold.until - time.monotonic()
         while left > 0 and self._errors.is_troubled:
             _refuse_unless(is_wanted)
@@ -287,9 +299,9 @@ _accounts_lock = threading.Lock()
 
 def shared_errors(account: str) -> AccountErrors:
     """
-    Return what this process knows of an account's errors.
+    Return what this process knows of an account's errors; all clients of the account get the same object.
 
-    :param account: :func:`account_digest`.
+    :param account: digest of the account, from :func:`account_digest`.
     """
     with _accounts_lock:
         return _accounts.setdefault(account, AccountErrors())
@@ -297,9 +309,9 @@ def shared_errors(account: str) -> AccountErrors:
 
 def account_digest(base_url: str, identity: str) -> str:
     """
-    Return what tells one account from another, and from which neither its address nor its key can be told.
+    Return a digest that identifies an account, and does not reveal its address or key.
 
-    :param base_url: of the platform.
-    :param identity: the key, or a digest of it.
+    :param base_url: base URL of the platform.
+    :param identity: the account's key, or a digest of it.
     """
     return hashlib.sha256(f"{base_url}\n{identity}".encode()).hexdigest()[:32]

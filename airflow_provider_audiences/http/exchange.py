@@ -10,22 +10,22 @@ from contextlib import contextmanager
 from enum import StrEnum
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
-"""Of a reply's body, as it comes and unpacked. The largest that are known, lists of all audiences, have some 100 kB."""
+"""Largest body of a reply, both packed and unpacked. The largest known ones, lists of all audiences, have 100 kB."""
 
 _MAX_HEAD_BYTES = 1024 * 1024
-"""Of all that comes before the body: interim replies, status line, headers."""
+"""Most bytes before the body: interim replies, status line and headers."""
 
 
 _SOON_SECONDS = 0.01
-"""A wait for what was left may end this much too early."""
+"""A socket's wait until the deadline may end this much before the deadline."""
 
 
 _LONGEST_SECONDS = 86_400.0
-"""Sockets take no number of any size."""
+"""Longest wait of a socket; sockets refuse very large numbers."""
 
 
 class Ending(StrEnum):
-    """Why an exchange was ended from this side."""
+    """Why this side has ended an exchange."""
 
     DEADLINE = "deadline"
     SILENCE = "silence"
@@ -35,13 +35,14 @@ class Ending(StrEnum):
 
 class Exchange:
     """
-    A request under way. All of its waiting is done by one thread, in the socket, and never for longer than is left.
+    A request under way and its reply. One thread waits for everything, in the socket, and never past the deadline.
 
-    :param deadline_seconds: for all of it: name, connection, TLS, sending, interim replies, headers and body.
-    :param connect_timeout_seconds: for the name to be looked up, and for each of its addresses to answer.
-    :param silence_seconds: for the next bytes to come, or to go.
-    :param max_bytes: of the reply's body as it comes.
-    :param clock: monotonic seconds.
+    :param deadline_seconds: most seconds for the whole exchange: look-up of the host name, connection, TLS, sending,
+        interim replies, headers and body.
+    :param connect_timeout_seconds: most seconds for the look-up of the host name, and for each address to answer.
+    :param silence_seconds: most seconds in which no byte is received or sent.
+    :param max_bytes: largest body of the reply, in bytes as they are received.
+    :param clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -66,19 +67,19 @@ class Exchange:
         self.has_begun = False
         """Whether any part of the request may have left this machine."""
         self.is_with_proxy = False
-        """Whether what is sent now is for a proxy, and no part of the request."""
+        """Whether the bytes sent now are for a proxy, and not part of the request."""
         self.received_bytes = 0
         self.interim_replies = 0
         self.status: int | None = None
-        """Of the reply, once its headers are there."""
+        """HTTP status of the reply; None until its headers are complete."""
         self.ending: Ending | None = None
 
     def patience(self, most_seconds: float | None = None) -> float:
         """
-        Return how long the next wait may last.
+        Return how many seconds the next wait may last.
 
-        :param most_seconds: at most; by default, the silence that is borne.
-        :raises TimeoutError: nothing is left.
+        :param most_seconds: longest wait, if the deadline is not sooner; None for the longest silence.
+        :raises TimeoutError: the deadline has passed.
         """
         left = self._until - self._clock()
         if left <= 0:
@@ -87,15 +88,15 @@ class Exchange:
         return min(left, self.silence_seconds if most_seconds is None else most_seconds, _LONGEST_SECONDS)
 
     def waited_in_vain(self) -> None:
-        """Note that a wait has ended without anything."""
+        """Record that a wait has timed out: at the deadline, or because no byte was received or sent."""
         self.ending = Ending.DEADLINE if self._until - self._clock() < _SOON_SECONDS else Ending.SILENCE
 
     def received(self, count: int) -> None:
         """
-        Count what has come.
+        Count received bytes.
 
-        :param count: bytes.
-        :raises OSError: it is too much, or comes too slowly.
+        :param count: number of bytes.
+        :raises OSError: the reply is too large, or too slow.
         """
         self.received_bytes += count
         if self.received_bytes > self._most:
@@ -106,18 +107,18 @@ class Exchange:
 
     def head_ended(self, status: int) -> None:
         """
-        Note that the headers are there.
+        Record that the reply's headers are complete; the limit for the body holds from now on.
 
-        :param status: of the reply.
+        :param status: HTTP status of the reply.
         """
         self.status = status
         self._most = _MAX_HEAD_BYTES + self._max_bytes
 
     def body_may_last(self, *, least_bytes: int) -> None:
         """
-        Let the body be as large as it is, and take as long as it takes, if it comes with some speed.
+        Lift the limits for size and time, and demand a minimum speed instead.
 
-        :param least_bytes: that come in as long as a silence is borne; fewer are as good as none.
+        :param least_bytes: fewest bytes to receive in each period of ``silence_seconds``.
         """
         self._until = self._most = math.inf
         self._least_bytes = least_bytes
@@ -134,7 +135,7 @@ class Exchange:
         self._recent_bytes, self._pace_until = 0, now + self.silence_seconds
 
     def seen(self) -> str:
-        """Return what has come, for messages."""
+        """Return what was received so far, in words for messages."""
         if not self.has_begun:
             return "the connection was not made"
         if not self.received_bytes:
@@ -147,7 +148,7 @@ _here = threading.local()
 
 
 def current_exchange() -> Exchange | None:
-    """Return this thread's exchange."""
+    """Return this thread's exchange; None outside :func:`under_way`."""
     exchange: Exchange | None = getattr(_here, "exchange", None)
     return exchange
 
@@ -155,9 +156,9 @@ def current_exchange() -> Exchange | None:
 @contextmanager
 def under_way(exchange: Exchange) -> Iterator[None]:
     """
-    Make it this thread's exchange: the connections below ask for it.
+    Make an exchange this thread's exchange for the block: connections keep to its limits.
 
-    :param exchange: the exchange.
+    :param exchange: the exchange that begins.
     """
     before, _here.exchange = current_exchange(), exchange
     try:
@@ -169,9 +170,9 @@ def under_way(exchange: Exchange) -> Iterator[None]:
 @contextmanager
 def ending_within(seconds: float) -> Iterator[None]:
     """
-    End all exchanges of this thread that begin in the block by one moment, whatever their own deadlines.
+    Give all exchanges that this thread begins in the block one common deadline; a sooner deadline of their own stays.
 
-    :param seconds: from now.
+    :param seconds: time from now until the deadline, in seconds.
     """
     before = getattr(_here, "until", math.inf)
     _here.until = min(before, time.monotonic() + seconds)
@@ -182,6 +183,6 @@ def ending_within(seconds: float) -> Iterator[None]:
 
 
 def seconds_left() -> float:
-    """Return the seconds until what :func:`ending_within` gave to this thread; infinity without."""
+    """Return the seconds until the deadline that :func:`ending_within` has set for this thread; infinity if none."""
     until: float = getattr(_here, "until", math.inf)
     return until - time.monotonic()

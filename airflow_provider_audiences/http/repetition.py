@@ -1,8 +1,9 @@
 """
 Whether a call is repeated, and when: the one place that decides it.
 
-The error's type says whether a repetition can help. The settings say how often and how patiently, the account's errors
-whether others have found out already, and the caller's ``give_up`` whether a repetition is wanted at all.
+The error's type says whether a repetition can help. The settings say how often to repeat, and how long to wait.
+Failures of other threads count, too, as they are failures of the same account. The caller's ``give_up`` says whether a
+repetition is still wanted.
 """
 
 from __future__ import annotations
@@ -23,22 +24,23 @@ log = logging.getLogger(__name__)
 _MOST_DOUBLINGS = 10
 
 _RETRIES_WHEN_LIMITED = 1
-"""How often a request is repeated that came too soon, if the platform does not say when it would not."""
+"""Most repetitions of a rate-limited request if the platform does not say how long to wait."""
 
 _PAUSE_SECONDS = 1.0
-"""How often a wait asks whether it is still wanted."""
+"""Time between two checks, during a wait, of whether the next request is still wanted."""
 
 
 class Repetition:
     """
-    The requests of one call: how many there were, what became of them, and whether another one follows.
+    The requests of one call: how many there were, how they ended, and whether another one follows.
 
-    It keeps nothing of the call's body: tenacity refers to itself, and so to this, until the garbage collector comes.
+    This object does not refer to the call's body: tenacity's objects refer to each other and to this object, so it
+    stays in memory until the garbage collector runs.
 
-    :param call: the call.
-    :param settings: how often, and after which waits.
-    :param errors: the account's budget for errors.
-    :param sleep: waits that many seconds.
+    :param call: the call whose requests are counted.
+    :param settings: number of repetitions, and the waits between them.
+    :param errors: the account's error budget.
+    :param sleep: sleeps for the given number of seconds.
     """
 
     def __init__(
@@ -51,16 +53,16 @@ class Repetition:
         self._sleep = sleep
         self._error: TransientError | None = None
         self._limited = 0
-        """Requests that were too many, and nobody said for how long."""
+        """Number of rate-limited requests for which the platform has not said how long to wait."""
         self._failures_before = errors.failures_in_a_row
-        """Of the account, when the call began."""
+        """The account's failures in a row when the call began."""
         self.attempts = 0
-        """Requests so far."""
+        """Number of requests so far."""
         self.maybe_applied = False
-        """Whether one of them may have been carried out, although it failed."""
+        """Whether the platform may have carried out a request although the request failed."""
 
     def retrying(self) -> Retrying:
-        """Return what calls a function again and again, as is decided here."""
+        """Return tenacity's loop, which repeats a function as this object decides."""
         return Retrying(
             retry=self._is_repeated,
             wait=self._wait_seconds,
@@ -69,7 +71,7 @@ class Repetition:
         )
 
     def begin_attempt(self) -> None:
-        """Forget the last error: one that is kept keeps its traceback, and so the body."""
+        """Forget the last error, as its traceback refers to the request's body."""
         self._error = None
 
     def is_wanted(self) -> bool:
@@ -78,10 +80,10 @@ class Repetition:
 
     def failed(self, error: AudienceApiError) -> None:
         """
-        Note what a request came to; the error then says of all requests of the call whether one was carried out.
+        Count a failed request, and complete its error: ``maybe_applied`` then speaks of all requests of the call.
 
-        :param error: of this call; or of one within it, such as a look at the list, which has put its own name on its
-            error, and says nothing about what became of this one.
+        :param error: error of this call's request, or of a call within it, such as a look at a list. An error of a call
+            within names its own operation, and does not tell whether this call's request was carried out.
         """
         is_own = error.operation in {None, self._operation}
         if is_own:
@@ -97,24 +99,24 @@ class Repetition:
 
     def _is_repeated(self, state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
-        # A call within this one has used its own retries up.
+        # A call within this one has already been repeated as often as allowed.
         if not isinstance(error, TransientError) or error.operation != self._operation:
             return False
         if (error.retry_after_seconds or 0) > self._settings.max_retry_after_seconds:
             return False
-        # Of one that does not say when: nobody knows when it would be taken, and asking makes it worse.
+        # The platform did not say how long to wait, and each further request makes the limit worse.
         if _says_not_when(error) and self._limited > _RETRIES_WHEN_LIMITED:
             return False
-        # Its own requests are among them; what other threads have tried meanwhile, this one need not find out again.
+        # Failures of other threads count as well: this call need not find out again that the account has a problem.
         return self._failures() <= self._settings.max_retries
 
     def _failures(self) -> int:
-        """Return how often the account has failed in a row since the call began, in whichever thread."""
+        """Return the number of the account's failures in a row since the call began, in all threads."""
         return max(self.attempts, self._errors.failures_in_a_row - self._failures_before)
 
     def _wait_seconds(self, state: RetryCallState) -> float:
         wait = self._backoff_seconds(state.outcome.exception() if state.outcome else None)
-        # Chance for spreading load, not for secrets.
+        # The random numbers spread load; they keep no secret.
         return wait + (random.uniform(0, wait / 4) if self._settings.jitter else 0.0)  # noqa: S311
 
     def _backoff_seconds(self, error: BaseException | None) -> float:
@@ -123,9 +125,9 @@ class Repetition:
         return max(backoff, min(asked or 0.0, self._settings.max_retry_after_seconds))
 
     def _pause(self, seconds: float) -> None:
-        """Wait for the next request, or raise the error of the last one when none is wanted any more."""
+        """Wait before the next request; raise the last request's error if no further request is wanted."""
         self._raise_unless_wanted()
-        # As text: a handler that keeps records would keep the error, its traceback, and so the body.
+        # The error is logged as text: a log handler that keeps records would keep its traceback, and so the body.
         log.warning("%s Trying again in %.1f s.", str(self._error), seconds)
         step = _PAUSE_SECONDS if self._give_up else seconds
         while seconds > 0:

@@ -1,4 +1,4 @@
-"""One call, as many requests as it takes, and what the failure of a request means."""
+"""Sending a call: as many requests as needed, with each failure turned into an error of this package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from airflow_provider_audiences.redaction import Redactor, forget_locals, forget
 
 T = TypeVar("T")
 Observer = Callable[[str, BaseException | None], None]
-"""Told the operation of each request, and the error that it came to; None for success."""
+"""Called after each request with its operation, and its error; None for success."""
 
 
 class Transport:
@@ -32,13 +32,13 @@ class Transport:
     Sends calls to one base URL.
 
     :param base_url: scheme, host, port and path prefix, without a final slash.
-    :param session: a pooled session that authenticates by itself.
+    :param session: pooled session that adds the credentials to each request.
     :param settings: timeouts and retries.
-    :param redact: cleans what a server writes into headers; without, one that knows no secret and no member.
-    :param limiter: asked for a turn before each request.
-    :param sleep: waits between attempts; tests may shorten it.
-    :param observe: told the outcome of each request: the operation, and the error or None.
-    :param errors: the account's budget for errors; without, one of its own for any number.
+    :param redact: removes secrets and members from texts of the server; None for a redactor that knows neither.
+    :param limiter: delays each request to keep to a rate limit; None for no limit.
+    :param sleep: sleeps for the given number of seconds between attempts; tests may shorten it.
+    :param observe: called after each request with its operation and its error, which is None for success.
+    :param errors: the account's error budget; None for a new budget without a limit.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Transport:
 
     @property
     def requests_sent(self) -> int:
-        """Requests sent so far by all threads, repetitions included."""
+        """Number of requests sent so far by all threads, repetitions included."""
         return self._requests_sent
 
     def close(self) -> None:
@@ -75,11 +75,11 @@ class Transport:
 
     def send(self, call: Call[T]) -> T:
         """
-        Send a call until it succeeds, fails for good, or its retries are used up.
+        Send a call until it succeeds, fails permanently, or was repeated as often as allowed.
 
-        :param call: what to send.
-        :return: what the call's ``read`` made of the reply.
-        :raises AudienceApiError: what the reply, or the lack of one, means; the frames it has passed are empty.
+        :param call: the call to send.
+        :return: result of the call's ``read`` for the reply.
+        :raises AudienceApiError: the call failed. The frames in the error's traceback hold no local variables.
         """
         with forgetting_locals():
             return self._sent(call)
@@ -90,11 +90,11 @@ class Transport:
             result: T = repetition.retrying()(self._attempt, call, repetition)
         except AudienceApiError as error:
             if error.operation is None:
-                # This one was not sent; those before it may have been carried out.
+                # This request was not sent, but an earlier request of the call may have been carried out.
                 error.operation, error.attempts = call.operation, repetition.attempts
                 error.maybe_applied = repetition.maybe_applied
                 raise
-            # An error of another operation comes from the look itself, which has just failed.
+            # An error of another operation comes from ``recover`` itself, so calling it again makes no sense.
             found = self._recovered(call, repetition) if error.operation == call.operation else None
             if found is not None:
                 return found
@@ -126,14 +126,14 @@ class Transport:
             repetition.failed(error)
             raise
         except BaseException as error:
-            # Such as a task's timeout: the request may have been sent.
+            # For example a task's timeout: the request may have been sent.
             self._observe(call.operation, error)
             raise
         self._observe(call.operation, None)
         return result
 
     def _recovered(self, call: Call[T], repetition: Repetition) -> T | None:
-        """Return the result of an earlier request that was carried out after all; None if there is none."""
+        """Return the result of an earlier request that was carried out although it failed; None if there is none."""
         if call.recover is None or not repetition.maybe_applied:
             return None
         try:
@@ -163,13 +163,13 @@ class Transport:
                     after_lost_try=repetition.maybe_applied,
                 )
         except AudienceApiError as error:
-            # Of the credentials, or of the body.
+            # The session's credentials could not be read, or the reply's body was refused.
             failure = error.with_traceback(None)
         except REQUEST_ERRORS as error:
             failure = connection_failure(error, exchange)
             forget_locals(error, until=handled_by_caller)
-        # Raised outside the handler: requests' error would be its context, with the request in it. A frame that
-        # held on to the error would be a circle, and keep the body.
+        # The failure is raised outside the handler: otherwise its context would be the library's error, which holds
+        # the request. The name is deleted, as a frame that refers to its own error would keep the body in memory.
         try:
             raise failure
         finally:
@@ -177,11 +177,11 @@ class Transport:
 
     @contextmanager
     def _response(self, call: Call[T]) -> Iterator[requests.Response]:
-        """Send a request; the block reads the reply, and what it does not read is gone with its connection."""
+        """Send a request; the block reads the reply. A reply that is not read to its end costs the connection."""
         response = self._session.request(
             call.method,
             self.base_url + call.target,
-            data=call.body or None,  # an empty one is none: requests would send it in chunks
+            data=call.body or None,  # requests would send an empty body in chunks
             headers={**call.headers, **({"Content-Type": call.content_type} if call.content_type else {})},
             timeout=(self.settings.connect_timeout_seconds, self.settings.read_timeout_seconds),
             allow_redirects=False,

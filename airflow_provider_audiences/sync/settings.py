@@ -33,11 +33,11 @@ _LONGEST_REFRESH_SECONDS = 7 * 24 * 3600
 @dataclass(frozen=True, kw_only=True)
 class SyncSettings:
     """
-    How an audience is to equal its source; :meth:`checked` makes one of a user's arguments.
+    Settings that decide what a sync changes; :meth:`checked` makes them from a user's arguments.
 
     :param mode: ``mirror`` (add and remove), ``append`` (add only) or ``replace`` (send everything).
-    :param ttl_seconds: how long members stay that are sent.
-    :param refresh_before_seconds: members that expire sooner than in this time are sent again.
+    :param ttl_seconds: time that a member stays in the audience after it was sent, in seconds.
+    :param refresh_before_seconds: members that expire within this time are sent again, in seconds.
     :param initial: what to do about members of unknown origin at the first sync: ``fail``, ``append`` or ``replace``.
     :param on_lost_ledger: what to do if the ledger can't be read: ``fail``, ``replace`` or ``rebuild``.
     :param guards: limits of what a plan may change.
@@ -114,7 +114,7 @@ class SyncSettings:
 
 
 def _refresh_seconds(ttl: int, given: Any, next_run_seconds: float | None) -> int:
-    """Return how many seconds before they expire members are sent again."""
+    """Return the time before a member's expiry at which the member is sent again, in seconds."""
     if given is None:
         refresh = min(ttl // 10, _LONGEST_REFRESH_SECONDS)
     else:
@@ -125,7 +125,7 @@ def _refresh_seconds(ttl: int, given: Any, next_run_seconds: float | None) -> in
                 "ttl_seconds=%d ends before the next run, in %.0f s: members will be missing in between.",
                 ttl, next_run_seconds,
             )  # fmt: skip
-        # The next run may begin late, and takes its time.
+        # The next run may begin late, and takes some time.
         refresh = max(refresh, int(next_run_seconds + max(3600, next_run_seconds / 10)))
     if refresh >= ttl:
         log.warning("Members live for %d s, and are due %d s before: each run sends all of them.", ttl, refresh)
@@ -135,13 +135,13 @@ def _refresh_seconds(ttl: int, given: Any, next_run_seconds: float | None) -> in
 @dataclass(frozen=True, kw_only=True)
 class SendSettings(Checked):
     """
-    How a plan is sent.
+    Settings that decide how a plan is sent.
 
-    :param batch_size: members a request, at most; at least 1.
-    :param max_parallel_requests: requests at a time; at least 1.
-    :param max_drift: how far the platform's count may be from the ledger's, as a part of it; 0 or more; None or ``off``
-        for no warning.
-    :param drift_patience_seconds: how long to wait for that; at least 0, or a timedelta.
+    :param batch_size: most members in one request; at least 1.
+    :param max_parallel_requests: most requests at the same time; at least 1.
+    :param max_drift: largest difference between the platform's count and the ledger's count without a warning, as a
+        ratio of the ledger's count; at least 0. None or ``off`` for no warning.
+    :param drift_patience_seconds: time to wait for the counts to agree, in whole seconds or as a timedelta; at least 0.
     :raises InvalidInputError: an argument is wrong.
     """
 
@@ -159,10 +159,10 @@ class SendSettings(Checked):
 
     def within(self, limits: DeliveryLimits) -> SendSettings:
         """
-        Return them, if the platform takes so many requests at a time.
+        Return these settings after checking them against the platform's limits.
 
-        :param limits: of the platform.
-        :raises InvalidInputError: it does not.
+        :param limits: what the platform accepts.
+        :raises InvalidInputError: the platform does not accept so many requests at the same time.
         """
         members_a_request(self.batch_size, limits=limits)
         parallel_requests(self.max_parallel_requests, limits=limits)

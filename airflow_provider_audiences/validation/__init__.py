@@ -1,4 +1,4 @@
-"""Checks of arguments before the first request, and the reading of values in replies: each rule once."""
+"""Checks of arguments before the first request, and the reading of values in replies. Each rule is defined once."""
 
 from airflow_provider_audiences.validation.checked import (
     Checked,

@@ -1,4 +1,4 @@
-"""Arguments that belong together, with the rule of each: a table of field and rule."""
+"""Groups of arguments that are checked together, by a table with a rule for each field."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 Rule = Callable[[str, Any], Any]
-"""From an argument's name and value to the value as it is used; InvalidInputError names the argument."""
+"""Takes an argument's name and value, and returns the checked value; raises an InvalidInputError with the name."""
 
 Rules = Mapping[str, Rule]
 
 
 class Checked:
     """
-    Base of frozen dataclasses whose fields are checked as the object is made, in the order of their rules.
+    Base of frozen dataclasses that check their fields when an object is made, in the order of the rules.
 
-    A field then has the type that it says, whatever was given: a number, or the text that a template made of it.
+    After that, each field has its declared type, whether the caller gave a number or the text that a template rendered.
 
-    :ivar RULES: of the fields that are checked.
+    :ivar RULES: the rules by field name; a field without a rule is not checked.
     """
 
     RULES: ClassVar[Rules] = {}
@@ -29,10 +29,10 @@ class Checked:
     @classmethod
     def of(cls, owner: object, **instead: Any) -> Self:
         """
-        Return what an operator was given, checked.
+        Return an operator's arguments after checking them.
 
-        :param owner: has an attribute for each field with a rule.
-        :param instead: fields that it does not have, or that are not to be taken from it.
+        :param owner: the operator, with an attribute for each field that has a rule.
+        :param instead: values of fields that the operator does not have, or that differ from its attributes.
         :raises InvalidInputError: an argument is wrong.
         """
         taken = {name: getattr(owner, name) for name in cls.RULES if name not in instead}

@@ -1,4 +1,4 @@
-"""Switches, numbers, limits and lengths of time: as Python values, and as the texts that templates render to."""
+"""Checks of switches, numbers, limits and lengths of time, given as Python values or as rendered texts of templates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.validation.texts import a_type, is_none
 
 OFF = "off"
-"""The word that lifts a limit at run time, where templates can't say None."""
+"""The word for no limit, as templates can't render to None."""
 
 _DAY_SECONDS = 24 * 3600
 _DECIMAL_PATTERN = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+", re.ASCII)
@@ -18,17 +18,17 @@ _DECIMAL_PATTERN = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+", re.ASCII)
 
 def true_or_false(name: str, value: object) -> bool:
     """
-    Return a switch that a template may set: a bool, or its text in any case.
+    Return an argument that is True or False.
 
-    :param name: of the argument, for the message.
-    :param value: what was given.
-    :raises InvalidInputError: it is neither.
+    :param name: name of the argument, for the message.
+    :param value: value of the argument: a bool, or the text ``true`` or ``false`` in any case, as templates render it.
+    :raises InvalidInputError: the value is neither.
     """
     if isinstance(value, bool):
         return value
     word = value.strip().lower() if isinstance(value, str) else ""
     if word not in {"true", "false"}:
-        # Not what it says: a phone number is what people put into phone_number by mistake.
+        # The message does not quote the text: people may put a phone number into phone_number by mistake.
         shown = "another text" if word else "an empty text" if isinstance(value, str) else a_type(value)
         raise InvalidInputError(f"{name} must be True or False, or the text of one, not {shown}")
     return word == "true"
@@ -36,12 +36,12 @@ def true_or_false(name: str, value: object) -> bool:
 
 def whole_number(name: str, value: object, *, at_least: int) -> int:
     """
-    Return a whole number argument.
+    Return an argument that is a whole number.
 
-    :param name: the argument, for the message.
-    :param value: what the caller gave; decimal digits as text are taken too, since templates render to text.
-    :param at_least: smallest value that is allowed.
-    :raises InvalidInputError: it is not a whole number, or too small.
+    :param name: name of the argument, for the message.
+    :param value: value of the argument: an int, or its decimal digits as text, as templates render it.
+    :param at_least: smallest allowed value.
+    :raises InvalidInputError: the value is not a whole number, or too small.
     """
     if isinstance(value, str) and value.isascii() and value.strip().isdigit():
         value = int(value)
@@ -52,14 +52,15 @@ def whole_number(name: str, value: object, *, at_least: int) -> int:
 
 def ratio(name: str, value: object, *, at_most: float | None = None) -> float | None:
     """
-    Return a limit that is a ratio.
+    Return an argument that is a limit and a ratio.
 
-    :param name: the argument, for the message.
-    :param value: what the caller gave; a decimal number as text is taken too, since templates render to text.
-    :param at_most: largest value that is allowed; None for any.
-    :return: the ratio; None if there is no limit: nothing was given, or the word ``off``.
-    :raises InvalidInputError: it is no number, or out of range; an empty text and the text ``None``, as templates
-        render them, lift no limit.
+    An empty text and the text ``None`` are refused: a template that renders to nothing must not lift a limit.
+
+    :param name: name of the argument, for the message.
+    :param value: value of the argument: a number of at least 0, also as text; or None or ``off`` for no limit.
+    :param at_most: largest allowed value; None for any.
+    :return: the ratio; None for no limit.
+    :raises InvalidInputError: the value is not of that form, or too large.
     """
     if _is_no_limit(name, value):
         return None
@@ -78,12 +79,14 @@ def ratio(name: str, value: object, *, at_most: float | None = None) -> float | 
 
 def most(name: str, value: object) -> int | None:
     """
-    Return a limit that is a whole number.
+    Return an argument that is a limit and a whole number.
 
-    :param name: the argument, for the message.
-    :param value: what the caller gave; decimal digits as text are taken too.
-    :return: the number; None if there is no limit: nothing was given, or the word ``off``.
-    :raises InvalidInputError: it is no whole number of at least 0; see :func:`ratio` for empty texts.
+    An empty text and the text ``None`` are refused, as in :func:`ratio`.
+
+    :param name: name of the argument, for the message.
+    :param value: value of the argument: a whole number of at least 0, also as text; or None or ``off`` for no limit.
+    :return: the number; None for no limit.
+    :raises InvalidInputError: the value is not of that form.
     """
     return None if _is_no_limit(name, value) else whole_number(name, value, at_least=0)
 
@@ -102,14 +105,15 @@ def _is_no_limit(name: str, value: object) -> bool:
 
 def seconds(name: str, value: object, *, above: float | None = None, at_most: float = sys.float_info.max) -> float:
     """
-    Return an argument that is a length of time.
+    Return an argument that is a length of time, in seconds.
 
-    :param name: the argument, for the message.
-    :param value: seconds as a number or as its decimal text, since templates render to text; or a timedelta.
-    :param above: it must be longer than this; None for 0 or longer.
-    :param at_most: longest that is allowed.
-    :return: seconds.
-    :raises InvalidInputError: it is none, or out of range.
+    :param name: name of the argument, for the message.
+    :param value: value of the argument: a number of seconds, also as decimal text (as templates render it), or a
+        timedelta.
+    :param above: the value must be above this number of seconds; None to allow 0 and more.
+    :param at_most: largest allowed value in seconds; by default, any.
+    :return: the length of time in seconds.
+    :raises InvalidInputError: the value is not of that form, or out of range.
     """
     number: object = value
     if isinstance(value, timedelta):
@@ -128,12 +132,12 @@ def seconds(name: str, value: object, *, above: float | None = None, at_most: fl
 
 def whole_seconds(name: str, value: object, *, at_least: int) -> int:
     """
-    Return an argument that is a length of time in whole seconds, which is how the platforms count.
+    Return an argument that is a length of time in whole seconds; the platforms take no fractions.
 
-    :param name: the argument, for the message.
-    :param value: seconds as for :func:`whole_number`, or a timedelta of whole seconds.
-    :param at_least: shortest that is allowed.
-    :raises InvalidInputError: it is none, not whole, or too short.
+    :param name: name of the argument, for the message.
+    :param value: value of the argument: a whole number of seconds, also as text, or a timedelta of whole seconds.
+    :param at_least: smallest allowed value in seconds.
+    :raises InvalidInputError: the value is not of that form, or too small.
     """
     if not isinstance(value, timedelta):
         return whole_number(name, value, at_least=at_least)

@@ -1,4 +1,4 @@
-"""Texts: names, ids, conditions and words, and what templates make of nothing."""
+"""Checks of arguments that are text: names, ids, conditions and words. Also, how templates render None."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from numbers import Integral, Number
 from airflow_provider_audiences.exceptions import InvalidInputError
 
 MAX_AUDIENCE_ID_CHARACTERS = 200
-"""AppLovin names no limit; its ids have 32 characters."""
+"""Most characters of an audience id. AppLovin documents no limit; its ids have 32 characters."""
 
 MAX_NAME_CHARACTERS = 1_000
-"""Neither platform names a limit for names; a longer text is something else."""
+"""Most characters of a name. Neither platform documents a limit, but a longer text was hardly meant as a name."""
 
 BROKEN = "has half of a character in it, which UTF-8 can't write: give whole text"
 
 
 def a_type(value: object) -> str:
     """
-    Return the type of a value for a message, with its article: ``an int``, ``a list``, ``None``.
+    Return the name of a value's type with its article, for messages: ``an int``, ``a list``, ``None``.
 
-    :param value: what was given.
+    :param value: any value.
     """
     if value is None:
         return "None"
@@ -30,9 +30,11 @@ def a_type(value: object) -> str:
 
 def is_broken(value: object) -> bool:
     """
-    Return whether a value is text that can be written nowhere, as it has half of a character in it.
+    Return whether a value is text that can't be written as UTF-8, as it has half of a surrogate pair in it.
 
-    :param value: of any type; names of files that are no UTF-8 are text as Python reads them, and can be written.
+    File names that are not UTF-8 are not broken: Python reads them as text, and can write this text back.
+
+    :param value: a value of any type; only text can be broken.
     """
     if not isinstance(value, str) or value.isascii():
         return False
@@ -45,30 +47,30 @@ def is_broken(value: object) -> bool:
 
 def is_none(text: str) -> bool:
     """
-    Return whether a text is what a template makes of None.
+    Return whether a text is ``None``, as templates render the value None.
 
-    :param text: as it was rendered.
+    :param text: the rendered text; white space around it is ignored.
     """
     return text.strip() == "None"
 
 
 def given_text(name: str, value: object) -> str | None:
     """
-    Return a text argument as it was written, white space included; a whole number is taken as its text.
+    Return a text argument as it was written, white space included; None if no text was given.
 
-    A template that has nothing to say renders to an empty text, or to ``None``: neither is a name, an id or a condition
-    of anybody's, so neither counts as given.
+    A template without a value renders to an empty text, or to ``None``. Neither is a useful name, id or condition, so
+    both count as no text.
 
-    :param name: the argument, for the message.
-    :param value: what the caller gave.
-    :return: the text; None if it is None, empty, white space, or the text ``None``.
-    :raises InvalidInputError: it is not text, and what was written can't be told from it; or it is no text that can be
-        written in UTF-8.
+    :param name: name of the argument, for the message.
+    :param value: value of the argument; a whole number other than 0 is taken as its decimal text.
+    :return: the text; None if the value is None, empty, only white space, or the text ``None``.
+    :raises InvalidInputError: the value is not text, or can't be written as UTF-8. Numbers such as 0 or 100000.0 are
+        refused, as their original text is not known.
     """
     if isinstance(value, Integral) and not isinstance(value, bool) and value:
         return str(int(value))
     if isinstance(value, Number):
-        # 0 may have been 000, a float 1e5 or 100000.00, True any text that Python reads so.
+        # The number 0 may have been written 000, and a float 1e5 or 100000.00.
         shown = "the number 0" if isinstance(value, Integral) and not isinstance(value, bool) else a_type(value)
         raise InvalidInputError(
             f"{name} is {shown}, and how it was written can't be told any more: give the {name} as text. If a template "
@@ -83,13 +85,13 @@ def given_text(name: str, value: object) -> str | None:
 
 def exact_text(name: str, value: object) -> str:
     """
-    Return a text argument as it is: white space around a name is part of it.
+    Return a text argument as it was written, surrounding white space included; an empty text is refused.
 
-    This is also the rule for whatever narrows what is acted on, such as a filter: empty, it would mean everything.
+    Filters follow this rule, too: an empty filter would mean everything.
 
-    :param name: the argument, for the message.
-    :param value: what the caller gave; a whole number is taken as its text.
-    :raises InvalidInputError: it is not text, blank, or a template made ``None`` of it.
+    :param name: name of the argument, for the message.
+    :param value: value of the argument; a whole number other than 0 is taken as its decimal text.
+    :raises InvalidInputError: the value is not text, blank, or the text ``None`` (as templates render None).
     """
     text = given_text(name, value)
     if text is None:
@@ -100,24 +102,24 @@ def exact_text(name: str, value: object) -> str:
 
 def required_text(name: str, value: object) -> str:
     """
-    Return a text argument without surrounding white space.
+    Return a text argument without surrounding white space; an empty text is refused.
 
-    :param name: the argument, for the message.
-    :param value: what the caller gave; a whole number is taken as its text.
-    :raises InvalidInputError: it is not text, blank, or a template made ``None`` of it.
+    :param name: name of the argument, for the message.
+    :param value: value of the argument; a whole number other than 0 is taken as its decimal text.
+    :raises InvalidInputError: the value is not text, blank, or the text ``None`` (as templates render None).
     """
     return exact_text(name, value).strip()
 
 
 def not_longer(name: str, text: str, *, than: int, whose: str) -> str:
     """
-    Return a text that is not too long to be what it should be.
+    Return a text after checking its length.
 
-    :param name: the argument, for the message.
-    :param text: as given.
-    :param than: most characters.
-    :param whose: the platform, for the message.
-    :raises InvalidInputError: it is longer; the message does not show it.
+    :param name: name of the argument, for the message.
+    :param text: value of the argument.
+    :param than: most characters that are allowed.
+    :param whose: name of the platform, for the message.
+    :raises InvalidInputError: the text is longer; the message does not quote it.
     """
     if len(text) > than:
         raise InvalidInputError(
@@ -128,22 +130,22 @@ def not_longer(name: str, text: str, *, than: int, whose: str) -> str:
 
 def audience_id_of(value: object, *, name: str = "audience_id") -> str:
     """
-    Return the id of an audience.
+    Return an argument that is the id of an audience, without surrounding white space.
 
-    :param value: what the caller gave; a whole number is taken as its text.
-    :param name: the argument, for the message.
-    :raises InvalidInputError: it is not text, blank, or longer than any id.
+    :param value: value of the argument; a whole number other than 0 is taken as its decimal text.
+    :param name: name of the argument, for the message.
+    :raises InvalidInputError: the value is not text, blank, or longer than :data:`MAX_AUDIENCE_ID_CHARACTERS`.
     """
     return not_longer(name, required_text(name, value), than=MAX_AUDIENCE_ID_CHARACTERS, whose="AppLovin")
 
 
 def path_id(name: str, value: object) -> str:
     """
-    Return an id that is safe as one segment of a path.
+    Return an argument that is an id and can be used as one segment of a URL's path.
 
-    :param name: the argument, for the message.
-    :param value: what the caller gave; a whole number is taken as its text.
-    :raises InvalidInputError: it is not text, blank, or would be taken for a relative path.
+    :param name: name of the argument, for the message.
+    :param value: value of the argument; a whole number other than 0 is taken as its decimal text.
+    :raises InvalidInputError: the value is not text, blank, or one of the relative paths ``.`` and ``..``.
     """
     text = required_text(name, value)
     if text in {".", ".."}:
@@ -155,10 +157,10 @@ def one_of(name: str, value: object, choices: Iterable[str]) -> str:
     """
     Return an argument that is one of several words, in lower case.
 
-    :param name: the argument, for the message.
-    :param value: what the caller gave, in any case.
-    :param choices: the words, in lower case.
-    :raises InvalidInputError: it is none of them.
+    :param name: name of the argument, for the message.
+    :param value: value of the argument, in upper or lower case.
+    :param choices: the allowed words, in lower case.
+    :raises InvalidInputError: the value is none of them.
     """
     words = [str(choice) for choice in choices]
     word = value.strip().lower() if isinstance(value, str) else None
