@@ -1,1 +1,1 @@
-"""What the hooks, operators, sensors and triggers of both platforms share."""
+"""Code for Airflow that the hooks, operators, sensors and triggers of both platforms share."""

@@ -1,4 +1,4 @@
-"""Notes of an account's errors beside the ledgers, so that all tasks on all workers know of them."""
+"""Notes of an account's errors, stored beside the ledgers so that all tasks on all workers see them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FOLDER = "accounts"
-"""Below ``state_path``, beside the folders of the platforms."""
+"""Folder of the notes below ``state_path``, beside the folders of the platforms."""
 
 _NAME_PATTERN = re.compile(r"([0-9]{10,14})-[0-9a-f]{16}", re.ASCII)
 _MOST_REMOVED = 50
-"""Old notes that one look removes: others look too."""
+"""Most old notes that one read removes; later reads remove the others."""
 
 
 class FolderNotes:
     """
-    A small file for each error, written once, by a name that says when: nothing is read and written back.
+    Notes of errors as empty files in a folder, one for each error. The file's name tells the time of the error.
 
-    :param folder: of the account.
+    No file is ever changed, so processes can't overwrite each other's notes.
+
+    :param folder: folder of the account.
     """
 
     def __init__(self, folder: FileStore) -> None:
@@ -39,10 +41,10 @@ class FolderNotes:
 
     def add(self, now_epoch_seconds: float) -> str | None:
         """
-        Note an error, or a request that may become one.
+        Note an error, or a request about to be sent, which may fail.
 
-        :param now_epoch_seconds: when.
-        :return: its name; None if it could not be noted.
+        :param now_epoch_seconds: time of the error or request, in seconds since 1970 (UTC).
+        :return: name of the note; None if it could not be written.
         """
         name = f"{math.floor(now_epoch_seconds * 1000):013d}-{secrets.token_hex(8)}"
         try:
@@ -56,7 +58,7 @@ class FolderNotes:
         """
         Remove a note.
 
-        :param name: of the note.
+        :param name: name of the note, as :meth:`add` has returned it.
         """
         try:
             self._folder.delete(name)
@@ -65,9 +67,9 @@ class FolderNotes:
 
     def times(self, since_epoch_seconds: float) -> list[float] | None:
         """
-        Return when the noted errors were; None if that can't be told.
+        Return the times of the noted errors, in seconds since 1970 (UTC); None if the notes can't be read.
 
-        :param since_epoch_seconds: those before are removed.
+        :param since_epoch_seconds: start of the period, in seconds since 1970 (UTC); older notes are deleted.
         """
         try:
             found = [match for name in self._folder.names() if (match := _NAME_PATTERN.fullmatch(name))]
@@ -88,12 +90,13 @@ class FolderNotes:
 
 def error_budget(reader: ConnectionReader, account: str, *, is_shared: bool) -> ErrorBudget:
     """
-    Return the budget for an account's errors that a connection sets.
+    Return an account's error budget with the limit that the connection sets.
 
-    :param reader: of the connection.
+    :param reader: reader of the connection.
     :param account: digest of the account.
-    :param is_shared: whether other processes' errors count; not in the triggerer, whose loop no store may keep.
-    :raises InvalidInputError: ``max_errors`` is no number.
+    :param is_shared: whether other processes' errors count. False in the triggerer, as reading the notes would block
+        its event loop.
+    :raises InvalidInputError: ``max_errors`` in the connection is not a whole number of at least 0.
     """
     max_errors = reader.max_errors()
     notes = _notes(account) if is_shared and max_errors is not None else None
@@ -103,6 +106,6 @@ def error_budget(reader: ConnectionReader, account: str, *, is_shared: bool) -> 
 def _notes(account: str) -> FolderNotes | None:
     try:
         return FolderNotes(state_store(FOLDER, account))
-    except Exception as error:  # noqa: BLE001 - of any file system; to name what is wrong is a sync's part
+    except Exception as error:  # noqa: BLE001 - file systems raise anything; a sync explains what is wrong
         log.warning("Errors of this account are counted in this process only: %s", type(error).__name__)
         return None

@@ -1,4 +1,4 @@
-"""What a task made that its platform may bill: summed up, estimated, and told."""
+"""The calls of a task that the platform may bill: their total, their estimated cost, and how the task reports them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 BILLABLE_CALLS = "billable_calls"
-"""XCom key of the requests that the platform may bill, by call."""
+"""XCom key for the numbers of billable calls, by name of the call."""
 
 ESTIMATED_COST = "estimated_cost"
-"""XCom key of what they may cost, if the connection has a price."""
+"""XCom key for the estimated cost of the billable calls; pushed only if the connection has a price."""
 
 
 def total_calls(*calls: Mapping[str, int]) -> dict[str, int]:
     """
-    Return what calls come to.
+    Return the sum of several counts of billable calls.
 
-    :param calls: numbers by call.
+    :param calls: the counts, each with numbers by name of the call.
     """
     total: Counter[str] = Counter()
     for more in calls:
@@ -31,26 +31,28 @@ def total_calls(*calls: Mapping[str, int]) -> dict[str, int]:
 
 def estimated_cost(calls: Mapping[str, int], price_per_call: float | None) -> float | None:
     """
-    Return what calls may cost. Calls that are free each month are not deducted: nobody here knows how many are left.
+    Return the estimated cost of billable calls.
 
-    :param calls: numbers by call.
-    :param price_per_call: the price of each; None if it is not known.
-    :return: in the price's currency; None if it is not known.
+    Free calls of the month are not deducted, as it is not known how many are left.
+
+    :param calls: numbers of billable calls, by name of the call.
+    :param price_per_call: price of one call; None if it is not known.
+    :return: cost in the currency of the price; None if the price is not known.
     """
     if price_per_call is None:
         return None
-    # 3 times 0.001 is to be 0.003.
+    # With floats, 3 times 0.1 would not be 0.3.
     return float(Decimal(str(price_per_call)) * sum(calls.values()))
 
 
 def tell_billable_calls(task: Any, context: Context, calls: Mapping[str, int], price_per_call: float | None) -> None:
     """
-    Log and push what a task made that may be billed.
+    Log the billable calls of a task and push them to XCom, with their estimated cost.
 
-    :param task: the operator or sensor.
-    :param context: of the task.
-    :param calls: numbers by call; nothing is told without any.
-    :param price_per_call: the price of each; None if it is not known.
+    :param task: operator or sensor that made the calls.
+    :param context: context of the task.
+    :param calls: numbers of billable calls, by name of the call; nothing is logged or pushed if it is empty.
+    :param price_per_call: price of one call; None if it is not known.
     """
     if not calls:
         return

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEFAULT_WAIT_SECONDS = 3600
-"""How long a task waits by default."""
+"""Longest time that a task waits for a busy audience, by default."""
 
 _LOOK_SECONDS = 5.0
 _RESCHEDULE_SECONDS = 30.0
@@ -30,15 +30,15 @@ def wait_for_audience(
     context: Context, *, seconds: float, may_reschedule: bool, sleep: Callable[[float], None] = time.sleep
 ) -> Wait | None:
     """
-    Return what waits for an audience that is busy; None if nothing is to wait.
+    Return a function that waits some time for a busy audience; None if the task must not wait.
 
-    On Airflow 3.3 or newer the worker's slot is free meanwhile: the task is rescheduled, which costs no retry. Before,
-    operators can't be: they wait in the worker.
+    On Airflow 3.3 or newer, the task is rescheduled: it uses up no retry, and its worker slot is free meanwhile. Older
+    versions can't reschedule operators, so the task waits in its slot.
 
-    :param context: the task's context.
-    :param seconds: how long at most, from the first look on.
-    :param may_reschedule: whether the task has done nothing yet that would have to be done again.
-    :param sleep: waits.
+    :param context: context of the task.
+    :param seconds: longest time to wait in seconds, from the first wait on; 0 to raise the error at once.
+    :param may_reschedule: whether the task may be rescheduled, as it has done nothing yet that it would have to repeat.
+    :param sleep: sleeps for the given number of seconds.
     """
     if not seconds:
         return None

@@ -1,7 +1,7 @@
 """
 The extra fields of both connection forms, defined once.
 
-Airflow 3 draws the form from the provider's metadata, Airflow 2 from widgets of the hook; both come from here.
+Airflow 3 draws the form from the provider's metadata, Airflow 2 from widgets of the hook; both are made from this file.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ class ExtraField:
     One field of a connection's extra.
 
     :param name: key in the extra.
-    :param label: what the form calls it.
-    :param description: help text, with the default.
-    :param kind: JSON type.
-    :param minimum: smallest value of a number.
-    :param is_secret: the form does not show what is typed.
+    :param label: label in the form.
+    :param description: help text in the form, with the default.
+    :param kind: JSON type of the value.
+    :param minimum: smallest value of a number; None for any value.
+    :param is_secret: whether the form hides what the user types.
     """
 
     name: str
@@ -194,9 +194,9 @@ def conn_fields(fields: Sequence[ExtraField]) -> dict[str, Any]:
 
 def ui_field_behaviour(behaviour: dict[str, Any]) -> dict[str, Any]:
     """
-    Return how the standard fields look as provider metadata (``ui-field-behaviour``).
+    Return the settings for a form's standard fields as provider metadata (``ui-field-behaviour``).
 
-    :param behaviour: the same in the spelling of hooks.
+    :param behaviour: the settings with the keys that hooks use, which have underscores.
     """
     return {key.replace("_", "-"): value for key, value in behaviour.items()}
 

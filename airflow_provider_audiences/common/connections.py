@@ -1,4 +1,4 @@
-"""From an Airflow connection to a client's settings; every mistake in it is named before the first request."""
+"""Reading a client's settings from an Airflow connection; every mistake is reported before the first request."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from airflow_provider_audiences.validation import OFF
 
 log = logging.getLogger(__name__)
 
-# Not those that urlsplit removes, or takes for others than the HTTP library does.
+# Without the characters that urlsplit removes, or reads in another way than the HTTP library.
 _TEXT_PATTERN = re.compile(r"[!-\[\]-~]*", re.ASCII)
 _PORT_PATTERN = re.compile(r"(?::[0-9]{1,5})?", re.ASCII)
 _PATH_PATTERN = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 
 
 class ConnectionLike(Protocol):
-    """The parts of an Airflow connection that are read here."""
+    """The attributes of an Airflow connection that this package reads."""
 
     conn_id: str
     conn_type: str | None
@@ -45,10 +45,10 @@ class ConnectionLike(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class ConnectionReader:
     """
-    Reads one connection.
+    Reads and checks the values of one connection.
 
     :param connection: the Airflow connection.
-    :param fields: the extras that its type knows.
+    :param fields: extra fields of the connection's type.
     """
 
     connection: ConnectionLike
@@ -56,9 +56,9 @@ class ConnectionReader:
 
     def warn_of_unknown_extras(self, *also_known: str) -> None:
         """
-        Log the names of extras that mean nothing here: a misspelt one would be passed over in silence.
+        Log a warning with the names of unknown extras, as a misspelt one would otherwise go unnoticed.
 
-        :param also_known: names that mean something besides the fields.
+        :param also_known: names of known extras that are not among the fields.
         """
         known = [*(field.name for field in self.fields), *also_known]
         unknown = sorted(str(name) for name in self._extra if name not in known)
@@ -72,22 +72,23 @@ class ConnectionReader:
 
     def base_url(self, default: str) -> str:
         """
-        Return the address to send to, without a final slash.
+        Return the base URL that requests go to, without a final slash.
 
-        :param default: if the connection has no host.
-        :raises InvalidInputError: the host is no address, or plain http to another machine.
+        :param default: base URL to return if the connection has no host.
+        :raises InvalidInputError: the host is not an address, or is plain http to another machine.
         """
         host = (self.connection.host or "").strip()
         return self.address(host, what="host", port=self.connection.port) if host else default
 
     def address(self, text: str, *, what: str, port: int | None = None) -> str:
         """
-        Return an address of a service, with its scheme and without a final slash.
+        Return the address of a service, with its scheme and without a final slash.
 
-        :param text: as it stands in the connection; without a scheme, it is https, and http on this machine.
-        :param what: what it is called, for messages.
-        :param port: if the text has none.
-        :raises InvalidInputError: it is no address, or plain http to another machine.
+        :param text: address as the connection has it. An address without a scheme gets that of the connection's schema;
+            otherwise https, or http for this machine.
+        :param what: name of the address in messages, such as ``host``.
+        :param port: port to use if the text has none; None for the scheme's default.
+        :raises InvalidInputError: the text is not an address, or is plain http to another machine.
         """
         try:
             parts = urlsplit(text if "://" in text else f"{self._default_scheme(text)}://{text}")
@@ -108,7 +109,13 @@ class ConnectionReader:
         return f"{parts.scheme}://{name}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
 
     def _checked_host(self, text: str, parts: SplitResult, what: str) -> str:
-        """Return the name that is judged, and connected to: nothing else may be in its part of the address."""
+        """
+        Return the host of an address, if all libraries read it as the same host.
+
+        :param text: the address as the connection has it.
+        :param parts: the address as urlsplit has parsed it.
+        :param what: name of the address in messages.
+        """
         try:
             name = checked_host(parts.hostname or "")
         except ValueError:
@@ -135,9 +142,9 @@ class ConnectionReader:
         """
         Return the connection's password as a secret.
 
-        :param what: what the password is called, for messages.
-        :param fallback: used if there is no password.
-        :raises InvalidInputError: there is none, or it can't be one.
+        :param what: name of the password in messages, such as ``API key``.
+        :param fallback: secret to use if the connection has no password; None for none.
+        :raises InvalidInputError: there is no secret, or it has characters that no key has.
         """
         value = (self.connection.password or "").strip() or (fallback or "").strip()
         secret = self.secret_of(value, what=what, where="password")
@@ -149,11 +156,11 @@ class ConnectionReader:
         """
         Return a part of the connection as a secret.
 
-        :param value: what stands there.
-        :param what: what it is called, for messages.
-        :param where: where it stands, for messages.
+        :param value: value as the connection has it; None or empty if there is none.
+        :param what: name of the secret in messages, such as ``API key``.
+        :param where: part of the connection that holds the value, for messages: ``login``, ``password`` or ``extra``.
         :return: the secret; None if there is none.
-        :raises InvalidInputError: it can't be one.
+        :raises InvalidInputError: the value is not text, or has characters that no key has.
         """
         if value is None or value == "":
             return None
@@ -168,13 +175,13 @@ class ConnectionReader:
 
     def settings(self, defaults: TransportSettings, *, max_retries: int | None = None) -> TransportSettings:
         """
-        Return timeouts and retries.
+        Return the timeouts and retries that the extra sets.
 
-        :param defaults: for what the extra does not name.
-        :param max_retries: instead of the connection's.
+        :param defaults: settings for everything that the extra does not set.
+        :param max_retries: number of retries that replaces the connection's; None for the connection's.
         :raises InvalidInputError: a value is not a number, or out of range.
         """
-        # Read in any case: who tests a connection wants to know what is wrong with it.
+        # The value is checked even if it is not used: a test of the connection is to report all mistakes.
         own_retries = self._whole_number("max_retries", defaults.max_retries)
         return replace(
             defaults,
@@ -190,11 +197,11 @@ class ConnectionReader:
         """
         Return a number of the extra.
 
-        :param name: its key.
-        :param default: if the extra does not name it.
-        :param above: it must be greater; without this it must not be negative.
-        :param below: it must be less.
-        :raises InvalidInputError: it is not such a number.
+        :param name: key in the extra.
+        :param default: number to return if the extra has no such value.
+        :param above: the number must be above this; None to allow 0 and more.
+        :param below: the number must be below this; by default, any number is allowed.
+        :raises InvalidInputError: the value is not a number, or out of range.
         """
         value = self._extra.get(name)
         if value is None or value == "":
@@ -211,11 +218,11 @@ class ConnectionReader:
 
     def optional_number(self, name: str, *, above: float | None = None) -> float | None:
         """
-        Return a number of the extra that has no default.
+        Return a number of the extra; None if the extra has no such value.
 
-        :param name: its key.
-        :param above: it must be greater; without this it must not be negative.
-        :raises InvalidInputError: it is no such number.
+        :param name: key in the extra.
+        :param above: the number must be above this; None to allow 0 and more.
+        :raises InvalidInputError: the value is not a number, or out of range.
         """
         return None if self._extra.get(name) in (None, "") else self.number(name, 0, above=above)
 
@@ -227,9 +234,9 @@ class ConnectionReader:
 
     def max_errors(self) -> int | None:
         """
-        Return how many errors the account may have in five minutes; None for any number.
+        Return how many errors the account may have within 5 minutes; None for no limit (0 or ``off`` in the extra).
 
-        :raises InvalidInputError: it is no whole number.
+        :raises InvalidInputError: the value is not a whole number of at least 0.
         """
         if str(self._extra.get("max_errors", "")).strip().lower() == OFF:
             return None
@@ -237,27 +244,27 @@ class ConnectionReader:
 
     def flag(self, name: str) -> bool:
         """
-        Return a switch of the extra.
+        Return a switch of the extra; False if the extra has no such value.
 
-        :param name: its key.
+        :param name: key in the extra.
         """
         return str(self._extra.get(name, "")).strip().lower() in {"true", "1", "yes", "on"}
 
     def text(self, name: str, default: str) -> str:
         """
-        Return a text of the extra.
+        Return a text of the extra, without surrounding white space.
 
-        :param name: its key.
-        :param default: if the extra does not name it.
+        :param name: key in the extra.
+        :param default: text to return if the extra has no such value.
         """
         value = self._extra.get(name)
         return str(value).strip() if value else default
 
     def value(self, name: str) -> object:
         """
-        Return a value of the extra as it is; None if there is none.
+        Return a value of the extra without a check; None if there is none.
 
-        :param name: its key.
+        :param name: key in the extra.
         """
         return self._extra.get(name)
 
@@ -272,6 +279,6 @@ class ConnectionReader:
         """
         Return an error that names the connection.
 
-        :param message: what is wrong, without secrets.
+        :param message: message that says what is wrong, without secrets.
         """
         return InvalidInputError(f"connection {self.connection.conn_id!r}: {message}")

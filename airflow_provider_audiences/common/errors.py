@@ -1,4 +1,4 @@
-"""Permanent errors burn no Airflow retry: in a task they are ``AirflowFailException`` as well."""
+"""Permanent errors in tasks: they are also an ``AirflowFailException``, so that Airflow does not retry the task."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from airflow_provider_audiences.redaction import forgetting_locals
 @contextmanager
 def task_errors() -> Iterator[None]:
     """
-    Raise what is permanent as an error that Airflow does not retry, which says the same and is of the same type.
+    Turn each permanent error of the block into an error of the same type that is also an ``AirflowFailException``.
 
-    An ``except NotFoundError`` around an operator works as it does around a client. The frames that an error has passed
-    are empty: members and secrets are not shown by who shows local variables.
+    So Airflow does not retry the task, and ``except NotFoundError`` around an operator still works. All errors leave
+    the block without local variables in their frames, so that no formatter of tracebacks shows members or secrets.
 
-    :raises PermanentError: what the block raised, and an AirflowFailException.
+    :raises PermanentError: the block's error, which is also an ``AirflowFailException``.
     """
     with forgetting_locals():
         try:
@@ -27,14 +27,14 @@ def task_errors() -> Iterator[None]:
         except PermanentError as error:
             if isinstance(error, AirflowFailException):
                 raise
-            # Without a name: the frame that has one would hold the error, which holds the frame.
+            # The new error gets no name: a frame that refers to its own error would keep it in memory.
             raise _made_again(type(error), error.args, vars(error)).with_traceback(
                 error.__traceback__
             ) from error.__cause__
 
 
 class _FailsTask(AirflowFailException):
-    """Pickled by the name of the error's own type: another process makes the class anew."""
+    """Base of the made classes. They are pickled by the error's own type, so that another process can make them, too."""
 
     def __reduce__(self) -> tuple[object, ...]:
         own_type = type(self).__bases__[0]
@@ -45,18 +45,18 @@ _failing_types: dict[type[PermanentError], type[PermanentError]] = {}
 
 
 def _failing(error_type: type[PermanentError]) -> type[PermanentError]:
-    """Return the error type with AirflowFailException as a further base; for one type always the same."""
+    """Return a subclass of an error type that is also an AirflowFailException; the same class at each call."""
     made = type(error_type.__name__, (error_type, _FailsTask), {"__module__": error_type.__module__})
     return _failing_types.setdefault(error_type, made)
 
 
 def _made_again(error_type: type[PermanentError], args: tuple[object, ...], state: dict[str, object]) -> PermanentError:
     """
-    Return an error that Airflow does not retry; also of one that was pickled in a task.
+    Return an error that Airflow does not retry. Also called to unpickle such an error.
 
-    :param error_type: of the error as clients raise it.
-    :param args: its arguments.
-    :param state: its attributes.
+    :param error_type: type of the error as clients raise it.
+    :param args: arguments of the error.
+    :param state: attributes of the error.
     """
     failing = _failing(error_type)
     error = failing.__new__(failing, *args)

@@ -1,9 +1,9 @@
 """
-What an error of a task may take with it: no member, and no secret.
+Errors of tasks without members and secrets in their tracebacks.
 
-A traceback keeps the frames that the error has passed, and formatters that show local variables (those of Airflow with
-``DEV`` set, of rich, of error trackers) read them. So the frames are emptied when the error leaves the operator, and
-what Airflow's own frames hold, the operator and the context, has members behind a mask only.
+A traceback refers to the frames that its error has passed. Some formatters show the local variables of these frames:
+Airflow's own with ``DEV`` set, rich, and error trackers. So the frames are emptied when an error leaves an operator.
+Airflow's own frames can't be emptied. They hold the operator and the context, and in those, members are always masked.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _INIT_KWARGS = "_BaseOperator__init_kwargs"
 
 def forgetting(method: Callable[..., Any]) -> Callable[..., Any]:
     """
-    Make a method that Airflow calls one that leaves no local variables behind when it fails.
+    Return a method that does the same, and whose errors have no local variables in their frames.
 
-    :param method: of an operator or a sensor.
+    :param method: method of an operator or sensor that Airflow calls.
     """
 
     @wraps(method)
@@ -39,13 +39,17 @@ def forgetting(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _mask_arguments(operator: Any) -> None:
-    """Mask the arguments that Airflow keeps as the DAG file gave them; other copies of the operator share theirs."""
+    """
+    Mask the members among the arguments that Airflow keeps on the operator as the DAG file gave them.
+
+    The operator gets a masked copy of them, as other copies of the operator share the original.
+    """
     attributes = vars(operator)
     attributes[_INIT_KWARGS] = masked_arguments(type(operator), attributes.get(_INIT_KWARGS, {}))
 
 
 class ForgetsLocals:
-    """For operators and sensors: an error that leaves them has passed empty frames only."""
+    """Base of operators and sensors whose errors have no local variables in their frames."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -57,10 +61,10 @@ class ForgetsLocals:
 @contextmanager
 def merged(context: Any, arguments: Mapping[str, Any]) -> Iterator[None]:
     """
-    Let the context have a function's arguments in it, as Airflow does, but not for longer than the block.
+    Add a function's arguments to the context, as Airflow does, and remove them when the block ends.
 
-    :param context: of the task; Airflow's frames hold it.
-    :param arguments: by name; members may be among them.
+    :param context: context of the task; Airflow's frames refer to it.
+    :param arguments: arguments by name; there may be members among them.
     """
     before = {name: context[name] for name in arguments if name in context}
     context_merge(context, arguments)

@@ -1,9 +1,9 @@
 """
-Arguments that were given in the DAG file, and are None when the task runs.
+Refusing arguments that the DAG file gives and that are None when the task runs.
 
-``None`` in a DAG file means that nothing was asked for: no list of opt-outs, no limit. None that comes at run time,
-from a task that returned nothing or was skipped, from a native template or from ``expand``, means that what was asked
-for is not there. By its value one can't be told from the other, so each operator notes which arguments it was given.
+None in a DAG file means that the user wants nothing: no list of opt-outs, no limit. None at run time comes from a task
+that returned nothing or was skipped, from a native template, or from ``expand``; it means that a value which the user
+wants is missing. The values are the same, so each operator records which arguments it was given.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _NOTE = "_given_arguments"
 
 class RefusesLostArguments(ForgetsLocals, Stoppable):
     """
-    For operators and sensors: notes which arguments were given, and refuses those that were lost until the run.
+    Base of operators and sensors that refuse lost arguments: those that were given, and are None when the task runs.
 
     A template field that ``partial`` or the DAG file sets to None counts as not given.
     """
 
     limit_arguments: ClassVar[frozenset[str]] = frozenset()
-    """Arguments of which None in the DAG file means no limit."""
+    """Names of the arguments for which None in the DAG file means no limit."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -41,7 +41,7 @@ class RefusesLostArguments(ForgetsLocals, Stoppable):
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
         """
-        Return what ``expand`` is called on.
+        Return the operator's shared arguments, as Airflow's object with the method ``expand``.
 
         :param kwargs: arguments that all mapped tasks share.
         """
@@ -50,10 +50,10 @@ class RefusesLostArguments(ForgetsLocals, Stoppable):
     @contextmanager
     def running(self) -> Iterator[None]:
         """
-        Do the task's work in the block: lost arguments are refused first, and no permanent error is retried.
+        Check the task's arguments; the block then does the task's work, and its permanent errors are not retried.
 
-        :raises InvalidInputError: a template field was given and is None now, or is no text that can be written; it
-            names the first of them.
+        :raises InvalidInputError: a template field was given and is None now, or is text that can't be written as
+            UTF-8. The message names the first such field.
         :raises TaskStoppedError: Airflow has ended the task.
         """
         with task_errors(), self.stoppable():
@@ -79,10 +79,10 @@ class RefusesLostArguments(ForgetsLocals, Stoppable):
 
 def without_none(operator_class: type[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return arguments that the DAG file gives to all mapped tasks, without None: it asks for nothing.
+    Return the shared arguments of mapped tasks without the template fields that are None; a limit becomes ``off``.
 
-    :param operator_class: the tasks' operator.
-    :param kwargs: the arguments.
+    :param operator_class: operator of the tasks.
+    :param kwargs: arguments that the DAG file gives to all mapped tasks.
     """
     fields = operator_class.template_fields
     asked = {name: value for name, value in kwargs.items() if value is not None or name not in fields}
@@ -93,7 +93,7 @@ def without_none(operator_class: type[Any], kwargs: Mapping[str, Any]) -> dict[s
 def _noting(init: Callable[..., None]) -> Callable[..., None]:
     @wraps(init)
     def noting(self: Any, *args: Any, **kwargs: Any) -> None:
-        # A mapped task is made when it runs: what it is given as None then was an item of expand.
+        # A mapped task's operator is made when the task runs; an argument that is None then comes from expand.
         is_mapped = getattr(self, "_BaseOperator__from_mapped", False)
         noted = self.__dict__.setdefault(_NOTE, set())
         noted.update(name for name, value in kwargs.items() if value is not None or is_mapped)

@@ -1,1 +1,1 @@
-"""HTTP as both platforms use it: one request, retried, bounded, with its secrets out of sight. Knows no platform."""
+"""HTTP for both platforms: calls with retries, limits of time and size, and secrets out of logs. Knows no platform."""

@@ -1,4 +1,4 @@
-"""Host names and IP addresses: which are allowed, and which are this machine."""
+"""Checks of host names and IP addresses: whether they are allowed, and whether they mean this machine."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ _NUMBER_PATTERN = re.compile(r"[0-9]+|0[Xx][0-9A-Fa-f]*", re.ASCII)
 
 def checked_host(host: str) -> str:
     """
-    Return a host that every library reads alike: a name of letters, digits, hyphens, underscores and dots, or an IP
+    Return a host if all libraries read it alike: a name of letters, digits, hyphens, underscores and dots, or an IP
     address.
 
-    Whatever else a text has (a backslash, a percent sign, a full-width dot), one library takes for the end of the name
-    and another for a part of it; of numbers such as 127.1 or 0x7f000001, one makes an address and another a name.
+    Libraries disagree on other characters, such as a backslash, a percent sign or a full-width dot: some take them for
+    the end of the name, others for a part of it. They also disagree on whether 127.1 or 0x7f000001 is an address or a
+    name.
 
-    :param host: without brackets.
-    :return: the same in lower case.
-    :raises ValueError: it is neither.
+    :param host: name or IP address, without brackets.
+    :return: the host in lower case.
+    :raises ValueError: the host is neither such a name nor an IP address.
     """
     host = host.lower()
     if ":" in host:
@@ -37,9 +38,9 @@ def checked_host(host: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """
-    Return whether a host is this machine.
+    Return whether a host is this machine: ``localhost``, a name below it, or a loopback address.
 
-    :param host: name or address, without brackets.
+    :param host: name or IP address, without brackets.
     """
     host = host.lower().removesuffix(".")
     if host == "localhost" or host.endswith(".localhost"):

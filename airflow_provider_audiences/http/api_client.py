@@ -1,4 +1,4 @@
-"""What the clients of all APIs share."""
+"""The base class of all API clients."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from airflow_provider_audiences.http.transport import Transport
 
 class ApiClient:
     """
-    A client with its transport, which is closed with it.
+    A client of an API; closing the client closes its transport.
 
-    :param transport: sends the calls.
+    :param transport: transport that sends the calls.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -29,7 +29,7 @@ class ApiClient:
 
     @property
     def requests_sent(self) -> int:
-        """Requests sent so far, repetitions included."""
+        """Number of requests sent so far, repetitions included."""
         return self._transport.requests_sent
 
     @property

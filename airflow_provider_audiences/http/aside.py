@@ -1,4 +1,4 @@
-"""What can't be given a time limit, such as the look-up of a name, in a thread that nobody has to wait for."""
+"""Calls that take no time limit, such as the look-up of a host name: made in a thread that may be abandoned."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 MAX_THREADS = 32
-"""That may be under way at once in a process, those that nobody waits for any more among them."""
+"""Most such calls under way in a process at the same time, abandoned ones included."""
 
 _YOUNG_SECONDS = 5.0
-"""A call of the same name that is younger is waited for; one that is older is taken for lost."""
+"""A call under way is shared with callers of the same name until this age; after that, it is taken to be hung."""
 
 
 class TooManyAsideError(OSError):
-    """All threads are taken by calls that don't come back."""
+    """All threads are taken by calls that have not returned."""
 
 
 class _Call(Generic[T]):
@@ -48,7 +48,7 @@ class _Call(Generic[T]):
         if not self._ended.wait(seconds):
             raise TimeoutError
         if self._error is not None:
-            # Each who waits has one of its own: an error keeps the frames that it has passed.
+            # Each waiting thread raises a copy of its own: an error keeps the frames that it has passed.
             raise _copied(self._error)
         return self._result[0]
 
@@ -56,7 +56,7 @@ class _Call(Generic[T]):
 def _copied(error: Exception) -> Exception:
     try:
         return copy.copy(error)
-    except TypeError:  # it can't be made of its own arguments
+    except TypeError:  # the class can't be called with the error's own arguments
         return error
 
 
@@ -67,14 +67,16 @@ _under_way: dict[Hashable, _Call[Any]] = {}
 
 def aside(step: Callable[[], T], *, name: Hashable, seconds: float) -> T:
     """
-    Call something that may never come back, and wait for it no longer than allowed; its thread ends with the process.
+    Call a function that may never return, and wait for its result for a limited time.
 
-    :param step: what to call.
-    :param name: of what comes to the same: whoever asks for it while such a call is under way waits for that.
-    :param seconds: how long to wait.
-    :return: its result.
-    :raises TimeoutError: it did not come back in time.
-    :raises TooManyAsideError: too many calls did not come back yet.
+    The function runs in a thread of its own. If the function never returns, this thread ends with the process.
+
+    :param step: function to call.
+    :param name: name of the call; callers that give the same name at the same time share one call and its result.
+    :param seconds: longest time to wait, in seconds.
+    :return: result of the function.
+    :raises TimeoutError: the function did not return in time.
+    :raises TooManyAsideError: :data:`MAX_THREADS` calls have not returned yet.
     """
     with _lock:
         known: _Call[T] | None = _under_way.get(name)

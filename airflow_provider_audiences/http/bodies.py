@@ -1,4 +1,4 @@
-"""The body of a reply: read whole, and unpacked in pieces, so that its size is known before its memory is taken."""
+"""Reading the body of a reply: it is unpacked in pieces, so that a body that is too large never takes much memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import requests
 
 ACCEPTED_ENCODING = "gzip"
-"""The only packing that requests ask for."""
+"""The only compression that requests accept for the reply."""
 
 _PIECE_BYTES = 64 * 1024
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
@@ -24,9 +24,10 @@ def whole_body(response: requests.Response, *, max_bytes: int = MAX_REPLY_BYTES)
     """
     Read a reply's body to its end.
 
-    :param response: whose body was not read yet.
-    :param max_bytes: of the body, as it comes and unpacked.
-    :raises ConnectionFailedError: it is too large, packed as nobody asked for, or was cut off.
+    :param response: response whose body was not read yet.
+    :param max_bytes: largest unpacked body, in bytes.
+    :return: the body, unpacked.
+    :raises ConnectionFailedError: the body is too large, cut off, or compressed in a way that was not accepted.
     """
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     pieces: Iterator[bytes] = response.raw.stream(_PIECE_BYTES, decode_content=False)
@@ -46,10 +47,10 @@ def whole_body(response: requests.Response, *, max_bytes: int = MAX_REPLY_BYTES)
 
 def too_large(status: int | None, *, max_bytes: int = MAX_REPLY_BYTES) -> ConnectionFailedError:
     """
-    Return the error of a reply that has no end, or one that is too far off.
+    Return the error for a reply that is too large.
 
-    :param status: of the reply; None if its headers had no end.
-    :param max_bytes: that are allowed.
+    :param status: HTTP status of the reply; None if its headers are too large.
+    :param max_bytes: largest allowed body, in bytes.
     """
     what = "a head" if status is None else "a body"
     most = "1 MB" if status is None else f"{max_bytes >> 20} MB"
@@ -74,7 +75,7 @@ def _unpacked(pieces: Iterator[bytes], status: int) -> Iterator[bytes]:
             is_empty = False
             packed = piece
             while packed:
-                if unpacker.eof:  # gzip may be several, one after the other
+                if unpacker.eof:  # a gzip body may have several parts, one after the other
                     unpacker = zlib.decompressobj(_GZIP_WINDOW)
                 yield unpacker.decompress(packed, _PIECE_BYTES)
                 packed = unpacker.unconsumed_tail or unpacker.unused_data

@@ -1,4 +1,4 @@
-"""Requests that got no reply: what that means, and whether the platform may have carried them out."""
+"""Errors for requests without a reply: they say what went wrong, and whether the request may have been carried out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REQUEST_ERRORS = (
     OSError,
     ValueError,
 )
-"""What the libraries raise for a request that can't be made, and for one that failed."""
+"""Errors that the libraries raise for a request that can't be made, or that failed."""
 
 _UNKNOWN_FATE = "Whether the platform carried the request out is unknown."
 _CHECK_HOST = "Check the connection's host and port, and that this worker may reach it."
@@ -35,12 +35,13 @@ _MALFORMED = (
 
 def connection_failure(error: Exception, exchange: Exchange) -> AudienceApiError:
     """
-    Say what went wrong on the way, without quoting requests: its texts hold URLs.
+    Return the error for a request that failed before its whole reply arrived.
 
-    Whether something may have been applied follows from what was sent, whatever the error's type says.
+    The message does not quote the library's error, as that may hold URLs. Whether the request may have been carried out
+    depends on whether any of it was sent, not on the type of the library's error.
 
-    :param error: one of :data:`REQUEST_ERRORS`.
-    :param exchange: how far the request had come.
+    :param error: the library's error, one of :data:`REQUEST_ERRORS`.
+    :param exchange: the request's exchange, which tells how far the request has come.
     """
     if exchange.ending is not None:
         return _ended_here(exchange, exchange.ending)
@@ -102,7 +103,7 @@ def _after_sending(error: Exception) -> ConnectionFailedError:
         return ConnectionFailedError(
             "the TLS connection failed",
             maybe_applied=True,
-            # Over TLS, this is how a server hangs up in the middle.
+            # OpenSSL reports this if a server closes a connection without ending TLS first.
             too_large="maybe" if "EOF occurred" in str(error) else "no",
             advice="Check the host name and this machine's certificates.",
         )
@@ -121,12 +122,12 @@ def _after_sending(error: Exception) -> ConnectionFailedError:
 
 
 def _is_malformed_reply(error: BaseException) -> bool:
-    # A server that hangs up is a bad status line too, to http.client.
+    # RemoteDisconnected is a subclass of BadStatusLine, but means that the server has closed the connection.
     return isinstance(error, _MALFORMED) and not isinstance(error, http.client.RemoteDisconnected)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, what it was made of, and what that was made of."""
+    """Yield an error and, step by step, all errors that it refers to: by its cause, its context or its arguments."""
     waiting, seen = [error], set[int]()
     while waiting:
         error = waiting.pop()

@@ -1,4 +1,4 @@
-"""A limit on requests a second that all threads and tasks of one process share."""
+"""A limit on requests per second that all threads and tasks of one process share."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from contextlib import contextmanager
 
 
 class _Turns:
-    """The one line that all who use an account stand in."""
+    """The turns of an account: all of its limiters take theirs from the same sequence."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._next_turn: float | None = None
 
     def take(self, interval_seconds: float, clock: Callable[[], float]) -> float:
-        """Take a turn that lasts so long; return the seconds until it comes."""
+        """
+        Take the next free turn.
+
+        :param interval_seconds: time from this turn to the next one, in seconds.
+        :param clock: returns monotonic seconds.
+        :return: seconds until the turn begins; 0 if it begins now.
+        """
         with self._lock:
             now = clock()
             turn = now if self._next_turn is None else max(now, self._next_turn)
@@ -26,15 +32,15 @@ class _Turns:
 
 class RateLimiter:
     """
-    Hands out evenly spaced turns, so that no burst passes the platform's limit.
+    Spaces requests evenly in time, so that no burst exceeds the platform's limit.
 
-    Limiters of one account may have different rates: they stand in one line, and a turn takes the time of the one
-    whose it is. So each keeps to its own rate, and all together keep to the highest.
+    Limiters of one account may have different rates. They take turns from one sequence, and each turn lasts as long as
+    its limiter's rate demands. So each limiter keeps to its own rate, and all together keep to the highest rate.
 
-    :param per_second: turns a second.
-    :param clock: monotonic seconds.
-    :param sleep: waits that many seconds.
-    :param turns: the account's line; without, one of its own.
+    :param per_second: turns per second.
+    :param clock: returns monotonic seconds.
+    :param sleep: sleeps for the given number of seconds.
+    :param turns: the account's turns; None for turns that no other limiter shares.
     """
 
     def __init__(
@@ -53,9 +59,9 @@ class RateLimiter:
 
     def reserve(self) -> float:
         """
-        Take the next turn without waiting for it; it is lost if it is not used.
+        Take the next turn without waiting for it. A turn that is not used is lost.
 
-        :return: seconds until it comes.
+        :return: seconds until the turn begins; 0 if it begins now.
         """
         return self._turns.take(self._interval_seconds, self._clock)
 
@@ -70,7 +76,7 @@ class RateLimiter:
 
     @contextmanager
     def turn_taken(self) -> Iterator[None]:
-        """Let this thread's next request go at once: its turn was reserved, and waited for, elsewhere."""
+        """Let this thread's next request in the block go at once, as its turn was already reserved and waited for."""
         self._taken.turns = 1
         try:
             yield
@@ -85,10 +91,10 @@ _limiters_lock = threading.Lock()
 
 def shared_limiter(account: str, per_second: float) -> RateLimiter:
     """
-    Return this process's limiter of an account.
+    Return this process' limiter for an account and a rate; all callers get the same object.
 
-    :param account: what the platform counts by, such as a digest of address and key; not the key itself.
-    :param per_second: turns a second.
+    :param account: identifies the account, such as a digest of address and key; never the key itself.
+    :param per_second: turns per second.
     """
     with _limiters_lock:
         turns = _lines.setdefault(account, _Turns())

@@ -1,4 +1,4 @@
-"""What comes back: the reply as a value, and which error a status means."""
+"""A reply as a value, and the error that its status means."""
 
 from __future__ import annotations
 
@@ -46,14 +46,15 @@ class Reply:
     One HTTP reply.
 
     :param status: HTTP status.
-    :param content_type: media type without parameters, lower case.
-    :param body: the whole body; masked, since a server may say members and keys back.
-    :param retry_after_seconds: from the header, in either of its forms.
-    :param location_host: where a redirect points, host only.
-    :param request_id_header: the platform's id of the request, if a header has it and it looks like one.
-    :param sent: the body of the request.
-    :param attempts: how many requests this call has sent, this one included.
-    :param after_lost_try: whether an earlier request of the same call may have been applied.
+    :param content_type: media type without parameters, in lower case; empty if the reply has none.
+    :param body: the whole body; masked, as a server may repeat members and keys in its reply.
+    :param retry_after_seconds: value of the header Retry-After, in seconds from now; None if there is none.
+    :param location_host: host that a redirect points to; None if there is none.
+    :param request_id_header: the platform's id of the request, from a header; None if there is none, or if the header
+        does not look like an id.
+    :param sent: body of the request; None if it had none.
+    :param attempts: number of requests that the call has sent so far, this one included.
+    :param after_lost_try: whether an earlier request of the same call may have been carried out.
     """
 
     status: int
@@ -71,13 +72,13 @@ class Reply:
         cls, response: requests.Response, *, body: bytes, redact: Redactor, attempts: int, after_lost_try: bool
     ) -> Reply:
         """
-        Copy what matters out of requests' response, which refers to the request.
+        Return a response as a reply. A reply does not refer to the request's URL and headers, as the response does.
 
-        :param response: the response.
-        :param body: its whole body.
-        :param redact: cleans what is shown of it.
-        :param attempts: how many requests this call has sent, this one included.
-        :param after_lost_try: whether an earlier request of the same call may have been applied.
+        :param response: response of the library ``requests``.
+        :param body: whole body of the response, unpacked.
+        :param redact: removes secrets and members from the headers that messages show.
+        :param attempts: number of requests that the call has sent so far, this one included.
+        :param after_lost_try: whether an earlier request of the same call may have been carried out.
         """
         headers = response.headers
         sent = response.request.body
@@ -95,12 +96,12 @@ class Reply:
 
     @property
     def request_id(self) -> str | None:
-        """The platform's id of the request; None if there is none, or if it is a member that was sent."""
+        """The platform's id of the request; None if there is none, or if the text is a member that was sent."""
         if self.request_id_header is None or self.sent is None:
             return self.request_id_header
         words = {self.request_id_header.lower()}
         with suppress(ValueError):
-            words.add(str(UUID(self.request_id_header)))  # it may have lost its hyphens
+            words.add(str(UUID(self.request_id_header)))  # the header may be a member without its hyphens
         sent = self.sent.reveal().lower()
         return None if any(word.encode() in sent for word in words) else self.request_id_header
 
@@ -111,20 +112,20 @@ class Reply:
 
     @property
     def is_web_page(self) -> bool:
-        """Whether the body is HTML or XML, which neither API sends."""
+        """Whether the body is HTML or XML; neither API sends those, so the reply comes from another server."""
         return self.begins_with("<")
 
     def begins_with(self, *texts: str) -> bool:
         """
-        Return whether the body begins with one of some texts, white space apart.
+        Return whether the body begins with one of several texts; white space before it is ignored.
 
-        :param texts: in ASCII.
+        :param texts: the texts, in ASCII.
         """
         beginnings = tuple(text.encode() for text in texts)
         return self.body.reveal().lstrip().startswith(beginnings)
 
     def _parsed(self) -> tuple[str, Any]:
-        """Return the body as text, and as JSON; None if it is none."""
+        """Return the body as text and as a JSON value; the value is None if the body is not JSON."""
         text = self.body.decode("utf-8", errors="replace").strip()
         try:
             return text, json.loads(text)
@@ -135,7 +136,7 @@ class Reply:
         """
         Read the body as a JSON object.
 
-        :raises ConnectionFailedError: the body is the beginning of one: the rest was lost.
+        :raises ConnectionFailedError: the body is only the beginning of a JSON object, or empty: the rest was lost.
         :raises UnexpectedReplyError: the body is something else, such as a login page.
         """
         text, value = self._parsed()
@@ -159,9 +160,9 @@ class Reply:
 
     def error_text(self, *names: str) -> tuple[str, dict[str, Any]]:
         """
-        Return what the body of a failed request says, and the body as a JSON object if it is one.
+        Return the error message in the body of a failed request, and the body as a JSON object; empty if it is none.
 
-        :param names: keys that may hold the message, the likeliest first.
+        :param names: JSON keys that may hold the message; the first one with a value is used.
         """
         text, value = self._parsed()
         if isinstance(value, dict):
@@ -181,11 +182,11 @@ class Reply:
         """
         Return the error that this reply means.
 
-        :param message: what the platform says, redacted.
-        :param status: the code that classifies it, if the body has one; else the HTTP status.
-        :param api_code: the code in the body, as it stands.
-        :param request_id: from the body, if it looks like one; else from a header.
-        :param advice: what to do.
+        :param message: the platform's error message, redacted; empty for the standard phrase of the status.
+        :param status: HTTP error status in the body; it decides the type of the error. None for the reply's own status.
+        :param api_code: the platform's error code as the body has it; None if there is none.
+        :param request_id: the request's id in the body; None for the one in the header.
+        :param advice: what the user can do; None for the default advice of the error's type.
         """
         status = status or self.status
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
@@ -212,12 +213,12 @@ class Reply:
     def _too_large(self, status: int, error_type: type[AudienceApiError]) -> Literal["no", "maybe", "likely"]:
         if status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}:
             return "likely"
-        # A platform that asks to come back later is busy, whatever the size.
+        # A platform that sends Retry-After is busy; the size of the request is not the cause.
         return "maybe" if error_type is ServerError and self.retry_after_seconds is None else "no"
 
 
 def _is_beginning_of_object(text: str) -> bool:
-    """Tell JSON that was cut off from text that never was JSON."""
+    """Return whether a text that is not JSON looks like a JSON object that was cut off."""
     return text.startswith("{") and (not text.endswith("}") or text.count("{") > text.count("}"))
 
 
@@ -225,18 +226,18 @@ def is_error_status(code: int | None) -> TypeGuard[int]:
     """
     Return whether a number in a reply's body is an HTTP error status.
 
-    :param code: the number; None if there is none.
+    :param code: number in the body; None if there is none.
     """
     return code is not None and HTTPStatus.BAD_REQUEST <= code < _AFTER_LAST_STATUS
 
 
 def may_be_id(text: str, *, most: int, redact: Redactor) -> bool:
     """
-    Return whether a text of a reply can be the id of something: logs and errors name it.
+    Return whether a text of a reply may be an id, which logs and errors then show.
 
-    :param text: from the reply.
-    :param most: characters that an id has at most.
-    :param redact: knows the secrets.
+    :param text: text of the reply.
+    :param most: most characters of an id.
+    :param redact: redactor that knows the secrets; a text with a secret is no id.
     """
     return 0 < len(text) <= most and text.isprintable() and not redact.has_secret(text)
 

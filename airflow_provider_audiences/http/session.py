@@ -1,10 +1,10 @@
 """
-The pooled HTTP session, with the key out of sight.
+The pooled HTTP session, which keeps the key out of logs and errors.
 
-AppLovin takes its key in the query, and a URL gets everywhere: into urllib3's debug log, into the text of
-connection errors, into the request object that an exception holds on to. So the key is added by the
-connection itself, just before the bytes are written: no URL above it ever has the key in it. The same
-connection ignores ``http.client``'s global debug switch, which would print the request line and headers.
+AppLovin takes its key in the query. Libraries write URLs into many places: urllib3's debug log, the texts of connection
+errors, and the request object that an exception refers to. So the connection itself adds the key, just before it writes
+the bytes; no URL in the layers above has the key in it. The connection also ignores ``http.client``'s global debug
+switch, which would print the request line and headers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from urllib3 import ProxyManager
 
 _POOL_SIZE = 64
-"""Idle connections that are kept: as many as threads of one process use a client at once."""
+"""Most idle connections that are kept; no client is used by more threads at the same time."""
 
 
 def _pool_classes(secret_query: str) -> dict[str, type[HTTPConnectionPool]]:
@@ -77,9 +77,9 @@ class _QuietAdapter(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """
-        Send a request; one to this machine goes to it, whatever proxies the environment names.
+        Send a request. A request to this machine is never sent through a proxy of the environment.
 
-        :param request: prepared.
+        :param request: prepared request.
         """
         if is_loopback((parse_url(request.url or "").host or "").strip("[]")):
             kwargs["proxies"] = {}
@@ -87,14 +87,14 @@ class _QuietAdapter(HTTPAdapter):
 
 
 class _Session(requests.Session):
-    """A session that does not even look at where a redirect leads; requests would parse it, and may fail."""
+    """A session that ignores redirects; the library would parse the target's address, and may fail."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - requests' own signature
         return None
 
 
 class _NoAuth(requests.auth.AuthBase):
-    """Leaves the request alone; its presence keeps requests from sending what a .netrc file says."""
+    """Adds no credentials; without any auth object, the library would send those of a .netrc file."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
@@ -118,29 +118,29 @@ class BearerAuth(requests.auth.AuthBase):
 
 def query_key_session(*, parameter: str, key: Secret) -> requests.Session:
     """
-    Return a session that adds a key to every request's query, below all logging.
+    Return a session that adds a key to every request's query, where no log and no error shows it.
 
     :param parameter: name of the query parameter.
-    :param key: its value.
+    :param key: the key, which is the parameter's value.
     """
     return _session(f"{parameter}={quote(key.reveal(), safe='')}", _NoAuth())
 
 
 def header_key_session(*, auth: requests.auth.AuthBase) -> requests.Session:
     """
-    Return a session that authenticates by header.
+    Return a session that authenticates by a header.
 
-    :param auth: puts the header on each request.
+    :param auth: adds the header to each request.
     """
     return _session("", auth)
 
 
 def link_session(*, query: Secret, user: tuple[str, str] | None = None) -> requests.Session:
     """
-    Return a session for one link whose query is a secret: it is added to every request, below all logging.
+    Return a session for a link whose query is a secret; the query is added where no log and no error shows it.
 
-    :param query: what follows the question mark, percent-encoded; empty for none.
-    :param user: name and password for basic authentication; None for none.
+    :param query: part of the link after the question mark, percent-encoded; empty for no query.
+    :param user: user name and password for basic authentication; None for no authentication.
     """
     return _session(query.reveal(), requests.auth.HTTPBasicAuth(*user) if user else _NoAuth())
 

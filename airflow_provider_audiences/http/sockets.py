@@ -1,9 +1,9 @@
 """
 Connections that keep to an exchange's limits.
 
-Each wait of ``http.client`` ends in a socket: in ``connect``, ``send`` or ``recv``. Here each of these is given what is
-left of the request's time, and counts its bytes; so one thread does all of it, and no reply can keep it. Only the
-look-up of a name has no socket that could be given a time.
+``http.client`` only waits in a socket's ``connect``, ``send`` or ``recv``. Here, each of them gets the rest of the
+request's time as its timeout, and received bytes are counted. So one thread does everything, and no reply can delay it
+past the deadline. Only the look-up of a host name takes no timeout; see :mod:`airflow_provider_audiences.http.aside`.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from airflow_provider_audiences.http.aside import TooManyAsideError, aside
 from airflow_provider_audiences.http.exchange import Ending, Exchange, current_exchange
 
 _PIECE_BYTES = 1024 * 1024
-"""What is handed to a socket at once; it takes as much of it as it can."""
+"""Most bytes for one call of a socket's ``send``, which may send fewer."""
 
 
 class _Incoming(io.RawIOBase):
     """
-    What comes through a socket.
+    The bytes that a socket receives, as a file.
 
-    :param sock: the socket.
-    :param exchange: whose limits hold.
+    :param sock: socket to read from.
+    :param exchange: exchange whose limits apply.
     """
 
     def __init__(self, sock: Any, exchange: Exchange) -> None:
@@ -66,7 +66,7 @@ class _Incoming(io.RawIOBase):
 
 
 class _BoundedReply(http.client.HTTPResponse):
-    """A reply, of which interim ones are read over, however many there are within the limits."""
+    """A reply; any number of interim replies before it are skipped, within the exchange's limits."""
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -83,7 +83,7 @@ class _BoundedReply(http.client.HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
-        # http.client reads over 100 only.
+        # http.client itself only skips interim replies of status 100.
         while self.status < HTTPStatus.OK:
             if self.status == HTTPStatus.SWITCHING_PROTOCOLS:
                 raise http.client.UnknownProtocol(str(self.version))
@@ -94,7 +94,7 @@ class _BoundedReply(http.client.HTTPResponse):
 
 
 class BoundedConnection(HTTPConnection):
-    """A connection that asks its thread's exchange how long it may wait."""
+    """A connection that waits only as long as its thread's exchange allows."""
 
     response_class = _BoundedReply
 
@@ -123,15 +123,15 @@ class BoundedConnection(HTTPConnection):
         finally:
             exchange.is_with_proxy = False
             exchange.received_bytes = exchange.interim_replies = 0
-        # TLS comes next.
+        # This is the timeout for the TLS handshake, which comes next.
         self.sock.settimeout(exchange.patience(exchange.connect_timeout_seconds))
 
     def send(self, data: Any) -> None:
         """
         Send a part of the request.
 
-        :param data: bytes.
-        :raises TimeoutError: the other side did not take it in time.
+        :param data: the bytes to send.
+        :raises TimeoutError: the other side did not take the bytes in time.
         """
         exchange = current_exchange()
         if exchange is None or not isinstance(data, bytes | bytearray | memoryview):
@@ -152,14 +152,14 @@ class BoundedConnection(HTTPConnection):
 
 
 class BoundedSecureConnection(BoundedConnection, HTTPSConnection):
-    """The same over TLS. Python's TLS keeps to the socket's time for each handshake, record and send as a whole."""
+    """A :class:`BoundedConnection` over TLS. The socket's timeout covers each whole handshake, record and send."""
 
 
 def _connected(host: str, port: int, connection: HTTPConnection, exchange: Exchange) -> socket.socket:
     failure: OSError = OSError("the name has no address")
     for family, kind, protocol, _, address in _addresses(host, port, exchange):
         if is_loopback(host) and not is_loopback(str(address[0])):
-            # The name was judged as this machine's, and let plain http pass.
+            # Plain http was allowed for this name, as it means this machine; so it must not lead to another one.
             failure = OSError("the name leads to another machine")
             continue
         sock = socket.socket(family, kind, protocol)
@@ -170,7 +170,7 @@ def _connected(host: str, port: int, connection: HTTPConnection, exchange: Excha
             if connection.source_address:
                 sock.bind(connection.source_address)
             sock.connect(address)
-            # For TLS, which may come next.
+            # This is the timeout for a TLS handshake, which may come next.
             sock.settimeout(exchange.patience(exchange.connect_timeout_seconds))
         except OSError as error:
             sock.close()
