@@ -179,7 +179,7 @@ def conn_fields(fields: Sequence[ExtraField]) -> dict[str, Any]:
     """
     Return the fields as provider metadata (``conn-fields``).
 
-    :param fields: of one connection type.
+    :param fields: extra fields of one connection type.
     """
     described: dict[str, Any] = {}
     for field in fields:

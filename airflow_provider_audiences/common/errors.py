@@ -34,7 +34,7 @@ def task_errors() -> Iterator[None]:
 
 
 class _FailsTask(AirflowFailException):
-    """Base of the made classes. They are pickled by the error's own type, so that another process can make them, too."""
+    """Base of the classes that :func:`_failing` makes; they are pickled by the type that clients raise."""
 
     def __reduce__(self) -> tuple[object, ...]:
         own_type = type(self).__bases__[0]

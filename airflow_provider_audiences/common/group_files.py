@@ -1,4 +1,4 @@
-"""Files of members that PAI reads: written to a store through Airflow's file systems, and removed again."""
+"""Files of phone numbers for PAI: written to a store through Airflow's file systems, and removed after PAI's reading."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OSS_URI_TEMPLATE = "https://{bucket}.oss-cn-hangzhou.aliyuncs.com/{key}"
-"""Of a file in OSS, in the region where PAI's audience groups are."""
+"""Address of a file in OSS, in the region of PAI's audience groups."""
 
 _CHUNK_MEMBERS = 100_000
 _PLACEHOLDERS = frozenset({"bucket", "key"})
@@ -35,13 +35,13 @@ class GroupFiles:
     """
     The files of one audience in a folder of a store.
 
-    :param folder: ``oss://bucket/prefix``, another address that an Airflow file system takes, an
-        ``ObjectStoragePath``, or a folder on this machine that is served from elsewhere.
-    :param conn_id: the Airflow connection of the store; None for what the address names.
-    :param uri_template: the address by which PAI reads a file, with ``{bucket}`` and ``{key}`` (of a folder on this
-        machine: the file's name); None for that of OSS.
-    :param name: of the audience.
-    :param owner: digest of whom it belongs to.
+    :param folder: the folder: ``oss://bucket/prefix``, another address that an Airflow file system takes, an
+        ``ObjectStoragePath``, or a folder on this machine that a web server offers to PAI.
+    :param conn_id: id of the store's Airflow connection; None for the connection that the address names.
+    :param uri_template: address by which PAI reads a file, with ``{key}`` and perhaps ``{bucket}``; for a folder on
+        this machine, the key is the file's name. None for :data:`OSS_URI_TEMPLATE`, in OSS only.
+    :param name: name of the audience.
+    :param owner: digest of the audience's provenance key, as in markers.
     :raises InvalidInputError: the folder or the template is refused.
     """
 
@@ -54,7 +54,7 @@ class GroupFiles:
                 f"{OSS_URI_TEMPLATE}"
             )
         self._folder = folder_at(folder, setting="stage_path", conn_id=conn_id)
-        # All after the bucket is the key: in a store, # and ? are part of a name.
+        # Everything after the bucket is the key: in a store, # and ? may be part of a name.
         host, _, key = str(folder).partition("://")[2].partition("/")
         self._bucket, self._key = host.rpartition("@")[2], f"{key.rstrip('/')}/" if key.rstrip("/") else ""
         if local_path(folder) is not None:
@@ -75,9 +75,9 @@ class GroupFiles:
 
     def file_name(self, fingerprint: str) -> str:
         """
-        Return the name of a file with a set of members.
+        Return the name of the file for a set of members; it does not depend on their order.
 
-        :param fingerprint: of the set.
+        :param fingerprint: digest of the set; its first 16 characters are used.
         """
         return f"{self._prefix}{fingerprint[:16]}.txt"
 
@@ -85,18 +85,18 @@ class GroupFiles:
         """
         Return the address by which PAI reads a file.
 
-        :param file_name: its name.
+        :param file_name: name of the file, as :meth:`file_name` returns it.
         """
         return self._template.format(bucket=self._bucket, key=quote(f"{self._key}{file_name}", safe="/~"))
 
     def put(self, file_name: str, staged: StagedMembers, *, settings: StagingSettings) -> int:
         """
-        Write the members into a file, one a line.
+        Write members into a file, one per line.
 
-        :param file_name: its name.
-        :param staged: the members.
-        :param settings: where there is room for a copy on this machine.
-        :return: bytes of the file.
+        :param file_name: name of the file, as :meth:`file_name` returns it.
+        :param staged: members to write.
+        :param settings: memory and disk to use for a copy on this machine.
+        :return: size of the file in bytes.
         :raises StateUnavailableError: the store failed.
         """
         with open_workspace(settings) as workspace, self._failures():
@@ -114,16 +114,20 @@ class GroupFiles:
 
     def has(self, file_name: str) -> bool:
         """
-        Return whether a file is there.
+        Return whether a file exists.
 
-        :param file_name: its name.
+        :param file_name: name of the file, as :meth:`file_name` returns it.
         :raises StateUnavailableError: the store failed.
         """
         with self._failures():
             return file_name in self._folder.names()
 
     def remove_all(self) -> None:
-        """Remove this audience's files, those of runs that were cut off as well."""
+        """
+        Remove all files of this audience, including those that interrupted runs have left.
+
+        :raises StateUnavailableError: the store failed.
+        """
         with self._failures():
             names = [name for name in self._folder.names() if name.startswith(self._prefix)]
             for name in names:
@@ -144,7 +148,7 @@ def _check_template(template: object) -> None:
     names: set[str] = set()
     if isinstance(template, str):
         with suppress(ValueError):
-            # A placeholder with a format or a conversion is another one.
+            # A placeholder with a format or a conversion counts as another, unknown placeholder.
             names = {
                 f"{name}{form}{conversion or ''}"
                 for _, name, form, conversion in Formatter().parse(template)

@@ -1,10 +1,10 @@
 """
-Fields that hold people: shown as what they are and never as what they hold.
+Template fields that may hold personal data, which Airflow must not show.
 
-Airflow stores template fields twice, in the serialized DAG and as rendered templates, and shows both. A field
-may be a path, which is worth showing, or members, which must not be. So the attribute itself decides: members
-are wrapped the moment they are assigned, by the constructor, by the template engine or by task mapping. The
-same goes for the part of an address that opens what it points to.
+Airflow stores template fields twice, in the serialized DAG and as rendered templates, and shows both. A field may hold
+a path, which is useful to see, or members, which must stay hidden. So the attribute itself decides: it wraps members
+whenever they are assigned, by the constructor, by the template engine or by task mapping. It also hides the part of an
+address that gives access, such as a password or a signed query.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_N
 
 class Masked:
     """
-    Members or other personal data.
+    Members or other personal data, which are not shown in logs, tracebacks or Airflow's user interface.
 
-    :param value: the data itself; ask for it where it is sent.
-    :param shown: what may be shown of it.
+    :param value: the data itself.
+    :param shown: text to show in its place; None for a text that gives the number of members, if it is known.
     """
 
     __slots__ = ("_reveal", "_shown")
 
     def __init__(self, value: Any, *, shown: str | None = None) -> None:
-        # In a function, and not in an attribute: collectors of errors read what hangs on an object.
+        # The value is kept in a function and not in an attribute, as error trackers show the attributes of objects.
         self._reveal: Callable[[], Any] = lambda: value
         self._shown = shown
 
     def reveal(self) -> Any:
-        """Return the data itself; give it no name in a frame that runs on."""
+        """Return the data itself. Don't assign it to a local variable: tracebacks would show it."""
         return self._reveal()
 
     def __repr__(self) -> str:
@@ -56,12 +56,12 @@ class Masked:
             return self._shown
         value = self.reveal()
         if isinstance(value, Sized) and not isinstance(value, str | bytes):
-            with suppress(TypeError):  # an array of numpy without dimensions has no length after all
+            with suppress(TypeError):  # a numpy array without dimensions has no length
                 return f"<{len(value)} members, not shown>"
         return "<members, not shown>"
 
     def __copy__(self, memo: dict[int, Any] | None = None) -> Masked:
-        """Return itself: the data is only read, it may be large, and a generator can't be copied."""
+        """Return this object: its data is never changed and may be large, and a generator can't be copied."""
         return self
 
     __deepcopy__ = __copy__
@@ -70,12 +70,12 @@ class Masked:
         raise TypeError("members of a task are never pickled: hand a path over instead")
 
     def serialize(self) -> str:
-        """Return what Airflow may store and show."""
+        """Return the text that Airflow may store and show."""
         return repr(self)
 
 
 class _MaskedField(ABC):
-    """A template field that wraps what must not be shown; everything else is kept as it is."""
+    """A template field that wraps values that must not be shown, and keeps all others unchanged."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._slot = f"_{name}_shown_with_care"
@@ -89,16 +89,17 @@ class _MaskedField(ABC):
             raise AttributeError(self._slot) from None
 
     def __set__(self, instance: object, value: Any) -> None:
-        # What a mapped task is given is data, and data is never rendered, whatever is written in it.
+        # Values of a mapped task are data, and are never rendered, even if they look like templates.
         is_data = getattr(instance, "_BaseOperator__from_mapped", False)
         instance.__dict__[self._slot] = self.masked(value, may_have_templates=not is_data)
 
     def masked(self, value: Any, *, may_have_templates: bool = True) -> Any:
         """
-        Return the value, wrapped if it must not be shown.
+        Return a value, wrapped if it must not be shown.
 
-        :param value: what is assigned; a template, an XComArg or a callable comes again with the data in it.
-        :param may_have_templates: whether a list may hold templates and XComArgs, which Airflow has yet to render.
+        :param value: value to assign. Templates, XComArgs and callables are not wrapped: Airflow assigns their result
+            to the field later.
+        :param may_have_templates: whether a list may hold templates and XComArgs that Airflow has not rendered yet.
         """
         if value is None or isinstance(value, Masked):
             return value
@@ -115,7 +116,7 @@ class _MaskedField(ABC):
     _takes_parts = False
 
     def _masked_part(self, item: Any) -> Any:
-        """Return an item of a list: text is shown if it is a template or clearly a path."""
+        """Return an item of a list, wrapped if it must not be shown; text must be a template or clearly a path."""
         masked = self.masked(item)
         is_shown = not isinstance(masked, str) or is_template(masked) or is_clearly_a_path(masked)
         return masked if is_shown else Masked(masked)
@@ -126,7 +127,7 @@ class _MaskedField(ABC):
 
 
 class MembersField(_MaskedField):
-    """A template field with members, or with the path or the paths to them."""
+    """A template field with members, or with one or more paths of files with members."""
 
     _takes_parts = True
 
@@ -143,7 +144,7 @@ class MembersField(_MaskedField):
 
 
 class PhoneNumbersField(MembersField):
-    """A template field with phone numbers, or with the path or the paths to them."""
+    """A template field with phone numbers, or with one or more paths of files with phone numbers."""
 
     def _wrapped(self, value: Any) -> Any:
         is_number = isinstance(value, Number | bytes | bytearray)
@@ -153,7 +154,7 @@ class PhoneNumbersField(MembersField):
 
 
 class PersonalTextField(_MaskedField):
-    """A template field with text that is personal data whatever it says."""
+    """A template field with text that is always personal data, whatever it looks like."""
 
     _takes_parts = True
 
@@ -164,7 +165,7 @@ class PersonalTextField(_MaskedField):
 
 
 class AddressField(_MaskedField):
-    """A template field with an address, whose query or password may open what it points to."""
+    """A template field with an address; its password and query are hidden, as they may give access."""
 
     def _wrapped(self, value: Any) -> Any:
         return _wrapped_address(value) if isinstance(value, str) else value
@@ -172,9 +173,9 @@ class AddressField(_MaskedField):
 
 class ArgumentsField(_MaskedField):
     """
-    A template field with a function's arguments, each of which may have members in it.
+    A template field with the arguments of a function, each of which may hold members.
 
-    :param phones: whether the members are phone numbers.
+    :param phones: whether the members may be phone numbers; advertising IDs are always looked for.
     """
 
     def __init__(self, *, phones: bool = False) -> None:
@@ -186,15 +187,15 @@ class ArgumentsField(_MaskedField):
 
 class MasksFieldsWhenMapped:
     """
-    For operators with masked fields: masks them in mapped tasks as well.
+    Base of operators with masked fields, which also masks the arguments of mapped tasks.
 
-    Airflow stores the arguments of ``partial`` and ``expand`` without asking the operator for its fields.
+    Airflow stores the arguments of ``partial`` and ``expand`` as they are, without assigning them to the fields.
     """
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
         """
-        Return what ``expand`` is called on.
+        Return the operator's shared arguments, masked, as an object with the method ``expand``.
 
         :param kwargs: arguments that all mapped tasks share.
         """
@@ -203,9 +204,9 @@ class MasksFieldsWhenMapped:
 
 class MaskedPartial:
     """
-    An operator with some of its arguments, waiting for those that are mapped: Airflow's own, which masks them.
+    An operator with its shared arguments, to be expanded into mapped tasks; masks the mapped arguments.
 
-    :param partial: Airflow's own.
+    :param partial: Airflow's own object for the same, which does not mask.
     """
 
     def __init__(self, partial: Any) -> None:
@@ -218,7 +219,7 @@ class MaskedPartial:
         """
         Return the mapped task.
 
-        :param mapped: arguments that differ from task to task, each as a list of values or as output of a task.
+        :param mapped: arguments that differ between the tasks, each as a list of values or as the output of a task.
         """
         operator_class = self._partial.operator_class
         return self._partial.expand(
@@ -229,8 +230,8 @@ class MaskedPartial:
         """
         Return the mapped task.
 
-        :param kwargs: the arguments of each task, as a list of mappings or as output of a task.
-        :param strict: whether none of them may be an argument that all tasks share.
+        :param kwargs: arguments of each task, as a list of mappings or as the output of a task.
+        :param strict: whether to refuse arguments that are also shared arguments.
         """
         if isinstance(kwargs, Sequence):
             operator_class = self._partial.operator_class
@@ -240,10 +241,10 @@ class MaskedPartial:
 
 def masked_arguments(operator_class: type, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return an operator's arguments with those wrapped that must not be shown.
+    Return an operator's arguments; values that must not be shown are wrapped.
 
-    :param operator_class: whose fields say which.
-    :param kwargs: the arguments by name.
+    :param operator_class: class of the operator; its masked fields decide which values are wrapped.
+    :param kwargs: arguments by name.
     """
     fields = {name: getattr(operator_class, name, None) for name in kwargs}
     return {
@@ -260,18 +261,18 @@ def _masked_items(operator_class: type, name: str, value: Any) -> Any:
 
 def revealed(value: Any) -> Any:
     """
-    Return what a masked field holds.
+    Return the value of a masked field, without its mask.
 
-    :param value: a field's value, masked or not.
+    :param value: value of the field, masked or not.
     """
     return value.reveal() if isinstance(value, Masked) else value
 
 
 def revealed_argument(value: Any) -> Any:
     """
-    Return an argument of a function as it was given, with what other tasks returned in its place.
+    Return an argument of a function without masks; output of other tasks has been rendered in its place.
 
-    :param value: of an :class:`ArgumentsField`.
+    :param value: one argument in an :class:`ArgumentsField`.
     """
     value = revealed(value)
     return [revealed_argument(item) for item in value.items] if isinstance(value, Parts) else value
@@ -280,7 +281,7 @@ def revealed_argument(value: Any) -> Any:
 def _shown_frame(frame: Any) -> str:
     try:
         return f"<data frame of {len(frame)} rows, not shown>"
-    except TypeError:  # it is lazy: nobody knows
+    except TypeError:  # a lazy frame does not know its length
         return "<data frame, not shown>"
 
 
@@ -292,7 +293,7 @@ def _shown_parts(parts: Parts) -> str:
 
 
 def _masked_each(values: Any, *, phones: bool = False) -> Any:
-    """Return arguments, a list or a mapping of them, with those wrapped that have members in them."""
+    """Return a list or mapping of arguments; those that hold members are wrapped."""
     if isinstance(values, Mapping):
         return {name: _masked_argument(value, phones) for name, value in values.items()}
     if isinstance(values, list | tuple):
@@ -307,7 +308,7 @@ def _masked_argument(value: Any, phones: bool) -> Any:
         return Masked(value, shown=_shown_frame(value))
     if not _has_members(value, phones):
         return value
-    # What other tasks return has yet to be rendered.
+    # Airflow must still render the output of other tasks, so the list stays a list of parts.
     return Parts(tuple(_masked_argument(item, phones) for item in value)) if has_references(value) else Masked(value)
 
 
@@ -319,7 +320,7 @@ def _has_members(value: object, phones: bool) -> bool:
         return bool(ADVERTISING_ID_PATTERN.search(text)) or (phones and bool(PHONE_NUMBER_PATTERN.search(text)))
     if isinstance(value, UUID):
         return True
-    if isinstance(value, Number):  # as databases have phone numbers
+    if isinstance(value, Number):  # databases may store phone numbers as numbers
         return phones and is_phone_text(str(value))
     if isinstance(value, Mapping):
         return any(_has_members(item, phones) for pair in value.items() for item in pair)

@@ -1,7 +1,8 @@
 """
 Alibaba Cloud OSS as an Airflow file system: ``oss://bucket/key`` in an ``ObjectStoragePath``.
 
-No provider of Airflow's has one. The library behind it, ``ossfs``, comes with the extra ``alibaba``.
+No provider package of Airflow has such a file system. It needs the library ``ossfs``, which the extra ``alibaba``
+installs.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ schemes = ["oss"]
 
 def get_fs(conn_id: str | None, storage_options: Mapping[str, Any] | None = None) -> AbstractFileSystem:
     """
-    Return the file system; Airflow calls this.
+    Return the file system. Airflow calls this function.
 
-    :param conn_id: a connection of the type ``alibaba_cloud`` (extras ``access_key_id``, ``access_key_secret``) or
-        ``pai`` (login and password), with the extras ``security_token``, ``region`` (cn-hangzhou) or ``endpoint``;
-        None for the credentials of this machine.
-    :param storage_options: further arguments of ``ossfs.OSSFileSystem``.
+    :param conn_id: id of a connection of the type ``alibaba_cloud`` (extras ``access_key_id`` and
+        ``access_key_secret``) or ``pai`` (login and password). Its optional extras are ``security_token``, and
+        ``endpoint`` or ``region`` (default: cn-hangzhou). None for this machine's own credentials.
+    :param storage_options: further arguments for ``ossfs.OSSFileSystem``; None for none.
     :raises InvalidInputError: ``ossfs`` is not installed, or the connection lacks something.
     """
     try:
@@ -60,7 +61,7 @@ def _access(conn_id: str | None) -> tuple[AccessKey, str]:
     reader = ConnectionReader(connection=BaseHook.get_connection(conn_id))
     key_id, secret = key_pair_of(reader, None)
     endpoint = reader.text("endpoint", "") or _endpoint(region_of(reader))
-    # The library takes what has no scheme for plain http.
+    # The library would use plain http for an address without a scheme.
     endpoint = reader.address(endpoint if "://" in endpoint else f"https://{endpoint}", what="endpoint in the extra")
     if key_id is None or secret is None:
         raise reader.error("OSS takes an AccessKey: put its id in the login and its secret in the password")

@@ -1,5 +1,5 @@
 """
-From a connection to PAI's credentials, and with them to the dialect.
+Reading PAI's credentials from a connection; the kind of credentials decides the dialect.
 
 ===============================================  =======================================
 connection                                       credentials, dialect
@@ -29,19 +29,20 @@ from airflow_provider_audiences.validation import one_of
 log = logging.getLogger(__name__)
 
 ALIBABA_CLOUD = "alibaba_cloud"
-"""The connection type of Alibaba Cloud's own provider."""
+"""Connection type of the provider package for Alibaba Cloud."""
 
 ALIBABA_CLOUD_EXTRAS = ("access_key_id", "access_key_secret", "auth_type", "endpoint")
+"""Extras of such connections."""
 
 
 def pai_auth(reader: ConnectionReader, *, environment_key: str | None, on_secret: Callable[[str], None]) -> PaiAuth:
     """
     Return the connection's credentials.
 
-    :param reader: of the connection.
-    :param environment_key: API key to use if the connection has no credentials.
-    :param on_secret: told each secret, so that logs can be kept free of it.
-    :raises InvalidInputError: something is missing, half there, or contradicts itself.
+    :param reader: reader of the connection.
+    :param environment_key: API key to use if the connection has no credentials; None for none.
+    :param on_secret: called with each secret, to mask it in logs.
+    :raises InvalidInputError: the credentials are missing, incomplete or contradictory.
     """
     dialect = _dialect_of(reader)
     token = reader.secret_of(reader.value("security_token"), what="security_token", where="extra")
@@ -66,10 +67,10 @@ def pai_auth(reader: ConnectionReader, *, environment_key: str | None, on_secret
 
 def region_of(reader: ConnectionReader) -> str:
     """
-    Return the region that the connection names, or the default.
+    Return the region that the connection names; by default, cn-hangzhou.
 
-    :param reader: of the connection.
-    :raises InvalidInputError: no region has such a name.
+    :param reader: reader of the connection.
+    :raises InvalidInputError: the text can't be the id of a region.
     """
     try:
         return checked_region(reader.text("region", OPENAPI_REGION))
@@ -79,11 +80,11 @@ def region_of(reader: ConnectionReader) -> str:
 
 def warn_of_other_region(reader: ConnectionReader, auth: PaiAuth) -> None:
     """
-    Log it if the connection names a region that its dialect has no address for.
+    Log a warning if the connection names a region for which its dialect has no address.
 
-    :param reader: of the connection.
-    :param auth: its credentials.
-    :raises InvalidInputError: no region has such a name.
+    :param reader: reader of the connection.
+    :param auth: credentials of the connection.
+    :raises InvalidInputError: the text can't be the id of a region.
     """
     if auth.dialect.name != "openapi" or reader.connection.host:
         return
@@ -107,11 +108,11 @@ def _dialect_of(reader: ConnectionReader) -> str | None:
 
 def key_pair_of(reader: ConnectionReader, dialect: str | None) -> tuple[Secret | None, Secret | None]:
     """
-    Return id and secret of an AccessKey; without the id, the secret is an API key.
+    Return the id and the secret of the connection's AccessKey. If the id is None, the secret is an API key, or None.
 
-    :param reader: of the connection.
-    :param dialect: as the connection names it; None if it does not.
-    :raises InvalidInputError: half of the pair is missing.
+    :param reader: reader of the connection.
+    :param dialect: dialect that the connection names; None if it names none.
+    :raises InvalidInputError: one of the two is missing.
     """
     connection = reader.connection
     if connection.conn_type == ALIBABA_CLOUD:
@@ -135,7 +136,7 @@ def key_pair_of(reader: ConnectionReader, dialect: str | None) -> tuple[Secret |
 
 
 def _chain_of(reader: ConnectionReader, on_secret: Callable[[str], None]) -> PaiAuth:
-    # Only who asks for it needs the library.
+    # The library is imported only if it is needed, as it is optional.
     from airflow_provider_audiences.platforms.pai.alibaba_chain import credential_chain
 
     try:

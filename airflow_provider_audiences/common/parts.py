@@ -1,8 +1,8 @@
 """
-What several tasks hand over for one argument: a list that holds XComArgs or templates, and what a mapped task returned.
+Lists with items that Airflow renders when the task runs: XComArgs and templates, mixed with paths and members.
 
-Only when its parts are there can it be told what such a list is: paths, members, or lists of them. So it stays a list
-of parts until it is read.
+Only after rendering is it known whether such a list holds paths, members, or lists of them. So the list stays a list of
+parts until it is read.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from airflow_provider_audiences.common.rendering import ResolveMixin, is_templat
 @dataclass(frozen=True, repr=False)
 class Parts(ResolveMixin):
     """
-    A list of which at least one item has to be rendered first.
+    A list with at least one item that Airflow renders when the task runs.
 
     :param items: XComArgs, templates, paths, and masked members.
-    :param is_rendered: whether they are what tasks handed over.
+    :param is_rendered: whether the items are rendered already.
     """
 
     items: tuple[Any, ...]
     is_rendered: bool = False
 
     def iter_references(self) -> Iterator[Any]:
-        """Yield the tasks whose output is used here; the name is Airflow's."""
+        """Yield the tasks whose output the items refer to. Airflow calls this method."""
         return references_in(self.items)
 
     def resolve(self, context: Any, **_: Any) -> Parts:
         """
-        Return a copy with its items rendered; the name is Airflow's.
+        Return a copy with rendered items. Airflow calls this method.
 
-        :param context: the task's context.
+        :param context: context of the task.
         """
         render = renderer(context)
         return replace(self, items=tuple(render(item, context) for item in self.items), is_rendered=True)
@@ -43,15 +43,15 @@ class Parts(ResolveMixin):
         return f"[{', '.join(map(_shown, self.items))}]"
 
     def serialize(self) -> str:
-        """Return what Airflow may store and show."""
+        """Return the text that Airflow may store and show."""
         return repr(self)
 
 
 def has_parts(value: object) -> bool:
     """
-    Tell a list that holds something to render: an XComArg, a template, or a list with one in it.
+    Return whether a value is a list with something to render: an XComArg, a template, or such a list.
 
-    :param value: what was assigned to a field.
+    :param value: value that is assigned to a field.
     """
     return isinstance(value, list | tuple) and any(
         is_template(item) or has_parts(item) or _is_later(item) for item in value
@@ -60,9 +60,9 @@ def has_parts(value: object) -> bool:
 
 def has_references(value: object) -> bool:
     """
-    Tell a list that holds an XComArg, or a list with one in it.
+    Return whether a value is a list with an XComArg in it, or with such a list in it.
 
-    :param value: anything.
+    :param value: any value.
     """
     return isinstance(value, list | tuple) and any(_is_later(item) or has_references(item) for item in value)
 

@@ -1,4 +1,4 @@
-"""Addresses of files: those on this machine told from those that Airflow's file systems open."""
+"""Addresses of files: on this machine, or in a store that an Airflow file system opens."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LOCAL_PROTOCOLS = frozenset({"", "file", "local"})
 
 def local_path(path: Any) -> Path | None:
     """
-    Return a path on this machine; None if it leads elsewhere.
+    Return an address as a path on this machine; None if it is not on this machine.
 
-    :param path: text, a path object, or an ObjectStoragePath.
-    :raises InvalidInputError: a ``file://`` address without a path.
+    :param path: address as text, as a path object, or as an ObjectStoragePath.
+    :raises InvalidInputError: the address begins with ``file://`` and has no path.
     """
     if isinstance(path, str):
         scheme, separator, rest = path.partition("://")
@@ -26,7 +26,7 @@ def local_path(path: Any) -> Path | None:
             return Path(path).expanduser()
         if scheme.casefold() != "file":
             return None
-        # All after the host is the path: a question mark in it is a wildcard, or part of a name.
+        # Everything after the host is the path: a question mark may be a wildcard, or part of a name.
         _, slash, below = rest.partition("/")
         if not slash:
             raise InvalidInputError(f"{shown_address(path)}: give the whole path, as in file:///data/ids.txt")
@@ -41,10 +41,10 @@ def store_path(path: Any, *, conn_id: str | None = None) -> Any:
     """
     Return an address in a store as Airflow's ObjectStoragePath.
 
-    :param path: text, or an ObjectStoragePath.
-    :param conn_id: the Airflow connection of the store; None for what the path names, if it names one.
-    :raises ValueError: no file system takes it.
-    :raises ImportError: its file system is not installed.
+    :param path: address as text or as an ObjectStoragePath.
+    :param conn_id: id of the store's Airflow connection; None for the connection that the address names, if any.
+    :raises ValueError: no file system takes the address.
+    :raises ImportError: the address' file system is not installed.
     """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -54,11 +54,11 @@ def store_path(path: Any, *, conn_id: str | None = None) -> Any:
 
 def connection_of(path: Any) -> str | None:
     """
-    Return the id of the Airflow connection that a path object carries beside its text.
+    Return the id of the Airflow connection that a path object has beside its text; None if it has none.
 
-    :param path: text, which carries none, or an ObjectStoragePath.
+    :param path: address as an ObjectStoragePath; for an address as text, the result is None.
     """
     if isinstance(path, str):
         return None
-    # Airflow 3 has it on the path, Airflow 2 among the options of the store.
+    # Airflow 3 keeps the id on the path, Airflow 2 among the options of the store.
     return getattr(path, "conn_id", None) or getattr(path, "storage_options", {}).get("conn_id")

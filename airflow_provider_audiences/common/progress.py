@@ -1,4 +1,4 @@
-"""How far a task is, where Airflow keeps such a thing: its task state store (Airflow 3.3), shown by its API."""
+"""Reporting a task's progress to Airflow's task state store (Airflow 3.3 or newer), which Airflow's API shows."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ KEY = "progress"
 
 def progress_of(context: Context) -> Callable[[int, int], None] | None:
     """
-    Return what tells Airflow how many members have landed; None below Airflow 3.3.
+    Return a function that reports numbers of members to Airflow: those sent so far, and all; None before Airflow 3.3.
 
-    :param context: the task's context.
+    :param context: context of the task.
     """
     store: Any = cast("dict[str, Any]", context).get("task_state_store")
     if store is None:
@@ -27,7 +27,7 @@ def progress_of(context: Context) -> Callable[[int, int], None] | None:
     def tell(done: int, total: int) -> None:
         try:
             store.set(KEY, {"members_sent": done, "members_total": total})
-        except Exception as error:  # noqa: BLE001 - the members are what counts
+        except Exception as error:  # noqa: BLE001 - a failed report must not stop the sending
             log.debug("Airflow did not take the progress: %s", type(error).__name__)
 
     return tell

@@ -1,4 +1,4 @@
-"""Tells what a field holds: paths or members, a data frame or a list, without reading any of it."""
+"""Recognizing what the value of a field is (paths, members, or a data frame) without reading its data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_audiences.common.rendering import is_template
 from airflow_provider_audiences.members.characters import bare, plain
 from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
 
-# Between separators of a list; a path may have a UUID for the name of a folder or file.
+# An ID between separators of a list; in a path, a UUID may be the name of a folder or file.
 _LISTED_ID = re.compile(rf"(?:^|[\s,;|'\"\[\](){{}}\ufeff]){ADVERTISING_ID_PATTERN.pattern}(?=$|[\s,;|'\"\[\](){{}}])")
 _CLEARLY_A_PATH = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*://|/|\.\.?/|~/)")
 _FRAME_LIBRARIES = frozenset({"pandas", "polars", "pyarrow"})
@@ -19,9 +19,9 @@ _TEMPLATE_PARTS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
 def is_data_frame(value: object) -> bool:
     """
-    Tell a data frame, a series or an Arrow table, without importing any library that makes them.
+    Return whether a value is a data frame, a series or an Arrow table, without importing their libraries.
 
-    :param value: anything.
+    :param value: any value.
     """
     kind = type(value)
     libraries = {base.__module__.partition(".")[0] for base in kind.__mro__}
@@ -30,18 +30,18 @@ def is_data_frame(value: object) -> bool:
 
 def is_path_list(value: object) -> bool:
     """
-    Tell a list of paths from a list of members: each item is a path object, or text that is clearly a path.
+    Return whether a value is a list of paths: each item is a path object, or text that is clearly a path.
 
-    :param value: anything.
+    :param value: any value.
     """
     return isinstance(value, list | tuple) and bool(value) and all(map(is_clearly_a_path, value))
 
 
 def is_clearly_a_path(value: object) -> bool:
     """
-    Tell a path object, and text that is clearly a path, from a member.
+    Return whether a value is a path object, or text that is clearly a path and not a member.
 
-    :param value: anything.
+    :param value: any value.
     """
     if isinstance(value, str):
         return bool(_CLEARLY_A_PATH.match(value)) and not is_member_text(value)
@@ -50,38 +50,39 @@ def is_clearly_a_path(value: object) -> bool:
 
 def is_member_text(value: str) -> bool:
     """
-    Tell text with advertising IDs from the text of a path, which may have a UUID in it.
+    Return whether a text has advertising IDs in it, and is not a path (which may have a UUID in it).
 
-    :param value: text of a source; templates in it are passed over.
+    :param value: text of a source; templates in it are ignored.
     """
     text = written_in(value)
     if "\n" in text and not is_template(value):
         return True
     if _LISTED_ID.search(text):
         return True
-    # Whatever stands between them: several IDs, or one in what has neither folder nor ending, are no path.
+    # Unless the text is clearly a path: several IDs are members, and so is a single ID without any slash or dot.
     ids = ADVERTISING_ID_PATTERN.findall(text)
     return not _CLEARLY_A_PATH.match(text) and (len(ids) > 1 or (len(ids) == 1 and not re.search(r"[/.]", text)))
 
 
 def is_phone_text(value: str) -> bool:
     """
-    Tell text with phone numbers from the text of a path, which may have digits in it.
+    Return whether a text has phone numbers in it, and is not a path (which may have digits in it).
 
-    :param value: text of a source; templates in it are passed over.
+    :param value: text of a source; templates in it are ignored.
     """
     text = written_in(value)
     if not PHONE_NUMBER_PATTERN.search(text) or _CLEARLY_A_PATH.match(text):
         return False
-    # A path has letters in it; spreadsheets make 13900001111.0 of a number, and people separate some by slashes.
+    # Slashes and dots alone make no path: spreadsheets write 13900001111.0, and people put slashes between numbers.
+    # A path also has letters in it.
     return not (re.search(r"[/.]", text) and re.search(r"[^\W\d_]", text))
 
 
 def looks_personal(text: str) -> bool:
     """
-    Tell text in which something looks like a member of any kind.
+    Return whether a text has something in it that looks like an advertising ID or a phone number.
 
-    :param text: such as a statement of SQL.
+    :param text: any text, such as an SQL statement.
     """
     text = plain(text)
     return bool(ADVERTISING_ID_PATTERN.search(text) or PHONE_NUMBER_PATTERN.search(text))
@@ -89,14 +90,14 @@ def looks_personal(text: str) -> bool:
 
 def shown_address(address: str) -> str:
     """
-    Return an address without password and query, which may hold secrets.
+    Return an address without its password and query, which may be secrets.
 
-    :param address: a URL, or a path.
+    :param address: URL or path.
     """
     try:
         parts = urlsplit(address)
     except ValueError:
-        # Nobody can open it; what looks like a query is not to be shown all the same.
+        # The address is invalid, but the part that looks like a query may be a secret all the same.
         before, mark, _ = address.partition("?")
         return f"{before}?…" if mark and "://" in before else address
     if "://" not in address:
@@ -110,7 +111,7 @@ def shown_address(address: str) -> str:
 
 def written_in(value: str) -> str:
     """
-    Return what is not template of a text, in the characters that patterns know.
+    Return a text without its templates and with its characters normalized, as patterns expect it.
 
     :param value: text of a field.
     """
