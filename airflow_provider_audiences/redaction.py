@@ -1,4 +1,4 @@
-"""Keeps secrets and members out of everything that people and machines write down."""
+"""Keeping secrets and members out of logs, errors, tracebacks and pickles."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Generic, Self, TypeVar
 from urllib.parse import unquote
 
 ADVERTISING_ID_PATTERN = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-# Letters may stand next to it: a server that quotes several lines writes the line break as "\\n".
-# A date is none.
+# Letters may stand next to a number: a server that quotes several lines may write a line break as "\\n".
+# Dates are excluded.
 PHONE_NUMBER_PATTERN = re.compile(
     r"(?<![0-9])(?!20[0-9]{2}-[0-9]{2}-[0-9]{2}(?![0-9]))(?:\+|00)?(?:[0-9][ ()-]{0,2}){8,}[0-9]"
 )
@@ -22,9 +22,9 @@ SIGNATURE_PATTERN = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])"
 
 _HEX_32 = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{32}(?![0-9A-Za-z])")
 ADVERTISING_IDS_SAID_BACK = (ADVERTISING_ID_PATTERN, _HEX_32)
-"""Advertising IDs in what a server writes, whose tools may drop the hyphens."""
+"""Advertising IDs as a server may repeat them in a reply, with or without their hyphens."""
 
-# Neither a date nor an IPv4 address is a number, but for what stands between the digits.
+# Dates and IPv4 addresses are excluded, although their digits are separated as in a phone number.
 _NO_NUMBER = (
     r"(?!20[0-9]{2}[-./][0-9]{2}[-./][0-9]{2}(?![0-9]))"
     r"(?!(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(?:\.|(?![0-9.]))){4}(?![0-9]))"
@@ -34,10 +34,10 @@ PHONE_NUMBERS_SAID_BACK = (
         rf"(?<![0-9])(?<![0-9]\.)\(?{_NO_NUMBER}(?:\+|00)?(?:[0-9][ ()./_\u00a0\u2010-\u2015-]{{0,3}}){{8,}}[0-9]"
     ),
 )
-"""Phone numbers in what a server writes, with whatever people put between digits."""
+"""Phone numbers as a server may repeat them in a reply, with any separators that people put between digits."""
 
 MEMBERS_SAID_BACK = (*ADVERTISING_IDS_SAID_BACK, *PHONE_NUMBERS_SAID_BACK)
-"""Members of any kind, in what a database or a library says of a source."""
+"""Members of any kind, as a database or a library may repeat them in an error about a source."""
 
 _CREDENTIAL_PATTERN = re.compile(
     r"(?i)(api_key=|bearer\s+|signature=|credential=|x-acs-security-token:\s*|x-acs-accesskey-id:\s*)[^\s&,;\"'<>]+"
@@ -47,12 +47,12 @@ _UUID_PATTERN = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12
 _TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BASE64_PATTERN = re.compile(r"[A-Za-z0-9+/_-]{8,}(?:[ \t]*[\r\n]+[ \t]*[A-Za-z0-9+/_-]+)*={0,2}")
 _BACKSLASHED_PATTERN = re.compile(r"\\(?:u\{?([0-9A-Fa-f]{4})\}?|x([0-9A-Fa-f]{2})|([nrt/\\\"'&=+%?]))")
-# Between two characters of a secret that was broken into lines, or has been set by a word processor.
+# What may stand between two characters of a secret: line breaks, and invisible characters of word processors.
 _BREAK = r"(?:[=\\]?[ \t]*[\r\n]+[ \t]*|[\u00ad\u200b-\u200f\u2060\ufeff]+)?"
 _URL_SAFE = str.maketrans("-_", "+/")
 _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
 _LEAST_PACKED = 6
-"""Bytes of a secret that other texts in base64 don't have in them by chance."""
+"""Fewest bytes of a secret that is looked for in base64; shorter ones would often be found by chance."""
 _LAYERS = 5
 _MOST_READ = 20_000
 _LONGEST_SPELT = 5_000
@@ -62,19 +62,19 @@ _MOST_SECRETS = 16
 
 class Secret:
     """
-    A string that shows itself only to the one who asks.
+    A secret text that is never shown: not by its repr, as text, or in a pickle.
 
-    :param value: the secret.
+    :param value: the secret text itself.
     """
 
     __slots__ = ("_reveal",)
 
     def __init__(self, value: str) -> None:
-        # In a function, and not in an attribute: collectors of errors read what hangs on an object.
+        # The value is kept in a function and not in an attribute, as error trackers show the attributes of objects.
         self._reveal: Callable[[], str] = lambda: value
 
     def reveal(self) -> str:
-        """Return the secret itself; call it where it goes on the wire and nowhere else."""
+        """Return the secret itself. Call this only where the secret is sent."""
         return self._reveal()
 
     def __repr__(self) -> str:
@@ -90,7 +90,11 @@ T = TypeVar("T", bytes, str)
 
 
 class _Masked(Generic[T]):
-    """What has members in it, and says only how much it is: in its repr, as text, in a format; it is never pickled."""
+    """
+    Content with members in it that shows only its size: in its repr, as text, and when formatted. It can't be pickled.
+
+    :param content: the content.
+    """
 
     __slots__ = ("_length", "_reveal")
 
@@ -99,7 +103,7 @@ class _Masked(Generic[T]):
         self._reveal: Callable[[], T] = lambda: content
 
     def reveal(self) -> T:
-        """Return the content; call it where it is sent or written, and give it no name there."""
+        """Return the content. Don't assign it to a local variable: tracebacks would show it."""
         return self._reveal()
 
     def __len__(self) -> int:
@@ -112,7 +116,7 @@ class _Masked(Generic[T]):
         return format(repr(self), spec)
 
     def __eq__(self, other: object) -> bool:
-        """Compare with another one, or with the content itself."""
+        """Compare the content with other masked content, or with content that is not masked."""
         return self.reveal() == (other.reveal() if isinstance(other, _Masked) else other)
 
     def __hash__(self) -> int:
@@ -131,10 +135,10 @@ class MaskedBytes(_Masked[bytes]):
     """
     The body of a request or a reply, on its way between this provider and the HTTP library.
 
-    It is no ``bytes``, which every formatter of tracebacks shows. HTTP libraries send it as they send any iterable: all
-    of it is one piece, uncopied, and ``len`` is its Content-Length.
+    The class is no subclass of ``bytes``, as formatters of tracebacks show those. HTTP libraries send the object as an
+    iterable with a single item, without a copy; its ``len`` becomes the Content-Length.
 
-    :param content: the body.
+    :param content: the body's bytes.
     """
 
     __slots__ = ()
@@ -142,9 +146,9 @@ class MaskedBytes(_Masked[bytes]):
     @classmethod
     def of(cls, content: bytes | MaskedBytes) -> MaskedBytes:
         """
-        Return a body that is masked.
+        Return a body as masked bytes.
 
-        :param content: a body, masked or not.
+        :param content: body, masked or not.
         """
         return content if isinstance(content, MaskedBytes) else cls(content)
 
@@ -155,8 +159,8 @@ class MaskedBytes(_Masked[bytes]):
         """
         Return the content as text.
 
-        :param encoding: of the content.
-        :param errors: what becomes of bytes that are no text, as for ``bytes.decode``.
+        :param encoding: encoding of the content.
+        :param errors: how to handle bytes that can't be decoded, as for ``bytes.decode``.
         """
         return self.reveal().decode(encoding, errors)
 
@@ -167,9 +171,9 @@ class MaskedBytes(_Masked[bytes]):
 
 class MaskedLines(_Masked[str]):
     """
-    Members as text, one a line.
+    Members as text, one per line.
 
-    :param content: the text.
+    :param content: the text with the members.
     """
 
     __slots__ = ()
@@ -181,13 +185,15 @@ class MaskedLines(_Masked[str]):
 
 def forget_locals(error: BaseException, *, until: BaseException | None = None) -> None:
     """
-    Empty the frames that an error has passed, and those of the errors that led to it.
+    Delete the local variables of the frames that an error has passed, and of its causes and contexts.
 
-    A traceback keeps them, and so do formatters that show local variables: members and secrets must not be there. Lines
-    and names of functions stay. A frame that still runs can't be emptied: what it holds must be masked.
+    A traceback refers to these frames, and some formatters show their local variables, which may be members or secrets.
+    Line numbers and names of functions stay in the traceback. The frame of a running function can't be emptied, so its
+    variables must be masked.
 
-    :param error: on its way out.
-    :param until: what was being handled before the work began; its frames are somebody else's.
+    :param error: error that leaves this package.
+    :param until: error that the caller was handling before the work began; its frames stay as they are. None if there
+        is none.
     """
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
@@ -204,7 +210,7 @@ def forget_locals(error: BaseException, *, until: BaseException | None = None) -
 
 @contextmanager
 def forgetting_locals() -> Iterator[None]:
-    """Empty the frames that an error has passed when it leaves the block."""
+    """Delete the local variables of the frames that an error has passed when it leaves the block."""
     until = sys.exception()
     try:
         yield
@@ -215,13 +221,14 @@ def forgetting_locals() -> Iterator[None]:
 
 class Redactor:
     """
-    Makes text that a server wrote fit for logs and exceptions. Safe among threads.
+    Removes secrets and members from a server's text, for use in logs and exceptions. Threads may share a redactor.
 
-    A server may write what it was sent in many spellings. So the text is also read as a browser, a JSON parser and a
-    query would read it, one layer after the other; where that shows something, the text that is read so is returned.
+    A server may repeat secrets and members in another spelling, such as percent-encoded. So the text is also decoded
+    as HTML, JSON strings and queries, one layer after the other. If a decoded text shows a secret or a member, it is
+    returned, redacted, in place of the original text.
 
-    :param secret: the connection's key. None if it is learnt later.
-    :param member_patterns: what a member looks like at this platform.
+    :param secret: the connection's key; None if it is added later by :meth:`learn`.
+    :param member_patterns: patterns that find the platform's members.
     """
 
     def __init__(self, secret: Secret | None, member_patterns: Sequence[re.Pattern[str]]) -> None:
@@ -232,18 +239,18 @@ class Redactor:
 
     def learn(self, secret: Secret) -> None:
         """
-        Remove another secret from now on; of many that followed each other, the last ones are remembered.
+        Add a secret to remove from texts from now on. Only the last 16 secrets are kept.
 
-        :param secret: a key, or what took its place.
+        :param secret: a key, such as a temporary key that replaces an earlier one; an empty one is ignored.
         """
         if secret.reveal():
             self._secrets = (*self._secrets[-_MOST_SECRETS + 1 :], (secret, _any_spelling(secret.reveal())))
 
     def __call__(self, text: str) -> str:
         """
-        Return the text on one line, without secrets, members and queries, at most 300 characters long.
+        Return a text in one line, without secrets, members and queries, and at most 300 characters long.
 
-        :param text: anything a server sent.
+        :param text: text that a server sent, of any length.
         """
         is_cut = len(text) > _MOST_READ
         shown = view = self._without_credentials(text[:_MOST_READ])
@@ -254,20 +261,20 @@ class Redactor:
             view = self._without_credentials(deeper)
             if view != deeper:
                 shown = view
-        # Members last: digits of an escape would be taken for digits of a number.
+        # Members are removed last, as digits of an escape sequence would be taken for digits of a phone number.
         shown = self._without_members(view if self._without_members(view) != view else shown)
         shown = "".join(char if char.isprintable() else " " for char in shown)
         shown = " ".join(shown.split())
         if is_cut and len(shown) < _MESSAGE_LIMIT + _LONGEST_SPELT:
-            # The text was cut, perhaps within a secret: what follows the last mask may be its beginning.
+            # The text was cut, perhaps within a secret: the part after the last mask may be the beginning of one.
             shown = shown[: shown.rfind("***") + len("***")] + "…"
         return shown if len(shown) <= _MESSAGE_LIMIT else shown[: _MESSAGE_LIMIT - 1] + "…"
 
     def identifier(self, value: object) -> str | None:
         """
-        Return what a server calls the id of a request, if it looks like one; None if it does not.
+        Return a server's id of a request; None if the value does not look like an id, or has a secret or member in it.
 
-        :param value: from a header or the reply's body.
+        :param value: value of a header or of a field in the reply's body.
         """
         text = "" if value is None else str(value)
         is_hex = (_UUID_PATTERN.fullmatch(text) or _HEX_32.fullmatch(text)) is not None
@@ -281,7 +288,7 @@ class Redactor:
         """
         Return whether a secret is in a text, in any spelling.
 
-        :param text: anything a server sent.
+        :param text: text that a server sent.
         """
         for _ in range(_LAYERS + 1):
             if self._without_secrets(text) != text:
@@ -306,11 +313,11 @@ class Redactor:
         return text
 
     def _has_masked(self, token: str) -> bool:
-        """Return whether a token is something in base64 that must not be shown."""
+        """Return whether a token is base64 with a secret or a member in it."""
         secrets = [secret.reveal().encode(errors="surrogatepass") for secret, _ in self._secrets]
         secrets = [secret for secret in secrets if len(secret) >= _LEAST_PACKED]
         packed = "".join(token.split()).rstrip("=").translate(_URL_SAFE)
-        # It may be a part of a longer text in base64: nobody knows where the groups of four begin.
+        # The token may be a part of a longer text in base64, so its groups of four may begin at any of four places.
         for skipped in range(4):
             part = packed[skipped:]
             raw = base64.b64decode(part[: len(part) - (len(part) % 4 == 1)] + "==")
@@ -323,7 +330,7 @@ class Redactor:
 
 
 def _read_once(text: str) -> str:
-    """Return a text as HTML, JSON and queries are read, each once; full-width characters are made narrow."""
+    """Decode a text once as HTML, as a JSON string and as a query; replace full-width characters by narrow ones."""
     text = html.unescape(text)
     text = _BACKSLASHED_PATTERN.sub(_unescaped, text)
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # JSON writes some characters as two
@@ -332,19 +339,19 @@ def _read_once(text: str) -> str:
 
 
 def _unescaped(found: re.Match[str]) -> str:
-    """Return the character that a backslash and what follows it stand for."""
+    """Return the character that an escape sequence with a backslash stands for."""
     code = found[1] or found[2]
     return chr(int(code, 16)) if code else {"n": "\n", "r": "\r", "t": "\t"}.get(found[3], found[3])
 
 
 def _any_spelling(secret: str) -> re.Pattern[str]:
-    """Return a pattern for a secret as it stands, percent-encoded, broken into lines, and in hex."""
+    """Return a pattern that finds a secret in its original spelling, percent-encoded, broken into lines, or in hex."""
     in_hex = secret.encode(errors="surrogatepass").hex()
     return re.compile(f"{_BREAK.join(map(_any_spelling_of, secret))}|(?i:{in_hex})")
 
 
 def _any_spelling_of(char: str) -> str:
-    """Return a pattern for a character as it stands, as a query may write it, and percent-encoded."""
+    """Return a pattern that finds a character itself, as queries write it, or percent-encoded."""
     encoded = "".join(f"%{byte:02X}" for byte in char.encode("utf-8", errors="surrogatepass"))
     plus = r"|\+" if char == " " else ""
     return f"(?:{re.escape(char)}{plus}|(?i:{encoded}))"

@@ -1,4 +1,4 @@
-"""Files of phone numbers for PAI: written to a store through Airflow's file systems, and removed after PAI's reading."""
+"""Files of phone numbers that PAI reads: written to a store through Airflow's file systems, and removed afterwards."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class GroupFiles:
     :param uri_template: address by which PAI reads a file, with ``{key}`` and perhaps ``{bucket}``; for a folder on
         this machine, the key is the file's name. None for :data:`OSS_URI_TEMPLATE`, in OSS only.
     :param name: name of the audience.
-    :param owner: digest of the audience's provenance key, as in markers.
+    :param owner: digest of the audience's provenance key, as in markers; for a mapped task with its map index.
     :raises InvalidInputError: the folder or the template is refused.
     """
 

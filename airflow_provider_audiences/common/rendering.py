@@ -1,4 +1,4 @@
-"""What hands templates and other tasks' output on to Airflow: for values that hold them, not only for fields."""
+"""Rendering of templates and other tasks' output by Airflow, for values inside a field's value."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["ResolveMixin", "is_template", "references_in", "renderer"]
 
 def is_template(value: object) -> bool:
     """
-    Tell text that Airflow renders.
+    Return whether a value is text that Airflow renders.
 
-    :param value: anything.
+    :param value: any value.
     """
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
 def references_in(values: Iterable[Any]) -> Iterator[Any]:
     """
-    Yield the tasks whose output is used, as Airflow asks for them.
+    Yield the tasks whose output is used in values, in the form that Airflow expects.
 
-    :param values: XComArgs, and lists and descriptions that hold some.
+    :param values: XComArgs, and lists and other objects that hold some.
     """
     from airflow.providers.common.compat.sdk import XComArg
 
@@ -35,19 +35,19 @@ def references_in(values: Iterable[Any]) -> Iterator[Any]:
 
 def renderer(context: Any) -> Callable[[Any, Any], Any]:
     """
-    Return what renders a value as the task does: with its DAG's macros, files and native types.
+    Return a function that renders a value as the task does, with its DAG's macros, files and native types.
 
-    :param context: the task's context.
+    :param context: context of the task; the function takes it as its second argument.
     """
     task = context.get("task")
     if task is None:
-        # A context that someone made for a test.
+        # Only contexts made for tests have no task.
         from airflow.providers.common.compat.sdk import BaseOperator
 
         from airflow_provider_audiences.common.text_templates import RendersTextAsText
 
         class Renders(RendersTextAsText, BaseOperator):
-            """A task that does nothing else."""
+            """An operator that only renders."""
 
         task = Renders(task_id="renders_templates")
     render: Callable[[Any, Any], Any] = task.render_template

@@ -1,4 +1,4 @@
-"""When a task's DAG runs next, as far as its timetable tells; and what its run is about."""
+"""The dates of a task's DAG run, and the time of its DAG's next run, as far as the timetable tells."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ log = logging.getLogger(__name__)
 
 def run_date_of(context: Context) -> RunDate | None:
     """
-    Return what a task's run is about; None for a run without a logical date, as one of assets or by hand may be.
+    Return the dates of a task's DAG run.
 
-    :param context: the task's context.
+    :param context: context of the task.
+    :return: the dates; None if the run has no logical date, as some manual and asset-triggered runs.
     """
     values = cast("dict[str, Any]", context)
     logical, end = values.get("logical_date"), values.get("data_interval_end")
@@ -28,9 +29,10 @@ def run_date_of(context: Context) -> RunDate | None:
 
 def seconds_to_next_run(context: Context) -> float | None:
     """
-    Return the seconds until the next scheduled run; None if there is no schedule, or none that tells.
+    Return the seconds until the next scheduled run; at least 0.
 
-    :param context: the task's context.
+    :param context: context of the task.
+    :return: the seconds; None if the DAG has no schedule, or if its timetable does not tell the next run.
     """
     dag: Any = cast("dict[str, Any]", context).get("dag")
     if dag is None:
@@ -42,11 +44,11 @@ def seconds_to_next_run(context: Context) -> float | None:
     try:
         timetable = _timetable_of(dag)
         info = timetable.next_dagrun_info(
-            # What a run that begins now is about: the next one is about what follows.
+            # The data interval of a run that begins now; the next run's interval follows it.
             last_automated_data_interval=timetable.infer_manual_data_interval(run_after=now),
             restriction=TimeRestriction(earliest=None, latest=None, catchup=True),
         )
-    except Exception as error:  # noqa: BLE001 - timetables may be anybody's; the sync does without
+    except Exception as error:  # noqa: BLE001 - a custom timetable may raise anything; a sync works without it
         log.debug("The timetable does not tell the next run: %s", type(error).__name__)
         return None
     return None if info is None else max(0.0, (info.run_after - now).total_seconds())

@@ -1,4 +1,4 @@
-"""What syncs need of Airflow: where their state lies, and who they are."""
+"""What syncs need of Airflow: the folder of their state, and the identity of their task."""
 
 from __future__ import annotations
 
@@ -30,28 +30,29 @@ _SWITCHES = {"t": "true", "1": "true", "f": "false", "0": "false", "": "false"}
 
 
 _LONGEST_NAME = 255
-"""Bytes that file systems take."""
+"""Most bytes of a file name; longer names are shortened."""
 
 _SHOWN_OF_NAME = 100
+"""Characters of a long name that are kept; a digest of the whole name follows them."""
 
 
 def state_store(*names: str) -> FileStore:
     """
-    Return a folder below the ``state_path`` of Airflow's configuration, section ``[audiences]``.
+    Return a folder below ``state_path``, which Airflow's configuration sets in the section ``[audiences]``.
 
-    :param names: of the folders on the way; each may hold any characters.
-    :raises InvalidInputError: the setting is wrong.
+    :param names: names of the folders from ``state_path`` down, with any characters.
+    :raises InvalidInputError: ``state_path`` is wrong.
     """
     return folder_at(_state_path(), *map(_file_name, names), setting=_SETTING)
 
 
 def ledger_store(*names: str) -> FileStore | None:
     """
-    Return the folder of an audience that is synced; None if there is nothing in it.
+    Return the folder of a synced audience; None if the folder holds no ledger.
 
-    :param names: as for :func:`state_store`.
-    :raises InvalidInputError: the setting is wrong.
-    :raises StateUnavailableError: it is not known, as the place fails.
+    :param names: names of the folders from ``state_path`` down, with any characters.
+    :raises InvalidInputError: ``state_path`` is wrong.
+    :raises StateUnavailableError: the folder can't be listed.
     """
     folder = state_store(*names)
     return folder if any(name.startswith(("head", "ledger-")) for name in folder.names()) else None
@@ -59,11 +60,11 @@ def ledger_store(*names: str) -> FileStore | None:
 
 def check_state_path(task: Any) -> None:
     """
-    Refuse a ``state_path`` that is wrong, or that each worker has for itself: each would have ledgers of its own.
+    Check ``state_path``: all workers that may run the task must see the same folder, or each has its own ledger.
 
-    :param task: the operator whose state it is.
-    :raises InvalidInputError: the setting is wrong, or the task's executor has several workers and the path is on the
-        disk of this one.
+    :param task: operator whose state is stored there.
+    :raises InvalidInputError: ``state_path`` is wrong, or is on this worker's own disk while the task's executor has
+        several workers.
     """
     address = _state_path()
     folder_at(address, setting=_SETTING)
@@ -93,19 +94,19 @@ def _state_path() -> str:
 
 def _is_said_to_be_shared() -> bool:
     text = (conf.get("audiences", "state_path_is_shared", fallback="") or "False").strip().lower()
-    # The words that Airflow takes for its own switches.
+    # Airflow's own switches take these words, too.
     return true_or_false("[audiences] state_path_is_shared", _SWITCHES.get(text, text))
 
 
 def folder_at(address: Any, *names: str, setting: str, conn_id: str | None = None) -> FileStore:
     """
-    Return a folder of this machine or of a store.
+    Return a folder on this machine or in a store.
 
-    :param address: text, a path object, or an ObjectStoragePath.
-    :param names: of folders below it.
-    :param setting: where the address comes from, for messages.
-    :param conn_id: the Airflow connection of the store; None for what the address names.
-    :raises InvalidInputError: the address is wrong.
+    :param address: address as text, as a path object, or as an ObjectStoragePath.
+    :param names: names of the folders from the address down.
+    :param setting: name of the setting or argument that holds the address, for messages.
+    :param conn_id: id of the store's Airflow connection; None for the connection that the address names.
+    :raises InvalidInputError: the address is not absolute, or no file system takes it.
     """
     shown = shown_address(str(address))
     local = local_path(address)
@@ -123,19 +124,19 @@ def folder_at(address: Any, *names: str, setting: str, conn_id: str | None = Non
 
 
 def _file_name(name: str) -> str:
-    """Return a name that a file system takes, and takes for no path; different names stay different."""
+    """Return a name as a valid file name without slashes; different names give different file names."""
     quoted = quote(name, safe="")
     if len(quoted) > _LONGEST_NAME:
-        # No quoted name has an equals sign in it.
+        # A quoted name has no equals sign in it, so no other name can give the same file name.
         return f"{quoted[:_SHOWN_OF_NAME]}={hashlib.sha256(quoted.encode()).hexdigest()}"
     return quoted.replace(".", "%2E") if quoted in {".", ".."} else quoted
 
 
 def holder_of(context: Context) -> Holder:
     """
-    Return who a task is: the same over all of its tries.
+    Return what identifies a task as the holder of a lease; its key is the same for all tries of the task.
 
-    :param context: the task's context.
+    :param context: context of the task.
     """
     ti = context["ti"]
     mapped = f", map index {ti.map_index}" if ti.map_index is not None and ti.map_index >= 0 else ""

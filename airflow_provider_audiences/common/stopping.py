@@ -1,9 +1,10 @@
 """
-Tasks that Airflow ends: marked as failed or cleared while they run, or on a worker that is stopped.
+Stopping the work of a task that Airflow ends: a user marks or clears the running task, or its worker is stopped.
 
-Airflow sends SIGTERM, and calls ``on_kill`` in the handler of that signal: in the thread that works, between any two
-of its instructions. From version 3.3 on it goes on then, and kills the process 5 seconds later. So ``on_kill`` takes no
-lock and makes no request: it raises, as a timeout does, and whatever the work holds is let go on the way out.
+Airflow sends SIGTERM, and calls ``on_kill`` in the handler of that signal. The handler runs in the working thread,
+between any two of its instructions. Since version 3.3, the work then goes on, and Airflow kills the process 5 seconds
+later. So ``on_kill`` takes no lock and makes no request. It only raises an exception, as a timeout does; the work
+releases everything that it holds as the exception passes.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from airflow_provider_audiences.stopping import Stopped
 
 
 class Stoppable:
-    """For operators and sensors: their work ends at once when Airflow ends the task."""
+    """Base of operators and sensors whose work ends at once when Airflow ends the task."""
 
     _working_thread: int | None = None
 
     def on_kill(self) -> None:
-        """End the work under way: no further request begins, and what is held is let go."""
+        """End the work under way: no further request begins, and the work releases what it holds."""
         if self._working_thread == threading.get_ident():
-            self._working_thread = None  # once: a second signal must not break the way out
+            self._working_thread = None  # raise only once: a second signal must not interrupt the release
             raise Stopped
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:
         """
-        Do the task's work in the block.
+        Let :meth:`on_kill` end the work that the block does.
 
         :raises TaskStoppedError: Airflow has ended the task.
         """

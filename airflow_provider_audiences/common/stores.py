@@ -1,4 +1,4 @@
-"""What is wrong when a store can't be opened: its scheme, its connection, or what is installed; and what helps."""
+"""Errors for stores that can't be opened: they name the cause (scheme, connection, missing package) and the remedy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow_provider_audiences.exceptions import InvalidInputError
 
 MISTAKES = (ValueError, ImportError, TypeError, AttributeError, AirflowNotFoundException)
-"""What opening a store raises that no later try mends."""
+"""Errors of opening a store that no later try mends."""
 
 _PACKAGES = {
     **dict.fromkeys(("s3", "s3a", "s3n"), "apache-airflow-providers-amazon[s3fs]"),
@@ -28,17 +28,17 @@ def store_mistake(error: Exception, path: Any, *, what: str, conn_id: str | None
     """
     Return the error for an address that no file system opens.
 
-    :param error: what opening it has raised, of :data:`MISTAKES`.
-    :param path: the address.
-    :param what: what the address is for, with the address as it may be shown.
-    :param conn_id: the Airflow connection of the store; None for what the address names.
+    :param error: error that opening the address has raised, one of :data:`MISTAKES`.
+    :param path: address of the store.
+    :param what: name of the argument or setting and the address without secrets; the message begins with it.
+    :param conn_id: id of the store's Airflow connection; None for the connection that the address names.
     """
     return InvalidInputError(f"{what}: {_reason(error, path, conn_id)}")
 
 
 def _reason(error: Exception, path: Any, conn_id: str | None) -> str:
     scheme = urlsplit(str(path)).scheme
-    if isinstance(error, InvalidInputError):  # what our own file system says
+    if isinstance(error, InvalidInputError):  # raised by this package's own file system
         return error.message
     if isinstance(error, AirflowNotFoundException):
         name = conn_id or urlsplit(str(path)).netloc.rpartition("@")[0]
@@ -72,7 +72,7 @@ def _install(scheme: str) -> str:
 
 
 def _paths_work() -> bool:
-    """Tell whether Airflow's paths work at all: an old one does not with a newer universal-pathlib."""
+    """Return whether Airflow's paths work at all: an old Airflow does not work with a newer universal-pathlib."""
     try:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 

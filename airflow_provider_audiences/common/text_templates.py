@@ -1,9 +1,9 @@
 """
-Templates of text stay text, and paths stay paths.
+Rendering of text arguments as text, and of paths as paths.
 
-In a DAG with ``render_template_as_native_obj=True`` Airflow reads each result as Python: the name ``2026_11_11``
-becomes the number 20261111, ``1e5`` becomes 100000.0 and ``True`` a bool. From those, what was written can't be told
-any more.
+In a DAG with ``render_template_as_native_obj=True``, Airflow reads each rendered text as a Python literal: the name
+``2026_11_11`` becomes the number 20261111, ``1e5`` becomes 100000.0, and ``True`` becomes a bool. The original text
+can't be restored from those.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ TEXT_FIELDS = frozenset(
         "table",
     }
 )
-"""Arguments that are text and nothing else, in whatever operator or sensor."""
+"""Names of the arguments that are always text, in all operators and sensors."""
 
 
 class RendersTextAsText(_Base):
-    """Base of operators and sensors whose text arguments are rendered as they are written."""
+    """Base of operators and sensors whose text arguments are rendered to text, even with native rendering."""
 
     def _do_render_template_fields(
         self,
@@ -60,12 +60,12 @@ class RendersTextAsText(_Base):
         seen_oids: set[int],
         **options: Any,
     ) -> None:
-        """Render the fields; Airflow calls this for mapped tasks too."""
+        """Render the fields. Airflow calls this method, for mapped tasks too."""
         fields = list(template_fields)
         if parent is self and isinstance(jinja_env, NativeEnvironment):
             for name in TEXT_FIELDS.intersection(fields):
                 value = getattr(self, name)
-                # What an upstream task gave to a mapped one is data, and no template.
+                # A value that a mapped task gets from an upstream task is data, not a template.
                 if isinstance(value, str) and id(value) not in seen_oids:
                     setattr(self, name, _written(value, context, jinja_env))
                     fields.remove(name)
@@ -73,9 +73,12 @@ class RendersTextAsText(_Base):
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
         """
-        Render a value; a path of this machine is none with templates.
+        Render a value; a path on this machine is returned unchanged.
 
-        Airflow 3.0 to 3.2 take its ``resolve`` for that of a template: a file that is not there yet ends in an error.
+        Airflow 3.0 to 3.2 would call the path's method ``resolve`` as that of a template, and fail if the file does not
+        exist yet.
+
+        :param content: value to render.
         """
         if isinstance(content, PurePath) and not hasattr(content, "fs"):  # an ObjectStoragePath may be both
             return content
@@ -83,9 +86,9 @@ class RendersTextAsText(_Base):
 
 
 def _written(value: str, context: Any, jinja_env: Environment) -> str | None:
-    """Return what a template writes; None for the text None, as native rendering does."""
+    """Return the rendered text of a template; None for the text ``None``, as in native rendering."""
     template = jinja_env.from_string(value)
-    # As Airflow itself renders: the context is not to be turned into a dict, which would evaluate all of it.
+    # This is how Airflow itself renders: making a dict of the context would evaluate all of its values.
     values = copy.copy(context)
     values.update((name, item) for name, item in template.globals.items() if name not in values)
     nodes = template.root_render_func(jinja_env.context_class(jinja_env, values, template.name, template.blocks))

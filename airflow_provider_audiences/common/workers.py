@@ -1,4 +1,4 @@
-"""Whether the tasks of an Airflow run on one machine or on several: a ledger on a worker's own disk fits only one."""
+"""Finding out whether tasks run on one machine or several: only with one can ledgers be on a worker's own disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from airflow.providers.common.compat.sdk import conf
 
 Workers = Literal["one", "several", "pods"]
-"""One machine; several, each with a disk of its own; or pods, whose disks may be volumes that stay."""
+"""Where tasks run: on one machine, on several machines with their own disks, or in pods, which may share a volume."""
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _BY_QUEUE: dict[str, tuple[str, Workers]] = {
     "CeleryKubernetesExecutor": ("celery_kubernetes_executor", "several"),
     "LocalKubernetesExecutor": ("local_kubernetes_executor", "one"),
 }
-"""Of Airflow 2, with the section that names the queue whose tasks run in pods."""
+"""Airflow 2's executors with two kinds of workers: the configuration's section, and where tasks outside of pods run."""
 
 _IN_POD = "AIRFLOW_IS_K8S_EXECUTOR_POD"
 _SHARED_FILE_SYSTEMS = frozenset(
@@ -40,10 +40,10 @@ _SHARED_FILE_SYSTEMS = frozenset(
 @dataclass(frozen=True, kw_only=True)
 class _Executor:
     """
-    An executor of Airflow's configuration.
+    An executor in Airflow's configuration.
 
-    :param alias: what tasks may call it; empty for none.
-    :param path: of its class, or the name of one of Airflow's own.
+    :param alias: further name by which tasks may choose the executor; empty for none.
+    :param path: module path of the executor's class, or only the class name for one of Airflow's own.
     """
 
     alias: str
@@ -51,31 +51,31 @@ class _Executor:
 
     @property
     def name(self) -> str:
-        """The name of its class."""
+        """Name of the executor's class."""
         return self.path.rpartition(".")[2]
 
     def is_called(self, name: str) -> bool:
-        """Tell whether a task that asks for a name means this one."""
+        """Return whether a name in a task's argument ``executor`` means this executor."""
         return name in {self.alias, self.path, self.name}
 
 
 def executor_of(task: Any) -> str:
     """
-    Return the name of the executor that runs a task.
+    Return the class name of the executor that runs a task.
 
-    :param task: the operator; its ``executor`` is one of several, or None for the first.
+    :param task: operator; its ``executor`` names one of the configured executors, or is None for the first one.
     """
     return _executor_of(task).name
 
 
 def workers_of(task: Any) -> Workers:
     """
-    Return where the tasks run that the executor of a task runs.
+    Return where tasks of a task's executor run.
 
-    :param task: the operator.
+    :param task: operator whose executor is looked at.
     """
     if os.environ.get(_IN_POD, "").strip().lower() in {"true", "1"}:
-        return "pods"  # where the configuration names another executor
+        return "pods"  # inside a pod, the configuration names another executor
     executor = _executor_of(task)
     if executor.name in _BY_QUEUE:
         section, otherwise = _BY_QUEUE[executor.name]
@@ -86,9 +86,9 @@ def workers_of(task: Any) -> Workers:
 
 def is_shared_disk(path: Path) -> bool:
     """
-    Tell whether a path lies on a file system that several machines can see.
+    Return whether a path is on a network file system, which several machines can share.
 
-    :param path: it need not exist yet.
+    :param path: path on this machine; it need not exist yet.
     """
     try:
         lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -114,7 +114,7 @@ def _executor_of(task: Any) -> _Executor:
 
 
 def _configured() -> list[str]:
-    """Return the executors for all teams: what the configuration has for single teams comes behind a semicolon."""
+    """Return the configured executors that all teams share; a semicolon separates them from those of single teams."""
     common = str(conf.get("core", "executor", fallback="LocalExecutor")).split(";")[0]
     return [text.strip() for text in common.rpartition("=")[2].split(",") if text.strip()] or ["LocalExecutor"]
 
@@ -131,5 +131,5 @@ def _says_it_is_local(path: str) -> bool:
         return False
     try:
         return bool(getattr(import_module(module), name).is_local)
-    except Exception:  # noqa: BLE001 - anybody's code; a worker need not have it
+    except Exception:  # noqa: BLE001 - custom code may raise anything, and a worker need not have it installed
         return False

@@ -1,4 +1,4 @@
-"""The arguments that all operators share which refresh PAI audience groups, with the rule of each."""
+"""The arguments that all operators for refreshing PAI audience groups share, with a rule for each."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ _WAIT = partial(seconds, above=0, at_most=_LONGEST_SECONDS)
 @dataclass(frozen=True, kw_only=True)
 class RefreshArguments(Checked):
     """
-    What becomes of the groups, and how the new one is waited for.
+    Arguments that decide which groups stay, and how the task waits for the new group.
 
-    :param keep_previous: how many of the groups that are replaced stay.
-    :param delete_failed: whether a new group is deleted that is rejected or late.
-    :param allow_older_run: whether a run may replace what a newer one has made.
-    :param min_amount: least number of people.
-    :param timeout: how long to wait, in seconds; at most 366 days.
-    :param poke_interval: pause before the first poll, in seconds.
-    :param max_poke_interval: what the pause grows to, in seconds.
-    :param max_poll_failures: transient failures of polls in a row that are borne.
-    :param deferrable: whether the triggerer waits.
+    :param keep_previous: how many of the replaced groups that are ready to keep, the newest first; at least 0.
+    :param delete_failed: whether to delete the new group if it is rejected or not ready in time.
+    :param allow_older_run: whether the run may make a group even if a run with a newer logical date has made one.
+    :param min_amount: least number of people in a ready group; at least 0.
+    :param timeout: longest wait until the new group is ready, in seconds; above 0, at most 366 days.
+    :param poke_interval: pause before the first poll, in seconds; above 0, at most 366 days. It doubles from poll to
+        poll.
+    :param max_poke_interval: longest pause between two polls, in seconds; above 0, at most 366 days.
+    :param max_poll_failures: most transient failures of polls in a row that don't end the wait; at least 0.
+    :param deferrable: whether the task waits in the triggerer, without a worker slot.
     :raises InvalidInputError: an argument is wrong.
     """
 

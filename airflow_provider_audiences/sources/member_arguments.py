@@ -1,4 +1,4 @@
-"""An operator's arguments about members: where they are, who must not be among them, and what is done about texts."""
+"""An operator's arguments about members: the source, the opt-outs, and what to do about texts that are no members."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ from airflow_provider_audiences.sources.staging import refuse_source_as_target, 
 @dataclass(frozen=True, kw_only=True)
 class MemberArguments:
     """
-    What an operator was told of its members; use :meth:`of` to check it.
+    An operator's checked arguments about members; :meth:`of` checks them.
 
-    :param source: the operator's field, masked or not.
-    :param suppress: the operator's field of opt-outs, masked or not; None for nobody.
-    :param kind: what the members are.
+    :param source: value of the operator's field ``source``, masked or not.
+    :param suppress: value of the operator's field ``suppress``, which names the opt-outs, masked or not; None for no
+        opt-outs.
+    :param kind: kind of the members, such as phone numbers.
     :param rules: what to do about texts of ``source`` that are no members.
-    :param suppress_on_malformed: ``fail`` if a text of ``suppress`` is no member, or ``drop`` and count it.
+    :param suppress_on_malformed: what to do about texts of ``suppress`` that are no members: ``fail``, or ``drop`` to
+        count them.
     :param settings: memory and disk to use.
     """
 
@@ -42,12 +44,12 @@ class MemberArguments:
     @classmethod
     def of(cls, operator: Any, *, kind: IdentifierKind) -> MemberArguments:
         """
-        Check an operator's arguments; whatever they point to is not opened yet.
+        Return an operator's arguments after checking them. No file or table is opened yet.
 
-        :param operator: has ``source``, ``on_malformed``, ``max_malformed_ratio``, ``rejects_path`` and
-            ``rejects_include_values``; perhaps ``suppress`` and ``suppress_on_malformed``.
-        :param kind: what the members are.
-        :raises InvalidInputError: an argument is wrong, or the report of rejects would overwrite what is read.
+        :param operator: operator with the attributes ``source``, ``on_malformed``, ``max_malformed_ratio``,
+            ``rejects_path`` and ``rejects_include_values``, and perhaps ``suppress`` and ``suppress_on_malformed``.
+        :param kind: kind of the members, such as phone numbers.
+        :raises InvalidInputError: an argument is wrong, or the report of rejects would overwrite a file that is read.
         """
         suppress = getattr(operator, "suppress", None)
         arguments = cls(
@@ -69,9 +71,9 @@ class MemberArguments:
     @contextmanager
     def members(self) -> Iterator[StagedMembers]:
         """
-        Stage the source, for as long as the block lasts.
+        Stage the source's members for the block.
 
-        :raises InvalidInputError: the rules refuse it, none of its texts is a member, or it can't be read.
+        :raises InvalidInputError: the source can't be read, the rules refuse it, or none of its texts is a member.
         """
         with (
             self._opened("source", self.source) as opened,
@@ -83,9 +85,9 @@ class MemberArguments:
     @contextmanager
     def opt_outs(self) -> Iterator[StagedMembers | None]:
         """
-        Stage the opt-outs, for as long as the block lasts; None if there are none.
+        Stage the opt-outs for the block; yield None if the operator has none.
 
-        :raises InvalidInputError: a text is no member, or the list can't be read.
+        :raises InvalidInputError: the opt-outs can't be read, or the rules refuse a text that is no member.
         """
         if self.suppress is None:
             yield None

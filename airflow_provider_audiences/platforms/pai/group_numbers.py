@@ -1,4 +1,4 @@
-"""The phone numbers that a PAI audience group is made of: what the guards say of them, and how PAI gets them."""
+"""The phone numbers for a PAI audience group: their checks by guards, and the group's specification with them."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _TEXT_COUNTS = ("malformed", "duplicates", "blank")
 @dataclass(frozen=True, kw_only=True)
 class GroupNumbers:
     """
-    The numbers of a source that are left without the opt-outs. They live as long as the block of :func:`left_of`.
+    The phone numbers of a source without the opt-outs. They exist until the block of :func:`left_of` ends.
 
-    :param staged: the numbers.
-    :param facts: what became of the texts of both, for the report.
+    :param staged: the staged numbers.
+    :param facts: counts of the source's and the opt-outs' texts, for the report.
     """
 
     staged: StagedMembers
@@ -41,25 +41,25 @@ class GroupNumbers:
 
     @property
     def count(self) -> int:
-        """How many numbers there are."""
+        """Number of phone numbers."""
         return self.staged.members
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the set of numbers."""
+        """Digest of the set of numbers; it does not depend on their order."""
         return fingerprint_of(self.staged.keys)
 
     @property
     def fit_into_text(self) -> bool:
-        """Whether PAI takes so many as text; more have to be in a file."""
+        """Whether PAI takes so many numbers as text; more numbers must be in a file."""
         return self.count <= MAX_TEXT_NUMBERS
 
     def check(self, guards: Guards) -> None:
         """
-        Stop what has too few numbers, before anything is asked of PAI.
+        Check the guards that need no request to PAI.
 
-        :param guards: limits of the task.
-        :raises GuardError: there are too few numbers, or too few opt-outs.
+        :param guards: guards of the task.
+        :raises GuardError: there are fewer numbers than ``min_members``, or fewer opt-outs than ``min_suppressed``.
         """
         suppressed = self.facts["suppress_members"]
         if self.count < guards.min_members:
@@ -75,11 +75,12 @@ class GroupNumbers:
 
     def judge(self, guards: Guards, current: AudienceGroup | None) -> list[Verdict]:
         """
-        Compare the numbers with the group that they would replace, which tells how many people it has.
+        Check the guards against the group that the numbers would replace. Only its number of people is compared.
 
-        :param guards: limits of the task.
-        :param current: the group; None if there is none.
-        :raises GuardError: a guard does not let the numbers pass.
+        :param guards: guards of the task.
+        :param current: group that would be replaced; None if there is none.
+        :return: verdicts of all guards.
+        :raises GuardError: a guard stops the run.
         """
         people = current.amount if current else 0
         added, removed = max(0, self.count - people), max(0, people - self.count)
@@ -103,13 +104,13 @@ class GroupNumbers:
 
     def spec(self, *, name: str | None, remark: str | None, uri: str | None, phone_format: PhoneFormat) -> GroupSpec:
         """
-        Return what makes a group of them.
+        Return the specification of a group with these numbers.
 
-        :param name: of the group.
-        :param remark: free text.
-        :param uri: of the file that they will be in; None to send them as text.
-        :param phone_format: rule for the numbers.
-        :raises InvalidInputError: there are too many for text, or an argument is wrong.
+        :param name: name of the group.
+        :param remark: remark of the group, as free text; None for none.
+        :param uri: address by which PAI reads the file with the numbers; None to send the numbers as text.
+        :param phone_format: form that all numbers must have.
+        :raises InvalidInputError: there are too many numbers to send as text, or an argument is wrong.
         """
         if uri is None and not self.fit_into_text:
             raise InvalidInputError(
@@ -127,10 +128,11 @@ class GroupNumbers:
 
     def were_read(self, group: AudienceGroup, spec: GroupSpec) -> bool:
         """
-        Tell whether PAI read what it was to read: at the same address, if it shows one, and nobody else.
+        Return whether PAI has read the right file for a group: its address is the same, if PAI shows one, and the group
+        has no more people than there are numbers.
 
-        :param group: that was made of the same numbers.
-        :param spec: what would make it now.
+        :param group: group that was made of the same numbers.
+        :param spec: specification for making the group now.
         """
         is_same_place = not group.uri or not spec.uri or unquote(group.uri) == unquote(spec.uri)
         return is_same_place and group.amount <= self.count
@@ -141,10 +143,10 @@ def left_of(
     source: StagedMembers, suppressed: StagedMembers | None, *, settings: StagingSettings
 ) -> Iterator[GroupNumbers]:
     """
-    Yield the numbers of a source who have not opted out.
+    Yield the phone numbers of a source without the opt-outs.
 
-    :param source: the source.
-    :param suppressed: the opt-outs; None if there are none.
+    :param source: staged numbers of the source.
+    :param suppressed: staged numbers of the opt-outs; None if there are none.
     :param settings: memory and disk to use.
     """
     facts: dict[str, Any] = {"members": source.members}

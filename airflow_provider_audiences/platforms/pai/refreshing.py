@@ -1,4 +1,4 @@
-"""A refresh of a PAI group under way, as it goes from the task to the trigger and back; and what it came to."""
+"""The state of a refresh of a PAI group, which the task hands to the trigger and gets back; and its result."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Replaced:
     """
     The result of a finished refresh.
 
-    :param group: the group that stands now: the new one, or a later one that has replaced it already.
-    :param deleted: ids of the groups that it has replaced.
+    :param group: the group in use now: the new one, or a later one that has already replaced it.
+    :param deleted: ids of the replaced groups that were deleted.
     :param kept: ids of earlier groups that were kept, newest first.
     """
 
@@ -73,10 +73,10 @@ class Refreshing:
 
     def report(self, replaced: Replaced | None, *, cost: float | None) -> dict[str, Any]:
         """
-        Return what the task tells of it.
+        Return the report that the task returns.
 
-        :param replaced: what its end came to; None if nothing had to be done.
-        :param cost: what its calls may cost; None if that is not known.
+        :param replaced: result of the refresh; None if no group had to be replaced.
+        :param cost: estimated cost of the billable calls, in the currency of the price; None if it is not known.
         """
         return {
             "group_id": self.group_id,

@@ -37,24 +37,24 @@ class Rows(Protocol):
 
     def lines(self, first: int, count: int) -> bytes:
         """
-        Return some of them, one a line. Any thread may ask.
+        Return members as text, one per line. Several threads may call this at the same time.
 
-        :param first: number of the first one, counted from 0.
-        :param count: how many, as far as there are.
+        :param first: index of the first member, counted from 0.
+        :param count: number of members; fewer are returned if the set ends before.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
     """
-    Rows of one set that are sent by the same kind of request.
+    A part of a sync: rows of one set that are sent by the same kind of request.
 
     :param name: name of the phase: ``additions`` or ``removals``.
     :param destination: audience that the rows are sent to.
-    :param rows: the set.
-    :param ranges: the rows to send, as pairs of first row and end.
-    :param ttl_seconds: how long added members stay; None for the platform's default.
-    :param replaces: whether a request replaces the audience's whole content.
+    :param rows: set that the rows belong to.
+    :param ranges: ranges of rows to send, each as its first row and the row after its last one.
+    :param ttl_seconds: time that added members stay in the audience, in seconds; None for the platform's default.
+    :param replaces: whether each request replaces the audience's whole content.
     """
 
     name: PhaseName
@@ -68,8 +68,9 @@ class Phase:
         """
         Send one body.
 
-        :param body: members, one a line.
-        :param give_up: asked before the request is repeated, and while it waits for that.
+        :param body: members, one per line.
+        :param give_up: returns whether not to repeat the request; called before each repetition and during the wait
+            for it.
         """
         if self.name == "removals":
             return self.destination.remove(body, give_up=give_up)
@@ -111,11 +112,11 @@ class NoJournal:
 
 class _GivesUp:
     """
-    Decides whether a request that failed is not repeated, or not waited for any longer.
+    Decides whether to give up a request: not to repeat it after a failure, and to wait no longer for its repetition.
 
-    :param journal: of the set; whoever was overtaken sends nothing more.
-    :param stop: set when no request is to begin any more.
-    :param may_split: whether half of its members may go out in its place.
+    :param journal: journal of the sync; nothing more is sent if another sync has taken over.
+    :param stop: event that is set when no further request may begin.
+    :param may_split: whether a smaller request may be sent instead, if this one was probably too large.
     """
 
     def __init__(self, journal: Journal, stop: threading.Event, *, may_split: bool) -> None:

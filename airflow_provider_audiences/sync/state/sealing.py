@@ -1,4 +1,4 @@
-"""Small JSON files that tell whether they are whole: manifests and stored plans."""
+"""Small JSON files with a checksum, which shows whether a file is damaged: manifests and stored plans."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from airflow_provider_audiences.exceptions import LedgerLostError
 
 def sealed(content: Mapping[str, Any]) -> bytes:
     """
-    Return JSON with a checksum.
+    Return content as JSON with a checksum.
 
-    :param content: what to write as JSON; without a key ``checksum``.
+    :param content: fields to write as JSON; there must be no key ``checksum`` among them.
     """
     return json.dumps({**content, "checksum": _checksum(_text(content))}, indent=1).encode()
 
@@ -30,7 +30,7 @@ def unsealed(text: bytes, *, where: str) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(text)
         checksum, rest = content.pop("checksum"), _text(content)
-        # Plans were sealed by SHA-256 once.
+        # Earlier versions wrote a SHA-256 digest as the checksum of plans.
         if checksum not in {_checksum(rest), hashlib.sha256(rest).hexdigest()}:
             raise ValueError("its checksum does not fit")
     except (ValueError, TypeError, KeyError, AttributeError):
