@@ -90,11 +90,7 @@ T = TypeVar("T", bytes, str)
 
 
 class _Masked(Generic[T]):
-    """
-    Content with members in it that shows only its size: in its repr, as text, and when formatted. It can't be pickled.
-
-    :param content: the content.
-    """
+    """Content with members in it that shows only its size: in its repr, as text and when formatted; never pickled."""
 
     __slots__ = ("_length", "_reveal")
 
@@ -187,13 +183,11 @@ def forget_locals(error: BaseException, *, until: BaseException | None = None) -
     """
     Delete the local variables of the frames that an error has passed, and of its causes and contexts.
 
-    A traceback refers to these frames, and some formatters show their local variables, which may be members or secrets.
-    Line numbers and names of functions stay in the traceback. The frame of a running function can't be emptied, so its
-    variables must be masked.
+    Some formatters of tracebacks show local variables, which may be members or secrets. Line numbers and names of
+    functions stay. The frame of a running function can't be emptied, so its variables must be masked.
 
     :param error: error that leaves this package.
-    :param until: error that the caller was handling before the work began; its frames stay as they are. None if there
-        is none.
+    :param until: error that the caller was already handling, whose frames stay as they are; None for none.
     """
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
@@ -223,9 +217,8 @@ class Redactor:
     """
     Removes secrets and members from a server's text, for use in logs and exceptions. Threads may share a redactor.
 
-    A server may repeat secrets and members in another spelling, such as percent-encoded. So the text is also decoded
-    as HTML, JSON strings and queries, one layer after the other. If a decoded text shows a secret or a member, it is
-    returned, redacted, in place of the original text.
+    A server may repeat them in another spelling, such as percent-encoded. So the text is also decoded as HTML, JSON
+    strings and queries, layer by layer. If a decoded text shows a secret or a member, it is returned, redacted.
 
     :param secret: the connection's key; None if it is added later by :meth:`learn`.
     :param member_patterns: patterns that find the platform's members.

@@ -203,9 +203,9 @@ def ui_field_behaviour(behaviour: dict[str, Any]) -> dict[str, Any]:
 
 def form_widgets(fields: Sequence[ExtraField]) -> dict[str, Any]:
     """
-    Return the fields as form widgets, which only Airflow 2 asks for.
+    Return the fields as form widgets, which only Airflow 2 needs.
 
-    :param fields: of one connection type.
+    :param fields: extra fields of one connection type.
     """
     from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
     from wtforms import BooleanField, IntegerField, PasswordField, StringField

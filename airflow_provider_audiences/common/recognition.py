@@ -104,7 +104,7 @@ def shown_address(address: str) -> str:
         return address
     user, at, host = parts.netloc.rpartition("@")
     netloc = f"{user.partition(':')[0]}:***@{host}" if at and ":" in user else parts.netloc
-    # In a store's address a # is part of a name.
+    # In a store's address, the character # is part of a name.
     fragment = f"#{parts.fragment}" if parts.fragment and parts.scheme not in {"http", "https"} else ""
     return f"{parts.scheme}://{netloc}{parts.path}{'?…' if parts.query else fragment}"
 

@@ -34,7 +34,7 @@ class _Call(Generic[T]):
     def run(self) -> None:
         try:
             self._result.append(self._step())
-        except Exception as error:  # noqa: BLE001 - whoever waits raises it
+        except Exception as error:  # noqa: BLE001 - the waiting threads raise it
             self._error = error.with_traceback(None)
         finally:
             self._free.release()

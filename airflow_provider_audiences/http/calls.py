@@ -61,9 +61,9 @@ class Call(Generic[T]):
     :param content_type: content type of the body; None for no such header.
     :param headers: further headers that this call needs.
     :param deadline_seconds: most seconds for each request of this call, if the settings have no deadline.
-    :param recover: for a call that must not be carried out twice; None for any other. Called before a repetition, and
-        before the call fails, if an earlier request may have been carried out. Returns the result of that request; None
-        if it was not carried out.
+    :param recover: returns the result of an earlier request that was carried out after all; None if there was none.
+        Called before a repetition, and before the call fails, if an earlier request may have been carried out. Needed
+        for calls that must not be carried out twice; None for all others.
     :param give_up: returns whether to send no further request and raise the error instead; None for a call that is
         never given up.
     """

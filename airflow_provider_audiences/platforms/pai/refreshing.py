@@ -40,7 +40,7 @@ class Refreshing:
     :param call: digest of the call, as in markers.
     :param adopted: whether an earlier try of this call has made the group.
     :param unchanged: whether an existing group has the same members, and stays.
-    :param began_epoch_seconds: when the work began, in seconds since 1970 (UTC).
+    :param began_epoch_seconds: start of the work, in seconds since 1970 (UTC).
     :param members: counts of the members, for the report.
     :param map_index: index of the mapped task; -1 for a task that is not mapped.
     :param verdicts: verdicts of the guards, as JSON.
