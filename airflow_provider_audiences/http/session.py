@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from urllib3 import ProxyManager
 
 _POOL_SIZE = 64
-"""Most idle connections that are kept; no client is used by more threads at the same time."""
+"""Most idle connections that are kept; a client is used by fewer threads at the same time."""
 
 
 def _pool_classes(secret_query: str) -> dict[str, type[HTTPConnectionPool]]:
