@@ -32,5 +32,5 @@ def test_nothing_is_left(tmp_path: Path, end: Any) -> None:
         starter.stdin.flush()
     else:
         starter.send_signal(end)
-    assert starter.wait(timeout=60) != 0
+    assert starter.wait(timeout=180) != 0  # a busy machine takes its time
     wait_until("an empty place", lambda: not folder.exists() and not processes_below(folder), seconds=30)

@@ -165,3 +165,8 @@ def test_editors_break_lines_where_ruff_does() -> None:
     editors = configparser.ConfigParser()
     editors.read_string(f"[top]\n{(ROOT / '.editorconfig').read_text()}")
     assert int(editors["*.py"]["max_line_length"]) == PYPROJECT["tool"]["ruff"]["line-length"]
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=lambda page: page.name)
+def test_no_page_has_a_gap(page: Path) -> None:
+    assert "<!--" not in page.read_text(encoding="utf-8")
