@@ -48,14 +48,14 @@ def state_store(*names: str) -> FileStore:
 
 def ledger_store(*names: str) -> FileStore | None:
     """
-    Return the folder of a synced audience; None if the folder holds no ledger.
+    Return the folder of an audience that is synced; None if it has no ledger, and no sync of it is under way.
 
     :param names: names of the folders from ``state_path`` down, with any characters.
     :raises InvalidInputError: ``state_path`` is wrong.
     :raises StateUnavailableError: the folder can't be listed.
     """
     folder = state_store(*names)
-    return folder if any(name.startswith(("head", "ledger-")) for name in folder.names()) else None
+    return folder if any(name.startswith(("head", "ledger-", "lease-")) for name in folder.names()) else None
 
 
 def check_state_path(task: Any) -> None:

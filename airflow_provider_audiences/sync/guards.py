@@ -41,7 +41,7 @@ class Guards(Checked):
     Limits, as numbers or as texts of them. None, or the word ``off``, is no limit.
 
     :param allow_empty: whether an audience may be left without members.
-    :param max_removed_ratio: removed members, as a part of those that may be in the audience; from 0 to 1.
+    :param max_removed_ratio: removed members, as a part of those known to be in the audience; from 0 to 1.
     :param max_added_ratio: new members, as a part of those that may be in it; 0 or more. An audience without members
         has no such limit.
     :param max_removed: removed members; 0 or more.

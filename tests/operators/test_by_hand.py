@@ -1,6 +1,6 @@
 """What operators do by hand to an audience that another task syncs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,24 @@ def run(audience_id: str, task_context: MakeContext) -> Callable[..., Any]:
         return task.execute(task_context(task_id=operator.__name__))
 
     return run
+
+
+def test_a_first_sync_comes_first(
+    run: Callable[..., Any], emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds
+) -> None:
+    """It has no ledger yet; and whoever was removed meanwhile would be added again."""
+    ids = make_ids(4)
+
+    def source() -> Iterator[str]:
+        with pytest.raises(exceptions.AudienceBusyError):
+            run(AppLovinRemoveUsersOperator, ids[:1])
+        yield from ids
+
+    run(AppLovinSyncAudienceOperator, source())
+    assert emulator.members(audience_id) == ids
+    assert run(AppLovinRemoveUsersOperator, ids[:1])["in_ledger"] is True
+    assert run(AppLovinSyncAudienceOperator, ids)["held_back"] == 1
+    assert emulator.members(audience_id) == ids[1:]
 
 
 def test_who_was_removed_stays_out(
