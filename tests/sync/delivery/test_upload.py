@@ -38,7 +38,7 @@ def deliver(applovin: AppLovinClient, audience_id: str, as_staged: Any) -> Calla
         allow_empty: bool = False,
         max_parallel_requests: Any = 1,
         dry_run: bool = False,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = lambda _seconds: None,
         **counts: int,
     ) -> UploadReport:
         delivery = Delivery.checked(
