@@ -261,9 +261,9 @@ class ErrorBudget:
         errors = self._errors
         if not errors.is_troubled and not errors.is_known:
             has_turn = errors.alone.acquire(timeout=_FIRST_SECONDS)
-            if not errors.is_troubled:
+            if not errors.is_troubled and not (has_turn and errors.is_known):
                 return has_turn
-            # Another thread's request failed while this one waited.
+            # While this thread waited, another thread's request failed, or was answered well.
             if has_turn:
                 errors.alone.release()
         waited_out: _Hold | None = None
