@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.report import SyncReport
     from airflow_provider_audiences.sync.settings import SendSettings
 
-_PLAN_ID = 200
+_MAX_PLAN_ID_CHARACTERS = 200
 """Characters that the id of a plan has at most; ours have 16."""
 
 
@@ -125,7 +125,9 @@ class StoredPlanOperator(PlanOperator):
 
         with self.running(), ExitStack() as stack:
             target = self.checked_target()
-            plan_id = not_longer("plan_id", required_text("plan_id", self.plan_id), than=_PLAN_ID, whose="a ledger")
+            plan_id = not_longer(
+                "plan_id", required_text("plan_id", self.plan_id), than=_MAX_PLAN_ID_CHARACTERS, whose="a ledger"
+            )
             override_guards = true_or_false("override_guards", self.override_guards)
             send = self.send_settings()
             client = stack.enter_context(self.connected())

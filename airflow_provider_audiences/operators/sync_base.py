@@ -140,7 +140,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
             self.check_target()
             client = stack.enter_context(self.connected())
             known = self.known_destination(client)
-            sync = stack.enter_context(self.open_sync(context, known, send)) if known else None
+            sync = None if known is None else stack.enter_context(self.open_sync(context, known, send))
             suppressed = stack.enter_context(arguments.opt_outs())
             wanted = stack.enter_context(arguments.members())
             if sync is None:
