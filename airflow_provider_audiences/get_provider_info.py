@@ -15,15 +15,23 @@ from airflow_provider_audiences.common.connection_fields import (
 )
 
 _PACKAGE = "airflow_provider_audiences"
-_INTEGRATIONS = {"applovin": "AppLovin Audiences", "pai": "Alibaba PAI Audience Groups"}
-_MORE_MODULES = {
-    ("operators", "applovin"): [
-        f"{_PACKAGE}.operators.applovin_sync",
-        f"{_PACKAGE}.operators.applovin_suppression",
-    ],
-    ("operators", "pai"): [f"{_PACKAGE}.operators.pai_refresh", f"{_PACKAGE}.operators.pai_sync"],
-    ("triggers", "pai"): [f"{_PACKAGE}.triggers.pai_events"],
+_APPLOVIN = "AppLovin Audiences"
+_PAI = "Alibaba PAI Audience Groups"
+_MODULES = {
+    _APPLOVIN: {
+        "hooks": ["applovin"],
+        "operators": ["applovin", "applovin_sync", "applovin_suppression"],
+        "sensors": ["applovin"],
+        "triggers": ["applovin"],
+    },
+    _PAI: {
+        "hooks": ["pai"],
+        "operators": ["pai", "pai_refresh", "pai_sync"],
+        "sensors": ["pai"],
+        "triggers": ["pai", "pai_events"],
+    },
 }
+"""The public modules of each platform, by package."""
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -35,12 +43,12 @@ def get_provider_info() -> dict[str, Any]:
         "versions": [__version__],
         "integrations": [
             {
-                "integration-name": _INTEGRATIONS["applovin"],
+                "integration-name": _APPLOVIN,
                 "external-doc-url": "https://support.applovin.com/",
                 "tags": ["service"],
             },
             {
-                "integration-name": _INTEGRATIONS["pai"],
+                "integration-name": _PAI,
                 "external-doc-url": "https://www.alibabacloud.com/help/en/pai/",
                 "tags": ["service"],
             },
@@ -117,7 +125,8 @@ def _modules(kind: str) -> list[dict[str, Any]]:
     return [
         {
             "integration-name": title,
-            "python-modules": [f"{_PACKAGE}.{kind}.{platform}", *_MORE_MODULES.get((kind, platform), [])],
+            "python-modules": [f"{_PACKAGE}.{kind}.{name}" for name in modules[kind]],
         }
-        for platform, title in _INTEGRATIONS.items()
+        for title, modules in _MODULES.items()
+        if kind in modules
     ]

@@ -12,33 +12,9 @@ from contextlib import contextmanager
 from typing import Generic, Self, TypeVar
 from urllib.parse import unquote
 
-ADVERTISING_ID_PATTERN = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-# Letters may stand next to a number: a server that quotes several lines may write a line break as "\\n".
-# Dates are excluded.
-PHONE_NUMBER_PATTERN = re.compile(
-    r"(?<![0-9])(?!20[0-9]{2}-[0-9]{2}-[0-9]{2}(?![0-9]))(?:\+|00)?(?:[0-9][ ()-]{0,2}){8,}[0-9]"
-)
 SIGNATURE_PATTERN = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])")
 
 _HEX_32 = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{32}(?![0-9A-Za-z])")
-ADVERTISING_IDS_SAID_BACK = (ADVERTISING_ID_PATTERN, _HEX_32)
-"""Advertising IDs as a server may repeat them in a reply, with or without their hyphens."""
-
-# Dates and IPv4 addresses are excluded, although their digits are separated as in a phone number.
-_NO_NUMBER = (
-    r"(?!20[0-9]{2}[-./][0-9]{2}[-./][0-9]{2}(?![0-9]))"
-    r"(?!(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(?:\.|(?![0-9.]))){4}(?![0-9]))"
-)
-PHONE_NUMBERS_SAID_BACK = (
-    re.compile(
-        rf"(?<![0-9])(?<![0-9]\.)\(?{_NO_NUMBER}(?:\+|00)?(?:[0-9][ ()./_\u00a0\u2010-\u2015-]{{0,3}}){{8,}}[0-9]"
-    ),
-)
-"""Phone numbers as a server may repeat them in a reply, with any separators that people put between digits."""
-
-MEMBERS_SAID_BACK = (*ADVERTISING_IDS_SAID_BACK, *PHONE_NUMBERS_SAID_BACK)
-"""Members of any kind, as a database or a library may repeat them in an error about a source."""
-
 _CREDENTIAL_PATTERN = re.compile(
     r"(?i)(api_key=|bearer\s+|signature=|credential=|x-acs-security-token:\s*|x-acs-accesskey-id:\s*)[^\s&,;\"'<>]+"
 )

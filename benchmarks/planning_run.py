@@ -57,7 +57,13 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
     rules = PlanRules(now=now, due_before=now, ttl_seconds=_TTL_SECONDS, replaces=False, removes=True)
     with leased(folder, holder) as lease, open_workspace(settings) as workspace, open_source(source_path) as source:
         state = AudienceState(
-            folder, address, lease=lease, late_effect_seconds=100, workspace=workspace, clock=time.time
+            folder,
+            address,
+            lease=lease,
+            late_effect_seconds=100,
+            key_column="advertising_id",
+            workspace=workspace,
+            clock=time.time,
         )
         started = time.perf_counter()
         with stage(source, rules=StagingRules(), settings=settings) as staged:

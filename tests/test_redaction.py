@@ -16,9 +16,8 @@ import pytest
 import requests
 from hypothesis import strategies as st
 
+from airflow_provider_audiences.members.identifiers.patterns import ADVERTISING_ID_PATTERNS, PHONE_NUMBER_PATTERNS
 from airflow_provider_audiences.redaction import (
-    ADVERTISING_IDS_SAID_BACK,
-    PHONE_NUMBERS_SAID_BACK,
     MaskedBytes,
     MaskedLines,
     Redactor,
@@ -217,7 +216,7 @@ class TestSpellings:
         ],
     )
     def test_of_ids(self, written: str) -> None:
-        shown = Redactor(Secret("k9"), ADVERTISING_IDS_SAID_BACK)(f"bad id {written}, line 7")
+        shown = Redactor(Secret("k9"), ADVERTISING_ID_PATTERNS.said_back)(f"bad id {written}, line 7")
         assert shown.endswith(("***, line 7", "{***}, line 7"))
 
     @pytest.mark.parametrize(
@@ -238,7 +237,7 @@ class TestSpellings:
         ],
     )
     def test_of_numbers(self, written: str) -> None:
-        shown = Redactor(Secret("k9"), PHONE_NUMBERS_SAID_BACK)(f"bad number '{written}' in line 7")
+        shown = Redactor(Secret("k9"), PHONE_NUMBER_PATTERNS.said_back)(f"bad number '{written}' in line 7")
         assert shown == "bad number '***' in line 7"
 
     @pytest.mark.parametrize(
@@ -251,7 +250,7 @@ class TestSpellings:
         ],
     )
     def test_other_text_stays_as_it_is(self, text: str) -> None:
-        patterns = (*PHONE_NUMBERS_SAID_BACK, *ADVERTISING_IDS_SAID_BACK)
+        patterns = (*PHONE_NUMBER_PATTERNS.said_back, *ADVERTISING_ID_PATTERNS.said_back)
         assert Redactor(Secret("sk-0123456789abcdef"), patterns)(text) == text
 
     def test_long_texts_are_cut_before_a_secret_and_not_within(self) -> None:
@@ -265,7 +264,7 @@ class TestSpellings:
 
 
 class TestIdentifiers:
-    redact = Redactor(Secret("sk-0123456789abcdef"), (*PHONE_NUMBERS_SAID_BACK,))
+    redact = Redactor(Secret("sk-0123456789abcdef"), (*PHONE_NUMBER_PATTERNS.said_back,))
 
     @pytest.mark.parametrize(
         "text",

@@ -28,15 +28,15 @@ _MOST_REMOVED = 50
 
 class FolderNotes:
     """
-    Notes of errors as empty files in a folder, one for each error. The file's name tells the time of the error.
+    Notes of errors as empty files, one for each error. The file's name tells the time of the error.
 
     No file is ever changed, so processes can't overwrite each other's notes.
 
-    :param folder: folder of the account.
+    :param files: the file store of the account's notes.
     """
 
-    def __init__(self, folder: FileStore) -> None:
-        self._folder = folder
+    def __init__(self, files: FileStore) -> None:
+        self._files = files
         self._is_broken = False
 
     def add(self, now_epoch_seconds: float) -> str | None:
@@ -48,7 +48,7 @@ class FolderNotes:
         """
         name = f"{math.floor(now_epoch_seconds * 1000):013d}-{secrets.token_hex(8)}"
         try:
-            self._folder.write(name, b"")
+            self._files.write(name, b"")
         except StateUnavailableError as error:
             self._warn(error)
             return None
@@ -61,7 +61,7 @@ class FolderNotes:
         :param name: name of the note, as :meth:`add` has returned it.
         """
         try:
-            self._folder.delete(name)
+            self._files.delete(name)
         except StateUnavailableError as error:
             self._warn(error)
 
@@ -72,11 +72,11 @@ class FolderNotes:
         :param since_epoch_seconds: start of the period, in seconds since 1970 (UTC); older notes are deleted.
         """
         try:
-            found = [match for name in self._folder.names() if (match := _NAME_PATTERN.fullmatch(name))]
+            found = [match for name in self._files.names() if (match := _NAME_PATTERN.fullmatch(name))]
             moments = {match.group(): int(match[1]) / 1000 for match in found}
             old = [name for name, moment in moments.items() if moment < since_epoch_seconds]
             for name in old[:_MOST_REMOVED]:
-                self._folder.delete(name)
+                self._files.delete(name)
         except StateUnavailableError as error:
             self._warn(error)
             return None

@@ -23,13 +23,13 @@ from airflow_provider_audiences.common.recognition import (
     is_data_frame,
     is_member_text,
     is_path_list,
-    is_phone_text,
+    looks_personal,
     shown_address,
     written_in,
 )
 from airflow_provider_audiences.common.rendering import is_template
 from airflow_provider_audiences.members.characters import plain
-from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
+from airflow_provider_audiences.members.identifiers.patterns import NEVER_ONLY_DIGITS, MemberPatterns
 
 
 class Masked:
@@ -127,13 +127,22 @@ class _MaskedField(ABC):
 
 
 class MembersField(_MaskedField):
-    """A template field with members, or with one or more paths of files with members."""
+    """
+    A template field with members, or with one or more paths of files with members.
+
+    :param kinds: kinds of members to look for in text; default those that are never digits only, as a path may be.
+    """
 
     _takes_parts = True
 
+    def __init__(self, kinds: Sequence[MemberPatterns] = NEVER_ONLY_DIGITS) -> None:
+        self._kinds = kinds
+
     def _wrapped(self, value: Any) -> Any:
+        if isinstance(value, Number):
+            return Masked(value) if _may_be_number(self._kinds) else value
         if isinstance(value, str):
-            return Masked(value) if is_member_text(value) else _wrapped_address(value)
+            return Masked(value) if is_member_text(value, self._kinds) else _wrapped_address(value)
         if is_data_frame(value):
             return Masked(value, shown=_shown_frame(value))
         if is_path_list(value):
@@ -143,25 +152,13 @@ class MembersField(_MaskedField):
         return Masked(value) if isinstance(value, Iterable) and not isinstance(value, PathLike) else value
 
 
-class PhoneNumbersField(MembersField):
-    """A template field with phone numbers, or with one or more paths of files with phone numbers."""
-
-    def _wrapped(self, value: Any) -> Any:
-        is_number = isinstance(value, Number | bytes | bytearray)
-        if is_number or (isinstance(value, str) and is_phone_text(value)):
-            return Masked(value)
-        return super()._wrapped(value)
-
-
 class PersonalTextField(_MaskedField):
     """A template field with text that is always personal data, whatever it looks like."""
 
     _takes_parts = True
 
     def _wrapped(self, value: Any) -> Any:
-        if is_template(value) and not PHONE_NUMBER_PATTERN.search(written_in(value)):
-            return value
-        return Masked(value)
+        return value if is_template(value) and not looks_personal(written_in(value)) else Masked(value)
 
 
 class AddressField(_MaskedField):
@@ -175,14 +172,14 @@ class ArgumentsField(_MaskedField):
     """
     A template field with the arguments of a function, each of which may hold members.
 
-    :param phones: whether the members may be phone numbers; advertising IDs are always looked for.
+    :param kinds: kinds of members to look for; default those that are never digits only, as other arguments may be.
     """
 
-    def __init__(self, *, phones: bool = False) -> None:
-        self._phones = phones
+    def __init__(self, kinds: Sequence[MemberPatterns] = NEVER_ONLY_DIGITS) -> None:
+        self._kinds = kinds
 
     def _wrapped(self, value: Any) -> Any:
-        return _masked_each(value, phones=self._phones)
+        return _masked_each(value, self._kinds)
 
 
 class MasksFieldsWhenMapped:
@@ -292,39 +289,43 @@ def _shown_parts(parts: Parts) -> str:
     )
 
 
-def _masked_each(values: Any, *, phones: bool = False) -> Any:
+def _masked_each(values: Any, kinds: Sequence[MemberPatterns]) -> Any:
     """Return a list or mapping of arguments; those that hold members are wrapped."""
     if isinstance(values, Mapping):
-        return {name: _masked_argument(value, phones) for name, value in values.items()}
+        return {name: _masked_argument(value, kinds) for name, value in values.items()}
     if isinstance(values, list | tuple):
-        return type(values)(_masked_argument(value, phones) for value in values)
+        return type(values)(_masked_argument(value, kinds) for value in values)
     return values
 
 
-def _masked_argument(value: Any, phones: bool) -> Any:
+def _masked_argument(value: Any, kinds: Sequence[MemberPatterns]) -> Any:
     if value is None or isinstance(value, Masked) or hasattr(value, "iter_references") or callable(value):
         return value
     if is_data_frame(value):
         return Masked(value, shown=_shown_frame(value))
-    if not _has_members(value, phones):
+    if not _has_members(value, kinds):
         return value
     # Airflow must still render the output of other tasks, so the list stays a list of parts.
-    return Parts(tuple(_masked_argument(item, phones) for item in value)) if has_references(value) else Masked(value)
+    return Parts(tuple(_masked_argument(item, kinds) for item in value)) if has_references(value) else Masked(value)
 
 
-def _has_members(value: object, phones: bool) -> bool:
+def _has_members(value: object, kinds: Sequence[MemberPatterns]) -> bool:
     if isinstance(value, str):
-        return is_member_text(value) or (phones and is_phone_text(value))
+        return is_member_text(value, kinds)
     if isinstance(value, bytes | bytearray):
         text = plain(value.decode("utf-8", errors="replace"))
-        return bool(ADVERTISING_ID_PATTERN.search(text)) or (phones and bool(PHONE_NUMBER_PATTERN.search(text)))
+        return any(kind.in_text.search(text) for kind in kinds)
     if isinstance(value, UUID):
         return True
-    if isinstance(value, Number):  # databases may store phone numbers as numbers
-        return phones and is_phone_text(str(value))
+    if isinstance(value, Number):
+        return _may_be_number(kinds) and is_member_text(str(value), kinds)
     if isinstance(value, Mapping):
-        return any(_has_members(item, phones) for pair in value.items() for item in pair)
-    return isinstance(value, list | tuple | set | frozenset) and any(_has_members(item, phones) for item in value)
+        return any(_has_members(item, kinds) for pair in value.items() for item in pair)
+    return isinstance(value, list | tuple | set | frozenset) and any(_has_members(item, kinds) for item in value)
+
+
+def _may_be_number(kinds: Sequence[MemberPatterns]) -> bool:
+    return any(kind.may_be_number for kind in kinds)
 
 
 def _wrapped_address(value: str) -> Any:

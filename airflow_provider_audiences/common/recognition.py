@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from os import PathLike
 from urllib.parse import urlsplit
 
 from airflow_provider_audiences.common.rendering import is_template
 from airflow_provider_audiences.members.characters import bare, plain
-from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
+from airflow_provider_audiences.members.identifiers.patterns import ALL_PATTERNS, NEVER_ONLY_DIGITS, MemberPatterns
 
-# An ID between separators of a list; in a path, a UUID may be the name of a folder or file.
-_LISTED_ID = re.compile(rf"(?:^|[\s,;|'\"\[\](){{}}\ufeff]){ADVERTISING_ID_PATTERN.pattern}(?=$|[\s,;|'\"\[\](){{}}])")
 _CLEARLY_A_PATH = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*://|/|\.\.?/|~/)")
 _FRAME_LIBRARIES = frozenset({"pandas", "polars", "pyarrow"})
 _TEMPLATE_PARTS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
@@ -48,44 +47,28 @@ def is_clearly_a_path(value: object) -> bool:
     return isinstance(value, PathLike) or (hasattr(value, "open") and hasattr(value, "path"))
 
 
-def is_member_text(value: str) -> bool:
+def is_member_text(value: str, kinds: Sequence[MemberPatterns] = NEVER_ONLY_DIGITS) -> bool:
     """
-    Return whether a text has advertising IDs in it, and is not a path (which may have a UUID in it).
+    Return whether a text has members in it, and is not a path (which may have digits or a UUID in it).
 
     :param value: text of a source; templates in it are ignored.
+    :param kinds: kinds of members to look for; default those that are never digits only, as a path may be.
     """
     text = written_in(value)
     if "\n" in text and not is_template(value):
         return True
-    if _LISTED_ID.search(text):
-        return True
-    # Unless the text is clearly a path: several IDs are members, and so is a single ID without any slash or dot.
-    ids = ADVERTISING_ID_PATTERN.findall(text)
-    return not _CLEARLY_A_PATH.match(text) and (len(ids) > 1 or (len(ids) == 1 and not re.search(r"[/.]", text)))
-
-
-def is_phone_text(value: str) -> bool:
-    """
-    Return whether a text has phone numbers in it, and is not a path (which may have digits in it).
-
-    :param value: text of a source; templates in it are ignored.
-    """
-    text = written_in(value)
-    if not PHONE_NUMBER_PATTERN.search(text) or _CLEARLY_A_PATH.match(text):
-        return False
-    # Slashes and dots alone make no path: spreadsheets write 13900001111.0, and people put slashes between numbers.
-    # A path also has letters in it.
-    return not (re.search(r"[/.]", text) and re.search(r"[^\W\d_]", text))
+    looks_like_path = _CLEARLY_A_PATH.match(text) is not None
+    return any(kind.are_members(text, looks_like_path=looks_like_path) for kind in kinds)
 
 
 def looks_personal(text: str) -> bool:
     """
-    Return whether a text has something in it that looks like an advertising ID or a phone number.
+    Return whether a text has something in it that looks like a member, of any kind.
 
     :param text: any text, such as an SQL statement.
     """
     text = plain(text)
-    return bool(ADVERTISING_ID_PATTERN.search(text) or PHONE_NUMBER_PATTERN.search(text))
+    return any(kind.in_text.search(text) for kind in ALL_PATTERNS)
 
 
 def shown_address(address: str) -> str:

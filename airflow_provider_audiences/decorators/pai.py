@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import DecoratedOperator
 
 from airflow_provider_audiences.common.masked import ArgumentsField
 from airflow_provider_audiences.decorators.source_function import SourceFromFunction, source_decorator
+from airflow_provider_audiences.members.identifiers.patterns import ALL_PATTERNS
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 class _SyncGroup(SourceFromFunction, PaiSyncGroupOperator):
     template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *PaiSyncGroupOperator.template_fields)
     custom_operator_name: ClassVar[str] = "@task.pai_sync_group"
-    op_args = ArgumentsField(phones=True)
-    op_kwargs = ArgumentsField(phones=True)
+    op_args = ArgumentsField(ALL_PATTERNS)
+    op_kwargs = ArgumentsField(ALL_PATTERNS)
 
 
 def sync_group_task(

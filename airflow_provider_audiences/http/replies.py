@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,7 +70,14 @@ class Reply:
 
     @classmethod
     def from_response(
-        cls, response: requests.Response, *, body: bytes, redact: Redactor, attempts: int, after_lost_try: bool
+        cls,
+        response: requests.Response,
+        *,
+        body: bytes,
+        redact: Redactor,
+        request_id_headers: Sequence[str],
+        attempts: int,
+        after_lost_try: bool,
     ) -> Reply:
         """
         Return a response as a reply. A reply does not refer to the request's URL and headers, as the response does.
@@ -77,10 +85,12 @@ class Reply:
         :param response: response of the library ``requests``.
         :param body: whole body of the response, unpacked.
         :param redact: removes secrets and members from the headers that messages show.
+        :param request_id_headers: headers that may have the platform's id of the request, best first.
         :param attempts: number of requests that the call has sent so far, this one included.
         :param after_lost_try: whether an earlier request of the same call may have been carried out.
         """
         headers = response.headers
+        request_ids = (headers[name] for name in request_id_headers if headers.get(name))
         sent = response.request.body
         return cls(
             status=response.status_code,
@@ -88,7 +98,7 @@ class Reply:
             body=MaskedBytes(body),
             retry_after_seconds=_retry_after_seconds(headers.get("Retry-After")),
             location_host=redact(_host(headers.get("Location", "")) or "") or None,
-            request_id_header=redact.identifier(headers.get("x-acs-request-id") or headers.get("x-request-id")),
+            request_id_header=redact.identifier(next(request_ids, None)),
             sent=sent if isinstance(sent, MaskedBytes) else None,
             attempts=attempts,
             after_lost_try=after_lost_try,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -35,6 +35,7 @@ class Transport:
     :param session: pooled session that adds the credentials to each request.
     :param settings: timeouts and retries.
     :param redact: removes secrets and members from texts of the server; None for a redactor that knows neither.
+    :param request_id_headers: headers of replies that may have the platform's id of the request, best first.
     :param limiter: delays each request to keep to a rate limit; None for no limit.
     :param sleep: sleeps for the given number of seconds between attempts; tests may shorten it.
     :param observe: called after each request with its operation and its error, which is None for success.
@@ -48,6 +49,7 @@ class Transport:
         session: requests.Session,
         settings: TransportSettings,
         redact: Redactor | None = None,
+        request_id_headers: Sequence[str] = ("x-request-id",),
         limiter: RateLimiter | None = None,
         sleep: Callable[[float], None] = time.sleep,
         observe: Observer | None = None,
@@ -57,6 +59,7 @@ class Transport:
         self.settings = settings
         self._session = session
         self._redact = redact or Redactor(None, ())
+        self._request_id_headers = request_id_headers
         self._limiter = limiter
         self._sleep = sleep
         self._observe = observe or (lambda _operation, _error: None)
@@ -159,6 +162,7 @@ class Transport:
                     response,
                     body=whole_body(response),
                     redact=self._redact,
+                    request_id_headers=self._request_id_headers,
                     attempts=repetition.attempts,
                     after_lost_try=repetition.maybe_applied,
                 )

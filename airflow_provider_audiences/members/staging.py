@@ -164,7 +164,7 @@ class _Staging:
 
     def run(self, source: MemberInput) -> StagedMembers:
         self._workspace.require(disk_bytes_of(source), f"reading {self._rules.argument}")
-        for chunk in read_members(source, workspace=self._workspace, takes_numbers=self._kind.takes_numbers):
+        for chunk in read_members(source, workspace=self._workspace, takes_numbers=self._kind.patterns.may_be_number):
             parsed = self._kind.parse(chunk.column)
             self._keys.add(parsed.keys)
             self._count(chunk, parsed)

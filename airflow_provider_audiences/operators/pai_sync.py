@@ -10,8 +10,9 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, PhoneNumbersField
+from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
 from airflow_provider_audiences.exceptions import AudienceApiError, PermanentError
+from airflow_provider_audiences.members.identifiers.patterns import ALL_PATTERNS
 from airflow_provider_audiences.operators.pai_base import provenance_of
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
 
@@ -133,8 +134,8 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         "pai_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)  # of an SqlSource
-    source = PhoneNumbersField()
-    suppress = PhoneNumbersField()
+    source = MembersField(ALL_PATTERNS)
+    suppress = MembersField(ALL_PATTERNS)
     stage_path = AddressField()
     rejects_path = AddressField()
 

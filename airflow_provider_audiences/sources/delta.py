@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, SourceUnavailableError
+from airflow_provider_audiences.members.identifiers.patterns import ALL_SAID_BACK
 from airflow_provider_audiences.members.reading.inputs import SourceTable
-from airflow_provider_audiences.redaction import MEMBERS_SAID_BACK, Redactor
+from airflow_provider_audiences.redaction import Redactor
 from airflow_provider_audiences.sources.aws import S3Access, s3_access
 from airflow_provider_audiences.sources.table_errors import (
     explained_call,
@@ -147,7 +148,7 @@ def _failure(error: Exception, folder: TableFolder, access: S3Access | None) -> 
     """Return our error for one of the library's. Only its text says what it means, and the text may quote keys."""
     text = str(error)
     if any(mark in text for mark in _NOT_READABLE):
-        redact = Redactor(None, MEMBERS_SAID_BACK)
+        redact = Redactor(None, ALL_SAID_BACK)
         for secret in access.secrets if access else ():
             redact.learn(secret)
         return InvalidInputError(

@@ -7,10 +7,10 @@ from typing import Any
 
 from airflow_provider_audiences.common.masked import revealed
 from airflow_provider_audiences.common.parts import Parts
-from airflow_provider_audiences.common.recognition import is_clearly_a_path, is_member_text, is_phone_text
+from airflow_provider_audiences.common.recognition import is_clearly_a_path, is_member_text
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.characters import plain
-from airflow_provider_audiences.redaction import ADVERTISING_ID_PATTERN, PHONE_NUMBER_PATTERN
+from airflow_provider_audiences.members.identifiers.patterns import ALL_PATTERNS
 from airflow_provider_audiences.sources.types import FileSource
 
 
@@ -59,7 +59,7 @@ def flat(value: Any) -> list[Any]:
 
 
 def _is_member(text: str) -> bool:
-    return is_member_text(text) or is_phone_text(text)
+    return is_member_text(text, ALL_PATTERNS)
 
 
 def _is_parts(value: Any) -> bool:
@@ -111,7 +111,7 @@ def _check(part: Any, place: str) -> None:
         )
     if isinstance(part, str) and not is_clearly_a_path(part):
         text = plain(part)
-        if len(ADVERTISING_ID_PATTERN.findall(text)) > 1 or len(PHONE_NUMBER_PATTERN.findall(text)) > 1:
+        if any(len(kind.in_text.findall(text)) > 1 for kind in ALL_PATTERNS):
             raise InvalidInputError(
                 f"{place} is text with several members in it: a template renders to text: give the task's .output, or "
                 "set render_template_as_native_obj on the DAG; nothing was sent"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_audiences.common.recognition import is_phone_text
+from airflow_provider_audiences.common.recognition import is_member_text
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs
@@ -107,10 +107,14 @@ class MemberArguments:
     @contextmanager
     def _opened(self, argument: str, value: Any) -> Iterator[MemberInput]:
         source = joined(value)
-        if self.kind.takes_numbers and isinstance(source, str) and is_phone_text(source):
+        if (
+            self.kind.patterns.may_be_number
+            and isinstance(source, str)
+            and is_member_text(source, (self.kind.patterns,))
+        ):
             raise InvalidInputError(
-                f"{argument} is text with phone numbers in it, not a path: give a list of numbers, or the path of a "
-                "file"
+                f"{argument} is text with {self.kind.name}s in it, not a path: give a list of them, or the path "
+                "of a file"
             )
         with open_source(source, argument=argument) as opened:
             yield opened

@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnavailableError
+from airflow_provider_audiences.members.identifiers.patterns import ALL_SAID_BACK
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.redaction import (
-    MEMBERS_SAID_BACK,
     Redactor,
     Secret,
 )
@@ -56,7 +56,7 @@ class _Query:
         self._cursor: Any = None
         self.name = f"SqlSource of connection {source.conn_id}"
         hook, password = self._hook()
-        self._redact = Redactor(Secret(password), MEMBERS_SAID_BACK)
+        self._redact = Redactor(Secret(password), ALL_SAID_BACK)
         with self._database_errors():
             self._connection = hook.get_conn()
 

@@ -63,7 +63,7 @@ class HeldAudience:
 @contextmanager
 def held_audience(
     destination: Destination,
-    folder: FileStore,
+    files: FileStore,
     *,
     holder: Holder,
     wait: Wait | None = None,
@@ -75,7 +75,7 @@ def held_audience(
     Hold an audience until the block ends.
 
     :param destination: the audience at its platform.
-    :param folder: where its state is stored.
+    :param files: the file store of its state.
     :param holder: identifies the task that holds it.
     :param wait: called again and again while another process holds the audience; None to raise the error at once.
     :param staging: memory and disk to use; None for the defaults.
@@ -84,14 +84,15 @@ def held_audience(
     :raises AudienceBusyError: another process holds the audience.
     """
     with (
-        leased(folder, holder, wait=wait, clock=clock) as lease,
+        leased(files, holder, wait=wait, clock=clock) as lease,
         open_workspace(staging or StagingSettings()) as workspace,
     ):
         state = AudienceState(
-            folder,
+            files,
             destination.address,
             lease=lease,
             late_effect_seconds=destination.limits.late_effect_seconds,
+            key_column=destination.kind.column,
             workspace=workspace,
             clock=clock,
         )
@@ -100,7 +101,7 @@ def held_audience(
             state=state,
             lease=lease,
             workspace=workspace,
-            room=SyncRoom(folder, workspace),
+            room=SyncRoom(files, workspace),
             clock=clock,
             sleep=sleep,
         )

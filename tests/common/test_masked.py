@@ -23,9 +23,9 @@ from airflow_provider_audiences.common.recognition import (
     is_data_frame,
     is_member_text,
     is_path_list,
-    is_phone_text,
     shown_address,
 )
+from airflow_provider_audiences.members.identifiers.patterns import ALL_PATTERNS
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator
 from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
@@ -379,13 +379,13 @@ def test_spellings_of_phone_numbers_that_are_read_are_masked(source: Any) -> Non
     called.arguments = [source, [source], {"a": source}]
     assert all(isinstance(value, Masked) for value in called.arguments)
     if isinstance(source, str):
-        assert is_phone_text(source)
+        assert is_member_text(source, ALL_PATTERNS)
         assert isinstance(create(text=f"{source}{{{{ ds }}}}").text, Masked)
         assert isinstance(create(text=["{{ ds }}", source]).text.items[1], Masked)
 
 
 class _CalledWithPhones:
-    arguments = ArgumentsField(phones=True)
+    arguments = ArgumentsField(ALL_PATTERNS)
 
 
 class Upstream(BaseOperator):

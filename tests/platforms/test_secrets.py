@@ -17,6 +17,7 @@ from support.frames import kept
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.members.identifiers.patterns import ADVERTISING_ID_PATTERNS, PHONE_NUMBER_PATTERNS
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ChangingKeyAuth
 from airflow_provider_audiences.platforms.pai.client import PaiClient
@@ -24,12 +25,7 @@ from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSo
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 from airflow_provider_audiences.platforms.pai.signing import AccessKey
-from airflow_provider_audiences.redaction import (
-    ADVERTISING_ID_PATTERN,
-    PHONE_NUMBER_PATTERN,
-    Redactor,
-    Secret,
-)
+from airflow_provider_audiences.redaction import Redactor, Secret
 
 KEY = "k+/=%&?#'\"~key 9"
 MEMBER = "c77bbe4e-6a28-11e4-bcda-14109fdf9591"
@@ -439,16 +435,16 @@ class TestRedactor:
         [PHONE, f"+86{PHONE}", f"0086 {PHONE}", "139-0000-1111", "139 0000 1111", "(139) 0000-1111", "+1 415 555 2671"],
     )
     def test_numbers(self, number: str) -> None:
-        redact = Redactor(Secret("k9"), [PHONE_NUMBER_PATTERN])
+        redact = Redactor(Secret("k9"), [PHONE_NUMBER_PATTERNS.in_text])
         for text in (f"x {number} y", f"x{number}y", f"\\n{number}\\n", f"'{number}'"):
             assert not any(part in redact(text) for part in ("0000", "1111", "555"))
 
     @pytest.mark.parametrize("text", ["ds=20220101", "line 100", "HTTP 500", "1390000****", "12345678"])
     def test_other_digits_stay(self, text: str) -> None:
-        assert Redactor(Secret("k9"), [PHONE_NUMBER_PATTERN])(text) == text
+        assert Redactor(Secret("k9"), [PHONE_NUMBER_PATTERNS.in_text])(text) == text
 
     def test_one_line_of_bounded_length(self) -> None:
-        redact = Redactor(Secret("k9"), [ADVERTISING_ID_PATTERN])
+        redact = Redactor(Secret("k9"), [ADVERTISING_ID_PATTERNS.in_text])
         text = redact("a\r\nb\x1b[31m\u2028c " + "y" * 1000)
 
         assert len(text) == 300

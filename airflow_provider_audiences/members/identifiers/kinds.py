@@ -16,6 +16,11 @@ from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn
 from airflow_provider_audiences.members.identifiers.advertising_id import LINE_LENGTH, IdCase
 from airflow_provider_audiences.members.identifiers.advertising_id_codec import advertising_id_lines
 from airflow_provider_audiences.members.identifiers.binary_ids import parse_ids_with_binary
+from airflow_provider_audiences.members.identifiers.patterns import (
+    ADVERTISING_ID_PATTERNS,
+    PHONE_NUMBER_PATTERNS,
+    MemberPatterns,
+)
 from airflow_provider_audiences.members.identifiers.phone_number import (
     PHONE_FORMAT_RULE,
     PhoneFormat,
@@ -30,14 +35,16 @@ class IdentifierKind(Protocol):
     """
     The interface of an identifier kind.
 
-    ``name`` and ``rule`` are words for messages. ``takes_numbers`` says whether a member may come as a number.
-    ``line_bytes`` is the greatest length of a line in bytes, including its newline.
+    ``name`` and ``rule`` are words for messages. ``patterns`` say how members look in other texts, to mask
+    them there. ``line_bytes`` is the greatest length of a line in bytes, including its newline. ``column`` is the
+    name of the column of members in stored tables.
     """
 
     name: str
     rule: str
-    takes_numbers: bool
+    patterns: MemberPatterns
     line_bytes: int
+    column: str
 
     def parse(self, column: TextColumn) -> ParsedMembers:
         """Return the members and the rejected rows of a column."""
@@ -61,8 +68,9 @@ class AdvertisingIds(Checked):
 
     name = "advertising ID"
     rule = "8-4-4-4-12 hex digits"
-    takes_numbers = False
+    patterns = ADVERTISING_ID_PATTERNS
     line_bytes = LINE_LENGTH
+    column = "advertising_id"
 
     def parse(self, column: TextColumn) -> ParsedMembers:
         """
@@ -96,8 +104,9 @@ class PhoneNumbers(Checked):
 
     name = "phone number"
     rule = "11 digits that begin with 13 to 19, for mainland China; 5 to 15 digits with phone_format='any'"
-    takes_numbers = True
+    patterns = PHONE_NUMBER_PATTERNS
     line_bytes = KEY_BYTES
+    column = "phone_number"
 
     def parse(self, column: TextColumn) -> ParsedMembers:
         """

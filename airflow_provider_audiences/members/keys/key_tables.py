@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 Numbers = NDArray[np.uint32]
 
-KEY_COLUMN = "advertising_id"
-
 _PARQUET = "FORMAT parquet, COMPRESSION snappy, USE_TMP_FILE false"
 _CHUNK_ROWS = 1 << 17
 _NUMBER_BYTES = 4
@@ -43,20 +41,23 @@ class KeyTableError(Exception):
     """A file is not one that :func:`write_key_table` wrote, or it is damaged."""
 
 
-def write_key_table(workspace: Workspace, path: Path, keys: KeySet, numbers: Mapping[str, IO[bytes]]) -> None:
+def write_key_table(
+    workspace: Workspace, path: Path, keys: KeySet, *, key_column: str, numbers: Mapping[str, IO[bytes]]
+) -> None:
     """
     Write keys and numbers to a Parquet file.
 
     :param workspace: workspace whose database writes the file.
     :param path: an existing, empty file, which is written in place.
-    :param keys: column ``advertising_id``, in the set's order.
+    :param keys: the first column, in the set's order.
+    :param key_column: name of that column.
     :param numbers: further columns by name: files of 4 bytes (unsigned) for each key, in the same order.
     :raises WorkspaceUnavailableError: the disk is full, or the database failed.
     """
     with workspace.new_file() as texts:
         for first in range(0, keys.count, _CHUNK_ROWS):
             write_all(texts, keys.slice(first, _CHUNK_ROWS).astype(">u8"))
-        table = _Table(texts, numbers, keys.count)
+        table = _Table({key_column: texts}, numbers, keys.count)
         with workspace.database_writes() as cursor:
             cursor.register("key_table", table)
             # Into the existing file itself, as only this user may read it.
@@ -76,7 +77,7 @@ def read_key_table(
     :raises KeyTableError: the file is damaged, or its columns are not those.
     :raises WorkspaceUnavailableError: reading needs more memory than the workspace may use.
     """
-    names = ", ".join((KEY_COLUMN, *columns))
+    names = ", ".join(("#1", *columns))  # the first column is the keys, whatever its name
     query = f"SELECT {names} FROM read_parquet(?)"
     try:
         with workspace.connection.cursor() as cursor:
@@ -117,11 +118,12 @@ def _rows_of(view: Any, columns: Sequence[str]) -> tuple[Keys, dict[str, Numbers
 class _Table:
     """Files as an Arrow stream; each part is in memory only while DuckDB reads it."""
 
-    def __init__(self, texts: IO[bytes], numbers: Mapping[str, IO[bytes]], rows: int) -> None:
+    def __init__(self, keys: Mapping[str, IO[bytes]], numbers: Mapping[str, IO[bytes]], rows: int) -> None:
         self._rows = rows
-        self._texts = _MappedFile(texts, rows * KEY_BYTES)
+        ((key_column, key_file),) = keys.items()
+        self._keys = _MappedFile(key_file, rows * KEY_BYTES)
         self._numbers = [_MappedFile(file, rows * _NUMBER_BYTES) for file in numbers.values()]
-        self._schema = nanoarrow.c_schema(nanoarrow.struct({KEY_COLUMN: _UUID, **dict.fromkeys(numbers, _NUMBER)}))
+        self._schema = nanoarrow.c_schema(nanoarrow.struct({key_column: _UUID, **dict.fromkeys(numbers, _NUMBER)}))
 
     def __arrow_c_schema__(self) -> object:
         return self._schema.__arrow_c_schema__()
@@ -132,7 +134,7 @@ class _Table:
 
     def _chunk(self, first: int) -> Any:
         rows = min(_CHUNK_ROWS, self._rows - first)
-        columns = [_column(_UUID, rows, self._texts.part(first * KEY_BYTES, rows * KEY_BYTES))]
+        columns = [_column(_UUID, rows, self._keys.part(first * KEY_BYTES, rows * KEY_BYTES))]
         columns += (
             _column(_NUMBER, rows, file.part(first * _NUMBER_BYTES, rows * _NUMBER_BYTES)) for file in self._numbers
         )

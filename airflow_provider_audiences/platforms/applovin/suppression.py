@@ -19,6 +19,7 @@ from airflow_provider_audiences.http.error_budget import ErrorBudget
 from airflow_provider_audiences.http.session import query_key_session
 from airflow_provider_audiences.http.transport import Transport
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.members.identifiers.patterns import ADVERTISING_ID_PATTERNS
 from airflow_provider_audiences.platforms.applovin.advice import SuppressionAdvice
 from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
 from airflow_provider_audiences.platforms.applovin.client import (
@@ -28,7 +29,7 @@ from airflow_provider_audiences.platforms.applovin.client import (
     UPLOAD_DEADLINE_SECONDS,
 )
 from airflow_provider_audiences.platforms.applovin.replies import AppLovinReplies
-from airflow_provider_audiences.redaction import ADVERTISING_IDS_SAID_BACK, MaskedBytes, Redactor, Secret
+from airflow_provider_audiences.redaction import MaskedBytes, Redactor, Secret
 from airflow_provider_audiences.sync.destination import AudienceAddress, UploadCounts
 from airflow_provider_audiences.validation import MAX_NAME_CHARACTERS, not_longer, required_text
 
@@ -70,7 +71,7 @@ class AppLovinSuppressionClient(ApiClient):
         sleep: Callable[[float], None] = time.sleep,
         errors: ErrorBudget | None = None,
     ) -> None:
-        redact = Redactor(api_key, ADVERTISING_IDS_SAID_BACK)
+        redact = Redactor(api_key, ADVERTISING_ID_PATTERNS.said_back)
         self._replies = AppLovinReplies(redact, SuppressionAdvice(key_name))
         self._content_type = content_type
         super().__init__(

@@ -21,6 +21,7 @@ from airflow_provider_audiences.http.error_budget import ErrorBudget, account_di
 from airflow_provider_audiences.http.rate_limiter import RateLimiter, shared_limiter
 from airflow_provider_audiences.http.session import header_key_session
 from airflow_provider_audiences.http.transport import Transport
+from airflow_provider_audiences.members.identifiers.patterns import PHONE_NUMBER_PATTERNS
 from airflow_provider_audiences.platforms.pai.adoption import marked, named, rejected_of_call
 from airflow_provider_audiences.platforms.pai.auth import PaiAuth
 from airflow_provider_audiences.platforms.pai.billing import CREATE, DELETE, GET, BillableCalls
@@ -30,7 +31,7 @@ from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, check
 from airflow_provider_audiences.platforms.pai.listing import list_all_pages, list_query
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker, make_marker
 from airflow_provider_audiences.platforms.pai.replies import PaiReplies
-from airflow_provider_audiences.redaction import PHONE_NUMBERS_SAID_BACK, SIGNATURE_PATTERN, MaskedBytes, Redactor
+from airflow_provider_audiences.redaction import SIGNATURE_PATTERN, MaskedBytes, Redactor
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.validation import one_of, required_text, whole_number
 
@@ -86,7 +87,7 @@ class PaiClient(ApiClient):
         self._auth = auth
         self.price_per_call = price_per_call
         self._billable = BillableCalls(CREATE, GET, DELETE)
-        redactor = Redactor(None, (*PHONE_NUMBERS_SAID_BACK, SIGNATURE_PATTERN))
+        redactor = Redactor(None, (*PHONE_NUMBER_PATTERNS.said_back, SIGNATURE_PATTERN))
         self._replies = PaiReplies(dialect=auth.dialect, redact=redactor)
         base_url = base_url or auth.dialect.base_url(DEFAULT_REGION)
         self.limiter: RateLimiter = shared_limiter(account_digest(base_url, auth.account), requests_per_second)
@@ -96,6 +97,7 @@ class PaiClient(ApiClient):
                 session=header_key_session(auth=auth.on_requests(redactor)),
                 settings=settings,
                 redact=redactor,
+                request_id_headers=("x-acs-request-id", "x-request-id"),
                 limiter=self.limiter,
                 sleep=sleep,
                 observe=self._billable.record,

@@ -27,8 +27,8 @@ from airflow_provider_audiences.sync.plan import PhaseName
 
 log = logging.getLogger(__name__)
 
-# 1,000 IDs are 37 kB. A platform that gives up on so few has other troubles than the size, and cutting on would
-# only turn one failure into thousands of requests.
+# A thousand members are less than 100 kB. A platform that gives up on so few has other troubles than the size, and
+# cutting on would only turn one failure into thousands of requests.
 _SPLIT_FLOOR = 1_000
 
 

@@ -44,32 +44,34 @@ class AudienceState:
     """
     Reads and changes the state of one audience; only for the process that holds its lease.
 
-    :param folder: where the state is stored.
+    :param files: the file store of the state.
     :param address: identifies the audience among all platforms.
     :param lease: lease of the audience, held by this process.
     :param late_effect_seconds: longest time after it was sent that a request may still take effect.
+    :param key_column: name of the column of members in stored tables.
     :param workspace: workspace for fetched files and new sets.
     :param clock: returns seconds since 1970 (UTC).
     """
 
     def __init__(
         self,
-        folder: FileStore,
+        files: FileStore,
         address: AudienceAddress,
         *,
         lease: Lease,
         late_effect_seconds: int,
+        key_column: str,
         workspace: Workspace,
         clock: Callable[[], float],
     ) -> None:
-        self.name = folder.name
+        self.name = files.name
         """Address of the state that may be shown."""
         self.address = address
         self._late_effect_seconds = late_effect_seconds
         self._workspace = workspace
-        self._tables = StateTables(folder, workspace)
-        self._plans = StoredPlans(folder, self._tables)
-        self._manifests = ManifestChain(folder, lease)
+        self._tables = StateTables(files, workspace, key_column=key_column)
+        self._plans = StoredPlans(files, self._tables)
+        self._manifests = ManifestChain(files, lease)
         self._clock = clock
         self._lock = threading.Lock()
         self._first_generation = 0

@@ -78,13 +78,13 @@ class Lease:
     """
     The right to work on an audience; made by :func:`leased`.
 
-    :param folder: where the audience's state is stored.
+    :param files: the file store of the audience's state.
     :param holder: identifies the task that holds the lease.
     :param clock: returns seconds since 1970 (UTC).
     """
 
-    def __init__(self, folder: FileStore, holder: Holder, *, clock: Callable[[], float]) -> None:
-        self._folder = folder
+    def __init__(self, files: FileStore, holder: Holder, *, clock: Callable[[], float]) -> None:
+        self._files = files
         self._holder = holder
         self._clock = clock
         self._name = f"{_PREFIX}{secrets.token_hex(8)}{_ENDING}"
@@ -109,7 +109,7 @@ class Lease:
                 self.is_exclusive = self._creates_exclusively()
                 threading.Thread(target=self._renew, name="audiences-lease", daemon=True).start()
                 return
-            self._folder.delete(self._name)
+            self._files.delete(self._name)
             if other.is_held or attempt == _ATTEMPTS - 1:
                 until = other.ends().strftime("%Y-%m-%d %H:%M:%S UTC")
                 raise AudienceBusyError(
@@ -142,7 +142,7 @@ class Lease:
         """
         Raise an error if the lease is lost at this moment.
 
-        :param names: names of all files of the folder, listed just now.
+        :param names: names of all files of the store, listed just now.
         :raises AudienceBusyError: another sync holds the lease, or may hold it.
         """
         if self._stop.is_set() or self._is_late() or self._name not in names or self._has_successor(names):
@@ -152,11 +152,11 @@ class Lease:
         """Give the lease up, so that others need not wait until it expires."""
         self._stop.set()
         with self._lock, suppress(StateUnavailableError):  # otherwise the claim expires
-            self._folder.delete(self._name)
+            self._files.delete(self._name)
 
     def _write(self, *, is_held: bool) -> None:
         begun = _now()
-        self._folder.write(self._name, self._claim(is_held=is_held))
+        self._files.write(self._name, self._claim(is_held=is_held))
         if not self._is_late():
             self._renewed = begun  # otherwise another process may have come: the lease stays lost
 
@@ -174,24 +174,24 @@ class Lease:
         content = self._claim(is_held=True)
         for attempt in range(2):
             try:
-                self._folder.create(self._name, content)
+                self._files.create(self._name, content)
             except FileExistsError:
                 if not attempt:
                     return True
                 # The first creation succeeded, so the claim was gone: a later try has taken over.
-                self._folder.delete(self._name)
+                self._files.delete(self._name)
                 raise AudienceBusyError(_LOST) from None
             except NotImplementedError:
                 return False
             except StateUnavailableError:
                 # If a plain write works, the store can't do conditions; otherwise the write raises the cause.
-                self._folder.write(self._name, content)
+                self._files.write(self._name, content)
                 return False
         return False
 
     def _exists(self) -> bool:
         try:
-            self._folder.read(self._name)
+            self._files.read(self._name)
         except FileNotFoundError:
             return False
         return True
@@ -199,7 +199,7 @@ class Lease:
     def _hold(self) -> _Claim | None:
         """Mark the claim as held; return the claim of a later try that has taken over in the meantime."""
         self._write(is_held=True)
-        for _, claim in self._others(self._folder.names()):
+        for _, claim in self._others(self._files.names()):
             if claim and claim.key == self._holder.key and claim.try_number > self._holder.try_number:
                 return claim
         return None
@@ -215,10 +215,10 @@ class Lease:
 
     def _other(self) -> _Claim | None:
         """Return another valid claim; delete the claims that have expired or are of an earlier try."""
-        for name, claim in self._others(self._folder.names()):
+        for name, claim in self._others(self._files.names()):
             is_ours = claim and claim.key == self._holder.key and claim.try_number <= self._holder.try_number
             if claim is None or is_ours or self._is_over(claim):
-                self._folder.delete(name)
+                self._files.delete(name)
             else:
                 return claim
         return None
@@ -229,7 +229,7 @@ class Lease:
             if not name.startswith(_PREFIX) or not name.endswith(_ENDING) or name == self._name:
                 continue
             try:
-                claim = _Claim(**json.loads(self._folder.read(name)))
+                claim = _Claim(**json.loads(self._files.read(name)))
             except FileNotFoundError:
                 continue
             except (ValueError, TypeError, OverflowError):
@@ -245,7 +245,7 @@ class Lease:
                     if not self._exists():
                         return  # another process took over; the next check raises the error
                     if self._hold():
-                        self._folder.delete(self._name)  # taken over in between: the claim must not stay
+                        self._files.delete(self._name)  # taken over in between: the claim must not stay
                         return
                 except AudienceApiError as error:
                     log.warning("The lease was not renewed, and will be tried again: %s", error)
@@ -262,18 +262,18 @@ Wait = Callable[[AudienceBusyError], None]
 
 @contextmanager
 def leased(
-    folder: FileStore, holder: Holder, *, wait: Wait | None = None, clock: Callable[[], float] = time.time
+    files: FileStore, holder: Holder, *, wait: Wait | None = None, clock: Callable[[], float] = time.time
 ) -> Iterator[Lease]:
     """
     Hold an audience's lease until the block ends.
 
-    :param folder: where the audience's state is stored.
+    :param files: the file store of the audience's state.
     :param holder: identifies the task that holds the lease.
     :param wait: called again and again while another sync holds the lease; None to raise the error at once.
     :param clock: returns seconds since 1970 (UTC).
     :raises AudienceBusyError: another sync holds the lease.
     """
-    lease = Lease(folder, holder, clock=clock)
+    lease = Lease(files, holder, clock=clock)
     try:
         while True:
             try:

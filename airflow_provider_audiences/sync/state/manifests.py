@@ -69,12 +69,12 @@ class ManifestChain:
     """
     Reads the last manifest of an audience and adds new ones; only for the process that holds the lease.
 
-    :param folder: where the audience's state is stored.
+    :param files: the file store of the audience's state.
     :param lease: lease of the audience, held by this process.
     """
 
-    def __init__(self, folder: FileStore, lease: Lease) -> None:
-        self._folder = folder
+    def __init__(self, files: FileStore, lease: Lease) -> None:
+        self._files = files
         self._lease = lease
         self._writer = secrets.token_hex(8)
         self._last = Rank(0, 0)
@@ -96,7 +96,7 @@ class ManifestChain:
         :raises AudienceBusyError: a later sync has taken over.
         """
         for _ in range(_ATTEMPTS):
-            names = self._folder.names()
+            names = self._files.names()
             try:
                 manifest = self._read(names, address)
             except FileNotFoundError:
@@ -106,7 +106,7 @@ class ManifestChain:
                 self.confirm()
                 self._delete(self._superseded(names))
                 return manifest
-        raise AudienceBusyError(f"other syncs keep on changing {self._folder.name}; nothing was sent")
+        raise AudienceBusyError(f"other syncs keep on changing {self._files.name}; nothing was sent")
 
     def commit(self, manifest: Manifest) -> None:
         """
@@ -124,7 +124,7 @@ class ManifestChain:
 
         :raises AudienceBusyError: a later sync has taken over.
         """
-        names = self._folder.names()
+        names = self._files.names()
         self._lease.confirm(names)
         is_known = self._last.number > 0  # otherwise nothing was read yet, and any manifest may be the last one
         if is_known and any(rank > self._last and rank != self._in_doubt for rank in map(Rank.of, names) if rank):
@@ -139,7 +139,7 @@ class ManifestChain:
         :raises AudienceBusyError: a later sync has taken over.
         """
         try:
-            names = self._folder.names()
+            names = self._files.names()
         except StateUnavailableError:
             names = []  # the next commit deletes them
         self.commit(manifest)
@@ -170,14 +170,14 @@ class ManifestChain:
             return self._moved(names, old, address)
         self._last = max(ranks)
         self._since = max(rank.number for rank in ranks) + 1
-        where = f"{self._folder.name}/{self._last.file}"
-        text = self._folder.read(self._last.file)
+        where = f"{self._files.name}/{self._last.file}"
+        text = self._files.read(self._last.file)
         self.state_id = _id_of(text)  # should it be damaged
         manifest_file = ManifestFile.from_bytes(text, self._last, where=where)
         if is_first_format(old) and _id_of(old) != manifest_file.moved_from:
             self.state_id = _id_of(old)
             raise LedgerLostError(
-                f"an older version of airflow-provider-audiences has written {self._folder.name}/{_FIRST_FILE}, "
+                f"an older version of airflow-provider-audiences has written {self._files.name}/{_FIRST_FILE}, "
                 "after a newer one has synced this audience",
             )
         self.state_id, self._moved_from = manifest_file.state_id, manifest_file.moved_from
@@ -195,7 +195,7 @@ class ManifestChain:
         if _FIRST_FILE not in names:
             return b""
         try:
-            text = self._folder.read(_FIRST_FILE)
+            text = self._files.read(_FIRST_FILE)
         except FileNotFoundError:
             return b""
         self._has_notice = text == _NOTICE
@@ -203,13 +203,13 @@ class ManifestChain:
 
     def _moved(self, names: Collection[str], old: bytes, address: AudienceAddress) -> Manifest | None:
         """Return the state when there is no manifest yet: that of an older version, or None."""
-        where = f"{self._folder.name}/{_FIRST_FILE}"
+        where = f"{self._files.name}/{_FIRST_FILE}"
         self.state_id = self._moved_from = _id_of(old)
         if _FIRST_FILE not in names:
             self._refuse_ledger(names)
             return None
         if self._has_notice:
-            raise LedgerLostError(f"{self._folder.name}: its head-*.json is missing")
+            raise LedgerLostError(f"{self._files.name}: its head-*.json is missing")
         manifest = first_format(old, where=where)
         self._refuse_other(manifest, address, where=where)
         return manifest
@@ -217,7 +217,7 @@ class ManifestChain:
     def _refuse_ledger(self, names: Collection[str]) -> None:
         """Raise an error if there is a ledger but no manifest: then the manifest was lost."""
         if any(name.startswith("ledger-") and name.endswith(".parquet") for name in names):
-            raise LedgerLostError(f"{self._folder.name}: its last head-*.json is missing, and there is a ledger")
+            raise LedgerLostError(f"{self._files.name}: its last head-*.json is missing, and there is a ledger")
 
     def _refuse_other(self, manifest: Manifest | None, address: AudienceAddress, *, where: str) -> None:
         if manifest and manifest.address != address:
@@ -243,7 +243,7 @@ class ManifestChain:
                 continue
             self._last, self.state_id = rank, state_id
             if not self._has_notice:
-                self._folder.write(_FIRST_FILE, _NOTICE)
+                self._files.write(_FIRST_FILE, _NOTICE)
                 self._has_notice = True
             return True
 
@@ -251,12 +251,12 @@ class ManifestChain:
         """Store a manifest; return the content of the file afterwards, which another process may have written."""
         try:
             if self._lease.is_exclusive:
-                self._folder.create(rank.file, content)
+                self._files.create(rank.file, content)
             else:
-                self._folder.write(rank.file, content)
+                self._files.write(rank.file, content)
         except FileExistsError:
             try:
-                return self._folder.read(rank.file)
+                return self._files.read(rank.file)
             except FileNotFoundError:
                 return b""
         except StateUnavailableError:
@@ -275,7 +275,7 @@ class ManifestChain:
     def _delete(self, names: Collection[str]) -> None:
         if names:
             with ThreadPoolExecutor(max_workers=min(_DELETERS, len(names)), thread_name_prefix="audiences-del") as pool:
-                list(pool.map(self._folder.delete, names))
+                list(pool.map(self._files.delete, names))
 
 
 def _id_of(text: bytes) -> str:

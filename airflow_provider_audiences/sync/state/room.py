@@ -27,14 +27,14 @@ class SyncRoom:
     """
     Checks the room for a new ledger, in the temporary folder and on the state's disk.
 
-    :param folder: where the state is stored; the room in an object store is not checked.
+    :param files: the file store of the state; the room in an object store is not checked.
     :param workspace: workspace in which the ledger is made.
     """
 
-    def __init__(self, folder: FileStore, workspace: Workspace) -> None:
+    def __init__(self, files: FileStore, workspace: Workspace) -> None:
         self._workspace = workspace
         # Object stores don't tell their free room.
-        self._path = _existing(Path(folder.name)) if isinstance(folder, LocalFileStore) else None
+        self._path = _existing(Path(files.name)) if isinstance(files, LocalFileStore) else None
 
     def require(self, members: int) -> None:
         """

@@ -61,12 +61,12 @@ class StoredPlans:
     """
     Stores plans, and fetches them.
 
-    :param folder: where the audience's state is stored.
+    :param files: the file store of the audience's state.
     :param tables: stores the plans' members.
     """
 
-    def __init__(self, folder: FileStore, tables: StateTables) -> None:
-        self._folder = folder
+    def __init__(self, files: FileStore, tables: StateTables) -> None:
+        self._files = files
         self._tables = tables
 
     def store(
@@ -108,7 +108,7 @@ class StoredPlans:
             "details": details,
             **fingerprints,
         }
-        self._folder.write(_file(plan_id), sealed(content))
+        self._files.write(_file(plan_id), sealed(content))
         return StoredPlan(
             plan_id=plan_id,
             generation=generation,
@@ -127,9 +127,9 @@ class StoredPlans:
         """
         if not _PLAN_ID.fullmatch(plan_id):
             return None
-        where = f"{self._folder.name}/{_file(plan_id)}"
+        where = f"{self._files.name}/{_file(plan_id)}"
         try:
-            content = unsealed(self._folder.read(_file(plan_id)), where=where)
+            content = unsealed(self._files.read(_file(plan_id)), where=where)
             return PlanFile(generation=content["generation"], state_id=content["head"], content=content)
         except FileNotFoundError:
             return None

@@ -26,13 +26,15 @@ class StateTables:
     """
     Stores sets and ledgers, and fetches them.
 
-    :param folder: where the audience's state is stored.
+    :param files: the file store of the audience's state.
     :param workspace: workspace for copies on this machine.
+    :param key_column: name of the column of members.
     """
 
-    def __init__(self, folder: FileStore, workspace: Workspace) -> None:
-        self._folder = folder
+    def __init__(self, files: FileStore, workspace: Workspace, *, key_column: str) -> None:
+        self._files = files
         self._workspace = workspace
+        self._key_column = key_column
 
     def store_keys(self, name: str, keys: KeySet) -> None:
         """
@@ -88,8 +90,8 @@ class StateTables:
     def _store(self, name: str, keys: KeySet, numbers: Mapping[str, IO[bytes]]) -> None:
         with self._copy() as path:
             scratch_path(path.parent, path.name)
-            write_key_table(self._workspace, path, keys, numbers)
-            self._folder.store(name, path)
+            write_key_table(self._workspace, path, keys, key_column=self._key_column, numbers=numbers)
+            self._files.store(name, path)
 
     @contextmanager
     def _rows(self, name: str, columns: Sequence[str]) -> Iterator[Iterator[tuple[Keys, dict[str, Numbers]]]]:
@@ -98,13 +100,13 @@ class StateTables:
                 self._fetch(name, path)
                 yield read_key_table(self._workspace, path, columns)
             except FileNotFoundError:
-                raise LedgerLostError(f"{self._folder.name}/{name} is missing") from None
+                raise LedgerLostError(f"{self._files.name}/{name} is missing") from None
             except KeyTableError as error:
-                raise LedgerLostError(f"{self._folder.name}/{name} is damaged ({error})") from None
+                raise LedgerLostError(f"{self._files.name}/{name} is damaged ({error})") from None
 
     def _fetch(self, name: str, path: Path) -> None:
         try:
-            self._folder.fetch(name, path)
+            self._files.fetch(name, path)
         except StateUnavailableError:
             # A store's error does not tell whether the store failed or this machine has no room for the copy.
             self._workspace.require(_LEAST_FREE_BYTES, f"a copy of {name}")
@@ -114,7 +116,7 @@ class StateTables:
 
     def _check(self, name: str, is_same: bool) -> None:
         if not is_same:
-            raise LedgerLostError(f"{self._folder.name}/{name} is not what was written there")
+            raise LedgerLostError(f"{self._files.name}/{name} is not what was written there")
 
     @contextmanager
     def _copy(self) -> Iterator[Path]:

@@ -32,7 +32,7 @@ numbers = st.sampled_from([0, 1, MAX, 2**31]) | st.integers(0, MAX)
 tables = st.dictionaries(keys_as_numbers, st.tuples(numbers, numbers), max_size=40)
 
 
-def write(workspace: Workspace, path: Path, table: dict[int, tuple[int, int]]) -> list[Row]:
+def write(workspace: Workspace, path: Path, table: dict[int, tuple[int, int]], key_column: str = "member") -> list[Row]:
     """Write a table; return its rows, in order."""
     keys = np.array([(key >> 64, key & (2**64 - 1)) for key in table], np.uint64).reshape(len(table), 2)
     keys = key_order.unique(keys)
@@ -42,7 +42,7 @@ def write(workspace: Workspace, path: Path, table: dict[int, tuple[int, int]]) -
     files = {name: workspace.new_file() for name in COLUMNS}
     for number, file in enumerate(files.values(), 1):
         write_all(file, np.array([row[number] for row in rows], np.uint32))
-    write_key_table(workspace, path, writer.finish(), files)
+    write_key_table(workspace, path, writer.finish(), key_column=key_column, numbers=files)
     for file in files.values():
         file.close()
     return rows

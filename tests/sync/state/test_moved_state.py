@@ -47,7 +47,13 @@ def opened(path: Path, folder: Any = None) -> Iterator[AudienceState]:
         open_workspace(StagingSettings()) as workspace,
     ):
         yield AudienceState(
-            folder, ADDRESS, lease=lease, late_effect_seconds=100, workspace=workspace, clock=lambda: NOW
+            folder,
+            ADDRESS,
+            lease=lease,
+            late_effect_seconds=100,
+            key_column="advertising_id",
+            workspace=workspace,
+            clock=lambda: NOW,
         )
 
 
