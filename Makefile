@@ -40,10 +40,12 @@ COMPILE = $(UV) pip compile pyproject.toml --all-extras --python-version 3.11 --
 COMPILE_LOWEST = $(COMPILE) --exclude-newer 2026-04-15 --exclude-newer-package universal-pathlib=2025-06-15 \
 	--exclude-newer-package apache-airflow-providers-common-compat=false --exclude-newer-package deltalake=false
 
-.PHONY: help demo airflow test test-airflow3 test-airflow2 test-lowest test-rounds test-cluster test-matrix bench lint format dist constraints clean
+.PHONY: help setup demo airflow test test-airflow3 test-airflow2 test-lowest test-rounds test-cluster test-matrix bench lint format dist constraints clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+setup: .venv/.test ## Make the environment for development: Airflow 3.3, the package as it stands here, and all tools.
 
 demo: .venv/.demo ## Sync an audience of a million device IDs over days, and refresh PAI groups, by real Airflow against the emulator.
 	$(BIN)/python -m demo.run
