@@ -19,6 +19,7 @@ from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError
 from airflow_provider_audiences.members.identifiers.patterns import ADVERTISING_ID_PATTERNS, PHONE_NUMBER_PATTERNS
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+from airflow_provider_audiences.platforms.applovin.suppression import AppLovinSuppressionClient
 from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ChangingKeyAuth
 from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
@@ -46,9 +47,20 @@ SPEC = GroupSpec(source=PaiSource.TEXT, name="n", text=f"{PHONE}\n13900002222", 
 MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")
 
 
+def suppress(applovin: AppLovinClient, method: str) -> object:
+    """Call the Suppression API at the address of the Audience API, with the same key and settings."""
+    transport = applovin._transport
+    with AppLovinSuppressionClient(
+        api_key=Secret(KEY), base_url=transport.base_url, settings=transport.settings, sleep=lambda _seconds: None
+    ) as client:
+        return getattr(client, method)(package_name="p", advertising_ids=f"{MEMBER}\n".encode())
+
+
 def calls(applovin: AppLovinClient, pai: PaiClient) -> dict[str, Callable[[], object]]:
     upload: dict[str, Any] = {"audience_id": "a", "advertising_ids": f"{MEMBER}\n".encode()}
     return {
+        "applovin.suppression_add": lambda: suppress(applovin, "add_users"),
+        "applovin.suppression_delete": lambda: suppress(applovin, "delete_users"),
         "applovin.create": lambda: applovin.create_audience(name="n", platform="ios", package_name="p"),
         "applovin.list": applovin.list_audiences,
         "applovin.update": lambda: applovin.update_audience(**upload),
@@ -178,7 +190,7 @@ def test_with_a_dead_port(
     with everything_said(capsys, monkeypatch) as said:
         failed = run_all(make_applovin(base_url=address), make_pai(dialect, base_url=address), said)
 
-    assert failed == 9
+    assert failed == 11
     assert_clean(said)
 
 
@@ -194,13 +206,13 @@ def test_through_a_proxy_and_over_tls(
     recorder.answer(502, {}, b"Bad Gateway")
     with everything_said(capsys, monkeypatch) as said:
         assert (
-            run_all(make_applovin(base_url=tls_recorder.url), make_pai(dialect, base_url=tls_recorder.url), said) == 9
+            run_all(make_applovin(base_url=tls_recorder.url), make_pai(dialect, base_url=tls_recorder.url), said) == 11
         )
         monkeypatch.setenv("http_proxy", recorder.url)
         monkeypatch.setenv("https_proxy", recorder.url)
         monkeypatch.setenv("no_proxy", "")
         for address in ("http://ads.example", "https://ads.example"):
-            assert run_all(make_applovin(base_url=address), make_pai(dialect, base_url=address), said) == 9
+            assert run_all(make_applovin(base_url=address), make_pai(dialect, base_url=address), said) == 11
 
     assert any("api_key=" in target for target in recorder.targets)
     assert_clean(said)
@@ -251,7 +263,7 @@ def test_when_the_server_says_it_back(
     with everything_said(capsys, monkeypatch) as said:
         failed = run_all(make_applovin(max_retries=1), make_pai(dialect, max_retries=1), said)
 
-    assert failed == 9
+    assert failed == 11
     foreign = MEMBER if "number" in echo or "text" in echo or "tel:" in echo or "x" * 290 in echo else PHONE
     # A platform's reply is cleaned of what it was sent: numbers by PAI's client, IDs by AppLovin's.
     for text in said:

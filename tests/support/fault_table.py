@@ -22,6 +22,7 @@ from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmula
 from airflow_provider_audiences.exceptions import AudienceApiError
 from airflow_provider_audiences.http.calls import TransportSettings
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+from airflow_provider_audiences.platforms.applovin.suppression import AppLovinSuppressionClient
 from airflow_provider_audiences.platforms.pai.auth import AccessKeyAuth, ApiKeyAuth
 from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
@@ -32,9 +33,11 @@ from airflow_provider_audiences.redaction import Secret
 OLD = [f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2, 3)]
 NEW = [f"00000000-0000-4000-8000-00000000000{n}" for n in (4, 5)]
 BODY = "".join(f"{item}\n" for item in NEW).encode()
+OLD_BODY = "".join(f"{item}\n" for item in OLD).encode()
+APP = "com.example"
 PHONE = "13900001111"
 SPEC = GroupSpec(source=PaiSource.TEXT, name="table", text=PHONE, phone_number=True).checked()
-MARKER = make_marker(owner="dag.task", run="run 1", map_index=-1, again=0, members="", spec=SPEC, secret=None)
+MARKER = make_marker(owner="dag.task", run="run 1", map_index=-1, again=0, fingerprint="", spec=SPEC, secret=None)
 SETTLE_SECONDS = 10
 
 
@@ -129,6 +132,7 @@ class Clients(NamedTuple):
     """One client of each API, and of each of PAI's dialects."""
 
     applovin: AppLovinClient
+    suppression: AppLovinSuppressionClient
     pai: PaiClient
     openapi: PaiClient
 
@@ -137,7 +141,7 @@ class Operation:
     """One operation, with what it needs prepared; made anew for each run."""
 
     def __init__(self, emulator: AudiencesEmulator, clients: Clients) -> None:
-        self.emulator, self.applovin = emulator, clients.applovin
+        self.emulator, self.applovin, self.suppression = emulator, clients.applovin, clients.suppression
         self.pai = self.client(clients)
         self.prepare()
 
@@ -169,9 +173,7 @@ class Operation:
 
     def _new_audience(self) -> str:
         made = self.applovin.create_audience(name="table", platform="android", package_name="com.example")
-        self.applovin.append_users(
-            audience_id=made.audience_id, advertising_ids="".join(f"{item}\n" for item in OLD).encode()
-        )
+        self.applovin.append_users(audience_id=made.audience_id, advertising_ids=OLD_BODY)
         return made.audience_id
 
     def _members(self, names: dict[tuple[str, ...], str]) -> str:
@@ -235,6 +237,29 @@ class AppLovinDelete(Operation):
 
     def state(self) -> str:
         return "still there" if self.emulator.audiences() else "deleted"
+
+
+class SuppressionAdd(Operation):
+    done = "added"
+
+    def prepare(self) -> None:
+        self.suppression.add_users(package_name=APP, advertising_ids=OLD_BODY)
+
+    def call(self, clients: Clients) -> Any:
+        return clients.suppression.add_users(package_name=APP, advertising_ids=BODY)
+
+    def state(self) -> str:
+        return {tuple(OLD): "as before", tuple(OLD + NEW): "added"}[tuple(self.emulator.suppressed(APP))]
+
+
+class SuppressionDelete(SuppressionAdd):
+    done = "removed"
+
+    def call(self, clients: Clients) -> Any:
+        return clients.suppression.delete_users(package_name=APP, advertising_ids=OLD_BODY)
+
+    def state(self) -> str:
+        return {tuple(OLD): "as before", (): "removed"}[tuple(self.emulator.suppressed(APP))]
 
 
 class PaiCreate(Operation):
@@ -305,6 +330,8 @@ OPERATIONS: dict[str, type[Operation]] = {
     "applovin.update": AppLovinUpdate,
     "applovin.append": AppLovinAppend,
     "applovin.delete": AppLovinDelete,
+    "applovin.suppression_add": SuppressionAdd,
+    "applovin.suppression_delete": SuppressionDelete,
     "pai.create": PaiCreate,
     "pai.get": PaiGet,
     "pai.list": PaiList,
@@ -329,10 +356,11 @@ def connected(emulator: AudiencesEmulator, sleep: Callable[[float], None], **set
     unlimited = {**common, "requests_per_second": 1e6}
     with (
         AppLovinClient(api_key=key, base_url=emulator.url, **common) as applovin,
+        AppLovinSuppressionClient(api_key=key, base_url=emulator.url, **common) as suppression,
         PaiClient(auth=ApiKeyAuth(key), base_url=emulator.url + PAI_PATH, **unlimited) as pai,
         PaiClient(auth=AccessKeyAuth(access_key), base_url=emulator.url, **unlimited) as openapi,
     ):
-        yield Clients(applovin, pai, openapi)
+        yield Clients(applovin, suppression, pai, openapi)
 
 
 def run(

@@ -57,7 +57,7 @@ class AppLovinSuppressionClient(ApiClient):
     :param settings: timeouts, and how often to repeat a request.
     :param content_type: content type of uploads.
     :param sleep: sleeps for a number of seconds before a repetition.
-    :param errors: limit on the account's failed requests; None for no limit.
+    :param error_budget: limit on the account's failed requests; None for no limit.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class AppLovinSuppressionClient(ApiClient):
         settings: TransportSettings = DEFAULT_SETTINGS,
         content_type: str = DEFAULT_CONTENT_TYPE,
         sleep: Callable[[float], None] = time.sleep,
-        errors: ErrorBudget | None = None,
+        error_budget: ErrorBudget | None = None,
     ) -> None:
         redact = Redactor(api_key, ADVERTISING_ID_PATTERNS.said_back)
         self._replies = AppLovinReplies(redact, SuppressionAdvice(key_name))
@@ -81,7 +81,7 @@ class AppLovinSuppressionClient(ApiClient):
                 settings=settings,
                 redact=redact,
                 sleep=sleep,
-                errors=errors,
+                error_budget=error_budget,
             )
         )
 
@@ -95,7 +95,8 @@ class AppLovinSuppressionClient(ApiClient):
         :param advertising_ids: one ID a line.
         :param give_up: called before each repetition; if it returns true, the error is raised instead.
         """
-        return self._send("add", "/suppressionApps", package_name, MaskedBytes.of(advertising_ids), give_up)
+        advertising_ids = MaskedBytes.of(advertising_ids)
+        return self._send("add", "/suppressionApps", package_name, advertising_ids, give_up)
 
     def delete_users(
         self, *, package_name: str, advertising_ids: bytes | MaskedBytes, give_up: GiveUp | None = None
@@ -107,7 +108,8 @@ class AppLovinSuppressionClient(ApiClient):
         :param advertising_ids: one ID a line.
         :param give_up: called before each repetition; if it returns true, the error is raised instead.
         """
-        return self._send("delete", "/deleteSuppressionApps", package_name, MaskedBytes.of(advertising_ids), give_up)
+        advertising_ids = MaskedBytes.of(advertising_ids)
+        return self._send("delete", "/deleteSuppressionApps", package_name, advertising_ids, give_up)
 
     def _send(
         self, verb: str, path: str, package_name: str, advertising_ids: MaskedBytes, give_up: GiveUp | None
