@@ -108,10 +108,10 @@ class AudienceApiError(Exception):
         self.too_large = too_large
         self.retry_after_seconds = retry_after_seconds
         self.advice = advice or self.default_advice
-        self.landed: str | None = None
+        self.so_far: str | None = None
         """
-        What the platform had accepted before this failure, for work of more than one request; None for a single
-        request.
+        What was done before this failure, as a sentence, such as how many batches were accepted; None if there is
+        nothing to say, as after a single request.
         """
 
     @property
@@ -129,7 +129,7 @@ class AudienceApiError(Exception):
         text = f"{self.operation}: {self.message}" if self.operation else self.message
         if self.facts:
             text += f" [{self.facts}]"
-        sentences = [text, self.landed, self.advice]
+        sentences = [text, self.so_far, self.advice]
         return " ".join(f"{sentence.rstrip('.')}." for sentence in sentences if sentence)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LANDING_SECONDS = 2.0
+IN_FLIGHT_SECONDS = 2.0
 """How long to wait for requests in flight; Airflow kills the process 5 seconds after it has asked it to stop."""
 
 
@@ -13,5 +13,5 @@ class Stopped(BaseException):
     It is not an ``Exception``; so code that handles exceptions, to clean up or to retry, lets it pass.
     """
 
-    landed: str | None = None
-    """What the platform had accepted before the stop, for work of more than one request; None if that is not known."""
+    so_far: str | None = None
+    """What was done before the stop, as a sentence; None if that is not known."""

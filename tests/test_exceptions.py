@@ -124,7 +124,7 @@ def test_text_ends_in_one_full_stop() -> None:
 
 def test_text_says_what_landed_before_the_advice() -> None:
     error = ServerError("failed", attempts=2, advice="Try later.")
-    error.landed = "Before that, one batch was accepted."
+    error.so_far = "Before that, one batch was accepted."
 
     assert str(error) == "failed [attempts 2]. Before that, one batch was accepted. Try later."
 
@@ -142,6 +142,6 @@ def test_defaults() -> None:
         "too_large": "no",
         "retry_after_seconds": None,
         "advice": None,
-        "landed": None,
+        "so_far": None,
     }
     assert error.args == ("m",)

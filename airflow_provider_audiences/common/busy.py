@@ -51,7 +51,7 @@ def wait_for_audience(
             began.append(first.timestamp() if first else time.time())
         left = began[0] + seconds - time.time()
         if left <= 0:
-            error.landed = f"It was waited for, {seconds:,.0f} seconds"
+            error.so_far = f"It was waited for, {seconds:,.0f} seconds"
             raise error
         log.info("Waiting for the audience, for %.0f seconds more at most: %s", left, error.message)
         if reschedules:

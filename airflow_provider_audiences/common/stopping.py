@@ -40,7 +40,7 @@ class Stoppable:
             yield
         except Stopped as stopped:
             error = TaskStoppedError("Airflow has ended this task; no further request began")
-            error.landed = stopped.landed
+            error.so_far = stopped.so_far
             raise error from None
         finally:
             self._working_thread = None

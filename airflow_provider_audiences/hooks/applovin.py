@@ -150,5 +150,5 @@ def _client_arguments(reader: ConnectionReader, key: Secret, *, max_retries: int
         "settings": reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
         "content_type": reader.text("content_type", DEFAULT_CONTENT_TYPE),
         # Clients without retries are those of waits, which must not block the triggerer's loop.
-        "errors": error_budget(reader, account_digest(base_url, key.reveal()), is_shared=max_retries is None),
+        "error_budget": error_budget(reader, account_digest(base_url, key.reveal()), is_shared=max_retries is None),
     }

@@ -90,7 +90,7 @@ class PaiHook(BaseHook):
             requests_per_second=rate,
             price_per_call=reader.optional_number("price_per_call"),
             # Clients without retries are those of waits, which must not block the triggerer's loop.
-            errors=error_budget(reader, account, is_shared=max_retries is None),
+            error_budget=error_budget(reader, account, is_shared=max_retries is None),
         )
 
     @classmethod

@@ -39,22 +39,22 @@ class Repetition:
 
     :param call: the call whose requests are counted.
     :param settings: number of repetitions, and the waits between them.
-    :param errors: the account's error budget.
+    :param error_budget: the account's error budget.
     :param sleep: sleeps for the given number of seconds.
     """
 
     def __init__(
-        self, call: Call[Any], *, settings: TransportSettings, errors: ErrorBudget, sleep: Callable[[float], None]
+        self, call: Call[Any], *, settings: TransportSettings, error_budget: ErrorBudget, sleep: Callable[[float], None]
     ) -> None:
         self._operation = call.operation
         self._give_up = call.give_up
         self._settings = settings
-        self._errors = errors
+        self._error_budget = error_budget
         self._sleep = sleep
         self._error: TransientError | None = None
         self._limited = 0
         """Number of rate-limited requests for which the platform has not said how long to wait."""
-        self._failures_before = errors.failures_in_a_row
+        self._failures_before = error_budget.failures_in_a_row
         """The account's failures in a row when the call began."""
         self.attempts = 0
         """Number of requests so far."""
@@ -95,7 +95,7 @@ class Repetition:
             self._error = error
             self._limited += _says_not_when(error)
             if is_own and self._settings.max_retries:
-                self._errors.failed(self._backoff_seconds(error))
+                self._error_budget.failed(self._backoff_seconds(error))
 
     def _is_repeated(self, state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
@@ -112,7 +112,7 @@ class Repetition:
 
     def _failures(self) -> int:
         """Return the number of the account's failures in a row since the call began, in all threads."""
-        return max(self.attempts, self._errors.failures_in_a_row - self._failures_before)
+        return max(self.attempts, self._error_budget.failures_in_a_row - self._failures_before)
 
     def _wait_seconds(self, state: RetryCallState) -> float:
         wait = self._backoff_seconds(state.outcome.exception() if state.outcome else None)

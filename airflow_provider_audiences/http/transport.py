@@ -39,7 +39,7 @@ class Transport:
     :param limiter: delays each request to keep to a rate limit; None for no limit.
     :param sleep: sleeps for the given number of seconds between attempts; tests may shorten it.
     :param observe: called after each request with its operation and its error, which is None for success.
-    :param errors: the account's error budget; None for a new budget without a limit.
+    :param error_budget: the account's error budget; None for a new budget without a limit.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Transport:
         limiter: RateLimiter | None = None,
         sleep: Callable[[float], None] = time.sleep,
         observe: Observer | None = None,
-        errors: ErrorBudget | None = None,
+        error_budget: ErrorBudget | None = None,
     ) -> None:
         self.base_url = base_url
         self.settings = settings
@@ -63,7 +63,7 @@ class Transport:
         self._limiter = limiter
         self._sleep = sleep
         self._observe = observe or (lambda _operation, _error: None)
-        self._errors = errors or ErrorBudget(AccountErrors(), max_errors=None)
+        self._error_budget = error_budget or ErrorBudget(AccountErrors(), max_errors=None)
         self._requests_sent = 0
         self._lock = threading.Lock()
 
@@ -88,7 +88,7 @@ class Transport:
             return self._sent(call)
 
     def _sent(self, call: Call[T]) -> T:
-        repetition = Repetition(call, settings=self.settings, errors=self._errors, sleep=self._sleep)
+        repetition = Repetition(call, settings=self.settings, error_budget=self._error_budget, sleep=self._sleep)
         try:
             result: T = repetition.retrying()(self._attempt, call, repetition)
         except AudienceApiError as error:
@@ -110,7 +110,7 @@ class Transport:
         found = self._recovered(call, repetition)
         if found is not None:
             return found
-        with self._errors.turn(
+        with self._error_budget.turn(
             call.operation,
             is_patient=self.settings.max_retries > 0,
             is_wanted=repetition.is_wanted,
@@ -143,7 +143,7 @@ class Transport:
             return call.recover()
         except AudienceApiError as error:
             error.maybe_applied = True
-            error.landed = f"An earlier {call.operation} may have been carried out, and could not be looked up."
+            error.so_far = f"An earlier {call.operation} may have been carried out, and could not be looked up."
             raise
 
     def _exchange(self, call: Call[T], repetition: Repetition) -> Reply:

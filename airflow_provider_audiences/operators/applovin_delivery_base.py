@@ -65,7 +65,7 @@ class ToAudience(AppLovinDeliveryOperator):
 
         return AUDIENCE_LIMITS
 
-    def checked_target(self) -> str:
+    def target_id(self) -> str:
         """Return the audience's id."""
         from airflow_provider_audiences.validation import audience_id_of
 
@@ -95,7 +95,7 @@ class ToSuppressionList(AppLovinDeliveryOperator):
 
         return SUPPRESSION_LIMITS
 
-    def checked_target(self) -> str:
+    def target_id(self) -> str:
         """Return the app's package name or bundle ID."""
         from airflow_provider_audiences.platforms.applovin.suppression import package_name_of
 

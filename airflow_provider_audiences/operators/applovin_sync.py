@@ -155,7 +155,7 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
         self.max_drift = max_drift
         self.drift_patience_seconds = drift_patience_seconds
 
-    def check_target(self) -> None:
+    def check_target_arguments(self) -> None:
         """Check the arguments that say which audience to sync, without a request."""
         from airflow_provider_audiences.exceptions import InvalidInputError
 
@@ -164,11 +164,11 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
             return
         if self.name is not None:
             raise InvalidInputError("give either audience_id, or name and platform, not both")
-        self.checked_target()
+        self.target_id()
 
     def known_destination(self, client: AppLovinClient) -> Destination | None:
         """Return the audience, if it is given by its id."""
-        return None if self.audience_id is None else self.destination_at(client, self.checked_target())
+        return None if self.audience_id is None else self.destination_at(client, self.target_id())
 
     def found_destination(self, client: AppLovinClient, context: Context, *, may_create: bool) -> Destination:
         """Return the audience with this name and platform; create it if there is none."""

@@ -57,7 +57,7 @@ class DeliveryOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
         """Limits of the platform for this kind of target, such as the most requests at the same time."""
 
     @abstractmethod
-    def checked_target(self) -> str:
+    def target_id(self) -> str:
         """
         Return the id of the target: the audience's id, or the app's package name.
 
@@ -74,7 +74,7 @@ class DeliveryOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
         Return the destination that members are sent to.
 
         :param client: client that :meth:`connected` opened.
-        :param target: id that :meth:`checked_target` returned.
+        :param target: id that :meth:`target_id` returned.
         """
 
     @property

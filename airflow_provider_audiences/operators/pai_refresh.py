@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.platforms.pai.client import PaiClient
-    from airflow_provider_audiences.platforms.pai.refreshing import Refreshing
+    from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh
 
 
 class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
@@ -90,7 +90,7 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     def __init__(self, *, name: str, **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
-    def begin(self, context: Context, client: PaiClient) -> Refreshing:
+    def begin(self, context: Context, client: PaiClient) -> PendingRefresh:
         """
         Make the new group.
 
@@ -100,6 +100,6 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
         began = time.time()
         spec = self.checked_spec()
         marker = self.marker(context, client, spec)
-        refresh = self.refresh_of(client, spec, marker)
-        refresh.tidy(marker, allow_older_run=self.arguments.allow_older_run)
-        return refresh.begin(spec, marker, began_epoch_seconds=began)
+        refresh = self.new_group_refresh(client, spec, marker)
+        tidied = refresh.tidy(marker, allow_older_run=self.arguments.allow_older_run)
+        return refresh.begin(spec, marker, tidied, began_epoch_seconds=began)

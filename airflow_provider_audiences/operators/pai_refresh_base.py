@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
     from airflow_provider_audiences.platforms.pai.marker import GroupMarker
+    from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh, Replaced
     from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
-    from airflow_provider_audiences.platforms.pai.refreshing import Refreshing, Replaced
     from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
     from airflow_provider_audiences.waiting.outcomes import Outcome
 
@@ -93,7 +93,7 @@ class PaiRefreshOperator(PaiOperator):
         return RefreshArguments.of(self)
 
     @abstractmethod
-    def begin(self, context: Context, client: PaiClient) -> Refreshing:
+    def begin(self, context: Context, client: PaiClient) -> PendingRefresh:
         """
         Make the new group, unless there is nothing to do.
 
@@ -102,27 +102,27 @@ class PaiRefreshOperator(PaiOperator):
         :return: state of the refresh; ``unchanged`` says that no group was made.
         """
 
-    def check_group(self, group: AudienceGroup, refreshing: Refreshing) -> None:
+    def check_group(self, group: AudienceGroup, pending: PendingRefresh) -> None:
         """
         Inspect the new group once it is ready and has replaced the others. The base class does nothing.
 
         :param group: the new group, as PAI shows it.
-        :param refreshing: state of the refresh.
+        :param pending: state of the refresh.
         """
 
-    def clean_up(self, refreshing: Refreshing, refresh: GroupRefresh) -> None:
+    def clean_up(self, pending: PendingRefresh, refresh: GroupRefresh) -> None:
         """
         Remove what the task's groups were made from, unless another run may need it. The base class does nothing.
 
-        :param refreshing: state of the refresh; its group is ready or has failed.
+        :param pending: state of the refresh; its group is ready or has failed.
         :param refresh: the refresh, which can tell whether another run is under way.
         """
 
-    def has_lost_its_source(self, refreshing: Refreshing) -> bool:
+    def has_lost_its_source(self, pending: PendingRefresh) -> bool:
         """
         Return whether the file that PAI was to read is gone, so that a rejection says nothing about the numbers in it.
 
-        :param refreshing: state of the refresh.
+        :param pending: state of the refresh.
         """
         return False
 
@@ -132,17 +132,17 @@ class PaiRefreshOperator(PaiOperator):
             arguments = self.arguments
             provenance_of(self.provenance, context)
             with self.billed_client(context) as client:
-                refreshing = replace(self.begin(context, client), billable_calls=client.billable_calls)
+                pending = replace(self.begin(context, client), billable_calls=client.billable_calls)
         if self.do_xcom_push:
-            context["ti"].xcom_push(key="group_id", value=refreshing.group_id)
-        if refreshing.unchanged:
-            self.log.info("The group %s has these members: nothing to do.", refreshing.group_id)
-            return self._report(refreshing)
+            context["ti"].xcom_push(key="group_id", value=pending.group_id)
+        if pending.unchanged:
+            self.log.info("The group %s has these members: nothing to do.", pending.group_id)
+            return self._report(pending)
         self.log.info(
             "The new group %s %s; waiting until it is ready.",
-            refreshing.group_id, "was there from an earlier try" if refreshing.adopted else "is made",
+            pending.group_id, "was there from an earlier try" if pending.adopted else "is made",
         )  # fmt: skip
-        trigger = self._trigger(refreshing, arguments)
+        trigger = self._trigger(pending, arguments)
         if arguments.deferrable:
             # The trigger ends by itself; this timeout is for the case that no triggerer is running.
             longest = timedelta(seconds=arguments.timeout) + _NO_TRIGGERER
@@ -151,9 +151,9 @@ class PaiRefreshOperator(PaiOperator):
         try:
             outcome = trigger.wait_here(poll)
         except BaseException:  # a timeout of the task, or its end, is no Exception
-            self.tell_calls(context, total_calls(refreshing.billable_calls, poll.billable_calls))
+            self.tell_calls(context, total_calls(pending.billable_calls, poll.billable_calls))
             raise
-        return self._complete(context, refreshing, outcome)
+        return self._complete(context, pending, outcome)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """
@@ -162,27 +162,27 @@ class PaiRefreshOperator(PaiOperator):
         :param context: context of the task.
         :param event: payload of the trigger's event.
         """
-        from airflow_provider_audiences.platforms.pai.refreshing import Refreshing
+        from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh
         from airflow_provider_audiences.waiting.outcomes import Outcome, event_not_understood
 
         try:
-            refreshing = Refreshing(**event["passed_on"]) if event else None
+            pending = PendingRefresh(**event["passed_on"]) if event else None
         except (KeyError, TypeError):
-            refreshing = None
-        if refreshing is None:
+            pending = None
+        if pending is None:
             raise event_not_understood()
-        return self._complete(context, refreshing, Outcome.of_event(event))
+        return self._complete(context, pending, Outcome.of_event(event))
 
-    def _complete(self, context: Context, refreshing: Refreshing, outcome: Outcome) -> dict[str, Any]:
-        calls = total_calls(refreshing.billable_calls, outcome.billable_calls)
-        refreshing = replace(refreshing, billable_calls=calls)
-        with task_errors(), self.billed_client(context, refreshing.billable_calls) as client:
-            refresh = self.refresh(
+    def _complete(self, context: Context, pending: PendingRefresh, outcome: Outcome) -> dict[str, Any]:
+        calls = total_calls(pending.billable_calls, outcome.billable_calls)
+        pending = replace(pending, billable_calls=calls)
+        with task_errors(), self.billed_client(context, pending.billable_calls) as client:
+            refresh = self.group_refresh(
                 client,
-                name=refreshing.name,
-                owner=refreshing.owner,
-                call=refreshing.call,
-                map_index=refreshing.map_index,
+                name=pending.name,
+                owner=pending.owner,
+                call=pending.call,
+                map_index=pending.map_index,
             )
             is_gone = False
             try:
@@ -190,41 +190,41 @@ class PaiRefreshOperator(PaiOperator):
             except PermanentError as error:
                 is_gone = isinstance(error, NotFoundError)  # and may have been replaced by another run
                 is_late = isinstance(error, GroupNotReadyError)
-                if not is_gone and not (is_late and refresh.is_ready(refreshing.group_id)):
-                    self._give_up(error, refresh, refreshing)
+                if not is_gone and not (is_late and refresh.is_ready(pending.group_id)):
+                    self._give_up(error, refresh, pending)
                     raise
             try:
-                replaced = refresh.finish(refreshing, is_gone=is_gone)
+                replaced = refresh.finish(pending, is_gone=is_gone)
             finally:
-                self.or_warn(partial(self.clean_up, refreshing, refresh))
-            self.check_group(replaced.group, refreshing)
-            calls = total_calls(refreshing.billable_calls, client.billable_calls)
-        refreshing = self._renamed(context, replace(refreshing, billable_calls=calls), replaced)
-        return self._report(refreshing, replaced)
+                self.or_warn(partial(self.clean_up, pending, refresh))
+            self.check_group(replaced.group, pending)
+            calls = total_calls(pending.billable_calls, client.billable_calls)
+        pending = self._renamed(context, replace(pending, billable_calls=calls), replaced)
+        return self._report(pending, replaced)
 
-    def _give_up(self, error: PermanentError, refresh: GroupRefresh, refreshing: Refreshing) -> None:
+    def _give_up(self, error: PermanentError, refresh: GroupRefresh, pending: PendingRefresh) -> None:
         """Delete the new group if ``delete_failed`` asks for that, and add to the error what is left."""
         from airflow_provider_audiences.platforms.pai.refresh_failures import file_lost, tell_failure
 
         delete_failed = self.arguments.delete_failed
         is_late, is_rejected = isinstance(error, GroupNotReadyError), isinstance(error, GroupRejectedError)
-        if is_rejected and self.has_lost_its_source(refreshing):
+        if is_rejected and self.has_lost_its_source(pending):
             # Otherwise the next try would find the rejected group, and fail for it.
-            refresh.give_up(refreshing.group_id)
-            raise file_lost(refreshing.group_id) from error
-        is_deleted = delete_failed and (is_late or is_rejected) and refresh.give_up(refreshing.group_id)
+            refresh.give_up(pending.group_id)
+            raise file_lost(pending.group_id) from error
+        is_deleted = delete_failed and (is_late or is_rejected) and refresh.give_up(pending.group_id)
         # PAI may still read the file of a group that is not ready in time and is kept.
         if delete_failed or not is_late:
-            self.or_warn(partial(self.clean_up, refreshing, refresh))
-        tell_failure(error, refreshing.group_id, name=refreshing.name, is_deleted=is_deleted)
+            self.or_warn(partial(self.clean_up, pending, refresh))
+        tell_failure(error, pending.group_id, name=pending.name, is_deleted=is_deleted)
 
-    def _renamed(self, context: Context, refreshing: Refreshing, replaced: Replaced) -> Refreshing:
+    def _renamed(self, context: Context, pending: PendingRefresh, replaced: Replaced) -> PendingRefresh:
         """Return the refresh with the id of the group that is there now: a later run may have replaced this task's."""
-        if replaced.group.id == refreshing.group_id:
-            return refreshing
+        if replaced.group.id == pending.group_id:
+            return pending
         if self.do_xcom_push:
             context["ti"].xcom_push(key="group_id", value=replaced.group.id)
-        return replace(refreshing, group_id=replaced.group.id, adopted=True)
+        return replace(pending, group_id=replaced.group.id, adopted=True)
 
     def or_warn(self, clean_up: Callable[[], None]) -> None:
         """
@@ -237,7 +237,7 @@ class PaiRefreshOperator(PaiOperator):
         except AudienceApiError as error:
             self.log.warning("What the group was made from could not be removed; the next run does it: %s", error)
 
-    def refresh(self, client: PaiClient, *, name: str, owner: str, call: str, map_index: int) -> GroupRefresh:
+    def group_refresh(self, client: PaiClient, *, name: str, owner: str, call: str, map_index: int) -> GroupRefresh:
         """
         Return the refresh of this task's groups.
 
@@ -270,7 +270,7 @@ class PaiRefreshOperator(PaiOperator):
             keep_previous=self.arguments.keep_previous,
         )
 
-    def refresh_of(self, client: PaiClient, spec: GroupSpec, marker: GroupMarker) -> GroupRefresh:
+    def new_group_refresh(self, client: PaiClient, spec: GroupSpec, marker: GroupMarker) -> GroupRefresh:
         """
         Return the refresh that makes a new group.
 
@@ -278,11 +278,11 @@ class PaiRefreshOperator(PaiOperator):
         :param spec: of the new group.
         :param marker: of this very call.
         """
-        return self.refresh(
+        return self.group_refresh(
             client, name=spec.name or "", owner=marker.owner, call=marker.call, map_index=marker.map_index
         )
 
-    def marker(self, context: Context, client: PaiClient, spec: GroupSpec, *, members: str = "") -> GroupMarker:
+    def marker(self, context: Context, client: PaiClient, spec: GroupSpec, *, fingerprint: str = "") -> GroupMarker:
         """
         Return the marker of this call. All tries of the task have the same one; after the task is cleared there is
         another.
@@ -290,7 +290,7 @@ class PaiRefreshOperator(PaiOperator):
         :param context: context of the task.
         :param client: client of the PAI account.
         :param spec: parameters of the new group.
-        :param members: fingerprint of the phone numbers that were staged; empty if none were.
+        :param fingerprint: fingerprint of the phone numbers that were staged; empty if none were.
         """
         from airflow_provider_audiences.common.schedule import run_date_of
 
@@ -302,17 +302,17 @@ class PaiRefreshOperator(PaiOperator):
             # Airflow raises max_tries when a task is cleared.
             again=max(0, ti.max_tries - (self.retries or 0)),
             spec=spec,
-            members=members,
+            fingerprint=fingerprint,
             run_date=run_date_of(context),
         )
 
-    def _trigger(self, refreshing: Refreshing, arguments: RefreshArguments) -> PaiGroupTrigger:
+    def _trigger(self, pending: PendingRefresh, arguments: RefreshArguments) -> PaiGroupTrigger:
         from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 
         now = time.time()
         return PaiGroupTrigger(
             conn_id=self.pai_conn_id,
-            group_id=refreshing.group_id,
+            group_id=pending.group_id,
             min_amount=arguments.min_amount,
             ready_statuses=self.ready_statuses,
             failed_statuses=self.failed_statuses,
@@ -321,12 +321,12 @@ class PaiRefreshOperator(PaiOperator):
             deadline_epoch_seconds=now + arguments.timeout,
             max_poll_failures=arguments.max_poll_failures,
             # A poll is billed, and a group is not ready as soon as it is made.
-            first_poll_epoch_seconds=now + (0 if refreshing.adopted else arguments.poke_interval),
-            passed_on=asdict(refreshing),
+            first_poll_epoch_seconds=now + (0 if pending.adopted else arguments.poke_interval),
+            passed_on=asdict(pending),
         )
 
-    def _report(self, refreshing: Refreshing, replaced: Replaced | None = None) -> dict[str, Any]:
-        report = refreshing.report(replaced, cost=self.cost_of(refreshing.billable_calls))
+    def _report(self, pending: PendingRefresh, replaced: Replaced | None = None) -> dict[str, Any]:
+        report = pending.report(replaced, cost=self.cost_of(pending.billable_calls))
         for name, value in report.items():
             self.log.info("%-20s %s", name, value)
         return report

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.common.group_files import GroupFiles
     from airflow_provider_audiences.platforms.pai.client import PaiClient
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
+    from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh
     from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
-    from airflow_provider_audiences.platforms.pai.refreshing import Refreshing
+    from airflow_provider_audiences.sync.guards import Verdict
 
 
 class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
@@ -188,7 +189,7 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         self.rejects_path = rejects_path
         self.rejects_include_values = rejects_include_values
 
-    def begin(self, context: Context, client: PaiClient) -> Refreshing:
+    def begin(self, context: Context, client: PaiClient) -> PendingRefresh:
         """
         Stage the source, and make the new group unless the present one has the same numbers.
 
@@ -223,23 +224,33 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
                 uri=files.uri(file_name) if files and file_name else None,
                 phone_format=self.phone_format,
             )
-            marker = self.marker(context, client, spec, members=numbers.fingerprint)
-            refresh = self.refresh_of(client, spec, marker)
-            current = refresh.tidy(marker, allow_older_run=self.arguments.allow_older_run)
-            if current and marker.same_members(current.marker):
-                # If not settled, a group of another run is being checked, and would replace this one.
-                if not force and refresh.is_settled and numbers.were_read(current, spec):
+            marker = self.marker(context, client, spec, fingerprint=numbers.fingerprint)
+            refresh = self.new_group_refresh(client, spec, marker)
+            tidied = refresh.tidy(marker, allow_older_run=self.arguments.allow_older_run)
+            current = tidied.current
+            verdicts: list[Verdict] = []
+            if current and marker.same_content(current.marker):
+                # If it is not the newest, a group of another run is being checked, and would replace this one.
+                if not force and tidied.is_newest and numbers.were_read(current, spec):
                     if files and deletes_file:
                         self.or_warn(files.remove_all)
-                    return refresh.keep(current, began_epoch_seconds=began, members=numbers.facts)
+                    return refresh.keep(current, tidied, began_epoch_seconds=began, member_counts=numbers.facts)
                 self.log.info("The group %s has these numbers: a new one is made all the same.", current.id)
             else:
-                refresh.verdicts += numbers.judge(guards, current)
+                verdicts = numbers.judge(guards, current)
             facts = numbers.facts
             if files and file_name:
                 facts = facts | {"file_bytes": files.put(file_name, numbers.staged, settings=arguments.settings)}
             try:
-                return refresh.begin(spec, marker, began_epoch_seconds=began, members=facts, file_name=file_name or "")
+                return refresh.begin(
+                    spec,
+                    marker,
+                    tidied,
+                    began_epoch_seconds=began,
+                    verdicts=verdicts,
+                    member_counts=facts,
+                    file_name=file_name or "",
+                )
             except PermanentError:
                 # No further try follows that would remove the file.
                 if files and deletes_file and refresh.is_alone(""):
@@ -252,38 +263,38 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
 
         return true_or_false("delete_file", self.delete_file)
 
-    def check_group(self, group: AudienceGroup, refreshing: Refreshing) -> None:
+    def check_group(self, group: AudienceGroup, pending: PendingRefresh) -> None:
         """
         Warn if PAI counts other people in the new group than were sent.
 
         :param group: the new group, which is ready.
-        :param refreshing: state of the refresh.
+        :param pending: state of the refresh.
         """
-        members = refreshing.members["members"]
+        members = pending.member_counts["members"]
         if group.amount != members:
             hint = "did it read another file? Check uri_template" if group.amount > members else "it may know fewer"
             self.log.warning("PAI counts %d people in the group, and %d were sent: %s.", group.amount, members, hint)
 
-    def clean_up(self, refreshing: Refreshing, refresh: GroupRefresh) -> None:
+    def clean_up(self, pending: PendingRefresh, refresh: GroupRefresh) -> None:
         """
         Remove this run's file and those of runs that crashed, unless another run is under way: that run removes them.
 
-        :param refreshing: state of the refresh.
+        :param pending: state of the refresh.
         :param refresh: the refresh, which can tell whether another run is under way.
         """
-        files = self._files(refreshing.owner, refreshing.map_index)
-        if files and self._deletes_file and refresh.is_alone(refreshing.group_id):
+        files = self._files(pending.owner, pending.map_index)
+        if files and self._deletes_file and refresh.is_alone(pending.group_id):
             files.remove_all()
 
-    def has_lost_its_source(self, refreshing: Refreshing) -> bool:
+    def has_lost_its_source(self, pending: PendingRefresh) -> bool:
         """
         Return whether the file for PAI is gone: a run that has just ended may have removed it with its own.
 
-        :param refreshing: state of the refresh.
+        :param pending: state of the refresh.
         """
-        files = self._files(refreshing.owner, refreshing.map_index)
+        files = self._files(pending.owner, pending.map_index)
         try:
-            return files is not None and refreshing.file_name != "" and not files.has(refreshing.file_name)
+            return files is not None and pending.file_name != "" and not files.has(pending.file_name)
         except AudienceApiError as error:
             self.log.warning("It can't be told whether the group's file is still there: %s", error)
             return False

@@ -81,16 +81,16 @@ class PlanOperator(DeliveryOperator):
         from airflow_provider_audiences.common.state import holder_of, state_store
         from airflow_provider_audiences.sources.staging import staging_settings
         from airflow_provider_audiences.sync.audience_sync import AudienceSync
-        from airflow_provider_audiences.sync.held import held_audience
+        from airflow_provider_audiences.sync.open_audience import open_audience
 
-        with held_audience(
+        with open_audience(
             destination,
             state_store(*destination.address.folders),
             holder=holder_of(context),
             wait=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=may_reschedule),
             staging=staging_settings(),
-        ) as held:
-            yield AudienceSync(held, send=send, on_progress=progress_of(context))
+        ) as audience:
+            yield AudienceSync(audience, send=send, on_progress=progress_of(context))
 
     def shown(self, report: SyncReport) -> dict[str, Any]:
         """
@@ -124,7 +124,7 @@ class StoredPlanOperator(PlanOperator):
         from airflow_provider_audiences.validation import not_longer, required_text, true_or_false
 
         with self.running(), ExitStack() as stack:
-            target = self.checked_target()
+            target = self.target_id()
             plan_id = not_longer(
                 "plan_id", required_text("plan_id", self.plan_id), than=_MAX_PLAN_ID_CHARACTERS, whose="a ledger"
             )

@@ -106,7 +106,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
 
         :param client: client that ``connected`` opened.
         """
-        return self.destination_at(client, self.checked_target())
+        return self.destination_at(client, self.target_id())
 
     def found_destination(self, client: Any, context: Context, *, may_create: bool) -> Destination:
         """
@@ -119,13 +119,13 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
         """
         raise NotImplementedError
 
-    def check_target(self) -> None:
+    def check_target_arguments(self) -> None:
         """
         Check the arguments that say where the members go, without a request.
 
         :raises InvalidInputError: an argument is wrong; nothing was sent.
         """
-        self.checked_target()
+        self.target_id()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the members, make the plan, and send it unless ``plan_only`` is set."""
@@ -137,7 +137,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
             send = self.send_settings()
             plan_only = true_or_false("plan_only", self.plan_only)
             settings = self._settings(context)
-            self.check_target()
+            self.check_target_arguments()
             client = stack.enter_context(self.connected())
             known = self.known_destination(client)
             sync = None if known is None else stack.enter_context(self.open_sync(context, known, send))

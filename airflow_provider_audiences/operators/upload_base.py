@@ -17,8 +17,8 @@ from airflow_provider_audiences.operators.delivery_base import DeliveryOperator
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.sync.by_hand import ByHand
     from airflow_provider_audiences.sync.destination import Destination
+    from airflow_provider_audiences.sync.recorded_upload import RecordedUpload
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
 
@@ -60,21 +60,21 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
         self.max_malformed_ratio = max_malformed_ratio
         self.rejects_path = rejects_path
         self.rejects_include_values = rejects_include_values
-        self.only_plan = dry_run  # Airflow's operators have a method of the name
+        self.is_dry_run = dry_run  # Airflow's operators have a method of the name
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the source and send it."""
         from airflow_provider_audiences.common.progress import progress_of
         from airflow_provider_audiences.common.state import ledger_store
         from airflow_provider_audiences.sources.member_arguments import MemberArguments
-        from airflow_provider_audiences.sync.delivery.upload import Delivery
+        from airflow_provider_audiences.sync.delivery.upload import Upload
         from airflow_provider_audiences.validation import true_or_false
 
         with self.running():
             arguments = MemberArguments.of(self, kind=self.kind)
-            only_plan = true_or_false("dry_run", self.only_plan)
-            delivery = Delivery.checked(
-                audience_id=self.checked_target(),
+            is_dry_run = true_or_false("dry_run", self.is_dry_run)
+            upload = Upload.checked(
+                audience_id=self.target_id(),
                 limits=self.delivery_limits,
                 mode=self.mode,
                 batch_size=self.batch_size,
@@ -84,38 +84,38 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
             )
             wait_seconds = self.wait_seconds
             with self.connected() as client, ExitStack() as stack:
-                destination = self.destination_at(client, delivery.audience_id)
-                store = None if only_plan else ledger_store(*destination.address.folders)
-                by_hand = store and stack.enter_context(
-                    self._by_hand(context, destination, store, wait_seconds=wait_seconds)
+                destination = self.destination_at(client, upload.audience_id)
+                store = None if is_dry_run else ledger_store(*destination.address.folders)
+                recorded = store and stack.enter_context(
+                    self._recorded(context, destination, store, wait_seconds=wait_seconds)
                 )
                 staged = stack.enter_context(arguments.members())
-                if only_plan:
-                    report = delivery.plan(staged)
-                elif by_hand:
-                    report = by_hand.run(delivery, staged, on_progress=progress_of(context))
+                if is_dry_run:
+                    report = upload.plan(staged)
+                elif recorded:
+                    report = recorded.run(upload, staged, on_progress=progress_of(context))
                 else:
-                    report = delivery.run(destination, staged, on_progress=progress_of(context))
+                    report = upload.run(destination, staged, on_progress=progress_of(context))
         for name, value in report.as_dict().items():
             self.log.info("%-20s %s", name, value)
         return report.as_dict()
 
     @contextmanager
-    def _by_hand(
+    def _recorded(
         self, context: Context, destination: Destination, store: FileStore, *, wait_seconds: float
-    ) -> Iterator[ByHand]:
+    ) -> Iterator[RecordedUpload]:
         """Take the lease of an audience that has a ledger; the imports are here since other audiences need none."""
         from airflow_provider_audiences.common.busy import wait_for_audience
         from airflow_provider_audiences.common.state import holder_of
         from airflow_provider_audiences.sources.staging import staging_settings
-        from airflow_provider_audiences.sync.by_hand import ByHand
-        from airflow_provider_audiences.sync.held import held_audience
+        from airflow_provider_audiences.sync.open_audience import open_audience
+        from airflow_provider_audiences.sync.recorded_upload import RecordedUpload
 
-        with held_audience(
+        with open_audience(
             destination,
             store,
             holder=holder_of(context),
             wait=wait_for_audience(context, seconds=wait_seconds, may_reschedule=True),
             staging=staging_settings(),
-        ) as held:
-            yield ByHand(held)
+        ) as audience:
+            yield RecordedUpload(audience)

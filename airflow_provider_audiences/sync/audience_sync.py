@@ -27,9 +27,9 @@ from airflow_provider_audiences.stopping import Stopped
 from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery, StateJournal
 from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
 from airflow_provider_audiences.sync.guards import refuse_unless_passed
-from airflow_provider_audiences.sync.held import HeldAudience
 from airflow_provider_audiences.sync.ledger import Ledger
 from airflow_provider_audiences.sync.marks import Marks
+from airflow_provider_audiences.sync.open_audience import OpenAudience
 from airflow_provider_audiences.sync.planning import Planner
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
@@ -47,23 +47,23 @@ class AudienceSync:
     """
     Syncs one audience, which this process holds.
 
-    :param held: the audience, with its state and its lease.
+    :param audience: the audience, with its state and its lease.
     :param send: how plans are sent: batch size, parallel requests, drift.
     :param on_progress: called every few seconds, and at the end, with the number of members delivered and the total.
     """
 
-    def __init__(self, held: HeldAudience, *, send: SendSettings, on_progress: OnProgress | None = None) -> None:
-        self._held = held
-        self._destination = held.destination
-        self._state = held.state
-        self._workspace = held.workspace
+    def __init__(self, audience: OpenAudience, *, send: SendSettings, on_progress: OnProgress | None = None) -> None:
+        self._audience = audience
+        self._destination = audience.destination
+        self._state = audience.state
+        self._workspace = audience.workspace
         self._send = send
         self._on_progress = on_progress
-        self._audience_id = held.destination.address.audience_id
-        self._planner = Planner(held, send=send)
+        self._audience_id = audience.destination.address.audience_id
+        self._planner = Planner(audience, send=send)
         self._marks: Marks | None = None
         self._began = time.monotonic()
-        self._requests_before = held.destination.requests_sent
+        self._requests_before = audience.destination.requests_sent
 
     def run(self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings) -> SyncReport:
         """
@@ -83,10 +83,10 @@ class AudienceSync:
         if not plan:
             log.info("The audience equals its source, and nobody is due: there is nothing to send.")
             if not self._is_replacement_open:
-                if self._marks and self._state.manifest:
-                    self._state.mark(
-                        self._marks.after(plan, ledger=ledger.keys, source=whole, workspace=self._workspace)
-                    )
+                marks = planned.marks and planned.marks.after(
+                    plan, ledger=ledger.keys, source=whole, workspace=self._workspace
+                )
+                self._state.confirm(run_date=settings.run_date, marks=marks)
                 return self._reconciled(report)
         stored = self._state.store_plan(plan, details=report.as_dict(), run_date=settings.run_date)
         return self._carried_out(stored, ledger, report, source=whole)
@@ -141,6 +141,7 @@ class AudienceSync:
         if not override_guards and not is_begun:
             refuse_unless_passed(report.verdicts)
         if not stored.plan and not self._is_replacement_open:
+            self._state.confirm(run_date=stored.run_date)
             return self._reconciled(report)
         self._marks = self._state.marks()
         return self._carried_out(stored, self._state.ledger(), report)
@@ -166,12 +167,12 @@ class AudienceSync:
         self, stored: StoredPlan, ledger: Ledger, report: SyncReport, *, source: KeySet | None = None
     ) -> SyncReport:
         plan = stored.plan
-        self._held.room.require(plan.changes.live)
+        self._audience.room.require(plan.changes.live)
         manifest = self._state.manifest
         # If the ledger does not show which members late requests may change, any late request counts.
         may_undo = manifest and not manifest.is_doubt_in_ledger and manifest.late.may_undo(plan)
         if manifest and plan and (report.contradicted or may_undo):
-            self._held.settle()
+            self._audience.outwait_late_requests()
         delivered = self._state.begin(stored)
         skipped = delivered.batches
         rows = delivered.additions.count + delivered.removals.count
@@ -181,23 +182,23 @@ class AudienceSync:
             member_name=self._destination.kind.name,
             on_progress=self._on_progress,
         )
-        journal = StateJournal(self._state, self._held.lease)
+        journal = StateJournal(self._state, self._audience.lease)
         try:
             PlanDelivery(self._destination, self._state, journal, plan, self._send).send_all(
-                progress, sleep=self._held.sleep
+                progress, sleep=self._audience.sleep
             )
         except AudienceApiError as error:
             done = skipped + progress.batches
-            error.landed = f"{done} batches have landed and are written down: the next run goes on from there."
+            error.so_far = f"{done} batches were accepted and are recorded: the next run goes on from there."
             raise
         except BaseException as error:
             done = skipped + progress.batches
             log.warning(
-                "%s ended the sync: no further request begins. %d batches have landed and are written down.",
+                "%s ended the sync: no further request begins. %d batches were accepted and are recorded.",
                 type(error).__name__, done,
             )  # fmt: skip
             if isinstance(error, Stopped):
-                error.landed = f"{done} batches have landed and are written down"
+                error.so_far = f"{done} batches were accepted and are recorded"
             raise
         pace = journal.request_seconds / progress.batches if progress.batches else 0.0
         marks = self._marks and self._marks.after(plan, ledger=ledger.keys, source=source, workspace=self._workspace)
@@ -230,7 +231,7 @@ class AudienceSync:
                     break
                 wait = min(_DRIFT_POLL_SECONDS, patience)
                 patience -= wait
-                self._held.sleep(wait)
+                self._audience.sleep(wait)
         except AudienceApiError as error:
             if isinstance(error, NotFoundError) and not report.batches:
                 raise  # the audience is gone; just after an accepted upload, the list may only lag

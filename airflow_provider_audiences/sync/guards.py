@@ -127,16 +127,16 @@ def older_run_verdict(run: RunDate | None, last: RunDate | None, *, is_allowed: 
     Return the verdict on whether a run may undo changes of a newer run.
 
     :param run: dates of this run; None if it has no logical date: then it passes.
-    :param last: dates of the newest run that has changed the audience; None if they are not known: then it passes.
+    :param last: dates of the newest run that has synced the audience; None if they are not known: then it passes.
     :param is_allowed: whether the user allows it (``allow_older_run``).
     :param changes_nothing: whether the plan is empty: then it passes.
     """
     if run is None or last is None:
-        said = "this run, or the one that last changed the audience, has no logical date"
+        said = "this run, or the one that last synced the audience, has no logical date"
     elif not run.is_older_than(last):
-        said = f"no newer run than that of {run.text} has changed the audience"
+        said = f"no newer run than that of {run.text} has synced the audience"
     else:
-        said = f"this run is that of {run.text}, and the newer one of {last.text} has changed the audience since"
+        said = f"this run is that of {run.text}, and the newer one of {last.text} has synced the audience since"
         return Verdict(guard="allow_older_run", passed=is_allowed or changes_nothing, message=said)
     return Verdict(guard="allow_older_run", passed=True, message=said)
 

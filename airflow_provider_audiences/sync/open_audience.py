@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldAudience:
+class OpenAudience:
     """
-    An audience that this process holds, and everything needed to work on it; made by :func:`held_audience`.
+    An audience that this process holds, and everything needed to work on it; made by :func:`open_audience`.
 
     :param destination: the audience at its platform.
     :param state: its stored state: ledger, plans, manifest.
@@ -44,14 +44,14 @@ class HeldAudience:
     sleep: Callable[[float], None]
 
     @property
-    def unsettled_seconds(self) -> float:
+    def late_seconds(self) -> float:
         """How many seconds a request of an earlier plan may still take effect; 0 or less if none may."""
         manifest = self.state.manifest
-        return manifest.settled_at - self.clock() if manifest else 0
+        return manifest.late_until - self.clock() if manifest else 0
 
-    def settle(self) -> None:
+    def outwait_late_requests(self) -> None:
         """Wait until no request of an earlier plan can take effect any more."""
-        seconds = self.unsettled_seconds
+        seconds = self.late_seconds
         if seconds > 0:
             log.info(
                 "An earlier run's last request may still take effect, and undo what this one does: waiting %.0f s.",
@@ -61,7 +61,7 @@ class HeldAudience:
 
 
 @contextmanager
-def held_audience(
+def open_audience(
     destination: Destination,
     files: FileStore,
     *,
@@ -70,7 +70,7 @@ def held_audience(
     staging: StagingSettings | None = None,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[HeldAudience]:
+) -> Iterator[OpenAudience]:
     """
     Hold an audience until the block ends.
 
@@ -96,7 +96,7 @@ def held_audience(
             workspace=workspace,
             clock=clock,
         )
-        yield HeldAudience(
+        yield OpenAudience(
             destination=destination,
             state=state,
             lease=lease,

@@ -89,7 +89,8 @@ class Plan:
     :param removals: members to remove; none if the plan replaces the content.
     :param changes: counts of what the plan changes.
     :param has_strangers: whether the audience may have members that the ledger lacks, even after the plan.
-    :param purged: fingerprint of the opt-outs that the plan removes even if the ledger lacks them; empty if none.
+    :param removed_opt_outs: fingerprint of the opt-outs that the plan removes even if the ledger lacks them;
+        empty if none.
     """
 
     replaces: bool
@@ -98,7 +99,7 @@ class Plan:
     removals: KeySet
     changes: Changes
     has_strangers: bool = False
-    purged: str = ""
+    removed_opt_outs: str = ""
 
     def __bool__(self) -> bool:
         """Whether there is anything to send."""
@@ -172,14 +173,15 @@ def make_plan(
             additions.add(added)
             removals.add(removed)
             changes += counted
+    has_strangers = rules.has_strangers and not rules.replaces
     return Plan(
         replaces=rules.replaces,
         ttl_seconds=rules.ttl_seconds,
         additions=additions.finish(),
         removals=removals.finish(),
         changes=changes,
-        has_strangers=rules.has_strangers and not rules.replaces,
-        purged=fingerprint_of(suppressed) if rules.has_strangers and not rules.replaces and suppressed.count else "",
+        has_strangers=has_strangers,
+        removed_opt_outs=fingerprint_of(suppressed) if has_strangers and suppressed.count else "",
     )
 
 

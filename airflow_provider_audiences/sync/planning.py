@@ -16,9 +16,9 @@ from airflow_provider_audiences.sync.report import SyncReport
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
-    from airflow_provider_audiences.sync.held import HeldAudience
     from airflow_provider_audiences.sync.ledger import Ledger
     from airflow_provider_audiences.sync.marks import Marks
+    from airflow_provider_audiences.sync.open_audience import OpenAudience
     from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 
 log = logging.getLogger(__name__)
@@ -47,17 +47,17 @@ class Planner:
     """
     Makes plans for one audience, which this process holds.
 
-    :param held: the audience, with its state and its lease.
+    :param audience: the audience, with its state and its lease.
     :param send: how plans are sent, for the number of requests.
     """
 
-    def __init__(self, held: HeldAudience, *, send: SendSettings) -> None:
-        self._destination = held.destination
-        self._state = held.state
-        self._workspace = held.workspace
-        self._clock = held.clock
+    def __init__(self, audience: OpenAudience, *, send: SendSettings) -> None:
+        self._destination = audience.destination
+        self._state = audience.state
+        self._workspace = audience.workspace
+        self._clock = audience.clock
         self._send = send
-        self._audience_id = held.destination.address.audience_id
+        self._audience_id = audience.destination.address.audience_id
 
     def plan(self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings) -> Planned:
         """
@@ -75,6 +75,7 @@ class Planner:
         marks = self._state.marks()
         respected = replace(marks, held_back=nobody(self._workspace)) if settings.release_held_back else marks
         manifest = self._state.manifest
+        removed_before = manifest.removed_opt_outs if manifest else None
         now = self._clock()
         rules = PlanRules(
             now=now,
@@ -83,7 +84,7 @@ class Planner:
             replaces=replaces,
             removes=settings.mode != "append",
             has_strangers=has_strangers,
-            removes_unknown=has_strangers and (manifest is None or manifest.purged != fingerprint_of(unwanted)),
+            removes_unknown=has_strangers and removed_before != fingerprint_of(unwanted),
         )
 
         def planned(rules: PlanRules) -> Plan:
@@ -195,7 +196,7 @@ class Planner:
             return False, False
         if settings.initial == "fail":
             holds = "an unknown number of" if count is None else f"{count}"
-            known = "only a replacement that never landed" if is_begun else "no ledger that says who they are"
+            known = "only a replacement that was never accepted" if is_begun else "no ledger that says who they are"
             raise GuardError(
                 f"audience {self._audience_id} holds {holds} members, and {self._state.name} has {known}; nothing was "
                 "sent",
@@ -211,5 +212,5 @@ class Planner:
         try:
             return self._destination.member_count()
         except NotFoundError as error:
-            error.landed = "Nothing was sent"
+            error.so_far = "Nothing was sent"
             raise

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from airflow_provider_audiences.exceptions import LedgerLostError
 from airflow_provider_audiences.members.keys.key_sets import nobody
 from airflow_provider_audiences.sync.delivery.plan_delivery import StateJournal
-from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode
-from airflow_provider_audiences.sync.held import HeldAudience
+from airflow_provider_audiences.sync.delivery.upload import Upload, UploadMode
+from airflow_provider_audiences.sync.open_audience import OpenAudience
 from airflow_provider_audiences.sync.plan import Changes, Plan
 from airflow_provider_audiences.sync.report import UploadReport
 
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class ByHand:
+class RecordedUpload:
     """
     Changes one audience, which this process holds.
 
-    :param held: the audience, with its state and its lease.
+    :param audience: the audience, with its state and its lease.
     """
 
-    def __init__(self, held: HeldAudience) -> None:
-        self._held = held
-        self._state = held.state
-        self._workspace = held.workspace
+    def __init__(self, audience: OpenAudience) -> None:
+        self._audience = audience
+        self._state = audience.state
+        self._workspace = audience.workspace
 
-    def run(self, delivery: Delivery, staged: StagedMembers, *, on_progress: OnProgress | None = None) -> UploadReport:
+    def run(self, upload: Upload, staged: StagedMembers, *, on_progress: OnProgress | None = None) -> UploadReport:
         """
         Send a staged set, and record it in the ledger, if the audience has one.
 
-        :param delivery: mode (update, append or removal) and how the set is sent.
+        :param upload: mode (update, append or removal) and how the set is sent.
         :param staged: the set to add or remove.
         :param on_progress: called every few seconds, and at the end, with the number of members delivered and the
             total.
@@ -51,7 +51,7 @@ class ByHand:
             sent.
         :raises AudienceApiError: a request failed, and no further one was begun.
         """
-        delivery.check_members(staged)
+        upload.check_members(staged)
         try:
             self._state.load()
             ledger = self._state.recovered(self._state.ledger())
@@ -59,39 +59,39 @@ class ByHand:
         except LedgerLostError as error:
             # A lost ledger must not keep a removal from being sent.
             log.warning("This is sent, and no ledger notes it: %s", error)
-            return delivery.run(self._held.destination, staged, on_progress=on_progress, sleep=self._held.sleep)
+            return upload.run(self._audience.destination, staged, on_progress=on_progress, sleep=self._audience.sleep)
         if self._state.manifest is None:
-            return delivery.run(self._held.destination, staged, on_progress=on_progress, sleep=self._held.sleep)
-        plan = self._plan(delivery, staged)
+            return upload.run(self._audience.destination, staged, on_progress=on_progress, sleep=self._audience.sleep)
+        plan = self._plan(upload, staged)
         if self._state.manifest.late.may_undo(plan):
-            self._held.settle()
-        stored = self._state.store_plan(plan, details={"by_hand": delivery.mode.value})
-        self._state.begin(stored, marks=self._marked(marks, delivery, staged))
-        journal = StateJournal(self._state, self._held.lease)
-        report = delivery.run(
-            self._held.destination, staged, on_progress=on_progress, journal=journal, sleep=self._held.sleep
+            self._audience.outwait_late_requests()
+        stored = self._state.store_plan(plan, details={"by_hand": upload.mode.value})
+        self._state.begin(stored, marks=self._marked(marks, upload, staged))
+        journal = StateJournal(self._state, self._audience.lease)
+        report = upload.run(
+            self._audience.destination, staged, on_progress=on_progress, journal=journal, sleep=self._audience.sleep
         )
         pace = journal.request_seconds / report.batches if report.batches else 0.0
         self._state.finish(ledger, stored, seconds_per_request=pace)
         return report
 
-    def _plan(self, delivery: Delivery, staged: StagedMembers) -> Plan:
+    def _plan(self, upload: Upload, staged: StagedMembers) -> Plan:
         manifest = self._state.manifest
-        is_removal = delivery.mode is DeliveryMode.REMOVE
-        replaces = delivery.mode is DeliveryMode.REPLACE
+        is_removal = upload.mode is UploadMode.REMOVE
+        replaces = upload.mode is UploadMode.REPLACE
         none = nobody(self._workspace)
         return Plan(
             replaces=replaces,
-            ttl_seconds=delivery.ttl_seconds or self._held.destination.limits.ttl_seconds,
+            ttl_seconds=upload.ttl_seconds or self._audience.destination.limits.ttl_seconds,
             additions=none if is_removal else staged.keys,
             removals=staged.keys if is_removal else none,
             # Each of them may be in the audience already, so that its TTL begins again.
             changes=Changes(refreshed=0 if is_removal else staged.members),
             has_strangers=bool(manifest and manifest.has_strangers and not replaces),
-            purged=manifest.purged if manifest and not replaces else "",
+            removed_opt_outs=manifest.removed_opt_outs if manifest and not replaces else "",
         )
 
-    def _marked(self, marks: Marks, delivery: Delivery, staged: StagedMembers) -> Marks:
-        if delivery.mode is DeliveryMode.REMOVE:
+    def _marked(self, marks: Marks, upload: Upload, staged: StagedMembers) -> Marks:
+        if upload.mode is UploadMode.REMOVE:
             return marks.with_removed(staged.keys, self._workspace)
-        return marks.with_added(staged.keys, self._workspace, replaces=delivery.mode is DeliveryMode.REPLACE)
+        return marks.with_added(staged.keys, self._workspace, replaces=upload.mode is UploadMode.REPLACE)

@@ -107,7 +107,7 @@ def test_errors_are_pickled_for_processes_that_have_never_seen_one() -> None:
     ]  # fmt: skip
     errors = []
     for error in raised:
-        error.landed = "Half of it."
+        error.so_far = "Half of it."
         with pytest.raises(type(error)) as caught, task_errors():
             raise error
         errors.append(caught.value)

@@ -21,7 +21,7 @@ from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
-from airflow_provider_audiences.stopping import LANDING_SECONDS
+from airflow_provider_audiences.stopping import IN_FLIGHT_SECONDS
 
 KILLED_AFTER_SECONDS = 5
 
@@ -95,11 +95,11 @@ def test_what_lands_within_the_moment_left_is_written_down(
     error, seconds = stopped(operator, task_context(), when=lambda: emulator.members(audience_id))
 
     landed = len(emulator.members(audience_id))
-    assert seconds < LANDING_SECONDS + 1
+    assert seconds < IN_FLIGHT_SECONDS + 1
     assert not isinstance(error, AirflowFailException)
     assert str(error) == (
-        f"Airflow has ended this task; no further request began. {landed // 10} batches have landed and are written "
-        "down. The task's next try, or the next run, goes on from there."
+        f"Airflow has ended this task; no further request began. {landed // 10} batches were accepted and are recorded"
+        ". The task's next try, or the next run, goes on from there."
     )
     assert 10 <= landed <= 20 * parallel
     assert not list(state_path.rglob("lease-*"))
@@ -127,7 +127,7 @@ def test_a_request_that_takes_longer_may_be_live(
 
     error, seconds = stopped(operator, task_context(), when=is_sending)
     assert seconds < KILLED_AFTER_SECONDS - 1
-    assert "0 batches have landed" in str(error)
+    assert "0 batches were accepted" in str(error)
     assert not list(state_path.rglob("lease-*"))
     emulator.latency("applovin.append", 0)
     began = time.monotonic()
@@ -182,7 +182,7 @@ def test_while_it_waits_to_send_again(
     emulator.fault("applovin.append", "status", status=429, retry_after=30, times=None)
     operator = sync_of(audience_id, make_ids(30), max_parallel_requests=1)
     _, seconds = stopped(operator, task_context(), when=lambda: emulator.requests("applovin.append"))
-    assert seconds < LANDING_SECONDS + 1
+    assert seconds < IN_FLIGHT_SECONDS + 1
     assert len(emulator.requests("applovin.append")) == 1
 
 

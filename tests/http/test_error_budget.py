@@ -51,14 +51,16 @@ def clock() -> Clock:
     return Clock()
 
 
-def client_at(url: str, errors: ErrorBudget, **settings: Any) -> AppLovinClient:
+def client_at(url: str, error_budget: ErrorBudget, **settings: Any) -> AppLovinClient:
     settings = {"jitter": False, "backoff_seconds": 0.05, "max_retries": 3, **settings}
-    return AppLovinClient(api_key=Secret("key"), base_url=url, settings=TransportSettings(**settings), errors=errors)
+    return AppLovinClient(
+        api_key=Secret("key"), base_url=url, settings=TransportSettings(**settings), error_budget=error_budget
+    )
 
 
-def pai_at(url: str, errors: ErrorBudget) -> PaiClient:
+def pai_at(url: str, error_budget: ErrorBudget) -> PaiClient:
     settings = TransportSettings(jitter=False, backoff_seconds=0.05)
-    return PaiClient(auth=ApiKeyAuth(Secret("key")), base_url=url, settings=settings, errors=errors)
+    return PaiClient(auth=ApiKeyAuth(Secret("key")), base_url=url, settings=settings, error_budget=error_budget)
 
 
 def outcome(step: Callable[[], Any]) -> Any:

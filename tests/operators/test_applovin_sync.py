@@ -699,6 +699,31 @@ class TestOlderRun:
         assert report["batches"] == 0
         assert "newer one" in self.verdict(report)["message"]
 
+    def test_is_older_than_a_run_that_found_nothing_to_send(
+        self, run: Callable[..., Any], apply: Callable[..., Any], make_ids: MakeIds
+    ) -> None:
+        run(make_ids(3), dated(2))
+        assert run(make_ids(3), dated(3))["batches"] == 0
+        with pytest.raises(exceptions.GuardError, match="newer one of 2026-01-03"):
+            run(make_ids(4), dated(2))
+        assert apply(run(make_ids(3), dated(4), plan_only=True)["plan_id"])["batches"] == 0
+        assert run(make_ids(3), dated(2))["batches"] == 0  # which does not make the date an older one
+        with pytest.raises(exceptions.GuardError, match="newer one of 2026-01-04"):
+            run(make_ids(4), dated(3))
+
+    def test_that_found_nothing_to_send_outdates_older_plans_only(
+        self, run: Callable[..., Any], apply: Callable[..., Any], make_ids: MakeIds
+    ) -> None:
+        run(make_ids(3), dated(3))
+        plan = run(make_ids(4), dated(3), plan_only=True)
+        for dates in (dated(2), dated(3), {"logical_date": None}):
+            assert run(make_ids(3), dates)["batches"] == 0
+        assert apply(plan["plan_id"])["added"] == 1
+        plan = run(make_ids(5), dated(4), plan_only=True)
+        assert run(make_ids(4), dated(5))["batches"] == 0
+        with pytest.raises(exceptions.PlanOutdatedError):
+            apply(plan["plan_id"])
+
     def test_is_told_by_the_last_run_with_a_date(self, run: Callable[..., Any], make_ids: MakeIds) -> None:
         run(make_ids(3), dated(3))
         run(make_ids(4), {"logical_date": None})
@@ -862,7 +887,7 @@ class TestRetries:
     ) -> None:
         emulator.fault("applovin.append", "status", status=500, number=4, times=4)
         steps = {"batch_size": 10, "max_parallel_requests": 1}
-        with pytest.raises(exceptions.ServerError, match="3 batches have landed and are written down") as failure:
+        with pytest.raises(exceptions.ServerError, match="3 batches were accepted and are recorded") as failure:
             sync(make_ids(95), **steps)
         assert not isinstance(failure.value, AirflowFailException)
         before = posts()
@@ -884,7 +909,7 @@ class TestRetries:
         planned = sync(make_ids(40), plan_only=True)
         emulator.fault("applovin.append", "status", status=503, number=3, times=4)
         steps = {"batch_size": 10, "max_parallel_requests": 1}
-        with pytest.raises(exceptions.ServerError, match="2 batches have landed"):
+        with pytest.raises(exceptions.ServerError, match="2 batches were accepted"):
             apply(planned["plan_id"], **steps)
         emulator.clear_requests()
         report = apply(planned["plan_id"], context=task_context(task_id="apply", try_number=2), **steps)

@@ -25,7 +25,7 @@ def _required(operator_class: type[Any]) -> dict[Any, Any]:
 
 
 # Airflow's operators have a method of the name, which `airflow tasks test --dry-run` calls.
-ATTRIBUTES = {"dry_run": "only_plan"}
+ATTRIBUTES = {"dry_run": "is_dry_run"}
 each_operator = pytest.mark.parametrize("operator_class", OPERATORS, ids=lambda found: found.__name__)
 each_field = pytest.mark.parametrize(
     ("operator_class", "field"),

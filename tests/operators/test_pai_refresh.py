@@ -742,7 +742,7 @@ class TestGroupsOfOthers:
         assert remark == "for Q3"
         assert marker
         assert (marker.origin, marker.run) == ("dag:refresh", "scheduled__2026-11-20T00:00:00+00:00")
-        assert (marker.owner, marker.members) == (owner_digest("dag:refresh"), "")
+        assert (marker.owner, marker.content) == (owner_digest("dag:refresh"), "")
 
 
 class TestPrice:

@@ -181,7 +181,7 @@ class TestGroup:
         remark, marker = GroupMarker.read(group["Remark"])
         assert remark == "for Q3"
         assert marker
-        assert marker.members
+        assert marker.content
         assert syncs.files == []
 
     def test_of_more_numbers_is_made_of_a_file(self, syncs: Syncs, emulator: AudiencesEmulator) -> None:
@@ -420,7 +420,7 @@ class TestSameNumbers:
             [group] = emulator.groups()
             marker = GroupMarker.read(group["Remark"])[1]
             assert marker
-            assert marker.members == ""
+            assert marker.content == ""
             report = syncs.run(FEW, run_id="r2")
             assert (report["unchanged"], report["replaced_group_ids"]) == (False, [first])
             syncs.run(MANY, run_id="r3")

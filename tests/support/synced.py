@@ -19,7 +19,7 @@ from airflow_provider_audiences.platforms.applovin.audience_destination import A
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.audience_sync import AudienceSync
 from airflow_provider_audiences.sync.guards import Guards
-from airflow_provider_audiences.sync.held import HeldAudience, held_audience
+from airflow_provider_audiences.sync.open_audience import OpenAudience, open_audience
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 from airflow_provider_audiences.sync.state.file_store import FileStore
@@ -173,10 +173,10 @@ class SyncedAudience:
         )
 
     @contextlib.contextmanager
-    def held(self, *, key: str, try_number: int = 1) -> Iterator[HeldAudience]:
+    def open_audience(self, *, key: str, try_number: int = 1) -> Iterator[OpenAudience]:
         holder = Holder(key=key, try_number=try_number)
-        with held_audience(self.destination, self.folder, holder=holder, clock=self.now, sleep=self.sleep) as held:
-            yield held
+        with open_audience(self.destination, self.folder, holder=holder, clock=self.now, sleep=self.sleep) as audience:
+            yield audience
 
     @contextlib.contextmanager
     def opened(
@@ -195,8 +195,8 @@ class SyncedAudience:
             max_drift=max_drift,
             drift_patience_seconds=patience,
         )
-        with self.held(key=key, try_number=try_number) as held:
-            yield AudienceSync(held, send=send)
+        with self.open_audience(key=key, try_number=try_number) as audience:
+            yield AudienceSync(audience, send=send)
 
     def run(
         self,

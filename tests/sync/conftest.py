@@ -20,7 +20,7 @@ from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode
+from airflow_provider_audiences.sync.delivery.upload import Upload, UploadMode
 from airflow_provider_audiences.sync.report import UploadReport
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 
@@ -185,13 +185,13 @@ def deliver() -> Callable[..., UploadReport]:
     def run(
         client: AppLovinClient,
         staged: Any,
-        mode: DeliveryMode = DeliveryMode.APPEND,
+        mode: UploadMode = UploadMode.APPEND,
         *,
         audience_id: str = "a",
         batch_size: int = 1,
         parallel: int = 4,
     ) -> UploadReport:
-        delivery = Delivery.checked(
+        delivery = Upload.checked(
             audience_id=audience_id,
             limits=AUDIENCE_LIMITS,
             mode=mode,

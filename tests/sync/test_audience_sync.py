@@ -561,7 +561,7 @@ class TestPlans:
 class TestBusy:
     def test_the_second_sends_nothing(self, synced: Any, make_ids: MakeIds) -> None:
         synced.run(make_ids(2))
-        with synced.opened(key="other/run/task"):
+        with synced.open_audience(key="other/run/task"):
             works: list[Callable[[], Any]] = [lambda: synced.run(make_ids(4)), lambda: synced.apply("0" * 16)]
             for work in works:
                 synced.wire.clear()
@@ -696,7 +696,7 @@ class TestFailures:
         over_http.emulator.fault("applovin.append", kind, number=number, **options)
         with pytest.raises(AudienceApiError) as caught:
             over_http.run(make_ids(8, start=5))
-        assert (caught.value.landed or "").startswith(f"{number - 1} batches have landed")
+        assert (caught.value.so_far or "").startswith(f"{number - 1} batches were accepted")
         landed = over_http.ids_sent()[: 2 * (number - 1)]
         over_http.clear()
         report = over_http.run(make_ids(8, start=5))

@@ -170,7 +170,7 @@ def test_against_sets(case: Case, work: StagingSettings) -> None:
     )
     assert plan.changes.wanted == len(case.wanted)
     assert plan.has_strangers == (case.has_strangers and case.mode != "replace")
-    assert bool(plan.purged) == bool(plan.has_strangers and case.suppressed)
+    assert bool(plan.removed_opt_outs) == bool(plan.has_strangers and case.suppressed)
     assert (plan.replaces, plan.ttl_seconds) == (case.mode == "replace", TTL)
     assert bool(plan) == bool(case.mode == "replace" or additions or removals)
 

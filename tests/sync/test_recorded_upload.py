@@ -17,13 +17,13 @@ from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
-from airflow_provider_audiences.sync.by_hand import ByHand
-from airflow_provider_audiences.sync.delivery.upload import Delivery
+from airflow_provider_audiences.sync.delivery.upload import Upload
+from airflow_provider_audiences.sync.recorded_upload import RecordedUpload
 from airflow_provider_audiences.sync.report import UploadReport
 
 
 def by_hand(synced: Any, mode: str, ids: Iterable[str], *, key: str = "hand/run/task", **settings: Any) -> UploadReport:
-    delivery = Delivery.checked(
+    upload = Upload.checked(
         audience_id=synced.audience_id,
         limits=AUDIENCE_LIMITS,
         mode=mode,
@@ -34,9 +34,9 @@ def by_hand(synced: Any, mode: str, ids: Iterable[str], *, key: str = "hand/run/
     )
     with (
         stage(ValuesInput(chunks=[list(ids)]), rules=StagingRules()) as staged,
-        synced.held(key=key) as held,
+        synced.open_audience(key=key) as audience,
     ):
-        return ByHand(held).run(delivery, staged)
+        return RecordedUpload(audience).run(upload, staged)
 
 
 class TestRemoved:
@@ -205,7 +205,7 @@ def test_an_audience_without_ledger_needs_none(synced: Any, make_ids: MakeIds) -
 
 def test_a_sync_that_is_under_way_comes_first(synced: Any, make_ids: MakeIds) -> None:
     synced.run(make_ids(3))
-    with synced.opened(key="other"), pytest.raises(AudienceBusyError, match="other, try 1"):
+    with synced.open_audience(key="other"), pytest.raises(AudienceBusyError, match="other, try 1"):
         by_hand(synced, "remove", make_ids(1))
     assert synced.members == make_ids(3)
 

@@ -77,7 +77,7 @@ class AppLovinClient(ApiClient):
     :param settings: timeouts, and how often to repeat a request.
     :param content_type: content type of uploads.
     :param sleep: sleeps for a number of seconds before a repetition.
-    :param errors: limit on the account's failed requests; None for no limit.
+    :param error_budget: limit on the account's failed requests; None for no limit.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class AppLovinClient(ApiClient):
         settings: TransportSettings = DEFAULT_SETTINGS,
         content_type: str = DEFAULT_CONTENT_TYPE,
         sleep: Callable[[float], None] = time.sleep,
-        errors: ErrorBudget | None = None,
+        error_budget: ErrorBudget | None = None,
     ) -> None:
         self._redact = Redactor(api_key, ADVERTISING_ID_PATTERNS.said_back)
         self._replies = AppLovinReplies(self._redact, advice_for)
@@ -100,7 +100,7 @@ class AppLovinClient(ApiClient):
                 settings=settings,
                 redact=self._redact,
                 sleep=sleep,
-                errors=errors,
+                error_budget=error_budget,
             )
         )
 

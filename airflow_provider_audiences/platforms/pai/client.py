@@ -70,7 +70,7 @@ class PaiClient(ApiClient):
     :param requests_per_second: most requests a second; all clients of the account in this process share the rate.
     :param price_per_call: price of a create, get or delete, for estimates; None if it is not known.
     :param sleep: sleeps for a number of seconds before a repetition.
-    :param errors: limit on the account's failed requests; None for no limit.
+    :param error_budget: limit on the account's failed requests; None for no limit.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class PaiClient(ApiClient):
         requests_per_second: float = DEFAULT_REQUESTS_PER_SECOND,
         price_per_call: float | None = None,
         sleep: Callable[[float], None] = time.sleep,
-        errors: ErrorBudget | None = None,
+        error_budget: ErrorBudget | None = None,
     ) -> None:
         self._auth = auth
         self.price_per_call = price_per_call
@@ -101,7 +101,7 @@ class PaiClient(ApiClient):
                 limiter=self.limiter,
                 sleep=sleep,
                 observe=self._billable.record,
-                errors=errors,
+                error_budget=error_budget,
             )
         )
 
@@ -128,7 +128,7 @@ class PaiClient(ApiClient):
         spec: GroupSpec,
         map_index: int = -1,
         again: int = 0,
-        members: str = "",
+        fingerprint: str = "",
         run_date: RunDate | None = None,
     ) -> GroupMarker:
         """
@@ -139,7 +139,7 @@ class PaiClient(ApiClient):
         :param spec: parameters of the group; a changed spec makes another group.
         :param map_index: index of the mapped task; -1 for a task that is not mapped.
         :param again: another number makes another group in the same run.
-        :param members: fingerprint of the set of members; empty if there is none.
+        :param fingerprint: fingerprint of the set of members; empty if there is none.
         :param run_date: dates of the run; None if it has no logical date.
         """
         return make_marker(
@@ -147,7 +147,7 @@ class PaiClient(ApiClient):
             run=required_text("run", run),
             map_index=map_index,
             again=whole_number("again", again, at_least=0),
-            members=members,
+            fingerprint=fingerprint,
             spec=spec,
             secret=self._auth.lasting_secret,
             run_date=run_date,
@@ -207,9 +207,9 @@ class PaiClient(ApiClient):
             return CreatedGroup(group=self._transport.send(call), adopted=False)
         except AudienceApiError as error:
             if marker is None and error.maybe_applied:
-                error.landed = "The group may exist: look for it before you create it again."
+                error.so_far = "The group may exist: look for it before you create it again."
             elif not error.maybe_applied:
-                error.landed = f"The group {spec.name!r} was to be made from {spec.origin}."
+                error.so_far = f"The group {spec.name!r} was to be made from {spec.origin}."
             raise
 
     def get_group(self, group_id: str) -> AudienceGroup:

@@ -29,20 +29,20 @@ Rank = tuple[str, int, tuple[int, int, str, str]]
 """The place of a group in an order that is the same for everybody."""
 
 
-def rank_of(created_time: str, generation: int, group_id: str) -> Rank:
+def rank_of(created_time: str, sequence: int, group_id: str) -> Rank:
     """
     Return the rank of a group; of two groups, the later one has the higher rank.
 
     Ranks depend only on data that the platform shows, so they are the same for everybody; no two groups have the same.
 
     :param created_time: created time, in seconds, as the platform writes it; it decides first.
-    :param generation: generation in the group's marker; it decides within a second.
+    :param sequence: sequence in the group's marker; it decides within a second.
     :param group_id: id of the group; it decides last. Numbers are compared as numbers, and come before other text.
     """
     if group_id.isascii() and group_id.isdecimal():
         number = group_id.lstrip("0")
-        return created_time, generation, (0, len(number), number, group_id)
-    return created_time, generation, (1, 0, group_id, group_id)
+        return created_time, sequence, (0, len(number), number, group_id)
+    return created_time, sequence, (1, 0, group_id, group_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class AudienceGroup:
     @property
     def rank(self) -> Rank:
         """Rank among the groups: the later one has the higher rank."""
-        return rank_of(self.created_time, self.marker.generation if self.marker else 0, self.id)
+        return rank_of(self.created_time, self.marker.sequence if self.marker else 0, self.id)
 
     def public(self) -> dict[str, Any]:
         """Return the group as JSON, without the marker, the text, and the query of its uri."""

@@ -6,8 +6,8 @@ call: by an earlier request, an earlier try of the task, or a worker that was lo
 
     [airflow my_dag:my_task scheduled__2026-11-20T00:00:00+00:00~3 #5d41402a.bc4b2a76b971]
 
-The number after ``~`` is the group's generation; a first group has none. Older versions of this provider read it as
-part of the run id. After ``#`` there are short digests: of the owner (the provenance key, the same for all runs), of
+The number after ``~`` is the group's sequence number; a first group has none. Older versions of this provider read it
+as part of the run id. After ``#`` there are short digests: of the owner (the provenance key, the same for all runs), of
 the call, and, if known, of the set of members. A digest of a few phone numbers could be undone by trying all numbers,
 as the platform itself shows all but four digits; so digests that depend on members are keyed with the connection's
 secret.
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 _OWNER_DIGITS = 8
 _CALL_DIGITS = 12
-_MEMBERS_DIGITS = 12
+_CONTENT_DIGITS = 12
 _ORIGIN_CHARACTERS = 60
 _RUN_CHARACTERS = 40
 _PATTERN = re.compile(
     r"\[airflow (?P<origin>[^\s\[\]#]+) (?P<run>[^\s\[\]#]+(?: map [0-9]+)?)"
     rf" #(?P<owner>[0-9a-f]{{{_OWNER_DIGITS}}})\.(?P<call>[0-9a-f]{{{_CALL_DIGITS}}})"
-    rf"(?:\.(?P<members>[0-9a-f]{{{_MEMBERS_DIGITS}}}))?(?:@(?P<date>-?[0-9]+(?:[+-][0-9]+)?))?\]\s*\Z"
+    rf"(?:\.(?P<content>[0-9a-f]{{{_CONTENT_DIGITS}}}))?(?:@(?P<date>-?[0-9]+(?:[+-][0-9]+)?))?\]\s*\Z"
 )
 _MAP_INDEX = re.compile(r" map ([0-9]+)\Z")
-_GENERATION = re.compile(r"~([0-9]{1,9})(?= map [0-9]+\Z|\Z)")
+_SEQUENCE = re.compile(r"~([0-9]{1,9})(?= map [0-9]+\Z|\Z)")
 _DATE = re.compile(r"(-?[0-9]+)([+-][0-9]+)?")
 
 
@@ -52,10 +52,10 @@ class GroupMarker:
     :param run: id of the run that has made it, shortened, for people.
     :param owner: digest of the provenance key: groups with the same owner and name succeed each other.
     :param call: digest of the call: a group with the same owner and call is the result of this call.
-    :param members: digest of the set of members; empty if it is not known.
+    :param content: digest of the set of members; empty if it is not known.
     :param date: dates of the run: logical date in seconds since 1970, and how much later its data interval ends; or
         empty.
-    :param generation: one more than the highest generation among the groups that its maker has seen; 0 if it has seen
+    :param sequence: one more than the highest sequence among the groups that its maker has seen; 0 if it has seen
         none. It tells the order of groups that were created within one second.
     """
 
@@ -63,18 +63,18 @@ class GroupMarker:
     run: str
     owner: str
     call: str
-    members: str = ""
+    content: str = ""
     date: str = ""
-    generation: int = 0
+    sequence: int = 0
 
     @property
     def text(self) -> str:
         """The marker as it is written in the remark."""
-        members = f".{self.members}" if self.members else ""
+        content = f".{self.content}" if self.content else ""
         date = f"@{self.date}" if self.date else ""
         run, map_word, index = self.run.partition(" map ")
-        generation = f"~{self.generation}" if self.generation else ""
-        return f"[airflow {self.origin} {run}{generation}{map_word}{index} #{self.owner}.{self.call}{members}{date}]"
+        sequence = f"~{self.sequence}" if self.sequence else ""
+        return f"[airflow {self.origin} {run}{sequence}{map_word}{index} #{self.owner}.{self.call}{content}{date}]"
 
     @property
     def map_index(self) -> int:
@@ -106,9 +106,9 @@ class GroupMarker:
         if found is None:
             return remark, None
         texts = {name: text or "" for name, text in found.groupdict().items()}
-        generation = _GENERATION.search(texts["run"])
-        texts["run"] = _GENERATION.sub("", texts["run"])
-        return remark[: found.start()].rstrip(), cls(**texts, generation=int(generation[1]) if generation else 0)
+        sequence = _SEQUENCE.search(texts["run"])
+        texts["run"] = _SEQUENCE.sub("", texts["run"])
+        return remark[: found.start()].rstrip(), cls(**texts, sequence=int(sequence[1]) if sequence else 0)
 
     def same_call(self, other: GroupMarker | None) -> bool:
         """
@@ -118,13 +118,13 @@ class GroupMarker:
         """
         return other is not None and (other.owner, other.call) == (self.owner, self.call)
 
-    def same_members(self, other: GroupMarker | None) -> bool:
+    def same_content(self, other: GroupMarker | None) -> bool:
         """
         Return whether another marker is known to be of the same set of members.
 
         :param other: marker of a group; None if the group has none.
         """
-        return other is not None and bool(self.members) and other.members == self.members
+        return other is not None and bool(self.content) and other.content == self.content
 
 
 def make_marker(
@@ -133,7 +133,7 @@ def make_marker(
     run: str,
     map_index: int,
     again: int,
-    members: str,
+    fingerprint: str,
     spec: GroupSpec,
     secret: Secret | None,
     run_date: RunDate | None = None,
@@ -145,23 +145,23 @@ def make_marker(
     :param run: id of the run.
     :param map_index: index of the mapped task; negative for a task that is not mapped.
     :param again: another number makes another call in the same run.
-    :param members: fingerprint of the set of members; empty if it is not known.
+    :param fingerprint: fingerprint of the set of members; empty if it is not known.
     :param spec: parameters of the group.
     :param secret: secret that does not change as long as the connection does not; None if all secrets expire.
     :param run_date: dates of the run; None if it has no logical date.
     """
     if secret is None and spec.text is not None:
         # Without a secret for the digests, they must not depend on numbers or their fingerprint.
-        spec, members = replace(spec, text=f"{len(spec.numbers)} lines"), ""
-    depends_on_members = spec.text is not None or bool(members)
+        spec, fingerprint = replace(spec, text=f"{len(spec.numbers)} lines"), ""
+    depends_on_members = spec.text is not None or bool(fingerprint)
     key = secret.reveal().encode() if secret is not None and depends_on_members else b""
-    call = json.dumps([owner, run, map_index, again, members, spec.canonical().decode()]).encode()
+    call = json.dumps([owner, run, map_index, again, fingerprint, spec.canonical().decode()]).encode()
     return GroupMarker(
         origin=_readable(owner, _ORIGIN_CHARACTERS),
         run=_readable(run, _RUN_CHARACTERS) + (f" map {map_index}" if map_index >= 0 else ""),
         owner=owner_digest(owner),
         call=_digest(key, b"call\n" + call, _CALL_DIGITS),
-        members=_digest(key, b"members\n" + members.encode(), _MEMBERS_DIGITS) if members else "",
+        content=_digest(key, b"members\n" + fingerprint.encode(), _CONTENT_DIGITS) if fingerprint else "",
         date=_date_text(run_date),
     )
 

@@ -26,7 +26,7 @@ class Replaced:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refreshing:
+class PendingRefresh:
     """
     A refresh that waits for its new group: the facts needed to finish it, as JSON fields.
 
@@ -41,14 +41,14 @@ class Refreshing:
     :param adopted: whether an earlier try of this call has made the group.
     :param unchanged: whether an existing group has the same members, and stays.
     :param began_epoch_seconds: start of the work, in seconds since 1970 (UTC).
-    :param members: counts of the members, for the report.
+    :param member_counts: counts of the members, for the report.
     :param map_index: index of the mapped task; -1 for a task that is not mapped.
     :param verdicts: verdicts of the guards, as JSON.
     :param leftovers: ids of groups that earlier runs had left, and that this run has deleted.
     :param billable_calls: number of billable calls so far, by call.
     :param created_time: created time of the group, as the platform writes it.
-    :param generation: generation in the group's marker.
-    :param content: digest of the group's members, as in its marker; empty if the marker has none.
+    :param sequence: sequence number in the group's marker.
+    :param content: digest of the group's content, as in its marker; empty if the marker has none.
     :param file_name: name of the file that the group is made from, below ``stage_path``; empty if there is none.
     """
 
@@ -61,13 +61,13 @@ class Refreshing:
     adopted: bool
     unchanged: bool
     began_epoch_seconds: float
-    members: dict[str, Any]
+    member_counts: dict[str, Any]
     map_index: int = -1
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
     billable_calls: dict[str, int] = field(default_factory=dict)
     created_time: str = ""
-    generation: int = 0
+    sequence: int = 0
     content: str = ""
     file_name: str = ""
 
@@ -88,7 +88,7 @@ class Refreshing:
             "replaced_group_ids": list(replaced.deleted) if replaced else [],
             "kept_group_ids": list(replaced.kept) if replaced else [],
             "leftover_group_ids": list(self.leftovers),
-            **self.members,
+            **self.member_counts,
             "verdicts": self.verdicts,
             "billable_calls": self.billable_calls,
             **({} if cost is None else {"estimated_cost": cost}),

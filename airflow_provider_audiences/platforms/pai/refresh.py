@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import AudienceApiError, NotFoundError, PermanentError, TransientError
 from airflow_provider_audiences.platforms.pai.groups import rank_of
+from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh, Replaced
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.refresh_failures import group_gone
-from airflow_provider_audiences.platforms.pai.refreshing import Refreshing, Replaced
-from airflow_provider_audiences.platforms.pai.succession import Deletions, GroupLine, is_of_call, members_of
+from airflow_provider_audiences.platforms.pai.succession import Deletions, GroupLine, content_of, is_of_call
 from airflow_provider_audiences.sync.guards import Verdict, older_run_verdict, refuse_unless_passed
 from airflow_provider_audiences.validation import exact_text, whole_number
 
@@ -29,10 +29,31 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
     from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 
-_HIGHEST_GENERATION = 999_999_999
+_HIGHEST_SEQUENCE = 999_999_999
 """What a marker has room for."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TidiedGroups:
+    """
+    The groups of a refresh before it begins, once those that earlier runs have left are gone.
+
+    :param current: the newest ready group of an earlier call; None if there is none.
+    :param is_newest: whether ``current`` is the newest of all: no group is being checked that would replace it.
+    :param rejected: group that an earlier try of this call has made, and PAI has rejected; None if there is none.
+    :param sequence: sequence number for the marker of the new group.
+    :param leftovers: ids of the groups that earlier runs had left, and that were deleted.
+    :param verdicts: what the guards have said.
+    """
+
+    current: AudienceGroup | None
+    is_newest: bool
+    rejected: AudienceGroup | None
+    sequence: int
+    leftovers: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
 
 
 class GroupRefresh:
@@ -67,107 +88,111 @@ class GroupRefresh:
         self._map_index = map_index
         self._keep = whole_number("keep_previous", keep_previous, at_least=0)
         self._line = GroupLine(client, name=self._name, owner=owner, map_index=map_index, rule=rule)
-        self._leftovers: tuple[str, ...] = ()
-        self._rejected: AudienceGroup | None = None
-        self._generation = 0
-        self.is_settled = False
-        """Whether the group that :meth:`tidy` returned is the newest: none is being checked that would replace it."""
-        self.verdicts: list[Verdict] = []
-        """What the guards say."""
 
-    def tidy(self, marker: GroupMarker, *, allow_older_run: bool = False) -> AudienceGroup | None:
+    def tidy(self, marker: GroupMarker, *, allow_older_run: bool = False) -> TidiedGroups:
         """
         Delete groups that earlier runs have left: rejected ones, and those that a ready group has replaced.
 
         :param marker: marker of this call.
         :param allow_older_run: whether to go on even if a run with a newer logical date has made a group.
-        :return: the newest ready group of an earlier call; None if there is none.
+        :return: what is there now, as :meth:`begin` and :meth:`keep` need it.
         :raises GuardError: a newer run has made a group, with other members; nothing was deleted.
         :raises PermanentError: the credentials may not delete groups; no new group was made.
         """
         groups = self._line.listed(warn=True)
-        others, current = self._note_list(groups)
-        in_use = [group for group in others if not self._line.is_rejected(group)]
-        is_same = self.is_settled and current is not None and marker.same_members(current.marker)
-        self._check_run_date(marker, in_use, is_allowed=allow_older_run or is_same)
+        found = self._found(groups)
+        in_use = [group for group in self._of_other_calls(groups) if not self._line.is_rejected(group)]
+        is_same = found.is_newest and found.current is not None and marker.same_content(found.current.marker)
+        verdict = _checked_run_date(marker, in_use, is_allowed=allow_older_run or is_same)
         deletions = Deletions(self._client)
-        while deletions.one_of(self._line.left_over(others, keep=self._keep)):
-            others, current = self._note_list(self._line.listed())
-        self._leftovers = tuple(deletions.deleted)
-        if self._leftovers:
-            log.info("An earlier run left %d groups behind.", len(self._leftovers))
+        while deletions.one_of(self._line.left_over(self._of_other_calls(groups), keep=self._keep)):
+            groups = self._line.listed()
+            found = self._found(groups, sequence=found.sequence)
+        if deletions.deleted:
+            log.info("An earlier run left %d groups behind.", len(deletions.deleted))
         failure = deletions.failure
         if isinstance(failure, PermanentError):
             # Who may not delete must not make a further group either: there would be one more in each run.
-            failure.landed = "No new group was made, since those that it would replace can't be deleted"
+            failure.so_far = "No new group was made, since those that it would replace can't be deleted"
             failure.advice = "Let the credentials delete groups, or delete those that the log names by hand."
             raise failure
-        return current  # what can't be deleted just now is tried again in the end
+        # What can't be deleted just now is tried again in the end.
+        return replace(found, leftovers=tuple(deletions.deleted), verdicts=(verdict,))
 
-    def _note_list(self, groups: Sequence[AudienceGroup]) -> tuple[list[AudienceGroup], AudienceGroup | None]:
-        """Note what a list says; return the groups of other calls, and the newest ready one of them."""
+    def _of_other_calls(self, groups: Sequence[AudienceGroup]) -> list[AudienceGroup]:
+        return [group for group in groups if not is_of_call(group, self._call)]
+
+    def _found(self, groups: Sequence[AudienceGroup], *, sequence: int = 0) -> TidiedGroups:
+        """Return what a list of groups says; ``sequence`` is what an earlier list has said."""
         mine = [group for group in groups if is_of_call(group, self._call)]
-        others = [group for group in groups if group not in mine]
-        current = next((group for group in others if self._line.is_ready(group)), None)
+        current = next((group for group in self._of_other_calls(groups) if self._line.is_ready(group)), None)
         last = next((group for group in groups if self._line.is_ready(group) or self._line.is_under_way(group)), None)
-        self.is_settled = current is not None and current == last
-        self._rejected = mine[0] if mine and all(map(self._line.is_rejected, mine)) else None
-        seen = [1 + group.marker.generation for group in groups if group.marker]
-        self._generation = min(max([self._generation, *seen]), _HIGHEST_GENERATION)
-        return others, current
-
-    def _check_run_date(self, marker: GroupMarker, groups: Iterable[AudienceGroup], *, is_allowed: bool) -> None:
-        """Stop a run that is older than the one that made the newest group."""
-        made = next((group.marker for group in groups if group.marker), None)
-        verdict = older_run_verdict(
-            marker.run_date, made.run_date if made else None, is_allowed=is_allowed, changes_nothing=False
+        seen = [1 + group.marker.sequence for group in groups if group.marker]
+        return TidiedGroups(
+            current=current,
+            is_newest=current is not None and current == last,
+            rejected=mine[0] if mine and all(map(self._line.is_rejected, mine)) else None,
+            sequence=min(max([sequence, *seen]), _HIGHEST_SEQUENCE),
         )
-        self.verdicts.append(verdict)
-        refuse_unless_passed([verdict], nothing="no group was made")
 
     def begin(
         self,
         spec: GroupSpec,
         marker: GroupMarker,
+        tidied: TidiedGroups,
         *,
         began_epoch_seconds: float,
-        members: Mapping[str, Any] | None = None,
+        verdicts: Iterable[Verdict] = (),
+        member_counts: Mapping[str, Any] | None = None,
         file_name: str = "",
-    ) -> Refreshing:
+    ) -> PendingRefresh:
         """
         Make the new group, or adopt the one that an earlier try of this call has made, even if PAI has rejected it.
 
         :param spec: parameters of the group.
         :param marker: marker of this call.
+        :param tidied: what :meth:`tidy` has returned.
         :param began_epoch_seconds: when the work began, in seconds since 1970 (UTC).
-        :param members: counts of the members, for the report.
+        :param verdicts: what further guards have said.
+        :param member_counts: counts of the members, for the report.
         :param file_name: name of the file that the group is made from, below ``stage_path``; empty if there is none.
         """
-        if self._rejected:
+        if tidied.rejected:
             # This very call has its answer already: asking again would be billed again.
-            group, adopted = self._rejected, True
+            group, adopted = tidied.rejected, True
         else:
-            created = self._client.create_group(spec, marker=replace(marker, generation=self._generation))
+            created = self._client.create_group(spec, marker=replace(marker, sequence=tidied.sequence))
             group, adopted = created.group, created.adopted
-        refreshing = self._refreshing(group, began_epoch_seconds, members)
-        return replace(refreshing, adopted=adopted, file_name=file_name)
+        tidied = replace(tidied, verdicts=(*tidied.verdicts, *verdicts))
+        pending = self._pending(group, tidied, began_epoch_seconds, member_counts)
+        return replace(pending, adopted=adopted, file_name=file_name)
 
     def keep(
-        self, group: AudienceGroup, *, began_epoch_seconds: float, members: Mapping[str, Any] | None = None
-    ) -> Refreshing:
+        self,
+        group: AudienceGroup,
+        tidied: TidiedGroups,
+        *,
+        began_epoch_seconds: float,
+        member_counts: Mapping[str, Any] | None = None,
+    ) -> PendingRefresh:
         """
         Keep an existing group, as it has the same members already; nothing is requested.
 
         :param group: the existing group, which is ready.
+        :param tidied: what :meth:`tidy` has returned.
         :param began_epoch_seconds: when the work began, in seconds since 1970 (UTC).
-        :param members: counts of the members, for the report.
+        :param member_counts: counts of the members, for the report.
         """
-        return replace(self._refreshing(group, began_epoch_seconds, members), unchanged=True)
+        return replace(self._pending(group, tidied, began_epoch_seconds, member_counts), unchanged=True)
 
-    def _refreshing(
-        self, group: AudienceGroup, began_epoch_seconds: float, members: Mapping[str, Any] | None
-    ) -> Refreshing:
-        return Refreshing(
+    def _pending(
+        self,
+        group: AudienceGroup,
+        tidied: TidiedGroups,
+        began_epoch_seconds: float,
+        member_counts: Mapping[str, Any] | None,
+    ) -> PendingRefresh:
+        return PendingRefresh(
             name=self._name,
             group_id=group.id,
             status=group.status,
@@ -177,22 +202,22 @@ class GroupRefresh:
             adopted=False,
             unchanged=False,
             began_epoch_seconds=began_epoch_seconds,
-            members=dict(members or {}),
+            member_counts=dict(member_counts or {}),
             map_index=self._map_index,
-            verdicts=[verdict.as_dict() for verdict in self.verdicts],
-            leftovers=list(self._leftovers),
+            verdicts=[verdict.as_dict() for verdict in tidied.verdicts],
+            leftovers=list(tidied.leftovers),
             created_time=group.created_time,
-            generation=group.marker.generation if group.marker else 0,
-            content=members_of(group),
+            sequence=group.marker.sequence if group.marker else 0,
+            content=content_of(group),
         )
 
-    def finish(self, refreshing: Refreshing, *, is_gone: bool = False) -> Replaced:
+    def finish(self, pending: PendingRefresh, *, is_gone: bool = False) -> Replaced:
         """
         Delete the groups that the new group replaces.
 
         Groups are listed before each deletion and after the last one; so the returned group exists at that time.
 
-        :param refreshing: the refresh, whose group is ready.
+        :param pending: the refresh, whose group is ready.
         :param is_gone: whether PAI did not find the new group; then only a group that has replaced it is returned.
         :raises TransientError: the new group is gone, and no group with the same members has replaced it.
         :raises AudienceApiError: a group could not be deleted; the others were.
@@ -200,27 +225,27 @@ class GroupRefresh:
         deletions = Deletions(self._client)
         while True:
             groups = self._line.listed()
-            new = self._standing(refreshing, groups, is_gone=is_gone)
+            new = self._standing(pending, groups, is_gone=is_gone)
             gone, kept = self._line.replaced_by(new.rank, groups, keep=self._keep, call=self._call)
             if not deletions.one_of(gone):
                 break
         failure = deletions.failure
         if failure:
             when = "run" if isinstance(failure, PermanentError) else "try"
-            failure.landed = f"The new group {new.id} is ready; the next {when} deletes what it replaces"
+            failure.so_far = f"The new group {new.id} is ready; the next {when} deletes what it replaces"
             raise failure
         return Replaced(group=new, deleted=tuple(deletions.deleted), kept=tuple(group.id for group in kept))
 
-    def _standing(self, refreshing: Refreshing, groups: Sequence[AudienceGroup], *, is_gone: bool) -> AudienceGroup:
+    def _standing(self, pending: PendingRefresh, groups: Sequence[AudienceGroup], *, is_gone: bool) -> AudienceGroup:
         """
         Return the group that stands for this call: the new one, or a ready one that has replaced it.
 
         One call may have made several groups, by a late request or by two tries at once. Then each try must take the
         last one: otherwise, one try would delete the group that the other has taken.
         """
-        group_id = refreshing.group_id
+        group_id = pending.group_id
         own = next((group for group in groups if group.id == group_id), None)
-        rank = own.rank if own else rank_of(refreshing.created_time, refreshing.generation, group_id)
+        rank = own.rank if own else rank_of(pending.created_time, pending.sequence, group_id)
         later = [group for group in groups if group.rank > rank and not self._line.is_rejected(group)]
         ready = [group for group in later if self._line.is_ready(group)]
         double = next((group for group in ready if is_of_call(group, self._call)), None)
@@ -231,7 +256,7 @@ class GroupRefresh:
         try:
             own = self._client.get_group(group_id)  # the list may not show it yet
         except NotFoundError as error:
-            heir = next((group for group in ready if refreshing.content == members_of(group) != ""), None)
+            heir = next((group for group in ready if pending.content == content_of(group) != ""), None)
             if heir is None:
                 raise group_gone(group_id, later_id=later[0].id if later else None) from error
         else:
@@ -280,3 +305,13 @@ class GroupRefresh:
             return False
         log.info("Deleted the group %s, which did not become ready.", group_id)
         return True
+
+
+def _checked_run_date(marker: GroupMarker, groups: Iterable[AudienceGroup], *, is_allowed: bool) -> Verdict:
+    """Stop a run that is older than the one that made the newest group; return the verdict."""
+    made = next((group.marker for group in groups if group.marker), None)
+    verdict = older_run_verdict(
+        marker.run_date, made.run_date if made else None, is_allowed=is_allowed, changes_nothing=False
+    )
+    refuse_unless_passed([verdict], nothing="no group was made")
+    return verdict

@@ -22,7 +22,7 @@ def tell_failure(error: AudienceApiError, group_id: str, *, name: str, is_delete
     :param is_deleted: whether the new group was deleted.
     """
     what = "was deleted" if is_deleted else f"({group_id}) stays until the next run"
-    error.landed = f"The new group {name!r} {what}; nothing was replaced"
+    error.so_far = f"The new group {name!r} {what}; nothing was replaced"
     if isinstance(error, GroupRejectedError):
         error.advice = "Mend what the group is made from, or min_amount if it has too few people; then clear the task."
     elif isinstance(error, GroupNotReadyError):

@@ -5,7 +5,7 @@ The groups of one name, owner and map index form a line. PAI has no locks, and a
 runs, or a try that was taken for dead and the next one, may work on a line at once. An order and a rule keep them from
 deleting each other's groups:
 
-*Order.* A group's rank is its created time, then its generation (in its marker: one more than the highest generation
+*Order.* A group's rank is its created time, then its sequence (in its marker: one more than the highest sequence
 that its maker has seen), then its id. The platform shows all three, so the order is the same for everybody.
 
 *Rule.* A group is deleted only
@@ -79,12 +79,12 @@ class GroupLine:
         """
         named = [group for group in self._client.list_groups(name=self._name) if group.name == self._name]
         ours = [group for group in named if self._belongs_here(group)]
-        strangers = [group.id for group in named if group not in ours]
-        if strangers and warn:
+        others = [group.id for group in named if group not in ours]
+        if others and warn:
             log.warning(
                 "%d groups named %r were not made by this task, and stay: %s. Delete those that are not needed; or set "
                 "provenance to what it was when they were made.",
-                len(strangers), self._name, ", ".join(strangers),
+                len(others), self._name, ", ".join(others),
             )  # fmt: skip
         return sorted(ours, key=lambda group: group.rank, reverse=True)
 
@@ -202,10 +202,10 @@ def is_of_call(group: AudienceGroup, call: str) -> bool:
     return group.marker is not None and group.marker.call == call
 
 
-def members_of(group: AudienceGroup) -> str:
+def content_of(group: AudienceGroup) -> str:
     """
-    Return the digest of a group's members; empty if its marker has none.
+    Return the digest of a group's content; empty if its marker has none.
 
     :param group: a listed group.
     """
-    return group.marker.members if group.marker else ""
+    return group.marker.content if group.marker else ""

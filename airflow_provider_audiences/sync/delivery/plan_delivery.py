@@ -56,7 +56,7 @@ class StateJournal:
         with self._lock:
             self.request_seconds += seconds
         self._state.record_delivered(
-            phase.name, first, end, seconds=seconds, is_repeated=is_repeated, is_update=phase.replaces
+            phase.name, first, end, seconds=seconds, is_repeated=is_repeated, is_replacement=phase.replaces
         )
 
 
@@ -115,7 +115,7 @@ class PlanDelivery:
         plan, delivered = self._plan, self._state.delivered
         if plan.replaces and not delivered.additions:
             sender.send_first(self._phase("additions", [(0, plan.additions.count)], replaces=True))
-        if self._state.delivered.is_update_repeated:
+        if self._state.delivered.is_replacement_repeated:
             sender.outwait_replacement(self._destination.limits.late_effect_seconds, sleep=sleep)
         missing = self._state.delivered.additions.missing(plan.additions.count)
         sender.send(self._phase("additions", missing))

@@ -20,7 +20,7 @@ from typing import Protocol
 from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
 from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.redaction import MaskedBytes
-from airflow_provider_audiences.stopping import LANDING_SECONDS, Stopped
+from airflow_provider_audiences.stopping import IN_FLIGHT_SECONDS, Stopped
 from airflow_provider_audiences.sync.delivery.progress import Progress
 from airflow_provider_audiences.sync.destination import Destination, UploadCounts
 from airflow_provider_audiences.sync.plan import PhaseName
@@ -253,7 +253,7 @@ class Sender:
                 ended.wait()
         except Stopped:
             self._stop.set()
-            until = time.monotonic() + LANDING_SECONDS
+            until = time.monotonic() + IN_FLIGHT_SECONDS
             for ended in all_ended:
                 ended.wait(max(0.0, until - time.monotonic()))
             raise

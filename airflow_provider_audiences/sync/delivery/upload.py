@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class DeliveryMode(StrEnum):
+class UploadMode(StrEnum):
     """What a delivery does with the audience's members."""
 
     REPLACE = "replace"
@@ -41,7 +41,7 @@ class DeliveryMode(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delivery:
+class Upload:
     """
     What to do with a staged set; :meth:`checked` makes one of a user's arguments.
 
@@ -54,7 +54,7 @@ class Delivery:
     """
 
     audience_id: str
-    mode: DeliveryMode
+    mode: UploadMode
     batch_size: int
     ttl_seconds: int | None
     allow_empty: bool
@@ -66,12 +66,12 @@ class Delivery:
         *,
         audience_id: str,
         limits: DeliveryLimits,
-        mode: DeliveryMode | str,
+        mode: UploadMode | str,
         batch_size: int | str,
         ttl_seconds: timedelta | float | str | None,
         allow_empty: bool = False,
         max_parallel_requests: int | str = 4,
-    ) -> Delivery:
+    ) -> Upload:
         """
         Return the delivery of a user's arguments after checking them.
 
@@ -85,8 +85,8 @@ class Delivery:
             always sent alone.
         :raises InvalidInputError: an argument is not of that form.
         """
-        mode = DeliveryMode(one_of("mode", mode, DeliveryMode))
-        if mode is DeliveryMode.REMOVE:
+        mode = UploadMode(one_of("mode", mode, UploadMode))
+        if mode is UploadMode.REMOVE:
             ttl_seconds = 0
         elif ttl_seconds in (0, "0", timedelta(0)):
             raise InvalidInputError(
@@ -140,7 +140,7 @@ class Delivery:
         :param sleep: sleeps for a number of seconds.
         :raises InvalidInputError: the set is empty and would empty the audience, or its source has only malformed
             texts; nothing was sent.
-        :raises AudienceApiError: a request failed, and no further one was begun; ``landed`` says how much the platform
+        :raises AudienceApiError: a request failed, and no further one was begun; ``so_far`` says how much the platform
             had accepted when the requests in flight had ended.
         """
         self.check_members(staged)
@@ -154,15 +154,15 @@ class Delivery:
         try:
             self._send_all(destination, staged, progress, journal or NoJournal(), sleep)
         except AudienceApiError as error:
-            error.landed = self._landed(progress)
+            error.so_far = self._accepted(progress)
             raise
         except BaseException as error:
             progress.doubt()  # requests in flight may have been carried out
             log.warning(
-                "%s ended the delivery: no further request begins. %s", type(error).__name__, self._landed(progress)
+                "%s ended the delivery: no further request begins. %s", type(error).__name__, self._accepted(progress)
             )
             if isinstance(error, Stopped):
-                error.landed = self._landed(progress)
+                error.so_far = self._accepted(progress)
             raise
         return UploadReport(
             dry_run=False,
@@ -184,14 +184,14 @@ class Delivery:
     ) -> None:
         sender = Sender(progress, journal, batch_size=self.batch_size, max_parallel_requests=self.max_parallel_requests)
         phase = Phase(
-            name="removals" if self.mode is DeliveryMode.REMOVE else "additions",
+            name="removals" if self.mode is UploadMode.REMOVE else "additions",
             destination=destination,
             rows=staged,
             ranges=[(0, staged.members)],
             ttl_seconds=self.ttl_seconds,
         )
         first = 0
-        if self.mode is DeliveryMode.REPLACE:
+        if self.mode is UploadMode.REPLACE:
             first = sender.send_first(replace(phase, replaces=True))
             if sender.is_repeated and first < staged.members:
                 sender.outwait_replacement(destination.limits.late_effect_seconds, sleep=sleep)
@@ -209,7 +209,7 @@ class Delivery:
         if staged.members:
             return
         refuse_without_members(staged)
-        if self.mode is DeliveryMode.REPLACE and not self.allow_empty:
+        if self.mode is UploadMode.REPLACE and not self.allow_empty:
             raise InvalidInputError(
                 f"source has no {staged.member_name}, and would empty the audience; nothing was sent. "
                 "Set allow_empty=True if that is meant"
@@ -218,7 +218,7 @@ class Delivery:
 
     def _planned(self, staged: StagedMembers) -> dict[str, Any]:
         """Return the report's fields that are known before the first request."""
-        empties = self.mode is DeliveryMode.REPLACE and not staged.members
+        empties = self.mode is UploadMode.REPLACE and not staged.members
         return {
             "audience_id": self.audience_id,
             "planned_requests": 1 if empties else staged.batch_count(self.batch_size),
@@ -227,14 +227,14 @@ class Delivery:
             **staged.text_counts(),
         }
 
-    def _landed(self, progress: Progress) -> str:
+    def _accepted(self, progress: Progress) -> str:
         """Return how much of a failed delivery the platform has accepted, as a sentence."""
         if not progress.batches and not progress.is_in_doubt:
             return "Nothing had been accepted before, and the audience is as it was."
         text = f"Before that, {progress.batches} batches ({progress.sent} of {progress.members} members) were accepted."
         if progress.is_in_doubt:
             text += " A request that failed may have been carried out as well."
-        if self.mode is not DeliveryMode.REPLACE:
+        if self.mode is not UploadMode.REPLACE:
             return f"{text} The next run sends all of them again, which does no harm."
         state = "a part of the set" if progress.batches else "either its old content or the first batch"
         return f"{text} The audience now holds {state}; the next run begins again with the update."

@@ -136,16 +136,21 @@ class AudienceState:
             self._kept = MarkFiles()
             return Marks(held_back=nobody(self._workspace), by_hand=nobody(self._workspace))
 
-    def mark(self, marks: Marks) -> None:
+    def confirm(self, *, run_date: RunDate | None, marks: Marks | None = None) -> None:
         """
-        Store which members were removed or added by hand; nothing is written if these are the same as before.
+        Note that a run found the audience equal to its source, so that no older run undoes what it found. Nothing is
+        written if that adds nothing to what is known, since it would make stored plans outdated.
 
-        :param marks: these members from now on.
+        :param run_date: dates of the run; None if it has none.
+        :param marks: members removed or added by hand from now on; None for no change.
         """
         if self.manifest is None:
-            raise AssertionError("nothing is known of the audience")
-        manifest = self._marked(self.manifest, marks)
-        if manifest != self.manifest:  # otherwise stored plans would be outdated without a reason
+            return  # nothing was ever sent
+        manifest = self.manifest if marks is None else self._marked(self.manifest, marks)
+        last = manifest.run_date
+        if run_date and (last is None or last.is_older_than(run_date)):
+            manifest = replace(manifest, run_date=run_date)
+        if manifest != self.manifest:
             self._commit(manifest)
 
     def recovered(self, ledger: Ledger) -> Ledger:
@@ -222,11 +227,11 @@ class AudienceState:
         manifest = self.manifest
         if manifest and manifest.plan_id == stored.plan_id and manifest.delivered:
             # Requests that the earlier try had in flight are sent again; the first ones may take effect after that.
-            is_update_in_flight = stored.plan.replaces and not manifest.delivered.additions
+            is_replacement_in_flight = stored.plan.replaces and not manifest.delivered.additions
             delivered = replace(
                 manifest.delivered,
                 is_repeated=True,
-                is_update_repeated=manifest.delivered.is_update_repeated or is_update_in_flight,
+                is_replacement_repeated=manifest.delivered.is_replacement_repeated or is_replacement_in_flight,
             )
             self._commit(replace(manifest, delivered=delivered))
             return delivered
@@ -258,7 +263,7 @@ class AudienceState:
         return delivered
 
     def record_delivered(
-        self, phase: PhaseName, first: int, end: int, *, seconds: float, is_repeated: bool, is_update: bool = False
+        self, phase: PhaseName, first: int, end: int, *, seconds: float, is_repeated: bool, is_replacement: bool = False
     ) -> None:
         """
         Record delivered rows of the plan. Any thread may call it; when it returns, they are on the disk.
@@ -268,7 +273,7 @@ class AudienceState:
         :param end: row after the last one of the range.
         :param seconds: seconds since the request was sent.
         :param is_repeated: whether the request may have been sent more than once.
-        :param is_update: whether the request replaced the audience's content.
+        :param is_replacement: whether the request replaced the audience's content.
         """
         with self._lock:
             manifest, delivered = self._begun()
@@ -279,7 +284,7 @@ class AudienceState:
                 delivered,
                 batches=delivered.batches + 1,
                 is_repeated=delivered.is_repeated or is_repeated,
-                is_update_repeated=delivered.is_update_repeated or (is_update and is_repeated),
+                is_replacement_repeated=delivered.is_replacement_repeated or (is_replacement and is_repeated),
             )
             self._commit(replace(manifest, delivered=delivered, is_known=True))
 
@@ -296,13 +301,14 @@ class AudienceState:
         :return: the new ledger.
         """
         manifest, delivered = self._begun()
+        removed_before = manifest.removed_opt_outs if stored.plan.has_strangers else ""
         finished = replace(
             manifest if marks is None else self._marked(manifest, marks),
             replacement="",
             finished_plan_id=stored.plan_id,
             finished_batches=delivered.batches,
             has_strangers=stored.plan.has_strangers,
-            purged=stored.plan.purged or (manifest.purged if stored.plan.has_strangers else ""),
+            removed_opt_outs=stored.plan.removed_opt_outs or removed_before,
             seconds_per_request=round(seconds_per_request, 3),
         )
         with self._unless_overtaken():
@@ -325,11 +331,11 @@ class AudienceState:
         if file:
             self._tables.store_ledger(file, ledger)
         is_whole = (delivered.additions.count, delivered.removals.count) == (plan.additions.count, plan.removals.count)
-        is_update_in_doubt = plan.replaces and not delivered.additions
-        is_settled = is_whole and not delivered.is_repeated
+        is_replacement_in_doubt = plan.replaces and not delivered.additions
+        is_as_late_as_before = is_whole and not delivered.is_repeated
         # The ledger does not show all doubt: members that were in doubt and were sent since, and members whose
         # refresh may still take effect.
-        is_doubt_hidden = manifest.settled_at > now or bool(plan.changes.refreshed and not is_whole)
+        is_doubt_hidden = manifest.late_until > now or bool(plan.changes.refreshed and not is_whole)
         late = LateRequests.of(plan, delivered)
         manifest = replace(
             manifest,
@@ -337,10 +343,10 @@ class AudienceState:
             ledger=StoredLedger(file=file, members=ledger.keys.count, fingerprint=ledger.fingerprint),
             plan_id="",
             delivered=None,
-            replacement="" if is_update_in_doubt else manifest.replacement,
-            settled_at=manifest.settled_at if is_settled else math.ceil(now) + late_effect_seconds,
-            is_doubt_in_ledger=not (delivered.is_repeated or is_update_in_doubt or is_doubt_hidden),
-            late=manifest.late | late if manifest.settled_at > now else late,
+            replacement="" if is_replacement_in_doubt else manifest.replacement,
+            late_until=manifest.late_until if is_as_late_as_before else math.ceil(now) + late_effect_seconds,
+            is_doubt_in_ledger=not (delivered.is_repeated or is_replacement_in_doubt or is_doubt_hidden),
+            late=manifest.late | late if manifest.late_until > now else late,
         )
         self._manifests.commit_and_clean(manifest, used=manifest.files)
         self.manifest = manifest

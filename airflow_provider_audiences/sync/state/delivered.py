@@ -113,7 +113,7 @@ class Delivered:
     :param begun_at: no request of the plan was sent before this time; seconds since 1970 (UTC), rounded down.
     :param batches: number of accepted requests.
     :param is_repeated: whether a request was sent more than once, so that the platform may carry it out again later.
-    :param is_update_repeated: whether the request that replaces the content was sent more than once.
+    :param is_replacement_repeated: whether the request that replaces the content was sent more than once.
     :param additions: delivered rows of the plan's additions.
     :param removals: delivered rows of the plan's removals.
     """
@@ -121,6 +121,6 @@ class Delivered:
     begun_at: int
     batches: int = 0
     is_repeated: bool = False
-    is_update_repeated: bool = False
+    is_replacement_repeated: bool = False
     additions: DeliveredRanges = field(default_factory=DeliveredRanges)
     removals: DeliveredRanges = field(default_factory=DeliveredRanges)

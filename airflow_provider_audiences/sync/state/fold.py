@@ -94,7 +94,7 @@ class _Fold:
         self, first: int, old_earliest: NDArray[np.int64], old_latest: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the new times of additions, beginning with row ``first``; a new member has old times of 0."""
-        has_landed, began, ended = self.delivered.additions.lookup(first, len(old_earliest))
+        is_delivered, began, ended = self.delivered.additions.lookup(first, len(old_earliest))
         ttl, late = self.plan.ttl_seconds, self.late_effect_seconds
         # A request restarts a member's TTL, so a member that may have been sent may also expire earlier than before.
         # A member that had expired counts as new.
@@ -105,8 +105,8 @@ class _Fold:
         )
         doubtful_latest = np.maximum(old_latest, int(self.now) + 1 + ttl + late)
         return (
-            np.where(has_landed, began + ttl, doubtful_earliest),
-            np.where(has_landed, ended + ttl + late, doubtful_latest),
+            np.where(is_delivered, began + ttl, doubtful_earliest),
+            np.where(is_delivered, ended + ttl + late, doubtful_latest),
         )
 
     def _old_rows(
@@ -122,10 +122,10 @@ class _Fold:
             earliest[:] = REMOVAL_IN_DOUBT
         removed = self.plan.removals.slice(in_removals.start, in_removals.stop - in_removals.start)
         rows = key_order.match(removed, old.keys)
-        has_landed, _, _ = self.delivered.removals.lookup(in_removals.start, len(removed))
-        stays[rows[has_landed & (rows >= 0)]] = False
-        earliest[rows[~has_landed & (rows >= 0)]] = REMOVAL_IN_DOUBT
-        return old.keys[stays], earliest[stays], latest[stays], removed[~has_landed & (rows < 0)]
+        is_delivered, _, _ = self.delivered.removals.lookup(in_removals.start, len(removed))
+        stays[rows[is_delivered & (rows >= 0)]] = False
+        earliest[rows[~is_delivered & (rows >= 0)]] = REMOVAL_IN_DOUBT
+        return old.keys[stays], earliest[stays], latest[stays], removed[~is_delivered & (rows < 0)]
 
 
 def _seconds(moments: NDArray[Any]) -> Seconds:

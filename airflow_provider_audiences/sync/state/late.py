@@ -32,10 +32,10 @@ class LateRequests:
         """
         misses_additions = delivered.additions.count < plan.additions.count
         # The replacing request is the first. It may take effect again if it was repeated, or if rows are missing.
-        is_update = plan.replaces and (delivered.is_repeated or misses_additions or not delivered.additions)
-        adds = is_update or misses_additions or (delivered.is_repeated and plan.additions.count > 0)
+        is_replacement = plan.replaces and (delivered.is_repeated or misses_additions or not delivered.additions)
+        adds = is_replacement or misses_additions or (delivered.is_repeated and plan.additions.count > 0)
         misses_removals = delivered.removals.count < plan.removals.count
-        removes = is_update or misses_removals or (delivered.is_repeated and plan.removals.count > 0)
+        removes = is_replacement or misses_removals or (delivered.is_repeated and plan.removals.count > 0)
         return cls(has_removals=removes, ttl_seconds=plan.ttl_seconds if adds else None)
 
     def __or__(self, other: LateRequests) -> LateRequests:

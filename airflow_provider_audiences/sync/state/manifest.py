@@ -69,15 +69,16 @@ class Manifest:
     :param delivered: which rows of that plan the platform has accepted; None if there is no plan.
     :param replacement: fingerprint of the members of a replacement that was begun and not finished; empty if there is
         none.
-    :param settled_at: until this time a request of an earlier plan may still take effect; seconds since 1970 (UTC).
+    :param late_until: until this time a request of an earlier plan may still take effect; seconds since 1970 (UTC).
     :param is_doubt_in_ledger: whether the ledger's times show all that these requests may do.
     :param late: what these requests may do, whichever members they have.
     :param finished_plan_id: id of the last plan that was carried out completely.
     :param finished_batches: number of requests of that plan.
     :param seconds_per_request: average time of the last plan's requests; 0 if there was none.
     :param has_strangers: whether the audience may have members that the ledger lacks.
-    :param purged: fingerprint of the opt-outs that were removed although the ledger lacks them; empty if none.
-    :param run_date: dates of the newest run that has changed the audience; None if they are not known.
+    :param removed_opt_outs: fingerprint of the opt-outs that were removed although the ledger lacks them; empty if
+        none.
+    :param run_date: dates of the newest run that has synced the audience; None if they are not known.
     :param marks: files of members removed or added by hand.
     """
 
@@ -90,14 +91,14 @@ class Manifest:
     plan_id: str = ""
     delivered: Delivered | None = None
     replacement: str = ""
-    settled_at: int = 0
+    late_until: int = 0
     is_doubt_in_ledger: bool = True
     late: LateRequests = field(default_factory=LateRequests)
     finished_plan_id: str = ""
     finished_batches: int = 0
     seconds_per_request: float = 0.0
     has_strangers: bool = False
-    purged: str = ""
+    removed_opt_outs: str = ""
     run_date: RunDate | None = None
     marks: MarkFiles = MarkFiles()
 
@@ -108,9 +109,8 @@ class Manifest:
 
     def as_json(self) -> dict[str, Any]:
         """Return the manifest as JSON."""
-        content = {name: getattr(self, name) for name in _FIELDS if name != "delivered"}
+        content = {key: getattr(self, name) for name, key in _KEYS.items()}
         content["ledger"] = asdict(self.ledger)
-        # The key is that of the first versions, whose states are read on.
         content["landings"] = delivered_to_json(self.delivered) if self.delivered else None
         content["run_date"] = self.run_date.as_list() if self.run_date else None
         content["marks"] = asdict(self.marks)
@@ -131,17 +131,21 @@ class Manifest:
         :raises TypeError, ValueError, KeyError: the JSON is not a manifest.
         """
         # The first format did not say whether there are strangers.
-        values = {"has_strangers": True, **content}
+        content = {"has_strangers": True, **content}
+        landings = content.pop("landings")
+        names = {key: name for name, key in _KEYS.items()}
+        values = {names.get(key, key): value for key, value in content.items()}
         values["run_date"] = RunDate.from_list(values.get("run_date"))
         values["ledger"] = StoredLedger(**values["ledger"])
         values["marks"] = MarkFiles(**{name: StoredKeys(**keys) for name, keys in values.get("marks", {}).items()})
         values["late"] = LateRequests(**values.get("late", {}))
-        landings = values.pop("landings")
         values["delivered"] = delivered_from_json(landings) if landings else None
         return cls(**values)
 
 
-_FIELDS = [field.name for field in fields(Manifest)]
+# Some keys are those of the first versions, whose states are read on.
+_KEYS = {field.name: field.name for field in fields(Manifest) if field.name != "delivered"}
+_KEYS |= {"late_until": "settled_at", "removed_opt_outs": "purged"}
 
 
 def delivered_to_json(delivered: Delivered) -> dict[str, Any]:
@@ -154,7 +158,7 @@ def delivered_to_json(delivered: Delivered) -> dict[str, Any]:
         "begun_at": delivered.begun_at,
         "batches": delivered.batches,
         "is_repeated": delivered.is_repeated,
-        "is_update_repeated": delivered.is_update_repeated,
+        "is_update_repeated": delivered.is_replacement_repeated,
         "additions": delivered.additions.as_list(),
         "removals": delivered.removals.as_list(),
     }
@@ -170,7 +174,7 @@ def delivered_from_json(content: Mapping[str, Any]) -> Delivered:
         begun_at=content["begun_at"],
         batches=content["batches"],
         is_repeated=content["is_repeated"],
-        is_update_repeated=content["is_update_repeated"],
+        is_replacement_repeated=content["is_update_repeated"],
         additions=DeliveredRanges(DeliveredRange(*item) for item in content["additions"]),
         removals=DeliveredRanges(DeliveredRange(*item) for item in content["removals"]),
     )

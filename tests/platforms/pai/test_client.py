@@ -31,7 +31,7 @@ def marker_of(**changes: Any) -> GroupMarker:
         "run": "run 1",
         "map_index": -1,
         "again": 0,
-        "members": "",
+        "fingerprint": "",
         "spec": SPEC,
         "secret": None,
     }

@@ -63,9 +63,9 @@ class TestText:
         text = mark().text
         assert re.fullmatch(rf"\[airflow my_dag\.my_task {re.escape(RUN)} #[0-9a-f]{{8}}\.[0-9a-f]{{12}}\]", text)
         assert f"{RUN} map 3 #" in mark(map_index=3).text
-        assert re.search(r"#[0-9a-f]{8}\.[0-9a-f]{12}\.[0-9a-f]{12}\]$", mark(members="fingerprint").text)
-        assert f"{RUN}~12 #" in replace(mark(), generation=12).text
-        assert f"{RUN}~12 map 3 #" in replace(mark(map_index=3), generation=12).text
+        assert re.search(r"#[0-9a-f]{8}\.[0-9a-f]{12}\.[0-9a-f]{12}\]$", mark(fingerprint="fingerprint").text)
+        assert f"{RUN}~12 #" in replace(mark(), sequence=12).text
+        assert f"{RUN}~12 map 3 #" in replace(mark(map_index=3), sequence=12).text
 
     def test_long_and_strange_names(self, mark: Mark) -> None:
         marker = mark(owner="dag [x] #1 中\n" + "y" * 300, run="中" * 300, map_index=12)
@@ -80,17 +80,17 @@ class TestText:
         owner=st.text(min_size=1).filter(str.strip),
         run=st.text(min_size=1).filter(str.strip),
         map_index=st.integers(-1, 5000),
-        members=st.text(max_size=5),
+        fingerprint=st.text(max_size=5),
         remark=st.text(max_size=30),
-        generation=st.integers(0, 999_999_999),
+        sequence=st.integers(0, 999_999_999),
     )
     def test_whatever_is_written_is_read(
-        self, owner: str, run: str, map_index: int, members: str, remark: str, generation: int
+        self, owner: str, run: str, map_index: int, fingerprint: str, remark: str, sequence: int
     ) -> None:
         from airflow_provider_audiences.platforms.pai.marker import make_marker
 
-        arguments: dict[str, Any] = {"spec": SPEC, "secret": None, "again": 0, "members": members}
-        marker = replace(make_marker(owner=owner, run=run, map_index=map_index, **arguments), generation=generation)
+        arguments: dict[str, Any] = {"spec": SPEC, "secret": None, "again": 0, "fingerprint": fingerprint}
+        marker = replace(make_marker(owner=owner, run=run, map_index=map_index, **arguments), sequence=sequence)
         assert GroupMarker.read(f"{remark} {marker.text}") == (remark.rstrip(), marker)
 
     @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ class TestText:
             r"\[airflow (?P<origin>[^\s\[\]#]+) (?P<run>[^\s\[\]#]+(?: map [0-9]+)?) #(?P<owner>[0-9a-f]{8})"
             r"\.(?P<call>[0-9a-f]{12})(?:\.(?P<members>[0-9a-f]{12}))?(?:@(?P<date>-?[0-9]+(?:[+-][0-9]+)?))?\]\s*\Z"
         )
-        marker = replace(MARKER, run="r map 3", members="b" * 12, date="1763596800+86400", generation=41)
+        marker = replace(MARKER, run="r map 3", content="b" * 12, date="1763596800+86400", sequence=41)
         found = re.search(pattern, f"mine {marker.text}")
         assert found is not None
         assert found.groupdict() == {
@@ -128,7 +128,7 @@ class TestText:
             "run": "r~41 map 3",
             "owner": marker.owner,
             "call": marker.call,
-            "members": marker.members,
+            "members": marker.content,
             "date": marker.date,
         }
 
@@ -154,7 +154,7 @@ class TestDigests:
     @pytest.mark.parametrize("auths", ALL.values(), ids=ALL)
     @pytest.mark.parametrize("spec", [SPEC, PHONES, FILE], ids=["algorithm", "text", "file"])
     def test_same_call_same_mark(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth], spec: GroupSpec) -> None:
-        assert mark(auths[0], spec=spec, members="m") == mark(auths[0], spec=replace(spec), members="m")
+        assert mark(auths[0], spec=spec, fingerprint="m") == mark(auths[0], spec=replace(spec), fingerprint="m")
 
     @pytest.mark.parametrize("auths", ALL.values(), ids=ALL)
     @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ class TestDigests:
             {"run": "run 2"},
             {"map_index": 0},
             {"again": 1},
-            {"members": "m2"},
+            {"fingerprint": "m2"},
             {"spec": replace(SPEC, inference_job_id="job 2")},
             {"spec": replace(SPEC, name="VIP 2")},
             {"spec": replace(SPEC, phone_number=False)},
@@ -172,7 +172,7 @@ class TestDigests:
         ids=str,
     )
     def test_another_call(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth], changed: dict[str, Any]) -> None:
-        first, second = mark(auths[0], members="m"), mark(auths[0], **{"members": "m", **changed})
+        first, second = mark(auths[0], fingerprint="m"), mark(auths[0], **{"fingerprint": "m", **changed})
 
         assert first.owner == second.owner
         assert first.call != second.call
@@ -185,10 +185,10 @@ class TestDigests:
 
     def test_same_call_of_nothing(self) -> None:
         assert not MARKER.same_call(None)
-        assert MARKER.same_call(replace(MARKER, origin="other", run="other", members="0" * 12))
+        assert MARKER.same_call(replace(MARKER, origin="other", run="other", content="0" * 12))
 
     def test_parts_do_not_run_together(self, mark: Mark) -> None:
-        assert mark(run="a", members="b").call != mark(run="ab", members="").call
+        assert mark(run="a", fingerprint="b").call != mark(run="ab", fingerprint="").call
         assert mark(run="a 1", map_index=-1).call != mark(run="a", map_index=1).call
 
     @pytest.mark.parametrize("auths", ALL.values(), ids=ALL)
@@ -199,32 +199,32 @@ class TestDigests:
 
     @pytest.mark.parametrize("auths", KEYED.values(), ids=KEYED)
     def test_what_depends_on_members_is_keyed(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth]) -> None:
-        for changes in ({"spec": PHONES}, {"spec": FILE, "members": "m"}, {"spec": PHONES, "members": "m"}):
+        for changes in ({"spec": PHONES}, {"spec": FILE, "fingerprint": "m"}, {"spec": PHONES, "fingerprint": "m"}):
             first, second = (mark(auth, **changes) for auth in auths)
             assert first.owner == second.owner
             assert first.call != second.call
-            assert (first.members != second.members) == ("members" in changes)
+            assert (first.content != second.content) == ("fingerprint" in changes)
         assert mark(auths[0], spec=PHONES).call != mark(auths[0], spec=replace(PHONES, text="13900001111\n1390")).call
 
     @pytest.mark.parametrize("auths", UNKEYED.values(), ids=UNKEYED)
     def test_without_a_lasting_secret_numbers_do_not_enter(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth]) -> None:
         other = replace(PHONES, text="13911111111\n13922222222")
-        first = mark(auths[0], spec=PHONES, members="m1")
+        first = mark(auths[0], spec=PHONES, fingerprint="m1")
 
-        assert first == mark(auths[1], spec=other, members="m2")
-        assert first.members == ""
+        assert first == mark(auths[1], spec=other, fingerprint="m2")
+        assert first.content == ""
         # How many there are does.
-        assert first.call != mark(auths[0], spec=replace(PHONES, text="13900001111"), members="m1").call
+        assert first.call != mark(auths[0], spec=replace(PHONES, text="13900001111"), fingerprint="m1").call
 
     @pytest.mark.parametrize("auths", UNKEYED.values(), ids=UNKEYED)
     def test_without_a_lasting_secret_big_sets_are_told_apart(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth]) -> None:
-        first, second = (mark(auth, spec=FILE, members="m1") for auth in auths)
+        first, second = (mark(auth, spec=FILE, fingerprint="m1") for auth in auths)
         assert first == second
-        assert first.members
-        assert first.members != mark(auths[0], spec=FILE, members="m2").members
+        assert first.content
+        assert first.content != mark(auths[0], spec=FILE, fingerprint="m2").content
 
     def test_no_part_of_a_number_shows(self, mark: Mark) -> None:
-        text = mark(spec=PHONES, members="fingerprint").text
+        text = mark(spec=PHONES, fingerprint="fingerprint").text
         assert not any(part in text for part in ("1390", "1111", "2222", "fingerprint"))
 
 

@@ -29,9 +29,9 @@ from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
+from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh, Replaced
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
-from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
-from airflow_provider_audiences.platforms.pai.refreshing import Refreshing, Replaced
+from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, TidiedGroups
 from airflow_provider_audiences.waiting.polls import PollState
 
 EXAMPLES = int(os.environ.get("AUDIENCES_MACHINE_EXAMPLES", "30"))
@@ -41,6 +41,9 @@ MIN_AMOUNT = 10
 CHECKING, READY = 0, 1
 
 
+NOTHING_FOUND = TidiedGroups(current=None, is_newest=False, rejected=None, sequence=0)
+
+
 @dataclass
 class Work:
     """The refresh of one call, with what belongs to it."""
@@ -48,12 +51,14 @@ class Work:
     client: PaiClient
     marker: GroupMarker
     refresh: GroupRefresh
+    tidied: TidiedGroups = NOTHING_FOUND
 
     def tidy(self, **allowed: bool) -> AudienceGroup | None:
-        return self.refresh.tidy(self.marker, **allowed)
+        self.tidied = self.refresh.tidy(self.marker, **allowed)
+        return self.tidied.current
 
-    def begin(self) -> Refreshing:
-        return self.refresh.begin(SPEC, self.marker, began_epoch_seconds=0)
+    def begin(self) -> PendingRefresh:
+        return self.refresh.begin(SPEC, self.marker, self.tidied, began_epoch_seconds=0)
 
     def run(self) -> Replaced:
         """Do all of it, for groups that are ready at once."""
@@ -106,7 +111,7 @@ class TestRefresh:
     def test_leaves_something_small_between_its_two_halves(self, work: Any) -> None:
         begun = work("r1").begin()
         stored = json.dumps(asdict(begun))
-        assert Refreshing(**json.loads(stored)) == begun
+        assert PendingRefresh(**json.loads(stored)) == begun
         assert len(stored) < 500
 
     def test_replaces_and_tells_what(self, work: Any, emulator: Any) -> None:
@@ -217,7 +222,7 @@ class TestRefresh:
         first, second, third = (work(run, keep=2).begin().group_id for run in ("r1", "r2", "r3"))
         now = work("r4", keep=1)
         current = now.tidy()
-        assert now.refresh.keep(current, began_epoch_seconds=0).leftovers == [first]
+        assert now.refresh.keep(current, now.tidied, began_epoch_seconds=0).leftovers == [first]
         assert now.begin().leftovers == [first]
         emulator.fault("pai.delete", "status", status=500, times=4)
         now = work("r5")

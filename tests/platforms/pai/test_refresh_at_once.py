@@ -17,9 +17,9 @@ from airflow_provider_audiences.exceptions import NotFoundError, TransientError
 from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
+from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
-from airflow_provider_audiences.platforms.pai.refreshing import Refreshing
 from airflow_provider_audiences.waiting.polls import PollState
 
 EXAMPLES = int(os.environ.get("AUDIENCES_MACHINE_EXAMPLES", "25"))
@@ -57,7 +57,7 @@ class Side(BaseAdapter):
         self.is_over = False
         self.result: AudienceGroup | None = None
         self.error: Exception | None = None
-        self._marker = client.marker(owner="dag:task", run=run, spec=SPEC, members=content)
+        self._marker = client.marker(owner="dag:task", run=run, spec=SPEC, fingerprint=content)
         self._rule = ReadinessRule.of(min_amount=1, ready_statuses=[PASSED])
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -103,10 +103,11 @@ class Side(BaseAdapter):
             map_index=-1,
             rule=self._rule,
         )
-        current = refresh.tidy(self._marker)
-        if current and refresh.is_settled and self._marker.same_members(current.marker):
+        tidied = refresh.tidy(self._marker)
+        current = tidied.current
+        if current and tidied.is_newest and self._marker.same_content(current.marker):
             return current
-        begun = refresh.begin(SPEC, self._marker, began_epoch_seconds=0)
+        begun = refresh.begin(SPEC, self._marker, tidied, began_epoch_seconds=0)
         try:
             is_ready = self._waits_for(begun)
         except NotFoundError:
@@ -116,7 +117,7 @@ class Side(BaseAdapter):
             return None
         return refresh.finish(begun).group
 
-    def _waits_for(self, begun: Refreshing) -> bool:
+    def _waits_for(self, begun: PendingRefresh) -> bool:
         """Return whether the group became ready; it may be rejected."""
         while True:
             state = self._rule.assess(self._client.get_group(begun.group_id), self._client.dialect).state

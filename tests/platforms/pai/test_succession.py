@@ -21,10 +21,8 @@ CHECKING, PASSED, REJECTED, UNKNOWN = 0, 1, 2, 7
 MIN_AMOUNT = 10
 
 
-def group(
-    number: str, *, time: str = TIMES[1], generation: int = 0, call: str = "a" * 12, **shown: Any
-) -> AudienceGroup:
-    mark = GroupMarker(origin="d:t", run="r", owner="0123abcd", call=call, generation=generation)
+def group(number: str, *, time: str = TIMES[1], sequence: int = 0, call: str = "a" * 12, **shown: Any) -> AudienceGroup:
+    mark = GroupMarker(origin="d:t", run="r", owner="0123abcd", call=call, sequence=sequence)
     return AudienceGroup.from_api({"Id": number, "CreatedTime": time, "Name": "VIP", "Remark": mark.text, **shown})
 
 
@@ -38,8 +36,8 @@ lines = st.lists(
 ).map(
     lambda made: sorted(
         (
-            group(str(number), time=time, generation=generation, call=call * 12, Status=state[0], Amount=state[1])
-            for number, time, generation, call, state in made
+            group(str(number), time=time, sequence=sequence, call=call * 12, Status=state[0], Amount=state[1])
+            for number, time, sequence, call, state in made
         ),
         key=lambda made: made.rank,
         reverse=True,
@@ -75,10 +73,10 @@ class TestOrder:
 
     def test_is_by_time_then_by_generation_then_by_id(self) -> None:
         made = [
-            group("9", time=TIMES[0], generation=5),
-            group("8", generation=1),
-            group("3", generation=10),
-            group("4", generation=10),
+            group("9", time=TIMES[0], sequence=5),
+            group("8", sequence=1),
+            group("3", sequence=10),
+            group("4", sequence=10),
             group("1", time=TIMES[2]),
         ]
         mixed = random.Random(1).sample(made, len(made))  # noqa: S311 - no secret
@@ -93,7 +91,7 @@ class TestOrder:
 
     def test_of_a_group_without_a_mark(self) -> None:
         by_hand = AudienceGroup.from_api({"Id": "8", "CreatedTime": TIMES[1]})
-        assert by_hand.rank < group("7", generation=1).rank
+        assert by_hand.rank < group("7", sequence=1).rank
         assert by_hand.rank > group("7").rank
 
 

@@ -14,7 +14,7 @@ from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.delivery import sending
-from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode
+from airflow_provider_audiences.sync.delivery.upload import Upload, UploadMode
 
 KEPT, NEW = range(1, 21), range(11, 211)
 FAULTS = [
@@ -40,7 +40,7 @@ def runs(draw: st.DrawFn, *, kinds: list[Any], most_faults: int, most_times: int
     floor = draw(st.integers(1, 12))
     fault = st.tuples(st.sampled_from(kinds), st.integers(1, 12), st.integers(1, most_times))
     return {
-        "mode": draw(st.sampled_from(DeliveryMode)),
+        "mode": draw(st.sampled_from(UploadMode)),
         "members": draw(st.integers(1, 120)),
         "batch_size": draw(st.integers(1, 60)),
         "parallel": draw(st.integers(1, 8)),
@@ -70,9 +70,9 @@ class _World:
         ids = make_ids(run["members"], start=NEW.start)
         self.staged = as_staged(ids)
         self.expected = {
-            DeliveryMode.REPLACE: sorted(ids),
-            DeliveryMode.APPEND: sorted({*old, *ids}),
-            DeliveryMode.REMOVE: sorted({*old} - {*ids}),
+            UploadMode.REPLACE: sorted(ids),
+            UploadMode.APPEND: sorted({*old, *ids}),
+            UploadMode.REMOVE: sorted({*old} - {*ids}),
         }[run["mode"]]
 
     def spoil(self) -> None:
@@ -81,7 +81,7 @@ class _World:
             self.emulator.fault("applovin.*", kind, number=number, times=times, **options)
 
     def deliver(self) -> Any:
-        delivery = Delivery.checked(
+        delivery = Upload.checked(
             audience_id=self.audience_id,
             limits=AUDIENCE_LIMITS,
             mode=self.run["mode"],
@@ -100,7 +100,7 @@ class _World:
         requests = self.emulator.requests()
         assert all(1 <= request["body_lines"] <= self.run["batch_size"] for request in requests)
         updates = [request["operation"] == "applovin.update" for request in requests]
-        if self.run["mode"] is DeliveryMode.REPLACE:
+        if self.run["mode"] is UploadMode.REPLACE:
             assert updates == sorted(updates, reverse=True)
             assert updates[0]
         else:
@@ -151,7 +151,7 @@ def test_what_landed_is_true_and_the_next_run_makes_it_whole(
         try:
             world.deliver()
         except AudienceApiError as error:
-            landed = error.landed or ""
+            landed = error.so_far or ""
             accepted = [request for request in emulator.requests() if request["status"] == 200 and not request["fault"]]
             if match := re.search(r"(\d+) batches \((\d+) of \d+ members\)", landed):
                 lines = sum(request["body_lines"] for request in accepted)

@@ -23,9 +23,9 @@ from airflow_provider_audiences.exceptions import (
 )
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.delivery import progress
-from airflow_provider_audiences.sync.delivery.upload import DeliveryMode
+from airflow_provider_audiences.sync.delivery.upload import UploadMode
 
-REPLACE, APPEND, REMOVE = DeliveryMode.REPLACE, DeliveryMode.APPEND, DeliveryMode.REMOVE
+REPLACE, APPEND, REMOVE = UploadMode.REPLACE, UploadMode.APPEND, UploadMode.REMOVE
 MakeApplovin = Callable[..., AppLovinClient]
 
 
@@ -139,7 +139,7 @@ class TestFailure:
         as_staged: Any,
         deliver: Any,
         make_ids: MakeIds,
-        mode: DeliveryMode,
+        mode: UploadMode,
         landed: str,
     ) -> None:
         updates = 1 if mode is REPLACE else 0
@@ -159,8 +159,8 @@ class TestFailure:
             deliver(make_applovin(base_url=platform.url), as_staged(make_ids(200)), mode, batch_size=2)
 
         assert len(platform.requests) == updates + 4
-        assert caught.value.landed is not None
-        assert caught.value.landed.startswith(f"Before that, {landed}")
+        assert caught.value.so_far is not None
+        assert caught.value.so_far.startswith(f"Before that, {landed}")
 
     def test_ends_the_waits_of_the_others(
         self, platform: Any, make_applovin: MakeApplovin, as_staged: Any, deliver: Any, make_ids: MakeIds
@@ -264,7 +264,7 @@ class TestInterrupt:
         deliver: Any,
         make_ids: MakeIds,
         parallel: int,
-        mode: DeliveryMode,
+        mode: UploadMode,
         interrupt: Callable[[], None],
         caplog: pytest.LogCaptureFixture,
     ) -> None:

@@ -19,10 +19,10 @@ from airflow_provider_audiences.exceptions import (
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync.delivery.upload import Delivery, DeliveryMode
+from airflow_provider_audiences.sync.delivery.upload import Upload, UploadMode
 from airflow_provider_audiences.sync.report import UploadReport
 
-REPLACE, APPEND, REMOVE = DeliveryMode.REPLACE, DeliveryMode.APPEND, DeliveryMode.REMOVE
+REPLACE, APPEND, REMOVE = UploadMode.REPLACE, UploadMode.APPEND, UploadMode.REMOVE
 YEAR = 365 * 24 * 3600
 
 
@@ -30,7 +30,7 @@ YEAR = 365 * 24 * 3600
 def deliver(applovin: AppLovinClient, audience_id: str, as_staged: Any) -> Callable[..., UploadReport]:
     def run(
         ids: list[str],
-        mode: DeliveryMode,
+        mode: UploadMode,
         *,
         client: AppLovinClient = applovin,
         batch_size: Any = 2,
@@ -41,7 +41,7 @@ def deliver(applovin: AppLovinClient, audience_id: str, as_staged: Any) -> Calla
         sleep: Callable[[float], None] = lambda _seconds: None,
         **counts: int,
     ) -> UploadReport:
-        delivery = Delivery.checked(
+        delivery = Upload.checked(
             audience_id=audience_id,
             limits=AUDIENCE_LIMITS,
             mode=mode,
@@ -96,14 +96,14 @@ class TestModes:
         assert emulator.members(audience_id) == make_ids(1)
         assert all("&ttl_seconds=0&" in request["target"] for request in emulator.requests())
 
-    @pytest.mark.parametrize("mode", DeliveryMode)
+    @pytest.mark.parametrize("mode", UploadMode)
     def test_twice_is_the_same(
         self,
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
         audience_id: str,
         make_ids: MakeIds,
-        mode: DeliveryMode,
+        mode: UploadMode,
     ) -> None:
         deliver(make_ids(3, start=2), mode)
         once = emulator.members(audience_id)
@@ -123,7 +123,7 @@ class TestModes:
         deliver(make_ids(5), APPEND, batch_size=size)
         assert [lines for _, lines in sent(emulator)] == sizes
 
-    @pytest.mark.parametrize("mode", DeliveryMode)
+    @pytest.mark.parametrize("mode", UploadMode)
     @pytest.mark.parametrize("parallel", [1, 2, 16, "4"])
     def test_several_at_a_time_come_to_the_same(
         self,
@@ -131,7 +131,7 @@ class TestModes:
         deliver: Callable[..., UploadReport],
         audience_id: str,
         make_ids: MakeIds,
-        mode: DeliveryMode,
+        mode: UploadMode,
         parallel: Any,
     ) -> None:
         report = deliver(make_ids(25, start=3), mode, max_parallel_requests=parallel)
@@ -181,14 +181,14 @@ def test_report(
 
 
 class TestDryRun:
-    @pytest.mark.parametrize("mode", DeliveryMode)
+    @pytest.mark.parametrize("mode", UploadMode)
     def test_says_what_would_be_sent_and_sends_nothing(
         self,
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
         audience_id: str,
         make_ids: MakeIds,
-        mode: DeliveryMode,
+        mode: UploadMode,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         caplog.set_level("INFO", logger="airflow_provider_audiences")
@@ -219,14 +219,14 @@ class TestDryRun:
         )
 
     @pytest.mark.parametrize(("mode", "planned"), [(REPLACE, 1), (APPEND, 0), (REMOVE, 0)])
-    def test_empty_set(self, deliver: Callable[..., UploadReport], mode: DeliveryMode, planned: int) -> None:
+    def test_empty_set(self, deliver: Callable[..., UploadReport], mode: UploadMode, planned: int) -> None:
         report = deliver([], mode, allow_empty=True, dry_run=True)
         assert (report.planned_requests, report.planned_ids, report.planned_bytes) == (planned, 0, 0)
 
-    @pytest.mark.parametrize("mode", DeliveryMode)
+    @pytest.mark.parametrize("mode", UploadMode)
     @pytest.mark.parametrize("size", [1, 3, 7, 8])
     def test_plan_is_what_a_run_without_faults_sends(
-        self, deliver: Callable[..., UploadReport], make_ids: MakeIds, mode: DeliveryMode, size: int
+        self, deliver: Callable[..., UploadReport], make_ids: MakeIds, mode: UploadMode, size: int
     ) -> None:
         plan = deliver(make_ids(7), mode, batch_size=size, dry_run=True)
         report = deliver(make_ids(7), mode, batch_size=size)
@@ -292,7 +292,7 @@ class TestFailureInTheMiddle:
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
         make_ids: MakeIds,
-        mode: DeliveryMode,
+        mode: UploadMode,
         number: int,
         landed: str,
         then: str,
@@ -325,7 +325,7 @@ class TestFailureInTheMiddle:
         deliver: Callable[..., UploadReport],
         audience_id: str,
         make_ids: MakeIds,
-        mode: DeliveryMode,
+        mode: UploadMode,
         kind: str,
     ) -> None:
         for operation in ("applovin.update", "applovin.append"):
@@ -378,7 +378,7 @@ class TestEmpty:
         self,
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
-        mode: DeliveryMode,
+        mode: UploadMode,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         report = deliver([], mode)
@@ -387,14 +387,14 @@ class TestEmpty:
         assert (report.requests, report.batches, report.sent) == (0, 0, 0)
         assert said(caplog) == ["The source has no advertising ID."]
 
-    @pytest.mark.parametrize("mode", DeliveryMode)
+    @pytest.mark.parametrize("mode", UploadMode)
     @pytest.mark.parametrize("allow_empty", [True, False])
     @pytest.mark.parametrize("dry_run", [False, True])
     def test_source_with_malformed_lines_only_is_the_wrong_file(
         self,
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
-        mode: DeliveryMode,
+        mode: UploadMode,
         allow_empty: bool,
         dry_run: bool,
     ) -> None:
@@ -414,7 +414,7 @@ class TestTtl:
         deliver: Callable[..., UploadReport],
         audience_id: str,
         make_ids: MakeIds,
-        mode: DeliveryMode,
+        mode: UploadMode,
         ttl_seconds: Any,
         lives: int,
     ) -> None:
@@ -442,7 +442,7 @@ class TestTtl:
         emulator: AudiencesEmulator,
         deliver: Callable[..., UploadReport],
         make_ids: MakeIds,
-        mode: DeliveryMode,
+        mode: UploadMode,
         ttl_seconds: Any,
     ) -> None:
         with pytest.raises(InvalidInputError, match=r"would remove members.*remove operator"):
@@ -484,12 +484,12 @@ def test_wrong_arguments(changed: dict[str, Any], message: str) -> None:
         **changed,
     }
     with pytest.raises(InvalidInputError, match=message):
-        Delivery.checked(**values)
+        Upload.checked(**values)
 
 
 @pytest.mark.parametrize("mode", [REPLACE, APPEND, REMOVE])
 def test_a_first_batch_that_was_refused_changed_nothing(
-    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: MakeIds, mode: DeliveryMode
+    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: MakeIds, mode: UploadMode
 ) -> None:
     emulator.fault("applovin.*", "status", status=403)
     with pytest.raises(AuthenticationError, match="Nothing had been accepted before, and the audience is as it was"):
@@ -501,7 +501,7 @@ def test_a_first_batch_that_was_refused_changed_nothing(
     [(REPLACE, "either its old content or the first batch"), (APPEND, "sends all of them again, which does no harm")],
 )
 def test_a_first_batch_whose_fate_is_unknown_leaves_both_open(
-    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: MakeIds, mode: DeliveryMode, then: str
+    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: MakeIds, mode: UploadMode, then: str
 ) -> None:
     emulator.fault("applovin.*", "drop_after", times=None)
     with pytest.raises(

@@ -271,8 +271,8 @@ def test_an_overtaken_sync_says_so_whatever_it_finds_missing(
 @pytest.mark.parametrize("kind", ["disk", "s3", "plain", "heedless", "refusing"])
 def test_what_a_store_can_is_found_out(make_in_memory: Any, make_ids: MakeIds, stores: Any, kind: str) -> None:
     stage = Stage(make_in_memory, make_ids, stores(kind))
-    with stage.first.held(key="another run") as held:
-        assert held.lease.is_exclusive == (kind in {"disk", "s3"})
+    with stage.first.open_audience(key="another run") as audience:
+        assert audience.lease.is_exclusive == (kind in {"disk", "s3"})
     stage.first.run(stage.sources[1])
     files = [name for name in stage.first.folder.inner.names() if name.startswith("head-")]
     assert {len(name.split("-")) for name in files} == {2 if kind in {"disk", "s3"} else 4}

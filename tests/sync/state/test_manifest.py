@@ -43,14 +43,14 @@ manifests = st.builds(
         removals=delivered_ranges,
     ),
     replacement=texts,
-    settled_at=counts,
+    late_until=counts,
     is_doubt_in_ledger=st.booleans(),
     late=st.builds(LateRequests, has_removals=st.booleans(), ttl_seconds=st.none() | counts),
     finished_plan_id=texts,
     finished_batches=counts,
     seconds_per_request=st.floats(0, 1e6),
     has_strangers=st.booleans(),
-    purged=texts,
+    removed_opt_outs=texts,
     marks=st.builds(
         MarkFiles,
         held_back=st.builds(StoredKeys, file=texts, fingerprint=texts),
@@ -69,7 +69,7 @@ HEAD = Manifest(
     is_known=True,
     plan_id="1" * 16,
     delivered=Delivered(begun_at=1_700_000_000, batches=2, additions=DeliveredRanges([DeliveredRange(0, 10, 5, 6)])),
-    settled_at=1_700_000_100,
+    late_until=1_700_000_100,
     seconds_per_request=1.25,
     run_date=RunDate(logical=1_767_312_000.0),
     marks=MarkFiles(by_hand=StoredKeys(file="hand-00ff.parquet", fingerprint="1" * 64)),
@@ -257,7 +257,7 @@ def test_a_version_before_manifests_wrote_it(stored_format: int) -> None:
         del content[name]
     manifest = first_format(sealed(content), where="w")
     if stored_format == 1:
-        assert (manifest.has_strangers, manifest.purged, manifest.run_date) == (True, "", None)
+        assert (manifest.has_strangers, manifest.removed_opt_outs, manifest.run_date) == (True, "", None)
         assert (manifest.generation, manifest.ledger) == (HEAD.generation, HEAD.ledger)
     else:
         assert content_of(manifest) == content_of(replace(HEAD, marks=MarkFiles()))

@@ -22,7 +22,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         yield workspace
 
 
-def members_of(path: Path, bytes_each: float) -> int:
+def content_of(path: Path, bytes_each: float) -> int:
     """Return for how many members there is just no room any more."""
     return int((free_bytes(path) or 0) / bytes_each * 1.1)
 
@@ -35,7 +35,7 @@ def test_there_is_enough(workspace: Workspace, tmp_path: Path) -> None:
 
 def test_too_little_in_the_temporary_folder(workspace: Workspace, tmp_path: Path) -> None:
     in_store = SyncRoom(ObjectFileStore(None, "a/b", name="s3://a/b"), workspace)
-    members = members_of(tmp_path, 56)
+    members = content_of(tmp_path, 56)
     with pytest.raises(WorkspaceUnavailableError) as caught:
         in_store.require(members)
     assert f"{tmp_path} has " in str(caught.value)
@@ -44,7 +44,7 @@ def test_too_little_in_the_temporary_folder(workspace: Workspace, tmp_path: Path
 
 
 def test_one_disk_for_both(workspace: Workspace, tmp_path: Path) -> None:
-    members = members_of(tmp_path, 72)
+    members = content_of(tmp_path, 72)
     SyncRoom(ObjectFileStore(None, "a/b", name="s3://a/b"), workspace).require(members)
     with pytest.raises(WorkspaceUnavailableError):
         SyncRoom(LocalFileStore(tmp_path / "state"), workspace).require(members)
@@ -54,7 +54,7 @@ def test_too_little_for_the_state(workspace: Workspace, tmp_path: Path, monkeypa
     monkeypatch.setattr(room, "_FOLD_BYTES", 0)
     assert OTHER_DISK.stat().st_dev != tmp_path.stat().st_dev
     with pytest.raises(StateUnavailableError) as caught:
-        SyncRoom(LocalFileStore(OTHER_DISK / "audiences" / "a"), workspace).require(members_of(OTHER_DISK, 16))
+        SyncRoom(LocalFileStore(OTHER_DISK / "audiences" / "a"), workspace).require(content_of(OTHER_DISK, 16))
     assert f"{OTHER_DISK} has " in str(caught.value)
     assert "move [audiences] state_path with all that it holds to a larger disk" in str(caught.value)
 

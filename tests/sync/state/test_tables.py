@@ -29,7 +29,7 @@ from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.redaction import Secret
 from airflow_provider_audiences.sync.audience_sync import AudienceSync
 from airflow_provider_audiences.sync.guards import Guards
-from airflow_provider_audiences.sync.held import held_audience
+from airflow_provider_audiences.sync.open_audience import open_audience
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 from airflow_provider_audiences.sync.state.lease import Holder
@@ -52,13 +52,13 @@ ids = [f"{number:08x}-6a28-11e4-bcda-{number:012x}" for number in range(*job["ra
 try:
     with (
         AppLovinClient(api_key=Secret(job["key"]), base_url=job["url"]) as client,
-        held_audience(
+        open_audience(
             AudienceDestination(client, job["audience_id"], kind=AdvertisingIds()), LocalFileStore(Path(job["path"])),
             holder=Holder(key="k", try_number=1),
-        ) as held,
+        ) as audience,
         stage(ValuesInput(chunks=[ids]), rules=StagingRules()) as staged,
     ):
-        print(json.dumps(AudienceSync(held, send=send).run(staged, None, settings).as_dict()))
+        print(json.dumps(AudienceSync(audience, send=send).run(staged, None, settings).as_dict()))
 except AudienceApiError as error:
     print(json.dumps({"error": type(error).__name__, "message": str(error)}))
 """
