@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.keys.key_set import KeySetWriter
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
@@ -66,14 +67,14 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
             clock=time.time,
         )
         started = time.perf_counter()
-        with stage(source, rules=StagingRules(), settings=settings) as staged:
+        with stage(source, rules=StagingRules(), settings=settings, kind=AdvertisingIds()) as staged:
             seconds["staging"] = time.perf_counter() - started
             with timed("ledger"):
                 state.load()
                 ledger = state.ledger()
-            nobody = KeySetWriter(workspace.new_file()).finish()
+            no_opt_outs = KeySetWriter(workspace.new_file()).finish()
             with timed("plan"):
-                plan = make_plan(staged.keys, nobody, ledger, rules=rules, workspace=workspace)
+                plan = make_plan(staged.keys, no_opt_outs, ledger, rules=rules, workspace=workspace)
             with timed("store"):
                 state.store_plan(plan, details={})
             delivered = Delivered(begun_at=int(now))

@@ -216,7 +216,7 @@ class TestSpellings:
         ],
     )
     def test_of_ids(self, written: str) -> None:
-        shown = Redactor(Secret("k9"), ADVERTISING_ID_PATTERNS.said_back)(f"bad id {written}, line 7")
+        shown = Redactor(Secret("k9"), ADVERTISING_ID_PATTERNS.in_server_replies)(f"bad id {written}, line 7")
         assert shown.endswith(("***, line 7", "{***}, line 7"))
 
     @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ class TestSpellings:
         ],
     )
     def test_of_numbers(self, written: str) -> None:
-        shown = Redactor(Secret("k9"), PHONE_NUMBER_PATTERNS.said_back)(f"bad number '{written}' in line 7")
+        shown = Redactor(Secret("k9"), PHONE_NUMBER_PATTERNS.in_server_replies)(f"bad number '{written}' in line 7")
         assert shown == "bad number '***' in line 7"
 
     @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ class TestSpellings:
         ],
     )
     def test_other_text_stays_as_it_is(self, text: str) -> None:
-        patterns = (*PHONE_NUMBER_PATTERNS.said_back, *ADVERTISING_ID_PATTERNS.said_back)
+        patterns = (*PHONE_NUMBER_PATTERNS.in_server_replies, *ADVERTISING_ID_PATTERNS.in_server_replies)
         assert Redactor(Secret("sk-0123456789abcdef"), patterns)(text) == text
 
     def test_long_texts_are_cut_before_a_secret_and_not_within(self) -> None:
@@ -264,7 +264,7 @@ class TestSpellings:
 
 
 class TestIdentifiers:
-    redact = Redactor(Secret("sk-0123456789abcdef"), (*PHONE_NUMBER_PATTERNS.said_back,))
+    redact = Redactor(Secret("sk-0123456789abcdef"), (*PHONE_NUMBER_PATTERNS.in_server_replies,))
 
     @pytest.mark.parametrize(
         "text",

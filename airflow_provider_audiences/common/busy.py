@@ -15,7 +15,7 @@ from airflow_provider_audiences.exceptions import AudienceBusyError
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.sync.state.lease import Wait
+    from airflow_provider_audiences.sync.state.lease import OnBusy
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _RESCHEDULE_SECONDS = 30.0
 
 def wait_for_audience(
     context: Context, *, seconds: float, may_reschedule: bool, sleep: Callable[[float], None] = time.sleep
-) -> Wait | None:
+) -> OnBusy | None:
     """
     Return a function that waits some time for a busy audience; None if the task must not wait.
 

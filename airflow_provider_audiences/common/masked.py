@@ -15,7 +15,6 @@ from contextlib import suppress
 from numbers import Number
 from os import PathLike
 from typing import Any
-from uuid import UUID
 
 from airflow_provider_audiences.common.parts import Parts, has_parts, has_references
 from airflow_provider_audiences.common.recognition import (
@@ -315,7 +314,7 @@ def _has_members(value: object, kinds: Sequence[MemberPatterns]) -> bool:
     if isinstance(value, bytes | bytearray):
         text = plain(value.decode("utf-8", errors="replace"))
         return any(kind.in_text.search(text) for kind in kinds)
-    if isinstance(value, UUID):
+    if any(isinstance(value, kind.types) for kind in kinds):
         return True
     if isinstance(value, Number):
         return _may_be_number(kinds) and is_member_text(str(value), kinds)

@@ -9,9 +9,9 @@ import requests
 import urllib3
 
 from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, InvalidInputError
-from airflow_provider_audiences.http.aside import MAX_THREADS
 from airflow_provider_audiences.http.bodies import too_large
 from airflow_provider_audiences.http.exchange import Ending, Exchange
+from airflow_provider_audiences.http.timed_calls import MAX_THREADS
 
 REQUEST_ERRORS = (
     requests.RequestException,

@@ -30,7 +30,7 @@ WINDOW_SECONDS = 300.0
 _FIRST_SECONDS = 1.0
 """Longest time that other threads wait for the reply to a process's first request."""
 
-_LOOK_SECONDS = 15.0
+_NOTES_SECONDS = 15.0
 """Age at which the notes of other processes' errors are read again."""
 
 _MOST_REMEMBERED = 10_000
@@ -70,7 +70,7 @@ class ErrorNotes(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Hold:
+class _Backoff:
     """
     The pause after a failed request, in which no other thread sends anything.
 
@@ -93,17 +93,17 @@ class AccountErrors:
         self.clock = clock
         self.lock = threading.Lock()
         # Reentrant, as a call may send another call, such as a look at a list, while it is under way.
-        self.alone = threading.RLock()
+        self.probe_lock = threading.RLock()
         self.times: deque[float] = deque(maxlen=_MOST_REMEMBERED)
         self.unnoted_times: deque[float] = deque(maxlen=_MOST_REMEMBERED)
         """Times of the errors that could not be noted for other processes."""
-        self.is_troubled = False
+        self.is_failing = False
         """Whether the account's latest request, as far as this process knows, ended in an error."""
-        self.is_known = False
+        self.has_succeeded = False
         """Whether any request of this process has succeeded."""
         self.failures_in_a_row = 0
-        self.hold = _Hold(until=0.0, thread=0)
-        self.looked_at = 0.0
+        self.backoff = _Backoff(until=0.0, thread=0)
+        self.notes_read_at = 0.0
         self.stopped_until = 0.0
 
 
@@ -122,28 +122,28 @@ class ErrorBudget:
         self._notes = notes
 
     @contextmanager
-    def turn(
-        self, operation: str, *, is_patient: bool, is_wanted: Wanted, pause: Callable[[float], None]
+    def admit(
+        self, operation: str, *, waits_for_others: bool, is_wanted: Wanted, pause: Callable[[float], None]
     ) -> Iterator[None]:
         """
         Wait until the account's errors allow a request; the block then sends it.
 
         :param operation: name of the request's operation. An error with the name of another operation comes from a call
             within this one, and was counted there.
-        :param is_patient: whether the request may wait for other threads' requests. A poll does not wait for them, as
-            the next poll comes anyway.
+        :param waits_for_others: whether the request may wait for other threads' requests. A poll does not, as the next
+            poll comes anyway.
         :param is_wanted: returns whether the request is still wanted; called again and again during a wait.
         :param pause: sleeps for the given number of seconds.
         :raises RateLimitedError: there were too many errors, or the request is no longer wanted; it was not sent.
         """
-        self._stop_if_spent()
-        is_alone = is_patient and self._go_alone(is_wanted, pause)
+        self._stop_if_too_many_noted()
+        is_alone = waits_for_others and self._admit_alone(is_wanted, pause)
         try:
-            with self._noted(operation, is_patient=is_patient):
+            with self._noted(operation, waits_for_others=waits_for_others):
                 yield
         finally:
             if is_alone:
-                self._errors.alone.release()
+                self._errors.probe_lock.release()
 
     @property
     def failures_in_a_row(self) -> int:
@@ -159,33 +159,33 @@ class ErrorBudget:
         errors = self._errors
         with errors.lock:
             errors.failures_in_a_row += 1
-            errors.is_troubled = True
+            errors.is_failing = True
             until = time.monotonic() + wait_seconds
-            if until > errors.hold.until:
-                errors.hold = _Hold(until=until, thread=threading.get_ident())
+            if until > errors.backoff.until:
+                errors.backoff = _Backoff(until=until, thread=threading.get_ident())
 
     @contextmanager
-    def _noted(self, operation: str, *, is_patient: bool) -> Iterator[None]:
+    def _noted(self, operation: str, *, waits_for_others: bool) -> Iterator[None]:
         """Note the block's error, if it is one that the platform counts."""
         errors = self._errors
         # The note is written before the request is sent, so that processes that begin together see each other's notes.
-        note = self._intent() if errors.is_troubled and self._max_errors is not None else None
+        note = self._noted_ahead() if errors.is_failing and self._max_errors is not None else None
         failed = False
         try:
             yield
         except AudienceApiError as error:
             if isinstance(error, ConnectionFailedError):
                 # An unanswered poll does not count: the server may still answer all other requests.
-                is_counted = is_patient and error.maybe_applied
+                is_counted = waits_for_others and error.maybe_applied
             else:
                 is_counted = error.http_status is not None
             failed = is_counted and error.operation == operation
             raise
         else:
-            errors.is_troubled, errors.is_known, errors.failures_in_a_row = False, True, 0
+            errors.is_failing, errors.has_succeeded, errors.failures_in_a_row = False, True, 0
         finally:
             if failed:
-                errors.is_troubled = True
+                errors.is_failing = True
                 now = errors.clock()
                 errors.times.append(now)
                 if note is None and (self._notes is None or self._notes.add(now) is None):
@@ -193,20 +193,20 @@ class ErrorBudget:
             elif self._notes is not None and note is not None:
                 self._notes.remove(note)
 
-    def _intent(self) -> str | None:
+    def _noted_ahead(self) -> str | None:
         if self._notes is None:
             self._stop_if_too_many(list(self._errors.times))
             return None
         note = self._notes.add(self._errors.clock())
         try:
-            self._look(own=note is not None)
+            self._read_notes(own=note is not None)
         except RateLimitedError:
             if note is not None:
                 self._notes.remove(note)
             raise
         return note
 
-    def _stop_if_spent(self) -> None:
+    def _stop_if_too_many_noted(self) -> None:
         errors = self._errors
         if self._max_errors is None:
             return
@@ -215,10 +215,10 @@ class ErrorBudget:
             raise self._stopped(errors.stopped_until)
         if self._notes is None:
             self._stop_if_too_many(list(errors.times))
-        elif time.monotonic() - errors.looked_at > _LOOK_SECONDS or not errors.looked_at:
-            self._look()
+        elif time.monotonic() - errors.notes_read_at > _NOTES_SECONDS or not errors.notes_read_at:
+            self._read_notes()
 
-    def _look(self, *, own: bool = False) -> None:
+    def _read_notes(self, *, own: bool = False) -> None:
         """
         Read the notes of all processes, and stop if there are too many.
 
@@ -226,14 +226,14 @@ class ErrorBudget:
         """
         errors = self._errors
         now = errors.clock()
-        is_first = not errors.looked_at
-        errors.looked_at = time.monotonic()
+        is_first = not errors.notes_read_at
+        errors.notes_read_at = time.monotonic()
         noted = self._notes.times(now - WINDOW_SECONDS) if self._notes is not None else None
         times = sorted(errors.times if noted is None else [*noted, *errors.unnoted_times])
         if own and noted is not None and times:
             times.pop()
         # Other processes had errors, so this process' first request is sent alone.
-        errors.is_troubled |= is_first and any(moment > now - WINDOW_SECONDS for moment in times)
+        errors.is_failing |= is_first and any(moment > now - WINDOW_SECONDS for moment in times)
         self._stop_if_too_many(times)
 
     def _stop_if_too_many(self, times: list[float]) -> None:
@@ -256,33 +256,33 @@ class ErrorBudget:
             "extra is the limit; 0 lifts it.",
         )
 
-    def _go_alone(self, is_wanted: Wanted, pause: Callable[[float], None]) -> bool:
+    def _admit_alone(self, is_wanted: Wanted, pause: Callable[[float], None]) -> bool:
         """Wait if needed; return whether this request is sent alone, while all other threads wait for its reply."""
         errors = self._errors
-        if not errors.is_troubled and not errors.is_known:
-            has_turn = errors.alone.acquire(timeout=_FIRST_SECONDS)
-            if not errors.is_troubled and not (has_turn and errors.is_known):
-                return has_turn
+        if not errors.is_failing and not errors.has_succeeded:
+            is_locked = errors.probe_lock.acquire(timeout=_FIRST_SECONDS)
+            if not errors.is_failing and not (is_locked and errors.has_succeeded):
+                return is_locked
             # While this thread waited, another thread's request failed, or was answered well.
-            if has_turn:
-                errors.alone.release()
-        waited_out: _Hold | None = None
-        while errors.is_troubled:
+            if is_locked:
+                errors.probe_lock.release()
+        waited_for: _Backoff | None = None
+        while errors.is_failing:
             _refuse_unless(is_wanted)
-            hold = errors.hold
-            if hold is not waited_out and hold.thread != threading.get_ident():
-                self._wait_out(hold, is_wanted, pause)
-                waited_out = hold
-            elif errors.alone.acquire(timeout=_STEP_SECONDS):
-                if errors.is_troubled and errors.hold is hold:
+            backoff = errors.backoff
+            if backoff is not waited_for and backoff.thread != threading.get_ident():
+                self._wait_out(backoff, is_wanted, pause)
+                waited_for = backoff
+            elif errors.probe_lock.acquire(timeout=_STEP_SECONDS):
+                if errors.is_failing and errors.backoff is backoff:
                     return True
-                errors.alone.release()
+                errors.probe_lock.release()
         return False
 
-    def _wait_out(self, hold: _Hold, is_wanted: Wanted, pause: Callable[[float], None]) -> None:
+    def _wait_out(self, backoff: _Backoff, is_wanted: Wanted, pause: Callable[[float], None]) -> None:
         """Wait until a pause is over, or the account works again."""
-        left = hold.until - time.monotonic()
-        while left > 0 and self._errors.is_troubled:
+        left = backoff.until - time.monotonic()
+        while left > 0 and self._errors.is_failing:
             _refuse_unless(is_wanted)
             pause(min(left, _STEP_SECONDS))
             left -= _STEP_SECONDS

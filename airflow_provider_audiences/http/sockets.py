@@ -3,7 +3,8 @@ Connections that keep to an exchange's limits.
 
 ``http.client`` only waits in a socket's ``connect``, ``send`` or ``recv``. Here, each of them gets the rest of the
 request's time as its timeout, and received bytes are counted. So one thread does everything, and no reply can delay it
-past the deadline. Only the look-up of a host name takes no timeout; see :mod:`airflow_provider_audiences.http.aside`.
+past the deadline. Only the look-up of a host name takes no timeout; see
+:mod:`airflow_provider_audiences.http.timed_calls`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family
 
 from airflow_provider_audiences.http.addresses import is_loopback
-from airflow_provider_audiences.http.aside import TooManyAsideError, aside
 from airflow_provider_audiences.http.exchange import Ending, Exchange, current_exchange
+from airflow_provider_audiences.http.timed_calls import TooManyCallsError, call_with_timeout
 
 _PIECE_BYTES = 1024 * 1024
 """Most bytes for one call of a socket's ``send``, which may send fewer."""
@@ -108,7 +109,7 @@ class BoundedConnection(HTTPConnection):
             exchange.waited_in_vain()
             raise ConnectTimeoutError(self, "timed out") from error
         except OSError as error:
-            if isinstance(error, TooManyAsideError):
+            if isinstance(error, TooManyCallsError):
                 exchange.ending = Ending.NO_THREAD
             raise NewConnectionError(self, "not connected") from error
 
@@ -194,5 +195,5 @@ def _addresses(host: str, port: int, exchange: Exchange) -> list[Any]:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return aside(look_up, name=asked, seconds=seconds)
+        return call_with_timeout(look_up, name=asked, seconds=seconds)
     return look_up()

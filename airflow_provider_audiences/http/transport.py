@@ -110,9 +110,9 @@ class Transport:
         found = self._recovered(call, repetition)
         if found is not None:
             return found
-        with self._error_budget.turn(
+        with self._error_budget.admit(
             call.operation,
-            is_patient=self.settings.max_retries > 0,
+            waits_for_others=self.settings.max_retries > 0,
             is_wanted=repetition.is_wanted,
             pause=self._sleep,
         ):

@@ -72,11 +72,11 @@ class ParsedMembers:
     What parsing a column has found: members, and rejected texts.
 
     :param keys: one 16-byte key for each member, in any order, duplicates included.
-    :param refused: rows of the rejected texts by reason, ascending; rows count from 0 within the column.
+    :param rejected: rows of the rejected texts by reason, ascending; rows count from 0 within the column.
     """
 
     keys: Keys
-    refused: Mapping[RejectReason, NDArray[np.int64]]
+    rejected: Mapping[RejectReason, NDArray[np.int64]]
 
 
 def column_of_lines(block: bytes) -> TextColumn:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds, IdentifierKind
+from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.members.keys import key_sets
 from airflow_provider_audiences.members.reading.inputs import MemberInput
 from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, refuse_without_members, stage
@@ -36,7 +36,7 @@ def stage_opt_outs(
     *,
     on_malformed: str,
     max_malformed_ratio: float | None = None,
-    kind: IdentifierKind | None = None,
+    kind: IdentifierKind,
     settings: StagingSettings | None = None,
 ) -> Iterator[StagedMembers]:
     """
@@ -46,19 +46,18 @@ def stage_opt_outs(
     :param on_malformed: ``fail`` raises an error if any text is malformed; ``drop`` drops and counts malformed texts.
     :param max_malformed_ratio: with ``drop``, the largest share of malformed texts that is accepted, from 0 to 1; None
         for no limit.
-    :param kind: identifier kind of the list; None for advertising IDs.
+    :param kind: identifier kind of the list.
     :param settings: memory and disk to use; None for the defaults.
     :raises InvalidInputError: a text is malformed and ``on_malformed`` is ``fail``, too many are, none is a member, or
         the list can't be read.
     """
-    kind = kind or AdvertisingIds()
     fails = checked_on_malformed(on_malformed) == "fail"
     rules = StagingRules(max_malformed_ratio=None if fails else max_malformed_ratio, argument="suppress")
     with stage(source, rules=rules, kind=kind, settings=settings) as staged:
         refuse_without_members(staged, of="the texts of suppress")
         if staged.malformed and fails:
             raise InvalidInputError(
-                f"{staged.malformed} texts of suppress are not {kind.name}s ({kind.rule}), and each may be a person "
+                f"{staged.malformed} texts of suppress are not {kind.plural} ({kind.rule}), and each may be a person "
                 f"who would stay{staged.damage}: {'; '.join(staged.examples)}; nothing was sent. Mend the list; or "
                 "give suppress_on_malformed='drop' if none of them is a person, such as a header line"
             )
@@ -66,16 +65,16 @@ def stage_opt_outs(
 
 
 @contextmanager
-def without(
-    staged: StagedMembers, suppressed: StagedMembers, *, settings: StagingSettings | None = None
+def without_opt_outs(
+    staged: StagedMembers, opt_outs: StagedMembers, *, settings: StagingSettings | None = None
 ) -> Iterator[StagedMembers]:
     """
     Yield the staged source without the members that have opted out.
 
     :param staged: the staged source, which stays as it is.
-    :param suppressed: the staged opt-out list.
+    :param opt_outs: the staged opt-out list.
     :param settings: memory and disk to use; None for the defaults.
     """
     with open_workspace(settings or StagingSettings()) as workspace:
-        keys = key_sets.without(staged.keys, suppressed.keys, workspace)
+        keys = key_sets.difference(staged.keys, opt_outs.keys, workspace)
         yield replace(staged, members=keys.count, keys=keys)

@@ -69,15 +69,15 @@ class Rejects:
             )
         self._position = 0
 
-    def add(self, chunk: MemberChunk, refused: Mapping[RejectReason, NDArray[np.int64]]) -> None:
+    def add(self, chunk: MemberChunk, rejected: Mapping[RejectReason, NDArray[np.int64]]) -> None:
         """
         Add the rejected texts of a chunk. Call it for each chunk, in the order of the source.
 
         :param chunk: the chunk that was parsed.
-        :param refused: rows of the rejected texts by reason, counted from 0 within the chunk.
+        :param rejected: rows of the rejected texts by reason, counted from 0 within the chunk.
         """
         for reason in REPORTED:
-            rows = refused.get(reason, np.empty(0, np.int64))
+            rows = rejected.get(reason, np.empty(0, np.int64))
             for first in range(0, len(rows), _STEP):
                 self._insert(chunk, reason, rows[first : first + _STEP])
         self._position += len(chunk.column)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import ParsedMembers
-from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds, IdentifierKind
+from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetBuilder
 from airflow_provider_audiences.members.reading.chunks import MemberChunk, disk_bytes_of, read_members
 from airflow_provider_audiences.members.reading.inputs import MemberInput
@@ -128,7 +128,7 @@ def stage(
     source: MemberInput,
     *,
     rules: StagingRules,
-    kind: IdentifierKind | None = None,
+    kind: IdentifierKind,
     settings: StagingSettings | None = None,
 ) -> Iterator[StagedMembers]:
     """
@@ -137,12 +137,11 @@ def stage(
 
     :param source: files, values, a data frame or tables.
     :param rules: what to do about texts that are not members.
-    :param kind: identifier kind of the source; None for advertising IDs in lower case.
+    :param kind: identifier kind of the source.
     :param settings: memory and disk to use; None for the defaults.
     :raises InvalidInputError: the rules reject the source, or it can't be read.
     :raises WorkspaceUnavailableError: the temporary folder has too little room, or the worker too little memory.
     """
-    kind = kind or AdvertisingIds()
     with open_workspace(settings or StagingSettings()) as workspace, KeySetBuilder(workspace.folder) as keys:
         yield _Staging(workspace, keys, kind, rules).run(source)
 
@@ -157,10 +156,10 @@ class _Staging:
         self._rules = rules
         self._rejects = Rejects(workspace, rules.rejects) if rules.rejects else None
         self._texts = 0
-        self._refused = dict.fromkeys(RejectReason, 0)
+        self._rejected = dict.fromkeys(RejectReason, 0)
         self._by_column: dict[str, int] = {}
         self._examples: list[str] = []
-        self._said = self._started = time.monotonic()
+        self._logged_at = self._started = time.monotonic()
 
     def run(self, source: MemberInput) -> StagedMembers:
         self._workspace.require(disk_bytes_of(source), f"reading {self._rules.argument}")
@@ -178,21 +177,21 @@ class _Staging:
 
     def _count(self, chunk: MemberChunk, parsed: ParsedMembers) -> None:
         self._texts += len(chunk.column)
-        for reason, rows in parsed.refused.items():
-            self._refused[reason] += len(rows)
+        for reason, rows in parsed.rejected.items():
+            self._rejected[reason] += len(rows)
         if len(self._examples) < _EXAMPLES:
             self._add_examples(chunk, parsed)
         if self._rejects:
-            self._rejects.add(chunk, parsed.refused)
+            self._rejects.add(chunk, parsed.rejected)
         else:
             # With a report of all of them, it is better to have them all.
             self._check_malformed()
-        if time.monotonic() - self._said >= _PROGRESS_INTERVAL_SECONDS:
-            self._said = time.monotonic()
-            log.info("Read %d texts, %.0f a second.", self._texts, self._texts / (self._said - self._started))
+        if time.monotonic() - self._logged_at >= _PROGRESS_INTERVAL_SECONDS:
+            self._logged_at = time.monotonic()
+            log.info("Read %d texts, %.0f a second.", self._texts, self._texts / (self._logged_at - self._started))
 
     def _add_examples(self, chunk: MemberChunk, parsed: ParsedMembers) -> None:
-        found = sorted(int(row) for reason in MALFORMED for row in parsed.refused.get(reason, ()))
+        found = sorted(int(row) for reason in MALFORMED for row in parsed.rejected.get(reason, ()))
         for row in found[: _EXAMPLES - len(self._examples)]:
             self._examples.append(f"{chunk.place(row)}: {mask(chunk.column.text(row))}")
 
@@ -207,19 +206,19 @@ class _Staging:
         malformed = self._malformed
         if not malformed:
             return
-        texts = self._texts - self._refused[RejectReason.BLANK]
-        part = malformed / texts
+        texts = self._texts - self._rejected[RejectReason.BLANK]
+        share = malformed / texts
         where = "; ".join(self._examples)
         limit = self._rules.max_malformed_ratio
-        if limit is not None and part > limit:
+        if limit is not None and share > limit:
             raise InvalidInputError(
-                f"{malformed} of {texts} texts of {self._rules.argument} ({part:.2%}) are not {self._kind.name}s, "
+                f"{malformed} of {texts} texts of {self._rules.argument} ({share:.2%}) are not {self._kind.plural}, "
                 f"more than max_malformed_ratio={limit:.2%}{self._damage}; nothing was sent{self._report_note}. First "
                 f"ones: {where}"
             )
         log.warning(
-            "Dropped %d texts of %s that are not %ss (%.2f%%)%s. First ones: %s",
-            malformed, self._rules.argument, self._kind.name, part * 100, self._damage, where,
+            "Dropped %d texts of %s that are not %s (%.2f%%)%s. First ones: %s",
+            malformed, self._rules.argument, self._kind.plural, share * 100, self._damage, where,
         )  # fmt: skip
 
     def _distinct(self) -> StagedMembers:
@@ -228,17 +227,17 @@ class _Staging:
             members=keys.count,
             malformed=self._malformed,
             damage=self._damage,
-            zeroed=self._refused[RejectReason.ZEROED],
+            zeroed=self._rejected[RejectReason.ZEROED],
             duplicates=self._keys.added - keys.count,
-            blank=self._refused[RejectReason.BLANK],
+            blank=self._rejected[RejectReason.BLANK],
             by_column=self._by_column,
             keys=keys,
             examples=tuple(self._examples),
             _kind=self._kind,
         )
         log.info(
-            "Staged %d %ss of %d texts of %s in %.1f s: %d malformed, %d zeroed, %d duplicates, %d blank.",
-            staged.members, self._kind.name, self._texts, self._rules.argument, time.monotonic() - self._started,
+            "Staged %d %s of %d texts of %s in %.1f s: %d malformed, %d zeroed, %d duplicates, %d blank.",
+            staged.members, self._kind.plural, self._texts, self._rules.argument, time.monotonic() - self._started,
             staged.malformed, staged.zeroed, staged.duplicates, staged.blank,
         )  # fmt: skip
         if staged.by_column:
@@ -248,12 +247,12 @@ class _Staging:
 
     @property
     def _malformed(self) -> int:
-        return sum(self._refused[reason] for reason in MALFORMED)
+        return sum(self._rejected[reason] for reason in MALFORMED)
 
     @property
     def _damage(self) -> str:
         return "".join(
-            f"; {self._refused[reason]} malformed: {said}" for reason, said in DAMAGE.items() if self._refused[reason]
+            f"; {self._rejected[reason]} malformed: {said}" for reason, said in DAMAGE.items() if self._rejected[reason]
         )
 
     @property

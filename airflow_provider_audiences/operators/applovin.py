@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from airflow_provider_audiences.operators.applovin_base import AppLovinOperator
 from airflow_provider_audiences.operators.applovin_delivery_base import ToAudience
+from airflow_provider_audiences.operators.arguments import AppLovinArguments, RemovalArguments, UploadArguments
 from airflow_provider_audiences.operators.upload_base import UploadOperator
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class AppLovinCreateAudienceOperator(AppLovinOperator):
         description: str | None = None,
         audience_type: str = "retargeting",
         if_exists: Literal["fail", "adopt"] = "fail",
-        **kwargs: Any,
+        **kwargs: Unpack[AppLovinArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.name = name
@@ -105,7 +106,7 @@ class AppLovinListAudiencesOperator(AppLovinOperator):
         name: str | None = None,
         platform: str | None = None,
         package_name: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[AppLovinArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.name = name
@@ -184,7 +185,7 @@ class AppLovinUpdateAudienceOperator(ToAudience, UploadOperator):
         audience_id: str,
         ttl_seconds: int | str | timedelta | None = None,
         allow_empty: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[UploadArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id
@@ -230,7 +231,9 @@ class AppLovinAppendUsersOperator(ToAudience, UploadOperator):
     mode = "append"
     template_fields: Sequence[str] = ("audience_id", "ttl_seconds", *UploadOperator.template_fields, "applovin_conn_id")
 
-    def __init__(self, *, audience_id: str, ttl_seconds: int | str | timedelta | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, audience_id: str, ttl_seconds: int | str | timedelta | None = None, **kwargs: Unpack[UploadArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id
         self.ttl_seconds = ttl_seconds
@@ -271,7 +274,9 @@ class AppLovinRemoveUsersOperator(ToAudience, UploadOperator):
     mode = "remove"
     template_fields: Sequence[str] = ("audience_id", *UploadOperator.template_fields, "applovin_conn_id")
 
-    def __init__(self, *, audience_id: str, on_malformed: Literal["fail", "drop"] = "fail", **kwargs: Any) -> None:
+    def __init__(
+        self, *, audience_id: str, on_malformed: Literal["fail", "drop"] = "fail", **kwargs: Unpack[RemovalArguments]
+    ) -> None:
         super().__init__(on_malformed=on_malformed, **kwargs)
         self.audience_id = audience_id
 
@@ -291,14 +296,15 @@ class AppLovinDeleteAudienceOperator(AppLovinOperator):
 
     template_fields: Sequence[str] = ("audience_id", "applovin_conn_id")
 
-    def __init__(self, *, audience_id: str, ignore_missing: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, audience_id: str, ignore_missing: bool = False, **kwargs: Unpack[AppLovinArguments]) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id
         self.ignore_missing = ignore_missing
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the audience."""
-        from airflow_provider_audiences.validation import audience_id_of, true_or_false
+        from airflow_provider_audiences.platforms.applovin.audiences import audience_id_of
+        from airflow_provider_audiences.validation import true_or_false
 
         with self.running():
             audience_id = audience_id_of(self.audience_id)

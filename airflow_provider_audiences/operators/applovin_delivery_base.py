@@ -67,7 +67,7 @@ class ToAudience(AppLovinDeliveryOperator):
 
     def target_id(self) -> str:
         """Return the audience's id."""
-        from airflow_provider_audiences.validation import audience_id_of
+        from airflow_provider_audiences.platforms.applovin.audiences import audience_id_of
 
         return audience_id_of(self.audience_id)
 
@@ -97,7 +97,7 @@ class ToSuppressionList(AppLovinDeliveryOperator):
 
     def target_id(self) -> str:
         """Return the app's package name or bundle ID."""
-        from airflow_provider_audiences.platforms.applovin.suppression import package_name_of
+        from airflow_provider_audiences.platforms.applovin.audiences import package_name_of
 
         return package_name_of(self.package_name)
 

@@ -10,9 +10,15 @@ Heavy libraries are imported inside methods, because Airflow parses DAG files al
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 from airflow_provider_audiences.operators.applovin_delivery_base import ToSuppressionList
+from airflow_provider_audiences.operators.arguments import (
+    RemovalArguments,
+    StoredPlanArguments,
+    SuppressionSyncArguments,
+    UploadArguments,
+)
 from airflow_provider_audiences.operators.plan_base import StoredPlanOperator
 from airflow_provider_audiences.operators.sync_base import SyncOperator
 from airflow_provider_audiences.operators.upload_base import UploadOperator
@@ -93,7 +99,7 @@ class AppLovinSyncSuppressionOperator(ToSuppressionList, SyncOperator):
         package_name: str,
         mode: Literal["mirror", "append"] = "mirror",
         on_lost_ledger: Literal["fail", "rebuild"] = "fail",
-        **kwargs: Any,
+        **kwargs: Unpack[SuppressionSyncArguments],
     ) -> None:
         super().__init__(mode=mode, on_lost_ledger=on_lost_ledger, **kwargs)
         self.package_name = package_name
@@ -125,7 +131,7 @@ class AppLovinApplySuppressionPlanOperator(ToSuppressionList, StoredPlanOperator
 
     template_fields: Sequence[str] = ("package_name", *StoredPlanOperator.template_fields, "applovin_conn_id")
 
-    def __init__(self, *, package_name: str, **kwargs: Any) -> None:
+    def __init__(self, *, package_name: str, **kwargs: Unpack[StoredPlanArguments]) -> None:
         super().__init__(**kwargs)
         self.package_name = package_name
 
@@ -165,7 +171,7 @@ class AppLovinAddSuppressionOperator(ToSuppressionList, UploadOperator):
     mode = "append"
     template_fields: Sequence[str] = ("package_name", *UploadOperator.template_fields, "applovin_conn_id")
 
-    def __init__(self, *, package_name: str, **kwargs: Any) -> None:
+    def __init__(self, *, package_name: str, **kwargs: Unpack[UploadArguments]) -> None:
         super().__init__(**kwargs)
         self.package_name = package_name
 
@@ -205,6 +211,8 @@ class AppLovinRemoveSuppressionOperator(ToSuppressionList, UploadOperator):
     mode = "remove"
     template_fields: Sequence[str] = ("package_name", *UploadOperator.template_fields, "applovin_conn_id")
 
-    def __init__(self, *, package_name: str, on_malformed: Literal["fail", "drop"] = "fail", **kwargs: Any) -> None:
+    def __init__(
+        self, *, package_name: str, on_malformed: Literal["fail", "drop"] = "fail", **kwargs: Unpack[RemovalArguments]
+    ) -> None:
         super().__init__(on_malformed=on_malformed, **kwargs)
         self.package_name = package_name

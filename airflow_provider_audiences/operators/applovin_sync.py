@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from airflow_provider_audiences.operators.applovin_delivery_base import ToAudience
+from airflow_provider_audiences.operators.arguments import StoredPlanArguments, SyncArguments
 from airflow_provider_audiences.operators.plan_base import StoredPlanOperator
 from airflow_provider_audiences.operators.sync_base import SyncOperator
 
@@ -140,7 +141,7 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
         initial: Literal["fail", "append", "replace"] = "fail",
         max_drift: float | None = 0.05,
         drift_patience_seconds: int | timedelta = 60,
-        **kwargs: Any,
+        **kwargs: Unpack[SyncArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id
@@ -170,7 +171,7 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
         """Return the audience, if it is given by its id."""
         return None if self.audience_id is None else self.destination_at(client, self.target_id())
 
-    def found_destination(self, client: AppLovinClient, context: Context, *, may_create: bool) -> Destination:
+    def find_or_create_destination(self, client: AppLovinClient, context: Context, *, may_create: bool) -> Destination:
         """Return the audience with this name and platform; create it if there is none."""
         from airflow_provider_audiences.exceptions import ConflictError, NotFoundError
 
@@ -258,7 +259,7 @@ class AppLovinApplyPlanOperator(ToAudience, StoredPlanOperator):
         audience_id: str,
         max_drift: float | None = 0.05,
         drift_patience_seconds: int | timedelta = 60,
-        **kwargs: Any,
+        **kwargs: Unpack[StoredPlanArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id

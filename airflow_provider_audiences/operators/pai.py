@@ -7,11 +7,12 @@ Heavy libraries are imported inside methods, because Airflow parses DAG files al
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_audiences.exceptions import TransientError
+from airflow_provider_audiences.operators.arguments import PaiArguments, PaiNamedGroupArguments
 from airflow_provider_audiences.operators.pai_base import PaiGroupSpecOperator, PaiOperator, provenance_of
 from airflow_provider_audiences.platforms.pai.group_spec import PaiSource
 
@@ -75,7 +76,7 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
         if_exists: Literal["create", "adopt", "fail"] = "create",
         idempotency: Literal["marker", "none"] = "marker",
         provenance: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[PaiNamedGroupArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.if_exists = if_exists
@@ -122,7 +123,7 @@ class PaiGetGroupOperator(PaiOperator):
 
     template_fields: Sequence[str] = ("group_id", "pai_conn_id")
 
-    def __init__(self, *, group_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, group_id: str, **kwargs: Unpack[PaiArguments]) -> None:
         super().__init__(**kwargs)
         self.group_id = group_id
 
@@ -164,7 +165,7 @@ class PaiListGroupsOperator(PaiOperator):
         source: PaiSource | int | str | None = None,
         status: int | str | None = None,
         limit: int | str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[PaiArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.name = name
@@ -208,7 +209,7 @@ class PaiDeleteGroupOperator(PaiOperator):
 
     template_fields: Sequence[str] = ("group_id", "pai_conn_id")
 
-    def __init__(self, *, group_id: str, ignore_missing: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, group_id: str, ignore_missing: bool = False, **kwargs: Unpack[PaiArguments]) -> None:
         super().__init__(**kwargs)
         self.group_id = group_id
         self.ignore_missing = ignore_missing

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
+from airflow_provider_audiences.operators.arguments import PaiReplaceArguments
 from airflow_provider_audiences.operators.pai_base import PaiGroupSpecOperator
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
 
@@ -87,7 +88,7 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
         "min_amount",
     )
 
-    def __init__(self, *, name: str, **kwargs: Any) -> None:
+    def __init__(self, *, name: str, **kwargs: Unpack[PaiReplaceArguments]) -> None:
         super().__init__(name=name, **kwargs)
 
     def begin(self, context: Context, client: PaiClient) -> PendingRefresh:

@@ -1,4 +1,4 @@
-"""The arguments that all operators for pending PAI audience groups share, with a rule for each."""
+"""The arguments that all operators that refresh PAI audience groups share, with a rule for each."""
 
 from __future__ import annotations
 

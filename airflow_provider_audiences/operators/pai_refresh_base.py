@@ -191,7 +191,7 @@ class PaiRefreshOperator(PaiOperator):
                 is_gone = isinstance(error, NotFoundError)  # and may have been replaced by another run
                 is_late = isinstance(error, GroupNotReadyError)
                 if not is_gone and not (is_late and refresh.is_ready(pending.group_id)):
-                    self._give_up(error, refresh, pending)
+                    self._end_unready(error, refresh, pending)
                     raise
             try:
                 replaced = refresh.finish(pending, is_gone=is_gone)
@@ -202,7 +202,7 @@ class PaiRefreshOperator(PaiOperator):
         pending = self._renamed(context, replace(pending, billable_calls=calls), replaced)
         return self._report(pending, replaced)
 
-    def _give_up(self, error: PermanentError, refresh: GroupRefresh, pending: PendingRefresh) -> None:
+    def _end_unready(self, error: PermanentError, refresh: GroupRefresh, pending: PendingRefresh) -> None:
         """Delete the new group if ``delete_failed`` asks for that, and add to the error what is left."""
         from airflow_provider_audiences.platforms.pai.refresh_failures import file_lost, tell_failure
 
@@ -210,9 +210,9 @@ class PaiRefreshOperator(PaiOperator):
         is_late, is_rejected = isinstance(error, GroupNotReadyError), isinstance(error, GroupRejectedError)
         if is_rejected and self.has_lost_its_source(pending):
             # Otherwise the next try would find the rejected group, and fail for it.
-            refresh.give_up(pending.group_id)
+            refresh.delete_unready(pending.group_id)
             raise file_lost(pending.group_id) from error
-        is_deleted = delete_failed and (is_late or is_rejected) and refresh.give_up(pending.group_id)
+        is_deleted = delete_failed and (is_late or is_rejected) and refresh.delete_unready(pending.group_id)
         # PAI may still read the file of a group that is not ready in time and is kept.
         if delete_failed or not is_late:
             self.or_warn(partial(self.clean_up, pending, refresh))

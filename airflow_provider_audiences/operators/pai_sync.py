@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
 from airflow_provider_audiences.exceptions import AudienceApiError, PermanentError
 from airflow_provider_audiences.members.identifiers.patterns import ALL_PATTERNS
+from airflow_provider_audiences.operators.arguments import PaiRefreshArguments
 from airflow_provider_audiences.operators.pai_base import provenance_of
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
 
@@ -164,7 +165,7 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         max_malformed_ratio: float | str | None = None,
         rejects_path: Any = None,
         rejects_include_values: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[PaiRefreshArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.name = name
@@ -212,9 +213,9 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         map_index = getattr(context["ti"], "map_index", -1)
         files = self._files(owner_digest(provenance_of(self.provenance, context)), map_index)
         with (
-            arguments.opt_outs() as suppressed,
-            arguments.members() as staged,
-            left_of(staged, suppressed, settings=arguments.settings) as numbers,
+            arguments.staged_opt_outs() as opt_outs,
+            arguments.staged_source() as staged,
+            left_of(staged, opt_outs, settings=arguments.settings) as numbers,
         ):
             numbers.check(guards)
             file_name = files.file_name(numbers.fingerprint) if files and not numbers.fit_into_text else None

@@ -87,12 +87,12 @@ class PlanOperator(DeliveryOperator):
             destination,
             state_store(*destination.address.folders),
             holder=holder_of(context),
-            wait=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=may_reschedule),
+            on_busy=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=may_reschedule),
             staging=staging_settings(),
         ) as audience:
             yield AudienceSync(audience, send=send, on_progress=progress_of(context))
 
-    def shown(self, report: SyncReport) -> dict[str, Any]:
+    def log_report(self, report: SyncReport) -> dict[str, Any]:
         """
         Log a report, and return it as the task's return value.
 
@@ -133,4 +133,4 @@ class StoredPlanOperator(PlanOperator):
             client = stack.enter_context(self.connected())
             sync = stack.enter_context(self.open_sync(context, self.destination_at(client, target), send))
             report = sync.apply(plan_id, override_guards=override_guards)
-        return self.shown(report)
+        return self.log_report(report)

@@ -102,13 +102,13 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
 
     def known_destination(self, client: Any) -> Destination | None:
         """
-        Return the destination that the arguments name; None if :meth:`found_destination` has to look for it.
+        Return the destination that the arguments name; None if :meth:`find_or_create_destination` has to look for it.
 
         :param client: client that ``connected`` opened.
         """
         return self.destination_at(client, self.target_id())
 
-    def found_destination(self, client: Any, context: Context, *, may_create: bool) -> Destination:
+    def find_or_create_destination(self, client: Any, context: Context, *, may_create: bool) -> Destination:
         """
         Look for the destination, and create it if there is none. Called once nothing can be wrong with its members.
 
@@ -141,17 +141,17 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
             client = stack.enter_context(self.connected())
             known = self.known_destination(client)
             sync = None if known is None else stack.enter_context(self.open_sync(context, known, send))
-            suppressed = stack.enter_context(arguments.opt_outs())
-            wanted = stack.enter_context(arguments.members())
+            opt_outs = stack.enter_context(arguments.staged_opt_outs())
+            staged = stack.enter_context(arguments.staged_source())
             if sync is None:
-                found = self.found_destination(client, context, may_create=not plan_only)
+                found = self.find_or_create_destination(client, context, may_create=not plan_only)
                 sync = stack.enter_context(self.open_sync(context, found, send, may_reschedule=False))
-            report = (sync.plan if plan_only else sync.run)(wanted, suppressed, settings)
+            report = (sync.plan if plan_only else sync.run)(staged, opt_outs, settings)
         if plan_only and self.do_xcom_push:
             # XComs of their own, so that the task that applies the plan can take ``plan.output["plan_id"]``.
             context["ti"].xcom_push(key=self.target_argument, value=report.audience_id)
             context["ti"].xcom_push(key="plan_id", value=report.plan_id)
-        return self.shown(report)
+        return self.log_report(report)
 
     def _settings(self, context: Context) -> SyncSettings:
         from airflow_provider_audiences.common.schedule import run_date_of, seconds_to_next_run

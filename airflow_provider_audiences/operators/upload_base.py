@@ -89,7 +89,7 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
                 recorded = store and stack.enter_context(
                     self._recorded(context, destination, store, wait_seconds=wait_seconds)
                 )
-                staged = stack.enter_context(arguments.members())
+                staged = stack.enter_context(arguments.staged_source())
                 if is_dry_run:
                     report = upload.plan(staged)
                 elif recorded:
@@ -115,7 +115,7 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
             destination,
             store,
             holder=holder_of(context),
-            wait=wait_for_audience(context, seconds=wait_seconds, may_reschedule=True),
+            on_busy=wait_for_audience(context, seconds=wait_seconds, may_reschedule=True),
             staging=staging_settings(),
         ) as audience:
             yield RecordedUpload(audience)

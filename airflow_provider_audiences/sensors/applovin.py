@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from airflow_provider_audiences.common.task_arguments import SensorArguments
 from airflow_provider_audiences.sensors.polling import PollingSensor
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class AppLovinAudienceSensor(PollingSensor):
         platform: str | None = None,
         min_user_count: int | None = None,
         applovin_conn_id: str = "applovin_default",
-        **kwargs: Any,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from airflow_provider_audiences.common.task_arguments import PollingSensorArguments
 from airflow_provider_audiences.sensors.polling import PollingSensor
 from airflow_provider_audiences.validation import seconds
 
@@ -60,7 +61,7 @@ class PaiGroupSensor(PollingSensor):
         pai_conn_id: str = "pai_default",
         exponential_backoff: bool = True,
         max_poke_interval: timedelta | float | str | None = 600,
-        **kwargs: Any,
+        **kwargs: Unpack[PollingSensorArguments],
     ) -> None:
         longest = None if max_poke_interval is None else seconds("max_poke_interval", max_poke_interval)
         super().__init__(exponential_backoff=exponential_backoff, max_wait=longest, **kwargs)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, SourceUnavailableError
-from airflow_provider_audiences.members.identifiers.patterns import ALL_SAID_BACK
+from airflow_provider_audiences.members.identifiers.patterns import ALL_IN_SERVER_REPLIES
 from airflow_provider_audiences.members.reading.inputs import SourceTable
 from airflow_provider_audiences.redaction import Redactor
 from airflow_provider_audiences.sources.aws import S3Access, s3_access
@@ -148,7 +148,7 @@ def _failure(error: Exception, folder: TableFolder, access: S3Access | None) -> 
     """Return our error for one of the library's. Only its text says what it means, and the text may quote keys."""
     text = str(error)
     if any(mark in text for mark in _NOT_READABLE):
-        redact = Redactor(None, ALL_SAID_BACK)
+        redact = Redactor(None, ALL_IN_SERVER_REPLIES)
         for secret in access.secrets if access else ():
             redact.learn(secret)
         return InvalidInputError(

@@ -76,7 +76,7 @@ def _checked(path: Any) -> Any:
     if isinstance(path, str):
         path = path.strip()
         if not path:
-            raise InvalidInputError("source is empty: give a path or a list of advertising IDs")
+            raise InvalidInputError("source is empty: give a path or a list of members")
         if is_member_text(path):
             raise InvalidInputError(
                 "source is text with members in it, not a path: give a list of IDs, or the path of a file (a "

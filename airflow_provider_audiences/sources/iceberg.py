@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, SourceUnavailableError
-from airflow_provider_audiences.members.identifiers.patterns import ALL_SAID_BACK
+from airflow_provider_audiences.members.identifiers.patterns import ALL_IN_SERVER_REPLIES
 from airflow_provider_audiences.members.reading.inputs import SourceTable
 from airflow_provider_audiences.redaction import Redactor
 from airflow_provider_audiences.sources.iceberg_metadata import metadata_text, newest_metadata
@@ -130,7 +130,7 @@ def _failure(error: Exception, folder: TableFolder) -> AudienceApiError:
     said = kind.__name__
     if kind in {ValueError, NotImplementedError} or kind.__module__.startswith("pyiceberg."):
         # Only the library's own messages are shown: those of other libraries may quote a row.
-        redact = Redactor(None, ALL_SAID_BACK)
+        redact = Redactor(None, ALL_IN_SERVER_REPLIES)
         said = f"{said}: {redact(str(error))}"
     return InvalidInputError(
         f"source {folder.shown} is an Iceberg table that can't be read as it is now ({said}): query it with SqlSource, "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_audiences.common.recognition import is_member_text
-from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs
 from airflow_provider_audiences.members.reading.inputs import MemberInput
@@ -17,6 +18,8 @@ from airflow_provider_audiences.members.workspace import StagingSettings
 from airflow_provider_audiences.sources.joined import joined
 from airflow_provider_audiences.sources.opening import open_source
 from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
+
+_SOURCE = re.compile(r"^source\b|\bsource(?=, (?:row|item) )")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,7 @@ class MemberArguments:
         return arguments
 
     @contextmanager
-    def members(self) -> Iterator[StagedMembers]:
+    def staged_source(self) -> Iterator[StagedMembers]:
         """
         Stage the source's members for the block.
 
@@ -83,7 +86,7 @@ class MemberArguments:
             yield staged
 
     @contextmanager
-    def opt_outs(self) -> Iterator[StagedMembers | None]:
+    def staged_opt_outs(self) -> Iterator[StagedMembers | None]:
         """
         Stage the opt-outs for the block; yield None if the operator has none.
 
@@ -92,16 +95,18 @@ class MemberArguments:
         if self.suppress is None:
             yield None
             return
-        with (
-            self._opened("suppress", self.suppress) as opened,
-            stage_opt_outs(
-                opened,
-                on_malformed=self.suppress_on_malformed,
-                max_malformed_ratio=self.rules.max_malformed_ratio,
-                kind=self.kind,
-                settings=self.settings,
-            ) as staged,
-        ):
+        with ExitStack() as stack:
+            with _told_as("suppress"):
+                opened = stack.enter_context(self._opened("suppress", self.suppress))
+                staged = stack.enter_context(
+                    stage_opt_outs(
+                        opened,
+                        on_malformed=self.suppress_on_malformed,
+                        max_malformed_ratio=self.rules.max_malformed_ratio,
+                        kind=self.kind,
+                        settings=self.settings,
+                    )
+                )
             yield staged
 
     @contextmanager
@@ -113,8 +118,19 @@ class MemberArguments:
             and is_member_text(source, (self.kind.patterns,))
         ):
             raise InvalidInputError(
-                f"{argument} is text with {self.kind.name}s in it, not a path: give a list of them, or the path "
+                f"{argument} is text with {self.kind.plural} in it, not a path: give a list of them, or the path "
                 "of a file"
             )
         with open_source(source, argument=argument) as opened:
             yield opened
+
+
+@contextmanager
+def _told_as(argument: str) -> Iterator[None]:
+    """Let errors about what is read name the argument that it was given as; readers call all of it the source."""
+    try:
+        yield
+    except AudienceApiError as error:
+        error.message = _SOURCE.sub(argument, error.message)
+        error.args = (error.message,)
+        raise

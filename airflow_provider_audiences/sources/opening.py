@@ -52,7 +52,7 @@ def open_source(source: Any, *, argument: str = "source") -> Iterator[MemberInpu
     if isinstance(source, FileSource):
         yield files_input(source)
     elif is_data_frame(source):
-        yield FrameInput(frame=source)
+        yield FrameInput(frame=source, name=argument)
     elif isinstance(source, str | PathLike) or hasattr(source, "open") or is_path_list(source):
         yield files_input(FileSource(source))
     elif isinstance(source, list | tuple) and any(map(is_clearly_a_path, source)):

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnavailableError
-from airflow_provider_audiences.members.identifiers.patterns import ALL_SAID_BACK
+from airflow_provider_audiences.members.identifiers.patterns import ALL_IN_SERVER_REPLIES
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.redaction import (
     Redactor,
@@ -56,7 +56,7 @@ class _Query:
         self._cursor: Any = None
         self.name = f"SqlSource of connection {source.conn_id}"
         hook, password = self._hook()
-        self._redact = Redactor(Secret(password), ALL_SAID_BACK)
+        self._redact = Redactor(Secret(password), ALL_IN_SERVER_REPLIES)
         with self._database_errors():
             self._connection = hook.get_conn()
 
@@ -140,12 +140,12 @@ class _Query:
             classes = {base.__name__ for base in type(error).__mro__}
             if "Error" not in classes:  # the root of DB-API's errors
                 raise
-            said = self._said(error, classes)
+            said = self._redacted(error, classes)
             if _is_permanent(error, classes):
                 raise InvalidInputError(f"{self.name}: the database refused the statement: {said}") from None
             raise SourceUnavailableError(f"{self.name}: the database failed: {said}") from None
 
-    def _said(self, error: Exception, classes: set[str]) -> str:
+    def _redacted(self, error: Exception, classes: set[str]) -> str:
         """Return a driver's message in one line, without values, because a value may be a parameter or a person."""
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if "DataError" in classes:

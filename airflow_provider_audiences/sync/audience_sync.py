@@ -65,18 +65,18 @@ class AudienceSync:
         self._began = time.monotonic()
         self._requests_before = audience.destination.requests_sent
 
-    def run(self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings) -> SyncReport:
+    def run(self, staged: StagedMembers, opt_outs: StagedMembers | None, settings: SyncSettings) -> SyncReport:
         """
         Make a plan and carry it out.
 
         :param staged: members of the source, staged.
-        :param suppressed: members that must not be in the audience, staged; None for none.
+        :param opt_outs: members that must not be in the audience, staged; None for none.
         :param settings: how the audience is to equal its source.
         :raises GuardError: a guard stopped the plan; nothing was sent.
         :raises LedgerLostError: the ledger is lost, and ``on_lost_ledger`` is ``fail``; nothing was sent.
         :raises AudienceApiError: a request failed; the next run continues from there.
         """
-        planned = self._planner.plan(staged, suppressed, settings)
+        planned = self._planner.plan(staged, opt_outs, settings)
         ledger, plan, report, self._marks = planned.ledger, planned.plan, planned.report, planned.marks
         refuse_unless_passed(report.verdicts)
         whole = staged.keys if settings.mode != "append" else None
@@ -86,23 +86,23 @@ class AudienceSync:
                 marks = planned.marks and planned.marks.after(
                     plan, ledger=ledger.keys, source=whole, workspace=self._workspace
                 )
-                self._state.confirm(run_date=settings.run_date, marks=marks)
-                return self._reconciled(report)
+                self._state.record_no_change(run_date=settings.run_date, marks=marks)
+                return self._check_drift(report)
         stored = self._state.store_plan(plan, details=report.as_dict(), run_date=settings.run_date)
-        return self._carried_out(stored, ledger, report, source=whole)
+        return self._carry_out(stored, ledger, report, source=whole)
 
-    def plan(self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings) -> SyncReport:
+    def plan(self, staged: StagedMembers, opt_outs: StagedMembers | None, settings: SyncSettings) -> SyncReport:
         """
         Make a plan and store it for :meth:`apply`; send nothing.
 
         :param staged: members of the source, staged.
-        :param suppressed: members that must not be in the audience, staged; None for none.
+        :param opt_outs: members that must not be in the audience, staged; None for none.
         :param settings: how the audience is to equal its source.
         :return: a report with ``plan_id`` and the guards' verdicts; a guard that fails stops the plan when it is
             applied.
         :raises LedgerLostError: the ledger is lost, and ``on_lost_ledger`` is ``fail``.
         """
-        planned = self._planner.plan(staged, suppressed, settings)
+        planned = self._planner.plan(staged, opt_outs, settings)
         report = planned.report
         stored = self._state.store_plan(planned.plan, details=report.as_dict(), run_date=settings.run_date)
         log.info("Plan %s is stored. Nothing was sent.", stored.plan_id)
@@ -128,23 +128,23 @@ class AudienceSync:
             log.info("Plan %s was carried out to its end before.", plan_id)
             report = SyncReport.from_details({}, audience_id=self._audience_id, plan_id=plan_id)
             report = report.changed(live=manifest.ledger.members, batches_skipped_by_resume=manifest.finished_batches)
-            return self._reconciled(report)
+            return self._check_drift(report)
         stored = self._state.plan(plan_id)
         report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
         is_begun = bool(manifest and manifest.plan_id == plan_id)
         if stored.begins_anew and not is_begun:
             if not lost and self._is_readable():
                 raise PlanOutdatedError(f"plan {plan_id} was made without the ledger, and now it can be read again")
-            self._state.forget()
+            self._state.ignore_ledger()
         elif lost:
             raise lost
         if not override_guards and not is_begun:
             refuse_unless_passed(report.verdicts)
         if not stored.plan and not self._is_replacement_open:
-            self._state.confirm(run_date=stored.run_date)
-            return self._reconciled(report)
+            self._state.record_no_change(run_date=stored.run_date)
+            return self._check_drift(report)
         self._marks = self._state.marks()
-        return self._carried_out(stored, self._state.ledger(), report)
+        return self._carry_out(stored, self._state.ledger(), report)
 
     def _is_readable(self) -> bool:
         try:
@@ -163,11 +163,11 @@ class AudienceSync:
 
     # Sending
 
-    def _carried_out(
+    def _carry_out(
         self, stored: StoredPlan, ledger: Ledger, report: SyncReport, *, source: KeySet | None = None
     ) -> SyncReport:
         plan = stored.plan
-        self._audience.room.require(plan.changes.live)
+        self._audience.disk_space.require(plan.changes.live)
         manifest = self._state.manifest
         # If the ledger does not show which members late requests may change, any late request counts.
         may_undo = manifest and not manifest.is_doubt_in_ledger and manifest.late.may_undo(plan)
@@ -179,7 +179,7 @@ class AudienceSync:
         progress = Progress(
             plan.members - rows,
             platform_name=self._destination.platform_name,
-            member_name=self._destination.kind.name,
+            kind_plural=self._destination.kind.plural,
             on_progress=self._on_progress,
         )
         journal = StateJournal(self._state, self._audience.lease)
@@ -210,11 +210,11 @@ class AudienceSync:
             batches_skipped_by_resume=report.batches_skipped_by_resume + skipped,
             **progress.counts(),
         )
-        return self._reconciled(report)
+        return self._check_drift(report)
 
     # Afterwards
 
-    def _reconciled(self, report: SyncReport) -> SyncReport:
+    def _check_drift(self, report: SyncReport) -> SyncReport:
         """
         Return the report with the drift between the platform's count and the ledger's.
 

@@ -107,18 +107,18 @@ class Guards(Checked):
         ]
 
 
-def suppress_verdict(suppressed: StagedMembers | None) -> Verdict:
+def suppress_verdict(opt_outs: StagedMembers | None) -> Verdict:
     """
     Return how many opt-outs were read, as a verdict that always passes.
 
     Unreadable texts have raised an error earlier, unless the user allowed them.
 
-    :param suppressed: the opt-out list, staged; None if there is none.
+    :param opt_outs: the opt-out list, staged; None if there is none.
     """
-    if suppressed is None:
+    if opt_outs is None:
         said = "there is no suppress"
     else:
-        said = f"{suppressed.members:,} members of suppress were read, and {suppressed.malformed:,} texts could not be"
+        said = f"{opt_outs.members:,} members of suppress were read, and {opt_outs.malformed:,} texts could not be"
     return Verdict(guard="suppress_on_malformed", passed=True, message=said)
 
 
@@ -162,11 +162,11 @@ def _count_verdict(guard: str, limit: int | None, verb: str, count: int) -> Verd
 
 
 def _ratio_verdict(guard: str, limit: float | None, verb: str, count: int, known: int) -> Verdict:
-    part = count / known if known else 0.0
+    share = count / known if known else 0.0
     if not known:
         said = f"the plan would {verb} {count:,} members, and nobody is there yet: no limit applies"
     else:
         ratio = f"{count:,} of {known:,}" if verb == "remove" else f"{count:,} to {known:,}"
         allowed = "no limit is set" if limit is None else f"at most {limit:.1%} is allowed"
-        said = f"the plan would {verb} {ratio} members ({part:.1%}), and {allowed}"
-    return Verdict(guard=guard, passed=limit is None or part <= limit, message=said)
+        said = f"the plan would {verb} {ratio} members ({share:.1%}), and {allowed}"
+    return Verdict(guard=guard, passed=limit is None or share <= limit, message=said)

@@ -68,13 +68,13 @@ class Ledger:
     earliest_file: IO[bytes] = field(repr=False)
     latest_file: IO[bytes] = field(repr=False)
 
-    def rows(self, part: slice) -> LedgerRows:
+    def rows(self, range_of_rows: slice) -> LedgerRows:
         """
         Return some of the rows. Any thread may call it, at any time.
 
-        :param part: range of rows, with a start and a stop.
+        :param range_of_rows: range of rows, with a start and a stop.
         """
-        first, count = part.start, part.stop - part.start
+        first, count = range_of_rows.start, range_of_rows.stop - range_of_rows.start
         earliest, latest = (
             np.frombuffer(read_all(file, first * _NUMBER_BYTES, count * _NUMBER_BYTES), np.uint32)
             for file in (self.earliest_file, self.latest_file)
@@ -104,12 +104,12 @@ class LedgerWriter:
         for file, seconds in zip(self._files, (rows.earliest, rows.latest), strict=True):
             write_all(file, seconds)
         columns: tuple[NDArray[Any], ...] = (rows.keys, rows.earliest, rows.latest)
-        for known, column in zip(self._hashes, columns, strict=True):
-            known.update(column.tobytes())
+        for column_hash, column in zip(self._hashes, columns, strict=True):
+            column_hash.update(column.tobytes())
 
     def finish(self) -> Ledger:
         """Return the ledger of all rows that were added."""
-        digests = b"".join(known.digest() for known in self._hashes)
+        digests = b"".join(one.digest() for one in self._hashes)
         earliest_file, latest_file = self._files
         return Ledger(
             keys=self._keys.finish(),

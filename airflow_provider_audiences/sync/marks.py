@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_provider_audiences.members.keys.key_sets import nobody, union, within, without
+from airflow_provider_audiences.members.keys.key_sets import difference, empty_key_set, intersection, union
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_set import KeySet
@@ -57,7 +57,7 @@ class Marks:
         """
         return Marks(
             held_back=union(self.held_back, keys, workspace),
-            by_hand=without(self.by_hand, keys, workspace),
+            by_hand=difference(self.by_hand, keys, workspace),
         )
 
     def with_added(self, keys: KeySet, workspace: Workspace, *, replaces: bool) -> Marks:
@@ -69,7 +69,7 @@ class Marks:
         :param replaces: whether these members replace the audience's whole content.
         """
         return Marks(
-            held_back=without(self.held_back, keys, workspace),
+            held_back=difference(self.held_back, keys, workspace),
             by_hand=keys if replaces else union(self.by_hand, keys, workspace),
         )
 
@@ -85,8 +85,8 @@ class Marks:
         :param source: all members of the source; None if the source is not the whole audience, or is not known.
         :param workspace: workspace in which new sets are made.
         """
-        held_back = without(self.held_back, sent.additions, workspace)
+        held_back = difference(self.held_back, sent.additions, workspace)
         if source is not None:
-            held_back = within(held_back, source, workspace)
-        by_hand = nobody(workspace) if sent.replaces else without(self.by_hand, sent.removals, workspace)
-        return Marks(held_back=held_back, by_hand=within(by_hand, ledger, workspace))
+            held_back = intersection(held_back, source, workspace)
+        by_hand = empty_key_set(workspace) if sent.replaces else difference(self.by_hand, sent.removals, workspace)
+        return Marks(held_back=held_back, by_hand=intersection(by_hand, ledger, workspace))

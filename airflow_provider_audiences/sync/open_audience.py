@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.sync.destination import Destination
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
-from airflow_provider_audiences.sync.state.lease import Holder, Lease, Wait, leased
-from airflow_provider_audiences.sync.state.room import SyncRoom
+from airflow_provider_audiences.sync.state.disk_space import DiskSpace
+from airflow_provider_audiences.sync.state.lease import Holder, Lease, OnBusy, leased
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.state.file_store import FileStore
@@ -30,7 +30,7 @@ class OpenAudience:
     :param state: its stored state: ledger, plans, manifest.
     :param lease: the lease that keeps other processes out.
     :param workspace: temporary folder and database.
-    :param room: checks whether the disks have room for a new ledger.
+    :param disk_space: checks whether the disks have room for a new ledger.
     :param clock: returns seconds since 1970 (UTC).
     :param sleep: sleeps for a number of seconds.
     """
@@ -39,7 +39,7 @@ class OpenAudience:
     state: AudienceState
     lease: Lease
     workspace: Workspace
-    room: SyncRoom
+    disk_space: DiskSpace
     clock: Callable[[], float]
     sleep: Callable[[float], None]
 
@@ -66,7 +66,7 @@ def open_audience(
     files: FileStore,
     *,
     holder: Holder,
-    wait: Wait | None = None,
+    on_busy: OnBusy | None = None,
     staging: StagingSettings | None = None,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
@@ -77,14 +77,14 @@ def open_audience(
     :param destination: the audience at its platform.
     :param files: the file store of its state.
     :param holder: identifies the task that holds it.
-    :param wait: called again and again while another process holds the audience; None to raise the error at once.
+    :param on_busy: called again and again while another process holds the audience; None to raise the error at once.
     :param staging: memory and disk to use; None for the defaults.
     :param clock: returns seconds since 1970 (UTC).
     :param sleep: sleeps for a number of seconds.
     :raises AudienceBusyError: another process holds the audience.
     """
     with (
-        leased(files, holder, wait=wait, clock=clock) as lease,
+        leased(files, holder, on_busy=on_busy, clock=clock) as lease,
         open_workspace(staging or StagingSettings()) as workspace,
     ):
         state = AudienceState(
@@ -101,7 +101,7 @@ def open_audience(
             state=state,
             lease=lease,
             workspace=workspace,
-            room=SyncRoom(files, workspace),
+            disk_space=DiskSpace(files, workspace),
             clock=clock,
             sleep=sleep,
         )

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from airflow_provider_audiences.members.keys import key_order
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of, side_by_side
-from airflow_provider_audiences.members.keys.key_sets import nobody
+from airflow_provider_audiences.members.keys.key_sets import empty_key_set
 from airflow_provider_audiences.members.threads import THREADS, in_turn
-from airflow_provider_audiences.sync.ledger import ADDITION_IN_DOUBT, NOBODY_KNOWS, REMOVAL_IN_DOUBT, Ledger
+from airflow_provider_audiences.sync.ledger import ADDITION_IN_DOUBT, NOBODY_KNOWS, REMOVAL_IN_DOUBT, Ledger, LedgerRows
 from airflow_provider_audiences.sync.marks import Marks
 
 if TYPE_CHECKING:
@@ -144,8 +144,8 @@ class PlanRules:
 
 
 def make_plan(
-    wanted: KeySet,
-    suppressed: KeySet,
+    source: KeySet,
+    opt_outs: KeySet,
     ledger: Ledger,
     *,
     rules: PlanRules,
@@ -153,23 +153,23 @@ def make_plan(
     marks: Marks | None = None,
 ) -> Plan:
     """
-    Compare the wanted members with the ledger, and return the plan.
+    Compare the members of the source with the ledger, and return the plan.
 
-    :param wanted: members of the source.
-    :param suppressed: members that must not be in the audience, even if the source has them.
+    :param source: members of the source.
+    :param opt_outs: members that must not be in the audience, even if the source has them.
     :param ledger: which members were sent before, and when they expire.
     :param rules: time, TTL, and what may be removed or replaced.
     :param workspace: workspace in which the plan's sets are made.
     :param marks: members removed or added by hand; None for none.
     """
     if marks is None:
-        marks = Marks(held_back=nobody(workspace), by_hand=nobody(workspace))
-    comparison = _Comparison(wanted, suppressed, ledger, marks, rules)
+        marks = Marks(held_back=empty_key_set(workspace), by_hand=empty_key_set(workspace))
+    comparison = _Comparison(source, opt_outs, ledger, marks, rules)
     additions, removals = KeySetWriter(workspace.new_file()), KeySetWriter(workspace.new_file())
     changes = Changes()
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-plan") as threads:
-        parts: Iterator[list[slice]] = side_by_side(wanted, suppressed, ledger.keys, marks.held_back, marks.by_hand)
-        for added, removed, counted in in_turn(threads, comparison.part, parts):
+        slices: Iterator[list[slice]] = side_by_side(source, opt_outs, ledger.keys, marks.held_back, marks.by_hand)
+        for added, removed, counted in in_turn(threads, comparison.plan_slices, slices):
             additions.add(added)
             removals.add(removed)
             changes += counted
@@ -181,78 +181,87 @@ def make_plan(
         removals=removals.finish(),
         changes=changes,
         has_strangers=has_strangers,
-        removed_opt_outs=fingerprint_of(suppressed) if has_strangers and suppressed.count else "",
+        removed_opt_outs=fingerprint_of(opt_outs) if has_strangers and opt_outs.count else "",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """Makes the plan for one part of the sets after the other."""
+    """Makes the plan slice by slice; the slices of all sets that belong together have the same range of keys."""
 
-    wanted: KeySet
-    suppressed: KeySet
+    source: KeySet
+    opt_outs: KeySet
     ledger: Ledger
     marks: Marks
     rules: PlanRules
 
-    def part(self, slices: list[slice]) -> tuple[Keys, Keys, Changes]:
-        in_wanted, in_suppressed, in_ledger, in_held_back, in_by_hand = slices
+    def plan_slices(self, slices: list[slice]) -> tuple[Keys, Keys, Changes]:
+        """Return what to add, what to remove, and the counts, for one slice of each set."""
+        source_slice, opt_out_slice, ledger_slice, held_back_slice, by_hand_slice = slices
         rules = self.rules
-        in_source = _rows(self.wanted, in_wanted)
-        unwanted = _rows(self.suppressed, in_suppressed)
-        held_back = _rows(self.marks.held_back, in_held_back)
-        asked = in_source[key_order.match(in_source, unwanted) < 0]
-        wanted = asked[key_order.match(asked, held_back) < 0] if len(held_back) else asked
-        old = self.ledger.rows(in_ledger)
-        rows = key_order.match(wanted, old.keys)
-        is_old = rows >= 0
-        lives_until = np.where(is_old, old.earliest[rows], 0) if len(old.keys) else np.zeros(len(wanted), np.uint32)
-        is_due = (lives_until < rules.due_before) | rules.replaces
-        lives = lives_until > rules.now
-        may_live = old.latest > rules.now
-        is_wanted = np.zeros(len(old.keys), np.bool_)
-        is_wanted[rows[is_old]] = True
-        is_unwanted = key_order.match(old.keys, unwanted) >= 0
-        if len(held_back):
-            is_unwanted |= key_order.match(old.keys, held_back) >= 0
-        goes = may_live & (~is_wanted if rules.removes or rules.replaces else is_unwanted)
-        by_hand = _rows(self.marks.by_hand, in_by_hand)
-        if len(by_hand) and not rules.replaces:
-            goes &= is_unwanted | (key_order.match(old.keys, by_hand) < 0)
-        is_known = may_live & (old.earliest != ADDITION_IN_DOUBT) & (old.latest != NOBODY_KNOWS)
-        could_live = np.zeros(len(wanted), np.bool_)
-        could_live[is_old] = may_live[rows[is_old]]
-        in_doubt = _count(goes & (old.earliest == ADDITION_IN_DOUBT))
-        in_doubt += _count(is_due & is_old & (lives_until == REMOVAL_IN_DOUBT))
-        removals = old.keys[goes & (not rules.replaces)]
-        forgotten = 0
+        source = _keys_in(self.source, source_slice)
+        opt_outs = _keys_in(self.opt_outs, opt_out_slice)
+        held_back = _keys_in(self.marks.held_back, held_back_slice)
+        by_hand = _keys_in(self.marks.by_hand, by_hand_slice)
+        old = self.ledger.rows(ledger_slice)
+
+        allowed = source[key_order.match(source, opt_outs) < 0]
+        wanted = allowed[key_order.match(allowed, held_back) < 0] if len(held_back) else allowed
+        old_row = key_order.match(wanted, old.keys)
+        is_old = old_row >= 0
+        live_until = np.where(is_old, old.earliest[old_row], 0) if len(old.keys) else np.zeros(len(wanted), np.uint32)
+        is_live = live_until > rules.now
+        is_sent = (live_until < rules.due_before) | rules.replaces
+
+        old_may_be_live = old.latest > rules.now
+        old_is_wanted = np.zeros(len(old.keys), np.bool_)
+        old_is_wanted[old_row[is_old]] = True
+        old_is_removed = old_may_be_live & self._must_leave(old, old_is_wanted, opt_outs, held_back, by_hand)
+        old_is_sure = old_may_be_live & (old.earliest != ADDITION_IN_DOUBT) & (old.latest != NOBODY_KNOWS)
+        removals = old.keys[old_is_removed & (not rules.replaces)]
+        unknown_removed = 0
         if rules.removes_unknown and not rules.replaces:
-            unknown = unwanted[key_order.match(unwanted, old.keys[may_live]) < 0]
+            unknown = opt_outs[key_order.match(opt_outs, old.keys[old_may_be_live]) < 0]
             removals = np.insert(removals, key_order.places(unknown, removals), unknown, axis=0)
-            forgotten = len(unknown)
-        return (
-            wanted[is_due],
-            removals,
-            Changes(
-                added=_count(is_due & ~lives),
-                refreshed=_count(is_due & lives),
-                removed=_count(goes) + forgotten,
-                unchanged=_count(~is_due),
-                suppressed=len(in_source) - len(asked),
-                held_back=len(asked) - len(wanted),
-                live=len(wanted) + _count(may_live & ~is_wanted & ~goes),
-                possible=_count(may_live),
-                known=_count(is_known),
-                new=_count(is_due & ~could_live),
-                known_removed=_count(goes & is_known),
-                unknown_removed=forgotten,
-                contradicted=in_doubt,
-            ),
+            unknown_removed = len(unknown)
+
+        may_be_live = np.zeros(len(wanted), np.bool_)
+        may_be_live[is_old] = old_may_be_live[old_row[is_old]]
+        contradicted = _count(old_is_removed & (old.earliest == ADDITION_IN_DOUBT))
+        contradicted += _count(is_sent & is_old & (live_until == REMOVAL_IN_DOUBT))
+        changes = Changes(
+            added=_count(is_sent & ~is_live),
+            refreshed=_count(is_sent & is_live),
+            removed=_count(old_is_removed) + unknown_removed,
+            unchanged=_count(~is_sent),
+            suppressed=len(source) - len(allowed),
+            held_back=len(allowed) - len(wanted),
+            live=len(wanted) + _count(old_may_be_live & ~old_is_wanted & ~old_is_removed),
+            possible=_count(old_may_be_live),
+            known=_count(old_is_sure),
+            new=_count(is_sent & ~may_be_live),
+            known_removed=_count(old_is_removed & old_is_sure),
+            unknown_removed=unknown_removed,
+            contradicted=contradicted,
         )
+        return wanted[is_sent], removals, changes
+
+    def _must_leave(
+        self, old: LedgerRows, is_wanted: NDArray[np.bool_], opt_outs: Keys, held_back: Keys, by_hand: Keys
+    ) -> NDArray[np.bool_]:
+        """Return which members of the ledger must leave the audience, whether they are still in it or not."""
+        rules = self.rules
+        is_refused = key_order.match(old.keys, opt_outs) >= 0
+        if len(held_back):
+            is_refused |= key_order.match(old.keys, held_back) >= 0
+        leaves = ~is_wanted if rules.removes or rules.replaces else is_refused
+        if len(by_hand) and not rules.replaces:
+            leaves = leaves & (is_refused | (key_order.match(old.keys, by_hand) < 0))
+        return leaves
 
 
-def _rows(keys: KeySet, part: slice) -> Keys:
-    return keys.slice(part.start, part.stop - part.start)
+def _keys_in(keys: KeySet, range_of_rows: slice) -> Keys:
+    return keys.slice(range_of_rows.start, range_of_rows.stop - range_of_rows.start)
 
 
 def _count(rows: NDArray[np.bool_]) -> int:

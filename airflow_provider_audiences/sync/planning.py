@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import GuardError, LedgerLostError, NotFoundError
 from airflow_provider_audiences.members.keys.key_set import fingerprint_of
-from airflow_provider_audiences.members.keys.key_sets import nobody
+from airflow_provider_audiences.members.keys.key_sets import empty_key_set
 from airflow_provider_audiences.members.staging import refuse_without_members
 from airflow_provider_audiences.sync.guards import older_run_verdict, suppress_verdict
 from airflow_provider_audiences.sync.plan import Plan, PlanRules, make_plan
 from airflow_provider_audiences.sync.report import SyncReport
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.members.keys.key_set import KeySet
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.ledger import Ledger
     from airflow_provider_audiences.sync.marks import Marks
@@ -43,6 +44,23 @@ class Planned:
     marks: Marks
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Start:
+    """
+    What is known of an audience when planning begins.
+
+    :param ledger: the ledger, with what an interrupted run may have sent.
+    :param skipped_batches: number of an interrupted run's requests that are in the ledger.
+    :param replaces: whether the plan must replace the audience's whole content.
+    :param has_strangers: whether the audience may have members that the ledger lacks.
+    """
+
+    ledger: Ledger
+    skipped_batches: int
+    replaces: bool
+    has_strangers: bool
+
+
 class Planner:
     """
     Makes plans for one audience, which this process holds.
@@ -59,71 +77,35 @@ class Planner:
         self._send = send
         self._audience_id = audience.destination.address.audience_id
 
-    def plan(self, staged: StagedMembers, suppressed: StagedMembers | None, settings: SyncSettings) -> Planned:
+    def plan(self, staged: StagedMembers, opt_outs: StagedMembers | None, settings: SyncSettings) -> Planned:
         """
         Make a plan, and send nothing. What an interrupted run may have sent is folded into the ledger first.
 
         :param staged: members of the source, staged.
-        :param suppressed: members that must not be in the audience, staged; None for none.
+        :param opt_outs: members that must not be in the audience, staged; None for none.
         :param settings: how the audience is to equal its source.
         :raises GuardError: the audience has members that no ledger knows, and ``initial`` is ``fail``.
         :raises LedgerLostError: the ledger is lost, and ``on_lost_ledger`` is ``fail``.
         """
         refuse_without_members(staged)
-        unwanted = suppressed.keys if suppressed else nobody(self._workspace)
-        ledger, skipped, replaces, has_strangers = self._loaded(settings)
+        start = self._load_state(settings)
         marks = self._state.marks()
-        respected = replace(marks, held_back=nobody(self._workspace)) if settings.release_held_back else marks
+        plan = self._made(start, marks, staged.keys, opt_outs.keys if opt_outs else None, settings)
         manifest = self._state.manifest
-        removed_before = manifest.removed_opt_outs if manifest else None
-        now = self._clock()
-        rules = PlanRules(
-            now=now,
-            due_before=now + settings.refresh_before_seconds,
-            ttl_seconds=settings.ttl_seconds,
-            replaces=replaces,
-            removes=settings.mode != "append",
-            has_strangers=has_strangers,
-            removes_unknown=has_strangers and removed_before != fingerprint_of(unwanted),
-        )
-
-        def planned(rules: PlanRules) -> Plan:
-            return make_plan(staged.keys, unwanted, ledger, rules=rules, workspace=self._workspace, marks=respected)
-
-        plan = planned(rules)
-        if replaces and manifest and manifest.is_known and manifest.replacement == fingerprint_of(plan.additions):
-            # The same replacement was begun before, and its first request was accepted: send only the rest.
-            plan = planned(replace(rules, replaces=False))
-        changes = plan.changes
-        requests = plan.requests(self._send.batch_size)
-        known_pace = manifest.seconds_per_request if manifest else 0
-        rounds = -(-requests // self._send.max_parallel_requests)
-        report = SyncReport(
+        report = SyncReport.of_plan(
+            plan,
             audience_id=self._audience_id,
-            mode=settings.mode,
             generation=self._state.generation,
-            replaces=plan.replaces,
-            added=changes.added,
-            refreshed=changes.refreshed,
-            removed=changes.removed,
-            unchanged=changes.unchanged,
-            suppressed=changes.suppressed,
-            held_back=changes.held_back,
-            suppress_members=unwanted.count,
-            suppress_malformed=suppressed.malformed if suppressed else 0,
-            suppress_zeroed=suppressed.zeroed if suppressed else 0,
-            suppress_duplicates=suppressed.duplicates if suppressed else 0,
-            suppress_blank=suppressed.blank if suppressed else 0,
-            suppress_unknown=changes.unknown_removed,
-            contradicted=changes.contradicted,
-            live=changes.live,
-            planned_requests=requests,
-            planned_ids=plan.members,
-            planned_bytes=plan.members * self._destination.kind.line_bytes,
-            expected_seconds=round(rounds * (known_pace or _GUESSED_SECONDS_PER_REQUEST), 1),
+            mode=settings.mode,
+            staged=staged,
+            opt_outs=opt_outs,
+            requests=plan.requests(self._send.batch_size),
+            bytes_a_member=self._destination.kind.line_bytes,
+        ).changed(
+            expected_seconds=self._expected_seconds(plan),
             verdicts=[
-                *settings.guards.verdicts(changes, suppress_members=unwanted.count),
-                suppress_verdict(suppressed),
+                *settings.guards.verdicts(plan.changes, suppress_members=opt_outs.members if opt_outs else 0),
+                suppress_verdict(opt_outs),
                 older_run_verdict(
                     settings.run_date,
                     manifest.run_date if manifest else None,
@@ -131,21 +113,46 @@ class Planner:
                     changes_nothing=not plan,
                 ),
             ],
-            batches_skipped_by_resume=skipped,
-            members=staged.members,
-            **staged.text_counts(),
+            batches_skipped_by_resume=start.skipped_batches,
         )
         for line in report.plan_lines():
             log.info("%s", line)
-        return Planned(ledger=ledger, plan=plan, report=report, marks=marks)
+        return Planned(ledger=start.ledger, plan=plan, report=report, marks=marks)
 
-    def _loaded(self, settings: SyncSettings) -> tuple[Ledger, int, bool, bool]:
-        """
-        Load the audience's state.
+    def _made(
+        self, start: _Start, marks: Marks, source: KeySet, opt_outs: KeySet | None, settings: SyncSettings
+    ) -> Plan:
+        """Make the plan; or the rest of a replacement that was begun before, and whose first request was accepted."""
+        opt_outs = empty_key_set(self._workspace) if opt_outs is None else opt_outs
+        if settings.release_held_back:
+            marks = replace(marks, held_back=empty_key_set(self._workspace))
+        manifest = self._state.manifest
+        removed_before = manifest.removed_opt_outs if manifest else None
+        now = self._clock()
+        rules = PlanRules(
+            now=now,
+            due_before=now + settings.refresh_before_seconds,
+            ttl_seconds=settings.ttl_seconds,
+            replaces=start.replaces,
+            removes=settings.mode != "append",
+            has_strangers=start.has_strangers,
+            removes_unknown=start.has_strangers and removed_before != fingerprint_of(opt_outs),
+        )
+        plan = make_plan(source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, marks=marks)
+        is_begun = start.replaces and manifest is not None and manifest.is_known
+        if is_begun and manifest and manifest.replacement == fingerprint_of(plan.additions):
+            rules = replace(rules, replaces=False)
+            plan = make_plan(source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, marks=marks)
+        return plan
 
-        :return: the ledger; the number of an interrupted run's requests that are in it; whether to replace the content;
-            whether the audience may have members that the ledger lacks.
-        """
+    def _expected_seconds(self, plan: Plan) -> float:
+        """Return how long sending takes, by the last plan's pace."""
+        rounds = -(-plan.requests(self._send.batch_size) // self._send.max_parallel_requests)
+        known_pace = self._state.manifest.seconds_per_request if self._state.manifest else 0
+        return round(rounds * (known_pace or _GUESSED_SECONDS_PER_REQUEST), 1)
+
+    def _load_state(self, settings: SyncSettings) -> _Start:
+        """Load the audience's state, and fold what an interrupted run may have sent into the ledger."""
         skipped = 0
         must_replace = False
         has_strangers = True
@@ -156,13 +163,13 @@ class Planner:
             if manifest and manifest.delivered:
                 skipped = manifest.delivered.batches
                 log.info("An earlier run was cut off after %d requests; they are not sent again.", skipped)
-            ledger = self._state.recovered(ledger)
+            ledger = self._state.fold_unfinished_plan(ledger)
             self._state.marks()
         except LedgerLostError as error:
             if settings.on_lost_ledger == "fail":
                 raise
             log.warning("%s on_lost_ledger=%r.", error, settings.on_lost_ledger)
-            self._state.forget()
+            self._state.ignore_ledger()
             ledger, skipped = self._state.ledger(), 0
             must_replace = settings.on_lost_ledger == "replace"
         else:
@@ -171,7 +178,12 @@ class Planner:
                 must_replace, has_strangers = self._replaces_unknown(settings)
             else:
                 has_strangers = manifest.has_strangers
-        return ledger, skipped, must_replace or settings.mode == "replace", has_strangers
+        return _Start(
+            ledger=ledger,
+            skipped_batches=skipped,
+            replaces=must_replace or settings.mode == "replace",
+            has_strangers=has_strangers,
+        )
 
     def _replaces_unknown(self, settings: SyncSettings) -> tuple[bool, bool]:
         """

@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import LedgerLostError
-from airflow_provider_audiences.members.keys.key_sets import nobody
+from airflow_provider_audiences.members.keys.key_sets import empty_key_set
 from airflow_provider_audiences.sync.delivery.plan_delivery import StateJournal
 from airflow_provider_audiences.sync.delivery.upload import Upload, UploadMode
 from airflow_provider_audiences.sync.open_audience import OpenAudience
@@ -54,7 +54,7 @@ class RecordedUpload:
         upload.check_members(staged)
         try:
             self._state.load()
-            ledger = self._state.recovered(self._state.ledger())
+            ledger = self._state.fold_unfinished_plan(self._state.ledger())
             marks = self._state.marks()
         except LedgerLostError as error:
             # A lost ledger must not keep a removal from being sent.
@@ -79,7 +79,7 @@ class RecordedUpload:
         manifest = self._state.manifest
         is_removal = upload.mode is UploadMode.REMOVE
         replaces = upload.mode is UploadMode.REPLACE
-        none = nobody(self._workspace)
+        none = empty_key_set(self._workspace)
         return Plan(
             replaces=replaces,
             ttl_seconds=upload.ttl_seconds or self._audience.destination.limits.ttl_seconds,

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.sync.guards import Verdict
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.staging import StagedMembers
+    from airflow_provider_audiences.sync.plan import Plan
+
+_COUNTS_OF_CHANGES = ("added", "refreshed", "removed", "unchanged", "suppressed", "held_back", "contradicted", "live")
+_COUNTS_OF_OPT_OUTS = ("members", "malformed", "zeroed", "duplicates", "blank")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +145,48 @@ class SyncReport(DeliveryReport):
         :param changes: new values by field name.
         """
         return replace(self, **changes)
+
+    @classmethod
+    def of_plan(
+        cls,
+        plan: Plan,
+        *,
+        audience_id: str,
+        generation: int,
+        mode: str,
+        staged: StagedMembers,
+        opt_outs: StagedMembers | None,
+        requests: int,
+        bytes_a_member: int,
+    ) -> SyncReport:
+        """
+        Return the report of a plan before anything is sent.
+
+        :param plan: the plan.
+        :param audience_id: id of the audience.
+        :param generation: number of the ledger.
+        :param mode: ``mirror``, ``append`` or ``replace``.
+        :param staged: members of the source, staged.
+        :param opt_outs: members that must not be in the audience, staged; None for none.
+        :param requests: number of requests that the plan needs.
+        :param bytes_a_member: bytes of a member in a request.
+        """
+        changes = plan.changes
+        counts = {name: getattr(changes, name) for name in _COUNTS_OF_CHANGES}
+        counts |= {f"suppress_{name}": getattr(opt_outs, name) if opt_outs else 0 for name in _COUNTS_OF_OPT_OUTS}
+        return cls(
+            audience_id=audience_id,
+            mode=mode,
+            generation=generation,
+            replaces=plan.replaces,
+            suppress_unknown=changes.unknown_removed,
+            planned_requests=requests,
+            planned_ids=plan.members,
+            planned_bytes=plan.members * bytes_a_member,
+            members=staged.members,
+            **counts,
+            **staged.text_counts(),
+        )
 
     @classmethod
     def from_details(cls, details: Mapping[str, Any], *, audience_id: str, plan_id: str) -> SyncReport:

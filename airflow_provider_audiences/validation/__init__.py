@@ -20,10 +20,8 @@ from airflow_provider_audiences.validation.replies import (
 )
 from airflow_provider_audiences.validation.texts import (
     BROKEN,
-    MAX_AUDIENCE_ID_CHARACTERS,
     MAX_NAME_CHARACTERS,
     a_type,
-    audience_id_of,
     exact_text,
     given_text,
     is_broken,
@@ -36,7 +34,6 @@ from airflow_provider_audiences.validation.texts import (
 
 __all__ = [
     "BROKEN",
-    "MAX_AUDIENCE_ID_CHARACTERS",
     "MAX_NAME_CHARACTERS",
     "OFF",
     "Checked",
@@ -45,7 +42,6 @@ __all__ = [
     "a_type",
     "api_integer",
     "api_text",
-    "audience_id_of",
     "exact_text",
     "given_text",
     "is_broken",

@@ -7,9 +7,6 @@ from numbers import Integral, Number
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 
-MAX_AUDIENCE_ID_CHARACTERS = 200
-"""Most characters of an audience id. AppLovin documents no limit; its ids have 32 characters."""
-
 MAX_NAME_CHARACTERS = 1_000
 """Most characters of a name. Neither platform documents a limit, but a longer text was hardly meant as a name."""
 
@@ -126,17 +123,6 @@ def not_longer(name: str, text: str, *, than: int, whose: str) -> str:
             f"{name} has {len(text):,} characters, and {whose} takes at most {than:,}: it is something else"
         )
     return text
-
-
-def audience_id_of(value: object, *, name: str = "audience_id") -> str:
-    """
-    Return an argument that is the id of an audience, without surrounding white space.
-
-    :param value: value of the argument; a whole number other than 0 is taken as its decimal text.
-    :param name: name of the argument, for the message.
-    :raises InvalidInputError: the value is not text, blank, or longer than :data:`MAX_AUDIENCE_ID_CHARACTERS`.
-    """
-    return not_longer(name, required_text(name, value), than=MAX_AUDIENCE_ID_CHARACTERS, whose="AppLovin")
 
 
 def path_id(name: str, value: object) -> str:

@@ -128,9 +128,7 @@ def test_a_task_that_has_done_nothing_yet_leaves_the_worker(
 
 
 @pytest.mark.parametrize("wait", [-1, "soon", True, None])
-def test_other_lengths_are_refused(
-    audience_id: str, context: MakeContext, make_ids: MakeIds, wait: int | str | None
-) -> None:
+def test_other_lengths_are_refused(audience_id: str, context: MakeContext, make_ids: MakeIds, wait: Any) -> None:
     operator = AppLovinSyncAudienceOperator(
         task_id="t", audience_id=audience_id, source=make_ids(3), wait_for_audience_seconds=wait
     )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.kinds import ID_KIND
 
 from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile
 from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, stage
@@ -26,7 +27,7 @@ from demo.environment import Workspace  # noqa: E402
 @contextmanager
 def staged_file(path: Path) -> Iterator[StagedMembers]:
     file = SourceFile(name=path.name, open=lambda: path.open("rb"))
-    with stage(FilesInput(files=[file]), rules=StagingRules()) as staged:
+    with stage(FilesInput(files=[file]), rules=StagingRules(), kind=ID_KIND) as staged:
         yield staged
 
 

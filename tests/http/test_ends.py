@@ -20,9 +20,9 @@ from support import hostile
 from support.hostile import DRIPPING, EMPTY_LIST, ENDLESS, hostile_server
 
 from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, TransientError
-from airflow_provider_audiences.http import aside as aside_module
-from airflow_provider_audiences.http.aside import TooManyAsideError, aside
+from airflow_provider_audiences.http import timed_calls
 from airflow_provider_audiences.http.exchange import MAX_REPLY_BYTES, Exchange, ending_within
+from airflow_provider_audiences.http.timed_calls import TooManyCallsError, call_with_timeout
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
@@ -269,7 +269,7 @@ def test_name_that_is_never_found(failure_at: Any, monkeypatch: pytest.MonkeyPat
 
 def test_look_ups_that_hang_are_bounded(make_applovin: MakeApplovin, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
-    monkeypatch.setattr(aside_module, "_free", threading.BoundedSemaphore(3))
+    monkeypatch.setattr(timed_calls, "_free", threading.BoundedSemaphore(3))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kw: release.wait(20) or [])
     monkeypatch.setenv("no_proxy", "*")
 
@@ -295,25 +295,25 @@ def test_look_ups_that_hang_are_bounded(make_applovin: MakeApplovin, monkeypatch
 class TestAside:
     @pytest.fixture(autouse=True)
     def _one_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(aside_module, "_free", threading.BoundedSemaphore(1))
+        monkeypatch.setattr(timed_calls, "_free", threading.BoundedSemaphore(1))
 
     def test_returns_and_raises(self) -> None:
         for _ in range(3):
-            assert aside(lambda: 7, name="n", seconds=5) == 7
+            assert call_with_timeout(lambda: 7, name="n", seconds=5) == 7
             with pytest.raises(KeyError, match="x"):
-                aside(lambda: dict[str, Any]()["x"], name="n", seconds=5)
+                call_with_timeout(lambda: dict[str, Any]()["x"], name="n", seconds=5)
 
     def test_gives_its_thread_back(self) -> None:
         hangs = threading.Event()
         with pytest.raises(TimeoutError):
-            aside(hangs.wait, name="hangs", seconds=0.05)
-        with pytest.raises(TooManyAsideError):
-            aside(lambda: 7, name="n", seconds=5)
+            call_with_timeout(hangs.wait, name="hangs", seconds=0.05)
+        with pytest.raises(TooManyCallsError):
+            call_with_timeout(lambda: 7, name="n", seconds=5)
         with pytest.raises(TimeoutError):
-            aside(lambda: pytest.fail("there is one under way"), name="hangs", seconds=0.05)
+            call_with_timeout(lambda: pytest.fail("there is one under way"), name="hangs", seconds=0.05)
         hangs.set()
         time.sleep(0.5)
-        assert aside(lambda: 7, name="n", seconds=5) == 7
+        assert call_with_timeout(lambda: 7, name="n", seconds=5) == 7
 
     def test_all_who_ask_for_the_same_have_one_answer(self) -> None:
         go_on, called = threading.Event(), []
@@ -324,7 +324,7 @@ class TestAside:
             raise OSError(7, "gone")
 
         with ThreadPoolExecutor(8) as threads:
-            asked = [threads.submit(aside, step, name="n", seconds=5) for _ in range(8)]
+            asked = [threads.submit(call_with_timeout, step, name="n", seconds=5) for _ in range(8)]
             time.sleep(0.2)
             go_on.set()
         errors = [future.exception() for future in asked]
@@ -333,12 +333,12 @@ class TestAside:
         assert len(called) == 1
 
     def test_one_that_is_lost_is_begun_anew(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(aside_module, "_free", threading.BoundedSemaphore(2))
-        monkeypatch.setattr(aside_module, "_YOUNG_SECONDS", 0.05)
+        monkeypatch.setattr(timed_calls, "_free", threading.BoundedSemaphore(2))
+        monkeypatch.setattr(timed_calls, "_YOUNG_SECONDS", 0.05)
         hangs = threading.Event()
         with pytest.raises(TimeoutError):
-            aside(hangs.wait, name="n", seconds=0.1)
-        assert aside(lambda: 7, name="n", seconds=5) == 7
+            call_with_timeout(hangs.wait, name="n", seconds=0.1)
+        assert call_with_timeout(lambda: 7, name="n", seconds=5) == 7
         hangs.set()
 
 

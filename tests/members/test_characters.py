@@ -31,7 +31,7 @@ def read(kind: Any, form: str) -> dict[str, str]:
     """What comes of a text with each of the characters in it, for those with which it is a member."""
     texts = [form.replace("?", char) for char in CHARACTERS]
     parsed = kind.parse(column_of_values(texts, name="source", first_row=1))
-    refused = {int(row) for rows in parsed.refused.values() for row in rows}
+    refused = {int(row) for rows in parsed.rejected.values() for row in rows}
     taken = [row for row in range(len(texts)) if row not in refused]
     assert len(parsed.keys) == len(taken) < 500
     found = {}

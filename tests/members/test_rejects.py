@@ -11,6 +11,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.kinds import ID_KIND
 
 from airflow_provider_audiences.exceptions import InvalidInputError, WorkspaceUnavailableError
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind, PhoneNumbers
@@ -76,7 +77,7 @@ def open_target(request: pytest.FixtureRequest) -> Target:
     return Target(request.param, include_values=True)
 
 
-def run(source: MemberInput, target: Target, *, kind: IdentifierKind | None = None, **rules: Any) -> StagedMembers:
+def run(source: MemberInput, target: Target, *, kind: IdentifierKind = ID_KIND, **rules: Any) -> StagedMembers:
     with stage(source, kind=kind, rules=StagingRules(rejects=target.target, **rules)) as staged:
         return staged
 
@@ -146,7 +147,7 @@ def test_a_file_whose_name_begins_as_a_formula(tmp_path: Path, make_file: Callab
     path = tmp_path / "report.csv"
     file = make_file(b"bad\n", "=1+1.txt")
     target = RejectsTarget(name="report", open=lambda: path.open("wb"), file_format="csv")
-    with stage(FilesInput(files=[file]), rules=StagingRules(rejects=target)):
+    with stage(FilesInput(files=[file]), rules=StagingRules(rejects=target), kind=ID_KIND):
         pass
     assert path.read_text().splitlines()[1].startswith("'=1+1.txt,1,malformed,")
 
@@ -247,7 +248,7 @@ def test_a_target_that_cannot_be_written(opens: bool, scratch: Path, hides: Call
         pytest.raises(
             WorkspaceUnavailableError, match=r"written to s3://bucket/report \((No space|Permission)"
         ) as caught,
-        stage(values([SECRET]), rules=StagingRules(rejects=target)),
+        stage(values([SECRET]), rules=StagingRules(rejects=target), kind=ID_KIND),
     ):
         pass
     hides(caught.value, SECRET[5:20])

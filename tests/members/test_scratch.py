@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from support.kinds import ID_KIND
 
 from airflow_provider_audiences.exceptions import (
     InvalidInputError,
@@ -133,7 +134,7 @@ def test_what_a_worker_lacks_is_named_and_retried(number: int, tmp_path: Path, s
     settings = StagingSettings(temp_folder=tmp_path)
     with (
         pytest.raises(TransientError) as caught,
-        stage(ValuesInput(chunks=[[]]), rules=StagingRules(), settings=settings),
+        stage(ValuesInput(chunks=[[]]), rules=StagingRules(), settings=settings, kind=ID_KIND),
     ):
         raise OSError(number, os.strerror(number), "/a/member")
     assert isinstance(caught.value, WorkspaceUnavailableError)
@@ -216,6 +217,7 @@ class TestFreeSpace:
                 FilesInput(files=[file], column=column),
                 rules=StagingRules(),
                 settings=StagingSettings(temp_folder=folder),
+                kind=ID_KIND,
             ),
         ):
             pass
@@ -224,7 +226,12 @@ class TestFreeSpace:
     @pytest.mark.usefixtures("nothing_to_spare")
     def test_small_sources_need_nothing(self, tmp_path: Path) -> None:
         settings = StagingSettings(temp_folder=tmp_path)
-        with stage(ValuesInput(chunks=[[f"{ID}{n:02x}" for n in range(99)]]), rules=StagingRules(), settings=settings):
+        with stage(
+            ValuesInput(chunks=[[f"{ID}{n:02x}" for n in range(99)]]),
+            rules=StagingRules(),
+            settings=settings,
+            kind=ID_KIND,
+        ):
             pass
 
     @pytest.mark.parametrize(
@@ -243,7 +250,7 @@ class TestFreeSpace:
         settings = StagingSettings(temp_folder=tmp_path)
         with (
             pytest.raises(WorkspaceUnavailableError, match=f"{tmp_path} has .* free, and reading source takes about"),
-            stage(FilesInput(files=files), rules=StagingRules(), settings=settings),
+            stage(FilesInput(files=files), rules=StagingRules(), settings=settings, kind=ID_KIND),
         ):
             pass
         assert not opened
@@ -254,7 +261,7 @@ class TestFreeSpace:
         free = free_bytes(Path("/tmp")) or 0
         file = make_file(b"", name)
         sized = SourceFile(name=name, open=file.open, local_path=file.local_path, size_bytes=free)
-        with stage(FilesInput(files=[sized], file_format=None), rules=StagingRules()) as staged:
+        with stage(FilesInput(files=[sized], file_format=None), rules=StagingRules(), kind=ID_KIND) as staged:
             assert staged.members == 0
 
 
@@ -291,6 +298,7 @@ class TestModes:
             FilesInput(files=[file], column="idfa"),
             rules=StagingRules(),
             settings=StagingSettings(temp_folder=tmp_path),
+            kind=ID_KIND,
         ):
             look()
         assert {"lock", "table"} <= set(seen)

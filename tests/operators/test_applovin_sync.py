@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pandas as pd
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 from support.airflow_versions import Serialization, attach, rendered_fields
@@ -477,7 +478,17 @@ class TestMembers:
 
     @pytest.mark.parametrize(
         ("suppress", "said"),
-        [(["idfa", "x"], "none of the texts of suppress"), ("/no/such/file.txt", "does not exist"), (7, "int")],
+        [
+            (["idfa", "x"], "^none of the texts of suppress"),
+            ("/no/such/file.txt", "^suppress /no/such/file.txt does not exist"),
+            (7, "^suppress is an int"),
+            (" ", "^suppress is empty"),
+            ([("a", "b")], "^suppress, item 1: a tuple of 2 is not a member"),
+            (
+                pd.DataFrame({"idfa": ["c77bbe4e-6a28-11e4-bcda-14109fdf9591", "x"]}),
+                "^1 texts of suppress are not .*: suppress, row 2: ",
+            ),
+        ],
     )
     def test_are_not_sent_when_it_is_not_known_who_opted_out(
         self, sync: Callable[..., Any], posts: Callable[[], int], make_ids: MakeIds, suppress: Any, said: str

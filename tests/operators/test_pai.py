@@ -333,7 +333,8 @@ def test_a_filter_that_says_nothing_is_refused(
 def test_a_filter_of_which_an_upstream_task_made_none_is_refused(
     emulator: AudiencesEmulator, task_context: MakeContext, filter_name: str
 ) -> None:
-    operator = PaiListGroupsOperator(task_id="list", **{filter_name: "{{ params.none }}"})
+    filters: dict[str, Any] = {filter_name: "{{ params.none }}"}
+    operator = PaiListGroupsOperator(task_id="list", **filters)
     setattr(operator, filter_name, None)  # as an XComArg, or a native template, does
     with pytest.raises(exceptions.InvalidInputError, match=f"^{filter_name} is None: the DAG asks for it"):
         operator.execute(task_context())

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
+from support.kinds import ID_KIND
 
 from airflow_provider_audiences.exceptions import SourceUnavailableError
 from airflow_provider_audiences.members.failures import words_of
@@ -65,7 +66,10 @@ def test_a_store_that_fails_while_it_is_read(name: str, first: bytes) -> None:
 
     said = r"source s3://bucket/ids: its store failed \(ReadTimeoutError\)"
     source = FilesInput(files=[SourceFile(name=name, open=open_it)])
-    with pytest.raises(SourceUnavailableError, match=said) as caught, stage(source, rules=StagingRules()):
+    with (
+        pytest.raises(SourceUnavailableError, match=said) as caught,
+        stage(source, rules=StagingRules(), kind=ID_KIND),
+    ):
         pass
     assert caught.value.__context__ is None
     assert SECRET not in str(caught.value)

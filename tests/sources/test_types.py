@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, ObjectStoragePath
 from support.airflow_versions import Serialization, rendered_fields
+from support.kinds import ID_KIND
 
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator
@@ -174,7 +175,7 @@ def test_what_was_rendered_is_read(tmp_path: Path) -> None:
         )
     )  # fmt: skip
     operator.render_template_fields({"n": "x"})  # type: ignore[typeddict-unknown-key]  # as a test has it
-    with open_source(operator.source) as files, stage(files, rules=StagingRules()) as staged:
+    with open_source(operator.source) as files, stage(files, rules=StagingRules(), kind=ID_KIND) as staged:
         assert (staged.members, staged.blank, staged.malformed) == (1, 1, 0)
 
 

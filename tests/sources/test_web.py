@@ -20,6 +20,7 @@ import pytest
 from support.airflow_versions import rendered_fields
 from support.fixtures import Connect, MakeContext, MakeIds
 from support.hostile import DRIPPING, ENDLESS, hostile_server
+from support.kinds import ID_KIND
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, SourceUnavailableError
@@ -73,7 +74,7 @@ def server() -> Iterator[Server]:
 
 
 def members(source: Any) -> Any:
-    with open_source(source) as opened, stage(opened, rules=StagingRules()) as staged:
+    with open_source(source) as opened, stage(opened, rules=StagingRules(), kind=ID_KIND) as staged:
         return staged.members
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.kinds import ID_KIND
 
 from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
 from airflow_provider_audiences.members.staging import StagingRules, stage
@@ -61,7 +62,10 @@ def test_advertising_ids(writer: str, tmp_path: Path) -> None:
     (tmp_path / "_SUCCESS").touch()
     (tmp_path / name).write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
     for path in (f"{tmp_path}/", tmp_path / name):
-        with open_source(FileSource(path, **said)) as files, stage(files, rules=StagingRules()) as staged:
+        with (
+            open_source(FileSource(path, **said)) as files,
+            stage(files, rules=StagingRules(), kind=ID_KIND) as staged,
+        ):
             assert sorted(staged.lines(0, 9).decode().split()) == sorted([A, B])
             assert staged.malformed == 0
 

@@ -12,7 +12,6 @@ from urllib.parse import parse_qs, urlsplit
 from requests.adapters import BaseAdapter
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
-from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
@@ -24,6 +23,7 @@ from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 from airflow_provider_audiences.sync.state.file_store import FileStore
 from airflow_provider_audiences.sync.state.lease import Holder
+from support.kinds import ID_KIND
 from support.memory_destination import Post
 
 T = TypeVar("T")
@@ -212,8 +212,8 @@ class SyncedAudience:
         rules = StagingRules()
         with (
             self.opened(**(opened or {})) as sync,
-            stage(wanted, rules=rules) as staged,
-            stage(unwanted, rules=rules) as suppressed,
+            stage(wanted, rules=rules, kind=ID_KIND) as staged,
+            stage(unwanted, rules=rules, kind=ID_KIND) as suppressed,
         ):
             work = sync.plan if plan_only else sync.run
             return work(staged, suppressed, self.settings(**settings))
@@ -238,7 +238,7 @@ class AudienceOverHttp(SyncedAudience):
 
     def joins(self, other: AudienceOverHttp) -> None:
         """Sync the audience of another one, by this one's client."""
-        self.destination = AudienceDestination(self.client, other.audience_id, kind=AdvertisingIds())
+        self.destination = AudienceDestination(self.client, other.audience_id, kind=ID_KIND)
 
     @property
     def members(self) -> list[str]:

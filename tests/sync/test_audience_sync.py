@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from support.fixtures import MakeIds
+from support.synced import TTL_SECONDS, AudienceOverHttp, SyncedAudience
 
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
@@ -31,7 +32,7 @@ MODES = ("mirror", "append", "replace")
 HOUR = 3600
 
 
-def state_of(synced: Any) -> dict[str, bytes]:
+def state_of(synced: SyncedAudience) -> dict[str, bytes]:
     """What is stored: all files without leases, and what the last manifest says."""
     names = [path.name for path in synced.path.glob("*") if not path.name.startswith(("lease-", "head"))]
     files = {name: (synced.path / name).read_bytes() for name in sorted(names)}
@@ -43,7 +44,7 @@ def state_of(synced: Any) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if content != b"null"}
 
 
-def manifest_of(synced: Any) -> dict[str, Any]:
+def manifest_of(synced: SyncedAudience) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads(max(synced.path.glob("head-*")).read_bytes())["head"]
     return manifest
 
@@ -56,7 +57,9 @@ class Stopped(BaseException):
     """The process ends here."""
 
 
-def stop_at(synced: Any, method: str, name: str, *, number: int = 1, when: str = "before", by: Any = Stopped) -> None:
+def stop_at(
+    synced: SyncedAudience, method: str, name: str, *, number: int = 1, when: str = "before", by: Any = Stopped
+) -> None:
     """End the next run at a call to its folder."""
     calls = iter(range(1, 1_000))
     is_dead = False
@@ -75,7 +78,7 @@ def stop_at(synced: Any, method: str, name: str, *, number: int = 1, when: str =
 class TestFirst:
     @pytest.mark.parametrize("mode", MODES)
     @pytest.mark.parametrize("initial", ["fail", "append", "replace"])
-    def test_an_empty_audience(self, over_http: Any, make_ids: MakeIds, mode: str, initial: str) -> None:
+    def test_an_empty_audience(self, over_http: AudienceOverHttp, make_ids: MakeIds, mode: str, initial: str) -> None:
         ids = make_ids(5)
         report = over_http.run(ids, mode=mode, initial=initial)
 
@@ -102,7 +105,7 @@ class TestFirst:
         ],
     )
     def test_an_audience_with_members(
-        self, synced: Any, make_ids: MakeIds, mode: str, initial: str, expected: set[int]
+        self, synced: SyncedAudience, make_ids: MakeIds, mode: str, initial: str, expected: set[int]
     ) -> None:
         synced.post_as_stranger("append", make_ids(3))
         report = synced.run(make_ids(3, start=3), mode=mode, initial=initial)
@@ -114,31 +117,31 @@ class TestFirst:
         assert synced.members == (make_ids(2) if len(expected) == 5 else []) + make_ids(1, start=5)
 
     @pytest.mark.parametrize("plan_only", [True, False])
-    def test_unknown_members_stop_it(self, synced: Any, make_ids: MakeIds, plan_only: bool) -> None:
+    def test_unknown_members_stop_it(self, synced: SyncedAudience, make_ids: MakeIds, plan_only: bool) -> None:
         synced.post_as_stranger("append", make_ids(3))
         with pytest.raises(GuardError, match=r"holds 3 members.*no ledger.*initial='replace'"):
             synced.run(make_ids(5), plan_only=plan_only)
         assert (synced.wire.posts, state_of(synced), synced.members) == ([], {}, make_ids(3))
 
-    def test_no_such_audience(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_no_such_audience(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.destination.platform.is_missing = True
         with pytest.raises(NotFoundError, match="Nothing was sent"):
             synced.run(make_ids(2))
         assert synced.wire.posts == []
 
-    def test_only_malformed_texts(self, synced: Any) -> None:
+    def test_only_malformed_texts(self, synced: SyncedAudience) -> None:
         with pytest.raises(InvalidInputError, match="right column"):
             synced.run(["email", "a@b"])
         assert synced.wire.posts == []
 
-    def test_nobody(self, synced: Any) -> None:
+    def test_nobody(self, synced: SyncedAudience) -> None:
         assert synced.run([]).planned_requests == 0
         assert (synced.wire.posts, state_of(synced)) == ([], {})
 
 
 class TestMirror:
     @pytest.mark.parametrize("parallel", [1, 3])
-    def test_additions_before_removals(self, synced: Any, make_ids: MakeIds, parallel: int) -> None:
+    def test_additions_before_removals(self, synced: SyncedAudience, make_ids: MakeIds, parallel: int) -> None:
         synced.run(make_ids(9))
         synced.clear()
         report = synced.run(make_ids(9, start=6), opened={"parallel": parallel})
@@ -150,49 +153,49 @@ class TestMirror:
         assert sorted(synced.ids_sent("remove")) == make_ids(5)
 
     @pytest.mark.parametrize("mode", ["mirror", "append"])
-    def test_an_unchanged_source_makes_no_request(self, synced: Any, make_ids: MakeIds, mode: str) -> None:
+    def test_an_unchanged_source_makes_no_request(self, synced: SyncedAudience, make_ids: MakeIds, mode: str) -> None:
         synced.run(make_ids(5), mode=mode)
         state = state_of(synced)
         synced.clear()
-        synced.advance(synced.ttl_seconds * 0.8)
+        synced.advance(TTL_SECONDS * 0.8)
         report = synced.run(reversed(make_ids(5)), mode=mode)
 
         assert synced.wire.posts == []
         assert (report.unchanged, report.live, report.drift, report.requests) == (5, 5, 0, 1)
         assert state_of(synced) == state
 
-    def test_members_are_sent_again_before_they_expire(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_members_are_sent_again_before_they_expire(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(5)
         synced.run(ids[:3])
         synced.advance(HOUR)
         synced.run(ids)
         synced.clear()
         # The first three are due a tenth of the TTL before they expire, the others an hour later.
-        synced.advance(synced.ttl_seconds * 0.9 - HOUR + 60)
+        synced.advance(TTL_SECONDS * 0.9 - HOUR + 60)
         report = synced.run(ids)
         assert (report.added, report.refreshed, report.unchanged) == (0, 3, 2)
         assert sorted(synced.ids_sent("append")) == ids[:3]
-        synced.advance(synced.ttl_seconds / 10)
+        synced.advance(TTL_SECONDS / 10)
         assert synced.run(ids).refreshed == 2
-        synced.advance(synced.ttl_seconds * 0.8)
+        synced.advance(TTL_SECONDS * 0.8)
         assert synced.members == ids
 
-    def test_members_that_have_expired_are_new_again(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_members_that_have_expired_are_new_again(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(5))
-        synced.advance(synced.ttl_seconds + HOUR)
+        synced.advance(TTL_SECONDS + HOUR)
         report = synced.run(make_ids(3))
         # The two that are gone need no request any more.
         assert (report.added, report.refreshed, report.removed) == (3, 0, 0)
         assert synced.members == make_ids(3)
 
-    def test_what_others_added_stays(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_what_others_added_stays(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(4))
         synced.post_as_stranger("append", make_ids(2, start=50))
         report = synced.run(make_ids(2))
         assert synced.members == make_ids(2) + make_ids(2, start=50)
         assert (report.live, report.drift) == (2, 2)
 
-    def test_suppressed_members(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_suppressed_members(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(6)
         synced.run(ids[:4])
         synced.clear()
@@ -203,7 +206,7 @@ class TestMirror:
         assert synced.run(ids).added == 2
         assert synced.members == ids
 
-    def test_all_may_go_if_that_is_allowed(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_all_may_go_if_that_is_allowed(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(3))
         synced.run([])
         assert synced.members == []
@@ -213,7 +216,7 @@ class TestMirror:
 
 
 class TestOtherModes:
-    def test_append_removes_nobody_but_opt_outs(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_append_removes_nobody_but_opt_outs(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(8)
         synced.run(ids[:4], mode="append")
         synced.clear()
@@ -225,7 +228,7 @@ class TestOtherModes:
         synced.run(ids[5:])
         assert synced.members == ids[5:]
 
-    def test_replace_sends_all_each_time(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_replace_sends_all_each_time(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(5))
         synced.post_as_stranger("append", make_ids(2, start=50))
         for _ in range(2):
@@ -235,14 +238,14 @@ class TestOtherModes:
             assert synced.members == make_ids(4, start=4)
             assert (report.replaces, report.suppressed, report.live, report.drift) == (True, 1, 4, 0)
 
-    def test_replace_by_nobody(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_replace_by_nobody(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(3))
         synced.clear()
         synced.run([], mode="replace")
         assert (synced.sent, synced.members) == ([("update", 0)], [])
 
     def test_a_replacement_that_was_carried_out_but_for_its_end_is_not_the_next_one(
-        self, synced: Any, make_ids: MakeIds
+        self, synced: SyncedAudience, make_ids: MakeIds
     ) -> None:
         synced.run(make_ids(4))
         stop_at(synced, "store", "ledger-")
@@ -270,7 +273,7 @@ class TestGuards:
         ],
     )
     def test_it_stops_before_the_first_request(
-        self, synced: Any, make_ids: MakeIds, mode: str, guard: str, limits: Any, source: Any, message: str
+        self, synced: SyncedAudience, make_ids: MakeIds, mode: str, guard: str, limits: Any, source: Any, message: str
     ) -> None:
         synced.run(make_ids(10))
         state = state_of(synced)
@@ -286,7 +289,7 @@ class TestGuards:
         synced.run(wanted, suppress=suppress, mode=mode, **override.get(guard, {guard: None}))
         assert set(wanted) <= set(synced.members)
 
-    def test_a_limit_is_allowed(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_a_limit_is_allowed(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(10), max_added_ratio=0.0)  # nobody is there yet
         synced.run(make_ids(9, start=4), max_removed_ratio=0.3, max_added_ratio=0.2, min_members=9)
         assert synced.members == make_ids(9, start=4)
@@ -311,7 +314,7 @@ def empty(path: Path) -> None:
 DAMAGES: dict[str, Damage] = {"truncated": truncate, "flipped": flip, "emptied": empty, "deleted": Path.unlink}
 
 
-def replaced_by_an_older_one(synced: Any, make_ids: MakeIds) -> str:
+def replaced_by_an_older_one(synced: SyncedAudience, make_ids: MakeIds) -> str:
     """Leave a ledger in the state that is not its newest."""
     (old,) = synced.path.glob("ledger-*")
     content = old.read_bytes()
@@ -325,7 +328,7 @@ class TestLostLedger:
     @pytest.mark.parametrize("damage", DAMAGES)
     @pytest.mark.parametrize("file", ["ledger-*", "head-*"])
     @pytest.mark.parametrize("mode", ["mirror", "append"])
-    def test_it_fails(self, synced: Any, make_ids: MakeIds, damage: str, file: str, mode: str) -> None:
+    def test_it_fails(self, synced: SyncedAudience, make_ids: MakeIds, damage: str, file: str, mode: str) -> None:
         synced.run(make_ids(6))
         path = max(synced.path.glob(file))
         DAMAGES[damage](path)
@@ -340,7 +343,7 @@ class TestLostLedger:
     @pytest.mark.parametrize("file", ["ledger-*", "head-*"])
     @pytest.mark.parametrize(("lost", "kept"), [("replace", 0), ("rebuild", 1)])
     def test_it_goes_on_as_told(
-        self, synced: Any, make_ids: MakeIds, damage: str, file: str, lost: str, kept: int
+        self, synced: SyncedAudience, make_ids: MakeIds, damage: str, file: str, lost: str, kept: int
     ) -> None:
         synced.run(make_ids(6))
         path = max(synced.path.glob(file))
@@ -357,7 +360,7 @@ class TestLostLedger:
         synced.run(source)
         assert synced.wire.posts == []
 
-    def test_an_older_ledger(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_an_older_ledger(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(4))
         name = replaced_by_an_older_one(synced, make_ids)
         synced.clear()
@@ -365,7 +368,7 @@ class TestLostLedger:
             synced.run(make_ids(7))
         assert synced.wire.posts == []
 
-    def test_another_audiences_state(self, synced: Any, make_synced: Any, make_ids: MakeIds) -> None:
+    def test_another_audiences_state(self, synced: SyncedAudience, make_synced: Any, make_ids: MakeIds) -> None:
         other = make_synced()
         other.run(make_ids(3, start=40))
         synced.run(make_ids(4))
@@ -383,7 +386,7 @@ class TestLostLedger:
 
     @pytest.mark.parametrize("damage", DAMAGES)
     @pytest.mark.parametrize("file", ["plan-*[0-9a-f].json", "plan-*-additions.parquet", "plan-*-removals.parquet"])
-    def test_a_plan_that_was_begun(self, synced: Any, make_ids: MakeIds, damage: str, file: str) -> None:
+    def test_a_plan_that_was_begun(self, synced: SyncedAudience, make_ids: MakeIds, damage: str, file: str) -> None:
         synced.run(make_ids(4))
         stop_at(synced, "create", "head-", number=4)
         with pytest.raises(Stopped):
@@ -398,7 +401,7 @@ class TestLostLedger:
         assert synced.members == make_ids(4, start=3)
         assert {name.split("-")[0] for name in synced.folder.names()} == {"head", "head.json", "ledger"}
 
-    def test_every_byte_of_a_stored_plan_counts(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_every_byte_of_a_stored_plan_counts(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(4))
         plan_id = synced.run(make_ids(4, start=3), plan_only=True).plan_id
         path = synced.path / f"plan-{plan_id}.json"
@@ -427,7 +430,7 @@ def _no_post(_post: Any) -> None:
 
 
 class TestPlans:
-    def test_exactly_the_stored_plan(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_exactly_the_stored_plan(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(6))
         synced.clear()
         planned = synced.run(make_ids(6, start=4), plan_only=True)
@@ -443,7 +446,7 @@ class TestPlans:
         assert [getattr(report, name) for name in names] == [getattr(planned, name) for name in names]
         assert (report.plan_id, report.batches, report.plan_only) == (planned.plan_id, 4, False)
 
-    def test_the_second_time_does_nothing(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_the_second_time_does_nothing(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         plan_id = synced.run(make_ids(5), plan_only=True).plan_id
         synced.apply(plan_id)
         synced.clear()
@@ -451,7 +454,7 @@ class TestPlans:
         assert synced.wire.posts == []
         assert (report.batches, report.batches_skipped_by_resume, report.live) == (0, 3, 5)
 
-    def test_a_plan_without_requests(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_a_plan_without_requests(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(5))
         plan_id = synced.run(make_ids(5), plan_only=True).plan_id
         synced.clear()
@@ -460,7 +463,7 @@ class TestPlans:
         assert synced.wire.posts == []
 
     @pytest.mark.parametrize("is_over", [True, False])
-    def test_refused_after_another_sync(self, synced: Any, make_ids: MakeIds, is_over: bool) -> None:
+    def test_refused_after_another_sync(self, synced: SyncedAudience, make_ids: MakeIds, is_over: bool) -> None:
         synced.run(make_ids(5))
         plan_id = synced.run(make_ids(6), plan_only=True).plan_id
         if not is_over:
@@ -474,7 +477,7 @@ class TestPlans:
             synced.apply(plan_id)
         assert synced.wire.posts == []
 
-    def test_a_sync_without_requests_does_not_outdate_it(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_a_sync_without_requests_does_not_outdate_it(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(5))
         plan_id = synced.run(make_ids(6), plan_only=True).plan_id
         synced.run(make_ids(5))
@@ -482,12 +485,12 @@ class TestPlans:
         assert synced.members == make_ids(6)
 
     @pytest.mark.parametrize("plan_id", ["0" * 16, "", "../head", "a\nb"])
-    def test_no_such_plan(self, synced: Any, make_ids: MakeIds, plan_id: str) -> None:
+    def test_no_such_plan(self, synced: SyncedAudience, make_ids: MakeIds, plan_id: str) -> None:
         synced.run(make_ids(2))
         with pytest.raises(PlanOutdatedError):
             synced.apply(plan_id)
 
-    def test_guards_speak_when_it_is_carried_out(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_guards_speak_when_it_is_carried_out(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(5))
         planned = synced.run(make_ids(2), plan_only=True, max_removed_ratio=0.3)
         assert [verdict.guard for verdict in planned.verdicts if not verdict.passed] == ["max_removed_ratio"]
@@ -505,7 +508,7 @@ class TestPlans:
 
     @pytest.mark.parametrize("mode", MODES)
     @pytest.mark.parametrize("number", [1, 2, 3, 4])
-    def test_the_next_try_goes_on(self, synced: Any, make_ids: MakeIds, mode: str, number: int) -> None:
+    def test_the_next_try_goes_on(self, synced: SyncedAudience, make_ids: MakeIds, mode: str, number: int) -> None:
         synced.run(make_ids(3))
         plan_id = synced.run(make_ids(6, start=2), plan_only=True, mode=mode).plan_id
         synced.clear()
@@ -523,7 +526,7 @@ class TestPlans:
 
     @pytest.mark.parametrize("lost", ["replace", "rebuild"])
     @pytest.mark.parametrize("file", ["ledger-*", "head-*"])
-    def test_a_plan_for_a_lost_ledger(self, synced: Any, make_ids: MakeIds, lost: str, file: str) -> None:
+    def test_a_plan_for_a_lost_ledger(self, synced: SyncedAudience, make_ids: MakeIds, lost: str, file: str) -> None:
         synced.run(make_ids(4))
         path = max(synced.path.glob(file))
         empty(path)
@@ -532,7 +535,9 @@ class TestPlans:
         assert synced.members == (make_ids(4, start=2) if lost == "replace" else make_ids(5))
         assert synced.run(make_ids(4, start=2)).batches == 0
 
-    def test_a_plan_for_a_lost_ledger_that_was_restored_is_refused(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_a_plan_for_a_lost_ledger_that_was_restored_is_refused(
+        self, synced: SyncedAudience, make_ids: MakeIds
+    ) -> None:
         synced.run(make_ids(4))
         manifest = max(synced.path.glob("head-*"))
         content = manifest.read_bytes()
@@ -544,7 +549,7 @@ class TestPlans:
             synced.apply(plan_id)
         assert synced.wire.posts == []
 
-    def test_a_plan_that_was_damaged(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_a_plan_that_was_damaged(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(4))
         plan_id = synced.run(make_ids(4, start=2), plan_only=True).plan_id
         (path,) = synced.path.glob("plan-*-additions.parquet")
@@ -559,7 +564,7 @@ class TestPlans:
 
 
 class TestBusy:
-    def test_the_second_sends_nothing(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_the_second_sends_nothing(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(2))
         with synced.open_audience(key="other/run/task"):
             works: list[Callable[[], Any]] = [lambda: synced.run(make_ids(4)), lambda: synced.apply("0" * 16)]
@@ -572,7 +577,7 @@ class TestBusy:
         assert synced.members == make_ids(4)
 
     def test_a_later_try_takes_over_and_the_earlier_one_sends_nothing_more(
-        self, synced: Any, make_ids: MakeIds, monkeypatch: pytest.MonkeyPatch
+        self, synced: SyncedAudience, make_ids: MakeIds, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from airflow_provider_audiences.sync.state import lease
 
@@ -592,7 +597,7 @@ class TestBusy:
 
 
 class TestReconcile:
-    def test_drift(self, synced: Any, make_ids: MakeIds, caplog: pytest.LogCaptureFixture) -> None:
+    def test_drift(self, synced: SyncedAudience, make_ids: MakeIds, caplog: pytest.LogCaptureFixture) -> None:
         synced.run(make_ids(4))
         synced.post_as_stranger("append", make_ids(3, start=50))
         report = synced.run(make_ids(5), opened={"max_drift": 0.5, "patience": 25})
@@ -600,19 +605,23 @@ class TestReconcile:
         assert synced.sleeps == [10, 10, 5]
         assert any("counts 8 members" in line and "5 are expected" in line for line in said(caplog))
 
-    def test_a_drift_that_is_allowed(self, synced: Any, make_ids: MakeIds, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_drift_that_is_allowed(
+        self, synced: SyncedAudience, make_ids: MakeIds, caplog: pytest.LogCaptureFixture
+    ) -> None:
         synced.run(make_ids(4))
         synced.post_as_stranger("append", make_ids(2, start=50))
         report = synced.run(make_ids(4), opened={"max_drift": 0.5, "patience": 60})
         assert (report.drift, synced.sleeps, said(caplog)) == (2, [], [])
 
-    def test_a_count_that_lags(self, over_http: Any, make_ids: MakeIds, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_count_that_lags(
+        self, over_http: AudienceOverHttp, make_ids: MakeIds, caplog: pytest.LogCaptureFixture
+    ) -> None:
         over_http.emulator.settings(user_count_lag_seconds=15)
         report = over_http.run(make_ids(4), opened={"max_drift": 0.0, "patience": 60})
         assert (report.drift, over_http.sleeps, said(caplog)) == (0, [10, 10], [])
 
     def test_no_patience_and_no_limit(
-        self, over_http: Any, make_ids: MakeIds, caplog: pytest.LogCaptureFixture
+        self, over_http: AudienceOverHttp, make_ids: MakeIds, caplog: pytest.LogCaptureFixture
     ) -> None:
         over_http.emulator.settings(user_count_lag_seconds=15)
         report = over_http.run(make_ids(4), opened={"max_drift": None, "patience": 60})
@@ -620,7 +629,7 @@ class TestReconcile:
 
     @pytest.mark.parametrize("kind", ["html", "wrong_counts", "drop_before"])
     def test_a_list_that_fails_fails_no_sync(
-        self, over_http: Any, make_ids: MakeIds, caplog: pytest.LogCaptureFixture, kind: str
+        self, over_http: AudienceOverHttp, make_ids: MakeIds, caplog: pytest.LogCaptureFixture, kind: str
     ) -> None:
         over_http.run(make_ids(2))
         over_http.emulator.fault("applovin.list", kind, times=None)
@@ -631,7 +640,7 @@ class TestReconcile:
             assert any("count was not learnt" in line for line in said(caplog))
 
     def test_wrong_counts_in_the_replies(
-        self, over_http: Any, make_ids: MakeIds, caplog: pytest.LogCaptureFixture
+        self, over_http: AudienceOverHttp, make_ids: MakeIds, caplog: pytest.LogCaptureFixture
     ) -> None:
         over_http.emulator.fault("applovin.append", "wrong_counts", times=None)
         report = over_http.run(make_ids(4))
@@ -642,7 +651,7 @@ class TestReconcile:
 class TestSplits:
     @pytest.mark.parametrize("parallel", [1, 3])
     def test_what_has_landed_is_not_sent_again(
-        self, over_http: Any, make_ids: MakeIds, monkeypatch: pytest.MonkeyPatch, parallel: int
+        self, over_http: AudienceOverHttp, make_ids: MakeIds, monkeypatch: pytest.MonkeyPatch, parallel: int
     ) -> None:
         monkeypatch.setattr(sending, "_SPLIT_FLOOR", 1)
         over_http.emulator.settings(max_body_ids=3)
@@ -689,7 +698,9 @@ class TestFailures:
 
     @pytest.mark.parametrize("fault", [("status", {"status": 500}), ("status", {"status": 413}), ("drop_after", {})])
     @pytest.mark.parametrize("number", [1, 2, 3, 4])
-    def test_the_next_run_goes_on(self, over_http: Any, make_ids: MakeIds, fault: Any, number: int) -> None:
+    def test_the_next_run_goes_on(
+        self, over_http: AudienceOverHttp, make_ids: MakeIds, fault: Any, number: int
+    ) -> None:
         over_http.run(make_ids(8))
         over_http.clear()
         kind, options = fault
@@ -706,7 +717,9 @@ class TestFailures:
         assert report.batches_skipped_by_resume == number - 1
 
     @pytest.mark.parametrize(("mode", "when"), [("mirror", "before"), ("mirror", "after"), ("replace", "after")])
-    def test_a_folder_that_fails_at_any_call(self, synced: Any, make_ids: MakeIds, mode: str, when: str) -> None:
+    def test_a_folder_that_fails_at_any_call(
+        self, synced: SyncedAudience, make_ids: MakeIds, mode: str, when: str
+    ) -> None:
         sources = itertools.cycle([make_ids(4, start=3), make_ids(4)])
         synced.run(make_ids(4))
         number = 0
@@ -746,17 +759,17 @@ class TestLateEffects:
     """A request that failed takes effect after the next one: real time, since the emulator's delay is real."""
 
     @pytest.fixture
-    def outwaited(self, over_http: Any) -> Any:
+    def outwaited(self, over_http: AudienceOverHttp, monkeypatch: pytest.MonkeyPatch) -> AudienceOverHttp:
         """Waits until what was to come late has come."""
 
         def sleep(seconds: float) -> None:
             over_http.sleeps.append(seconds)
             time.sleep(1.2)
 
-        over_http.sleep = sleep
+        monkeypatch.setattr(over_http, "sleep", sleep)
         return over_http
 
-    def test_an_addition_before_its_removal(self, outwaited: Any, make_ids: MakeIds) -> None:
+    def test_an_addition_before_its_removal(self, outwaited: AudienceOverHttp, make_ids: MakeIds) -> None:
         over_http = outwaited
         over_http.run(make_ids(2))
         over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
@@ -768,7 +781,7 @@ class TestLateEffects:
         assert 95 < over_http.sleeps[0] <= 101
         assert over_http.members == make_ids(2)
 
-    def test_a_removal_before_its_addition(self, outwaited: Any, make_ids: MakeIds) -> None:
+    def test_a_removal_before_its_addition(self, outwaited: AudienceOverHttp, make_ids: MakeIds) -> None:
         over_http = outwaited
         over_http.run(make_ids(4))
         over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
@@ -778,7 +791,7 @@ class TestLateEffects:
         assert (report.contradicted, report.added, len(over_http.sleeps)) == (2, 2, 1)
         assert over_http.members == make_ids(4)
 
-    def test_what_does_not_contradict_does_not_wait(self, outwaited: Any, make_ids: MakeIds) -> None:
+    def test_what_does_not_contradict_does_not_wait(self, outwaited: AudienceOverHttp, make_ids: MakeIds) -> None:
         over_http = outwaited
         over_http.run(make_ids(2))
         over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
@@ -791,7 +804,7 @@ class TestLateEffects:
         assert len(over_http.sleeps) == 1
         assert over_http.members == make_ids(2)
 
-    def test_two_that_were_cut_off_one_after_the_other(self, outwaited: Any, make_ids: MakeIds) -> None:
+    def test_two_that_were_cut_off_one_after_the_other(self, outwaited: AudienceOverHttp, make_ids: MakeIds) -> None:
         """The second has overwritten the first one's doubt: what comes next waits if it removes anybody."""
         over_http = outwaited
         over_http.run(make_ids(2))
@@ -806,7 +819,9 @@ class TestLateEffects:
         assert len(over_http.sleeps) == 1
         assert over_http.members == make_ids(3)
 
-    def test_a_removal_that_was_cut_off_before_an_addition_that_was(self, outwaited: Any, make_ids: MakeIds) -> None:
+    def test_a_removal_that_was_cut_off_before_an_addition_that_was(
+        self, outwaited: AudienceOverHttp, make_ids: MakeIds
+    ) -> None:
         over_http = outwaited
         over_http.run(make_ids(4))
         over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
@@ -819,7 +834,7 @@ class TestLateEffects:
         assert (report.live, len(over_http.sleeps)) == (6, 1)
         assert over_http.members == make_ids(4) + make_ids(2, start=7)
 
-    def test_an_addition_of_somebody_who_had_expired(self, outwaited: Any, make_ids: MakeIds) -> None:
+    def test_an_addition_of_somebody_who_had_expired(self, outwaited: AudienceOverHttp, make_ids: MakeIds) -> None:
         """The ledger still has the old row: the new request is in doubt like that of anybody else."""
         over_http = outwaited
         over_http.run(make_ids(2), ttl=1000)
@@ -831,7 +846,7 @@ class TestLateEffects:
         assert (report.contradicted, report.removed, len(over_http.sleeps)) == (1, 1, 1)
         assert over_http.members == make_ids(1)
 
-    def test_a_longer_time_is_not_cut_short(self, outwaited: Any, make_ids: MakeIds) -> None:
+    def test_a_longer_time_is_not_cut_short(self, outwaited: AudienceOverHttp, make_ids: MakeIds) -> None:
         """Additions of before that would come late would shorten it."""
         over_http = outwaited
         over_http.run(make_ids(2))
@@ -855,7 +870,7 @@ class TestLateEffects:
         assert over_http.members == make_ids(6)
 
     @pytest.mark.parametrize("number", [1, 2])
-    def test_a_plan_that_is_taken_up_again(self, outwaited: Any, make_ids: MakeIds, number: int) -> None:
+    def test_a_plan_that_is_taken_up_again(self, outwaited: AudienceOverHttp, make_ids: MakeIds, number: int) -> None:
         over_http = outwaited
         over_http.run(make_ids(2))
         plan_id = over_http.run(make_ids(6), plan_only=True, mode="replace").plan_id
@@ -869,7 +884,7 @@ class TestLateEffects:
         time.sleep(1.2)
         assert over_http.members == make_ids(6)
 
-    def test_a_plan_that_was_taken_up_again_leaves_doubt(self, outwaited: Any, make_ids: MakeIds) -> None:
+    def test_a_plan_that_was_taken_up_again_leaves_doubt(self, outwaited: AudienceOverHttp, make_ids: MakeIds) -> None:
         over_http = outwaited
         over_http.run(make_ids(2))
         plan_id = over_http.run(make_ids(4), plan_only=True).plan_id
@@ -882,7 +897,9 @@ class TestLateEffects:
         assert over_http.members == make_ids(2)
 
 
-def test_no_member_is_in_a_log(over_http: Any, make_ids: MakeIds, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_member_is_in_a_log(
+    over_http: AudienceOverHttp, make_ids: MakeIds, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     over_http.run(make_ids(4))
     over_http.emulator.fault("applovin.append", "status", status=500)
@@ -892,7 +909,7 @@ def test_no_member_is_in_a_log(over_http: Any, make_ids: MakeIds, caplog: pytest
     assert not re.search(r"0{8}-0{4}-", caplog.text + str(caught.value))
 
 
-def test_what_a_killed_process_left_goes_with_the_next_plan(synced: Any, make_ids: MakeIds) -> None:
+def test_what_a_killed_process_left_goes_with_the_next_plan(synced: SyncedAudience, make_ids: MakeIds) -> None:
     synced.run(make_ids(3))
     for name in (
         "ledger-2-aa.parquet-00ff.part",
@@ -907,7 +924,7 @@ def test_what_a_killed_process_left_goes_with_the_next_plan(synced: Any, make_id
     assert synced.members == make_ids(4)
 
 
-def test_a_refresh_in_doubt_is_waited_for(synced: Any, make_ids: MakeIds) -> None:
+def test_a_refresh_in_doubt_is_waited_for(synced: SyncedAudience, make_ids: MakeIds) -> None:
     """A member that lives in any case is refreshed when the run is cut off, and the next run removes it."""
     synced.run(make_ids(4), ttl=1000)
     synced.advance(950)
@@ -922,7 +939,9 @@ def test_a_refresh_in_doubt_is_waited_for(synced: Any, make_ids: MakeIds) -> Non
 
 
 @pytest.mark.parametrize("initial", ["append", "replace", "fail"])
-def test_a_replacement_that_never_landed_binds_nobody(over_http: Any, make_ids: MakeIds, initial: str) -> None:
+def test_a_replacement_that_never_landed_binds_nobody(
+    over_http: AudienceOverHttp, make_ids: MakeIds, initial: str
+) -> None:
     """What happens to strangers is for the present settings to say, not for those of a run that failed."""
     strangers = make_ids(2, start=50)
     over_http.post_as_stranger("append", strangers)
@@ -940,7 +959,7 @@ def test_a_replacement_that_never_landed_binds_nobody(over_http: Any, make_ids: 
 
 
 @pytest.mark.parametrize("cut_off", [False, True])
-def test_opt_outs_go_although_the_ledger_was_lost(synced: Any, make_ids: MakeIds, cut_off: bool) -> None:
+def test_opt_outs_go_although_the_ledger_was_lost(synced: SyncedAudience, make_ids: MakeIds, cut_off: bool) -> None:
     synced.run(make_ids(5))
     empty(max(synced.path.glob("head-*")))
     if cut_off:
@@ -955,7 +974,7 @@ def test_opt_outs_go_although_the_ledger_was_lost(synced: Any, make_ids: MakeIds
     assert synced.run(make_ids(5), suppress=make_ids(2)).batches == 0
 
 
-def test_an_audience_that_is_gone_is_told(over_http: Any, make_ids: MakeIds) -> None:
+def test_an_audience_that_is_gone_is_told(over_http: AudienceOverHttp, make_ids: MakeIds) -> None:
     over_http.run(make_ids(3))
     over_http.stranger.delete_audience(audience_id=over_http.audience_id)
     with pytest.raises(NotFoundError, match="has no audience"):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.fixtures import MakeIds
 from support.forks import Forks
+from support.synced import AudienceOverHttp
 
 Point = tuple[str, str, str, int]
 
@@ -89,11 +90,11 @@ def matrix() -> Iterator[list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
-def crash(over_http: Any, processes: Forks, tmp_path: Path, matrix: Any) -> Callable[..., Outcome]:
+def crash(over_http: AudienceOverHttp, processes: Forks, tmp_path: Path, matrix: Any) -> Callable[..., Outcome]:
     """Kills a process at a point, and lets another one do the work: ``crash(point, first=…, second=…)``."""
 
     def job(log: str, **changes: Any) -> dict[str, Any]:
-        job = {
+        job: dict[str, Any] = {
             "url": over_http.emulator.url,
             "key": over_http.emulator.api_key,
             "audience_id": over_http.audience_id,
@@ -159,7 +160,7 @@ def check(outcome: Outcome) -> None:
 
 class TestMirror:
     @pytest.mark.parametrize("name", MIRROR)
-    def test_the_same_source(self, over_http: Any, make_ids: MakeIds, crash: Any, name: str) -> None:
+    def test_the_same_source(self, over_http: AudienceOverHttp, make_ids: MakeIds, crash: Any, name: str) -> None:
         over_http.run(make_ids(8))
         job = {"source": make_ids(8, start=5)}
         outcome = crash(MIRROR[name], name=name, first=job, second=job, expected=job["source"])
@@ -177,7 +178,7 @@ class TestMirror:
         assert over_http.wire.posts == []
 
     @pytest.mark.parametrize("name", CHANGED)
-    def test_another_source(self, over_http: Any, make_ids: MakeIds, crash: Any, name: str) -> None:
+    def test_another_source(self, over_http: AudienceOverHttp, make_ids: MakeIds, crash: Any, name: str) -> None:
         over_http.run(make_ids(8))
         first, second = {"source": make_ids(8, start=5)}, {"source": [*make_ids(2), *make_ids(4, start=8)]}
         outcome = crash(
@@ -205,7 +206,9 @@ class TestMirror:
 class TestReplace:
     @pytest.mark.parametrize("name", REPLACE)
     @pytest.mark.parametrize("is_first", [True, False], ids=["initial", "mode"])
-    def test_it_goes_on(self, over_http: Any, make_ids: MakeIds, crash: Any, name: str, is_first: bool) -> None:
+    def test_it_goes_on(
+        self, over_http: AudienceOverHttp, make_ids: MakeIds, crash: Any, name: str, is_first: bool
+    ) -> None:
         ids = make_ids(6)
         if not is_first:
             over_http.run(make_ids(4, start=5))
@@ -224,7 +227,7 @@ class TestReplace:
 
 class TestApply:
     @pytest.mark.parametrize("name", APPLY)
-    def test_the_next_try_goes_on(self, over_http: Any, make_ids: MakeIds, crash: Any, name: str) -> None:
+    def test_the_next_try_goes_on(self, over_http: AudienceOverHttp, make_ids: MakeIds, crash: Any, name: str) -> None:
         over_http.run(make_ids(8))
         wanted = make_ids(8, start=5)
         plan_id = over_http.run(wanted, plan_only=True).plan_id

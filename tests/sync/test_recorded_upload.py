@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.fixtures import MakeIds
+from support.kinds import ID_KIND
+from support.synced import TTL_SECONDS, AudienceOverHttp, SyncedAudience
 
 from airflow_provider_audiences.exceptions import AudienceBusyError, ConnectionFailedError, ServerError
 from airflow_provider_audiences.members.keys import key_sets
@@ -22,7 +24,9 @@ from airflow_provider_audiences.sync.recorded_upload import RecordedUpload
 from airflow_provider_audiences.sync.report import UploadReport
 
 
-def by_hand(synced: Any, mode: str, ids: Iterable[str], *, key: str = "hand/run/task", **settings: Any) -> UploadReport:
+def by_hand(
+    synced: SyncedAudience, mode: str, ids: Iterable[str], *, key: str = "hand/run/task", **settings: Any
+) -> UploadReport:
     upload = Upload.checked(
         audience_id=synced.audience_id,
         limits=AUDIENCE_LIMITS,
@@ -33,7 +37,7 @@ def by_hand(synced: Any, mode: str, ids: Iterable[str], *, key: str = "hand/run/
         **settings,
     )
     with (
-        stage(ValuesInput(chunks=[list(ids)]), rules=StagingRules()) as staged,
+        stage(ValuesInput(chunks=[list(ids)]), rules=StagingRules(), kind=ID_KIND) as staged,
         synced.open_audience(key=key) as audience,
     ):
         return RecordedUpload(audience).run(upload, staged)
@@ -41,20 +45,20 @@ def by_hand(synced: Any, mode: str, ids: Iterable[str], *, key: str = "hand/run/
 
 class TestRemoved:
     @pytest.mark.parametrize("mode", ["mirror", "append", "replace"])
-    def test_stay_out_while_the_source_has_them(self, synced: Any, make_ids: MakeIds, mode: str) -> None:
+    def test_stay_out_while_the_source_has_them(self, synced: SyncedAudience, make_ids: MakeIds, mode: str) -> None:
         ids = make_ids(6)
         synced.run(ids)
-        report = by_hand(synced, "remove", ids[:2])
-        assert (report.in_ledger, report.sent) == (True, 2)
+        removal = by_hand(synced, "remove", ids[:2])
+        assert (removal.in_ledger, removal.sent) == (True, 2)
         for _ in range(3):
             report = synced.run(ids, mode=mode)
             assert (report.held_back, report.live, report.drift) == (2, 4, 0)
             assert synced.members == ids[2:]
-            synced.advance(synced.ttl_seconds * 0.95)  # all are due
+            synced.advance(TTL_SECONDS * 0.95)  # all are due
         synced.run(ids)
         assert synced.members == ids[2:]
 
-    def test_are_free_when_the_source_has_had_them_no_more(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_are_free_when_the_source_has_had_them_no_more(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         """Who comes back later has agreed again."""
         ids = make_ids(6)
         synced.run(ids)
@@ -65,7 +69,7 @@ class TestRemoved:
         assert (report.held_back, report.added) == (1, 1)
         assert synced.members == [ids[0], *ids[2:]]
 
-    def test_an_append_of_others_frees_nobody(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_an_append_of_others_frees_nobody(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         """Its source is only a part of the audience."""
         ids = make_ids(6)
         synced.run(ids[:4], mode="append")
@@ -74,7 +78,7 @@ class TestRemoved:
         assert synced.run(ids, mode="append").held_back == 1
         assert synced.members == ids[1:]
 
-    def test_may_be_released(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_may_be_released(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(4)
         synced.run(ids)
         by_hand(synced, "remove", ids[:2])
@@ -84,7 +88,7 @@ class TestRemoved:
         assert (report.held_back, report.batches) == (0, 0)
         assert synced.members == ids
 
-    def test_a_plan_holds_them_back_too(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_a_plan_holds_them_back_too(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(6)
         synced.run(ids[:4])
         by_hand(synced, "remove", ids[:2])
@@ -94,7 +98,7 @@ class TestRemoved:
         assert synced.members == ids[2:]
         assert synced.run(ids).held_back == 2
 
-    def test_a_run_that_changes_nothing_outdates_no_plan(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_a_run_that_changes_nothing_outdates_no_plan(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(6)
         synced.run(ids[:4])
         by_hand(synced, "remove", ids[:2])
@@ -103,7 +107,7 @@ class TestRemoved:
         synced.apply(plan.plan_id)
         assert synced.members == ids[2:]
 
-    def test_a_plan_made_before_is_outdated(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_a_plan_made_before_is_outdated(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         from airflow_provider_audiences.exceptions import PlanOutdatedError
 
         synced.run(make_ids(4))
@@ -115,7 +119,7 @@ class TestRemoved:
         assert synced.members == make_ids(5)
 
     @pytest.mark.parametrize("lost", ["replace", "rebuild"])
-    def test_are_known_although_the_ledger_is_lost(self, synced: Any, make_ids: MakeIds, lost: str) -> None:
+    def test_are_known_although_the_ledger_is_lost(self, synced: SyncedAudience, make_ids: MakeIds, lost: str) -> None:
         ids = make_ids(5)
         synced.run(ids)
         by_hand(synced, "remove", ids[:2])
@@ -125,7 +129,7 @@ class TestRemoved:
         assert synced.run(ids).held_back == 2
         assert synced.members == ids[2:]
 
-    def test_go_although_the_ledger_is_lost(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_go_although_the_ledger_is_lost(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(5)
         synced.run(ids)
         (ledger,) = synced.path.glob("ledger-*")
@@ -135,11 +139,10 @@ class TestRemoved:
 
 
 class TestAdded:
-    def test_stay_and_are_counted(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_stay_and_are_counted(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(8)
         synced.run(ids[:4])
-        report = by_hand(synced, "append", ids[4:6])
-        assert report.in_ledger
+        assert by_hand(synced, "append", ids[4:6]).in_ledger
         for source in (ids[:4], ids[1:4], ids[1:5]):
             report = synced.run(source)
             assert (report.live, report.drift) == (len({*source, *ids[4:6]}), 0)
@@ -148,7 +151,7 @@ class TestAdded:
         synced.run(ids[1:4])
         assert synced.members == ids[1:6]
 
-    def test_go_when_they_opt_out(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_go_when_they_opt_out(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(6)
         synced.run(ids[:4])
         by_hand(synced, "append", ids[4:])
@@ -158,7 +161,7 @@ class TestAdded:
         assert synced.members == ids[:5]
 
     def test_go_when_they_are_removed_by_hand_and_come_when_they_are_added_again(
-        self, synced: Any, make_ids: MakeIds
+        self, synced: SyncedAudience, make_ids: MakeIds
     ) -> None:
         ids = make_ids(4)
         synced.run(ids[:3])
@@ -170,7 +173,7 @@ class TestAdded:
         assert synced.run(ids).held_back == 1
         assert synced.members == ids[:3]
 
-    def test_expire_and_are_forgotten(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_expire_and_are_forgotten(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(4)
         synced.run(ids[:3])
         by_hand(synced, "append", ids[3:], ttl=500)
@@ -181,7 +184,7 @@ class TestAdded:
         synced.run(ids[:2])
         assert synced.members == ids[:2], "it was added by the source this time"
 
-    def test_an_update_is_all_that_is_left(self, synced: Any, make_ids: MakeIds) -> None:
+    def test_an_update_is_all_that_is_left(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(8)
         synced.run(ids[:4])
         by_hand(synced, "remove", ids[:1])
@@ -195,7 +198,7 @@ class TestAdded:
         assert synced.members == ids[1:3], "a replacement leaves nobody else"
 
 
-def test_an_audience_without_ledger_needs_none(synced: Any, make_ids: MakeIds) -> None:
+def test_an_audience_without_ledger_needs_none(synced: SyncedAudience, make_ids: MakeIds) -> None:
     assert not by_hand(synced, "append", make_ids(3)).in_ledger
     assert not by_hand(synced, "remove", make_ids(1)).in_ledger
     assert synced.members == make_ids(3)[1:]
@@ -203,7 +206,7 @@ def test_an_audience_without_ledger_needs_none(synced: Any, make_ids: MakeIds) -
     assert synced.members == make_ids(3)
 
 
-def test_a_sync_that_is_under_way_comes_first(synced: Any, make_ids: MakeIds) -> None:
+def test_a_sync_that_is_under_way_comes_first(synced: SyncedAudience, make_ids: MakeIds) -> None:
     synced.run(make_ids(3))
     with synced.open_audience(key="other"), pytest.raises(AudienceBusyError, match="other, try 1"):
         by_hand(synced, "remove", make_ids(1))
@@ -212,7 +215,7 @@ def test_a_sync_that_is_under_way_comes_first(synced: Any, make_ids: MakeIds) ->
 
 @pytest.mark.parametrize("mode", ["remove", "append", "replace"])
 @pytest.mark.parametrize("landed", [0, 1, 2])
-def test_cut_off_at_any_request(over_http: Any, make_ids: MakeIds, mode: str, landed: int) -> None:
+def test_cut_off_at_any_request(over_http: AudienceOverHttp, make_ids: MakeIds, mode: str, landed: int) -> None:
     """Whatever of it has arrived, the next sync knows; and who was to go stays out."""
     ids = make_ids(12)
     over_http.run(ids[:6])
@@ -239,7 +242,7 @@ def test_cut_off_at_any_request(over_http: Any, make_ids: MakeIds, mode: str, la
 
 @pytest.mark.parametrize(("mode", "has_to_wait"), [("remove", True), ("replace", True), ("append", False)])
 def test_waits_for_late_requests_that_could_undo_it(
-    over_http: Any, make_ids: MakeIds, mode: str, has_to_wait: bool
+    over_http: AudienceOverHttp, make_ids: MakeIds, mode: str, has_to_wait: bool
 ) -> None:
     ids = make_ids(6)
     over_http.run(ids[:2])
@@ -275,8 +278,8 @@ def test_sets(one: set[int], other: set[int]) -> None:
 
         names = itertools.count()
         for work, expected in (
-            (key_sets.within, one & other),
-            (key_sets.without, one - other),
+            (key_sets.intersection, one & other),
+            (key_sets.difference, one - other),
             (key_sets.union, one | other),
         ):
             found = work(made(one, f"a{next(names)}"), made(other, f"b{next(names)}"), workspace)

@@ -77,7 +77,7 @@ def parse_advertising_ids(column: TextColumn) -> ParsedMembers:
     if others:
         keys = np.concatenate((keys, np.array(others, np.uint64)))
     return ParsedMembers(
-        keys=keys, refused={reason: np.sort(np.array(rows, np.int64)) for reason, rows in found.items()}
+        keys=keys, rejected={reason: np.sort(np.array(rows, np.int64)) for reason, rows in found.items()}
     )
 
 

@@ -42,8 +42,8 @@ def parse_ids_with_binary(column: TextColumn) -> ParsedMembers:
     parsed = parse_advertising_ids(
         TextColumn(data=column.data, starts=column.starts[texts], lengths=column.lengths[texts], owner=column.owner)
     )
-    refused: dict[RejectReason, NDArray[np.int64]] = {reason: texts[rows] for reason, rows in parsed.refused.items()}
+    rejected: dict[RejectReason, NDArray[np.int64]] = {reason: texts[rows] for reason, rows in parsed.rejected.items()}
     if is_zero.any():
-        zeroed = np.concatenate((refused.get(RejectReason.ZEROED, np.empty(0, np.int64)), uuids[is_zero]))
-        refused[RejectReason.ZEROED] = np.sort(zeroed)
-    return ParsedMembers(keys=np.concatenate((keys[~is_zero], parsed.keys)), refused=refused)
+        zeroed = np.concatenate((rejected.get(RejectReason.ZEROED, np.empty(0, np.int64)), uuids[is_zero]))
+        rejected[RejectReason.ZEROED] = np.sort(zeroed)
+    return ParsedMembers(keys=np.concatenate((keys[~is_zero], parsed.keys)), rejected=rejected)

@@ -22,6 +22,7 @@ from airflow_provider_audiences.members.identifiers.patterns import (
     MemberPatterns,
 )
 from airflow_provider_audiences.members.identifiers.phone_number import (
+    MAX_PHONE_NUMBER_CHARACTERS,
     PHONE_FORMAT_RULE,
     PhoneFormat,
     parse_phone_number,
@@ -35,12 +36,13 @@ class IdentifierKind(Protocol):
     """
     The interface of an identifier kind.
 
-    ``name`` and ``rule`` are words for messages. ``patterns`` say how members look in other texts, to mask
+    ``name``, ``plural`` and ``rule`` are words for messages. ``patterns`` say how members look in other texts, to mask
     them there. ``line_bytes`` is the greatest length of a line in bytes, including its newline. ``column`` is the
     name of the column of members in stored tables.
     """
 
     name: str
+    plural: str
     rule: str
     patterns: MemberPatterns
     line_bytes: int
@@ -67,6 +69,7 @@ class AdvertisingIds(Checked):
     id_case: IdCase = "lower"
 
     name = "advertising ID"
+    plural = "advertising IDs"
     rule = "8-4-4-4-12 hex digits"
     patterns = ADVERTISING_ID_PATTERNS
     line_bytes = LINE_LENGTH
@@ -103,9 +106,10 @@ class PhoneNumbers(Checked):
     phone_format: PhoneFormat = "cn_mobile"
 
     name = "phone number"
+    plural = "phone numbers"
     rule = "11 digits that begin with 13 to 19, for mainland China; 5 to 15 digits with phone_format='any'"
     patterns = PHONE_NUMBER_PATTERNS
-    line_bytes = KEY_BYTES
+    line_bytes = MAX_PHONE_NUMBER_CHARACTERS + 1
     column = "phone_number"
 
     def parse(self, column: TextColumn) -> ParsedMembers:
@@ -115,16 +119,16 @@ class PhoneNumbers(Checked):
         :param column: a column with one text for each member.
         """
         numbers = []
-        refused: dict[RejectReason, list[int]] = {}
+        rejected: dict[RejectReason, list[int]] = {}
         for row in range(len(column)):
             number = parse_phone_number(column.text(row), phone_format=self.phone_format)
             if isinstance(number, RejectReason):
-                refused.setdefault(number, []).append(row)
+                rejected.setdefault(number, []).append(row)
             else:
                 numbers.append(number.encode())
         return ParsedMembers(
             keys=np.array(numbers, f"S{KEY_BYTES}").view(np.uint64).reshape(len(numbers), 2),
-            refused={reason: np.array(rows, np.int64) for reason, rows in refused.items()},
+            rejected={reason: np.array(rows, np.int64) for reason, rows in rejected.items()},
         )
 
     def lines(self, keys: Keys) -> bytes:

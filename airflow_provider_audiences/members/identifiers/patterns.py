@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from uuid import UUID
 
 
 class MemberPatterns(ABC):
     """
     The patterns of one identifier kind. All patterns expect text that has passed :func:`~.members.characters.plain`.
 
-    ``in_text`` finds a member in a text. ``said_back`` find a member in a server's text, which may repeat it in another
-    spelling. ``may_be_number`` says whether a member may also come as a number, such as from a database.
+    ``in_text`` finds a member in a text. ``in_server_replies`` find a member in a server's text, which may repeat it in
+    another spelling. ``may_be_number`` says whether a member may also come as a number, such as from a database.
+    ``types`` are types whose values are always members.
     """
 
     in_text: re.Pattern[str]
-    said_back: tuple[re.Pattern[str], ...]
+    in_server_replies: tuple[re.Pattern[str], ...]
     may_be_number: bool = False
+    types: tuple[type, ...] = ()
 
     @abstractmethod
     def are_members(self, text: str, *, looks_like_path: bool) -> bool:
@@ -35,8 +38,9 @@ class MemberPatterns(ABC):
 class _AdvertisingIdPatterns(MemberPatterns):
     _ID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
     in_text = re.compile(_ID)
+    types = (UUID,)
     # With or without hyphens.
-    said_back = (in_text, re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{32}(?![0-9A-Za-z])"))
+    in_server_replies = (in_text, re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{32}(?![0-9A-Za-z])"))
     # An ID between separators of a list; in a path, a UUID may be the name of a folder or file.
     _listed = re.compile(rf"(?:^|[\s,;|'\"\[\](){{}}\ufeff]){_ID}(?=$|[\s,;|'\"\[\](){{}}])")
 
@@ -58,7 +62,7 @@ class _PhoneNumberPatterns(MemberPatterns):
         r"(?!(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(?:\.|(?![0-9.]))){4}(?![0-9]))"
     )
     # With any separators that people put between digits.
-    said_back = (
+    in_server_replies = (
         re.compile(
             rf"(?<![0-9])(?<![0-9]\.)\(?{_NO_NUMBER}(?:\+|00)?(?:[0-9][ ()./_\u00a0\u2010-\u2015-]{{0,3}}){{8,}}[0-9]"
         ),
@@ -82,5 +86,5 @@ ALL_PATTERNS = (ADVERTISING_ID_PATTERNS, PHONE_NUMBER_PATTERNS)
 NEVER_ONLY_DIGITS = tuple(patterns for patterns in ALL_PATTERNS if not patterns.may_be_number)
 """The patterns of the kinds whose members are never digits only, as the name of a file or folder may be."""
 
-ALL_SAID_BACK = tuple(pattern for patterns in ALL_PATTERNS for pattern in patterns.said_back)
+ALL_IN_SERVER_REPLIES = tuple(pattern for patterns in ALL_PATTERNS for pattern in patterns.in_server_replies)
 """Members of any kind, as a database or a library may repeat them in an error about a source."""

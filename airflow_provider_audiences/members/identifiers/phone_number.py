@@ -25,6 +25,9 @@ PhoneFormat = Literal["cn_mobile", "any"]
 PHONE_FORMAT_RULE: Rule = partial(one_of, choices=get_args(PhoneFormat))
 """What is given as ``phone_format``."""
 
+MAX_PHONE_NUMBER_CHARACTERS = 16
+"""Characters of the longest number in its normal form: a plus sign and 15 digits."""
+
 _DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"
 _BRACKETS = "()[]\uff08\uff09\uff3b\uff3d"
 _NORMAL = {

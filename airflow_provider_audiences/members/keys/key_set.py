@@ -207,7 +207,7 @@ def fingerprint_of(keys: KeySet) -> str:
 
     :param keys: the set.
     """
-    known = hashlib.sha256()
+    digest = hashlib.sha256()
     for first in range(0, keys.count, _COMPARED_KEYS):
-        known.update(keys.slice(first, _COMPARED_KEYS).tobytes())
-    return known.hexdigest()
+        digest.update(keys.slice(first, _COMPARED_KEYS).tobytes())
+    return digest.hexdigest()

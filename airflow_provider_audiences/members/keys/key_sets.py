@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
 
 
-def nobody(workspace: Workspace) -> KeySet:
+def empty_key_set(workspace: Workspace) -> KeySet:
     """
     Return an empty set.
 
@@ -26,7 +26,7 @@ def nobody(workspace: Workspace) -> KeySet:
     return KeySetWriter(workspace.new_file()).finish()
 
 
-def within(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
+def intersection(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
     """
     Return the intersection: the keys that are in both sets.
 
@@ -37,7 +37,7 @@ def within(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
     return _chosen(keys, others, workspace, are_others=True)
 
 
-def without(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
+def difference(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
     """
     Return the difference: the keys of the first set that are not in the second.
 

@@ -81,7 +81,7 @@ def read_members(source: MemberInput, *, workspace: Workspace, takes_numbers: bo
     if isinstance(source, FrameInput):
         from airflow_provider_audiences.members.reading.tables import columns_of_frame  # takes its time to load
 
-        return _numbered(((column,) for column in columns_of_frame(workspace, source)), source="source", unit="row")
+        return _numbered(((column,) for column in columns_of_frame(workspace, source)), source=source.name, unit="row")
     if isinstance(source, TableInput):
         return _of_tables(source, workspace)
     return _of_files(source, workspace)

@@ -96,9 +96,11 @@ class FrameInput:
     Members in a data frame or an array of pandas, Polars or Arrow.
 
     :param frame: data frame with one column, or an array.
+    :param name: name for messages.
     """
 
     frame: Any = field(repr=False)
+    name: str = "source"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,24 +53,24 @@ def columns_of_frame(workspace: Workspace, source: FrameInput) -> Iterator[TextC
     frame = collected(source.frame)
     only = "keep only the one with the members"
     if column := python_column(frame):
-        choose([Field(name=column.name, kind="VARCHAR")], None, "source", how=only)
+        choose([Field(name=column.name, kind="VARCHAR")], None, source.name, how=only)
         first = 1
         for values in column.chunks:
             # As in a column of numbers: the identifier kind decides whether they are members.
-            yield column_of_values(values, name="source", first_row=first, takes_numbers=True, unit="row")
+            yield column_of_values(values, name=source.name, first_row=first, takes_numbers=True, unit="row")
             first += len(values)
         return
     with workspace.connection.cursor() as cursor:
         fields = _fields_of_frame(cursor, frame)
         if fields is None:
             raise InvalidInputError(
-                f"source: the {type(frame).__name__} of {type(frame).__module__.partition('.')[0]} can't be read: "
-                "give a data frame of pandas or Polars, or an Arrow table"
+                f"{source.name}: the {type(frame).__name__} of {type(frame).__module__.partition('.')[0]} can't be "
+                "read: give a data frame of pandas or Polars, or an Arrow table"
             )
-        choice = choose(fields, None, "source", how=only)
+        choice = choose(fields, None, source.name, how=only)
         selected = _as_text(quoted(fields[choice.index].name), choice.kind)
         rows = texts_of(cursor, f"SELECT {selected} FROM source_frame", [])
-        for (texts,) in explained(workspace, rows, "source", "a data frame"):
+        for (texts,) in explained(workspace, rows, source.name, "a data frame"):
             yield texts
 
 

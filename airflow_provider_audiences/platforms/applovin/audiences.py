@@ -24,6 +24,9 @@ from airflow_provider_audiences.validation import (
     required_text,
 )
 
+MAX_AUDIENCE_ID_CHARACTERS = 200
+"""Most characters of an audience id. AppLovin documents no limit; its ids have 32 characters."""
+
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9_\-+ ]+")
 
 
@@ -131,7 +134,7 @@ class AudienceSpec:
             platform=Platform(one_of("platform", platform, Platform)),
             audience_type=AudienceType(one_of("audience_type", audience_type, AudienceType)),
             # It limits which audience is found, so an empty one is refused: it would not mean "any".
-            package_name=None if package_name is None else _package_name(package_name),
+            package_name=None if package_name is None else package_name_of(package_name),
             description=None if description is None else description.strip(),
         )
         if spec.audience_type is AudienceType.RETARGETING and not spec.package_name:
@@ -161,5 +164,22 @@ class AudienceSpec:
         return audience.package_name == self.package_name
 
 
-def _package_name(given: str) -> str:
+def package_name_of(given: object) -> str:
+    """
+    Return an app's package name or bundle ID, after checking it.
+
+    :param given: value of the operator's argument ``package_name``.
+    :raises InvalidInputError: the value is empty, too long, or not text.
+    """
     return not_longer("package_name", required_text("package_name", given), than=MAX_NAME_CHARACTERS, whose="AppLovin")
+
+
+def audience_id_of(value: object, *, name: str = "audience_id") -> str:
+    """
+    Return an argument that is the id of an audience, without surrounding white space.
+
+    :param value: value of the argument; a whole number other than 0 is taken as its decimal text.
+    :param name: name of the argument, for the message.
+    :raises InvalidInputError: the value is not text, blank, or longer than :data:`MAX_AUDIENCE_ID_CHARACTERS`.
+    """
+    return not_longer(name, required_text(name, value), than=MAX_AUDIENCE_ID_CHARACTERS, whose="AppLovin")

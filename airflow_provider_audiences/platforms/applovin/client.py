@@ -27,15 +27,19 @@ from airflow_provider_audiences.http.session import query_key_session
 from airflow_provider_audiences.http.transport import Transport
 from airflow_provider_audiences.members.identifiers.patterns import ADVERTISING_ID_PATTERNS
 from airflow_provider_audiences.platforms.applovin.advice import advice_for
-from airflow_provider_audiences.platforms.applovin.audiences import Audience, AudienceSpec, AudienceType
+from airflow_provider_audiences.platforms.applovin.audiences import (
+    MAX_AUDIENCE_ID_CHARACTERS,
+    Audience,
+    AudienceSpec,
+    AudienceType,
+    audience_id_of,
+)
 from airflow_provider_audiences.platforms.applovin.replies import AppLovinReplies
 from airflow_provider_audiences.redaction import MaskedBytes, Redactor, Secret
 from airflow_provider_audiences.sync.destination import UploadCounts
 from airflow_provider_audiences.validation import (
-    MAX_AUDIENCE_ID_CHARACTERS,
     api_integer,
     api_text,
-    audience_id_of,
     one_of,
     whole_seconds,
 )
@@ -90,7 +94,7 @@ class AppLovinClient(ApiClient):
         sleep: Callable[[float], None] = time.sleep,
         error_budget: ErrorBudget | None = None,
     ) -> None:
-        self._redact = Redactor(api_key, ADVERTISING_ID_PATTERNS.said_back)
+        self._redact = Redactor(api_key, ADVERTISING_ID_PATTERNS.in_server_replies)
         self._replies = AppLovinReplies(self._redact, advice_for)
         self._content_type = content_type
         super().__init__(

@@ -6,8 +6,8 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import ConflictError, InvalidInputError
-from airflow_provider_audiences.platforms.applovin.audiences import Audience, Platform
-from airflow_provider_audiences.validation import audience_id_of, exact_text, one_of, whole_number
+from airflow_provider_audiences.platforms.applovin.audiences import Audience, Platform, audience_id_of
+from airflow_provider_audiences.validation import exact_text, one_of, whole_number
 from airflow_provider_audiences.waiting.polls import Poll, PollResult, PollState, Request
 
 if TYPE_CHECKING:

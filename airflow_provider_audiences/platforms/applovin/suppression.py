@@ -22,6 +22,7 @@ from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.identifiers.patterns import ADVERTISING_ID_PATTERNS
 from airflow_provider_audiences.platforms.applovin.advice import SuppressionAdvice
 from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
+from airflow_provider_audiences.platforms.applovin.audiences import package_name_of
 from airflow_provider_audiences.platforms.applovin.client import (
     DEFAULT_BASE_URL,
     DEFAULT_CONTENT_TYPE,
@@ -31,20 +32,9 @@ from airflow_provider_audiences.platforms.applovin.client import (
 from airflow_provider_audiences.platforms.applovin.replies import AppLovinReplies
 from airflow_provider_audiences.redaction import MaskedBytes, Redactor, Secret
 from airflow_provider_audiences.sync.destination import AudienceAddress, UploadCounts
-from airflow_provider_audiences.validation import MAX_NAME_CHARACTERS, not_longer, required_text
 
 SUPPRESSION_LIMITS = replace(AUDIENCE_LIMITS, default_ttl_seconds=None, can_replace=False)
 """The document names no limits: those of audiences, at the same host, are used."""
-
-
-def package_name_of(given: object) -> str:
-    """
-    Return an app's package name or bundle ID, after checking it.
-
-    :param given: value of the operator's argument ``package_name``.
-    :raises InvalidInputError: the value is empty, too long, or not text.
-    """
-    return not_longer("package_name", required_text("package_name", given), than=MAX_NAME_CHARACTERS, whose="AppLovin")
 
 
 class AppLovinSuppressionClient(ApiClient):
@@ -71,7 +61,7 @@ class AppLovinSuppressionClient(ApiClient):
         sleep: Callable[[float], None] = time.sleep,
         error_budget: ErrorBudget | None = None,
     ) -> None:
-        redact = Redactor(api_key, ADVERTISING_ID_PATTERNS.said_back)
+        redact = Redactor(api_key, ADVERTISING_ID_PATTERNS.in_server_replies)
         self._replies = AppLovinReplies(redact, SuppressionAdvice(key_name))
         self._content_type = content_type
         super().__init__(

@@ -14,8 +14,8 @@ import threading
 from typing import Any
 
 from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, InvalidInputError
-from airflow_provider_audiences.http.aside import aside
 from airflow_provider_audiences.http.exchange import current_exchange
+from airflow_provider_audiences.http.timed_calls import call_with_timeout
 from airflow_provider_audiences.platforms.pai.signing import AccessKey
 from airflow_provider_audiences.redaction import Secret
 
@@ -49,7 +49,7 @@ class CredentialChain:
         failure: AudienceApiError
         try:
             # The library's requests have no timeout.
-            found = aside(self._client.get_credential, name=id(self), seconds=_patience_seconds())
+            found = call_with_timeout(self._client.get_credential, name=id(self), seconds=_patience_seconds())
             if found.access_key_id and found.access_key_secret:
                 return AccessKey(
                     key_id=str(found.access_key_id),

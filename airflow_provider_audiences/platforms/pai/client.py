@@ -87,7 +87,7 @@ class PaiClient(ApiClient):
         self._auth = auth
         self.price_per_call = price_per_call
         self._billable = BillableCalls(CREATE, GET, DELETE)
-        redactor = Redactor(None, (*PHONE_NUMBER_PATTERNS.said_back, SIGNATURE_PATTERN))
+        redactor = Redactor(None, (*PHONE_NUMBER_PATTERNS.in_server_replies, SIGNATURE_PATTERN))
         self._replies = PaiReplies(dialect=auth.dialect, redact=redactor)
         base_url = base_url or auth.dialect.base_url(DEFAULT_REGION)
         self.limiter: RateLimiter = shared_limiter(account_digest(base_url, auth.account), requests_per_second)

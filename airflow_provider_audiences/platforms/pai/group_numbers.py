@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from airflow_provider_audiences.exceptions import GuardError, InvalidInputError
 from airflow_provider_audiences.members.keys.key_set import fingerprint_of
-from airflow_provider_audiences.members.opt_outs import without
+from airflow_provider_audiences.members.opt_outs import without_opt_outs
 from airflow_provider_audiences.platforms.pai.group_spec import MAX_TEXT_NUMBERS, GroupSpec, PaiSource
 from airflow_provider_audiences.sync.guards import Guards, Verdict, refuse_unless_passed
 from airflow_provider_audiences.sync.plan import Changes
@@ -61,15 +61,15 @@ class GroupNumbers:
         :param guards: guards of the task.
         :raises GuardError: there are fewer numbers than ``min_members``, or fewer opt-outs than ``min_suppressed``.
         """
-        suppressed = self.facts["suppress_members"]
+        opt_outs = self.facts["suppress_members"]
         if self.count < guards.min_members:
             raise GuardError(
                 f"stopped by min_members: the source has {self.count} phone numbers, and at least "
                 f"{guards.min_members} are expected; nothing was sent"
             )
-        if suppressed < guards.min_suppressed:
+        if opt_outs < guards.min_suppressed:
             raise GuardError(
-                f"stopped by min_suppressed: suppress has {suppressed} phone numbers, and at least "
+                f"stopped by min_suppressed: suppress has {opt_outs} phone numbers, and at least "
                 f"{guards.min_suppressed} are expected; nothing was sent"
             )
 
@@ -140,23 +140,23 @@ class GroupNumbers:
 
 @contextmanager
 def left_of(
-    source: StagedMembers, suppressed: StagedMembers | None, *, settings: StagingSettings
+    source: StagedMembers, opt_outs: StagedMembers | None, *, settings: StagingSettings
 ) -> Iterator[GroupNumbers]:
     """
     Yield the phone numbers of a source without the opt-outs.
 
     :param source: staged numbers of the source.
-    :param suppressed: staged numbers of the opt-outs; None if there are none.
+    :param opt_outs: staged numbers of the opt-outs; None if there are none.
     :param settings: memory and disk to use.
     """
     facts: dict[str, Any] = {"members": source.members}
     facts |= {name: getattr(source, name) for name in _TEXT_COUNTS}
     facts |= {"members_by_column": dict(source.by_column), "suppressed": 0}
     for name in ("members", *_TEXT_COUNTS):
-        facts[f"suppress_{name}"] = getattr(suppressed, name) if suppressed else 0
-    if suppressed is None:
+        facts[f"suppress_{name}"] = getattr(opt_outs, name) if opt_outs else 0
+    if opt_outs is None:
         yield GroupNumbers(staged=source, facts=facts)
         return
-    with without(source, suppressed, settings=settings) as left:
+    with without_opt_outs(source, opt_outs, settings=settings) as left:
         facts |= {"members": left.members, "suppressed": source.members - left.members}
         yield GroupNumbers(staged=left, facts=facts)

@@ -105,7 +105,7 @@ class GroupRefresh:
         is_same = found.is_newest and found.current is not None and marker.same_content(found.current.marker)
         verdict = _checked_run_date(marker, in_use, is_allowed=allow_older_run or is_same)
         deletions = Deletions(self._client)
-        while deletions.one_of(self._line.left_over(self._of_other_calls(groups), keep=self._keep)):
+        while deletions.delete_next(self._line.left_over(self._of_other_calls(groups), keep=self._keep)):
             groups = self._line.listed()
             found = self._found(groups, sequence=found.sequence)
         if deletions.deleted:
@@ -227,7 +227,7 @@ class GroupRefresh:
             groups = self._line.listed()
             new = self._standing(pending, groups, is_gone=is_gone)
             gone, kept = self._line.replaced_by(new.rank, groups, keep=self._keep, call=self._call)
-            if not deletions.one_of(gone):
+            if not deletions.delete_next(gone):
                 break
         failure = deletions.failure
         if failure:
@@ -290,7 +290,7 @@ class GroupRefresh:
             log.warning("It can't be told whether another run is under way: %s", error)
             return True
 
-    def give_up(self, group_id: str) -> bool:
+    def delete_unready(self, group_id: str) -> bool:
         """
         Delete a new group that did not become ready. A failure is only logged, as the caller raises the error of the
         wait.

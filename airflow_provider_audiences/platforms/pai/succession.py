@@ -170,7 +170,7 @@ class Deletions:
         self.failure: AudienceApiError | None = None
         """Error of the first group that could not be deleted; None if there was none."""
 
-    def one_of(self, groups: Iterable[AudienceGroup]) -> bool:
+    def delete_next(self, groups: Iterable[AudienceGroup]) -> bool:
         """
         Delete the first group that was not tried yet.
 

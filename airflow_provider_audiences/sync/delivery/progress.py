@@ -26,16 +26,16 @@ class Progress:
 
     :param members: number of members to send.
     :param platform_name: name of the platform, for messages.
-    :param member_name: name of the identifier kind, for messages.
+    :param kind_plural: plural name of the identifier kind, for messages.
     :param on_progress: called with the number of members delivered and the total, as often as the log, and at the end.
     """
 
     def __init__(
-        self, members: int, *, platform_name: str, member_name: str, on_progress: OnProgress | None = None
+        self, members: int, *, platform_name: str, kind_plural: str, on_progress: OnProgress | None = None
     ) -> None:
         self.members = members
         self._platform = platform_name
-        self._name = member_name
+        self._kind_plural = kind_plural
         self._on_progress = on_progress
         self.batches = self.sent = self.accepted = self.rejected = self.miscounted = self.splits = self.bytes_sent = 0
         self.is_in_doubt = False
@@ -72,8 +72,8 @@ class Progress:
             line = self._progress_line()
         if is_first_miscounted:
             log.warning(
-                "A batch has %d %ss; %s counted %d valid and %d invalid. Further ones are summed up at the end.",
-                members, self._name, self._platform, counts.valid, counts.invalid,
+                "A batch has %d %s; %s counted %d valid and %d invalid. Further ones are summed up at the end.",
+                members, self._kind_plural, self._platform, counts.valid, counts.invalid,
             )  # fmt: skip
         if line:
             log.info("%s", line)
@@ -112,7 +112,7 @@ class Progress:
         rate = self._rate
         seconds_left = (self.members - self.sent) / rate
         return (
-            f"Sent {self.sent:,} of {self.members:,} {self._name}s ({percent}%), "
+            f"Sent {self.sent:,} of {self.members:,} {self._kind_plural} ({percent}%), "
             f"{rate:,.0f} a second, about {seconds_left:,.0f} s to go."
         )
 
@@ -120,18 +120,19 @@ class Progress:
         """Log the sums, and warn if the platform counted other numbers, or rejected members."""
         self.tell()
         log.info(
-            "Sent %s %ss in %s batches in %.1f s (%s a second): %s accepted, %s rejected.",
-            f"{self.sent:,}", self._name, f"{self.batches:,}", self.elapsed_seconds, f"{self._rate:,.0f}",
+            "Sent %s %s in %s batches in %.1f s (%s a second): %s accepted, %s rejected.",
+            f"{self.sent:,}", self._kind_plural, f"{self.batches:,}", self.elapsed_seconds, f"{self._rate:,.0f}",
             f"{self.accepted:,}", f"{self.rejected:,}",
         )  # fmt: skip
         if self.miscounted:
             log.warning(
-                "%s counted other numbers than were sent in %d of %d batches: %d %ss were sent, and it counted "
+                "%s counted other numbers than were sent in %d of %d batches: %d %s were sent, and it counted "
                 "%d valid and %d invalid.",
-                self._platform, self.miscounted, self.batches, self.sent, self._name, self.accepted, self.rejected,
+                self._platform, self.miscounted, self.batches, self.sent, self._kind_plural, self.accepted,
+                self.rejected,
             )  # fmt: skip
         if self.rejected:
             log.warning(
-                "%s rejected %d of %d %ss although they are well formed: is the audience's platform that of them?",
-                self._platform, self.rejected, self.sent, self._name,
+                "%s rejected %d of %d %s although they are well formed: is the audience's platform that of them?",
+                self._platform, self.rejected, self.sent, self._kind_plural,
             )  # fmt: skip

@@ -148,7 +148,7 @@ class Upload:
         progress = Progress(
             staged.members,
             platform_name=destination.platform_name,
-            member_name=destination.kind.name,
+            kind_plural=destination.kind.plural,
             on_progress=on_progress,
         )
         try:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import LedgerLostError, PlanOutdatedError, StateUnavailableError
 from airflow_provider_audiences.members.keys.key_set import KeySet, fingerprint_of
-from airflow_provider_audiences.members.keys.key_sets import nobody
+from airflow_provider_audiences.members.keys.key_sets import empty_key_set
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerWriter
 from airflow_provider_audiences.sync.marks import Marks
 from airflow_provider_audiences.sync.plan import PhaseName, Plan
@@ -76,10 +76,10 @@ class AudienceState:
         self._lock = threading.Lock()
         self._first_generation = 0
         self._kept = MarkFiles()
-        self.is_forgotten = False
+        self.is_ledger_ignored = False
         """Whether the stored ledger is lost and must not be used."""
         self.manifest: Manifest | None = None
-        """The last manifest; None if nothing was ever sent, or after :meth:`forget`."""
+        """The last manifest; None if nothing was ever sent, or after :meth:`ignore_ledger`."""
 
     @property
     def delivered(self) -> Delivered:
@@ -101,11 +101,11 @@ class AudienceState:
         with self._unless_overtaken():
             self.manifest = self._manifests.load(self.address)
 
-    def forget(self) -> None:
+    def ignore_ledger(self) -> None:
         """Ignore the stored ledger from now on, and begin with an empty one."""
         self._first_generation = self.generation + 1
         self._kept = self.manifest.marks if self.manifest else MarkFiles()
-        self.is_forgotten = True
+        self.is_ledger_ignored = True
         self.manifest = None
 
     def ledger(self) -> Ledger:
@@ -123,20 +123,21 @@ class AudienceState:
         """
         Return the members removed or added by hand.
 
-        :raises LedgerLostError: a file is damaged or missing; not after :meth:`forget`, when they count as nobody.
+        :raises LedgerLostError: a file is damaged or missing; not after :meth:`ignore_ledger`, when there are
+            none.
         """
         stored = self.manifest.marks if self.manifest else self._kept
         try:
             with self._unless_overtaken():
                 return Marks(held_back=self._stored_keys(stored.held_back), by_hand=self._stored_keys(stored.by_hand))
         except LedgerLostError as error:
-            if not self.is_forgotten:
+            if not self.is_ledger_ignored:
                 raise
             log.warning("Who was removed or added by hand is not known any more: %s", error.message)
             self._kept = MarkFiles()
-            return Marks(held_back=nobody(self._workspace), by_hand=nobody(self._workspace))
+            return Marks(held_back=empty_key_set(self._workspace), by_hand=empty_key_set(self._workspace))
 
-    def confirm(self, *, run_date: RunDate | None, marks: Marks | None = None) -> None:
+    def record_no_change(self, *, run_date: RunDate | None, marks: Marks | None = None) -> None:
         """
         Note that a run found the audience equal to its source, so that no older run undoes what it found. Nothing is
         written if that adds nothing to what is known, since it would make stored plans outdated.
@@ -153,7 +154,7 @@ class AudienceState:
         if manifest != self.manifest:
             self._commit(manifest)
 
-    def recovered(self, ledger: Ledger) -> Ledger:
+    def fold_unfinished_plan(self, ledger: Ledger) -> Ledger:
         """
         Give up an unfinished plan of an earlier run: fold what it may have sent into a new ledger.
 
@@ -181,7 +182,7 @@ class AudienceState:
             return self._plans.store(
                 plan,
                 generation=self.generation,
-                begins_anew=self.is_forgotten,
+                begins_anew=self.is_ledger_ignored,
                 state_id=self._manifests.state_id,
                 details=details,
                 run_date=run_date,
@@ -372,7 +373,7 @@ class AudienceState:
 
     def _stored_keys(self, stored: StoredKeys) -> KeySet:
         if not stored.file:
-            return nobody(self._workspace)
+            return empty_key_set(self._workspace)
         return self._tables.keys(stored.file, fingerprint=stored.fingerprint)
 
     def _commit(self, manifest: Manifest) -> None:
@@ -390,5 +391,5 @@ class AudienceState:
             yield
         except (LedgerLostError, PlanOutdatedError, StateUnavailableError):
             with suppress(StateUnavailableError):
-                self._manifests.confirm()
+                self._manifests.ensure_current()
             raise

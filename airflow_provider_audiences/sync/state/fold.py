@@ -49,7 +49,7 @@ def folded(
     fold = _Fold(ledger, plan, delivered, now, late_effect_seconds)
     writer = LedgerWriter(workspace)
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-ledger") as threads:
-        for rows in in_turn(threads, fold.part, side_by_side(ledger.keys, plan.additions, plan.removals)):
+        for rows in in_turn(threads, fold.fold_slices, side_by_side(ledger.keys, plan.additions, plan.removals)):
             writer.add(rows)
     return writer.finish()
 
@@ -64,7 +64,7 @@ class _Fold:
     now: float
     late_effect_seconds: int
 
-    def part(self, slices: list[slice]) -> LedgerRows:
+    def fold_slices(self, slices: list[slice]) -> LedgerRows:
         in_ledger, in_additions, in_removals = slices
         keys, earliest, latest, unknown = self._old_rows(in_ledger, in_removals)
         added = self.plan.additions.slice(in_additions.start, in_additions.stop - in_additions.start)

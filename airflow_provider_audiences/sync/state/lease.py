@@ -138,7 +138,7 @@ class Lease:
             raise AudienceBusyError(_LOST)
         self._checked_at = now
 
-    def confirm(self, names: Collection[str]) -> None:
+    def ensure_current(self, names: Collection[str]) -> None:
         """
         Raise an error if the lease is lost at this moment.
 
@@ -256,20 +256,20 @@ def _now() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-Wait = Callable[[AudienceBusyError], None]
+OnBusy = Callable[[AudienceBusyError], None]
 """Waits some time for an audience that another sync holds, or raises the given error."""
 
 
 @contextmanager
 def leased(
-    files: FileStore, holder: Holder, *, wait: Wait | None = None, clock: Callable[[], float] = time.time
+    files: FileStore, holder: Holder, *, on_busy: OnBusy | None = None, clock: Callable[[], float] = time.time
 ) -> Iterator[Lease]:
     """
     Hold an audience's lease until the block ends.
 
     :param files: the file store of the audience's state.
     :param holder: identifies the task that holds the lease.
-    :param wait: called again and again while another sync holds the lease; None to raise the error at once.
+    :param on_busy: called again and again while another sync holds the lease; None to raise the error at once.
     :param clock: returns seconds since 1970 (UTC).
     :raises AudienceBusyError: another sync holds the lease.
     """
@@ -280,9 +280,9 @@ def leased(
                 lease.acquire()
                 break
             except AudienceBusyError as error:
-                if wait is None:
+                if on_busy is None:
                     raise
-                wait(error)
+                on_busy(error)
         yield lease
     finally:
         lease.release()

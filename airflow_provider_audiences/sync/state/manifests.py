@@ -103,7 +103,7 @@ class ManifestChain:
                 continue  # another process has deleted it, after creating a later one
             if self._create(manifest, state_id=self.state_id):
                 self._taken_over = self._last
-                self.confirm()
+                self.ensure_current()
                 self._delete(self._superseded(names))
                 return manifest
         raise AudienceBusyError(f"other syncs keep on changing {self._files.name}; nothing was sent")
@@ -118,14 +118,14 @@ class ManifestChain:
         if not self._create(manifest, state_id=secrets.token_hex(32)):
             raise AudienceBusyError("another sync has changed the audience's state meanwhile; nothing more was sent")
 
-    def confirm(self) -> None:
+    def ensure_current(self) -> None:
         """
         Raise an error unless this process has read or written the last manifest, and holds the lease.
 
         :raises AudienceBusyError: a later sync has taken over.
         """
         names = self._files.names()
-        self._lease.confirm(names)
+        self._lease.ensure_current(names)
         is_known = self._last.number > 0  # otherwise nothing was read yet, and any manifest may be the last one
         if is_known and any(rank > self._last and rank != self._in_doubt for rank in map(Rank.of, names) if rank):
             raise AudienceBusyError("a later sync has taken over this audience; nothing more was sent")
@@ -144,7 +144,7 @@ class ManifestChain:
             names = []  # the next commit deletes them
         self.commit(manifest)
         try:
-            self.confirm()
+            self.ensure_current()
             unused = [name for name in names if not Rank.of(name) and name.startswith(_PREFIXES) and name not in used]
             self._delete([*unused, *self._superseded(names)])
         except StateUnavailableError as error:

@@ -34,7 +34,7 @@ def check(column: TextColumn) -> ParsedMembers:
     assert keys_of(parsed) == sorted(key for key in expected if not isinstance(key, RejectReason))
     for reason in RejectReason:
         rows = [row for row, found in enumerate(expected) if found is reason]
-        assert parsed.refused.get(reason, np.empty(0)).tolist() == rows
+        assert parsed.rejected.get(reason, np.empty(0)).tolist() == rows
     assert (column.data.tobytes(), column.starts.tolist(), column.lengths.tolist()) == before
     return parsed
 
@@ -154,7 +154,7 @@ def test_lines_of_more_than_one_step() -> None:
     keys = np.random.default_rng(7).integers(1, 2**64, (50_001, 2), np.uint64)
     parsed = parse_advertising_ids(column_of_lines(advertising_id_lines(keys)))
 
-    assert not parsed.refused
+    assert not parsed.rejected
     assert parsed.keys.tolist() == keys.tolist()
 
 

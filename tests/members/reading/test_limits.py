@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import zstandard
+from support.kinds import ID_KIND
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.dialect import Dialect
@@ -22,7 +23,7 @@ ID = "c3f5d2a0-6a28-11e4-bcda-00000000000"
 
 
 def staged(source: Any, *, memory: str = "256MB") -> int:
-    with stage(source, rules=StagingRules(), settings=StagingSettings(memory_limit=memory)) as found:
+    with stage(source, rules=StagingRules(), settings=StagingSettings(memory_limit=memory), kind=ID_KIND) as found:
         return found.members
 
 

@@ -13,10 +13,10 @@ from airflow_provider_audiences.exceptions import (
 )
 from airflow_provider_audiences.http.calls import TransportSettings
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.platforms.applovin.audiences import package_name_of
 from airflow_provider_audiences.platforms.applovin.suppression import (
     AppLovinSuppressionClient,
     SuppressionDestination,
-    package_name_of,
 )
 from airflow_provider_audiences.redaction import MaskedBytes, Secret
 from airflow_provider_audiences.sync.destination import UploadCounts

@@ -168,11 +168,11 @@ class TestRefresh:
     def test_gives_up_without_a_word_of_what_fails(self, work: Any, emulator: Any, caplog: Any) -> None:
         begun = work("r1").begin()
         emulator.fault("pai.delete", "status", status=500, times=4)
-        work("r1").refresh.give_up(begun.group_id)
+        work("r1").refresh.delete_unready(begun.group_id)
         assert f"The group {begun.group_id} could not be deleted; the next run does it" in caplog.text
-        work("r1").refresh.give_up(begun.group_id)
+        work("r1").refresh.delete_unready(begun.group_id)
         caplog.clear()
-        work("r1").refresh.give_up(begun.group_id)  # it is gone, which is what was wanted
+        work("r1").refresh.delete_unready(begun.group_id)  # it is gone, which is what was wanted
         assert "could not be deleted" not in caplog.text
         assert ids(emulator) == []
 
@@ -397,7 +397,7 @@ class World:
             state = ReadinessRule(min_amount=MIN_AMOUNT).assess(group, work.client.dialect).state
             if state is not PollState.READY:
                 if given.delete_failed:
-                    work.refresh.give_up(begun.group_id)
+                    work.refresh.delete_unready(begun.group_id)
                 return "failed"
             before = self.ours
             replaced = work.refresh.finish(begun)

@@ -113,7 +113,7 @@ class Side(BaseAdapter):
         except NotFoundError:
             return refresh.finish(begun, is_gone=True).group
         if not is_ready:
-            refresh.give_up(begun.group_id)
+            refresh.delete_unready(begun.group_id)
             return None
         return refresh.finish(begun).group
 

@@ -104,7 +104,7 @@ def test_a_begun_plan(copied: Any, is_applied: bool) -> None:
             stored = state.plan(BEGUN)
             assert state.begin(stored).additions.missing(2) == [(1, 2)]
         else:
-            state.recovered(state.ledger())
+            state.fold_unfinished_plan(state.ledger())
             assert members(state) == [1, 2, 3, 4, 5, 6, 7, 8]
             assert state.manifest
             assert state.manifest.plan_id == ""
@@ -151,7 +151,7 @@ def test_what_an_older_version_wrote_afterwards_is_no_ledger(copied: Any) -> Non
     with opened(path) as state:
         with pytest.raises(LedgerLostError, match="an older version of airflow-provider-audiences has written"):
             state.load()
-        state.forget()
+        state.ignore_ledger()
         stored = state.store_plan(state_plan(state), details={})
         state.begin(stored)
     with opened(path) as state:

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import pytest
+from support.synced import AudienceOverHttp
 
 from airflow_provider_audiences.exceptions import WorkspaceUnavailableError
 from airflow_provider_audiences.sync.state.tables import StateTables
@@ -21,7 +22,6 @@ import json, resource, sys
 from pathlib import Path
 from airflow_provider_audiences.exceptions import AudienceApiError
 from airflow_provider_audiences.members.keys import key_tables
-from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
@@ -53,7 +53,7 @@ try:
     with (
         AppLovinClient(api_key=Secret(job["key"]), base_url=job["url"]) as client,
         open_audience(
-            AudienceDestination(client, job["audience_id"], kind=AdvertisingIds()), LocalFileStore(Path(job["path"])),
+            AudienceDestination(client, job["audience_id"], kind=ID_KIND), LocalFileStore(Path(job["path"])),
             holder=Holder(key="k", try_number=1),
         ) as audience,
         stage(ValuesInput(chunks=[ids]), rules=StagingRules()) as staged,
@@ -69,7 +69,7 @@ def ids(first: int, end: int) -> list[str]:
 
 
 def sync_within_limits(
-    over_http: Any, first: int, end: int, *, mode: str = "mirror", most_bytes: int = 0
+    over_http: AudienceOverHttp, first: int, end: int, *, mode: str = "mirror", most_bytes: int = 0
 ) -> dict[str, Any]:
     """Sync some members in a process that may have 256 files open, and perhaps none larger than so many bytes."""
     job = {
@@ -90,7 +90,7 @@ def sync_within_limits(
     return report
 
 
-def test_few_open_files_from_the_first_sync_on(over_http: Any) -> None:
+def test_few_open_files_from_the_first_sync_on(over_http: AudienceOverHttp) -> None:
     assert sync_within_limits(over_http, 0, MEMBERS)["live"] == MEMBERS
     # The ledger is read, compared and folded again.
     report = sync_within_limits(over_http, 1_000, MEMBERS + 500)
@@ -98,7 +98,9 @@ def test_few_open_files_from_the_first_sync_on(over_http: Any) -> None:
     assert sorted(over_http.members) == ids(1_000, MEMBERS + 500)
 
 
-def test_a_sync_that_got_stuck_in_the_fold_goes_on(over_http: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sync_that_got_stuck_in_the_fold_goes_on(
+    over_http: AudienceOverHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All of it was sent, and no try since could open enough files: this version folds it, and sends nothing."""
 
     def stuck(*_: Any) -> None:
@@ -116,7 +118,7 @@ def test_a_sync_that_got_stuck_in_the_fold_goes_on(over_http: Any, monkeypatch: 
     assert [request["operation"] for request in over_http.emulator.requests()] == ["applovin.list"]
 
 
-def test_a_disk_that_fills_up_in_the_fold_loses_nothing(over_http: Any) -> None:
+def test_a_disk_that_fills_up_in_the_fold_loses_nothing(over_http: AudienceOverHttp) -> None:
     """The members are there; the next run folds what was written down, and sends nothing twice."""
     assert sync_within_limits(over_http, 0, 4_000)["live"] == 4_000
     report = sync_within_limits(over_http, 4_000, 5_000, mode="append", most_bytes=4_500 * 16)
@@ -129,7 +131,7 @@ def test_a_disk_that_fills_up_in_the_fold_loses_nothing(over_http: Any) -> None:
     assert [request["operation"] for request in over_http.emulator.requests()] == ["applovin.list"]
 
 
-def test_a_disk_that_fills_up_before_the_first_request(over_http: Any) -> None:
+def test_a_disk_that_fills_up_before_the_first_request(over_http: AudienceOverHttp) -> None:
     report = sync_within_limits(over_http, 0, 5_000, most_bytes=50_000)
     assert report["error"] == "WorkspaceUnavailableError"
     assert over_http.members == []

@@ -18,7 +18,7 @@ _YOUNG_SECONDS = 5.0
 """A call under way is shared with callers of the same name until this age; after that, it is taken to be hung."""
 
 
-class TooManyAsideError(OSError):
+class TooManyCallsError(OSError):
     """All threads are taken by calls that have not returned."""
 
 
@@ -65,7 +65,7 @@ _lock = threading.Lock()
 _under_way: dict[Hashable, _Call[Any]] = {}
 
 
-def aside(step: Callable[[], T], *, name: Hashable, seconds: float) -> T:
+def call_with_timeout(step: Callable[[], T], *, name: Hashable, seconds: float) -> T:
     """
     Call a function that may never return, and wait for its result for a limited time.
 
@@ -76,7 +76,7 @@ def aside(step: Callable[[], T], *, name: Hashable, seconds: float) -> T:
     :param seconds: longest time to wait, in seconds.
     :return: result of the function.
     :raises TimeoutError: the function did not return in time.
-    :raises TooManyAsideError: :data:`MAX_THREADS` calls have not returned yet.
+    :raises TooManyCallsError: :data:`MAX_THREADS` calls have not returned yet.
     """
     with _lock:
         known: _Call[T] | None = _under_way.get(name)
@@ -93,11 +93,11 @@ def aside(step: Callable[[], T], *, name: Hashable, seconds: float) -> T:
 def _begin(step: Callable[[], T]) -> _Call[T]:
     free = _free
     if not free.acquire(blocking=False):
-        raise TooManyAsideError
+        raise TooManyCallsError
     call = _Call(step, free)
     try:
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(call.run,), name="audiences-aside", daemon=True).start()
+        threading.Thread(target=context.run, args=(call.run,), name="audiences-timed-call", daemon=True).start()
     except BaseException:
         free.release()
         raise

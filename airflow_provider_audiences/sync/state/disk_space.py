@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import StateUnavailableError
+from airflow_provider_audiences.members.keys.key_order import KEY_BYTES
 from airflow_provider_audiences.members.scratch import free_bytes
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
-_LEDGER_BYTES = 24
-_TABLE_BYTES = 16
+_LEDGER_BYTES = KEY_BYTES + 8
+"""Bytes of a member in a ledger: the key, and its two times."""
+
+_TABLE_BYTES = KEY_BYTES
 """Bytes of a member in the Parquet file of a ledger: the key; its two times take next to nothing there."""
 
 _FOLD_BYTES = _LEDGER_BYTES + 2 * _TABLE_BYTES
@@ -23,7 +26,7 @@ Bytes of a member in the temporary folder: in the new ledger, in the key column 
 """
 
 
-class SyncRoom:
+class DiskSpace:
     """
     Checks the room for a new ledger, in the temporary folder and on the state's disk.
 

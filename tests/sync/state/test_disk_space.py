@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.synced import SyncedAudience
 
 from airflow_provider_audiences.exceptions import StateUnavailableError, WorkspaceUnavailableError
 from airflow_provider_audiences.members.scratch import free_bytes
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
-from airflow_provider_audiences.sync.state import room
+from airflow_provider_audiences.sync.state import disk_space
+from airflow_provider_audiences.sync.state.disk_space import DiskSpace
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore, ObjectFileStore
-from airflow_provider_audiences.sync.state.room import SyncRoom
 
 OTHER_DISK = Path("/dev/shm")
 
@@ -29,12 +29,12 @@ def content_of(path: Path, bytes_each: float) -> int:
 
 def test_there_is_enough(workspace: Workspace, tmp_path: Path) -> None:
     for folder in (LocalFileStore(tmp_path / "not" / "there" / "yet"), ObjectFileStore(None, "a/b", name="s3://a/b")):
-        SyncRoom(folder, workspace).require(1_000)
+        DiskSpace(folder, workspace).require(1_000)
     assert not (tmp_path / "not").exists()
 
 
 def test_too_little_in_the_temporary_folder(workspace: Workspace, tmp_path: Path) -> None:
-    in_store = SyncRoom(ObjectFileStore(None, "a/b", name="s3://a/b"), workspace)
+    in_store = DiskSpace(ObjectFileStore(None, "a/b", name="s3://a/b"), workspace)
     members = content_of(tmp_path, 56)
     with pytest.raises(WorkspaceUnavailableError) as caught:
         in_store.require(members)
@@ -45,26 +45,26 @@ def test_too_little_in_the_temporary_folder(workspace: Workspace, tmp_path: Path
 
 def test_one_disk_for_both(workspace: Workspace, tmp_path: Path) -> None:
     members = content_of(tmp_path, 72)
-    SyncRoom(ObjectFileStore(None, "a/b", name="s3://a/b"), workspace).require(members)
+    DiskSpace(ObjectFileStore(None, "a/b", name="s3://a/b"), workspace).require(members)
     with pytest.raises(WorkspaceUnavailableError):
-        SyncRoom(LocalFileStore(tmp_path / "state"), workspace).require(members)
+        DiskSpace(LocalFileStore(tmp_path / "state"), workspace).require(members)
 
 
 def test_too_little_for_the_state(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_FOLD_BYTES", 0)
+    monkeypatch.setattr(disk_space, "_FOLD_BYTES", 0)
     assert OTHER_DISK.stat().st_dev != tmp_path.stat().st_dev
     with pytest.raises(StateUnavailableError) as caught:
-        SyncRoom(LocalFileStore(OTHER_DISK / "audiences" / "a"), workspace).require(content_of(OTHER_DISK, 16))
+        DiskSpace(LocalFileStore(OTHER_DISK / "audiences" / "a"), workspace).require(content_of(OTHER_DISK, 16))
     assert f"{OTHER_DISK} has " in str(caught.value)
     assert "move [audiences] state_path with all that it holds to a larger disk" in str(caught.value)
 
 
 @pytest.mark.parametrize("works", ["sync", "apply"])
-def test_nothing_is_sent_without_room(works: str, synced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_sent_without_room(works: str, synced: SyncedAudience, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [f"{number:08x}-6a28-11e4-bcda-{number:012x}" for number in range(3)]
     plan_id = synced.run(ids, plan_only=True).plan_id
     with monkeypatch.context() as patch:
-        patch.setattr(room, "_FOLD_BYTES", 1 << 60)
+        patch.setattr(disk_space, "_FOLD_BYTES", 1 << 60)
         with pytest.raises(WorkspaceUnavailableError):
             synced.apply(plan_id) if works == "apply" else synced.run(ids)
     assert synced.wire.posts == []

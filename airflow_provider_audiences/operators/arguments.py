@@ -1,0 +1,131 @@
+"""
+Arguments that operators hand on to their base classes, by name and type, for editors and type checkers.
+
+The constructors of the base classes say what they mean, their defaults are there, and the operators document them.
+Arguments that may be templates or output of other tasks are ``Any``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Literal, Required
+
+from airflow_provider_audiences.common.task_arguments import TaskArguments
+
+
+class AppLovinArguments(TaskArguments, total=False):
+    """Arguments of all AppLovin operators."""
+
+    applovin_conn_id: str
+
+
+class AppLovinDeliveryArguments(AppLovinArguments, total=False):
+    """Arguments of the operators that send members to AppLovin."""
+
+    batch_size: int
+    max_parallel_requests: int
+    id_case: Literal["lower", "upper"]
+    wait_for_audience_seconds: int | str | timedelta
+
+
+class RemovalArguments(AppLovinDeliveryArguments, total=False):
+    """Arguments of the operators that remove members by hand."""
+
+    source: Required[Any]
+    max_malformed_ratio: Any
+    rejects_path: Any
+    rejects_include_values: bool
+    dry_run: bool
+
+
+class UploadArguments(RemovalArguments, total=False):
+    """Arguments of the operators that add members by hand."""
+
+    on_malformed: Literal["drop", "fail"]
+
+
+class SuppressionSyncArguments(AppLovinDeliveryArguments, total=False):
+    """Arguments of the sync of a suppression list."""
+
+    source: Required[Any]
+    suppress: Any
+    allow_empty: Any
+    max_removed_ratio: Any
+    max_added_ratio: Any
+    max_removed: Any
+    max_added: Any
+    min_members: Any
+    min_suppressed: Any
+    suppress_on_malformed: Any
+    allow_older_run: Any
+    release_held_back: Any
+    on_malformed: Literal["drop", "fail"]
+    max_malformed_ratio: Any
+    rejects_path: Any
+    rejects_include_values: bool
+    plan_only: bool
+
+
+class SyncArguments(SuppressionSyncArguments, total=False):
+    """Arguments of the sync of an audience."""
+
+    mode: Any
+    on_lost_ledger: Any
+
+
+class StoredPlanArguments(AppLovinDeliveryArguments, total=False):
+    """Arguments of the operators that carry out a stored plan."""
+
+    plan_id: Required[Any]
+    override_guards: bool
+
+
+class PaiArguments(TaskArguments, total=False):
+    """Arguments of all PAI operators."""
+
+    pai_conn_id: str
+
+
+class PaiRefreshArguments(PaiArguments, total=False):
+    """Arguments of the operators that make a new PAI group take the place of the old ones."""
+
+    keep_previous: int
+    delete_failed: bool
+    provenance: Any
+    allow_older_run: Any
+    min_amount: Any
+    ready_statuses: Sequence[int] | None
+    failed_statuses: Sequence[int] | None
+    timeout: timedelta | float | str
+    poke_interval: timedelta | float | str
+    max_poke_interval: timedelta | float | str
+    max_poll_failures: int
+    deferrable: bool
+
+
+class PaiGroupArguments(PaiArguments, total=False):
+    """Arguments that say what a PAI group is made from, without its name."""
+
+    source: Required[Any]
+    text: Any
+    uri: Any
+    phone_number: Any
+    project: Any
+    table: Any
+    column: Any
+    filter: Any
+    algorithm: Any
+    inference_job_id: Any
+    remark: Any
+    phone_format: Literal["cn_mobile", "any"]
+
+
+class PaiNamedGroupArguments(PaiGroupArguments, total=False):
+    """Arguments that say what a PAI group is made from."""
+
+    name: Any
+
+
+class PaiReplaceArguments(PaiGroupArguments, PaiRefreshArguments, total=False):
+    """Arguments of the operator that replaces a PAI group, without its name."""
