@@ -44,6 +44,7 @@ STAGE = """
 import json, resource, sys
 from pathlib import Path
 from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile
 from airflow_provider_audiences.members.rejects import RejectsTarget
 from airflow_provider_audiences.members.staging import StagingRules, stage
@@ -59,6 +60,7 @@ try:
     with stage(
         FilesInput(files=[file], column=job["column"]),
         rules=StagingRules(rejects=rejects if job["rejects"] else None),
+        kind=AdvertisingIds(),
         settings=StagingSettings(temp_folder=Path(job["folder"]), memory_limit="256MB"),
     ) as staged:
         print("staged", staged.members)

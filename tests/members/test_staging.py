@@ -130,7 +130,7 @@ def stage_in_small(source: MemberInput, **options: Any) -> Iterator[StagedMember
         patch.setattr(key_order, "PARTS", 4)
         patch.setattr(key_set, "_RUN_KEYS", 8)
         patch.setattr(key_set, "_MOST_KEYS_AT_ONCE", 6)
-        with stage(source, **options) as staged:
+        with stage(source, **{"kind": ID_KIND, **options}) as staged:
             yield staged
 
 

@@ -109,6 +109,7 @@ class TestGone:
 HOLD = """
 import sys
 from pathlib import Path
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings
@@ -121,7 +122,8 @@ def chunks():
             sys.stdin.readline()
 
 with stage(
-    ValuesInput(chunks=chunks()), rules=StagingRules(), settings=StagingSettings(temp_folder=Path(sys.argv[1]))
+    ValuesInput(chunks=chunks()), rules=StagingRules(), kind=AdvertisingIds(),
+    settings=StagingSettings(temp_folder=Path(sys.argv[1])),
 ) as staged:
     batches = [staged.lines(index * 100_000, 100_000) for index in range(staged.batch_count(100_000))]
     print(staged.members, len(set(b"".join(batches).split())), flush=True)
@@ -254,6 +256,7 @@ class TestSettings:
 EXHAUST = """
 import resource, sys, time, traceback
 from pathlib import Path
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile, ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings
@@ -269,7 +272,7 @@ if file_size:
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 try:
     with stage(
-        ValuesInput(chunks=chunks()), rules=StagingRules(),
+        ValuesInput(chunks=chunks()), rules=StagingRules(), kind=AdvertisingIds(),
         settings=StagingSettings(temp_folder=folder, memory_limit="256MB"),
     ) as staged:
         size = 100_000

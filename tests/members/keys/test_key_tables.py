@@ -114,7 +114,7 @@ def test_other_tools_read_uuids(workspace: Workspace, tmp_path: Path) -> None:
     rows = write(workspace, path, {2**128 - 1: (0, MAX), 1: (7, 8), 0x0123456789ABCDEFFEDCBA9876543210: (9, 10)})
     with duckdb.connect() as connection:
         names = connection.execute("SELECT column_name, column_type FROM (DESCRIBE FROM read_parquet(?))", [str(path)])
-        assert names.fetchall() == [("advertising_id", "UUID"), ("earliest", "UINTEGER"), ("latest", "UINTEGER")]
+        assert names.fetchall() == [("member", "UUID"), ("earliest", "UINTEGER"), ("latest", "UINTEGER")]
         found = connection.execute("FROM read_parquet(?)", [str(path)]).fetchall()
     assert found == [(uuid.UUID(int=key), earliest, latest) for key, earliest, latest in rows]
 

@@ -21,6 +21,7 @@ SCRIPT = """
 import json, resource, sys
 from pathlib import Path
 from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.keys import key_tables
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
@@ -53,10 +54,10 @@ try:
     with (
         AppLovinClient(api_key=Secret(job["key"]), base_url=job["url"]) as client,
         open_audience(
-            AudienceDestination(client, job["audience_id"], kind=ID_KIND), LocalFileStore(Path(job["path"])),
+            AudienceDestination(client, job["audience_id"], kind=AdvertisingIds()), LocalFileStore(Path(job["path"])),
             holder=Holder(key="k", try_number=1),
         ) as audience,
-        stage(ValuesInput(chunks=[ids]), rules=StagingRules()) as staged,
+        stage(ValuesInput(chunks=[ids]), rules=StagingRules(), kind=AdvertisingIds()) as staged,
     ):
         print(json.dumps(AudienceSync(audience, send=send).run(staged, None, settings).as_dict()))
 except AudienceApiError as error:
