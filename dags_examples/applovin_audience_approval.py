@@ -19,6 +19,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowFailException, dag, task
 
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
+from airflow_provider_audiences.sources import RUN_DAY
 
 
 @task
@@ -42,7 +43,7 @@ def applovin_audience_approval() -> None:
     plan = AppLovinSyncAudienceOperator(
         task_id="plan",
         audience_id="{{ var.value.audiences_applovin_id }}",
-        source="{{ var.value.audiences_data_folder }}/device_ids_{{ ds }}.txt",
+        source="{{ var.value.audiences_data_folder }}/device_ids_" + RUN_DAY + ".txt",
         ttl_seconds=30 * 24 * 3600,
         max_removed_ratio=0.1,
         plan_only=True,

@@ -20,6 +20,7 @@ from airflow_provider_audiences.operators.applovin import (
     AppLovinListAudiencesOperator,
     AppLovinUpdateAudienceOperator,
 )
+from airflow_provider_audiences.sources import RUN_DAY
 
 AUDIENCE_NAME = "High value players"
 
@@ -57,7 +58,7 @@ def applovin_audience_refresh() -> None:
     update = AppLovinUpdateAudienceOperator(
         task_id="update_audience",
         audience_id=create.output,
-        source="{{ var.value.audiences_data_folder }}/device_ids_{{ ds }}.txt",
+        source="{{ var.value.audiences_data_folder }}/device_ids_" + RUN_DAY + ".txt",
         ttl_seconds=30 * 24 * 3600,
         max_malformed_ratio=0.05,
     )

@@ -19,6 +19,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowFailException, dag, task
 
 from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
+from airflow_provider_audiences.sources import RUN_DAY
 
 
 @task
@@ -46,7 +47,7 @@ def applovin_audience_sync() -> None:
         platform="android",
         package_name="com.example.game",
         description="Synced daily from the warehouse",
-        source="{{ var.value.audiences_data_folder }}/device_ids_{{ ds }}.txt",
+        source="{{ var.value.audiences_data_folder }}/device_ids_" + RUN_DAY + ".txt",
         suppress="{{ var.value.audiences_data_folder }}/opt_outs.txt",
         ttl_seconds=30 * 24 * 3600,
         max_removed_ratio=0.3,

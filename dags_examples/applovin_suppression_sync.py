@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.providers.common.compat.sdk import dag
 
 from airflow_provider_audiences.operators.applovin_suppression import AppLovinSyncSuppressionOperator
+from airflow_provider_audiences.sources import RUN_DAY
 
 
 @dag(
@@ -33,7 +34,7 @@ def applovin_suppression_sync() -> None:
     AppLovinSyncSuppressionOperator(
         task_id="sync_suppression",
         package_name="com.example.game",
-        source="{{ var.value.audiences_data_folder }}/existing_users_{{ ds }}.txt",
+        source="{{ var.value.audiences_data_folder }}/existing_users_" + RUN_DAY + ".txt",
         max_removed_ratio=0.1,
         min_members=100,
         max_malformed_ratio=0.05,

@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import dag
 from airflow_provider_audiences.operators.pai import PaiSource
 from airflow_provider_audiences.operators.pai_refresh import PaiReplaceGroupOperator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
-from airflow_provider_audiences.sources import FileSource
+from airflow_provider_audiences.sources import RUN_DAY, FileSource
 
 # Each poll is billed. The defaults, 60 seconds that grow to 10 minutes, suit most groups; the demo has no hour to wait.
 WAITING = {"poke_interval": 5, "timeout": timedelta(hours=2), "deferrable": True}
@@ -43,15 +43,15 @@ def pai_group_refresh() -> None:
         project="crm",
         table="lapsed_buyers",
         column="phone",
-        filter="ds={{ ds_nodash }}",
+        filter="ds={{ (dag_run.data_interval_end or dag_run.run_after) | ds_nodash }}",
         phone_number=True,
-        remark="{{ ds }}",
+        remark=RUN_DAY,
         **WAITING,
     )
     PaiSyncGroupOperator(
         task_id="sync_readers",
         name="Newsletter readers",
-        source=FileSource("{{ var.value.audiences_data_folder }}/phones_{{ ds }}.csv", column="phone"),
+        source=FileSource("{{ var.value.audiences_data_folder }}/phones_" + RUN_DAY + ".csv", column="phone"),
         stage_path="{{ var.value.audiences_stage_path }}",
         uri_template="{{ var.value.get('audiences_stage_uri', '') }}",
         max_malformed_ratio=0.05,

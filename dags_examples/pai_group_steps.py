@@ -22,6 +22,7 @@ from airflow_provider_audiences.operators.pai import (
     PaiSource,
 )
 from airflow_provider_audiences.sensors.pai import PaiGroupSensor
+from airflow_provider_audiences.sources import RUN_DAY
 
 NAMES = ("Campaign testers", "Former buyers")
 
@@ -56,9 +57,9 @@ def pai_group_steps() -> None:
         project="crm",
         table="lapsed_buyers",
         column="phone",
-        filter="ds={{ ds_nodash }}",
+        filter="ds={{ (dag_run.data_interval_end or dag_run.run_after) | ds_nodash }}",
         phone_number=True,
-        remark="{{ ds }}",
+        remark=RUN_DAY,
     )
     ready = [
         PaiGroupSensor(

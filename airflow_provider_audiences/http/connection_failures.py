@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 from collections.abc import Iterator
 
 import requests
@@ -94,6 +95,17 @@ def _before_sending(error: Exception, exchange: Exchange) -> AudienceApiError:
         return InvalidInputError(
             "no request can be made of this: the address, a proxy's address, the key or the content type is malformed",
             advice="Check the connection, and the proxy variables in this worker's environment.",
+        )
+    causes = list(_causes(error))
+    if any(isinstance(cause, socket.gaierror | urllib3.exceptions.NameResolutionError) for cause in causes):
+        return ConnectionFailedError(
+            "could not connect: this machine's name servers don't know the host",
+            advice="Check the connection's host for typing errors, and this worker's network.",
+        )
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return ConnectionFailedError(
+            "could not connect: nothing listens at that host and port",
+            advice="Check the connection's host and port, and proxies and firewalls of this worker.",
         )
     return ConnectionFailedError("could not connect", advice=_CHECK_HOST)
 

@@ -116,7 +116,7 @@ def test_the_test_button_does_not_keep_a_dead_host_waiting(
     connect(conn_type, host=f"http://127.0.0.1:{dead_port}")
     works, text = hook_class().test_connection()
     assert works is False
-    assert "could not connect [attempts 1]" in text
+    assert "could not connect: nothing listens at that host and port [attempts 1]" in text
 
 
 @each_hook

@@ -48,11 +48,20 @@ def test_dead_port(make_applovin: MakeApplovin, make_pai: MakePai, waits: list[f
         make_pai(base_url=f"http://127.0.0.1:{dead_port}").list_groups,
     ):
         waits.clear()
-        with pytest.raises(ConnectionFailedError, match="could not connect") as caught:
+        with pytest.raises(
+            ConnectionFailedError, match="could not connect: nothing listens at that host and port"
+        ) as caught:
             call()
         assert waits == [1.0, 2.0, 4.0]
         assert not caught.value.maybe_applied
         assert caught.value.attempts == 4
+
+
+def test_a_host_that_nobody_knows(make_applovin: MakeApplovin) -> None:
+    client = make_applovin(base_url="http://no-such-host.invalid", max_retries=0)
+    with pytest.raises(ConnectionFailedError, match="could not connect: .* don't know the host") as caught:
+        client.list_audiences()
+    assert not caught.value.maybe_applied
 
 
 def test_unroutable_address_ends_in_a_connect_timeout(recorder: Any, make_applovin: MakeApplovin) -> None:

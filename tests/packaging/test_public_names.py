@@ -382,8 +382,8 @@ def test_classes_and_their_arguments(module_name: str) -> None:
 def test_sources() -> None:
     from airflow_provider_audiences import sources
 
-    assert sources.__all__ == ["FileSource", "SqlSource"]
-    assert {name: str(inspect.signature(getattr(sources, name))) for name in sources.__all__} == {
+    assert sources.__all__ == ["DAY_BEFORE_RUN", "RUN_DAY", "FileSource", "SqlSource"]
+    assert {name: str(inspect.signature(getattr(sources, name))) for name in sources.__all__[2:]} == {
         "FileSource": "(path: 'Any', *, column: 'str | int | Sequence[str | int] | None' = None, "
         "conn_id: 'str | None' = None, file_format: 'FileFormat | None' = None, header: 'bool | str' = True, "
         "delimiter: 'str | None' = None, quote: 'str | None' = None, escape: 'str | None' = None, "
