@@ -59,7 +59,7 @@ def test_dead_port(make_applovin: MakeApplovin, make_pai: MakePai, waits: list[f
 
 def test_a_host_that_nobody_knows(make_applovin: MakeApplovin) -> None:
     client = make_applovin(base_url="http://no-such-host.invalid", max_retries=0)
-    with pytest.raises(ConnectionFailedError, match="could not connect: .* don't know the host") as caught:
+    with pytest.raises(ConnectionFailedError, match=r"could not connect: .* don't know the host") as caught:
         client.list_audiences()
     assert not caught.value.maybe_applied
 
