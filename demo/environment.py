@@ -24,6 +24,8 @@ PAI_TABLES = {"crm": {"lapsed_buyers": 48_213}}
 STAGE_URI = "https://demo-audiences.oss-cn-hangzhou.aliyuncs.com/"
 TEST_PHONES = "\n".join(f"1390000{number:04d}" for number in range(1, 13))
 _START_SECONDS = 30
+_CONNECTION = "AIRFLOW_CONN_"
+_VARIABLE = "AIRFLOW_VAR_"
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,41 @@ class Workspace:
             done = subprocess.run(command, stdout=log, stderr=log, env=environment, check=False)  # noqa: S603
         if done.returncode:
             raise SystemExit(f"airflow db migrate failed: see {log_path}")
+
+    def store_in_airflow(self, environment: dict[str, str], *, variables: dict[str, str]) -> dict[str, str]:
+        """
+        Store the connections and variables in Airflow's database, where its pages show them and can test them.
+
+        :param environment: environment that :meth:`environment` returned.
+        :param variables: more variables than the environment has, by name.
+        :return: the environment without what is stored now.
+        """
+        connections = {
+            name.removeprefix(_CONNECTION).lower(): json.loads(value)
+            for name, value in environment.items()
+            if name.startswith(_CONNECTION)
+        }
+        stored = {
+            name.removeprefix(_VARIABLE).lower(): value
+            for name, value in environment.items()
+            if name.startswith(_VARIABLE)
+        }
+        rest = {name: value for name, value in environment.items() if not name.startswith((_CONNECTION, _VARIABLE))}
+        airflow = str(Path(sys.executable).with_name("airflow"))
+        for what, content, options in (
+            ("connections", connections, ["--overwrite"]),
+            ("variables", stored | variables, []),
+        ):
+            path, log_path = self.folder / f"{what}.json", self.logs / f"{what}.log"
+            path.touch(mode=0o600)
+            path.write_text(json.dumps(content), encoding="utf-8")
+            with log_path.open("wb") as log:
+                command = [airflow, what, "import", str(path), *options]
+                done = subprocess.run(command, stdout=log, stderr=log, env=rest, check=False)  # noqa: S603
+            path.unlink()
+            if done.returncode:
+                raise SystemExit(f"airflow {what} import failed: see {log_path}")
+        return rest
 
     def second_home(self, environment: dict[str, str]) -> dict[str, str]:
         """

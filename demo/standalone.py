@@ -16,9 +16,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+from airflow_provider_audiences.redaction import Secret
 from demo.days import OPT_OUTS
 from demo.device_ids import new_ids, write_device_ids
 from demo.environment import Workspace, free_port
@@ -32,13 +35,7 @@ def main() -> int:
     workspace = Workspace.named("standalone")
     today = datetime.now(UTC).date()
     days = [str(today + timedelta(days=offset)) for offset in (-1, 0, 1)]
-    chance = random.Random(LINES)  # noqa: S311 - test data, not secrets
-    people = new_ids(LINES, chance=chance)
-    for number, day in enumerate(days):
-        # Each day a hundredth of the people is new, and as many are gone.
-        ids = [*people[number * LINES // 100 :], *new_ids(number * LINES // 100, chance=chance)]
-        write_device_ids(workspace.data / f"device_ids_{day}.txt", lines=LINES, seed=number, ids=ids)
-    (workspace.data / OPT_OUTS).touch()
+    write_files(workspace.data, days)
     port = os.environ.get("PORT") or str(free_port())
     with workspace.running_emulator() as (url, api_key):
         environment = {
@@ -52,6 +49,8 @@ def main() -> int:
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         }
         workspace.migrate_database(environment)
+        variables = {"audiences_applovin_id": new_audience(url, api_key)}
+        environment = workspace.store_in_airflow(environment, variables=variables)
         print("Airflow starts; this takes about half a minute.", flush=True)
         welcome = (
             f"Airflow:  http://127.0.0.1:{port} (no login: everybody on this machine is admin)\n"
@@ -65,6 +64,37 @@ def main() -> int:
                 airflow, env=environment, stdout=log, stderr=log, start_new_session=True
             )
             return run_until_interrupted(process, f"http://127.0.0.1:{port}/api/v2/monitor/health", welcome)
+
+
+def write_files(folder: Path, days: Sequence[str]) -> None:
+    """
+    Write the files that the example DAGs read.
+
+    :param folder: where they lie.
+    :param days: days of the files, in order; each day a hundredth of the people is new, and as many are gone.
+    """
+    chance = random.Random(LINES)  # noqa: S311 - test data, not secrets
+    people = new_ids(LINES, chance=chance)
+    for number, day in enumerate(days):
+        ids = [*people[number * LINES // 100 :], *new_ids(number * LINES // 100, chance=chance)]
+        write_device_ids(folder / f"device_ids_{day}.txt", lines=LINES, seed=number, ids=ids)
+        write_device_ids(folder / f"existing_users_{day}.txt", lines=LINES // 10, seed=number, ids=ids[: LINES // 10])
+        rows = [f"{row},1390000{row:04d}" for row in range(number, 500 + number)]
+        (folder / f"phones_{day}.csv").write_text("\n".join(["id,phone", *rows]), encoding="utf-8")
+    (folder / OPT_OUTS).touch()
+
+
+def new_audience(url: str, api_key: str) -> str:
+    """
+    Create an audience at the emulator, and return its id.
+
+    :param url: address of the emulator.
+    :param api_key: the key that it takes.
+    """
+    with AppLovinClient(api_key=Secret(api_key), base_url=url) as client:
+        return client.create_audience(
+            name="Approved players", platform="android", package_name="com.example.game"
+        ).audience_id
 
 
 def run_until_interrupted(process: subprocess.Popen[bytes], health_url: str, welcome: str) -> int:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Literal, Unpack
 from airflow_provider_audiences.operators.applovin_delivery_base import ToAudience
 from airflow_provider_audiences.operators.arguments import StoredPlanArguments, SyncArguments
 from airflow_provider_audiences.operators.plan_base import StoredPlanOperator
-from airflow_provider_audiences.operators.sync_base import SyncOperator
+from airflow_provider_audiences.operators.sync_base import FoundDestination, SyncOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.platforms.applovin.audiences import AudienceSpec
-    from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+    from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, CreatedAudience
     from airflow_provider_audiences.sync.destination import Destination
 
 
@@ -171,7 +171,9 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
         """Return the audience, if it is given by its id."""
         return None if self.audience_id is None else self.destination_at(client, self.target_id())
 
-    def find_or_create_destination(self, client: AppLovinClient, context: Context, *, may_create: bool) -> Destination:
+    def find_or_create_destination(
+        self, client: AppLovinClient, context: Context, *, may_create: bool
+    ) -> FoundDestination:
         """Return the audience with this name and platform; create it if there is none."""
         from airflow_provider_audiences.exceptions import ConflictError, NotFoundError
 
@@ -187,12 +189,13 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
                 f"there is no audience {self.name!r} for {spec.platform}, and plan_only makes none; nothing was sent",
                 advice="Make it with AppLovinCreateAudienceOperator, or run without plan_only.",
             )
-        if not found:
-            found = [self._created_audience(client, context, spec)]
-        return self.destination_at(client, found[0])
+        if found:
+            return FoundDestination(self.destination_at(client, found[0]), is_new=False)
+        created = self._created_audience(client, context, spec)
+        return FoundDestination(self.destination_at(client, created.audience_id), is_new=not created.adopted)
 
-    def _created_audience(self, client: AppLovinClient, context: Context, spec: AudienceSpec) -> str:
-        """Create the audience, and return its id; one that another task has created meanwhile is taken as it is."""
+    def _created_audience(self, client: AppLovinClient, context: Context, spec: AudienceSpec) -> CreatedAudience:
+        """Create the audience; one that another task has created meanwhile is taken as it is."""
         created = client.create_audience(
             name=spec.name,
             platform=spec.platform,
@@ -203,7 +206,7 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
             earlier_try=context["ti"].try_number > 1,
         )
         self.log.info("Audience %s %s.", created.audience_id, "existed" if created.adopted else "created")
-        return created.audience_id
+        return created
 
     def _checked_spec(self) -> AudienceSpec:
         """Return the properties of an audience that is given by name."""

@@ -64,6 +64,7 @@ class PlanOperator(DeliveryOperator):
         destination: Destination,
         send: SendSettings,
         *,
+        is_new: bool = False,
         may_reschedule: bool = True,
     ) -> Iterator[AudienceSync]:
         """
@@ -72,6 +73,7 @@ class PlanOperator(DeliveryOperator):
         :param context: context of the task.
         :param destination: audience to sync.
         :param send: batch size, parallel requests and drift check.
+        :param is_new: whether this task has just created the audience, so that nobody can be in it.
         :param may_reschedule: whether the task may be rescheduled while it waits for the lease (Airflow 3.3 or newer);
             False once it has done work that it would have to do again, such as staging.
         :raises AudienceBusyError: another task was changing the audience for the whole wait.
@@ -87,6 +89,7 @@ class PlanOperator(DeliveryOperator):
             destination,
             state_store(*destination.address.folders),
             holder=holder_of(context),
+            is_new=is_new,
             on_busy=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=may_reschedule),
             staging=staging_settings(),
         ) as audience:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
 from airflow_provider_audiences.operators.plan_base import PlanOperator
@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 
     from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.settings import SyncSettings
+
+
+class FoundDestination(NamedTuple):
+    """
+    A destination that was looked for.
+
+    :param destination: the destination.
+    :param is_new: whether it was created just now, so that nobody can be in it.
+    """
+
+    destination: Destination
+    is_new: bool
 
 
 class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
@@ -108,7 +120,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
         """
         return self.destination_at(client, self.target_id())
 
-    def find_or_create_destination(self, client: Any, context: Context, *, may_create: bool) -> Destination:
+    def find_or_create_destination(self, client: Any, context: Context, *, may_create: bool) -> FoundDestination:
         """
         Look for the destination, and create it if there is none. Called once nothing can be wrong with its members.
 
@@ -145,7 +157,9 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
             staged = stack.enter_context(arguments.staged_source())
             if sync is None:
                 found = self.find_or_create_destination(client, context, may_create=not plan_only)
-                sync = stack.enter_context(self.open_sync(context, found, send, may_reschedule=False))
+                sync = stack.enter_context(
+                    self.open_sync(context, found.destination, send, is_new=found.is_new, may_reschedule=False)
+                )
             report = (sync.plan if plan_only else sync.run)(staged, opt_outs, settings)
         if plan_only and self.do_xcom_push:
             # XComs of their own, so that the task that applies the plan can take ``plan.output["plan_id"]``.

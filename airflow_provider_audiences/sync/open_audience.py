@@ -30,6 +30,7 @@ class OpenAudience:
     :param state: its stored state: ledger, plans, manifest.
     :param lease: the lease that keeps other processes out.
     :param workspace: temporary folder and database.
+    :param is_new: whether this process has just created the audience, so that nobody can be in it.
     :param disk_space: checks whether the disks have room for a new ledger.
     :param clock: returns seconds since 1970 (UTC).
     :param sleep: sleeps for a number of seconds.
@@ -40,6 +41,7 @@ class OpenAudience:
     lease: Lease
     workspace: Workspace
     disk_space: DiskSpace
+    is_new: bool
     clock: Callable[[], float]
     sleep: Callable[[float], None]
 
@@ -66,6 +68,7 @@ def open_audience(
     files: FileStore,
     *,
     holder: Holder,
+    is_new: bool = False,
     on_busy: OnBusy | None = None,
     staging: StagingSettings | None = None,
     clock: Callable[[], float] = time.time,
@@ -77,6 +80,7 @@ def open_audience(
     :param destination: the audience at its platform.
     :param files: the file store of its state.
     :param holder: identifies the task that holds it.
+    :param is_new: whether this process has just created the audience.
     :param on_busy: called again and again while another process holds the audience; None to raise the error at once.
     :param staging: memory and disk to use; None for the defaults.
     :param clock: returns seconds since 1970 (UTC).
@@ -102,6 +106,7 @@ def open_audience(
             lease=lease,
             workspace=workspace,
             disk_space=DiskSpace(files, workspace),
+            is_new=is_new,
             clock=clock,
             sleep=sleep,
         )

@@ -75,6 +75,7 @@ class Planner:
         self._workspace = audience.workspace
         self._clock = audience.clock
         self._send = send
+        self._is_new = audience.is_new
         self._audience_id = audience.destination.address.audience_id
 
     def plan(self, staged: StagedMembers, opt_outs: StagedMembers | None, settings: SyncSettings) -> Planned:
@@ -200,12 +201,13 @@ class Planner:
             return False, True
         if settings.mode == "append":
             # This sync leaves unknown members in the audience, except those who have opted out.
-            return False, self._member_count() != 0
+            return False, not self._is_new
         if is_begun and "replace" in {settings.initial, settings.on_lost_ledger}:
             return True, True
         count = self._member_count()
         if count == 0:
-            return False, False
+            # The platform's count may lag: members that were added a moment ago may not be in it yet.
+            return False, not self._is_new
         if settings.initial == "fail":
             holds = "an unknown number of" if count is None else f"{count}"
             known = "only a replacement that was never accepted" if is_begun else "no ledger that says who they are"

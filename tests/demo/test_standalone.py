@@ -1,0 +1,106 @@
+"""``make airflow``: a new user unpauses every example, and all of them become green."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 240
+RUN_SECONDS = 400
+WAITS_FOR_OTHERS = {"pai_group_watcher"}
+"""Examples that begin when something happens at the platform, and not by a schedule."""
+
+
+@pytest.fixture
+def airflow(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Start what ``make airflow`` starts; yield Airflow's address, and the name of the folder with its output."""
+    output = tmp_path / "output.txt"
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "demo.standalone"], cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not (found := re.search(r"Airflow: +(http://\S+)", output.read_text())):
+            assert process.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, output.read_text()
+            time.sleep(1)
+        yield found[1], output.read_text()
+    finally:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=60)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+class Api:
+    """Airflow's REST API, as everybody on this machine may use it."""
+
+    def __init__(self, address: str) -> None:
+        token = requests.get(f"{address}/auth/token", timeout=20).json()["access_token"]
+        self._address = f"{address}/api/v2"
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def get(self, path: str, **query: Any) -> Any:
+        reply = self._session.get(f"{self._address}{path}", params=query, timeout=30)
+        assert reply.ok, reply.text
+        return reply.json()
+
+    def unpause(self, dag_id: str) -> None:
+        reply = self._session.patch(f"{self._address}/dags/{dag_id}", json={"is_paused": False}, timeout=30)
+        assert reply.ok, reply.text
+
+
+def test_every_example_becomes_green(airflow: tuple[str, str]) -> None:
+    address, _ = airflow
+    api = Api(address)
+    deadline = time.monotonic() + RUN_SECONDS
+    expected = {path.stem for path in (ROOT / "dags_examples").glob("*.py")}
+    while {dag["dag_id"] for dag in api.get("/dags")["dags"]} < expected:
+        assert time.monotonic() < deadline, "Airflow has not parsed all examples"
+        time.sleep(1)
+    assert {connection["connection_id"] for connection in api.get("/connections")["connections"]} >= {
+        "applovin_default",
+        "pai_default",
+    }
+    scheduled = sorted(expected - WAITS_FOR_OTHERS)
+    for dag_id in scheduled:
+        api.unpause(dag_id)
+    states: dict[str, str] = {}
+    while time.monotonic() < deadline:
+        for dag_id in scheduled:
+            runs = api.get(f"/dags/{dag_id}/dagRuns", order_by="-id")["dag_runs"]
+            states[dag_id] = runs[0]["state"] if runs else "none"
+        if not set(states.values()) & {"none", "queued", "running"}:
+            break
+        time.sleep(2)
+    assert states == dict.fromkeys(scheduled, "success"), _failures(api, states)
+
+
+def _failures(api: Api, states: dict[str, str]) -> list[str]:
+    """Return the tasks that failed, with the end of their logs."""
+    said = []
+    for dag_id, state in states.items():
+        for run in api.get(f"/dags/{dag_id}/dagRuns")["dag_runs"] if state != "success" else ():
+            tasks = api.get(f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}/taskInstances")["task_instances"]
+            for task in tasks:
+                path = f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}/taskInstances/{task['task_id']}"
+                log = (
+                    str(api.get(f"{path}/logs/{max(1, task['try_number'])}"))[-1500:]
+                    if task["state"] != "success"
+                    else ""
+                )
+                said.append(f"{dag_id}.{task['task_id']}: {task['state']} {log}")
+    return said
