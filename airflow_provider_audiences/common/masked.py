@@ -28,7 +28,7 @@ from airflow_provider_audiences.common.recognition import (
 )
 from airflow_provider_audiences.common.rendering import is_template
 from airflow_provider_audiences.members.characters import plain
-from airflow_provider_audiences.members.identifiers.patterns import NEVER_ONLY_DIGITS, MemberPatterns
+from airflow_provider_audiences.members.identifiers.patterns import ALL_PATTERNS, NEVER_ONLY_DIGITS, MemberPatterns
 
 
 class Masked:
@@ -129,12 +129,12 @@ class MembersField(_MaskedField):
     """
     A template field with members, or with one or more paths of files with members.
 
-    :param kinds: kinds of members to look for in text; default those that are never digits only, as a path may be.
+    :param kinds: kinds of members to look for in text; default all.
     """
 
     _takes_parts = True
 
-    def __init__(self, kinds: Sequence[MemberPatterns] = NEVER_ONLY_DIGITS) -> None:
+    def __init__(self, kinds: Sequence[MemberPatterns] = ALL_PATTERNS) -> None:
         self._kinds = kinds
 
     def _wrapped(self, value: Any) -> Any:

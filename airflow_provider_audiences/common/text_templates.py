@@ -42,7 +42,10 @@ TEXT_FIELDS = frozenset(
         "project",
         "provenance",
         "remark",
+        "stage_conn_id",
         "table",
+        "uri",
+        "uri_template",
     }
 )
 """Names of the arguments that are always text, in all operators and sensors."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
 from airflow_provider_audiences.exceptions import AudienceApiError, PermanentError
-from airflow_provider_audiences.members.identifiers.patterns import ALL_PATTERNS
 from airflow_provider_audiences.operators.arguments import PaiRefreshArguments
 from airflow_provider_audiences.operators.pai_base import provenance_of
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
@@ -136,8 +135,8 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         "pai_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)  # of an SqlSource
-    source = MembersField(ALL_PATTERNS)
-    suppress = MembersField(ALL_PATTERNS)
+    source = MembersField()
+    suppress = MembersField()
     stage_path = AddressField()
     rejects_path = AddressField()
 

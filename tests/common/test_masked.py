@@ -212,7 +212,6 @@ def test_arguments_of_functions_are_masked_if_they_have_members(given: Any, mask
         Path("/data/ids.txt"),
         ObjectStoragePath("file:///data/ids.txt"),
         None,
-        7,
     ],
     ids=repr,
 )

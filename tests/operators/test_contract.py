@@ -14,6 +14,7 @@ from support.airflow_versions import Serialization
 from support.operators import OPERATORS, arguments_of
 
 from airflow_provider_audiences.common.masked import revealed
+from airflow_provider_audiences.common.text_templates import TEXT_FIELDS
 
 
 def _required(operator_class: type[Any]) -> dict[Any, Any]:
@@ -167,3 +168,12 @@ def test_mapping_refuses_what_is_no_argument(operator_class: Any) -> None:
 def test_xcomarg_is_what_airflow_calls_it() -> None:
     with _dag():
         assert isinstance(Upstream(task_id="upstream").output, XComArg)
+
+
+@each_field
+def test_what_is_always_text_is_rendered_as_text(operator_class: type[Any], field: str) -> None:
+    """With native rendering, a name such as ``2026_11_11`` would become a number."""
+    if field == "text" or field not in arguments_of(operator_class):
+        return
+    annotation = str(arguments_of(operator_class)[field].annotation).replace(" | None", "")
+    assert (annotation == "str") <= (field in TEXT_FIELDS), f"{field} belongs into TEXT_FIELDS"
