@@ -28,7 +28,6 @@ that commit.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
 from collections.abc import Collection
@@ -36,14 +35,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import AudienceBusyError, LedgerLostError, StateUnavailableError
-from airflow_provider_audiences.sync.state.manifest_file import (
-    FORMAT,
-    ManifestFile,
-    Rank,
-    first_format,
-    is_first_format,
-)
-from airflow_provider_audiences.sync.state.sealing import sealed
+from airflow_provider_audiences.sync.state.manifest_file import ManifestFile, Rank
+from airflow_provider_audiences.sync.state.manifest_reader import FIRST_FILE, NOTICE, ManifestReader
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import AudienceAddress
@@ -54,18 +47,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PREFIXES = ("ledger-", "held-", "hand-", "plan-", "head-", "head.json-")
-_FIRST_FILE = "head.json"
-"""File that versions without numbered manifests read and replaced."""
-_NOTICE = sealed({"format": FORMAT, "note": "The state is in the last of the files head-*.json."})
-"""Tells those versions that they can't read the state any more."""
-
 _ATTEMPTS = 8
 _DELETERS = 8
 _KEPT = 16
-_NOTHING_ID = hashlib.sha256(b"").hexdigest()
 
 
-class ManifestChain:
+class ManifestChain(ManifestReader):
     """
     Reads the last manifest of an audience and adds new ones; only for the process that holds the lease.
 
@@ -74,17 +61,11 @@ class ManifestChain:
     """
 
     def __init__(self, files: FileStore, lease: Lease) -> None:
-        self._files = files
+        super().__init__(files)
         self._lease = lease
         self._writer = secrets.token_hex(8)
-        self._last = Rank(0, 0)
         self._taken_over = Rank(0, 0)
         self._in_doubt: Rank | None = None
-        self._since = 1
-        self._moved_from = ""
-        self._has_notice = False
-        self.state_id = _NOTHING_ID
-        """Identifies the state of the last manifest among all past and later ones."""
 
     def load(self, address: AudienceAddress) -> Manifest | None:
         """
@@ -98,7 +79,7 @@ class ManifestChain:
         for _ in range(_ATTEMPTS):
             names = self._files.names()
             try:
-                manifest = self._read(names, address)
+                manifest = self.read(names, address)
             except FileNotFoundError:
                 continue  # another process has deleted it, after creating a later one
             if self._create(manifest, state_id=self.state_id):
@@ -163,69 +144,6 @@ class ManifestChain:
         own = [rank for rank in ranks if self._taken_over < rank < self._last]
         return [rank.file for rank in (*older[:-_KEPT], *own)]
 
-    def _read(self, names: Collection[str], address: AudienceAddress) -> Manifest | None:
-        ranks = [rank for rank in map(Rank.of, names) if rank]
-        old = self._old_head(names)
-        if not ranks:
-            return self._moved(names, old, address)
-        self._last = max(ranks)
-        self._since = max(rank.number for rank in ranks) + 1
-        where = f"{self._files.name}/{self._last.file}"
-        text = self._files.read(self._last.file)
-        self.state_id = _id_of(text)  # should it be damaged
-        manifest_file = ManifestFile.from_bytes(text, self._last, where=where)
-        if is_first_format(old) and _id_of(old) != manifest_file.moved_from:
-            self.state_id = _id_of(old)
-            raise LedgerLostError(
-                f"an older version of airflow-provider-audiences has written {self._files.name}/{_FIRST_FILE}, "
-                "after a newer one has synced this audience",
-            )
-        self.state_id, self._moved_from = manifest_file.state_id, manifest_file.moved_from
-        if manifest_file.manifest is None:
-            self._refuse_ledger(names)
-        self._refuse_other(manifest_file.manifest, address, where=where)
-        return manifest_file.manifest
-
-    def _old_head(self, names: Collection[str]) -> bytes:
-        """
-        Return the content of the file of versions without numbered manifests; empty if there is none, or only the
-        notice.
-        """
-        self._has_notice = False
-        if _FIRST_FILE not in names:
-            return b""
-        try:
-            text = self._files.read(_FIRST_FILE)
-        except FileNotFoundError:
-            return b""
-        self._has_notice = text == _NOTICE
-        return b"" if self._has_notice else text
-
-    def _moved(self, names: Collection[str], old: bytes, address: AudienceAddress) -> Manifest | None:
-        """Return the state when there is no manifest yet: that of an older version, or None."""
-        where = f"{self._files.name}/{_FIRST_FILE}"
-        self.state_id = self._moved_from = _id_of(old)
-        if _FIRST_FILE not in names:
-            self._refuse_ledger(names)
-            return None
-        if self._has_notice:
-            raise LedgerLostError(f"{self._files.name}: its head-*.json is missing")
-        manifest = first_format(old, where=where)
-        self._refuse_other(manifest, address, where=where)
-        return manifest
-
-    def _refuse_ledger(self, names: Collection[str]) -> None:
-        """Raise an error if there is a ledger but no manifest: then the manifest was lost."""
-        if any(name.startswith("ledger-") and name.endswith(".parquet") for name in names):
-            raise LedgerLostError(f"{self._files.name}: its last head-*.json is missing, and there is a ledger")
-
-    def _refuse_other(self, manifest: Manifest | None, address: AudienceAddress, *, where: str) -> None:
-        if manifest and manifest.address != address:
-            raise LedgerLostError(
-                f"{where} is about audience {manifest.audience_id} of {manifest.host}, not {address.audience_id} of "
-                f"{address.host}"
-            )
-
     def _create(self, manifest: Manifest | None, *, state_id: str) -> bool:
         """Create the next manifest; return False if another process has created it."""
         while True:
@@ -243,7 +161,7 @@ class ManifestChain:
                 continue
             self._last, self.state_id = rank, state_id
             if not self._has_notice:
-                self._files.write(_FIRST_FILE, _NOTICE)
+                self._files.write(FIRST_FILE, NOTICE)
                 self._has_notice = True
             return True
 
@@ -276,7 +194,3 @@ class ManifestChain:
         if names:
             with ThreadPoolExecutor(max_workers=min(_DELETERS, len(names)), thread_name_prefix="audiences-del") as pool:
                 list(pool.map(self._files.delete, names))
-
-
-def _id_of(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()
