@@ -56,8 +56,15 @@ class Holder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Claim:
-    """A claim as it is stored; ``is_held`` is set once its process has found no other claim."""
+class Claim:
+    """
+    A claim as it is stored.
+
+    :param key: key of the task whose process has made it.
+    :param try_number: number of that task's try.
+    :param until: when it expires; seconds since 1970 (UTC).
+    :param is_held: whether the process has found no other claim, so that it holds the lease.
+    """
 
     key: str
     try_number: int
@@ -72,6 +79,43 @@ class _Claim:
     def ends(self) -> datetime:
         """Return when the claim expires."""
         return datetime.fromtimestamp(self.until, UTC)
+
+    def is_over(self, now: float) -> bool:
+        """
+        Return whether the claim has expired.
+
+        :param now: seconds since 1970 (UTC).
+        """
+        # No claim is longer than this: if one seems to be, its writer's clock is far ahead.
+        return not 0 < self.until - now <= LEASE_SECONDS + _CLOCKS_DIFFER_SECONDS
+
+
+def is_claim(name: str) -> bool:
+    """
+    Return whether a file is a claim, or was to become one.
+
+    :param name: name of a file in the store of an audience's state.
+    """
+    return name.startswith(_PREFIX)
+
+
+def claims(files: FileStore, names: Collection[str]) -> Iterator[tuple[str, Claim | None]]:
+    """
+    Yield the names of all claims, and the claims; None for a file that is not a claim. Nothing is changed.
+
+    :param files: the file store of an audience's state.
+    :param names: names of all files of the store, listed just now.
+    """
+    for name in names:
+        if not name.startswith(_PREFIX) or not name.endswith(_ENDING):
+            continue
+        try:
+            claim = Claim(**json.loads(files.read(name)))
+        except FileNotFoundError:
+            continue
+        except (ValueError, TypeError, OverflowError):
+            claim = None  # no version of this program has written this file
+        yield name, claim
 
 
 class Lease:
@@ -162,7 +206,7 @@ class Lease:
 
     def _claim(self, *, is_held: bool) -> bytes:
         until = self._clock() + LEASE_SECONDS
-        claim = _Claim(key=self._holder.key, try_number=self._holder.try_number, until=until, is_held=is_held)
+        claim = Claim(key=self._holder.key, try_number=self._holder.try_number, until=until, is_held=is_held)
         return json.dumps(asdict(claim)).encode()
 
     def _is_late(self) -> bool:
@@ -196,7 +240,7 @@ class Lease:
             return False
         return True
 
-    def _hold(self) -> _Claim | None:
+    def _hold(self) -> Claim | None:
         """Mark the claim as held; return the claim of a later try that has taken over in the meantime."""
         self._write(is_held=True)
         for _, claim in self._others(self._files.names()):
@@ -206,35 +250,23 @@ class Lease:
 
     def _has_successor(self, names: Collection[str]) -> bool:
         """Whether another process holds the lease, too: this claim had expired, and a late write restored its file."""
-        claims = [claim for _, claim in self._others(names) if claim and claim.is_held and not self._is_over(claim)]
-        return any(claim.key != self._holder.key or claim.try_number > self._holder.try_number for claim in claims)
+        now = self._clock()
+        held = [claim for _, claim in self._others(names) if claim and claim.is_held and not claim.is_over(now)]
+        return any(claim.key != self._holder.key or claim.try_number > self._holder.try_number for claim in held)
 
-    def _is_over(self, claim: _Claim) -> bool:
-        # No claim is longer than this: if one seems to be, its writer's clock is far ahead.
-        return not 0 < claim.until - self._clock() <= LEASE_SECONDS + _CLOCKS_DIFFER_SECONDS
-
-    def _other(self) -> _Claim | None:
+    def _other(self) -> Claim | None:
         """Return another valid claim; delete the claims that have expired or are of an earlier try."""
         for name, claim in self._others(self._files.names()):
             is_ours = claim and claim.key == self._holder.key and claim.try_number <= self._holder.try_number
-            if claim is None or is_ours or self._is_over(claim):
+            if claim is None or is_ours or claim.is_over(self._clock()):
                 self._files.delete(name)
             else:
                 return claim
         return None
 
-    def _others(self, names: Collection[str]) -> Iterator[tuple[str, _Claim | None]]:
+    def _others(self, names: Collection[str]) -> Iterator[tuple[str, Claim | None]]:
         """Yield the names of all other claims, and the claims; None for a file that is not a claim."""
-        for name in names:
-            if not name.startswith(_PREFIX) or not name.endswith(_ENDING) or name == self._name:
-                continue
-            try:
-                claim = _Claim(**json.loads(self._files.read(name)))
-            except FileNotFoundError:
-                continue
-            except (ValueError, TypeError, OverflowError):
-                claim = None  # no version of this program has written this file
-            yield name, claim
+        return claims(self._files, [name for name in names if name != self._name])
 
     def _renew(self) -> None:
         while not self._stop.wait(_RENEWAL_SECONDS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.state.tables import StateTables
 
 _PLAN_ID = re.compile(r"[0-9a-f]{16}")
+_PLAN_FILE = re.compile(r"plan-([0-9a-f]{16})[.]json")
+_LEGS = ("additions", "removals")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ class StoredPlans:
         """
         plan_id = secrets.token_hex(8)
         fingerprints = {}
-        for leg, keys in (("additions", plan.additions), ("removals", plan.removals)):
+        for leg, keys in zip(_LEGS, (plan.additions, plan.removals), strict=True):
             fingerprints[leg] = fingerprint_of(keys)
             self._tables.store_keys(_file(plan_id, leg), keys)
         content = {
@@ -161,6 +163,24 @@ class StoredPlans:
             details=content["details"],
             run_date=RunDate.from_list(content.get("run_date")),
         )
+
+
+def plan_ids(names: Iterable[str]) -> list[str]:
+    """
+    Return the ids of all stored plans, sorted.
+
+    :param names: names of all files of a state.
+    """
+    return sorted(found[1] for name in names if (found := _PLAN_FILE.fullmatch(name)))
+
+
+def member_files(file: PlanFile) -> list[tuple[str, str]]:
+    """
+    Return name and fingerprint of each file with a plan's members: first the additions, then the removals.
+
+    :param file: the plan, as :meth:`StoredPlans.find` returned it.
+    """
+    return [(_file(file.content["plan_id"], leg), file.content[leg]) for leg in _LEGS]
 
 
 def _file(plan_id: str, leg: str = "") -> str:

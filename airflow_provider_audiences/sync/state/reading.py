@@ -1,0 +1,142 @@
+"""Reading an audience's state without holding its lease: a summary by the manifest, or all counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from airflow_provider_audiences.exceptions import LedgerLostError
+from airflow_provider_audiences.members.keys.key_set import side_by_side
+from airflow_provider_audiences.sync.ledger import LATEST
+from airflow_provider_audiences.sync.state.lease import claims
+from airflow_provider_audiences.sync.state.moment import StateMoment, at_one_moment
+from airflow_provider_audiences.sync.state.stored_plans import StoredPlans, plan_ids
+from airflow_provider_audiences.sync.state.summary import AudienceDetails, AudienceSummary, LedgerCounts, PlanSummary
+from airflow_provider_audiences.sync.state.tables import StateTables
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.workspace import Workspace
+    from airflow_provider_audiences.sync.destination import AudienceAddress
+    from airflow_provider_audiences.sync.ledger import Ledger
+    from airflow_provider_audiences.sync.state.file_store import FileStore
+    from airflow_provider_audiences.sync.state.lease import Claim
+    from airflow_provider_audiences.sync.state.manifest import Manifest, StoredKeys
+
+
+class StateReader:
+    """
+    Reads one audience's state; changes nothing, and may be used while a sync runs.
+
+    :param files: the file store of the state.
+    :param address: the audience that the state must be about; None for any.
+    :param clock: returns seconds since 1970 (UTC).
+    """
+
+    def __init__(
+        self, files: FileStore, *, address: AudienceAddress | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._files = files
+        self._address = address
+        self._clock = clock
+
+    def summary(self) -> AudienceSummary:
+        """
+        Return what the last manifest says; a damaged one is told in the summary.
+
+        :raises StateUnavailableError: the store failed.
+        """
+        try:
+            return at_one_moment(self._files, lambda moment: self._summary(moment.manifest), address=self._address)
+        except LedgerLostError as error:
+            return self._summary(None, problem=error.message)
+
+    def details(self, workspace: Workspace) -> AudienceDetails:
+        """
+        Return all counts; reads the files of the ledger and of the marks, and compares them with their fingerprints.
+
+        :param workspace: workspace for copies on this machine.
+        :raises LedgerLostError: a file is damaged or missing.
+        :raises StateUnavailableError: the store failed.
+        """
+        tables = StateTables(self._files, workspace, key_column="")  # a name for writing only
+        return at_one_moment(self._files, lambda moment: self._details(moment, tables), address=self._address)
+
+    def _summary(self, manifest: Manifest | None, *, problem: str = "") -> AudienceSummary:
+        return AudienceSummary(where=self._files.name, manifest=manifest, claim=self._claim(), problem=problem)
+
+    def _claim(self) -> Claim | None:
+        now = self._clock()
+        found = (claim for _, claim in claims(self._files, self._files.names()))
+        return next((claim for claim in found if claim and claim.is_held and not claim.is_over(now)), None)
+
+    def _details(self, moment: StateMoment, tables: StateTables) -> AudienceDetails:
+        manifest = moment.manifest
+
+        def count(stored: StoredKeys) -> int:
+            return tables.keys(stored.file, fingerprint=stored.fingerprint).count if stored.file else 0
+
+        ledger = LedgerCounts()
+        if manifest and manifest.ledger.file:
+            stored = tables.ledger(manifest.ledger.file, fingerprint=manifest.ledger.fingerprint)
+            ledger = ledger_counts(stored, now=self._clock())
+        plans = StoredPlans(self._files, tables)
+        return AudienceDetails(
+            summary=self._summary(manifest),
+            ledger=ledger,
+            held_back=count(manifest.marks.held_back) if manifest else 0,
+            by_hand=count(manifest.marks.by_hand) if manifest else 0,
+            plans=tuple(_plan_summary(plan_id, moment, plans) for plan_id in plan_ids(moment.names)),
+        )
+
+
+def _plan_summary(plan_id: str, moment: StateMoment, plans: StoredPlans) -> PlanSummary:
+    manifest = moment.manifest
+    is_begun = manifest is not None and manifest.plan_id == plan_id
+    try:
+        file = plans.find(plan_id)
+    except LedgerLostError:
+        return PlanSummary(plan_id=plan_id, status="damaged")
+    if file is None:
+        raise LedgerLostError(f"plan {plan_id} is missing")
+    details = file.content["details"]
+    delivered = manifest.delivered if manifest and is_begun else None
+    return PlanSummary(
+        plan_id=plan_id,
+        status="begun" if is_begun else "waiting" if file.state_id == moment.state_id else "outdated",
+        generation=file.generation,
+        added=details.get("added", 0),
+        refreshed=details.get("refreshed", 0),
+        removed=details.get("removed", 0),
+        delivered=delivered.additions.count + delivered.removals.count if delivered else 0,
+        stopped_by=tuple(verdict["guard"] for verdict in details.get("verdicts", ()) if not verdict["passed"]),
+    )
+
+
+def ledger_counts(ledger: Ledger, *, now: float) -> LedgerCounts:
+    """
+    Count the members of a ledger.
+
+    :param ledger: the ledger, in files of a workspace.
+    :param now: seconds since 1970 (UTC).
+    """
+    live = maybe_live = expired = 0
+    first, last = LATEST, 0
+    for (rows,) in side_by_side(ledger.keys):
+        columns = ledger.rows(rows)
+        is_expired = columns.latest <= now
+        is_live = columns.earliest > now
+        expired += int(np.count_nonzero(is_expired))
+        live += int(np.count_nonzero(is_live))
+        maybe_live += int(np.count_nonzero(~is_expired & ~is_live))
+        first = min(first, int(columns.earliest[is_live].min(initial=LATEST)))
+        last = max(last, int(columns.latest[is_live & (columns.latest < LATEST)].max(initial=0)))
+    return LedgerCounts(
+        live=live,
+        maybe_live=maybe_live,
+        expired=expired,
+        first_expiry=first if first < LATEST else None,
+        last_expiry=last or None,
+    )
