@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from airflow.providers.common.compat.sdk import conf
 
@@ -16,6 +19,7 @@ from airflow_provider_audiences.common.recognition import shown_address
 from airflow_provider_audiences.common.stores import MISTAKES, store_mistake
 from airflow_provider_audiences.common.workers import executor_of, is_shared_disk, workers_of
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.state.file_store import FileStore, LocalFileStore, ObjectFileStore
 from airflow_provider_audiences.sync.state.lease import Holder
 from airflow_provider_audiences.validation import true_or_false
@@ -35,6 +39,8 @@ _LONGEST_NAME = 255
 _SHOWN_OF_NAME = 100
 """Characters of a long name that are kept; a digest of the whole name follows them."""
 
+_SHORTENED = re.compile(r"=[0-9a-f]{64}$")
+
 
 def state_store(*names: str) -> FileStore:
     """
@@ -43,7 +49,7 @@ def state_store(*names: str) -> FileStore:
     :param names: names of the folders from ``state_path`` down, with any characters.
     :raises InvalidInputError: ``state_path`` is wrong.
     """
-    return folder_at(_state_path(), *map(_file_name, names), setting=_SETTING)
+    return folder_at(state_path(), *map(_file_name, names), setting=_SETTING)
 
 
 def ledger_store(*names: str) -> FileStore | None:
@@ -55,7 +61,52 @@ def ledger_store(*names: str) -> FileStore | None:
     :raises StateUnavailableError: the folder can't be listed.
     """
     folder = state_store(*names)
-    return folder if any(name.startswith(("head", "ledger-", "lease-")) for name in folder.names()) else None
+    return folder if _has_state(folder) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredAudience:
+    """
+    An audience that has a folder below ``state_path``.
+
+    :param address: the audience, by the names of the folders.
+    :param files: the file store of its state.
+    """
+
+    address: AudienceAddress
+    files: FileStore
+
+    @property
+    def is_shortened(self) -> bool:
+        """Whether a name was too long for a folder, so that the address is not the audience's own."""
+        return any(_SHORTENED.search(name) for name in self.address.folders)
+
+
+def stored_audiences() -> Iterator[StoredAudience]:
+    """
+    Yield all audiences below ``state_path`` that have a ledger, or of which a sync is under way; sorted.
+
+    :raises InvalidInputError: ``state_path`` is wrong.
+    :raises StateUnavailableError: a folder can't be listed.
+    """
+    root = state_path()
+    for platform in _folders(root):
+        for host in _folders(root, platform):
+            for audience_id in _folders(root, platform, host):
+                files = folder_at(root, platform, host, audience_id, setting=_SETTING)
+                if _has_state(files):
+                    named = AudienceAddress(
+                        platform=unquote(platform), host=unquote(host), audience_id=unquote(audience_id)
+                    )
+                    yield StoredAudience(address=named, files=files)
+
+
+def _folders(root: str, *names: str) -> list[str]:
+    return sorted(folder_at(root, *names, setting=_SETTING).folders())
+
+
+def _has_state(files: FileStore) -> bool:
+    return any(name.startswith(("head", "ledger-", "lease-")) for name in files.names())
 
 
 def check_state_path(task: Any) -> None:
@@ -66,7 +117,7 @@ def check_state_path(task: Any) -> None:
     :raises InvalidInputError: ``state_path`` is wrong, or is on this worker's own disk while the task's executor has
         several workers.
     """
-    address = _state_path()
+    address = state_path()
     folder_at(address, setting=_SETTING)
     local = local_path(address)
     if local is None or _is_said_to_be_shared() or is_shared_disk(local):
@@ -87,7 +138,8 @@ def check_state_path(task: Any) -> None:
         )
 
 
-def _state_path() -> str:
+def state_path() -> str:
+    """Return the address below which syncs keep their ledgers; it may have secrets in it."""
     address = (conf.get("audiences", "state_path", fallback="") or "").strip()
     return address or str(Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "audiences")
 
@@ -98,7 +150,7 @@ def _is_said_to_be_shared() -> bool:
     return true_or_false("[audiences] state_path_is_shared", _SWITCHES.get(text, text))
 
 
-def folder_at(address: Any, *names: str, setting: str, conn_id: str | None = None) -> FileStore:
+def folder_at(address: Any, *names: str, setting: str, conn_id: str | None = None) -> LocalFileStore | ObjectFileStore:
     """
     Return a folder on this machine or in a store.
 

@@ -84,6 +84,12 @@ class LocalFileStore:
             return [entry.name for entry in os.scandir(self._path)]
         return []
 
+    def folders(self) -> list[str]:
+        """Return the names of the folders in this folder."""
+        with self._failures(), suppress(FileNotFoundError):
+            return [entry.name for entry in os.scandir(self._path) if entry.is_dir()]
+        return []
+
     def read(self, name: str) -> bytes:
         """Return a file's content."""
         with self._failures(FileNotFoundError):
@@ -196,6 +202,15 @@ class ObjectFileStore:
             found = self._file_system.ls(f"{self._path}/", detail=False)
             # Consoles make an object with the folder's own name for each folder.
             paths = [path.strip("/") for path in found]
+            return [path.rpartition("/")[2] for path in paths if path != self._path.strip("/")]
+        return []
+
+    def folders(self) -> list[str]:
+        """Return the names of the folders below this prefix."""
+        with self._failures(), suppress(FileNotFoundError):
+            self._file_system.invalidate_cache()
+            found = self._file_system.ls(f"{self._path}/", detail=True)
+            paths = [entry["name"].strip("/") for entry in found if entry["type"] == "directory"]
             return [path.rpartition("/")[2] for path in paths if path != self._path.strip("/")]
         return []
 

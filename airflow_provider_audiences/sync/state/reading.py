@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.ledger import Ledger
     from airflow_provider_audiences.sync.state.file_store import FileStore
     from airflow_provider_audiences.sync.state.lease import Claim
-    from airflow_provider_audiences.sync.state.manifest import Manifest, StoredKeys
+    from airflow_provider_audiences.sync.state.manifest import StoredKeys
 
 
 class StateReader:
@@ -49,9 +49,10 @@ class StateReader:
         :raises StateUnavailableError: the store failed.
         """
         try:
-            return at_one_moment(self._files, lambda moment: self._summary(moment.manifest), address=self._address)
+            return at_one_moment(self._files, self._summary, address=self._address)
         except LedgerLostError as error:
-            return self._summary(None, problem=error.message)
+            claim = self._claim(self._files.names())
+            return AudienceSummary(where=self._files.name, manifest=None, claim=claim, problem=error.message)
 
     def details(self, workspace: Workspace) -> AudienceDetails:
         """
@@ -64,12 +65,12 @@ class StateReader:
         tables = StateTables(self._files, workspace, key_column="")  # a name for writing only
         return at_one_moment(self._files, lambda moment: self._details(moment, tables), address=self._address)
 
-    def _summary(self, manifest: Manifest | None, *, problem: str = "") -> AudienceSummary:
-        return AudienceSummary(where=self._files.name, manifest=manifest, claim=self._claim(), problem=problem)
+    def _summary(self, moment: StateMoment) -> AudienceSummary:
+        return AudienceSummary(where=self._files.name, manifest=moment.manifest, claim=self._claim(moment.names))
 
-    def _claim(self) -> Claim | None:
+    def _claim(self, names: Collection[str]) -> Claim | None:
         now = self._clock()
-        found = (claim for _, claim in claims(self._files, self._files.names()))
+        found = (claim for _, claim in claims(self._files, names))
         return next((claim for claim in found if claim and claim.is_held and not claim.is_over(now)), None)
 
     def _details(self, moment: StateMoment, tables: StateTables) -> AudienceDetails:
@@ -84,7 +85,7 @@ class StateReader:
             ledger = ledger_counts(stored, now=self._clock())
         plans = StoredPlans(self._files, tables)
         return AudienceDetails(
-            summary=self._summary(manifest),
+            summary=self._summary(moment),
             ledger=ledger,
             held_back=count(manifest.marks.held_back) if manifest else 0,
             by_hand=count(manifest.marks.by_hand) if manifest else 0,

@@ -49,6 +49,17 @@ def folder(open_folder: Callable[..., FileStore]) -> FileStore:
 # All of them
 
 
+def test_folders_are_told_from_files(open_folder: Callable[..., LocalFileStore | ObjectFileStore]) -> None:
+    above = open_folder("above")
+    assert above.folders() == []
+    above.write("file", b"")
+    open_folder("above/one").write("file", b"")
+    open_folder("above/two/deep").write("file", b"")
+    assert sorted(above.folders()) == ["one", "two"]
+    assert open_folder("above/two").folders() == ["deep"]
+    assert open_folder("above/one").folders() == []
+
+
 def test_one_writer_only_creates_a_file(open_folder: Callable[..., FileStore]) -> None:
     """Of many that try at the same moment, and of those that come later; what is there stays as it is."""
     made, refused = [], []
