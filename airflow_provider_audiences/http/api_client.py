@@ -33,6 +33,11 @@ class ApiClient:
         return self._transport.requests_sent
 
     @property
+    def base_url(self) -> str:
+        """Scheme, host, port and path prefix that requests go to."""
+        return self._transport.base_url
+
+    @property
     def host(self) -> str:
         """Host, port and path prefix that requests go to."""
-        return self._transport.base_url.partition("://")[2]
+        return self.base_url.partition("://")[2]
