@@ -54,6 +54,7 @@ def get_provider_info() -> dict[str, Any]:
             },
         ],
         **{kind: _modules(kind) for kind in ("hooks", "operators", "sensors", "triggers")},
+        "cli": [f"{_PACKAGE}.cli.definition.get_cli_commands"],
         "filesystems": [f"{_PACKAGE}.common.oss"],
         "connection-types": [
             {

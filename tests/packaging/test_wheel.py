@@ -68,7 +68,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     points.read_string(texts[f"{information}/entry_points.txt"])
     assert {section: dict(points[section]) for section in points.sections()} == {
         "apache_airflow_provider": {"provider_info": f"{NAME}.get_provider_info:get_provider_info"},
-        "console_scripts": {"audiences-emulator": f"{NAME}.emulator.__main__:main"},
+        "console_scripts": {
+            "airflow-audiences": f"{NAME}.cli.console:main",
+            "audiences-emulator": f"{NAME}.emulator.__main__:main",
+        },
     }
     metadata = email.message_from_string(texts[f"{information}/METADATA"])
     assert (metadata["Name"], metadata["Version"]) == ("airflow-provider-audiences", VERSION)

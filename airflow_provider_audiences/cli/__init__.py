@@ -1,0 +1,1 @@
+"""The command line: ``airflow audiences …`` and ``airflow-audiences …``."""

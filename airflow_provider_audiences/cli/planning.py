@@ -1,0 +1,183 @@
+"""The command ``plan``: what a sync would change, by the operator's own arguments, guards and planner."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_audiences.cli.output import Output, TableOf, facts
+from airflow_provider_audiences.cli.running import command
+from airflow_provider_audiences.exceptions import InvalidInputError
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.cli.terminal import Terminal
+    from airflow_provider_audiences.operators.sync_base import SyncOperator
+    from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+    from airflow_provider_audiences.platforms.applovin.suppression import AppLovinSuppressionClient
+    from airflow_provider_audiences.sync.destination import AudienceAddress
+    from airflow_provider_audiences.sync.report import SyncReport
+    from airflow_provider_audiences.sync.settings import SyncSettings
+
+_GIVEN_TO_OPERATOR = (
+    *("mode", "on_lost_ledger", "allow_empty", "max_removed_ratio", "max_added_ratio", "max_removed", "max_added"),
+    *("min_members", "min_suppressed", "on_malformed", "max_malformed_ratio", "suppress_on_malformed"),
+    *("release_held_back", "batch_size", "applovin_conn_id"),
+)
+_GIVEN_FOR_AUDIENCES = ("initial", "ttl_seconds", "refresh_before_seconds")
+_NOT_OF_PLANS = frozenset(
+    {
+        *("plan_only", "plan_id", "drift", "requests", "batches", "splits", "accepted", "rejected_by_api"),
+        *("miscounted_batches", "bytes_sent", "seconds", "verdicts", "audience_id"),
+    }
+)
+"""Fields of a report that only sending fills, or that are shown elsewhere."""
+
+_ALWAYS_SHOWN = ("added", "refreshed", "removed", "unchanged", "live", "planned_requests")
+
+
+@command
+def plan(arguments: argparse.Namespace, terminal: Terminal) -> Output:
+    """Show what a sync would change; send nothing, and store nothing."""
+    operator = _operator(arguments)
+    address, report = _report(operator, terminal)
+    stopped_by = [verdict for verdict in report.verdicts if not verdict.passed]
+    has_changes = bool(report.planned_requests or report.replaces)
+    about = {
+        "platform": address.platform,
+        "host": address.host,
+        "audience": address.audience_id,
+        "changes": has_changes,
+        **{name: value for name, value in report.as_dict().items() if name not in _NOT_OF_PLANS},
+    }
+    verdicts = [verdict.as_dict() for verdict in report.verdicts]
+    shown = [
+        {
+            "guard": verdict["guard"],
+            "verdict": "passed" if verdict["passed"] else "STOPPED",
+            "message": verdict["message"],
+        }
+        for verdict in verdicts
+    ]
+    return Output(
+        content={**about, "verdicts": verdicts},
+        tables=[facts(about, always=_ALWAYS_SHOWN), TableOf(title="Guards", rows=shown)],
+        exit_code=1 if stopped_by else 2 if has_changes else 0,
+        complaint="a sync would stop, and send nothing: "
+        + "; ".join(f"{verdict.guard}: {verdict.message}" for verdict in stopped_by)
+        if stopped_by
+        else "",
+    )
+
+
+def _operator(arguments: argparse.Namespace) -> SyncOperator:
+    """Return an operator with the arguments of the command line; its own defaults stand for all others."""
+    given = _given(arguments, _GIVEN_TO_OPERATOR)
+    given |= {"task_id": "plan", "source": _source(arguments, "source", "sql", "column")}
+    suppress = _source(arguments, "suppress", "suppress_sql", "suppress_column")
+    if given["source"] is None:
+        raise InvalidInputError("give --source, or --sql with --conn-id")
+    if suppress is not None:
+        given["suppress"] = suppress
+    if arguments.suppression_list:
+        from airflow_provider_audiences.operators.applovin_suppression import AppLovinSyncSuppressionOperator
+
+        for name in _given(arguments, _GIVEN_FOR_AUDIENCES):
+            raise InvalidInputError(f"--{name.replace('_', '-')} is for audiences, and not for suppression lists")
+        return AppLovinSyncSuppressionOperator(package_name=arguments.audience, **given)
+    from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
+
+    given |= _given(arguments, _GIVEN_FOR_AUDIENCES)
+    return AppLovinSyncAudienceOperator(audience_id=arguments.audience, **given)
+
+
+def _given(arguments: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments of these names that the command line has; a switch that it has not is False."""
+    return {name: value for name in names if (value := getattr(arguments, name)) not in {None, False}}
+
+
+def _source(arguments: argparse.Namespace, of_paths: str, of_sql: str, of_column: str) -> Any:
+    """Return the source that the arguments of these names give; None if they give none."""
+    from airflow_provider_audiences.sources import FileSource, SqlSource
+
+    paths, sql, column = (getattr(arguments, name) for name in (of_paths, of_sql, of_column))
+    if paths and sql:
+        raise InvalidInputError(f"give --{of_paths} or --{of_sql.replace('_', '-')}, not both")
+    if sql:
+        if not arguments.conn_id:
+            raise InvalidInputError(f"--{of_sql.replace('_', '-')} needs --conn-id, the connection of the database")
+        return SqlSource(conn_id=arguments.conn_id, sql=_query(sql), column=column)
+    if paths:
+        from airflow_provider_audiences.common.rendering import is_template
+
+        if any(map(is_template, paths)):
+            raise InvalidInputError("a path has a template in it, which only a task can fill in: give the path itself")
+        return FileSource(
+            paths if len(paths) > 1 else paths[0],
+            column=column,
+            conn_id=None if arguments.sql else arguments.conn_id,
+            file_format=arguments.file_format,
+        )
+    return None
+
+
+def _query(sql: str) -> str:
+    if not sql.rstrip().lower().endswith(".sql"):
+        return sql
+    try:
+        return Path(sql.strip()).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"the query {sql} can't be read ({type(error).__name__})") from None
+
+
+def _report(operator: SyncOperator, terminal: Terminal) -> tuple[AudienceAddress, SyncReport]:
+    from airflow_provider_audiences.common.state import state_store
+    from airflow_provider_audiences.sources.member_arguments import MemberArguments
+    from airflow_provider_audiences.sources.staging import staging_settings
+    from airflow_provider_audiences.sync.preview import Preview
+
+    members = MemberArguments.of(operator, kind=operator.kind)
+    send = operator.send_settings()
+    settings = _settings(operator)
+    with ExitStack() as stack:
+        destination = operator.destination_at(stack.enter_context(_client(operator)), operator.target_id())
+        with terminal.progress("Reading the source"):
+            opt_outs = stack.enter_context(members.staged_opt_outs())
+            staged = stack.enter_context(members.staged_source())
+        with terminal.progress("Comparing it with the ledger"):
+            files = state_store(*destination.address.folders)
+            preview = Preview(destination, files, staging=staging_settings())
+            return destination.address, preview.plan(staged, opt_outs, settings, send=send)
+
+
+def _settings(operator: SyncOperator) -> SyncSettings:
+    from airflow_provider_audiences.sync.guards import Guards
+    from airflow_provider_audiences.sync.settings import SyncSettings
+
+    return SyncSettings.checked(
+        limits=operator.delivery_limits,
+        mode=operator.mode,
+        ttl_seconds=operator.ttl_seconds,
+        refresh_before_seconds=operator.refresh_before_seconds,
+        next_run_seconds=None,  # which DAG syncs the audience, and when, is not known here
+        initial=operator.initial,
+        on_lost_ledger=operator.on_lost_ledger,
+        release_held_back=operator.release_held_back,
+        guards=Guards.of(operator),
+    )
+
+
+def _client(operator: Any) -> AppLovinClient | AppLovinSuppressionClient:
+    """Return a client that notes nothing below the state path, as those of tasks do before each request."""
+    from airflow_provider_audiences.operators.applovin_delivery_base import ToSuppressionList
+    from airflow_provider_audiences.platforms.applovin.client import DEFAULT_SETTINGS
+
+    hook = operator.hook
+    connection = hook.get_connection(hook.applovin_conn_id)
+    if isinstance(operator, ToSuppressionList):
+        client: AppLovinSuppressionClient = hook.suppression_client_of(connection)  # sends nothing: it can't count
+        return client
+    found: AppLovinClient = hook.client_of(connection, max_retries=DEFAULT_SETTINGS.max_retries)
+    return found
