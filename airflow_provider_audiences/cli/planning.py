@@ -171,11 +171,20 @@ def _settings(operator: SyncOperator) -> SyncSettings:
 
 def _client(operator: Any) -> AppLovinClient | AppLovinSuppressionClient:
     """Return a client that notes nothing below the state path, as those of tasks do before each request."""
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
     from airflow_provider_audiences.operators.applovin_delivery_base import ToSuppressionList
     from airflow_provider_audiences.platforms.applovin.client import DEFAULT_SETTINGS
 
     hook = operator.hook
-    connection = hook.get_connection(hook.applovin_conn_id)
+    conn_id = hook.applovin_conn_id
+    try:
+        connection = hook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise InvalidInputError(
+            f"connection {conn_id!r} is not defined",
+            advice=f"Name another by --audience-conn-id, or give it in AIRFLOW_CONN_{conn_id.upper()}.",
+        ) from None
     if isinstance(operator, ToSuppressionList):
         client: AppLovinSuppressionClient = hook.suppression_client_of(connection)  # sends nothing: it can't count
         return client

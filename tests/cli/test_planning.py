@@ -160,7 +160,7 @@ def test_an_audience_without_a_ledger(
         (["--source", "a", "--sql", "SELECT 1", "--conn-id", "x"], "give --source or --sql, not both"),
         (["--source", "s3://b/day={{ ds }}/"], "a path has a template in it"),
         (["--source", "a.txt", "--max-removed-ratio", "2"], "max_removed_ratio"),
-        (["--source", "a.txt", "--audience-conn-id", "nobody"], "nobody"),
+        (["--source", "a.txt", "--audience-conn-id", "nobody"], "connection 'nobody' is not defined"),
     ],
 )
 def test_mistakes_are_said_in_one_line(run: Run, stored: Any, arguments: list[str], said: str) -> None:
