@@ -62,6 +62,7 @@ class AudienceSync:
         self._audience_id = audience.destination.address.audience_id
         self._planner = Planner(audience, send=send)
         self._marks: Marks | None = None
+        self._ledger: Ledger | None = None
         self._began = time.monotonic()
         self._requests_before = audience.destination.requests_sent
 
@@ -78,6 +79,7 @@ class AudienceSync:
         """
         planned = self._planner.plan(staged, opt_outs, settings)
         ledger, plan, report, self._marks = planned.ledger, planned.plan, planned.report, planned.marks
+        self._ledger = ledger
         refuse_unless_passed(report.verdicts)
         whole = staged.keys if settings.mode != "append" else None
         if not plan:
@@ -146,6 +148,16 @@ class AudienceSync:
         self._marks = self._state.marks()
         return self._carry_out(stored, self._state.ledger(), report)
 
+    def ledger(self) -> Ledger | None:
+        """
+        Return the ledger as it is after :meth:`run` or :meth:`apply`; it exists until the audience is let go.
+
+        :return: the ledger; None if it can't be read.
+        """
+        if self._ledger is None and self._is_readable():
+            self._ledger = self._state.ledger()
+        return self._ledger
+
     def _is_readable(self) -> bool:
         try:
             self._state.ledger()
@@ -202,7 +214,7 @@ class AudienceSync:
             raise
         pace = journal.request_seconds / progress.batches if progress.batches else 0.0
         marks = self._marks and self._marks.after(plan, ledger=ledger.keys, source=source, workspace=self._workspace)
-        ledger = self._state.finish(ledger, stored, seconds_per_request=pace, marks=marks)
+        self._ledger = ledger = self._state.finish(ledger, stored, seconds_per_request=pace, marks=marks)
         report = report.changed(
             plan_id=stored.plan_id,
             generation=self._state.generation,

@@ -81,6 +81,15 @@ class Ledger:
         )
         return LedgerRows(keys=self.keys.slice(first, count), earliest=earliest, latest=latest)
 
+    def earliest(self, range_of_rows: slice) -> Seconds:
+        """
+        Return only the times until which some of the members are in the audience for sure.
+
+        :param range_of_rows: range of rows, with a start and a stop.
+        """
+        first, count = range_of_rows.start, range_of_rows.stop - range_of_rows.start
+        return np.frombuffer(read_all(self.earliest_file, first * _NUMBER_BYTES, count * _NUMBER_BYTES), np.uint32)
+
 
 class LedgerWriter:
     """

@@ -22,6 +22,7 @@ from airflow_provider_audiences.sync.report import UploadReport
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.delivery.progress import OnProgress
+    from airflow_provider_audiences.sync.ledger import Ledger
     from airflow_provider_audiences.sync.marks import Marks
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,11 @@ class RecordedUpload:
         self._audience = audience
         self._state = audience.state
         self._workspace = audience.workspace
+        self._ledger: Ledger | None = None
+
+    def ledger(self) -> Ledger | None:
+        """Return the ledger that notes the change; None if none does. It exists until the audience is let go."""
+        return self._ledger
 
     def run(self, upload: Upload, staged: StagedMembers, *, on_progress: OnProgress | None = None) -> UploadReport:
         """
@@ -72,7 +78,7 @@ class RecordedUpload:
             self._audience.destination, staged, on_progress=on_progress, journal=journal, sleep=self._audience.sleep
         )
         pace = journal.request_seconds / report.batches if report.batches else 0.0
-        self._state.finish(ledger, stored, seconds_per_request=pace)
+        self._ledger = self._state.finish(ledger, stored, seconds_per_request=pace)
         return report
 
     def _plan(self, upload: Upload, staged: StagedMembers) -> Plan:
