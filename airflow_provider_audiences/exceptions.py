@@ -178,7 +178,13 @@ class GroupNotReadyError(PermanentError):
 
 
 class GuardError(PermanentError):
-    """A sync would change more than its guards allow; no member was sent."""
+    """
+    A sync would change more than its guards allow; no member was sent.
+
+    :ivar guard: name of the operator's argument that stopped it; None if it is none of the limits.
+    """
+
+    guard: str | None = None
 
     default_advice = "Check the source. If the change is meant, override the guard for this run."
 

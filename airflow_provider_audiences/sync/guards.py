@@ -69,6 +69,15 @@ class Guards(Checked):
     max_removed: int | None = None
     max_added: int | None = None
 
+    @property
+    def limits(self) -> dict[str, float | None]:
+        """The limits that bound an audience's size, by name; None for no limit."""
+        return {
+            "max_removed_ratio": self.max_removed_ratio,
+            "max_added_ratio": self.max_added_ratio,
+            "min_members": self.min_members,
+        }
+
     def verdicts(self, changes: Changes, *, suppress_members: int = 0) -> list[Verdict]:
         """
         Return the verdict of each guard.
@@ -152,7 +161,19 @@ def refuse_unless_passed(verdicts: Iterable[Verdict], *, nothing: str = "nothing
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed:
         said = "; ".join(f"{verdict.message} ({verdict.guard})" for verdict in failed)
-        raise GuardError(f"stopped by {failed[0].guard}: {said}; {nothing}")
+        raise stopped_by(failed[0].guard, f"{said}; {nothing}")
+
+
+def stopped_by(guard: str, said: str) -> GuardError:
+    """
+    Return the error of a guard that stops a sync.
+
+    :param guard: name of the operator's argument that sets the guard.
+    :param said: what the guard says, and what was not done.
+    """
+    error = GuardError(f"stopped by {guard}: {said}")
+    error.guard = guard
+    return error
 
 
 def _count_verdict(guard: str, limit: int | None, verb: str, count: int) -> Verdict:

@@ -211,13 +211,15 @@ class Planner:
         if settings.initial == "fail":
             holds = "an unknown number of" if count is None else f"{count}"
             known = "only a replacement that was never accepted" if is_begun else "no ledger that says who they are"
-            raise GuardError(
+            error = GuardError(
                 f"audience {self._audience_id} holds {holds} members, and {self._state.name} has {known}; nothing was "
                 "sent",
                 advice="If a sync of this audience has run before, make sure that this worker sees the same "
                 "[audiences] state_path. Else give initial='append' to leave them there, or initial='replace' to make "
                 "the source the only content.",
             )
+            error.guard = "initial"
+            raise error
         if settings.initial == "replace":
             log.warning("Audience %s holds %s members, and the source replaces all of them.", self._audience_id, count)
         return settings.initial == "replace", True

@@ -109,6 +109,7 @@ def test_all_that_fail_are_told_and_the_first_one_names_the_error() -> None:
     guards = Guards(allow_empty=False, max_removed_ratio=0.3, max_added_ratio=None, min_members=10)
     with pytest.raises(GuardError) as caught:
         refuse_unless_passed(guards.verdicts(counted(removed=1000, known=1000)))
+    assert caught.value.guard == "allow_empty"
     assert str(caught.value) == (
         "stopped by allow_empty: no member of the source is wanted in the audience (allow_empty); 0 members are "
         "wanted, and at least 10 are expected (min_members); the plan would remove 1,000 of 1,000 members (100.0%), "

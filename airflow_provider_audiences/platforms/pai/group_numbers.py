@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from airflow_provider_audiences.exceptions import GuardError, InvalidInputError
+from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.keys.key_set import fingerprint_of
 from airflow_provider_audiences.members.opt_outs import without_opt_outs
 from airflow_provider_audiences.platforms.pai.group_spec import MAX_TEXT_NUMBERS, GroupSpec, PaiSource
-from airflow_provider_audiences.sync.guards import Guards, Verdict, refuse_unless_passed
+from airflow_provider_audiences.sync.guards import Guards, Verdict, refuse_unless_passed, stopped_by
 from airflow_provider_audiences.sync.plan import Changes
 
 if TYPE_CHECKING:
@@ -63,14 +63,16 @@ class GroupNumbers:
         """
         opt_outs = self.facts["suppress_members"]
         if self.count < guards.min_members:
-            raise GuardError(
-                f"stopped by min_members: the source has {self.count} phone numbers, and at least "
-                f"{guards.min_members} are expected; nothing was sent"
+            raise stopped_by(
+                "min_members",
+                f"the source has {self.count} phone numbers, and at least {guards.min_members} are expected; "
+                "nothing was sent",
             )
         if opt_outs < guards.min_suppressed:
-            raise GuardError(
-                f"stopped by min_suppressed: suppress has {opt_outs} phone numbers, and at least "
-                f"{guards.min_suppressed} are expected; nothing was sent"
+            raise stopped_by(
+                "min_suppressed",
+                f"suppress has {opt_outs} phone numbers, and at least {guards.min_suppressed} are expected; "
+                "nothing was sent",
             )
 
     def judge(self, guards: Guards, current: AudienceGroup | None) -> list[Verdict]:
