@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_audiences import __version__
+from airflow_provider_audiences.assets.uris import SCHEMES
 from airflow_provider_audiences.common.connection_fields import (
     APPLOVIN_FIELDS,
     APPLOVIN_UI,
@@ -35,7 +36,7 @@ _MODULES = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the provider's metadata: connection types with their fields, modules, decorators and settings."""
+    """Return the provider's metadata: connection types with their fields, modules, assets, decorators and settings."""
     return {
         "package-name": "airflow-provider-audiences",
         "name": "Audiences",
@@ -56,6 +57,8 @@ def get_provider_info() -> dict[str, Any]:
         **{kind: _modules(kind) for kind in ("hooks", "operators", "sensors", "triggers")},
         "cli": [f"{_PACKAGE}.cli.definition.get_cli_commands"],
         "filesystems": [f"{_PACKAGE}.common.oss"],
+        "asset-uris": _asset_uris("sanitize_uri"),
+        "dataset-uris": _asset_uris("normalize_uri"),  # what Airflow 2 reads
         "connection-types": [
             {
                 "connection-type": "applovin",
@@ -120,6 +123,18 @@ def get_provider_info() -> dict[str, Any]:
             }
         },
     }
+
+
+def _asset_uris(handler: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "schemes": [scheme],
+            "handler": f"{_PACKAGE}.assets.uris.{handler}",
+            "factory": f"{_PACKAGE}.assets.{scheme}.create_asset",
+            "to_openlineage_converter": f"{_PACKAGE}.assets.making.convert_asset_to_openlineage",
+        }
+        for scheme in SCHEMES
+    ]
 
 
 def _modules(kind: str) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ _NEWER_THAN_AIRFLOW = (
 """What this project needs in releases that are younger than some of the Airflows."""
 
 _AIRFLOW_TESTS = [
+    "tests/assets",
     *(f"tests/{name}" for name in ("common", "decorators", "hooks", "operators", "sensors", "sources", "triggers")),
     "tests/test_get_provider_info.py",
 ]

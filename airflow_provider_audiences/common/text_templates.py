@@ -25,6 +25,7 @@ else:
 
 TEXT_FIELDS = frozenset(
     {
+        "account",
         "algorithm",
         "applovin_conn_id",
         "audience_id",

@@ -15,6 +15,7 @@ from airflow_provider_audiences.common.forgetting import forgetting, merged
 from airflow_provider_audiences.common.given import without_none
 from airflow_provider_audiences.common.masked import ArgumentsField, revealed_argument
 from airflow_provider_audiences.common.parts import Parts
+from airflow_provider_audiences.operators.asset_base import with_named_outlet
 
 try:
     from airflow.sdk.bases.decorator import _TaskDecorator
@@ -121,7 +122,8 @@ def source_decorator(
         # Airflow's guess is what the function returns; the task returns the report.
         multiple_outputs=bool(multiple_outputs),
         decorated_operator_class=operator_class,
-        **without_none(operator_class, kwargs),
+        # Airflow makes a mapped task of these as they are, without the operator's partial().
+        **with_named_outlet(without_none(operator_class, kwargs)),
     )
     decorator: Any = SourceTask.of(made) if python_callable else lambda function: SourceTask.of(made(function))
     return decorator  # type: ignore[no-any-return]

@@ -10,16 +10,23 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from airflow_provider_audiences.assets.uris import AUDIENCE
 from airflow_provider_audiences.operators.applovin_base import AppLovinOperator
 from airflow_provider_audiences.operators.applovin_delivery_base import ToAudience
-from airflow_provider_audiences.operators.arguments import AppLovinArguments, RemovalArguments, UploadArguments
+from airflow_provider_audiences.operators.arguments import (
+    AppLovinArguments,
+    AppLovinWriteArguments,
+    RemovalArguments,
+    UploadArguments,
+)
+from airflow_provider_audiences.operators.asset_base import WritesAsset
 from airflow_provider_audiences.operators.upload_base import UploadOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class AppLovinCreateAudienceOperator(AppLovinOperator):
+class AppLovinCreateAudienceOperator(WritesAsset, AppLovinOperator):
     """
     Create an empty audience and return its id.
 
@@ -35,6 +42,10 @@ class AppLovinCreateAudienceOperator(AppLovinOperator):
     :param if_exists: what to do if an active audience has the same parameters: ``fail`` (default), or ``adopt`` it if
         it is the only one with this name and platform.
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
+    :param account: what tells accounts apart in the audience's asset; None (default) for the connection's id
+        (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: the audience's id.
     :raises InvalidInputError: an argument is wrong; nothing was sent.
     :raises ConflictError: the audience exists and ``if_exists`` is ``fail``, or several audiences match.
@@ -46,8 +57,12 @@ class AppLovinCreateAudienceOperator(AppLovinOperator):
         "package_name",
         "description",
         "audience_type",
+        "account",
         "applovin_conn_id",
     )
+    asset_kind = AUDIENCE
+    operation = "create"
+    handle_arguments = ("name",)
 
     def __init__(
         self,
@@ -58,7 +73,7 @@ class AppLovinCreateAudienceOperator(AppLovinOperator):
         description: str | None = None,
         audience_type: str = "retargeting",
         if_exists: Literal["fail", "adopt"] = "fail",
-        **kwargs: Unpack[AppLovinArguments],
+        **kwargs: Unpack[AppLovinWriteArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.name = name
@@ -67,10 +82,11 @@ class AppLovinCreateAudienceOperator(AppLovinOperator):
         self.description = description
         self.audience_type = audience_type
         self.if_exists = if_exists
+        self.name_outlet()
 
     def execute(self, context: Context) -> str:
         """Create the audience."""
-        with self.running(), self.hook.get_conn() as client:
+        with self.told(context) as result, self.running(), self.hook.get_conn() as client:
             created = client.create_audience(
                 name=self.name,
                 platform=self.platform,
@@ -80,6 +96,7 @@ class AppLovinCreateAudienceOperator(AppLovinOperator):
                 if_exists=self.if_exists,
                 earlier_try=context["ti"].try_number > 1,
             )
+            result.report = {"audience_id": created.audience_id, "adopted": created.adopted}
         self.log.info("Audience %s %s.", created.audience_id, "existed" if created.adopted else "created")
         return created.audience_id
 
@@ -168,6 +185,10 @@ class AppLovinUpdateAudienceOperator(ToAudience, UploadOperator):
     :param wait_for_audience_seconds: longest wait for another task that is changing this audience, in seconds or as a
         timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
+    :param account: what tells accounts apart in the audience's asset; None (default) for the connection's id
+        (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: report with ``audience_id, dry_run, planned_requests, planned_ids, planned_bytes, requests, batches,
         splits, sent, accepted, rejected_by_api, miscounted_batches, malformed, zeroed, duplicates, blank,
         members_by_column, bytes_sent, in_ledger, seconds``.
@@ -177,6 +198,7 @@ class AppLovinUpdateAudienceOperator(ToAudience, UploadOperator):
     """
 
     mode = "replace"
+    operation = "update"
     template_fields: Sequence[str] = ("audience_id", "ttl_seconds", *UploadOperator.template_fields, "applovin_conn_id")
 
     def __init__(
@@ -191,6 +213,7 @@ class AppLovinUpdateAudienceOperator(ToAudience, UploadOperator):
         self.audience_id = audience_id
         self.ttl_seconds = ttl_seconds
         self.allow_empty = allow_empty
+        self.name_outlet()
 
 
 class AppLovinAppendUsersOperator(ToAudience, UploadOperator):
@@ -222,6 +245,10 @@ class AppLovinAppendUsersOperator(ToAudience, UploadOperator):
     :param wait_for_audience_seconds: longest wait for another task that is changing this audience, in seconds or as a
         timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
+    :param account: what tells accounts apart in the audience's asset; None (default) for the connection's id
+        (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: the report, as for :class:`AppLovinUpdateAudienceOperator`.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
     :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
@@ -229,6 +256,7 @@ class AppLovinAppendUsersOperator(ToAudience, UploadOperator):
     """
 
     mode = "append"
+    operation = "append"
     template_fields: Sequence[str] = ("audience_id", "ttl_seconds", *UploadOperator.template_fields, "applovin_conn_id")
 
     def __init__(
@@ -237,6 +265,7 @@ class AppLovinAppendUsersOperator(ToAudience, UploadOperator):
         super().__init__(**kwargs)
         self.audience_id = audience_id
         self.ttl_seconds = ttl_seconds
+        self.name_outlet()
 
 
 class AppLovinRemoveUsersOperator(ToAudience, UploadOperator):
@@ -265,6 +294,10 @@ class AppLovinRemoveUsersOperator(ToAudience, UploadOperator):
     :param wait_for_audience_seconds: longest wait for another task that is changing this audience, in seconds or as a
         timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
+    :param account: what tells accounts apart in the audience's asset; None (default) for the connection's id
+        (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: the report, as for :class:`AppLovinUpdateAudienceOperator`.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
     :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
@@ -272,6 +305,7 @@ class AppLovinRemoveUsersOperator(ToAudience, UploadOperator):
     """
 
     mode = "remove"
+    operation = "remove"
     template_fields: Sequence[str] = ("audience_id", *UploadOperator.template_fields, "applovin_conn_id")
 
     def __init__(
@@ -279,9 +313,10 @@ class AppLovinRemoveUsersOperator(ToAudience, UploadOperator):
     ) -> None:
         super().__init__(on_malformed=on_malformed, **kwargs)
         self.audience_id = audience_id
+        self.name_outlet()
 
 
-class AppLovinDeleteAudienceOperator(AppLovinOperator):
+class AppLovinDeleteAudienceOperator(WritesAsset, AppLovinOperator):
     """
     Delete an audience.
 
@@ -289,28 +324,39 @@ class AppLovinDeleteAudienceOperator(AppLovinOperator):
     :param ignore_missing: don't fail if the audience does not exist; default False. From the task's second try on, a
         missing audience is never an error, because the first try may have deleted it.
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
+    :param account: what tells accounts apart in the audience's asset; None (default) for the connection's id
+        (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: ``{"audience_id": …, "deleted": whether it existed}``.
     :raises InvalidInputError: the id is empty or malformed; nothing was sent.
     :raises NotFoundError: the account has no such audience.
     """
 
-    template_fields: Sequence[str] = ("audience_id", "applovin_conn_id")
+    template_fields: Sequence[str] = ("audience_id", "account", "applovin_conn_id")
+    asset_kind = AUDIENCE
+    operation = "delete"
+    handle_arguments = ("audience_id",)
 
-    def __init__(self, *, audience_id: str, ignore_missing: bool = False, **kwargs: Unpack[AppLovinArguments]) -> None:
+    def __init__(
+        self, *, audience_id: str, ignore_missing: bool = False, **kwargs: Unpack[AppLovinWriteArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id
         self.ignore_missing = ignore_missing
+        self.name_outlet()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the audience."""
         from airflow_provider_audiences.platforms.applovin.audiences import audience_id_of
         from airflow_provider_audiences.validation import true_or_false
 
-        with self.running():
+        with self.told(context) as result, self.running():
             audience_id = audience_id_of(self.audience_id)
             # An earlier try of this task, which was interrupted, may have deleted the audience already.
             ignore_missing = true_or_false("ignore_missing", self.ignore_missing) or context["ti"].try_number > 1
             with self.hook.get_conn() as client:
                 deleted = client.delete_audience(audience_id=audience_id, ignore_missing=ignore_missing)
+            result.report = {"audience_id": audience_id, "deleted": deleted}
         self.log.info("Audience %s %s.", audience_id, "deleted" if deleted else "did not exist")
-        return {"audience_id": audience_id, "deleted": deleted}
+        return dict(result.report)

@@ -6,8 +6,9 @@ Heavy libraries are imported inside methods, because Airflow parses DAG files al
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from airflow_provider_audiences.assets.uris import AUDIENCE, SUPPRESSION_LIST
 from airflow_provider_audiences.operators.applovin_base import AppLovinOperator
 from airflow_provider_audiences.operators.delivery_base import DeliveryOperator
 
@@ -56,6 +57,8 @@ class ToAudience(AppLovinDeliveryOperator):
     """Mixin for operators that send members to an audience."""
 
     target_argument = "audience_id"
+    asset_kind = AUDIENCE
+    handle_arguments: ClassVar[tuple[str, ...]] = ("audience_id",)
     audience_id: str | None
 
     @property
@@ -86,6 +89,8 @@ class ToSuppressionList(AppLovinDeliveryOperator):
     """Mixin for operators that send members to an app's suppression list."""
 
     target_argument = "package_name"
+    asset_kind = SUPPRESSION_LIST
+    handle_arguments = ("package_name",)
     package_name: str
 
     @property
@@ -109,4 +114,4 @@ class ToSuppressionList(AppLovinDeliveryOperator):
         """Return the suppression list as a destination."""
         from airflow_provider_audiences.platforms.applovin.suppression import SuppressionDestination
 
-        return SuppressionDestination(client, target, kind=self.kind)
+        return SuppressionDestination(client, target, kind=self.kind, account=self.account)

@@ -78,6 +78,10 @@ class AppLovinSyncSuppressionOperator(ToSuppressionList, SyncOperator):
     :param wait_for_audience_seconds: longest wait for another task that is changing this list, in seconds or as a
         timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
+    :param account: what tells AppLovin accounts apart, in the list's asset and as a part of the address of its ledger;
+        None (default) for the connection's id in the asset, and nothing in the address (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: the report of :class:`~airflow_provider_audiences.operators.applovin_sync.AppLovinSyncAudienceOperator`, in
         which ``audience_id`` is the package name, ``refreshed`` is 0 because nobody expires, and ``drift`` is None
         because the API does not count.
@@ -91,6 +95,7 @@ class AppLovinSyncSuppressionOperator(ToSuppressionList, SyncOperator):
     """
 
     template_fields: Sequence[str] = ("package_name", *SyncOperator.template_fields, "applovin_conn_id")
+    operation = "sync"
     initial = "append"  # nobody can tell who is on a list
 
     def __init__(
@@ -103,6 +108,7 @@ class AppLovinSyncSuppressionOperator(ToSuppressionList, SyncOperator):
     ) -> None:
         super().__init__(mode=mode, on_lost_ledger=on_lost_ledger, **kwargs)
         self.package_name = package_name
+        self.name_outlet()
 
 
 class AppLovinApplySuppressionPlanOperator(ToSuppressionList, StoredPlanOperator):
@@ -121,6 +127,10 @@ class AppLovinApplySuppressionPlanOperator(ToSuppressionList, StoredPlanOperator
     :param wait_for_audience_seconds: longest wait for another task that is changing this list, in seconds or as a
         timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
+    :param account: what tells AppLovin accounts apart, in the list's asset and as a part of the address of its ledger;
+        None (default) for the connection's id in the asset, and nothing in the address (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: the report, as for :class:`AppLovinSyncSuppressionOperator`.
     :raises PlanOutdatedError: the list was changed since the plan was made, or there is no such plan; nothing was sent.
     :raises GuardError: a guard stopped the plan; nothing was sent.
@@ -130,10 +140,12 @@ class AppLovinApplySuppressionPlanOperator(ToSuppressionList, StoredPlanOperator
     """
 
     template_fields: Sequence[str] = ("package_name", *StoredPlanOperator.template_fields, "applovin_conn_id")
+    operation = "apply"
 
     def __init__(self, *, package_name: str, **kwargs: Unpack[StoredPlanArguments]) -> None:
         super().__init__(**kwargs)
         self.package_name = package_name
+        self.name_outlet()
 
 
 class AppLovinAddSuppressionOperator(ToSuppressionList, UploadOperator):
@@ -161,6 +173,10 @@ class AppLovinAddSuppressionOperator(ToSuppressionList, UploadOperator):
     :param wait_for_audience_seconds: longest wait for another task that is changing this list, in seconds or as a
         timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
+    :param account: what tells AppLovin accounts apart, in the list's asset and as a part of the address of its ledger;
+        None (default) for the connection's id in the asset, and nothing in the address (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: the report of :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator`; its
         ``audience_id`` is the package name.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
@@ -169,11 +185,13 @@ class AppLovinAddSuppressionOperator(ToSuppressionList, UploadOperator):
     """
 
     mode = "append"
+    operation = "append"
     template_fields: Sequence[str] = ("package_name", *UploadOperator.template_fields, "applovin_conn_id")
 
     def __init__(self, *, package_name: str, **kwargs: Unpack[UploadArguments]) -> None:
         super().__init__(**kwargs)
         self.package_name = package_name
+        self.name_outlet()
 
 
 class AppLovinRemoveSuppressionOperator(ToSuppressionList, UploadOperator):
@@ -201,6 +219,10 @@ class AppLovinRemoveSuppressionOperator(ToSuppressionList, UploadOperator):
     :param wait_for_audience_seconds: longest wait for another task that is changing this list, in seconds or as a
         timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
+    :param account: what tells AppLovin accounts apart, in the list's asset and as a part of the address of its ledger;
+        None (default) for the connection's id in the asset, and nothing in the address (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: the report of :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator`; its
         ``audience_id`` is the package name.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
@@ -209,6 +231,7 @@ class AppLovinRemoveSuppressionOperator(ToSuppressionList, UploadOperator):
     """
 
     mode = "remove"
+    operation = "remove"
     template_fields: Sequence[str] = ("package_name", *UploadOperator.template_fields, "applovin_conn_id")
 
     def __init__(
@@ -216,3 +239,4 @@ class AppLovinRemoveSuppressionOperator(ToSuppressionList, UploadOperator):
     ) -> None:
         super().__init__(on_malformed=on_malformed, **kwargs)
         self.package_name = package_name
+        self.name_outlet()

@@ -99,6 +99,10 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
     :param wait_for_audience_seconds: longest wait for another task that is changing this audience, in seconds or as a
         timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
+    :param account: what tells accounts apart in the audience's asset; None (default) for the connection's id
+        (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: report with ``audience_id, mode, plan_only, plan_id, generation, replaces, added, refreshed, removed,
         unchanged, suppressed, held_back, suppress_members, suppress_malformed, suppress_zeroed, suppress_duplicates,
         suppress_blank, suppress_unknown, contradicted, live, drift, planned_requests, planned_ids, planned_bytes,
@@ -126,6 +130,8 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
         *SyncOperator.template_fields,
         "applovin_conn_id",
     )
+    operation = "sync"
+    handle_arguments = ("audience_id", "name")
 
     def __init__(
         self,
@@ -155,6 +161,7 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
         self.initial = initial
         self.max_drift = max_drift
         self.drift_patience_seconds = drift_patience_seconds
+        self.name_outlet()
 
     def check_target_arguments(self) -> None:
         """Check the arguments that say which audience to sync, without a request."""
@@ -245,6 +252,10 @@ class AppLovinApplyPlanOperator(ToAudience, StoredPlanOperator):
     :param wait_for_audience_seconds: longest wait for another task that is changing this audience, in seconds or as a
         timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
+    :param account: what tells accounts apart in the audience's asset; None (default) for the connection's id
+        (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: the report, as for ``AppLovinSyncAudienceOperator``.
     :raises PlanOutdatedError: the audience was changed since the plan was made, or there is no such plan; nothing was
         sent.
@@ -255,6 +266,7 @@ class AppLovinApplyPlanOperator(ToAudience, StoredPlanOperator):
     """
 
     template_fields: Sequence[str] = ("audience_id", *StoredPlanOperator.template_fields, "applovin_conn_id")
+    operation = "apply"
 
     def __init__(
         self,
@@ -268,3 +280,4 @@ class AppLovinApplyPlanOperator(ToAudience, StoredPlanOperator):
         self.audience_id = audience_id
         self.max_drift = max_drift
         self.drift_patience_seconds = drift_patience_seconds
+        self.name_outlet()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Literal, Required
+from typing import Any, Literal, Required, TypedDict
 
 from airflow_provider_audiences.common.task_arguments import TaskArguments
 
@@ -20,7 +20,18 @@ class AppLovinArguments(TaskArguments, total=False):
     applovin_conn_id: str
 
 
-class AppLovinDeliveryArguments(AppLovinArguments, total=False):
+class WriteArguments(TypedDict, total=False):
+    """Arguments of all operators that write, about their asset."""
+
+    account: Any
+    asset: Any
+
+
+class AppLovinWriteArguments(AppLovinArguments, WriteArguments, total=False):
+    """Arguments of all AppLovin operators that write."""
+
+
+class AppLovinDeliveryArguments(AppLovinWriteArguments, total=False):
     """Arguments of the operators that send members to AppLovin."""
 
     batch_size: int
@@ -87,7 +98,11 @@ class PaiArguments(TaskArguments, total=False):
     pai_conn_id: str
 
 
-class PaiRefreshArguments(PaiArguments, total=False):
+class PaiWriteArguments(PaiArguments, WriteArguments, total=False):
+    """Arguments of all PAI operators that write."""
+
+
+class PaiRefreshArguments(PaiWriteArguments, total=False):
     """Arguments of the operators that make a new PAI group take the place of the old ones."""
 
     keep_previous: int
@@ -104,7 +119,7 @@ class PaiRefreshArguments(PaiArguments, total=False):
     deferrable: bool
 
 
-class PaiGroupArguments(PaiArguments, total=False):
+class PaiGroupArguments(PaiWriteArguments, total=False):
     """Arguments that say what a PAI group is made from, without its name."""
 
     source: Required[Any]

@@ -7,22 +7,22 @@ Heavy libraries are imported inside methods, because Airflow parses DAG files al
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_audiences.common.busy import DEFAULT_WAIT_SECONDS
-from airflow_provider_audiences.common.given import RefusesLostArguments
-from airflow_provider_audiences.common.text_templates import RendersTextAsText
+from airflow_provider_audiences.operators.asset_base import WritesAsset
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.assets.state import Result
     from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
     from airflow_provider_audiences.sync.destination import DeliveryLimits, Destination
+    from airflow_provider_audiences.sync.ledger import Ledger
 
 
-class DeliveryOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
+class DeliveryOperator(WritesAsset):
     """
     Base of the operators that send members.
 
@@ -85,6 +85,24 @@ class DeliveryOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
 
         :raises InvalidInputError: an argument about that is wrong.
         """
+
+    def tell_expiry(self, result: Result, ledger_of: Callable[[], Ledger | None]) -> None:
+        """
+        Find out when members begin to expire, if Airflow keeps that and members have a TTL.
+
+        :param result: takes it.
+        :param ledger_of: returns the audience's ledger; None if there is none.
+        """
+        if not result.keeps_state:
+            return
+        ledger = ledger_of()
+        if ledger is None:
+            return
+        result.live = ledger.keys.count
+        if self.delivery_limits.default_ttl_seconds is not None:
+            from airflow_provider_audiences.sync.expiry import expiry_of
+
+            result.expiry = expiry_of(ledger)
 
     @property
     def wait_seconds(self) -> float:

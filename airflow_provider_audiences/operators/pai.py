@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_audiences.assets.uris import GROUP
 from airflow_provider_audiences.exceptions import TransientError
-from airflow_provider_audiences.operators.arguments import PaiArguments, PaiNamedGroupArguments
+from airflow_provider_audiences.operators.arguments import PaiArguments, PaiNamedGroupArguments, PaiWriteArguments
+from airflow_provider_audiences.operators.asset_base import WritesAsset
 from airflow_provider_audiences.operators.pai_base import PaiGroupSpecOperator, PaiOperator, provenance_of
 from airflow_provider_audiences.platforms.pai.group_spec import PaiSource
 
@@ -63,12 +65,16 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
         China; or ``any``, numbers of any country.
     :param pai_conn_id: Airflow connection of the type ``pai``, or ``alibaba_cloud``; default ``pai_default``
         (templated).
+    :param account: what tells accounts apart in the group's asset; None (default) for the connection's id (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: the group's id.
     :raises InvalidInputError: a parameter is missing, wrong, or of another source; nothing was sent.
     :raises ConflictError: the name exists and ``if_exists`` is ``fail``, or several groups match.
     """
 
     template_fields: Sequence[str] = (*PaiGroupSpecOperator.template_fields, "provenance")
+    operation = "create"
 
     def __init__(
         self,
@@ -82,13 +88,14 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
         self.if_exists = if_exists
         self.idempotency = idempotency
         self.provenance = provenance
+        self.name_outlet()
 
     def execute(self, context: Context) -> str:
         """Check the parameters and create the group."""
         from airflow_provider_audiences.validation import one_of
 
         ti = context["ti"]
-        with self.running():
+        with self.told(context) as result, self.running():
             spec = self.checked_spec()
             provenance = provenance_of(self.provenance, context)
             is_marked = one_of("idempotency", self.idempotency, ("marker", "none")) == "marker"
@@ -106,6 +113,7 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
                         raise
                     # Without a marker, a further try could not tell whether the group exists.
                     raise AirflowFailException(str(error)) from error
+            result.report = {"group_id": created.group.id, "adopted": created.adopted}
         self.log.info("Group %s %s.", created.group.id, "existed" if created.adopted else "created")
         return created.group.id
 
@@ -194,7 +202,7 @@ class PaiListGroupsOperator(PaiOperator):
         return [group.public() for group in groups]
 
 
-class PaiDeleteGroupOperator(PaiOperator):
+class PaiDeleteGroupOperator(WritesAsset, PaiOperator):
     """
     Delete a group. PAI bills the call whether it succeeds or not.
 
@@ -203,27 +211,35 @@ class PaiDeleteGroupOperator(PaiOperator):
         missing group is never an error, because the first try may have deleted it.
     :param pai_conn_id: Airflow connection of the type ``pai``, or ``alibaba_cloud``; default ``pai_default``
         (templated).
+    :param account: what tells accounts apart in the group's asset; None (default) for the connection's id (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: ``{"group_id": …, "deleted": whether it existed}``.
     :raises NotFoundError: the account has no such group.
     """
 
-    template_fields: Sequence[str] = ("group_id", "pai_conn_id")
+    template_fields: Sequence[str] = ("group_id", "account", "pai_conn_id")
+    asset_kind = GROUP
+    operation = "delete"
+    handle_arguments = ("group_id",)
 
-    def __init__(self, *, group_id: str, ignore_missing: bool = False, **kwargs: Unpack[PaiArguments]) -> None:
+    def __init__(self, *, group_id: str, ignore_missing: bool = False, **kwargs: Unpack[PaiWriteArguments]) -> None:
         super().__init__(**kwargs)
         self.group_id = group_id
         self.ignore_missing = ignore_missing
+        self.name_outlet()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the group."""
         from airflow_provider_audiences.platforms.pai.groups import checked_group_id
         from airflow_provider_audiences.validation import true_or_false
 
-        with self.running():
+        with self.told(context) as result, self.running():
             group_id = checked_group_id("group_id", self.group_id)
             # An earlier try of this task, which was interrupted, may have deleted the group already.
             ignore_missing = true_or_false("ignore_missing", self.ignore_missing) or context["ti"].try_number > 1
             with self.billed_client(context) as client:
                 deleted = client.delete_group(group_id, ignore_missing=ignore_missing)
+            result.report = {"group_id": group_id, "deleted": deleted}
         self.log.info("Group %s %s.", group_id, "deleted" if deleted else "did not exist")
-        return {"group_id": group_id, "deleted": deleted}
+        return dict(result.report)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_audiences.assets.uris import GROUP
 from airflow_provider_audiences.common.billable_calls import estimated_cost, tell_billable_calls, total_calls
 from airflow_provider_audiences.common.given import RefusesLostArguments
 from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, PersonalTextField, revealed
@@ -20,6 +21,7 @@ from airflow_provider_audiences.common.parts import Parts
 from airflow_provider_audiences.common.text_templates import RendersTextAsText
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.values import encoded_value
+from airflow_provider_audiences.operators.asset_base import WritesAsset
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource, parse_source
 from airflow_provider_audiences.sources.joined import flat
 from airflow_provider_audiences.validation import a_type, required_text, true_or_false
@@ -89,7 +91,7 @@ class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
         return estimated_cost(calls, self._price_per_call)
 
 
-class PaiGroupSpecOperator(MasksFieldsWhenMapped, PaiOperator):
+class PaiGroupSpecOperator(MasksFieldsWhenMapped, WritesAsset, PaiOperator):
     """
     Base of the operators that make a group from one of PAI's own sources.
 
@@ -111,8 +113,11 @@ class PaiGroupSpecOperator(MasksFieldsWhenMapped, PaiOperator):
         "algorithm",
         "inference_job_id",
         "remark",
+        "account",
         "pai_conn_id",
     )
+    asset_kind = GROUP
+    handle_arguments = ("name",)
     text = PersonalTextField()
     uri = AddressField()
 

@@ -71,6 +71,9 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
         default_deferrable``.
     :param pai_conn_id: Airflow connection of the type ``pai``, or ``alibaba_cloud``; default ``pai_default``
         (templated).
+    :param account: what tells accounts apart in the group's asset; None (default) for the connection's id (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: report with ``group_id, name, status, amount, unchanged, adopted, replaced_group_ids, kept_group_ids,
         leftover_group_ids, verdicts, billable_calls, seconds``, and ``estimated_cost`` if the connection has a price;
         ``group_id``, ``billable_calls`` and ``estimated_cost`` are XComs of their own too.
@@ -87,9 +90,11 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
         "allow_older_run",
         "min_amount",
     )
+    operation = "replace"
 
     def __init__(self, *, name: str, **kwargs: Unpack[PaiReplaceArguments]) -> None:
         super().__init__(name=name, **kwargs)
+        self.name_outlet()
 
     def begin(self, context: Context, client: PaiClient) -> PendingRefresh:
         """

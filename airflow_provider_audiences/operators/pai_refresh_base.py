@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_audiences.assets.uris import GROUP
 from airflow_provider_audiences.common.billable_calls import total_calls
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.exceptions import (
@@ -26,12 +27,14 @@ from airflow_provider_audiences.exceptions import (
     NotFoundError,
     PermanentError,
 )
+from airflow_provider_audiences.operators.asset_base import WritesAsset
 from airflow_provider_audiences.operators.pai_base import PaiOperator, provenance_of
 from airflow_provider_audiences.operators.pai_refresh_arguments import RefreshArguments
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_audiences.assets.state import Result
     from airflow_provider_audiences.platforms.pai.client import PaiClient
     from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
@@ -47,13 +50,15 @@ _NO_TRIGGERER = timedelta(minutes=10)
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
-class PaiRefreshOperator(PaiOperator):
+class PaiRefreshOperator(WritesAsset, PaiOperator):
     """
     Base of the operators that make a new group take the place of the old ones.
 
     :class:`~airflow_provider_audiences.operators.pai_refresh.PaiReplaceGroupOperator` documents the arguments.
     """
 
+    asset_kind = GROUP
+    handle_arguments = ("name",)
     name: str | None
 
     def __init__(
@@ -102,6 +107,11 @@ class PaiRefreshOperator(PaiOperator):
         :return: state of the refresh; ``unchanged`` says that no group was made.
         """
 
+    @property
+    def limits(self) -> dict[str, float | None] | None:
+        """The guards' limits that bound a group's size, by name; None (the base class) without guards."""
+        return None
+
     def check_group(self, group: AudienceGroup, pending: PendingRefresh) -> None:
         """
         Inspect the new group once it is ready and has replaced the others. The base class does nothing.
@@ -128,10 +138,16 @@ class PaiRefreshOperator(PaiOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the new group, wait until it is ready, and delete the groups that it replaces."""
+        with self.told(context) as result:
+            result.report = self._begun(context, result)
+            return dict(result.report)
+
+    def _begun(self, context: Context, result: Result) -> dict[str, Any]:
         with self.running():
             arguments = self.arguments
             provenance_of(self.provenance, context)
             with self.billed_client(context) as client:
+                result.limits = self.limits
                 pending = replace(self.begin(context, client), billable_calls=client.billable_calls)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="group_id", value=pending.group_id)
@@ -171,7 +187,10 @@ class PaiRefreshOperator(PaiOperator):
             pending = None
         if pending is None:
             raise event_not_understood()
-        return self._complete(context, pending, Outcome.of_event(event))
+        with self.told(context) as result:
+            result.limits = self.limits
+            result.report = self._complete(context, pending, Outcome.of_event(event))
+            return dict(result.report)
 
     def _complete(self, context: Context, pending: PendingRefresh, outcome: Outcome) -> dict[str, Any]:
         calls = total_calls(pending.billable_calls, outcome.billable_calls)

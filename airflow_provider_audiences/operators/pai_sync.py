@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
     from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh
     from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
-    from airflow_provider_audiences.sync.guards import Verdict
+    from airflow_provider_audiences.sync.guards import Guards, Verdict
 
 
 class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
@@ -98,6 +98,9 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         default_deferrable``.
     :param pai_conn_id: Airflow connection of the type ``pai``, or ``alibaba_cloud``; default ``pai_default``
         (templated).
+    :param account: what tells accounts apart in the group's asset; None (default) for the connection's id (templated).
+    :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
+        for the asset that the arguments name.
     :return: the report of ``PaiReplaceGroupOperator``, with ``members, malformed, duplicates, blank, members_by_column,
         suppressed, suppress_members, suppress_malformed, suppress_duplicates, suppress_blank``, and ``file_bytes`` if a
         file was written.
@@ -132,8 +135,10 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         "provenance",
         "allow_older_run",
         "min_amount",
+        "account",
         "pai_conn_id",
     )
+    operation = "sync"
     template_ext: Sequence[str] = (".sql",)  # of an SqlSource
     source = MembersField()
     suppress = MembersField()
@@ -188,6 +193,7 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         self.max_malformed_ratio = max_malformed_ratio
         self.rejects_path = rejects_path
         self.rejects_include_values = rejects_include_values
+        self.name_outlet()
 
     def begin(self, context: Context, client: PaiClient) -> PendingRefresh:
         """
@@ -200,14 +206,12 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         from airflow_provider_audiences.platforms.pai.group_numbers import left_of
         from airflow_provider_audiences.platforms.pai.marker import owner_digest
         from airflow_provider_audiences.sources.member_arguments import MemberArguments
-        from airflow_provider_audiences.sync.guards import Guards
-        from airflow_provider_audiences.validation import true_or_false, whole_number
+        from airflow_provider_audiences.validation import true_or_false
 
         began = time.time()
         force = true_or_false("force", self.force)
         deletes_file = self._deletes_file
-        least = whole_number("min_members", self.min_members, at_least=1)
-        guards = Guards.of(self, allow_empty=False, min_members=least)
+        guards = self._guards
         arguments = MemberArguments.of(self, kind=PhoneNumbers(phone_format=self.phone_format))
         map_index = getattr(context["ti"], "map_index", -1)
         files = self._files(owner_digest(provenance_of(self.provenance, context)), map_index)
@@ -256,6 +260,19 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
                 if files and deletes_file and refresh.is_alone(""):
                     self.or_warn(files.remove_all)
                 raise
+
+    @property
+    def limits(self) -> dict[str, float | None]:
+        """The guards' limits that bound a group's size, by name."""
+        return self._guards.limits
+
+    @property
+    def _guards(self) -> Guards:
+        from airflow_provider_audiences.sync.guards import Guards
+        from airflow_provider_audiences.validation import whole_number
+
+        least = whole_number("min_members", self.min_members, at_least=1)
+        return Guards.of(self, allow_empty=False, min_members=least)
 
     @property
     def _deletes_file(self) -> bool:

@@ -115,7 +115,7 @@ class StoredPlanOperator(PlanOperator):
         default False.
     """
 
-    template_fields: Sequence[str] = ("plan_id", "wait_for_audience_seconds")
+    template_fields: Sequence[str] = ("plan_id", "wait_for_audience_seconds", "account")
 
     def __init__(self, *, plan_id: str, override_guards: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -126,7 +126,7 @@ class StoredPlanOperator(PlanOperator):
         """Carry the plan out."""
         from airflow_provider_audiences.validation import not_longer, required_text, true_or_false
 
-        with self.running(), ExitStack() as stack:
+        with self.told(context) as result, self.running(), ExitStack() as stack:
             target = self.target_id()
             plan_id = not_longer(
                 "plan_id", required_text("plan_id", self.plan_id), than=_MAX_PLAN_ID_CHARACTERS, whose="a ledger"
@@ -136,4 +136,6 @@ class StoredPlanOperator(PlanOperator):
             client = stack.enter_context(self.connected())
             sync = stack.enter_context(self.open_sync(context, self.destination_at(client, target), send))
             report = sync.apply(plan_id, override_guards=override_guards)
+            self.tell_expiry(result, sync.ledger)
+            result.report = report.as_dict()
         return self.log_report(report)

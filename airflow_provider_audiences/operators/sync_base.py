@@ -58,6 +58,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
         "max_malformed_ratio",
         "rejects_path",
         "wait_for_audience_seconds",
+        "account",
     )
     template_ext: Sequence[str] = (".sql",)  # of an SqlSource
     source = MembersField()
@@ -144,11 +145,12 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
         from airflow_provider_audiences.sources.member_arguments import MemberArguments
         from airflow_provider_audiences.validation import true_or_false
 
-        with self.running(), ExitStack() as stack:
+        with self.told(context) as result, self.running(), ExitStack() as stack:
             arguments = MemberArguments.of(self, kind=self.kind)
             send = self.send_settings()
             plan_only = true_or_false("plan_only", self.plan_only)
             settings = self._settings(context)
+            result.limits = settings.guards.limits
             self.check_target_arguments()
             client = stack.enter_context(self.connected())
             known = self.known_destination(client)
@@ -161,6 +163,8 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
                     self.open_sync(context, found.destination, send, is_new=found.is_new, may_reschedule=False)
                 )
             report = (sync.plan if plan_only else sync.run)(staged, opt_outs, settings)
+            self.tell_expiry(result, sync.ledger)
+            result.report = report.as_dict()
         if plan_only and self.do_xcom_push:
             # XComs of their own, so that the task that applies the plan can take ``plan.output["plan_id"]``.
             context["ti"].xcom_push(key=self.target_argument, value=report.audience_id)

@@ -36,6 +36,7 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
         "max_malformed_ratio",
         "rejects_path",
         "wait_for_audience_seconds",
+        "account",
     )
     template_ext: Sequence[str] = (".sql",)  # of an SqlSource
     source = MembersField()
@@ -70,7 +71,7 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
         from airflow_provider_audiences.sync.delivery.upload import Upload
         from airflow_provider_audiences.validation import true_or_false
 
-        with self.running():
+        with self.told(context) as result, self.running():
             arguments = MemberArguments.of(self, kind=self.kind)
             is_dry_run = true_or_false("dry_run", self.is_dry_run)
             upload = Upload.checked(
@@ -94,8 +95,10 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
                     report = upload.plan(staged)
                 elif recorded:
                     report = recorded.run(upload, staged, on_progress=progress_of(context))
+                    self.tell_expiry(result, recorded.ledger)
                 else:
                     report = upload.run(destination, staged, on_progress=progress_of(context))
+            result.report = report.as_dict()
         for name, value in report.as_dict().items():
             self.log.info("%-20s %s", name, value)
         return report.as_dict()

@@ -1,7 +1,11 @@
 """Every example DAG: it imports, and it does at the platforms what its docstring says, by Airflow's own command."""
 
+import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from airflow.models import DagBag
@@ -99,6 +103,38 @@ def test_applovin_sync_sends_what_differs_and_heeds_opt_outs_and_guards(
         assert not [item for item in ids if item in output]
         posts.append([request["body_lines"] for request in emulator.requests("applovin.append")])
     assert posts == [[300], [9, 9], [5], []]
+
+
+def test_the_asset_of_a_synced_audience_starts_a_dag(
+    airflow_dags_test: Run, processes: AirflowProcesses, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
+) -> None:
+    name, day = "applovin_audience_refreshed", "2026-03-01"
+    for command in (["reserialize"], ["unpause", name]):
+        code, said, errors = processes.run("airflow", "dags", *command)
+        assert code == 0, said + errors
+    (tmp_path / f"device_ids_{day}.txt").write_text("\n".join(make_ids(300)))
+    (tmp_path / "opt_outs.txt").touch()
+    _, output = airflow_dags_test("applovin_audience_sync", day)
+    assert _waiting_for_their_run() == {name}, output
+    # By hand there is no event; with one, the task says what the sync has done.
+    code, output = airflow_dags_test(name, day)
+    assert code == 0, output
+    task: Any = DagBag(str(EXAMPLES)).dags[name].get_task("tell_campaign")
+    report = {"added": 5, "removed": 1, "live": 300, "drift": 0}
+    events = [SimpleNamespace(extra={"audiences": 1, "name": "Loyal players", "report": report})]
+    events.append(SimpleNamespace(extra={}))  # of somebody else
+    for word in ("triggering_asset_events", "triggering_dataset_events"):
+        told = task.python_callable(**{word: {"the asset": events}})
+        assert told == [{"name": "Loyal players", "added": 5, "removed": 1, "live": 300}]
+
+
+def _waiting_for_their_run() -> set[str]:
+    """Return the DAGs that Airflow's scheduler would run now because of an asset."""
+    path = Path(os.environ["AIRFLOW_HOME"], "airflow.db")
+    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        (queue,) = tables & {"asset_dag_run_queue", "dataset_dag_run_queue"}
+        return {name for (name,) in database.execute(f"SELECT target_dag_id FROM {queue}")}
 
 
 def test_applovin_approval_carries_out_what_nobody_objects_to(

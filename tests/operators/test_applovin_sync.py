@@ -351,6 +351,7 @@ class TestArguments:
             "release_held_back": False,
             "min_members": 4,
             "wait_for_audience_seconds": 5,
+            "account": "eu",
             "rejects_path": str(tmp_path / "rejects.csv"),
             "applovin_conn_id": "other_default",
         }

@@ -835,6 +835,7 @@ class TestArguments:
             "provenance": "mine",
             "allow_older_run": False,
             "min_amount": 1200,
+            "account": "eu",
             "pai_conn_id": "other_default",
         }
         none = {"text": None, "uri": None, "algorithm": None, "inference_job_id": None}

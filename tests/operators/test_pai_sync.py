@@ -1242,6 +1242,7 @@ class TestArguments:
             "rejects_path": str(tmp_path / "rejects.csv"),
             "provenance": "mine",
             "min_amount": 150,
+            "account": "eu",
             "pai_conn_id": "other_default",
         }
         assert {*values, "stage_conn_id"} == set(PaiSyncGroupOperator.template_fields)

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_audiences.get_provider_info import get_provider_info
 
+ASSET = {"account": None, "asset": None}
 REFRESH = {
     "keep_previous": 0,
     "delete_failed": True,
@@ -22,6 +23,7 @@ REFRESH = {
     "max_poll_failures": 5,
     "deferrable": False,
     "pai_conn_id": "pai_default",
+    **ASSET,
 }
 KINDS = ("hooks", "operators", "sensors", "triggers")
 NAMES = {
@@ -36,6 +38,7 @@ NAMES = {
             "audience_type": "retargeting",
             "if_exists": "fail",
             "applovin_conn_id": "applovin_default",
+            **ASSET,
         },
         "AppLovinListAudiencesOperator": {
             "name": None,
@@ -58,6 +61,7 @@ NAMES = {
             "dry_run": False,
             "wait_for_audience_seconds": 3600,
             "applovin_conn_id": "applovin_default",
+            **ASSET,
         },
         "AppLovinAppendUsersOperator": {
             "audience_id": ...,
@@ -73,6 +77,7 @@ NAMES = {
             "dry_run": False,
             "wait_for_audience_seconds": 3600,
             "applovin_conn_id": "applovin_default",
+            **ASSET,
         },
         "AppLovinRemoveUsersOperator": {
             "audience_id": ...,
@@ -87,11 +92,13 @@ NAMES = {
             "dry_run": False,
             "wait_for_audience_seconds": 3600,
             "applovin_conn_id": "applovin_default",
+            **ASSET,
         },
         "AppLovinDeleteAudienceOperator": {
             "audience_id": ...,
             "ignore_missing": False,
             "applovin_conn_id": "applovin_default",
+            **ASSET,
         },
     },
     "operators.applovin_sync": {
@@ -131,6 +138,7 @@ NAMES = {
             "id_case": "lower",
             "wait_for_audience_seconds": 3600,
             "applovin_conn_id": "applovin_default",
+            **ASSET,
         },
         "AppLovinApplyPlanOperator": {
             "audience_id": ...,
@@ -143,6 +151,7 @@ NAMES = {
             "id_case": "lower",
             "wait_for_audience_seconds": 3600,
             "applovin_conn_id": "applovin_default",
+            **ASSET,
         },
     },
     "operators.applovin_suppression": {
@@ -172,6 +181,7 @@ NAMES = {
             "id_case": "lower",
             "wait_for_audience_seconds": 3600,
             "applovin_conn_id": "applovin_default",
+            **ASSET,
         },
         "AppLovinApplySuppressionPlanOperator": {
             "package_name": ...,
@@ -182,6 +192,7 @@ NAMES = {
             "id_case": "lower",
             "wait_for_audience_seconds": 3600,
             "applovin_conn_id": "applovin_default",
+            **ASSET,
         },
         "AppLovinAddSuppressionOperator": {
             "package_name": ...,
@@ -196,6 +207,7 @@ NAMES = {
             "dry_run": False,
             "wait_for_audience_seconds": 3600,
             "applovin_conn_id": "applovin_default",
+            **ASSET,
         },
         "AppLovinRemoveSuppressionOperator": {
             "package_name": ...,
@@ -210,6 +222,7 @@ NAMES = {
             "dry_run": False,
             "wait_for_audience_seconds": 3600,
             "applovin_conn_id": "applovin_default",
+            **ASSET,
         },
     },
     "operators.pai": {
@@ -231,6 +244,7 @@ NAMES = {
             "idempotency": "marker",
             "phone_format": "cn_mobile",
             "pai_conn_id": "pai_default",
+            **ASSET,
         },
         "PaiGetGroupOperator": {"group_id": ..., "pai_conn_id": "pai_default"},
         "PaiListGroupsOperator": {
@@ -242,7 +256,7 @@ NAMES = {
             "limit": None,
             "pai_conn_id": "pai_default",
         },
-        "PaiDeleteGroupOperator": {"group_id": ..., "ignore_missing": False, "pai_conn_id": "pai_default"},
+        "PaiDeleteGroupOperator": {"group_id": ..., "ignore_missing": False, "pai_conn_id": "pai_default", **ASSET},
     },
     "operators.pai_refresh": {
         "PaiReplaceGroupOperator": {

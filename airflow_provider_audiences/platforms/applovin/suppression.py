@@ -32,6 +32,7 @@ from airflow_provider_audiences.platforms.applovin.client import (
 from airflow_provider_audiences.platforms.applovin.replies import AppLovinReplies
 from airflow_provider_audiences.redaction import MaskedBytes, Redactor, Secret
 from airflow_provider_audiences.sync.destination import AudienceAddress, UploadCounts
+from airflow_provider_audiences.validation import required_text
 
 SUPPRESSION_LIMITS = replace(AUDIENCE_LIMITS, default_ttl_seconds=None, can_replace=False)
 """The document names no limits: those of audiences, at the same host, are used."""
@@ -125,16 +126,22 @@ class SuppressionDestination:
     :param client: client of the app's account.
     :param package_name: package name or bundle ID of the app.
     :param kind: advertising IDs, in the case in which they are written.
+    :param account: what tells the accounts apart that sync the list of one app, so that each has a ledger of its own;
+        None (default) if there is one account.
     """
 
     platform_name = "AppLovin"
     limits = SUPPRESSION_LIMITS
 
-    def __init__(self, client: AppLovinSuppressionClient, package_name: str, *, kind: AdvertisingIds) -> None:
+    def __init__(
+        self, client: AppLovinSuppressionClient, package_name: str, *, kind: AdvertisingIds, account: str | None = None
+    ) -> None:
         self._client = client
         self._package_name = package_name
         self.kind = kind
-        self.address = AudienceAddress(platform="applovin-suppression", host=client.host, audience_id=package_name)
+        # No host has a space in it, so no host and account read as others do.
+        host = client.host if account is None else f"{client.host} account {required_text('account', account)}"
+        self.address = AudienceAddress(platform="applovin-suppression", host=host, audience_id=package_name)
 
     @property
     def requests_sent(self) -> int:

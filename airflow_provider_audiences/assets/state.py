@@ -1,0 +1,173 @@
+"""
+What Airflow 3.3 keeps of an asset in its state store: the last outcome, the history, coming expiry, and limits.
+
+A stopped guard and a failure emit no event, so only this store tells of them. Older versions have no such store.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from airflow_provider_audiences.assets.history import MOST_BYTES, Point, extended
+from airflow_provider_audiences.exceptions import AudienceApiError, GuardError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Asset, Context
+
+    from airflow_provider_audiences.sync.expiry import Expiry
+
+log = logging.getLogger(__name__)
+
+LONGEST_MESSAGE = 300
+"""Most characters of an outcome's message; the task's log has the whole text."""
+
+
+@dataclass(kw_only=True)
+class Result:
+    """
+    What a task finds out while it works, to be told at its end.
+
+    :param keeps_state: whether Airflow keeps it; if not, nobody need find out about expiry.
+    :param report: the operator's report; None until the work is done.
+    :param live: members that are there now, where the report does not say; None if it is not known.
+    :param limits: the guards' limits by name; None if the task has no guards.
+    :param expiry: when members begin to expire; None if it is not known.
+    """
+
+    keeps_state: bool
+    report: Mapping[str, Any] | None = None
+    live: int | None = None
+    limits: Mapping[str, Any] | None = None
+    expiry: Expiry | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """
+    How a task has ended.
+
+    :param state: ``ok``, ``stopped`` by a guard, or ``failed``.
+    :param operation: what the task does, as in an event.
+    :param message: one line without members and secrets.
+    :param guard: name of the guard that stopped the task; None if none did.
+    :param report: the operator's report; None if there is none.
+    :param at: time of the outcome, in seconds since 1970 (UTC).
+    """
+
+    state: Literal["ok", "stopped", "failed"]
+    operation: str
+    message: str
+    guard: str | None = None
+    report: Mapping[str, Any] | None = None
+    at: int = field(default_factory=lambda: int(time.time()))
+
+    @classmethod
+    def of_error(cls, error: BaseException, *, operation: str) -> Outcome:
+        """
+        Return the outcome of a task that an error has ended.
+
+        :param error: the error. Only errors of this package are quoted: others may have members in their text.
+        :param operation: what the task does.
+        """
+        ours = error if isinstance(error, AudienceApiError) else error.__cause__
+        said = str(ours) if isinstance(ours, AudienceApiError) else f"{type(error).__name__}: see the task's log"
+        guard = ours.guard if isinstance(ours, GuardError) else None
+        state: Literal["stopped", "failed"] = "stopped" if isinstance(ours, GuardError) else "failed"
+        return cls(state=state, operation=operation, message=_one_line(said), guard=guard)
+
+    @classmethod
+    def of_report(cls, report: Mapping[str, Any], *, operation: str) -> Outcome:
+        """
+        Return the outcome of a task that has succeeded.
+
+        :param report: the operator's report.
+        :param operation: what the task does.
+        """
+        counts = [
+            f"{report[name]:,} {'people' if name == 'amount' else name}"
+            for name in ("added", "removed", "refreshed", "sent", "live", "amount")
+            if isinstance(report.get(name), int)
+        ]
+        is_idle = report.get("unchanged") is True or (report.get("planned_requests") == 0 and "added" in report)
+        said = [*(["nothing to send"] if is_idle else []), *counts] or [f"{operation} done"]
+        return cls(state="ok", operation=operation, message=", ".join(said), report=report)
+
+    def as_json(self, context: Context) -> dict[str, Any]:
+        """
+        Return the outcome as it is stored, with the task that it is of.
+
+        :param context: context of the task.
+        """
+        from airflow_provider_audiences.common.schedule import seconds_to_next_run
+
+        ti = context["ti"]
+        seconds = seconds_to_next_run(context)
+        is_small = self.report is not None and len(json.dumps(self.report)) < MOST_BYTES // 2
+        return {
+            "at": self.at,
+            "operation": self.operation,
+            "state": self.state,
+            "message": self.message,
+            "guard": self.guard,
+            "report": dict(self.report) if self.report is not None and is_small else None,
+            "dag_id": ti.dag_id,
+            "task_id": ti.task_id,
+            "run_id": ti.run_id,
+            "map_index": getattr(ti, "map_index", -1),
+            "next_run": None if seconds is None else self.at + int(seconds),
+        }
+
+
+def store_of(context: Context, outlets: Iterable[Any], asset: Asset) -> Any:
+    """
+    Return the state store of an asset; None if Airflow has none, or if the asset is no outlet of the task.
+
+    :param context: context of the task.
+    :param outlets: outlets of the task.
+    :param asset: the asset.
+    """
+    stores = cast("dict[str, Any]", context).get("asset_state_store")
+    return None if stores is None or asset not in outlets else stores[asset]
+
+
+def is_failure(error: BaseException) -> bool:
+    """
+    Return whether an error ends a task's try, other than those by which a task defers, waits or is skipped.
+
+    :param error: what has passed the task. Only called where Airflow has a state store.
+    """
+    from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException, TaskDeferred
+
+    return not isinstance(error, AirflowRescheduleException | AirflowSkipException | TaskDeferred | GeneratorExit)
+
+
+def keep(store: Any, context: Context, outcome: Outcome, result: Result) -> None:
+    """
+    Store how a task has ended. A failure to do so is logged, and does not fail the task: its work is done.
+
+    :param store: state store of the asset.
+    :param context: context of the task.
+    :param outcome: how the task has ended.
+    :param result: what it has found out.
+    """
+    try:
+        store.set("outcome", outcome.as_json(context))
+        if result.limits is not None:
+            store.set("limits", dict(result.limits))
+        if outcome.report is not None:
+            point = Point.of(outcome.report, at=outcome.at, operation=outcome.operation, live=result.live)
+            store.set("history", extended(store.get("history"), point))
+        if result.expiry is not None:
+            store.set("expiry", result.expiry.as_dict())
+    except Exception as error:  # noqa: BLE001 - whatever Airflow's API raises
+        log.warning("Airflow did not take the audience's state: %s", type(error).__name__)
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 1]}…"

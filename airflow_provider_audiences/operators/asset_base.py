@@ -1,0 +1,172 @@
+"""
+Base class of the operators that write to an audience, a suppression list or a group: each has it as an asset.
+
+Airflow must know outlets when it parses the DAG file, so an operator names its outlet in its constructor, if its
+arguments say then what it writes to. When the task runs, only outlets that were known are told of.
+
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_audiences.assets.making import asset_of, given_asset
+from airflow_provider_audiences.assets.uris import AssetKind
+from airflow_provider_audiences.common.given import RefusesLostArguments
+from airflow_provider_audiences.common.rendering import is_template
+from airflow_provider_audiences.common.text_templates import RendersTextAsText
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.validation import given_text, required_text
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Asset, Context
+
+    from airflow_provider_audiences.assets.state import Result
+
+
+class WritesAsset(RefusesLostArguments, RendersTextAsText, BaseOperator):
+    """
+    Base of the operators that write; its subclasses call :meth:`name_outlet` at the end of their constructors.
+
+    :param account: what tells accounts of the platform apart in the asset's URI; None (default) for the connection.
+    :param asset: outlet of the task, as an Airflow asset or its URI; None (default) for the one that the arguments
+        name.
+    """
+
+    asset_kind: ClassVar[AssetKind]
+    operation: ClassVar[str]
+    """What the operator does, in one word, for events."""
+    handle_arguments: ClassVar[tuple[str, ...]]
+    """Names of the arguments with the id or name of what is written to; the first one that is given counts."""
+
+    def __init__(self, *, account: str | None = None, asset: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.account = account
+        self.asset = asset
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """
+        Return the operator's shared arguments; an ``asset`` among them is an outlet of all mapped tasks.
+
+        :param kwargs: arguments that all mapped tasks share.
+        """
+        return super().partial(**with_named_outlet(kwargs))
+
+    @property
+    def writes_nothing(self) -> bool:
+        """Whether the task only plans or counts."""
+        return _is_on(getattr(self, "plan_only", False)) or _is_on(getattr(self, "is_dry_run", False))
+
+    def name_outlet(self) -> None:
+        """
+        Add the asset to the task's outlets, if it is known already.
+
+        Tasks that are mapped are made when they run; Airflow takes the outlets from ``partial``, and would fail a task
+        with another one.
+
+        :raises InvalidInputError: ``asset`` is none.
+        """
+        asset = None if self.asset is None else given_asset(self.asset)
+        if getattr(self, "_BaseOperator__from_mapped", False) or self.writes_nothing:
+            return
+        handles = (getattr(self, name) for name in self.handle_arguments)
+        if asset is None and not any(map(is_template, (self._account, *handles))):
+            asset = self._asset()
+        if asset is not None:
+            self.outlets = _with(self.outlets, asset)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """
+        Check the task's arguments; the block then does the task's work.
+
+        :raises InvalidInputError: ``account`` is empty, or no text; and as the base class does.
+        """
+        with super().running():
+            if self.account is not None:
+                required_text("account", self.account)
+            yield
+
+    @contextmanager
+    def told(self, context: Context) -> Iterator[Result]:
+        """
+        Tell Airflow how the block ends: by an event of the asset if the block gives a report, and in its state store.
+
+        :param context: context of the task.
+        :return: what the block fills in.
+        """
+        from airflow_provider_audiences.assets.events import Write, emit
+        from airflow_provider_audiences.assets.state import Outcome, Result, is_failure, keep, store_of
+
+        asset = None if self.writes_nothing else self._asset()
+        store = None if asset is None else store_of(context, self.outlets, asset)
+        result = Result(keeps_state=store is not None)
+        try:
+            yield result
+        except BaseException as error:  # a timeout of the task is no Exception
+            if store is not None and is_failure(error):
+                keep(store, context, Outcome.of_error(error, operation=self.operation), result)
+            raise
+        if asset is None or result.report is None:
+            return
+        write = Write(
+            kind=self.asset_kind,
+            handle=self._handle() or "",
+            operation=self.operation,
+            conn_id=getattr(self, self.asset_kind.conn_argument),
+        )
+        emit(context, self.outlets, asset, write.event(result.report))
+        if store is not None:
+            keep(store, context, Outcome.of_report(result.report, operation=self.operation), result)
+
+    @property
+    def _account(self) -> Any:
+        return getattr(self, self.asset_kind.conn_argument) if self.account is None else self.account
+
+    def _asset(self) -> Asset | None:
+        """Return the asset; None if the arguments don't say which it is."""
+        if self.asset is not None:
+            return given_asset(self.asset)
+        handle = self._handle()
+        try:
+            return None if handle is None else asset_of(self.asset_kind.uri(handle, account=self._account))
+        except InvalidInputError:  # too long, or no text: what runs says so where it matters
+            return None
+
+    def _handle(self) -> str | None:
+        """Return the id or name of what is written to; None if it is not known, such as output of another task."""
+        try:
+            values = {name: getattr(self, name) for name in self.handle_arguments}
+            given = (given_text(name, value) for name, value in values.items() if isinstance(value, str | int))
+            return next((text for text in given if text is not None), None)
+        except InvalidInputError:
+            return None
+
+
+def with_named_outlet(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return arguments that mapped tasks share, with their ``asset`` among the ``outlets``.
+
+    :param arguments: arguments by name. Without an ``asset``, or if nothing is written, they are returned as they are.
+    :raises InvalidInputError: ``asset`` is none.
+    """
+    asset = arguments.get("asset")
+    if asset is None or _is_on(arguments.get("plan_only")) or _is_on(arguments.get("dry_run")):
+        return dict(arguments)
+    return {**arguments, "outlets": _with(arguments.get("outlets"), given_asset(asset))}
+
+
+def _is_on(value: object) -> bool:
+    return str(value).strip().lower() == "true"
+
+
+def _with(outlets: Any, asset: Asset) -> list[Any]:
+    """Return outlets with one more, in a list of its own: a list of ``default_args`` is shared by tasks."""
+    listed = list(outlets) if isinstance(outlets, list | tuple | set) else [outlets] if outlets else []
+    return listed if asset in listed else [*listed, asset]
