@@ -73,7 +73,6 @@ def test_every_module_is_listed_and_imports(kind: str) -> None:
         "__init__",
         "applovin_base",
         "applovin_delivery_base",
-        "arguments",
         "asset_base",
         "delivery_base",
         "lanes",
