@@ -6,7 +6,7 @@ Every component of Airflow imports this module, schedulers and workers too, so i
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
@@ -31,5 +31,5 @@ class AudiencesPlugin(AirflowPlugin):
     """Airflow's description of the page. Older versions than 3.1 have no frame for it, and get nothing."""
 
     name = "audiences"
-    fastapi_apps: ClassVar[list[Any]] = [_APP] if AIRFLOW_V_3_1_PLUS else []
-    external_views: ClassVar[list[Any]] = [_VIEW] if AIRFLOW_V_3_1_PLUS else []
+    fastapi_apps: list[Any] = [_APP] if AIRFLOW_V_3_1_PLUS else []
+    external_views: list[Any] = [_VIEW] if AIRFLOW_V_3_1_PLUS else []

