@@ -22,7 +22,7 @@ OTHER_TESTS := $(filter-out $(CORE_TESTS) tests/support tests/matrix.py tests/co
 # emulates would be proven twice; of the sources, what reads tables and web addresses by itself.
 AIRFLOW2_TESTS := tests/assets tests/cli tests/hooks tests/operators tests/decorators tests/sensors tests/triggers tests/common tests/dags \
 	tests/integration tests/packaging/test_parse_cost.py tests/packaging/test_public_names.py \
-	tests/test_get_provider_info.py \
+	tests/test_get_provider_info.py tests/ui/test_plugin.py \
 	$(filter-out %/test_delta.py %/test_iceberg.py %/test_writers.py,$(wildcard tests/sources/test_*.py))
 # What reads members and sends requests, where another DuckDB, NumPy, nanoarrow or urllib3 could answer otherwise.
 LOWEST_TESTS := tests/http tests/members tests/sources tests/operators/test_sources.py tests/operators/test_uploads.py
@@ -43,7 +43,7 @@ COMPILE = $(UV) pip compile pyproject.toml --all-extras --python-version 3.11 --
 COMPILE_LOWEST = $(COMPILE) --exclude-newer 2026-04-15 --exclude-newer-package universal-pathlib=2025-06-15 \
 	--exclude-newer-package apache-airflow-providers-common-compat=false --exclude-newer-package deltalake=false
 
-.PHONY: help setup demo airflow test test-quick test-airflow3 test-airflow2 test-lowest test-rounds test-cluster test-matrix bench lint format dist constraints clean
+.PHONY: help setup demo airflow test test-quick test-airflow3 test-airflow2 test-lowest test-rounds test-cluster test-browser test-matrix bench lint format dist constraints clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -65,7 +65,7 @@ test: .venv/.test .venv-airflow2/.test .venv-lowest/.test ## Run all tests, chec
 test-quick: .venv/.test ## Run the tests of the rooms below Airflow (sync, members, http, platforms, waiting), in some minutes.
 	$(BIN)/python -m pytest $(PARALLEL) $(CORE_TESTS) $(PYTEST_ARGS)
 
-test-airflow3: .venv/.test ## Run all tests on Airflow 3, with the coverage of the cores.
+test-airflow3: .venv/.test .tools/chromium/.found ## Run all tests on Airflow 3, with the coverage of the cores.
 	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report= $(CORE_TESTS) $(PYTEST_ARGS)
 	$(BIN)/coverage report --include='$(CORES)' --skip-covered --fail-under=95
 	$(BIN)/python -m pytest $(PARALLEL) $(OTHER_TESTS) $(PYTEST_ARGS)
@@ -82,6 +82,9 @@ test-rounds: .venv/.test ## Run long random rounds: syncs and PAI tasks in pairs
 
 test-cluster: .venv/.test ## Run all stories of a little Airflow cluster: workers that are lost or stopped, a platform that is down. About 7 minutes.
 	AUDIENCES_CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
+
+test-browser: .venv/.test .tools/chromium/.found ## Take the long tour of the page Audiences: 500 audiences, all states, themes and widths; BROWSER_SHOTS=folder keeps pictures.
+	AUDIENCES_BROWSER_TESTS=1 $(BIN)/python -m pytest tests/ui $(PYTEST_ARGS)
 
 test-matrix: $(filter .tools/bin/uv,$(UV)) ## Run the tests of Airflow's face on Airflow 2.11 to 3.3 and Python 3.11 to 3.13; MATRIX_ARGS="--airflow 3.0.6 --python 3.12" runs one.
 	$(PYTHON) tests/matrix.py --uv $(UV) $(MATRIX_ARGS)
@@ -106,7 +109,7 @@ dist: .venv/.test ## Build the source distribution and the wheel into dist/, and
 	$(BIN)/python -m check_wheel_contents dist/*.whl
 
 constraints: $(filter .tools/bin/uv,$(UV)) ## Make the constraints anew: today's releases, and the lowest versions that pyproject.toml allows.
-	echo 'apache-airflow==3.3.*' | $(COMPILE) - --group test --group cluster --output-file $(CONSTRAINTS)
+	echo 'apache-airflow==3.3.*' | $(COMPILE) - --group test --group cluster --group browser --output-file $(CONSTRAINTS)
 	echo 'apache-airflow==2.11.*' | $(COMPILE) - --group test --output-file $(CONSTRAINTS2)
 	$(COMPILE_LOWEST) --resolution lowest-direct --output-file $(LOWEST)
 	$(COMPILE_LOWEST) --constraint $(LOWEST) --group test --output-file $(LOWEST)
@@ -119,6 +122,12 @@ clean: ## Remove environments, demo data and caches.
 	$(PYTHON) -m venv .tools
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv
 
+# The browser of the page's tests: the machine's, or else one of Debian's or of npm. Where none can be had, those tests fail.
+.tools/chromium/.found:
+	mkdir -p $(@D)
+	$(PYTHON) tests/support/browser/chromium.py .tools
+	@touch $@
+
 .venv/.demo: pyproject.toml $(CONSTRAINTS) | $(filter .tools/bin/uv,$(UV))
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
 	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
@@ -126,7 +135,7 @@ clean: ## Remove environments, demo data and caches.
 	@touch $@
 
 .venv/.test: .venv/.demo
-	$(UV) pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group test --group cluster --editable '.[emulator]'
+	$(UV) pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group test --group cluster --group browser --editable '.[emulator]'
 	@touch $@
 
 # Airflow 2.11 runs on Python up to 3.12; uv finds or brings one.

@@ -31,6 +31,7 @@ _AIRFLOW_TESTS = [
     "tests/assets",
     *(f"tests/{name}" for name in ("common", "decorators", "hooks", "operators", "sensors", "sources", "triggers")),
     "tests/test_get_provider_info.py",
+    "tests/ui/test_plugin.py",
 ]
 _LEFT_OUT = ("tests/operators/test_pai_pairs.py", "tests/operators/test_handed_over.py")
 """Many processes and long DAG runs: ``make test`` has them, on the newest Airflow and on the oldest."""

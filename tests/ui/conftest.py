@@ -9,7 +9,9 @@ import pytest
 
 collect_ignore = [] if os.environ.get("AUDIENCES_BROWSER_TESTS") else ["test_tour.py"]
 
-NO_CHROMIUM = "No Chromium was found, and the page Audiences can't be tested without one: run `make .tools/chromium`."
+NO_CHROMIUM = (
+    "No Chromium was found, and the page Audiences can't be tested without one: run `make .tools/chromium/.found`."
+)
 
 OpenPage: TypeAlias = Callable[..., Any]
 """Opens a page of a user: ``open_page("admin", "/audiences/", color_scheme="dark")``."""

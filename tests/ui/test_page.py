@@ -36,7 +36,7 @@ def test_the_list_begins_with_what_needs_a_person(open_page: OpenPage) -> None:
         ]
     )
     expect(row(page, "Campaign testers")).to_contain_text("Failed")
-    expect(row(page, "Lapsed buyers")).to_contain_text(f"Stopped by a guardmax_removed_ratio{STOPPED}")
+    expect(row(page, "Lapsed buyers")).to_contain_text(f"Stopped by a guard max_removed_ratio {STOPPED}")
     expect(row(page, EVIL)).to_contain_text("The platform counts 9,500 members more than were sent")
     expect(row(page, "com.example.game")).to_contain_text("Nothing to send")
     expect(row(page, "Not yet run")).to_contain_text("No sync yet")
@@ -84,7 +84,7 @@ def test_airflow_shows_the_page_in_its_menu_and_follows_its_links(open_page: Ope
 
 def test_a_run_that_works_shows_how_far_it_is(open_page: OpenPage, site: Any) -> None:
     page = open_page("admin", "/audiences/")
-    expect(row(page, "Newcomers")).to_contain_text(re.compile(r"Running[\d,]+ of 1,200,000 members sent"))
+    expect(row(page, "Newcomers")).to_contain_text(re.compile(r"Running [\d,]+ of 1,200,000 members sent"))
     bar = row(page, "Newcomers").get_by_role("progressbar")
     expect(bar).not_to_have_attribute("value", bar.get_attribute("value") or "")
     site.release.touch()

@@ -161,6 +161,7 @@ class List {
             },
           },
           label,
+          " ",
           el("span.size", {}, number(size)),
         ),
       );
@@ -256,7 +257,8 @@ function stateOf(audience, said) {
   const bar = audience.active?.isWorking ? progressBar(audience.progress, `Progress of ${audience.name}`) : null;
   return [
     badge(said),
-    said.guard ? el("code.guard", {}, said.guard) : null,
+    said.guard ? [" ", el("code.guard", {}, said.guard)] : null,
+    " ",
     el("span.text", { title: said.text }, said.text),
     bar,
   ];
