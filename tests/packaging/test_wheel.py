@@ -61,12 +61,15 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         names = set(archive.namelist())
         texts = {name: archive.read(name).decode() for name in names}
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / NAME).rglob("*.py")}
+    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / NAME / "ui/static").rglob("*") if path.is_file()}
     information = f"{NAME}-{VERSION}.dist-info"
-    assert sources | {f"{NAME}/py.typed"} == {name for name in names if not name.startswith(information)}
+    assert sources | page | {f"{NAME}/py.typed"} == {name for name in names if not name.startswith(information)}
     assert f"{information}/licenses/LICENSE" in names
+    assert f"{NAME}/ui/static/vendor/uplot/LICENSE" in names
     points = configparser.ConfigParser()
     points.read_string(texts[f"{information}/entry_points.txt"])
     assert {section: dict(points[section]) for section in points.sections()} == {
+        "airflow.plugins": {"audiences": f"{NAME}.ui.plugin:AudiencesPlugin"},
         "apache_airflow_provider": {"provider_info": f"{NAME}.get_provider_info:get_provider_info"},
         "console_scripts": {
             "airflow-audiences": f"{NAME}.cli.console:main",
@@ -75,7 +78,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     }
     metadata = email.message_from_string(texts[f"{information}/METADATA"])
     assert (metadata["Name"], metadata["Version"]) == ("airflow-provider-audiences", VERSION)
-    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["License-Expression"] == "Apache-2.0 AND MIT"
     assert metadata["Requires-Python"] == ">=3.11"
     assert all(", https://" in url for url in metadata.get_all("Project-URL", []))
     assert "Framework :: Apache Airflow :: Provider" in metadata.get_all("Classifier", [])
