@@ -127,8 +127,8 @@ def test_five_hundred_audiences_come_without_a_pause(open_page: Any, root_site: 
     """
     page = open_page("admin", "/audiences/", on=root_site, before=lambda page: page.add_init_script(watch))
     expect(page.locator("table.list tbody tr")).to_have_count(MANY, timeout=60_000)
-    page.get_by_role("searchbox").fill("audience 4")
-    expect(page.locator("table.list tbody tr")).to_have_count(100)
+    page.get_by_role("searchbox").fill("audience 499")
+    expect(page.locator("table.list tbody tr")).to_have_count(1)
     page.get_by_role("searchbox").fill("")
     expect(page.locator("table.list tbody tr")).to_have_count(MANY)
     assert max(page.evaluate("window.pauses"), default=0) < SLOWEST_PAUSE_MS

@@ -104,11 +104,13 @@ function missing(version) {
 
 function headOf(audience, said) {
   const { platform, kind, account, remoteId, name, event, outcome } = audience;
-  const last = outcome && (!event || outcome.at > event.at) ? fromOutcome(outcome) : event;
+  const ended = outcome && (!event || outcome.at > event.at) ? fromOutcome(outcome) : event;
+  const last = audience.active ?? ended;
+  const which = audience.active ? "This" : "Last";
   const links = [
     last?.dag ? outerLink(pageOf.dag(last.dag), "DAG") : null,
-    last?.run ? outerLink(pageOf.run(last.dag, last.run), "Last run") : null,
-    last?.run ? outerLink(pageOf.task(last.dag, last.run, last.task, last.mapIndex), "Last log") : null,
+    last?.run ? outerLink(pageOf.run(last.dag, last.run), `${which} run`) : null,
+    last?.run ? outerLink(pageOf.task(last.dag, last.run, last.task, last.mapIndex), `${which} log`) : null,
     outerLink(pageOf.asset(audience.id), "Asset"),
   ];
   return el(
