@@ -24,7 +24,7 @@ from airflow_provider_audiences.sync.plan import PlanRules, make_plan
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
 from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
-from airflow_provider_audiences.sync.state.fold import folded
+from airflow_provider_audiences.sync.state.fold import fold
 from airflow_provider_audiences.sync.state.lease import Holder, leased
 from benchmarks.operator_run import peak_megabytes
 
@@ -81,7 +81,7 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
             delivered.additions.add(0, plan.additions.count, began=now, ended=now)
             delivered.removals.add(0, plan.removals.count, began=now, ended=now)
             with timed("fold"):
-                folded(ledger, plan, delivered, now=now, late_effect_seconds=100, workspace=workspace)
+                fold(ledger, plan, delivered, now=now, late_effect_seconds=100, workspace=workspace)
     facts = {"additions": plan.additions.count, "peak_megabytes": peak_megabytes()}
     Path(result_path).write_text(json.dumps(seconds | facts), encoding="utf-8")
     return 0

@@ -129,19 +129,19 @@ class MembersField(_MaskedField):
     """
     A template field with members, or with one or more paths of files with members.
 
-    :param kinds: kinds of members to look for in text; default all.
+    :param patterns: patterns of the members to look for in text; default all.
     """
 
     _takes_parts = True
 
-    def __init__(self, kinds: Sequence[MemberPatterns] = ALL_PATTERNS) -> None:
-        self._kinds = kinds
+    def __init__(self, patterns: Sequence[MemberPatterns] = ALL_PATTERNS) -> None:
+        self._patterns = patterns
 
     def _wrapped(self, value: Any) -> Any:
         if isinstance(value, Number):
-            return Masked(value) if _may_be_number(self._kinds) else value
+            return Masked(value) if _may_be_number(self._patterns) else value
         if isinstance(value, str):
-            return Masked(value) if is_member_text(value, self._kinds) else _wrapped_address(value)
+            return Masked(value) if is_member_text(value, self._patterns) else _wrapped_address(value)
         if is_data_frame(value):
             return Masked(value, shown=_shown_frame(value))
         if is_path_list(value):
@@ -171,14 +171,15 @@ class ArgumentsField(_MaskedField):
     """
     A template field with the arguments of a function, each of which may hold members.
 
-    :param kinds: kinds of members to look for; default those that are never digits only, as other arguments may be.
+    :param patterns: patterns of the members to look for; default those that are never digits only, as other arguments
+        may be.
     """
 
-    def __init__(self, kinds: Sequence[MemberPatterns] = NEVER_ONLY_DIGITS) -> None:
-        self._kinds = kinds
+    def __init__(self, patterns: Sequence[MemberPatterns] = NEVER_ONLY_DIGITS) -> None:
+        self._patterns = patterns
 
     def _wrapped(self, value: Any) -> Any:
-        return _masked_each(value, self._kinds)
+        return _masked_each(value, self._patterns)
 
 
 class MasksFieldsWhenMapped:
@@ -288,43 +289,43 @@ def _shown_parts(parts: Parts) -> str:
     )
 
 
-def _masked_each(values: Any, kinds: Sequence[MemberPatterns]) -> Any:
+def _masked_each(values: Any, patterns: Sequence[MemberPatterns]) -> Any:
     """Return a list or mapping of arguments; those that hold members are wrapped."""
     if isinstance(values, Mapping):
-        return {name: _masked_argument(value, kinds) for name, value in values.items()}
+        return {name: _masked_argument(value, patterns) for name, value in values.items()}
     if isinstance(values, list | tuple):
-        return type(values)(_masked_argument(value, kinds) for value in values)
+        return type(values)(_masked_argument(value, patterns) for value in values)
     return values
 
 
-def _masked_argument(value: Any, kinds: Sequence[MemberPatterns]) -> Any:
+def _masked_argument(value: Any, patterns: Sequence[MemberPatterns]) -> Any:
     if value is None or isinstance(value, Masked) or hasattr(value, "iter_references") or callable(value):
         return value
     if is_data_frame(value):
         return Masked(value, shown=_shown_frame(value))
-    if not _has_members(value, kinds):
+    if not _has_members(value, patterns):
         return value
     # Airflow must still render the output of other tasks, so the list stays a list of parts.
-    return Parts(tuple(_masked_argument(item, kinds) for item in value)) if has_references(value) else Masked(value)
+    return Parts(tuple(_masked_argument(item, patterns) for item in value)) if has_references(value) else Masked(value)
 
 
-def _has_members(value: object, kinds: Sequence[MemberPatterns]) -> bool:
+def _has_members(value: object, patterns: Sequence[MemberPatterns]) -> bool:
     if isinstance(value, str):
-        return is_member_text(value, kinds)
+        return is_member_text(value, patterns)
     if isinstance(value, bytes | bytearray):
         text = plain(value.decode("utf-8", errors="replace"))
-        return any(kind.in_text.search(text) for kind in kinds)
-    if any(isinstance(value, kind.types) for kind in kinds):
+        return any(kind.in_text.search(text) for kind in patterns)
+    if any(isinstance(value, kind.types) for kind in patterns):
         return True
     if isinstance(value, Number):
-        return _may_be_number(kinds) and is_member_text(str(value), kinds)
+        return _may_be_number(patterns) and is_member_text(str(value), patterns)
     if isinstance(value, Mapping):
-        return any(_has_members(item, kinds) for pair in value.items() for item in pair)
-    return isinstance(value, list | tuple | set | frozenset) and any(_has_members(item, kinds) for item in value)
+        return any(_has_members(item, patterns) for pair in value.items() for item in pair)
+    return isinstance(value, list | tuple | set | frozenset) and any(_has_members(item, patterns) for item in value)
 
 
-def _may_be_number(kinds: Sequence[MemberPatterns]) -> bool:
-    return any(kind.may_be_number for kind in kinds)
+def _may_be_number(patterns: Sequence[MemberPatterns]) -> bool:
+    return any(kind.may_be_number for kind in patterns)
 
 
 def _wrapped_address(value: str) -> Any:

@@ -47,18 +47,18 @@ def is_clearly_a_path(value: object) -> bool:
     return isinstance(value, PathLike) or (hasattr(value, "open") and hasattr(value, "path"))
 
 
-def is_member_text(value: str, kinds: Sequence[MemberPatterns] = NEVER_ONLY_DIGITS) -> bool:
+def is_member_text(value: str, patterns: Sequence[MemberPatterns] = NEVER_ONLY_DIGITS) -> bool:
     """
     Return whether a text has members in it, and is not a path (which may have digits or a UUID in it).
 
     :param value: text of a source; templates in it are ignored.
-    :param kinds: kinds of members to look for; default those that are never digits only, as a path may be.
+    :param patterns: patterns of the members to look for; default those that are never digits only, as a path may be.
     """
     text = written_in(value)
     if "\n" in text and not is_template(value):
         return True
     looks_like_path = _CLEARLY_A_PATH.match(text) is not None
-    return any(kind.are_members(text, looks_like_path=looks_like_path) for kind in kinds)
+    return any(kind.are_members(text, looks_like_path=looks_like_path) for kind in patterns)
 
 
 def looks_personal(text: str) -> bool:

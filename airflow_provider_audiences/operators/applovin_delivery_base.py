@@ -74,7 +74,7 @@ class ToAudience(AppLovinDeliveryOperator):
 
         return audience_id_of(self.audience_id)
 
-    def connected(self) -> AppLovinClient:
+    def open_client(self) -> AppLovinClient:
         """Return a client of the Audience API, as a context manager that closes it."""
         return self.hook.get_conn()
 
@@ -106,7 +106,7 @@ class ToSuppressionList(AppLovinDeliveryOperator):
 
         return package_name_of(self.package_name)
 
-    def connected(self) -> AppLovinSuppressionClient:
+    def open_client(self) -> AppLovinSuppressionClient:
         """Return a client of the Suppression API, as a context manager that closes it."""
         return self.hook.get_suppression_conn()
 

@@ -65,7 +65,7 @@ class DeliveryOperator(WritesAsset):
         """
 
     @abstractmethod
-    def connected(self) -> AbstractContextManager[Any]:
+    def open_client(self) -> AbstractContextManager[Any]:
         """Return a client of the target's API, as a context manager that closes it."""
 
     @abstractmethod
@@ -73,7 +73,7 @@ class DeliveryOperator(WritesAsset):
         """
         Return the destination that members are sent to.
 
-        :param client: client that :meth:`connected` opened.
+        :param client: client that :meth:`open_client` opened.
         :param target: id that :meth:`target_id` returned.
         """
 

@@ -208,8 +208,8 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
                 outcome.result(timeout_error=GroupNotReadyError)
             except PermanentError as error:
                 is_gone = isinstance(error, NotFoundError)  # and may have been replaced by another run
-                is_late = isinstance(error, GroupNotReadyError)
-                if not is_gone and not (is_late and refresh.is_ready(pending.group_id)):
+                has_timed_out = isinstance(error, GroupNotReadyError)
+                if not is_gone and not (has_timed_out and refresh.is_ready(pending.group_id)):
                     self._end_unready(error, refresh, pending)
                     raise
             try:
@@ -226,14 +226,14 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
         from airflow_provider_audiences.platforms.pai.refresh_failures import file_lost, tell_failure
 
         delete_failed = self.arguments.delete_failed
-        is_late, is_rejected = isinstance(error, GroupNotReadyError), isinstance(error, GroupRejectedError)
+        has_timed_out, is_rejected = isinstance(error, GroupNotReadyError), isinstance(error, GroupRejectedError)
         if is_rejected and self.has_lost_its_source(pending):
             # Otherwise the next try would find the rejected group, and fail for it.
             refresh.delete_unready(pending.group_id)
             raise file_lost(pending.group_id) from error
-        is_deleted = delete_failed and (is_late or is_rejected) and refresh.delete_unready(pending.group_id)
+        is_deleted = delete_failed and (has_timed_out or is_rejected) and refresh.delete_unready(pending.group_id)
         # PAI may still read the file of a group that is not ready in time and is kept.
-        if delete_failed or not is_late:
+        if delete_failed or not has_timed_out:
             self.or_warn(partial(self.clean_up, pending, refresh))
         tell_failure(error, pending.group_id, name=pending.name, is_deleted=is_deleted)
 

@@ -203,7 +203,7 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         :param client: client of the PAI account.
         """
         from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
-        from airflow_provider_audiences.platforms.pai.group_numbers import left_of
+        from airflow_provider_audiences.platforms.pai.group_numbers import subtract_opt_outs
         from airflow_provider_audiences.platforms.pai.marker import owner_digest
         from airflow_provider_audiences.sources.member_arguments import MemberArguments
         from airflow_provider_audiences.validation import true_or_false
@@ -218,7 +218,7 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         with (
             arguments.staged_opt_outs() as opt_outs,
             arguments.staged_source() as staged,
-            left_of(staged, opt_outs, settings=arguments.settings) as numbers,
+            subtract_opt_outs(staged, opt_outs, settings=arguments.settings) as numbers,
         ):
             numbers.check(guards)
             file_name = files.file_name(numbers.fingerprint) if files and not numbers.fit_into_text else None

@@ -133,7 +133,7 @@ class StoredPlanOperator(PlanOperator):
             )
             override_guards = true_or_false("override_guards", self.override_guards)
             send = self.send_settings()
-            client = stack.enter_context(self.connected())
+            client = stack.enter_context(self.open_client())
             sync = stack.enter_context(self.open_sync(context, self.destination_at(client, target), send))
             report = sync.apply(plan_id, override_guards=override_guards)
             self.tell_expiry(result, sync.ledger)

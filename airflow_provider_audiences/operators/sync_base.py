@@ -117,7 +117,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
         """
         Return the destination that the arguments name; None if :meth:`find_or_create_destination` has to look for it.
 
-        :param client: client that ``connected`` opened.
+        :param client: client that ``open_client`` opened.
         """
         return self.destination_at(client, self.target_id())
 
@@ -125,7 +125,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
         """
         Look for the destination, and create it if there is none. Called once nothing can be wrong with its members.
 
-        :param client: client that ``connected`` opened.
+        :param client: client that ``open_client`` opened.
         :param context: context of the task.
         :param may_create: whether it may be created.
         :raises NotFoundError: there is none, and it may not be created; nothing was sent.
@@ -152,7 +152,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
             settings = self._settings(context)
             result.limits = settings.guards.limits
             self.check_target_arguments()
-            client = stack.enter_context(self.connected())
+            client = stack.enter_context(self.open_client())
             known = self.known_destination(client)
             sync = None if known is None else stack.enter_context(self.open_sync(context, known, send))
             opt_outs = stack.enter_context(arguments.staged_opt_outs())

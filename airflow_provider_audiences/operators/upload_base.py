@@ -84,7 +84,7 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
                 max_parallel_requests=self.max_parallel_requests,
             )
             wait_seconds = self.wait_seconds
-            with self.connected() as client, ExitStack() as stack:
+            with self.open_client() as client, ExitStack() as stack:
                 destination = self.destination_at(client, upload.audience_id)
                 store = None if is_dry_run else ledger_store(*destination.address.folders)
                 recorded = store and stack.enter_context(

@@ -91,7 +91,7 @@ class Planner:
         refuse_without_members(staged)
         start = self._load_state(settings)
         marks = self._state.marks()
-        plan = self._made(start, marks, staged.keys, opt_outs.keys if opt_outs else None, settings)
+        plan = self._make_plan(start, marks, staged.keys, opt_outs.keys if opt_outs else None, settings)
         manifest = self._state.manifest
         report = SyncReport.of_plan(
             plan,
@@ -120,7 +120,7 @@ class Planner:
             log.info("%s", line)
         return Planned(ledger=start.ledger, plan=plan, report=report, marks=marks)
 
-    def _made(
+    def _make_plan(
         self, start: _Start, marks: Marks, source: KeySet, opt_outs: KeySet | None, settings: SyncSettings
     ) -> Plan:
         """Make the plan; or the rest of a replacement that was begun before, and whose first request was accepted."""

@@ -72,7 +72,7 @@ class RecordedUpload:
         if self._state.manifest.late.may_undo(plan):
             self._audience.outwait_late_requests()
         stored = self._state.store_plan(plan, details={"by_hand": upload.mode.value})
-        self._state.begin(stored, marks=self._marked(marks, upload, staged))
+        self._state.begin(stored, marks=self._with_marks(marks, upload, staged))
         journal = StateJournal(self._state, self._audience.lease)
         report = upload.run(
             self._audience.destination, staged, on_progress=on_progress, journal=journal, sleep=self._audience.sleep
@@ -97,7 +97,7 @@ class RecordedUpload:
             removed_opt_outs=manifest.removed_opt_outs if manifest and not replaces else "",
         )
 
-    def _marked(self, marks: Marks, upload: Upload, staged: StagedMembers) -> Marks:
+    def _with_marks(self, marks: Marks, upload: Upload, staged: StagedMembers) -> Marks:
         if upload.mode is UploadMode.REMOVE:
             return marks.with_removed(staged.keys, self._workspace)
         return marks.with_added(staged.keys, self._workspace, replaces=upload.mode is UploadMode.REPLACE)

@@ -27,7 +27,7 @@ from airflow_provider_audiences.triggers.shared_clients import (
 )
 from airflow_provider_audiences.waiting.outcomes import Outcome
 from airflow_provider_audiences.waiting.polls import Poll, Request
-from airflow_provider_audiences.waiting.wait import Connected, Pause, Schedule, Step, Wait, carried_out
+from airflow_provider_audiences.waiting.wait import Connected, Pause, Schedule, Step, Wait, run_steps
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.common.connections import ConnectionLike
@@ -155,7 +155,7 @@ class PollingTrigger(BaseTrigger):
                 client = clients.enter_context(open_client(self.hook_class, connection))
                 return Connected(client=client, connection_digest=connection_digest(connection))
 
-            yield from carried_out(wait.steps(), carry_out)
+            yield from run_steps(wait.steps(), carry_out)
 
     def wait(self, poll: Poll) -> Wait:
         """

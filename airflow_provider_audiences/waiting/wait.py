@@ -276,7 +276,7 @@ class EndlessWait(Wait):
         return None
 
 
-def carried_out(steps: Steps, carry_out: Callable[[Step], Any]) -> Iterator[Pause | Outcome]:
+def run_steps(steps: Steps, carry_out: Callable[[Step], Any]) -> Iterator[Pause | Outcome]:
     """
     Carry out a wait's steps in this thread. Yield its pauses, for the caller to sleep, and its outcome.
 

@@ -24,7 +24,7 @@ from airflow_provider_audiences.members.workspace import StagingSettings, Worksp
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter
 from airflow_provider_audiences.sync.plan import Changes, Plan
 from airflow_provider_audiences.sync.state.delivered import Delivered
-from airflow_provider_audiences.sync.state.fold import folded
+from airflow_provider_audiences.sync.state.fold import fold
 
 Times = tuple[int, int]
 
@@ -192,7 +192,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-def fold(case: Case, work: StagingSettings) -> tuple[dict[int, Times], dict[int, Times | None]]:
+def folded(case: Case, work: StagingSettings) -> tuple[dict[int, Times], dict[int, Times | None]]:
     """Return the new ledger, and when the rows of the plan landed, by their members."""
     with small_parts(case.hash_name), open_workspace(work) as workspace:
         plan = Plan(
@@ -203,7 +203,7 @@ def fold(case: Case, work: StagingSettings) -> tuple[dict[int, Times], dict[int,
             changes=Changes(),
         )
         old = ledger_of(workspace, case.old)
-        new = folded(old, plan, case.delivered(), now=case.now, late_effect_seconds=100, workspace=workspace)
+        new = fold(old, plan, case.delivered(), now=case.now, late_effect_seconds=100, workspace=workspace)
         assert content_of(old) == case.old, "the old one stays as it was"
         at = dict(zip(ordered(case.additions), case.landed_additions, strict=True))
         at |= dict(zip(ordered(case.removals), case.landed_removals, strict=True))
@@ -215,7 +215,7 @@ def fold(case: Case, work: StagingSettings) -> tuple[dict[int, Times], dict[int,
 @settings(deadline=None, max_examples=300)
 @given(case=cases())
 def test_all_that_may_have_happened_and_no_more(case: Case, settings_of_work: StagingSettings) -> None:
-    new, at = fold(case, settings_of_work)
+    new, at = folded(case, settings_of_work)
     expected = {key: case.times(key, at) for key in case.old.keys() | case.additions | case.removals}
     assert new == {key: times for key, times in expected.items() if times}
 
@@ -246,7 +246,7 @@ def history(case: Case, at: dict[int, Times | None], data: Any) -> dict[int, flo
 @given(case=cases(), data=st.data())
 def test_any_real_outcome_is_within_the_times(case: Case, settings_of_work: StagingSettings, data: Any) -> None:
     """Not the extremes: one history drawn row by row, carried out on a dict as a platform would."""
-    new, at = fold(case, settings_of_work)
+    new, at = folded(case, settings_of_work)
     expiry = history(case, at, data)
     for key, expires in expiry.items():
         if expires <= case.now:
@@ -278,7 +278,7 @@ def test_a_plan_that_landed_wholly(old: dict[int, int], data: Any, settings_of_w
         hash_name="its own",
     )
     left = {} if replaces else {key: times for key, times in case.old.items() if key not in additions | removals}
-    new, _ = fold(case, settings_of_work)
+    new, _ = folded(case, settings_of_work)
     assert new == left | dict.fromkeys(additions, (8001, 8002 + LATE_SECONDS))
 
 
@@ -296,7 +296,7 @@ def test_what_was_just_cut_off_may_have_begun_in_this_very_second(settings_of_wo
         now=5000.25,
         hash_name="its own",
     )
-    assert fold(case, settings_of_work)[0] == {1: (ADDITION_IN_DOUBT, 5111)}
+    assert folded(case, settings_of_work)[0] == {1: (ADDITION_IN_DOUBT, 5111)}
 
 
 def test_what_may_have_been_sent_again_may_also_live_shorter(settings_of_work: StagingSettings) -> None:
@@ -313,7 +313,7 @@ def test_what_may_have_been_sent_again_may_also_live_shorter(settings_of_work: S
         now=5050.0,
         hash_name="its own",
     )
-    assert fold(case, settings_of_work)[0] == {1: (6000, 9100), 2: (5200, 6151)}
+    assert folded(case, settings_of_work)[0] == {1: (6000, 9100), 2: (5200, 6151)}
 
 
 contents = st.dictionaries(

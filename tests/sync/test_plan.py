@@ -18,7 +18,7 @@ from airflow_provider_audiences.members.workspace import StagingSettings, Worksp
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter
 from airflow_provider_audiences.sync.plan import Changes, Plan, PlanRules, make_plan
 from airflow_provider_audiences.sync.state.delivered import Delivered
-from airflow_provider_audiences.sync.state.fold import folded
+from airflow_provider_audiences.sync.state.fold import fold
 
 Times = tuple[int, int]
 
@@ -213,7 +213,7 @@ def test_once_it_has_landed_nothing_is_left_to_do(case: Case, work: StagingSetti
         delivered = Delivered(begun_at=5000)
         delivered.additions.add(0, plan.additions.count, began=5000, ended=5001)
         delivered.removals.add(0, plan.removals.count, began=5000, ended=5001)
-        new = folded(ledger, plan, delivered, now=NOW, late_effect_seconds=100, workspace=workspace)
+        new = fold(ledger, plan, delivered, now=NOW, late_effect_seconds=100, workspace=workspace)
         assert new.keys.count == plan.changes.live
         mode = "mirror" if case.mode == "replace" else case.mode
         again = make_plan(

@@ -22,8 +22,8 @@ from airflow_provider_audiences.waiting.wait import (
     Schedule,
     Step,
     Wait,
-    carried_out,
     carried_out_async,
+    run_steps,
 )
 
 START = 1_000_000.0
@@ -152,7 +152,7 @@ class World:
         return step.send()
 
     def run(self, wait: Wait) -> Outcome:
-        for step in carried_out(wait.steps(), self.carry_out):
+        for step in run_steps(wait.steps(), self.carry_out):
             if isinstance(step, Outcome):
                 return step
             self.slept.append(step.seconds)
@@ -299,7 +299,7 @@ def test_an_endless_wait_bears_everything_and_polls_ever_later_while_it_fails(ca
         connections += 1
         return Connected(client="client", connection_digest="a")
 
-    for step in carried_out(wait.steps(), carry_out):
+    for step in run_steps(wait.steps(), carry_out):
         told.append(("pause", step.seconds) if isinstance(step, Pause) else (step.state, step.seen))
         if len(told) == 8:
             break

@@ -30,7 +30,7 @@ _TEXT_COUNTS = ("malformed", "duplicates", "blank")
 @dataclass(frozen=True, kw_only=True)
 class GroupNumbers:
     """
-    The phone numbers of a source without the opt-outs. They exist until the block of :func:`left_of` ends.
+    The phone numbers of a source without the opt-outs. They exist until the block of :func:`subtract_opt_outs` ends.
 
     :param staged: the staged numbers.
     :param facts: counts of the source's and the opt-outs' texts, for the report.
@@ -141,7 +141,7 @@ class GroupNumbers:
 
 
 @contextmanager
-def left_of(
+def subtract_opt_outs(
     source: StagedMembers, opt_outs: StagedMembers | None, *, settings: StagingSettings
 ) -> Iterator[GroupNumbers]:
     """

@@ -225,7 +225,7 @@ class GroupRefresh:
         deletions = Deletions(self._client)
         while True:
             groups = self._line.listed()
-            new = self._standing(pending, groups, is_gone=is_gone)
+            new = self._current_group(pending, groups, is_gone=is_gone)
             gone, kept = self._line.replaced_by(new.rank, groups, keep=self._keep, call=self._call)
             if not deletions.delete_next(gone):
                 break
@@ -236,7 +236,9 @@ class GroupRefresh:
             raise failure
         return Replaced(group=new, deleted=tuple(deletions.deleted), kept=tuple(group.id for group in kept))
 
-    def _standing(self, pending: PendingRefresh, groups: Sequence[AudienceGroup], *, is_gone: bool) -> AudienceGroup:
+    def _current_group(
+        self, pending: PendingRefresh, groups: Sequence[AudienceGroup], *, is_gone: bool
+    ) -> AudienceGroup:
         """
         Return the group that stands for this call: the new one, or a ready one that has replaced it.
 

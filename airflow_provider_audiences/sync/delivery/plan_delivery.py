@@ -120,7 +120,7 @@ class PlanDelivery:
         missing = self._state.delivered.additions.missing(plan.additions.count)
         sender.send(self._phase("additions", missing))
         sender.send(self._phase("removals", self._state.delivered.removals.missing(plan.removals.count)))
-        progress.say_totals()
+        progress.log_totals()
 
     def _phase(self, name: PhaseName, ranges: list[tuple[int, int]], *, replaces: bool = False) -> Phase:
         keys = self._plan.additions if name == "additions" else self._plan.removals

@@ -77,7 +77,7 @@ class Progress:
             )  # fmt: skip
         if line:
             log.info("%s", line)
-            self.tell()
+            self.report()
 
     def counts(self) -> dict[str, Any]:
         """Return the sums, by the names of the report's fields."""
@@ -90,7 +90,7 @@ class Progress:
             "bytes_sent": self.bytes_sent,
         }
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Call ``on_progress``, if there is one."""
         if self._on_progress:
             self._on_progress(self.sent, self.members)
@@ -100,7 +100,7 @@ class Progress:
         with self._lock:
             self.splits += 1
 
-    def doubt(self) -> None:
+    def mark_in_doubt(self) -> None:
         """Note that the platform may have carried out a request that failed."""
         self.is_in_doubt = True
 
@@ -116,9 +116,9 @@ class Progress:
             f"{rate:,.0f} a second, about {seconds_left:,.0f} s to go."
         )
 
-    def say_totals(self) -> None:
+    def log_totals(self) -> None:
         """Log the sums, and warn if the platform counted other numbers, or rejected members."""
-        self.tell()
+        self.report()
         log.info(
             "Sent %s %s in %s batches in %.1f s (%s a second): %s accepted, %s rejected.",
             f"{self.sent:,}", self._kind_plural, f"{self.batches:,}", self.elapsed_seconds, f"{self._rate:,.0f}",

@@ -297,7 +297,7 @@ class Sender:
             counts = phase.upload(body, give_up=_GivesUp(self._journal, self._stop, may_split=may_split))
         except AudienceApiError as error:
             if error.maybe_applied:
-                self._progress.doubt()
+                self._progress.mark_in_doubt()
             if isinstance(error, TransientError):
                 self._journal.check()  # raises AudienceBusyError instead, if overtaken
             if not may_split or error.too_large == "no" or self._stop.is_set():

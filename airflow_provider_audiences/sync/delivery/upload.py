@@ -157,7 +157,7 @@ class Upload:
             error.so_far = self._accepted(progress)
             raise
         except BaseException as error:
-            progress.doubt()  # requests in flight may have been carried out
+            progress.mark_in_doubt()  # requests in flight may have been carried out
             log.warning(
                 "%s ended the delivery: no further request begins. %s", type(error).__name__, self._accepted(progress)
             )
@@ -196,7 +196,7 @@ class Upload:
             if sender.is_repeated and first < staged.members:
                 sender.outwait_replacement(destination.limits.late_effect_seconds, sleep=sleep)
         sender.send(replace(phase, ranges=[(first, staged.members)]))
-        progress.say_totals()
+        progress.log_totals()
 
     def check_members(self, staged: StagedMembers) -> None:
         """

@@ -24,7 +24,7 @@ from airflow_provider_audiences.sync.marks import Marks
 from airflow_provider_audiences.sync.plan import PhaseName, Plan
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.delivered import Delivered
-from airflow_provider_audiences.sync.state.fold import folded
+from airflow_provider_audiences.sync.state.fold import fold
 from airflow_provider_audiences.sync.state.late import LateRequests
 from airflow_provider_audiences.sync.state.manifest import Manifest, MarkFiles, StoredKeys, StoredLedger
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
@@ -147,7 +147,7 @@ class AudienceState:
         """
         if self.manifest is None:
             return  # nothing was ever sent
-        manifest = self.manifest if marks is None else self._marked(self.manifest, marks)
+        manifest = self.manifest if marks is None else self._with_marks(self.manifest, marks)
         last = manifest.run_date
         if run_date and (last is None or last.is_older_than(run_date)):
             manifest = replace(manifest, run_date=run_date)
@@ -246,7 +246,7 @@ class AudienceState:
                 is_known=False,  # known once the replacement's first request is accepted
             )
         if marks is not None:
-            manifest = self._marked(manifest, marks)
+            manifest = self._with_marks(manifest, marks)
         delivered = Delivered(begun_at=int(self._clock()))
         replacement = fingerprint_of(plan.additions) if plan.replaces else manifest.replacement
         is_known = manifest.is_known or not plan.replaces
@@ -304,7 +304,7 @@ class AudienceState:
         manifest, delivered = self._begun()
         removed_before = manifest.removed_opt_outs if stored.plan.has_strangers else ""
         finished = replace(
-            manifest if marks is None else self._marked(manifest, marks),
+            manifest if marks is None else self._with_marks(manifest, marks),
             replacement="",
             finished_plan_id=stored.plan_id,
             finished_batches=delivered.batches,
@@ -324,7 +324,7 @@ class AudienceState:
         delivered = manifest.delivered or Delivered(begun_at=0)
         now = self._clock()
         late_effect_seconds = self._late_effect_seconds
-        ledger = folded(
+        ledger = fold(
             ledger, plan, delivered, now=now, late_effect_seconds=late_effect_seconds, workspace=self._workspace
         )
         generation = manifest.generation + 1
@@ -353,7 +353,7 @@ class AudienceState:
         self.manifest = manifest
         return ledger
 
-    def _marked(self, manifest: Manifest, marks: Marks) -> Manifest:
+    def _with_marks(self, manifest: Manifest, marks: Marks) -> Manifest:
         with self._unless_overtaken():
             stored = MarkFiles(
                 held_back=self._store_keys("held", marks.held_back, manifest.marks.held_back),

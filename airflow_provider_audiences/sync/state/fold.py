@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.state.delivered import Delivered
 
 
-def folded(
+def fold(
     ledger: Ledger, plan: Plan, delivered: Delivered, *, now: float, late_effect_seconds: int, workspace: Workspace
 ) -> Ledger:
     """

@@ -174,11 +174,11 @@ class Lease:
         if self._stop.is_set():
             raise AudienceBusyError("this sync has ended; nothing more was sent")
         now = _now()
-        is_late = self._is_late()
+        has_expired = self._has_expired()
         # If the store decides between writers, an overtaken process also notices when it records delivered rows.
-        if self.is_exclusive and not is_late and now - self._checked_at < _LOOK_SECONDS:
+        if self.is_exclusive and not has_expired and now - self._checked_at < _LOOK_SECONDS:
             return
-        if is_late or not self._exists():
+        if has_expired or not self._exists():
             raise AudienceBusyError(_LOST)
         self._checked_at = now
 
@@ -189,7 +189,7 @@ class Lease:
         :param names: names of all files of the store, listed just now.
         :raises AudienceBusyError: another sync holds the lease, or may hold it.
         """
-        if self._stop.is_set() or self._is_late() or self._name not in names or self._has_successor(names):
+        if self._stop.is_set() or self._has_expired() or self._name not in names or self._has_successor(names):
             raise AudienceBusyError(_LOST)
 
     def release(self) -> None:
@@ -201,7 +201,7 @@ class Lease:
     def _write(self, *, is_held: bool) -> None:
         begun = _now()
         self._files.write(self._name, self._claim(is_held=is_held))
-        if not self._is_late():
+        if not self._has_expired():
             self._renewed = begun  # otherwise another process may have come: the lease stays lost
 
     def _claim(self, *, is_held: bool) -> bytes:
@@ -209,7 +209,7 @@ class Lease:
         claim = Claim(key=self._holder.key, try_number=self._holder.try_number, until=until, is_held=is_held)
         return json.dumps(asdict(claim)).encode()
 
-    def _is_late(self) -> bool:
+    def _has_expired(self) -> bool:
         """Whether the claim has expired, or may have."""
         return _now() - self._renewed > LEASE_SECONDS - _SAFETY_SECONDS
 
