@@ -23,6 +23,7 @@ import { badge, emptyState, noteList, progressBar, when } from "./parts.js";
 
 const RELOAD_MS = 60_000;
 const PROGRESS_MS = 4_000;
+const ROWS_AT_ONCE = 60;
 const GROUPS = [
   ["all", "All", () => true],
   ["needs-you", "Needs you", ({ verdict: { group } }) => group === NEEDS_YOU],
@@ -126,7 +127,11 @@ class List {
 
   updateRow(audience) {
     const row = this.body?.querySelector(`tr[data-id="${audience.id}"]`);
-    if (row) row.replaceWith(rowOf({ audience, verdict: verdict(audience) }));
+    if (!row) return;
+    const hadFocus = row.contains(document.activeElement);
+    const newer = rowOf({ audience, verdict: verdict(audience) });
+    row.replaceWith(newer);
+    if (hadFocus) newer.querySelector(".name").focus({ preventScroll: true });
   }
 
   render() {
@@ -138,7 +143,9 @@ class List {
       return;
     }
     const hadFocus = document.activeElement?.id;
+    const height = this.table?.offsetHeight ?? 0;
     this.table = el("div.table-frame");
+    this.table.style.minHeight = `${height}px`; // so that a reader does not lose the place while rows come anew
     fill(this.page, head, this.filters(), noteList(this.notes), this.table);
     this.renderRows();
     if (hadFocus) document.getElementById(hadFocus)?.focus({ preventScroll: true });
@@ -199,13 +206,24 @@ class List {
       fill(this.table, emptyState("No audience fits", ["Nothing here has all of these words in this group."], button));
       return;
     }
-    this.body = el("tbody", {}, shown.map(rowOf));
+    this.body = el("tbody");
     const head = el("thead", {}, el("tr", {}, COLUMNS.map((name) => el("th", { scope: "col" }, name))));
     const caption = el("caption.unseen", {}, `${count(shown.length, "audience")}, those that need a person first`);
     fill(this.table, el("table.list", {}, caption, head, this.body));
+    this.addRows(this.body, shown);
+  }
+
+  /** Add rows, some at a time, so that the page answers in between. */
+  addRows(body, entries) {
+    if (body !== this.body) return; // another choice was made
+    const rows = entries.slice(0, ROWS_AT_ONCE).map(rowOf);
+    body.append(...rows);
     if (this.version.hasStates) {
-      for (const row of this.body.rows) if (row.dataset.kind === "audience") this.observer.observe(row);
+      for (const row of rows) if (row.dataset.kind === "audience") this.observer.observe(row);
     }
+    const rest = entries.slice(ROWS_AT_ONCE);
+    if (rest.length) setTimeout(() => this.addRows(body, rest));
+    else this.table.style.minHeight = "";
   }
 }
 
@@ -247,7 +265,7 @@ function whoOf(audience) {
   const { platform, kind, account, remoteId, name } = audience;
   const where = [PLATFORMS[platform], KINDS[kind], account].filter(Boolean).join(" · ");
   return [
-    el("a.name", { href: `#/audience/${audience.id}` }, name),
+    el("a.name", { href: `#/audience/${audience.id}`, id: `audience-${audience.id}` }, name),
     el("span.sub", {}, where || audience.uri),
     remoteId && remoteId !== name ? el("span.sub.id", { title: "Id at the platform" }, remoteId) : null,
   ];
