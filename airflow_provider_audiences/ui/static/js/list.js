@@ -198,6 +198,7 @@ class List {
     const shown = this.entries().filter((entry) => fits(entry) && matches(entry.audience, words));
     this.observer.disconnect();
     if (!shown.length) {
+      this.table.style.minHeight = "";
       const clear = () => {
         Object.assign(chosen, { group: "all", words: "" });
         this.render();
