@@ -167,6 +167,12 @@ def test_editors_break_lines_where_ruff_does() -> None:
     assert int(editors["*.py"]["max_line_length"]) == PYPROJECT["tool"]["ruff"]["line-length"]
 
 
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    pages = {page.name for page in ROOT.glob("docs/*.md")} - {"README.md"}
+    assert not [page for page in pages if f"({page})" not in index]
+
+
 @pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=lambda page: page.name)
 def test_no_page_has_a_gap(page: Path) -> None:
     assert "<!--" not in page.read_text(encoding="utf-8")
