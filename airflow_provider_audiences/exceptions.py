@@ -34,7 +34,8 @@ No message has secrets or members in it: text of the platform is redacted before
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 __all__ = [
     "AudienceApiError",
@@ -182,9 +183,11 @@ class GuardError(PermanentError):
     A sync would change more than its guards allow; no member was sent.
 
     :ivar guard: name of the operator's argument that stopped it; None if it is none of the limits.
+    :ivar report: the plan's counts and all verdicts, as JSON; None if no plan was made.
     """
 
     guard: str | None = None
+    report: Mapping[str, Any] | None = None
 
     default_advice = "Check the source. If the change is meant, override the guard for this run."
 

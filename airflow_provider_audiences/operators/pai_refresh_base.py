@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_audiences.assets.uris import GROUP
 from airflow_provider_audiences.common.billable_calls import total_calls
 from airflow_provider_audiences.common.errors import task_errors
+from airflow_provider_audiences.common.run_limits import take_limits_of_run, telling_stops
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
     GroupNotReadyError,
@@ -138,12 +139,13 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the new group, wait until it is ready, and delete the groups that it replaces."""
-        with self.told(context) as result:
+        with telling_stops(self, context), self.told(context) as result:
             result.report = self._begun(context, result)
             return dict(result.report)
 
     def _begun(self, context: Context, result: Result) -> dict[str, Any]:
         with self.running():
+            take_limits_of_run(self, context)
             arguments = self.arguments
             provenance_of(self.provenance, context)
             with self.billed_client(context) as client:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_audiences.common.run_limits import telling_stops
 from airflow_provider_audiences.operators.delivery_base import DeliveryOperator
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class StoredPlanOperator(PlanOperator):
         """Carry the plan out."""
         from airflow_provider_audiences.validation import not_longer, required_text, true_or_false
 
-        with self.told(context) as result, self.running(), ExitStack() as stack:
+        with telling_stops(self, context), self.told(context) as result, self.running(), ExitStack() as stack:
             target = self.target_id()
             plan_id = not_longer(
                 "plan_id", required_text("plan_id", self.plan_id), than=_MAX_PLAN_ID_CHARACTERS, whose="a ledger"

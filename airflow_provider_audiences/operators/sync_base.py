@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
+from airflow_provider_audiences.common.run_limits import take_limits_of_run, telling_stops
 from airflow_provider_audiences.operators.plan_base import PlanOperator
 
 if TYPE_CHECKING:
@@ -145,7 +146,8 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
         from airflow_provider_audiences.sources.member_arguments import MemberArguments
         from airflow_provider_audiences.validation import true_or_false
 
-        with self.told(context) as result, self.running(), ExitStack() as stack:
+        with telling_stops(self, context), self.told(context) as result, self.running(), ExitStack() as stack:
+            take_limits_of_run(self, context)
             arguments = MemberArguments.of(self, kind=self.kind)
             send = self.send_settings()
             plan_only = true_or_false("plan_only", self.plan_only)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
+    GuardError,
     LedgerLostError,
     NotFoundError,
     PlanOutdatedError,
@@ -80,7 +81,7 @@ class AudienceSync:
         planned = self._planner.plan(staged, opt_outs, settings)
         ledger, plan, report, self._marks = planned.ledger, planned.plan, planned.report, planned.marks
         self._ledger = ledger
-        refuse_unless_passed(report.verdicts)
+        _refuse_unless_passed(report)
         whole = staged.keys if settings.mode != "append" else None
         if not plan:
             log.info("The audience equals its source, and nobody is due: there is nothing to send.")
@@ -141,7 +142,7 @@ class AudienceSync:
         elif lost:
             raise lost
         if not override_guards and not is_begun:
-            refuse_unless_passed(report.verdicts)
+            _refuse_unless_passed(report)
         if not stored.plan and not self._is_replacement_open:
             self._state.record_no_change(run_date=stored.run_date)
             return self._check_drift(report)
@@ -263,3 +264,12 @@ class AudienceSync:
             requests=self._destination.requests_sent - self._requests_before,
             seconds=round(time.monotonic() - self._began, 3),
         )
+
+
+def _refuse_unless_passed(report: SyncReport) -> None:
+    """Raise the error of a guard that has failed, with the report of the plan."""
+    try:
+        refuse_unless_passed(report.verdicts)
+    except GuardError as error:
+        error.report = report.as_dict()
+        raise

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.plan import Plan
 
+STOPPED = "  STOPPED"
+"""How a line of a guard begins that stops a plan."""
+
 _COUNTS_OF_CHANGES = ("added", "refreshed", "removed", "unchanged", "suppressed", "held_back", "contradicted", "live")
 _COUNTS_OF_OPT_OUTS = ("members", "malformed", "zeroed", "duplicates", "blank")
 
@@ -212,7 +215,7 @@ class SyncReport(DeliveryReport):
             f"The plan {how}: {size}.",
             *(f"  {name:<11}{value:>14,}" for name, value in rows.items()),
             *(
-                f"  {'passed' if verdict.passed else 'STOPPED'}: {verdict.guard}: {verdict.message}"
+                f"{'  passed' if verdict.passed else STOPPED}: {verdict.guard}: {verdict.message}"
                 for verdict in self.verdicts
             ),
         ]

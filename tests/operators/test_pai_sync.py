@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import sqlite3
+import types
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -589,6 +590,16 @@ def dated(day: int, *, hour: int = 0, length: int = 1) -> dict[str, Any]:
     """The dates of a run, as Airflow has them in its context."""
     start = dt.datetime(2026, 1, day, hour, tzinfo=dt.UTC)
     return {"logical_date": start, "data_interval_end": start.replace(hour=0) + dt.timedelta(days=length)}
+
+
+def test_the_runs_configuration_lifts_a_limit_for_this_run(syncs: Syncs) -> None:
+    syncs.operator(FEW).execute(syncs.context("r1"))
+    stopped = syncs.context("r2")
+    with pytest.raises(exceptions.GuardError, match=r"^stopped by max_removed_ratio"):
+        syncs.operator(FEW[:1]).execute(stopped)
+    syncs.emulator.advance(60)
+    widened = syncs.context("r3") | {"dag_run": types.SimpleNamespace(conf={"audiences": {"max_removed_ratio": 1}})}
+    assert syncs.operator(FEW[:1]).execute(widened)["members"] == 1
 
 
 class TestOlderRun:
