@@ -65,7 +65,7 @@ def test_the_apis_are_really_called(doctor: Any, stored: Any, emulator: Audience
         "AppLovin accepted the Management Key. Audiences in the account: 1.",
     )
     assert found["connections", "pai_default, test"][0] == "ok"
-    assert found[CLOCK] == ("ok", "this machine's clock is the same as that of its server")
+    assert found[CLOCK][0] == "ok"  # the machine may be so busy that a second passes
     assert found["state path", "writable"] == ("ok", "a file was written and deleted")
     assert {request["operation"] for request in emulator.requests()} >= {"applovin.list"}
     assert stored.contents() == before

@@ -84,7 +84,7 @@ def test_a_guard_that_stops(run: Run, stored: Any, source_file: SourceFile) -> N
     ended = run("plan", stored.audience_id, "--source", source, "-o", "json")
     assert ended.code == 1
     assert ended.content()["removed"] == 5
-    assert ended.err.startswith("error: a sync would stop, and send nothing: max_removed_ratio: the plan would remove")
+    assert "\nerror: a sync would stop, and send nothing: max_removed_ratio: the plan would remove" in ended.err
     assert "STOPPED" in run("plan", stored.audience_id, "--source", source).out
     assert run("plan", stored.audience_id, "--source", source, "--max-removed-ratio", "off").code == 2
 

@@ -17,8 +17,9 @@ OpenPage: TypeAlias = Callable[..., Any]
 """Opens a page of a user: ``open_page("admin", "/audiences/", color_scheme="dark")``."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    # For a module only: while it lives, its event loop runs in this thread, and no other test could run one.
     from playwright.sync_api import sync_playwright
     from support.browser.chromium import find_chromium
 

@@ -164,7 +164,8 @@ with DAG("newcomers", schedule="@daily", **DAYS) as newcomers:
 
 with DAG("strangers", schedule="@daily", **DAYS) as strangers:
     Write(
-        task_id="sync", uri="applovin://applovin_default/audiences/%3Cimg%20src=x%20onerror=alert(1)%3E", live=90_000,
+        task_id="sync", uri="applovin://applovin_default/audiences/%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E",
+        live=90_000,
         extra={**AUDIENCE, "name": EVIL}, more={"audience_id": EVIL, "drift": 9_500, EVIL: EVIL},
     )  # fmt: skip
 
