@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import (
     AudienceApiError,
-    GuardError,
     LedgerLostError,
     NotFoundError,
     PlanOutdatedError,
@@ -81,7 +81,7 @@ class AudienceSync:
         planned = self._planner.plan(staged, opt_outs, settings)
         ledger, plan, report, self._marks = planned.ledger, planned.plan, planned.report, planned.marks
         self._ledger = ledger
-        _refuse_unless_passed(report)
+        refuse_unless_passed(report.verdicts, report=report.as_dict())
         whole = staged.keys if settings.mode != "append" else None
         if not plan:
             log.info("The audience equals its source, and nobody is due: there is nothing to send.")
@@ -136,13 +136,13 @@ class AudienceSync:
         report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
         is_begun = bool(manifest and manifest.plan_id == plan_id)
         if stored.begins_anew and not is_begun:
-            if not lost and self._is_readable():
+            if not lost and self.ledger() is not None:
                 raise PlanOutdatedError(f"plan {plan_id} was made without the ledger, and now it can be read again")
             self._state.ignore_ledger()
         elif lost:
             raise lost
         if not override_guards and not is_begun:
-            _refuse_unless_passed(report)
+            refuse_unless_passed(report.verdicts, report=report.as_dict())
         if not stored.plan and not self._is_replacement_open:
             self._state.record_no_change(run_date=stored.run_date)
             return self._check_drift(report)
@@ -155,16 +155,10 @@ class AudienceSync:
 
         :return: the ledger; None if it can't be read.
         """
-        if self._ledger is None and self._is_readable():
-            self._ledger = self._state.ledger()
+        if self._ledger is None:
+            with suppress(LedgerLostError):
+                self._ledger = self._state.ledger()
         return self._ledger
-
-    def _is_readable(self) -> bool:
-        try:
-            self._state.ledger()
-        except LedgerLostError:
-            return False
-        return True
 
     @property
     def _is_replacement_open(self) -> bool:
@@ -264,12 +258,3 @@ class AudienceSync:
             requests=self._destination.requests_sent - self._requests_before,
             seconds=round(time.monotonic() - self._began, 3),
         )
-
-
-def _refuse_unless_passed(report: SyncReport) -> None:
-    """Raise the error of a guard that has failed, with the report of the plan."""
-    try:
-        refuse_unless_passed(report.verdicts)
-    except GuardError as error:
-        error.report = report.as_dict()
-        raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -150,18 +150,23 @@ def older_run_verdict(run: RunDate | None, last: RunDate | None, *, is_allowed: 
     return Verdict(guard="allow_older_run", passed=True, message=said)
 
 
-def refuse_unless_passed(verdicts: Iterable[Verdict], *, nothing: str = "nothing was sent") -> None:
+def refuse_unless_passed(
+    verdicts: Iterable[Verdict], *, nothing: str = "nothing was sent", report: Mapping[str, Any] | None = None
+) -> None:
     """
     Raise an error if a guard has failed.
 
     :param verdicts: verdicts of all guards.
     :param nothing: end of the message: what was not done.
+    :param report: counts of the plan that the guards have checked, as JSON, for the error; None for none.
     :raises GuardError: at least one guard has failed; the message names all of these.
     """
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed:
         said = "; ".join(f"{verdict.message} ({verdict.guard})" for verdict in failed)
-        raise stopped_by(failed[0].guard, f"{said}; {nothing}")
+        error = stopped_by(failed[0].guard, f"{said}; {nothing}")
+        error.report = report
+        raise error
 
 
 def stopped_by(guard: str, said: str) -> GuardError:

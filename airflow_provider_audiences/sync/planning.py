@@ -12,7 +12,7 @@ from airflow_provider_audiences.members.keys.key_sets import empty_key_set
 from airflow_provider_audiences.members.staging import refuse_without_members
 from airflow_provider_audiences.sync.guards import older_run_verdict, suppress_verdict
 from airflow_provider_audiences.sync.plan import Plan, PlanRules, make_plan
-from airflow_provider_audiences.sync.report import STOPPED, SyncReport
+from airflow_provider_audiences.sync.report import SyncReport
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_set import KeySet
@@ -117,7 +117,12 @@ class Planner:
             batches_skipped_by_resume=start.skipped_batches,
         )
         for line in report.plan_lines():
-            log.log(logging.WARNING if line.startswith(STOPPED) else logging.INFO, "%s", line)
+            log.info("%s", line)
+        for verdict in report.verdicts:
+            if verdict.passed:
+                log.info("  passed: %s: %s", verdict.guard, verdict.message)
+            else:
+                log.warning("  STOPPED: %s: %s", verdict.guard, verdict.message)
         return Planned(ledger=start.ledger, plan=plan, report=report, marks=marks)
 
     def _make_plan(

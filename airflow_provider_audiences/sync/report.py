@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.plan import Plan
 
-STOPPED = "  STOPPED"
-"""How a line of a guard begins that stops a plan."""
-
 _COUNTS_OF_CHANGES = ("added", "refreshed", "removed", "unchanged", "suppressed", "held_back", "contradicted", "live")
 _COUNTS_OF_OPT_OUTS = ("members", "malformed", "zeroed", "duplicates", "blank")
 
@@ -206,7 +203,7 @@ class SyncReport(DeliveryReport):
         return cls(audience_id=audience_id, plan_id=plan_id, verdicts=verdicts, **numbers)
 
     def plan_lines(self) -> list[str]:
-        """Return the plan's counts and verdicts as lines of a small table, for the log."""
+        """Return the plan's counts as lines of a small table, for the log."""
         names = ("added", "refreshed", "removed", "unchanged", "suppressed", "held_back")
         rows = {name: getattr(self, name) for name in names}
         how = "replaces the audience's content" if self.replaces else "changes only what differs"
@@ -214,10 +211,6 @@ class SyncReport(DeliveryReport):
         return [
             f"The plan {how}: {size}.",
             *(f"  {name:<11}{value:>14,}" for name, value in rows.items()),
-            *(
-                f"{'  passed' if verdict.passed else STOPPED}: {verdict.guard}: {verdict.message}"
-                for verdict in self.verdicts
-            ),
         ]
 
     def lines(self) -> list[str]:
