@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_audiences.cli.findings import Finding
+from airflow_provider_audiences.cli.findings import Finding, Status
 from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def state_findings(*, test: bool) -> Iterator[Finding]:
     yield from _shared(local)
 
 
-def _finding(name: str, status: str, detail: str) -> Finding:
-    return Finding(area=_AREA, name=name, status=status, detail=detail)  # type: ignore[arg-type] # one of the four
+def _finding(name: str, status: Status, detail: str) -> Finding:
+    return Finding(area=_AREA, name=name, status=status, detail=detail)
 
 
 def _writable(root: FileStore, local: Path | None, *, test: bool) -> Finding:
@@ -109,12 +109,13 @@ def _shared(local: Path | None) -> Iterator[Finding]:
     if local is None:
         yield _finding("shared", "ok", "all workers see an object store")
         return
-    disk = "a network file system" if is_shared_disk(local) else "this machine's own disk"
-    where = {"one": "on one machine", "several": "on several machines", "pods": "in pods"}[workers_of(None)]
+    is_shared, workers = is_shared_disk(local), workers_of(None)
+    disk = "a network file system" if is_shared else "this machine's own disk"
+    where = {"one": "on one machine", "several": "on several machines", "pods": "in pods"}[workers]
     try:
         check_state_path(None)
     except InvalidInputError as error:
         yield _finding("shared", "wrong", str(error))
         return
-    status = "warning" if where == "in pods" and not is_shared_disk(local) else "ok"
+    status: Status = "warning" if workers == "pods" and not is_shared else "ok"
     yield _finding("shared", status, f"it is on {disk}, and {executor_of(None)} runs tasks {where}")

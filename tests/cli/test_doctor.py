@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+import tomllib
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,6 @@ from support.fixtures import Connect
 
 from airflow_provider_audiences import __version__
 from airflow_provider_audiences.cli import connection_checks
-from airflow_provider_audiences.cli.installation import SETTINGS
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.get_provider_info import get_provider_info
 
@@ -192,5 +192,16 @@ def test_workers_that_do_not_share_the_disk(doctor: Any, stored: Any, monkeypatc
     assert doctor("--conn-id", "applovin_default")[1]["state path", "shared"][0] == "ok"
 
 
-def test_all_settings_are_shown() -> None:
-    assert list(SETTINGS) == list(get_provider_info()["config"]["audiences"]["options"])
+def test_all_settings_are_shown(doctor: Any) -> None:
+    shown = [name for area, name in doctor("--conn-id", "applovin_default")[1] if area == "settings"]
+    assert shown == [*get_provider_info()["config"]["audiences"]["options"], "staging"]
+
+
+def test_all_packages_that_this_one_needs_are_shown(doctor: Any) -> None:
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["dependencies"]
+    needed = {re.match(r"[\w-]+", requirement)[0] for requirement in declared}  # type: ignore[index] # all match
+    shown = {name: status for (area, name), (status, _) in doctor()[1].items() if area == "versions"}
+    assert needed <= shown.keys()
+    assert set(shown.values()) == {"info"}
+    assert {"alibabacloud-credentials", "deltalake"}.isdisjoint(needed)
+    assert {"pyarrow", "s3fs"} <= shown.keys()
