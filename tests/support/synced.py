@@ -79,6 +79,16 @@ class HookedFolder:
         """Forget the calls and the hooks."""
         self.__init__(self.inner)  # type: ignore[misc]
 
+    def before_fetching(self, prefix: str, act: Callable[[], object]) -> None:
+        """Act once, just before the first file with this prefix is fetched."""
+
+        def hook(method: str, name: str) -> None:
+            if method == "fetch" and name.startswith(prefix):
+                self.before = lambda _method, _name: None
+                act()
+
+        self.before = hook
+
     def _call(self, method: str, name: str, call: Callable[[], T]) -> T:
         self.calls.append((method, name))
         self.before(method, name)

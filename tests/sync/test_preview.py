@@ -102,13 +102,7 @@ def test_a_sync_that_runs_is_neither_waited_for_nor_disturbed(synced: SyncedAudi
 
 def test_a_sync_that_ends_meanwhile(synced: SyncedAudience, make_ids: MakeIds) -> None:
     synced.run(make_ids(3))
-    hooks = [lambda: [synced.run(make_ids(count)) for count in (5, 4)]]
-
-    def act(method: str, name: str) -> None:
-        if method == "fetch" and name.startswith("ledger-") and hooks:
-            hooks.pop()()
-
-    synced.folder.before = act
+    synced.folder.before_fetching("ledger-", lambda: [synced.run(make_ids(count)) for count in (5, 4)])
     assert preview(synced, make_ids(6)).added == 2
 
 

@@ -105,13 +105,7 @@ def test_a_damaged_manifest_is_found(synced: SyncedAudience, make_ids: MakeIds) 
 
 def test_a_sync_that_ends_meanwhile_is_no_damage(synced: SyncedAudience, make_ids: MakeIds) -> None:
     synced.run(make_ids(3))
-    hooks = [lambda: [synced.run(make_ids(count)) for count in (5, 4)]]
-
-    def act(method: str, name: str) -> None:
-        if method == "fetch" and name.startswith("ledger-") and hooks:
-            hooks.pop()()
-
-    synced.folder.before = act
+    synced.folder.before_fetching("ledger-", lambda: [synced.run(make_ids(count)) for count in (5, 4)])
     assert statuses(synced) == {"manifest": ("ok", None), "ledger": ("ok", 4)}
 
 
