@@ -229,6 +229,23 @@ def task_context() -> Callable[..., Any]:
     return make
 
 
+@pytest.fixture
+def make_audience(
+    connect: Callable[..., None], emulator: AudiencesEmulator, task_context: Callable[..., Any]
+) -> Callable[..., str]:
+    """Creates an audience of iOS at the emulator, which forgets the request; returns its id: ``make_audience("A")``."""
+
+    def make(name: str = "A") -> str:
+        from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
+
+        create = AppLovinCreateAudienceOperator(task_id="create", name=name, platform="ios", package_name="p")
+        audience_id: str = create.execute(task_context())
+        emulator.clear_requests()
+        return audience_id
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def airflow_database(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Brings Airflow's SQLite database to the home of this process; one process of the run makes it for all."""

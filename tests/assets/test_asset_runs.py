@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
 from support.dag_scripts import AirflowProcesses, DagScript
-from support.fixtures import Connect, MakeContext
+from support.fixtures import MakeAudience
 
 from airflow_provider_audiences.assets.history import NAMES
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
-from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY = "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"
 IDS = [f"a55e7000-{number:04x}-4000-8000-00000000abcd" for number in range(40)]
@@ -33,20 +32,15 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(
-    connect: Connect,
+    make_audience: MakeAudience,
     emulator: AudiencesEmulator,
-    task_context: MakeContext,
     tmp_path: Path,
     folder: Path,
     airflow_processes: AirflowProcesses,
 ) -> DagScript:
     """Runs DAGs of the script; returns how their tasks ended, and what Airflow has of assets."""
     emulator.settings(processing_seconds=0)
-    for name in ("A", "B"):
-        create = AppLovinCreateAudienceOperator(task_id="create", name=name, platform="ios", package_name="p")
-        create.execute(task_context())
-    audience_ids = [audience["audience_id"] for audience in emulator.audiences()]
-    emulator.clear_requests()
+    audience_ids = [make_audience(name) for name in "AB"]
     given = {"folder": str(folder), "audience_ids": audience_ids, "lists": [IDS[:5], IDS[3:12]], "phones": PHONES}
     return DagScript("asset_runs", airflow_processes, given, AIRFLOW__AUDIENCES__STATE_PATH=str(tmp_path / "state"))
 

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
-from support.fixtures import Connect, MakeContext, MakeIds
+from support.fixtures import Connect, MakeAudience, MakeContext, MakeIds
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.common import busy
 from airflow_provider_audiences.common.state import holder_of, state_store
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
-from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 from airflow_provider_audiences.sync.state.lease import leased
 
@@ -30,9 +29,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connect: Connect) ->
 
 
 @pytest.fixture
-def audience_id(task_context: MakeContext) -> str:
-    made = AppLovinCreateAudienceOperator(task_id="create", name="n", platform="ios", package_name="p")
-    return made.execute(task_context())
+def audience_id(make_audience: MakeAudience) -> str:
+    return make_audience("n")
 
 
 @pytest.fixture

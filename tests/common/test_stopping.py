@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from support.fixtures import Connect, MakeContext, MakeIds
+from support.fixtures import MakeAudience, MakeContext, MakeIds
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
-from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
+from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
 from airflow_provider_audiences.stopping import IN_FLIGHT_SECONDS
 
@@ -34,9 +34,8 @@ def state_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 @pytest.fixture
-def audience_id(connect: Connect, task_context: MakeContext) -> str:
-    made = AppLovinCreateAudienceOperator(task_id="create", name="n", platform="ios", package_name="p")
-    return made.execute(task_context())
+def audience_id(make_audience: MakeAudience) -> str:
+    return make_audience()
 
 
 @pytest.fixture

@@ -11,12 +11,11 @@ import pandas as pd
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, BaseOperator, ObjectStoragePath, task
 from support.airflow_versions import Serialization
-from support.fixtures import AsBody, Connect, MakeContext, MakeIds
+from support.fixtures import AsBody, Connect, MakeAudience, MakeContext, MakeIds
 
 from airflow_provider_audiences.common.masked import Masked
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 from airflow_provider_audiences.sources import FileSource
 
 ID = "1e1e1e1e-abcd-4000-8000-00000000feed"
@@ -40,11 +39,8 @@ def _dag() -> Any:
 
 
 @pytest.fixture
-def audience_id(connect: Connect, task_context: MakeContext, emulator: AudiencesEmulator) -> str:
-    create = AppLovinCreateAudienceOperator(task_id="create", name="A", platform="ios", package_name="p")
-    made = create.execute(task_context())
-    emulator.clear_requests()
-    return made
+def audience_id(make_audience: MakeAudience) -> str:
+    return make_audience()
 
 
 @pytest.fixture

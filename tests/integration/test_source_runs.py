@@ -12,19 +12,16 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 from support.dag_scripts import AirflowProcesses, DagScript
-from support.fixtures import AsBody, Connect, MakeContext
+from support.fixtures import AsBody, MakeAudience
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
-from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 
 IDS = [f"2e2e2e2e-{number:04x}-4000-8000-00000000feed" for number in range(9)]
 
 
 @pytest.fixture
 def run(
-    connect: Connect,
-    emulator: AudiencesEmulator,
-    task_context: MakeContext,
+    make_audience: MakeAudience,
     tmp_path: Path,
     s3: Any,
     postgres: Any,
@@ -32,14 +29,9 @@ def run(
     airflow_processes: AirflowProcesses,
 ) -> DagScript:
     """Runs DAGs of the script; returns how their tasks ended, and what they wrote to the terminal."""
-
-    def audience(name: str) -> Any:
-        create = AppLovinCreateAudienceOperator(task_id="create", name=name, platform="ios", package_name="p")
-        return create.execute(task_context())
-
     given = {
-        "audience_id": audience("A"),
-        "other_id": audience("B"),
+        "audience_id": make_audience("A"),
+        "other_id": make_audience("B"),
         "bucket": s3.bucket,
         "ids": IDS[:3],
         # Airflow 2 calls it otherwise.
@@ -47,7 +39,6 @@ def run(
         if "logical_date" in inspect.signature(DAG.test).parameters
         else "execution_date",
     }
-    emulator.clear_requests()
     monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", json.dumps({"conn_type": "postgres", "host": str(tmp_path)}))
     (airflow_processes.folder / "members.sql").write_text(
         "SELECT idfa FROM people WHERE country = 'de' AND seen <= '{{ ds }}'"

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fixtures import Connect, MakeContext, MakeIds
+from support.fixtures import Connect, MakeAudience, MakeContext, MakeIds
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.common.state import holder_of, state_store
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import (
     AppLovinAppendUsersOperator,
-    AppLovinCreateAudienceOperator,
     AppLovinRemoveUsersOperator,
     AppLovinUpdateAudienceOperator,
 )
@@ -28,9 +27,8 @@ def state_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connect: Connect
 
 
 @pytest.fixture
-def audience_id(task_context: MakeContext) -> str:
-    made = AppLovinCreateAudienceOperator(task_id="create", name="n", platform="ios", package_name="p")
-    return made.execute(task_context())
+def audience_id(make_audience: MakeAudience) -> str:
+    return make_audience()
 
 
 @pytest.fixture

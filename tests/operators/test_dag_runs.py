@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from support.airflow_versions import without_supervision
 from support.dag_scripts import AirflowProcesses, DagScript
-from support.fixtures import Connect, MakeContext
+from support.fixtures import MakeAudience
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
-from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 
 PHONES = ["13912345678", "13787654321"]
 SIGNED_URI = "https://bucket.oss-cn-hangzhou.aliyuncs.com/people.txt?OSSAccessKeyId=LTAI1234&Signature=sesame"
@@ -20,18 +19,9 @@ IDS = [f"1e1e1e1e-{number:04x}-4000-8000-00000000feed" for number in range(3)]
 
 
 @pytest.fixture
-def run(
-    connect: Connect,
-    emulator: AudiencesEmulator,
-    task_context: MakeContext,
-    tmp_path: Path,
-    airflow_processes: AirflowProcesses,
-) -> DagScript:
+def run(make_audience: MakeAudience, airflow_processes: AirflowProcesses) -> DagScript:
     """Runs DAGs of the script; returns how their tasks ended, and what they wrote to the terminal."""
-    create = AppLovinCreateAudienceOperator(task_id="create", name="A", platform="ios", package_name="p")
-    audience_id = create.execute(task_context())
-    emulator.clear_requests()
-    given = {"audience_id": audience_id, "ids": IDS, "phones": PHONES, "signed_uri": SIGNED_URI}
+    given = {"audience_id": make_audience(), "ids": IDS, "phones": PHONES, "signed_uri": SIGNED_URI}
     return DagScript("dag_runs", airflow_processes, given)
 
 

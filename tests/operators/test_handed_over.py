@@ -9,10 +9,9 @@ import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from support.airflow_versions import IS_AIRFLOW_3_0
 from support.dag_scripts import AirflowProcesses, DagScript
-from support.fixtures import Connect, MakeContext
+from support.fixtures import MakeAudience
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
-from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 
 IDS = [f"7a9d7a9d-{number:04x}-4000-8000-0000000dead5" for number in range(50)]
 PHONES = [f"1876543{number:04d}" for number in range(7)]
@@ -20,20 +19,14 @@ PHONES = [f"1876543{number:04d}" for number in range(7)]
 
 @pytest.fixture
 def ended(
-    connect: Connect,
+    make_audience: MakeAudience,
     emulator: AudiencesEmulator,
-    task_context: MakeContext,
     tmp_path: Path,
     airflow_processes: AirflowProcesses,
 ) -> dict[str, Any]:
     """How the tasks of the script ended; what it wrote is in ``output``."""
     emulator.settings(processing_seconds=0)
-    audience_ids = [
-        AppLovinCreateAudienceOperator(task_id="create", name=f"A {number}", platform="ios", package_name="p").execute(
-            task_context()
-        )
-        for number in range(20)
-    ]
+    audience_ids = [make_audience(f"A {number}") for number in range(20)]
     paths = {"first": tmp_path / "first.txt", "second": tmp_path / "second.txt"}
     for start, path in zip((0, 20), paths.values(), strict=True):
         path.write_text("".join(f"{item}\n" for item in IDS[start : start + 30]))

@@ -5,19 +5,16 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from support.fixtures import Connect, MakeContext, MakeIds
+from support.fixtures import MakeAudience, MakeContext, MakeIds
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
-from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 
 
 @pytest.fixture
-def audience_id(connect: Connect, task_context: MakeContext) -> str:
-    connect("applovin")
-    create = AppLovinCreateAudienceOperator(task_id="create", name="A", platform="ios", package_name="p")
-    return str(create.execute(task_context()))
+def audience_id(make_audience: MakeAudience) -> str:
+    return make_audience()
 
 
 def context_of(task_context: MakeContext, conf: Any = None) -> Any:

@@ -20,13 +20,12 @@ import pytest
 import zstandard
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 from support.airflow_versions import attach
-from support.fixtures import AsBody, Connect, MakeContext, MakeIds
+from support.fixtures import AsBody, Connect, MakeAudience, MakeContext, MakeIds
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnavailableError
 from airflow_provider_audiences.operators.applovin import (
     AppLovinAppendUsersOperator,
-    AppLovinCreateAudienceOperator,
     AppLovinUpdateAudienceOperator,
 )
 from airflow_provider_audiences.sources import FileSource, SqlSource
@@ -38,14 +37,11 @@ def _connected(connect: Connect) -> None:
 
 
 @pytest.fixture
-def send(task_context: MakeContext, emulator: AudiencesEmulator) -> Callable[..., Any]:
+def send(make_audience: MakeAudience, task_context: MakeContext, emulator: AudiencesEmulator) -> Callable[..., Any]:
     """Appends a source to a new audience and returns the members that arrived."""
 
     def run(source: Any) -> Any:
-        create = AppLovinCreateAudienceOperator(
-            task_id="create", name=uuid.uuid4().hex, platform="ios", package_name="p"
-        )
-        audience_id = create.execute(task_context())
+        audience_id = make_audience(uuid.uuid4().hex)
         operator = AppLovinAppendUsersOperator(task_id="append", audience_id=audience_id, source=source)
         operator.execute(task_context())
         return emulator.members(audience_id)

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from support.airflow_versions import IS_AIRFLOW_3_0, without_supervision
 from support.dag_scripts import AirflowProcesses, DagScript
-from support.fixtures import Connect, MakeContext
+from support.fixtures import MakeAudience
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
-from airflow_provider_audiences.operators.applovin import AppLovinCreateAudienceOperator
 
 MONDAY, TUESDAY = "2026-03-02", "2026-03-03"
 IDS = [f"5eed5eed-{number:04x}-4000-8000-00000000abcd" for number in range(60)]
@@ -28,20 +27,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(
-    connect: Connect,
-    emulator: AudiencesEmulator,
-    task_context: MakeContext,
-    tmp_path: Path,
-    folder: Path,
-    airflow_processes: AirflowProcesses,
-) -> DagScript:
+def run(make_audience: MakeAudience, tmp_path: Path, folder: Path, airflow_processes: AirflowProcesses) -> DagScript:
     """Runs DAGs of the script, each for a day; returns how their tasks ended, and what they wrote to the terminal."""
-    for name in ("A", "B"):
-        create = AppLovinCreateAudienceOperator(task_id="create", name=name, platform="ios", package_name="p")
-        create.execute(task_context())
-    audience_ids = [audience["audience_id"] for audience in emulator.audiences()]
-    emulator.clear_requests()
+    audience_ids = [make_audience(name) for name in "AB"]
     given = {"folder": str(folder), "audience_ids": audience_ids, "lists": [IDS[:5], IDS[5:12], IDS[:1]]}
     return DagScript("sync_dag_runs", airflow_processes, given, AIRFLOW__AUDIENCES__STATE_PATH=str(tmp_path / "state"))
 

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from support.fixtures import Connect, MakeContext, MakeIds
+from support.fixtures import Connect, MakeAudience, MakeContext, MakeIds
 from support.lake import delta_table, iceberg_table
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
+from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
 from airflow_provider_audiences.sources import FileSource
@@ -29,9 +29,8 @@ def _connected(connect: Connect) -> None:
 
 
 @pytest.fixture
-def audience(task_context: MakeContext) -> str:
-    create = AppLovinCreateAudienceOperator(task_id="create", name=uuid.uuid4().hex, platform="ios", package_name="p")
-    return create.execute(task_context())
+def audience(make_audience: MakeAudience) -> str:
+    return make_audience(uuid.uuid4().hex)
 
 
 @pytest.mark.parametrize("kind", MAKERS)

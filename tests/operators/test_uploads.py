@@ -12,13 +12,12 @@ import duckdb
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 from support.airflow_versions import IS_AIRFLOW_3_0
-from support.fixtures import Connect, MakeContext, MakeIds
+from support.fixtures import Connect, MakeAudience, MakeContext, MakeIds
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import (
     AppLovinAppendUsersOperator,
-    AppLovinCreateAudienceOperator,
     AppLovinRemoveUsersOperator,
     AppLovinUpdateAudienceOperator,
 )
@@ -33,11 +32,8 @@ def _connected(connect: Connect) -> None:
 
 
 @pytest.fixture
-def audience_id(task_context: MakeContext, emulator: AudiencesEmulator) -> str:
-    create = AppLovinCreateAudienceOperator(task_id="create", name="A", platform="ios", package_name="p")
-    audience_id = create.execute(task_context())
-    emulator.clear_requests()
-    return audience_id
+def audience_id(make_audience: MakeAudience) -> str:
+    return make_audience()
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from support.fixtures import Connect, MakeContext
+from support.fixtures import Connect, MakeAudience, MakeContext
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
+from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator
 from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
 from airflow_provider_audiences.sources import FileSource, SqlSource
@@ -39,12 +39,13 @@ def _connected(connect: Connect, emulator: AudiencesEmulator) -> None:
 
 
 @pytest.fixture
-def append(task_context: MakeContext, emulator: AudiencesEmulator) -> Callable[..., tuple[Any, Any]]:
+def append(
+    make_audience: MakeAudience, task_context: MakeContext, emulator: AudiencesEmulator
+) -> Callable[..., tuple[Any, Any]]:
     """Appends a source to a new audience; returns the members that arrived, and the report."""
 
     def run(source: Any) -> tuple[Any, Any]:
-        create = AppLovinCreateAudienceOperator(task_id="c", name=uuid.uuid4().hex, platform="ios", package_name="p")
-        audience_id = create.execute(task_context())
+        audience_id = make_audience(uuid.uuid4().hex)
         operator = AppLovinAppendUsersOperator(task_id="t", audience_id=audience_id, source=source)
         report = operator.execute(task_context())
         return emulator.members(audience_id), report

@@ -16,5 +16,8 @@ AsBody: TypeAlias = Callable[[list[str]], bytes]
 Connect: TypeAlias = Callable[..., None]
 """Changes an Airflow connection: ``connect("pai", password=None)``."""
 
+MakeAudience: TypeAlias = Callable[..., str]
+"""Creates an audience of iOS at the emulator; returns its id: ``make_audience("A")``."""
+
 MakeContext: TypeAlias = Callable[..., Any]
 """Makes the part of a task's context that our operators use: ``task_context(try_number=2)``."""
