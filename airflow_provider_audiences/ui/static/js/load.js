@@ -174,7 +174,6 @@ export async function addProgress(audiences) {
   working.forEach((audience, index) => {
     audience.progress = found[index];
   });
-  return working.length;
 }
 
 async function progress({ dag, run, task, mapIndex }) {

@@ -51,9 +51,7 @@ class Plot {
     this.box.style.minHeight = `${height}px`;
     this.box.addEventListener("keydown", (event) => this.move(event));
     const table = el("details.figures", {}, el("summary", {}, "Show the figures as a table"));
-    table.addEventListener("toggle", () => table.open && table.children.length === 1 && table.append(this.table()), {
-      once: false,
-    });
+    table.addEventListener("toggle", () => table.open && table.children.length === 1 && table.append(this.table()));
     const caption = el("figcaption", {}, el("h2", {}, title), el("p", {}, summary));
     this.figure = el("figure.card", {}, caption, this.box, table);
     this.observer = new ResizeObserver(() => this.resize());
