@@ -4,7 +4,7 @@ Every error that this provider raises, as one tree.
 The tree is split by what a caller can do. If a call raised a :class:`PermanentError`, repeating it raises the same
 error again; after a :class:`TransientError`, a later try may succeed::
 
-    AudienceApiError
+    AudienceError
     ├── PermanentError              do not repeat: first mend the input, the connection, or something at the platform
     │   ├── InvalidInputError       refused by this package, before the first request (also a ValueError)
     │   ├── BadRequestError         the platform found the request malformed (400 and other 4xx)
@@ -38,8 +38,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 __all__ = [
-    "AudienceApiError",
     "AudienceBusyError",
+    "AudienceError",
     "AuthenticationError",
     "BadRequestError",
     "ConflictError",
@@ -63,7 +63,7 @@ __all__ = [
 ]
 
 
-class AudienceApiError(Exception):
+class AudienceError(Exception):
     """
     Base class of all errors. Its text is one line with everything that a person on call needs.
 
@@ -134,7 +134,7 @@ class AudienceApiError(Exception):
         return " ".join(f"{sentence.rstrip('.')}." for sentence in sentences if sentence)
 
 
-class PermanentError(AudienceApiError):
+class PermanentError(AudienceError):
     """Repeating the same call can't succeed."""
 
 
@@ -214,7 +214,7 @@ class UnexpectedReplyError(PermanentError):
     default_advice = "Check the connection's host, and proxies between this worker and the platform."
 
 
-class TransientError(AudienceApiError):
+class TransientError(AudienceError):
     """A later try may succeed; the client has repeated the call as often as its settings allow."""
 
 

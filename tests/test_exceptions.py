@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     InvalidInputError,
     PermanentError,
     ServerError,
@@ -15,7 +15,7 @@ from airflow_provider_audiences.exceptions import (
 )
 
 NAMES = [
-    "AudienceApiError",
+    "AudienceError",
     "AudienceBusyError",
     "AuthenticationError",
     "BadRequestError",
@@ -76,7 +76,7 @@ def test_tree_is_what_the_docstring_draws() -> None:
 def test_every_error_is_permanent_or_transient() -> None:
     for name in NAMES:
         kind = getattr(exceptions, name)
-        assert kind is AudienceApiError or issubclass(kind, PermanentError) != issubclass(kind, TransientError)
+        assert kind is AudienceError or issubclass(kind, PermanentError) != issubclass(kind, TransientError)
     assert issubclass(InvalidInputError, ValueError)
 
 
@@ -111,7 +111,7 @@ def test_text(details: dict[str, Any], text: str) -> None:
 
 
 def test_every_error_that_a_server_causes_carries_advice() -> None:
-    without = {"AudienceApiError", "PermanentError", "TransientError", "InvalidInputError"}
+    without = {"AudienceError", "PermanentError", "TransientError", "InvalidInputError"}
     for name in set(NAMES) - without:
         error = getattr(exceptions, name)("it failed")
         assert str(error) == f"it failed. {error.advice}"
@@ -130,7 +130,7 @@ def test_text_says_what_landed_before_the_advice() -> None:
 
 
 def test_defaults() -> None:
-    error = AudienceApiError("m")
+    error = AudienceError("m")
     assert vars(error) == {
         "message": "m",
         "operation": None,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow_provider_audiences.assets.history import MOST_BYTES, Point, extended
-from airflow_provider_audiences.exceptions import AudienceApiError, GuardError
+from airflow_provider_audiences.exceptions import AudienceError, GuardError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
@@ -74,8 +74,8 @@ class Outcome:
         :param error: the error. Only errors of this package are quoted: others may have members in their text.
         :param operation: what the task does.
         """
-        ours = error if isinstance(error, AudienceApiError) else error.__cause__
-        said = str(ours) if isinstance(ours, AudienceApiError) else f"{type(error).__name__}: see the task's log"
+        ours = error if isinstance(error, AudienceError) else error.__cause__
+        said = str(ours) if isinstance(ours, AudienceError) else f"{type(error).__name__}: see the task's log"
         guard = ours.guard if isinstance(ours, GuardError) else None
         state: Literal["stopped", "failed"] = "stopped" if isinstance(ours, GuardError) else "failed"
         return cls(state=state, operation=operation, message=_one_line(said), guard=guard)

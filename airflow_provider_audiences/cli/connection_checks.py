@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.cli.findings import Finding, Status
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceError
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.cli.terminal import Terminal
@@ -101,7 +101,7 @@ def _findings_of(conn_id: str, terminal: Terminal, *, test: bool) -> Iterator[Fi
             is_right, said = hook_class(conn_id).test_connection()
             yield _finding(f"{conn_id}, test", "ok" if is_right else "wrong", said)
             yield clock_finding(conn_id, clients[0].base_url)
-    except AudienceApiError as error:
+    except AudienceError as error:
         yield from (_finding(conn_id, "warning", text) for text in dict.fromkeys(warnings))
         yield _finding(conn_id, "wrong", str(error))
     finally:

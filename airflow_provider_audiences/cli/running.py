@@ -10,7 +10,7 @@ from functools import wraps
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.cli.terminal import opened_terminal, without_personal_data
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceError
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.cli.output import Output
@@ -61,6 +61,6 @@ def _exit_code(work: Work, arguments: argparse.Namespace, terminal: Terminal) ->
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, AudienceApiError):
+    if isinstance(error, AudienceError):
         return str(error)
     return f"{type(error).__name__}: {without_personal_data(error)}. With --verbose, a traceback says where."

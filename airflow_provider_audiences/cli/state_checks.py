@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.cli.findings import Finding, Status
-from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
+from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.state.file_store import FileStore
@@ -38,7 +38,7 @@ def state_findings(*, test: bool) -> Iterator[Finding]:
     yield _finding("address", "info", root.name)
     try:
         count = len(root.names())
-    except AudienceApiError as error:
+    except AudienceError as error:
         yield _finding("reachable", "wrong", str(error))
         return
     yield _finding("reachable", "ok", f"it has {count} entries" if count else "it is empty, or not made yet")
@@ -60,7 +60,7 @@ def _writable(root: FileStore, local: Path | None, *, test: bool) -> Finding:
         try:
             root.write(name, b"")
             root.delete(name)
-        except AudienceApiError as error:
+        except AudienceError as error:
             return _finding("writable", "wrong", str(error))
         return _finding("writable", "ok", "a file was written and deleted")
     if local is None:

@@ -15,7 +15,7 @@ from airflow_provider_audiences.common.connection_fields import (
 )
 from airflow_provider_audiences.common.connections import ConnectionLike, ConnectionReader
 from airflow_provider_audiences.common.errors import task_errors
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.http.error_budget import account_digest
 from airflow_provider_audiences.platforms.applovin.client import (
     DEFAULT_BASE_URL,
@@ -108,7 +108,7 @@ class AppLovinHook(BaseHook):
         try:
             with self.client_of(self.get_connection(self.applovin_conn_id), max_retries=0) as client:
                 audiences = client.list_audiences()
-        except AudienceApiError as error:
+        except AudienceError as error:
             return False, str(error)
         return True, f"AppLovin accepted the Management Key. Audiences in the account: {len(audiences)}."
 

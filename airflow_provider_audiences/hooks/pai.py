@@ -18,7 +18,7 @@ from airflow_provider_audiences.common.pai_credentials import (
     region_of,
     warn_of_other_region,
 )
-from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
+from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError
 from airflow_provider_audiences.http.error_budget import account_digest
 from airflow_provider_audiences.platforms.pai.client import (
     ACCOUNT_REQUESTS_PER_SECOND,
@@ -118,7 +118,7 @@ class PaiHook(BaseHook):
         try:
             with self.client_of(self.get_connection(self.pai_conn_id), max_retries=0) as client:
                 total = client.count_groups()
-        except AudienceApiError as error:
+        except AudienceError as error:
             return False, str(error)
         key = "API key" if client.dialect.name == "bearer" else "AccessKey"
         return True, f"PAI accepted the {key}. Audience groups in the account: {total}."

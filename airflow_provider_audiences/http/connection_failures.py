@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import requests
 import urllib3
 
-from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, InvalidInputError
+from airflow_provider_audiences.exceptions import AudienceError, ConnectionFailedError, InvalidInputError
 from airflow_provider_audiences.http.bodies import too_large
 from airflow_provider_audiences.http.exchange import Ending, Exchange
 from airflow_provider_audiences.http.timed_calls import MAX_THREADS
@@ -34,7 +34,7 @@ _MALFORMED = (
 )
 
 
-def connection_failure(error: Exception, exchange: Exchange) -> AudienceApiError:
+def connection_failure(error: Exception, exchange: Exchange) -> AudienceError:
     """
     Return the error for a request that failed before its whole reply arrived.
 
@@ -49,7 +49,7 @@ def connection_failure(error: Exception, exchange: Exchange) -> AudienceApiError
     return _after_sending(error) if exchange.has_begun else _before_sending(error, exchange)
 
 
-def _ended_here(exchange: Exchange, ending: Ending) -> AudienceApiError:
+def _ended_here(exchange: Exchange, ending: Ending) -> AudienceError:
     if ending is Ending.NO_THREAD:
         return ConnectionFailedError(
             f"{MAX_THREADS} look-ups of host names hang in this process, so no further one was begun",
@@ -81,7 +81,7 @@ def _ended_here(exchange: Exchange, ending: Ending) -> AudienceApiError:
     )
 
 
-def _before_sending(error: Exception, exchange: Exchange) -> AudienceApiError:
+def _before_sending(error: Exception, exchange: Exchange) -> AudienceError:
     if isinstance(error, requests.exceptions.Timeout):
         return ConnectionFailedError(
             f"no connection within {exchange.connect_timeout_seconds:g} s",

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, RateLimitedError
+from airflow_provider_audiences.exceptions import AudienceError, ConnectionFailedError, RateLimitedError
 
 DEFAULT_MAX_ERRORS = 50
 """Default for the most errors within :data:`WINDOW_SECONDS`; AppLovin is known to block an account after 100."""
@@ -173,7 +173,7 @@ class ErrorBudget:
         failed = False
         try:
             yield
-        except AudienceApiError as error:
+        except AudienceError as error:
             if isinstance(error, ConnectionFailedError):
                 # An unanswered poll does not count: the server may still answer all other requests.
                 is_counted = waits_for_others and error.maybe_applied

@@ -15,7 +15,7 @@ from typing import Any
 
 from tenacity import RetryCallState, Retrying
 
-from airflow_provider_audiences.exceptions import AudienceApiError, RateLimitedError, TransientError
+from airflow_provider_audiences.exceptions import AudienceError, RateLimitedError, TransientError
 from airflow_provider_audiences.http.calls import Call, TransportSettings
 from airflow_provider_audiences.http.error_budget import ErrorBudget
 
@@ -78,7 +78,7 @@ class Repetition:
         """Ask the caller whether the next request is still wanted."""
         return self._give_up is None or not self._give_up(self._error)
 
-    def failed(self, error: AudienceApiError) -> None:
+    def failed(self, error: AudienceError) -> None:
         """
         Count a failed request, and complete its error: ``maybe_applied`` then speaks of all requests of the call.
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     AuthenticationError,
     BadRequestError,
     ConflictError,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import requests
 
 _AFTER_LAST_STATUS = 600
-_ERROR_TYPES: dict[int, type[AudienceApiError]] = {
+_ERROR_TYPES: dict[int, type[AudienceError]] = {
     HTTPStatus.UNAUTHORIZED: AuthenticationError,
     HTTPStatus.FORBIDDEN: AuthenticationError,
     HTTPStatus.NOT_FOUND: NotFoundError,
@@ -188,7 +188,7 @@ class Reply:
         api_code: int | str | None = None,
         request_id: str | None = None,
         advice: str | None = None,
-    ) -> AudienceApiError:
+    ) -> AudienceError:
         """
         Return the error that this reply means.
 
@@ -220,7 +220,7 @@ class Reply:
             advice=advice,
         )
 
-    def _too_large(self, status: int, error_type: type[AudienceApiError]) -> Literal["no", "maybe", "likely"]:
+    def _too_large(self, status: int, error_type: type[AudienceError]) -> Literal["no", "maybe", "likely"]:
         if status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}:
             return "likely"
         # A platform that sends Retry-After is busy; the size of the request is not the cause.

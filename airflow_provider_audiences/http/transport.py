@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import requests
 
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.http.bodies import whole_body
 from airflow_provider_audiences.http.calls import Call, TransportSettings
 from airflow_provider_audiences.http.connection_failures import REQUEST_ERRORS, connection_failure
@@ -82,7 +82,7 @@ class Transport:
 
         :param call: the call to send.
         :return: result of the call's ``read`` for the reply.
-        :raises AudienceApiError: the call failed. The frames in the error's traceback hold no local variables.
+        :raises AudienceError: the call failed. The frames in the error's traceback hold no local variables.
         """
         with forgetting_locals():
             return self._sent(call)
@@ -91,7 +91,7 @@ class Transport:
         repetition = Repetition(call, settings=self.settings, error_budget=self._error_budget, sleep=self._sleep)
         try:
             result: T = repetition.retrying()(self._attempt, call, repetition)
-        except AudienceApiError as error:
+        except AudienceError as error:
             if error.operation is None:
                 # This request was not sent, but an earlier request of the call may have been carried out.
                 error.operation, error.attempts = call.operation, repetition.attempts
@@ -124,7 +124,7 @@ class Transport:
         repetition.attempts += 1
         try:
             result = call.read(self._exchange(call, repetition))
-        except AudienceApiError as error:
+        except AudienceError as error:
             self._observe(call.operation, error)
             repetition.failed(error)
             raise
@@ -141,7 +141,7 @@ class Transport:
             return None
         try:
             return call.recover()
-        except AudienceApiError as error:
+        except AudienceError as error:
             error.maybe_applied = True
             error.so_far = f"An earlier {call.operation} may have been carried out, and could not be looked up."
             raise
@@ -154,7 +154,7 @@ class Transport:
             connect_timeout_seconds=self.settings.connect_timeout_seconds,
             silence_seconds=self.settings.read_timeout_seconds,
         )
-        failure: AudienceApiError
+        failure: AudienceError
         handled_by_caller = sys.exception()
         try:
             with under_way(exchange), self._response(call) as response:
@@ -166,7 +166,7 @@ class Transport:
                     attempts=repetition.attempts,
                     after_lost_try=repetition.maybe_applied,
                 )
-        except AudienceApiError as error:
+        except AudienceError as error:
             # The session's credentials could not be read, or the reply's body was refused.
             failure = error.with_traceback(None)
         except REQUEST_ERRORS as error:

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
 
-from airflow_provider_audiences.exceptions import AudienceApiError, WorkspaceUnavailableError
+from airflow_provider_audiences.exceptions import AudienceError, WorkspaceUnavailableError
 from airflow_provider_audiences.members.failures import words_of
 from airflow_provider_audiences.members.reading.queries import literal
 from airflow_provider_audiences.members.reject_reasons import MALFORMED, RejectReason, mask
@@ -113,7 +113,7 @@ class Rejects:
         try:
             with path.open("rb") as report, self._target.open() as target:
                 shutil.copyfileobj(report, target, _COPY_BYTES)
-        except AudienceApiError:
+        except AudienceError:
             raise
         except Exception as error:  # noqa: BLE001 - stores have errors of their own, with texts that may hold secrets
             failure = WorkspaceUnavailableError(

@@ -194,7 +194,7 @@ class AppLovinUpdateAudienceOperator(ToAudience, UploadOperator):
         members_by_column, bytes_sent, in_ledger, seconds``.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
     :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
-    :raises AudienceApiError: a batch failed; the message says how much was accepted before.
+    :raises AudienceError: a batch failed; the message says how much was accepted before.
     """
 
     mode = "replace"
@@ -252,7 +252,7 @@ class AppLovinAppendUsersOperator(ToAudience, UploadOperator):
     :return: the report, as for :class:`AppLovinUpdateAudienceOperator`.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
     :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
-    :raises AudienceApiError: a batch failed; the message says how much was accepted before.
+    :raises AudienceError: a batch failed; the message says how much was accepted before.
     """
 
     mode = "append"
@@ -301,7 +301,7 @@ class AppLovinRemoveUsersOperator(ToAudience, UploadOperator):
     :return: the report, as for :class:`AppLovinUpdateAudienceOperator`.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
     :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
-    :raises AudienceApiError: a batch failed; the message says how much was accepted before.
+    :raises AudienceError: a batch failed; the message says how much was accepted before.
     """
 
     mode = "remove"

@@ -91,7 +91,7 @@ class AppLovinSyncSuppressionOperator(ToSuppressionList, SyncOperator):
         sent.
     :raises AudienceBusyError: another task was changing the list for the whole wait; nothing was sent.
     :raises TaskStoppedError: Airflow ended the task; the next try or run continues.
-    :raises AudienceApiError: a request failed; the next try or run continues.
+    :raises AudienceError: a request failed; the next try or run continues.
     """
 
     template_fields: Sequence[str] = ("package_name", *SyncOperator.template_fields, "applovin_conn_id")
@@ -136,7 +136,7 @@ class AppLovinApplySuppressionPlanOperator(ToSuppressionList, StoredPlanOperator
     :raises GuardError: a guard stopped the plan; nothing was sent.
     :raises AudienceBusyError: another task was changing the list for the whole wait; nothing was sent.
     :raises TaskStoppedError: Airflow ended the task; the next try continues.
-    :raises AudienceApiError: a request failed; the next try continues.
+    :raises AudienceError: a request failed; the next try continues.
     """
 
     template_fields: Sequence[str] = ("package_name", *StoredPlanOperator.template_fields, "applovin_conn_id")
@@ -181,7 +181,7 @@ class AppLovinAddSuppressionOperator(ToSuppressionList, UploadOperator):
         ``audience_id`` is the package name.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
     :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
-    :raises AudienceApiError: a batch failed; the message says how much was accepted before.
+    :raises AudienceError: a batch failed; the message says how much was accepted before.
     """
 
     mode = "append"
@@ -227,7 +227,7 @@ class AppLovinRemoveSuppressionOperator(ToSuppressionList, UploadOperator):
         ``audience_id`` is the package name.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
     :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
-    :raises AudienceApiError: a batch failed; the message says how much was accepted before.
+    :raises AudienceError: a batch failed; the message says how much was accepted before.
     """
 
     mode = "remove"

@@ -114,7 +114,7 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
         sent.
     :raises AudienceBusyError: another task was changing the audience for the whole wait; nothing was sent.
     :raises TaskStoppedError: Airflow ended the task; the next try or run continues.
-    :raises AudienceApiError: a request failed; the next try or run continues.
+    :raises AudienceError: a request failed; the next try or run continues.
     """
 
     template_fields: Sequence[str] = (
@@ -262,7 +262,7 @@ class AppLovinApplyPlanOperator(ToAudience, StoredPlanOperator):
     :raises GuardError: a guard stopped the plan; nothing was sent.
     :raises AudienceBusyError: another task was changing the audience for the whole wait; nothing was sent.
     :raises TaskStoppedError: Airflow ended the task; the next try continues.
-    :raises AudienceApiError: a request failed; the next try continues.
+    :raises AudienceError: a request failed; the next try continues.
     """
 
     template_fields: Sequence[str] = ("audience_id", *StoredPlanOperator.template_fields, "applovin_conn_id")

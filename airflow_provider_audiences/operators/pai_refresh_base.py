@@ -21,7 +21,7 @@ from airflow_provider_audiences.common.billable_calls import total_calls
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.common.run_limits import take_limits_of_run, telling_stops
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     GroupNotReadyError,
     GroupRejectedError,
     InvalidInputError,
@@ -255,7 +255,7 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
         """
         try:
             clean_up()
-        except AudienceApiError as error:
+        except AudienceError as error:
             self.log.warning("What the group was made from could not be removed; the next run does it: %s", error)
 
     def group_refresh(self, client: PaiClient, *, name: str, owner: str, call: str, map_index: int) -> GroupRefresh:

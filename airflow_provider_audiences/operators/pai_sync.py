@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
-from airflow_provider_audiences.exceptions import AudienceApiError, PermanentError
+from airflow_provider_audiences.exceptions import AudienceError, PermanentError
 from airflow_provider_audiences.operators.arguments import PaiRefreshArguments
 from airflow_provider_audiences.operators.pai_base import provenance_of
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
@@ -312,7 +312,7 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         files = self._files(pending.owner, pending.map_index)
         try:
             return files is not None and pending.file_name != "" and not files.has(pending.file_name)
-        except AudienceApiError as error:
+        except AudienceError as error:
             self.log.warning("It can't be told whether the group's file is still there: %s", error)
             return False
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, SourceUnavailableError
+from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError, SourceUnavailableError
 from airflow_provider_audiences.members.identifiers.patterns import ALL_IN_SERVER_REPLIES
 from airflow_provider_audiences.members.reading.inputs import SourceTable
 from airflow_provider_audiences.redaction import Redactor
@@ -144,7 +144,7 @@ def _pieces(table: DeltaTable, column: str) -> Iterator[Any]:
         yield pa.Table.from_batches(batches)
 
 
-def _failure(error: Exception, folder: TableFolder, access: S3Access | None) -> AudienceApiError:
+def _failure(error: Exception, folder: TableFolder, access: S3Access | None) -> AudienceError:
     """Return our error for one of the library's. Only its text says what it means, and the text may quote keys."""
     text = str(error)
     if any(mark in text for mark in _NOT_READABLE):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, SourceUnavailableError
+from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError, SourceUnavailableError
 from airflow_provider_audiences.members.identifiers.patterns import ALL_IN_SERVER_REPLIES
 from airflow_provider_audiences.members.reading.inputs import SourceTable
 from airflow_provider_audiences.redaction import Redactor
@@ -117,7 +117,7 @@ def _groups(tasks: list[FileScanTask]) -> Iterator[list[FileScanTask]]:
         yield group
 
 
-def _failure(error: Exception, folder: TableFolder) -> AudienceApiError:
+def _failure(error: Exception, folder: TableFolder) -> AudienceError:
     if isinstance(error, FileNotFoundError):
         return file_missing(folder)
     if isinstance(error, PermissionError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_audiences.common.recognition import is_member_text
-from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
+from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs
 from airflow_provider_audiences.members.reading.inputs import MemberInput
@@ -130,7 +130,7 @@ def _told_as(argument: str) -> Iterator[None]:
     """Let errors about what is read name the argument that it was given as; readers call all of it the source."""
     try:
         yield
-    except AudienceApiError as error:
+    except AudienceError as error:
         error.message = _SOURCE.sub(argument, error.message)
         error.args = (error.message,)
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, SourceUnavailableError
+from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError, SourceUnavailableError
 from airflow_provider_audiences.validation import one_of
 
 OnMissing = Literal["fail", "retry"]
@@ -20,7 +20,7 @@ def checked_on_missing(value: object) -> OnMissing:
     return one_of("on_missing", value, get_args(OnMissing))  # type: ignore[return-value] # one of them
 
 
-def missing_error(message: str, on_missing: OnMissing) -> AudienceApiError:
+def missing_error(message: str, on_missing: OnMissing) -> AudienceError:
     """
     Return the error for files that are not there.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import IO, Any, Self
 
-from airflow_provider_audiences.exceptions import AudienceApiError, SourceUnavailableError
+from airflow_provider_audiences.exceptions import AudienceError, SourceUnavailableError
 from airflow_provider_audiences.members.failures import words_of
 
 
@@ -42,7 +42,7 @@ class StoredStream:
         """
         try:
             return self._stream.read(size)
-        except AudienceApiError:
+        except AudienceError:
             raise
         except Exception as error:  # noqa: BLE001 - the stores' errors have no common root
             failure = store_failure(error, self._shown)

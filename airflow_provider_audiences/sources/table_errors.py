@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
+from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError
 from airflow_provider_audiences.sources.table_formats import TableFolder
 
 _T = TypeVar("_T")
@@ -66,7 +66,7 @@ def file_missing(folder: TableFolder) -> InvalidInputError:
     )
 
 
-def explained_call(explain: Callable[[Exception], AudienceApiError], function: Callable[[], _T]) -> _T:
+def explained_call(explain: Callable[[Exception], AudienceError], function: Callable[[], _T]) -> _T:
     """
     Call a library, and turn its errors into ours without keeping the originals: these may quote keys and rows.
 
@@ -75,7 +75,7 @@ def explained_call(explain: Callable[[Exception], AudienceApiError], function: C
     """
     try:
         return function()
-    except AudienceApiError:
+    except AudienceError:
         raise
     except Exception as error:  # noqa: BLE001 - the libraries' errors have no common root
         failure = explain(error)
@@ -83,7 +83,7 @@ def explained_call(explain: Callable[[Exception], AudienceApiError], function: C
     raise failure
 
 
-def explained_items(explain: Callable[[Exception], AudienceApiError], items: Iterable[_T]) -> Iterator[_T]:
+def explained_items(explain: Callable[[Exception], AudienceError], items: Iterable[_T]) -> Iterator[_T]:
     """
     Yield a library's items, and turn its errors into ours without keeping the originals: these may quote keys and rows.
 
@@ -92,7 +92,7 @@ def explained_items(explain: Callable[[Exception], AudienceApiError], items: Ite
     """
     try:
         yield from items
-    except AudienceApiError:
+    except AudienceError:
         raise
     except Exception as error:  # noqa: BLE001 - the libraries' errors have no common root
         failure = explain(error)

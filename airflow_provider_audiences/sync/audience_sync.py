@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     LedgerLostError,
     NotFoundError,
     PlanOutdatedError,
@@ -76,7 +76,7 @@ class AudienceSync:
         :param settings: how the audience is to equal its source.
         :raises GuardError: a guard stopped the plan; nothing was sent.
         :raises LedgerLostError: the ledger is lost, and ``on_lost_ledger`` is ``fail``; nothing was sent.
-        :raises AudienceApiError: a request failed; the next run continues from there.
+        :raises AudienceError: a request failed; the next run continues from there.
         """
         planned = self._planner.plan(staged, opt_outs, settings)
         ledger, plan, report, self._marks = planned.ledger, planned.plan, planned.report, planned.marks
@@ -194,7 +194,7 @@ class AudienceSync:
             PlanDelivery(self._destination, self._state, journal, plan, self._send).send_all(
                 progress, sleep=self._audience.sleep
             )
-        except AudienceApiError as error:
+        except AudienceError as error:
             done = skipped + progress.batches
             error.so_far = f"{done} batches were accepted and are recorded: the next run goes on from there."
             raise
@@ -239,7 +239,7 @@ class AudienceSync:
                 wait = min(_DRIFT_POLL_SECONDS, patience)
                 patience -= wait
                 self._audience.sleep(wait)
-        except AudienceApiError as error:
+        except AudienceError as error:
             if isinstance(error, NotFoundError) and not report.batches:
                 raise  # the audience is gone; just after an accepted upload, the list may only lag
             log.warning("The audience's count was not learnt: %s", error)

@@ -55,7 +55,7 @@ class RecordedUpload:
             total.
         :raises InvalidInputError: the set must not be sent, such as an empty one that would replace all; nothing was
             sent.
-        :raises AudienceApiError: a request failed, and no further one was begun.
+        :raises AudienceError: a request failed, and no further one was begun.
         """
         upload.check_members(staged)
         try:

@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError
+from airflow_provider_audiences.exceptions import AudienceError, ConnectionFailedError
 from airflow_provider_audiences.http.exchange import ending_within
 from airflow_provider_audiences.triggers.lanes import Lanes, Pace, Place
 from airflow_provider_audiences.waiting.polls import Request
@@ -88,7 +88,7 @@ def fetching() -> Iterator[None]:
     """
     try:
         yield
-    except (AudienceApiError, AirflowNotFoundException):
+    except (AudienceError, AirflowNotFoundException):
         raise
     except Exception as error:
         # The error's text may hold anything, such as an address with a token in it.
@@ -141,7 +141,7 @@ class InTriggerer:
             try:
                 connection = await get_async_connection(self._conn_id)
             except AirflowNotFoundException as error:
-                raise AudienceApiError(str(error)) from error
+                raise AudienceError(str(error)) from error
         self._shared = await self._lent.enter_async_context(shared_client(connection, self._hook_class))
         return Connected(client=await self._shared.client(), connection_digest=connection_digest(connection))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     PermanentError,
     TransientError,
 )
@@ -32,11 +32,11 @@ class Outcome:
     state: str
     reason: str
     seen: Any = None
-    error: AudienceApiError | None = None
+    error: AudienceError | None = None
     billable_calls: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of_error(cls, error: AudienceApiError, billable_calls: Mapping[str, int] | None = None) -> Outcome:
+    def of_error(cls, error: AudienceError, billable_calls: Mapping[str, int] | None = None) -> Outcome:
         """
         Return the outcome of a wait that an error has ended.
 
@@ -111,7 +111,7 @@ def billable_calls_of(told: object) -> dict[str, int]:
     return {str(name): count for name, count in calls.items() if isinstance(count, int)}
 
 
-def without_advice(error: AudienceApiError) -> str:
+def without_advice(error: AudienceError) -> str:
     """
     Return an error's text without its advice, which is added where the error is raised again.
 
@@ -120,7 +120,7 @@ def without_advice(error: AudienceApiError) -> str:
     return str(error).removesuffix(f" {error.advice.rstrip('.')}.") if error.advice else str(error)
 
 
-def _error_type(name: object, default: type[AudienceApiError]) -> type[AudienceApiError]:
+def _error_type(name: object, default: type[AudienceError]) -> type[AudienceError]:
     """Return the error type of that name; the default if it is unknown, as the event may be of another version."""
     found = getattr(exceptions, name, None) if isinstance(name, str) else None
-    return found if isinstance(found, type) and issubclass(found, AudienceApiError) else default
+    return found if isinstance(found, type) and issubclass(found, AudienceError) else default

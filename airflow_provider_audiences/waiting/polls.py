@@ -43,7 +43,7 @@ class Request:
     """
     One request of a poll, to be sent by the caller.
 
-    :param send: sends the request and returns the answer. It blocks, and raises :class:`AudienceApiError`.
+    :param send: sends the request and returns the answer. It blocks, and raises :class:`AudienceError`.
     """
 
     send: Callable[[], Any]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     AuthenticationError,
     RateLimitedError,
     TransientError,
@@ -186,7 +186,7 @@ class Wait:
             if not self._is_due:
                 return None
             result = yield from self._polled(self._connected)
-        except AudienceApiError as error:
+        except AudienceError as error:
             return self._on_error(error)
         else:
             return self._on_result(result)
@@ -221,7 +221,7 @@ class Wait:
         self._last_reason = result.reason
         return self._at_deadline(result.reason)
 
-    def _on_error(self, error: AudienceApiError) -> Outcome | None:
+    def _on_error(self, error: AudienceError) -> Outcome | None:
         if not isinstance(error, TransientError):
             return Outcome.of_error(error, self._poll.billable_calls)
         # A request that was not sent, as the account had too many failures, is no failed poll.
@@ -269,7 +269,7 @@ class EndlessWait(Wait):
         next(self._pauses)
         return super()._on_result(result)
 
-    def _on_error(self, error: AudienceApiError) -> Outcome | None:
+    def _on_error(self, error: AudienceError) -> Outcome | None:
         # Connect again after each failure, as the connection may have been mended.
         self._connected = None
         self._log.warning("A poll of %s failed: %s", self._about, error)

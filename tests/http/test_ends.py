@@ -19,7 +19,7 @@ import zstandard
 from support import hostile
 from support.hostile import DRIPPING, EMPTY_LIST, ENDLESS, hostile_server
 
-from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, TransientError
+from airflow_provider_audiences.exceptions import AudienceError, ConnectionFailedError, TransientError
 from airflow_provider_audiences.http import timed_calls
 from airflow_provider_audiences.http.exchange import MAX_REPLY_BYTES, Exchange, ending_within
 from airflow_provider_audiences.http.timed_calls import TooManyCallsError, call_with_timeout
@@ -40,7 +40,7 @@ SPEC = GroupSpec(source=PaiSource.ALGORITHM, name="n", algorithm="a", inference_
 def failure_at(request: pytest.FixtureRequest, make_applovin: MakeApplovin, make_pai: MakePai) -> Any:
     """Sends a request that changes something to a URL, once, and returns its error and the seconds it took."""
 
-    def fail(url: str, **settings: Any) -> tuple[AudienceApiError, float]:
+    def fail(url: str, **settings: Any) -> tuple[AudienceError, float]:
         send: partial[Any]
         options = {"request_deadline_seconds": DEADLINE_SECONDS, "max_retries": 0, "key": KEY, **settings}
         began = time.monotonic()
@@ -49,7 +49,7 @@ def failure_at(request: pytest.FixtureRequest, make_applovin: MakeApplovin, make
             send = partial(append, audience_id="a", advertising_ids=b"00000000-0000-0000-0000-000000000001\n" * 9)
         else:
             send = partial(make_pai(request.param, base_url=url, **options).create_group, SPEC, marker=None)
-        with pytest.raises(AudienceApiError) as caught:
+        with pytest.raises(AudienceError) as caught:
             send()
         assert KEY not in str(caught.value)
         assert "00000000-" not in str(caught.value)
@@ -273,7 +273,7 @@ def test_look_ups_that_hang_are_bounded(make_applovin: MakeApplovin, monkeypatch
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kw: release.wait(20) or [])
     monkeypatch.setenv("no_proxy", "*")
 
-    def failure(number: int, seconds: float) -> AudienceApiError:
+    def failure(number: int, seconds: float) -> AudienceError:
         client = make_applovin(base_url=f"https://{number}.example", request_deadline_seconds=seconds, max_retries=0)
         with pytest.raises(TransientError) as caught:
             client.list_audiences()
@@ -379,7 +379,7 @@ def test_deadlines_by_default(make_applovin: MakeApplovin, make_pai: MakePai, mo
     seen.clear()
     applovin = make_applovin(request_deadline_seconds=7)
     applovin.list_audiences()
-    with pytest.raises(AudienceApiError):
+    with pytest.raises(AudienceError):
         applovin.append_users(audience_id="none", advertising_ids=b"")
     assert seen == [7, 7]
 

@@ -17,7 +17,7 @@ from support.fixtures import Connect
 from airflow_provider_audiences.common.account_errors import FolderNotes
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     ConnectionFailedError,
     NotFoundError,
     RateLimitedError,
@@ -66,7 +66,7 @@ def pai_at(url: str, error_budget: ErrorBudget) -> PaiClient:
 def outcome(step: Callable[[], Any]) -> Any:
     try:
         return step()
-    except AudienceApiError as error:
+    except AudienceError as error:
         return error
 
 
@@ -185,7 +185,7 @@ def test_threads_wait_out_the_backoff_of_the_one_that_failed(recorder: Any) -> N
 
     with ThreadPoolExecutor(8) as threads:
         results = list(threads.map(send, range(8)))
-    assert all(isinstance(result, AudienceApiError) for result in results)
+    assert all(isinstance(result, AudienceError) for result in results)
     # One goes ahead, and is repeated with its waits; the others were waiting, and end with it.
     assert len(moments) <= 5
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
@@ -206,7 +206,7 @@ def test_all_go_on_when_one_came_through(recorder: Any) -> None:
                 lambda n: outcome(lambda: client.append_users(audience_id=str(n), advertising_ids=b"")), range(8)
             )
         )
-    assert not [result for result in results if isinstance(result, AudienceApiError)]
+    assert not [result for result in results if isinstance(result, AudienceError)]
     assert len(recorder.requests) == 10
 
 

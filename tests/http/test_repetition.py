@@ -9,7 +9,7 @@ import pytest
 from support.fixtures import AsBody, MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
-from airflow_provider_audiences.exceptions import AudienceApiError, RateLimitedError, ServerError, TransientError
+from airflow_provider_audiences.exceptions import AudienceError, RateLimitedError, ServerError, TransientError
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
@@ -58,7 +58,7 @@ def test_long_retry_after_is_not_slept_through(
     applovin: AppLovinClient,
     waits: list[float],
     status: int,
-    error_type: type[AudienceApiError],
+    error_type: type[AudienceError],
 ) -> None:
     emulator.fault("applovin.list", "status", status=status, retry_after=301)
     with pytest.raises(error_type) as caught:

@@ -12,7 +12,7 @@ from support.fixtures import AsBody, MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     ConnectionFailedError,
     InvalidInputError,
     NotFoundError,
@@ -155,7 +155,7 @@ def test_earlier_doubt_stays_when_a_later_attempt_is_refused(
     audience_id = applovin.create_audience(name="n", platform="ios", package_name="p").audience_id
     emulator.fault("applovin.append", "drop_after")
     emulator.fault("applovin.append", "status", status=403, number=2)
-    with pytest.raises(AudienceApiError, match="Injected fault") as caught:
+    with pytest.raises(AudienceError, match="Injected fault") as caught:
         applovin.append_users(audience_id=audience_id, advertising_ids=as_body(make_ids(2)))
 
     assert caught.value.maybe_applied
@@ -270,7 +270,7 @@ def test_errors_say_whether_size_may_be_the_reason(
     client = make_applovin(read_timeout_seconds=0.2 if kind == "slow" else 20.0, max_retries=0)
     audience_id = client.create_audience(name="n", platform="ios", package_name="p").audience_id
     emulator.fault("applovin.append", kind, **options)
-    with pytest.raises(AudienceApiError) as caught:
+    with pytest.raises(AudienceError) as caught:
         client.append_users(audience_id=audience_id, advertising_ids=as_body([]))
 
     assert caught.value.too_large == too_large

@@ -43,7 +43,7 @@ ID = "c3f5d2a0-6a28-11e4-bcda-0000000000"
 STAGE = """
 import json, resource, sys
 from pathlib import Path
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile
 from airflow_provider_audiences.members.rejects import RejectsTarget
@@ -64,7 +64,7 @@ try:
         settings=StagingSettings(temp_folder=Path(job["folder"]), memory_limit="256MB"),
     ) as staged:
         print("staged", staged.members)
-except AudienceApiError as error:
+except AudienceError as error:
     print(type(error).__name__, error)
 """
 

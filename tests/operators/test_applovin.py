@@ -391,7 +391,7 @@ def test_only_what_stays_wrong_burns_no_retry(
     with pytest.raises(error_type) as failure:
         AppLovinListAudiencesOperator(task_id="list").execute(task_context())
     assert isinstance(failure.value, AirflowFailException) is fails_for_good
-    assert isinstance(failure.value, exceptions.AudienceApiError)
+    assert isinstance(failure.value, exceptions.AudienceError)
     # A 429 that does not say when to come back is repeated once.
     assert len(emulator.requests()) == (1 if fails_for_good else 2 if status == 429 else 4)
 

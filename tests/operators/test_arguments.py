@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowException
 from support.fixtures import Connect, MakeContext
 from support.operators import OPERATORS, arguments_of
 
-from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
+from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError
 
 ODD = ["0.1", " 0.1 ", "10%", 1.5, True, "None", "", math.nan]
 VALID = {
@@ -83,7 +83,7 @@ def answer(
         except InvalidInputError as error:
             is_told = name in str(error) and not emulator.requests()
             return "refused" if is_told else f"refused otherwise: {error}"
-        except (AudienceApiError, AirflowException):
+        except (AudienceError, AirflowException):
             return "taken"
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no answer
             return f"{type(error).__name__}: {error}"

@@ -13,7 +13,7 @@ from support.frames import frames_of_ours, kept
 from airflow_provider_audiences.decorators.applovin import append_users_task, sync_audience_task
 from airflow_provider_audiences.decorators.pai import sync_group_task
 from airflow_provider_audiences.emulator import AudiencesEmulator
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.hooks.applovin import AppLovinHook
 from airflow_provider_audiences.hooks.pai import PaiHook
 from airflow_provider_audiences.operators.applovin import (
@@ -133,7 +133,7 @@ def test_applovin(run: Run, emulator: AudiencesEmulator, audience_id: str, fault
         emulator.fault(f"applovin.{operation}", times=None, **FAULTS[fault])
     error = run(lambda: applovin_operators(audience_id)[name](source=list(IDS)), with_rich=(name, fault) in RICH)
 
-    assert isinstance(error, AudienceApiError)
+    assert isinstance(error, AudienceError)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_pai(run: Run, emulator: AudiencesEmulator, tmp_path: Path, fault: str, 
     more = NUMBERS if name != "sync by file" else [f"18672{number:06d}" for number in range(600_001, 600_131)]
     error = run(lambda: pai_operators(tmp_path / "bucket")[name](source=list(more)), with_rich=(name, fault) in RICH)
 
-    assert isinstance(error, AudienceApiError)
+    assert isinstance(error, AudienceError)
 
 
 def test_no_server(run: Run, connect: Connect, audience_id: str, dead_port: int, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_text_of_a_group(run: Run, tmp_path: Path, text: str) -> None:
     lines = [f"1867{number:07d}" for number in range(2_600_001, 2_600_131)] if len(text) > 1_000 else text
     for name in ("create", "refresh"):
         error = run(lambda name=name: pai_operators(tmp_path)[name](source=lines))
-        assert isinstance(error, AudienceApiError)
+        assert isinstance(error, AudienceError)
 
 
 def unlucky(ids: list[str], *, more: tuple[str, ...], ds: Any = None) -> list[str]:
@@ -246,7 +246,7 @@ def test_a_plan_that_is_applied(
     error = run(
         lambda: AppLovinApplyPlanOperator(task_id="t", audience_id=audience_id, plan_id=plan["plan_id"], batch_size=7)
     )
-    assert isinstance(error, AudienceApiError)
+    assert isinstance(error, AudienceError)
 
 
 class OutOfTime(BaseException):
@@ -285,7 +285,7 @@ def test_hooks(connect: Connect, hook_class: type, emulator: AudiencesEmulator) 
         {"extra": '{"read_timeout_seconds": "k-in-the-extra"}'},
     ):
         connect(hook_class.conn_type, **changes)  # type: ignore[attr-defined]
-        with pytest.raises(AudienceApiError) as caught:
+        with pytest.raises(AudienceError) as caught:
             hook_class().get_conn()
         clean(caught.value, emulator.api_key)
         assert not any("password" in text and emulator.api_key in text for text in kept(caught.value))

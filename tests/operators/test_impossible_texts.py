@@ -8,7 +8,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from support.fixtures import Connect, MakeContext
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
-from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, NotFoundError, PlanOutdatedError
+from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError, NotFoundError, PlanOutdatedError
 from airflow_provider_audiences.operators import (
     applovin,
     applovin_suppression,
@@ -58,7 +58,7 @@ def refused(connect: Connect, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, ta
         given = {**OPERATORS[operator_class], **arguments}
         given = {name: value for name, value in given.items() if value is not None}
         operator = operator_class(task_id="t", **given)
-        with pytest.raises(AudienceApiError) as caught:
+        with pytest.raises(AudienceError) as caught:
             operator.execute(task_context())
         assert isinstance(caught.value, AirflowFailException)
         return caught.value

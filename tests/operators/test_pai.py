@@ -507,5 +507,5 @@ def test_only_what_stays_wrong_burns_no_retry(
     with pytest.raises(error_type) as failure:
         PaiGetGroupOperator(task_id="get", group_id="g").execute(task_context())
     assert isinstance(failure.value, AirflowFailException) is fails_for_good
-    assert isinstance(failure.value, exceptions.AudienceApiError)
+    assert isinstance(failure.value, exceptions.AudienceError)
     assert len(emulator.requests()) == (1 if fails_for_good else 2 if status == 429 else 4)

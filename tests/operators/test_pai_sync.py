@@ -976,7 +976,7 @@ class TestFile:
     ) -> None:
         syncs.run(FEW)
         emulator.fault("pai.delete", "status", status=status, times=None)
-        with pytest.raises(exceptions.AudienceApiError, match="is ready"):
+        with pytest.raises(exceptions.AudienceError, match="is ready"):
             syncs.run(MANY, run_id="r2")
         assert (len(syncs.ids), syncs.files) == (2, [])
 

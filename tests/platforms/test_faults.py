@@ -9,7 +9,7 @@ from support import fault_table as table
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     AuthenticationError,
     BadRequestError,
     ConnectionFailedError,
@@ -58,7 +58,7 @@ APPLIED = {
     "half a body, then dropped",
 }
 NOT_APPLIED_FOR_SURE = {"429", "429, Retry-After: 3"}
-REFUSED: dict[str, tuple[type[AudienceApiError], int]] = {
+REFUSED: dict[str, tuple[type[AudienceError], int]] = {
     "200 with a web page": (UnexpectedReplyError, 200),
     "302": (UnexpectedReplyError, 302),
     "200 with code 400": (BadRequestError, 200),
@@ -193,7 +193,7 @@ def test_wrong_counts_are_taken_with_a_warning(
 
 
 # Error type, status, whether it may have been applied, seconds asked for.
-PERSISTENT: dict[str, tuple[type[AudienceApiError], int | None, bool]] = {
+PERSISTENT: dict[str, tuple[type[AudienceError], int | None, bool]] = {
     "500": (ServerError, 500, True),
     "503, Retry-After: 7": (ServerError, 503, True),
     "429": (RateLimitedError, 429, False),

@@ -16,7 +16,7 @@ import pytest
 from support.frames import kept
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.members.identifiers.patterns import ADVERTISING_ID_PATTERNS, PHONE_NUMBER_PATTERNS
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.platforms.applovin.suppression import AppLovinSuppressionClient
@@ -131,7 +131,7 @@ def run_all(applovin: AppLovinClient, pai: PaiClient, said: list[str]) -> int:
     for call in calls(applovin, pai).values():
         try:
             said.append(repr(call()))
-        except AudienceApiError as error:
+        except AudienceError as error:
             failed += 1
             said += ["".join(traceback.format_exception(error)), *reprs(error, set()), *kept(error)]
             logging.getLogger("test").exception("a task's log")
@@ -293,7 +293,7 @@ def test_in_odd_places_of_pai_replies(
     recorder: Any, make_pai: Callable[..., PaiClient], status: int, body: str
 ) -> None:
     recorder.answer(status, {}, body.encode())
-    with pytest.raises(AudienceApiError) as caught:
+    with pytest.raises(AudienceError) as caught:
         make_pai(base_url=recorder.url).get_group("g")
 
     if f'"ErrorCode": {PHONE}' in body:
@@ -314,7 +314,7 @@ def test_in_odd_places_of_applovin_replies(
     recorder: Any, make_applovin: Callable[..., AppLovinClient], status: int, body: str
 ) -> None:
     recorder.answer(status, {}, body.encode())
-    with pytest.raises(AudienceApiError) as caught:
+    with pytest.raises(AudienceError) as caught:
         make_applovin(base_url=recorder.url).list_audiences()
 
     assert MEMBER not in "".join(reprs(caught.value, set())).lower()
@@ -484,7 +484,7 @@ class TestWhatElseAServerWrites:
                 said = {"ErrorCode": 400, "RequestId": odd if place == "RequestId" else None}
                 for status in (200, 302, 400, 503):
                     recorder.answer(status, {} if place == "RequestId" else {place: odd}, json.dumps(said).encode())
-                    with pytest.raises(AudienceApiError) as caught:
+                    with pytest.raises(AudienceError) as caught:
                         client.delete_group("g")
                     assert caught.value.request_id is None
                     assert odd not in "".join(reprs(caught.value, set()))
@@ -496,7 +496,7 @@ class TestWhatElseAServerWrites:
         for odd in (KEY, *sorted(spellings(KEY)), "x" * 65, "two words", *members):
             for status in (200, 302, 400, 503):
                 recorder.answer(status, {"x-request-id": odd}, b'{"code": 400}')
-                with pytest.raises(AudienceApiError) as caught:
+                with pytest.raises(AudienceError) as caught:
                     client.append_users(audience_id="a", advertising_ids=upload)
                 assert caught.value.request_id is None
                 assert odd not in "".join(reprs(caught.value, set()))
@@ -511,10 +511,10 @@ class TestWhatElseAServerWrites:
         real: str,
     ) -> None:
         recorder.answer(500, {"x-request-id": real}, b"")
-        with pytest.raises(AudienceApiError, match=f"request id {real}"):
+        with pytest.raises(AudienceError, match=f"request id {real}"):
             make_applovin(base_url=recorder.url, max_retries=0).append_users(audience_id="a", advertising_ids=b"x\n")
         recorder.answer(400, {"x-acs-request-id": "other"}, json.dumps({"ErrorCode": 7, "RequestId": real}).encode())
-        with pytest.raises(AudienceApiError, match=f"request id {real}"):
+        with pytest.raises(AudienceError, match=f"request id {real}"):
             make_pai(dialect, base_url=recorder.url).get_group("g")
 
     @pytest.mark.parametrize(
@@ -536,7 +536,7 @@ class TestWhatElseAServerWrites:
         self, recorder: Any, make_pai: Callable[..., PaiClient], status: int, headers: dict[str, str], body: bytes
     ) -> None:
         recorder.answer(status, headers, body)
-        with pytest.raises(AudienceApiError) as caught:
+        with pytest.raises(AudienceError) as caught:
             make_pai(base_url=recorder.url, max_retries=0).get_group("g")
 
         assert len(str(caught.value)) < 1_000
@@ -550,6 +550,6 @@ class TestWhatElseAServerWrites:
             recorder.answer(200, {}, json.dumps(reply).encode())
             creating = partial(client.create_audience, name="n", platform="ios", package_name="p")
             for call in (client.list_audiences, creating):
-                with pytest.raises(AudienceApiError, match="that can be") as caught:
+                with pytest.raises(AudienceError, match="that can be") as caught:
                     call()
                 assert odd not in str(caught.value)

@@ -893,7 +893,7 @@ def test_an_event_that_is_not_understood_leads_to_another_try(task_context: Make
 def test_a_failure_without_a_known_type_is_still_one(task_context: MakeContext, error_type: str | None) -> None:
     sensor = PaiGroupSensor(task_id="wait", group_id="g", deferrable=True)
     event = {"version": 1, "state": "failed", "reason": "why", "error_type": error_type}
-    with pytest.raises(exceptions.AudienceApiError, match="why"):
+    with pytest.raises(exceptions.AudienceError, match="why"):
         sensor.execute_complete(task_context(), event)
 
 

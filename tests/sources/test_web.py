@@ -23,7 +23,7 @@ from support.hostile import DRIPPING, ENDLESS, hostile_server
 from support.kinds import ID_KIND
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
-from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError, SourceUnavailableError
+from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError, SourceUnavailableError
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator
 from airflow_provider_audiences.sources import FileSource
@@ -275,7 +275,7 @@ def test_a_link_that_a_task_renders_works_and_stays_hidden(
 def test_all_errors_are_ours(server: Server) -> None:
     for status in (*range(201, 209), *range(300, 309), *range(400, 430), *range(500, 512)):
         server.answers["/x"] = (status, {}, b"")
-        with pytest.raises(AudienceApiError):
+        with pytest.raises(AudienceError):
             members(f"{server.url}/x")
 
 

@@ -19,7 +19,7 @@ from email.utils import format_datetime
 from typing import Any, NamedTuple
 
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.http.calls import TransportSettings
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.platforms.applovin.suppression import AppLovinSuppressionClient
@@ -114,7 +114,7 @@ class Outcome:
     looks: int = 0
     waits: list[float] = field(default_factory=list)
     result: Any = None
-    error: AudienceApiError | None = None
+    error: AudienceError | None = None
     state: str = ""
     duplicates: int = 0
     billable: dict[str, int] = field(default_factory=dict)
@@ -402,7 +402,7 @@ def run(
             emulator.fault(called, "status", status=429, times=number - 1, retry_after=1)
         try:
             outcome.result = subject.call(subjects)
-        except AudienceApiError as error:
+        except AudienceError as error:
             outcome.error = error
         sent = [request["operation"] for request in emulator.requests()]
         sent = sent[sent.index(called) :]
@@ -411,7 +411,7 @@ def run(
         outcome.billable = subject.client(subjects).billable_calls if operation not in APPLOVIN else {}
         if fault.late == "after":
             # The first request, which was lost on its way, arrives at last: the same bytes once more.
-            with contextlib.suppress(AudienceApiError):
+            with contextlib.suppress(AudienceError):
                 subject.send_again(helpers)
         outcome.state = subject.state()
         outcome.duplicates = max(0, subject.copies() - 1)

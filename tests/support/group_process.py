@@ -21,7 +21,7 @@ from requests.adapters import BaseAdapter
 
 from airflow_provider_audiences.common import group_files
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.hooks.pai import PaiHook
 from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator
 from airflow_provider_audiences.operators.pai_refresh import PaiReplaceGroupOperator
@@ -118,7 +118,7 @@ def run(job: dict[str, Any]) -> None:
     operator = OPERATORS[job["work"]](task_id="refresh", **WAITS[job["work"]], **job["arguments"])
     try:
         say(report=operator.execute({"ti": ti}), pushed=pushed)
-    except AudienceApiError as error:
+    except AudienceError as error:
         say(error=type(error).__name__, text=str(error), pushed=pushed)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.operators.pai_refresh import PaiReplaceGroupOperator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
@@ -96,7 +96,7 @@ class PaiTry:
         except TaskDeferred as deferred:
             self.waiting = deferred
             return None
-        except AudienceApiError as error:
+        except AudienceError as error:
             return _failed(error)
 
     def resume(self) -> Outcome:
@@ -112,7 +112,7 @@ class PaiTry:
         stored = json.loads(json.dumps({"event": payload, **(self.waiting.kwargs or {})}))
         try:
             report = getattr(self.operator(), self.waiting.method_name)(self.context(), **stored)
-        except AudienceApiError as error:
+        except AudienceError as error:
             return _failed(error)
         return Outcome(report=report)
 
@@ -121,7 +121,7 @@ class PaiTry:
         return self.begin() or self.resume()
 
 
-def _failed(error: AudienceApiError) -> Outcome:
+def _failed(error: AudienceError) -> Outcome:
     return Outcome(error=f"{type(error).__name__}: {error}", is_final=isinstance(error, AirflowFailException))
 
 

@@ -15,8 +15,8 @@ from support.fixtures import MakeIds
 from support.synced import TTL_SECONDS, AudienceOverHttp, SyncedAudience
 
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
     AudienceBusyError,
+    AudienceError,
     BadRequestError,
     GuardError,
     InvalidInputError,
@@ -706,7 +706,7 @@ class TestFailures:
         over_http.clear()
         kind, options = fault
         over_http.emulator.fault("applovin.append", kind, number=number, **options)
-        with pytest.raises(AudienceApiError) as caught:
+        with pytest.raises(AudienceError) as caught:
             over_http.run(make_ids(8, start=5))
         assert (caught.value.so_far or "").startswith(f"{number - 1} batches were accepted")
         landed = over_http.ids_sent()[: 2 * (number - 1)]

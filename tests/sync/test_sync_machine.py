@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from support.fixtures import MakeIds
 
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     GuardError,
     LedgerLostError,
     PlanOutdatedError,
@@ -113,7 +113,7 @@ def failing_the_test() -> Iterator[None]:
     """Without trouble, no run may fail."""
     try:
         yield
-    except (AudienceApiError, Killed) as error:
+    except (AudienceError, Killed) as error:
         raise AssertionError(f"failed without trouble: {error}") from error
 
 
@@ -347,7 +347,7 @@ class World(RuleBasedStateMachine):
                 work()
         except (GuardError, LedgerLostError, PlanOutdatedError):
             raise
-        except (AudienceApiError, Killed) as error:
+        except (AudienceError, Killed) as error:
             self.counts[f"ended by {type(error).__name__}"] += 1
             return False
         finally:

@@ -48,7 +48,7 @@ def test_a_poll_says_which_error_a_failure_is() -> None:
 @pytest.mark.parametrize(
     ("error", "state"), [(exceptions.NotFoundError("gone"), "failed"), (exceptions.ServerError("down"), "error")]
 )
-def test_an_error_comes_back_as_itself(error: exceptions.AudienceApiError, state: str) -> None:
+def test_an_error_comes_back_as_itself(error: exceptions.AudienceError, state: str) -> None:
     outcome = Outcome.of_error(error, {"get": 0})
     assert (outcome.state, outcome.billable_calls) == (state, {"get": 0})
     with pytest.raises(type(error)) as failure:
@@ -68,7 +68,7 @@ def test_an_error_comes_back_as_itself(error: exceptions.AudienceApiError, state
         exceptions.TransientError("no advice"),
     ],
 )
-def test_an_error_says_once_what_to_do(error: exceptions.AudienceApiError) -> None:
+def test_an_error_says_once_what_to_do(error: exceptions.AudienceError) -> None:
     event = Outcome.of_error(error).as_event()
     assert event["advice"] == error.advice
     assert error.advice is None or error.advice.rstrip(".") not in event["reason"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from airflow_provider_audiences.exceptions import AudienceApiError, UnexpectedReplyError
+from airflow_provider_audiences.exceptions import AudienceError, UnexpectedReplyError
 from airflow_provider_audiences.http.replies import Reply, is_error_status
 from airflow_provider_audiences.redaction import Redactor
 from airflow_provider_audiences.sync.destination import UploadCounts
@@ -42,7 +42,7 @@ class AppLovinReplies:
 
         :param reply: reply of the platform.
         :param call: kind of call, for the advice.
-        :raises AudienceApiError: status or code say failure.
+        :raises AudienceError: status or code say failure.
         """
         if not reply.is_success:
             raise self.error(reply, call)
@@ -51,7 +51,7 @@ class AppLovinReplies:
             raise self.error(reply, call)
         return body
 
-    def error(self, reply: Reply, call: str) -> AudienceApiError:
+    def error(self, reply: Reply, call: str) -> AudienceError:
         """
         Return the error that a reply means.
 
@@ -75,7 +75,7 @@ class AppLovinReplies:
         Return how the platform counted the members of an uploaded body.
 
         :param reply: reply to an update, an append, or a change of a suppression list.
-        :raises AudienceApiError: the upload failed, or its outcome is not known.
+        :raises AudienceError: the upload failed, or its outcome is not known.
         """
         body = self.object(reply, "upload")
         valid = api_integer(body.get("num_valid_ids"))

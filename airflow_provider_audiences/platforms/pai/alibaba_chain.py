@@ -13,7 +13,7 @@ import re
 import threading
 from typing import Any
 
-from airflow_provider_audiences.exceptions import AudienceApiError, ConnectionFailedError, InvalidInputError
+from airflow_provider_audiences.exceptions import AudienceError, ConnectionFailedError, InvalidInputError
 from airflow_provider_audiences.http.exchange import current_exchange
 from airflow_provider_audiences.http.timed_calls import call_with_timeout
 from airflow_provider_audiences.platforms.pai.signing import AccessKey
@@ -46,7 +46,7 @@ class CredentialChain:
 
         :raises ConnectionFailedError: no source of the chain has credentials, or one did not answer in time.
         """
-        failure: AudienceApiError
+        failure: AudienceError
         try:
             # The library's requests have no timeout.
             found = call_with_timeout(self._client.get_credential, name=id(self), seconds=_patience_seconds())

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
+from airflow_provider_audiences.exceptions import AudienceError, TransientError
 from airflow_provider_audiences.http.api_client import ApiClient
 from airflow_provider_audiences.http.calls import Call, TransportSettings
 from airflow_provider_audiences.http.error_budget import ErrorBudget, account_digest
@@ -205,7 +205,7 @@ class PaiClient(ApiClient):
         )
         try:
             return CreatedGroup(group=self._transport.send(call), adopted=False)
-        except AudienceApiError as error:
+        except AudienceError as error:
             if marker is None and error.maybe_applied:
                 error.so_far = "The group may exist: look for it before you create it again."
             elif not error.maybe_applied:

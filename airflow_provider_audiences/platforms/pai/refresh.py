@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.exceptions import AudienceApiError, NotFoundError, PermanentError, TransientError
+from airflow_provider_audiences.exceptions import AudienceError, NotFoundError, PermanentError, TransientError
 from airflow_provider_audiences.platforms.pai.groups import rank_of
 from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh, Replaced
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
@@ -220,7 +220,7 @@ class GroupRefresh:
         :param pending: the refresh, whose group is ready.
         :param is_gone: whether PAI did not find the new group; then only a group that has replaced it is returned.
         :raises TransientError: the new group is gone, and no group with the same members has replaced it.
-        :raises AudienceApiError: a group could not be deleted; the others were.
+        :raises AudienceError: a group could not be deleted; the others were.
         """
         deletions = Deletions(self._client)
         while True:
@@ -276,7 +276,7 @@ class GroupRefresh:
         """
         try:
             return any(group.id == group_id and self._line.is_ready(group) for group in self._line.listed())
-        except AudienceApiError as error:
+        except AudienceError as error:
             log.warning("It can't be told whether the group %s is ready by now: %s", group_id, error)
             return False
 
@@ -288,7 +288,7 @@ class GroupRefresh:
         """
         try:
             return not any(group.id != group_id and self._line.is_under_way(group) for group in self._line.listed())
-        except AudienceApiError as error:
+        except AudienceError as error:
             log.warning("It can't be told whether another run is under way: %s", error)
             return True
 
@@ -302,7 +302,7 @@ class GroupRefresh:
         """
         try:
             self._client.delete_group(group_id, ignore_missing=True)
-        except AudienceApiError as error:
+        except AudienceError as error:
             log.warning("The group %s could not be deleted; the next run does it: %s", group_id, error)
             return False
         log.info("Deleted the group %s, which did not become ready.", group_id)

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     AuthenticationError,
     NotFoundError,
     RateLimitedError,
@@ -93,7 +93,7 @@ class PaiReplies:
 
         :param reply: reply to a create or get.
         :param creating: whether it is the reply to a create.
-        :raises AudienceApiError: the reply means failure.
+        :raises AudienceError: the reply means failure.
         """
         data = self._data(reply, "create" if creating else "get")
         found = AudienceGroup.from_api(data) if isinstance(data, dict) else None
@@ -108,7 +108,7 @@ class PaiReplies:
         Return the groups of a page, and the number of groups on all pages; None if the platform does not say.
 
         :param reply: reply to a list.
-        :raises AudienceApiError: the reply means failure.
+        :raises AudienceError: the reply means failure.
         """
         data = self._data(reply, "list")
         entries = data.get("Groups") if isinstance(data, dict) else data
@@ -129,7 +129,7 @@ class PaiReplies:
 
         :param reply: reply to a delete.
         :param ignore_missing: whether a group that does not exist is no error.
-        :raises AudienceApiError: the reply means failure.
+        :raises AudienceError: the reply means failure.
         """
         try:
             self._data(reply, "delete")
@@ -157,7 +157,7 @@ class PaiReplies:
             raise self._error(reply, call)
         return body.get("Data")
 
-    def _error(self, reply: Reply, call: PaiCall) -> AudienceApiError:
+    def _error(self, reply: Reply, call: PaiCall) -> AudienceError:
         text, body = reply.error_text("ErrorMessage", "Message", "message")
         code = body.get("ErrorCode", body.get("Code"))
         number = int(str(code)) if _CODE_PATTERN.fullmatch(str(code)) else None
@@ -189,7 +189,7 @@ class PaiReplies:
             advice = _HOST_ADVICE if code is None else _not_found_advice(word + text, call)
         return reply.error(self.redact(text), status=status, advice=advice, **facts)
 
-    def _refusal(self, reply: Reply, word: str, text: str, facts: dict[str, Any]) -> AudienceApiError | None:
+    def _refusal(self, reply: Reply, word: str, text: str, facts: dict[str, Any]) -> AudienceError | None:
         """Return the error of a gateway's code word that overrides the status; None for other code words."""
         message = text or "the gateway gave no reason"
         for beginning, advice in _REFUSED_CREDENTIALS.items():

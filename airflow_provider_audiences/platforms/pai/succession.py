@@ -42,7 +42,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from airflow_provider_audiences.exceptions import AudienceApiError, AuthenticationError
+from airflow_provider_audiences.exceptions import AudienceError, AuthenticationError
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.waiting.polls import PollState
 
@@ -167,7 +167,7 @@ class Deletions:
         self._tried: set[str] = set()
         self.deleted: list[str] = []
         """Ids of groups that were deleted."""
-        self.failure: AudienceApiError | None = None
+        self.failure: AudienceError | None = None
         """Error of the first group that could not be deleted; None if there was none."""
 
     def delete_next(self, groups: Iterable[AudienceGroup]) -> bool:
@@ -183,7 +183,7 @@ class Deletions:
         self._tried.add(group.id)
         try:
             self._client.delete_group(group.id, ignore_missing=True)
-        except AudienceApiError as error:
+        except AudienceError as error:
             self.failure = self.failure or error
             log.warning("The group %s could not be deleted: %s", group.id, error)
             return not isinstance(error, AuthenticationError)

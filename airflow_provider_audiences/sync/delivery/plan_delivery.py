@@ -104,7 +104,7 @@ class PlanDelivery:
 
         :param progress: counts what is sent.
         :param sleep: sleeps for a number of seconds.
-        :raises AudienceApiError: a request failed, and was not or no longer repeated.
+        :raises AudienceError: a request failed, and was not or no longer repeated.
         """
         sender = Sender(
             progress,

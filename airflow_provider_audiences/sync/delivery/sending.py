@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from airflow_provider_audiences.exceptions import AudienceApiError, TransientError
+from airflow_provider_audiences.exceptions import AudienceError, TransientError
 from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.stopping import IN_FLIGHT_SECONDS, Stopped
@@ -131,7 +131,7 @@ class _GivesUp:
     def _is_overtaken(self) -> bool:
         try:
             self._journal.check()
-        except AudienceApiError:
+        except AudienceError:
             return True
         return False
 
@@ -180,7 +180,7 @@ class Sender:
 
         :param phase: a phase of one range; even if it is empty, one request is sent.
         :return: the row after the last one sent.
-        :raises AudienceApiError: the request failed, and was not or no longer repeated.
+        :raises AudienceError: the request failed, and was not or no longer repeated.
         """
         ((first, end),) = phase.ranges
         sizes: list[int] = []
@@ -204,7 +204,7 @@ class Sender:
         seconds.
 
         :param phase: the phase to send.
-        :raises AudienceApiError: a request failed, and was not or no longer repeated; of several the first one.
+        :raises AudienceError: a request failed, and was not or no longer repeated; of several the first one.
         """
         ranges = _Ranges(phase.ranges)
         with self._stopping():
@@ -259,7 +259,7 @@ class Sender:
             raise
         for error in self._failures[1:]:
             # Only errors of this package are known to quote no members.
-            reason = str(error) if isinstance(error, AudienceApiError) else type(error).__name__
+            reason = str(error) if isinstance(error, AudienceError) else type(error).__name__
             log.warning("A request that was in flight failed as well: %s", reason)
         if self._failures:
             raise self._failures[0]
@@ -295,7 +295,7 @@ class Sender:
         self._journal.check()
         try:
             counts = phase.upload(body, give_up=_GivesUp(self._journal, self._stop, may_split=may_split))
-        except AudienceApiError as error:
+        except AudienceError as error:
             if error.maybe_applied:
                 self._progress.mark_in_doubt()
             if isinstance(error, TransientError):
@@ -311,7 +311,7 @@ class Sender:
         self._progress.add(size, size_bytes, counts)
         return size
 
-    def _split(self, size: int, error: AudienceApiError) -> None:
+    def _split(self, size: int, error: AudienceError) -> None:
         smaller = max(_SPLIT_FLOOR, -(-size // 2))
         with self._lock:
             self._size = smaller = min(self._size, smaller)

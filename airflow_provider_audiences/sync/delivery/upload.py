@@ -16,7 +16,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.exceptions import AudienceApiError, InvalidInputError
+from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError
 from airflow_provider_audiences.members.staging import refuse_without_members
 from airflow_provider_audiences.stopping import Stopped
 from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
@@ -140,7 +140,7 @@ class Upload:
         :param sleep: sleeps for a number of seconds.
         :raises InvalidInputError: the set is empty and would empty the audience, or its source has only malformed
             texts; nothing was sent.
-        :raises AudienceApiError: a request failed, and no further one was begun; ``so_far`` says how much the platform
+        :raises AudienceError: a request failed, and no further one was begun; ``so_far`` says how much the platform
             had accepted when the requests in flight had ended.
         """
         self.check_members(staged)
@@ -153,7 +153,7 @@ class Upload:
         )
         try:
             self._send_all(destination, staged, progress, journal or NoJournal(), sleep)
-        except AudienceApiError as error:
+        except AudienceError as error:
             error.so_far = self._accepted(progress)
             raise
         except BaseException as error:

@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from airflow_provider_audiences.exceptions import AudienceApiError, AudienceBusyError, StateUnavailableError
+from airflow_provider_audiences.exceptions import AudienceBusyError, AudienceError, StateUnavailableError
 from airflow_provider_audiences.sync.state.file_store import FileStore
 
 log = logging.getLogger(__name__)
@@ -279,7 +279,7 @@ class Lease:
                     if self._hold():
                         self._files.delete(self._name)  # taken over in between: the claim must not stay
                         return
-                except AudienceApiError as error:
+                except AudienceError as error:
                     log.warning("The lease was not renewed, and will be tried again: %s", error)
 
 

@@ -8,7 +8,7 @@ from support.fixtures import AsBody, MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     AuthenticationError,
     BadRequestError,
     ConflictError,
@@ -203,7 +203,7 @@ class TestList:
         [(400, BadRequestError), (403, AuthenticationError), (404, NotFoundError), (500, ServerError)],
     )
     def test_code_in_the_body_classifies(
-        self, emulator: AudiencesEmulator, make_applovin: MakeApplovin, code: int, error_type: type[AudienceApiError]
+        self, emulator: AudiencesEmulator, make_applovin: MakeApplovin, code: int, error_type: type[AudienceError]
     ) -> None:
         emulator.fault("applovin.list", "error_code", error_code=code)
         with pytest.raises(error_type) as caught:

@@ -32,7 +32,7 @@ from airflow_provider_audiences.http.calls import TransportSettings
 from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.auth import ChangingKeyAuth
 from airflow_provider_audiences.platforms.pai.alibaba_chain import credential_chain
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceError
 told, said = [], []
 try:
     chain = credential_chain()
@@ -42,9 +42,9 @@ try:
     for _ in range(job["calls"]):
         try:
             said.append(len(client.list_groups()))
-        except AudienceApiError as error:
+        except AudienceError as error:
             said.append([type(error).__name__, str(error)])
-except AudienceApiError as error:
+except AudienceError as error:
     said.append([type(error).__name__, str(error)])
 print(json.dumps({"told": told, "said": said}))
 """

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     AuthenticationError,
     ConflictError,
     ConnectionFailedError,
@@ -169,7 +169,7 @@ def test_look_that_fails_for_a_while(emulator: AudiencesEmulator, pai: PaiClient
     ],
 )
 def test_look_that_fails_for_good_never_sends_again(
-    emulator: AudiencesEmulator, pai: PaiClient, fault: dict[str, Any], error_type: type[AudienceApiError], looks: int
+    emulator: AudiencesEmulator, pai: PaiClient, fault: dict[str, Any], error_type: type[AudienceError], looks: int
 ) -> None:
     emulator.fault("pai.create", "drop_after")
     emulator.fault("pai.list", number=2, times=None, **fault)

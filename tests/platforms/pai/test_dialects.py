@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     AuthenticationError,
     BadRequestError,
     ConnectionFailedError,
@@ -109,7 +109,7 @@ def gateway(code: str, message: str = "m") -> bytes:
     return json.dumps({"Code": code, "Message": message, "RequestId": "r", "HostId": "h"}).encode()
 
 
-REFUSALS: list[tuple[int, str, type[AudienceApiError], str, int]] = [
+REFUSALS: list[tuple[int, str, type[AudienceError], str, int]] = [
     (400, "SignatureDoesNotMatch", AuthenticationError, "AccessKey secret", 1),
     (400, "IncompleteSignature", AuthenticationError, "AccessKey secret", 1),
     (400, "InvalidTimeStamp.Expired", AuthenticationError, "clock", 1),
@@ -143,7 +143,7 @@ def test_refusals_of_the_gateway(
     make_pai: MakePai,
     status: int,
     code: str,
-    error_type: type[AudienceApiError],
+    error_type: type[AudienceError],
     advice: str,
     requests: int,
 ) -> None:
@@ -325,7 +325,7 @@ def test_billable_calls(
     }
     try:
         calls[operation]()
-    except AudienceApiError:
+    except AudienceError:
         assert fault
     assert client.billable_calls == {"create": 0, "get": 0, "delete": 0} | billed
     # Never less than the platform writes down, the group made above apart.

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from requests.adapters import BaseAdapter
 
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     AuthenticationError,
     BadRequestError,
     InvalidInputError,
@@ -403,7 +403,7 @@ class World:
             replaced = work.refresh.finish(begun)
         except Killed:
             return "killed"
-        except AudienceApiError:
+        except AudienceError:
             assert given.fault
             return "error"
         ours = self.ours

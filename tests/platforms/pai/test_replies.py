@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     AuthenticationError,
     BadRequestError,
     InvalidInputError,
@@ -95,7 +95,7 @@ def test_number_in_the_body_classifies(
     make_pai: Callable[..., PaiClient],
     status: int,
     code: int,
-    error_type: type[AudienceApiError],
+    error_type: type[AudienceError],
 ) -> None:
     if status == 200:
         emulator.fault("pai.get", "error_code", error_code=code, message="m")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.fixtures import MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
@@ -150,7 +150,7 @@ def test_what_landed_is_true_and_the_next_run_makes_it_whole(
         world.spoil()
         try:
             world.deliver()
-        except AudienceApiError as error:
+        except AudienceError as error:
             landed = error.so_far or ""
             accepted = [request for request in emulator.requests() if request["status"] == 200 and not request["fault"]]
             if match := re.search(r"(\d+) batches \((\d+) of \d+ members\)", landed):

@@ -17,7 +17,7 @@ from support.fixtures import MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     AuthenticationError,
     NotFoundError,
 )
@@ -367,7 +367,7 @@ def test_no_member_and_no_key_gets_out(
     ids = make_ids(8_000)
     echo = f"what is {ids[0]} {ids[4_000].upper()} with {emulator.api_key}"
     emulator.fault("applovin.append", "status", status=status, message=echo, number=2, times=None)
-    with pytest.raises(AudienceApiError) as caught:
+    with pytest.raises(AudienceError) as caught:
         deliver(applovin, as_staged(ids), REPLACE, audience_id=audience_id, batch_size=2_000, parallel=parallel)
 
     error = caught.value

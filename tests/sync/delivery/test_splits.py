@@ -10,7 +10,7 @@ from support.fixtures import MakeIds
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
+    AudienceError,
     AuthenticationError,
     BadRequestError,
     ConnectionFailedError,
@@ -173,8 +173,8 @@ class TestSplits:
             ("status", {"status": 429}, RateLimitedError, 2),
             ("status", {"status": 429, "retry_after": 9999}, RateLimitedError, 1),
             ("status", {"status": 503, "retry_after": 1}, ServerError, 4),
-            ("html", {}, AudienceApiError, 1),
-            ("redirect", {}, AudienceApiError, 1),
+            ("html", {}, AudienceError, 1),
+            ("redirect", {}, AudienceError, 1),
         ],
     )
     def test_what_does_not_split(
@@ -187,7 +187,7 @@ class TestSplits:
         make_ids: MakeIds,
         kind: str,
         options: dict[str, Any],
-        error_type: type[AudienceApiError],
+        error_type: type[AudienceError],
         requests: int,
     ) -> None:
         emulator.fault("applovin.append", kind, times=None, **options)
@@ -226,7 +226,7 @@ class TestSplits:
         at_the_floor: int,
     ) -> None:
         emulator.fault("applovin.append", "status", status=status, times=None)
-        with pytest.raises(AudienceApiError) as caught:
+        with pytest.raises(AudienceError) as caught:
             deliver(applovin, as_staged(make_ids(3_000)), audience_id=audience_id, batch_size=3_000)
 
         above = 4 if status == 500 else 1

@@ -18,8 +18,8 @@ import pytest
 from support.fixtures import MakeIds
 
 from airflow_provider_audiences.exceptions import (
-    AudienceApiError,
     AudienceBusyError,
+    AudienceError,
     PlanOutdatedError,
     StateUnavailableError,
 )
@@ -156,7 +156,7 @@ class Stage:
             goes_on.set()
             thread.join(60)
             for work in late:
-                with contextlib.suppress(OSError, NotImplementedError, AudienceApiError):
+                with contextlib.suppress(OSError, NotImplementedError, AudienceError):
                     work()
             assert outcome, "the first try has not ended"
             return outcome[0]

@@ -20,7 +20,7 @@ CHUNK_ROWS = 32
 SCRIPT = """
 import json, resource, sys
 from pathlib import Path
-from airflow_provider_audiences.exceptions import AudienceApiError
+from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.keys import key_tables
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
@@ -60,7 +60,7 @@ try:
         stage(ValuesInput(chunks=[ids]), rules=StagingRules(), kind=AdvertisingIds()) as staged,
     ):
         print(json.dumps(AudienceSync(audience, send=send).run(staged, None, settings).as_dict()))
-except AudienceApiError as error:
+except AudienceError as error:
     print(json.dumps({"error": type(error).__name__, "message": str(error)}))
 """
 
