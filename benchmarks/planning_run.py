@@ -51,7 +51,7 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
     head_path = max(Path(state_path).rglob("head-*.json"))
     folder = LocalFileStore(head_path.parent)
     head = json.loads(head_path.read_text(encoding="utf-8"))["head"]
-    address = AudienceAddress(**{name: head[name] for name in ("platform", "host", "audience_id")})
+    address = AudienceAddress(api=head["platform"], host=head["host"], audience_id=head["audience_id"])
     holder = Holder(key="bench", try_number=1)
     settings = StagingSettings()
     now = time.time()

@@ -64,7 +64,7 @@ def stored_audience(name: str) -> StoredAudience:
     """
     Return the stored audience that a user means.
 
-    :param name: its id, or platform, host and id with slashes.
+    :param name: its id, or API, host and id with slashes.
     :raises NotFoundError: no audience of that name has a ledger.
     :raises InvalidInputError: several have.
     """
@@ -118,7 +118,7 @@ def _row(stored: StoredAudience, summary: AudienceSummary) -> dict[str, Any]:
 
 
 def _address(address: AudienceAddress) -> dict[str, str]:
-    return {"platform": address.platform, "host": address.host, "audience": address.audience_id}
+    return {"api": address.api, "host": address.host, "audience": address.audience_id}
 
 
 def _lease(summary: AudienceSummary) -> dict[str, str | None]:

@@ -79,7 +79,7 @@ _SHARED = (
     ),
 )
 _NAMES_AUDIENCE = (
-    "Id of an audience, or package name of an app that has a suppression list; as platform/host/id if several have it."
+    "Id of an audience, or package name of an app that has a suppression list; as api/host/id if several have it."
 )
 _ERROR = "Exit code 1: error."
 

@@ -47,7 +47,7 @@ def _rows(stored: StoredAudience) -> list[dict[str, Any]]:
         checks = StateVerifier(stored.files, workspace, address=full_address(stored)).verify()
     return [
         {
-            "platform": stored.address.platform,
+            "api": stored.address.api,
             "host": stored.address.host,
             "audience": stored.address.audience_id,
             "holds": check.holds,

@@ -46,7 +46,7 @@ def plan(arguments: argparse.Namespace, terminal: Terminal) -> Output:
     stopped_by = [verdict for verdict in report.verdicts if not verdict.passed]
     has_changes = bool(report.planned_requests or report.replaces)
     about = {
-        "platform": address.platform,
+        "api": address.api,
         "host": address.host,
         "audience": address.audience_id,
         "changes": has_changes,

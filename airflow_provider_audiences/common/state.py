@@ -90,14 +90,12 @@ def stored_audiences() -> Iterator[StoredAudience]:
     :raises StateUnavailableError: a folder can't be listed.
     """
     root = state_path()
-    for platform in _folders(root):
-        for host in _folders(root, platform):
-            for audience_id in _folders(root, platform, host):
-                files = folder_at(root, platform, host, audience_id, setting=_SETTING)
+    for api in _folders(root):
+        for host in _folders(root, api):
+            for audience_id in _folders(root, api, host):
+                files = folder_at(root, api, host, audience_id, setting=_SETTING)
                 if _has_state(files):
-                    named = AudienceAddress(
-                        platform=unquote(platform), host=unquote(host), audience_id=unquote(audience_id)
-                    )
+                    named = AudienceAddress(api=unquote(api), host=unquote(host), audience_id=unquote(audience_id))
                     yield StoredAudience(address=named, files=files)
 
 

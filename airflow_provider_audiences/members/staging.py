@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal, get_args
 
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.members.columns import ParsedMembers
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetBuilder
@@ -121,6 +122,15 @@ class StagedMembers:
         :param count: number of members; fewer are returned at the end of the set.
         """
         return self._kind.lines(self.keys.slice(first, count))
+
+    def batch(self, first: int, count: int) -> MemberBatch:
+        """
+        Return some of the members as a batch for a destination; otherwise as :meth:`lines`.
+
+        :param first: index of the first member, counted from 0.
+        :param count: number of members; fewer are in the batch at the end of the set.
+        """
+        return MemberBatch(self.keys.slice(first, count), self._kind)
 
 
 @contextmanager

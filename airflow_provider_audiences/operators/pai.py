@@ -34,7 +34,7 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
     """
     Create an audience group, once, and return its id. Wait for the group with ``PaiGroupSensor``.
 
-    PAI bills failed creates too, and its API has no idempotency token. So the parameters are checked before the call,
+    PAI bills failed creates too, and its API has no idempotency key. So the parameters are checked before the call,
     and a marker at the end of the group's remark names this DAG, task, run and set of parameters. Before each request,
     a group with that marker is looked for, and taken instead of making a second one: after a lost reply, in a later
     try, and after a worker has died.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -184,7 +184,7 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
         from airflow_provider_audiences.waiting.outcomes import Outcome, event_not_understood
 
         try:
-            pending = PendingRefresh(**event["passed_on"]) if event else None
+            pending = PendingRefresh.from_json(event["passed_on"]) if event else None
         except (KeyError, TypeError):
             pending = None
         if pending is None:
@@ -202,7 +202,7 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
                 client,
                 name=pending.name,
                 owner=pending.owner,
-                call=pending.call,
+                idempotency_key=pending.idempotency_key,
                 map_index=pending.map_index,
             )
             is_gone = False
@@ -258,14 +258,16 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
         except AudienceError as error:
             self.log.warning("What the group was made from could not be removed; the next run does it: %s", error)
 
-    def group_refresh(self, client: PaiClient, *, name: str, owner: str, call: str, map_index: int) -> GroupRefresh:
+    def group_refresh(
+        self, client: PaiClient, *, name: str, owner: str, idempotency_key: str, map_index: int
+    ) -> GroupRefresh:
         """
         Return the refresh of this task's groups.
 
         :param client: client of the PAI account.
         :param name: name of the groups.
         :param owner: digest of the provenance key, as in the groups' markers.
-        :param call: digest of this call (run, map index, parameters), as in the new group's marker.
+        :param idempotency_key: digest of run, map index and parameters, as in the new group's marker.
         :param map_index: index of a mapped task; -1 for a task that is not mapped.
         :raises InvalidInputError: ``min_amount`` and the statuses contradict each other, or one of them is wrong.
         """
@@ -285,7 +287,7 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
             client,
             name=name,
             owner=owner,
-            call=call,
+            idempotency_key=idempotency_key,
             map_index=map_index,
             rule=rule,
             keep_previous=self.arguments.keep_previous,
@@ -297,15 +299,19 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
 
         :param client: of the account.
         :param spec: of the new group.
-        :param marker: of this very call.
+        :param marker: marker of the new group.
         """
         return self.group_refresh(
-            client, name=spec.name or "", owner=marker.owner, call=marker.call, map_index=marker.map_index
+            client,
+            name=spec.name or "",
+            owner=marker.owner,
+            idempotency_key=marker.idempotency_key,
+            map_index=marker.map_index,
         )
 
     def marker(self, context: Context, client: PaiClient, spec: GroupSpec, *, fingerprint: str = "") -> GroupMarker:
         """
-        Return the marker of this call. All tries of the task have the same one; after the task is cleared there is
+        Return the marker of the new group. All tries of the task have the same one; after the task is cleared there is
         another.
 
         :param context: context of the task.
@@ -343,7 +349,7 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
             max_poll_failures=arguments.max_poll_failures,
             # A poll is billed, and a group is not ready as soon as it is made.
             first_poll_epoch_seconds=now + (0 if pending.adopted else arguments.poke_interval),
-            passed_on=asdict(pending),
+            passed_on=pending.as_json(),
         )
 
     def _report(self, pending: PendingRefresh, replaced: Replaced | None = None) -> dict[str, Any]:

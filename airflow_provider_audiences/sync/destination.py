@@ -1,8 +1,8 @@
 """
 The interface between a sync and a platform: what a sync needs of any platform that has audiences.
 
-A sync knows sets, plans and ledgers; a destination knows one audience at one platform. It sends bodies (members in
-their written form, one a line), and returns how the platform counted them. There is no registry: an operator makes its
+A sync knows sets, plans and ledgers; a destination knows one audience at one platform. It writes batches of members as
+its API takes them, sends them, and returns how the platform counted them. There is no registry: an operator makes its
 destination, and passes it to the sync.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from airflow_provider_audiences.http.calls import GiveUp
+from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
-from airflow_provider_audiences.redaction import MaskedBytes
 
 NO_EXPIRY_SECONDS = 2**32
 """Stands for a TTL where members stay until they are removed: beyond the latest time that a ledger can hold."""
@@ -24,19 +24,19 @@ class AudienceAddress:
     """
     Identifies an audience among all platforms, hosts and accounts.
 
-    :param platform: kind of audience, such as ``applovin``.
+    :param api: API that the audience belongs to, such as ``applovin`` or ``applovin-suppression``.
     :param host: host of the API, without scheme.
     :param audience_id: id of the audience at that host.
     """
 
-    platform: str
+    api: str
     host: str
     audience_id: str
 
     @property
     def folders(self) -> tuple[str, str, str]:
         """Names of the nested folders in which the audience's state is stored."""
-        return self.platform, self.host, self.audience_id
+        return self.api, self.host, self.audience_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +70,17 @@ class DeliveryLimits:
 @dataclass(frozen=True, kw_only=True)
 class UploadCounts:
     """
-    How the platform counted the members of one body.
+    How the platform counted the members of one batch.
 
     :param valid: number of members that it accepted.
     :param invalid: number of members that it rejected.
+    :param body_bytes: size of the request's body, in bytes.
     :param after_lost_try: whether an earlier request with the same body may have been carried out too, or may still be.
     """
 
     valid: int
     invalid: int
+    body_bytes: int
     after_lost_try: bool = False
 
 
@@ -109,29 +111,29 @@ class Destination(Protocol):
     def requests_sent(self) -> int:
         """Number of requests sent so far through this destination's client, repetitions included."""
 
-    def add(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
+    def add(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
         """
         Add members. For those who are in the audience already, their TTL begins again.
 
-        :param body: members in their written form, one a line.
+        :param batch: members to add.
         :param ttl_seconds: how long the members stay; None for the platform's default. Ignored if members have no TTL.
         :param give_up: called before a repetition, and while it is waited for; if it returns true, there is no
             repetition.
         """
 
-    def remove(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:
+    def remove(self, batch: MemberBatch, *, give_up: GiveUp) -> UploadCounts:
         """
         Remove members. Members who are not in the audience are no error.
 
-        :param body: members in their written form, one a line.
+        :param batch: members to remove.
         :param give_up: as for :meth:`add`.
         """
 
-    def replace(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
+    def replace(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
         """
         Replace the audience's whole content; only called if the limits say ``can_replace``.
 
-        :param body: all members to have, one a line; empty to empty the audience.
+        :param batch: all members to have; empty to empty the audience.
         :param ttl_seconds: as for :meth:`add`.
         :param give_up: as for :meth:`add`.
         """

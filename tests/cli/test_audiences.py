@@ -35,8 +35,8 @@ def test_all_audiences_are_listed(form: str, run: Run, stored: Any, emulator: Au
     }
     assert (ended.code, ended.err) == (0, "")
     assert ended.content(form) == [
-        {"platform": "applovin", "audience": stored.audience_id, "live": 10, **shared},
-        {"platform": "applovin-suppression", "audience": stored.package, "live": 3, **shared},
+        {"api": "applovin", "audience": stored.audience_id, "live": 10, **shared},
+        {"api": "applovin-suppression", "audience": stored.package, "live": 3, **shared},
     ]
     assert stored.contents() == before
     assert emulator.requests() == []
@@ -107,7 +107,7 @@ def test_one_audience_in_full(
     ended = run("show", stored.audience_id, "-o", form)
     found = ended.content(form)
     assert (ended.code, ended.err) == (0, "")
-    assert (found["platform"], found["audience"], found["generation"]) == ("applovin", stored.audience_id, 3)
+    assert (found["api"], found["audience"], found["generation"]) == ("applovin", stored.audience_id, 3)
     assert (found["live"], found["maybe_live"], found["expired"]) == (11, 0, 0)
     assert (found["held_back"], found["added_by_hand"]) == (2, 3)
     assert found["first_expiry"] <= found["last_expiry"]

@@ -40,7 +40,7 @@ def test_it_says_what_a_sync_would_do(
     ended = run("plan", stored.audience_id, "--source", source, "-o", form)
     found = ended.content(form)
     assert ended.code == 2
-    assert (found["platform"], found["audience"], found["changes"]) == ("applovin", stored.audience_id, True)
+    assert (found["api"], found["audience"], found["changes"]) == ("applovin", stored.audience_id, True)
     counts = ("added", "removed", "unchanged", "live", "members", "malformed", "planned_requests")
     assert [found[name] for name in counts] == [3, 2, 8, 11, 11, 1, 2]
     assert {verdict["guard"]: verdict["passed"] for verdict in found["verdicts"]}["max_removed_ratio"] is True
@@ -92,7 +92,7 @@ def test_a_guard_that_stops(run: Run, stored: Any, source_file: SourceFile) -> N
 def test_a_suppression_list(run: Run, stored: Any, source_file: SourceFile) -> None:
     source = source_file(stored.ids[:5])
     found = run("plan", stored.package, "--suppression-list", "--source", source, "-o", "json")
-    assert (found.code, found.content()["added"], found.content()["platform"]) == (2, 2, "applovin-suppression")
+    assert (found.code, found.content()["added"], found.content()["api"]) == (2, 2, "applovin-suppression")
     ended = run("plan", stored.package, "--suppression-list", "--source", source, "--ttl-seconds", "5")
     assert (ended.code, "--ttl-seconds is for audiences" in ended.err) == (1, True)
 

@@ -180,7 +180,7 @@ def test_call_of_a_reply_that_the_library_refuses_is_not_repeated_blindly(make_p
 
 
 def test_group_of_a_reply_that_the_library_refuses_is_found_again(make_pai: MakePai, recorder: Any) -> None:
-    marker = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")
+    marker = GroupMarker(origin="a.b", run="r", owner="01234567", idempotency_key="0123456789ab")
     group = {"Id": "g1", "Name": "n", "Remark": marker.text, "Status": 1, "Amount": 9}
     made: list[str] = []
 

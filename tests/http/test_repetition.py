@@ -16,7 +16,7 @@ from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSo
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 
 MakeApplovin = Callable[..., AppLovinClient]
-MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")
+MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", idempotency_key="0123456789ab")
 
 
 def test_jitter_adds_up_to_a_quarter(

@@ -18,7 +18,7 @@ from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 
 MakeApplovin = Callable[..., AppLovinClient]
 MakePai = Callable[..., PaiClient]
-MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")
+MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", idempotency_key="0123456789ab")
 PAI = "/api/PaiPlugin/2022-01-12"
 KEY = "k+/=%&?#'\"~key 9"
 ENCODED_KEY = "k%2B%2F%3D%25%26%3F%23%27%22~key%209"

@@ -27,7 +27,7 @@ from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 
 MakeApplovin = Callable[..., AppLovinClient]
 MakePai = Callable[..., PaiClient]
-MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")
+MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", idempotency_key="0123456789ab")
 
 
 def test_slow_replies_end_in_an_error_that_says_how_long(

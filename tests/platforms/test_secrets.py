@@ -44,7 +44,7 @@ KEYS = spellings(KEY) | spellings(ACCESS_KEY_SECRET) | spellings(TOKEN)
 SECRETS = KEYS | {MEMBER, MEMBER.upper(), PHONE}
 KEY_OF = {"bearer": KEY, "openapi": ACCESS_KEY_SECRET}
 SPEC = GroupSpec(source=PaiSource.TEXT, name="n", text=f"{PHONE}\n13900002222", phone_number=True)
-MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")
+MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", idempotency_key="0123456789ab")
 
 
 def suppress(applovin: AppLovinClient, method: str) -> object:

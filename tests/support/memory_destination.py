@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from airflow_provider_audiences.exceptions import NotFoundError
 from airflow_provider_audiences.http.calls import GiveUp
+from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.sync.destination import AudienceAddress, DeliveryLimits, UploadCounts
 
 WITH_TTL = DeliveryLimits(
@@ -23,7 +23,7 @@ WITH_TTL = DeliveryLimits(
 WITHOUT_TTL = DeliveryLimits(
     max_batch_size=None, max_parallel_requests=16, late_effect_seconds=100, default_ttl_seconds=None, can_replace=False
 )
-_ADDRESS = AudienceAddress(platform="memory", host="here", audience_id="a")
+_ADDRESS = AudienceAddress(api="memory", host="here", audience_id="a")
 _KIND = AdvertisingIds()
 
 
@@ -104,8 +104,8 @@ class MemoryDestination:
         self.posts.clear()
         self.before = self.after = lambda _post: None
 
-    def _post(self, operation: str, body: MaskedBytes, ttl_seconds: int | None) -> UploadCounts:
-        post = Post(operation, b"".join(body).decode().split(), ttl_seconds)
+    def _post(self, operation: str, batch: MemberBatch, ttl_seconds: int | None) -> UploadCounts:
+        post = Post(operation, (body := batch.lines()).decode().split(), ttl_seconds)
         with self._lock:
             self.requests_sent += 1
         self.before(post)
@@ -114,17 +114,17 @@ class MemoryDestination:
         self.platform.carry_out(operation, post.ids, ttl_seconds)
         post.status = 200
         self.after(post)
-        return UploadCounts(valid=len(post.ids), invalid=0)
+        return UploadCounts(valid=len(post.ids), invalid=0, body_bytes=len(body))
 
-    def add(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
-        return self._post("append", body, ttl_seconds)
+    def add(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
+        return self._post("append", batch, ttl_seconds)
 
-    def remove(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
-        return self._post("remove", body, 0)
+    def remove(self, batch: MemberBatch, *, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
+        return self._post("remove", batch, 0)
 
-    def replace(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
+    def replace(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
         assert self.limits.can_replace
-        return self._post("update", body, ttl_seconds)
+        return self._post("update", batch, ttl_seconds)
 
     def member_count(self) -> int | None:
         with self._lock:

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import contextlib
 import http.server
 import itertools
@@ -20,11 +22,22 @@ from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.sync.delivery.upload import Upload, UploadMode
 from airflow_provider_audiences.sync.report import UploadReport
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 
 T = TypeVar("T")
+
+
+@dataclass
+class _Batch:
+    staged: StagedInMemory
+    first: int
+    count: int
+
+    def lines(self) -> MaskedBytes:
+        return MaskedBytes(self.staged.lines(self.first, self.count))
 
 
 @dataclass
@@ -58,6 +71,9 @@ class StagedInMemory:
 
     def batch_count(self, batch_size: int) -> int:
         return -(-self.members // batch_size)
+
+    def batch(self, first: int, count: int) -> _Batch:
+        return _Batch(self, first, count)
 
     def lines(self, first: int, count: int) -> bytes:
         assert 0 <= first <= first + count <= self.members, "no such members"

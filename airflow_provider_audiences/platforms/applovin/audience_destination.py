@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from airflow_provider_audiences.exceptions import NotFoundError
 from airflow_provider_audiences.http.calls import GiveUp
+from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.redaction import MaskedBytes
 from airflow_provider_audiences.sync.destination import AudienceAddress, DeliveryLimits, UploadCounts
 
 AUDIENCE_LIMITS = DeliveryLimits(
@@ -34,29 +34,29 @@ class AudienceDestination:
         self._client = client
         self._audience_id = audience_id
         self.kind = kind
-        self.address = AudienceAddress(platform="applovin", host=client.host, audience_id=audience_id)
+        self.address = AudienceAddress(api="applovin", host=client.host, audience_id=audience_id)
 
     @property
     def requests_sent(self) -> int:
         """Number of requests that the client has sent so far."""
         return self._client.requests_sent
 
-    def add(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
+    def add(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
         """Add members, by the API's append."""
         return self._client.append_users(
-            audience_id=self._audience_id, advertising_ids=body, ttl_seconds=ttl_seconds, give_up=give_up
+            audience_id=self._audience_id, advertising_ids=batch.lines(), ttl_seconds=ttl_seconds, give_up=give_up
         )
 
-    def remove(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:
+    def remove(self, batch: MemberBatch, *, give_up: GiveUp) -> UploadCounts:
         """Remove members, by an append with a TTL of 0."""
         return self._client.append_users(
-            audience_id=self._audience_id, advertising_ids=body, ttl_seconds=0, give_up=give_up
+            audience_id=self._audience_id, advertising_ids=batch.lines(), ttl_seconds=0, give_up=give_up
         )
 
-    def replace(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
+    def replace(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
         """Replace the content, by the API's update."""
         return self._client.update_audience(
-            audience_id=self._audience_id, advertising_ids=body, ttl_seconds=ttl_seconds, give_up=give_up
+            audience_id=self._audience_id, advertising_ids=batch.lines(), ttl_seconds=ttl_seconds, give_up=give_up
         )
 
     def member_count(self) -> int | None:

@@ -65,7 +65,7 @@ class CreatedAudience:
     The result of :meth:`AppLovinClient.create_audience`.
 
     :param audience_id: id of the audience.
-    :param adopted: whether it existed before this call.
+    :param adopted: whether it existed before.
     """
 
     audience_id: str

@@ -87,4 +87,5 @@ class AppLovinReplies:
                 maybe_applied=True,
                 advice="The upload may have been applied; it is safe to repeat.",
             )
-        return UploadCounts(valid=valid, invalid=invalid, after_lost_try=reply.after_lost_try)
+        sent = 0 if reply.sent is None else len(reply.sent)
+        return UploadCounts(valid=valid, invalid=invalid, body_bytes=sent, after_lost_try=reply.after_lost_try)

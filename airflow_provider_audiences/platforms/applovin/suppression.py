@@ -18,6 +18,7 @@ from airflow_provider_audiences.http.calls import Call, GiveUp, TransportSetting
 from airflow_provider_audiences.http.error_budget import ErrorBudget
 from airflow_provider_audiences.http.session import query_key_session
 from airflow_provider_audiences.http.transport import Transport
+from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.identifiers.patterns import ADVERTISING_ID_PATTERNS
 from airflow_provider_audiences.platforms.applovin.advice import SuppressionAdvice
@@ -141,22 +142,24 @@ class SuppressionDestination:
         self.kind = kind
         # No host has a space in it, so no host and account read as others do.
         host = client.host if account is None else f"{client.host} account {required_text('account', account)}"
-        self.address = AudienceAddress(platform="applovin-suppression", host=host, audience_id=package_name)
+        self.address = AudienceAddress(api="applovin-suppression", host=host, audience_id=package_name)
 
     @property
     def requests_sent(self) -> int:
         """Number of requests that the client has sent so far."""
         return self._client.requests_sent
 
-    def add(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
+    def add(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
         """Add users to the list, until they are removed."""
-        return self._client.add_users(package_name=self._package_name, advertising_ids=body, give_up=give_up)
+        return self._client.add_users(package_name=self._package_name, advertising_ids=batch.lines(), give_up=give_up)
 
-    def remove(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:
+    def remove(self, batch: MemberBatch, *, give_up: GiveUp) -> UploadCounts:
         """Remove users from the list."""
-        return self._client.delete_users(package_name=self._package_name, advertising_ids=body, give_up=give_up)
+        return self._client.delete_users(
+            package_name=self._package_name, advertising_ids=batch.lines(), give_up=give_up
+        )
 
-    def replace(self, body: MaskedBytes, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
+    def replace(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
         """Raise an error: the API can't replace a list, and the limits say so."""
         raise NotImplementedError
 

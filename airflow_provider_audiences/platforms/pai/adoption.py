@@ -12,17 +12,17 @@ from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 log = logging.getLogger(__name__)
 
 
-def rejected_of_call(
+def ids_of_rejected(
     groups: Sequence[AudienceGroup], marker: GroupMarker | None, failed_statuses: frozenset[int]
 ) -> frozenset[str]:
     """
-    Return the ids of groups that an earlier request of this call has made and PAI has rejected: they are not adopted.
+    Return the ids of groups that an earlier request for this group has made and PAI has rejected: they are not adopted.
 
     :param groups: existing groups, as listed.
-    :param marker: marker of the call; None for no such groups.
+    :param marker: marker of the group asked for; None for no such groups.
     :param failed_statuses: statuses that mean rejected.
     """
-    ids = [group.id for group in _of_call(groups, marker) if group.status in failed_statuses]
+    ids = [group.id for group in _with_key(groups, marker) if group.status in failed_statuses]
     if ids:
         log.warning(
             "Passed over, since PAI rejected what an earlier request of this task made: %s. Delete it.", ", ".join(ids)
@@ -30,18 +30,18 @@ def rejected_of_call(
     return frozenset(ids)
 
 
-def marked(
+def find_by_marker(
     groups: Sequence[AudienceGroup], marker: GroupMarker | None, *, passed_over: frozenset[str]
 ) -> AudienceGroup | None:
     """
-    Return the group that an earlier request of this call has made: the oldest, if there are several; None if there is
-    none.
+    Return the group that an earlier request has made with the same key: the oldest, if there are several; None if
+    there is none.
 
     :param groups: existing groups, as listed.
-    :param marker: marker of the call; None for no such group.
+    :param marker: marker of the group asked for; None for no such group.
     :param passed_over: ids of groups not to adopt.
     """
-    ours = [group for group in _of_call(groups, marker) if group.id not in passed_over]
+    ours = [group for group in _with_key(groups, marker) if group.id not in passed_over]
     if not ours:
         return None
     found, *others = sorted(ours, key=lambda group: group.rank)
@@ -52,7 +52,7 @@ def marked(
     return found
 
 
-def named(
+def find_by_name(
     groups: Sequence[AudienceGroup], name: str | None, *, rule: str, passed_over: frozenset[str]
 ) -> AudienceGroup | None:
     """
@@ -78,5 +78,5 @@ def named(
     )
 
 
-def _of_call(groups: Sequence[AudienceGroup], marker: GroupMarker | None) -> list[AudienceGroup]:
-    return [group for group in groups if marker is not None and marker.same_call(group.marker)]
+def _with_key(groups: Sequence[AudienceGroup], marker: GroupMarker | None) -> list[AudienceGroup]:
+    return [group for group in groups if marker is not None and marker.same_key(group.marker)]

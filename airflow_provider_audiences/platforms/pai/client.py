@@ -22,7 +22,7 @@ from airflow_provider_audiences.http.rate_limiter import RateLimiter, shared_lim
 from airflow_provider_audiences.http.session import header_key_session
 from airflow_provider_audiences.http.transport import Transport
 from airflow_provider_audiences.members.identifiers.patterns import PHONE_NUMBER_PATTERNS
-from airflow_provider_audiences.platforms.pai.adoption import marked, named, rejected_of_call
+from airflow_provider_audiences.platforms.pai.adoption import find_by_marker, find_by_name, ids_of_rejected
 from airflow_provider_audiences.platforms.pai.auth import PaiAuth
 from airflow_provider_audiences.platforms.pai.billing import CREATE, DELETE, GET, BillableCalls
 from airflow_provider_audiences.platforms.pai.dialects import PaiDialect, path_of
@@ -53,7 +53,7 @@ class CreatedGroup:
     The result of :meth:`PaiClient.create_group`.
 
     :param group: the group, new or adopted.
-    :param adopted: whether it existed before this call.
+    :param adopted: whether it existed before.
     """
 
     group: AudienceGroup
@@ -132,7 +132,7 @@ class PaiClient(ApiClient):
         run_date: RunDate | None = None,
     ) -> GroupMarker:
         """
-        Return the marker that identifies the group of one call.
+        Return the marker of the group that a task asks for.
 
         :param owner: provenance key of the group, normally ``my_dag:my_task``.
         :param run: text that tells this run from others, such as the run id.
@@ -163,14 +163,14 @@ class PaiClient(ApiClient):
         """
         Create a group, and only one, even if the call is repeated.
 
-        CreateGroup has no idempotency token, and bills failures. So this method first looks for a group with the same
+        CreateGroup takes no idempotency key, and bills failures. So this method first looks for a group with the same
         marker, which an earlier try or a lost worker may have made, and adopts it. It looks again after a lost reply.
         The list is not billed. A group that PAI has rejected earlier is not adopted, but named in a warning. One case
         remains: if a lost request is carried out late, there is a second group; the next call warns about it.
 
         :param spec: parameters of the group; refused if :meth:`GroupSpec.checked` refuses them (with
             ``phone_format='any'``).
-        :param marker: marker of the call, from :meth:`marker`; it is written at the end of the remark. None for no
+        :param marker: marker of the group, from :meth:`marker`; it is written at the end of the remark. None for no
             marker: then no group is looked for, and a request without a reply is not repeated.
         :param if_exists: what to do about other groups of the same name: ``create`` another group, ``adopt`` the only
             one, or ``fail``.
@@ -185,9 +185,9 @@ class PaiClient(ApiClient):
         passed_over: frozenset[str] = frozenset()
         if marker is not None or existing_rule != "create":
             groups = self.list_groups(name=spec.name)
-            passed_over = rejected_of_call(groups, marker, self.dialect.failed_statuses)
-            existing = marked(groups, marker, passed_over=passed_over)
-            existing = existing or named(groups, spec.name, rule=existing_rule, passed_over=passed_over)
+            passed_over = ids_of_rejected(groups, marker, self.dialect.failed_statuses)
+            existing = find_by_marker(groups, marker, passed_over=passed_over)
+            existing = existing or find_by_name(groups, spec.name, rule=existing_rule, passed_over=passed_over)
             if existing is not None:
                 return CreatedGroup(group=existing, adopted=True)
         if marker is not None:
@@ -299,8 +299,8 @@ class PaiClient(ApiClient):
         return len(page) if total is None else total
 
     def _find_marked(self, name: str | None, marker: GroupMarker, passed_over: frozenset[str]) -> AudienceGroup | None:
-        # Groups rejected just now count, too: this call has made them.
-        return marked(self.list_groups(name=name), marker, passed_over=passed_over)
+        # Groups rejected just now count, too: this create has made them.
+        return find_by_marker(self.list_groups(name=name), marker, passed_over=passed_over)
 
 
 def _may_be_made(error: TransientError | None) -> bool:

@@ -1,16 +1,17 @@
 """
 Markers: the text at the end of a group's remark by which a task finds the groups that it has made.
 
-CreateGroup has no idempotency token; the marker takes its place. A group with the marker of a call was made by that
-call: by an earlier request, an earlier try of the task, or a worker that was lost. In the console, people read::
+CreateGroup takes no idempotency key; the marker has one instead. A group with the key that a task would write was made
+for that very task: by an earlier request, by an earlier try, or by a worker that was lost. In the console, people
+read::
 
     [airflow my_dag:my_task scheduled__2026-11-20T00:00:00+00:00~3 #5d41402a.bc4b2a76b971]
 
 The number after ``~`` is the group's sequence number; a first group has none. Older versions of this provider read it
 as part of the run id. After ``#`` there are short digests: of the owner (the provenance key, the same for all runs), of
-the call, and, if known, of the set of members. A digest of a few phone numbers could be undone by trying all numbers,
-as the platform itself shows all but four digits; so digests that depend on members are keyed with the connection's
-secret.
+run and parameters (the idempotency key), and, if known, of the set of members. A digest of a few phone numbers could be
+undone by trying all numbers, as the platform itself shows all but four digits; so digests that depend on members are
+keyed with the connection's secret.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.redaction import Secret
 
 _OWNER_DIGITS = 8
-_CALL_DIGITS = 12
+_KEY_DIGITS = 12
 _CONTENT_DIGITS = 12
 _ORIGIN_CHARACTERS = 60
 _RUN_CHARACTERS = 40
 _PATTERN = re.compile(
     r"\[airflow (?P<origin>[^\s\[\]#]+) (?P<run>[^\s\[\]#]+(?: map [0-9]+)?)"
-    rf" #(?P<owner>[0-9a-f]{{{_OWNER_DIGITS}}})\.(?P<call>[0-9a-f]{{{_CALL_DIGITS}}})"
+    rf" #(?P<owner>[0-9a-f]{{{_OWNER_DIGITS}}})\.(?P<idempotency_key>[0-9a-f]{{{_KEY_DIGITS}}})"
     rf"(?:\.(?P<content>[0-9a-f]{{{_CONTENT_DIGITS}}}))?(?:@(?P<date>-?[0-9]+(?:[+-][0-9]+)?))?\]\s*\Z"
 )
 _MAP_INDEX = re.compile(r" map ([0-9]+)\Z")
@@ -51,7 +52,8 @@ class GroupMarker:
     :param origin: who has made the group, shortened, for people.
     :param run: id of the run that has made it, shortened, for people.
     :param owner: digest of the provenance key: groups with the same owner and name succeed each other.
-    :param call: digest of the call: a group with the same owner and call is the result of this call.
+    :param idempotency_key: digest of run, map index and the group's parameters: the same for all tries of a task, so a
+        group with the same owner and key is the one that the task asks for.
     :param content: digest of the set of members; empty if it is not known.
     :param date: dates of the run: logical date in seconds since 1970, and how much later its data interval ends; or
         empty.
@@ -62,7 +64,7 @@ class GroupMarker:
     origin: str
     run: str
     owner: str
-    call: str
+    idempotency_key: str
     content: str = ""
     date: str = ""
     sequence: int = 0
@@ -74,7 +76,8 @@ class GroupMarker:
         date = f"@{self.date}" if self.date else ""
         run, map_word, index = self.run.partition(" map ")
         sequence = f"~{self.sequence}" if self.sequence else ""
-        return f"[airflow {self.origin} {run}{sequence}{map_word}{index} #{self.owner}.{self.call}{content}{date}]"
+        digests = f"{self.owner}.{self.idempotency_key}{content}"
+        return f"[airflow {self.origin} {run}{sequence}{map_word}{index} #{digests}{date}]"
 
     @property
     def map_index(self) -> int:
@@ -110,13 +113,13 @@ class GroupMarker:
         texts["run"] = _SEQUENCE.sub("", texts["run"])
         return remark[: found.start()].rstrip(), cls(**texts, sequence=int(sequence[1]) if sequence else 0)
 
-    def same_call(self, other: GroupMarker | None) -> bool:
+    def same_key(self, other: GroupMarker | None) -> bool:
         """
-        Return whether another marker is of the same call.
+        Return whether another marker has the same owner and idempotency key.
 
         :param other: marker of a group; None if the group has none.
         """
-        return other is not None and (other.owner, other.call) == (self.owner, self.call)
+        return other is not None and (other.owner, other.idempotency_key) == (self.owner, self.idempotency_key)
 
     def same_content(self, other: GroupMarker | None) -> bool:
         """
@@ -139,12 +142,12 @@ def make_marker(
     run_date: RunDate | None = None,
 ) -> GroupMarker:
     """
-    Return the marker of a call.
+    Return the marker of the group that a task asks for.
 
     :param owner: provenance key of the group, normally ``my_dag:my_task``.
     :param run: id of the run.
     :param map_index: index of the mapped task; negative for a task that is not mapped.
-    :param again: another number makes another call in the same run.
+    :param again: another number makes another idempotency key in the same run.
     :param fingerprint: fingerprint of the set of members; empty if it is not known.
     :param spec: parameters of the group.
     :param secret: secret that does not change as long as the connection does not; None if all secrets expire.
@@ -155,12 +158,12 @@ def make_marker(
         spec, fingerprint = replace(spec, text=f"{len(spec.numbers)} lines"), ""
     depends_on_members = spec.text is not None or bool(fingerprint)
     key = secret.reveal().encode() if secret is not None and depends_on_members else b""
-    call = json.dumps([owner, run, map_index, again, fingerprint, spec.canonical().decode()]).encode()
+    request = json.dumps([owner, run, map_index, again, fingerprint, spec.canonical().decode()]).encode()
     return GroupMarker(
         origin=_readable(owner, _ORIGIN_CHARACTERS),
         run=_readable(run, _RUN_CHARACTERS) + (f" map {map_index}" if map_index >= 0 else ""),
         owner=owner_digest(owner),
-        call=_digest(key, b"call\n" + call, _CALL_DIGITS),
+        idempotency_key=_digest(key, b"call\n" + request, _KEY_DIGITS),
         content=_digest(key, b"members\n" + fingerprint.encode(), _CONTENT_DIGITS) if fingerprint else "",
         date=_date_text(run_date),
     )

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
+
+
+_STORED_KEY = "call"
+"""Name of the idempotency key in rows of waits that began with an earlier version; they are read on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +42,8 @@ class PendingRefresh:
     :param status: status of the group when it was made or found.
     :param amount: number of people in the group when it was made or found.
     :param owner: digest of the provenance key, as in markers.
-    :param call: digest of the call, as in markers.
-    :param adopted: whether an earlier try of this call has made the group.
+    :param idempotency_key: key of the group asked for, as in markers.
+    :param adopted: whether an earlier try has made the group.
     :param unchanged: whether an existing group has the same members, and stays.
     :param began_epoch_seconds: start of the work, in seconds since 1970 (UTC).
     :param member_counts: counts of the members, for the report.
@@ -57,7 +62,7 @@ class PendingRefresh:
     status: int | None
     amount: int
     owner: str
-    call: str
+    idempotency_key: str
     adopted: bool
     unchanged: bool
     began_epoch_seconds: float
@@ -70,6 +75,22 @@ class PendingRefresh:
     sequence: int = 0
     content: str = ""
     file_name: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the refresh as JSON."""
+        content = asdict(self)
+        content[_STORED_KEY] = content.pop("idempotency_key")
+        return content
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """
+        Return the refresh that :meth:`as_json` has returned as JSON.
+
+        :param content: the JSON, as a dictionary.
+        """
+        values = dict(content)
+        return cls(idempotency_key=values.pop(_STORED_KEY), **values)
 
     def report(self, replaced: Replaced | None, *, cost: float | None) -> dict[str, Any]:
         """

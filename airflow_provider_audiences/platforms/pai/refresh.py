@@ -19,7 +19,7 @@ from airflow_provider_audiences.platforms.pai.groups import rank_of
 from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh, Replaced
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.refresh_failures import group_gone
-from airflow_provider_audiences.platforms.pai.succession import Deletions, GroupLine, content_of, is_of_call
+from airflow_provider_audiences.platforms.pai.succession import Deletions, GroupLine, content_of, has_key
 from airflow_provider_audiences.sync.guards import Verdict, older_run_verdict, refuse_unless_passed
 from airflow_provider_audiences.validation import exact_text, whole_number
 
@@ -40,9 +40,9 @@ class TidiedGroups:
     """
     The groups of a refresh before it begins, once those that earlier runs have left are gone.
 
-    :param current: the newest ready group of an earlier call; None if there is none.
+    :param current: the newest ready group of an earlier refresh; None if there is none.
     :param is_newest: whether ``current`` is the newest of all: no group is being checked that would replace it.
-    :param rejected: group that an earlier try of this call has made, and PAI has rejected; None if there is none.
+    :param rejected: group that an earlier try of this refresh has made, and PAI has rejected; None if there is none.
     :param sequence: sequence number for the marker of the new group.
     :param leftovers: ids of the groups that earlier runs had left, and that were deleted.
     :param verdicts: what the guards have said.
@@ -63,7 +63,7 @@ class GroupRefresh:
     :param client: client of the groups' account.
     :param name: exact name of the groups.
     :param owner: digest of the provenance key, as in markers.
-    :param call: digest of this call, as in the new group's marker.
+    :param idempotency_key: key of the new group, as in its marker.
     :param map_index: index of the mapped task, which has groups of its own; -1 for a task that is not mapped.
     :param rule: decides when a group is ready.
     :param keep_previous: number of replaced ready groups to keep, newest first; default 0.
@@ -76,7 +76,7 @@ class GroupRefresh:
         *,
         name: str,
         owner: str,
-        call: str,
+        idempotency_key: str,
         map_index: int,
         rule: ReadinessRule,
         keep_previous: int = 0,
@@ -84,7 +84,7 @@ class GroupRefresh:
         self._client = client
         self._name = exact_text("name", name)  # white space at its ends is a part of the group's name too
         self._owner = owner
-        self._call = call
+        self._idempotency_key = idempotency_key
         self._map_index = map_index
         self._keep = whole_number("keep_previous", keep_previous, at_least=0)
         self._line = GroupLine(client, name=self._name, owner=owner, map_index=map_index, rule=rule)
@@ -93,7 +93,7 @@ class GroupRefresh:
         """
         Delete groups that earlier runs have left: rejected ones, and those that a ready group has replaced.
 
-        :param marker: marker of this call.
+        :param marker: marker of the new group.
         :param allow_older_run: whether to go on even if a run with a newer logical date has made a group.
         :return: what is there now, as :meth:`begin` and :meth:`keep` need it.
         :raises GuardError: a newer run has made a group, with other members; nothing was deleted.
@@ -101,11 +101,11 @@ class GroupRefresh:
         """
         groups = self._line.listed(warn=True)
         found = self._found(groups)
-        in_use = [group for group in self._of_other_calls(groups) if not self._line.is_rejected(group)]
+        in_use = [group for group in self._with_other_keys(groups) if not self._line.is_rejected(group)]
         is_same = found.is_newest and found.current is not None and marker.same_content(found.current.marker)
         verdict = _checked_run_date(marker, in_use, is_allowed=allow_older_run or is_same)
         deletions = Deletions(self._client)
-        while deletions.delete_next(self._line.left_over(self._of_other_calls(groups), keep=self._keep)):
+        while deletions.delete_next(self._line.left_over(self._with_other_keys(groups), keep=self._keep)):
             groups = self._line.listed()
             found = self._found(groups, sequence=found.sequence)
         if deletions.deleted:
@@ -119,13 +119,13 @@ class GroupRefresh:
         # What can't be deleted just now is tried again in the end.
         return replace(found, leftovers=tuple(deletions.deleted), verdicts=(verdict,))
 
-    def _of_other_calls(self, groups: Sequence[AudienceGroup]) -> list[AudienceGroup]:
-        return [group for group in groups if not is_of_call(group, self._call)]
+    def _with_other_keys(self, groups: Sequence[AudienceGroup]) -> list[AudienceGroup]:
+        return [group for group in groups if not has_key(group, self._idempotency_key)]
 
     def _found(self, groups: Sequence[AudienceGroup], *, sequence: int = 0) -> TidiedGroups:
         """Return what a list of groups says; ``sequence`` is what an earlier list has said."""
-        mine = [group for group in groups if is_of_call(group, self._call)]
-        current = next((group for group in self._of_other_calls(groups) if self._line.is_ready(group)), None)
+        mine = [group for group in groups if has_key(group, self._idempotency_key)]
+        current = next((group for group in self._with_other_keys(groups) if self._line.is_ready(group)), None)
         last = next((group for group in groups if self._line.is_ready(group) or self._line.is_under_way(group)), None)
         seen = [1 + group.marker.sequence for group in groups if group.marker]
         return TidiedGroups(
@@ -147,10 +147,10 @@ class GroupRefresh:
         file_name: str = "",
     ) -> PendingRefresh:
         """
-        Make the new group, or adopt the one that an earlier try of this call has made, even if PAI has rejected it.
+        Make the new group, or adopt the one that an earlier try has made, even if PAI has rejected it.
 
         :param spec: parameters of the group.
-        :param marker: marker of this call.
+        :param marker: marker of the new group.
         :param tidied: what :meth:`tidy` has returned.
         :param began_epoch_seconds: when the work began, in seconds since 1970 (UTC).
         :param verdicts: what further guards have said.
@@ -158,7 +158,7 @@ class GroupRefresh:
         :param file_name: name of the file that the group is made from, below ``stage_path``; empty if there is none.
         """
         if tidied.rejected:
-            # This very call has its answer already: asking again would be billed again.
+            # An earlier try has the answer already: asking again would be billed again.
             group, adopted = tidied.rejected, True
         else:
             created = self._client.create_group(spec, marker=replace(marker, sequence=tidied.sequence))
@@ -198,7 +198,7 @@ class GroupRefresh:
             status=group.status,
             amount=group.amount,
             owner=self._owner,
-            call=self._call,
+            idempotency_key=self._idempotency_key,
             adopted=False,
             unchanged=False,
             began_epoch_seconds=began_epoch_seconds,
@@ -226,7 +226,9 @@ class GroupRefresh:
         while True:
             groups = self._line.listed()
             new = self._current_group(pending, groups, is_gone=is_gone)
-            gone, kept = self._line.replaced_by(new.rank, groups, keep=self._keep, call=self._call)
+            gone, kept = self._line.replaced_by(
+                new.rank, groups, keep=self._keep, idempotency_key=self._idempotency_key
+            )
             if not deletions.delete_next(gone):
                 break
         failure = deletions.failure
@@ -240,7 +242,7 @@ class GroupRefresh:
         self, pending: PendingRefresh, groups: Sequence[AudienceGroup], *, is_gone: bool
     ) -> AudienceGroup:
         """
-        Return the group that stands for this call: the new one, or a ready one that has replaced it.
+        Return the group that this refresh has led to: the new one, or a ready one that has replaced it.
 
         One call may have made several groups, by a late request or by two tries at once. Then each try must take the
         last one: otherwise, one try would delete the group that the other has taken.
@@ -250,7 +252,7 @@ class GroupRefresh:
         rank = own.rank if own else rank_of(pending.created_time, pending.sequence, group_id)
         later = [group for group in groups if group.rank > rank and not self._line.is_rejected(group)]
         ready = [group for group in later if self._line.is_ready(group)]
-        double = next((group for group in ready if is_of_call(group, self._call)), None)
+        double = next((group for group in ready if has_key(group, self._idempotency_key)), None)
         if double:
             return double
         if own and not is_gone:

@@ -125,7 +125,7 @@ class PaiReplies:
 
     def deleted(self, reply: Reply, *, ignore_missing: bool) -> bool:
         """
-        Return whether this call has deleted a group.
+        Return whether the request has deleted a group.
 
         :param reply: reply to a delete.
         :param ignore_missing: whether a group that does not exist is no error.

@@ -140,7 +140,7 @@ class GroupLine:
         ]
 
     def replaced_by(
-        self, rank: Rank, groups: Iterable[AudienceGroup], *, keep: int, call: str
+        self, rank: Rank, groups: Iterable[AudienceGroup], *, keep: int, idempotency_key: str
     ) -> tuple[list[AudienceGroup], list[AudienceGroup]]:
         """
         Return the groups that a ready group replaces, the highest first: those to delete, and those to keep.
@@ -148,10 +148,10 @@ class GroupLine:
         :param rank: rank of the ready group.
         :param groups: listed groups, the highest rank first.
         :param keep: number of replaced ready groups to keep.
-        :param call: digest of the call that has made the ready group; other groups of that call are not kept.
+        :param idempotency_key: key of the ready group, as in its marker; other groups with this key are not kept.
         """
         lower = [group for group in groups if group.rank < rank]
-        kept = [group for group in lower if self.is_ready(group) and not is_of_call(group, call)][:keep]
+        kept = [group for group in lower if self.is_ready(group) and not has_key(group, idempotency_key)][:keep]
         return [group for group in lower if group not in kept], kept
 
 
@@ -192,14 +192,14 @@ class Deletions:
         return True
 
 
-def is_of_call(group: AudienceGroup, call: str) -> bool:
+def has_key(group: AudienceGroup, idempotency_key: str) -> bool:
     """
-    Return whether a group was made by a call.
+    Return whether a group's marker has an idempotency key.
 
     :param group: a listed group.
-    :param call: digest of the call.
+    :param idempotency_key: the key, as in markers.
     """
-    return group.marker is not None and group.marker.call == call
+    return group.marker is not None and group.marker.idempotency_key == idempotency_key
 
 
 def content_of(group: AudienceGroup) -> str:

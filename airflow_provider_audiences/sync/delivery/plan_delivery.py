@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.members.keys.key_set import KeySet
 from airflow_provider_audiences.sync.delivery.progress import Progress
@@ -62,13 +63,13 @@ class StateJournal:
 
 @dataclass(frozen=True)
 class _PlannedRows:
-    """The members of one phase of a plan, as the destination's kind writes them."""
+    """The members of one phase of a plan."""
 
     keys: KeySet
     kind: IdentifierKind
 
-    def lines(self, first: int, count: int) -> bytes:
-        return self.kind.lines(self.keys.slice(first, count))
+    def batch(self, first: int, count: int) -> MemberBatch:
+        return MemberBatch(self.keys.slice(first, count), self.kind)
 
 
 class PlanDelivery:

@@ -52,19 +52,18 @@ class Progress:
     def _rate(self) -> float:
         return self.sent / max(self.elapsed_seconds, 1e-3)
 
-    def add(self, members: int, size_bytes: int, counts: UploadCounts) -> None:
+    def add(self, members: int, counts: UploadCounts) -> None:
         """
-        Count an accepted request body.
+        Count an accepted batch.
 
-        :param members: number of members in the body.
-        :param size_bytes: size of the body in bytes.
-        :param counts: how the platform counted the members.
+        :param members: number of members in the batch.
+        :param counts: how the platform counted them.
         """
         is_miscounted = counts.valid + counts.invalid != members
         with self._lock:
             self.batches += 1
             self.sent += members
-            self.bytes_sent += size_bytes
+            self.bytes_sent += counts.body_bytes
             self.accepted += counts.valid
             self.rejected += counts.invalid
             self.miscounted += is_miscounted

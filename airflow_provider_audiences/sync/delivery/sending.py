@@ -1,9 +1,9 @@
 """
 Sending of sets: several requests in parallel, and smaller ones if the platform can't take large ones.
 
-There is no queue. Each thread takes the next range of rows, makes its body, sends it and drops it; so there are never
-more bodies than threads. If the platform gives up on a range because of its size, the range is halved, and that size is
-the limit for all following requests.
+There is no queue. Each thread takes the next range of rows, makes its batch, sends it and drops it; so there are never
+more batches than threads. If the platform gives up on a range because of its size, the range is halved, and that size
+is the limit for all following requests.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Protocol
 
 from airflow_provider_audiences.exceptions import AudienceError, TransientError
 from airflow_provider_audiences.http.calls import GiveUp
-from airflow_provider_audiences.redaction import MaskedBytes
+from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.stopping import IN_FLIGHT_SECONDS, Stopped
 from airflow_provider_audiences.sync.delivery.progress import Progress
 from airflow_provider_audiences.sync.destination import Destination, UploadCounts
@@ -35,12 +35,12 @@ _SPLIT_FLOOR = 1_000
 class Rows(Protocol):
     """Members in a fixed order."""
 
-    def lines(self, first: int, count: int) -> bytes:
+    def batch(self, first: int, count: int) -> MemberBatch:
         """
-        Return members as text, one per line. Several threads may call this at the same time.
+        Return some of the members. Several threads may call this at the same time.
 
         :param first: index of the first member, counted from 0.
-        :param count: number of members; fewer are returned if the set ends before.
+        :param count: number of members; fewer are in the batch if the set ends before.
         """
 
 
@@ -64,18 +64,18 @@ class Phase:
     ttl_seconds: int | None = None
     replaces: bool = False
 
-    def upload(self, body: MaskedBytes, *, give_up: GiveUp) -> UploadCounts:
+    def upload(self, batch: MemberBatch, *, give_up: GiveUp) -> UploadCounts:
         """
-        Send one body.
+        Send one batch.
 
-        :param body: members, one per line.
+        :param batch: some of the rows.
         :param give_up: returns whether not to repeat the request; called before each repetition and during the wait
             for it.
         """
         if self.name == "removals":
-            return self.destination.remove(body, give_up=give_up)
+            return self.destination.remove(batch, give_up=give_up)
         put = self.destination.replace if self.replaces else self.destination.add
-        return put(body, ttl_seconds=self.ttl_seconds, give_up=give_up)
+        return put(batch, ttl_seconds=self.ttl_seconds, give_up=give_up)
 
 
 class Journal(Protocol):
@@ -90,7 +90,7 @@ class Journal(Protocol):
 
     def delivered(self, phase: Phase, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
         """
-        Record delivered rows. Called after each accepted body, before the next one is sent, from any thread.
+        Record delivered rows. Called after each accepted batch, before the next one is sent, from any thread.
 
         :param phase: the phase that the rows belong to.
         :param first: first row of the range.
@@ -286,15 +286,14 @@ class Sender:
     def _send_some(self, phase: Phase, start: int, end: int) -> int:
         """Send one request; return the number of members in it, or 0 if they were too many."""
         size = min(self._size, end - start)
-        body = MaskedBytes.of(phase.rows.lines(start, size))
-        size_bytes = len(body)
+        batch = phase.rows.batch(start, size)
         if self._stop.is_set():
             return 0
         may_split = size > _SPLIT_FLOOR
         began = time.monotonic()
         self._journal.check()
         try:
-            counts = phase.upload(body, give_up=_GivesUp(self._journal, self._stop, may_split=may_split))
+            counts = phase.upload(batch, give_up=_GivesUp(self._journal, self._stop, may_split=may_split))
         except AudienceError as error:
             if error.maybe_applied:
                 self._progress.mark_in_doubt()
@@ -308,7 +307,7 @@ class Sender:
         self.is_repeated |= is_repeated
         seconds = time.monotonic() - began
         self._journal.delivered(phase, start, start + size, seconds=seconds, is_repeated=is_repeated)
-        self._progress.add(size, size_bytes, counts)
+        self._progress.add(size, counts)
         return size
 
     def _split(self, size: int, error: AudienceError) -> None:
@@ -317,5 +316,5 @@ class Sender:
             self._size = smaller = min(self._size, smaller)
         self._progress.add_split()
         log.warning("A request of %d members failed, and is cut to %d from now on: %s", size, smaller, error)
-        # Its traceback refers to the body, in a cycle that would wait for the garbage collector.
+        # Its traceback refers to the batch, in a cycle that would wait for the garbage collector.
         error.with_traceback(None)

@@ -58,7 +58,7 @@ class Manifest:
     """
     The state of an audience.
 
-    :param platform: kind of audience, such as ``applovin``.
+    :param api: API that the audience belongs to, such as ``applovin`` or ``applovin-suppression``.
     :param host: host of the API, without scheme.
     :param audience_id: id of the audience at that host.
     :param generation: number of the ledger; a plan fits one generation only.
@@ -82,7 +82,7 @@ class Manifest:
     :param marks: files of members removed or added by hand.
     """
 
-    platform: str
+    api: str
     host: str
     audience_id: str
     generation: int
@@ -105,7 +105,7 @@ class Manifest:
     @property
     def address(self) -> AudienceAddress:
         """Identifies the audience."""
-        return AudienceAddress(platform=self.platform, host=self.host, audience_id=self.audience_id)
+        return AudienceAddress(api=self.api, host=self.host, audience_id=self.audience_id)
 
     def as_json(self) -> dict[str, Any]:
         """Return the manifest as JSON."""
@@ -145,7 +145,7 @@ class Manifest:
 
 # Some keys are those of the first versions, whose states are read on.
 _KEYS = {field.name: field.name for field in fields(Manifest) if field.name != "delivered"}
-_KEYS |= {"late_until": "settled_at", "removed_opt_outs": "purged"}
+_KEYS |= {"api": "platform", "late_until": "settled_at", "removed_opt_outs": "purged"}
 
 
 def delivered_to_json(delivered: Delivered) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from support.kinds import batch_of
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import (
@@ -18,7 +19,7 @@ from airflow_provider_audiences.platforms.applovin.suppression import (
     AppLovinSuppressionClient,
     SuppressionDestination,
 )
-from airflow_provider_audiences.redaction import MaskedBytes, Secret
+from airflow_provider_audiences.redaction import Secret
 from airflow_provider_audiences.sync.destination import UploadCounts
 
 IDS = [f"5eafbabe-6a28-11e4-bcda-{number:012x}" for number in range(4)]
@@ -37,9 +38,10 @@ def client(emulator: AudiencesEmulator) -> Iterator[AppLovinSuppressionClient]:
 
 def test_add_and_delete(emulator: AudiencesEmulator, client: AppLovinSuppressionClient) -> None:
     counts = client.add_users(package_name=APP, advertising_ids=BODY + b"\nnobody")
-    assert counts == UploadCounts(valid=4, invalid=1)
+    assert counts == UploadCounts(valid=4, invalid=1, body_bytes=len(BODY) + 7)
     assert emulator.suppressed(APP) == IDS
-    assert client.delete_users(package_name=APP, advertising_ids=IDS[1].encode()) == UploadCounts(valid=1, invalid=0)
+    deleted = client.delete_users(package_name=APP, advertising_ids=IDS[1].encode())
+    assert deleted == UploadCounts(valid=1, invalid=0, body_bytes=36)
     assert emulator.suppressed(APP) == [IDS[0], *IDS[2:]]
     assert client.requests_sent == 2
 
@@ -63,12 +65,13 @@ def test_the_destination_has_no_count_and_no_ttl(
     assert destination.address.folders[0] == "applovin-suppression"
     assert destination.member_count() is None
     assert (destination.limits.default_ttl_seconds, destination.limits.can_replace) == (None, False)
-    destination.add(MaskedBytes.of(BODY), ttl_seconds=None, give_up=lambda _error: False)
-    destination.remove(MaskedBytes.of(IDS[0].encode()), give_up=lambda _error: False)
+    everyone = batch_of(IDS)
+    destination.add(everyone, ttl_seconds=None, give_up=lambda _error: False)
+    destination.remove(batch_of(IDS[:1]), give_up=lambda _error: False)
     assert emulator.suppressed(APP) == IDS[1:]
     assert destination.requests_sent == 2
     with pytest.raises(NotImplementedError):
-        destination.replace(MaskedBytes.of(BODY), ttl_seconds=None, give_up=lambda _error: False)
+        destination.replace(everyone, ttl_seconds=None, give_up=lambda _error: False)
 
 
 @pytest.mark.parametrize("key_name", ["Management Key", "Suppression API Key"])
@@ -89,7 +92,7 @@ def test_a_lost_reply_is_no_reason_to_send_less(
 ) -> None:
     emulator.fault("applovin.suppression_add", lost, times=1)
     counts = client.add_users(package_name=APP, advertising_ids=BODY)
-    assert counts == UploadCounts(valid=4, invalid=0, after_lost_try=True)
+    assert counts == UploadCounts(valid=4, invalid=0, body_bytes=len(BODY), after_lost_try=True)
     assert emulator.suppressed(APP) == IDS
 
 

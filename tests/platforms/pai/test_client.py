@@ -1,4 +1,4 @@
-"""PAI's create is billed, has no idempotency token, and must make one group."""
+"""PAI's create is billed, has no idempotency key, and must make one group."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -428,7 +428,7 @@ class TestIfExists:
             create(pai, if_exists="fail")
         assert len(emulator.groups()) == 1
 
-    def test_fail_takes_what_the_same_call_made(self, pai: PaiClient) -> None:
+    def test_fail_takes_the_group_of_its_own_key(self, pai: PaiClient) -> None:
         first = create(pai)
 
         assert create(pai, if_exists="fail").group.id == first.group.id

@@ -30,7 +30,7 @@ from airflow_provider_audiences.redaction import Secret
 from airflow_provider_audiences.waiting.polls import PollState
 
 MakePai = Callable[..., PaiClient]
-MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")
+MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", idempotency_key="0123456789ab")
 SPEC = GroupSpec(source=PaiSource.ALGORITHM, name="VIP", algorithm="recall", inference_job_id="job")
 
 

@@ -23,7 +23,7 @@ RUN = "scheduled__2026-11-20T00:00:00+00:00"
 SPEC = GroupSpec(source=PaiSource.ALGORITHM, name="VIP", algorithm="recall", inference_job_id="job", remark="mine")
 PHONES = GroupSpec(source=PaiSource.TEXT, name="VIP", text="13900001111\n13900002222", phone_number=True)
 FILE = GroupSpec(source=PaiSource.TEXT_FILE, name="VIP", uri="https://b.oss-cn-hangzhou.aliyuncs.com/k")
-MARKER = GroupMarker(origin="d.t", run="r", owner="0123abcd", call="0123456789ab")
+MARKER = GroupMarker(origin="d.t", run="r", owner="0123abcd", idempotency_key="0123456789ab")
 
 
 def key(secret: str, token: str | None = None, key_id: str = "id") -> AccessKey:
@@ -46,7 +46,7 @@ ALL = {**KEYED, **UNKEYED}
 
 @pytest.fixture
 def mark(make_pai: Callable[..., PaiClient]) -> Callable[..., GroupMarker]:
-    """Marks a call: ``mark(auth, run=…)``."""
+    """Marks a group: ``mark(auth, run=…)``."""
 
     def of(auth: PaiAuth = KEYED["API key"][0], **changes: Any) -> GroupMarker:
         given: dict[str, Any] = {"owner": "my_dag.my_task", "run": RUN, "spec": SPEC}
@@ -114,7 +114,7 @@ class TestText:
         created = pai.create_group(replace(SPEC, remark=remark), marker=MARKER).group
         assert (created.remark, created.marker) == (remark.rstrip(), MARKER)
 
-    def test_an_older_version_reads_all_but_the_generation(self) -> None:
+    def test_an_older_version_reads_all_but_the_sequence(self) -> None:
         """It takes that for a part of the run's id, which is for people only."""
         pattern = (
             r"\[airflow (?P<origin>[^\s\[\]#]+) (?P<run>[^\s\[\]#]+(?: map [0-9]+)?) #(?P<owner>[0-9a-f]{8})"
@@ -127,14 +127,14 @@ class TestText:
             "origin": "d.t",
             "run": "r~41 map 3",
             "owner": marker.owner,
-            "call": marker.call,
+            "call": marker.idempotency_key,
             "members": marker.content,
             "date": marker.date,
         }
 
     def test_the_last_mark_counts(self) -> None:
         """As in a group that a person copied, and a task then made anew."""
-        older = replace(MARKER, call="a" * 12)
+        older = replace(MARKER, idempotency_key="a" * 12)
         assert GroupMarker.read(f"{older.text} {MARKER.text}") == (older.text, MARKER)
 
     def test_a_long_remark_is_read_at_once(self) -> None:
@@ -153,7 +153,7 @@ class TestText:
 class TestDigests:
     @pytest.mark.parametrize("auths", ALL.values(), ids=ALL)
     @pytest.mark.parametrize("spec", [SPEC, PHONES, FILE], ids=["algorithm", "text", "file"])
-    def test_same_call_same_mark(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth], spec: GroupSpec) -> None:
+    def test_same_key_same_mark(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth], spec: GroupSpec) -> None:
         assert mark(auths[0], spec=spec, fingerprint="m") == mark(auths[0], spec=replace(spec), fingerprint="m")
 
     @pytest.mark.parametrize("auths", ALL.values(), ids=ALL)
@@ -171,25 +171,25 @@ class TestDigests:
         ],
         ids=str,
     )
-    def test_another_call(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth], changed: dict[str, Any]) -> None:
+    def test_another_request(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth], changed: dict[str, Any]) -> None:
         first, second = mark(auths[0], fingerprint="m"), mark(auths[0], **{"fingerprint": "m", **changed})
 
         assert first.owner == second.owner
-        assert first.call != second.call
-        assert not first.same_call(second)
+        assert first.idempotency_key != second.idempotency_key
+        assert not first.same_key(second)
 
     def test_another_owner(self, mark: Mark) -> None:
         first, second = mark(), mark(owner="my_dag.other")
         assert first.owner != second.owner
-        assert not first.same_call(second)
+        assert not first.same_key(second)
 
-    def test_same_call_of_nothing(self) -> None:
-        assert not MARKER.same_call(None)
-        assert MARKER.same_call(replace(MARKER, origin="other", run="other", content="0" * 12))
+    def test_same_key_of_nothing(self) -> None:
+        assert not MARKER.same_key(None)
+        assert MARKER.same_key(replace(MARKER, origin="other", run="other", content="0" * 12))
 
     def test_parts_do_not_run_together(self, mark: Mark) -> None:
-        assert mark(run="a", fingerprint="b").call != mark(run="ab", fingerprint="").call
-        assert mark(run="a 1", map_index=-1).call != mark(run="a", map_index=1).call
+        assert mark(run="a", fingerprint="b").idempotency_key != mark(run="ab", fingerprint="").idempotency_key
+        assert mark(run="a 1", map_index=-1).idempotency_key != mark(run="a", map_index=1).idempotency_key
 
     @pytest.mark.parametrize("auths", ALL.values(), ids=ALL)
     def test_without_members_credentials_do_not_matter(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth]) -> None:
@@ -202,9 +202,12 @@ class TestDigests:
         for changes in ({"spec": PHONES}, {"spec": FILE, "fingerprint": "m"}, {"spec": PHONES, "fingerprint": "m"}):
             first, second = (mark(auth, **changes) for auth in auths)
             assert first.owner == second.owner
-            assert first.call != second.call
+            assert first.idempotency_key != second.idempotency_key
             assert (first.content != second.content) == ("fingerprint" in changes)
-        assert mark(auths[0], spec=PHONES).call != mark(auths[0], spec=replace(PHONES, text="13900001111\n1390")).call
+        assert (
+            mark(auths[0], spec=PHONES).idempotency_key
+            != mark(auths[0], spec=replace(PHONES, text="13900001111\n1390")).idempotency_key
+        )
 
     @pytest.mark.parametrize("auths", UNKEYED.values(), ids=UNKEYED)
     def test_without_a_lasting_secret_numbers_do_not_enter(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth]) -> None:
@@ -214,7 +217,10 @@ class TestDigests:
         assert first == mark(auths[1], spec=other, fingerprint="m2")
         assert first.content == ""
         # How many there are does.
-        assert first.call != mark(auths[0], spec=replace(PHONES, text="13900001111"), fingerprint="m1").call
+        assert (
+            first.idempotency_key
+            != mark(auths[0], spec=replace(PHONES, text="13900001111"), fingerprint="m1").idempotency_key
+        )
 
     @pytest.mark.parametrize("auths", UNKEYED.values(), ids=UNKEYED)
     def test_without_a_lasting_secret_big_sets_are_told_apart(self, mark: Mark, auths: tuple[PaiAuth, PaiAuth]) -> None:

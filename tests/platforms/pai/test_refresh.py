@@ -9,7 +9,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -73,7 +73,7 @@ def work_of(client: PaiClient, run: str, *, keep: Any = 0, owner: str = OWNER, *
         client,
         name="VIP",
         owner=marker.owner,
-        call=marker.call,
+        idempotency_key=marker.idempotency_key,
         map_index=marker.map_index,
         rule=rule,
         keep_previous=keep,
@@ -101,7 +101,7 @@ class TestRefresh:
     @pytest.mark.parametrize("name", ["", " ", None, "None", 7.0])
     def test_has_a_name(self, pai: PaiClient, name: Any) -> None:
         with pytest.raises(InvalidInputError, match="name"):
-            GroupRefresh(pai, name=name, owner="o", call="c", map_index=-1, rule=ReadinessRule())
+            GroupRefresh(pai, name=name, owner="o", idempotency_key="c", map_index=-1, rule=ReadinessRule())
 
     @pytest.mark.parametrize("keep", [-1, 0.5, None, "many", True])
     def test_keeps_a_whole_number(self, pai: PaiClient, keep: Any) -> None:
@@ -110,8 +110,8 @@ class TestRefresh:
 
     def test_leaves_something_small_between_its_two_halves(self, work: Any) -> None:
         begun = work("r1").begin()
-        stored = json.dumps(asdict(begun))
-        assert PendingRefresh(**json.loads(stored)) == begun
+        stored = json.dumps(begun.as_json())
+        assert PendingRefresh.from_json(json.loads(stored)) == begun
         assert len(stored) < 500
 
     def test_replaces_and_tells_what(self, work: Any, emulator: Any) -> None:
@@ -240,7 +240,7 @@ class TestRefresh:
             new.client,
             name=f"{hidden} 2",
             owner=new.marker.owner,
-            call="c",
+            idempotency_key="c",
             map_index=-1,
             rule=ReadinessRule(),
         )
@@ -332,7 +332,7 @@ class World:
         for group in self.emulator.groups():
             marker = GroupMarker.read(group["Remark"])[1]
             if marker and group["Name"] == "VIP" and marker.owner == self.owner:
-                found[group["Id"]] = {**group, "call": marker.call}
+                found[group["Id"]] = {**group, "key": marker.idempotency_key}
         return found
 
     @staticmethod
@@ -346,7 +346,7 @@ class World:
         assert ready or not self.was_ready, "the last ready group was deleted"
         self.was_ready = bool(ready)
         assert self.strangers <= set(ids(self.emulator)), "a group of others was deleted"
-        assert max(Counter(group["call"] for group in ours.values()).values(), default=0) <= 1, "a group was doubled"
+        assert max(Counter(group["key"] for group in ours.values()).values(), default=0) <= 1, "a group was doubled"
 
     def choose(self, kind: str) -> None:
         if kind == "next run" or (kind == "next try" and self.is_over):
@@ -407,7 +407,11 @@ class World:
             assert given.fault
             return "error"
         ours = self.ours
-        earlier = [name for name, group in before.items() if self.is_ready(group) and group["call"] != work.marker.call]
+        earlier = [
+            name
+            for name, group in before.items()
+            if self.is_ready(group) and group["key"] != work.marker.idempotency_key
+        ]
         kept = earlier[::-1][: given.keep]
         assert replaced.kept == tuple(kept)
         assert list(ours) == [*reversed(kept), replaced.group.id]

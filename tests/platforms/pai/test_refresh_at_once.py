@@ -99,7 +99,7 @@ class Side(BaseAdapter):
             self._client,
             name="VIP",
             owner=self._marker.owner,
-            call=self._marker.call,
+            idempotency_key=self._marker.idempotency_key,
             map_index=-1,
             rule=self._rule,
         )

@@ -27,7 +27,7 @@ from airflow_provider_audiences.platforms.pai.dialects import (
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 
-MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", call="0123456789ab")
+MARKER = GroupMarker(origin="a.b", run="r", owner="01234567", idempotency_key="0123456789ab")
 
 
 def test_addresses() -> None:

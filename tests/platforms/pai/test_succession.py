@@ -13,7 +13,7 @@ from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, rank_of
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
-from airflow_provider_audiences.platforms.pai.succession import GroupLine, is_of_call
+from airflow_provider_audiences.platforms.pai.succession import GroupLine, has_key
 from airflow_provider_audiences.redaction import Secret
 
 TIMES = ("", "2026-11-20 00:00:00", "2026-11-20 00:00:01")
@@ -21,8 +21,8 @@ CHECKING, PASSED, REJECTED, UNKNOWN = 0, 1, 2, 7
 MIN_AMOUNT = 10
 
 
-def group(number: str, *, time: str = TIMES[1], sequence: int = 0, call: str = "a" * 12, **shown: Any) -> AudienceGroup:
-    mark = GroupMarker(origin="d:t", run="r", owner="0123abcd", call=call, sequence=sequence)
+def group(number: str, *, time: str = TIMES[1], sequence: int = 0, key: str = "a" * 12, **shown: Any) -> AudienceGroup:
+    mark = GroupMarker(origin="d:t", run="r", owner="0123abcd", idempotency_key=key, sequence=sequence)
     return AudienceGroup.from_api({"Id": number, "CreatedTime": time, "Name": "VIP", "Remark": mark.text, **shown})
 
 
@@ -36,8 +36,8 @@ lines = st.lists(
 ).map(
     lambda made: sorted(
         (
-            group(str(number), time=time, sequence=sequence, call=call * 12, Status=state[0], Amount=state[1])
-            for number, time, sequence, call, state in made
+            group(str(number), time=time, sequence=sequence, key=key * 12, Status=state[0], Amount=state[1])
+            for number, time, sequence, key, state in made
         ),
         key=lambda made: made.rank,
         reverse=True,
@@ -117,7 +117,7 @@ class TestLeftOver:
         if place >= len(groups):
             return
         new = groups[place]
-        gone, kept = LINE.replaced_by(new.rank, groups, keep=keep, call="a" * 12)
+        gone, kept = LINE.replaced_by(new.rank, groups, keep=keep, idempotency_key="a" * 12)
         assert sorted([*gone, *kept], key=lambda one: one.rank, reverse=True) == groups[place + 1 :]
-        usable = [one for one in groups[place + 1 :] if LINE.is_ready(one) and not is_of_call(one, "a" * 12)]
+        usable = [one for one in groups[place + 1 :] if LINE.is_ready(one) and not has_key(one, "a" * 12)]
         assert kept == usable[:keep]

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -21,6 +21,7 @@ from airflow_provider_audiences.exceptions import (
     AuthenticationError,
     NotFoundError,
 )
+from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.delivery import progress
 from airflow_provider_audiences.sync.delivery.upload import UploadMode
@@ -64,9 +65,9 @@ class TestParallel:
         staged, starts = as_staged(make_ids(11)), []
         monkeypatch.setattr(
             staged,
-            "lines",
+            "batch",
             lambda first, count: (
-                starts.append((first, threading.current_thread())) or as_staged.lines(staged, first, count)  # type: ignore[func-returns-value]  # both, in one lambda
+                starts.append((first, threading.current_thread())) or as_staged.batch(staged, first, count)  # type: ignore[func-returns-value]  # both, in one lambda
             ),
         )
         deliver(make_applovin(base_url=platform.url), staged, batch_size=4, parallel=1)
@@ -89,11 +90,11 @@ class TestParallel:
         names: set[str] = set()
 
         class Watched(as_staged):  # type: ignore[misc]
-            def lines(self, first: int, count: int) -> bytes:
+            def batch(self, first: int, count: int) -> MemberBatch:
                 names.update(
                     thread.name for thread in threading.enumerate() if thread.name.startswith("audiences-sender")
                 )
-                return bytes(super().lines(first, count))
+                return cast(MemberBatch, super().batch(first, count))
 
         deliver(make_applovin(base_url=platform.url), Watched(make_ids(3)), batch_size=2, parallel=16)
 
@@ -224,10 +225,10 @@ class TestFailure:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         class Broken(as_staged):  # type: ignore[misc]
-            def lines(self, first: int, count: int) -> bytes:
+            def batch(self, first: int, count: int) -> MemberBatch:
                 if first >= 10:
                     raise OSError(f"disk failed at {make_ids(1)[0]}")
-                return bytes(super().lines(first, count))
+                return cast(MemberBatch, super().batch(first, count))
 
         with pytest.raises(OSError, match="disk failed"):
             deliver(applovin, Broken(make_ids(400)), audience_id=audience_id, parallel=parallel)

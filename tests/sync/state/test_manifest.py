@@ -26,7 +26,7 @@ delivered_ranges = st.lists(st.tuples(st.integers(0, 99), counts, counts), max_s
 )
 manifests = st.builds(
     Manifest,
-    platform=texts,
+    api=texts,
     host=texts,
     audience_id=texts,
     generation=counts,
@@ -61,7 +61,7 @@ manifests = st.builds(
 
 RANK = Rank(12, 12)
 HEAD = Manifest(
-    platform="applovin",
+    api="applovin",
     host="api.example.com",
     audience_id="a1",
     generation=12,

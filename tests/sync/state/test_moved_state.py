@@ -26,7 +26,7 @@ from airflow_provider_audiences.sync.state.sealing import sealed
 STORED = Path(__file__).parent / "format_2"
 PLANNED, BEGUN = "fc7bf4a02b94f41c", "5fdf13103787b723"
 NOW = 1_795_001_000.0
-ADDRESS = AudienceAddress(platform="applovin", host="api.example.com", audience_id="a1")
+ADDRESS = AudienceAddress(api="applovin", host="api.example.com", audience_id="a1")
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ def test_a_damaged_manifest_is_told(synced: SyncedAudience, make_ids: MakeIds) -
 
 def test_a_state_of_another_audience_is_told(synced: SyncedAudience, make_ids: MakeIds) -> None:
     synced.run(make_ids(1))
-    other = AudienceAddress(platform="memory", host="here", audience_id="b")
+    other = AudienceAddress(api="memory", host="here", audience_id="b")
     assert "not b of here" in StateReader(synced.folder, address=other).summary().problem
 
 

@@ -1,0 +1,46 @@
+"""Batches: members on their way to a platform, written when a destination asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from airflow_provider_audiences.redaction import MaskedBytes
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
+    from airflow_provider_audiences.members.keys.key_order import Keys
+
+
+class MemberBatch:
+    """
+    The members of one request, in a fixed order.
+
+    A destination writes them as its API takes them. :meth:`lines` is for APIs that take one member a line; an API that
+    takes another form, such as JSON, needs a second method here and at the identifier kind.
+
+    A batch shows only its size, in tracebacks as well, and is never pickled.
+
+    :param keys: keys of the members.
+    :param kind: identifier kind of the members, which writes them.
+    """
+
+    __slots__ = ("_keys", "_kind")
+
+    def __init__(self, keys: Keys, kind: IdentifierKind) -> None:
+        # The keys are kept in a function and not in an attribute, as error trackers show the attributes of objects.
+        self._keys: Callable[[], Keys] = lambda: keys
+        self._kind = kind
+
+    def lines(self) -> MaskedBytes:
+        """Return the members in their written form, one a line. Each call writes them anew."""
+        return MaskedBytes(self._kind.lines(self._keys()))
+
+    def __len__(self) -> int:
+        return len(self._keys())
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} members, not shown>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("MemberBatch has members in it, and is never pickled")
