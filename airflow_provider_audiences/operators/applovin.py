@@ -15,9 +15,9 @@ from airflow_provider_audiences.operators.applovin_base import AppLovinOperator
 from airflow_provider_audiences.operators.applovin_delivery_base import ToAudience
 from airflow_provider_audiences.operators.arguments import (
     AppLovinArguments,
+    AppLovinRemovalArguments,
+    AppLovinUploadArguments,
     AppLovinWriteArguments,
-    RemovalArguments,
-    UploadArguments,
 )
 from airflow_provider_audiences.operators.asset_base import WritesAsset
 from airflow_provider_audiences.operators.upload_base import UploadOperator
@@ -207,7 +207,7 @@ class AppLovinUpdateAudienceOperator(ToAudience, UploadOperator):
         audience_id: str,
         ttl_seconds: int | str | timedelta | None = None,
         allow_empty: bool = False,
-        **kwargs: Unpack[UploadArguments],
+        **kwargs: Unpack[AppLovinUploadArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id
@@ -260,7 +260,11 @@ class AppLovinAppendUsersOperator(ToAudience, UploadOperator):
     template_fields: Sequence[str] = ("audience_id", "ttl_seconds", *UploadOperator.template_fields, "applovin_conn_id")
 
     def __init__(
-        self, *, audience_id: str, ttl_seconds: int | str | timedelta | None = None, **kwargs: Unpack[UploadArguments]
+        self,
+        *,
+        audience_id: str,
+        ttl_seconds: int | str | timedelta | None = None,
+        **kwargs: Unpack[AppLovinUploadArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id
@@ -309,7 +313,11 @@ class AppLovinRemoveUsersOperator(ToAudience, UploadOperator):
     template_fields: Sequence[str] = ("audience_id", *UploadOperator.template_fields, "applovin_conn_id")
 
     def __init__(
-        self, *, audience_id: str, on_malformed: Literal["fail", "drop"] = "fail", **kwargs: Unpack[RemovalArguments]
+        self,
+        *,
+        audience_id: str,
+        on_malformed: Literal["fail", "drop"] = "fail",
+        **kwargs: Unpack[AppLovinRemovalArguments],
     ) -> None:
         super().__init__(on_malformed=on_malformed, **kwargs)
         self.audience_id = audience_id

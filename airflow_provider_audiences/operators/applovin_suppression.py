@@ -14,10 +14,10 @@ from typing import Literal, Unpack
 
 from airflow_provider_audiences.operators.applovin_delivery_base import ToSuppressionList
 from airflow_provider_audiences.operators.arguments import (
-    RemovalArguments,
-    StoredPlanArguments,
-    SuppressionSyncArguments,
-    UploadArguments,
+    AppLovinRemovalArguments,
+    AppLovinStoredPlanArguments,
+    AppLovinSyncArguments,
+    AppLovinUploadArguments,
 )
 from airflow_provider_audiences.operators.plan_base import StoredPlanOperator
 from airflow_provider_audiences.operators.sync_base import SyncOperator
@@ -104,7 +104,7 @@ class AppLovinSyncSuppressionOperator(ToSuppressionList, SyncOperator):
         package_name: str,
         mode: Literal["mirror", "append"] = "mirror",
         on_lost_ledger: Literal["fail", "rebuild"] = "fail",
-        **kwargs: Unpack[SuppressionSyncArguments],
+        **kwargs: Unpack[AppLovinSyncArguments],
     ) -> None:
         super().__init__(mode=mode, on_lost_ledger=on_lost_ledger, **kwargs)
         self.package_name = package_name
@@ -142,7 +142,7 @@ class AppLovinApplySuppressionPlanOperator(ToSuppressionList, StoredPlanOperator
     template_fields: Sequence[str] = ("package_name", *StoredPlanOperator.template_fields, "applovin_conn_id")
     operation = "apply"
 
-    def __init__(self, *, package_name: str, **kwargs: Unpack[StoredPlanArguments]) -> None:
+    def __init__(self, *, package_name: str, **kwargs: Unpack[AppLovinStoredPlanArguments]) -> None:
         super().__init__(**kwargs)
         self.package_name = package_name
         self.name_outlet()
@@ -188,7 +188,7 @@ class AppLovinAddSuppressionOperator(ToSuppressionList, UploadOperator):
     operation = "append"
     template_fields: Sequence[str] = ("package_name", *UploadOperator.template_fields, "applovin_conn_id")
 
-    def __init__(self, *, package_name: str, **kwargs: Unpack[UploadArguments]) -> None:
+    def __init__(self, *, package_name: str, **kwargs: Unpack[AppLovinUploadArguments]) -> None:
         super().__init__(**kwargs)
         self.package_name = package_name
         self.name_outlet()
@@ -235,7 +235,11 @@ class AppLovinRemoveSuppressionOperator(ToSuppressionList, UploadOperator):
     template_fields: Sequence[str] = ("package_name", *UploadOperator.template_fields, "applovin_conn_id")
 
     def __init__(
-        self, *, package_name: str, on_malformed: Literal["fail", "drop"] = "fail", **kwargs: Unpack[RemovalArguments]
+        self,
+        *,
+        package_name: str,
+        on_malformed: Literal["fail", "drop"] = "fail",
+        **kwargs: Unpack[AppLovinRemovalArguments],
     ) -> None:
         super().__init__(on_malformed=on_malformed, **kwargs)
         self.package_name = package_name

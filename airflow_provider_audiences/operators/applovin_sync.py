@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from airflow_provider_audiences.operators.applovin_delivery_base import ToAudience
-from airflow_provider_audiences.operators.arguments import StoredPlanArguments, SyncArguments
+from airflow_provider_audiences.operators.arguments import AppLovinStoredPlanArguments, AppLovinSyncAudienceArguments
 from airflow_provider_audiences.operators.plan_base import StoredPlanOperator
 from airflow_provider_audiences.operators.sync_base import FoundDestination, SyncOperator
 
@@ -147,7 +147,7 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
         initial: Literal["fail", "append", "replace"] = "fail",
         max_drift: float | None = 0.05,
         drift_patience_seconds: int | timedelta = 60,
-        **kwargs: Unpack[SyncArguments],
+        **kwargs: Unpack[AppLovinSyncAudienceArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id
@@ -174,7 +174,7 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
             raise InvalidInputError("give either audience_id, or name and platform, not both")
         self.target_id()
 
-    def known_destination(self, client: AppLovinClient) -> Destination | None:
+    def destination_by_id(self, client: AppLovinClient) -> Destination | None:
         """Return the audience, if it is given by its id."""
         return None if self.audience_id is None else self.destination_at(client, self.target_id())
 
@@ -274,7 +274,7 @@ class AppLovinApplyPlanOperator(ToAudience, StoredPlanOperator):
         audience_id: str,
         max_drift: float | None = 0.05,
         drift_patience_seconds: int | timedelta = 60,
-        **kwargs: Unpack[StoredPlanArguments],
+        **kwargs: Unpack[AppLovinStoredPlanArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id

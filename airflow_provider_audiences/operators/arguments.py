@@ -14,12 +14,6 @@ from typing import Any, Literal, Required, TypedDict
 from airflow_provider_audiences.common.task_arguments import TaskArguments
 
 
-class AppLovinArguments(TaskArguments, total=False):
-    """Arguments of all AppLovin operators."""
-
-    applovin_conn_id: str
-
-
 class WriteArguments(TypedDict, total=False):
     """Arguments of all operators that write, about their asset."""
 
@@ -27,20 +21,15 @@ class WriteArguments(TypedDict, total=False):
     asset: Any
 
 
-class AppLovinWriteArguments(AppLovinArguments, WriteArguments, total=False):
-    """Arguments of all AppLovin operators that write."""
-
-
-class AppLovinDeliveryArguments(AppLovinWriteArguments, total=False):
-    """Arguments of the operators that send members to AppLovin."""
+class DeliveryArguments(WriteArguments, total=False):
+    """Arguments of the operators that send members."""
 
     batch_size: int
     max_parallel_requests: int
-    id_case: Literal["lower", "upper"]
     wait_for_audience_seconds: int | str | timedelta
 
 
-class RemovalArguments(AppLovinDeliveryArguments, total=False):
+class RemovalArguments(DeliveryArguments, total=False):
     """Arguments of the operators that remove members by hand."""
 
     source: Required[Any]
@@ -56,8 +45,8 @@ class UploadArguments(RemovalArguments, total=False):
     on_malformed: Literal["drop", "fail"]
 
 
-class SuppressionSyncArguments(AppLovinDeliveryArguments, total=False):
-    """Arguments of the sync of a suppression list."""
+class SyncArguments(DeliveryArguments, total=False):
+    """Arguments of the operators that make a target equal its source."""
 
     source: Required[Any]
     suppress: Any
@@ -78,18 +67,50 @@ class SuppressionSyncArguments(AppLovinDeliveryArguments, total=False):
     plan_only: bool
 
 
-class SyncArguments(SuppressionSyncArguments, total=False):
+class StoredPlanArguments(DeliveryArguments, total=False):
+    """Arguments of the operators that carry out a stored plan."""
+
+    plan_id: Required[Any]
+    override_guards: bool
+
+
+class AppLovinArguments(TaskArguments, total=False):
+    """Arguments of all AppLovin operators."""
+
+    applovin_conn_id: str
+
+
+class AppLovinWriteArguments(AppLovinArguments, WriteArguments, total=False):
+    """Arguments of all AppLovin operators that write."""
+
+
+class AppLovinMemberArguments(AppLovinArguments, total=False):
+    """Arguments of all AppLovin operators that send advertising IDs."""
+
+    id_case: Literal["lower", "upper"]
+
+
+class AppLovinRemovalArguments(AppLovinMemberArguments, RemovalArguments, total=False):
+    """:class:`RemovalArguments` for AppLovin."""
+
+
+class AppLovinUploadArguments(AppLovinMemberArguments, UploadArguments, total=False):
+    """:class:`UploadArguments` for AppLovin."""
+
+
+class AppLovinSyncArguments(AppLovinMemberArguments, SyncArguments, total=False):
+    """:class:`SyncArguments` for AppLovin, as a suppression list takes them."""
+
+
+class AppLovinSyncAudienceArguments(AppLovinSyncArguments, total=False):
     """Arguments of the sync of an audience."""
 
     mode: Any
     on_lost_ledger: Any
 
 
-class StoredPlanArguments(AppLovinDeliveryArguments, total=False):
-    """Arguments of the operators that carry out a stored plan."""
-
-    plan_id: Required[Any]
-    override_guards: bool
+class AppLovinStoredPlanArguments(AppLovinMemberArguments, StoredPlanArguments, total=False):
+    """:class:`StoredPlanArguments` for AppLovin."""
 
 
 class PaiArguments(TaskArguments, total=False):
