@@ -14,10 +14,10 @@ CONSTRAINTS := constraints/airflow-3.3.txt
 CONSTRAINTS2 := constraints/airflow-2.11.txt
 LOWEST := constraints/lowest.txt
 SOURCES := airflow_provider_audiences benchmarks dags_examples demo tests
-CORES := */http/*,*/platforms/*,*/members/*,*/sync/*,*/emulator/*
-# The rooms below Airflow. Coverage is measured by their own tests alone: it makes tests take half as long again.
-CORE_TESTS := tests/sync tests/members tests/http tests/platforms tests/waiting tests/emulator
-OTHER_TESTS := $(filter-out $(CORE_TESTS) tests/support tests/matrix.py tests/conftest.py,$(patsubst %/,%,$(wildcard tests/*/ tests/test_*.py)))
+BELOW_AIRFLOW := */http/*,*/platforms/*,*/members/*,*/sync/*,*/emulator/*
+# The packages below Airflow. Coverage is measured by their own tests alone: it makes tests take half as long again.
+TESTS_BELOW_AIRFLOW := tests/sync tests/members tests/http tests/platforms tests/waiting tests/emulator
+OTHER_TESTS := $(filter-out $(TESTS_BELOW_AIRFLOW) tests/support tests/matrix.py tests/conftest.py,$(patsubst %/,%,$(wildcard tests/*/ tests/test_*.py)))
 # What meets Airflow. The libraries are the same releases as with Airflow 3, so what reads members, talks HTTP, syncs and
 # emulates would be proven twice; of the sources, what reads tables and web addresses by itself.
 AIRFLOW2_TESTS := tests/assets tests/cli tests/hooks tests/operators tests/decorators tests/sensors tests/triggers tests/common tests/dags \
@@ -62,12 +62,12 @@ test: .venv/.test .venv-airflow2/.test .venv-lowest/.test ## Run all tests, chec
 	$(MAKE) test-airflow2
 	$(MAKE) test-lowest
 
-test-quick: .venv/.test ## Run the tests of the rooms below Airflow (sync, members, http, platforms, waiting), in some minutes.
-	$(BIN)/python -m pytest $(PARALLEL) $(CORE_TESTS) $(PYTEST_ARGS)
+test-quick: .venv/.test ## Run the tests of the packages below Airflow (sync, members, http, platforms, waiting), in some minutes.
+	$(BIN)/python -m pytest $(PARALLEL) $(TESTS_BELOW_AIRFLOW) $(PYTEST_ARGS)
 
-test-airflow3: .venv/.test .tools/chromium/.found ## Run all tests on Airflow 3, with the coverage of the cores.
-	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report= $(CORE_TESTS) $(PYTEST_ARGS)
-	$(BIN)/coverage report --include='$(CORES)' --skip-covered --fail-under=95
+test-airflow3: .venv/.test .tools/chromium/.found ## Run all tests on Airflow 3, with the coverage of the packages below Airflow.
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report= $(TESTS_BELOW_AIRFLOW) $(PYTEST_ARGS)
+	$(BIN)/coverage report --include='$(BELOW_AIRFLOW)' --skip-covered --fail-under=95
 	$(BIN)/python -m pytest $(PARALLEL) $(OTHER_TESTS) $(PYTEST_ARGS)
 
 test-airflow2: .venv-airflow2/.test ## Run the tests of the Airflow face on Airflow 2.11.

@@ -27,13 +27,13 @@ _BACKSLASHED_PATTERN = re.compile(r"\\(?:u\{?([0-9A-Fa-f]{4})\}?|x([0-9A-Fa-f]{2
 _BREAK = r"(?:[=\\]?[ \t]*[\r\n]+[ \t]*|[\u00ad\u200b-\u200f\u2060\ufeff]+)?"
 _URL_SAFE = str.maketrans("-_", "+/")
 _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
-_LEAST_PACKED = 6
+_MIN_PACKED_BYTES = 6
 """Fewest bytes of a secret that is looked for in base64; shorter ones would often be found by chance."""
 _LAYERS = 5
-_MOST_READ = 20_000
-_LONGEST_SPELT = 5_000
+_MAX_CHARACTERS_READ = 20_000
+_MAX_SPELT_SECRET = 5_000
 _MESSAGE_LIMIT = 300
-_MOST_SECRETS = 16
+_MAX_SECRETS = 16
 
 
 class Secret:
@@ -213,7 +213,7 @@ class Redactor:
         :param secret: a key, such as a temporary key that replaces an earlier one; an empty one is ignored.
         """
         if secret.reveal():
-            self._secrets = (*self._secrets[-_MOST_SECRETS + 1 :], (secret, _any_spelling(secret.reveal())))
+            self._secrets = (*self._secrets[-_MAX_SECRETS + 1 :], (secret, _any_spelling(secret.reveal())))
 
     def __call__(self, text: str) -> str:
         """
@@ -221,8 +221,8 @@ class Redactor:
 
         :param text: text that a server sent, of any length.
         """
-        is_cut = len(text) > _MOST_READ
-        shown = view = self._without_credentials(text[:_MOST_READ])
+        is_cut = len(text) > _MAX_CHARACTERS_READ
+        shown = view = self._without_credentials(text[:_MAX_CHARACTERS_READ])
         for _ in range(_LAYERS):
             deeper = _read_once(view)
             if deeper == view:
@@ -234,7 +234,7 @@ class Redactor:
         shown = self._without_members(view if self._without_members(view) != view else shown)
         shown = "".join(char if char.isprintable() else " " for char in shown)
         shown = " ".join(shown.split())
-        if is_cut and len(shown) < _MESSAGE_LIMIT + _LONGEST_SPELT:
+        if is_cut and len(shown) < _MESSAGE_LIMIT + _MAX_SPELT_SECRET:
             # The text was cut, perhaps within a secret: the part after the last mask may be the beginning of one.
             shown = shown[: shown.rfind("***") + len("***")] + "…"
         return shown if len(shown) <= _MESSAGE_LIMIT else shown[: _MESSAGE_LIMIT - 1] + "…"
@@ -284,7 +284,7 @@ class Redactor:
     def _has_masked(self, token: str) -> bool:
         """Return whether a token is base64 with a secret or a member in it."""
         secrets = [secret.reveal().encode(errors="surrogatepass") for secret, _ in self._secrets]
-        secrets = [secret for secret in secrets if len(secret) >= _LEAST_PACKED]
+        secrets = [secret for secret in secrets if len(secret) >= _MIN_PACKED_BYTES]
         packed = "".join(token.split()).rstrip("=").translate(_URL_SAFE)
         # The token may be a part of a longer text in base64, so its groups of four may begin at any of four places.
         for skipped in range(4):

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
-MOST_POINTS = 400
-MOST_BYTES = 64_000
+MAX_POINTS = 400
+MAX_BYTES = 64_000
 """Most bytes of a history as JSON: above 64 KB, Airflow warns."""
 
 
@@ -75,7 +75,7 @@ def extended(before: Any, point: Point) -> dict[str, Any]:
     :param point: the new point.
     """
     points = before.get("points") if isinstance(before, Mapping) and before.get("fields") == NAMES else None
-    kept = [*(points if isinstance(points, list) else []), list(astuple(point))][-MOST_POINTS:]
-    while len(json.dumps(kept)) > MOST_BYTES:
+    kept = [*(points if isinstance(points, list) else []), list(astuple(point))][-MAX_POINTS:]
+    while len(json.dumps(kept)) > MAX_BYTES:
         kept = kept[len(kept) // 10 + 1 :]
     return {"fields": NAMES, "points": kept}

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from airflow_provider_audiences.assets.history import MOST_BYTES, Point, extended
+from airflow_provider_audiences.assets.history import MAX_BYTES, Point, extended
 from airflow_provider_audiences.exceptions import AudienceError, GuardError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LONGEST_MESSAGE = 300
+MAX_MESSAGE_CHARACTERS = 300
 """Most characters of an outcome's message; the task's log has the whole text."""
 
 
@@ -107,7 +107,7 @@ class Outcome:
 
         ti = context["ti"]
         seconds = seconds_to_next_run(context)
-        is_small = self.report is not None and len(json.dumps(self.report)) < MOST_BYTES // 2
+        is_small = self.report is not None and len(json.dumps(self.report)) < MAX_BYTES // 2
         return {
             "at": self.at,
             "operation": self.operation,
@@ -170,4 +170,4 @@ def keep(store: Any, context: Context, outcome: Outcome, result: Result) -> None
 
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 1]}…"
+    return line if len(line) <= MAX_MESSAGE_CHARACTERS else f"{line[: MAX_MESSAGE_CHARACTERS - 1]}…"

@@ -15,7 +15,7 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
-LONGEST_URI = 1_500
+MAX_URI_CHARACTERS = 1_500
 """Most characters of an asset's name and URI; Airflow 3 takes no more."""
 
 
@@ -49,10 +49,10 @@ class AssetKind:
         :raises InvalidInputError: the handle or the account is blank, or no text, or the URI is too long for Airflow.
         """
         uri = f"{self.platform}://{_segment('account', account)}/{self.folder}/{_segment(self.handle_name, handle)}"
-        if len(uri) > LONGEST_URI:
+        if len(uri) > MAX_URI_CHARACTERS:
             raise InvalidInputError(
                 f"the URI of this asset would have {len(uri):,} characters, and Airflow takes at most "
-                f"{LONGEST_URI:,}: give the operator a shorter one as asset="
+                f"{MAX_URI_CHARACTERS:,}: give the operator a shorter one as asset="
             )
         return uri
 

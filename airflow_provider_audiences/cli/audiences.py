@@ -107,7 +107,7 @@ def full_address(stored: StoredAudience) -> AudienceAddress | None:
 def _row(stored: StoredAudience, summary: AudienceSummary) -> dict[str, Any]:
     manifest = summary.manifest
     return {
-        **_address(address_of(stored, summary)),
+        **address_facts(address_of(stored, summary)),
         "live": manifest.ledger.members if manifest else None,
         "generation": manifest.generation if manifest else None,
         "last_run": manifest.run_date.text if manifest and manifest.run_date else None,
@@ -117,8 +117,18 @@ def _row(stored: StoredAudience, summary: AudienceSummary) -> dict[str, Any]:
     }
 
 
-def _address(address: AudienceAddress) -> dict[str, str]:
-    return {"api": address.api, "host": address.host, "audience": address.audience_id}
+def address_facts(address: AudienceAddress) -> dict[str, str | None]:
+    """
+    Return an address as columns of a table.
+
+    :param address: of an audience.
+    """
+    return {
+        "api": address.api,
+        "host": address.host,
+        "account": address.account or None,
+        "audience": address.audience_id,
+    }
 
 
 def _lease(summary: AudienceSummary) -> dict[str, str | None]:
@@ -134,7 +144,7 @@ def _about(stored: StoredAudience, details: AudienceDetails) -> dict[str, Any]:
     manifest = summary.manifest
     run_date = manifest.run_date if manifest else None
     return {
-        **_address(address_of(stored, summary)),
+        **address_facts(address_of(stored, summary)),
         "state": summary.where,
         "generation": manifest.generation if manifest else None,
         "live": ledger.live,
@@ -144,7 +154,7 @@ def _about(stored: StoredAudience, details: AudienceDetails) -> dict[str, Any]:
         "last_expiry": moment(ledger.last_expiry),
         "held_back": details.held_back,
         "added_by_hand": details.by_hand,
-        "content_is_known": manifest.is_known if manifest else None,
+        "content_is_known": manifest.is_content_known if manifest else None,
         "may_have_strangers": manifest.has_strangers if manifest else None,
         "last_run": run_date.text if run_date else None,
         "last_run_interval_end": moment(run_date.end) if run_date else None,

@@ -6,9 +6,10 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.cli.findings import Finding, Status
+from airflow_provider_audiences.cli.platforms import CONNECTION_TYPES, hook_of
 from airflow_provider_audiences.exceptions import AudienceError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.http.api_client import ApiClient
 
 _AREA = "connections"
-_TYPES = ("applovin", "pai")
 _ENVIRONMENT = "AIRFLOW_CONN_"
 _TIMEOUT_SECONDS = 10.0
 _NOTABLE_SECONDS = 60.0
@@ -55,10 +55,10 @@ def _known_ids() -> tuple[list[str], str]:
     from sqlalchemy.exc import SQLAlchemyError
 
     ids = {name.removeprefix(_ENVIRONMENT).lower() for name in os.environ if name.startswith(_ENVIRONMENT)}
-    ids = {conn_id for conn_id in ids if _type_of(conn_id) in {*_TYPES, None}}
+    ids = {conn_id for conn_id in ids if _type_of(conn_id) in {*CONNECTION_TYPES, None}}
     try:
         with create_session() as session:
-            ids |= set(session.scalars(select(Connection.conn_id).where(Connection.conn_type.in_(_TYPES))))
+            ids |= set(session.scalars(select(Connection.conn_id).where(Connection.conn_type.in_(CONNECTION_TYPES))))
     except SQLAlchemyError as error:
         return sorted(ids), (
             f"Airflow's database can't be read ({type(error).__name__}), as on workers of Airflow 3: give --conn-id "
@@ -84,17 +84,15 @@ def _findings_of(conn_id: str, terminal: Terminal, *, test: bool) -> Iterator[Fi
         why = f"{variable} is no connection" if variable in os.environ else "there is no such connection"
         yield _finding(conn_id, "wrong", f"{why}: see 'airflow connections get', or give it in {variable}")
         return
-    hook_class = _hook_of(conn_type)
+    hook_class = hook_of(conn_type)
     if hook_class is None:
-        yield _finding(conn_id, "wrong", f"it has the type {conn_type}, and not one of: {', '.join(_TYPES)}")
+        yield _finding(conn_id, "wrong", f"it has the type {conn_type}, and not one of: {', '.join(CONNECTION_TYPES)}")
         return
     clients: list[ApiClient] = []
     try:
         with terminal.collected_warnings() as warnings:
             connection = hook_class.get_connection(conn_id)
-            clients.append(hook_class.client_of(connection, max_retries=0))
-            if conn_type == "applovin":
-                clients.append(hook_class.suppression_client_of(connection))
+            clients += hook_class.clients_of(connection)
         yield from (_finding(conn_id, "warning", text) for text in dict.fromkeys(warnings))
         yield _finding(conn_id, "ok", f"its fields are right; requests go to {clients[0].host}")
         if test:
@@ -107,13 +105,6 @@ def _findings_of(conn_id: str, terminal: Terminal, *, test: bool) -> Iterator[Fi
     finally:
         for client in clients:
             client.close()
-
-
-def _hook_of(conn_type: str) -> Any:
-    from airflow_provider_audiences.hooks.applovin import AppLovinHook
-    from airflow_provider_audiences.hooks.pai import PaiHook
-
-    return {"applovin": AppLovinHook, "pai": PaiHook, "alibaba_cloud": PaiHook}.get(conn_type)
 
 
 def _finding(name: str, status: Status, detail: str) -> Finding:

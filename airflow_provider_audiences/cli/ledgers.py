@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.cli.audiences import full_address, stored_audience
+from airflow_provider_audiences.cli.audiences import address_facts, full_address, stored_audience
 from airflow_provider_audiences.cli.output import Output, TableOf
 from airflow_provider_audiences.cli.running import command
 
@@ -47,9 +47,7 @@ def _rows(stored: StoredAudience) -> list[dict[str, Any]]:
         checks = StateVerifier(stored.files, workspace, address=full_address(stored)).verify()
     return [
         {
-            "api": stored.address.api,
-            "host": stored.address.host,
-            "audience": stored.address.audience_id,
+            **address_facts(stored.address),
             "holds": check.holds,
             "file": check.name,
             "members": check.members,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_audiences.cli.audiences import address_facts
 from airflow_provider_audiences.cli.output import Output, TableOf, facts
+from airflow_provider_audiences.cli.platforms import sync_operator_of
 from airflow_provider_audiences.cli.running import command
 from airflow_provider_audiences.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.cli.terminal import Terminal
     from airflow_provider_audiences.operators.sync_base import SyncOperator
-    from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-    from airflow_provider_audiences.platforms.applovin.suppression import AppLovinSuppressionClient
     from airflow_provider_audiences.sync.destination import AudienceAddress
     from airflow_provider_audiences.sync.report import SyncReport
     from airflow_provider_audiences.sync.settings import SyncSettings
@@ -46,9 +46,7 @@ def plan(arguments: argparse.Namespace, terminal: Terminal) -> Output:
     stopped_by = [verdict for verdict in report.verdicts if not verdict.passed]
     has_changes = bool(report.planned_requests or report.replaces)
     about = {
-        "api": address.api,
-        "host": address.host,
-        "audience": address.audience_id,
+        **address_facts(address),
         "changes": has_changes,
         **{name: value for name, value in report.as_dict().items() if name not in _NOT_OF_PLANS},
     }
@@ -81,16 +79,14 @@ def _operator(arguments: argparse.Namespace) -> SyncOperator:
         raise InvalidInputError("give --source, or --sql with --conn-id")
     if suppress is not None:
         given["suppress"] = suppress
+    given_for_audiences = _given(arguments, _GIVEN_FOR_AUDIENCES)
     if arguments.suppression_list:
-        from airflow_provider_audiences.operators.applovin_suppression import AppLovinSyncSuppressionOperator
-
-        for name in _given(arguments, _GIVEN_FOR_AUDIENCES):
+        for name in given_for_audiences:
             raise InvalidInputError(f"--{name.replace('_', '-')} is for audiences, and not for suppression lists")
-        return AppLovinSyncSuppressionOperator(package_name=arguments.audience, **given)
-    from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
-
-    given |= _given(arguments, _GIVEN_FOR_AUDIENCES)
-    return AppLovinSyncAudienceOperator(audience_id=arguments.audience, **given)
+    operator_class = sync_operator_of("suppression list" if arguments.suppression_list else "audience")
+    target = {operator_class.target_argument: arguments.audience}
+    operator: SyncOperator = operator_class(**target, **given, **given_for_audiences)
+    return operator
 
 
 def _given(arguments: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
@@ -169,24 +165,15 @@ def _settings(operator: SyncOperator) -> SyncSettings:
     )
 
 
-def _client(operator: Any) -> AppLovinClient | AppLovinSuppressionClient:
-    """Return a client that notes nothing below the state path, as those of tasks do before each request."""
+def _client(operator: SyncOperator) -> AbstractContextManager[Any]:
+    """Return a client that notes no error below the state path, as those of tasks do."""
     from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-    from airflow_provider_audiences.operators.applovin_delivery_base import ToSuppressionList
-    from airflow_provider_audiences.platforms.applovin.client import DEFAULT_SETTINGS
-
-    hook = operator.hook
-    conn_id = hook.applovin_conn_id
     try:
-        connection = hook.get_connection(conn_id)
+        return operator.open_client(notes_errors=False)
     except AirflowNotFoundException:
+        conn_id = getattr(operator, operator.asset_kind.conn_argument)
         raise InvalidInputError(
             f"connection {conn_id!r} is not defined",
             advice=f"Name another by --audience-conn-id, or give it in AIRFLOW_CONN_{conn_id.upper()}.",
         ) from None
-    if isinstance(operator, ToSuppressionList):
-        client: AppLovinSuppressionClient = hook.suppression_client_of(connection)  # sends nothing: it can't count
-        return client
-    found: AppLovinClient = hook.client_of(connection, max_retries=DEFAULT_SETTINGS.max_retries)
-    return found

@@ -22,7 +22,7 @@ FOLDER = "accounts"
 """Folder of the notes below ``state_path``, beside the folders of the platforms."""
 
 _NAME_PATTERN = re.compile(r"([0-9]{10,14})-[0-9a-f]{16}", re.ASCII)
-_MOST_REMOVED = 50
+_MAX_REMOVED = 50
 """Most old notes that one read removes; later reads remove the others."""
 
 
@@ -75,7 +75,7 @@ class FolderNotes:
             found = [match for name in self._files.names() if (match := _NAME_PATTERN.fullmatch(name))]
             moments = {match.group(): int(match[1]) / 1000 for match in found}
             old = [name for name, moment in moments.items() if moment < since_epoch_seconds]
-            for name in old[:_MOST_REMOVED]:
+            for name in old[:_MAX_REMOVED]:
                 self._files.delete(name)
         except StateUnavailableError as error:
             self._warn(error)

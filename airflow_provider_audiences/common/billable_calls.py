@@ -45,7 +45,7 @@ def estimated_cost(calls: Mapping[str, int], price_per_call: float | None) -> fl
     return float(Decimal(str(price_per_call)) * sum(calls.values()))
 
 
-def tell_billable_calls(task: Any, context: Context, calls: Mapping[str, int], price_per_call: float | None) -> None:
+def report_billable_calls(task: Any, context: Context, calls: Mapping[str, int], price_per_call: float | None) -> None:
     """
     Log the billable calls of a task and push them to XCom, with their estimated cost.
 

@@ -314,8 +314,8 @@ def _has_members(value: object, patterns: Sequence[MemberPatterns]) -> bool:
         return is_member_text(value, patterns)
     if isinstance(value, bytes | bytearray):
         text = plain(value.decode("utf-8", errors="replace"))
-        return any(kind.in_text.search(text) for kind in patterns)
-    if any(isinstance(value, kind.types) for kind in patterns):
+        return any(one.in_text.search(text) for one in patterns)
+    if any(isinstance(value, one.types) for one in patterns):
         return True
     if isinstance(value, Number):
         return _may_be_number(patterns) and is_member_text(str(value), patterns)
@@ -325,7 +325,7 @@ def _has_members(value: object, patterns: Sequence[MemberPatterns]) -> bool:
 
 
 def _may_be_number(patterns: Sequence[MemberPatterns]) -> bool:
-    return any(kind.may_be_number for kind in patterns)
+    return any(one.may_be_number for one in patterns)
 
 
 def _wrapped_address(value: str) -> Any:

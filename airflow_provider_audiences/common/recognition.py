@@ -58,7 +58,7 @@ def is_member_text(value: str, patterns: Sequence[MemberPatterns] = NEVER_ONLY_D
     if "\n" in text and not is_template(value):
         return True
     looks_like_path = _CLEARLY_A_PATH.match(text) is not None
-    return any(kind.are_members(text, looks_like_path=looks_like_path) for kind in patterns)
+    return any(one.are_members(text, looks_like_path=looks_like_path) for one in patterns)
 
 
 def looks_personal(text: str) -> bool:
@@ -68,7 +68,7 @@ def looks_personal(text: str) -> bool:
     :param text: any text, such as an SQL statement.
     """
     text = plain(text)
-    return any(kind.in_text.search(text) for kind in ALL_PATTERNS)
+    return any(one.in_text.search(text) for one in ALL_PATTERNS)
 
 
 def shown_address(address: str) -> str:

@@ -60,7 +60,7 @@ def take_limits_of_run(operator: Any, context: Context) -> None:
 
 
 @contextmanager
-def telling_stops(operator: Any, context: Context) -> Iterator[None]:
+def explaining_stops(operator: Any, context: Context) -> Iterator[None]:
     """
     Say in the log which guard has stopped the block and how to let one run pass, and push the report.
 

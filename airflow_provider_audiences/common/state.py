@@ -33,7 +33,7 @@ _SETTING = "[audiences] state_path"
 _SWITCHES = {"t": "true", "1": "true", "f": "false", "0": "false", "": "false"}
 
 
-_LONGEST_NAME = 255
+_MAX_NAME_BYTES = 255
 """Most bytes of a file name; longer names are shortened."""
 
 _SHOWN_OF_NAME = 100
@@ -95,7 +95,7 @@ def stored_audiences() -> Iterator[StoredAudience]:
             for audience_id in _folders(root, api, host):
                 files = folder_at(root, api, host, audience_id, setting=_SETTING)
                 if _has_state(files):
-                    named = AudienceAddress(api=unquote(api), host=unquote(host), audience_id=unquote(audience_id))
+                    named = AudienceAddress.from_folders(unquote(api), unquote(host), unquote(audience_id))
                     yield StoredAudience(address=named, files=files)
 
 
@@ -176,7 +176,7 @@ def folder_at(address: Any, *names: str, setting: str, conn_id: str | None = Non
 def _file_name(name: str) -> str:
     """Return a name as a valid file name without slashes; different names give different file names."""
     quoted = quote(name, safe="")
-    if len(quoted) > _LONGEST_NAME:
+    if len(quoted) > _MAX_NAME_BYTES:
         # A quoted name has no equals sign in it, so no other name can give the same file name.
         return f"{quoted[:_SHOWN_OF_NAME]}={hashlib.sha256(quoted.encode()).hexdigest()}"
     return quoted.replace(".", "%2E") if quoted in {".", ".."} else quoted

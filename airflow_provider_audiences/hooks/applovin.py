@@ -26,6 +26,7 @@ from airflow_provider_audiences.platforms.applovin.client import (
 from airflow_provider_audiences.platforms.applovin.suppression import AppLovinSuppressionClient
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.http.api_client import ApiClient
     from airflow_provider_audiences.redaction import Secret
 
 
@@ -50,44 +51,54 @@ class AppLovinHook(BaseHook):
         super().__init__(**kwargs)
         self.applovin_conn_id = applovin_conn_id
 
-    def get_conn(self) -> AppLovinClient:
+    def get_conn(self, *, notes_errors: bool = True) -> AppLovinClient:
         """
         Return a client of the Audience API. Use it as a context manager, so that its HTTP connections are closed.
 
+        :param notes_errors: whether failed requests are noted below ``state_path``, so that all tasks count them
+            together; default True.
         :raises InvalidInputError: the connection lacks a value, or has a wrong one.
         """
         with task_errors():
-            return self.client_of(self.get_connection(self.applovin_conn_id))
+            return self.client_of(self.get_connection(self.applovin_conn_id), notes_errors=notes_errors)
 
-    def get_suppression_conn(self) -> AppLovinSuppressionClient:
+    def get_suppression_conn(self, *, notes_errors: bool = True) -> AppLovinSuppressionClient:
         """
         Return a client of the Suppression API. Use it as a context manager, so that its HTTP connections are closed.
 
         It authenticates with the extra ``suppression_api_key``, or with the Management Key if there is no such extra.
 
+        :param notes_errors: as for :meth:`get_conn`.
         :raises InvalidInputError: the connection lacks a value, or has a wrong one.
         """
         with task_errors():
-            return self.suppression_client_of(self.get_connection(self.applovin_conn_id))
+            return self.suppression_client_of(self.get_connection(self.applovin_conn_id), notes_errors=notes_errors)
 
     @classmethod
-    def client_of(cls, connection: ConnectionLike, *, max_retries: int | None = None) -> AppLovinClient:
+    def client_of(
+        cls, connection: ConnectionLike, *, max_retries: int | None = None, notes_errors: bool = True
+    ) -> AppLovinClient:
         """
         Return a client of the Audience API for a connection that was fetched already, as triggers do.
 
         :param connection: the Airflow connection, or anything with its attributes.
         :param max_retries: how often a request is repeated; None (default) for what the connection says.
+        :param notes_errors: as for :meth:`get_conn`; a client with ``max_retries`` notes none.
         :raises InvalidInputError: the connection lacks a value, or has a wrong one.
         """
         reader = _reader(connection)
-        return AppLovinClient(**_client_arguments(reader, _management_key(reader), max_retries=max_retries))
+        key = _management_key(reader)
+        return AppLovinClient(**_client_arguments(reader, key, max_retries=max_retries, notes_errors=notes_errors))
 
     @classmethod
-    def suppression_client_of(cls, connection: ConnectionLike) -> AppLovinSuppressionClient:
+    def suppression_client_of(
+        cls, connection: ConnectionLike, *, notes_errors: bool = True
+    ) -> AppLovinSuppressionClient:
         """
         Return a client of the Suppression API for a connection that was fetched already.
 
         :param connection: the Airflow connection, or anything with its attributes.
+        :param notes_errors: as for :meth:`get_conn`.
         :raises InvalidInputError: the connection lacks a value, or has a wrong one.
         """
         reader = _reader(connection)
@@ -96,8 +107,21 @@ class AppLovinHook(BaseHook):
             mask_secret(key.reveal())
         return AppLovinSuppressionClient(
             key_name="Suppression API Key" if key else "Management Key",
-            **_client_arguments(reader, key or _management_key(reader)),
+            **_client_arguments(reader, key or _management_key(reader), notes_errors=notes_errors),
         )
+
+    @classmethod
+    def clients_of(cls, connection: ConnectionLike) -> list[ApiClient]:
+        """
+        Return a client of each API that a connection is for, without repetitions.
+
+        :param connection: the Airflow connection, or anything with its attributes.
+        :raises InvalidInputError: the connection lacks a value, or has a wrong one.
+        """
+        return [
+            cls.client_of(connection, max_retries=0),
+            cls.suppression_client_of(connection, notes_errors=False),
+        ]
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -135,13 +159,16 @@ def _management_key(reader: ConnectionReader) -> Secret:
     return key
 
 
-def _client_arguments(reader: ConnectionReader, key: Secret, *, max_retries: int | None = None) -> dict[str, Any]:
+def _client_arguments(
+    reader: ConnectionReader, key: Secret, *, max_retries: int | None = None, notes_errors: bool
+) -> dict[str, Any]:
     """
     Return the arguments that the clients of both APIs share.
 
     :param reader: reader of the connection's fields.
     :param key: API key to send.
     :param max_retries: how often a request is repeated; None for what the connection says.
+    :param notes_errors: whether failed requests are noted below ``state_path``.
     """
     base_url = reader.base_url(DEFAULT_BASE_URL)
     return {
@@ -150,5 +177,9 @@ def _client_arguments(reader: ConnectionReader, key: Secret, *, max_retries: int
         "settings": reader.settings(DEFAULT_SETTINGS, max_retries=max_retries),
         "content_type": reader.text("content_type", DEFAULT_CONTENT_TYPE),
         # Clients without retries are those of waits, which must not block the triggerer's loop.
-        "error_budget": error_budget(reader, account_digest(base_url, key.reveal()), is_shared=max_retries is None),
+        "error_budget": error_budget(
+            reader,
+            account_digest(base_url, key.reveal()),
+            is_shared=notes_errors and max_retries is None,
+        ),
     }

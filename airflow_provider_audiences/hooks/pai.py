@@ -19,6 +19,7 @@ from airflow_provider_audiences.common.pai_credentials import (
     warn_of_other_region,
 )
 from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError
+from airflow_provider_audiences.http.api_client import ApiClient
 from airflow_provider_audiences.http.error_budget import account_digest
 from airflow_provider_audiences.platforms.pai.client import (
     ACCOUNT_REQUESTS_PER_SECOND,
@@ -92,6 +93,16 @@ class PaiHook(BaseHook):
             # Clients without retries are those of waits, which must not block the triggerer's loop.
             error_budget=error_budget(reader, account, is_shared=max_retries is None),
         )
+
+    @classmethod
+    def clients_of(cls, connection: ConnectionLike) -> list[ApiClient]:
+        """
+        Return a client of each API that a connection is for, without repetitions.
+
+        :param connection: the Airflow connection, or anything with its attributes.
+        :raises InvalidInputError: the connection lacks a value, or has a wrong one.
+        """
+        return [cls.client_of(connection, max_retries=0)]
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Connection:

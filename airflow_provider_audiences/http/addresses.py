@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-_LONGEST_NAME = 253
+_MAX_NAME_BYTES = 253
 _NAME_PATTERN = re.compile(r"(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.?", re.ASCII)
 _NUMBER_PATTERN = re.compile(r"[0-9]+|0[Xx][0-9A-Fa-f]*", re.ASCII)
 
@@ -29,7 +29,7 @@ def checked_host(host: str) -> str:
             raise ValueError("an address with a zone")
         ipaddress.IPv6Address(host)
         return host
-    if len(host) > _LONGEST_NAME or not _NAME_PATTERN.fullmatch(host):
+    if len(host) > _MAX_NAME_BYTES or not _NAME_PATTERN.fullmatch(host):
         raise ValueError("no name of a host")
     if _NUMBER_PATTERN.fullmatch(host.rstrip(".").rpartition(".")[2]):
         ipaddress.IPv4Address(host)

@@ -33,7 +33,7 @@ _FIRST_SECONDS = 1.0
 _NOTES_SECONDS = 15.0
 """Age at which the notes of other processes' errors are read again."""
 
-_MOST_REMEMBERED = 10_000
+_MAX_REMEMBERED = 10_000
 
 _STEP_SECONDS = 1.0
 """Time between two checks, during a wait, of whether the request is still wanted."""
@@ -94,8 +94,8 @@ class AccountErrors:
         self.lock = threading.Lock()
         # Reentrant, as a call may send another call, such as a look at a list, while it is under way.
         self.probe_lock = threading.RLock()
-        self.times: deque[float] = deque(maxlen=_MOST_REMEMBERED)
-        self.unnoted_times: deque[float] = deque(maxlen=_MOST_REMEMBERED)
+        self.times: deque[float] = deque(maxlen=_MAX_REMEMBERED)
+        self.unnoted_times: deque[float] = deque(maxlen=_MAX_REMEMBERED)
         """Times of the errors that could not be noted for other processes."""
         self.is_failing = False
         """Whether the account's latest request, as far as this process knows, ended in an error."""

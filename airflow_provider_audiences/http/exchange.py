@@ -20,7 +20,7 @@ _SOON_SECONDS = 0.01
 """A socket's wait until the deadline may end this much before the deadline."""
 
 
-_LONGEST_SECONDS = 86_400.0
+_MAX_SECONDS = 86_400.0
 """Longest wait of a socket; sockets refuse very large numbers."""
 
 
@@ -85,7 +85,7 @@ class Exchange:
         if left <= 0:
             self.ending = Ending.DEADLINE
             raise TimeoutError
-        return min(left, self.silence_seconds if most_seconds is None else most_seconds, _LONGEST_SECONDS)
+        return min(left, self.silence_seconds if most_seconds is None else most_seconds, _MAX_SECONDS)
 
     def waited_in_vain(self) -> None:
         """Record that a wait has timed out: at the deadline, or because no byte was received or sent."""

@@ -21,7 +21,7 @@ from airflow_provider_audiences.http.error_budget import ErrorBudget
 
 log = logging.getLogger(__name__)
 
-_MOST_DOUBLINGS = 10
+_MAX_DOUBLINGS = 10
 
 _RETRIES_WHEN_LIMITED = 1
 """Most repetitions of a rate-limited request if the platform does not say how long to wait."""
@@ -120,7 +120,7 @@ class Repetition:
         return wait + (random.uniform(0, wait / 4) if self._settings.jitter else 0.0)  # noqa: S311
 
     def _backoff_seconds(self, error: BaseException | None) -> float:
-        backoff: float = self._settings.backoff_seconds * 2 ** (min(self._failures(), _MOST_DOUBLINGS) - 1)
+        backoff: float = self._settings.backoff_seconds * 2 ** (min(self._failures(), _MAX_DOUBLINGS) - 1)
         asked = error.retry_after_seconds if isinstance(error, TransientError) else None
         return max(backoff, min(asked or 0.0, self._settings.max_retry_after_seconds))
 

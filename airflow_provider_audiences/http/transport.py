@@ -85,9 +85,9 @@ class Transport:
         :raises AudienceError: the call failed. The frames in the error's traceback hold no local variables.
         """
         with forgetting_locals():
-            return self._sent(call)
+            return self._send_with_recovery(call)
 
-    def _sent(self, call: Call[T]) -> T:
+    def _send_with_recovery(self, call: Call[T]) -> T:
         repetition = Repetition(call, settings=self.settings, error_budget=self._error_budget, sleep=self._sleep)
         try:
             result: T = repetition.retrying()(self._attempt, call, repetition)
@@ -98,7 +98,7 @@ class Transport:
                 error.maybe_applied = repetition.maybe_applied
                 raise
             # An error of another operation comes from ``recover`` itself, so calling it again makes no sense.
-            found = self._recovered(call, repetition) if error.operation == call.operation else None
+            found = self._recover(call, repetition) if error.operation == call.operation else None
             if found is not None:
                 return found
             raise
@@ -107,7 +107,7 @@ class Transport:
 
     def _attempt(self, call: Call[T], repetition: Repetition) -> T:
         repetition.begin_attempt()
-        found = self._recovered(call, repetition)
+        found = self._recover(call, repetition)
         if found is not None:
             return found
         with self._error_budget.admit(
@@ -135,7 +135,7 @@ class Transport:
         self._observe(call.operation, None)
         return result
 
-    def _recovered(self, call: Call[T], repetition: Repetition) -> T | None:
+    def _recover(self, call: Call[T], repetition: Repetition) -> T | None:
         """Return the result of an earlier request that was carried out although it failed; None if there is none."""
         if call.recover is None or not repetition.maybe_applied:
             return None

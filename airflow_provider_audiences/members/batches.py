@@ -16,8 +16,8 @@ class MemberBatch:
     """
     The members of one request, in a fixed order.
 
-    A destination writes them as its API takes them. :meth:`lines` is for APIs that take one member a line; an API that
-    takes another form, such as JSON, needs a second method here and at the identifier kind.
+    A destination writes them as its API takes them: :meth:`lines` is a body with one member a line, :meth:`texts` are
+    values for any other form, such as JSON.
 
     A batch shows only its size, in tracebacks as well, and is never pickled.
 
@@ -35,6 +35,10 @@ class MemberBatch:
     def lines(self) -> MaskedBytes:
         """Return the members in their written form, one a line. Each call writes them anew."""
         return MaskedBytes(self._kind.lines(self._keys()))
+
+    def texts(self) -> list[str]:
+        """Return the members in their written form."""
+        return self.lines().decode().splitlines()
 
     def __len__(self) -> int:
         return len(self._keys())

@@ -21,7 +21,7 @@ _CHECK_EVERY_BYTES = 4 << 20
 """Free space is checked once for this many bytes written."""
 
 _KEPT_PART = 10
-_MOST_KEPT_BYTES = 512 << 20
+_MAX_KEPT_BYTES = 512 << 20
 """At most this much stays free: otherwise a tenth of the space that was free when the file was made."""
 
 
@@ -43,7 +43,7 @@ class ScratchFile(io.FileIO):
             descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         super().__init__(descriptor, "rb+")
         free = free_bytes(descriptor)
-        self._kept_bytes = 0 if free is None else min(free // _KEPT_PART, _MOST_KEPT_BYTES)
+        self._kept_bytes = 0 if free is None else min(free // _KEPT_PART, _MAX_KEPT_BYTES)
         self._unchecked_bytes = 0
 
     def write(self, data: ReadableBuffer, /) -> int:

@@ -17,8 +17,8 @@ _EXACT_BELOW = {2: 1 << 11, 4: 1 << 24}
 """For floats of this many bytes: each whole number below this limit is exact."""
 
 _EXACT_BELOW_IN_DOUBLES = 1 << 53
-_MOST_BITS = 256
-_MOST_DECIMAL_DIGITS = 64
+_MAX_BITS = 256
+_MAX_DECIMAL_DIGITS = 64
 _MISSING_TYPES = frozenset({"NAType", "NaTType", "MaskedConstant"})
 _TIME_TYPES = frozenset({"datetime64", "timedelta64"})
 _UUID_BYTES = 16
@@ -93,9 +93,9 @@ def number_text(value: object) -> str | None:
     if isinstance(value, numbers.Integral):
         number = int(value)
         # Python refuses to write numbers of thousands of digits in decimal; hexadecimal is no member either.
-        return str(number) if number.bit_length() <= _MOST_BITS else f"{number:#x}"
+        return str(number) if number.bit_length() <= _MAX_BITS else f"{number:#x}"
     if isinstance(value, Decimal):
-        is_short = value.is_finite() and abs(value.adjusted()) <= _MOST_DECIMAL_DIGITS
+        is_short = value.is_finite() and abs(value.adjusted()) <= _MAX_DECIMAL_DIGITS
         return str(int(value)) if is_short and value == value.to_integral_value() else str(value)
     if isinstance(value, numbers.Real):
         number_of_bytes = getattr(value, "itemsize", 8)

@@ -39,7 +39,7 @@ _LOCK = "lock"
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]+)?) *([KMG]I?B)", re.IGNORECASE)
-_LEAST_MEMORY_BYTES = 256 * 10**6
+_MIN_MEMORY_BYTES = 256 * 10**6
 _OWN_MEMORY_BYTES = 112 * 10**6
 """Memory that staging needs beside the database: for reading texts, finding duplicates and making batches."""
 
@@ -59,9 +59,9 @@ class StagingSettings:
     temp_folder: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.memory_limit_bytes < _LEAST_MEMORY_BYTES:
+        if self.memory_limit_bytes < _MIN_MEMORY_BYTES:
             raise InvalidInputError(
-                f"memory_limit must be at least {_LEAST_MEMORY_BYTES // 10**6}MB, not {self.memory_limit!r}"
+                f"memory_limit must be at least {_MIN_MEMORY_BYTES // 10**6}MB, not {self.memory_limit!r}"
             )
         if self.temp_folder is not None and not self.temp_folder.is_dir():
             raise InvalidInputError(f"temp_folder {self.temp_folder} is no folder on this worker: make it")

@@ -74,9 +74,9 @@ class ToAudience(AppLovinDeliveryOperator):
 
         return audience_id_of(self.audience_id)
 
-    def open_client(self) -> AppLovinClient:
+    def open_client(self, *, notes_errors: bool = True) -> AppLovinClient:
         """Return a client of the Audience API, as a context manager that closes it."""
-        return self.hook.get_conn()
+        return self.hook.get_conn(notes_errors=notes_errors)
 
     def destination_at(self, client: AppLovinClient, target: str) -> Destination:
         """Return the audience as a destination."""
@@ -106,9 +106,9 @@ class ToSuppressionList(AppLovinDeliveryOperator):
 
         return package_name_of(self.package_name)
 
-    def open_client(self) -> AppLovinSuppressionClient:
+    def open_client(self, *, notes_errors: bool = True) -> AppLovinSuppressionClient:
         """Return a client of the Suppression API, as a context manager that closes it."""
-        return self.hook.get_suppression_conn()
+        return self.hook.get_suppression_conn(notes_errors=notes_errors)
 
     def destination_at(self, client: AppLovinSuppressionClient, target: str) -> Destination:
         """Return the suppression list as a destination."""

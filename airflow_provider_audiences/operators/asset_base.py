@@ -70,7 +70,7 @@ class WritesAsset(RefusesLostArguments, RendersTextAsText, BaseOperator):
         Tasks that are mapped are made when they run; Airflow takes the outlets from ``partial``, and would fail a task
         with another one.
 
-        :raises InvalidInputError: ``asset`` is none.
+        :raises InvalidInputError: ``asset`` is not an asset.
         """
         asset = None if self.asset is None else given_asset(self.asset)
         if getattr(self, "_BaseOperator__from_mapped", False) or self.writes_nothing:
@@ -99,7 +99,7 @@ class WritesAsset(RefusesLostArguments, RendersTextAsText, BaseOperator):
         Tell Airflow how the block ends: by an event of the asset if the block gives a report, and in its state store.
 
         :param context: context of the task.
-        :return: what the block fills in.
+        :return: result of the task; the block sets its fields.
         """
         from airflow_provider_audiences.assets.events import Write, emit
         from airflow_provider_audiences.assets.state import Outcome, Result, is_failure, keep, store_of
@@ -154,7 +154,7 @@ def with_named_outlet(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Return arguments that mapped tasks share, with their ``asset`` among the ``outlets``.
 
     :param arguments: arguments by name. Without an ``asset``, or if nothing is written, they are returned as they are.
-    :raises InvalidInputError: ``asset`` is none.
+    :raises InvalidInputError: ``asset`` is not an asset.
     """
     asset = arguments.get("asset")
     if asset is None or _is_on(arguments.get("plan_only")) or _is_on(arguments.get("dry_run")):

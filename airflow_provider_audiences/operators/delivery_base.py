@@ -59,14 +59,19 @@ class DeliveryOperator(WritesAsset):
     @abstractmethod
     def target_id(self) -> str:
         """
-        Return the id of the target: the audience's id, or the app's package name.
+        Return the id of the target, such as the audience's id.
 
         :raises InvalidInputError: the argument is no such id; nothing was sent.
         """
 
     @abstractmethod
-    def open_client(self) -> AbstractContextManager[Any]:
-        """Return a client of the target's API, as a context manager that closes it."""
+    def open_client(self, *, notes_errors: bool = True) -> AbstractContextManager[Any]:
+        """
+        Return a client of the target's API, as a context manager that closes it.
+
+        :param notes_errors: whether failed requests are noted below ``state_path``, so that all tasks of the account
+            count them together.
+        """
 
     @abstractmethod
     def destination_at(self, client: Any, target: str) -> Destination:
@@ -86,11 +91,11 @@ class DeliveryOperator(WritesAsset):
         :raises InvalidInputError: an argument about that is wrong.
         """
 
-    def tell_expiry(self, result: Result, ledger_of: Callable[[], Ledger | None]) -> None:
+    def note_expiry(self, result: Result, ledger_of: Callable[[], Ledger | None]) -> None:
         """
         Find out when members begin to expire, if Airflow keeps that and members have a TTL.
 
-        :param result: takes it.
+        :param result: receives ``live`` and ``expiry``.
         :param ledger_of: returns the audience's ledger; None if there is none.
         """
         if not result.keeps_state:

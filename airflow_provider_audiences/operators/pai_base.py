@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_audiences.assets.uris import GROUP
-from airflow_provider_audiences.common.billable_calls import estimated_cost, tell_billable_calls, total_calls
+from airflow_provider_audiences.common.billable_calls import estimated_cost, report_billable_calls, total_calls
 from airflow_provider_audiences.common.given import RefusesLostArguments
 from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, PersonalTextField, revealed
 from airflow_provider_audiences.common.parts import Parts
@@ -71,16 +71,16 @@ class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
             try:
                 yield client
             finally:
-                self.tell_calls(context, total_calls(earlier or {}, client.billable_calls))
+                self.report_calls(context, total_calls(earlier or {}, client.billable_calls))
 
-    def tell_calls(self, context: Context, calls: Mapping[str, int]) -> None:
+    def report_calls(self, context: Context, calls: Mapping[str, int]) -> None:
         """
         Log the calls that PAI may bill, and push them as an XCom.
 
         :param context: context of the task.
         :param calls: number of calls by kind, such as ``{"create": 1}``.
         """
-        tell_billable_calls(self, context, calls, self._price_per_call)
+        report_billable_calls(self, context, calls, self._price_per_call)
 
     def cost_of(self, calls: Mapping[str, int]) -> float | None:
         """

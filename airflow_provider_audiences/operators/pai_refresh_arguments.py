@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from airflow_provider_audiences.validation import Checked, Rules, seconds, true_or_false, whole_number
 
-_LONGEST_SECONDS = 366 * 24 * 3600
+_MAX_SECONDS = 366 * 24 * 3600
 _COUNT = partial(whole_number, at_least=0)
-_WAIT = partial(seconds, above=0, at_most=_LONGEST_SECONDS)
+_WAIT = partial(seconds, above=0, at_most=_MAX_SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_audiences.assets.uris import GROUP
 from airflow_provider_audiences.common.billable_calls import total_calls
 from airflow_provider_audiences.common.errors import task_errors
-from airflow_provider_audiences.common.run_limits import take_limits_of_run, telling_stops
+from airflow_provider_audiences.common.run_limits import explaining_stops, take_limits_of_run
 from airflow_provider_audiences.exceptions import (
     AudienceError,
     GroupNotReadyError,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh, Replaced
     from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
     from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
-    from airflow_provider_audiences.waiting.outcomes import Outcome
+    from airflow_provider_audiences.waiting.outcomes import WaitOutcome
 
 _NO_TRIGGERER = timedelta(minutes=10)
 """How much later than the trigger Airflow ends the wait."""
@@ -129,7 +129,7 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
         :param refresh: the refresh, which can tell whether another run is under way.
         """
 
-    def has_lost_its_source(self, pending: PendingRefresh) -> bool:
+    def is_source_missing(self, pending: PendingRefresh) -> bool:
         """
         Return whether the file that PAI was to read is gone, so that a rejection says nothing about the numbers in it.
 
@@ -139,11 +139,11 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the new group, wait until it is ready, and delete the groups that it replaces."""
-        with telling_stops(self, context), self.told(context) as result:
-            result.report = self._begun(context, result)
+        with explaining_stops(self, context), self.told(context) as result:
+            result.report = self._refresh_group(context, result)
             return dict(result.report)
 
-    def _begun(self, context: Context, result: Result) -> dict[str, Any]:
+    def _refresh_group(self, context: Context, result: Result) -> dict[str, Any]:
         with self.running():
             take_limits_of_run(self, context)
             arguments = self.arguments
@@ -169,7 +169,7 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
         try:
             outcome = trigger.wait_here(poll)
         except BaseException:  # a timeout of the task, or its end, is no Exception
-            self.tell_calls(context, total_calls(pending.billable_calls, poll.billable_calls))
+            self.report_calls(context, total_calls(pending.billable_calls, poll.billable_calls))
             raise
         return self._complete(context, pending, outcome)
 
@@ -181,7 +181,7 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
         :param event: payload of the trigger's event.
         """
         from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh
-        from airflow_provider_audiences.waiting.outcomes import Outcome, event_not_understood
+        from airflow_provider_audiences.waiting.outcomes import WaitOutcome, event_not_understood
 
         try:
             pending = PendingRefresh.from_json(event["passed_on"]) if event else None
@@ -191,10 +191,10 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
             raise event_not_understood()
         with self.told(context) as result:
             result.limits = self.limits
-            result.report = self._complete(context, pending, Outcome.of_event(event))
+            result.report = self._complete(context, pending, WaitOutcome.of_event(event))
             return dict(result.report)
 
-    def _complete(self, context: Context, pending: PendingRefresh, outcome: Outcome) -> dict[str, Any]:
+    def _complete(self, context: Context, pending: PendingRefresh, outcome: WaitOutcome) -> dict[str, Any]:
         calls = total_calls(pending.billable_calls, outcome.billable_calls)
         pending = replace(pending, billable_calls=calls)
         with task_errors(), self.billed_client(context, pending.billable_calls) as client:
@@ -225,11 +225,11 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
 
     def _end_unready(self, error: PermanentError, refresh: GroupRefresh, pending: PendingRefresh) -> None:
         """Delete the new group if ``delete_failed`` asks for that, and add to the error what is left."""
-        from airflow_provider_audiences.platforms.pai.refresh_failures import file_lost, tell_failure
+        from airflow_provider_audiences.platforms.pai.refresh_failures import explain_failure, file_lost
 
         delete_failed = self.arguments.delete_failed
         has_timed_out, is_rejected = isinstance(error, GroupNotReadyError), isinstance(error, GroupRejectedError)
-        if is_rejected and self.has_lost_its_source(pending):
+        if is_rejected and self.is_source_missing(pending):
             # Otherwise the next try would find the rejected group, and fail for it.
             refresh.delete_unready(pending.group_id)
             raise file_lost(pending.group_id) from error
@@ -237,7 +237,7 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
         # PAI may still read the file of a group that is not ready in time and is kept.
         if delete_failed or not has_timed_out:
             self.or_warn(partial(self.clean_up, pending, refresh))
-        tell_failure(error, pending.group_id, name=pending.name, is_deleted=is_deleted)
+        explain_failure(error, pending.group_id, name=pending.name, is_deleted=is_deleted)
 
     def _renamed(self, context: Context, pending: PendingRefresh, replaced: Replaced) -> PendingRefresh:
         """Return the refresh with the id of the group that is there now: a later run may have replaced this task's."""
@@ -297,8 +297,8 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
         """
         Return the refresh that makes a new group.
 
-        :param client: of the account.
-        :param spec: of the new group.
+        :param client: client of the group's account.
+        :param spec: parameters of the new group.
         :param marker: marker of the new group.
         """
         return self.group_refresh(

@@ -303,7 +303,7 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         if files and self._deletes_file and refresh.is_alone(pending.group_id):
             files.remove_all()
 
-    def has_lost_its_source(self, pending: PendingRefresh) -> bool:
+    def is_source_missing(self, pending: PendingRefresh) -> bool:
         """
         Return whether the file for PAI is gone: a run that has just ended may have removed it with its own.
 

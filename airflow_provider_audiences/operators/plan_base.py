@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.common.run_limits import telling_stops
+from airflow_provider_audiences.common.run_limits import explaining_stops
 from airflow_provider_audiences.operators.delivery_base import DeliveryOperator
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class StoredPlanOperator(PlanOperator):
         """Carry the plan out."""
         from airflow_provider_audiences.validation import not_longer, required_text, true_or_false
 
-        with telling_stops(self, context), self.told(context) as result, self.running(), ExitStack() as stack:
+        with explaining_stops(self, context), self.told(context) as result, self.running(), ExitStack() as stack:
             target = self.target_id()
             plan_id = not_longer(
                 "plan_id", required_text("plan_id", self.plan_id), than=_MAX_PLAN_ID_CHARACTERS, whose="a ledger"
@@ -137,6 +137,6 @@ class StoredPlanOperator(PlanOperator):
             client = stack.enter_context(self.open_client())
             sync = stack.enter_context(self.open_sync(context, self.destination_at(client, target), send))
             report = sync.apply(plan_id, override_guards=override_guards)
-            self.tell_expiry(result, sync.ledger)
+            self.note_expiry(result, sync.ledger)
             result.report = report.as_dict()
         return self.log_report(report)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
-from airflow_provider_audiences.common.run_limits import take_limits_of_run, telling_stops
+from airflow_provider_audiences.common.run_limits import explaining_stops, take_limits_of_run
 from airflow_provider_audiences.operators.plan_base import PlanOperator
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
         self.rejects_include_values = rejects_include_values
         self.plan_only = plan_only
 
-    def known_destination(self, client: Any) -> Destination | None:
+    def destination_by_id(self, client: Any) -> Destination | None:
         """
         Return the destination that the arguments name; None if :meth:`find_or_create_destination` has to look for it.
 
@@ -146,7 +146,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
         from airflow_provider_audiences.sources.member_arguments import MemberArguments
         from airflow_provider_audiences.validation import true_or_false
 
-        with telling_stops(self, context), self.told(context) as result, self.running(), ExitStack() as stack:
+        with explaining_stops(self, context), self.told(context) as result, self.running(), ExitStack() as stack:
             take_limits_of_run(self, context)
             arguments = MemberArguments.of(self, kind=self.kind)
             send = self.send_settings()
@@ -155,7 +155,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
             result.limits = settings.guards.limits
             self.check_target_arguments()
             client = stack.enter_context(self.open_client())
-            known = self.known_destination(client)
+            known = self.destination_by_id(client)
             sync = None if known is None else stack.enter_context(self.open_sync(context, known, send))
             opt_outs = stack.enter_context(arguments.staged_opt_outs())
             staged = stack.enter_context(arguments.staged_source())
@@ -165,7 +165,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
                     self.open_sync(context, found.destination, send, is_new=found.is_new, may_reschedule=False)
                 )
             report = (sync.plan if plan_only else sync.run)(staged, opt_outs, settings)
-            self.tell_expiry(result, sync.ledger)
+            self.note_expiry(result, sync.ledger)
             result.report = report.as_dict()
         if plan_only and self.do_xcom_push:
             # XComs of their own, so that the task that applies the plan can take ``plan.output["plan_id"]``.

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_audiences.common.billable_calls import BILLABLE_CALLS, tell_billable_calls, total_calls
+from airflow_provider_audiences.common.billable_calls import BILLABLE_CALLS, report_billable_calls, total_calls
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.common.given import RefusesLostArguments
 from airflow_provider_audiences.common.text_templates import RendersTextAsText
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.triggers.polling import PollingTrigger
-    from airflow_provider_audiences.waiting.outcomes import Outcome
+    from airflow_provider_audiences.waiting.outcomes import WaitOutcome
     from airflow_provider_audiences.waiting.polls import Poll
     from airflow_provider_audiences.waiting.wait import Pause
 
@@ -60,7 +60,7 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
         self.max_poll_failures = max_poll_failures
         self._deadline_epoch_seconds = 0.0
         self._poll: Poll | None = None
-        self._polls: Generator[Pause | Outcome, None, None] | None = None
+        self._polls: Generator[Pause | WaitOutcome, None, None] | None = None
 
     @abstractmethod
     def trigger_of(self, **polling: Any) -> PollingTrigger:
@@ -89,7 +89,7 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once, and return whether the wait is over. A later poke in the same process continues the same wait."""
-        from airflow_provider_audiences.waiting.outcomes import Outcome
+        from airflow_provider_audiences.waiting.outcomes import WaitOutcome
 
         with self.running():
             if self._polls is None:
@@ -99,14 +99,14 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
                 self._polls = trigger.polls_here(self._poll)
             polls, self._polls = self._polls, None
             step = next(polls)
-            if not isinstance(step, Outcome):
+            if not isinstance(step, WaitOutcome):
                 self._polls = polls
                 return PokeReturnValue(is_done=False)
             polls.close()
             # With silent_fail, Airflow pokes again after a failure: that poke begins a new wait.
             return PokeReturnValue(is_done=True, xcom_value=self._result_of(step))
 
-    def _result_of(self, outcome: Outcome) -> Any:
+    def _result_of(self, outcome: WaitOutcome) -> Any:
         seen = outcome.result(timeout_error=AirflowSensorTimeout)
         self.log.info("%s", outcome.reason)
         return seen
@@ -132,7 +132,7 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
         finally:
             if self._polls is not None:
                 self._polls.close()
-            self._keep_calls(context, self._tell_calls(context, earlier))
+            self._keep_calls(context, self._report_calls(context, earlier))
 
     def _execute_deferrable(self, context: Context) -> Any:
         result = self._softly(self.poke, context)
@@ -187,10 +187,10 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
     def _price_per_call(self) -> float | None:
         return self._poll.price_per_call if self._poll else None
 
-    def _tell_calls(self, context: Context, earlier: Mapping[str, int]) -> dict[str, int]:
+    def _report_calls(self, context: Context, earlier: Mapping[str, int]) -> dict[str, int]:
         """Log, push and return how many requests of this wait may be billed, if the platform bills any."""
         calls = total_calls(earlier, self._billable_calls)
-        tell_billable_calls(self, context, calls, self._price_per_call)
+        report_billable_calls(self, context, calls, self._price_per_call)
         return calls
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -211,13 +211,13 @@ class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator)
         :param event: payload of the trigger's event.
         :return: what the last poll found.
         """
-        from airflow_provider_audiences.waiting.outcomes import Outcome, billable_calls_of
+        from airflow_provider_audiences.waiting.outcomes import WaitOutcome, billable_calls_of
 
-        outcome = Outcome.of_event(event)
+        outcome = WaitOutcome.of_event(event)
         before = event.get("passed_on") if isinstance(event, Mapping) else None
         price = before.get(_PRICE) if isinstance(before, Mapping) else None
         calls = total_calls(billable_calls_of(before), outcome.billable_calls)
-        tell_billable_calls(self, context, calls, price if isinstance(price, int | float) else None)
+        report_billable_calls(self, context, calls, price if isinstance(price, int | float) else None)
         with task_errors():
             return self._softly(self._result_of, outcome)
 

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 _PERCENT_CODE = re.compile("%[0-9A-Fa-f]{2}")
 _PIECE_ROWS = 100_000
-_LEAST_VERSION = (1, 5, 1)
+_MIN_VERSION = (1, 5, 1)
 _NOT_ALLOWED = (
     *("403 Forbidden", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "necessary privileges"),
     *("authentication credentials", "Permission denied"),
@@ -92,7 +92,7 @@ def _library(folder: TableFolder) -> type[DeltaTable]:
         import pyarrow as pa  # noqa: F401 - deltalake comes without it too
     except ImportError:
         raise missing_library(folder, "delta") from None
-    refuse_older(folder, "delta", version=deltalake.__version__, least=_LEAST_VERSION)
+    refuse_older(folder, "delta", version=deltalake.__version__, least=_MIN_VERSION)
     return deltalake.DeltaTable
 
 

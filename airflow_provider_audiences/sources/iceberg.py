@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LEAST_VERSION = (0, 11)
+_MIN_VERSION = (0, 11)
 _GROUP_ROWS = 500_000
 """Files of so many rows are read at once; a larger one alone."""
 
@@ -88,7 +88,7 @@ def _require_library(folder: TableFolder) -> None:
         import pyiceberg.table
     except ImportError:
         raise missing_library(folder, "iceberg") from None
-    refuse_older(folder, "iceberg", version=pyiceberg.__version__, least=_LEAST_VERSION)
+    refuse_older(folder, "iceberg", version=pyiceberg.__version__, least=_MIN_VERSION)
 
 
 def _pieces(table: Table, tasks: list[FileScanTask], column: str) -> Iterator[Any]:

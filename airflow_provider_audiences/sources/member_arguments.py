@@ -96,7 +96,7 @@ class MemberArguments:
             yield None
             return
         with ExitStack() as stack:
-            with _told_as("suppress"):
+            with _naming_argument("suppress"):
                 opened = stack.enter_context(self._opened("suppress", self.suppress))
                 staged = stack.enter_context(
                     stage_opt_outs(
@@ -126,7 +126,7 @@ class MemberArguments:
 
 
 @contextmanager
-def _told_as(argument: str) -> Iterator[None]:
+def _naming_argument(argument: str) -> Iterator[None]:
     """Let errors about what is read name the argument that it was given as; readers call all of it the source."""
     try:
         yield

@@ -26,7 +26,7 @@ LANCE = "Lance"
 
 S3_PROTOCOLS = frozenset({"s3", "s3a", "s3n"})
 
-MOST_PARENTS = 6
+MAX_PARENTS = 6
 """How many folders above a source in a store are checked for being a table: ``data`` and five levels of partitions."""
 
 _UUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
@@ -129,7 +129,7 @@ class StoredFolders:
     def above(self, path: str) -> Iterator[str]:
         """Yield the folders above a path."""
         parents = [str(parent) for parent in PurePosixPath(path).parents if str(parent) not in {".", "/"}]
-        return iter(parents[:MOST_PARENTS])
+        return iter(parents[:MAX_PARENTS])
 
 
 @dataclass(frozen=True)

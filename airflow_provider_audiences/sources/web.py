@@ -29,13 +29,13 @@ _CONNECT_TIMEOUT_SECONDS = 10.0
 _READ_TIMEOUT_SECONDS = 60.0
 """Longest wait for the response to begin, and between two parts of it."""
 
-_LEAST_BYTES = 1024
+_MIN_BYTES = 1024
 """Least bytes of a file within that time: a server that sends a byte a second never ends."""
 
 _ANSWER_DEADLINE_SECONDS = 60.0
 """Longest wait until all headers are there. The body has no such limit, since it may be of any size."""
 
-_MOST_REDIRECTS = 5
+_MAX_REDIRECTS = 5
 _ODD_PATTERN = re.compile(r"[\s\\\x00-\x20\x7f]")
 _IN_QUERY = "%/?:@!$&'()*+,;=~-._[]"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -43,7 +43,7 @@ _MISSING = frozenset({403, 404, 410})
 """Statuses for a missing object. A store may answer 403, so that nobody learns which objects exist."""
 
 _TRANSIENT = frozenset({408, 425, 429})
-_LEAST_SERVER_ERROR = 500
+_MIN_SERVER_ERROR = 500
 _READ_ERRORS = (urllib3.exceptions.HTTPError, requests.RequestException, OSError)
 
 
@@ -81,15 +81,13 @@ def _checked(address: str) -> SplitResult:
 
 
 def _open(parts: SplitResult, shown: str, on_missing: OnMissing) -> _WebStream:
-    for _ in range(_MOST_REDIRECTS + 1):
+    for _ in range(_MAX_REDIRECTS + 1):
         response = _answer(parts, shown)
         if response.status_code not in _REDIRECTS:
             return _checked_stream(response, shown, on_missing)
         response.close()
         parts = _redirected(parts, response.headers.get("Location", ""), shown)
-    raise InvalidInputError(
-        f"source {shown}: more than {_MOST_REDIRECTS} redirects; give the address that they lead to"
-    )
+    raise InvalidInputError(f"source {shown}: more than {_MAX_REDIRECTS} redirects; give the address that they lead to")
 
 
 def _answer(parts: SplitResult, shown: str) -> requests.Response:
@@ -114,7 +112,7 @@ def _answer(parts: SplitResult, shown: str) -> requests.Response:
     except REQUEST_ERRORS as error:
         failure = connection_failure(error, exchange)
     else:
-        exchange.body_may_last(least_bytes=_LEAST_BYTES)
+        exchange.body_may_last(least_bytes=_MIN_BYTES)
         return response
     if isinstance(failure, InvalidInputError):
         raise InvalidInputError(f"source {shown}: no request can be made of this address")
@@ -144,7 +142,7 @@ def _checked_stream(response: requests.Response, shown: str, on_missing: OnMissi
             f"source {shown} is not there, or the link has expired or does not allow to read it (HTTP {status})",
             on_missing,
         )
-    if status in _TRANSIENT or status >= _LEAST_SERVER_ERROR:
+    if status in _TRANSIENT or status >= _MIN_SERVER_ERROR:
         raise SourceUnavailableError(
             f"source {shown}: its server failed (HTTP {status})", advice="Try again later.", http_status=status
         )

@@ -29,7 +29,7 @@ from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery,
 from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
 from airflow_provider_audiences.sync.guards import refuse_unless_passed
 from airflow_provider_audiences.sync.ledger import Ledger
-from airflow_provider_audiences.sync.marks import Marks
+from airflow_provider_audiences.sync.manual_changes import ManualChanges
 from airflow_provider_audiences.sync.open_audience import OpenAudience
 from airflow_provider_audiences.sync.planning import Planner
 from airflow_provider_audiences.sync.report import SyncReport
@@ -62,7 +62,6 @@ class AudienceSync:
         self._on_progress = on_progress
         self._audience_id = audience.destination.address.audience_id
         self._planner = Planner(audience, send=send)
-        self._marks: Marks | None = None
         self._ledger: Ledger | None = None
         self._began = time.monotonic()
         self._requests_before = audience.destination.requests_sent
@@ -79,20 +78,20 @@ class AudienceSync:
         :raises AudienceError: a request failed; the next run continues from there.
         """
         planned = self._planner.plan(staged, opt_outs, settings)
-        ledger, plan, report, self._marks = planned.ledger, planned.plan, planned.report, planned.marks
+        ledger, plan, report = planned.ledger, planned.plan, planned.report
         self._ledger = ledger
         refuse_unless_passed(report.verdicts, report=report.as_dict())
         whole = staged.keys if settings.mode != "append" else None
         if not plan:
             log.info("The audience equals its source, and nobody is due: there is nothing to send.")
             if not self._is_replacement_open:
-                marks = planned.marks and planned.marks.after(
+                manual_changes = planned.manual_changes.after(
                     plan, ledger=ledger.keys, source=whole, workspace=self._workspace
                 )
-                self._state.record_no_change(run_date=settings.run_date, marks=marks)
+                self._state.record_no_change(run_date=settings.run_date, manual_changes=manual_changes)
                 return self._check_drift(report)
         stored = self._state.store_plan(plan, details=report.as_dict(), run_date=settings.run_date)
-        return self._carry_out(stored, ledger, report, source=whole)
+        return self._carry_out(stored, ledger, planned.manual_changes, report, source=whole)
 
     def plan(self, staged: StagedMembers, opt_outs: StagedMembers | None, settings: SyncSettings) -> SyncReport:
         """
@@ -146,8 +145,7 @@ class AudienceSync:
         if not stored.plan and not self._is_replacement_open:
             self._state.record_no_change(run_date=stored.run_date)
             return self._check_drift(report)
-        self._marks = self._state.marks()
-        return self._carry_out(stored, self._state.ledger(), report)
+        return self._carry_out(stored, self._state.ledger(), self._state.manual_changes(), report)
 
     def ledger(self) -> Ledger | None:
         """
@@ -171,7 +169,13 @@ class AudienceSync:
     # Sending
 
     def _carry_out(
-        self, stored: StoredPlan, ledger: Ledger, report: SyncReport, *, source: KeySet | None = None
+        self,
+        stored: StoredPlan,
+        ledger: Ledger,
+        manual_changes: ManualChanges,
+        report: SyncReport,
+        *,
+        source: KeySet | None = None,
     ) -> SyncReport:
         plan = stored.plan
         self._audience.disk_space.require(plan.changes.live)
@@ -208,8 +212,10 @@ class AudienceSync:
                 error.so_far = f"{done} batches were accepted and are recorded"
             raise
         pace = journal.request_seconds / progress.batches if progress.batches else 0.0
-        marks = self._marks and self._marks.after(plan, ledger=ledger.keys, source=source, workspace=self._workspace)
-        self._ledger = ledger = self._state.finish(ledger, stored, seconds_per_request=pace, marks=marks)
+        manual_changes = manual_changes.after(plan, ledger=ledger.keys, source=source, workspace=self._workspace)
+        self._ledger = ledger = self._state.finish(
+            ledger, stored, seconds_per_request=pace, manual_changes=manual_changes
+        )
         report = report.changed(
             plan_id=stored.plan_id,
             generation=self._state.generation,

@@ -9,7 +9,7 @@ destination, and passes it to the sync.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.members.batches import MemberBatch
@@ -17,6 +17,9 @@ from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 
 NO_EXPIRY_SECONDS = 2**32
 """Stands for a TTL where members stay until they are removed: beyond the latest time that a ledger can hold."""
+
+
+_OF_ACCOUNT = " account "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +30,32 @@ class AudienceAddress:
     :param api: API that the audience belongs to, such as ``applovin`` or ``applovin-suppression``.
     :param host: host of the API, without scheme.
     :param audience_id: id of the audience at that host.
+    :param account: what tells accounts apart that have the same id; empty if an id is one account's.
     """
 
     api: str
     host: str
     audience_id: str
+    account: str = ""
 
     @property
     def folders(self) -> tuple[str, str, str]:
         """Names of the nested folders in which the audience's state is stored."""
-        return self.api, self.host, self.audience_id
+        # No host has a space in it, so no host and account read as others do.
+        place = f"{self.host}{_OF_ACCOUNT}{self.account}" if self.account else self.host
+        return self.api, place, self.audience_id
+
+    @classmethod
+    def from_folders(cls, api: str, place: str, audience_id: str) -> Self:
+        """
+        Return the address that has these :attr:`folders`.
+
+        :param api: name of the first folder.
+        :param place: name of the second folder: host, and account if there is one.
+        :param audience_id: name of the third folder.
+        """
+        host, _, account = place.partition(_OF_ACCOUNT)
+        return cls(api=api, host=host, audience_id=audience_id, account=account)
 
 
 @dataclass(frozen=True, kw_only=True)

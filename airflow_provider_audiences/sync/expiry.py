@@ -14,7 +14,7 @@ from airflow_provider_audiences.sync.ledger import LATEST, REMOVAL_IN_DOUBT, Sec
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.ledger import Ledger
 
-MOST_DAYS = 400
+MAX_DAYS = 400
 _DAY_SECONDS = 24 * 3600
 _ROWS = 1 << 18
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,7 +28,7 @@ class Expiry:
     :param first: the first time, in seconds since 1970 (UTC); None if nobody expires.
     :param last: the last time.
     :param days: days (UTC) since 1970 with the number of members that begin to expire then, in order; the first
-        :data:`MOST_DAYS` of them.
+        :data:`MAX_DAYS` of them.
     """
 
     first: int | None
@@ -50,7 +50,7 @@ def expiry_of(ledger: Ledger) -> Expiry:
     counts: Counter[int] = Counter()
     first, last = LATEST, 0
     for start in range(0, ledger.keys.count, _ROWS):
-        times = ledger.earliest(slice(start, min(start + _ROWS, ledger.keys.count)))
+        times = ledger.earliest_expiry(slice(start, min(start + _ROWS, ledger.keys.count)))
         least, most = int(times.min()), int(times.max())
         if least <= REMOVAL_IN_DOUBT or most >= LATEST:
             times = times[(times > REMOVAL_IN_DOUBT) & (times < LATEST)]
@@ -59,7 +59,7 @@ def expiry_of(ledger: Ledger) -> Expiry:
             least, most = int(times.min()), int(times.max())
         first, last = min(first, least), max(last, most)
         counts.update(_by_day(times, first_day=least // _DAY_SECONDS))
-    days = tuple(sorted(counts.items())[:MOST_DAYS])
+    days = tuple(sorted(counts.items())[:MAX_DAYS])
     return Expiry(first=first if counts else None, last=last if counts else None, days=days)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_audiences.exceptions import GuardError
-from airflow_provider_audiences.validation import Checked, Rules, most, ratio, true_or_false, whole_number
+from airflow_provider_audiences.validation import Checked, Rules, count_limit, ratio, true_or_false, whole_number
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -55,8 +55,8 @@ class Guards(Checked):
         "allow_empty": true_or_false,
         "max_removed_ratio": partial(ratio, at_most=1),
         "max_added_ratio": ratio,
-        "max_removed": most,
-        "max_added": most,
+        "max_removed": count_limit,
+        "max_added": count_limit,
         "min_members": partial(whole_number, at_least=0),
         "min_suppressed": partial(whole_number, at_least=0),
     }

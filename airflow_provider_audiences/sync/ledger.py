@@ -1,10 +1,10 @@
 """
 The ledger: which members were sent to an audience, and when they expire there.
 
-The outcome of a request is not always known. So each member has two times: until ``earliest`` the member is in the
-audience for sure, and after ``latest`` the member is not in it for sure; in between, the member may be in it ("may be
-live"). These two times decide which members must be sent, which are refreshed before they expire, and which are removed
-although they may never have arrived.
+The outcome of a request is not always known. So each member has two times: until ``earliest_expiry`` the member is in
+the audience for sure, and after ``latest_expiry`` the member is not in it for sure; in between, the member may be in it
+("may be live"). These two times decide which members must be sent, which are refreshed before they expire, and which
+are removed although they may never have arrived.
 """
 
 from __future__ import annotations
@@ -28,12 +28,16 @@ Seconds = NDArray[np.uint32]
 
 ADDITION_IN_DOUBT = 0
 REMOVAL_IN_DOUBT = 1
-"""Value of ``earliest`` for a member whose removal has no known outcome; :data:`ADDITION_IN_DOUBT` for an addition."""
+"""
+Value of ``earliest_expiry`` for a member whose removal has no known outcome; :data:`ADDITION_IN_DOUBT` for an addition.
+"""
 
-NOBODY_KNOWS = 2**32 - 1
-"""Value of ``latest`` for a member that was in no ledger before its removal, and whose removal has no known outcome."""
+LATEST_UNKNOWN = 2**32 - 1
+"""
+Value of ``latest_expiry`` for a member that was in no ledger before its removal; the removal has no known outcome.
+"""
 
-LATEST = NOBODY_KNOWS - 1
+LATEST = LATEST_UNKNOWN - 1
 """The latest time that a ledger can hold; also for members that stay until they are removed."""
 
 _NUMBER_BYTES = 4
@@ -45,13 +49,13 @@ class LedgerRows:
     Members with their times, as columns of equal length.
 
     :param keys: the members' keys, sorted.
-    :param earliest: until this time each member is in the audience for sure.
-    :param latest: after this time each member is not in the audience for sure.
+    :param earliest_expiry: until this time each member is in the audience for sure.
+    :param latest_expiry: after this time each member is not in the audience for sure.
     """
 
     keys: Keys
-    earliest: Seconds
-    latest: Seconds
+    earliest_expiry: Seconds
+    latest_expiry: Seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +83,9 @@ class Ledger:
             np.frombuffer(read_all(file, first * _NUMBER_BYTES, count * _NUMBER_BYTES), np.uint32)
             for file in (self.earliest_file, self.latest_file)
         )
-        return LedgerRows(keys=self.keys.slice(first, count), earliest=earliest, latest=latest)
+        return LedgerRows(keys=self.keys.slice(first, count), earliest_expiry=earliest, latest_expiry=latest)
 
-    def earliest(self, range_of_rows: slice) -> Seconds:
+    def earliest_expiry(self, range_of_rows: slice) -> Seconds:
         """
         Return only the times until which some of the members are in the audience for sure.
 
@@ -110,9 +114,9 @@ class LedgerWriter:
         :param rows: rows, sorted by key.
         """
         self._keys.add(rows.keys)
-        for file, seconds in zip(self._files, (rows.earliest, rows.latest), strict=True):
+        for file, seconds in zip(self._files, (rows.earliest_expiry, rows.latest_expiry), strict=True):
             write_all(file, seconds)
-        columns: tuple[NDArray[Any], ...] = (rows.keys, rows.earliest, rows.latest)
+        columns: tuple[NDArray[Any], ...] = (rows.keys, rows.earliest_expiry, rows.latest_expiry)
         for column_hash, column in zip(self._hashes, columns, strict=True):
             column_hash.update(column.tobytes())
 

@@ -19,8 +19,14 @@ from airflow_provider_audiences.members.keys import key_order
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of, side_by_side
 from airflow_provider_audiences.members.keys.key_sets import empty_key_set
 from airflow_provider_audiences.members.threads import THREADS, in_turn
-from airflow_provider_audiences.sync.ledger import ADDITION_IN_DOUBT, NOBODY_KNOWS, REMOVAL_IN_DOUBT, Ledger, LedgerRows
-from airflow_provider_audiences.sync.marks import Marks
+from airflow_provider_audiences.sync.ledger import (
+    ADDITION_IN_DOUBT,
+    LATEST_UNKNOWN,
+    REMOVAL_IN_DOUBT,
+    Ledger,
+    LedgerRows,
+)
+from airflow_provider_audiences.sync.manual_changes import ManualChanges
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys
@@ -131,7 +137,7 @@ class PlanRules:
     :param replaces: whether to send all wanted members, and replace the content with the first request.
     :param removes: whether to remove members that the source lacks; opt-outs are removed in any case.
     :param has_strangers: whether the audience may have members that the ledger lacks.
-    :param removes_unknown: whether to remove all opt-outs, even those that the ledger lacks.
+    :param removes_strangers: whether to remove all opt-outs, even those that the ledger lacks.
     """
 
     now: float
@@ -140,7 +146,7 @@ class PlanRules:
     replaces: bool
     removes: bool
     has_strangers: bool = False
-    removes_unknown: bool = False
+    removes_strangers: bool = False
 
 
 def make_plan(
@@ -150,7 +156,7 @@ def make_plan(
     *,
     rules: PlanRules,
     workspace: Workspace,
-    marks: Marks | None = None,
+    manual_changes: ManualChanges | None = None,
 ) -> Plan:
     """
     Compare the members of the source with the ledger, and return the plan.
@@ -160,15 +166,17 @@ def make_plan(
     :param ledger: which members were sent before, and when they expire.
     :param rules: time, TTL, and what may be removed or replaced.
     :param workspace: workspace in which the plan's sets are made.
-    :param marks: members removed or added by hand; None for none.
+    :param manual_changes: members removed or added by hand; None for none.
     """
-    if marks is None:
-        marks = Marks(held_back=empty_key_set(workspace), by_hand=empty_key_set(workspace))
-    comparison = _Comparison(source, opt_outs, ledger, marks, rules)
+    if manual_changes is None:
+        manual_changes = ManualChanges(held_back=empty_key_set(workspace), by_hand=empty_key_set(workspace))
+    comparison = _Comparison(source, opt_outs, ledger, manual_changes, rules)
     additions, removals = KeySetWriter(workspace.new_file()), KeySetWriter(workspace.new_file())
     changes = Changes()
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-plan") as threads:
-        slices: Iterator[list[slice]] = side_by_side(source, opt_outs, ledger.keys, marks.held_back, marks.by_hand)
+        slices: Iterator[list[slice]] = side_by_side(
+            source, opt_outs, ledger.keys, manual_changes.held_back, manual_changes.by_hand
+        )
         for added, removed, counted in in_turn(threads, comparison.plan_slices, slices):
             additions.add(added)
             removals.add(removed)
@@ -192,7 +200,7 @@ class _Comparison:
     source: KeySet
     opt_outs: KeySet
     ledger: Ledger
-    marks: Marks
+    manual_changes: ManualChanges
     rules: PlanRules
 
     def plan_slices(self, slices: list[slice]) -> tuple[Keys, Keys, Changes]:
@@ -201,33 +209,37 @@ class _Comparison:
         rules = self.rules
         source = _keys_in(self.source, source_slice)
         opt_outs = _keys_in(self.opt_outs, opt_out_slice)
-        held_back = _keys_in(self.marks.held_back, held_back_slice)
-        by_hand = _keys_in(self.marks.by_hand, by_hand_slice)
+        held_back = _keys_in(self.manual_changes.held_back, held_back_slice)
+        by_hand = _keys_in(self.manual_changes.by_hand, by_hand_slice)
         old = self.ledger.rows(ledger_slice)
 
         allowed = source[key_order.match(source, opt_outs) < 0]
         wanted = allowed[key_order.match(allowed, held_back) < 0] if len(held_back) else allowed
         old_row = key_order.match(wanted, old.keys)
         is_old = old_row >= 0
-        live_until = np.where(is_old, old.earliest[old_row], 0) if len(old.keys) else np.zeros(len(wanted), np.uint32)
+        live_until = (
+            np.where(is_old, old.earliest_expiry[old_row], 0) if len(old.keys) else np.zeros(len(wanted), np.uint32)
+        )
         is_live = live_until > rules.now
         is_sent = (live_until < rules.due_before) | rules.replaces
 
-        old_may_be_live = old.latest > rules.now
+        old_may_be_live = old.latest_expiry > rules.now
         old_is_wanted = np.zeros(len(old.keys), np.bool_)
         old_is_wanted[old_row[is_old]] = True
         old_is_removed = old_may_be_live & self._must_leave(old, old_is_wanted, opt_outs, held_back, by_hand)
-        old_is_sure = old_may_be_live & (old.earliest != ADDITION_IN_DOUBT) & (old.latest != NOBODY_KNOWS)
+        old_is_sure = (
+            old_may_be_live & (old.earliest_expiry != ADDITION_IN_DOUBT) & (old.latest_expiry != LATEST_UNKNOWN)
+        )
         removals = old.keys[old_is_removed & (not rules.replaces)]
         unknown_removed = 0
-        if rules.removes_unknown and not rules.replaces:
+        if rules.removes_strangers and not rules.replaces:
             unknown = opt_outs[key_order.match(opt_outs, old.keys[old_may_be_live]) < 0]
             removals = np.insert(removals, key_order.places(unknown, removals), unknown, axis=0)
             unknown_removed = len(unknown)
 
         may_be_live = np.zeros(len(wanted), np.bool_)
         may_be_live[is_old] = old_may_be_live[old_row[is_old]]
-        contradicted = _count(old_is_removed & (old.earliest == ADDITION_IN_DOUBT))
+        contradicted = _count(old_is_removed & (old.earliest_expiry == ADDITION_IN_DOUBT))
         contradicted += _count(is_sent & is_old & (live_until == REMOVAL_IN_DOUBT))
         changes = Changes(
             added=_count(is_sent & ~is_live),

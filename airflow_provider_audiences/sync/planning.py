@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_set import KeySet
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.ledger import Ledger
-    from airflow_provider_audiences.sync.marks import Marks
+    from airflow_provider_audiences.sync.manual_changes import ManualChanges
     from airflow_provider_audiences.sync.open_audience import OpenAudience
     from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 
@@ -35,13 +35,13 @@ class Planned:
     :param ledger: the ledger that the plan was compared with.
     :param plan: the plan, not stored yet.
     :param report: counts of the plan, and the guards' verdicts.
-    :param marks: members removed or added by hand.
+    :param manual_changes: members removed or added by hand.
     """
 
     ledger: Ledger
     plan: Plan
     report: SyncReport
-    marks: Marks
+    manual_changes: ManualChanges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,19 @@ class _Start:
     skipped_batches: int
     replaces: bool
     has_strangers: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Strangers:
+    """
+    Members that an audience may have and the ledger lacks.
+
+    :param are_replaced: whether the plan replaces the whole content, and them with it.
+    :param may_exist: whether there may be any.
+    """
+
+    are_replaced: bool
+    may_exist: bool
 
 
 class Planner:
@@ -90,8 +103,8 @@ class Planner:
         """
         refuse_without_members(staged)
         start = self._load_state(settings)
-        marks = self._state.marks()
-        plan = self._make_plan(start, marks, staged.keys, opt_outs.keys if opt_outs else None, settings)
+        manual_changes = self._state.manual_changes()
+        plan = self._make_plan(start, manual_changes, staged.keys, opt_outs.keys if opt_outs else None, settings)
         manifest = self._state.manifest
         report = SyncReport.of_plan(
             plan,
@@ -123,15 +136,20 @@ class Planner:
                 log.info("  passed: %s: %s", verdict.guard, verdict.message)
             else:
                 log.warning("  STOPPED: %s: %s", verdict.guard, verdict.message)
-        return Planned(ledger=start.ledger, plan=plan, report=report, marks=marks)
+        return Planned(ledger=start.ledger, plan=plan, report=report, manual_changes=manual_changes)
 
     def _make_plan(
-        self, start: _Start, marks: Marks, source: KeySet, opt_outs: KeySet | None, settings: SyncSettings
+        self,
+        start: _Start,
+        manual_changes: ManualChanges,
+        source: KeySet,
+        opt_outs: KeySet | None,
+        settings: SyncSettings,
     ) -> Plan:
         """Make the plan; or the rest of a replacement that was begun before, and whose first request was accepted."""
         opt_outs = empty_key_set(self._workspace) if opt_outs is None else opt_outs
         if settings.release_held_back:
-            marks = replace(marks, held_back=empty_key_set(self._workspace))
+            manual_changes = replace(manual_changes, held_back=empty_key_set(self._workspace))
         manifest = self._state.manifest
         removed_before = manifest.removed_opt_outs if manifest else None
         now = self._clock()
@@ -142,13 +160,17 @@ class Planner:
             replaces=start.replaces,
             removes=settings.mode != "append",
             has_strangers=start.has_strangers,
-            removes_unknown=start.has_strangers and removed_before != fingerprint_of(opt_outs),
+            removes_strangers=start.has_strangers and removed_before != fingerprint_of(opt_outs),
         )
-        plan = make_plan(source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, marks=marks)
-        is_begun = start.replaces and manifest is not None and manifest.is_known
+        plan = make_plan(
+            source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, manual_changes=manual_changes
+        )
+        is_begun = start.replaces and manifest is not None and manifest.is_content_known
         if is_begun and manifest and manifest.replacement == fingerprint_of(plan.additions):
             rules = replace(rules, replaces=False)
-            plan = make_plan(source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, marks=marks)
+            plan = make_plan(
+                source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, manual_changes=manual_changes
+            )
         return plan
 
     def _expected_seconds(self, plan: Plan) -> float:
@@ -170,7 +192,7 @@ class Planner:
                 skipped = manifest.delivered.batches
                 log.info("An earlier run was cut off after %d requests; they are not sent again.", skipped)
             ledger = self._state.fold_unfinished_plan(ledger)
-            self._state.marks()
+            self._state.manual_changes()
         except LedgerLostError as error:
             if settings.on_lost_ledger == "fail":
                 raise
@@ -180,8 +202,9 @@ class Planner:
             must_replace = settings.on_lost_ledger == "replace"
         else:
             manifest = self._state.manifest
-            if manifest is None or not manifest.is_known:
-                must_replace, has_strangers = self._replaces_unknown(settings)
+            if manifest is None or not manifest.is_content_known:
+                strangers = self._strangers(settings)
+                must_replace, has_strangers = strangers.are_replaced, strangers.may_exist
             else:
                 has_strangers = manifest.has_strangers
         return _Start(
@@ -191,28 +214,27 @@ class Planner:
             has_strangers=has_strangers,
         )
 
-    def _replaces_unknown(self, settings: SyncSettings) -> tuple[bool, bool]:
+    def _strangers(self, settings: SyncSettings) -> _Strangers:
         """
-        Decide what to do about members of the audience that no ledger knows.
+        Decide what to do about members of an audience that has no ledger.
 
-        :return: whether to replace them; whether there may be any.
         :raises GuardError: there may be some, and ``initial`` is ``fail``.
         """
         # If there is a manifest, a replacement was begun, and none of its requests was surely accepted.
         is_begun = self._state.manifest is not None
         if settings.mode == "replace":
-            return True, True
+            return _Strangers(are_replaced=True, may_exist=True)
         if is_begun and settings.on_lost_ledger == "rebuild":
-            return False, True
+            return _Strangers(are_replaced=False, may_exist=True)
         if settings.mode == "append":
             # This sync leaves unknown members in the audience, except those who have opted out.
-            return False, not self._is_new
+            return _Strangers(are_replaced=False, may_exist=not self._is_new)
         if is_begun and "replace" in {settings.initial, settings.on_lost_ledger}:
-            return True, True
+            return _Strangers(are_replaced=True, may_exist=True)
         count = self._member_count()
         if count == 0:
             # The platform's count may lag: members that were added a moment ago may not be in it yet.
-            return False, not self._is_new
+            return _Strangers(are_replaced=False, may_exist=not self._is_new)
         if settings.initial == "fail":
             holds = "an unknown number of" if count is None else f"{count}"
             known = "only a replacement that was never accepted" if is_begun else "no ledger that says who they are"
@@ -227,7 +249,7 @@ class Planner:
             raise error
         if settings.initial == "replace":
             log.warning("Audience %s holds %s members, and the source replaces all of them.", self._audience_id, count)
-        return settings.initial == "replace", True
+        return _Strangers(are_replaced=settings.initial == "replace", may_exist=True)
 
     def _member_count(self) -> int | None:
         try:

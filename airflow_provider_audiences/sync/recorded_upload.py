@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.delivery.progress import OnProgress
     from airflow_provider_audiences.sync.ledger import Ledger
-    from airflow_provider_audiences.sync.marks import Marks
+    from airflow_provider_audiences.sync.manual_changes import ManualChanges
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class RecordedUpload:
         try:
             self._state.load()
             ledger = self._state.fold_unfinished_plan(self._state.ledger())
-            marks = self._state.marks()
+            manual_changes = self._state.manual_changes()
         except LedgerLostError as error:
             # A lost ledger must not keep a removal from being sent.
             log.warning("This is sent, and no ledger notes it: %s", error)
@@ -72,7 +72,7 @@ class RecordedUpload:
         if self._state.manifest.late.may_undo(plan):
             self._audience.outwait_late_requests()
         stored = self._state.store_plan(plan, details={"by_hand": upload.mode.value})
-        self._state.begin(stored, marks=self._with_marks(marks, upload, staged))
+        self._state.begin(stored, manual_changes=self._after_upload(manual_changes, upload, staged))
         journal = StateJournal(self._state, self._audience.lease)
         report = upload.run(
             self._audience.destination, staged, on_progress=on_progress, journal=journal, sleep=self._audience.sleep
@@ -97,7 +97,7 @@ class RecordedUpload:
             removed_opt_outs=manifest.removed_opt_outs if manifest and not replaces else "",
         )
 
-    def _with_marks(self, marks: Marks, upload: Upload, staged: StagedMembers) -> Marks:
+    def _after_upload(self, manual_changes: ManualChanges, upload: Upload, staged: StagedMembers) -> ManualChanges:
         if upload.mode is UploadMode.REMOVE:
-            return marks.with_removed(staged.keys, self._workspace)
-        return marks.with_added(staged.keys, self._workspace, replaces=upload.mode is UploadMode.REPLACE)
+            return manual_changes.with_removed(staged.keys, self._workspace)
+        return manual_changes.with_added(staged.keys, self._workspace, replaces=upload.mode is UploadMode.REPLACE)

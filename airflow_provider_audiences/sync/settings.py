@@ -27,7 +27,7 @@ SyncMode = Literal["mirror", "append", "replace"]
 Initial = Literal["fail", "append", "replace"]
 OnLostLedger = Literal["fail", "replace", "rebuild"]
 
-_LONGEST_REFRESH_SECONDS = 7 * 24 * 3600
+_MAX_REFRESH_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ class SyncSettings:
 def _refresh_seconds(ttl: int, given: Any, next_run_seconds: float | None) -> int:
     """Return the time before a member's expiry at which the member is sent again, in seconds."""
     if given is None:
-        refresh = min(ttl // 10, _LONGEST_REFRESH_SECONDS)
+        refresh = min(ttl // 10, _MAX_REFRESH_SECONDS)
     else:
         refresh = whole_seconds("refresh_before_seconds", given, at_least=0)
     if next_run_seconds is not None:

@@ -13,7 +13,7 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 from airflow_provider_audiences.triggers.shared_clients import InTriggerer
 from airflow_provider_audiences.validation import exact_text, seconds
-from airflow_provider_audiences.waiting.wait import EndlessWait, Schedule
+from airflow_provider_audiences.waiting.wait import EndlessWait, PollSchedule
 
 _MAX_PAUSE_SECONDS = 600.0
 
@@ -86,7 +86,7 @@ class PaiGroupReadyTrigger(BaseEventTrigger):
         interval_seconds = max(self.min_interval_seconds, self.poll_interval_seconds)
         wait = EndlessWait(
             poll=NewGroupsPoll(self.name, self._rule, since_epoch_seconds=time.time() - self.lookback_seconds),
-            schedule=Schedule(
+            schedule=PollSchedule(
                 poll_interval_seconds=interval_seconds,
                 max_poll_interval_seconds=max(interval_seconds, _MAX_PAUSE_SECONDS),
             ),

@@ -25,9 +25,9 @@ from airflow_provider_audiences.triggers.shared_clients import (
     fetching,
     open_client,
 )
-from airflow_provider_audiences.waiting.outcomes import Outcome
+from airflow_provider_audiences.waiting.outcomes import WaitOutcome
 from airflow_provider_audiences.waiting.polls import Poll, Request
-from airflow_provider_audiences.waiting.wait import Connected, Pause, Schedule, Step, Wait, run_steps
+from airflow_provider_audiences.waiting.wait import Connected, Pause, PollSchedule, Step, Wait, run_steps
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.common.connections import ConnectionLike
@@ -116,11 +116,11 @@ class PollingTrigger(BaseTrigger):
             waiting = InTriggerer(self.wait(self.poll()), conn_id=self.conn_id, hook_class=self.hook_class)
             (outcome,) = [outcome async for outcome in waiting.outcomes()]
         except InvalidInputError as error:
-            outcome = Outcome.of_error(error)
+            outcome = WaitOutcome.of_error(error)
         event = outcome.as_event()
         yield TriggerEvent(event if self.passed_on is None else {**event, "passed_on": self.passed_on})
 
-    def wait_here(self, poll: Poll, *, sleep: Callable[[float], None] = time.sleep) -> Outcome:
+    def wait_here(self, poll: Poll, *, sleep: Callable[[float], None] = time.sleep) -> WaitOutcome:
         """
         Wait in this thread, with the same polls, deadline and outcome as in the triggerer.
 
@@ -134,7 +134,7 @@ class PollingTrigger(BaseTrigger):
                 sleep(step.seconds)
             return step
 
-    def polls_here(self, poll: Poll) -> Generator[Pause | Outcome, None, None]:
+    def polls_here(self, poll: Poll) -> Generator[Pause | WaitOutcome, None, None]:
         """
         Poll in this thread, as in the triggerer. Yield the pause before each further poll, and at the end the outcome.
 
@@ -165,7 +165,7 @@ class PollingTrigger(BaseTrigger):
         """
         return Wait(
             poll=poll,
-            schedule=Schedule(
+            schedule=PollSchedule(
                 poll_interval_seconds=self.poll_interval_seconds,
                 max_poll_interval_seconds=self.max_poll_interval_seconds,
                 first_poll_epoch_seconds=self.first_poll_epoch_seconds,

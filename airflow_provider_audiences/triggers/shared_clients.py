@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.common.connections import ConnectionLike
     from airflow_provider_audiences.http.api_client import ApiClient
     from airflow_provider_audiences.http.rate_limiter import RateLimiter
-    from airflow_provider_audiences.waiting.outcomes import Outcome
+    from airflow_provider_audiences.waiting.outcomes import WaitOutcome
     from airflow_provider_audiences.waiting.wait import Step, Wait
 
 T = TypeVar("T")
@@ -117,7 +117,7 @@ class InTriggerer:
 
     _sleep = staticmethod(asyncio.sleep)
 
-    async def outcomes(self) -> AsyncIterator[Outcome]:
+    async def outcomes(self) -> AsyncIterator[WaitOutcome]:
         """Yield the outcomes of the wait: one, or for a wait without end one after another."""
         async with self._lent:
             async for outcome in carried_out_async(self._wait.steps(), self._carry_out):

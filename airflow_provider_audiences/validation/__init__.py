@@ -7,7 +7,7 @@ from airflow_provider_audiences.validation.checked import (
 )
 from airflow_provider_audiences.validation.numbers import (
     OFF,
-    most,
+    count_limit,
     ratio,
     seconds,
     true_or_false,
@@ -42,11 +42,11 @@ __all__ = [
     "a_type",
     "api_integer",
     "api_text",
+    "count_limit",
     "exact_text",
     "given_text",
     "is_broken",
     "is_none",
-    "most",
     "not_longer",
     "one_of",
     "path_id",

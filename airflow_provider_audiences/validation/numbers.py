@@ -77,7 +77,7 @@ def ratio(name: str, value: object, *, at_most: float | None = None) -> float | 
     return float(number)
 
 
-def most(name: str, value: object) -> int | None:
+def count_limit(name: str, value: object) -> int | None:
     """
     Return an argument that is a limit and a whole number.
 

@@ -18,7 +18,7 @@ EVENT_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class WaitOutcome:
     """
     How a wait has ended.
 
@@ -36,7 +36,7 @@ class Outcome:
     billable_calls: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of_error(cls, error: AudienceError, billable_calls: Mapping[str, int] | None = None) -> Outcome:
+    def of_error(cls, error: AudienceError, billable_calls: Mapping[str, int] | None = None) -> WaitOutcome:
         """
         Return the outcome of a wait that an error has ended.
 
@@ -47,7 +47,7 @@ class Outcome:
         return cls(state=state, reason=without_advice(error), error=error, billable_calls=dict(billable_calls or {}))
 
     @classmethod
-    def of_event(cls, event: object) -> Outcome:
+    def of_event(cls, event: object) -> WaitOutcome:
         """
         Return the outcome that a trigger's event carries.
 

@@ -15,7 +15,7 @@ from airflow_provider_audiences.exceptions import (
     RateLimitedError,
     TransientError,
 )
-from airflow_provider_audiences.waiting.outcomes import Outcome, without_advice
+from airflow_provider_audiences.waiting.outcomes import WaitOutcome, without_advice
 from airflow_provider_audiences.waiting.polls import Poll, PollResult, PollState, Request
 
 JITTER = 0.2
@@ -60,7 +60,7 @@ class Connected:
     connection_digest: str
 
 
-Step = Connect | Request | Pause | Outcome
+Step = Connect | Request | Pause | WaitOutcome
 Steps = Generator[Step, Any, None]
 
 
@@ -75,7 +75,7 @@ class Logger(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class PollSchedule:
     """
     When to poll.
 
@@ -136,7 +136,7 @@ class Wait:
         self,
         *,
         poll: Poll,
-        schedule: Schedule,
+        schedule: PollSchedule,
         deadline_epoch_seconds: float,
         max_poll_failures: float,
         log: Logger,
@@ -176,7 +176,7 @@ class Wait:
         """
         return self._round_ends_at - self._clock()
 
-    def _round(self) -> Generator[Step, Any, Outcome | None]:
+    def _round(self) -> Generator[Step, Any, WaitOutcome | None]:
         """Poll once. The first round only connects, so that a wrong connection shows before the first pause."""
         now = self._clock()
         self._round_ends_at = max(now + LAST_POLL_SECONDS, self._deadline_epoch_seconds)
@@ -210,7 +210,7 @@ class Wait:
         self._is_renewed, self._failures = False, 0
         return result
 
-    def _on_result(self, result: PollResult) -> Outcome | None:
+    def _on_result(self, result: PollResult) -> WaitOutcome | None:
         if result.state is not PollState.WAITING:
             return self._outcome(result.state.value, result.reason, seen=result.seen)
         if result.unknown_status and not self._warned:
@@ -221,27 +221,27 @@ class Wait:
         self._last_reason = result.reason
         return self._at_deadline(result.reason)
 
-    def _on_error(self, error: AudienceError) -> Outcome | None:
+    def _on_error(self, error: AudienceError) -> WaitOutcome | None:
         if not isinstance(error, TransientError):
-            return Outcome.of_error(error, self._poll.billable_calls)
+            return WaitOutcome.of_error(error, self._poll.billable_calls)
         # A request that was not sent, as the account had too many failures, is no failed poll.
         self._failures += not (isinstance(error, RateLimitedError) and error.attempts == 0)
         before = f" Before that: {self._last_reason}" if self._last_reason else ""
         # At the deadline, the timeout itself may have caused the error.
         timeout = self._at_deadline(without_advice(error) + before)
         if timeout is None and self._failures > self._max_poll_failures:
-            return Outcome.of_error(error, self._poll.billable_calls)
+            return WaitOutcome.of_error(error, self._poll.billable_calls)
         self._log.warning("Poll %d in a row failed: %s", self._failures, error)
         return timeout
 
-    def _at_deadline(self, reason: str) -> Outcome | None:
+    def _at_deadline(self, reason: str) -> WaitOutcome | None:
         if self._clock() < self._deadline_epoch_seconds:
             return None
         return self._outcome("timeout", f"still not ready at the deadline: {reason}")
 
-    def _outcome(self, state: str, reason: str, *, seen: Any = None) -> Outcome:
+    def _outcome(self, state: str, reason: str, *, seen: Any = None) -> WaitOutcome:
         error = self._poll.failure_type(reason) if state == "failed" else None
-        return Outcome(
+        return WaitOutcome(
             state=state, reason=reason, seen=seen, error=error, billable_calls=dict(self._poll.billable_calls)
         )
 
@@ -258,25 +258,25 @@ class EndlessWait(Wait):
 
     _is_endless = True
 
-    def __init__(self, *, poll: Poll, schedule: Schedule, log: Logger, about: str) -> None:
+    def __init__(self, *, poll: Poll, schedule: PollSchedule, log: Logger, about: str) -> None:
         super().__init__(
             poll=poll, schedule=schedule, deadline_epoch_seconds=math.inf, max_poll_failures=math.inf, log=log
         )
         self._about = about
 
-    def _on_result(self, result: PollResult) -> Outcome | None:
+    def _on_result(self, result: PollResult) -> WaitOutcome | None:
         self._pauses = self._schedule.pauses(self._clock())
         next(self._pauses)
         return super()._on_result(result)
 
-    def _on_error(self, error: AudienceError) -> Outcome | None:
+    def _on_error(self, error: AudienceError) -> WaitOutcome | None:
         # Connect again after each failure, as the connection may have been mended.
         self._connected = None
         self._log.warning("A poll of %s failed: %s", self._about, error)
         return None
 
 
-def run_steps(steps: Steps, carry_out: Callable[[Step], Any]) -> Iterator[Pause | Outcome]:
+def run_steps(steps: Steps, carry_out: Callable[[Step], Any]) -> Iterator[Pause | WaitOutcome]:
     """
     Carry out a wait's steps in this thread. Yield its pauses, for the caller to sleep, and its outcome.
 
@@ -285,7 +285,7 @@ def run_steps(steps: Steps, carry_out: Callable[[Step], Any]) -> Iterator[Pause 
     """
     step = _next(steps)
     while step is not None:
-        if isinstance(step, Pause | Outcome):
+        if isinstance(step, Pause | WaitOutcome):
             yield step
             step = _next(steps)
             continue
@@ -297,7 +297,7 @@ def run_steps(steps: Steps, carry_out: Callable[[Step], Any]) -> Iterator[Pause 
             step = _next(steps, answer)
 
 
-async def carried_out_async(steps: Steps, carry_out: Callable[[Step], Awaitable[Any]]) -> AsyncIterator[Outcome]:
+async def carried_out_async(steps: Steps, carry_out: Callable[[Step], Awaitable[Any]]) -> AsyncIterator[WaitOutcome]:
     """
     Carry out a wait's steps in this event loop, pauses included. Yield its outcomes.
 
@@ -306,7 +306,7 @@ async def carried_out_async(steps: Steps, carry_out: Callable[[Step], Awaitable[
     """
     step = _next(steps)
     while step is not None:
-        if isinstance(step, Outcome):
+        if isinstance(step, WaitOutcome):
             yield step
             step = _next(steps)
             continue

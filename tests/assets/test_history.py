@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.assets.history import MOST_POINTS, NAMES, Point, extended
+from airflow_provider_audiences.assets.history import MAX_POINTS, NAMES, Point, extended
 from airflow_provider_audiences.sync.report import SyncReport, UploadReport
 
 
@@ -55,21 +55,21 @@ def test_points_of_a_group_and_of_nothing() -> None:
 
 def test_the_last_points_are_kept() -> None:
     history: Any = None
-    for at in range(MOST_POINTS + 3):
+    for at in range(MAX_POINTS + 3):
         history = extended(history, Point.of({}, at=at, operation="sync", live=None))
     assert history["fields"] == NAMES
-    assert [one[0] for one in history["points"]] == list(range(3, MOST_POINTS + 3))
+    assert [one[0] for one in history["points"]] == list(range(3, MAX_POINTS + 3))
     assert json.loads(json.dumps(history)) == history
 
 
 def test_it_stays_small_whatever_the_numbers_are() -> None:
     history: Any = None
     report = dict.fromkeys(("live", "added", "removed", "refreshed", "suppressed", "drift", "requests"), 10**24)
-    for at in range(MOST_POINTS):
+    for at in range(MAX_POINTS):
         history = extended(history, Point.of(report, at=at, operation="sync", live=None))
     assert 50_000 < len(json.dumps(history)) < 64_000
-    assert history["points"][-1][0] == MOST_POINTS - 1
-    assert len(history["points"]) > MOST_POINTS // 2
+    assert history["points"][-1][0] == MAX_POINTS - 1
+    assert len(history["points"]) > MAX_POINTS // 2
 
 
 @pytest.mark.parametrize("before", [None, 7, [], {"fields": ["at"], "points": [[1]]}, {"fields": NAMES}], ids=str)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from support.fixtures import MakeContext
 
-from airflow_provider_audiences.assets.state import LONGEST_MESSAGE, Outcome, Result, keep
+from airflow_provider_audiences.assets.state import MAX_MESSAGE_CHARACTERS, Outcome, Result, keep
 from airflow_provider_audiences.exceptions import ServerError
 from airflow_provider_audiences.sync.guards import stopped_by
 from airflow_provider_audiences.sync.report import SyncReport
@@ -31,7 +31,7 @@ def test_errors_of_ours_are_quoted_in_one_short_line() -> None:
     outcome = Outcome.of_error(ServerError("it\nfailed", http_status=503), operation="apply")
     assert (outcome.state, outcome.guard) == ("failed", None)
     assert outcome.message.startswith("it failed [HTTP 503].")
-    assert len(Outcome.of_error(ServerError("x" * 999), operation="apply").message) == LONGEST_MESSAGE
+    assert len(Outcome.of_error(ServerError("x" * 999), operation="apply").message) == MAX_MESSAGE_CHARACTERS
 
 
 def test_other_errors_are_not_quoted() -> None:

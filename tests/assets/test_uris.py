@@ -11,7 +11,7 @@ from airflow_provider_audiences.assets.uris import (
     AUDIENCE,
     GROUP,
     KINDS,
-    LONGEST_URI,
+    MAX_URI_CHARACTERS,
     SUPPRESSION_LIST,
     AssetKind,
     canonical_uri,
@@ -88,4 +88,4 @@ def test_what_is_no_text_is_refused(text: str) -> None:
 
 def test_what_is_too_long_for_airflow_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="asset="):
-        GROUP.uri("会" * (LONGEST_URI // 9), account="main")
+        GROUP.uri("会" * (MAX_URI_CHARACTERS // 9), account="main")

@@ -26,6 +26,7 @@ def test_all_audiences_are_listed(form: str, run: Run, stored: Any, emulator: Au
     host = emulator.url.removeprefix("http://")
     shared = {
         "host": host,
+        "account": None,
         "generation": 1,
         "last_run": "2026-01-31 00:00:00+00:00",
         "unfinished_plan": None,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.common.billable_calls import estimated_cost, tell_billable_calls, total_calls
+from airflow_provider_audiences.common.billable_calls import estimated_cost, report_billable_calls, total_calls
 
 
 def test_calls_are_summed_by_name_and_none_is_forgotten() -> None:
@@ -41,6 +41,6 @@ def test_calls_are_logged_and_pushed(
     found: dict[str, Any] = {}
     context: Any = {"ti": types.SimpleNamespace(xcom_push=lambda *, key, value: found.update({key: value}))}
     task = types.SimpleNamespace(log=logging.getLogger("task"), do_xcom_push=pushes)
-    tell_billable_calls(task, context, calls, price)
+    report_billable_calls(task, context, calls, price)
     assert found == pushed
     assert [record.message.rpartition(": ")[2] for record in caplog.records] == told

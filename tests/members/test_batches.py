@@ -14,6 +14,7 @@ def test_lines_are_all_members_each_time(make_ids: MakeIds, as_body: AsBody, cou
     batch = batch_of(ids)
     assert len(batch) == count
     assert batch.lines().reveal() == batch.lines().reveal() == as_body(ids)
+    assert batch.texts() == ids
 
 
 def test_shows_no_member(make_ids: MakeIds) -> None:

@@ -201,7 +201,7 @@ class TestFreeSpace:
     @pytest.fixture
     def nothing_to_spare(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(scratch, "_KEPT_PART", 1)
-        monkeypatch.setattr(scratch, "_MOST_KEPT_BYTES", 1 << 62)
+        monkeypatch.setattr(scratch, "_MAX_KEPT_BYTES", 1 << 62)
 
     @pytest.mark.usefixtures("nothing_to_spare")
     @pytest.mark.parametrize("name", ["equal.parquet", "equal.txt.zst", "equal.csv.gz", "equal.jsonl.zst"])

@@ -129,7 +129,7 @@ def stage_in_small(source: MemberInput, **options: Any) -> Iterator[StagedMember
         patch.setattr(key_order, "_PART_BITS", 2)
         patch.setattr(key_order, "PARTS", 4)
         patch.setattr(key_set, "_RUN_KEYS", 8)
-        patch.setattr(key_set, "_MOST_KEYS_AT_ONCE", 6)
+        patch.setattr(key_set, "_MAX_KEYS_AT_ONCE", 6)
         with stage(source, **{"kind": ID_KIND, **options}) as staged:
             yield staged
 
@@ -217,7 +217,7 @@ def test_arbitrary_bytes_against_the_model(content: bytes, batch_size: int) -> N
 def test_blocks_and_steps_make_no_difference(lines: list[str], block: int, step: int, batch_size: int) -> None:
     content = "".join(f"{line}\n" for line in ["", *lines]).encode("latin-1")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_files, "_LEAST_BLOCK_BYTES", block)
+        patch.setattr(text_files, "_MIN_BLOCK_BYTES", block)
         patch.setattr(text_files, "_BLOCK_BYTES", block)
         patch.setattr(advertising_id_codec, "_STEP", step)
         with stage_in_small(files(in_store(content)), rules=StagingRules()) as staged:

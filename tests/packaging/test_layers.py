@@ -14,7 +14,7 @@ import airflow_provider_audiences
 ROOT = Path(airflow_provider_audiences.__file__).parents[1]
 PACKAGE = "airflow_provider_audiences"
 LAYERS = "Arrows point one way"
-AIRFLOW = "Only the face knows Airflow"
+AIRFLOW = "Only the Airflow layer knows Airflow"
 EMULATOR_ALONE = "The emulator shares nothing with the rest"
 NO_EMULATOR = "The rest does not need the emulator"
 
@@ -89,8 +89,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], d
         lines[module, imported] = _plant(root, module, f"from {where} import {name}" if name else f"import {where}")
     for _, module, imported in FOR_TYPES_ONLY:
         lines[module, imported] = _plant(root, module, f"if TYPE_CHECKING:\n    import {imported}")
-    for room, module, imported, guard in CIRCLES:
-        _plant(root, f"{room}.{module}", f"{guard}import {PACKAGE}.{room}.{imported}")
+    for package, module, imported, guard in CIRCLES:
+        _plant(root, f"{package}.{module}", f"{guard}import {PACKAGE}.{package}.{imported}")
     ended = _lint(root)
     assert ended.returncode != 0
     _, _, broken = ended.stdout.partition("Broken contracts\n")
@@ -108,6 +108,6 @@ def test_a_step_over_them_is_noticed(
     assert f"- {PACKAGE}.{module} -> {shown} (l.{lines[module, imported]})" in said[contract]
 
 
-@pytest.mark.parametrize("room", [room for room, *_ in CIRCLES])
-def test_a_circle_is_noticed(planted: tuple[dict[str, str], dict[tuple[str, str], int]], room: str) -> None:
-    assert f"No cycles are allowed in {PACKAGE}.{room}." in planted[0]["No circles"]
+@pytest.mark.parametrize("package", [package for package, *_ in CIRCLES])
+def test_a_circle_is_noticed(planted: tuple[dict[str, str], dict[tuple[str, str], int]], package: str) -> None:
+    assert f"No cycles are allowed in {PACKAGE}.{package}." in planted[0]["No circles"]

@@ -105,7 +105,7 @@ class MemoryDestination:
         self.before = self.after = lambda _post: None
 
     def _post(self, operation: str, batch: MemberBatch, ttl_seconds: int | None) -> UploadCounts:
-        post = Post(operation, (body := batch.lines()).decode().split(), ttl_seconds)
+        post = Post(operation, batch.texts(), ttl_seconds)
         with self._lock:
             self.requests_sent += 1
         self.before(post)
@@ -114,7 +114,7 @@ class MemoryDestination:
         self.platform.carry_out(operation, post.ids, ttl_seconds)
         post.status = 200
         self.after(post)
-        return UploadCounts(valid=len(post.ids), invalid=0, body_bytes=len(body))
+        return UploadCounts(valid=len(post.ids), invalid=0, body_bytes=len(batch.lines()))
 
     def add(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
         return self._post("append", batch, ttl_seconds)

@@ -32,7 +32,7 @@ def counted(*earliest: int) -> Expiry:
         keys[:, 1] = np.arange(len(earliest))
         keys = keys[key_order.order_of(keys)]
         times = np.array(earliest, dtype=np.uint32)
-        writer.add(LedgerRows(keys=keys, earliest=times, latest=times))
+        writer.add(LedgerRows(keys=keys, earliest_expiry=times, latest_expiry=times))
         return expiry_of(writer.finish())
 
 

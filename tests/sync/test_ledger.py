@@ -31,7 +31,7 @@ Times = tuple[int, int]
 ADDITION_IN_DOUBT, REMOVAL_IN_DOUBT = 0, 1
 NOT_THERE = 0
 LATE_SECONDS = 100
-END_OF_TIME, NOBODY_KNOWS = 2**32 - 2, 2**32 - 1
+END_OF_TIME, LATEST_UNKNOWN = 2**32 - 2, 2**32 - 1
 BEGUN = 5000
 
 HASHES: dict[str, Callable[[NDArray[np.uint64]], NDArray[np.uint64]]] = {
@@ -75,7 +75,7 @@ def key_set_of(workspace: Workspace, keys: Any) -> KeySet:
 def rows_of(content: dict[int, Times]) -> LedgerRows:
     keys = ordered(content)
     earliest, latest = (np.array([content[key][column] for key in keys], np.uint32) for column in (0, 1))
-    return LedgerRows(keys=as_keys(keys), earliest=earliest, latest=latest)
+    return LedgerRows(keys=as_keys(keys), earliest_expiry=earliest, latest_expiry=latest)
 
 
 def ledger_of(workspace: Workspace, content: dict[int, Times]) -> Ledger:
@@ -88,7 +88,7 @@ def content_of(ledger: Ledger) -> dict[int, Times]:
     rows = ledger.rows(slice(0, ledger.keys.count))
     keys = [int(low) for low in rows.keys[:, 1]]
     assert keys == ordered(keys), "in order, and each once"
-    return dict(zip(keys, zip(rows.earliest.tolist(), rows.latest.tolist(), strict=True), strict=True))
+    return dict(zip(keys, zip(rows.earliest_expiry.tolist(), rows.latest_expiry.tolist(), strict=True), strict=True))
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Case:
         """Return the times that say no more than that, and no less; None for a member who surely is not there."""
         if key in self.removals and key not in self.old and at[key] is None:
             # Somebody wants to be rid of one whom this ledger does not know: that must not be forgotten.
-            return REMOVAL_IN_DOUBT, NOBODY_KNOWS
+            return REMOVAL_IN_DOUBT, LATEST_UNKNOWN
         expiries = self.outcomes(key, at)
         if max(expiries) <= self.now:
             return None
@@ -153,7 +153,7 @@ class Case:
             else:
                 earliest = self.old[key][0]
         latest = max(expiries)
-        return min(earliest, END_OF_TIME), latest if latest == NOBODY_KNOWS else min(latest, END_OF_TIME)
+        return min(earliest, END_OF_TIME), latest if latest == LATEST_UNKNOWN else min(latest, END_OF_TIME)
 
 
 @st.composite
@@ -317,7 +317,7 @@ def test_what_may_have_been_sent_again_may_also_live_shorter(settings_of_work: S
 
 
 contents = st.dictionaries(
-    st.integers(0, 99), st.tuples(st.integers(0, NOBODY_KNOWS), st.integers(0, NOBODY_KNOWS)), max_size=30
+    st.integers(0, 99), st.tuples(st.integers(0, LATEST_UNKNOWN), st.integers(0, LATEST_UNKNOWN)), max_size=30
 )
 
 
@@ -336,7 +336,13 @@ def test_fingerprints(
         places = [0, *sorted(min(cut, len(content)) for cut in cuts), len(content)]
         for first, end in pairwise(places):
             part = slice(first, end)
-            writer.add(LedgerRows(keys=rows.keys[part], earliest=rows.earliest[part], latest=rows.latest[part]))
+            writer.add(
+                LedgerRows(
+                    keys=rows.keys[part],
+                    earliest_expiry=rows.earliest_expiry[part],
+                    latest_expiry=rows.latest_expiry[part],
+                )
+            )
         again = writer.finish()
         assert content_of(again) == content_of(ledger) == content
         assert again.fingerprint == ledger.fingerprint
@@ -354,5 +360,5 @@ def test_any_part_of_the_rows(settings_of_work: StagingSettings) -> None:
         for first, end in ((0, 0), (0, 50), (7, 9), (49, 50), (50, 50)):
             rows = ledger.rows(slice(first, end))
             assert [int(low) for low in rows.keys[:, 1]] == keys[first:end]
-            assert rows.earliest.tolist() == keys[first:end]
-            assert rows.latest.tolist() == [key + 100 for key in keys[first:end]]
+            assert rows.earliest_expiry.tolist() == keys[first:end]
+            assert rows.latest_expiry.tolist() == [key + 100 for key in keys[first:end]]

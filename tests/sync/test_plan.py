@@ -23,7 +23,7 @@ from airflow_provider_audiences.sync.state.fold import fold
 Times = tuple[int, int]
 
 ADDITION_IN_DOUBT, REMOVAL_IN_DOUBT = 0, 1
-NOBODY_KNOWS = 2**32 - 1
+LATEST_UNKNOWN = 2**32 - 1
 NOW = 5000.5
 TTL = 3000
 MODES = ("mirror", "append", "replace")
@@ -38,7 +38,7 @@ members = st.integers(0, 20)
 doubts = st.sampled_from([ADDITION_IN_DOUBT, REMOVAL_IN_DOUBT])
 times = st.tuples(doubts | st.sampled_from([6000, 6001]) | st.integers(2, 9000), st.integers(2, 9000)).map(
     lambda pair: (pair[0], max(pair))
-) | st.just((REMOVAL_IN_DOUBT, NOBODY_KNOWS))
+) | st.just((REMOVAL_IN_DOUBT, LATEST_UNKNOWN))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def ledger_of(workspace: Workspace, content: dict[int, Times]) -> Ledger:
     keys = as_keys(content)
     earliest, latest = (np.array([content[key][column] for key in keys[:, 1].tolist()], np.uint32) for column in (0, 1))
     writer = LedgerWriter(workspace)
-    writer.add(LedgerRows(keys=keys, earliest=earliest, latest=latest))
+    writer.add(LedgerRows(keys=keys, earliest_expiry=earliest, latest_expiry=latest))
     return writer.finish()
 
 
@@ -77,7 +77,7 @@ def rules_of(mode: str, *, due_before: float = NOW, has_strangers: bool = False)
         replaces=mode == "replace",
         removes=mode != "append",
         has_strangers=has_strangers,
-        removes_unknown=has_strangers,
+        removes_strangers=has_strangers,
     )
 
 
@@ -149,7 +149,7 @@ def test_against_sets(case: Case, work: StagingSettings) -> None:
         doubt: {key for key, (earliest, _) in case.ledger.items() if earliest == doubt}
         for doubt in (ADDITION_IN_DOUBT, REMOVAL_IN_DOUBT)
     }
-    unknown = {key for key, (_, latest) in case.ledger.items() if latest == NOBODY_KNOWS}
+    unknown = {key for key, (_, latest) in case.ledger.items() if latest == LATEST_UNKNOWN}
     assert set(additions) == sent
     assert set(removals) == (set() if case.mode == "replace" else gone | case.unknown), (
         "an update removes without a list"
@@ -226,7 +226,7 @@ def test_once_it_has_landed_nothing_is_left_to_do(case: Case, work: StagingSetti
         assert not again
         # An append leaves alone whom the source lacks, and so does not settle whether they ever began to be added.
         in_doubt = {key for key, (earliest, latest) in case.ledger.items() if not earliest and latest > NOW}
-        in_doubt |= {key for key, (_, latest) in case.ledger.items() if latest == NOBODY_KNOWS}
+        in_doubt |= {key for key, (_, latest) in case.ledger.items() if latest == LATEST_UNKNOWN}
         left = in_doubt - case.source - case.suppressed if case.mode == "append" else set()
         assert again.changes == Changes(
             unchanged=len(case.wanted),

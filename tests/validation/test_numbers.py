@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.validation.numbers import most, ratio, seconds, true_or_false, whole_seconds
+from airflow_provider_audiences.validation.numbers import count_limit, ratio, seconds, true_or_false, whole_seconds
 
 
 @pytest.mark.parametrize("value", [None, "off", " OFF\n"])
 def test_no_limit(value: Any) -> None:
     assert ratio("r", value) is None
     assert ratio("r", value, at_most=1) is None
-    assert most("r", value) is None
+    assert count_limit("r", value) is None
 
 
 @pytest.mark.parametrize("value", ["", "  ", "None", " None\n"])
 def test_what_a_template_makes_of_nothing_is_refused(value: Any) -> None:
-    for limit in (ratio, most):
+    for limit in (ratio, count_limit):
         with pytest.raises(InvalidInputError, match=r"^r is .*: a template that renders to nothing lifts no limit"):
             limit("r", value)
 

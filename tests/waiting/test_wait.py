@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_audiences import exceptions
-from airflow_provider_audiences.waiting.outcomes import Outcome
+from airflow_provider_audiences.waiting.outcomes import WaitOutcome
 from airflow_provider_audiences.waiting.polls import Poll, PollResult, PollState, Request
 from airflow_provider_audiences.waiting.wait import (
     JITTER,
@@ -19,7 +19,7 @@ from airflow_provider_audiences.waiting.wait import (
     Connected,
     EndlessWait,
     Pause,
-    Schedule,
+    PollSchedule,
     Step,
     Wait,
     carried_out_async,
@@ -29,17 +29,17 @@ from airflow_provider_audiences.waiting.wait import (
 START = 1_000_000.0
 
 
-def schedule(**changes: Any) -> Schedule:
+def schedule(**changes: Any) -> PollSchedule:
     defaults = {
         "poll_interval_seconds": 60.0,
         "max_poll_interval_seconds": 600.0,
         "first_poll_epoch_seconds": START,
         "jitter_seed": None,
     }
-    return Schedule(**(defaults | changes))
+    return PollSchedule(**(defaults | changes))
 
 
-def polls(plan: Schedule, now: float, count: int) -> list[float]:
+def polls(plan: PollSchedule, now: float, count: int) -> list[float]:
     """The moments of the first polls of a trigger that begins now, in seconds after the start."""
     pauses = itertools.islice(plan.pauses(now), count)
     return [moment - START for moment in itertools.accumulate(pauses, initial=now)][1:]
@@ -151,9 +151,9 @@ class World:
         assert isinstance(step, Request)
         return step.send()
 
-    def run(self, wait: Wait) -> Outcome:
+    def run(self, wait: Wait) -> WaitOutcome:
         for step in run_steps(wait.steps(), self.carry_out):
-            if isinstance(step, Outcome):
+            if isinstance(step, WaitOutcome):
                 return step
             self.slept.append(step.seconds)
             self.now += step.seconds
@@ -183,7 +183,7 @@ def wait(world: World) -> Callable[..., Wait]:
 
 def test_it_polls_until_it_is_ready(world: World, wait: Callable[..., Wait]) -> None:
     outcome = world.run(wait(WAITING, WAITING, READY, deadline_epoch_seconds=START + 1000))
-    assert outcome == Outcome(state="ready", reason="at last", seen={"id": "g"}, billable_calls={"get": 3})
+    assert outcome == WaitOutcome(state="ready", reason="at last", seen={"id": "g"}, billable_calls={"get": 3})
     assert world.slept == [60, 120]
 
 
@@ -284,7 +284,7 @@ def test_an_endless_wait_bears_everything_and_polls_ever_later_while_it_fails(ca
     poll = ScriptedPoll(READY, exceptions.NotFoundError("gone"), REFUSED, BUSY, WAITING, READY)
     wait = EndlessWait(
         poll=poll,
-        schedule=Schedule(poll_interval_seconds=60, max_poll_interval_seconds=200),
+        schedule=PollSchedule(poll_interval_seconds=60, max_poll_interval_seconds=200),
         log=logging.getLogger("wait"),
         about="the groups 'VIP'",
     )
@@ -325,7 +325,7 @@ def test_both_ways_of_carrying_out_steps_are_one(world: World, wait: Callable[..
             raise BUSY
         return world.carry_out(step)
 
-    async def run() -> list[Outcome]:
+    async def run() -> list[WaitOutcome]:
         steps = wait(WAITING, WAITING, READY, deadline_epoch_seconds=START + 1000).steps()
         return [outcome async for outcome in carried_out_async(steps, carry_out)]
 

@@ -30,7 +30,7 @@ from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.members.workspace import read_all, write_all
 
 _RUN_KEYS = 1 << 20
-_MOST_KEYS_AT_ONCE = 1 << 21
+_MAX_KEYS_AT_ONCE = 1 << 21
 """A part has more keys than this only if many of them are duplicates; then duplicates are removed while it is read."""
 _COMPARED_KEYS = 1 << 17
 """Number of keys compared in one step: large enough for NumPy, small enough for the processor's cache."""
@@ -191,7 +191,7 @@ class KeySetBuilder:
             first, end = int(starts[part]), int(starts[part + 1])
             waiting.append(_read(self._runs_file, first, end - first))
             size += end - first
-            if size >= _MOST_KEYS_AT_ONCE:
+            if size >= _MAX_KEYS_AT_ONCE:
                 found, waiting, size = key_order.unique(np.concatenate((found, *waiting))), [], 0
         return key_order.unique(np.concatenate((found, *waiting)))
 

@@ -23,7 +23,7 @@ from airflow_provider_audiences.members.reading.text_files import text_blocks
 from airflow_provider_audiences.members.workspace import Workspace
 
 _COMPRESSIONS = (".gz", ".zst")
-_MOST_TEXT_BYTES = 128
+_MAX_TEXT_BYTES = 128
 """A line that is a member is shorter than this, including its line end, also in UTF-16."""
 
 _TAB_ENDINGS = (".tsv", ".tab")
@@ -102,7 +102,7 @@ def disk_bytes_of(source: MemberInput) -> int:
         if (_is_plain(file) if is_text else file.local_path is None or not _is_plain(file))
     ]
     # For text, each member's key is written; for tables, a copy of each file that DuckDB can't read as it is.
-    return sum(sizes) // _MOST_TEXT_BYTES * KEY_BYTES if is_text else max(sizes, default=0)
+    return sum(sizes) // _MAX_TEXT_BYTES * KEY_BYTES if is_text else max(sizes, default=0)
 
 
 def _is_plain(file: SourceFile) -> bool:

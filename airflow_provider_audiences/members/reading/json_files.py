@@ -29,8 +29,8 @@ _HEAD_BYTES = 2 << 20
 _KEY = re.compile(rb'"((?:[^"\\]|\\.){1,1000})"\s*:')
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _OPENING, _CLOSING = np.frombuffer(b"[{", np.uint8), np.frombuffer(b"]}", np.uint8)
-_MOST_DEPTH = 1_000
-_MOST_KEYS = 10_000
+_MAX_DEPTH = 1_000
+_MAX_KEYS = 10_000
 """Most keys of a file: each takes DuckDB memory and time, whatever its values are."""
 
 
@@ -90,9 +90,9 @@ def _count(fields: Sequence[Field]) -> int:
 
 
 def _refuse_many_keys(count: int, name: str) -> None:
-    if count > _MOST_KEYS:
+    if count > _MAX_KEYS:
         raise InvalidInputError(
-            f"{name} has objects of more than {_MOST_KEYS:,} keys, too many to look through: write the members by "
+            f"{name} has objects of more than {_MAX_KEYS:,} keys, too many to look through: write the members by "
             "themselves, or as Parquet or CSV; nothing was sent"
         )
 
@@ -101,7 +101,7 @@ def _refuse_depth(head: bytes, name: str) -> None:
     """Raise an error for values nested very deeply: some versions of DuckDB end the process when they read them."""
     marks = np.frombuffer(_STRING.sub(b"", head), np.uint8)
     steps = np.isin(marks, _OPENING).astype(np.int64) - np.isin(marks, _CLOSING)
-    if np.cumsum(steps).max(initial=0) > _MOST_DEPTH:
+    if np.cumsum(steps).max(initial=0) > _MAX_DEPTH:
         raise too_deep(name, "jsonl")
 
 

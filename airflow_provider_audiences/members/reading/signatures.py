@@ -28,7 +28,7 @@ _EXPORT = "export it as CSV"
 
 # Line ends, tabs and form feeds are text; so are the separators of Hive (1 to 3), ASCII's own (1c to 1f), escape.
 _CONTROLS = bytes({*range(0x20), 0x7F} - {1, 2, 3, 9, 10, 11, 12, 13, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F})
-_MOST_CONTROLS = 0.02
+_MAX_CONTROLS = 0.02
 """Greatest share of control bytes in text: a stray one makes a malformed line; in random bytes the share is 7 %."""
 
 _BEGINNING_BYTES = 32
@@ -142,7 +142,7 @@ def refuse_binary(head: bytes, *, name: str, wanted: str = "text") -> None:
             f"{name} is binary, or UTF-16 without a byte order mark: save it as UTF-8, or say "
             "encoding='utf-16-le' or 'utf-16-be' in a FileSource; nothing was sent"
         )
-    if b"\0" in head[:_BEGINNING_BYTES] or controls > _MOST_CONTROLS * len(head):
+    if b"\0" in head[:_BEGINNING_BYTES] or controls > _MAX_CONTROLS * len(head):
         raise InvalidInputError(
             f"{name} is binary, not {wanted} (control bytes are among its first {len(head)}): convert it to text, CSV, "
             "JSON lines or Parquet; nothing was sent"

@@ -27,7 +27,7 @@ from airflow_provider_audiences.members.reject_reasons import MAX_LINE_BYTES
 from airflow_provider_audiences.members.workspace import LEAST_WINDOW_BYTES
 
 _BLOCK_BYTES = 1 << 20
-_LEAST_BLOCK_BYTES = 1 << 20
+_MIN_BLOCK_BYTES = 1 << 20
 _PACKED_BLOCK_BYTES = 1 << 16
 _PACKED_STEP_BYTES = 512
 """
@@ -171,7 +171,7 @@ def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         held.append(piece)
         size += len(piece)
-        if size >= _LEAST_BLOCK_BYTES:
+        if size >= _MIN_BLOCK_BYTES:
             yield b"".join(held)
             held, size = [], 0
     if held:

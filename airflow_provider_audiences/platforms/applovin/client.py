@@ -50,7 +50,7 @@ DEFAULT_BASE_URL = "https://api.applovin.com"
 DEFAULT_CONTENT_TYPE = "application/x-www-form-urlencoded"
 """The type that the document's own ``curl --data-binary`` sends: the only one known to be accepted."""
 
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 
 DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=120.0)
 """The server gives up after 100 s; a slightly longer wait lets its own error arrive first."""
@@ -289,9 +289,9 @@ class AppLovinClient(ApiClient):
         if len(candidates) == 1:
             log.info("Adopted the AppLovin audience %s: name and platform match.", candidates[0].audience_id)
             return CreatedAudience(audience_id=candidates[0].audience_id, adopted=not after_lost_try)
-        found = ", ".join(f"{one.audience_id} ({self._redact(one.package_name)})" for one in matches[:_MOST_NAMED])
-        if len(matches) > _MOST_NAMED:
-            found += f" and {len(matches) - _MOST_NAMED} more"
+        found = ", ".join(f"{one.audience_id} ({self._redact(one.package_name)})" for one in matches[:_MAX_NAMED])
+        if len(matches) > _MAX_NAMED:
+            found += f" and {len(matches) - _MAX_NAMED} more"
         error = ConflictError(
             f"an active audience with the same parameters exists; with this name and platform: {found or 'none'}",
             operation="applovin.create",
@@ -312,7 +312,9 @@ class AppLovinClient(ApiClient):
             raise UnexpectedReplyError("the reply has no code or no list of audiences", http_status=reply.status)
         audiences = [Audience.from_api(entry) for entry in entries if isinstance(entry, dict)]
         if not all(self._is_plain(audience.audience_id) for audience in audiences):
-            raise UnexpectedReplyError("the reply lists an audience_id that can be none", http_status=reply.status)
+            raise UnexpectedReplyError(
+                "the reply lists an audience with an audience_id that is not valid", http_status=reply.status
+            )
         count = api_integer(body.get("count"))
         if count is not None and count != len(audiences):
             log.warning(

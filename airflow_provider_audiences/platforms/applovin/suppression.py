@@ -140,9 +140,12 @@ class SuppressionDestination:
         self._client = client
         self._package_name = package_name
         self.kind = kind
-        # No host has a space in it, so no host and account read as others do.
-        host = client.host if account is None else f"{client.host} account {required_text('account', account)}"
-        self.address = AudienceAddress(api="applovin-suppression", host=host, audience_id=package_name)
+        self.address = AudienceAddress(
+            api="applovin-suppression",
+            host=client.host,
+            audience_id=package_name,
+            account="" if account is None else required_text("account", account),
+        )
 
     @property
     def requests_sent(self) -> int:

@@ -23,7 +23,7 @@ _LIBRARY = "alibabacloud_credentials.client"
 _LOGGERS = ("credentials", "alibabacloud")
 _PROVIDER_PATTERN = re.compile(r"\b([A-Z][A-Za-z]*)CredentialsProvider: ")
 
-_MOST_SECONDS = 30.0
+_MAX_SECONDS = 30.0
 """Longest time to find credentials: the chain asks one source after the other."""
 
 _lock = threading.Lock()
@@ -69,7 +69,7 @@ class CredentialChain:
 
 def _patience_seconds() -> float:
     exchange = current_exchange()
-    return _MOST_SECONDS if exchange is None else exchange.patience(_MOST_SECONDS)
+    return _MAX_SECONDS if exchange is None else exchange.patience(_MAX_SECONDS)
 
 
 def credential_chain() -> CredentialChain:

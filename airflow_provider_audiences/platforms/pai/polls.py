@@ -72,7 +72,7 @@ class PaiPoll(Poll):
         return self._billable.counts()
 
     def __call__(self, client: PaiClient) -> Generator[Request, Any, PollResult]:
-        """Poll once: request the list."""
+        """Poll once: yield the requests, and return what their replies mean."""
         self.price_per_call = client.price_per_call
         return self._steps(client)
 

@@ -19,7 +19,7 @@ from airflow_provider_audiences.platforms.pai.groups import rank_of
 from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh, Replaced
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.refresh_failures import group_gone
-from airflow_provider_audiences.platforms.pai.succession import Deletions, GroupLine, content_of, has_key
+from airflow_provider_audiences.platforms.pai.succession import Deletions, GroupSeries, content_of, has_key
 from airflow_provider_audiences.sync.guards import Verdict, older_run_verdict, refuse_unless_passed
 from airflow_provider_audiences.validation import exact_text, whole_number
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
     from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 
-_HIGHEST_SEQUENCE = 999_999_999
+_MAX_SEQUENCE = 999_999_999
 """What a marker has room for."""
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class GroupRefresh:
         self._idempotency_key = idempotency_key
         self._map_index = map_index
         self._keep = whole_number("keep_previous", keep_previous, at_least=0)
-        self._line = GroupLine(client, name=self._name, owner=owner, map_index=map_index, rule=rule)
+        self._series = GroupSeries(client, name=self._name, owner=owner, map_index=map_index, rule=rule)
 
     def tidy(self, marker: GroupMarker, *, allow_older_run: bool = False) -> TidiedGroups:
         """
@@ -99,14 +99,14 @@ class GroupRefresh:
         :raises GuardError: a newer run has made a group, with other members; nothing was deleted.
         :raises PermanentError: the credentials may not delete groups; no new group was made.
         """
-        groups = self._line.listed(warn=True)
+        groups = self._series.listed(warn=True)
         found = self._found(groups)
-        in_use = [group for group in self._with_other_keys(groups) if not self._line.is_rejected(group)]
+        in_use = [group for group in self._with_other_keys(groups) if not self._series.is_rejected(group)]
         is_same = found.is_newest and found.current is not None and marker.same_content(found.current.marker)
         verdict = _checked_run_date(marker, in_use, is_allowed=allow_older_run or is_same)
         deletions = Deletions(self._client)
-        while deletions.delete_next(self._line.left_over(self._with_other_keys(groups), keep=self._keep)):
-            groups = self._line.listed()
+        while deletions.delete_next(self._series.left_over(self._with_other_keys(groups), keep=self._keep)):
+            groups = self._series.listed()
             found = self._found(groups, sequence=found.sequence)
         if deletions.deleted:
             log.info("An earlier run left %d groups behind.", len(deletions.deleted))
@@ -125,14 +125,16 @@ class GroupRefresh:
     def _found(self, groups: Sequence[AudienceGroup], *, sequence: int = 0) -> TidiedGroups:
         """Return what a list of groups says; ``sequence`` is what an earlier list has said."""
         mine = [group for group in groups if has_key(group, self._idempotency_key)]
-        current = next((group for group in self._with_other_keys(groups) if self._line.is_ready(group)), None)
-        last = next((group for group in groups if self._line.is_ready(group) or self._line.is_under_way(group)), None)
+        current = next((group for group in self._with_other_keys(groups) if self._series.is_ready(group)), None)
+        last = next(
+            (group for group in groups if self._series.is_ready(group) or self._series.is_under_way(group)), None
+        )
         seen = [1 + group.marker.sequence for group in groups if group.marker]
         return TidiedGroups(
             current=current,
             is_newest=current is not None and current == last,
-            rejected=mine[0] if mine and all(map(self._line.is_rejected, mine)) else None,
-            sequence=min(max([sequence, *seen]), _HIGHEST_SEQUENCE),
+            rejected=mine[0] if mine and all(map(self._series.is_rejected, mine)) else None,
+            sequence=min(max([sequence, *seen]), _MAX_SEQUENCE),
         )
 
     def begin(
@@ -224,9 +226,9 @@ class GroupRefresh:
         """
         deletions = Deletions(self._client)
         while True:
-            groups = self._line.listed()
+            groups = self._series.listed()
             new = self._current_group(pending, groups, is_gone=is_gone)
-            gone, kept = self._line.replaced_by(
+            gone, kept = self._series.replaced_by(
                 new.rank, groups, keep=self._keep, idempotency_key=self._idempotency_key
             )
             if not deletions.delete_next(gone):
@@ -250,25 +252,25 @@ class GroupRefresh:
         group_id = pending.group_id
         own = next((group for group in groups if group.id == group_id), None)
         rank = own.rank if own else rank_of(pending.created_time, pending.sequence, group_id)
-        later = [group for group in groups if group.rank > rank and not self._line.is_rejected(group)]
-        ready = [group for group in later if self._line.is_ready(group)]
-        double = next((group for group in ready if has_key(group, self._idempotency_key)), None)
-        if double:
-            return double
+        later = [group for group in groups if group.rank > rank and not self._series.is_rejected(group)]
+        ready = [group for group in later if self._series.is_ready(group)]
+        duplicate = next((group for group in ready if has_key(group, self._idempotency_key)), None)
+        if duplicate:
+            return duplicate
         if own and not is_gone:
             return own
         try:
             own = self._client.get_group(group_id)  # the list may not show it yet
         except NotFoundError as error:
-            heir = next((group for group in ready if pending.content == content_of(group) != ""), None)
-            if heir is None:
+            successor = next((group for group in ready if pending.content == content_of(group) != ""), None)
+            if successor is None:
                 raise group_gone(group_id, later_id=later[0].id if later else None) from error
         else:
-            if is_gone and not self._line.is_ready(own):
+            if is_gone and not self._series.is_ready(own):
                 raise TransientError(f"PAI did not find the new group {group_id} while it was waited for, and does now")
             return own
-        log.info("The group %s was replaced by %s, which has the same members.", group_id, heir.id)
-        return heir
+        log.info("The group %s was replaced by %s, which has the same members.", group_id, successor.id)
+        return successor
 
     def is_ready(self, group_id: str) -> bool:
         """
@@ -277,7 +279,7 @@ class GroupRefresh:
         :param group_id: id of a group that was not ready a moment ago.
         """
         try:
-            return any(group.id == group_id and self._line.is_ready(group) for group in self._line.listed())
+            return any(group.id == group_id and self._series.is_ready(group) for group in self._series.listed())
         except AudienceError as error:
             log.warning("It can't be told whether the group %s is ready by now: %s", group_id, error)
             return False
@@ -289,7 +291,7 @@ class GroupRefresh:
         :param group_id: id of this run's own group.
         """
         try:
-            return not any(group.id != group_id and self._line.is_under_way(group) for group in self._line.listed())
+            return not any(group.id != group_id and self._series.is_under_way(group) for group in self._series.listed())
         except AudienceError as error:
             log.warning("It can't be told whether another run is under way: %s", error)
             return True

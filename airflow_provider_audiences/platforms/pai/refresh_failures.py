@@ -12,7 +12,7 @@ from airflow_provider_audiences.exceptions import (
 _NEXT_TRY = "max_active_runs=1 on the DAG keeps its own runs apart."
 
 
-def tell_failure(error: AudienceError, group_id: str, *, name: str, is_deleted: bool) -> None:
+def explain_failure(error: AudienceError, group_id: str, *, name: str, is_deleted: bool) -> None:
     """
     Add to an error what became of the new group, and what to do.
 

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class GroupLine:
+class GroupSeries:
     """
     The groups of one name, owner and map index, which succeed each other.
 

@@ -44,7 +44,7 @@ class StateJournal:
         """
         self._lease.check()
 
-    def delivered(self, phase: Phase, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
+    def record_delivered(self, phase: Phase, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
         """
         Record delivered rows; they are on the disk when this returns.
 

@@ -88,7 +88,7 @@ class Journal(Protocol):
         :raises AudienceBusyError: another sync has taken over.
         """
 
-    def delivered(self, phase: Phase, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
+    def record_delivered(self, phase: Phase, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
         """
         Record delivered rows. Called after each accepted batch, before the next one is sent, from any thread.
 
@@ -106,7 +106,7 @@ class NoJournal:
     def check(self) -> None:
         """Do nothing: nobody can take over."""
 
-    def delivered(self, phase: Phase, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
+    def record_delivered(self, phase: Phase, first: int, end: int, *, seconds: float, is_repeated: bool) -> None:
         """Do nothing."""
 
 
@@ -306,7 +306,7 @@ class Sender:
         is_repeated = counts.after_lost_try or self._progress.is_in_doubt
         self.is_repeated |= is_repeated
         seconds = time.monotonic() - began
-        self._journal.delivered(phase, start, start + size, seconds=seconds, is_repeated=is_repeated)
+        self._journal.record_delivered(phase, start, start + size, seconds=seconds, is_repeated=is_repeated)
         self._progress.add(size, counts)
         return size
 

@@ -13,20 +13,20 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import LedgerLostError, PlanOutdatedError, StateUnavailableError
 from airflow_provider_audiences.members.keys.key_set import KeySet, fingerprint_of
 from airflow_provider_audiences.members.keys.key_sets import empty_key_set
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerWriter
-from airflow_provider_audiences.sync.marks import Marks
+from airflow_provider_audiences.sync.manual_changes import ManualChanges
 from airflow_provider_audiences.sync.plan import PhaseName, Plan
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.fold import fold
 from airflow_provider_audiences.sync.state.late import LateRequests
-from airflow_provider_audiences.sync.state.manifest import Manifest, MarkFiles, StoredKeys, StoredLedger
+from airflow_provider_audiences.sync.state.manifest import Manifest, ManualChangeFiles, StoredKeys, StoredLedger
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan, StoredPlans
 from airflow_provider_audiences.sync.state.tables import StateTables
@@ -75,7 +75,7 @@ class AudienceState:
         self._clock = clock
         self._lock = threading.Lock()
         self._first_generation = 0
-        self._kept = MarkFiles()
+        self._kept = ManualChangeFiles()
         self.is_ledger_ignored = False
         """Whether the stored ledger is lost and must not be used."""
         self.manifest: Manifest | None = None
@@ -84,7 +84,7 @@ class AudienceState:
     @property
     def delivered(self) -> Delivered:
         """What is delivered of the plan that was begun."""
-        return self._begun()[1]
+        return self._require_begun()[1]
 
     @property
     def generation(self) -> int:
@@ -104,7 +104,7 @@ class AudienceState:
     def ignore_ledger(self) -> None:
         """Ignore the stored ledger from now on, and begin with an empty one."""
         self._first_generation = self.generation + 1
-        self._kept = self.manifest.marks if self.manifest else MarkFiles()
+        self._kept = self.manifest.manual_changes if self.manifest else ManualChangeFiles()
         self.is_ledger_ignored = True
         self.manifest = None
 
@@ -119,35 +119,37 @@ class AudienceState:
         with self._unless_overtaken():
             return self._tables.ledger(self.manifest.ledger.file, fingerprint=self.manifest.ledger.fingerprint)
 
-    def marks(self) -> Marks:
+    def manual_changes(self) -> ManualChanges:
         """
         Return the members removed or added by hand.
 
         :raises LedgerLostError: a file is damaged or missing; not after :meth:`ignore_ledger`, when there are
             none.
         """
-        stored = self.manifest.marks if self.manifest else self._kept
+        stored = self.manifest.manual_changes if self.manifest else self._kept
         try:
             with self._unless_overtaken():
-                return Marks(held_back=self._stored_keys(stored.held_back), by_hand=self._stored_keys(stored.by_hand))
+                return ManualChanges(
+                    held_back=self._stored_keys(stored.held_back), by_hand=self._stored_keys(stored.by_hand)
+                )
         except LedgerLostError as error:
             if not self.is_ledger_ignored:
                 raise
             log.warning("Who was removed or added by hand is not known any more: %s", error.message)
-            self._kept = MarkFiles()
-            return Marks(held_back=empty_key_set(self._workspace), by_hand=empty_key_set(self._workspace))
+            self._kept = ManualChangeFiles()
+            return ManualChanges(held_back=empty_key_set(self._workspace), by_hand=empty_key_set(self._workspace))
 
-    def record_no_change(self, *, run_date: RunDate | None, marks: Marks | None = None) -> None:
+    def record_no_change(self, *, run_date: RunDate | None, manual_changes: ManualChanges | None = None) -> None:
         """
         Note that a run found the audience equal to its source, so that no older run undoes what it found. Nothing is
         written if that adds nothing to what is known, since it would make stored plans outdated.
 
         :param run_date: dates of the run; None if it has none.
-        :param marks: members removed or added by hand from now on; None for no change.
+        :param manual_changes: members removed or added by hand from now on; None for no change.
         """
         if self.manifest is None:
             return  # nothing was ever sent
-        manifest = self.manifest if marks is None else self._with_marks(self.manifest, marks)
+        manifest = self.manifest if manual_changes is None else self._with_manual_changes(self.manifest, manual_changes)
         last = manifest.run_date
         if run_date and (last is None or last.is_older_than(run_date)):
             manifest = replace(manifest, run_date=run_date)
@@ -217,12 +219,12 @@ class AudienceState:
                 raise
             raise PlanOutdatedError(error.message) from None
 
-    def begin(self, stored: StoredPlan, *, marks: Marks | None = None) -> Delivered:
+    def begin(self, stored: StoredPlan, *, manual_changes: ManualChanges | None = None) -> Delivered:
         """
         Commit to a plan: from now on, all of it counts as possibly sent.
 
         :param stored: the plan, as it was stored.
-        :param marks: members removed or added by hand from now on; None for no change.
+        :param manual_changes: members removed or added by hand from now on; None for no change.
         :return: what an earlier try has delivered of the plan.
         """
         manifest = self.manifest
@@ -239,24 +241,24 @@ class AudienceState:
         plan = stored.plan
         if manifest is None:
             manifest = Manifest(
-                **asdict(self.address),
+                address=self.address,
                 generation=stored.generation,
                 ledger=StoredLedger(file="", members=0, fingerprint=LedgerWriter(self._workspace).finish().fingerprint),
-                marks=self._kept,
-                is_known=False,  # known once the replacement's first request is accepted
+                manual_changes=self._kept,
+                is_content_known=False,  # known once the replacement's first request is accepted
             )
-        if marks is not None:
-            manifest = self._with_marks(manifest, marks)
+        if manual_changes is not None:
+            manifest = self._with_manual_changes(manifest, manual_changes)
         delivered = Delivered(begun_at=int(self._clock()))
         replacement = fingerprint_of(plan.additions) if plan.replaces else manifest.replacement
-        is_known = manifest.is_known or not plan.replaces
+        is_known = manifest.is_content_known or not plan.replaces
         self._commit(
             replace(
                 manifest,
                 plan_id=stored.plan_id,
                 delivered=delivered,
                 replacement=replacement,
-                is_known=is_known,
+                is_content_known=is_known,
                 has_strangers=manifest.has_strangers or plan.has_strangers,
                 run_date=stored.run_date or manifest.run_date,
             )
@@ -277,7 +279,7 @@ class AudienceState:
         :param is_replacement: whether the request replaced the audience's content.
         """
         with self._lock:
-            manifest, delivered = self._begun()
+            manifest, delivered = self._require_begun()
             now = self._clock()
             rows = delivered.additions if phase == "additions" else delivered.removals
             rows.add(first, end, began=now - seconds, ended=now)
@@ -287,10 +289,15 @@ class AudienceState:
                 is_repeated=delivered.is_repeated or is_repeated,
                 is_replacement_repeated=delivered.is_replacement_repeated or (is_replacement and is_repeated),
             )
-            self._commit(replace(manifest, delivered=delivered, is_known=True))
+            self._commit(replace(manifest, delivered=delivered, is_content_known=True))
 
     def finish(
-        self, ledger: Ledger, stored: StoredPlan, *, seconds_per_request: float, marks: Marks | None = None
+        self,
+        ledger: Ledger,
+        stored: StoredPlan,
+        *,
+        seconds_per_request: float,
+        manual_changes: ManualChanges | None = None,
     ) -> Ledger:
         """
         Fold a plan that is delivered completely into a new ledger.
@@ -298,13 +305,13 @@ class AudienceState:
         :param ledger: the ledger that the plan was made for.
         :param stored: the plan that was begun.
         :param seconds_per_request: average time of the plan's requests, for the next plan's forecast.
-        :param marks: members removed or added by hand from now on; None for no change.
+        :param manual_changes: members removed or added by hand from now on; None for no change.
         :return: the new ledger.
         """
-        manifest, delivered = self._begun()
+        manifest, delivered = self._require_begun()
         removed_before = manifest.removed_opt_outs if stored.plan.has_strangers else ""
         finished = replace(
-            manifest if marks is None else self._with_marks(manifest, marks),
+            manifest if manual_changes is None else self._with_manual_changes(manifest, manual_changes),
             replacement="",
             finished_plan_id=stored.plan_id,
             finished_batches=delivered.batches,
@@ -315,7 +322,7 @@ class AudienceState:
         with self._unless_overtaken():
             return self._fold(ledger, stored.plan, finished)
 
-    def _begun(self) -> tuple[Manifest, Delivered]:
+    def _require_begun(self) -> tuple[Manifest, Delivered]:
         if self.manifest is None or self.manifest.delivered is None:
             raise AssertionError("no plan was begun")
         return self.manifest, self.manifest.delivered
@@ -353,13 +360,13 @@ class AudienceState:
         self.manifest = manifest
         return ledger
 
-    def _with_marks(self, manifest: Manifest, marks: Marks) -> Manifest:
+    def _with_manual_changes(self, manifest: Manifest, manual_changes: ManualChanges) -> Manifest:
         with self._unless_overtaken():
-            stored = MarkFiles(
-                held_back=self._store_keys("held", marks.held_back, manifest.marks.held_back),
-                by_hand=self._store_keys("hand", marks.by_hand, manifest.marks.by_hand),
+            stored = ManualChangeFiles(
+                held_back=self._store_keys("held", manual_changes.held_back, manifest.manual_changes.held_back),
+                by_hand=self._store_keys("hand", manual_changes.by_hand, manifest.manual_changes.by_hand),
             )
-            return replace(manifest, marks=stored)
+            return replace(manifest, manual_changes=stored)
 
     def _store_keys(self, name: str, keys: KeySet, before: StoredKeys) -> StoredKeys:
         if not keys.count:

@@ -15,7 +15,7 @@ from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.sync.ledger import (
     ADDITION_IN_DOUBT,
     LATEST,
-    NOBODY_KNOWS,
+    LATEST_UNKNOWN,
     REMOVAL_IN_DOUBT,
     Ledger,
     LedgerRows,
@@ -84,11 +84,11 @@ class _Fold:
             places = key_order.places(unknown, keys)
             keys = np.insert(keys, places, unknown, axis=0)
             earliest = np.insert(earliest, places, REMOVAL_IN_DOUBT)
-            latest = np.insert(latest, places, NOBODY_KNOWS)
+            latest = np.insert(latest, places, LATEST_UNKNOWN)
         may_live = latest > self.now
         if not may_live.all():
             keys, earliest, latest = keys[may_live], earliest[may_live], latest[may_live]
-        return LedgerRows(keys=keys, earliest=_seconds(earliest), latest=_seconds(latest))
+        return LedgerRows(keys=keys, earliest_expiry=_seconds(earliest), latest_expiry=_seconds(latest))
 
     def _times(
         self, first: int, old_earliest: NDArray[np.int64], old_latest: NDArray[np.int64]
@@ -114,7 +114,7 @@ class _Fold:
     ) -> tuple[Keys, NDArray[np.int64], NDArray[np.int64], Keys]:
         """Return the ledger's members not surely removed, with their times; and removed members that it lacked."""
         old = self.ledger.rows(in_ledger)
-        earliest, latest = old.earliest.astype(np.int64), old.latest.astype(np.int64)
+        earliest, latest = old.earliest_expiry.astype(np.int64), old.latest_expiry.astype(np.int64)
         stays = np.ones(len(old.keys), np.bool_)
         if self.plan.replaces:
             # The replacing request is the first: if any row is delivered, all earlier members are gone.
@@ -129,5 +129,5 @@ class _Fold:
 
 
 def _seconds(moments: NDArray[Any]) -> Seconds:
-    seconds: Seconds = np.where(moments == NOBODY_KNOWS, moments, np.clip(moments, 0, LATEST)).astype(np.uint32)
+    seconds: Seconds = np.where(moments == LATEST_UNKNOWN, moments, np.clip(moments, 0, LATEST)).astype(np.uint32)
     return seconds

@@ -41,7 +41,7 @@ class StoredKeys:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkFiles:
+class ManualChangeFiles:
     """
     The files of members removed or added by hand.
 
@@ -58,13 +58,11 @@ class Manifest:
     """
     The state of an audience.
 
-    :param api: API that the audience belongs to, such as ``applovin`` or ``applovin-suppression``.
-    :param host: host of the API, without scheme.
-    :param audience_id: id of the audience at that host.
+    :param address: identifies the audience.
     :param generation: number of the ledger; a plan fits one generation only.
     :param ledger: file of the ledger.
-    :param is_known: whether the audience's content is known: all members are in the ledger, or the user has accepted
-        others. If not, the next plan replaces the whole content.
+    :param is_content_known: whether all members are in the ledger, or the user has accepted others. If not, the next
+        plan replaces the whole content.
     :param plan_id: id of the plan that was begun; empty if there is none.
     :param delivered: which rows of that plan the platform has accepted; None if there is no plan.
     :param replacement: fingerprint of the members of a replacement that was begun and not finished; empty if there is
@@ -79,15 +77,13 @@ class Manifest:
     :param removed_opt_outs: fingerprint of the opt-outs that were removed although the ledger lacks them; empty if
         none.
     :param run_date: dates of the newest run that has synced the audience; None if they are not known.
-    :param marks: files of members removed or added by hand.
+    :param manual_changes: files of members removed or added by hand.
     """
 
-    api: str
-    host: str
-    audience_id: str
+    address: AudienceAddress
     generation: int
     ledger: StoredLedger
-    is_known: bool
+    is_content_known: bool
     plan_id: str = ""
     delivered: Delivered | None = None
     replacement: str = ""
@@ -100,27 +96,23 @@ class Manifest:
     has_strangers: bool = False
     removed_opt_outs: str = ""
     run_date: RunDate | None = None
-    marks: MarkFiles = MarkFiles()
-
-    @property
-    def address(self) -> AudienceAddress:
-        """Identifies the audience."""
-        return AudienceAddress(api=self.api, host=self.host, audience_id=self.audience_id)
+    manual_changes: ManualChangeFiles = ManualChangeFiles()
 
     def as_json(self) -> dict[str, Any]:
         """Return the manifest as JSON."""
         content = {key: getattr(self, name) for name, key in _KEYS.items()}
+        content |= zip(_ADDRESS, self.address.folders, strict=True)
         content["ledger"] = asdict(self.ledger)
         content["landings"] = delivered_to_json(self.delivered) if self.delivered else None
         content["run_date"] = self.run_date.as_list() if self.run_date else None
-        content["marks"] = asdict(self.marks)
+        content["marks"] = asdict(self.manual_changes)
         content["late"] = asdict(self.late)
         return content
 
     @property
     def files(self) -> set[str]:
         """Names of the files that the manifest names, without those of its plan."""
-        return {self.ledger.file, self.marks.held_back.file, self.marks.by_hand.file} - {""}
+        return {self.ledger.file, self.manual_changes.held_back.file, self.manual_changes.by_hand.file} - {""}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Manifest:
@@ -132,20 +124,28 @@ class Manifest:
         """
         # The first format did not say whether there are strangers.
         content = {"has_strangers": True, **content}
+        address = AudienceAddress.from_folders(*(content.pop(key) for key in _ADDRESS))
         landings = content.pop("landings")
         names = {key: name for name, key in _KEYS.items()}
         values = {names.get(key, key): value for key, value in content.items()}
         values["run_date"] = RunDate.from_list(values.get("run_date"))
         values["ledger"] = StoredLedger(**values["ledger"])
-        values["marks"] = MarkFiles(**{name: StoredKeys(**keys) for name, keys in values.get("marks", {}).items()})
+        stored = values.get("manual_changes", {})
+        values["manual_changes"] = ManualChangeFiles(**{name: StoredKeys(**keys) for name, keys in stored.items()})
         values["late"] = LateRequests(**values.get("late", {}))
         values["delivered"] = delivered_from_json(landings) if landings else None
-        return cls(**values)
+        return cls(address=address, **values)
 
 
 # Some keys are those of the first versions, whose states are read on.
-_KEYS = {field.name: field.name for field in fields(Manifest) if field.name != "delivered"}
-_KEYS |= {"api": "platform", "late_until": "settled_at", "removed_opt_outs": "purged"}
+_ADDRESS = ("platform", "host", "audience_id")
+_KEYS = {field.name: field.name for field in fields(Manifest) if field.name not in {"address", "delivered"}}
+_KEYS |= {
+    "is_content_known": "is_known",
+    "manual_changes": "marks",
+    "late_until": "settled_at",
+    "removed_opt_outs": "purged",
+}
 
 
 def delivered_to_json(delivered: Delivered) -> dict[str, Any]:

@@ -120,9 +120,9 @@ class ManifestReader:
 
     def _refuse_other(self, manifest: Manifest | None, address: AudienceAddress | None, *, where: str) -> None:
         if manifest and address and manifest.address != address:
+            (_, place, audience_id), (_, other_place, other_id) = address.folders, manifest.address.folders
             raise LedgerLostError(
-                f"{where} is about audience {manifest.audience_id} of {manifest.host}, not {address.audience_id} of "
-                f"{address.host}"
+                f"{where} is about audience {other_id} of {other_place}, not {audience_id} of {place}"
             )
 
 

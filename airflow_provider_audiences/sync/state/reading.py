@@ -56,7 +56,7 @@ class StateReader:
 
     def details(self, workspace: Workspace) -> AudienceDetails:
         """
-        Return all counts; reads the files of the ledger and of the marks, and compares them with their fingerprints.
+        Return all counts; reads the files of the ledger and of manual changes, and checks their fingerprints.
 
         :param workspace: workspace for copies on this machine.
         :raises LedgerLostError: a file is damaged or missing.
@@ -87,8 +87,8 @@ class StateReader:
         return AudienceDetails(
             summary=self._summary(moment),
             ledger=ledger,
-            held_back=count(manifest.marks.held_back) if manifest else 0,
-            by_hand=count(manifest.marks.by_hand) if manifest else 0,
+            held_back=count(manifest.manual_changes.held_back) if manifest else 0,
+            by_hand=count(manifest.manual_changes.by_hand) if manifest else 0,
             plans=tuple(_plan_summary(plan_id, moment, plans) for plan_id in plan_ids(moment.names)),
         )
 
@@ -127,13 +127,13 @@ def ledger_counts(ledger: Ledger, *, now: float) -> LedgerCounts:
     first, last = LATEST, 0
     for (rows,) in side_by_side(ledger.keys):
         columns = ledger.rows(rows)
-        is_expired = columns.latest <= now
-        is_live = columns.earliest > now
+        is_expired = columns.latest_expiry <= now
+        is_live = columns.earliest_expiry > now
         expired += int(np.count_nonzero(is_expired))
         live += int(np.count_nonzero(is_live))
         maybe_live += int(np.count_nonzero(~is_expired & ~is_live))
-        first = min(first, int(columns.earliest[is_live].min(initial=LATEST)))
-        last = max(last, int(columns.latest[is_live & (columns.latest < LATEST)].max(initial=0)))
+        first = min(first, int(columns.earliest_expiry[is_live].min(initial=LATEST)))
+        last = max(last, int(columns.latest_expiry[is_live & (columns.latest_expiry < LATEST)].max(initial=0)))
     return LedgerCounts(
         live=live,
         maybe_live=maybe_live,

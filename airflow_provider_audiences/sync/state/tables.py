@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
-_LEAST_FREE_BYTES = 1 << 20
+_MIN_FREE_BYTES = 1 << 20
 _TIMES = ("earliest_expiry", "latest_expiry")
 
 
@@ -82,7 +82,7 @@ class StateTables:
         with self._rows(name, _TIMES) as chunks:
             for keys, times in chunks:
                 earliest, latest = (times[column] for column in _TIMES)
-                writer.add(LedgerRows(keys=keys, earliest=earliest, latest=latest))
+                writer.add(LedgerRows(keys=keys, earliest_expiry=earliest, latest_expiry=latest))
         found = writer.finish()
         self._check(name, found.fingerprint == fingerprint)
         return found
@@ -109,7 +109,7 @@ class StateTables:
             self._files.fetch(name, path)
         except StateUnavailableError:
             # A store's error does not tell whether the store failed or this machine has no room for the copy.
-            self._workspace.require(_LEAST_FREE_BYTES, f"a copy of {name}")
+            self._workspace.require(_MIN_FREE_BYTES, f"a copy of {name}")
             raise
         if not path.is_symlink():
             path.chmod(0o600)

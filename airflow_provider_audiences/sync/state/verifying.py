@@ -64,14 +64,18 @@ class StateVerifier:
         found = [FileCheck(name=_MANIFEST, holds=_MANIFEST, status="ok")]
         manifest = moment.manifest
         if manifest:
-            ledger, marks = manifest.ledger, manifest.marks
+            ledger, manual_changes = manifest.ledger, manifest.manual_changes
             found += self._check(
                 ledger.file,
                 "ledger",
                 lambda: self._tables.ledger(ledger.file, fingerprint=ledger.fingerprint).keys.count,
             )
-            found += self._check_keys(marks.held_back.file, "members held back", marks.held_back.fingerprint)
-            found += self._check_keys(marks.by_hand.file, "members added by hand", marks.by_hand.fingerprint)
+            found += self._check_keys(
+                manual_changes.held_back.file, "members held back", manual_changes.held_back.fingerprint
+            )
+            found += self._check_keys(
+                manual_changes.by_hand.file, "members added by hand", manual_changes.by_hand.fingerprint
+            )
         begun = manifest.plan_id if manifest else ""
         for plan_id in sorted({*plan_ids(moment.names), begun} - {""}):
             found += self._check_plan(plan_id, moment, is_begun=plan_id == begun)

@@ -48,7 +48,7 @@ def test_against_a_set(name: str, chunks: list[list[Pair]], run: int, at_once: i
             (key_order, "PARTS", 4),
             (key_order, "hashes_of", HASHES[name]),
             (key_set, "_RUN_KEYS", run),
-            (key_set, "_MOST_KEYS_AT_ONCE", at_once),
+            (key_set, "_MAX_KEYS_AT_ONCE", at_once),
         ):
             patch.setattr(module, what, value)
         seen = []

@@ -73,7 +73,7 @@ def expected(content: bytes) -> list[bytes]:
 def test_only_line_feeds_end_lines(parts: list[bytes], sizes: list[int], block_bytes: int) -> None:
     content = b"".join(parts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_files, "_LEAST_BLOCK_BYTES", block_bytes)
+        patch.setattr(text_files, "_MIN_BLOCK_BYTES", block_bytes)
         patch.setattr(text_files, "_BLOCK_BYTES", 2 * block_bytes)
         assert read(content, sizes=sizes) == expected(content)
 
@@ -246,7 +246,7 @@ def test_block_boundaries_do_not_change_what_a_long_line_is(
     at_once = [parse_advertising_id(item) for item in read(content, sizes=[10 * MIB])]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_files, "_LEAST_BLOCK_BYTES", block_bytes)
+        patch.setattr(text_files, "_MIN_BLOCK_BYTES", block_bytes)
         assert [parse_advertising_id(item) for item in read(content, sizes=sizes)] == at_once
     assert at_once[2] == KEY
     if len(line) > 1 << 16:

@@ -191,7 +191,7 @@ def test_the_librarys_error_does_not_hang_on_ours() -> None:
 def test_credentials_that_never_come(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
     chain = CredentialChain(SimpleNamespace(get_credential=lambda: release.wait(20)))
-    monkeypatch.setattr("airflow_provider_audiences.platforms.pai.alibaba_chain._MOST_SECONDS", 0.3)
+    monkeypatch.setattr("airflow_provider_audiences.platforms.pai.alibaba_chain._MAX_SECONDS", 0.3)
     began = time.monotonic()
     with pytest.raises(ConnectionFailedError, match="no Alibaba Cloud credentials were found"):
         chain()

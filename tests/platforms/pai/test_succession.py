@@ -13,7 +13,7 @@ from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup, rank_of
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
-from airflow_provider_audiences.platforms.pai.succession import GroupLine, has_key
+from airflow_provider_audiences.platforms.pai.succession import GroupSeries, has_key
 from airflow_provider_audiences.redaction import Secret
 
 TIMES = ("", "2026-11-20 00:00:00", "2026-11-20 00:00:01")
@@ -47,7 +47,7 @@ lines = st.lists(
 
 CLIENT = PaiClient(auth=ApiKeyAuth(Secret("sk-0123")))  # which is asked nothing
 RULE = ReadinessRule.of(min_amount=MIN_AMOUNT, ready_statuses=[PASSED])
-LINE = GroupLine(CLIENT, name="VIP", owner="0123abcd", map_index=-1, rule=RULE)
+LINE = GroupSeries(CLIENT, name="VIP", owner="0123abcd", map_index=-1, rule=RULE)
 
 
 class TestOrder:

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import LedgerLostError, StateUnavailableError
+from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.delivered import Delivered, DeliveredRange, DeliveredRanges
 from airflow_provider_audiences.sync.state.late import LateRequests
-from airflow_provider_audiences.sync.state.manifest import Manifest, MarkFiles, StoredKeys, StoredLedger
+from airflow_provider_audiences.sync.state.manifest import Manifest, ManualChangeFiles, StoredKeys, StoredLedger
 from airflow_provider_audiences.sync.state.manifest_file import ManifestFile, Rank, first_format
 from airflow_provider_audiences.sync.state.sealing import sealed
 
@@ -26,12 +27,16 @@ delivered_ranges = st.lists(st.tuples(st.integers(0, 99), counts, counts), max_s
 )
 manifests = st.builds(
     Manifest,
-    api=texts,
-    host=texts,
-    audience_id=texts,
+    address=st.builds(
+        AudienceAddress,
+        api=texts,
+        host=st.sampled_from(["h", "api.example.com:8443"]),
+        audience_id=texts,
+        account=texts,
+    ),
     generation=counts,
     ledger=st.builds(StoredLedger, file=texts, members=counts, fingerprint=texts),
-    is_known=st.booleans(),
+    is_content_known=st.booleans(),
     plan_id=texts,
     delivered=st.none()
     | st.builds(
@@ -51,8 +56,8 @@ manifests = st.builds(
     seconds_per_request=st.floats(0, 1e6),
     has_strangers=st.booleans(),
     removed_opt_outs=texts,
-    marks=st.builds(
-        MarkFiles,
+    manual_changes=st.builds(
+        ManualChangeFiles,
         held_back=st.builds(StoredKeys, file=texts, fingerprint=texts),
         by_hand=st.builds(StoredKeys, file=texts, fingerprint=texts),
     ),
@@ -61,18 +66,16 @@ manifests = st.builds(
 
 RANK = Rank(12, 12)
 HEAD = Manifest(
-    api="applovin",
-    host="api.example.com",
-    audience_id="a1",
+    address=AudienceAddress(api="applovin", host="api.example.com", audience_id="a1"),
     generation=12,
     ledger=StoredLedger(file="ledger-12-00ff.parquet", members=1000, fingerprint="0" * 64),
-    is_known=True,
+    is_content_known=True,
     plan_id="1" * 16,
     delivered=Delivered(begun_at=1_700_000_000, batches=2, additions=DeliveredRanges([DeliveredRange(0, 10, 5, 6)])),
     late_until=1_700_000_100,
     seconds_per_request=1.25,
     run_date=RunDate(logical=1_767_312_000.0),
-    marks=MarkFiles(by_hand=StoredKeys(file="hand-00ff.parquet", fingerprint="1" * 64)),
+    manual_changes=ManualChangeFiles(by_hand=StoredKeys(file="hand-00ff.parquet", fingerprint="1" * 64)),
 )
 
 
@@ -260,7 +263,7 @@ def test_a_version_before_manifests_wrote_it(stored_format: int) -> None:
         assert (manifest.has_strangers, manifest.removed_opt_outs, manifest.run_date) == (True, "", None)
         assert (manifest.generation, manifest.ledger) == (HEAD.generation, HEAD.ledger)
     else:
-        assert content_of(manifest) == content_of(replace(HEAD, marks=MarkFiles()))
+        assert content_of(manifest) == content_of(replace(HEAD, manual_changes=ManualChangeFiles()))
 
 
 def test_a_newer_version_wrote_it() -> None:

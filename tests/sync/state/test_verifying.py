@@ -9,7 +9,7 @@ from support.synced import SyncedAudience
 
 from airflow_provider_audiences.exceptions import ServerError
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
-from airflow_provider_audiences.sync.marks import Marks
+from airflow_provider_audiences.sync.manual_changes import ManualChanges
 from airflow_provider_audiences.sync.state.summary import FileCheck
 from airflow_provider_audiences.sync.state.verifying import StateVerifier
 
@@ -26,13 +26,13 @@ def statuses(synced: SyncedAudience) -> dict[str, tuple[str, int | None]]:
 
 @pytest.fixture
 def whole(synced: SyncedAudience, make_ids: MakeIds) -> SyncedAudience:
-    """An audience with a ledger, marks, a plan that was begun, and one that is outdated."""
+    """An audience with a ledger, manual changes, a plan that was begun, and one that is outdated."""
     synced.run(make_ids(6))
     with synced.open_audience(key="by hand") as audience:
         audience.state.load()
         keys = audience.state.ledger().keys
-        marks = Marks(held_back=keys, by_hand=keys)
-        audience.state.record_no_change(run_date=None, marks=marks)
+        manual_changes = ManualChanges(held_back=keys, by_hand=keys)
+        audience.state.record_no_change(run_date=None, manual_changes=manual_changes)
     synced.run(make_ids(8), plan_only=True)
 
     def fail(_post: object) -> None:

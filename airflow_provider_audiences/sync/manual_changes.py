@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Sent(Protocol):
-    """The part of a plan that :meth:`Marks.after` needs."""
+    """The part of a plan that :meth:`ManualChanges.after` needs."""
 
     @property
     def replaces(self) -> bool:
@@ -34,7 +34,7 @@ class Sent(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Marks:
+class ManualChanges:
     """
     Members that were removed or added by hand.
 
@@ -48,34 +48,34 @@ class Marks:
     def __bool__(self) -> bool:
         return bool(self.held_back.count or self.by_hand.count)
 
-    def with_removed(self, keys: KeySet, workspace: Workspace) -> Marks:
+    def with_removed(self, keys: KeySet, workspace: Workspace) -> ManualChanges:
         """
-        Return the marks after a removal by hand.
+        Return the manual_changes after a removal by hand.
 
         :param keys: the members that are removed.
         :param workspace: workspace in which new sets are made.
         """
-        return Marks(
+        return ManualChanges(
             held_back=union(self.held_back, keys, workspace),
             by_hand=difference(self.by_hand, keys, workspace),
         )
 
-    def with_added(self, keys: KeySet, workspace: Workspace, *, replaces: bool) -> Marks:
+    def with_added(self, keys: KeySet, workspace: Workspace, *, replaces: bool) -> ManualChanges:
         """
-        Return the marks after an update or append by hand.
+        Return the manual_changes after an update or append by hand.
 
         :param keys: the members that are added.
         :param workspace: workspace in which new sets are made.
         :param replaces: whether these members replace the audience's whole content.
         """
-        return Marks(
+        return ManualChanges(
             held_back=difference(self.held_back, keys, workspace),
             by_hand=keys if replaces else union(self.by_hand, keys, workspace),
         )
 
-    def after(self, sent: Sent, *, ledger: KeySet, source: KeySet | None, workspace: Workspace) -> Marks:
+    def after(self, sent: Sent, *, ledger: KeySet, source: KeySet | None, workspace: Workspace) -> ManualChanges:
         """
-        Return the marks after a sync.
+        Return the manual_changes after a sync.
 
         A member is no longer held back once the source lacks it, or once a plan has added it all the same. A member no
         longer counts as added by hand once it has left the audience.
@@ -89,4 +89,4 @@ class Marks:
         if source is not None:
             held_back = intersection(held_back, source, workspace)
         by_hand = empty_key_set(workspace) if sent.replaces else difference(self.by_hand, sent.removals, workspace)
-        return Marks(held_back=held_back, by_hand=intersection(by_hand, ledger, workspace))
+        return ManualChanges(held_back=held_back, by_hand=intersection(by_hand, ledger, workspace))
