@@ -32,14 +32,12 @@ class Result:
     """
     What a task finds out while it works, to be told at its end.
 
-    :param keeps_state: whether Airflow keeps it; if not, nobody need find out about expiry.
     :param report: the operator's report; None until the work is done.
     :param live: members that are there now, where the report does not say; None if it is not known.
     :param limits: the guards' limits by name; None if the task has no guards.
     :param expiry: when members begin to expire; None if it is not known.
     """
 
-    keeps_state: bool
     report: Mapping[str, Any] | None = None
     live: int | None = None
     limits: Mapping[str, Any] | None = None

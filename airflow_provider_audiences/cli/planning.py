@@ -29,7 +29,18 @@ _GIVEN_TO_OPERATOR = (
 _GIVEN_FOR_AUDIENCES = ("initial", "ttl_seconds", "refresh_before_seconds")
 _NOT_OF_PLANS = frozenset(
     {
-        *("plan_only", "plan_id", "drift", "requests", "batches", "splits", "accepted", "rejected_by_api"),
+        *(
+            "plan_only",
+            "plan_id",
+            "drift",
+            "first_expiry",
+            "last_expiry",
+            "requests",
+            "batches",
+            "splits",
+            "accepted",
+            "rejected_by_api",
+        ),
         *("miscounted_batches", "bytes_sent", "seconds", "verdicts", "audience_id"),
     }
 )

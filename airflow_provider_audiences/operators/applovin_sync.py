@@ -105,9 +105,10 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
         for the asset that the arguments name.
     :return: report with ``audience_id, mode, plan_only, plan_id, generation, replaces, added, refreshed, removed,
         unchanged, suppressed, held_back, suppress_members, suppress_malformed, suppress_zeroed, suppress_duplicates,
-        suppress_blank, suppress_unknown, contradicted, live, drift, planned_requests, planned_ids, planned_bytes,
-        expected_seconds, verdicts, requests, batches, batches_skipped_by_resume, splits, accepted, rejected_by_api,
-        miscounted_batches, bytes_sent, members, malformed, zeroed, duplicates, blank, members_by_column, seconds``.
+        suppress_blank, suppress_unknown, contradicted, live, drift, first_expiry, last_expiry, planned_requests,
+        planned_ids, planned_bytes, expected_seconds, verdicts, requests, batches, batches_skipped_by_resume, splits,
+        accepted, rejected_by_api, miscounted_batches, bytes_sent, members, malformed, zeroed, duplicates, blank,
+        members_by_column, seconds``.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
     :raises GuardError: a guard stopped the plan; nothing was sent.
     :raises LedgerLostError: the ledger is damaged or incomplete, so it is not known what was sent before; nothing was

@@ -106,7 +106,7 @@ class WritesAsset(RefusesLostArguments, RendersTextAsText, BaseOperator):
 
         asset = None if self.writes_nothing else self._asset()
         store = None if asset is None else store_of(context, self.outlets, asset)
-        result = Result(keeps_state=store is not None)
+        result = Result()
         try:
             yield result
         except BaseException as error:  # a timeout of the task is no Exception

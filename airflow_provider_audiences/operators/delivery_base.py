@@ -7,7 +7,6 @@ Heavy libraries are imported inside methods, because Airflow parses DAG files al
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,10 +15,8 @@ from airflow_provider_audiences.common.busy import DEFAULT_WAIT_SECONDS
 from airflow_provider_audiences.operators.asset_base import WritesAsset
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.assets.state import Result
     from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
     from airflow_provider_audiences.sync.destination import DeliveryLimits, Destination
-    from airflow_provider_audiences.sync.ledger import Ledger
 
 
 class DeliveryOperator(WritesAsset):
@@ -90,24 +87,6 @@ class DeliveryOperator(WritesAsset):
 
         :raises InvalidInputError: an argument about that is wrong.
         """
-
-    def note_expiry(self, result: Result, ledger_of: Callable[[], Ledger | None]) -> None:
-        """
-        Find out when members begin to expire, if Airflow keeps that and members have a TTL.
-
-        :param result: receives ``live`` and ``expiry``.
-        :param ledger_of: returns the audience's ledger; None if there is none.
-        """
-        if not result.keeps_state:
-            return
-        ledger = ledger_of()
-        if ledger is None:
-            return
-        result.live = ledger.keys.count
-        if self.delivery_limits.default_ttl_seconds is not None:
-            from airflow_provider_audiences.sync.expiry import expiry_of
-
-            result.expiry = expiry_of(ledger)
 
     @property
     def wait_seconds(self) -> float:

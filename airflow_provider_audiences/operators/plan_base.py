@@ -137,6 +137,6 @@ class StoredPlanOperator(PlanOperator):
             client = stack.enter_context(self.open_client())
             sync = stack.enter_context(self.open_sync(context, self.destination_at(client, target), send))
             report = sync.apply(plan_id, override_guards=override_guards)
-            self.note_expiry(result, sync.ledger)
+            result.expiry = sync.expiry
             result.report = report.as_dict()
         return self.log_report(report)

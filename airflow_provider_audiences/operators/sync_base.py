@@ -165,7 +165,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
                     self.open_sync(context, found.destination, send, is_new=found.is_new, may_reschedule=False)
                 )
             report = (sync.plan if plan_only else sync.run)(staged, opt_outs, settings)
-            self.note_expiry(result, sync.ledger)
+            result.expiry = sync.expiry
             result.report = report.as_dict()
         if plan_only and self.do_xcom_push:
             # XComs of their own, so that the task that applies the plan can take ``plan.output["plan_id"]``.

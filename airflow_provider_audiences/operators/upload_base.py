@@ -95,7 +95,7 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
                     report = upload.plan(staged)
                 elif recorded:
                     report = recorded.run(upload, staged, on_progress=progress_of(context))
-                    self.note_expiry(result, recorded.ledger)
+                    result.live, result.expiry = recorded.live, recorded.expiry
                 else:
                     report = upload.run(destination, staged, on_progress=progress_of(context))
             result.report = report.as_dict()

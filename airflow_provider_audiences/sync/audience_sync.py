@@ -27,6 +27,7 @@ from airflow_provider_audiences.members.keys.key_set import KeySet
 from airflow_provider_audiences.stopping import Stopped
 from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery, StateJournal
 from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
+from airflow_provider_audiences.sync.expiry import Expiry, expiry_in
 from airflow_provider_audiences.sync.guards import refuse_unless_passed
 from airflow_provider_audiences.sync.ledger import Ledger
 from airflow_provider_audiences.sync.manual_changes import ManualChanges
@@ -63,6 +64,7 @@ class AudienceSync:
         self._audience_id = audience.destination.address.audience_id
         self._planner = Planner(audience, send=send)
         self._ledger: Ledger | None = None
+        self._expiry: Expiry | None = None
         self._began = time.monotonic()
         self._requests_before = audience.destination.requests_sent
 
@@ -89,7 +91,7 @@ class AudienceSync:
                     plan, ledger=ledger.keys, source=whole, workspace=self._workspace
                 )
                 self._state.record_no_change(run_date=settings.run_date, manual_changes=manual_changes)
-                return self._check_drift(report)
+                return self._ended(report)
         stored = self._state.store_plan(plan, details=report.as_dict(), run_date=settings.run_date)
         return self._carry_out(stored, ledger, planned.manual_changes, report, source=whole)
 
@@ -130,12 +132,12 @@ class AudienceSync:
             log.info("Plan %s was carried out to its end before.", plan_id)
             report = SyncReport.from_details({}, audience_id=self._audience_id, plan_id=plan_id)
             report = report.changed(live=manifest.ledger.members, batches_skipped_by_resume=manifest.finished_batches)
-            return self._check_drift(report)
+            return self._ended(report)
         stored = self._state.plan(plan_id)
         report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
         is_begun = bool(manifest and manifest.plan_id == plan_id)
         if stored.begins_anew and not is_begun:
-            if not lost and self.ledger() is not None:
+            if not lost and self._readable_ledger() is not None:
                 raise PlanOutdatedError(f"plan {plan_id} was made without the ledger, and now it can be read again")
             self._state.ignore_ledger()
         elif lost:
@@ -144,15 +146,15 @@ class AudienceSync:
             refuse_unless_passed(report.verdicts, report=report.as_dict())
         if not stored.plan and not self._is_replacement_open:
             self._state.record_no_change(run_date=stored.run_date)
-            return self._check_drift(report)
+            return self._ended(report)
         return self._carry_out(stored, self._state.ledger(), self._state.manual_changes(), report)
 
-    def ledger(self) -> Ledger | None:
-        """
-        Return the ledger as it is after :meth:`run` or :meth:`apply`; it exists until the audience is let go.
+    @property
+    def expiry(self) -> Expiry | None:
+        """When members begin to expire, after :meth:`run` or :meth:`apply`; None without a TTL, or if not known."""
+        return self._expiry
 
-        :return: the ledger; None if it can't be read.
-        """
+    def _readable_ledger(self) -> Ledger | None:
         if self._ledger is None:
             with suppress(LedgerLostError):
                 self._ledger = self._state.ledger()
@@ -223,9 +225,14 @@ class AudienceSync:
             batches_skipped_by_resume=report.batches_skipped_by_resume + skipped,
             **progress.counts(),
         )
-        return self._check_drift(report)
+        return self._ended(report)
 
     # Afterwards
+
+    def _ended(self, report: SyncReport) -> SyncReport:
+        now = self._audience.clock()
+        self._expiry = expiry_in(self._readable_ledger(), limits=self._destination.limits, now=now)
+        return self._check_drift(report.changed(**self._expiry.report_fields()) if self._expiry else report)
 
     def _check_drift(self, report: SyncReport) -> SyncReport:
         """

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from airflow_provider_audiences.sync.ledger import LATEST, REMOVAL_IN_DOUBT, Seconds
+from airflow_provider_audiences.sync.ledger import LATEST, Seconds
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.sync.destination import DeliveryLimits
     from airflow_provider_audiences.sync.ledger import Ledger
 
 MAX_DAYS = 400
@@ -23,37 +24,57 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True, kw_only=True)
 class Expiry:
     """
-    When members begin to expire. Members whose last request has no known outcome are not counted.
+    When the members begin to expire that are in the audience for sure.
 
     :param first: the first time, in seconds since 1970 (UTC); None if nobody expires.
-    :param last: the last time.
+    :param last: the last time, in the same seconds.
     :param days: days (UTC) since 1970 with the number of members that begin to expire then, in order; the first
         :data:`MAX_DAYS` of them.
     """
 
-    first: int | None
-    last: int | None
-    days: tuple[tuple[int, int], ...]
+    first: int | None = None
+    last: int | None = None
+    days: tuple[tuple[int, int], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON, with each day as ``YYYY-MM-DD``."""
         days = [[(_EPOCH + timedelta(days=day)).date().isoformat(), count] for day, count in self.days]
         return {"first": self.first, "last": self.last, "days": days}
 
+    def report_fields(self) -> dict[str, str | None]:
+        """Return the fields of a report: the first and the last time as text in UTC."""
+        return {"first_expiry": _as_text(self.first), "last_expiry": _as_text(self.last)}
 
-def expiry_of(ledger: Ledger) -> Expiry:
+
+def expiry_in(ledger: Ledger | None, *, limits: DeliveryLimits, now: float) -> Expiry | None:
+    """
+    Return when the members of an audience begin to expire; None if they have no TTL, or if there is no ledger.
+
+    :param ledger: the audience's ledger; None if there is none.
+    :param limits: limits of the audience's platform, which say whether members have a TTL.
+    :param now: seconds since 1970 (UTC).
+    """
+    if ledger is None or limits.default_ttl_seconds is None:
+        return None
+    return expiry_of(ledger, now=now)
+
+
+def expiry_of(ledger: Ledger, *, now: float) -> Expiry:
     """
     Count the members of a ledger by the day on which they begin to expire, in one pass over their times.
 
-    :param ledger: a ledger of an audience with a TTL.
+    Members who may have expired, and those whose last request has no known outcome, are not counted.
+
+    :param ledger: the ledger.
+    :param now: seconds since 1970 (UTC).
     """
     counts: Counter[int] = Counter()
     first, last = LATEST, 0
     for start in range(0, ledger.keys.count, _ROWS):
         times = ledger.earliest_expiry(slice(start, min(start + _ROWS, ledger.keys.count)))
         least, most = int(times.min()), int(times.max())
-        if least <= REMOVAL_IN_DOUBT or most >= LATEST:
-            times = times[(times > REMOVAL_IN_DOUBT) & (times < LATEST)]
+        if least <= now or most >= LATEST:
+            times = times[(times > now) & (times < LATEST)]
             if not times.size:
                 continue
             least, most = int(times.min()), int(times.max())
@@ -61,6 +82,10 @@ def expiry_of(ledger: Ledger) -> Expiry:
         counts.update(_by_day(times, first_day=least // _DAY_SECONDS))
     days = tuple(sorted(counts.items())[:MAX_DAYS])
     return Expiry(first=first if counts else None, last=last if counts else None, days=days)
+
+
+def _as_text(seconds: int | None) -> str | None:
+    return None if seconds is None else (_EPOCH + timedelta(seconds=seconds)).isoformat()
 
 
 def _by_day(times: Seconds, *, first_day: int) -> dict[int, int]:

@@ -15,6 +15,7 @@ from airflow_provider_audiences.exceptions import LedgerLostError
 from airflow_provider_audiences.members.keys.key_sets import empty_key_set
 from airflow_provider_audiences.sync.delivery.plan_delivery import StateJournal
 from airflow_provider_audiences.sync.delivery.upload import Upload, UploadMode
+from airflow_provider_audiences.sync.expiry import Expiry, expiry_in
 from airflow_provider_audiences.sync.open_audience import OpenAudience
 from airflow_provider_audiences.sync.plan import Changes, Plan
 from airflow_provider_audiences.sync.report import UploadReport
@@ -22,7 +23,6 @@ from airflow_provider_audiences.sync.report import UploadReport
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.delivery.progress import OnProgress
-    from airflow_provider_audiences.sync.ledger import Ledger
     from airflow_provider_audiences.sync.manual_changes import ManualChanges
 
 log = logging.getLogger(__name__)
@@ -39,11 +39,18 @@ class RecordedUpload:
         self._audience = audience
         self._state = audience.state
         self._workspace = audience.workspace
-        self._ledger: Ledger | None = None
+        self._live: int | None = None
+        self._expiry: Expiry | None = None
 
-    def ledger(self) -> Ledger | None:
-        """Return the ledger that notes the change; None if none does. It exists until the audience is let go."""
-        return self._ledger
+    @property
+    def live(self) -> int | None:
+        """Number of members after :meth:`run`, by the ledger that notes the change; None if none does."""
+        return self._live
+
+    @property
+    def expiry(self) -> Expiry | None:
+        """When members begin to expire, after :meth:`run`; None without a TTL, or if no ledger notes the change."""
+        return self._expiry
 
     def run(self, upload: Upload, staged: StagedMembers, *, on_progress: OnProgress | None = None) -> UploadReport:
         """
@@ -78,7 +85,9 @@ class RecordedUpload:
             self._audience.destination, staged, on_progress=on_progress, journal=journal, sleep=self._audience.sleep
         )
         pace = journal.request_seconds / report.batches if report.batches else 0.0
-        self._ledger = self._state.finish(ledger, stored, seconds_per_request=pace)
+        ledger = self._state.finish(ledger, stored, seconds_per_request=pace)
+        self._live = ledger.keys.count
+        self._expiry = expiry_in(ledger, limits=self._audience.destination.limits, now=self._audience.clock())
         return report
 
     def _plan(self, upload: Upload, staged: StagedMembers) -> Plan:

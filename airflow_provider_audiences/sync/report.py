@@ -107,6 +107,9 @@ class SyncReport(DeliveryReport):
     :param contradicted: members whose last request has no known outcome, and to whom this sync did the opposite.
     :param live: members in the audience, by the ledger.
     :param drift: the platform's count minus ``live``; None if the platform does not count.
+    :param first_expiry: when the first member begins to expire unless it is sent again, by the ledger after the sync:
+        ISO 8601, UTC; None without a TTL, and if nothing was carried out.
+    :param last_expiry: when the last member begins to expire, in the same way.
     :param expected_seconds: expected time of sending, by the last run's pace (without one, a second a request).
     :param verdicts: verdicts of the guards.
     :param batches_skipped_by_resume: request bodies that an earlier, interrupted run had sent already.
@@ -133,6 +136,8 @@ class SyncReport(DeliveryReport):
     contradicted: int = 0
     live: int = 0
     drift: int | None = None
+    first_expiry: str | None = None
+    last_expiry: str | None = None
     expected_seconds: float = 0.0
     verdicts: list[Verdict] = field(default_factory=list)
     batches_skipped_by_resume: int = 0

@@ -70,7 +70,7 @@ def test_a_report_that_is_too_large_is_left_out(task_context: MakeContext) -> No
 def test_a_failure_keeps_what_was_known_before(task_context: MakeContext) -> None:
     store = Store(history={"fields": [], "points": []}, expiry={"first": 1})
     failed = Outcome.of_error(ServerError("x"), operation="sync")
-    keep(store, task_context(), failed, Result(keeps_state=True, limits={"min_members": 5}))
+    keep(store, task_context(), failed, Result(limits={"min_members": 5}))
     assert store["outcome"]["state"] == "failed"
     assert store["limits"] == {"min_members": 5}
     assert (store["history"], store["expiry"]) == ({"fields": [], "points": []}, {"first": 1})
@@ -82,6 +82,6 @@ def test_a_store_that_fails_does_not_fail_the_task(task_context: MakeContext, ca
             raise RuntimeError(f"{MEMBER} {key} {value}")
 
     with caplog.at_level(logging.WARNING):
-        keep(Broken(), task_context(), Outcome.of_report({}, operation="sync"), Result(keeps_state=True))
+        keep(Broken(), task_context(), Outcome.of_report({}, operation="sync"), Result())
     assert "Airflow did not take the audience's state: RuntimeError" in caplog.text
     assert MEMBER not in caplog.text

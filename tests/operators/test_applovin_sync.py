@@ -47,6 +47,8 @@ REPORT_KEYS = [
     "contradicted",
     "live",
     "drift",
+    "first_expiry",
+    "last_expiry",
     "expected_seconds",
     "verdicts",
     "batches_skipped_by_resume",

@@ -174,7 +174,7 @@ class SyncedAudience:
             limits=self.destination.limits,
             mode=mode,
             ttl_seconds=changes.pop("ttl", self.ttl_seconds),
-            refresh_before_seconds=None,
+            refresh_before_seconds=changes.pop("refresh_before_seconds", None),
             next_run_seconds=None,
             initial=initial,
             on_lost_ledger=lost,

@@ -1,11 +1,13 @@
 """When members begin to expire, as the ledger knows it."""
 
 import datetime as dt
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from support.fixtures import MakeIds
 from support.kinds import ID_KIND
+from support.memory_destination import WITHOUT_TTL, MemoryPlatform
 from support.synced import SyncedAudience
 
 from airflow_provider_audiences.members.keys import key_order
@@ -25,7 +27,7 @@ from airflow_provider_audiences.sync.ledger import (
 DAY = 24 * 3600
 
 
-def counted(*earliest: int) -> Expiry:
+def counted(*earliest: int, now: float = DAY / 2) -> Expiry:
     with open_workspace(StagingSettings()) as workspace:
         writer = LedgerWriter(workspace)
         keys = np.zeros((len(earliest), 2), np.uint64)
@@ -33,7 +35,7 @@ def counted(*earliest: int) -> Expiry:
         keys = keys[key_order.order_of(keys)]
         times = np.array(earliest, dtype=np.uint32)
         writer.add(LedgerRows(keys=keys, earliest_expiry=times, latest_expiry=times))
-        return expiry_of(writer.finish())
+        return expiry_of(writer.finish(), now=now)
 
 
 @pytest.mark.parametrize("rows", [2, 1 << 20])
@@ -47,7 +49,8 @@ def test_members_are_counted_by_day(rows: int, monkeypatch: pytest.MonkeyPatch) 
 def test_whoever_is_in_doubt_or_stays_is_not_counted() -> None:
     found = counted(ADDITION_IN_DOUBT, REMOVAL_IN_DOUBT, LATEST, 20_000 * DAY)
     assert found.days == ((20_000, 1),)
-    assert counted(LATEST) == counted() == Expiry(first=None, last=None, days=())
+    assert counted(19_999 * DAY, 20_000 * DAY, now=19_999 * DAY) == found, "who may have expired is in doubt as well"
+    assert counted(LATEST) == counted() == Expiry()
     assert counted().as_dict() == {"first": None, "last": None, "days": []}
 
 
@@ -69,9 +72,44 @@ def test_it_is_that_of_the_audience(synced: SyncedAudience, make_ids: MakeIds) -
                 plan_id = sync.plan(staged, None, settings).plan_id
                 continue
             report = sync.apply(plan_id, override_guards=True) if plan_id else sync.run(staged, None, settings)
-            ledger = sync.ledger()
-            assert ledger
-            assert report.live == ledger.keys.count
-            found.append(expiry_of(ledger))
+            assert sync.expiry
+            assert sum(count for _, count in sync.expiry.days) == report.live
+            found.append(sync.expiry)
+            for seconds, text in ((sync.expiry.first, report.first_expiry), (sync.expiry.last, report.last_expiry)):
+                assert text
+                assert dt.datetime.fromisoformat(text).timestamp() == seconds
     day = dt.datetime.fromtimestamp(synced.now() + 2 * DAY, tz=dt.UTC).date().isoformat()
     assert [one.as_dict()["days"] for one in found] == [[[day, 3]], [[day, 3]], [[day, 2]]]
+    assert days_left(report.first_expiry, synced) == 2
+
+
+def test_a_new_ttl_is_that_of_whoever_is_sent_from_then_on(synced: SyncedAudience, make_ids: MakeIds) -> None:
+    """With a refresh beyond the longest TTL, all get the new one, be it longer or shorter; as docs/sync.md says."""
+    synced.ttl_seconds = 10 * DAY
+    first = synced.run(make_ids(2))
+    synced.ttl_seconds = 30 * DAY
+    second = synced.run(make_ids(3))
+    assert (second.refreshed, second.first_expiry) == (0, first.first_expiry)
+    assert days_left(second.last_expiry, synced) == 30
+    for days in (40, 1):
+        synced.ttl_seconds = days * DAY
+        applied = synced.run(make_ids(3), refresh_before_seconds=400 * DAY)
+        assert (applied.refreshed, applied.added) == (3, 0)
+        assert days_left(applied.first_expiry, synced) == days_left(applied.last_expiry, synced) == days
+    assert set(synced.destination.platform.members()) == set(make_ids(3))
+    synced.advance(2 * DAY)
+    assert synced.members == [], "the shorter one was taken by the platform as well"
+
+
+def days_left(text: str | None, synced: SyncedAudience) -> float:
+    """How many days it is until then, to a thousandth: the clock goes on."""
+    assert text
+    assert text.endswith("+00:00")
+    return round((dt.datetime.fromisoformat(text).timestamp() - synced.now()) / DAY, 3)
+
+
+def test_without_a_ttl_nobody_expires(make_in_memory: Callable[..., SyncedAudience], make_ids: MakeIds) -> None:
+    synced = make_in_memory(MemoryPlatform(limits=WITHOUT_TTL))
+    synced.ttl_seconds = None
+    report = synced.run(make_ids(2), initial="append")
+    assert (report.first_expiry, report.last_expiry) == (None, None)

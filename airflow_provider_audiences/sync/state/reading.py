@@ -10,7 +10,7 @@ import numpy as np
 
 from airflow_provider_audiences.exceptions import LedgerLostError
 from airflow_provider_audiences.members.keys.key_set import side_by_side
-from airflow_provider_audiences.sync.ledger import LATEST
+from airflow_provider_audiences.sync.expiry import expiry_of
 from airflow_provider_audiences.sync.state.lease import claims
 from airflow_provider_audiences.sync.state.moment import StateMoment, at_one_moment
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlans, plan_ids
@@ -124,7 +124,6 @@ def ledger_counts(ledger: Ledger, *, now: float) -> LedgerCounts:
     :param now: seconds since 1970 (UTC).
     """
     live = maybe_live = expired = 0
-    first, last = LATEST, 0
     for (rows,) in side_by_side(ledger.keys):
         columns = ledger.rows(rows)
         is_expired = columns.latest_expiry <= now
@@ -132,12 +131,4 @@ def ledger_counts(ledger: Ledger, *, now: float) -> LedgerCounts:
         expired += int(np.count_nonzero(is_expired))
         live += int(np.count_nonzero(is_live))
         maybe_live += int(np.count_nonzero(~is_expired & ~is_live))
-        first = min(first, int(columns.earliest_expiry[is_live].min(initial=LATEST)))
-        last = max(last, int(columns.latest_expiry[is_live & (columns.latest_expiry < LATEST)].max(initial=0)))
-    return LedgerCounts(
-        live=live,
-        maybe_live=maybe_live,
-        expired=expired,
-        first_expiry=first if first < LATEST else None,
-        last_expiry=last or None,
-    )
+    return LedgerCounts(live=live, maybe_live=maybe_live, expired=expired, expiry=expiry_of(ledger, now=now))

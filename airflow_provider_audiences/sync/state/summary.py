@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from airflow_provider_audiences.sync.expiry import Expiry
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.state.lease import Claim
@@ -41,15 +43,13 @@ class LedgerCounts:
     :param live: members that are in the audience for sure.
     :param maybe_live: members that may be in it: the outcome of their last request is not known.
     :param expired: members who have left it since the ledger was written, because they expired.
-    :param first_expiry: when the first live member may expire, in seconds since 1970 (UTC); None if nobody does.
-    :param last_expiry: when the last live member expires at the latest, in the same seconds; None if nobody does.
+    :param expiry: when the live members begin to expire.
     """
 
     live: int = 0
     maybe_live: int = 0
     expired: int = 0
-    first_expiry: int | None = None
-    last_expiry: int | None = None
+    expiry: Expiry = field(default_factory=Expiry)
 
 
 @dataclass(frozen=True, kw_only=True)
