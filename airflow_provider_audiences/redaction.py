@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import Generic, Self, TypeVar
 from urllib.parse import unquote
 
+from airflow_provider_audiences.wording import counted
+
 SIGNATURE_PATTERN = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])")
 
 _HEX_32 = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{32}(?![0-9A-Za-z])")
@@ -138,7 +140,8 @@ class MaskedBytes(_Masked[bytes]):
 
     def __repr__(self) -> str:
         lines = self.reveal().count(b"\n")
-        return f"<{len(self):,} bytes{f' in {lines:,} lines' if lines else ''}, not shown>"
+        where = f" in {counted(lines, 'line')}" if lines else ""
+        return f"<{counted(len(self), 'byte')}{where}, not shown>"
 
 
 class MaskedLines(_Masked[str]):
@@ -152,7 +155,7 @@ class MaskedLines(_Masked[str]):
 
     def __repr__(self) -> str:
         lines = self.reveal().rstrip("\n")
-        return f"<{lines.count(chr(10)) + 1 if lines else 0:,} members, not shown>"
+        return f"<{counted(lines.count(chr(10)) + 1 if lines else 0, 'member')}, not shown>"
 
 
 def forget_locals(error: BaseException, *, until: BaseException | None = None) -> None:

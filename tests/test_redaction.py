@@ -39,7 +39,7 @@ class TestMasked:
             (MaskedBytes(b'{"Text": "18612340987"}'), "<23 bytes, not shown>"),
             (MaskedBytes(b""), "<0 bytes, not shown>"),
             (MaskedLines(f"{PHONE}\n{PHONE}"), "<2 members, not shown>"),
-            (MaskedLines(f"{PHONE}\n"), "<1 members, not shown>"),
+            (MaskedLines(f"{PHONE}\n"), "<1 member, not shown>"),
             (MaskedLines(""), "<0 members, not shown>"),
         ],
     )

@@ -12,6 +12,8 @@ import yaml
 from rich.table import Table
 from rich.text import Text
 
+from airflow_provider_audiences.common.reports import shown_value
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -117,24 +119,10 @@ def _print_table(console: Console, table: TableOf) -> None:
         is_number = bool(values) and all(map(_is_number, values))
         drawn.add_column(name.replace("_", " "), justify="right" if is_number else "left", overflow="fold")
     for row in table.rows:
-        shown = [_shown(value) for value in row.values()]
+        shown = [shown_value(value) for value in row.values()]
         drawn.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in shown))
     console.print(drawn)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_shown, value)) or "-"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_shown(inner)}" for name, inner in value.items()) or "-"
-    return str(value) or "-"

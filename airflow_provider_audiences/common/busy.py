@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
 
 from airflow_provider_audiences.exceptions import AudienceBusyError
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -51,7 +52,7 @@ def wait_for_audience(
             began.append(first.timestamp() if first else time.time())
         left = began[0] + seconds - time.time()
         if left <= 0:
-            error.so_far = f"It was waited for, {seconds:,.0f} seconds"
+            error.so_far = f"It was waited for, {counted(round(seconds), 'second')}"
             raise error
         log.info("Waiting for the audience, for %.0f seconds more at most: %s", left, error.message)
         if reschedules:

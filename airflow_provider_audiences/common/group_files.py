@@ -18,6 +18,7 @@ from airflow_provider_audiences.common.state import folder_at
 from airflow_provider_audiences.exceptions import InvalidInputError, StateUnavailableError
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 from airflow_provider_audiences.platforms.pai.group_spec import check_oss_uri
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -107,8 +108,9 @@ class GroupFiles:
             size = copy.stat().st_size
             self._folder.store(file_name, copy)
         log.info(
-            "Wrote %d members to %s/%s (%d bytes); PAI reads them at %s.",
-            staged.members, self._folder.name, file_name, size, shown_address(self.uri(file_name)),
+            "Wrote %s to %s/%s (%s); PAI reads them at %s.",
+            counted(staged.members, "member"), self._folder.name, file_name, counted(size, "byte"),
+            shown_address(self.uri(file_name)),
         )  # fmt: skip
         return size
 
@@ -133,7 +135,7 @@ class GroupFiles:
             for name in names:
                 self._folder.delete(name)
         if names:
-            log.info("Removed %d files below %s.", len(names), self._folder.name)
+            log.info("Removed %s below %s.", counted(len(names), "file"), self._folder.name)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

@@ -29,6 +29,7 @@ from airflow_provider_audiences.common.recognition import (
 from airflow_provider_audiences.common.rendering import is_template
 from airflow_provider_audiences.members.characters import plain
 from airflow_provider_audiences.members.identifiers.patterns import ALL_PATTERNS, NEVER_ONLY_DIGITS, MemberPatterns
+from airflow_provider_audiences.wording import counted
 
 
 class Masked:
@@ -56,7 +57,7 @@ class Masked:
         value = self.reveal()
         if isinstance(value, Sized) and not isinstance(value, str | bytes):
             with suppress(TypeError):  # a numpy array without dimensions has no length
-                return f"<{len(value)} members, not shown>"
+                return f"<{counted(len(value), 'member')}, not shown>"
         return "<members, not shown>"
 
     def __copy__(self, memo: dict[int, Any] | None = None) -> Masked:
@@ -277,7 +278,7 @@ def revealed_argument(value: Any) -> Any:
 
 def _shown_frame(frame: Any) -> str:
     try:
-        return f"<data frame of {len(frame)} rows, not shown>"
+        return f"<data frame of {counted(len(frame), 'row')}, not shown>"
     except TypeError:  # a lazy frame does not know its length
         return "<data frame, not shown>"
 

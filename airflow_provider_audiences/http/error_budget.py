@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from airflow_provider_audiences.exceptions import AudienceError, ConnectionFailedError, RateLimitedError
+from airflow_provider_audiences.wording import counted
 
 DEFAULT_MAX_ERRORS = 50
 """Default for the most errors within :data:`WINDOW_SECONDS`; AppLovin is known to block an account after 100."""
@@ -248,8 +249,9 @@ class ErrorBudget:
 
     def _stopped(self, until_epoch_seconds: float) -> RateLimitedError:
         until = datetime.fromtimestamp(until_epoch_seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        failed = counted(self._max_errors or 0, "request of this account has", "requests of this account have")
         return RateLimitedError(
-            f"{self._max_errors} requests of this account have failed within {WINDOW_SECONDS / 60:g} minutes, in all "
+            f"{failed} failed within {WINDOW_SECONDS / 60:g} minutes, in all "
             f"tasks together; no request is sent until {until}, lest the platform block the account",
             retry_after_seconds=max(0.0, until_epoch_seconds - self._errors.clock()),
             advice="See what failed first, and let the task be retried after that. max_errors in the connection's "

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
+from airflow_provider_audiences.wording import counted
+
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 """Largest body of a reply, both packed and unpacked. The largest known ones, lists of all audiences, have 100 kB."""
 
@@ -141,7 +143,7 @@ class Exchange:
         if not self.received_bytes:
             return "nothing of a reply had come"
         interim = f", {self.interim_replies} interim replies among them" if self.interim_replies else ""
-        return f"{self.received_bytes} bytes of a reply had come{interim}"
+        return f"{counted(self.received_bytes, 'byte of a reply', 'bytes of a reply')} had come{interim}"
 
 
 _here = threading.local()

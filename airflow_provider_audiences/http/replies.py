@@ -25,6 +25,7 @@ from airflow_provider_audiences.exceptions import (
     UnexpectedReplyError,
 )
 from airflow_provider_audiences.redaction import MaskedBytes, Redactor
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     import requests
@@ -154,7 +155,7 @@ class Reply:
             return value
         if not text or (value is None and _is_beginning_of_object(text)):
             raise ConnectionFailedError(
-                f"the reply was cut off after {len(self.body)} bytes",
+                f"the reply was cut off after {counted(len(self.body), 'byte')}",
                 http_status=self.status,
                 request_id=self.request_id,
                 maybe_applied=True,

@@ -15,9 +15,16 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.members.keys import key_sets
 from airflow_provider_audiences.members.reading.inputs import MemberInput
-from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, refuse_without_members, stage
+from airflow_provider_audiences.members.staging import (
+    StagedMembers,
+    StagingRules,
+    refuse_without_members,
+    stage,
+    with_article,
+)
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 from airflow_provider_audiences.validation import one_of
+from airflow_provider_audiences.wording import counted
 
 
 def checked_on_malformed(value: object) -> str:
@@ -56,8 +63,13 @@ def stage_opt_outs(
     with stage(source, rules=rules, kind=kind, settings=settings) as staged:
         refuse_without_members(staged, of="the texts of suppress")
         if staged.malformed and fails:
+            said = counted(
+                staged.malformed,
+                f"text of suppress is not {with_article(kind.name)}",
+                f"texts of suppress are not {kind.plural}",
+            )
             raise InvalidInputError(
-                f"{staged.malformed} texts of suppress are not {kind.plural} ({kind.rule}), and each may be a person "
+                f"{said} ({kind.rule}), and each may be a person "
                 f"who would stay{staged.damage}: {'; '.join(staged.examples)}; nothing was sent. Mend the list; or "
                 "give suppress_on_malformed='drop' if none of them is a person, such as a header line"
             )

@@ -27,6 +27,7 @@ from airflow_provider_audiences.members.reject_reasons import DAMAGE, MALFORMED,
 from airflow_provider_audiences.members.rejects import Rejects, RejectsTarget
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.validation import Checked, Rules, one_of, ratio
+from airflow_provider_audiences.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +199,8 @@ class _Staging:
             self._check_malformed()
         if time.monotonic() - self._logged_at >= _PROGRESS_INTERVAL_SECONDS:
             self._logged_at = time.monotonic()
-            log.info("Read %d texts, %.0f a second.", self._texts, self._texts / (self._logged_at - self._started))
+            rate = self._texts / (self._logged_at - self._started)
+            log.info("Read %s, %s a second.", counted(self._texts, "text"), f"{rate:,.0f}")
 
     def _add_examples(self, chunk: MemberChunk, parsed: ParsedMembers) -> None:
         found = sorted(int(row) for reason in MALFORMED for row in parsed.rejected.get(reason, ()))
@@ -222,13 +224,18 @@ class _Staging:
         limit = self._rules.max_malformed_ratio
         if limit is not None and share > limit:
             raise InvalidInputError(
-                f"{malformed} of {texts} texts of {self._rules.argument} ({share:.2%}) are not {self._kind.plural}, "
-                f"more than max_malformed_ratio={limit:.2%}{self._damage}; nothing was sent{self._report_note}. First "
-                f"ones: {where}"
+                f"{malformed:,} of {counted(texts, 'text')} of {self._rules.argument} ({share:.2%}) are not "
+                f"{self._kind.plural}, more than max_malformed_ratio={limit:.2%}{self._damage}; nothing was "
+                f"sent{self._report_note}. First ones: {where}"
             )
         log.warning(
-            "Dropped %d texts of %s that are not %s (%.2f%%)%s. First ones: %s",
-            malformed, self._rules.argument, self._kind.plural, share * 100, self._damage, where,
+            "Dropped %s (%.2f%%)%s. First ones: %s",
+            counted(
+                malformed,
+                f"text of {self._rules.argument} that is not {with_article(self._kind.name)}",
+                f"texts of {self._rules.argument} that are not {self._kind.plural}",
+            ),
+            share * 100, self._damage, where,
         )  # fmt: skip
 
     def _distinct(self) -> StagedMembers:
@@ -246,12 +253,13 @@ class _Staging:
             _kind=self._kind,
         )
         log.info(
-            "Staged %d %s of %d texts of %s in %.1f s: %d malformed, %d zeroed, %d duplicates, %d blank.",
-            staged.members, self._kind.plural, self._texts, self._rules.argument, time.monotonic() - self._started,
-            staged.malformed, staged.zeroed, staged.duplicates, staged.blank,
+            "Staged %s of %s of %s in %.1f s: %s malformed, %s zeroed, %s, %s blank.",
+            counted(staged.members, self._kind.name, self._kind.plural), counted(self._texts, "text"),
+            self._rules.argument, time.monotonic() - self._started, f"{staged.malformed:,}", f"{staged.zeroed:,}",
+            counted(staged.duplicates, "duplicate"), f"{staged.blank:,}",
         )  # fmt: skip
         if staged.by_column:
-            counts = ", ".join(f"{name} {count}" for name, count in staged.by_column.items())
+            counts = ", ".join(f"{name} {count:,}" for name, count in staged.by_column.items())
             log.info("Members by column, before duplicates are told: %s.", counts)
         return staged
 
@@ -280,9 +288,9 @@ def refuse_without_members(staged: StagedMembers, *, of: str = "the source's tex
     """
     if staged.malformed and not staged.members:
         what = "mend the source." if staged.damage else "is it the right file, and the right column?"
+        malformed = counted(staged.malformed, "is malformed", "are malformed")
         raise InvalidInputError(
-            f"none of {of} is {with_article(staged.member_name)} ({staged.malformed} are malformed{staged.damage}): "
-            f"{what} Nothing was sent"
+            f"none of {of} is {with_article(staged.member_name)} ({malformed}{staged.damage}): {what} Nothing was sent"
         )
 
 

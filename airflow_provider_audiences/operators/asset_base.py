@@ -125,6 +125,24 @@ class WritesAsset(RefusesLostArguments, RendersTextAsText, BaseOperator):
         if store is not None:
             keep(store, context, Outcome.of_report(result.report, operation=self.operation), result)
 
+    def log_report(self, report: Mapping[str, Any]) -> None:
+        """
+        Log a report.
+
+        :param report: the operator's report, with the id of what was written to.
+        """
+        from airflow_provider_audiences.common.reports import report_lines
+
+        for line in report_lines(report, heading=self._heading(report)):
+            self.log.info("%s", line)
+
+    def _heading(self, report: Mapping[str, Any]) -> str:
+        """Return what was written to, in words: its name, if that is known, and its id."""
+        found = str(report.get("audience_id") or report.get("group_id") or "")
+        name = str(report.get("name") or self._handle() or "")
+        named = f" {name!r} ({found})" if name and found and name != found else f" {found or name}"
+        return f"{self.asset_kind.name.replace('_', ' ').capitalize()}{named}:"
+
     @property
     def _account(self) -> Any:
         return getattr(self, self.asset_kind.conn_argument) if self.account is None else self.account

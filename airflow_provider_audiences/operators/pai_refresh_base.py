@@ -354,6 +354,5 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
 
     def _report(self, pending: PendingRefresh, replaced: Replaced | None = None) -> dict[str, Any]:
         report = pending.report(replaced, cost=self.cost_of(pending.billable_calls))
-        for name, value in report.items():
-            self.log.info("%-20s %s", name, value)
+        self.log_report(report)
         return report

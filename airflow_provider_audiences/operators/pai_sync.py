@@ -15,6 +15,7 @@ from airflow_provider_audiences.exceptions import AudienceError, PermanentError
 from airflow_provider_audiences.operators.arguments import PaiRefreshArguments
 from airflow_provider_audiences.operators.pai_base import provenance_of
 from airflow_provider_audiences.operators.pai_refresh_base import PaiRefreshOperator
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -290,7 +291,9 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         members = pending.member_counts["members"]
         if group.amount != members:
             hint = "did it read another file? Check uri_template" if group.amount > members else "it may know fewer"
-            self.log.warning("PAI counts %d people in the group, and %d were sent: %s.", group.amount, members, hint)
+            people = counted(group.amount, "person", "people")
+            sent = counted(members, "was sent", "were sent")
+            self.log.warning("PAI counts %s in the group, and %s: %s.", people, sent, hint)
 
     def clean_up(self, pending: PendingRefresh, refresh: GroupRefresh) -> None:
         """

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
     from airflow_provider_audiences.sync.destination import Destination
-    from airflow_provider_audiences.sync.report import SyncReport
     from airflow_provider_audiences.sync.settings import SendSettings
 
 _MAX_PLAN_ID_CHARACTERS = 200
@@ -96,16 +95,6 @@ class PlanOperator(DeliveryOperator):
         ) as audience:
             yield AudienceSync(audience, send=send, on_progress=progress_of(context))
 
-    def log_report(self, report: SyncReport) -> dict[str, Any]:
-        """
-        Log a report, and return it as the task's return value.
-
-        :param report: report of the sync.
-        """
-        for line in report.lines():
-            self.log.info("%s", line)
-        return report.as_dict()
-
 
 class StoredPlanOperator(PlanOperator):
     """
@@ -139,4 +128,5 @@ class StoredPlanOperator(PlanOperator):
             report = sync.apply(plan_id, override_guards=override_guards)
             result.expiry = sync.expiry
             result.report = report.as_dict()
-        return self.log_report(report)
+        self.log_report(report.as_dict())
+        return report.as_dict()

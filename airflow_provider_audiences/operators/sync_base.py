@@ -171,7 +171,8 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
             # XComs of their own, so that the task that applies the plan can take ``plan.output["plan_id"]``.
             context["ti"].xcom_push(key=self.target_argument, value=report.audience_id)
             context["ti"].xcom_push(key="plan_id", value=report.plan_id)
-        return self.log_report(report)
+        self.log_report(report.as_dict())
+        return report.as_dict()
 
     def _settings(self, context: Context) -> SyncSettings:
         from airflow_provider_audiences.common.schedule import run_date_of, seconds_to_next_run

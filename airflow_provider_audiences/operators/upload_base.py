@@ -99,8 +99,7 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
                 else:
                     report = upload.run(destination, staged, on_progress=progress_of(context))
             result.report = report.as_dict()
-        for name, value in report.as_dict().items():
-            self.log.info("%-20s %s", name, value)
+        self.log_report(report.as_dict())
         return report.as_dict()
 
     @contextmanager

@@ -6,6 +6,8 @@ import logging
 import re
 from collections.abc import Iterable
 
+from airflow_provider_audiences.wording import counted
+
 log = logging.getLogger(__name__)
 
 _SHOWN_NAMES = 3
@@ -83,6 +85,5 @@ class PassedOver:
     def __str__(self) -> str:
         first = list(self._names)[:_SHOWN_NAMES]
         more = ", …" if len(self._names) > _SHOWN_NAMES else ""
-        count = len(self._names)
-        files = "1 file is" if count == 1 else f"{count} files are"
+        files = counted(len(self._names), "file is", "files are")
         return f"{files} still being written by the name, and passed over ({', '.join(first)}{more})"

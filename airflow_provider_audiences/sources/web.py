@@ -24,6 +24,7 @@ from airflow_provider_audiences.http.session import link_session
 from airflow_provider_audiences.members.reading.inputs import SourceFile
 from airflow_provider_audiences.redaction import Secret
 from airflow_provider_audiences.sources.missing import OnMissing, missing_error
+from airflow_provider_audiences.wording import counted
 
 _CONNECT_TIMEOUT_SECONDS = 10.0
 _READ_TIMEOUT_SECONDS = 60.0
@@ -172,8 +173,8 @@ class _WebStream(io.RawIOBase):
             is_broken = True
         if is_broken:
             raise SourceUnavailableError(
-                f"source {self._shown}: the connection broke after {self._received} bytes, before the whole file "
-                "had arrived",
+                f"source {self._shown}: the connection broke after {counted(self._received, 'byte')}, before the whole "
+                "file had arrived",
                 advice="Try again later.",
             )
         buffer[: len(data)] = data

@@ -36,6 +36,7 @@ from airflow_provider_audiences.sync.planning import Planner
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -192,7 +193,7 @@ class AudienceSync:
         progress = Progress(
             plan.members - rows,
             platform_name=self._destination.platform_name,
-            kind_plural=self._destination.kind.plural,
+            kind=self._destination.kind,
             on_progress=self._on_progress,
         )
         journal = StateJournal(self._state, self._audience.lease)
@@ -202,16 +203,15 @@ class AudienceSync:
             )
         except AudienceError as error:
             done = skipped + progress.batches
-            error.so_far = f"{done} batches were accepted and are recorded: the next run goes on from there."
+            error.so_far = f"{_recorded(done)}: the next run goes on from there."
             raise
         except BaseException as error:
             done = skipped + progress.batches
             log.warning(
-                "%s ended the sync: no further request begins. %d batches were accepted and are recorded.",
-                type(error).__name__, done,
+                "%s ended the sync: no further request begins. %s.", type(error).__name__, _recorded(done)
             )  # fmt: skip
             if isinstance(error, Stopped):
-                error.so_far = f"{done} batches were accepted and are recorded"
+                error.so_far = _recorded(done)
             raise
         pace = journal.request_seconds / progress.batches if progress.batches else 0.0
         manual_changes = manual_changes.after(plan, ledger=ledger.keys, source=source, workspace=self._workspace)
@@ -260,9 +260,9 @@ class AudienceSync:
         if is_far:
             platform = self._destination.platform_name
             log.warning(
-                "%s counts %s members in audience %s, and %s are expected. Its count may lag; if that stays so, "
+                "%s counts %s in audience %s, and %s expected. Its count may lag; if that stays so, "
                 "somebody else changes this audience, or %s does not take some of its members.",
-                platform, f"{count:,}", self._audience_id, f"{report.live:,}", platform,
+                platform, counted(count or 0, "member"), self._audience_id, counted(report.live, "is", "are"), platform,
             )  # fmt: skip
         return self._timed(report.changed(drift=drift))
 
@@ -271,3 +271,7 @@ class AudienceSync:
             requests=self._destination.requests_sent - self._requests_before,
             seconds=round(time.monotonic() - self._began, 3),
         )
+
+
+def _recorded(batches: int) -> str:
+    return counted(batches, "batch was accepted and is recorded", "batches were accepted and are recorded")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,11 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_audiences.exceptions import GuardError
 from airflow_provider_audiences.validation import Checked, Rules, count_limit, ratio, true_or_false, whole_number
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.plan import Changes
     from airflow_provider_audiences.sync.run_date import RunDate
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,14 +99,15 @@ class Guards(Checked):
             Verdict(
                 guard="allow_empty",
                 passed=bool(wanted) or self.allow_empty,
-                message=f"{wanted:,} members are wanted"
+                message=counted(wanted, "member is wanted", "members are wanted")
                 if wanted
                 else "no member of the source is wanted in the audience",
             ),
             Verdict(
                 guard="min_members",
                 passed=wanted >= self.min_members,
-                message=f"{wanted:,} members are wanted, and at least {self.min_members:,} are expected",
+                message=f"{counted(wanted, 'member is wanted', 'members are wanted')}, and at least "
+                f"{counted(self.min_members, 'is', 'are')} expected",
             ),
             removed,
             added,
@@ -111,7 +116,8 @@ class Guards(Checked):
             Verdict(
                 guard="min_suppressed",
                 passed=suppress_members >= self.min_suppressed,
-                message=f"suppress has {suppress_members:,} members, and at least {self.min_suppressed:,} are expected",
+                message=f"suppress has {counted(suppress_members, 'member')}, and at least "
+                f"{counted(self.min_suppressed, 'is', 'are')} expected",
             ),
         ]
 
@@ -127,7 +133,8 @@ def suppress_verdict(opt_outs: StagedMembers | None) -> Verdict:
     if opt_outs is None:
         said = "there is no suppress"
     else:
-        said = f"{opt_outs.members:,} members of suppress were read, and {opt_outs.malformed:,} texts could not be"
+        read = counted(opt_outs.members, "member of suppress was", "members of suppress were")
+        said = f"{read} read, and {counted(opt_outs.malformed, 'text')} could not be"
     return Verdict(guard="suppress_on_malformed", passed=True, message=said)
 
 
@@ -148,6 +155,19 @@ def older_run_verdict(run: RunDate | None, last: RunDate | None, *, is_allowed: 
         said = f"this run is that of {run.text}, and the newer one of {last.text} has synced the audience since"
         return Verdict(guard="allow_older_run", passed=is_allowed or changes_nothing, message=said)
     return Verdict(guard="allow_older_run", passed=True, message=said)
+
+
+def log_verdicts(verdicts: Iterable[Verdict]) -> None:
+    """
+    Log what each guard says, one line each.
+
+    :param verdicts: verdicts of the guards.
+    """
+    for verdict in verdicts:
+        if verdict.passed:
+            log.info("  passed: %s: %s", verdict.guard, verdict.message)
+        else:
+            log.warning("  STOPPED: %s: %s", verdict.guard, verdict.message)
 
 
 def refuse_unless_passed(
@@ -182,17 +202,17 @@ def stopped_by(guard: str, said: str) -> GuardError:
 
 
 def _count_verdict(guard: str, limit: int | None, verb: str, count: int) -> Verdict:
-    allowed = "no limit is set" if limit is None else f"at most {limit:,} is allowed"
-    said = f"the plan would {verb} {count:,} members, and {allowed}"
+    allowed = "no limit is set" if limit is None else f"at most {counted(limit, 'is', 'are')} allowed"
+    said = f"the plan would {verb} {counted(count, 'member')}, and {allowed}"
     return Verdict(guard=guard, passed=limit is None or count <= limit, message=said)
 
 
 def _ratio_verdict(guard: str, limit: float | None, verb: str, count: int, known: int) -> Verdict:
     share = count / known if known else 0.0
     if not known:
-        said = f"the plan would {verb} {count:,} members, and nobody is there yet: no limit applies"
+        said = f"the plan would {verb} {counted(count, 'member')}, and nobody is there yet: no limit applies"
     else:
-        ratio = f"{count:,} of {known:,}" if verb == "remove" else f"{count:,} to {known:,}"
+        of = "of" if verb == "remove" else "to"
         allowed = "no limit is set" if limit is None else f"at most {limit:.1%} is allowed"
-        said = f"the plan would {verb} {ratio} members ({share:.1%}), and {allowed}"
+        said = f"the plan would {verb} {count:,} {of} {counted(known, 'member')} ({share:.1%}), and {allowed}"
     return Verdict(guard=guard, passed=limit is None or share <= limit, message=said)

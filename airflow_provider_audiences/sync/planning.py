@@ -10,9 +10,10 @@ from airflow_provider_audiences.exceptions import GuardError, LedgerLostError, N
 from airflow_provider_audiences.members.keys.key_set import fingerprint_of
 from airflow_provider_audiences.members.keys.key_sets import empty_key_set
 from airflow_provider_audiences.members.staging import refuse_without_members
-from airflow_provider_audiences.sync.guards import older_run_verdict, suppress_verdict
+from airflow_provider_audiences.sync.guards import log_verdicts, older_run_verdict, suppress_verdict
 from airflow_provider_audiences.sync.plan import Plan, PlanRules, make_plan
 from airflow_provider_audiences.sync.report import SyncReport
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_set import KeySet
@@ -131,11 +132,7 @@ class Planner:
         )
         for line in report.plan_lines():
             log.info("%s", line)
-        for verdict in report.verdicts:
-            if verdict.passed:
-                log.info("  passed: %s: %s", verdict.guard, verdict.message)
-            else:
-                log.warning("  STOPPED: %s: %s", verdict.guard, verdict.message)
+        log_verdicts(report.verdicts)
         return Planned(ledger=start.ledger, plan=plan, report=report, manual_changes=manual_changes)
 
     def _make_plan(
@@ -190,7 +187,7 @@ class Planner:
             manifest = self._state.manifest
             if manifest and manifest.delivered:
                 skipped = manifest.delivered.batches
-                log.info("An earlier run was cut off after %d requests; they are not sent again.", skipped)
+                log.info("An earlier run was cut off after %s, not to be sent again.", counted(skipped, "request"))
             ledger = self._state.fold_unfinished_plan(ledger)
             self._state.manual_changes()
         except LedgerLostError as error:
@@ -235,12 +232,11 @@ class Planner:
         if count == 0:
             # The platform's count may lag: members that were added a moment ago may not be in it yet.
             return _Strangers(are_replaced=False, may_exist=not self._is_new)
+        holds = "an unknown number of members" if count is None else counted(count, "member")
         if settings.initial == "fail":
-            holds = "an unknown number of" if count is None else f"{count}"
             known = "only a replacement that was never accepted" if is_begun else "no ledger that says who they are"
             error = GuardError(
-                f"audience {self._audience_id} holds {holds} members, and {self._state.name} has {known}; nothing was "
-                "sent",
+                f"audience {self._audience_id} holds {holds}, and {self._state.name} has {known}; nothing was sent",
                 advice="If a sync of this audience has run before, make sure that this worker sees the same "
                 "[audiences] state_path. Else give initial='append' to leave them there, or initial='replace' to make "
                 "the source the only content.",
@@ -248,7 +244,7 @@ class Planner:
             error.guard = "initial"
             raise error
         if settings.initial == "replace":
-            log.warning("Audience %s holds %s members, and the source replaces all of them.", self._audience_id, count)
+            log.warning("Audience %s holds %s, and the source replaces all that is there.", self._audience_id, holds)
         return _Strangers(are_replaced=settings.initial == "replace", may_exist=True)
 
     def _member_count(self) -> int | None:

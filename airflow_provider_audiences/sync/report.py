@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.sync.guards import Verdict
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -208,20 +209,12 @@ class SyncReport(DeliveryReport):
         return cls(audience_id=audience_id, plan_id=plan_id, verdicts=verdicts, **numbers)
 
     def plan_lines(self) -> list[str]:
-        """Return the plan's counts as lines of a small table, for the log."""
-        names = ("added", "refreshed", "removed", "unchanged", "suppressed", "held_back")
-        rows = {name: getattr(self, name) for name in names}
+        """Return two lines for the log: what the plan takes, and its counts."""
         how = "replaces the audience's content" if self.replaces else "changes only what differs"
-        size = f"{self.planned_requests} requests, {self.planned_bytes:,} bytes, about {self.expected_seconds:g} s"
+        requests, size = counted(self.planned_requests, "request"), counted(self.planned_bytes, "byte")
+        counts = [f"{name} {getattr(self, name):,}" for name in ("added", "refreshed", "removed", "unchanged")]
+        counts += [f"{name} {getattr(self, name):,}" for name in ("suppressed", "held_back") if getattr(self, name)]
         return [
-            f"The plan {how}: {size}.",
-            *(f"  {name:<11}{value:>14,}" for name, value in rows.items()),
-        ]
-
-    def lines(self) -> list[str]:
-        """Return all fields but the verdicts as lines of a table, for the log."""
-        return [
-            f"{name:<26}{f'{value:,}' if isinstance(value, int) and not isinstance(value, bool) else value}"
-            for name, value in self.as_dict().items()
-            if name != "verdicts"
+            f"The plan {how}: {requests}, {size}, about {self.expected_seconds:g} s.",
+            f"  {', '.join(counts)}",
         ]

@@ -44,7 +44,7 @@ def test_it_says_what_a_sync_would_do(
     counts = ("added", "removed", "unchanged", "live", "members", "malformed", "planned_requests")
     assert [found[name] for name in counts] == [3, 2, 8, 11, 11, 1, 2]
     assert {verdict["guard"]: verdict["passed"] for verdict in found["verdicts"]}["max_removed_ratio"] is True
-    assert ended.err.startswith("warning: Dropped 1 texts of source")
+    assert ended.err.startswith("warning: Dropped 1 text of source")
 
 
 def test_it_fits_the_plan_of_the_operator(

@@ -463,7 +463,7 @@ def test_what_a_mapped_task_gets_is_what_was_given() -> None:
     ("value", "shown"),
     [
         ([ID] * 3, "<3 members, not shown>"),
-        ({ID}, "<1 members, not shown>"),
+        ({ID}, "<1 member, not shown>"),
         (ID, "<members, not shown>"),
         (ID.encode(), "<members, not shown>"),
         (iter([ID]), "<members, not shown>"),

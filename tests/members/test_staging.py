@@ -470,7 +470,7 @@ class TestRules:
         secret = str(uuid.uuid4())
         run([secret, secret.upper(), f"{{{secret}}}", secret[:-1], f"x{secret}"])
         assert secret[4:20] not in caplog.text.lower()
-        assert "Staged 1 advertising IDs of 5 texts" in caplog.text
+        assert "Staged 1 advertising ID of 5 texts" in caplog.text
 
     def test_clean_source_warns_of_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         run([ID, ID, "", ZERO])

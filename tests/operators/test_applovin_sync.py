@@ -16,6 +16,7 @@ from support.airflow_versions import Serialization, attach, rendered_fields
 from support.fixtures import Connect, MakeContext, MakeIds
 
 from airflow_provider_audiences import exceptions
+from airflow_provider_audiences.common.reports import ALWAYS_SHOWN
 from airflow_provider_audiences.common.state import holder_of, state_store
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
@@ -489,7 +490,7 @@ class TestMembers:
             ([("a", "b")], "^suppress, item 1: a tuple of 2 is not a member"),
             (
                 pd.DataFrame({"idfa": ["c77bbe4e-6a28-11e4-bcda-14109fdf9591", "x"]}),
-                "^1 texts of suppress are not .*: suppress, row 2: ",
+                "^1 text of suppress is not .*: suppress, row 2: ",
             ),
         ],
     )
@@ -520,7 +521,7 @@ class TestMembers:
         counted = ("suppressed", "suppress_members", "suppress_malformed", "malformed", "live")
         assert [report[name] for name in counted] == [1, 1, 9, 0, 19]
         assert {verdict["guard"]: verdict["message"] for verdict in report["verdicts"]}["suppress_on_malformed"] == (
-            "1 members of suppress were read, and 9 texts could not be"
+            "1 member of suppress was read, and 9 texts could not be"
         )
 
     def test_of_opt_outs_are_counted_on_their_own(self, sync: Callable[..., Any], make_ids: MakeIds) -> None:
@@ -786,7 +787,7 @@ class TestGuards:
             ({"source": 14, "max_added_ratio": "{{ 0.3 }}"}, r"add 4 to 10 members \(40.0%\), and at most 30.0%"),
             ({"source": 10, "min_members": "{{ 11 }}"}, "at least 11"),
             ({"source": 10, "suppress": 4}, "remove 4 of 10"),
-            ({"source": 9, "max_removed": "{{ 0 }}"}, r"remove 1 members, and at most 0 is allowed \(max_removed\)"),
+            ({"source": 9, "max_removed": "{{ 0 }}"}, r"remove 1 member, and at most 0 are allowed \(max_removed\)"),
             ({"source": 12, "max_added": 1, "max_added_ratio": 1}, r"add 2 members, and at most 1 is allowed"),
         ],
         ids=str,
@@ -1160,9 +1161,12 @@ class TestWhatIsShown:
             report = sync([*ids, "idfa"], suppress=ids[-1:])
         # Airflow 3 writes the lines of tasks past Python's logging.
         log = caplog.text + capsys.readouterr().out
-        for name in set(REPORT_KEYS) - {"verdicts"}:
-            assert re.search(rf"\b{name} +\S", log), name
-        assert re.search(r"\badded +4\b", log)
+        assert f"Audience {report['audience_id']}:" in log
+        for name in REPORT_KEYS:
+            is_shown = bool(re.search(rf"  {name} +\S", log))
+            assert is_shown is bool(report[name] or name in ALWAYS_SHOWN) or name in {"audience_id", "verdicts"}, name
+        assert re.search(r"  added +4\b", log)
+        assert not re.search(r"\b1 (requests|batches|members|texts|bytes|duplicates)\b", log)
         assert "The plan changes only what differs: 2 requests, 185 bytes" in log
         assert "passed: max_removed_ratio" in log
         texts = (log, str(report), str(failure.value))

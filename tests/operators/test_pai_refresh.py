@@ -363,7 +363,7 @@ class TestNewGroupThatFails:
         report = refreshes.run("r3")
         assert report["replaced_group_ids"] == [old]
         assert refreshes.ids() == [report["group_id"]]
-        assert "An earlier run left 1 groups behind." in said()
+        assert "An earlier run left 1 group behind." in said()
 
     @in_both_dialects
     def test_is_gone_leaves_the_old_one(self, refreshes: Refreshes, pai: PaiClient) -> None:

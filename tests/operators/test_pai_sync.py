@@ -330,7 +330,7 @@ class TestSameNumbers:
         """It has read another file."""
         emulator.settings(file_roots={}, default_file_amount=1000)
         assert syncs.run(MANY)["amount"] == 1000
-        counts = "PAI counts 1000 people in the group, and 150 were sent: did it read another file? Check uri_template"
+        counts = "PAI counts 1,000 people in the group, and 150 were sent: did it read another file? Check uri_template"
         assert counts in said()
         emulator.settings(file_roots={ADDRESS: str(syncs.stage)})
         report = syncs.run(MANY, run_id="r2")
@@ -486,7 +486,7 @@ class TestGuard:
         assert {verdict["guard"]: verdict["passed"] for verdict in report["verdicts"]}[guard]
 
     def test_counts_the_first_numbers_as_added(self, syncs: Syncs) -> None:
-        with pytest.raises(exceptions.GuardError, match=r"add 10 members, and at most 9 is allowed \(max_added\)"):
+        with pytest.raises(exceptions.GuardError, match=r"add 10 members, and at most 9 are allowed \(max_added\)"):
             syncs.run(phones(10), max_added=9)
         assert syncs.ids == []
 
@@ -547,7 +547,7 @@ class TestOptOuts:
 
     def test_that_are_too_few_stop_it(self, syncs: Syncs, emulator: AudiencesEmulator) -> None:
         emulator.clear_requests()
-        with pytest.raises(exceptions.GuardError, match=r"^stopped by min_suppressed: suppress has 1 phone numbers"):
+        with pytest.raises(exceptions.GuardError, match=r"^stopped by min_suppressed: suppress has 1 phone number"):
             syncs.run(FEW, suppress=FEW[:1], min_suppressed=2)
         with pytest.raises(exceptions.GuardError, match=r"^stopped by min_members: "):
             syncs.run(FEW, suppress=FEW)

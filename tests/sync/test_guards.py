@@ -124,7 +124,7 @@ def test_messages() -> None:
     changes = counted(added=3, unchanged=4, removed=1, known=5)
     assert [verdict.as_dict() for verdict in guards.verdicts(changes, suppress_members=2000)] == [
         {"guard": "allow_empty", "passed": True, "message": "7 members are wanted"},
-        {"guard": "min_members", "passed": True, "message": "7 members are wanted, and at least 1 are expected"},
+        {"guard": "min_members", "passed": True, "message": "7 members are wanted, and at least 1 is expected"},
         {
             "guard": "max_removed_ratio",
             "passed": True,
@@ -138,12 +138,12 @@ def test_messages() -> None:
         {
             "guard": "max_removed",
             "passed": True,
-            "message": "the plan would remove 1 members, and no limit is set",
+            "message": "the plan would remove 1 member, and no limit is set",
         },
         {
             "guard": "max_added",
             "passed": False,
-            "message": "the plan would add 3 members, and at most 2 is allowed",
+            "message": "the plan would add 3 members, and at most 2 are allowed",
         },
         {
             "guard": "min_suppressed",

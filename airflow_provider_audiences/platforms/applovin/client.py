@@ -43,6 +43,7 @@ from airflow_provider_audiences.validation import (
     one_of,
     whole_seconds,
 )
+from airflow_provider_audiences.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -318,8 +319,8 @@ class AppLovinClient(ApiClient):
         count = api_integer(body.get("count"))
         if count is not None and count != len(audiences):
             log.warning(
-                "AppLovin's list says %d audiences and shows %d: treat it as incomplete.",
-                count,
+                "AppLovin's list says %s and shows %d: treat it as incomplete.",
+                counted(count, "audience"),
                 len(audiences),
             )
         return audiences

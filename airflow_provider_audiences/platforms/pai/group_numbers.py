@@ -13,8 +13,9 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.keys.key_set import fingerprint_of
 from airflow_provider_audiences.members.opt_outs import without_opt_outs
 from airflow_provider_audiences.platforms.pai.group_spec import MAX_TEXT_NUMBERS, GroupSpec, PaiSource
-from airflow_provider_audiences.sync.guards import Guards, Verdict, refuse_unless_passed, stopped_by
+from airflow_provider_audiences.sync.guards import Guards, Verdict, log_verdicts, refuse_unless_passed, stopped_by
 from airflow_provider_audiences.sync.plan import Changes
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.identifiers.phone_number import PhoneFormat
@@ -65,14 +66,14 @@ class GroupNumbers:
         if self.count < guards.min_members:
             raise stopped_by(
                 "min_members",
-                f"the source has {self.count} phone numbers, and at least {guards.min_members} are expected; "
-                "nothing was sent",
+                f"the source has {counted(self.count, 'phone number')}, and at least "
+                f"{counted(guards.min_members, 'is', 'are')} expected; nothing was sent",
             )
         if opt_outs < guards.min_suppressed:
             raise stopped_by(
                 "min_suppressed",
-                f"suppress has {opt_outs} phone numbers, and at least {guards.min_suppressed} are expected; "
-                "nothing was sent",
+                f"suppress has {counted(opt_outs, 'phone number')}, and at least "
+                f"{counted(guards.min_suppressed, 'is', 'are')} expected; nothing was sent",
             )
 
     def judge(self, guards: Guards, current: AudienceGroup | None) -> list[Verdict]:
@@ -98,9 +99,10 @@ class GroupNumbers:
         verdicts = guards.verdicts(changes, suppress_members=self.facts["suppress_members"])
         if current:
             log.info(
-                "The numbers are not known to be those of the group %s, which has %d people: a new one is made.",
-                current.id, people,
+                "The numbers are not known to be those of the group %s, which has %s: a new one is made.",
+                current.id, counted(people, "person", "people"),
             )  # fmt: skip
+        log_verdicts(verdicts)
         refuse_unless_passed(verdicts, nothing="no group was made")
         return verdicts
 
@@ -116,8 +118,9 @@ class GroupNumbers:
         """
         if uri is None and not self.fit_into_text:
             raise InvalidInputError(
-                f"the source has {self.count} phone numbers, and PAI takes at most {MAX_TEXT_NUMBERS} as text: give "
-                "stage_path, where a file for PAI can be written, such as oss://bucket/prefix; nothing was sent"
+                f"the source has {counted(self.count, 'phone number')}, and PAI takes at most {MAX_TEXT_NUMBERS} as "
+                "text: give stage_path, where a file for PAI can be written, such as oss://bucket/prefix; nothing was "
+                "sent"
             )
         return GroupSpec(
             source=PaiSource.TEXT_FILE if uri else PaiSource.TEXT,

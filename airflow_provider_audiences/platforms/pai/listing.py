@@ -18,6 +18,7 @@ from airflow_provider_audiences.platforms.pai.group_spec import parse_source
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.validation import exact_text, true_or_false, whole_number
 from airflow_provider_audiences.waiting.polls import Request, answered
+from airflow_provider_audiences.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -124,9 +125,10 @@ def list_all_pages(read_page: ReadPage) -> list[AudienceGroup]:
         if listing.is_whole:
             return list(listing.groups.values())
         groups.update(listing.groups)
+    spoken_of = "an unknown number of groups" if listing.total is None else counted(listing.total, "group")
     log.warning(
-        "PAI speaks of %s groups and listed %d: they changed meanwhile, each of %d times; one may be missing.",
-        listing.total,
+        "PAI speaks of %s and listed %d: they changed meanwhile, each of %d times; one may be missing.",
+        spoken_of,
         len(listing.groups),
         _MAX_PASSES,
     )

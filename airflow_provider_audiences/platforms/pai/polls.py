@@ -16,6 +16,7 @@ from airflow_provider_audiences.platforms.pai.groups import checked_group_id
 from airflow_provider_audiences.platforms.pai.listing import list_once, list_query
 from airflow_provider_audiences.validation import a_type
 from airflow_provider_audiences.waiting.polls import Poll, PollResult, PollState, Request
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.client import PaiClient
@@ -177,16 +178,16 @@ class GroupsPoll(PaiPoll):
         )
 
     def _progress(self) -> PollResult:
-        counted = f"{len(self._ready)} of {len(self._ids)} groups are ready"
+        reason = f"{len(self._ready)} of {counted(len(self._ids), 'group is', 'groups are')} ready"
         if len(self._ready) == len(self._ids):
             return PollResult(
-                state=PollState.READY, reason=counted, seen=[self._ready[group_id] for group_id in self._ids]
+                state=PollState.READY, reason=reason, seen=[self._ready[group_id] for group_id in self._ids]
             )
         waiting = [self._others[group_id] for group_id in self._ids if group_id in self._others]
         unknown = [(group, result) for group, result in waiting if result.unknown_status]
         named = unknown or waiting
         waiting_for = f"; waiting for {_names([group for group, _ in named])}: {named[0][1].reason}" if named else ""
-        return PollResult(state=PollState.WAITING, reason=f"{counted}{waiting_for}", unknown_status=bool(unknown))
+        return PollResult(state=PollState.WAITING, reason=f"{reason}{waiting_for}", unknown_status=bool(unknown))
 
 
 class NewGroupsPoll(PaiPoll):
@@ -212,7 +213,7 @@ class NewGroupsPoll(PaiPoll):
         newly_ready = self._newly_ready(named, client.dialect)
         return PollResult(
             state=PollState.READY if newly_ready else PollState.WAITING,
-            reason=f"{len(named)} groups are named {self._name!r}",
+            reason=f"{counted(len(named), 'group is', 'groups are')} named {self._name!r}",
             seen=[_small(group) for group in newly_ready],
         )
 

@@ -21,6 +21,7 @@ from airflow_provider_audiences.platforms.pai.dialects import (
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.validation import whole_number
 from airflow_provider_audiences.waiting.polls import PollResult, PollState
+from airflow_provider_audiences.wording import counted
 
 _KNOWN_STATUSES = frozenset({STATUS_CHECKING, STATUS_PASSED, STATUS_REJECTED})
 
@@ -85,7 +86,8 @@ class ReadinessRule:
             return PollResult(state=PollState.WAITING, reason=f"still being checked ({shown})")
         return PollResult(
             state=PollState.FAILED,
-            reason=f"passed with {group.amount} people, and min_amount is {self.min_amount} ({shown})",
+            reason=f"passed with {counted(group.amount, 'person', 'people')}, and min_amount is {self.min_amount} "
+            f"({shown})",
         )
 
 

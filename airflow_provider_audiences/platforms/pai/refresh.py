@@ -22,6 +22,7 @@ from airflow_provider_audiences.platforms.pai.refresh_failures import group_gone
 from airflow_provider_audiences.platforms.pai.succession import Deletions, GroupSeries, content_of, has_key
 from airflow_provider_audiences.sync.guards import Verdict, older_run_verdict, refuse_unless_passed
 from airflow_provider_audiences.validation import exact_text, whole_number
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.client import PaiClient
@@ -109,7 +110,7 @@ class GroupRefresh:
             groups = self._series.listed()
             found = self._found(groups, sequence=found.sequence)
         if deletions.deleted:
-            log.info("An earlier run left %d groups behind.", len(deletions.deleted))
+            log.info("An earlier run left %s behind.", counted(len(deletions.deleted), "group"))
         failure = deletions.failure
         if isinstance(failure, PermanentError):
             # Who may not delete must not make a further group either: there would be one more in each run.

@@ -45,6 +45,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_audiences.exceptions import AudienceError, AuthenticationError
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.waiting.polls import PollState
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.client import PaiClient
@@ -82,9 +83,14 @@ class GroupSeries:
         others = [group.id for group in named if group not in ours]
         if others and warn:
             log.warning(
-                "%d groups named %r were not made by this task, and stay: %s. Delete those that are not needed; or set "
-                "provenance to what it was when they were made.",
-                len(others), self._name, ", ".join(others),
+                "%s by this task, and kept: %s. Delete those that are not needed; or set provenance to what it was "
+                "when they were made.",
+                counted(
+                    len(others),
+                    f"group named {self._name!r} was not made",
+                    f"groups named {self._name!r} were not made",
+                ),
+                ", ".join(others),
             )  # fmt: skip
         return sorted(ours, key=lambda group: group.rank, reverse=True)
 

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.sync.destination import UploadCounts
+from airflow_provider_audiences.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +28,16 @@ class Progress:
 
     :param members: number of members to send.
     :param platform_name: name of the platform, for messages.
-    :param kind_plural: plural name of the identifier kind, for messages.
+    :param kind: identifier kind of the members, for messages.
     :param on_progress: called with the number of members delivered and the total, as often as the log, and at the end.
     """
 
     def __init__(
-        self, members: int, *, platform_name: str, kind_plural: str, on_progress: OnProgress | None = None
+        self, members: int, *, platform_name: str, kind: IdentifierKind, on_progress: OnProgress | None = None
     ) -> None:
         self.members = members
         self._platform = platform_name
-        self._kind_plural = kind_plural
+        self._kind = kind
         self._on_progress = on_progress
         self.batches = self.sent = self.accepted = self.rejected = self.miscounted = self.splits = self.bytes_sent = 0
         self.is_in_doubt = False
@@ -71,8 +73,8 @@ class Progress:
             line = self._progress_line()
         if is_first_miscounted:
             log.warning(
-                "A batch has %d %s; %s counted %d valid and %d invalid. Further ones are summed up at the end.",
-                members, self._kind_plural, self._platform, counts.valid, counts.invalid,
+                "A batch has %s; %s counted %d valid and %d invalid. Further ones are summed up at the end.",
+                self._counted(members), self._platform, counts.valid, counts.invalid,
             )  # fmt: skip
         if line:
             log.info("%s", line)
@@ -103,6 +105,9 @@ class Progress:
         """Note that the platform may have carried out a request that failed."""
         self.is_in_doubt = True
 
+    def _counted(self, members: int) -> str:
+        return counted(members, self._kind.name, self._kind.plural)
+
     def _progress_line(self) -> str | None:
         if self.sent >= self.members or time.monotonic() - self._last_logged < _INTERVAL_SECONDS:
             return None
@@ -111,7 +116,7 @@ class Progress:
         rate = self._rate
         seconds_left = (self.members - self.sent) / rate
         return (
-            f"Sent {self.sent:,} of {self.members:,} {self._kind_plural} ({percent}%), "
+            f"Sent {self.sent:,} of {self._counted(self.members)} ({percent}%), "
             f"{rate:,.0f} a second, about {seconds_left:,.0f} s to go."
         )
 
@@ -119,19 +124,20 @@ class Progress:
         """Log the sums, and warn if the platform counted other numbers, or rejected members."""
         self.report()
         log.info(
-            "Sent %s %s in %s batches in %.1f s (%s a second): %s accepted, %s rejected.",
-            f"{self.sent:,}", self._kind_plural, f"{self.batches:,}", self.elapsed_seconds, f"{self._rate:,.0f}",
-            f"{self.accepted:,}", f"{self.rejected:,}",
+            "Sent %s in %s in %.1f s (%s a second): %s accepted, %s rejected.",
+            self._counted(self.sent), counted(self.batches, "batch", "batches"), self.elapsed_seconds,
+            f"{self._rate:,.0f}", f"{self.accepted:,}", f"{self.rejected:,}",
         )  # fmt: skip
         if self.miscounted:
             log.warning(
-                "%s counted other numbers than were sent in %d of %d batches: %d %s were sent, and it counted "
-                "%d valid and %d invalid.",
-                self._platform, self.miscounted, self.batches, self.sent, self._kind_plural, self.accepted,
-                self.rejected,
+                "%s counted other numbers than were sent in %d of %s: %s sent, and it counted %d valid and "
+                "%d invalid.",
+                self._platform, self.miscounted, counted(self.batches, "batch", "batches"),
+                counted(self.sent, f"{self._kind.name} was", f"{self._kind.plural} were"),
+                self.accepted, self.rejected,
             )  # fmt: skip
         if self.rejected:
             log.warning(
-                "%s rejected %d of %d %s although they are well formed: is the audience's platform that of them?",
-                self._platform, self.rejected, self.sent, self._kind_plural,
+                "%s rejected %d of %s although they are well formed: is the audience's platform that of them?",
+                self._platform, self.rejected, self._counted(self.sent),
             )  # fmt: skip

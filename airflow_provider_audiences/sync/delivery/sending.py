@@ -24,6 +24,7 @@ from airflow_provider_audiences.stopping import IN_FLIGHT_SECONDS, Stopped
 from airflow_provider_audiences.sync.delivery.progress import Progress
 from airflow_provider_audiences.sync.destination import Destination, UploadCounts
 from airflow_provider_audiences.sync.plan import PhaseName
+from airflow_provider_audiences.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -315,6 +316,8 @@ class Sender:
         with self._lock:
             self._size = smaller = min(self._size, smaller)
         self._progress.add_split()
-        log.warning("A request of %d members failed, and is cut to %d from now on: %s", size, smaller, error)
+        log.warning(
+            "A request of %s failed, and is cut to %s from now on: %s", counted(size, "member"), f"{smaller:,}", error
+        )
         # Its traceback refers to the batch, in a cycle that would wait for the garbage collector.
         error.with_traceback(None)

@@ -24,6 +24,7 @@ from airflow_provider_audiences.sync.delivery.sending import Journal, NoJournal,
 from airflow_provider_audiences.sync.report import UploadReport
 from airflow_provider_audiences.sync.settings import members_a_request, parallel_requests
 from airflow_provider_audiences.validation import one_of, true_or_false, whole_seconds
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -91,7 +92,7 @@ class Upload:
         elif ttl_seconds in (0, "0", timedelta(0)):
             raise InvalidInputError(
                 f"ttl_seconds=0 would remove members, and this is {mode.value}: use the remove operator for that, "
-                f"or leave ttl_seconds out for the platform's default of {limits.ttl_seconds // 86_400} days"
+                f"or leave ttl_seconds out for the platform's default of {counted(limits.ttl_seconds // 86_400, 'day')}"
             )
         elif ttl_seconds is not None:
             ttl_seconds = whole_seconds("ttl_seconds", ttl_seconds, at_least=1)
@@ -115,8 +116,9 @@ class Upload:
         self.check_members(staged)
         report = UploadReport(dry_run=True, **self._planned(staged))
         log.info(
-            "Dry run: %d members in %d requests (%d bytes) would go to audience %s by %s. Nothing was sent.",
-            report.planned_ids, report.planned_requests, report.planned_bytes, self.audience_id, self.mode.value,
+            "Dry run: %s in %s (%s) would go to audience %s by %s. Nothing was sent.",
+            counted(report.planned_ids, "member"), counted(report.planned_requests, "request"),
+            counted(report.planned_bytes, "byte"), self.audience_id, self.mode.value,
         )  # fmt: skip
         return report
 
@@ -148,7 +150,7 @@ class Upload:
         progress = Progress(
             staged.members,
             platform_name=destination.platform_name,
-            kind_plural=destination.kind.plural,
+            kind=destination.kind,
             on_progress=on_progress,
         )
         try:
@@ -231,7 +233,9 @@ class Upload:
         """Return how much of a failed delivery the platform has accepted, as a sentence."""
         if not progress.batches and not progress.is_in_doubt:
             return "Nothing had been accepted before, and the audience is as it was."
-        text = f"Before that, {progress.batches} batches ({progress.sent} of {progress.members} members) were accepted."
+        sent = f"({progress.sent:,} of {counted(progress.members, 'member')})"
+        accepted = counted(progress.batches, f"batch {sent} was accepted", f"batches {sent} were accepted")
+        text = f"Before that, {accepted}."
         if progress.is_in_doubt:
             text += " A request that failed may have been carried out as well."
         if self.mode is not UploadMode.REPLACE:

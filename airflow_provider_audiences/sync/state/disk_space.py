@@ -9,6 +9,7 @@ from airflow_provider_audiences.exceptions import StateUnavailableError
 from airflow_provider_audiences.members.keys.key_order import KEY_BYTES
 from airflow_provider_audiences.members.scratch import free_bytes
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
@@ -47,7 +48,7 @@ class DiskSpace:
         :raises WorkspaceUnavailableError: the temporary folder has too little room.
         :raises StateUnavailableError: the disk of the state has too little room.
         """
-        what = f"a ledger of {members:,} members"
+        what = f"a ledger of {counted(members, 'member')}"
         here, there = members * _FOLD_BYTES, members * _TABLE_BYTES
         if self._path is None:
             self._workspace.require(here, what)

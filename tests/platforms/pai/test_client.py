@@ -472,7 +472,7 @@ class TestListing:
         assert [group.id for group in pai.list_groups()] == groups
         # To its end, and twice again: a group may have been overlooked.
         assert len(emulator.requests("pai.list")) == 6
-        assert "PAI speaks of 1007 groups and listed 7" in caplog.text
+        assert "PAI speaks of 1,007 groups and listed 7" in caplog.text
 
     def test_drops_what_it_has_seen(self, recorder: Any, make_pai: Callable[..., PaiClient]) -> None:
         pages = {1: ["a", "b"], 2: ["b", "c"], 3: ["d"]}

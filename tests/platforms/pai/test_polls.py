@@ -212,7 +212,7 @@ def test_too_few_people_are_a_failure_without_a_further_call(
     emulator.clear_requests()
     result, _ = once(groups_poll([many, few], min_amount=2))
     assert result.state == "failed"
-    assert f"group {few} (few): passed with 1 people, and min_amount is 2" in result.reason
+    assert f"group {few} (few): passed with 1 person, and min_amount is 2" in result.reason
     assert asked(emulator) == [1, 0]
 
 

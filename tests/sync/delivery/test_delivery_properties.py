@@ -153,7 +153,7 @@ def test_what_landed_is_true_and_the_next_run_makes_it_whole(
         except AudienceError as error:
             landed = error.so_far or ""
             accepted = [request for request in emulator.requests() if request["status"] == 200 and not request["fault"]]
-            if match := re.search(r"(\d+) batches \((\d+) of \d+ members\)", landed):
+            if match := re.search(r"(\d+) batch(?:es)? \((\d+) of \d+ members?\)", landed):
                 lines = sum(request["body_lines"] for request in accepted)
                 assert (int(match[1]), int(match[2])) == (len(accepted), lines)
             else:

@@ -87,9 +87,11 @@ class TestSplits:
         assert lines_sent(emulator) == [10_000, 5_000] + [2_500] * 10
         assert report.splits == 2
         first, second = said(caplog)
-        assert first.startswith("A request of 10000 members failed, and is cut to 5000 from now on: applovin.update: ")
+        assert first.startswith(
+            "A request of 10,000 members failed, and is cut to 5,000 from now on: applovin.update: "
+        )
         assert "HTTP 413" in first
-        assert second.startswith("A request of 5000 members failed, and is cut to 2500 from now on")
+        assert second.startswith("A request of 5,000 members failed, and is cut to 2,500 from now on")
 
     def test_one_bad_batch_in_the_middle(
         self,
@@ -250,6 +252,6 @@ class TestSplits:
             )
 
         said = str(caught.value)
-        assert "Before that, 3 batches (6000 of 12000 members) were accepted." in said
+        assert "Before that, 3 batches (6,000 of 12,000 members) were accepted." in said
         assert "The audience now holds a part of the set" in said
         assert emulator.member_count(audience_id) == 6_000

@@ -281,9 +281,9 @@ class TestFailureInTheMiddle:
     @pytest.mark.parametrize(
         ("mode", "number", "landed", "then"),
         [
-            (REPLACE, 1, "1 batches (2 of 5 members)", "a part of the set; the next run begins again with the update"),
+            (REPLACE, 1, "1 batch (2 of 5 members)", "a part of the set; the next run begins again with the update"),
             (REPLACE, 2, "2 batches (4 of 5 members)", "a part of the set"),
-            (APPEND, 1, "1 batches (2 of 5 members)", "does no harm"),
+            (APPEND, 1, "1 batch (2 of 5 members)", "does no harm"),
             (REMOVE, 2, "2 batches (4 of 5 members)", "does no harm"),
         ],
     )
@@ -301,7 +301,7 @@ class TestFailureInTheMiddle:
         with pytest.raises(AuthenticationError) as caught:
             deliver(make_ids(5, start=4), mode)
 
-        assert f"Before that, {landed} were accepted." in str(caught.value)
+        assert f"Before that, {landed} {'was' if number == 1 else 'were'} accepted." in str(caught.value)
         assert then in str(caught.value)
         assert str(caught.value.advice) in str(caught.value)
         assert len(emulator.requests()) == number + 1
@@ -341,9 +341,7 @@ class TestFailureInTheMiddle:
         self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: MakeIds
     ) -> None:
         emulator.fault("applovin.append", "status", status=503, times=None)
-        with pytest.raises(
-            ServerError, match=r"^applovin\.append: .* \[HTTP 503, attempts 4\]\. Before that, 1 batches"
-        ):
+        with pytest.raises(ServerError, match=r"^applovin\.append: .* \[HTTP 503, attempts 4\]\. Before that, 1 batch"):
             deliver(make_ids(4), REPLACE)
 
     def test_missing_audience(
