@@ -5,6 +5,7 @@ import datetime as dt
 import decimal
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def test_members_are_not_in_what_airflow_stores(source: Any) -> None:
     for text in (json.dumps(Serialization.to_dict(dag)), json.dumps(rendered_fields(operator)), repr(operator)):
         assert ID not in text
         assert ID.lower() not in text
-    assert "members, not shown" in json.dumps(rendered_fields(operator))
+    assert re.search("members?, not shown", json.dumps(rendered_fields(operator)))
 
 
 FRAMES = [

@@ -911,10 +911,12 @@ class TestWhatIsShown:
         assert "not shown" in stored
 
     def test_is_the_report_in_the_log(self, refreshes: Refreshes, said: Callable[[], str]) -> None:
-        refreshes.run("r1")
+        report = refreshes.run("r1")
         log = said()
-        for name in REPORT_KEYS:
-            assert re.search(rf"\b{name} +\S", log), name
+        assert f"Group 'VIP' ({report['group_id']}):" in log
+        for name in ("status", "amount", "billable_calls", "seconds"):
+            assert re.search(rf"  {name} +\S", log), name
+        assert "  adopted " not in log
 
 
 def make_stranger(client: Any, *, name: str = "VIP", remark: Any = None) -> Any:

@@ -1219,10 +1219,13 @@ class TestWhatIsShown:
         assert list(scratch.iterdir()) == []
 
     def test_is_the_report_in_the_log(self, syncs: Syncs, said: Callable[[], str]) -> None:
-        syncs.run(MANY)
+        report = syncs.run(MANY)
         log = said()
-        for name in REPORT_KEYS:
-            assert re.search(rf"\b{name} +\S", log), name
+        assert f"Group {report['name']!r} ({report['group_id']}):" in log
+        for name in ("status", "amount", "members", "billable_calls", "seconds"):
+            assert re.search(rf"  {name} +\S", log), name
+        assert "  malformed " not in log
+        assert "passed: max_removed_ratio" in log
 
 
 class TestArguments:

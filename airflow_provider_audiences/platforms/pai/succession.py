@@ -83,12 +83,11 @@ class GroupSeries:
         others = [group.id for group in named if group not in ours]
         if others and warn:
             log.warning(
-                "%s by this task, and kept: %s. Delete those that are not needed; or set provenance to what it was "
-                "when they were made.",
+                "%s: %s. Delete those that are not needed; or set provenance to what it was when they were made.",
                 counted(
                     len(others),
-                    f"group named {self._name!r} was not made",
-                    f"groups named {self._name!r} were not made",
+                    f"group named {self._name!r} was not made by this task, and stays",
+                    f"groups named {self._name!r} were not made by this task, and stay",
                 ),
                 ", ".join(others),
             )  # fmt: skip
