@@ -87,7 +87,7 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "memory_limit": {
                         "description": "Memory that staging takes before it goes on in files, for each task. "
-                        "A number with a unit: KB, MB, GB or KiB, MiB, GiB.",
+                        "A number with a unit: KB, MB, GB or KiB, MiB, GiB. By default 512MB.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "2GB",
@@ -95,7 +95,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "temp_folder": {
                         "description": "Folder that staging writes its files to, for as long as the task runs; they "
-                        "hold members. Empty for the system's temporary folder.",
+                        "hold members. Empty, the default, for the system's temporary folder.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "/mnt/scratch",
@@ -103,8 +103,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "state_path": {
                         "description": "Where syncs keep their ledgers: a folder that all workers see, or an address "
-                        "in an object store, such as s3://connection@bucket/prefix. They hold members. Empty for "
-                        "the folder audiences below AIRFLOW_HOME, which only fits a single worker.",
+                        "in an object store, such as s3://connection@bucket/prefix. They hold members. Empty, the "
+                        "default, for the folder audiences below AIRFLOW_HOME, which only fits a single worker.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "s3://aws_default@bucket/audiences",
@@ -113,7 +113,7 @@ def get_provider_info() -> dict[str, Any]:
                     "state_path_is_shared": {
                         "description": "Whether all workers see the same folder at state_path although it is a path on "
                         "a disk, or there is only one worker. Without it, syncs whose executor has several workers "
-                        "refuse a path on a worker's own disk.",
+                        "refuse a path on a worker's own disk. By default False.",
                         "version_added": "0.1.0",
                         "type": "boolean",
                         "example": "True",

@@ -2,15 +2,19 @@
 
 import importlib
 import json
+import re
 from functools import partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from inspect import signature
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import airflow
 import jsonschema
 import pytest
+from airflow.providers.common.compat.sdk import conf
 from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
 from airflow.providers_manager import ProvidersManager
 from support.fixtures import Connect
@@ -241,3 +245,14 @@ def test_airflow_draws_the_form() -> None:
         login = {"login"} if conn_type == "pai" else set()
         assert set(behaviour["hidden_fields"]) == {"login", "schema", "port"} - login
         assert set(behaviour["relabeling"]) == {"password", "host"} | login
+
+
+def test_airflow_lists_the_settings_with_their_defaults() -> None:
+    """As ``airflow config list``, which hides all values on Airflow 3.3, but with ``--show-values``."""
+    shown = {"show_values": True} if "show_values" in signature(conf.write).parameters else {}
+    ProvidersManager().initialize_providers_configuration()
+    listed = StringIO()
+    conf.write(listed, section="audiences", only_defaults=True, include_descriptions=True, **shown)
+    for name, option in INFO["config"]["audiences"]["options"].items():
+        assert f"{name} = {option['default']}" in listed.getvalue()
+        assert re.search("[Dd]efault", option["description"]), "for those who list descriptions, and no values"
