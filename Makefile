@@ -37,7 +37,9 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX)
 endif
 unexport VIRTUAL_ENV
 # Constraints are lines of name==version, made for the lowest Python, whatever index they come from.
-COMPILE = $(UV) pip compile pyproject.toml --all-extras --python-version 3.11 --upgrade --quiet \
+# Extras that only name a provider of Airflow's are left out: their versions are those of Airflow's own constraints.
+EXTRAS := alibaba amazon delta emulator iceberg postgres
+COMPILE = $(UV) pip compile pyproject.toml $(EXTRAS:%=--extra %) --python-version 3.11 --upgrade --quiet \
 	--no-header --no-annotate --no-emit-index-url
 # The dates are those of DuckDB 1.5.2, and of universal-pathlib before 0.3, which Airflow 2.11.0 allows and can't take.
 COMPILE_LOWEST = $(COMPILE) --exclude-newer 2026-04-15 --exclude-newer-package universal-pathlib=2025-06-15 \

@@ -17,9 +17,10 @@ FILES = sorted((ROOT / "constraints").iterdir())
 
 
 def _requirements() -> list[Any]:
+    """What has a lower bound: all but Airflow's own providers."""
     project = PYPROJECT["project"]
     lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
-    return [Requirement(line) for line in lines]
+    return [requirement for requirement in map(Requirement, lines) if requirement.specifier]
 
 
 def _pins(path: Any) -> dict[str, Any]:
@@ -43,6 +44,14 @@ def test_fits_what_the_project_allows(path: Any, requirement: Any) -> None:
 def test_the_lowest_are_the_lower_bounds(requirement: Any) -> None:
     (bound,) = (one.version for one in requirement.specifier if one.operator in {">=", "=="})
     assert Version(_pins(ROOT / "constraints" / "lowest.txt")[requirement.name]) == Version(bound)
+
+
+def test_an_extra_without_bounds_is_one_of_airflows_providers_and_documented() -> None:
+    documented = (ROOT / "docs" / "versions.md").read_text()
+    for extra, lines in PYPROJECT["project"]["optional-dependencies"].items():
+        unbound = [requirement for requirement in map(Requirement, lines) if not requirement.specifier]
+        assert all(requirement.name.startswith("apache-airflow-providers-") for requirement in unbound)
+        assert f"| `{extra}` |" in documented
 
 
 def test_each_airflow_has_its_file() -> None:

@@ -4,6 +4,7 @@ import configparser
 import email
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,11 +81,25 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert (metadata["Name"], metadata["Version"]) == ("airflow-provider-audiences", VERSION)
     assert metadata["License-Expression"] == "Apache-2.0 AND MIT"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert all(", https://" in url for url in metadata.get_all("Project-URL", []))
+    urls = dict(url.split(", ") for url in metadata.get_all("Project-URL", []))
+    assert all(url.startswith("https://") for url in urls.values())
+    assert "Documentation" in urls, "without one, Airflow's page of providers links to a page that it makes up"
+    assert {"amazon", "google", "postgres", "snowflake"} < set(metadata.get_all("Provides-Extra", []))
     assert "Framework :: Apache Airflow :: Provider" in metadata.get_all("Classifier", [])
     assert any(line.startswith("apache-airflow>=") for line in metadata.get_all("Requires-Dist", []))
     # Nothing of the machine it was built on.
     assert not [name for name, text in texts.items() if str(ROOT) in text or str(Path.home()) + "/" in text]
+
+
+def test_the_readme_on_an_index_has_no_dead_links(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        text = archive.read(f"{NAME}-{VERSION}.dist-info/METADATA").decode()
+    metadata = email.message_from_string(text)
+    assert metadata["Description-Content-Type"].startswith("text/markdown")
+    readme, relative = (ROOT / "README.md").read_text(), re.compile(r"\]\((?!https?:|#)([^)\s]+)\)")
+    assert relative.findall(readme), "links to files of the repository"
+    assert not relative.findall(str(metadata.get_payload()))
+    assert "docs/sync.md" in str(metadata.get_payload())
 
 
 def test_the_source_distribution_holds_what_it_takes_to_check_it(built: Path) -> None:
