@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow_provider_audiences.assets.history import MAX_BYTES, Point, extended
 from airflow_provider_audiences.exceptions import AudienceError, GuardError
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
@@ -87,7 +88,7 @@ class Outcome:
         :param operation: what the task does.
         """
         counts = [
-            f"{report[name]:,} {'people' if name == 'amount' else name}"
+            counted(report[name], "person", "people") if name == "amount" else f"{report[name]:,} {name}"
             for name in ("added", "removed", "refreshed", "sent", "live", "amount")
             if isinstance(report.get(name), int)
         ]

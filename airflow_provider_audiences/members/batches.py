@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.redaction import MaskedBytes
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
@@ -44,7 +45,7 @@ class MemberBatch:
         return len(self._keys())
 
     def __repr__(self) -> str:
-        return f"<{len(self):,} members, not shown>"
+        return f"<{counted(len(self), 'member')}, not shown>"
 
     def __reduce__(self) -> str:
         raise TypeError("MemberBatch has members in it, and is never pickled")

@@ -21,7 +21,7 @@ def test_shows_no_member(make_ids: MakeIds) -> None:
     (member,) = make_ids(1)
     batch = batch_of([member])
     shown = " ".join([*reprs(batch), f"{batch}", f"{batch!s:>40}"])
-    assert "<1 members, not shown>" in shown
+    assert "<1 member, not shown>" in shown
     assert member not in shown
     assert str(int(member[:8], 16)) not in shown
 
