@@ -111,7 +111,7 @@ dist: .venv/.test ## Build the source distribution and the wheel into dist/, and
 	$(BIN)/python -m check_wheel_contents dist/*.whl
 
 constraints: $(filter .tools/bin/uv,$(UV)) ## Make the constraints anew: today's releases, and the lowest versions that pyproject.toml allows.
-	echo 'apache-airflow==3.3.*' | $(COMPILE) - --group test --group cluster --group browser --output-file $(CONSTRAINTS)
+	echo 'apache-airflow==3.3.*' | $(COMPILE) - --group demo --group test --group cluster --group browser --output-file $(CONSTRAINTS)
 	echo 'apache-airflow==2.11.*' | $(COMPILE) - --group test --output-file $(CONSTRAINTS2)
 	$(COMPILE_LOWEST) --resolution lowest-direct --output-file $(LOWEST)
 	$(COMPILE_LOWEST) --constraint $(LOWEST) --group test --output-file $(LOWEST)
@@ -133,7 +133,7 @@ clean: ## Remove environments, demo data and caches.
 .venv/.demo: pyproject.toml $(CONSTRAINTS) | $(filter .tools/bin/uv,$(UV))
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
 	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
-	$(UV) pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --editable '.[emulator]'
+	$(UV) pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --group demo --editable '.[emulator]'
 	@touch $@
 
 .venv/.test: .venv/.demo

@@ -1,7 +1,8 @@
 """
 Runs a full Airflow on loopback, with the example DAGs, their connections and data, and the emulator.
 
-``make airflow`` runs it until Ctrl-C.
+``make airflow`` runs it until Ctrl-C. Environment variables: ``PORT`` of Airflow, ``HISTORY_DAYS``, and ``WORKSPACE``,
+the folder below ``.demo``.
 """
 
 from __future__ import annotations
@@ -26,15 +27,20 @@ from demo.days import OPT_OUTS
 from demo.device_ids import new_ids, write_device_ids
 from demo.environment import Workspace, free_port
 
-LINES = 50_000
+LINES = 20_000
+HISTORY_DAYS = 21
+"""Days of history, unless the environment variable of this name says otherwise."""
+
 _END_SECONDS = 20
 
 
 def main() -> int:
     """Run Airflow until it ends or is interrupted."""
-    workspace = Workspace.named("standalone")
+    workspace = Workspace.named(os.environ.get("WORKSPACE", "standalone"))
+    is_first_start = not (workspace.folder / "airflow" / "airflow.db").exists()
     today = datetime.now(UTC).date()
-    days = [str(today + timedelta(days=offset)) for offset in (-1, 0, 1)]
+    history = int(os.environ.get("HISTORY_DAYS", HISTORY_DAYS)) if is_first_start else 0
+    days = [str(today + timedelta(days=offset)) for offset in range(-max(1, history), 2)]
     write_files(workspace.data, days)
     port = os.environ.get("PORT") or str(free_port())
     with workspace.running_emulator() as (url, api_key):
@@ -51,12 +57,16 @@ def main() -> int:
         workspace.migrate_database(environment)
         variables = {"audiences_applovin_id": new_audience(url, api_key)}
         environment = workspace.store_in_airflow(environment, variables=variables)
+        if history:
+            print(f"Two examples run for the past {history} days first, each day with its own clock.", flush=True)
+            run_history(workspace, url, environment, days[:history])
         print("Airflow starts; this takes about half a minute.", flush=True)
         welcome = (
             f"Airflow:  http://127.0.0.1:{port} (no login: everybody on this machine is admin)\n"
             f"Emulator: {url} (what it was asked: {url}/_emulator/requests)\n"
             f"Output:   {workspace.logs / 'airflow.log'}\n"
-            f"Unpause a DAG and it runs for today; there are files for {', '.join(days)}. Ctrl-C stops everything."
+            "Browse, Audiences shows an audience of past weeks, and a suppression list that a guard has stopped.\n"
+            f"Unpause a DAG and it runs for today; there are files for {', '.join(days[-3:])}. Ctrl-C stops everything."
         )
         with (workspace.logs / "airflow.log").open("wb") as log:
             airflow = [str(Path(sys.executable).with_name("airflow")), "standalone"]
@@ -71,17 +81,37 @@ def write_files(folder: Path, days: Sequence[str]) -> None:
     Write the files that the example DAGs read.
 
     :param folder: where they lie.
-    :param days: days of the files, in order; each day a hundredth of the people is new, and as many are gone.
+    :param days: days of the files, in order, the last two of which are today and tomorrow. Each day some people are
+        new, and fewer are gone. Of yesterday's existing users, only half have arrived.
     """
     chance = random.Random(LINES)  # noqa: S311 - test data, not secrets
     people = new_ids(LINES, chance=chance)
+    (folder / OPT_OUTS).write_text("".join(f"{person}\n" for person in people[-LINES // 500 :]), encoding="utf-8")
     for number, day in enumerate(days):
-        ids = [*people[number * LINES // 100 :], *new_ids(number * LINES // 100, chance=chance)]
-        write_device_ids(folder / f"device_ids_{day}.txt", lines=LINES, seed=number, ids=ids)
-        write_device_ids(folder / f"existing_users_{day}.txt", lines=LINES // 10, seed=number, ids=ids[: LINES // 10])
+        gone, new = (int(LINES * chance.uniform(*part)) for part in ((0.001, 0.004), (0.003, 0.012)))
+        people = [*people[gone:], *new_ids(new, chance=chance)]
+        write_device_ids(folder / f"device_ids_{day}.txt", lines=len(people), seed=number, ids=people)
+        users = people[: LINES // 10 if number != len(days) - 3 else LINES // 20]
+        write_device_ids(folder / f"existing_users_{day}.txt", lines=len(users), seed=number, ids=users)
         rows = [f"{row},1390000{row:04d}" for row in range(number, 500 + number)]
         (folder / f"phones_{day}.csv").write_text("\n".join(["id,phone", *rows]), encoding="utf-8")
-    (folder / OPT_OUTS).touch()
+
+
+def run_history(workspace: Workspace, url: str, environment: dict[str, str], days: Sequence[str]) -> None:
+    """
+    Run two examples for days of the past.
+
+    :param workspace: workspace with their files.
+    :param url: address of the emulator.
+    :param environment: environment of Airflow's processes.
+    :param days: the days, in order.
+    """
+    log_path = workspace.logs / "history.log"
+    with log_path.open("wb") as log:
+        command = [sys.executable, "-m", "demo.history", url, *days]
+        done = subprocess.run(command, stdout=log, stderr=log, env=environment, check=False)  # noqa: S603 - our own program
+    if done.returncode:
+        raise SystemExit(f"the history could not be made: see {log_path}")
 
 
 def new_audience(url: str, api_key: str) -> str:

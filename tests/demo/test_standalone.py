@@ -3,20 +3,28 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from airflow_provider_audiences.assets.history import NAMES
+
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 240
+AUDIENCE = "applovin://applovin_default/audiences/Loyal%20players"
+SUPPRESSION = "applovin://applovin_default/suppression/com.example.game"
+START_SECONDS = 480
 RUN_SECONDS = 400
+WORKSPACE = "standalone-test"
+HISTORY_DAYS = 3
 WAITS_FOR_OTHERS = {"pai_group_watcher"}
 """Examples that begin when something happens at the platform, and not by a schedule."""
 
@@ -25,10 +33,13 @@ WAITS_FOR_OTHERS = {"pai_group_watcher"}
 def airflow(tmp_path: Path) -> Iterator[tuple[str, str]]:
     """Start what ``make airflow`` starts; yield Airflow's address, and the name of the folder with its output."""
     output = tmp_path / "output.txt"
+    shutil.rmtree(ROOT / ".demo" / WORKSPACE, ignore_errors=True)
+    environment = os.environ | {"WORKSPACE": WORKSPACE, "HISTORY_DAYS": str(HISTORY_DAYS)}
     with output.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "demo.standalone"], cwd=ROOT, stdout=log, stderr=log, start_new_session=True
-        )
+            [sys.executable, "-m", "demo.standalone"],
+            cwd=ROOT, stdout=log, stderr=log, start_new_session=True, env=environment,
+        )  # fmt: skip
     try:
         deadline = time.monotonic() + START_SECONDS
         while not (found := re.search(r"Airflow: +(http://\S+)", output.read_text())):
@@ -75,6 +86,7 @@ def test_every_example_becomes_green(airflow: tuple[str, str]) -> None:
         "applovin_default",
         "pai_default",
     }
+    check_history(api)
     scheduled = sorted(expected - WAITS_FOR_OTHERS)
     for dag_id in scheduled:
         api.unpause(dag_id)
@@ -87,6 +99,24 @@ def test_every_example_becomes_green(airflow: tuple[str, str]) -> None:
             break
         time.sleep(2)
     assert states == dict.fromkeys(scheduled, "success"), _failures(api, states)
+
+
+def check_history(api: Api) -> None:
+    """The audience has a point for each day, by the clock of that day; the list's last day was stopped."""
+    states: dict[str, Any] = {}
+    for asset in api.get("/assets")["assets"]:
+        for key in ("outcome", "history", "expiry") if asset["uri"] in (AUDIENCE, SUPPRESSION) else ():
+            with contextlib.suppress(AssertionError):  # a list has no expiry
+                states[f"{asset['uri']} {key}"] = api.get(f"/assets/{asset['id']}/state-store/{key}")["value"]
+    points = [dict(zip(NAMES, point, strict=True)) for point in states[f"{AUDIENCE} history"]["points"]]
+    today = datetime.now(UTC).date()
+    days = [(today - datetime.fromtimestamp(point["at"], UTC).date()).days for point in points]
+    assert days == list(range(HISTORY_DAYS, 0, -1))
+    assert all(point["added"] > point["removed"] > 0 == point["drift"] for point in points[1:])
+    assert all(point["suppressed"] > 0 for point in points)
+    assert states[f"{AUDIENCE} expiry"]["first"] > time.time()
+    assert len(states[f"{SUPPRESSION} history"]["points"]) == HISTORY_DAYS - 1
+    assert states[f"{SUPPRESSION} outcome"]["guard"] == "max_removed_ratio"
 
 
 def _failures(api: Api, states: dict[str, str]) -> list[str]:
