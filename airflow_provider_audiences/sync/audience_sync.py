@@ -52,7 +52,7 @@ class AudienceSync:
 
     :param audience: the audience, with its state and its lease.
     :param send: how plans are sent: batch size, parallel requests, drift.
-    :param on_progress: called every few seconds, and at the end, with the number of members delivered and the total.
+    :param on_progress: called with the progress of the sending: at the beginning, every few seconds, and at the end.
     """
 
     def __init__(self, audience: OpenAudience, *, send: SendSettings, on_progress: OnProgress | None = None) -> None:
@@ -189,9 +189,9 @@ class AudienceSync:
             self._audience.outwait_late_requests()
         delivered = self._state.begin(stored)
         skipped = delivered.batches
-        rows = delivered.additions.count + delivered.removals.count
         progress = Progress(
-            plan.members - rows,
+            additions=plan.additions.count - delivered.additions.count,
+            removals=plan.removals.count - delivered.removals.count,
             platform_name=self._destination.platform_name,
             kind=self._destination.kind,
             on_progress=self._on_progress,

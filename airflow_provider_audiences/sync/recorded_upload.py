@@ -58,8 +58,7 @@ class RecordedUpload:
 
         :param upload: mode (update, append or removal) and how the set is sent.
         :param staged: the set to add or remove.
-        :param on_progress: called every few seconds, and at the end, with the number of members delivered and the
-            total.
+        :param on_progress: called with the progress: at the beginning, every few seconds, and at the end.
         :raises InvalidInputError: the set must not be sent, such as an empty one that would replace all; nothing was
             sent.
         :raises AudienceError: a request failed, and no further one was begun.

@@ -14,8 +14,8 @@ from airflow_provider_audiences.wording import counted
 
 log = logging.getLogger(__name__)
 
-OnProgress = Callable[[int, int], None]
-"""Called with the number of members delivered and the total, in any thread."""
+OnProgress = Callable[["Progress"], None]
+"""Called with the progress, in any thread."""
 
 _INTERVAL_SECONDS = 5.0
 
@@ -26,16 +26,24 @@ class Progress:
 
     It has sums only, which don't depend on the order in which requests end.
 
-    :param members: number of members to send.
+    :param additions: number of members to add; they are all sent before the first one is removed.
+    :param removals: number of members to remove.
     :param platform_name: name of the platform, for messages.
     :param kind: identifier kind of the members, for messages.
-    :param on_progress: called with the number of members delivered and the total, as often as the log, and at the end.
+    :param on_progress: called with this object at the beginning, as often as the log, and at the end.
     """
 
     def __init__(
-        self, members: int, *, platform_name: str, kind: IdentifierKind, on_progress: OnProgress | None = None
+        self,
+        *,
+        additions: int,
+        removals: int,
+        platform_name: str,
+        kind: IdentifierKind,
+        on_progress: OnProgress | None = None,
     ) -> None:
-        self.members = members
+        self.members = additions + removals
+        self._additions = additions
         self._platform = platform_name
         self._kind = kind
         self._on_progress = on_progress
@@ -44,6 +52,17 @@ class Progress:
         """Whether a request failed that the platform may have carried out."""
         self._lock = threading.Lock()
         self._started = self._last_logged = time.monotonic()
+        self.report()
+
+    @property
+    def added(self) -> int:
+        """How many members of accepted requests were to be added."""
+        return min(self.sent, self._additions)
+
+    @property
+    def removed(self) -> int:
+        """How many members of accepted requests were to be removed."""
+        return self.sent - self.added
 
     @property
     def elapsed_seconds(self) -> float:
@@ -94,7 +113,7 @@ class Progress:
     def report(self) -> None:
         """Call ``on_progress``, if there is one."""
         if self._on_progress:
-            self._on_progress(self.sent, self.members)
+            self._on_progress(self)
 
     def add_split(self) -> None:
         """Count a request body that was too large and was halved."""

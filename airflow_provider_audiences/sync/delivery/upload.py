@@ -136,8 +136,7 @@ class Upload:
 
         :param destination: the audience at its platform.
         :param staged: the set to send.
-        :param on_progress: called every few seconds, and at the end, with the number of members delivered and the
-            total.
+        :param on_progress: called with the progress: at the beginning, every few seconds, and at the end.
         :param journal: records which rows are delivered; None for no records.
         :param sleep: sleeps for a number of seconds.
         :raises InvalidInputError: the set is empty and would empty the audience, or its source has only malformed
@@ -147,8 +146,10 @@ class Upload:
         """
         self.check_members(staged)
         requests_before = destination.requests_sent
+        is_removal = self.mode is UploadMode.REMOVE
         progress = Progress(
-            staged.members,
+            additions=0 if is_removal else staged.members,
+            removals=staged.members if is_removal else 0,
             platform_name=destination.platform_name,
             kind=destination.kind,
             on_progress=on_progress,
