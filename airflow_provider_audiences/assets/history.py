@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
+from airflow_provider_audiences.common.counts import live_after, requests_of
+
 MAX_POINTS = 400
 MAX_BYTES = 64_000
 """Most bytes of a history as JSON: above 64 KB, Airflow warns."""
@@ -47,20 +49,15 @@ class Point:
         :param live: members that are there, where the report does not say; None if it is not known.
         """
         sent = report.get("sent")
-        if operation == "update":
-            live = sent
-        elif operation == "delete":
-            live = 0
-        calls = report.get("billable_calls")
         return cls(
             at=at,
-            live=report.get("live", report.get("amount", live)),
+            live=live_after(report, operation=operation, otherwise=live),
             added=report.get("added", sent if operation == "append" else None),
             removed=report.get("removed", sent if operation == "remove" else None),
             refreshed=report.get("refreshed"),
             suppressed=report.get("suppressed"),
             drift=report.get("drift"),
-            requests=report.get("requests", sum(calls.values()) if isinstance(calls, Mapping) else None),
+            requests=requests_of(report),
         )
 
 

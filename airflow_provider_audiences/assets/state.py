@@ -20,6 +20,8 @@ from airflow_provider_audiences.wording import counted
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
 
+    from airflow_provider_audiences.sync.delivery.progress import Progress
+    from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.expiry import Expiry
 
 log = logging.getLogger(__name__)
@@ -37,12 +39,17 @@ class Result:
     :param live: members that are there now, where the report does not say; None if it is not known.
     :param limits: the guards' limits by name; None if the task has no guards.
     :param expiry: when members begin to expire; None if it is not known.
+    :param destination: what members are sent to, which counts requests; None if it is not known yet, or a group is
+        made.
+    :param progress: progress of the sending; None if nothing is sent.
     """
 
     report: Mapping[str, Any] | None = None
     live: int | None = None
     limits: Mapping[str, Any] | None = None
     expiry: Expiry | None = None
+    destination: Destination | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +145,17 @@ def is_failure(error: BaseException) -> bool:
     """
     Return whether an error ends a task's try, other than those by which a task defers, waits or is skipped.
 
-    :param error: what has passed the task. Only called where Airflow has a state store.
+    :param error: what has passed the task.
     """
-    from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException, TaskDeferred
+    from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
 
-    return not isinstance(error, AirflowRescheduleException | AirflowSkipException | TaskDeferred | GeneratorExit)
+    if isinstance(error, AirflowSkipException | TaskDeferred | GeneratorExit):
+        return False
+    try:
+        from airflow.sdk.exceptions import AirflowRescheduleException
+    except ImportError:  # Airflow 2, where operators can't be rescheduled
+        return True
+    return not isinstance(error, AirflowRescheduleException)
 
 
 def keep(store: Any, context: Context, outcome: Outcome, result: Result) -> None:

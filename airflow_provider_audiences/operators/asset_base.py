@@ -9,6 +9,7 @@ Heavy libraries are imported inside methods, because Airflow parses DAG files al
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,7 +27,8 @@ from airflow_provider_audiences.validation import given_text, required_text
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
 
-    from airflow_provider_audiences.assets.state import Result
+    from airflow_provider_audiences.assets.state import Outcome, Result
+    from airflow_provider_audiences.common.counts import Counts
 
 
 class WritesAsset(RefusesLostArguments, RendersTextAsText, BaseOperator):
@@ -43,6 +45,8 @@ class WritesAsset(RefusesLostArguments, RendersTextAsText, BaseOperator):
     """What the operator does, in one word, for events."""
     handle_arguments: ClassVar[tuple[str, ...]]
     """Names of the arguments with the id or name of what is written to; the first one that is given counts."""
+    requests_made: int | None = None
+    """Requests of this try, where its report does not say; None if it is not known."""
 
     def __init__(self, *, account: str | None = None, asset: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -96,7 +100,8 @@ class WritesAsset(RefusesLostArguments, RendersTextAsText, BaseOperator):
     @contextmanager
     def told(self, context: Context) -> Iterator[Result]:
         """
-        Tell Airflow how the block ends: by an event of the asset if the block gives a report, and in its state store.
+        Tell Airflow how the block ends: by an event of the asset if it succeeds, in the asset's state store, and by
+        metrics.
 
         :param context: context of the task.
         :return: result of the task; the block sets its fields.
@@ -107,13 +112,21 @@ class WritesAsset(RefusesLostArguments, RendersTextAsText, BaseOperator):
         asset = None if self.writes_nothing else self._asset()
         store = None if asset is None else store_of(context, self.outlets, asset)
         result = Result()
+        began = time.monotonic()
         try:
             yield result
         except BaseException as error:  # a timeout of the task is no Exception
-            if store is not None and is_failure(error):
-                keep(store, context, Outcome.of_error(error, operation=self.operation), result)
+            if is_failure(error):
+                outcome = Outcome.of_error(error, operation=self.operation)
+                if store is not None:
+                    keep(store, context, outcome, result)
+                self._measure(result, outcome, seconds=time.monotonic() - began)
             raise
-        if asset is None or result.report is None:
+        if result.report is None:
+            return
+        outcome = Outcome.of_report(result.report, operation=self.operation)
+        self._measure(result, outcome, seconds=time.monotonic() - began)
+        if asset is None:
             return
         write = Write(
             kind=self.asset_kind,
@@ -123,7 +136,35 @@ class WritesAsset(RefusesLostArguments, RendersTextAsText, BaseOperator):
         )
         emit(context, self.outlets, asset, write.event(result.report))
         if store is not None:
-            keep(store, context, Outcome.of_report(result.report, operation=self.operation), result)
+            keep(store, context, outcome, result)
+
+    def _measure(self, result: Result, outcome: Outcome, *, seconds: float) -> None:
+        """Send the metrics of a try that has written, or should have."""
+        from airflow_provider_audiences.common.metrics import Measured
+
+        if self.writes_nothing:
+            return
+        Measured(
+            counts=self._counts(result),
+            seconds=(result.report or {}).get("seconds", seconds),
+            platform=self.asset_kind.platform,
+            kind=self.asset_kind.name,
+            operation=self.operation,
+            outcome=outcome.state,
+            audience=self._handle(),
+        ).emit()
+
+    def _counts(self, result: Result) -> Counts:
+        from airflow_provider_audiences.common.counts import Counts
+
+        return Counts.of(
+            result.report,
+            operation=self.operation,
+            live=result.live,
+            requests=result.destination.requests_sent if result.destination else self.requests_made,
+            sends=result.destination is not None,
+            progress=result.progress,
+        )
 
     def log_report(self, report: Mapping[str, Any]) -> None:
         """

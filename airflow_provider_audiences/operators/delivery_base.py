@@ -15,7 +15,11 @@ from airflow_provider_audiences.common.busy import DEFAULT_WAIT_SECONDS
 from airflow_provider_audiences.operators.asset_base import WritesAsset
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_audiences.assets.state import Result
     from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
+    from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
     from airflow_provider_audiences.sync.destination import DeliveryLimits, Destination
 
 
@@ -87,6 +91,26 @@ class DeliveryOperator(WritesAsset):
 
         :raises InvalidInputError: an argument about that is wrong.
         """
+
+    def watch(self, result: Result, destination: Destination, context: Context) -> OnProgress:
+        """
+        Note what members are sent to, and return a function that notes the progress of the sending.
+
+        :param result: takes both.
+        :param destination: what members are sent to.
+        :param context: context of the task; Airflow is told of the progress, if it takes that.
+        """
+        from airflow_provider_audiences.common.progress import progress_of
+
+        result.destination = destination
+        tell = progress_of(context)
+
+        def note(progress: Progress) -> None:
+            result.progress = progress
+            if tell is not None:
+                tell(progress)
+
+        return note
 
     @property
     def wait_seconds(self) -> float:

@@ -50,6 +50,7 @@ class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
         super().__init__(**kwargs)
         self.pai_conn_id = pai_conn_id
         self._price_per_call: float | None = None
+        self.requests_made: int | None = None
 
     @cached_property
     def hook(self) -> PaiHook:
@@ -80,6 +81,7 @@ class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
         :param context: context of the task.
         :param calls: number of calls by kind, such as ``{"create": 1}``.
         """
+        self.requests_made = sum(calls.values())
         report_billable_calls(self, context, calls, self._price_per_call)
 
     def cost_of(self, calls: Mapping[str, int]) -> float | None:

@@ -17,6 +17,7 @@ from airflow_provider_audiences.operators.delivery_base import DeliveryOperator
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_audiences.assets.state import Result
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
     from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.settings import SendSettings
@@ -63,6 +64,7 @@ class PlanOperator(DeliveryOperator):
         context: Context,
         destination: Destination,
         send: SendSettings,
+        result: Result,
         *,
         is_new: bool = False,
         may_reschedule: bool = True,
@@ -73,13 +75,13 @@ class PlanOperator(DeliveryOperator):
         :param context: context of the task.
         :param destination: audience to sync.
         :param send: batch size, parallel requests and drift check.
+        :param result: takes the destination, and the progress of the sending.
         :param is_new: whether this task has just created the audience, so that nobody can be in it.
         :param may_reschedule: whether the task may be rescheduled while it waits for the lease (Airflow 3.3 or newer);
             False once it has done work that it would have to do again, such as staging.
         :raises AudienceBusyError: another task was changing the audience for the whole wait.
         """
         from airflow_provider_audiences.common.busy import wait_for_audience
-        from airflow_provider_audiences.common.progress import progress_of
         from airflow_provider_audiences.common.state import holder_of, state_store
         from airflow_provider_audiences.sources.staging import staging_settings
         from airflow_provider_audiences.sync.audience_sync import AudienceSync
@@ -93,7 +95,7 @@ class PlanOperator(DeliveryOperator):
             on_busy=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=may_reschedule),
             staging=staging_settings(),
         ) as audience:
-            yield AudienceSync(audience, send=send, on_progress=progress_of(context))
+            yield AudienceSync(audience, send=send, on_progress=self.watch(result, destination, context))
 
 
 class StoredPlanOperator(PlanOperator):
@@ -124,7 +126,7 @@ class StoredPlanOperator(PlanOperator):
             override_guards = true_or_false("override_guards", self.override_guards)
             send = self.send_settings()
             client = stack.enter_context(self.open_client())
-            sync = stack.enter_context(self.open_sync(context, self.destination_at(client, target), send))
+            sync = stack.enter_context(self.open_sync(context, self.destination_at(client, target), send, result))
             report = sync.apply(plan_id, override_guards=override_guards)
             result.expiry = sync.expiry
             result.report = report.as_dict()

@@ -156,13 +156,13 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
             self.check_target_arguments()
             client = stack.enter_context(self.open_client())
             known = self.destination_by_id(client)
-            sync = None if known is None else stack.enter_context(self.open_sync(context, known, send))
+            sync = None if known is None else stack.enter_context(self.open_sync(context, known, send, result))
             opt_outs = stack.enter_context(arguments.staged_opt_outs())
             staged = stack.enter_context(arguments.staged_source())
             if sync is None:
                 found = self.find_or_create_destination(client, context, may_create=not plan_only)
                 sync = stack.enter_context(
-                    self.open_sync(context, found.destination, send, is_new=found.is_new, may_reschedule=False)
+                    self.open_sync(context, found.destination, send, result, is_new=found.is_new, may_reschedule=False)
                 )
             report = (sync.plan if plan_only else sync.run)(staged, opt_outs, settings)
             result.expiry = sync.expiry

@@ -65,7 +65,6 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the source and send it."""
-        from airflow_provider_audiences.common.progress import progress_of
         from airflow_provider_audiences.common.state import ledger_store
         from airflow_provider_audiences.sources.member_arguments import MemberArguments
         from airflow_provider_audiences.sync.delivery.upload import Upload
@@ -86,6 +85,7 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
             wait_seconds = self.wait_seconds
             with self.open_client() as client, ExitStack() as stack:
                 destination = self.destination_at(client, upload.audience_id)
+                on_progress = self.watch(result, destination, context)
                 store = None if is_dry_run else ledger_store(*destination.address.folders)
                 recorded = store and stack.enter_context(
                     self._recorded(context, destination, store, wait_seconds=wait_seconds)
@@ -94,10 +94,10 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
                 if is_dry_run:
                     report = upload.plan(staged)
                 elif recorded:
-                    report = recorded.run(upload, staged, on_progress=progress_of(context))
+                    report = recorded.run(upload, staged, on_progress=on_progress)
                     result.live, result.expiry = recorded.live, recorded.expiry
                 else:
-                    report = upload.run(destination, staged, on_progress=progress_of(context))
+                    report = upload.run(destination, staged, on_progress=on_progress)
             result.report = report.as_dict()
         self.log_report(report.as_dict())
         return report.as_dict()
