@@ -20,6 +20,7 @@ from airflow_provider_audiences.wording import counted
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
 
+    from airflow_provider_audiences.common.counts import Counts
     from airflow_provider_audiences.sync.delivery.progress import Progress
     from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.expiry import Expiry
@@ -127,6 +128,19 @@ class Outcome:
             "map_index": getattr(ti, "map_index", -1),
             "next_run": None if seconds is None else self.at + int(seconds),
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """
+    How a try of a task has ended.
+
+    :param outcome: in words, with the report.
+    :param counts: in numbers.
+    """
+
+    outcome: Outcome
+    counts: Counts
 
 
 def store_of(context: Context, outlets: Iterable[Any], asset: Asset) -> Any:

@@ -13,25 +13,28 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_audiences.assets.making import asset_of, given_asset
-from airflow_provider_audiences.assets.uris import AssetKind
+from airflow_provider_audiences.assets.uris import SCHEMES, AssetKind
 from airflow_provider_audiences.common.given import RefusesLostArguments
 from airflow_provider_audiences.common.rendering import is_template
 from airflow_provider_audiences.common.text_templates import RendersTextAsText
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.lineage.tells import TellsLineage
 from airflow_provider_audiences.validation import given_text, required_text
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
 
+    from airflow_provider_audiences.assets.events import Write
     from airflow_provider_audiences.assets.state import Outcome, Result
     from airflow_provider_audiences.common.counts import Counts
 
 
-class WritesAsset(RefusesLostArguments, RendersTextAsText, BaseOperator):
+class WritesAsset(TellsLineage, RefusesLostArguments, RendersTextAsText, BaseOperator):
     """
     Base of the operators that write; its subclasses call :meth:`name_outlet` at the end of their constructors.
 
@@ -101,17 +104,18 @@ class WritesAsset(RefusesLostArguments, RendersTextAsText, BaseOperator):
     def told(self, context: Context) -> Iterator[Result]:
         """
         Tell Airflow how the block ends: by an event of the asset if it succeeds, in the asset's state store, and by
-        metrics.
+        metrics; and keep it for lineage.
 
         :param context: context of the task.
         :return: result of the task; the block sets its fields.
         """
-        from airflow_provider_audiences.assets.events import Write, emit
+        from airflow_provider_audiences.assets.events import emit
         from airflow_provider_audiences.assets.state import Outcome, Result, is_failure, keep, store_of
 
         asset = None if self.writes_nothing else self._asset()
         store = None if asset is None else store_of(context, self.outlets, asset)
         result = Result()
+        self.ended = None
         began = time.monotonic()
         try:
             yield result
@@ -128,24 +132,21 @@ class WritesAsset(RefusesLostArguments, RendersTextAsText, BaseOperator):
         self._measure(result, outcome, seconds=time.monotonic() - began)
         if asset is None:
             return
-        write = Write(
-            kind=self.asset_kind,
-            handle=self._handle() or "",
-            operation=self.operation,
-            conn_id=getattr(self, self.asset_kind.conn_argument),
-        )
-        emit(context, self.outlets, asset, write.event(result.report))
+        emit(context, self.outlets, asset, self.write.event(result.report))
         if store is not None:
             keep(store, context, outcome, result)
 
     def _measure(self, result: Result, outcome: Outcome, *, seconds: float) -> None:
-        """Send the metrics of a try that has written, or should have."""
+        """Keep how a try has ended, and send its metrics if it has written, or should have."""
+        from airflow_provider_audiences.assets.state import Ended
         from airflow_provider_audiences.common.metrics import Measured
 
+        counts = self._counts(result)
+        self.ended = Ended(outcome=outcome, counts=counts)
         if self.writes_nothing:
             return
         Measured(
-            counts=self._counts(result),
+            counts=counts,
             seconds=(result.report or {}).get("seconds", seconds),
             platform=self.asset_kind.platform,
             kind=self.asset_kind.name,
@@ -185,13 +186,35 @@ class WritesAsset(RefusesLostArguments, RendersTextAsText, BaseOperator):
         return f"{self.asset_kind.name.replace('_', ' ').capitalize()}{named}:"
 
     @property
+    def write(self) -> Write:
+        """What the task writes to, and how."""
+        from airflow_provider_audiences.assets.events import Write
+
+        return Write(
+            kind=self.asset_kind,
+            handle=self._handle() or "",
+            operation=self.operation,
+            conn_id=getattr(self, self.asset_kind.conn_argument),
+        )
+
+    @property
+    def dataset_written(self) -> Asset | None:
+        """What the task writes to, as an asset of ours; None if it writes nothing, or it is not known what."""
+        if self.writes_nothing:
+            return None
+        asset = self._asset()
+        return asset if asset is None or urlsplit(asset.uri).scheme in SCHEMES else self._own_asset()
+
+    @property
     def _account(self) -> Any:
         return getattr(self, self.asset_kind.conn_argument) if self.account is None else self.account
 
     def _asset(self) -> Asset | None:
         """Return the asset; None if the arguments don't say which it is."""
-        if self.asset is not None:
-            return given_asset(self.asset)
+        return self._own_asset() if self.asset is None else given_asset(self.asset)
+
+    def _own_asset(self) -> Asset | None:
+        """Return the asset that id or name says; None if there is neither."""
         handle = self._handle()
         try:
             return None if handle is None else asset_of(self.asset_kind.uri(handle, account=self._account))

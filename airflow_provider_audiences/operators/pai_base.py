@@ -156,6 +156,14 @@ class PaiGroupSpecOperator(MasksFieldsWhenMapped, WritesAsset, PaiOperator):
         self.remark = remark
         self.phone_format = phone_format
 
+    @property
+    def sources_read(self) -> Sequence[Any]:
+        """File or table that PAI reads; phone numbers as text, and predictions, are no dataset."""
+        from airflow_provider_audiences.lineage.datasets import max_compute_table
+
+        is_table = bool(self.project and self.table)
+        return (self.uri, max_compute_table(str(self.project), str(self.table)) if is_table else None)
+
     def checked_spec(self) -> GroupSpec:
         """
         Return the group's parameters, checked and in their normal form.

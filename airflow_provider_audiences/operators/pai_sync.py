@@ -263,6 +263,11 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
                 raise
 
     @property
+    def sources_read(self) -> Sequence[Any]:
+        """Source and opt-outs."""
+        return self.source, self.suppress
+
+    @property
     def limits(self) -> dict[str, float | None]:
         """The guards' limits that bound a group's size, by name."""
         return self._guards.limits

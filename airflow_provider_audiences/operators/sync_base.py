@@ -141,6 +141,11 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
         """
         self.target_id()
 
+    @property
+    def sources_read(self) -> Sequence[Any]:
+        """Source and opt-outs."""
+        return self.source, self.suppress
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the members, make the plan, and send it unless ``plan_only`` is set."""
         from airflow_provider_audiences.sources.member_arguments import MemberArguments

@@ -63,6 +63,11 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
         self.rejects_include_values = rejects_include_values
         self.is_dry_run = dry_run  # Airflow's operators have a method of the name
 
+    @property
+    def sources_read(self) -> Sequence[Any]:
+        """The source."""
+        return (self.source,)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the source and send it."""
         from airflow_provider_audiences.common.state import ledger_store

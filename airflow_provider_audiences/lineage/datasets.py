@@ -1,0 +1,95 @@
+"""The names of files and tables as datasets of OpenLineage, by its naming conventions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from airflow_provider_audiences.common.masked import revealed
+from airflow_provider_audiences.common.paths import local_path
+from airflow_provider_audiences.common.recognition import is_clearly_a_path, is_member_text, is_path_list
+from airflow_provider_audiences.common.rendering import is_template
+from airflow_provider_audiences.sources.joined import flat, joined
+from airflow_provider_audiences.sources.types import FileSource, SqlSource
+
+_SAME_STORE = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "abfs": "abfss"}
+"""Protocols by the name that OpenLineage has for their store."""
+
+_WILDCARD = re.compile(r"[*?\[]")
+_OSS_HOST = re.compile(r"([a-z0-9-]+)\.oss-[a-z0-9-]+\.aliyuncs\.com")
+
+
+class DatasetName(NamedTuple):
+    """
+    The name of a dataset.
+
+    :param namespace: where the dataset is: a store, or ``file`` for the worker's own disks.
+    :param name: name of the dataset there.
+    """
+
+    namespace: str
+    name: str
+
+
+def max_compute_table(project: str, table: str) -> DatasetName:
+    """
+    Return the name of a MaxCompute table, for which OpenLineage has no convention.
+
+    :param project: MaxCompute project of the table.
+    :param table: name of the table.
+    """
+    return DatasetName("maxcompute", f"{project}.{table}")
+
+
+def parts_of(source: Any) -> Iterator[DatasetName | SqlSource]:
+    """
+    Yield the files, folders and queries that a source is read from; nothing for members that a task has in memory.
+
+    :param source: value of an operator's field, masked or not; or the name of a dataset.
+    """
+    if isinstance(source, DatasetName):
+        yield source
+        return
+    source = joined(source)
+    if isinstance(source, SqlSource):
+        yield source
+    elif isinstance(source, FileSource):
+        yield from filter(None, map(_dataset_of, flat(source.path)))
+    elif is_path_list(source):
+        yield from filter(None, map(_dataset_of, map(revealed, source)))
+    elif isinstance(source, str | PathLike) or is_clearly_a_path(source):
+        dataset = _dataset_of(source)
+        if dataset is not None:
+            yield dataset
+
+
+def _dataset_of(path: Any) -> DatasetName | None:
+    """Return the name of a file or folder, or of the folder before a glob's first wildcard; None if it is no path."""
+    text = str(path)
+    if is_template(text) or is_member_text(text):
+        return None
+    local = local_path(path)
+    if local is not None:
+        return DatasetName("file", _folder_of_glob(str(Path(local).absolute())))
+    scheme, _, rest = text.partition("://")
+    scheme = scheme.lower()
+    host, _, key = rest.partition("/")
+    if scheme in {"http", "https"}:
+        return _web_dataset(scheme, host.rpartition("@")[2], re.split(r"[?#]", key)[0])
+    account = host.rpartition("@")[2]
+    if "." not in account:  # what stands before it is a connection, and not the container of an Azure account
+        host = account
+    return DatasetName(f"{_SAME_STORE.get(scheme, scheme)}://{host}", _folder_of_glob(key).strip("/") or "/")
+
+
+def _web_dataset(scheme: str, host: str, path: str) -> DatasetName:
+    bucket = _OSS_HOST.fullmatch(host)
+    return DatasetName(f"oss://{bucket[1]}" if bucket else f"{scheme}://{host}", path or "/")
+
+
+def _folder_of_glob(path: str) -> str:
+    wildcard = _WILDCARD.search(path)
+    return path if wildcard is None else path[: wildcard.start()].rpartition("/")[0]
