@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.common.forgetting import ForgetsLocals
 from airflow_provider_audiences.common.masked import revealed
+from airflow_provider_audiences.common.retrying import WaitsWhenAsked
 from airflow_provider_audiences.common.stopping import Stoppable
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.validation import BROKEN, OFF, is_broken
@@ -23,7 +24,7 @@ from airflow_provider_audiences.validation import BROKEN, OFF, is_broken
 _NOTE = "_given_arguments"
 
 
-class RefusesLostArguments(ForgetsLocals, Stoppable):
+class RefusesLostArguments(ForgetsLocals, Stoppable, WaitsWhenAsked):
     """
     Base of operators and sensors that refuse lost arguments: those that were given, and are None when the task runs.
 

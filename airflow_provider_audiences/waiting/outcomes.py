@@ -61,7 +61,12 @@ class WaitOutcome:
             return cls(state=state, reason=reason, seen=event.get("seen"), billable_calls=calls)
         advice = event.get("advice")
         error_type = _error_type(event.get("error_type"), PermanentError if state == "failed" else TransientError)
-        error = error_type(reason, advice=advice if isinstance(advice, str) else None)
+        asked = event.get("retry_after_seconds")
+        error = error_type(
+            reason,
+            advice=advice if isinstance(advice, str) else None,
+            retry_after_seconds=asked if isinstance(asked, int | float) else None,
+        )
         return cls(state=state, reason=reason, seen=event.get("seen"), error=error, billable_calls=calls)
 
     def as_event(self) -> dict[str, Any]:
@@ -73,6 +78,7 @@ class WaitOutcome:
             "advice": self.error.advice if self.error else None,
             "seen": self.seen,
             "error_type": type(self.error).__name__ if self.error else None,
+            "retry_after_seconds": self.error.retry_after_seconds if self.error else None,
             "billable_calls": dict(self.billable_calls),
         }
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
 from support.airflow_versions import without_supervision
 from support.dag_scripts import AirflowProcesses, DagScript
-from support.fixtures import MakeAudience
+from support.fixtures import Connect, MakeAudience
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 
@@ -38,6 +39,21 @@ def test_only_failures_that_may_pass_are_tried_again(run: DagScript, emulator: A
     assert len(emulator.requests("pai.list")) == 12
     assert len(emulator.requests("pai.get")) == 2
     assert emulator.requests("applovin.update") == []
+
+
+def test_the_next_try_waits_as_long_as_the_platform_asks(
+    run: DagScript, emulator: AudiencesEmulator, connect: Connect
+) -> None:
+    """The client itself repeats nothing here; of retry_delay, the task has none."""
+    for conn_type in ("applovin", "pai"):
+        connect(conn_type, extra={"max_retries": 0})
+        emulator.fault(f"{conn_type}.list", "status", status=429, retry_after=2)
+    ended, output = run("asked")
+    has_policies = get_base_airflow_version_tuple() >= (3, 3, 0)
+    of_the_user = {"of_the_user": ["failed", 1]} if has_policies else {}
+    assert ended["asked"] == {"waits": ["success", 2], **of_the_user}, output[-4000:]
+    first, second = (request["received_at"] for request in emulator.requests("applovin.list"))
+    assert second - first > 2 or not has_policies
 
 
 def test_a_group_whose_creation_was_cut_off_is_not_made_twice(run: DagScript, emulator: AudiencesEmulator) -> None:

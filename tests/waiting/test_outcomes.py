@@ -8,7 +8,7 @@ import pytest
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.waiting.outcomes import WaitOutcome, billable_calls_of
 
-EVENT_KEYS = {"version", "state", "reason", "advice", "seen", "error_type", "billable_calls"}
+EVENT_KEYS = {"version", "state", "reason", "advice", "seen", "error_type", "retry_after_seconds", "billable_calls"}
 
 
 def across(outcome: WaitOutcome) -> WaitOutcome:
@@ -56,6 +56,13 @@ def test_an_error_comes_back_as_itself(error: exceptions.AudienceError, state: s
     assert failure.value is error
     with pytest.raises(type(error), match=str(error)):
         across(outcome).result(timeout_error=TimeoutError)
+
+
+def test_the_time_to_come_back_crosses_processes() -> None:
+    asked = exceptions.RateLimitedError("later", retry_after_seconds=90.5)
+    error = across(WaitOutcome.of_error(asked)).error
+    assert error is not None
+    assert error.retry_after_seconds == 90.5
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,11 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG, BaseOperator
 from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
 
-from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinUpdateAudienceOperator
+from airflow_provider_audiences.operators.applovin import (
+    AppLovinAppendUsersOperator,
+    AppLovinListAudiencesOperator,
+    AppLovinUpdateAudienceOperator,
+)
 from airflow_provider_audiences.operators.pai import (
     PaiCreateGroupOperator,
     PaiDeleteGroupOperator,
@@ -50,6 +54,13 @@ with DAG("failures", default_args={"retries": 2, "retry_delay": AT_ONCE}, start_
 
 with DAG("recovery", default_args={"retries": 2, "retry_delay": AT_ONCE}, start_date=START, schedule=None) as recovery:
     PaiCreateGroupOperator(task_id="create", source=PaiSource.TEXT, name="recovered", text=PHONES, phone_number=True)
+
+with DAG("asked", default_args={"retries": 1, "retry_delay": AT_ONCE}, start_date=START, schedule=None) as asked:
+    AppLovinListAudiencesOperator(task_id="waits")
+    if get_base_airflow_version_tuple() >= (3, 3, 0):
+        from airflow.providers.common.compat.sdk import ExceptionRetryPolicy, RetryAction
+
+        PaiListGroupsOperator(task_id="of_the_user", retry_policy=ExceptionRetryPolicy([], default=RetryAction.FAIL))
 
 with DAG("waiting", start_date=START, schedule=None) as waiting:
     create = PaiCreateGroupOperator(task_id="create", source=0, name="waited for", text="\n".join(PHONES))
