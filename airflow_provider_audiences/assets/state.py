@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 MAX_MESSAGE_CHARACTERS = 300
 """Most characters of an outcome's message; the task's log has the whole text."""
 
+_LEFT = "audiences_outcome"
+
 
 @dataclass(kw_only=True)
 class Result:
@@ -141,6 +143,27 @@ class Ended:
 
     outcome: Outcome
     counts: Counts
+
+
+def leave(context: Context, outcome: Outcome, result: Result) -> None:
+    """
+    Leave the outcome of a task that has succeeded to its callbacks, which get the same context.
+
+    :param context: context of the task.
+    :param outcome: how the task has ended.
+    :param result: what it has found out.
+    """
+    cast("dict[str, Any]", context)[_LEFT] = (outcome, result)
+
+
+def left_by(context: Context) -> tuple[Outcome, Result] | None:
+    """
+    Return what :meth:`leave` has left; None if nothing was.
+
+    :param context: context of the task.
+    """
+    left: tuple[Outcome, Result] | None = cast("dict[str, Any]", context).get(_LEFT)
+    return left
 
 
 def store_of(context: Context, outlets: Iterable[Any], asset: Asset) -> Any:

@@ -59,6 +59,15 @@ def take_limits_of_run(operator: Any, context: Context) -> None:
         setattr(operator, name, value)
 
 
+def run_configuration(guard: str | None) -> str | None:
+    """
+    Return the configuration, as JSON, by which one run passes a guard; None if none does.
+
+    :param guard: name of the argument that sets the guard; None for none.
+    """
+    return json.dumps({_KEY: {guard: _WIDE_OPEN[guard]}}) if guard in _WIDE_OPEN else None
+
+
 @contextmanager
 def explaining_stops(operator: Any, context: Context) -> Iterator[None]:
     """
@@ -72,8 +81,8 @@ def explaining_stops(operator: Any, context: Context) -> Iterator[None]:
         yield
     except GuardError as error:
         operator.log.warning("Stopped by %s: nothing was sent.", error.guard or "a guard")
-        if error.guard in _WIDE_OPEN:
-            configuration = json.dumps({_KEY: {error.guard: _WIDE_OPEN[error.guard]}})
+        configuration = run_configuration(error.guard)
+        if configuration is not None:
             operator.log.warning("If the change is meant, trigger one run with the configuration %s.", configuration)
         if error.report is not None and operator.do_xcom_push:
             context["ti"].xcom_push(key="report", value=dict(error.report))

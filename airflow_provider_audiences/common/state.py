@@ -42,6 +42,10 @@ _SHOWN_OF_NAME = 100
 _SHORTENED = re.compile(r"=[0-9a-f]{64}$")
 
 
+_NO_AUDIENCES = frozenset({"accounts", "notices"})
+"""Folders at the top of ``state_path`` that hold no audiences: notes of errors, and what notifiers have told."""
+
+
 def state_store(*names: str) -> FileStore:
     """
     Return a folder below ``state_path``, which Airflow's configuration sets in the section ``[audiences]``.
@@ -90,7 +94,7 @@ def stored_audiences() -> Iterator[StoredAudience]:
     :raises StateUnavailableError: a folder can't be listed.
     """
     root = state_path()
-    for api in _folders(root):
+    for api in sorted(set(_folders(root)) - _NO_AUDIENCES):
         for host in _folders(root, api):
             for audience_id in _folders(root, api, host):
                 files = folder_at(root, api, host, audience_id, setting=_SETTING)

@@ -79,14 +79,22 @@ class WritesAsset(TellsLineage, RefusesLostArguments, RendersTextAsText, BaseOpe
 
         :raises InvalidInputError: ``asset`` is not an asset.
         """
-        asset = None if self.asset is None else given_asset(self.asset)
-        if getattr(self, "_BaseOperator__from_mapped", False) or self.writes_nothing:
+        asset = self.asset_of_dag_file
+        if asset is None or getattr(self, "_BaseOperator__from_mapped", False) or self.writes_nothing:
             return
+        self.outlets = _with(self.outlets, asset)
+
+    @property
+    def asset_of_dag_file(self) -> Asset | None:
+        """
+        The asset, if the arguments as they are in the DAG file say already which it is.
+
+        :raises InvalidInputError: ``asset`` is none.
+        """
+        if self.asset is not None:
+            return given_asset(self.asset)
         handles = (getattr(self, name) for name in self.handle_arguments)
-        if asset is None and not any(map(is_template, (self._account, *handles))):
-            asset = self._asset()
-        if asset is not None:
-            self.outlets = _with(self.outlets, asset)
+        return None if any(map(is_template, (self._account, *handles))) else self.known_asset
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -110,9 +118,9 @@ class WritesAsset(TellsLineage, RefusesLostArguments, RendersTextAsText, BaseOpe
         :return: result of the task; the block sets its fields.
         """
         from airflow_provider_audiences.assets.events import emit
-        from airflow_provider_audiences.assets.state import Outcome, Result, is_failure, keep, store_of
+        from airflow_provider_audiences.assets.state import Outcome, Result, is_failure, keep, leave, store_of
 
-        asset = None if self.writes_nothing else self._asset()
+        asset = None if self.writes_nothing else self.known_asset
         store = None if asset is None else store_of(context, self.outlets, asset)
         result = Result()
         self.ended = None
@@ -133,6 +141,7 @@ class WritesAsset(TellsLineage, RefusesLostArguments, RendersTextAsText, BaseOpe
         if asset is None:
             return
         emit(context, self.outlets, asset, self.write.event(result.report))
+        leave(context, outcome, result)
         if store is not None:
             keep(store, context, outcome, result)
 
@@ -202,15 +211,12 @@ class WritesAsset(TellsLineage, RefusesLostArguments, RendersTextAsText, BaseOpe
         """What the task writes to, as an asset of ours; None if it writes nothing, or it is not known what."""
         if self.writes_nothing:
             return None
-        asset = self._asset()
+        asset = self.known_asset
         return asset if asset is None or urlsplit(asset.uri).scheme in SCHEMES else self._own_asset()
 
     @property
-    def _account(self) -> Any:
-        return getattr(self, self.asset_kind.conn_argument) if self.account is None else self.account
-
-    def _asset(self) -> Asset | None:
-        """Return the asset; None if the arguments don't say which it is."""
+    def known_asset(self) -> Asset | None:
+        """The asset that the task writes to; None if the arguments don't say which it is."""
         return self._own_asset() if self.asset is None else given_asset(self.asset)
 
     def _own_asset(self) -> Asset | None:
@@ -220,6 +226,10 @@ class WritesAsset(TellsLineage, RefusesLostArguments, RendersTextAsText, BaseOpe
             return None if handle is None else asset_of(self.asset_kind.uri(handle, account=self._account))
         except InvalidInputError:  # too long, or no text: what runs says so where it matters
             return None
+
+    @property
+    def _account(self) -> Any:
+        return getattr(self, self.asset_kind.conn_argument) if self.account is None else self.account
 
     def _handle(self) -> str | None:
         """Return the id or name of what is written to; None if it is not known, such as output of another task."""

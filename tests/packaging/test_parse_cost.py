@@ -17,7 +17,7 @@ HEAVY = [
     *("duckdb", "numpy", "nanoarrow", "zstandard", "pandas", "polars", "pyarrow", "fsspec", "psycopg2", "sqlalchemy"),
     *("deltalake", "pyiceberg"),
 ]
-PACKAGES = ("operators", "sensors", "triggers", "decorators")
+PACKAGES = ("operators", "sensors", "triggers", "decorators", "notifications")
 MODULES = [
     "airflow_provider_audiences.sources",
     *(

@@ -393,6 +393,20 @@ def test_classes_and_their_arguments(module_name: str) -> None:
     assert public == NAMES[module_name]
 
 
+def test_notifications() -> None:
+    from datetime import timedelta
+
+    from airflow_provider_audiences.notifications.audience_state import AudienceStateNotifier
+
+    (path,) = get_provider_info()["notifications"]
+    assert path == f"{AudienceStateNotifier.__module__}.{AudienceStateNotifier.__qualname__}"
+    assert _arguments(AudienceStateNotifier) == {
+        "notifiers": ...,
+        "drift_beyond": 0.05,
+        "expiry_within": timedelta(days=3),
+    }
+
+
 def test_sources() -> None:
     from airflow_provider_audiences import sources
 

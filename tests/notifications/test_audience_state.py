@@ -1,0 +1,182 @@
+"""The notifier at its edges: two runs at once, a killed one, odd callbacks and files, and no harm to the task."""
+
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_audiences.assets.state import Outcome, Result, leave
+from airflow_provider_audiences.exceptions import GuardError, InvalidInputError
+from airflow_provider_audiences.notifications.audience_state import AudienceStateNotifier
+from airflow_provider_audiences.notifications.memory import Memory
+from airflow_provider_audiences.notifications.states import AudienceState
+from airflow_provider_audiences.operators.applovin import AppLovinListAudiencesOperator
+from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore
+
+STOPPED = AudienceState(state="stopped", guard="max_removed", since=7)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "state"
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(folder))
+    return folder
+
+
+def context_of(error: Any = None, **changes: Any) -> Any:
+    """The context of a callback, after a failure or a success."""
+    task = AppLovinSyncAudienceOperator(task_id="sync", audience_id="a b", source=[], **changes)
+    ti = SimpleNamespace(dag_id="dag", task_id="sync", run_id="run", map_index=-1, log_url="http://airflow/log")
+    context: Any = {"dag": None, "task": task, "ti": ti}
+    if error is None:
+        report = {"added": 1, "live": 20, "drift": 0}
+        leave(context, Outcome.of_report(report, operation="sync"), Result())
+    else:
+        context["exception"] = error
+    return context
+
+
+def stop() -> GuardError:
+    error = GuardError("stopped by max_removed: too much")
+    error.guard = "max_removed"
+    return error
+
+
+def test_two_runs_at_once_tell_a_change_once() -> None:
+    told: list[Any] = []
+    both_are_here = threading.Barrier(2)
+
+    class Waits(AudienceStateNotifier):
+        def _with_memories(self, run: Any, task: Any) -> Any:
+            for pair in super()._with_memories(run, task):
+                both_are_here.wait(timeout=30)
+                yield pair
+
+    def take(context: Any) -> None:
+        told.append(context["notice"].subject)
+
+    for _ in range(5):
+        told.clear()
+        for error in (None, stop()):
+            threads = [threading.Thread(target=Waits(notifiers=take), args=(context_of(error),)) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert told in (
+            ["Audience a b: stopped by max_removed"],
+            ["Audience a b: ok again", "Audience a b: stopped by max_removed"],
+        )
+
+
+def test_what_a_killed_run_was_about_to_tell_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+
+    def take(context: Any) -> None:
+        told.append(context["notice"])
+
+    def die(context: Any) -> None:
+        raise SystemExit
+
+    die.__qualname__ = take.__qualname__
+    with pytest.raises(SystemExit):
+        AudienceStateNotifier(notifiers=die)(context_of(stop()))
+    AudienceStateNotifier(notifiers=take)(context_of(stop()))
+    assert told == []  # it may be alive
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + 601)
+    AudienceStateNotifier(notifiers=take)(context_of(stop()))
+    assert [notice.changes for notice in told] == [("stopped",)]
+
+
+def test_callbacks_that_were_made_twice_remember_as_one_and_two_in_a_list_by_themselves() -> None:
+    told: list[Any] = []
+
+    def take(context: Any) -> None:
+        told.append(context["notice"].changes)
+
+    def made() -> list[AudienceStateNotifier]:
+        return [AudienceStateNotifier(notifiers=take), AudienceStateNotifier(notifiers=[take, take])]
+
+    successes, failures = made(), made()
+    callbacks = {"on_success_callback": successes, "on_failure_callback": failures}
+    for notifier in failures:
+        notifier(context_of(stop(), **callbacks))
+    assert told == [("stopped",)] * 3
+    for notifier in successes:
+        notifier(context_of(**callbacks))
+    assert told[3:] == [("ok",)] * 3
+
+
+def test_what_is_no_error_of_ours_is_not_quoted() -> None:
+    told: list[Any] = []
+
+    def take(context: Any) -> None:
+        told.append(context["notice"].body)
+
+    notifier = AudienceStateNotifier(notifiers=take)
+    notifier(context_of(ValueError("13912345678")))
+    notifier(context_of())
+    notifier(context_of("killed 13912345678"))
+    assert [body.count("failed") >= 1 for body in told] == [True, True, True]
+    assert "13912345678" not in str(told)
+    assert "ValueError: see the task's log" in told[0]
+
+
+def test_tasks_without_an_asset_tell_nothing(state: Path) -> None:
+    notifier = AudienceStateNotifier(notifiers=print)
+    others = AppLovinListAudiencesOperator(task_id="list")
+    for context in (
+        {"dag": None, "task": others},
+        {"dag": None, "task": None},
+        {"dag": None},
+        context_of(stop(), plan_only=True),
+    ):
+        notifier(context)
+    assert not state.exists()
+
+
+def test_a_folder_that_fails_is_no_failure_of_the_task(state: Path, caplog: pytest.LogCaptureFixture) -> None:
+    state.write_text("a file in its place")
+    AudienceStateNotifier(notifiers=print)(context_of(stop()))
+
+
+def test_files_are_few_and_broken_ones_are_forgotten(tmp_path: Path) -> None:
+    folder = tmp_path / "memory"
+    memory = Memory(LocalFileStore(folder), "name")
+    page = memory.latest()
+    assert (page.number, page.told) == (0, None)
+    for _ in range(20):
+        page = memory.turn(page, told=STOPPED)
+    assert memory.latest() == page
+    assert len(list(folder.iterdir())) == 8
+    other = memory.turn(page, told=None)
+    with pytest.raises(FileExistsError):
+        memory.turn(page, told=STOPPED)
+    (folder / f"name-{other.number}.json").write_text("{")
+    assert memory.latest().told is None
+    assert memory.turn(memory.latest(), told=STOPPED).number == other.number + 1
+
+
+def test_a_place_that_can_not_create_exclusively_is_written_to(tmp_path: Path) -> None:
+    class Plain(LocalFileStore):
+        def create(self, name: str, content: bytes) -> None:
+            raise NotImplementedError
+
+    memory = Memory(Plain(tmp_path / "memory"), "name")
+    page = memory.turn(memory.latest(), told=STOPPED, claimed_until=9)
+    assert memory.latest() == page
+    assert (page.told, page.claimed_until) == (STOPPED, 9)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"notifiers": [7]}, {"notifiers": print, "drift_beyond": -1}, {"notifiers": print, "expiry_within": "soon"}],
+)
+def test_wrong_arguments_are_refused_in_the_dag_file(wrong: Any) -> None:
+    with pytest.raises(InvalidInputError):
+        AudienceStateNotifier(**wrong)
