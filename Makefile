@@ -21,7 +21,7 @@ OTHER_TESTS := $(filter-out $(TESTS_BELOW_AIRFLOW) tests/support tests/matrix.py
 # What meets Airflow. The libraries are the same releases as with Airflow 3, so what reads members, talks HTTP, syncs and
 # emulates would be proven twice; of the sources, what reads tables and web addresses by itself.
 AIRFLOW2_TESTS := tests/assets tests/cli tests/lineage tests/notifications tests/hooks tests/operators tests/decorators tests/sensors \
-	tests/triggers tests/common tests/dags \
+	tests/triggers tests/common tests/dags tests/task_groups \
 	tests/integration tests/packaging/test_parse_cost.py tests/packaging/test_public_names.py \
 	tests/test_get_provider_info.py tests/ui/test_plugin.py \
 	$(filter-out %/test_delta.py %/test_iceberg.py %/test_writers.py,$(wildcard tests/sources/test_*.py))

@@ -29,7 +29,11 @@ _NEWER_THAN_AIRFLOW = (
 
 _AIRFLOW_TESTS = [
     "tests/assets",
-    *(f"tests/{name}" for name in ("common", "decorators", "hooks", "operators", "sensors", "sources", "triggers")),
+    *(
+        f"tests/{name}"
+        for name in ("common", "decorators", "hooks", "notifications", "operators", "sensors", "sources")
+    ),
+    *(f"tests/{name}" for name in ("task_groups", "triggers")),
     "tests/test_get_provider_info.py",
     "tests/ui/test_plugin.py",
 ]

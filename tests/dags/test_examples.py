@@ -149,6 +149,16 @@ def test_applovin_approval_carries_out_what_nobody_objects_to(
         assert emulator.members(audience_id) == make_ids(50)
 
 
+def test_applovin_approved_sync_asks_nobody_as_long_as_no_guard_objects(
+    airflow_dags_test: Run, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
+) -> None:
+    (tmp_path / "device_ids_2026-03-01.txt").write_text("\n".join(make_ids(50)))
+    code, output = airflow_dags_test("applovin_approved_sync", "2026-03-01")
+    assert code == 0, output
+    [audience] = emulator.audiences()
+    assert emulator.members(audience["audience_id"]) == make_ids(50)
+
+
 def test_applovin_suppression_keeps_the_list_equal_to_the_days_users(
     airflow_dags_test: Run, emulator: AudiencesEmulator, make_ids: MakeIds, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ HEAVY = [
     *("duckdb", "numpy", "nanoarrow", "zstandard", "pandas", "polars", "pyarrow", "fsspec", "psycopg2", "sqlalchemy"),
     *("deltalake", "pyiceberg"),
 ]
-PACKAGES = ("operators", "sensors", "triggers", "decorators", "notifications")
+PACKAGES = ("operators", "sensors", "triggers", "decorators", "notifications", "task_groups")
 MODULES = [
     "airflow_provider_audiences.sources",
     *(
@@ -26,6 +26,8 @@ MODULES = [
         for found in pkgutil.iter_modules(
             [f"{airflow_provider_audiences.__path__[0]}/{package}"], f"airflow_provider_audiences.{package}."
         )
+        # An operator of Airflow 3.1 and newer, which imports what Airflow's own needs.
+        if found.name != "airflow_provider_audiences.task_groups.approval"
     ),
 ]
 SCRIPT = """

@@ -1,0 +1,1 @@
+"""Groups of tasks that belong together, as functions for DAG files."""

@@ -1,0 +1,170 @@
+"""Groups of tasks for AppLovin: syncs that ask a person if a guard objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import TaskGroup
+
+from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.operators.applovin_suppression import (
+    AppLovinApplySuppressionPlanOperator,
+    AppLovinSyncSuppressionOperator,
+)
+from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
+
+DEFAULT_RESPONSE_TIMEOUT = timedelta(days=1)
+
+_NOT_OF_PLAN = frozenset({"outlets"})
+_SHARED = frozenset(
+    {
+        *("applovin_conn_id", "account", "id_case", "batch_size", "max_parallel_requests", "wait_for_audience_seconds"),
+        *("max_drift", "drift_patience_seconds"),
+        *("owner", "pool", "pool_slots", "queue", "priority_weight", "weight_rule", "executor", "executor_config"),
+        *(
+            "retries",
+            "retry_delay",
+            "retry_exponential_backoff",
+            "max_retry_delay",
+            "retry_policy",
+            "execution_timeout",
+        ),
+        *("email", "email_on_failure", "email_on_retry", "run_as_user", "default_args", "execution_timeout"),
+        *(f"on_{event}_callback" for event in ("execute", "success", "failure", "retry", "skipped")),
+    }
+)
+"""Arguments that hold for the task that plans and for the one that applies the plan."""
+
+
+def approved_sync(
+    *,
+    group_id: str = "approved_sync",
+    response_timeout: timedelta | None = DEFAULT_RESPONSE_TIMEOUT,
+    fail_on_reject: bool = False,
+    assigned_users: Any = None,
+    notifiers: Sequence[Callable[[Any], Any]] | Callable[[Any], Any] | None = None,
+    **sync: Any,
+) -> TaskGroup:
+    """
+    Make an audience equal a source; if a guard objects, ask a person first. For Airflow 3.1 and newer.
+
+    The group has three tasks: ``plan`` stores the plan and sends nothing, ``approve`` asks if a guard objects, and
+    ``apply`` carries out exactly this plan. If nobody objects, nobody is asked. If the answer is no, ``apply`` is
+    skipped. The audience must exist.
+
+    :param group_id: id of the group, which the ids of its tasks begin with; default ``approved_sync``.
+    :param response_timeout: longest wait for the answer; after that, ``approve`` fails. Default a day; None for no
+        limit.
+    :param fail_on_reject: let ``approve`` fail if the answer is no; default False: it succeeds, and ``apply`` is
+        skipped.
+    :param assigned_users: who may answer, as Airflow's ``ApprovalOperator`` takes it; None (default) for whoever may
+        edit task instances.
+    :param notifiers: Airflow's notifiers that are called when the question is asked; None (default) for none.
+    :param sync: arguments of :class:`~airflow_provider_audiences.operators.applovin_sync.AppLovinSyncAudienceOperator`,
+        except ``task_id`` and ``plan_only``. ``asset`` and ``outlets`` are those of ``apply``.
+    :raises InvalidInputError: this Airflow is older than 3.1.
+    """
+    return _approved(
+        AppLovinSyncAudienceOperator,
+        AppLovinApplyPlanOperator,
+        group_id=group_id,
+        approval={
+            "response_timeout": response_timeout,
+            "fail_on_reject": fail_on_reject,
+            "assigned_users": assigned_users,
+            "notifiers": _listed(notifiers),
+        },
+        sync=sync,
+    )
+
+
+def approved_suppression_sync(
+    *,
+    group_id: str = "approved_suppression_sync",
+    response_timeout: timedelta | None = DEFAULT_RESPONSE_TIMEOUT,
+    fail_on_reject: bool = False,
+    assigned_users: Any = None,
+    notifiers: Sequence[Callable[[Any], Any]] | Callable[[Any], Any] | None = None,
+    **sync: Any,
+) -> TaskGroup:
+    """
+    Make an app's suppression list equal a source; if a guard objects, ask a person first. For Airflow 3.1 and newer.
+
+    :param group_id: id of the group; default ``approved_suppression_sync``.
+    :param response_timeout: as for :func:`approved_sync`.
+    :param fail_on_reject: as for :func:`approved_sync`.
+    :param assigned_users: as for :func:`approved_sync`.
+    :param notifiers: as for :func:`approved_sync`.
+    :param sync: arguments of
+        :class:`~airflow_provider_audiences.operators.applovin_suppression.AppLovinSyncSuppressionOperator`, except
+        ``task_id`` and ``plan_only``. ``asset`` and ``outlets`` are those of ``apply``.
+    :raises InvalidInputError: this Airflow is older than 3.1.
+    """
+    return _approved(
+        AppLovinSyncSuppressionOperator,
+        AppLovinApplySuppressionPlanOperator,
+        group_id=group_id,
+        approval={
+            "response_timeout": response_timeout,
+            "fail_on_reject": fail_on_reject,
+            "assigned_users": assigned_users,
+            "notifiers": _listed(notifiers),
+        },
+        sync=sync,
+    )
+
+
+def _approved(
+    plan_class: type[Any],
+    apply_class: type[Any],
+    *,
+    group_id: str,
+    approval: Mapping[str, Any],
+    sync: Mapping[str, Any],
+) -> TaskGroup:
+    _require_people()
+    from airflow_provider_audiences.task_groups.approval import PlanApprovalOperator
+
+    target = plan_class.target_argument
+    with TaskGroup(group_id=group_id) as group:
+        plan = plan_class(
+            task_id="plan",
+            plan_only=True,
+            **{name: value for name, value in sync.items() if name not in _NOT_OF_PLAN},
+        )
+        approve = PlanApprovalOperator(
+            task_id="approve",
+            report=plan.output,
+            about=sync.get(target) or sync.get("name"),
+            **approval,
+        )
+        applied = {name: value for name, value in sync.items() if name in _SHARED | {"asset", "outlets"}}
+        asset = plan.asset_of_dag_file
+        apply = apply_class(
+            task_id="apply",
+            plan_id=plan.output["plan_id"],
+            override_guards=True,  # whoever was asked has seen what they say
+            **{target: plan.output[target]},
+            **applied,
+            **({"asset": asset} if asset is not None and "asset" not in applied else {}),
+        )
+        plan >> approve >> apply
+    return group
+
+
+def _listed(notifiers: Sequence[Callable[[Any], Any]] | Callable[[Any], Any] | None) -> list[Callable[[Any], Any]]:
+    return [notifiers] if callable(notifiers) else list(notifiers or [])
+
+
+def _require_people() -> None:
+    """Refuse versions of Airflow that can't ask a person."""
+    from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
+
+    version = get_base_airflow_version_tuple()
+    if version < (3, 1, 0):
+        raise InvalidInputError(
+            f"this is Airflow {'.'.join(map(str, version))}, and only 3.1 and newer can ask a person",
+            advice="Put a task of your own between a sync with plan_only=True and AppLovinApplyPlanOperator.",
+        )
