@@ -13,6 +13,8 @@ LOWEST_BIN := .venv-lowest/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
 CONSTRAINTS2 := constraints/airflow-2.11.txt
 LOWEST := constraints/lowest.txt
+DOCS_BIN := .venv-docs/bin
+DOCS_CONSTRAINTS := constraints/docs.txt
 SOURCES := airflow_provider_audiences benchmarks dags_examples demo tests
 BELOW_AIRFLOW := */http/*,*/platforms/*,*/members/*,*/sync/*,*/emulator/*
 # The packages below Airflow. Coverage is measured by their own tests alone: it makes tests take half as long again.
@@ -46,7 +48,7 @@ COMPILE = $(UV) pip compile pyproject.toml $(EXTRAS:%=--extra %) --python-versio
 COMPILE_LOWEST = $(COMPILE) --exclude-newer 2026-04-15 --exclude-newer-package universal-pathlib=2025-06-15 \
 	--exclude-newer-package apache-airflow-providers-common-compat=false --exclude-newer-package deltalake=false
 
-.PHONY: help setup demo airflow test test-quick test-airflow3 test-airflow2 test-lowest test-rounds test-cluster test-browser test-matrix bench lint format dist constraints clean
+.PHONY: help setup demo airflow test test-quick test-airflow3 test-airflow2 test-lowest test-rounds test-cluster test-browser test-matrix bench lint format docs dist constraints clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -61,6 +63,7 @@ airflow: .venv/.demo ## Start a full Airflow on loopback with the examples and t
 
 test: .venv/.test .venv-airflow2/.test .venv-lowest/.test ## Run all tests, checks and linters, on Airflow 3, Airflow 2 and the lowest versions.
 	$(MAKE) lint
+	$(MAKE) docs
 	$(MAKE) test-airflow3
 	$(MAKE) test-airflow2
 	$(MAKE) test-lowest
@@ -105,6 +108,9 @@ format: .venv/.test ## Format the code.
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
+docs: .venv-docs/.docs ## Build the documentation site into site/; a dead link, a missing page or an unknown anchor fails.
+	NO_MKDOCS_2_WARNING=1 $(DOCS_BIN)/mkdocs build --strict
+
 dist: .venv/.test ## Build the source distribution and the wheel into dist/, and check both.
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist
@@ -114,11 +120,13 @@ dist: .venv/.test ## Build the source distribution and the wheel into dist/, and
 constraints: $(filter .tools/bin/uv,$(UV)) ## Make the constraints anew: today's releases, and the lowest versions that pyproject.toml allows.
 	echo 'apache-airflow==3.3.*' | $(COMPILE) - --group demo --group test --group cluster --group browser --output-file $(CONSTRAINTS)
 	echo 'apache-airflow==2.11.*' | $(COMPILE) - --group test --output-file $(CONSTRAINTS2)
+	$(UV) pip compile --group docs --python-version 3.11 --upgrade --quiet --no-header --no-annotate --no-emit-index-url \
+		--output-file $(DOCS_CONSTRAINTS)
 	$(COMPILE_LOWEST) --resolution lowest-direct --output-file $(LOWEST)
 	$(COMPILE_LOWEST) --constraint $(LOWEST) --group test --output-file $(LOWEST)
 
 clean: ## Remove environments, demo data and caches.
-	rm -rf .venv .venv-airflow2 .venv-lowest .matrix .tools .demo .bench dist build .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-airflow2 .venv-lowest .venv-docs site .cache .matrix .tools .demo .bench dist build .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .tools/bin/uv:
@@ -150,4 +158,9 @@ clean: ## Remove environments, demo data and caches.
 .venv-lowest/.test: pyproject.toml $(LOWEST) | $(filter .tools/bin/uv,$(UV))
 	test -x $(LOWEST_BIN)/python || $(UV) venv --quiet --python '>=3.11,<3.13' .venv-lowest
 	$(UV) pip install --quiet --python $(LOWEST_BIN)/python --constraint $(LOWEST) --group test --editable '.[emulator]'
+	@touch $@
+
+.venv-docs/.docs: pyproject.toml $(DOCS_CONSTRAINTS) | $(filter .tools/bin/uv,$(UV))
+	test -x $(DOCS_BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv-docs
+	$(UV) pip install --quiet --python $(DOCS_BIN)/python --constraint $(DOCS_CONSTRAINTS) --group docs
 	@touch $@

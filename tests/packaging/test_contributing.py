@@ -22,7 +22,8 @@ PACKAGE = Path(airflow_provider_audiences.__file__).parent
 ROOT = PACKAGE.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github/*.md")])
-FOR_CONTRIBUTORS = [ROOT / name for name in ("CONTRIBUTING.md", ".github/pull_request_template.md")]
+NAMING_FILES = ("CONTRIBUTING.md", ".github/pull_request_template.md", "docs/guarantees.md")
+FOR_CONTRIBUTORS = [ROOT / name for name in NAMING_FILES]
 FENCE = re.compile(r"^ *```\w*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 MAKE = re.compile(r"(?:[A-Z_]+=\S+ )*make(?: |$)")
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*/?(?:::\w+)?")
