@@ -100,7 +100,7 @@ def _parse_commands(example: Example) -> None:
     for line in str(example.parsed).replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         while words:
-            end = words.index("&&") if "&&" in words else len(words)
+            end = next((place for place, word in enumerate(words) if word in {"&&", "&"}), len(words))
             parse_command(words[:end])
             words = words[end + 1 :]
 
