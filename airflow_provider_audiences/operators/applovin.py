@@ -224,9 +224,9 @@ class AppLovinAppendUsersOperator(ToAudience, UploadOperator):
     source.
 
     :param audience_id: id of the audience (templated).
-    :param source: advertising IDs, in any form that :class:`AppLovinUpdateAudienceOperator` accepts (templated).
+    :param source: advertising IDs, in any form that ``AppLovinUpdateAudienceOperator`` accepts (templated).
     :param ttl_seconds: how long members stay after they were sent, in seconds (at least 1) or as a timedelta; None
-        (default) for the API's 365 days. To remove users, use :class:`AppLovinRemoveUsersOperator`: 0 is refused
+        (default) for the API's 365 days. To remove users, use ``AppLovinRemoveUsersOperator``: 0 is refused
         (templated).
     :param batch_size: most IDs in one request, at least 1; default 100,000, which AppLovin recommends. A batch that
         AppLovin can't finish in time is halved, and so are the batches after it.
@@ -249,7 +249,7 @@ class AppLovinAppendUsersOperator(ToAudience, UploadOperator):
         (templated).
     :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
         for the asset that the arguments name.
-    :return: the report, as for :class:`AppLovinUpdateAudienceOperator`.
+    :return: the report, as for ``AppLovinUpdateAudienceOperator``.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
     :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
     :raises AudienceError: a batch failed; the message says how much was accepted before.
@@ -280,7 +280,7 @@ class AppLovinRemoveUsersOperator(ToAudience, UploadOperator):
     them.
 
     :param audience_id: id of the audience (templated).
-    :param source: advertising IDs, in any form that :class:`AppLovinUpdateAudienceOperator` accepts (templated).
+    :param source: advertising IDs, in any form that ``AppLovinUpdateAudienceOperator`` accepts (templated).
     :param batch_size: most IDs in one request, at least 1; default 100,000, which AppLovin recommends. A batch that
         AppLovin can't finish in time is halved, and so are the batches after it.
     :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
@@ -302,7 +302,7 @@ class AppLovinRemoveUsersOperator(ToAudience, UploadOperator):
         (templated).
     :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
         for the asset that the arguments name.
-    :return: the report, as for :class:`AppLovinUpdateAudienceOperator`.
+    :return: the report, as for ``AppLovinUpdateAudienceOperator``.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
     :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
     :raises AudienceError: a batch failed; the message says how much was accepted before.

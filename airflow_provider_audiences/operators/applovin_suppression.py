@@ -35,7 +35,7 @@ class AppLovinSyncSuppressionOperator(ToSuppressionList, SyncOperator):
 
     :param package_name: package name (Android) or bundle ID (iOS) of the app (templated).
     :param source: advertising IDs, in any form that
-        :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator` accepts (templated).
+        ``AppLovinUpdateAudienceOperator`` accepts (templated).
     :param suppress: second source, in the same forms as ``source``: IDs that must never be on the list, such as those
         of test devices. They are removed if they may be on it. None in the DAG file (default) for nobody; None at run
         time is an error (templated).
@@ -82,7 +82,7 @@ class AppLovinSyncSuppressionOperator(ToSuppressionList, SyncOperator):
         None (default) for the connection's id in the asset, and nothing in the address (templated).
     :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
         for the asset that the arguments name.
-    :return: the report of :class:`~airflow_provider_audiences.operators.applovin_sync.AppLovinSyncAudienceOperator`, in
+    :return: the report of ``AppLovinSyncAudienceOperator``, in
         which ``audience_id`` is the package name, ``refreshed`` is 0 because nobody expires, and ``drift`` is None
         because the API does not count.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
@@ -131,7 +131,7 @@ class AppLovinApplySuppressionPlanOperator(ToSuppressionList, StoredPlanOperator
         None (default) for the connection's id in the asset, and nothing in the address (templated).
     :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
         for the asset that the arguments name.
-    :return: the report, as for :class:`AppLovinSyncSuppressionOperator`.
+    :return: the report, as for ``AppLovinSyncSuppressionOperator``.
     :raises PlanOutdatedError: the list was changed since the plan was made, or there is no such plan; nothing was sent.
     :raises GuardError: a guard stopped the plan; nothing was sent.
     :raises AudienceBusyError: another task was changing the list for the whole wait; nothing was sent.
@@ -156,7 +156,7 @@ class AppLovinAddSuppressionOperator(ToSuppressionList, UploadOperator):
 
     :param package_name: package name (Android) or bundle ID (iOS) of the app (templated).
     :param source: advertising IDs, in any form that
-        :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator` accepts (templated).
+        ``AppLovinUpdateAudienceOperator`` accepts (templated).
     :param batch_size: most IDs in one request, at least 1; default 100,000. The API's document names no limit.
     :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
     :param on_malformed: what to do with texts that are not advertising IDs: ``drop`` (default) counts them, ``fail``
@@ -177,7 +177,7 @@ class AppLovinAddSuppressionOperator(ToSuppressionList, UploadOperator):
         None (default) for the connection's id in the asset, and nothing in the address (templated).
     :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
         for the asset that the arguments name.
-    :return: the report of :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator`; its
+    :return: the report of ``AppLovinUpdateAudienceOperator``; its
         ``audience_id`` is the package name.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
     :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.
@@ -202,7 +202,7 @@ class AppLovinRemoveSuppressionOperator(ToSuppressionList, UploadOperator):
 
     :param package_name: package name (Android) or bundle ID (iOS) of the app (templated).
     :param source: advertising IDs, in any form that
-        :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator` accepts (templated).
+        ``AppLovinUpdateAudienceOperator`` accepts (templated).
     :param batch_size: most IDs in one request, at least 1; default 100,000. The API's document names no limit.
     :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
     :param on_malformed: what to do with texts that are not advertising IDs: ``fail`` (default) stops at the first one,
@@ -223,7 +223,7 @@ class AppLovinRemoveSuppressionOperator(ToSuppressionList, UploadOperator):
         None (default) for the connection's id in the asset, and nothing in the address (templated).
     :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
         for the asset that the arguments name.
-    :return: the report of :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator`; its
+    :return: the report of ``AppLovinUpdateAudienceOperator``; its
         ``audience_id`` is the package name.
     :raises InvalidInputError: the source or an argument is wrong; nothing was sent.
     :raises AudienceBusyError: another task was changing the same members for the whole wait; nothing was sent.

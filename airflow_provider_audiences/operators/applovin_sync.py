@@ -41,7 +41,7 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
     :param audience_type: kind of campaigns that can use an audience that is created: ``retargeting`` (default) or
         ``ua``, user acquisition (templated).
     :param source: advertising IDs, in any form that
-        :class:`~airflow_provider_audiences.operators.applovin.AppLovinUpdateAudienceOperator` accepts (templated).
+        ``AppLovinUpdateAudienceOperator`` accepts (templated).
     :param suppress: second source, in the same forms as ``source``, such as opt-outs: IDs that are never added, and are
         removed if they may be in the audience, in every mode. None in the DAG file (default) for nobody; None at run
         time is an error (templated).

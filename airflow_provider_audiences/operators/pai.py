@@ -39,7 +39,7 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
     a group with that marker is looked for, and taken instead of making a second one: after a lost reply, in a later
     try, and after a worker has died.
 
-    :param source: a :class:`~airflow_provider_audiences.operators.pai.PaiSource` or its number: 0 text, 1 text file, 2
+    :param source: a ``PaiSource`` or its number: 0 text, 1 text file, 2
         CSV file, 3 MaxCompute table, 4 algorithm (templated).
     :param name: name of the group; None (default) for a group without one (templated).
     :param text: for source 0: at most 100 phone numbers, as text with one a line or as a list; never shown (templated).
@@ -152,7 +152,7 @@ class PaiListGroupsOperator(PaiOperator):
     :param remark: filter by remark; None (default) for any (templated).
     :param phone_number: filter by whether the group holds phone numbers, a bool or its text; None (default) for any
         (templated).
-    :param source: filter by source, a :class:`PaiSource` or its number; None (default) for any (templated).
+    :param source: filter by source, a ``PaiSource`` or its number; None (default) for any (templated).
     :param status: filter by review Status, such as 1; None (default) for any (templated).
     :param limit: return only this many groups, the newest first; None (default) for all, in PAI's order. All pages are
         read in either case (templated).

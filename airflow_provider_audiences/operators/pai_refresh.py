@@ -34,7 +34,7 @@ class PaiReplaceGroupOperator(PaiRefreshOperator, PaiGroupSpecOperator):
     the DAG.
 
     :param name: name of the group (templated).
-    :param source: a :class:`~airflow_provider_audiences.operators.pai.PaiSource` or its number: 0 text, 1 text file, 2
+    :param source: a ``PaiSource`` or its number: 0 text, 1 text file, 2
         CSV file, 3 MaxCompute table, 4 algorithm (templated).
     :param text: for source 0: at most 100 phone numbers, as text with one a line or as a list; never shown (templated).
     :param uri: for sources 1 and 2: address of the file, ``https://<bucket>.oss-<region>.aliyuncs.com/<key>``

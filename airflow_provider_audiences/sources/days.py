@@ -16,4 +16,4 @@ For a scheduled run, this is the day on which it starts.
 """
 
 DAY_BEFORE_RUN = "{{ macros.ds_add((dag_run.data_interval_end or dag_run.run_after) | ds, -1) }}"
-"""The day before :data:`RUN_DAY`: for a run of ``@daily``, the day that has just ended."""
+"""The day before ``RUN_DAY``: for a run of ``@daily``, the day that has just ended."""

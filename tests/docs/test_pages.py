@@ -38,13 +38,29 @@ def test_models_are_told_of_each_page() -> None:
 
 
 def test_the_reference_has_each_public_class() -> None:
-    reference = "\n".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
-    shown = set(re.findall(r"^::: airflow_provider_audiences\.(\S+)", reference, re.MULTILINE))
+    shown = _shown()
     missing = [f"{module}.{name}" for module, name in _public_classes() if f"{module}.{name}" not in shown]
     assert missing == []
     assert {name for name in shown if name.startswith("exceptions.")} == {
         f"exceptions.{name}" for name in _classes(PACKAGE / "exceptions.py")
     }
+
+
+def test_the_reference_shows_no_roles_of_sphinx() -> None:
+    docstrings = {}
+    for module, _, name in (shown.rpartition(".") for shown in _shown()):
+        path = PACKAGE / f"{module.replace('.', '/')}.py"
+        for node in ast.parse(path.read_text()).body if path.is_file() else ():
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+                docstrings[name] = ast.get_docstring(node) or ""
+    assert "AppLovinSyncAudienceOperator" in docstrings
+    assert [name for name, text in docstrings.items() if re.search(r":(class|data|func|meth):`", text)] == []
+
+
+def _shown() -> set[str]:
+    """Return module and name of all that the pages of the reference show."""
+    pages = "\n".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
+    return set(re.findall(r"^::: airflow_provider_audiences\.(\S+)", pages, re.MULTILINE))
 
 
 def _public_classes() -> Iterator[tuple[str, str]]:
