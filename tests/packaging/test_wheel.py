@@ -64,7 +64,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / NAME).rglob("*.py")}
     page = {path.relative_to(ROOT).as_posix() for path in (ROOT / NAME / "ui/static").rglob("*") if path.is_file()}
     information = f"{NAME}-{VERSION}.dist-info"
-    assert sources | page | {f"{NAME}/py.typed"} == {name for name in names if not name.startswith(information)}
+    others = {f"{NAME}/py.typed", f"{NAME}/lineage/report_facet.json"}
+    assert sources | page | others == {name for name in names if not name.startswith(information)}
     assert f"{information}/licenses/LICENSE" in names
     assert f"{NAME}/ui/static/vendor/uplot/LICENSE" in names
     points = configparser.ConfigParser()
