@@ -83,7 +83,7 @@ _NAMES_AUDIENCE = (
 )
 _ERROR = "Exit code 1: error."
 
-_PLAN_ARGUMENTS = (
+PLAN_ARGUMENTS = (
     _argument("audience", metavar="AUDIENCE", help="Id of the audience; with --suppression-list, the app's name."),
     _argument(
         "--suppression-list",
@@ -97,6 +97,7 @@ _PLAN_ARGUMENTS = (
         default="applovin_default",
         help="Airflow connection of the audience's account (default: applovin_default).",
     ),
+    _argument("--account", metavar="NAME", help="Argument account of the list's operators, if they have it."),
     _argument("--source", nargs="+", metavar="PATH", help="Files, folders, globs or addresses with the members."),
     _argument("--sql", metavar="QUERY", help="In place of --source: one SELECT, or the path of a .sql file."),
     _argument("--conn-id", metavar="ID", help="Airflow connection of the store of --source, or of the database."),
@@ -139,8 +140,9 @@ AUDIENCES = Group(
         Command(
             name="show",
             help="Show one audience in full",
-            description="Show what the ledger, the stored plans and the marks of an audience say: counts and dates, "
-            f"never a member. Nothing is changed, and a sync may run. {_ERROR}",
+            description="Show what the ledger and the stored plans of an audience say, and how many members were "
+            "removed or added by hand: counts and dates, never a member. Nothing is changed, and a sync may run. "
+            f"{_ERROR}",
             function=f"{_PACKAGE}.audiences.show_audience",
             arguments=(_argument("audience", metavar="AUDIENCE", help=_NAMES_AUDIENCE), *_SHARED),
         ),
@@ -151,7 +153,7 @@ AUDIENCES = Group(
             "verdicts. Nothing is sent, and nothing is stored. Exit code 0: nothing to do; 2: changes; 1: error, or a "
             "guard would stop the sync.",
             function=f"{_PACKAGE}.planning.plan",
-            arguments=(*_PLAN_ARGUMENTS, *_SHARED),
+            arguments=(*PLAN_ARGUMENTS, *_SHARED),
         ),
         Group(
             name="ledger",

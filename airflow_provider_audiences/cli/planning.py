@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _GIVEN_TO_OPERATOR = (
     *("mode", "on_lost_ledger", "allow_empty", "max_removed_ratio", "max_added_ratio", "max_removed", "max_added"),
     *("min_members", "min_suppressed", "on_malformed", "max_malformed_ratio", "suppress_on_malformed"),
-    *("release_held_back", "batch_size", "applovin_conn_id"),
+    *("release_held_back", "batch_size", "applovin_conn_id", "account"),
 )
 _GIVEN_FOR_AUDIENCES = ("initial", "ttl_seconds", "refresh_before_seconds")
 _NOT_OF_PLANS = frozenset(

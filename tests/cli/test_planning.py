@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 from support.fixtures import MakeContext, MakeIds
+from support.operators import arguments_of
 
+from airflow_provider_audiences.cli.commands import PLAN_ARGUMENTS
 from airflow_provider_audiences.common.state import state_store
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
+from airflow_provider_audiences.operators.applovin_suppression import AppLovinSyncSuppressionOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
 from airflow_provider_audiences.sync.state.lease import Holder, leased
 
@@ -95,6 +98,39 @@ def test_a_suppression_list(run: Run, stored: Any, source_file: SourceFile) -> N
     assert (found.code, found.content()["added"], found.content()["api"]) == (2, 2, "applovin-suppression")
     ended = run("plan", stored.package, "--suppression-list", "--source", source, "--ttl-seconds", "5")
     assert (ended.code, "--ttl-seconds is for audiences" in ended.err) == (1, True)
+
+
+def test_a_suppression_list_of_one_of_several_accounts(
+    run: Run,
+    stored: Any,
+    source_file: SourceFile,
+    task_context: MakeContext,
+    emulator: AudiencesEmulator,
+    may_change: list[bool],
+) -> None:
+    AppLovinSyncSuppressionOperator(
+        task_id="s", package_name=stored.package, account="games", source=stored.ids[:8]
+    ).execute(task_context())
+    may_change.append(True)
+    emulator.clear_requests()
+    plan = ("plan", stored.package, "--suppression-list", "--source", source_file(stored.ids[:8]), "-o", "json")
+    assert run(*plan).content()["added"] == 5
+    found = run(*plan, "--account", "games")
+    assert (found.code, found.content()["added"], found.content()["account"]) == (0, 0, "games")
+
+
+def test_every_argument_of_a_plan_can_be_given() -> None:
+    not_of_plans = {
+        *("source", "suppress", "audience_id", "package_name"),  # given by options of other names
+        *("name", "platform", "audience_type", "description"),  # of audiences that are not made yet
+        *("asset", "allow_older_run", "plan_only"),
+        *("max_parallel_requests", "wait_for_audience_seconds", "max_drift", "drift_patience_seconds", "id_case"),
+        *("rejects_path", "rejects_include_values"),
+    }
+    options = {option.lstrip("-").replace("-", "_") for found in PLAN_ARGUMENTS for option in found.flags}
+    for operator_class in (AppLovinSyncAudienceOperator, AppLovinSyncSuppressionOperator):
+        given = {"audience_conn_id" if name == "applovin_conn_id" else name for name in arguments_of(operator_class)}
+        assert given - not_of_plans <= options, operator_class
 
 
 def test_a_folder_of_csv_files(run: Run, stored: Any, tmp_path: Path) -> None:
