@@ -22,6 +22,7 @@ from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
 from airflow_provider_audiences.stopping import IN_FLIGHT_SECONDS
+from airflow_provider_audiences.wording import counted
 
 KILLED_AFTER_SECONDS = 5
 
@@ -96,8 +97,9 @@ def test_what_lands_within_the_moment_left_is_written_down(
     landed = len(emulator.members(audience_id))
     assert seconds < IN_FLIGHT_SECONDS + 1
     assert not isinstance(error, AirflowFailException)
+    recorded = counted(landed // 10, "batch was accepted and is recorded", "batches were accepted and are recorded")
     assert str(error) == (
-        f"Airflow has ended this task; no further request began. {landed // 10} batches were accepted and are recorded"
+        f"Airflow has ended this task; no further request began. {recorded}"
         ". The task's next try, or the next run, goes on from there."
     )
     assert 10 <= landed <= 20 * parallel
