@@ -28,7 +28,7 @@ from demo.device_ids import new_ids, write_device_ids
 from demo.environment import Workspace, free_port
 
 LINES = 20_000
-HISTORY_DAYS = 21
+HISTORY_DAYS = 14
 """Days of history, unless the environment variable of this name says otherwise."""
 
 _END_SECONDS = 20
