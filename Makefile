@@ -26,6 +26,7 @@ AIRFLOW2_TESTS := tests/assets tests/cli tests/lineage tests/notifications tests
 	tests/triggers tests/common tests/dags tests/task_groups \
 	tests/integration tests/packaging/test_parse_cost.py tests/packaging/test_public_names.py \
 	tests/test_get_provider_info.py tests/ui/test_plugin.py \
+	tests/docs/test_code_blocks.py \
 	$(filter-out %/test_delta.py %/test_iceberg.py %/test_writers.py,$(wildcard tests/sources/test_*.py))
 # What reads members and sends requests, where another DuckDB, NumPy, nanoarrow or urllib3 could answer otherwise.
 LOWEST_TESTS := tests/http tests/members tests/sources tests/operators/test_sources.py tests/operators/test_uploads.py
