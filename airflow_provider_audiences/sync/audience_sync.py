@@ -167,7 +167,7 @@ class AudienceSync:
         Whether a replacement was begun and not finished; then even a plan without requests must be carried out to
         finish it.
         """
-        return bool(self._state.manifest and self._state.manifest.replacement)
+        return bool(self._state.manifest and self._state.manifest.replacement_fingerprint)
 
     # Sending
 

@@ -92,9 +92,9 @@ class Guards(Checked):
         wanted = changes.wanted
         # Changes that an interrupted run may have made are not counted: that run's guards have checked them.
         removed = _ratio_verdict(
-            "max_removed_ratio", self.max_removed_ratio, "remove", changes.known_removed, changes.known
+            "max_removed_ratio", self.max_removed_ratio, "remove", changes.surely_live_removed, changes.surely_live
         )
-        added = _ratio_verdict("max_added_ratio", self.max_added_ratio, "add", changes.new, changes.possible)
+        added = _ratio_verdict("max_added_ratio", self.max_added_ratio, "add", changes.surely_new, changes.maybe_live)
         return [
             Verdict(
                 guard="allow_empty",
@@ -111,8 +111,8 @@ class Guards(Checked):
             ),
             removed,
             added,
-            _count_verdict("max_removed", self.max_removed, "remove", changes.known_removed),
-            _count_verdict("max_added", self.max_added, "add", changes.new),
+            _count_verdict("max_removed", self.max_removed, "remove", changes.surely_live_removed),
+            _count_verdict("max_added", self.max_added, "add", changes.surely_new),
             Verdict(
                 guard="min_suppressed",
                 passed=suppress_members >= self.min_suppressed,

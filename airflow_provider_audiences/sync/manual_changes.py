@@ -50,7 +50,7 @@ class ManualChanges:
 
     def with_removed(self, keys: KeySet, workspace: Workspace) -> ManualChanges:
         """
-        Return the manual_changes after a removal by hand.
+        Return the changes after a removal by hand.
 
         :param keys: the members that are removed.
         :param workspace: workspace in which new sets are made.
@@ -62,7 +62,7 @@ class ManualChanges:
 
     def with_added(self, keys: KeySet, workspace: Workspace, *, replaces: bool) -> ManualChanges:
         """
-        Return the manual_changes after an update or append by hand.
+        Return the changes after an update or append by hand.
 
         :param keys: the members that are added.
         :param workspace: workspace in which new sets are made.
@@ -75,7 +75,7 @@ class ManualChanges:
 
     def after(self, sent: Sent, *, ledger: KeySet, source: KeySet | None, workspace: Workspace) -> ManualChanges:
         """
-        Return the manual_changes after a sync.
+        Return the changes after a sync.
 
         A member is no longer held back once the source lacks it, or once a plan has added it all the same. A member no
         longer counts as added by hand once it has left the audience.

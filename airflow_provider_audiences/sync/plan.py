@@ -7,10 +7,10 @@ part by part, on several threads, with bounded memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +48,11 @@ class Changes:
     :param unchanged: members in the audience that do not expire soon.
     :param suppressed: members of the source that are left out, as they have opted out.
     :param live: members in the audience once the plan has been carried out.
-    :param possible: members that may have been in the audience before.
-    :param known: of ``possible``, those whom a finished run has added.
-    :param new: of ``added``, those who can't have been in the audience before.
-    :param known_removed: of ``removed``, those counted in ``known``.
-    :param unknown_removed: of ``removed``, those who are not in the ledger: they have opted out, and may be in the
+    :param maybe_live: members that may have been in the audience before.
+    :param surely_live: of ``maybe_live``, those whom a finished run has added.
+    :param surely_new: of ``added``, those who can't have been in the audience before.
+    :param surely_live_removed: of ``removed``, those counted in ``surely_live``.
+    :param strangers_removed: of ``removed``, those who are not in the ledger: they have opted out, and may be in the
         audience.
     :param contradicted: members whose last request has no known outcome, and to whom the plan does the opposite.
     :param held_back: members of the source that are left out, as they were removed by hand.
@@ -64,11 +64,11 @@ class Changes:
     unchanged: int = 0
     suppressed: int = 0
     live: int = 0
-    possible: int = 0
-    known: int = 0
-    new: int = 0
-    known_removed: int = 0
-    unknown_removed: int = 0
+    maybe_live: int = 0
+    surely_live: int = 0
+    surely_new: int = 0
+    surely_live_removed: int = 0
+    strangers_removed: int = 0
     contradicted: int = 0
     held_back: int = 0
 
@@ -80,8 +80,31 @@ class Changes:
     def __add__(self, other: Changes) -> Changes:
         return Changes(**{name: getattr(self, name) + getattr(other, name) for name in _COUNTS})
 
+    def as_json(self) -> dict[str, int]:
+        """Return the counts as JSON."""
+        return {_STORED.get(name, name): getattr(self, name) for name in _COUNTS}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, int]) -> Self:
+        """
+        Return the counts that :meth:`as_json` has returned as JSON.
+
+        :param content: the JSON, as a dictionary.
+        :raises TypeError: the JSON has other names.
+        """
+        names = {key: name for name, key in _STORED.items()}
+        return cls(**{names.get(key, key): value for key, value in content.items()})
+
 
 _COUNTS = [field.name for field in fields(Changes)]
+_STORED = {
+    "maybe_live": "possible",
+    "surely_live": "known",
+    "surely_new": "new",
+    "surely_live_removed": "known_removed",
+    "strangers_removed": "unknown_removed",
+}
+"""Names in stored plans that are those of the first versions; these plans are read on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +118,7 @@ class Plan:
     :param removals: members to remove; none if the plan replaces the content.
     :param changes: counts of what the plan changes.
     :param has_strangers: whether the audience may have members that the ledger lacks, even after the plan.
-    :param removed_opt_outs: fingerprint of the opt-outs that the plan removes even if the ledger lacks them;
+    :param removed_opt_outs_fingerprint: of the opt-outs that the plan removes even if the ledger lacks them;
         empty if none.
     """
 
@@ -105,7 +128,7 @@ class Plan:
     removals: KeySet
     changes: Changes
     has_strangers: bool = False
-    removed_opt_outs: str = ""
+    removed_opt_outs_fingerprint: str = ""
 
     def __bool__(self) -> bool:
         """Whether there is anything to send."""
@@ -137,7 +160,7 @@ class PlanRules:
     :param replaces: whether to send all wanted members, and replace the content with the first request.
     :param removes: whether to remove members that the source lacks; opt-outs are removed in any case.
     :param has_strangers: whether the audience may have members that the ledger lacks.
-    :param removes_strangers: whether to remove all opt-outs, even those that the ledger lacks.
+    :param removes_all_opt_outs: whether to remove all opt-outs, even those that the ledger lacks.
     """
 
     now: float
@@ -146,7 +169,7 @@ class PlanRules:
     replaces: bool
     removes: bool
     has_strangers: bool = False
-    removes_strangers: bool = False
+    removes_all_opt_outs: bool = False
 
 
 def make_plan(
@@ -189,7 +212,7 @@ def make_plan(
         removals=removals.finish(),
         changes=changes,
         has_strangers=has_strangers,
-        removed_opt_outs=fingerprint_of(opt_outs) if has_strangers and opt_outs.count else "",
+        removed_opt_outs_fingerprint=fingerprint_of(opt_outs) if has_strangers and opt_outs.count else "",
     )
 
 
@@ -231,11 +254,11 @@ class _Comparison:
             old_may_be_live & (old.earliest_expiry != ADDITION_IN_DOUBT) & (old.latest_expiry != LATEST_UNKNOWN)
         )
         removals = old.keys[old_is_removed & (not rules.replaces)]
-        unknown_removed = 0
-        if rules.removes_strangers and not rules.replaces:
+        strangers_removed = 0
+        if rules.removes_all_opt_outs and not rules.replaces:
             unknown = opt_outs[key_order.match(opt_outs, old.keys[old_may_be_live]) < 0]
             removals = np.insert(removals, key_order.places(unknown, removals), unknown, axis=0)
-            unknown_removed = len(unknown)
+            strangers_removed = len(unknown)
 
         may_be_live = np.zeros(len(wanted), np.bool_)
         may_be_live[is_old] = old_may_be_live[old_row[is_old]]
@@ -244,16 +267,16 @@ class _Comparison:
         changes = Changes(
             added=_count(is_sent & ~is_live),
             refreshed=_count(is_sent & is_live),
-            removed=_count(old_is_removed) + unknown_removed,
+            removed=_count(old_is_removed) + strangers_removed,
             unchanged=_count(~is_sent),
             suppressed=len(source) - len(allowed),
             held_back=len(allowed) - len(wanted),
             live=len(wanted) + _count(old_may_be_live & ~old_is_wanted & ~old_is_removed),
-            possible=_count(old_may_be_live),
-            known=_count(old_is_sure),
-            new=_count(is_sent & ~may_be_live),
-            known_removed=_count(old_is_removed & old_is_sure),
-            unknown_removed=unknown_removed,
+            maybe_live=_count(old_may_be_live),
+            surely_live=_count(old_is_sure),
+            surely_new=_count(is_sent & ~may_be_live),
+            surely_live_removed=_count(old_is_removed & old_is_sure),
+            strangers_removed=strangers_removed,
             contradicted=contradicted,
         )
         return wanted[is_sent], removals, changes

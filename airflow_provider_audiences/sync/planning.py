@@ -148,7 +148,7 @@ class Planner:
         if settings.release_held_back:
             manual_changes = replace(manual_changes, held_back=empty_key_set(self._workspace))
         manifest = self._state.manifest
-        removed_before = manifest.removed_opt_outs if manifest else None
+        removed_before = manifest.removed_opt_outs_fingerprint if manifest else None
         now = self._clock()
         rules = PlanRules(
             now=now,
@@ -157,13 +157,13 @@ class Planner:
             replaces=start.replaces,
             removes=settings.mode != "append",
             has_strangers=start.has_strangers,
-            removes_strangers=start.has_strangers and removed_before != fingerprint_of(opt_outs),
+            removes_all_opt_outs=start.has_strangers and removed_before != fingerprint_of(opt_outs),
         )
         plan = make_plan(
             source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, manual_changes=manual_changes
         )
         is_begun = start.replaces and manifest is not None and manifest.is_content_known
-        if is_begun and manifest and manifest.replacement == fingerprint_of(plan.additions):
+        if is_begun and manifest and manifest.replacement_fingerprint == fingerprint_of(plan.additions):
             rules = replace(rules, replaces=False)
             plan = make_plan(
                 source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, manual_changes=manual_changes

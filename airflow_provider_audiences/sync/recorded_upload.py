@@ -102,7 +102,7 @@ class RecordedUpload:
             # Each of them may be in the audience already, so that its TTL begins again.
             changes=Changes(refreshed=0 if is_removal else staged.members),
             has_strangers=bool(manifest and manifest.has_strangers and not replaces),
-            removed_opt_outs=manifest.removed_opt_outs if manifest and not replaces else "",
+            removed_opt_outs_fingerprint=manifest.removed_opt_outs_fingerprint if manifest and not replaces else "",
         )
 
     def _after_upload(self, manual_changes: ManualChanges, upload: Upload, staged: StagedMembers) -> ManualChanges:

@@ -185,7 +185,7 @@ class SyncReport(DeliveryReport):
             mode=mode,
             generation=generation,
             replaces=plan.replaces,
-            suppress_unknown=changes.unknown_removed,
+            suppress_unknown=changes.strangers_removed,
             planned_requests=requests,
             planned_ids=plan.members,
             planned_bytes=plan.members * bytes_a_member,

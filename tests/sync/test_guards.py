@@ -17,8 +17,10 @@ NAMES = ["allow_empty", "min_members", *RATIOS, "max_removed", "max_added", "min
 
 def counted(**counts: int) -> Changes:
     """Changes of an audience without doubt: who is added is new, who is removed was known."""
-    known = counts.get("known", 0)
-    return Changes(new=counts.get("added", 0), known_removed=counts.get("removed", 0), possible=known, **counts)
+    known = counts.get("surely_live", 0)
+    return Changes(
+        surely_new=counts.get("added", 0), surely_live_removed=counts.get("removed", 0), maybe_live=known, **counts
+    )
 
 
 def stopped_by(changes: Changes, **arguments: Any) -> list[str]:
@@ -34,35 +36,35 @@ def stopped_by(changes: Changes, **arguments: Any) -> list[str]:
         ({"allow_empty": False}, {"added": 1}, True),
         ({"allow_empty": False}, {"refreshed": 1}, True),
         ({"allow_empty": False}, {}, False),
-        ({"allow_empty": False}, {"removed": 5, "known": 5}, False),
+        ({"allow_empty": False}, {"removed": 5, "surely_live": 5}, False),
         ({"allow_empty": False}, {"suppressed": 5}, False),
-        ({"allow_empty": False}, {"live": 5, "known": 5}, False),  # others that append leaves there
+        ({"allow_empty": False}, {"live": 5, "surely_live": 5}, False),  # others that append leaves there
         ({"min_members": 3}, {"added": 1, "refreshed": 1, "unchanged": 1}, True),
         ({"min_members": 4}, {"added": 1, "refreshed": 1, "unchanged": 1, "suppressed": 9, "live": 9}, False),
         ({"min_members": 0}, {}, True),
-        ({"max_removed_ratio": 0.3}, {"removed": 3, "known": 10}, True),
-        ({"max_removed_ratio": 0.3}, {"removed": 4, "known": 10}, False),
-        ({"max_removed_ratio": 0.3}, {"removed": 300_000_001, "known": 1_000_000_000}, False),
-        ({"max_removed_ratio": 0}, {"removed": 1, "known": 10**9}, False),
-        ({"max_removed_ratio": 0}, {"removed": 0, "known": 10, "added": 99}, True),
-        ({"max_removed_ratio": 1}, {"removed": 10, "known": 10}, True),
+        ({"max_removed_ratio": 0.3}, {"removed": 3, "surely_live": 10}, True),
+        ({"max_removed_ratio": 0.3}, {"removed": 4, "surely_live": 10}, False),
+        ({"max_removed_ratio": 0.3}, {"removed": 300_000_001, "surely_live": 1_000_000_000}, False),
+        ({"max_removed_ratio": 0}, {"removed": 1, "surely_live": 10**9}, False),
+        ({"max_removed_ratio": 0}, {"removed": 0, "surely_live": 10, "added": 99}, True),
+        ({"max_removed_ratio": 1}, {"removed": 10, "surely_live": 10}, True),
         ({"max_removed_ratio": 0}, {}, True),
-        ({"max_added_ratio": 0.5}, {"added": 5, "known": 10}, True),
-        ({"max_added_ratio": 0.5}, {"added": 6, "known": 10}, False),
-        ({"max_added_ratio": 2.5}, {"added": 25, "known": 10}, True),
-        ({"max_added_ratio": 2.5}, {"added": 26, "known": 10}, False),
-        ({"max_added_ratio": 0}, {"added": 1, "known": 1}, False),
-        ({"max_added_ratio": 0}, {"refreshed": 1, "known": 1}, True),
-        ({"max_added_ratio": 0}, {"added": 1000, "known": 0}, True),  # an audience's first members
-        ({"max_removed": 3}, {"removed": 3, "known": 10**9}, True),
-        ({"max_removed": 3}, {"removed": 4, "known": 10**9}, False),
-        ({"max_removed": 0}, {"added": 9, "known": 9}, True),
-        ({"max_added": 3}, {"added": 3, "known": 1}, True),
-        ({"max_added": 3}, {"added": 4, "known": 10**9}, False),
-        ({"max_added": 3}, {"added": 4, "known": 0}, False),  # a number is a number, in a first sync too
-        ({"max_added": 0}, {"refreshed": 9, "removed": 9, "known": 9}, True),
-        ({"max_removed_ratio": 0.5, "max_removed": 9}, {"removed": 5, "known": 10}, True),
-        ({}, {"added": 10**9, "removed": 10**9, "known": 10**9}, True),
+        ({"max_added_ratio": 0.5}, {"added": 5, "surely_live": 10}, True),
+        ({"max_added_ratio": 0.5}, {"added": 6, "surely_live": 10}, False),
+        ({"max_added_ratio": 2.5}, {"added": 25, "surely_live": 10}, True),
+        ({"max_added_ratio": 2.5}, {"added": 26, "surely_live": 10}, False),
+        ({"max_added_ratio": 0}, {"added": 1, "surely_live": 1}, False),
+        ({"max_added_ratio": 0}, {"refreshed": 1, "surely_live": 1}, True),
+        ({"max_added_ratio": 0}, {"added": 1000, "surely_live": 0}, True),  # an audience's first members
+        ({"max_removed": 3}, {"removed": 3, "surely_live": 10**9}, True),
+        ({"max_removed": 3}, {"removed": 4, "surely_live": 10**9}, False),
+        ({"max_removed": 0}, {"added": 9, "surely_live": 9}, True),
+        ({"max_added": 3}, {"added": 3, "surely_live": 1}, True),
+        ({"max_added": 3}, {"added": 4, "surely_live": 10**9}, False),
+        ({"max_added": 3}, {"added": 4, "surely_live": 0}, False),  # a number is a number, in a first sync too
+        ({"max_added": 0}, {"refreshed": 9, "removed": 9, "surely_live": 9}, True),
+        ({"max_removed_ratio": 0.5, "max_removed": 9}, {"removed": 5, "surely_live": 10}, True),
+        ({}, {"added": 10**9, "removed": 10**9, "surely_live": 10**9}, True),
         ({}, {}, True),
     ],
 )
@@ -76,17 +78,17 @@ def test_verdicts(arguments: dict[str, Any], changes: dict[str, int], passed: bo
 )
 def test_the_limit_that_is_reached_first_stops(removed: int, added: int, stopped: list[str]) -> None:
     limits = {"max_removed_ratio": 0.5, "max_removed": 3, "max_added_ratio": 2, "max_added": 10}
-    assert stopped_by(counted(removed=removed, added=added, known=10), **limits) == stopped
+    assert stopped_by(counted(removed=removed, added=added, surely_live=10), **limits) == stopped
 
 
 def test_whom_no_ledger_knows_counts_for_no_limit() -> None:
-    changes = Changes(removed=5000, unknown_removed=5000, known=3, possible=3)
+    changes = Changes(removed=5000, strangers_removed=5000, surely_live=3, maybe_live=3)
     assert stopped_by(changes, max_removed_ratio=0, max_removed=0) == []
 
 
 def test_who_is_in_doubt_is_no_reason_to_stop() -> None:
     """Whom a run that was cut off may have added or not: neither removing them nor sending them again counts."""
-    changes = Changes(added=800, possible=1000, known=200, new=0, removed=5000, known_removed=10)
+    changes = Changes(added=800, maybe_live=1000, surely_live=200, surely_new=0, removed=5000, surely_live_removed=10)
     assert stopped_by(changes, max_added_ratio=0.1, max_removed_ratio=0.1) == []
 
 
@@ -99,16 +101,16 @@ def test_too_few_that_must_not_be_there() -> None:
 @given(part=st.integers(0, 1000), known=st.integers(1, 1000))
 def test_the_limit_itself_is_allowed(part: int, known: int) -> None:
     """Whatever the ratio is as a binary number."""
-    changes = counted(removed=min(part, known), added=part, known=known)
+    changes = counted(removed=min(part, known), added=part, surely_live=known)
     assert not stopped_by(changes, max_removed_ratio=min(part, known) / known, max_added_ratio=part / known)
-    more = counted(removed=min(part, known) + 1, added=part + 1, known=known)
+    more = counted(removed=min(part, known) + 1, added=part + 1, surely_live=known)
     assert stopped_by(more, max_removed_ratio=min(part, known) / known, max_added_ratio=part / known) == RATIOS
 
 
 def test_all_that_fail_are_told_and_the_first_one_names_the_error() -> None:
     guards = Guards(allow_empty=False, max_removed_ratio=0.3, max_added_ratio=None, min_members=10)
     with pytest.raises(GuardError) as caught:
-        refuse_unless_passed(guards.verdicts(counted(removed=1000, known=1000)))
+        refuse_unless_passed(guards.verdicts(counted(removed=1000, surely_live=1000)))
     assert caught.value.guard == "allow_empty"
     assert str(caught.value) == (
         "stopped by allow_empty: no member of the source is wanted in the audience (allow_empty); 0 members are "
@@ -121,7 +123,7 @@ def test_all_that_fail_are_told_and_the_first_one_names_the_error() -> None:
 
 def test_messages() -> None:
     guards = Guards(allow_empty=True, max_removed_ratio=None, max_added_ratio=0.125, min_members=1, max_added=2)
-    changes = counted(added=3, unchanged=4, removed=1, known=5)
+    changes = counted(added=3, unchanged=4, removed=1, surely_live=5)
     assert [verdict.as_dict() for verdict in guards.verdicts(changes, suppress_members=2000)] == [
         {"guard": "allow_empty", "passed": True, "message": "7 members are wanted"},
         {"guard": "min_members", "passed": True, "message": "7 members are wanted, and at least 1 is expected"},

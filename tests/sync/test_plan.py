@@ -77,7 +77,7 @@ def rules_of(mode: str, *, due_before: float = NOW, has_strangers: bool = False)
         replaces=mode == "replace",
         removes=mode != "append",
         has_strangers=has_strangers,
-        removes_strangers=has_strangers,
+        removes_all_opt_outs=has_strangers,
     )
 
 
@@ -161,16 +161,16 @@ def test_against_sets(case: Case, work: StagingSettings) -> None:
         unchanged=len(case.wanted - sent),
         suppressed=len(case.source & case.suppressed),
         live=len(case.wanted | (may_live - gone)),
-        possible=len(may_live),
-        known=len(may_live - in_doubt[ADDITION_IN_DOUBT] - unknown),
-        new=len(sent - may_live),
-        known_removed=len(gone - in_doubt[ADDITION_IN_DOUBT] - unknown),
-        unknown_removed=len(case.unknown),
+        maybe_live=len(may_live),
+        surely_live=len(may_live - in_doubt[ADDITION_IN_DOUBT] - unknown),
+        surely_new=len(sent - may_live),
+        surely_live_removed=len(gone - in_doubt[ADDITION_IN_DOUBT] - unknown),
+        strangers_removed=len(case.unknown),
         contradicted=len(gone & in_doubt[ADDITION_IN_DOUBT]) + len(sent & in_doubt[REMOVAL_IN_DOUBT]),
     )
     assert plan.changes.wanted == len(case.wanted)
     assert plan.has_strangers == (case.has_strangers and case.mode != "replace")
-    assert bool(plan.removed_opt_outs) == bool(plan.has_strangers and case.suppressed)
+    assert bool(plan.removed_opt_outs_fingerprint) == bool(plan.has_strangers and case.suppressed)
     assert (plan.replaces, plan.ttl_seconds) == (case.mode == "replace", TTL)
     assert bool(plan) == bool(case.mode == "replace" or additions or removals)
 
@@ -232,8 +232,8 @@ def test_once_it_has_landed_nothing_is_left_to_do(case: Case, work: StagingSetti
             unchanged=len(case.wanted),
             suppressed=plan.changes.suppressed,
             live=plan.changes.live,
-            possible=plan.changes.live,
-            known=plan.changes.live - len(left),
+            maybe_live=plan.changes.live,
+            surely_live=plan.changes.live - len(left),
         )
 
 

@@ -89,12 +89,12 @@ class GroupNumbers:
         added, removed = max(0, self.count - people), max(0, people - self.count)
         changes = Changes(
             added=added,
-            new=added,
+            surely_new=added,
             removed=removed,
-            known_removed=removed,
+            surely_live_removed=removed,
             unchanged=self.count - added,
-            possible=people,
-            known=people,
+            maybe_live=people,
+            surely_live=people,
         )
         verdicts = guards.verdicts(changes, suppress_members=self.facts["suppress_members"])
         if current:

@@ -250,14 +250,14 @@ class AudienceState:
         if manual_changes is not None:
             manifest = self._with_manual_changes(manifest, manual_changes)
         delivered = Delivered(begun_at=int(self._clock()))
-        replacement = fingerprint_of(plan.additions) if plan.replaces else manifest.replacement
+        replacement = fingerprint_of(plan.additions) if plan.replaces else manifest.replacement_fingerprint
         is_known = manifest.is_content_known or not plan.replaces
         self._commit(
             replace(
                 manifest,
                 plan_id=stored.plan_id,
                 delivered=delivered,
-                replacement=replacement,
+                replacement_fingerprint=replacement,
                 is_content_known=is_known,
                 has_strangers=manifest.has_strangers or plan.has_strangers,
                 run_date=stored.run_date or manifest.run_date,
@@ -309,14 +309,14 @@ class AudienceState:
         :return: the new ledger.
         """
         manifest, delivered = self._require_begun()
-        removed_before = manifest.removed_opt_outs if stored.plan.has_strangers else ""
+        removed_before = manifest.removed_opt_outs_fingerprint if stored.plan.has_strangers else ""
         finished = replace(
             manifest if manual_changes is None else self._with_manual_changes(manifest, manual_changes),
-            replacement="",
+            replacement_fingerprint="",
             finished_plan_id=stored.plan_id,
             finished_batches=delivered.batches,
             has_strangers=stored.plan.has_strangers,
-            removed_opt_outs=stored.plan.removed_opt_outs or removed_before,
+            removed_opt_outs_fingerprint=stored.plan.removed_opt_outs_fingerprint or removed_before,
             seconds_per_request=round(seconds_per_request, 3),
         )
         with self._unless_overtaken():
@@ -351,7 +351,7 @@ class AudienceState:
             ledger=StoredLedger(file=file, members=ledger.keys.count, fingerprint=ledger.fingerprint),
             plan_id="",
             delivered=None,
-            replacement="" if is_replacement_in_doubt else manifest.replacement,
+            replacement_fingerprint="" if is_replacement_in_doubt else manifest.replacement_fingerprint,
             late_until=manifest.late_until if is_as_late_as_before else math.ceil(now) + late_effect_seconds,
             is_doubt_in_ledger=not (delivered.is_repeated or is_replacement_in_doubt or is_doubt_hidden),
             late=manifest.late | late if manifest.late_until > now else late,

@@ -65,8 +65,8 @@ class Manifest:
         plan replaces the whole content.
     :param plan_id: id of the plan that was begun; empty if there is none.
     :param delivered: which rows of that plan the platform has accepted; None if there is no plan.
-    :param replacement: fingerprint of the members of a replacement that was begun and not finished; empty if there is
-        none.
+    :param replacement_fingerprint: fingerprint of the members of a replacement that was begun and not finished; empty
+        if there is none.
     :param late_until: until this time a request of an earlier plan may still take effect; seconds since 1970 (UTC).
     :param is_doubt_in_ledger: whether the ledger's times show all that these requests may do.
     :param late: what these requests may do, whichever members they have.
@@ -74,8 +74,8 @@ class Manifest:
     :param finished_batches: number of requests of that plan.
     :param seconds_per_request: average time of the last plan's requests; 0 if there was none.
     :param has_strangers: whether the audience may have members that the ledger lacks.
-    :param removed_opt_outs: fingerprint of the opt-outs that were removed although the ledger lacks them; empty if
-        none.
+    :param removed_opt_outs_fingerprint: fingerprint of the opt-outs that were removed although the ledger lacks them;
+        empty if none.
     :param run_date: dates of the newest run that has synced the audience; None if they are not known.
     :param manual_changes: files of members removed or added by hand.
     """
@@ -86,7 +86,7 @@ class Manifest:
     is_content_known: bool
     plan_id: str = ""
     delivered: Delivered | None = None
-    replacement: str = ""
+    replacement_fingerprint: str = ""
     late_until: int = 0
     is_doubt_in_ledger: bool = True
     late: LateRequests = field(default_factory=LateRequests)
@@ -94,7 +94,7 @@ class Manifest:
     finished_batches: int = 0
     seconds_per_request: float = 0.0
     has_strangers: bool = False
-    removed_opt_outs: str = ""
+    removed_opt_outs_fingerprint: str = ""
     run_date: RunDate | None = None
     manual_changes: ManualChangeFiles = ManualChangeFiles()
 
@@ -144,7 +144,8 @@ _KEYS |= {
     "is_content_known": "is_known",
     "manual_changes": "marks",
     "late_until": "settled_at",
-    "removed_opt_outs": "purged",
+    "removed_opt_outs_fingerprint": "purged",
+    "replacement_fingerprint": "replacement",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import LedgerLostError
@@ -103,9 +103,9 @@ class StoredPlans:
             "head": state_id,
             "replaces": plan.replaces,
             "ttl_seconds": plan.ttl_seconds,
-            "changes": asdict(plan.changes),
+            "changes": plan.changes.as_json(),
             "has_strangers": plan.has_strangers,
-            "purged": plan.removed_opt_outs,
+            "purged": plan.removed_opt_outs_fingerprint,
             "run_date": run_date.as_list() if run_date else None,
             "details": details,
             **fingerprints,
@@ -156,9 +156,9 @@ class StoredPlans:
                 ttl_seconds=content["ttl_seconds"],
                 additions=self._tables.keys(_file(plan_id, "additions"), fingerprint=content["additions"]),
                 removals=self._tables.keys(_file(plan_id, "removals"), fingerprint=content["removals"]),
-                changes=Changes(**content["changes"]),
+                changes=Changes.from_json(content["changes"]),
                 has_strangers=content.get("has_strangers", True),
-                removed_opt_outs=content.get("purged", ""),
+                removed_opt_outs_fingerprint=content.get("purged", ""),
             ),
             details=content["details"],
             run_date=RunDate.from_list(content.get("run_date")),

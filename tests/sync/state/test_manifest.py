@@ -47,7 +47,7 @@ manifests = st.builds(
         additions=delivered_ranges,
         removals=delivered_ranges,
     ),
-    replacement=texts,
+    replacement_fingerprint=texts,
     late_until=counts,
     is_doubt_in_ledger=st.booleans(),
     late=st.builds(LateRequests, has_removals=st.booleans(), ttl_seconds=st.none() | counts),
@@ -55,7 +55,7 @@ manifests = st.builds(
     finished_batches=counts,
     seconds_per_request=st.floats(0, 1e6),
     has_strangers=st.booleans(),
-    removed_opt_outs=texts,
+    removed_opt_outs_fingerprint=texts,
     manual_changes=st.builds(
         ManualChangeFiles,
         held_back=st.builds(StoredKeys, file=texts, fingerprint=texts),
@@ -260,7 +260,7 @@ def test_a_version_before_manifests_wrote_it(stored_format: int) -> None:
         del content[name]
     manifest = first_format(sealed(content), where="w")
     if stored_format == 1:
-        assert (manifest.has_strangers, manifest.removed_opt_outs, manifest.run_date) == (True, "", None)
+        assert (manifest.has_strangers, manifest.removed_opt_outs_fingerprint, manifest.run_date) == (True, "", None)
         assert (manifest.generation, manifest.ledger) == (HEAD.generation, HEAD.ledger)
     else:
         assert content_of(manifest) == content_of(replace(HEAD, manual_changes=ManualChangeFiles()))
