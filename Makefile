@@ -49,7 +49,7 @@ COMPILE = $(UV) pip compile pyproject.toml $(EXTRAS:%=--extra %) --python-versio
 COMPILE_LOWEST = $(COMPILE) --exclude-newer 2026-04-15 --exclude-newer-package universal-pathlib=2025-06-15 \
 	--exclude-newer-package apache-airflow-providers-common-compat=false --exclude-newer-package deltalake=false
 
-.PHONY: help setup demo airflow test test-quick test-airflow3 test-airflow2 test-lowest test-rounds test-cluster test-browser test-matrix bench lint format docs dist constraints clean
+.PHONY: help setup demo airflow test test-quick test-airflow3 test-airflow2 test-lowest test-rounds test-cluster test-browser pictures test-matrix bench lint format docs dist constraints clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -92,6 +92,9 @@ test-cluster: .venv/.test ## Run all stories of a little Airflow cluster: worker
 
 test-browser: .venv/.test .tools/chromium/.found ## Take the long tour of the page Audiences: 500 audiences, all states, themes and widths; BROWSER_SHOTS=folder keeps pictures.
 	AUDIENCES_BROWSER_TESTS=1 $(BIN)/python -m pytest tests/ui $(PYTEST_ARGS)
+
+pictures: .venv/.test .tools/chromium/.found ## Take the pictures of the documentation anew, into docs/images.
+	PYTHONPATH=tests $(BIN)/python -m support.browser.pictures docs/images
 
 test-matrix: $(filter .tools/bin/uv,$(UV)) ## Run the tests of Airflow's face on Airflow 2.11 to 3.3 and Python 3.11 to 3.13; MATRIX_ARGS="--airflow 3.0.6 --python 3.12" runs one.
 	$(PYTHON) tests/matrix.py --uv $(UV) $(MATRIX_ARGS)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
 
@@ -72,8 +73,10 @@ class Workspace:
         :param emulator_url: where the emulator listens.
         :param api_key: the key that it takes.
         """
-        applovin = {"conn_type": "applovin", "host": emulator_url, "password": api_key}
-        pai = {"conn_type": "pai", "host": f"{emulator_url}/api/PaiPlugin/2022-01-12", "password": api_key}
+        # With the port once more, which the test button of Airflow 3.3 needs.
+        shared = {"port": urlsplit(emulator_url).port, "password": api_key}
+        applovin = {"conn_type": "applovin", "host": emulator_url, **shared}
+        pai = {"conn_type": "pai", "host": f"{emulator_url}/api/PaiPlugin/2022-01-12", **shared}
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
             # Airflow's standalone starts its parts by name.

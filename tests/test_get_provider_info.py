@@ -162,6 +162,7 @@ def test_a_field_left_empty_fits_its_schema(conn_type: str) -> None:
     for field in CONNECTION_TYPES[conn_type]["conn-fields"].values():
         jsonschema.validate(None, field["schema"])
         assert field["description"].endswith(".")
+        assert "Default: " in field["description"]
 
 
 def test_every_extra_that_is_read_is_in_the_form(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,8 +244,8 @@ def test_airflow_draws_the_form() -> None:
             continue
         behaviour = manager.field_behaviours[conn_type]
         login = {"login"} if conn_type == "pai" else set()
-        assert set(behaviour["hidden_fields"]) == {"login", "schema", "port"} - login
-        assert set(behaviour["relabeling"]) == {"password", "host"} | login
+        assert set(behaviour["hidden_fields"]) == {"login", "schema"} - login
+        assert set(behaviour["relabeling"]) == {"password", "host", "port"} | login
 
 
 def test_airflow_lists_the_settings_with_their_defaults() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 OpenPage = Any
-STOPPED = "The plan would remove 171,000 of 380,000 members (45.0%), and at most 30.0% is allowed"
+STOPPED = "The plan would remove 186,754 of 415,008 members (45.0%), and at most 30.0% is allowed"
 EVIL = "<img src=x onerror=alert(1)>"
 
 

@@ -21,7 +21,7 @@ NOW = int(time.time())
 START = datetime.now(UTC).replace(hour=0, minute=0, second=1, microsecond=0)
 FIELDS = ["at", "live", "added", "removed", "refreshed", "suppressed", "drift", "requests"]
 STOP = (
-    "stopped by max_removed_ratio: the plan would remove 171,000 of 380,000 members (45.0%), and at most 30.0% is "
+    "stopped by max_removed_ratio: the plan would remove 186,754 of 415,008 members (45.0%), and at most 30.0% is "
     "allowed (max_removed_ratio); nothing was sent"
 )
 EVIL = "<img src=x onerror=alert(1)>"

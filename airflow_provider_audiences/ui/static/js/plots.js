@@ -99,7 +99,7 @@ class Plot {
     const line = { stroke: colour("plot-text"), grid: { stroke: colour("plot-grid"), width: 1 }, ticks: { show: false } };
     return {
       ...this.size(),
-      padding: [12, 12, 0, 0],
+      padding: [12, 24, 0, 0], // half of the last time's label
       legend: { live: true },
       cursor: {
         drag: { x: false, y: false },
