@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 from collections.abc import Iterator
 
 import requests
@@ -25,6 +26,24 @@ REQUEST_ERRORS = (
 
 _UNKNOWN_FATE = "Whether the platform carried the request out is unknown."
 _CHECK_HOST = "Check the connection's host and port, and that this worker may reach it."
+_ANSWERS_WITHOUT_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
+"""OpenSSL's reasons, of several versions, for a reply in plain text."""
+
+_EXPIRED = (
+    "the server's certificate is not valid today",
+    "Check this machine's clock; if it is right, the server has to renew its certificate.",
+)
+_OTHER_HOST = (
+    "the server's certificate is for another host",
+    "Check the connection's host for typing errors, and proxies between this worker and the platform.",
+)
+_CERTIFICATE_FAILURES = {9: _EXPIRED, 10: _EXPIRED, 62: _OTHER_HOST, 64: _OTHER_HOST}
+"""What OpenSSL's codes mean (X509_V_ERR_…), and what to do."""
+
+_UNKNOWN_ISSUER = (
+    "this machine does not trust the server's certificate",
+    "Check the connection's host; a proxy that opens TLS needs its own certificate in REQUESTS_CA_BUNDLE.",
+)
 _MALFORMED = (
     requests.exceptions.InvalidHeader,
     urllib3.exceptions.InvalidHeader,
@@ -88,9 +107,7 @@ def _before_sending(error: Exception, exchange: Exchange) -> AudienceError:
             advice=_CHECK_HOST,
         )
     if isinstance(error, requests.exceptions.SSLError):
-        return ConnectionFailedError(
-            "the TLS connection failed", advice="Check the host name and this machine's certificates."
-        )
+        return _tls_failure(error)
     if isinstance(error, ValueError):
         return InvalidInputError(
             "no request can be made of this: the address, a proxy's address, the key or the content type is malformed",
@@ -108,6 +125,20 @@ def _before_sending(error: Exception, exchange: Exchange) -> AudienceError:
             advice="Check the connection's host and port, and proxies and firewalls of this worker.",
         )
     return ConnectionFailedError("could not connect", advice=_CHECK_HOST)
+
+
+def _tls_failure(error: Exception) -> ConnectionFailedError:
+    failed = "the TLS connection failed"
+    cause = next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLError)), None)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        what, advice = _CERTIFICATE_FAILURES.get(cause.verify_code, _UNKNOWN_ISSUER)
+        return ConnectionFailedError(f"{failed}: {what}", advice=advice)
+    if cause is not None and cause.reason in _ANSWERS_WITHOUT_TLS:
+        return ConnectionFailedError(
+            f"{failed}: the server answers without TLS",
+            advice="Check the connection's host and port: a server of http, such as the emulator, has no https.",
+        )
+    return ConnectionFailedError(failed, advice="Check the host name and this machine's certificates.")
 
 
 def _after_sending(error: Exception) -> ConnectionFailedError:

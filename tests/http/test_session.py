@@ -297,11 +297,22 @@ class TestTls:
             make_applovin(base_url=tls_recorder.url).list_audiences,
             lambda: make_pai(base_url=tls_recorder.url).create_group(spec, marker=MARKER),
         ):
-            with pytest.raises(ConnectionFailedError, match="TLS connection failed") as caught:
+            with pytest.raises(
+                ConnectionFailedError, match="this machine does not trust the server's certificate"
+            ) as caught:
                 call()
             assert not caught.value.maybe_applied
             assert caught.value.attempts == 4
         assert tls_recorder.requests == []
+
+    @pytest.mark.usefixtures("trusted")
+    def test_certificate_of_another_host(self, tls_recorder: Any, make_applovin: MakeApplovin) -> None:
+        with pytest.raises(ConnectionFailedError, match="the server's certificate is for another host"):
+            make_applovin(base_url=tls_recorder.url.replace("127.0.0.1", "localhost")).list_audiences()
+
+    def test_a_server_without_tls(self, recorder: Any, make_applovin: MakeApplovin) -> None:
+        with pytest.raises(ConnectionFailedError, match="the server answers without TLS"):
+            make_applovin(base_url=recorder.url.replace("http:", "https:")).list_audiences()
 
     @pytest.mark.usefixtures("trusted")
     def test_record_that_breaks_after_a_create(self, tls_recorder: Any, make_pai: MakePai) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
+
 OpenPage = Any
 STOPPED = "The plan would remove 186,754 of 415,008 members (45.0%), and at most 30.0% is allowed"
 EVIL = "<img src=x onerror=alert(1)>"
@@ -121,3 +123,27 @@ def test_the_keyboard_reaches_all_and_says_what_it_reaches(open_page: OpenPage) 
     assert re.match(r"\w+ \d+, 2\d{3}, \d\d:\d\d: Members 3\d\d,\d{3}, min_members 300,000$", first or ""), first
     page.keyboard.press("ArrowRight")
     expect(page.locator("#announcer")).to_contain_text("Fewest allowed (30 % less) 2")
+
+
+def test_connections_have_a_form_that_explains_itself_and_a_test(
+    open_page: OpenPage, site: Any, emulator: AudiencesEmulator
+) -> None:
+    stored = {"conn_type": "applovin", "host": emulator.url, "port": 443}
+    site.tell("connections", connection_id="right", password=emulator.api_key, **stored)
+    site.tell("connections", connection_id="wrong", password="reporting-key", **stored)
+    page = open_page("admin", "/connections")
+    for connection_id, said in (("right", "AppLovin accepted the Management Key"), ("wrong", "are of other products")):
+        page.get_by_role("row", name=connection_id).get_by_role("button", name="Test Connection").press("Enter")
+        expect(page.get_by_text(said)).to_be_visible()
+    page.get_by_role("button", name="Add Connection").click()
+    form = page.get_by_role("dialog")
+    form.get_by_role("combobox").click()
+    page.keyboard.type("Alibaba PAI")
+    page.keyboard.press("Enter")
+    expect(form.get_by_text("API key, or AccessKey secret")).to_be_visible()
+    expect(form.get_by_placeholder("443; on Airflow 3.3 the test button needs it")).to_be_visible()
+    form.get_by_role("button", name="Extra Fields", exact=True).click()
+    expect(form.get_by_text("How often a request is repeated after a transient failure. Default: 3.")).to_be_visible()
+    expect(form.get_by_text("what fits the credentials")).to_be_visible()
+    form.get_by_role("combobox").nth(1).click()
+    expect(page.get_by_role("option", name="openapi")).to_be_visible()

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -24,8 +25,11 @@ PATH = "/team/airflow"
 ADMIN, NOBODY = "admin", "nobody"
 """Users: one who may see everything, and one who may see nothing."""
 
+PYTHON = Path(os.environ.get("AUDIENCES_PAGE_PYTHON") or sys.executable)
+"""Interpreter of the Airflow that serves the page and runs DAGs: by default, the tests' own."""
+
 _SCRIPT = Path(__file__).parents[1] / "dags" / "audience_pages.py"
-_START_SECONDS = 180
+_START_SECONDS = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +77,20 @@ class Site:
         :param path: below the API's root.
         :param query: parameters of the request.
         """
+        return self._answer("GET", path, params=query)
+
+    def tell(self, path: str, **body: Any) -> Any:
+        """
+        Make something by the API, as the admin.
+
+        :param path: below the API's root.
+        :param body: what to make.
+        """
+        return self._answer("POST", path, json=body)
+
+    def _answer(self, method: str, path: str, **more: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.token(ADMIN)}"}
-        reply = requests.get(f"{self.url}/api/v2/{path}", params=query, headers=headers, timeout=30)
+        reply = requests.request(method, f"{self.url}/api/v2/{path}", headers=headers, timeout=30, **more)
         reply.raise_for_status()
         return reply.json()
 
@@ -95,10 +111,13 @@ def environment_of(folder: Path, *, path: str) -> dict[str, str]:
     passwords.write_text(json.dumps({ADMIN: ADMIN, NOBODY: NOBODY}))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
     return kept | {
+        # Airflow starts some of its parts by name.
+        "PATH": f"{PYTHON.parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "AIRFLOW_HOME": str(folder),
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin,{NOBODY}:",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         "AIRFLOW__API__HOST": "127.0.0.1",
@@ -125,11 +144,10 @@ def serving(folder: Path, database: Path, *runs: str, path: str = PATH) -> Itera
     environment = environment_of(folder, path=path)
     shutil.copy(database, folder / "airflow.db")
     site = Site(folder=folder, environment=environment, url=environment["AIRFLOW__API__BASE_URL"])
-    airflow = str(Path(sys.executable).with_name("airflow"))
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(_program(site, "server", airflow, "api-server"))
+        server = stack.enter_context(_program(site, "server", PYTHON.with_name("airflow"), "api-server"))
         if runs:
-            script = stack.enter_context(_program(site, "runs", sys.executable, folder / "dags" / _SCRIPT.name, *runs))
+            script = stack.enter_context(_program(site, "runs", PYTHON, folder / "dags" / _SCRIPT.name, *runs))
             last = f"BEGUN {runs[-1]}" if runs[-1].endswith("@again") else "ENDED"
             wait_until(site, "runs", script, lambda: last in site.said("runs"))
         wait_until(site, "server", server, lambda: _answers(site))
@@ -139,16 +157,16 @@ def serving(folder: Path, database: Path, *runs: str, path: str = PATH) -> Itera
 @contextlib.contextmanager
 def _program(site: Site, name: str, *command: str | Path) -> Iterator[subprocess.Popen[bytes]]:
     with (site.folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(command, env=site.environment, stdout=log, stderr=log, cwd=site.folder)
+        process = subprocess.Popen(
+            command, env=site.environment, stdout=log, stderr=log, cwd=site.folder, start_new_session=True
+        )
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=20)
+        # Nothing that they write is read again, so they need not end in order.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=20)
 
 
 def wait_until(site: Site, name: str, process: subprocess.Popen[bytes], look: Callable[[], bool]) -> None:

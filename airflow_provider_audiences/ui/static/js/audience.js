@@ -212,7 +212,8 @@ function runningText({ progress, active }) {
   if (progress && progress.total > 0) {
     return `${number(progress.sent)} of ${number(progress.total)} members sent`;
   }
-  return active.state === "deferred" ? "Waits for the platform" : "Reads its source, or has just begun";
+  if (active.state === "deferred") return "Waits for the platform";
+  return active.isUntold ? "A run works now" : "Reads its source, or has just begun";
 }
 
 /** Return what is not right although the last run was: {label, text}, or null. */

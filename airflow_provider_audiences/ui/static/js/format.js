@@ -1,7 +1,7 @@
 /** Numbers and times as people read them. Times are epoch seconds, shown in the time zone of the browser. */
 
 const NUMBER = new Intl.NumberFormat("en");
-const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
 const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const DAY = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", year: "numeric" });
 const MOMENT = new Intl.DateTimeFormat("en", {
@@ -29,7 +29,7 @@ export const isNumber = (value) => typeof value === "number" && Number.isFinite(
 /** Return a number with separators, or a dash for what is no number. */
 export const number = (value) => (isNumber(value) ? NUMBER.format(value) : NOTHING);
 
-/** Return a number in few characters: 1.2M. */
+/** Return a number in few characters: 1.25M. */
 export const compact = (value) => (isNumber(value) ? COMPACT.format(value) : NOTHING);
 
 /** Return a number with its sign: +300, −12. */

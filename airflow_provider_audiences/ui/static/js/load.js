@@ -49,6 +49,7 @@ export async function loadAll(version) {
   const audiences = [...found.values()];
   await Promise.all([addTasks(audiences, notes), addDags(audiences, notes)]);
   if (version.hasStates) await Promise.all([addReasons(audiences), addProgress(audiences)]);
+  else markUntold(audiences);
   return { audiences, notes };
 }
 
@@ -176,6 +177,11 @@ export async function addProgress(audiences) {
   });
 }
 
+/** Mark the runs that work as ones that don't tell how far they are. */
+function markUntold(audiences) {
+  for (const { active } of audiences) if (active) active.isUntold = true;
+}
+
 async function progress({ dag, run, task, mapIndex }) {
   const [dagId, runId, taskId] = [dag, run, task].map(encodeURIComponent);
   const path = `dags/${dagId}/dagRuns/${runId}/taskInstances/${taskId}/state-store/progress`;
@@ -217,5 +223,6 @@ export async function loadOne(id, version) {
     addDags([audience], []),
   ]);
   if (version.hasStates) await addProgress([audience]);
+  else markUntold([audience]);
   return { audience, events, failures, states, notes };
 }

@@ -11,6 +11,7 @@ const MONTH = new Intl.DateTimeFormat("en", { month: "short", year: "numeric" })
 const DAY = new Intl.DateTimeFormat("en", { day: "numeric", month: "short" });
 const MINUTE = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const DAY_SECONDS = 86400;
+const FEW = 12; // values that are drawn as points too: a single one has no line
 
 /** Draw all plots again, in the colours of another theme. */
 export const redrawPlots = () => shown.forEach((plot) => plot.draw());
@@ -154,10 +155,10 @@ class Plot {
 }
 
 /** Return uPlot's options of a series. */
-function looks({ label, look, tone, side, format = number }, colour) {
+function looks({ label, values, look, tone, side, format = number }, colour) {
   const stroke = colour(`plot-${tone}`);
   const options = { label, stroke, width: 2, value: (_, value) => format(value), points: { show: false }, spanGaps: true };
-  if (look === "line") return { ...options, points: { show: undefined, size: 5, fill: stroke } };
+  if (look === "line") return { ...options, points: { show: values.filter(Number.isFinite).length <= FEW, size: 6, fill: stroke } };
   if (look === "step") return { ...options, width: 1, dash: [5, 4] };
   if (look === "limit") {
     const fillTo = (chart) => chart.scales.y[side < 0 ? "min" : "max"];
