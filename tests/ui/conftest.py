@@ -7,7 +7,12 @@ from typing import Any, TypeAlias
 
 import pytest
 
-collect_ignore = [] if os.environ.get("AUDIENCES_BROWSER_TESTS") else ["test_tour.py"]
+if os.environ.get("AUDIENCES_PAGE_PYTHON"):
+    # Another Airflow serves the page, which knows less than the others expect.
+    collect_ignore = ["test_page.py", "test_plugin.py", "test_tour.py"]
+else:
+    collect_ignore = ["test_older_airflow.py"]
+    collect_ignore += [] if os.environ.get("AUDIENCES_BROWSER_TESTS") else ["test_tour.py"]
 
 NO_CHROMIUM = (
     "No Chromium was found, and the page Audiences can't be tested without one: run `make .tools/chromium/.found`."
@@ -34,8 +39,13 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def database(airflow_database: None) -> Path:
-    """An empty database of Airflow."""
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of the Airflow that serves the page."""
+    if os.environ.get("AUDIENCES_PAGE_PYTHON"):
+        from support.browser.site import new_database
+
+        return new_database(tmp_path_factory.mktemp("new"))
+    request.getfixturevalue("airflow_database")
     return Path(os.environ["AIRFLOW_HOME"], "airflow.db")
 
 
@@ -47,6 +57,19 @@ def site(browser: Any, database: Path, tmp_path_factory: pytest.TempPathFactory)
     ended = ("players", "buyers", "buyers@again", "users", "testers", "testers@again", "strangers", "newcomers")
     with serving(tmp_path_factory.mktemp("site"), database, *ended, "newcomers@again") as site:
         yield site
+
+
+@pytest.fixture
+def keep_picture() -> Callable[[Any, str], None]:
+    """Keeps a picture of a page in the folder that BROWSER_SHOTS names, if it names one."""
+    folder = os.environ.get("BROWSER_SHOTS")
+
+    def keep(page: Any, name: str) -> None:
+        if folder:
+            page.wait_for_timeout(500)
+            page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
+
+    return keep
 
 
 @pytest.fixture

@@ -4,23 +4,13 @@ import re
 from typing import Any
 
 import pytest
+from support.browser.expecting import expect, row
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 
 OpenPage = Any
 STOPPED = "The plan would remove 186,754 of 415,008 members (45.0%), and at most 30.0% is allowed"
 EVIL = "<img src=x onerror=alert(1)>"
-
-
-def expect(thing: Any) -> Any:
-    from playwright import sync_api
-
-    sync_api.expect.set_options(timeout=30_000)
-    return sync_api.expect(thing)
-
-
-def row(page: Any, name: str) -> Any:
-    return page.locator("table.list tbody tr", has=page.get_by_role("link", name=name, exact=True))
 
 
 def test_the_list_begins_with_what_needs_a_person(open_page: OpenPage) -> None:

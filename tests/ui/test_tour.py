@@ -1,7 +1,6 @@
 """The long tour of the page: all states, themes and widths, and 500 audiences: ``make test-browser``."""
 
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.browser.expecting import expect
 
 MANY = 500
 SLOWEST_PAUSE_MS = 500  # on a busy machine; some 50 elsewhere
@@ -41,19 +41,6 @@ CONTRAST = """
 """
 
 
-@pytest.fixture
-def keep_picture() -> Callable[[Any, str], None]:
-    """Keeps a picture of a page in the folder that BROWSER_SHOTS names, if it names one."""
-    folder = os.environ.get("BROWSER_SHOTS")
-
-    def keep(page: Any, name: str) -> None:
-        if folder:
-            page.wait_for_timeout(500)
-            page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
-
-    return keep
-
-
 @pytest.fixture(scope="module")
 def root_site(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A web server without a path, and without audiences."""
@@ -83,12 +70,6 @@ def add_many(site: Any) -> None:
                 "INSERT INTO asset_event (asset_id, extra, source_map_index, timestamp) VALUES (?, ?, -1, ?)",
                 (asset, json.dumps(extra), times[0]),
             )
-
-
-def expect(thing: Any) -> Any:
-    from playwright import sync_api
-
-    return sync_api.expect(thing)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

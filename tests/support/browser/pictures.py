@@ -6,10 +6,8 @@ The audiences are made up; their runs, the web server and the browser are real.
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any
 from playwright import sync_api
 
 from support.browser.chromium import find_chromium
-from support.browser.site import ADMIN, Site, serving
+from support.browser.site import ADMIN, Site, new_database, serving
 
 _RUNS = ("players", "buyers", "buyers@again", "users", "testers", "newcomers", "newcomers@again")
 _NOT_SHOWN = "%3Cimg%"
@@ -37,8 +35,9 @@ def main(folder: Path) -> int:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="pictures-") as home, sync_api.sync_playwright() as playwright:
-        database = _new_database(Path(home, "new"))
-        Path(home, "site").mkdir()
+        for name in ("new", "site"):
+            Path(home, name).mkdir()
+        database = new_database(Path(home, "new"))
         with serving(Path(home, "site"), database, *_RUNS, path="") as site:
             browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
             _take_page(_opened(browser, site, height=690), site, folder)
@@ -48,15 +47,6 @@ def main(folder: Path) -> int:
     if large:
         sys.stderr.write(f"larger than {_MOST_KILOBYTES} kB: {', '.join(large)}\n")
     return 1 if large else 0
-
-
-def _new_database(home: Path) -> Path:
-    home.mkdir()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-    environment |= {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-    command = [sys.executable, "-m", "airflow", "db", "migrate"]
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
-    return home / "airflow.db"
 
 
 def _opened(browser: Any, site: Site, *, height: int) -> Any:

@@ -131,6 +131,19 @@ def environment_of(folder: Path, *, path: str) -> dict[str, str]:
     }
 
 
+def new_database(home: Path) -> Path:
+    """
+    Make an empty database of the Airflow that serves the page, and return its path.
+
+    :param home: an empty folder for it.
+    """
+    environment = environment_of(home, path="")
+    subprocess.run(
+        [PYTHON, "-m", "airflow", "db", "migrate"], env=environment, check=True, capture_output=True, timeout=300
+    )
+    return home / "airflow.db"
+
+
 @contextlib.contextmanager
 def serving(folder: Path, database: Path, *runs: str, path: str = PATH) -> Iterator[Site]:
     """
