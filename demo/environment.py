@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
@@ -150,21 +151,28 @@ class Workspace:
             if name.startswith(_VARIABLE)
         }
         rest = {name: value for name, value in environment.items() if not name.startswith((_CONNECTION, _VARIABLE))}
-        airflow = str(Path(sys.executable).with_name("airflow"))
-        for what, content, options in (
-            ("connections", connections, ["--overwrite"]),
-            ("variables", stored | variables, []),
-        ):
-            path, log_path = self.folder / f"{what}.json", self.logs / f"{what}.log"
-            path.touch(mode=0o600)
-            path.write_text(json.dumps(content), encoding="utf-8")
-            with log_path.open("wb") as log:
-                command = [airflow, what, "import", str(path), *options]
-                done = subprocess.run(command, stdout=log, stderr=log, env=rest, check=False)  # noqa: S603
-            path.unlink()
-            if done.returncode:
-                raise SystemExit(f"airflow {what} import failed: see {log_path}")
+        # Both at once: most of their time goes into their start.
+        imports = {
+            "connections": self._importing("connections", connections, rest, "--overwrite"),
+            "variables": self._importing("variables", stored | variables, rest),
+        }
+        codes = {what: process.wait() for what, process in imports.items()}
+        for what, code in codes.items():
+            (self.folder / f"{what}.json").unlink()
+            if code:
+                raise SystemExit(f"airflow {what} import failed: see {self.logs / f'{what}.log'}")
         return rest
+
+    def _importing(
+        self, what: str, content: dict[str, Any], environment: dict[str, str], *options: str
+    ) -> subprocess.Popen[bytes]:
+        """Begin to store something in Airflow; return the process."""
+        path = self.folder / f"{what}.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(content), encoding="utf-8")
+        command = [str(Path(sys.executable).with_name("airflow")), what, "import", str(path), *options]
+        with (self.logs / f"{what}.log").open("wb") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, env=environment)  # noqa: S603
 
     def second_home(self, environment: dict[str, str]) -> dict[str, str]:
         """

@@ -180,7 +180,8 @@ function rangeOf(series, low, high) {
   if (low === null || high === null) return [0, 1];
   if (series.some(({ look }) => look === "bars")) return [Math.min(low, 0) * 1.08, Math.max(high, 0) * 1.08 || 1];
   const main = series.filter(({ look }) => look === "line").flatMap(({ values }) => values.filter(Number.isFinite));
-  const highest = main.length ? Math.min(high, Math.max(...main) * 1.5) : high;
+  const top = Math.max(...main); // -Infinity if there is none
+  const highest = top > 0 ? Math.min(high, top * 1.5) : high;
   const edge = (highest - low || Math.abs(highest) || 1) * 0.08;
   return [low >= 0 ? Math.max(0, low - edge) : low - edge, highest + edge];
 }
