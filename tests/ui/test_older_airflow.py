@@ -4,9 +4,12 @@ The page on an Airflow of 3.1 or 3.2, which keeps no state of assets: what it ca
 Run by ``AUDIENCES_PAGE_PYTHON=<the interpreter of that Airflow's environment> make test-browser``.
 """
 
+import time
 from typing import Any
 
 from support.browser.expecting import expect, row
+
+START_SECONDS = 120  # older versions begin each run slowly
 
 
 def test_the_page_says_what_this_airflow_cannot_know(open_page: Any, site: Any, keep_picture: Any) -> None:
@@ -15,6 +18,10 @@ def test_the_page_says_what_this_airflow_cannot_know(open_page: Any, site: Any, 
     def watch(page: Any) -> None:
         page.on("response", lambda reply: replies.append((reply.status, reply.url)))
 
+    until = time.monotonic() + START_SECONDS
+    while not site.ask("dags/newcomers/dagRuns/~/taskInstances", state="running")["total_entries"]:
+        assert time.monotonic() < until, site.said("runs")[-3000:]
+        time.sleep(0.5)
     version = site.ask("version")["version"]
     page = open_page("admin", "/audiences/", before=watch)
     expect(page.get_by_text(f"Airflow {version} keeps no state of assets")).to_be_visible()
