@@ -36,7 +36,7 @@ class AudienceStateNotifier(BaseNotifier):
 
     Give the same object to the task's ``on_success_callback`` and ``on_failure_callback``. Other notifiers do the
     sending; their templates have the notice: ``{{ notice.subject }}``, ``{{ notice.body }}``, and the other names of
-    :class:`~airflow_provider_audiences.notifications.notices.Notice`. Told are: a guard stops runs, or another one
+    ``Notice``. Told are: a guard stops runs, or another one
     does; runs fail; runs are ok again; the platform's count drifts, and fits again; and members begin to expire soon
     while runs don't succeed. Each task remembers by itself, and each notifier is told until it takes the notice.
 

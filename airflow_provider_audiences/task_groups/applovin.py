@@ -62,7 +62,7 @@ def approved_sync(
     :param assigned_users: who may answer, as Airflow's ``ApprovalOperator`` takes it; None (default) for whoever may
         edit task instances.
     :param notifiers: Airflow's notifiers that are called when the question is asked; None (default) for none.
-    :param sync: arguments of :class:`~airflow_provider_audiences.operators.applovin_sync.AppLovinSyncAudienceOperator`,
+    :param sync: arguments of ``AppLovinSyncAudienceOperator``,
         except ``task_id`` and ``plan_only``. ``asset`` and ``outlets`` are those of ``apply``.
     :raises InvalidInputError: this Airflow is older than 3.1.
     """
@@ -93,12 +93,12 @@ def approved_suppression_sync(
     Make an app's suppression list equal a source; if a guard objects, ask a person first. For Airflow 3.1 and newer.
 
     :param group_id: id of the group; default ``approved_suppression_sync``.
-    :param response_timeout: as for :func:`approved_sync`.
-    :param fail_on_reject: as for :func:`approved_sync`.
-    :param assigned_users: as for :func:`approved_sync`.
-    :param notifiers: as for :func:`approved_sync`.
+    :param response_timeout: as for ``approved_sync``.
+    :param fail_on_reject: as for ``approved_sync``.
+    :param assigned_users: as for ``approved_sync``.
+    :param notifiers: as for ``approved_sync``.
     :param sync: arguments of
-        :class:`~airflow_provider_audiences.operators.applovin_suppression.AppLovinSyncSuppressionOperator`, except
+        ``AppLovinSyncSuppressionOperator``, except
         ``task_id`` and ``plan_only``. ``asset`` and ``outlets`` are those of ``apply``.
     :raises InvalidInputError: this Airflow is older than 3.1.
     """

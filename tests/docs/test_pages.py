@@ -31,6 +31,11 @@ def test_messages_to_search_for_are_those_of_the_code() -> None:
     assert [text for text, known in parts.items() if not any(all(p in said for p in known) for said in code)] == []
 
 
+def test_each_example_is_shown() -> None:
+    shown = re.findall(r'^--8<-- "dags_examples/(.+)"$', (DOCS / "examples.md").read_text(), re.MULTILINE)
+    assert sorted(shown) == sorted(path.name for path in (DOCS.parent / "dags_examples").glob("*.py"))
+
+
 def test_models_are_told_of_each_page() -> None:
     linked = re.findall(r"\]\(([^)]+)\)", (DOCS.parent / "llms.txt").read_text())
     assert [path for path in linked if not (DOCS.parent / path).is_file()] == []
