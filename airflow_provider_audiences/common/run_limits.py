@@ -25,7 +25,7 @@ _WIDE_OPEN: dict[str, object] = {
     "max_removed": "off",
     "max_added": "off",
     "max_malformed_ratio": "off",
-    "min_members": 1,
+    "min_members": 0,
     "min_suppressed": 0,
     "allow_older_run": True,
 }
@@ -59,13 +59,19 @@ def take_limits_of_run(operator: Any, context: Context) -> None:
         setattr(operator, name, value)
 
 
-def run_configuration(guard: str | None) -> str | None:
+def run_configuration(operator: Any, error: GuardError) -> str | None:
     """
-    Return the configuration, as JSON, by which one run passes a guard; None if none does.
+    Return the configuration, as JSON, by which one run passes the guards that have stopped another; None if none does.
 
-    :param guard: name of the argument that sets the guard; None for none.
+    :param operator: operator whose guards have stopped it.
+    :param error: error of the run that was stopped.
     """
-    return json.dumps({_KEY: {guard: _WIDE_OPEN[guard]}}) if guard in _WIDE_OPEN else None
+    verdicts = (error.report or {}).get("verdicts", [])
+    stopped_by = [verdict["guard"] for verdict in verdicts if not verdict["passed"]] or [error.guard]
+    if not set(stopped_by) <= set(_WIDE_OPEN):
+        return None
+    widest = {**_WIDE_OPEN, **getattr(operator, "widest_limits", {})}
+    return json.dumps({_KEY: {guard: widest[guard] for guard in stopped_by}})
 
 
 @contextmanager
@@ -81,7 +87,7 @@ def explaining_stops(operator: Any, context: Context) -> Iterator[None]:
         yield
     except GuardError as error:
         operator.log.warning("Stopped by %s: nothing was sent.", error.guard or "a guard")
-        configuration = run_configuration(error.guard)
+        configuration = run_configuration(operator, error)
         if configuration is not None:
             operator.log.warning("If the change is meant, trigger one run with the configuration %s.", configuration)
         if error.report is not None and operator.do_xcom_push:

@@ -175,6 +175,7 @@ def _listed(callbacks: Any) -> Sequence[Any]:
 def _run_of(context: Context) -> Run | None:
     """Return the run of a task; None if the task writes to nothing that is known."""
     from airflow_provider_audiences.assets.state import Outcome, left_by
+    from airflow_provider_audiences.common.run_limits import run_configuration
     from airflow_provider_audiences.notifications.notices import Run
 
     values = cast("dict[str, Any]", context)
@@ -183,7 +184,7 @@ def _run_of(context: Context) -> Run | None:
     if task is None or asset is None or task.writes_nothing:
         return None
     error, left = values.get("exception"), left_by(context)
-    report = first_expiry = None
+    report = first_expiry = configuration = None
     if error is None:
         if left is None:
             return None
@@ -196,7 +197,8 @@ def _run_of(context: Context) -> Run | None:
         outcome = Outcome.of_error(raised, operation=task.operation)
         ours = raised if isinstance(raised, AudienceError) else raised.__cause__
         message = str(ours) if isinstance(ours, AudienceError) else outcome.message
-        report = ours.report if isinstance(ours, GuardError) else None
+        if isinstance(ours, GuardError):
+            report, configuration = ours.report, run_configuration(task, ours)
     counts = outcome.report or {}
     seen = Seen(
         state=outcome.state,
@@ -206,4 +208,12 @@ def _run_of(context: Context) -> Run | None:
         live=counts.get("live"),
         first_expiry=first_expiry,
     )
-    return Run(write=task.write, asset=asset.uri, seen=seen, message=message, report=report, ti=values["ti"])
+    return Run(
+        write=task.write,
+        asset=asset.uri,
+        seen=seen,
+        message=message,
+        report=report,
+        ti=values["ti"],
+        configuration=configuration,
+    )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.common.run_limits import run_configuration
 from airflow_provider_audiences.notifications.states import AudienceState, Change, Seen
 
 if TYPE_CHECKING:
@@ -63,6 +62,8 @@ class Run:
     :param message: how the run has ended, in words.
     :param report: counts of the run, or of the plan that a guard has stopped; None if there are none.
     :param ti: task instance.
+    :param configuration: configuration by which one run passes the guards that have stopped this one, as JSON; None if
+        there is none.
     """
 
     write: Write
@@ -71,6 +72,7 @@ class Run:
     message: str
     report: Mapping[str, Any] | None
     ti: Any
+    configuration: str | None = None
 
     def notice(self, found: Sequence[Change], before: AudienceState | None, now: AudienceState) -> Notice:
         """
@@ -133,7 +135,7 @@ class Run:
         return ""
 
     def _way_out(self, found: Sequence[Change]) -> str:
-        configuration = run_configuration(self.seen.guard) if Change.STOPPED in found else None
+        configuration = self.configuration if Change.STOPPED in found else None
         return (
             f"If the change is meant, trigger one run with the configuration {configuration}." if configuration else ""
         )

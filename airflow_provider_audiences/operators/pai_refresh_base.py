@@ -190,7 +190,9 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
         if pending is None:
             raise event_not_understood()
         with self.told(context) as result:
-            result.limits = self.limits
+            with task_errors():
+                take_limits_of_run(self, context)
+                result.limits = self.limits
             result.report = self._complete(context, pending, WaitOutcome.of_event(event))
             return dict(result.report)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
 from airflow_provider_audiences.exceptions import AudienceError, PermanentError
@@ -115,6 +115,7 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
     limit_arguments = frozenset(
         {"max_removed_ratio", "max_added_ratio", "max_removed", "max_added", "max_malformed_ratio"}
     )
+    widest_limits: ClassVar[dict[str, object]] = {"min_members": 1}  # PAI makes no empty group
     template_fields: Sequence[str] = (
         "name",
         "source",

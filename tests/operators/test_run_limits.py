@@ -1,15 +1,19 @@
 """A guard that stops a task says how to let one run pass, and the run's configuration does."""
 
+import json
+import re
 import types
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 from support.fixtures import MakeAudience, MakeContext, MakeIds
 
 from airflow_provider_audiences import exceptions
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
+from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
+from airflow_provider_audiences.waiting.outcomes import WaitOutcome
 
 
 @pytest.fixture
@@ -44,6 +48,57 @@ def test_a_stop_leaves_a_report_and_says_the_way_out(
     log = caplog.text + capsys.readouterr().out
     assert "Stopped by max_removed_ratio: nothing was sent." in log
     assert '{"audiences": {"max_removed_ratio": "off"}}' in log.replace("\\", "")
+
+
+def configuration_in(log: str) -> Any:
+    """The configuration that the log gives for one run."""
+    ((shown),) = re.findall(r"one run with the configuration (\{.*?\}\})", log.replace("\\", ""))
+    return json.loads(shown)
+
+
+@pytest.mark.parametrize(
+    ("left", "arguments"),
+    [
+        (0, {}),  # an emptied source: allow_empty and max_removed_ratio
+        (0, {"min_members": 3}),
+        (2, {"max_removed": 1, "max_removed_ratio": 0.5, "min_members": 3, "max_added": 0}),
+    ],
+)
+def test_the_way_out_lifts_all_guards_that_stopped_the_run(
+    audience_id: str,
+    task_context: MakeContext,
+    make_ids: MakeIds,
+    emulator: AudiencesEmulator,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    left: int,
+    arguments: dict[str, Any],
+) -> None:
+    sync(audience_id, make_ids(10)).execute(context_of(task_context))
+    with pytest.raises(exceptions.GuardError):
+        sync(audience_id, make_ids(left), **arguments).execute(context_of(task_context))
+    found = configuration_in(caplog.text + capsys.readouterr().out)
+    assert len(found["audiences"]) > 1
+    sync(audience_id, make_ids(left), **arguments).execute(context_of(task_context, found))
+    assert emulator.members(audience_id) == make_ids(left)
+
+
+@pytest.mark.usefixtures("connect")
+def test_a_deferred_group_keeps_the_limits_of_the_run(emulator: AudiencesEmulator, task_context: MakeContext) -> None:
+    def operator() -> PaiSyncGroupOperator:
+        return PaiSyncGroupOperator(
+            task_id="group", name="g", source=["18612340987", "18612340986"], min_members=3, deferrable=True
+        )
+
+    context = context_of(task_context, {"audiences": {"min_members": 2}})
+    with pytest.raises(TaskDeferred) as deferred:
+        operator().execute(context)
+    passed_on = deferred.value.trigger.serialize()[1]["passed_on"]
+    ready = WaitOutcome(state="ready", reason="", seen={"id": passed_on["group_id"]})
+    emulator.advance(3600)
+    resumed = operator()
+    resumed.execute_complete(context, event={**ready.as_event(), "passed_on": passed_on})
+    assert resumed.limits["min_members"] == 2
 
 
 def test_the_runs_configuration_lifts_a_limit_for_this_run(
