@@ -56,7 +56,7 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class TaskOutcome:
     """
     How a task has ended.
 
@@ -76,7 +76,7 @@ class Outcome:
     at: int = field(default_factory=lambda: int(time.time()))
 
     @classmethod
-    def of_error(cls, error: BaseException, *, operation: str) -> Outcome:
+    def of_error(cls, error: BaseException, *, operation: str) -> TaskOutcome:
         """
         Return the outcome of a task that an error has ended.
 
@@ -90,7 +90,7 @@ class Outcome:
         return cls(state=state, operation=operation, message=_one_line(said), guard=guard)
 
     @classmethod
-    def of_report(cls, report: Mapping[str, Any], *, operation: str) -> Outcome:
+    def of_report(cls, report: Mapping[str, Any], *, operation: str) -> TaskOutcome:
         """
         Return the outcome of a task that has succeeded.
 
@@ -141,11 +141,11 @@ class Ended:
     :param counts: in numbers.
     """
 
-    outcome: Outcome
+    outcome: TaskOutcome
     counts: Counts
 
 
-def leave(context: Context, outcome: Outcome, result: Result) -> None:
+def leave(context: Context, outcome: TaskOutcome, result: Result) -> None:
     """
     Leave the outcome of a task that has succeeded to its callbacks, which get the same context.
 
@@ -156,13 +156,13 @@ def leave(context: Context, outcome: Outcome, result: Result) -> None:
     cast("dict[str, Any]", context)[_LEFT] = (outcome, result)
 
 
-def left_by(context: Context) -> tuple[Outcome, Result] | None:
+def left_by(context: Context) -> tuple[TaskOutcome, Result] | None:
     """
     Return what :meth:`leave` has left; None if nothing was.
 
     :param context: context of the task.
     """
-    left: tuple[Outcome, Result] | None = cast("dict[str, Any]", context).get(_LEFT)
+    left: tuple[TaskOutcome, Result] | None = cast("dict[str, Any]", context).get(_LEFT)
     return left
 
 
@@ -195,7 +195,7 @@ def is_failure(error: BaseException) -> bool:
     return not isinstance(error, AirflowRescheduleException)
 
 
-def keep(store: Any, context: Context, outcome: Outcome, result: Result) -> None:
+def store_outcome(store: Any, context: Context, outcome: TaskOutcome, result: Result) -> None:
     """
     Store how a task has ended. A failure to do so is logged, and does not fail the task: its work is done.
 

@@ -174,7 +174,7 @@ def _listed(callbacks: Any) -> Sequence[Any]:
 
 def _run_of(context: Context) -> Run | None:
     """Return the run of a task; None if the task writes to nothing that is known."""
-    from airflow_provider_audiences.assets.state import Outcome, left_by
+    from airflow_provider_audiences.assets.state import TaskOutcome, left_by
     from airflow_provider_audiences.common.run_limits import run_configuration
     from airflow_provider_audiences.notifications.notices import Run
 
@@ -194,7 +194,7 @@ def _run_of(context: Context) -> Run | None:
         message = outcome.message
     else:
         raised = error if isinstance(error, BaseException) else RuntimeError()
-        outcome = Outcome.of_error(raised, operation=task.operation)
+        outcome = TaskOutcome.of_error(raised, operation=task.operation)
         ours = raised if isinstance(raised, AudienceError) else raised.__cause__
         message = str(ours) if isinstance(ours, AudienceError) else outcome.message
         if isinstance(ours, GuardError):

@@ -86,7 +86,7 @@ class AppLovinCreateAudienceOperator(WritesAsset, AppLovinOperator):
 
     def execute(self, context: Context) -> str:
         """Create the audience."""
-        with self.told(context) as result, self.running(), self.hook.get_conn() as client:
+        with self.publishing_outcome(context) as result, self.running(), self.hook.get_conn() as client:
             created = client.create_audience(
                 name=self.name,
                 platform=self.platform,
@@ -359,7 +359,7 @@ class AppLovinDeleteAudienceOperator(WritesAsset, AppLovinOperator):
         from airflow_provider_audiences.platforms.applovin.audiences import audience_id_of
         from airflow_provider_audiences.validation import true_or_false
 
-        with self.told(context) as result, self.running():
+        with self.publishing_outcome(context) as result, self.running():
             audience_id = audience_id_of(self.audience_id)
             # An earlier try of this task, which was interrupted, may have deleted the audience already.
             ignore_missing = true_or_false("ignore_missing", self.ignore_missing) or context["ti"].try_number > 1

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
 
     from airflow_provider_audiences.assets.events import Write
-    from airflow_provider_audiences.assets.state import Outcome, Result
+    from airflow_provider_audiences.assets.state import Result, TaskOutcome
     from airflow_provider_audiences.common.counts import Counts
 
 
@@ -109,7 +109,7 @@ class WritesAsset(TellsLineage, RefusesLostArguments, RendersTextAsText, BaseOpe
             yield
 
     @contextmanager
-    def told(self, context: Context) -> Iterator[Result]:
+    def publishing_outcome(self, context: Context) -> Iterator[Result]:
         """
         Tell Airflow how the block ends: by an event of the asset if it succeeds, in the asset's state store, and by
         metrics; and keep it for lineage.
@@ -118,7 +118,14 @@ class WritesAsset(TellsLineage, RefusesLostArguments, RendersTextAsText, BaseOpe
         :return: result of the task; the block sets its fields.
         """
         from airflow_provider_audiences.assets.events import emit
-        from airflow_provider_audiences.assets.state import Outcome, Result, is_failure, keep, leave, store_of
+        from airflow_provider_audiences.assets.state import (
+            Result,
+            TaskOutcome,
+            is_failure,
+            leave,
+            store_of,
+            store_outcome,
+        )
 
         asset = None if self.writes_nothing else self.known_asset
         store = None if asset is None else store_of(context, self.outlets, asset)
@@ -129,23 +136,23 @@ class WritesAsset(TellsLineage, RefusesLostArguments, RendersTextAsText, BaseOpe
             yield result
         except BaseException as error:  # a timeout of the task is no Exception
             if is_failure(error):
-                outcome = Outcome.of_error(error, operation=self.operation)
+                outcome = TaskOutcome.of_error(error, operation=self.operation)
                 if store is not None:
-                    keep(store, context, outcome, result)
+                    store_outcome(store, context, outcome, result)
                 self._measure(result, outcome, seconds=time.monotonic() - began)
             raise
         if result.report is None:
             return
-        outcome = Outcome.of_report(result.report, operation=self.operation)
+        outcome = TaskOutcome.of_report(result.report, operation=self.operation)
         self._measure(result, outcome, seconds=time.monotonic() - began)
         if asset is None:
             return
         emit(context, self.outlets, asset, self.write.event(result.report))
         leave(context, outcome, result)
         if store is not None:
-            keep(store, context, outcome, result)
+            store_outcome(store, context, outcome, result)
 
-    def _measure(self, result: Result, outcome: Outcome, *, seconds: float) -> None:
+    def _measure(self, result: Result, outcome: TaskOutcome, *, seconds: float) -> None:
         """Keep how a try has ended, and send its metrics if it has written, or should have."""
         from airflow_provider_audiences.assets.state import Ended
         from airflow_provider_audiences.common.metrics import Measured

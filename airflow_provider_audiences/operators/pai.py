@@ -95,7 +95,7 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
         from airflow_provider_audiences.validation import one_of
 
         ti = context["ti"]
-        with self.told(context) as result, self.running():
+        with self.publishing_outcome(context) as result, self.running():
             spec = self.checked_spec()
             provenance = provenance_of(self.provenance, context)
             is_marked = one_of("idempotency", self.idempotency, ("marker", "none")) == "marker"
@@ -234,7 +234,7 @@ class PaiDeleteGroupOperator(WritesAsset, PaiOperator):
         from airflow_provider_audiences.platforms.pai.groups import checked_group_id
         from airflow_provider_audiences.validation import true_or_false
 
-        with self.told(context) as result, self.running():
+        with self.publishing_outcome(context) as result, self.running():
             group_id = checked_group_id("group_id", self.group_id)
             # An earlier try of this task, which was interrupted, may have deleted the group already.
             ignore_missing = true_or_false("ignore_missing", self.ignore_missing) or context["ti"].try_number > 1

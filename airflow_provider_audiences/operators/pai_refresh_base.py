@@ -139,7 +139,7 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the new group, wait until it is ready, and delete the groups that it replaces."""
-        with explaining_stops(self, context), self.told(context) as result:
+        with explaining_stops(self, context), self.publishing_outcome(context) as result:
             result.report = self._refresh_group(context, result)
             return dict(result.report)
 
@@ -189,7 +189,7 @@ class PaiRefreshOperator(WritesAsset, PaiOperator):
             pending = None
         if pending is None:
             raise event_not_understood()
-        with self.told(context) as result:
+        with self.publishing_outcome(context) as result:
             with task_errors():
                 take_limits_of_run(self, context)
                 result.limits = self.limits

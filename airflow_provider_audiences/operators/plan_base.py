@@ -118,7 +118,12 @@ class StoredPlanOperator(PlanOperator):
         """Carry the plan out."""
         from airflow_provider_audiences.validation import not_longer, required_text, true_or_false
 
-        with explaining_stops(self, context), self.told(context) as result, self.running(), ExitStack() as stack:
+        with (
+            explaining_stops(self, context),
+            self.publishing_outcome(context) as result,
+            self.running(),
+            ExitStack() as stack,
+        ):
             target = self.target_id()
             plan_id = not_longer(
                 "plan_id", required_text("plan_id", self.plan_id), than=_MAX_PLAN_ID_CHARACTERS, whose="a ledger"

@@ -151,7 +151,12 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
         from airflow_provider_audiences.sources.member_arguments import MemberArguments
         from airflow_provider_audiences.validation import true_or_false
 
-        with explaining_stops(self, context), self.told(context) as result, self.running(), ExitStack() as stack:
+        with (
+            explaining_stops(self, context),
+            self.publishing_outcome(context) as result,
+            self.running(),
+            ExitStack() as stack,
+        ):
             take_limits_of_run(self, context)
             arguments = MemberArguments.of(self, kind=self.kind)
             send = self.send_settings()

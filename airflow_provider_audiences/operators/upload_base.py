@@ -75,7 +75,7 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
         from airflow_provider_audiences.sync.delivery.upload import Upload
         from airflow_provider_audiences.validation import true_or_false
 
-        with self.told(context) as result, self.running():
+        with self.publishing_outcome(context) as result, self.running():
             arguments = MemberArguments.of(self, kind=self.kind)
             is_dry_run = true_or_false("dry_run", self.is_dry_run)
             upload = Upload.checked(
