@@ -102,7 +102,8 @@ def _operator(arguments: argparse.Namespace) -> SyncOperator:
 
 def _given(arguments: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     """Return the arguments of these names that the command line has; a switch that it has not is False."""
-    return {name: value for name in names if (value := getattr(arguments, name)) not in {None, False}}
+    values = {name: getattr(arguments, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None and value is not False}  # 0 is given
 
 
 def _source(arguments: argparse.Namespace, of_paths: str, of_sql: str, of_column: str) -> Any:
