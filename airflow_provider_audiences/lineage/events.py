@@ -78,7 +78,7 @@ def lineage_of(
     for source in sources:
         read = _read(source)
         lineage.inputs += [one for one in read.inputs if one not in lineage.inputs]
-        lineage.job_facets |= read.job_facets
+        lineage.job_facets = {**read.job_facets, **lineage.job_facets}  # the source's statement, and not the opt-outs'
     if output is not None:
         dataset = convert_asset_to_openlineage(output, None)
         facets = {} if ended is None else _statistics(ended.counts)
