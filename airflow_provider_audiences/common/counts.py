@@ -18,7 +18,7 @@ class Counts:
     The numbers of one try of a task. None stands for what is not known.
 
     :param sent: members that this try sent and the platform took, to be added or to stay for longer.
-    :param removed: members that this try removed.
+    :param removed: members that this try sent to be removed, and the platform took.
     :param refused: texts of the source that are no members, and members that the platform rejected.
     :param requests: requests that were sent; of PAI, those that it may bill.
     :param live: members that are there afterwards.
