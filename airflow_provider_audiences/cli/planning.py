@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.operators.sync_base import SyncOperator
     from airflow_provider_audiences.sync.destination import AudienceAddress
     from airflow_provider_audiences.sync.report import SyncReport
-    from airflow_provider_audiences.sync.settings import SyncSettings
 
 _GIVEN_TO_OPERATOR = (
     *("mode", "on_lost_ledger", "allow_empty", "max_removed_ratio", "max_added_ratio", "max_removed", "max_added"),
@@ -148,7 +147,8 @@ def _report(operator: SyncOperator, terminal: Terminal) -> tuple[AudienceAddress
 
     members = MemberArguments.of(operator, kind=operator.kind)
     send = operator.send_settings()
-    settings = _settings(operator)
+    # Which DAG syncs the audience, and when, is not known here.
+    settings = operator.sync_settings(run_date=None, next_run_seconds=None)
     with ExitStack() as stack:
         destination = operator.destination_at(stack.enter_context(_client(operator)), operator.target_id())
         with terminal.progress("Reading the source"):
@@ -158,23 +158,6 @@ def _report(operator: SyncOperator, terminal: Terminal) -> tuple[AudienceAddress
             files = state_store(*destination.address.folders)
             preview = Preview(destination, files, staging=staging_settings())
             return destination.address, preview.plan(staged, opt_outs, settings, send=send)
-
-
-def _settings(operator: SyncOperator) -> SyncSettings:
-    from airflow_provider_audiences.sync.guards import Guards
-    from airflow_provider_audiences.sync.settings import SyncSettings
-
-    return SyncSettings.checked(
-        limits=operator.delivery_limits,
-        mode=operator.mode,
-        ttl_seconds=operator.ttl_seconds,
-        refresh_before_seconds=operator.refresh_before_seconds,
-        next_run_seconds=None,  # which DAG syncs the audience, and when, is not known here
-        initial=operator.initial,
-        on_lost_ledger=operator.on_lost_ledger,
-        release_held_back=operator.release_held_back,
-        guards=Guards.of(operator),
-    )
 
 
 def _client(operator: SyncOperator) -> AbstractContextManager[Any]:
