@@ -48,7 +48,7 @@ def max_compute_table(project: str, table: str) -> DatasetName:
     return DatasetName("maxcompute", f"{project}.{table}")
 
 
-def parts_of(source: Any) -> Iterator[DatasetName | SqlSource]:
+def datasets_and_queries(source: Any) -> Iterator[DatasetName | SqlSource]:
     """
     Yield the files, folders and queries that a source is read from; nothing for members that a task has in memory.
 

@@ -174,7 +174,7 @@ def _listed(callbacks: Any) -> Sequence[Any]:
 
 def _run_of(context: Context) -> Run | None:
     """Return the run of a task; None if the task writes to nothing that is known."""
-    from airflow_provider_audiences.assets.state import TaskOutcome, left_by
+    from airflow_provider_audiences.assets.state import TaskOutcome, outcome_in
     from airflow_provider_audiences.common.run_limits import run_configuration
     from airflow_provider_audiences.notifications.notices import Run
 
@@ -183,7 +183,7 @@ def _run_of(context: Context) -> Run | None:
     asset = getattr(task, "known_asset", None)
     if task is None or asset is None or task.writes_nothing:
         return None
-    error, left = values.get("exception"), left_by(context)
+    error, left = values.get("exception"), outcome_in(context)
     report = first_expiry = configuration = None
     if error is None:
         if left is None:
@@ -209,7 +209,7 @@ def _run_of(context: Context) -> Run | None:
         first_expiry=first_expiry,
     )
     return Run(
-        write=task.write,
+        write=task.write_target,
         asset=asset.uri,
         seen=seen,
         message=message,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_audiences.notifications.states import AudienceState, Change, Seen
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.assets.events import Write
+    from airflow_provider_audiences.assets.events import WriteTarget
 
 LONGEST_MESSAGE = 2_000
 """Most characters of a run's message in a notice."""
@@ -66,7 +66,7 @@ class Run:
         there is none.
     """
 
-    write: Write
+    write: WriteTarget
     asset: str
     seen: Seen
     message: str

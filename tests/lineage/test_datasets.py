@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from airflow_provider_audiences.common.masked import Masked
 from airflow_provider_audiences.common.parts import Parts
-from airflow_provider_audiences.lineage.datasets import DatasetName, parts_of
+from airflow_provider_audiences.lineage.datasets import DatasetName, datasets_and_queries
 from airflow_provider_audiences.sources import FileSource, SqlSource
 
 AN_ID = "0b5e7ed0-0001-4000-8000-00000000feed"
 
 
 def names(source: Any) -> list[Any]:
-    return [tuple(part) if isinstance(part, DatasetName) else part for part in parts_of(source)]
+    return [tuple(part) if isinstance(part, DatasetName) else part for part in datasets_and_queries(source)]
 
 
 @pytest.mark.parametrize(

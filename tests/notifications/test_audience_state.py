@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.assets.state import Result, TaskOutcome, leave
+from airflow_provider_audiences.assets.state import Result, TaskOutcome, put_outcome
 from airflow_provider_audiences.exceptions import GuardError, InvalidInputError
 from airflow_provider_audiences.notifications.audience_state import AudienceStateNotifier
 from airflow_provider_audiences.notifications.memory import Memory
@@ -34,7 +34,7 @@ def context_of(error: Any = None, **changes: Any) -> Any:
     context: Any = {"dag": None, "task": task, "ti": ti}
     if error is None:
         report = {"added": 1, "live": 20, "drift": 0}
-        leave(context, TaskOutcome.of_report(report, operation="sync"), Result())
+        put_outcome(context, TaskOutcome.of_report(report, operation="sync"), Result())
     else:
         context["exception"] = error
     return context

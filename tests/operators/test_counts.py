@@ -57,7 +57,7 @@ def rows(operator: Any) -> int:
     lineage = operator.get_openlineage_facets_on_complete(None)
     (output,) = lineage.outputs
     found: int = output.outputFacets["outputStatistics"].rowCount
-    assert lineage.run_facets["audiences_report"].counts["refused"] == operator.ended.counts.refused
+    assert lineage.run_facets["audiences_report"].counts["refused"] == operator.try_result.counts.refused
     return found
 
 
@@ -93,7 +93,7 @@ def test_of_a_failure_too(
     )
     with pytest.raises(PermanentError):
         operator.execute(task_context())
-    assert isinstance(operator.ended.counts, Counts)  # type: ignore[union-attr] # it has ended
+    assert isinstance(operator.try_result.counts, Counts)  # type: ignore[union-attr] # it has ended
     assert (counters["audiences.sent"], counters["audiences.refused"]) == (3, 2)
     assert rows(operator) == 3
 
