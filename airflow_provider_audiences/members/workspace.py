@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, WorkspaceUnavailableError
 from airflow_provider_audiences.members.failures import failure_of_database, failure_of_disk, no_room, worker_failures
-from airflow_provider_audiences.members.keys.key_order import KEY_BYTES
+from airflow_provider_audiences.members.key_width import KEY_BYTES
 from airflow_provider_audiences.members.scratch import ScratchFile, free_bytes
 from airflow_provider_audiences.members.threads import THREADS
 

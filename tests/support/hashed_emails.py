@@ -10,7 +10,8 @@ import numpy as np
 
 from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn
 from airflow_provider_audiences.members.identifiers.patterns import MemberPatterns
-from airflow_provider_audiences.members.keys.key_order import WORD_BYTES, Keys
+from airflow_provider_audiences.members.key_width import WORD_BYTES
+from airflow_provider_audiences.members.keys.key_order import Keys
 from airflow_provider_audiences.members.reject_reasons import RejectReason
 
 _DIGEST_BYTES = 32

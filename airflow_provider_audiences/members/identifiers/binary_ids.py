@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import ParsedMembers, TextColumn
 from airflow_provider_audiences.members.identifiers.advertising_id_codec import parse_advertising_ids
-from airflow_provider_audiences.members.keys.key_order import KEY_BYTES
+from airflow_provider_audiences.members.key_width import KEY_BYTES
 from airflow_provider_audiences.members.reject_reasons import RejectReason
 
 _FIRST_PRINTABLE, _LAST_PRINTABLE = ord(" "), ord("~")

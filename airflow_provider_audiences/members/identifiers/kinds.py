@@ -27,7 +27,8 @@ from airflow_provider_audiences.members.identifiers.phone_number import (
     PhoneFormat,
     parse_phone_number,
 )
-from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, Keys
+from airflow_provider_audiences.members.key_width import KEY_BYTES
+from airflow_provider_audiences.members.keys.key_order import Keys
 from airflow_provider_audiences.members.reject_reasons import RejectReason
 from airflow_provider_audiences.validation import Checked, Rules, one_of
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from airflow_provider_audiences.members.key_width import WORD_BYTES
+
 Keys = NDArray[np.uint64]
 """Rows of numbers of eight bytes each, which are the words of a key in order; all keys of a set have equally many."""
-
-WORD_BYTES = 8
-KEY_BYTES = 16
-"""Bytes of a key, unless its identifier kind needs more; a multiple of eight, and at least 16."""
 
 _PART_BITS = 10
 PARTS = 1 << _PART_BITS

@@ -23,8 +23,9 @@ from typing import IO, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from airflow_provider_audiences.members.key_width import KEY_BYTES, WORD_BYTES
 from airflow_provider_audiences.members.keys import key_order
-from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, WORD_BYTES, Keys
+from airflow_provider_audiences.members.keys.key_order import Keys
 from airflow_provider_audiences.members.scratch import ScratchFile
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.members.workspace import read_all, write_all

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from airflow_provider_audiences.exceptions import WorkspaceUnavailableError
 from airflow_provider_audiences.members.failures import is_out_of_memory
-from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, WORD_BYTES, Keys
+from airflow_provider_audiences.members.key_width import KEY_BYTES, WORD_BYTES
+from airflow_provider_audiences.members.keys.key_order import Keys
 from airflow_provider_audiences.members.workspace import write_all
 
 if TYPE_CHECKING:

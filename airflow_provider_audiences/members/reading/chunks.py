@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.columns import TextColumn, column_of_lines, column_of_values
-from airflow_provider_audiences.members.keys.key_order import KEY_BYTES
+from airflow_provider_audiences.members.key_width import KEY_BYTES
 from airflow_provider_audiences.members.reading.inputs import (
     FileFormat,
     FilesInput,

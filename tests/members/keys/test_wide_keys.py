@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_audiences.members.key_width import WORD_BYTES
 from airflow_provider_audiences.members.keys import key_order, key_sets
-from airflow_provider_audiences.members.keys.key_order import WORD_BYTES, Keys
+from airflow_provider_audiences.members.keys.key_order import Keys
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetBuilder, KeySetWriter, fingerprint_of
 from airflow_provider_audiences.members.keys.key_tables import KeyTableError, read_key_table, write_key_table
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
