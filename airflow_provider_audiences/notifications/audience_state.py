@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -74,14 +75,22 @@ class AudienceStateNotifier(BaseNotifier):
 
         :param context: context of the task.
         """
-        try:
+        with self._logging_failures():
             run = _run_of(context)
             if run is None:
                 self.log.debug("There is no state to tell: the task writes to nothing that is known here.")
                 return
             for notifier, memory in self._with_memories(run, context["task"]):
-                self._tell(notifier, memory, run, context)
-        except Exception as error:  # noqa: BLE001 - a callback's failure is none of the task
+                # What fails for one notifier, such as a file of its memory, must not keep the next ones from theirs.
+                with self._logging_failures():
+                    self._tell(notifier, memory, run, context)
+
+    @contextmanager
+    def _logging_failures(self) -> Iterator[None]:
+        """Log what the block raises: a callback's failure is none of the task."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is
             said = str(error) if isinstance(error, AudienceError) else type(error).__name__
             self.log.warning("Changes of state were not told: %s", said)
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 LONGEST_MESSAGE = 2_000
 """Most characters of a run's message in a notice."""
 
-_KINDS = {"audience": "Audience", "suppression_list": "Suppression list", "group": "Group"}
-_PLATFORMS = {"applovin": "AppLovin", "pai": "Alibaba PAI"}
 _COUNTS = ("added", "removed", "refreshed", "unchanged", "suppressed", "sent", "live", "amount", "drift")
 
 
@@ -82,11 +80,11 @@ class Run:
         :param before: the state that was told last; None if none was.
         :param now: the state now.
         """
-        kind, platform = self.write.kind.name, self.write.kind.platform
+        kind = self.write.kind
         headlines = "; ".join(self._headline(change, now) for change in found)
         log_url = str(getattr(self.ti, "log_url", ""))
         lines = [
-            f"{_KINDS[kind]} {self.write.handle} at {_PLATFORMS[platform]}, connection {self.write.conn_id}",
+            f"{kind.title} {self.write.handle} at {kind.platform_title}, connection {self.write.conn_id}",
             f"Before: {_state_text(before)}" if before else "",
             f"Now: {_state_text(now)}. {_shortened(self.message)}",
             *(self._explanation(change, now) for change in found),
@@ -96,13 +94,13 @@ class Run:
             f"Log: {log_url}" if log_url else "",
         ]
         return Notice(
-            subject=f"{_KINDS[kind]} {self.write.handle}: {headlines}",
+            subject=f"{kind.title} {self.write.handle}: {headlines}",
             body="\n".join(line for line in lines if line),
             changes=tuple(change.value for change in found),
             state=now.state,
             guard=now.guard,
-            platform=platform,
-            kind=kind,
+            platform=kind.platform,
+            kind=kind.name,
             name=self.write.handle,
             asset=self.asset,
             log_url=log_url,
@@ -128,7 +126,7 @@ class Run:
             )
         if change is Change.DRIFT_BEGAN and self.seen.live is not None and self.seen.drift is not None:
             return (
-                f"{_PLATFORMS[self.write.kind.platform]} counts {self.seen.live + self.seen.drift:,} members, and "
+                f"{self.write.kind.platform_title} counts {self.seen.live + self.seen.drift:,} members, and "
                 f"{self.seen.live:,} are expected. Its count may lag; if that stays so, somebody else changes this "
                 "audience, or the platform does not take some of its members."
             )

@@ -199,7 +199,7 @@ class WritesAsset(TellsLineage, RefusesLostArguments, RendersTextAsText, BaseOpe
         found = str(report.get("audience_id") or report.get("group_id") or "")
         name = str(report.get("name") or self._handle() or "")
         named = f" {name!r} ({found})" if name and found and name != found else f" {found or name}"
-        return f"{self.asset_kind.name.replace('_', ' ').capitalize()}{named}:"
+        return f"{self.asset_kind.title}{named}:"
 
     @property
     def write(self) -> Write:

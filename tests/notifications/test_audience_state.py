@@ -145,6 +145,39 @@ def test_a_folder_that_fails_is_no_failure_of_the_task(state: Path, caplog: pyte
     AudienceStateNotifier(notifiers=print)(context_of(stop()))
 
 
+def test_what_fails_for_one_notifier_does_not_keep_the_next_from_its_notice(state: Path) -> None:
+    told: list[str] = []
+
+    def first(context: Any) -> None:
+        told.append("first")
+        # Another run, which took this one for dead, has gone on in the meantime.
+        (claim,) = (state / "notices").rglob("*-1.json")
+        claim.with_name(claim.name.replace("-1.json", "-2.json")).write_bytes(claim.read_bytes())
+
+    def second(context: Any) -> None:
+        told.append("second")
+
+    AudienceStateNotifier(notifiers=[first, second])(context_of(stop()))
+    assert told == ["first", "second"]
+
+
+def test_a_memory_that_can_not_be_read_does_not_keep_the_next_notifier_from_its_notice(state: Path) -> None:
+    told: list[str] = []
+
+    def first(context: Any) -> None:
+        told.append("first")
+
+    def second(context: Any) -> None:
+        told.append("second")
+
+    AudienceStateNotifier(notifiers=first)(context_of(stop()))
+    (stored,) = (state / "notices").rglob("*-2.json")
+    stored.unlink()
+    stored.mkdir()
+    AudienceStateNotifier(notifiers=[first, second])(context_of(stop()))
+    assert told == ["first", "second"]
+
+
 def test_files_are_few_and_broken_ones_are_forgotten(tmp_path: Path) -> None:
     folder = tmp_path / "memory"
     memory = Memory(LocalFileStore(folder), "name")
