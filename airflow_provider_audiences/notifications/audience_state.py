@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.notifier import BaseNotifier
 
+from airflow_provider_audiences.common.rendering import is_template
 from airflow_provider_audiences.exceptions import AudienceError, GuardError, InvalidInputError
 from airflow_provider_audiences.notifications.states import AudienceState, Limits, Seen, changes
 from airflow_provider_audiences.validation import a_type, ratio, seconds
@@ -20,8 +22,17 @@ from airflow_provider_audiences.validation import a_type, ratio, seconds
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_audiences.assets.events import Write
     from airflow_provider_audiences.notifications.memory import Memory
     from airflow_provider_audiences.notifications.notices import Notice, Run
+
+log = logging.getLogger(__name__)
+
+ENDED_BY_AIRFLOW = (
+    "Airflow has ended the task from outside, or never begun it: its worker was lost, or did not take it in time. The "
+    "log of Airflow's scheduler says more"
+)
+"""Message of a run of which nothing else is known."""
 
 _FOLDER = "notices"
 _CLAIM_SECONDS = 600
@@ -80,6 +91,9 @@ class AudienceStateNotifier(BaseNotifier):
             if run is None:
                 self.log.debug("There is no state to tell: the task writes to nothing that is known here.")
                 return
+            if run.asset is None:
+                self._tell_unremembered(run, context)
+                return
             for notifier, memory in self._with_memories(run, context["task"]):
                 # What fails for one notifier, such as a file of its memory, must not keep the next ones from theirs.
                 with self._logging_failures():
@@ -99,7 +113,7 @@ class AudienceStateNotifier(BaseNotifier):
         from airflow_provider_audiences.common.state import state_store
         from airflow_provider_audiences.notifications.memory import Memory
 
-        store = state_store(_FOLDER, run.asset)
+        store = state_store(_FOLDER, cast("str", run.asset))
         ti = run.ti
         numbers: Counter[str] = Counter()
         for notifier in self.notifiers:
@@ -143,6 +157,15 @@ class AudienceStateNotifier(BaseNotifier):
             memory.turn(page, told=now if is_told else page.told)
             return
 
+    def _tell_unremembered(self, run: Run, context: Context) -> None:
+        """Tell all notifiers that a run has failed of which it is not known what it writes to."""
+        # Nothing is remembered of it, as no success of a known audience would ever reset that.
+        now = AudienceState.after(None, run.seen, self.limits)
+        notice = run.notice(changes(None, now), None, now)
+        for notifier in self.notifiers:
+            with self._logging_failures():
+                self._told(notifier, notice, context)
+
     def _told(self, notifier: Callable[[Any], Any], notice: Notice, context: Context) -> bool:
         """Call a notifier, and return whether it has taken the notice."""
         cast("dict[str, Any]", context)["notice"] = notice
@@ -182,30 +205,37 @@ def _listed(callbacks: Any) -> Sequence[Any]:
 
 
 def _run_of(context: Context) -> Run | None:
-    """Return the run of a task; None if the task writes to nothing that is known."""
+    """Return the run of a task; None if the task writes to nothing that is known, or if it has not ended."""
     from airflow_provider_audiences.assets.state import TaskOutcome, left_by
     from airflow_provider_audiences.common.run_limits import run_configuration
     from airflow_provider_audiences.notifications.notices import Run
 
     values = cast("dict[str, Any]", context)
-    task = values.get("task")
-    asset = getattr(task, "known_asset", None)
-    if task is None or asset is None or task.writes_nothing:
+    if "reason" in values:  # a callback of the DAG, whose context is that of any of its tasks
         return None
     error, left = values.get("exception"), left_by(context)
+    if error is None and left is None and not _has_failed(values.get("ti")):
+        return None
+    found = _target_of(values)
+    if found is None:
+        return None
+    task, write, asset = found
     report = first_expiry = configuration = None
-    if error is None:
-        if left is None:
-            return None
+    if error is None and left is not None:
         outcome, result = left
         report = outcome.report
         first_expiry = result.expiry.first if result.expiry else None
         message = outcome.message
+    elif error is None:
+        message = ENDED_BY_AIRFLOW
+        outcome = TaskOutcome(state="failed", operation=write.operation, message=message)
     else:
         raised = error if isinstance(error, BaseException) else RuntimeError()
-        outcome = TaskOutcome.of_error(raised, operation=task.operation)
+        outcome = TaskOutcome.of_error(raised, operation=write.operation)
         ours = raised if isinstance(raised, AudienceError) else raised.__cause__
         message = str(ours) if isinstance(ours, AudienceError) else outcome.message
+        if not isinstance(error, BaseException):
+            message = ENDED_BY_AIRFLOW
         if isinstance(ours, GuardError):
             report, configuration = ours.report, run_configuration(task, ours)
     counts = outcome.report or {}
@@ -218,11 +248,71 @@ def _run_of(context: Context) -> Run | None:
         first_expiry=first_expiry,
     )
     return Run(
-        write=task.write,
-        asset=asset.uri,
+        write=write,
+        asset=asset,
         seen=seen,
         message=message,
         report=report,
         ti=values["ti"],
         configuration=configuration,
     )
+
+
+def _has_failed(ti: Any) -> bool:
+    """
+    Return whether a callback without an error is one of a task that has failed.
+
+    The scheduler ends tasks whose worker is lost, and tasks that are stuck in a queue. On Airflow 3, the DAG processor
+    then calls ``on_failure_callback``, and no other callback but that of a retry, with a context made anew: it has no
+    ``exception``, and its task instance has only what identifies it, neither a state nor a start
+    (``_execute_task_callbacks`` in ``airflow/dag_processing/processor.py``, 3.0 to 3.3). In the task's own process,
+    the task instance has a start, and a state by the time it has ended. Airflow 2.11 always has an ``exception``,
+    which may be empty; then the state tells.
+    """
+    if ti is None:
+        return False
+    state = getattr(ti, "state", None)
+    if state is None:
+        return getattr(ti, "start_date", None) is None
+    return str(getattr(state, "value", state)) == "failed"
+
+
+def _target_of(values: dict[str, Any]) -> tuple[Any, Write, str | None] | None:
+    """
+    Return a task, what it writes to, and the URI of its asset; None if it writes to nothing that is known.
+
+    The URI is None if templates, which can't be rendered here, say what is written to.
+    """
+    from airflow_provider_audiences.common.rendering import rendered_copy
+
+    task: Any = values.get("task")
+    dag = values.get("dag")
+    is_mapped = not hasattr(task, "known_asset")
+    kind: Any = getattr(task, "operator_class", None) if is_mapped else type(task)
+    if not hasattr(kind, "asset_arguments"):  # a task of others
+        return None
+    if is_mapped or not task.is_asset_rendered:
+        # Airflow tells that the task has failed where it did not run, or its templates could not be rendered. Only the
+        # text of the DAG file is rendered here: what was rendered in the task's process may be data with braces in it.
+        try:
+            task = rendered_copy(task if dag is None else dag.get_task(task.task_id), values, kind.asset_arguments())
+        except Exception as error:  # noqa: BLE001 - whatever templates and other tasks' output raise
+            log.warning("The task's templates can't be rendered for its notice (%s).", type(error).__name__)
+            return _unrendered(task, kind)
+    asset = task.known_asset
+    return None if asset is None or task.writes_nothing else (task, task.write, asset.uri)
+
+
+def _unrendered(task: Any, kind: Any) -> tuple[Any, Write, None]:
+    from airflow_provider_audiences.assets.events import Write
+
+    given = getattr(task, kind.asset_kind.conn_argument, None)
+    if given is None:
+        given = getattr(task, "partial_kwargs", {}).get(kind.asset_kind.conn_argument)
+    write = Write(
+        kind=kind.asset_kind,
+        handle=f"of task {task.task_id}",
+        operation=kind.operation,
+        conn_id=given if isinstance(given, str) and not is_template(given) else "not known",
+    )
+    return task, write, None

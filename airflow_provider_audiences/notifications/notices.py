@@ -33,7 +33,7 @@ class Notice:
     :param platform: ``applovin`` or ``pai``.
     :param kind: ``audience``, ``suppression_list`` or ``group``.
     :param name: id or name, as the task was given it.
-    :param asset: URI of the asset.
+    :param asset: URI of the asset; empty if templates, which can't be rendered, say which it is.
     :param log_url: address of the task's log.
     """
 
@@ -55,7 +55,7 @@ class Run:
     The run that a notice is about.
 
     :param write: what the task writes to.
-    :param asset: URI of its asset.
+    :param asset: URI of its asset; None if templates, which can't be rendered, say which it is.
     :param seen: what the run has shown.
     :param message: how the run has ended, in words.
     :param report: counts of the run, or of the plan that a guard has stopped; None if there are none.
@@ -65,7 +65,7 @@ class Run:
     """
 
     write: Write
-    asset: str
+    asset: str | None
     seen: Seen
     message: str
     report: Mapping[str, Any] | None
@@ -102,7 +102,7 @@ class Run:
             platform=kind.platform,
             kind=kind.name,
             name=self.write.handle,
-            asset=self.asset,
+            asset=self.asset or "",
             log_url=log_url,
         )
 

@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_audiences.assets.making import asset_of, given_asset
 from airflow_provider_audiences.assets.uris import SCHEMES, AssetKind
 from airflow_provider_audiences.common.given import RefusesLostArguments
-from airflow_provider_audiences.common.rendering import is_template
+from airflow_provider_audiences.common.rendering import ResolveMixin, is_template
 from airflow_provider_audiences.common.text_templates import RendersTextAsText
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.lineage.tells import TellsLineage
@@ -225,6 +225,17 @@ class WritesAsset(TellsLineage, RefusesLostArguments, RendersTextAsText, BaseOpe
     def known_asset(self) -> Asset | None:
         """The asset that the task writes to; None if the arguments don't say which it is."""
         return self._own_asset() if self.asset is None else given_asset(self.asset)
+
+    @classmethod
+    def asset_arguments(cls) -> frozenset[str]:
+        """Return the names of the arguments that say whether and where to the task writes."""
+        return frozenset({*cls.handle_arguments, "account", cls.asset_kind.conn_argument, "plan_only", "is_dry_run"})
+
+    @property
+    def is_asset_rendered(self) -> bool:
+        """Whether no argument that says where to the task writes is a template, or another task's output, any more."""
+        values = [getattr(self, name, None) for name in self.asset_arguments()]
+        return not any(is_template(value) or isinstance(value, ResolveMixin) for value in values)
 
     def _own_asset(self) -> Asset | None:
         """Return the asset that id or name says; None if there is neither."""
