@@ -52,8 +52,7 @@ class AudienceStateNotifier(BaseNotifier):
     does; runs fail; runs are ok again; the platform's count drifts, and fits again; and members begin to expire soon
     while runs don't succeed. Each task remembers by itself, and each notifier is told until it takes the notice.
 
-    Tasks that write nothing (``plan_only``, ``dry_run``), or to what is only known as another task's output, tell
-    nothing.
+    Tasks that write nothing (``plan_only``, ``dry_run``) tell nothing.
 
     :param notifiers: notifiers of Airflow, or functions that take a task's context; one, or a sequence of them.
     :param drift_beyond: from which share of the members on a difference between the platform's count and the ledger's
@@ -115,11 +114,12 @@ class AudienceStateNotifier(BaseNotifier):
 
         store = state_store(_FOLDER, cast("str", run.asset))
         ti = run.ti
+        task_id = getattr(task, "notified_as", None) or ti.task_id
         numbers: Counter[str] = Counter()
         for notifier in self.notifiers:
             name = getattr(notifier, "__qualname__", type(notifier).__qualname__)
             numbers[name] += 1
-            key = repr((ti.dag_id, ti.task_id, getattr(ti, "map_index", -1), self._place(task), name, numbers[name]))
+            key = repr((ti.dag_id, task_id, getattr(ti, "map_index", -1), self._place(task), name, numbers[name]))
             yield notifier, Memory(store, hashlib.sha256(key.encode()).hexdigest()[:32])
 
     def _place(self, task: Any) -> int:
@@ -223,7 +223,7 @@ def _run_of(context: Context) -> Run | None:
     report = first_expiry = configuration = None
     if error is None and left is not None:
         outcome, result = left
-        report = outcome.report
+        report = outcome.report or result.report
         first_expiry = result.expiry.first if result.expiry else None
         message = outcome.message
     elif error is None:
@@ -300,17 +300,19 @@ def _target_of(values: dict[str, Any]) -> tuple[Any, Write, str | None] | None:
             log.warning("The task's templates can't be rendered for its notice (%s).", type(error).__name__)
             return _unrendered(task, kind)
     asset = task.known_asset
-    return None if asset is None or task.writes_nothing else (task, task.write, asset.uri)
+    tells_nothing = task.writes_nothing and task.notified_as is None
+    return None if asset is None or tells_nothing else (task, task.write, asset.uri)
 
 
 def _unrendered(task: Any, kind: Any) -> tuple[Any, Write, None]:
     from airflow_provider_audiences.assets.events import Write
 
-    given = getattr(task, kind.asset_kind.conn_argument, None)
+    asset_kind = getattr(task, "asset_kind", None) or kind.asset_kind
+    given = getattr(task, asset_kind.conn_argument, None)
     if given is None:
-        given = getattr(task, "partial_kwargs", {}).get(kind.asset_kind.conn_argument)
+        given = getattr(task, "partial_kwargs", {}).get(asset_kind.conn_argument)
     write = Write(
-        kind=kind.asset_kind,
+        kind=asset_kind,
         handle=f"of task {task.task_id}",
         operation=kind.operation,
         conn_id=given if isinstance(given, str) and not is_template(given) else "not known",
