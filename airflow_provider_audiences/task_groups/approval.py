@@ -74,7 +74,7 @@ class PlanApprovalOperator(NamesAsset, ApprovalOperator):
 
     def execute(self, context: Context) -> Any:
         """Ask, if there is an objection."""
-        from airflow_provider_audiences.notifications.audience_state import AudienceStateNotifier
+        from airflow_provider_audiences.notifications.notifier import AudienceStateNotifier
 
         objections = self._objections
         if not objections:

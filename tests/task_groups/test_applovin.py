@@ -15,7 +15,7 @@ from support.fixtures import MakeAudience
 from airflow_provider_audiences.assets.state import Result, TaskOutcome, leave
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.notifications.audience_state import AudienceStateNotifier
+from airflow_provider_audiences.notifications.notifier import AudienceStateNotifier
 from airflow_provider_audiences.task_groups.applovin import approved_suppression_sync, approved_sync
 
 VERSION = get_base_airflow_version_tuple()

@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_audiences.notifications.audience_state import AudienceStateNotifier
+from airflow_provider_audiences.notifications.notifier import AudienceStateNotifier
 from airflow_provider_audiences.task_groups.applovin import approved_sync
 
 INPUT = json.loads(os.environ["DAG_RUNS_INPUT"])

@@ -15,14 +15,14 @@ from airflow.providers.common.compat.version_compat import get_base_airflow_vers
 
 from airflow_provider_audiences.assets.state import Result, TaskOutcome, leave
 from airflow_provider_audiences.exceptions import GuardError, InvalidInputError
-from airflow_provider_audiences.notifications.audience_state import AudienceStateNotifier
-from airflow_provider_audiences.notifications.memory import Memory
-from airflow_provider_audiences.notifications.states import AudienceState
+from airflow_provider_audiences.notifications.health import AudienceHealth
+from airflow_provider_audiences.notifications.notified_states import NotifiedStateStore
+from airflow_provider_audiences.notifications.notifier import AudienceStateNotifier
 from airflow_provider_audiences.operators.applovin import AppLovinListAudiencesOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 
-STOPPED = AudienceState(state="stopped", guard="max_removed", since=7)
+STOPPED = AudienceHealth(state="stopped", guard="max_removed", since=7)
 
 
 @pytest.fixture(autouse=True)
@@ -56,8 +56,8 @@ def test_two_runs_at_once_tell_a_change_once() -> None:
     both_are_here = threading.Barrier(2)
 
     class Waits(AudienceStateNotifier):
-        def _with_memories(self, run: Any, task: Any) -> Any:
-            for pair in super()._with_memories(run, task):
+        def _each_with_store(self, run: Any, task: Any) -> Any:
+            for pair in super()._each_with_store(run, task):
                 both_are_here.wait(timeout=30)
                 yield pair
 
@@ -341,19 +341,19 @@ def test_a_memory_that_can_not_be_read_does_not_keep_the_next_notifier_from_its_
 
 def test_files_are_few_and_broken_ones_are_forgotten(tmp_path: Path) -> None:
     folder = tmp_path / "memory"
-    memory = Memory(LocalFileStore(folder), "name")
-    page = memory.latest()
-    assert (page.number, page.told) == (0, None)
+    store = NotifiedStateStore(LocalFileStore(folder), "name")
+    stored = store.latest()
+    assert (stored.number, stored.last_notified) == (0, None)
     for _ in range(20):
-        page = memory.turn(page, told=STOPPED)
-    assert memory.latest() == page
+        stored = store.compare_and_set(stored, last_notified=STOPPED)
+    assert store.latest() == stored
     assert len(list(folder.iterdir())) == 8
-    other = memory.turn(page, told=None)
+    other = store.compare_and_set(stored, last_notified=None)
     with pytest.raises(FileExistsError):
-        memory.turn(page, told=STOPPED)
+        store.compare_and_set(stored, last_notified=STOPPED)
     (folder / f"name-{other.number}.json").write_text("{")
-    assert memory.latest().told is None
-    assert memory.turn(memory.latest(), told=STOPPED).number == other.number + 1
+    assert store.latest().last_notified is None
+    assert store.compare_and_set(store.latest(), last_notified=STOPPED).number == other.number + 1
 
 
 def test_a_place_that_can_not_create_exclusively_is_written_to(tmp_path: Path) -> None:
@@ -361,10 +361,10 @@ def test_a_place_that_can_not_create_exclusively_is_written_to(tmp_path: Path) -
         def create(self, name: str, content: bytes) -> None:
             raise NotImplementedError
 
-    memory = Memory(Plain(tmp_path / "memory"), "name")
-    page = memory.turn(memory.latest(), told=STOPPED, claimed_until=9)
-    assert memory.latest() == page
-    assert (page.told, page.claimed_until) == (STOPPED, 9)
+    store = NotifiedStateStore(Plain(tmp_path / "memory"), "name")
+    stored = store.compare_and_set(store.latest(), last_notified=STOPPED, claimed_until=9)
+    assert store.latest() == stored
+    assert (stored.last_notified, stored.claimed_until) == (STOPPED, 9)
 
 
 @pytest.mark.parametrize(

@@ -16,15 +16,15 @@ from airflow.providers.common.compat.notifier import BaseNotifier
 
 from airflow_provider_audiences.common.rendering import is_template
 from airflow_provider_audiences.exceptions import AudienceError, GuardError, InvalidInputError
-from airflow_provider_audiences.notifications.states import AudienceState, Limits, Seen, changes
+from airflow_provider_audiences.notifications.health import AudienceHealth, NotificationThresholds, Observation, changes
 from airflow_provider_audiences.validation import a_type, ratio, seconds
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.assets.events import Write
-    from airflow_provider_audiences.notifications.memory import Memory
-    from airflow_provider_audiences.notifications.notices import Notice, Run
+    from airflow_provider_audiences.notifications.notices import Notice, RunSummary
+    from airflow_provider_audiences.notifications.notified_states import NotifiedStateStore
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ _FOLDER = "notices"
 _CLAIM_SECONDS = 600
 """For so long, a run that is about to tell a change keeps others from telling it; then it counts as killed."""
 
-_MOST_ROUNDS = 5
+_MAX_ATTEMPTS = 5
 """How often another run may be quicker before the change is left to the next run."""
 
 
@@ -48,9 +48,9 @@ class AudienceStateNotifier(BaseNotifier):
 
     Give the same object to the task's ``on_success_callback`` and ``on_failure_callback``. Other notifiers do the
     sending; their templates have the notice: ``{{ notice.subject }}``, ``{{ notice.body }}``, and the other names of
-    ``Notice``. Told are: a guard stops runs, or another one
-    does; runs fail; runs are ok again; the platform's count drifts, and fits again; and members begin to expire soon
-    while runs don't succeed. Each task remembers by itself, and each notifier is told until it takes the notice.
+    ``Notice``. These changes are notified: a guard stops runs, or another one does; runs fail; runs are ok again; the
+    platform's count drifts, and fits again; and members begin to expire soon while runs don't succeed. Each task keeps
+    the last notified state by itself, and a notifier that fails is called again after the next run.
 
     Tasks that write nothing (``plan_only``, ``dry_run``) tell nothing.
 
@@ -74,7 +74,7 @@ class AudienceStateNotifier(BaseNotifier):
         for notifier in self.notifiers:
             if not callable(notifier):
                 raise InvalidInputError(f"notifiers has {a_type(notifier)}: give notifiers, or functions")
-        self.limits = Limits(
+        self.thresholds = NotificationThresholds(
             drift_beyond=ratio("drift_beyond", drift_beyond),
             expiry_within_seconds=None if expiry_within is None else seconds("expiry_within", expiry_within),
         )
@@ -86,17 +86,17 @@ class AudienceStateNotifier(BaseNotifier):
         :param context: context of the task.
         """
         with self._logging_failures():
-            run = _run_of(context)
+            run = _summary_of(context)
             if run is None:
                 self.log.debug("There is no state to tell: the task writes to nothing that is known here.")
                 return
             if run.asset is None:
-                self._tell_unremembered(run, context)
+                self._notify_unremembered(run, context)
                 return
-            for notifier, memory in self._with_memories(run, context["task"]):
-                # What fails for one notifier, such as a file of its memory, must not keep the next ones from theirs.
+            for notifier, store in self._each_with_store(run, context["task"]):
+                # What fails for one notifier, such as a file of its own, must not keep the next ones from theirs.
                 with self._logging_failures():
-                    self._tell(notifier, memory, run, context)
+                    self._notify_one(notifier, store, run, context)
 
     @contextmanager
     def _logging_failures(self) -> Iterator[None]:
@@ -107,22 +107,24 @@ class AudienceStateNotifier(BaseNotifier):
             said = str(error) if isinstance(error, AudienceError) else type(error).__name__
             self.log.warning("Changes of state were not told: %s", said)
 
-    def _with_memories(self, run: Run, task: Any) -> Iterator[tuple[Callable[[Any], Any], Memory]]:
-        """Yield each notifier with its own memory, which another one of the same type does not share."""
+    def _each_with_store(self, run: RunSummary, task: Any) -> Iterator[tuple[Callable[[Any], Any], NotifiedStateStore]]:
+        """Yield each notifier with its own store, which another one of the same type does not share."""
         from airflow_provider_audiences.common.state import state_store
-        from airflow_provider_audiences.notifications.memory import Memory
+        from airflow_provider_audiences.notifications.notified_states import NotifiedStateStore
 
-        store = state_store(_FOLDER, cast("str", run.asset))
+        folder = state_store(_FOLDER, cast("str", run.asset))
         ti = run.ti
         task_id = getattr(task, "notified_as", None) or ti.task_id
         numbers: Counter[str] = Counter()
         for notifier in self.notifiers:
             name = getattr(notifier, "__qualname__", type(notifier).__qualname__)
             numbers[name] += 1
-            key = repr((ti.dag_id, task_id, getattr(ti, "map_index", -1), self._place(task), name, numbers[name]))
-            yield notifier, Memory(store, hashlib.sha256(key.encode()).hexdigest()[:32])
+            key = repr(
+                (ti.dag_id, task_id, getattr(ti, "map_index", -1), self._index_in_callbacks(task), name, numbers[name])
+            )
+            yield notifier, NotifiedStateStore(folder, hashlib.sha256(key.encode()).hexdigest()[:32])
 
-    def _place(self, task: Any) -> int:
+    def _index_in_callbacks(self, task: Any) -> int:
         """
         Return this notifier's place among those of its type in the list of callbacks that it is in.
 
@@ -136,37 +138,41 @@ class AudienceStateNotifier(BaseNotifier):
                     return place
         return 0
 
-    def _tell(self, notifier: Callable[[Any], Any], memory: Memory, run: Run, context: Context) -> None:
+    def _notify_one(
+        self, notifier: Callable[[Any], Any], store: NotifiedStateStore, run: RunSummary, context: Context
+    ) -> None:
         """Tell one notifier what has changed since it was last told; it is asked again at the next run if it fails."""
-        for _ in range(_MOST_ROUNDS):
-            page = memory.latest()
-            now = AudienceState.after(page.told, run.seen, self.limits)
-            found = changes(page.told, now)
-            if found and page.claimed_until > time.time():
+        for _ in range(_MAX_ATTEMPTS):
+            stored = store.latest()
+            now = AudienceHealth.after(stored.last_notified, run.observation, self.thresholds)
+            found = changes(stored.last_notified, now)
+            if found and stored.claimed_until > time.time():
                 self.log.info("Another run is about to tell that the state has changed.")
                 return
             try:
                 if not found:
-                    if now != page.told:
-                        memory.turn(page, told=now)
+                    if now != stored.last_notified:
+                        store.compare_and_set(stored, last_notified=now)
                     return
-                page = memory.turn(page, told=page.told, claimed_until=int(time.time()) + _CLAIM_SECONDS)
+                stored = store.compare_and_set(
+                    stored, last_notified=stored.last_notified, claimed_until=int(time.time()) + _CLAIM_SECONDS
+                )
             except FileExistsError:
                 continue
-            is_told = self._told(notifier, run.notice(found, page.told, now), context)
-            memory.turn(page, told=now if is_told else page.told)
+            is_delivered = self._deliver(notifier, run.notice(found, stored.last_notified, now), context)
+            store.compare_and_set(stored, last_notified=now if is_delivered else stored.last_notified)
             return
 
-    def _tell_unremembered(self, run: Run, context: Context) -> None:
+    def _notify_unremembered(self, run: RunSummary, context: Context) -> None:
         """Tell all notifiers that a run has failed of which it is not known what it writes to."""
         # Nothing is remembered of it, as no success of a known audience would ever reset that.
-        now = AudienceState.after(None, run.seen, self.limits)
+        now = AudienceHealth.after(None, run.observation, self.thresholds)
         notice = run.notice(changes(None, now), None, now)
         for notifier in self.notifiers:
             with self._logging_failures():
-                self._told(notifier, notice, context)
+                self._deliver(notifier, notice, context)
 
-    def _told(self, notifier: Callable[[Any], Any], notice: Notice, context: Context) -> bool:
+    def _deliver(self, notifier: Callable[[Any], Any], notice: Notice, context: Context) -> bool:
         """Call a notifier, and return whether it has taken the notice."""
         cast("dict[str, Any]", context)["notice"] = notice
         try:
@@ -204,11 +210,11 @@ def _listed(callbacks: Any) -> Sequence[Any]:
     return callbacks if isinstance(callbacks, list | tuple) else [callbacks]
 
 
-def _run_of(context: Context) -> Run | None:
+def _summary_of(context: Context) -> RunSummary | None:
     """Return the run of a task; None if the task writes to nothing that is known, or if it has not ended."""
     from airflow_provider_audiences.assets.state import TaskOutcome, left_by
     from airflow_provider_audiences.common.run_limits import run_configuration
-    from airflow_provider_audiences.notifications.notices import Run
+    from airflow_provider_audiences.notifications.notices import RunSummary
 
     values = cast("dict[str, Any]", context)
     if "reason" in values:  # a callback of the DAG, whose context is that of any of its tasks
@@ -239,7 +245,7 @@ def _run_of(context: Context) -> Run | None:
         if isinstance(ours, GuardError):
             report, configuration = ours.report, run_configuration(task, ours)
     counts = outcome.report or {}
-    seen = Seen(
+    observation = Observation(
         state=outcome.state,
         guard=outcome.guard,
         at=outcome.at,
@@ -247,10 +253,10 @@ def _run_of(context: Context) -> Run | None:
         live=counts.get("live"),
         first_expiry=first_expiry,
     )
-    return Run(
+    return RunSummary(
         write=write,
         asset=asset,
-        seen=seen,
+        observation=observation,
         message=message,
         report=report,
         ti=values["ti"],
