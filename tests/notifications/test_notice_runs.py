@@ -74,7 +74,7 @@ def test_each_change_is_told_once(
     assert body[0] == f"Audience {audience_id} at AppLovin, connection applovin_default"
     assert body[1].startswith("Before: ok, since 20")
     assert body[2].startswith("Now: stopped by max_removed, since 20")
-    assert "the plan would remove 11 members, and at most 5 is allowed" in body[2]
+    assert "the plan would remove 11 members, and at most 5 are allowed" in body[2]
     assert body[3] == (
         'If the change is meant, trigger one run with the configuration {"audiences": {"max_removed": "off"}}.'
     )
