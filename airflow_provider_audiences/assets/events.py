@@ -18,7 +18,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Write:
+class WriteTarget:
     """
     What a task writes to.
 

@@ -71,8 +71,18 @@ def extended(before: Any, point: Point) -> dict[str, Any]:
     :param before: the history so far, as it was stored; None, or what is no history, for none.
     :param point: the new point.
     """
-    points = before.get("points") if isinstance(before, Mapping) and before.get("fields") == NAMES else None
-    kept = [*(points if isinstance(points, list) else []), list(astuple(point))][-MAX_POINTS:]
+    kept = [*_rows_of(before), list(astuple(point))][-MAX_POINTS:]
     while len(json.dumps(kept)) > MAX_BYTES:
         kept = kept[len(kept) // 10 + 1 :]
     return {"fields": NAMES, "points": kept}
+
+
+def _rows_of(history: Any) -> list[list[Any]]:
+    """Return the points of a history with the fields of today, whatever fields the version had that stored it."""
+    names, points = (history.get("fields"), history.get("points")) if isinstance(history, Mapping) else (None, None)
+    if not isinstance(names, list) or not isinstance(points, list):
+        return []
+    if names == NAMES:
+        return points
+    by_name = [dict(zip(names, values, strict=False)) for values in points if isinstance(values, list)]
+    return [[point.get(name) for name in NAMES] for point in by_name if isinstance(point.get("at"), int)]

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 MAX_MESSAGE_CHARACTERS = 300
 """Most characters of an outcome's message; the task's log has the whole text."""
 
-_LEFT = "audiences_outcome"
+_OUTCOME = "audiences_outcome"
 
 
 @dataclass(kw_only=True)
@@ -133,7 +133,7 @@ class TaskOutcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class TryResult:
     """
     How a try of a task has ended.
 
@@ -145,25 +145,25 @@ class Ended:
     counts: Counts
 
 
-def leave(context: Context, outcome: TaskOutcome, result: Result) -> None:
+def put_outcome(context: Context, outcome: TaskOutcome, result: Result) -> None:
     """
-    Leave the outcome of a task that has succeeded to its callbacks, which get the same context.
+    Put the outcome of a task that has succeeded into its context, which its callbacks get, too.
 
     :param context: context of the task.
     :param outcome: how the task has ended.
     :param result: what it has found out.
     """
-    cast("dict[str, Any]", context)[_LEFT] = (outcome, result)
+    cast("dict[str, Any]", context)[_OUTCOME] = (outcome, result)
 
 
-def left_by(context: Context) -> tuple[TaskOutcome, Result] | None:
+def outcome_in(context: Context) -> tuple[TaskOutcome, Result] | None:
     """
-    Return what :meth:`leave` has left; None if nothing was.
+    Return what :func:`put_outcome` has put into a context; None if nothing was.
 
     :param context: context of the task.
     """
-    left: tuple[TaskOutcome, Result] | None = cast("dict[str, Any]", context).get(_LEFT)
-    return left
+    found: tuple[TaskOutcome, Result] | None = cast("dict[str, Any]", context).get(_OUTCOME)
+    return found
 
 
 def store_of(context: Context, outlets: Iterable[Any], asset: Asset) -> Any:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.operators.sync_base import SyncOperator
     from airflow_provider_audiences.sync.destination import AudienceAddress
     from airflow_provider_audiences.sync.report import SyncReport
-    from airflow_provider_audiences.sync.settings import SyncSettings
 
 _GIVEN_TO_OPERATOR = (
     *("mode", "on_lost_ledger", "allow_empty", "max_removed_ratio", "max_added_ratio", "max_removed", "max_added"),
@@ -102,7 +101,8 @@ def _operator(arguments: argparse.Namespace) -> SyncOperator:
 
 def _given(arguments: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     """Return the arguments of these names that the command line has; a switch that it has not is False."""
-    return {name: value for name in names if (value := getattr(arguments, name)) not in {None, False}}
+    values = {name: getattr(arguments, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None and value is not False}  # 0 is given
 
 
 def _source(arguments: argparse.Namespace, of_paths: str, of_sql: str, of_column: str) -> Any:
@@ -147,7 +147,8 @@ def _report(operator: SyncOperator, terminal: Terminal) -> tuple[AudienceAddress
 
     members = MemberArguments.of(operator, kind=operator.kind)
     send = operator.send_settings()
-    settings = _settings(operator)
+    # Which DAG syncs the audience, and when, is not known here.
+    settings = operator.sync_settings(run_date=None, next_run_seconds=None)
     with ExitStack() as stack:
         destination = operator.destination_at(stack.enter_context(_client(operator)), operator.target_id())
         with terminal.progress("Reading the source"):
@@ -157,23 +158,6 @@ def _report(operator: SyncOperator, terminal: Terminal) -> tuple[AudienceAddress
             files = state_store(*destination.address.folders)
             preview = Preview(destination, files, staging=staging_settings())
             return destination.address, preview.plan(staged, opt_outs, settings, send=send)
-
-
-def _settings(operator: SyncOperator) -> SyncSettings:
-    from airflow_provider_audiences.sync.guards import Guards
-    from airflow_provider_audiences.sync.settings import SyncSettings
-
-    return SyncSettings.checked(
-        limits=operator.delivery_limits,
-        mode=operator.mode,
-        ttl_seconds=operator.ttl_seconds,
-        refresh_before_seconds=operator.refresh_before_seconds,
-        next_run_seconds=None,  # which DAG syncs the audience, and when, is not known here
-        initial=operator.initial,
-        on_lost_ledger=operator.on_lost_ledger,
-        release_held_back=operator.release_held_back,
-        guards=Guards.of(operator),
-    )
 
 
 def _client(operator: SyncOperator) -> AbstractContextManager[Any]:

@@ -77,29 +77,54 @@ def _private(local: Path) -> Finding:
         return _finding("private", "ok", "it is made with the first ledger, for the worker's user only")
     if not local.stat().st_mode & _OF_OTHERS:
         return _finding("private", "ok", "only its user may enter it")
-    is_open = [path for path in _reachable_by_others(local) if not path.is_dir()]
-    if not is_open:
-        return _finding("private", "ok", "others may enter it, and read no file in it")
-    shown = ", ".join(str(path.relative_to(local)) for path in is_open[:_SHOWN])
-    more = f" and {len(is_open) - _SHOWN} more" if len(is_open) > _SHOWN else ""
-    return _finding(
-        "private",
-        "wrong",
-        f"others may read or change files with members ({shown}{more}): run chmod -R go= on {local}",
-    )
+    closed: list[Path] = []
+    is_open = list(_files_of_others(local, closed))
+    if is_open:
+        return _finding(
+            "private",
+            "wrong",
+            f"others may read or change files with members ({_shown(is_open, local)}): run chmod -R go= on {local}",
+        )
+    if closed:
+        return _finding(
+            "private",
+            "warning",
+            f"this user may not look into all of it ({_shown(closed, local)}): run doctor as the worker's user",
+        )
+    return _finding("private", "ok", "others may enter it, and read no file in it")
 
 
-def _reachable_by_others(folder: Path) -> Iterator[Path]:
-    """Yield everything below a folder that other users may read, change or enter."""
-    for entry in sorted(folder.iterdir()):
+def _shown(paths: list[Path], root: Path) -> str:
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return ", ".join(str(path.relative_to(root)) for path in paths[:_SHOWN]) + more
+
+
+def _files_of_others(folder: Path, closed: list[Path]) -> Iterator[Path]:
+    """
+    Yield the files below a folder that other users may read or change. What a sync deletes meanwhile is left out.
+
+    :param folder: a folder that other users may enter.
+    :param closed: takes what this user may not look into.
+    """
+    try:
+        entries = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError:
+        closed.append(folder)
+        return
+    for entry in entries:
         try:
             mode = entry.stat().st_mode
-        except FileNotFoundError:  # a sync has deleted it
+        except FileNotFoundError:
             continue
-        if mode & _OF_OTHERS:
+        except OSError:
+            closed.append(entry)
+            continue
+        if mode & _OF_OTHERS and stat.S_ISDIR(mode):
+            yield from _files_of_others(entry, closed)
+        elif mode & _OF_OTHERS:
             yield entry
-            if stat.S_ISDIR(mode):
-                yield from _reachable_by_others(entry)
 
 
 def _shared(local: Path | None) -> Iterator[Finding]:

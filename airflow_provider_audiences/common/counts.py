@@ -18,7 +18,7 @@ class Counts:
     The numbers of one try of a task. None stands for what is not known.
 
     :param sent: members that this try sent and the platform took, to be added or to stay for longer.
-    :param removed: members that this try removed.
+    :param removed: members that this try sent to be removed, and the platform took.
     :param refused: texts of the source that are no members, and members that the platform rejected.
     :param requests: requests that were sent; of PAI, those that it may bill.
     :param live: members that are there afterwards.
@@ -53,25 +53,26 @@ class Counts:
         :param sends: whether members are sent in batches; otherwise a group is made.
         :param progress: progress of the sending; None if nothing was sent in batches.
         """
-        said = report or {}
+        has_succeeded = report is not None
+        report = report or {}
         sent: int | None
         removed: int | None
         if progress:
             sent, removed = progress.added, progress.removed
         else:
-            sent, removed = (0, 0) if sends else (_members_of_group(said), None)
-        if progress and report is None:
+            sent, removed = (0, 0) if sends else (_members_of_group(report), None)
+        if progress and not has_succeeded:
             refused: int | None = progress.rejected
         else:
-            found = [said[name] for name in _REFUSED if isinstance(said.get(name), int)]
+            found = [report[name] for name in _REFUSED if isinstance(report.get(name), int)]
             refused = sum(found) if found else None
         return cls(
             sent=sent,
             removed=removed,
             refused=refused,
-            requests=requests if report is None else requests_of(said, otherwise=requests),
-            live=None if report is None else live_after(said, operation=operation, otherwise=live),
-            drift=said.get("drift"),
+            requests=requests_of(report, otherwise=requests) if has_succeeded else requests,
+            live=live_after(report, operation=operation, otherwise=live) if has_succeeded else None,
+            drift=report.get("drift"),
         )
 
 

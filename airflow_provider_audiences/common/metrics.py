@@ -23,7 +23,7 @@ _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class TryMetrics:
     """
     What a try of a task has done, and to what.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from airflow_provider_audiences.common.masked import revealed
 from airflow_provider_audiences.common.paths import local_path
@@ -17,6 +18,9 @@ from airflow_provider_audiences.sources.types import FileSource, SqlSource
 
 _SAME_STORE = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "abfs": "abfss"}
 """Protocols by the name that OpenLineage has for their store."""
+
+_AZURE = frozenset({"abfs", "abfss", "wasb", "wasbs"})
+"""Protocols in whose addresses a container may stand before the account's host."""
 
 _WILDCARD = re.compile(r"[*?\[]")
 _OSS_HOST = re.compile(r"([a-z0-9-]+)\.oss-[a-z0-9-]+\.aliyuncs\.com")
@@ -44,7 +48,7 @@ def max_compute_table(project: str, table: str) -> DatasetName:
     return DatasetName("maxcompute", f"{project}.{table}")
 
 
-def parts_of(source: Any) -> Iterator[DatasetName | SqlSource]:
+def datasets_and_queries(source: Any) -> Iterator[DatasetName | SqlSource]:
     """
     Yield the files, folders and queries that a source is read from; nothing for members that a task has in memory.
 
@@ -74,15 +78,32 @@ def _dataset_of(path: Any) -> DatasetName | None:
     local = local_path(path)
     if local is not None:
         return DatasetName("file", _folder_of_glob(str(Path(local).absolute())))
-    scheme, _, rest = text.partition("://")
-    scheme = scheme.lower()
-    host, _, key = rest.partition("/")
+    scheme, host, key = _split(text)
+    if host is None:
+        return None
     if scheme in {"http", "https"}:
-        return _web_dataset(scheme, host.rpartition("@")[2], re.split(r"[?#]", key)[0])
-    account = host.rpartition("@")[2]
-    if "." not in account:  # what stands before it is a connection, and not the container of an Azure account
-        host = account
+        return _web_dataset(scheme, host, re.split(r"[?#]", key)[0])
     return DatasetName(f"{_SAME_STORE.get(scheme, scheme)}://{host}", _folder_of_glob(key).strip("/") or "/")
+
+
+def _split(address: str) -> tuple[str, str | None, str]:
+    """
+    Return an address's scheme, its host without what gives access, and all that follows the host's slash.
+
+    The host is None if it can't be told where it ends, as in ``s3://key:sec/ret@bucket``: a secret may be in it.
+    """
+    try:
+        parts = urlsplit(address)
+        parts.port  # noqa: B018 - it raises an error if there is no number after the colon
+    except ValueError:
+        return "", None, ""
+    user, _, host = parts.netloc.rpartition("@")
+    if parts.scheme in _AZURE and "." in host:  # an account's host; what stands before it is one of its containers
+        container = user.partition(":")[0]
+        host = f"{container}@{host}" if container else host
+    # In a store, ? is a wildcard and # may be part of a name, so the rest of the address is the key.
+    rest = re.sub(r"^[^:]*://[^/?#]*", "", address)
+    return parts.scheme, host, rest.removeprefix("/") if rest.startswith("/") else ""
 
 
 def _web_dataset(scheme: str, host: str, path: str) -> DatasetName:

@@ -17,14 +17,14 @@ from airflow.providers.common.compat.openlineage.facet import (
 from airflow.providers.openlineage.extractors import OperatorLineage
 
 from airflow_provider_audiences.assets.making import convert_asset_to_openlineage
-from airflow_provider_audiences.lineage.datasets import DatasetName, parts_of
+from airflow_provider_audiences.lineage.datasets import DatasetName, datasets_and_queries
 from airflow_provider_audiences.lineage.queries import lineage_of_query
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset
 
-    from airflow_provider_audiences.assets.events import Write
-    from airflow_provider_audiences.assets.state import Ended
+    from airflow_provider_audiences.assets.events import WriteTarget
+    from airflow_provider_audiences.assets.state import TryResult
     from airflow_provider_audiences.common.counts import Counts
 
 log = logging.getLogger(__name__)
@@ -64,29 +64,29 @@ class AudiencesReportRunFacet(RunFacet):
 
 
 def lineage_of(
-    sources: Iterable[Any], *, output: Asset | None, write: Write, ended: Ended | None
+    sources: Iterable[Any], *, output: Asset | None, target: WriteTarget, try_result: TryResult | None
 ) -> OperatorLineage[Any, Any]:
     """
     Return what an event says of a task.
 
     :param sources: what the task reads: values of its fields, masked or not, and names of datasets.
     :param output: what the task writes to, as an asset of ours; None if it writes nothing, or it is not known what.
-    :param write: what the task writes to, for the report's facet.
-    :param ended: how the task has ended; None while it runs.
+    :param target: what the task writes to, for the report's facet.
+    :param try_result: how the try has ended; None while it runs.
     """
     lineage: OperatorLineage[Any, Any] = OperatorLineage()
     for source in sources:
         read = _read(source)
         lineage.inputs += [one for one in read.inputs if one not in lineage.inputs]
-        lineage.job_facets |= read.job_facets
+        lineage.job_facets = {**read.job_facets, **lineage.job_facets}  # the source's statement, and not the opt-outs'
     if output is not None:
         dataset = convert_asset_to_openlineage(output, None)
-        facets = {} if ended is None else _statistics(ended.counts)
+        facets = {} if try_result is None else _statistics(try_result.counts)
         lineage.outputs.append(
             OutputDataset(namespace=dataset.namespace, name=dataset.name, outputFacets=facets),
         )
-    if ended is not None:
-        lineage.run_facets[REPORT_FACET] = _report(write, ended)
+    if try_result is not None:
+        lineage.run_facets[REPORT_FACET] = _report(target, try_result)
     return lineage
 
 
@@ -94,7 +94,7 @@ def _read(source: Any) -> OperatorLineage[Any, Any]:
     """Return what is known of a source. What can't be found out is left out: lineage never fails a task."""
     found: OperatorLineage[Any, Any] = OperatorLineage()
     try:
-        for part in parts_of(source):
+        for part in datasets_and_queries(source):
             if isinstance(part, DatasetName):
                 found.inputs.append(InputDataset(namespace=part.namespace, name=part.name))
             elif (query := lineage_of_query(part)) is not None:
@@ -111,13 +111,13 @@ def _statistics(counts: Counts) -> dict[str, Any]:
     return {"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=rows)}
 
 
-def _report(write: Write, ended: Ended) -> AudiencesReportRunFacet:
-    outcome = ended.outcome
-    known: Mapping[str, Any] = asdict(ended.counts)
+def _report(target: WriteTarget, try_result: TryResult) -> AudiencesReportRunFacet:
+    outcome = try_result.outcome
+    known: Mapping[str, Any] = asdict(try_result.counts)
     return AudiencesReportRunFacet(
-        platform=write.kind.platform,
-        kind=write.kind.name,
-        operation=write.operation,
+        platform=target.kind.platform,
+        kind=target.kind.name,
+        operation=target.operation,
         outcome=outcome.state,
         guard=outcome.guard,
         counts={name: value for name, value in known.items() if value is not None},

@@ -71,7 +71,7 @@ class ParsedMembers:
     """
     What parsing a column has found: members, and rejected texts.
 
-    :param keys: one 16-byte key for each member, in any order, duplicates included.
+    :param keys: one key for each member, in any order, duplicates included.
     :param rejected: rows of the rejected texts by reason, ascending; rows count from 0 within the column.
     """
 

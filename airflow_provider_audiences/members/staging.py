@@ -2,7 +2,7 @@
 Staging: from a source to a clean set, before the first request.
 
 Everything that can be wrong with a source shows here, while nothing has been sent. Texts are read in chunks, what
-is a member becomes a 128-bit key, and the distinct keys go to a file: memory is bounded whatever the size. A batch is
+is a member becomes a key, and the distinct keys go to a file: memory is bounded whatever the size. A batch is
 made of its keys when it is sent, so it can be made again.
 """
 
@@ -153,7 +153,10 @@ def stage(
     :raises InvalidInputError: the rules reject the source, or it can't be read.
     :raises WorkspaceUnavailableError: the temporary folder has too little room, or the worker too little memory.
     """
-    with open_workspace(settings or StagingSettings()) as workspace, KeySetBuilder(workspace.folder) as keys:
+    with (
+        open_workspace(settings or StagingSettings(), key_bytes=kind.key_bytes) as workspace,
+        KeySetBuilder(workspace.folder, key_bytes=kind.key_bytes) as keys,
+    ):
         yield _Staging(workspace, keys, kind, rules).run(source)
 
 

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, WorkspaceUnavailableError
 from airflow_provider_audiences.members.failures import failure_of_database, failure_of_disk, no_room, worker_failures
+from airflow_provider_audiences.members.keys.key_order import KEY_BYTES
 from airflow_provider_audiences.members.scratch import ScratchFile, free_bytes
 from airflow_provider_audiences.members.threads import THREADS
 
@@ -83,10 +84,12 @@ class Workspace:
 
     :param folder: folder for files, which only this user may read.
     :param memory_limit_bytes: most memory that all work in this workspace may hold.
+    :param key_bytes: bytes of a member's key, for sets that are made in this workspace.
     """
 
-    def __init__(self, folder: Path, *, memory_limit_bytes: int) -> None:
+    def __init__(self, folder: Path, *, memory_limit_bytes: int, key_bytes: int) -> None:
         self.folder = folder
+        self.key_bytes = key_bytes
         self.memory_limit_bytes = memory_limit_bytes
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._files: list[IO[bytes]] = []
@@ -201,21 +204,22 @@ def read_all(file: IO[bytes], first_byte: int, size: int) -> bytes:
 
 
 @contextmanager
-def open_workspace(settings: StagingSettings) -> Iterator[Workspace]:
+def open_workspace(settings: StagingSettings, *, key_bytes: int = KEY_BYTES) -> Iterator[Workspace]:
     """
     Yield a new workspace, and delete it when the block ends.
 
     :param settings: memory and disk that it may use.
+    :param key_bytes: bytes of a member's key, for sets that are made in it; default 16.
     :raises InvalidInputError: this user can't write to the temporary folder.
     :raises WorkspaceUnavailableError: it is full, or the worker has no memory or no open files left.
     """
     parent = settings.temp_folder or _default_folder()
-    with worker_failures(parent), _opened(parent, settings) as workspace:
+    with worker_failures(parent), _opened(parent, settings, key_bytes) as workspace:
         yield workspace
 
 
 @contextmanager
-def _opened(parent: Path, settings: StagingSettings) -> Iterator[Workspace]:
+def _opened(parent: Path, settings: StagingSettings, key_bytes: int) -> Iterator[Workspace]:
     _remove_abandoned(parent)
     try:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
@@ -231,7 +235,7 @@ def _opened(parent: Path, settings: StagingSettings) -> Iterator[Workspace]:
         # The lock file gets its name once it is locked: others must not take a new folder for an abandoned one.
         fcntl.flock(lock, fcntl.LOCK_EX)
         (folder / f"{_LOCK}-in-the-making").rename(folder / _LOCK)
-        workspace = Workspace(folder, memory_limit_bytes=settings.memory_limit_bytes)
+        workspace = Workspace(folder, memory_limit_bytes=settings.memory_limit_bytes, key_bytes=key_bytes)
         try:
             yield workspace
         finally:

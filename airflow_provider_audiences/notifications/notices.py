@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_audiences.notifications.health import AudienceHealth, Change, Observation
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.assets.events import Write
+    from airflow_provider_audiences.assets.events import WriteTarget
 
 LONGEST_MESSAGE = 2_000
 """Most characters of a run's message in a notice."""
@@ -64,7 +64,7 @@ class RunSummary:
         there is none.
     """
 
-    write: Write
+    write: WriteTarget
     asset: str | None
     observation: Observation
     message: str

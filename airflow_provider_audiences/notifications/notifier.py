@@ -22,7 +22,7 @@ from airflow_provider_audiences.validation import a_type, ratio, seconds
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.assets.events import Write
+    from airflow_provider_audiences.assets.events import WriteTarget
     from airflow_provider_audiences.notifications.notices import Notice, RunSummary
     from airflow_provider_audiences.notifications.notified_states import NotifiedStateStore
 
@@ -212,14 +212,14 @@ def _listed(callbacks: Any) -> Sequence[Any]:
 
 def _summary_of(context: Context) -> RunSummary | None:
     """Return the run of a task; None if the task writes to nothing that is known, or if it has not ended."""
-    from airflow_provider_audiences.assets.state import TaskOutcome, left_by
+    from airflow_provider_audiences.assets.state import TaskOutcome, outcome_in
     from airflow_provider_audiences.common.run_limits import run_configuration
     from airflow_provider_audiences.notifications.notices import RunSummary
 
     values = cast("dict[str, Any]", context)
     if "reason" in values:  # a callback of the DAG, whose context is that of any of its tasks
         return None
-    error, left = values.get("exception"), left_by(context)
+    error, left = values.get("exception"), outcome_in(context)
     if error is None and left is None and not _has_failed(values.get("ti")):
         return None
     found = _target_of(values)
@@ -283,7 +283,7 @@ def _has_failed(ti: Any) -> bool:
     return str(getattr(state, "value", state)) == "failed"
 
 
-def _target_of(values: dict[str, Any]) -> tuple[Any, Write, str | None] | None:
+def _target_of(values: dict[str, Any]) -> tuple[Any, WriteTarget, str | None] | None:
     """
     Return a task, what it writes to, and the URI of its asset; None if it writes to nothing that is known.
 
@@ -307,17 +307,17 @@ def _target_of(values: dict[str, Any]) -> tuple[Any, Write, str | None] | None:
             return _unrendered(task, kind)
     asset = task.known_asset
     tells_nothing = task.writes_nothing and task.notified_as is None
-    return None if asset is None or tells_nothing else (task, task.write, asset.uri)
+    return None if asset is None or tells_nothing else (task, task.write_target, asset.uri)
 
 
-def _unrendered(task: Any, kind: Any) -> tuple[Any, Write, None]:
-    from airflow_provider_audiences.assets.events import Write
+def _unrendered(task: Any, kind: Any) -> tuple[Any, WriteTarget, None]:
+    from airflow_provider_audiences.assets.events import WriteTarget
 
     asset_kind = getattr(task, "asset_kind", None) or kind.asset_kind
     given = getattr(task, asset_kind.conn_argument, None)
     if given is None:
         given = getattr(task, "partial_kwargs", {}).get(asset_kind.conn_argument)
-    write = Write(
+    write = WriteTarget(
         kind=asset_kind,
         handle=f"of task {task.task_id}",
         operation=kind.operation,

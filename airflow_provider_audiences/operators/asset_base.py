@@ -23,13 +23,13 @@ from airflow_provider_audiences.common.given import RefusesLostArguments
 from airflow_provider_audiences.common.rendering import ResolveMixin, is_template
 from airflow_provider_audiences.common.text_templates import RendersTextAsText
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.lineage.tells import TellsLineage
+from airflow_provider_audiences.lineage.mixin import LineageMixin
 from airflow_provider_audiences.validation import given_text, required_text
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
 
-    from airflow_provider_audiences.assets.events import Write
+    from airflow_provider_audiences.assets.events import WriteTarget
     from airflow_provider_audiences.assets.state import Result, TaskOutcome
     from airflow_provider_audiences.common.counts import Counts
 
@@ -53,11 +53,11 @@ class NamesAsset:
         return _is_on(getattr(self, "plan_only", False)) or _is_on(getattr(self, "is_dry_run", False))
 
     @property
-    def write(self) -> Write:
+    def write_target(self) -> WriteTarget:
         """What the task writes to, and how."""
-        from airflow_provider_audiences.assets.events import Write
+        from airflow_provider_audiences.assets.events import WriteTarget
 
-        return Write(
+        return WriteTarget(
             kind=self.asset_kind,
             handle=self._handle() or "",
             operation=self.operation,
@@ -102,7 +102,7 @@ class NamesAsset:
             return None
 
 
-class WritesAsset(NamesAsset, TellsLineage, RefusesLostArguments, RendersTextAsText, BaseOperator):
+class WritesAsset(NamesAsset, LineageMixin, RefusesLostArguments, RendersTextAsText, BaseOperator):
     """
     Base of the operators that write; its subclasses call :meth:`name_outlet` at the end of their constructors.
 
@@ -180,7 +180,7 @@ class WritesAsset(NamesAsset, TellsLineage, RefusesLostArguments, RendersTextAsT
             Result,
             TaskOutcome,
             is_failure,
-            leave,
+            put_outcome,
             store_of,
             store_outcome,
         )
@@ -188,7 +188,7 @@ class WritesAsset(NamesAsset, TellsLineage, RefusesLostArguments, RendersTextAsT
         asset = None if self.writes_nothing else self.known_asset
         store = None if asset is None else store_of(context, self.outlets, asset)
         result = Result()
-        self.ended = None
+        self.try_result = None
         began = time.monotonic()
         try:
             yield result
@@ -205,21 +205,21 @@ class WritesAsset(NamesAsset, TellsLineage, RefusesLostArguments, RendersTextAsT
         self._measure(result, outcome, seconds=time.monotonic() - began)
         if asset is None:
             return
-        emit(context, self.outlets, asset, self.write.event(result.report))
-        leave(context, outcome, result)
+        emit(context, self.outlets, asset, self.write_target.event(result.report))
+        put_outcome(context, outcome, result)
         if store is not None:
             store_outcome(store, context, outcome, result)
 
     def _measure(self, result: Result, outcome: TaskOutcome, *, seconds: float) -> None:
         """Keep how a try has ended, and send its metrics if it has written, or should have."""
-        from airflow_provider_audiences.assets.state import Ended
-        from airflow_provider_audiences.common.metrics import Measured
+        from airflow_provider_audiences.assets.state import TryResult
+        from airflow_provider_audiences.common.metrics import TryMetrics
 
         counts = self._counts(result)
-        self.ended = Ended(outcome=outcome, counts=counts)
+        self.try_result = TryResult(outcome=outcome, counts=counts)
         if self.writes_nothing:
             return
-        Measured(
+        TryMetrics(
             counts=counts,
             seconds=(result.report or {}).get("seconds", seconds),
             platform=self.asset_kind.platform,

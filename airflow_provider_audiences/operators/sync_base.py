@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.sync.destination import Destination
+    from airflow_provider_audiences.sync.run_date import RunDate
     from airflow_provider_audiences.sync.settings import SyncSettings
 
 
@@ -148,6 +149,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stage the members, make the plan, and send it unless ``plan_only`` is set."""
+        from airflow_provider_audiences.common.schedule import run_date_of, seconds_to_next_run
         from airflow_provider_audiences.sources.member_arguments import MemberArguments
         from airflow_provider_audiences.validation import true_or_false
 
@@ -161,7 +163,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
             arguments = MemberArguments.of(self, kind=self.kind)
             send = self.send_settings()
             plan_only = true_or_false("plan_only", self.plan_only)
-            settings = self._settings(context)
+            settings = self.sync_settings(run_date=run_date_of(context), next_run_seconds=seconds_to_next_run(context))
             result.limits = settings.guards.limits
             self.check_target_arguments()
             client = stack.enter_context(self.open_client())
@@ -184,8 +186,14 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
         self.log_report(report.as_dict())
         return report.as_dict()
 
-    def _settings(self, context: Context) -> SyncSettings:
-        from airflow_provider_audiences.common.schedule import run_date_of, seconds_to_next_run
+    def sync_settings(self, *, run_date: RunDate | None, next_run_seconds: float | None) -> SyncSettings:
+        """
+        Return the settings that decide what a sync changes, after checking the arguments.
+
+        :param run_date: dates of the run; None if it has none.
+        :param next_run_seconds: seconds until the next run; None if that is not known.
+        :raises InvalidInputError: an argument is wrong; nothing was sent.
+        """
         from airflow_provider_audiences.sync.guards import Guards
         from airflow_provider_audiences.sync.settings import SyncSettings
 
@@ -194,10 +202,10 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
             mode=self.mode,
             ttl_seconds=self.ttl_seconds,
             refresh_before_seconds=self.refresh_before_seconds,
-            next_run_seconds=seconds_to_next_run(context),
+            next_run_seconds=next_run_seconds,
             initial=self.initial,
             on_lost_ledger=self.on_lost_ledger,
-            run_date=run_date_of(context),
+            run_date=run_date,
             allow_older_run=self.allow_older_run,
             release_held_back=self.release_held_back,
             guards=Guards.of(self),

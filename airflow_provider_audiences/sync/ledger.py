@@ -103,7 +103,7 @@ class LedgerWriter:
     """
 
     def __init__(self, workspace: Workspace) -> None:
-        self._keys = KeySetWriter(workspace.new_file())
+        self._keys = KeySetWriter(workspace.new_file(), key_bytes=workspace.key_bytes)
         self._files = (workspace.new_file(), workspace.new_file())
         self._hashes = [hashlib.sha256() for _ in range(3)]
 

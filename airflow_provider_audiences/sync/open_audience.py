@@ -89,7 +89,7 @@ def open_audience(
     """
     with (
         leased(files, holder, on_busy=on_busy, clock=clock) as lease,
-        open_workspace(staging or StagingSettings()) as workspace,
+        open_workspace(staging or StagingSettings(), key_bytes=destination.kind.key_bytes) as workspace,
     ):
         state = AudienceState(
             files,

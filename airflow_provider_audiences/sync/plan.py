@@ -194,7 +194,7 @@ def make_plan(
     if manual_changes is None:
         manual_changes = ManualChanges(held_back=empty_key_set(workspace), by_hand=empty_key_set(workspace))
     comparison = _Comparison(source, opt_outs, ledger, manual_changes, rules)
-    additions, removals = KeySetWriter(workspace.new_file()), KeySetWriter(workspace.new_file())
+    additions, removals = (KeySetWriter(workspace.new_file(), key_bytes=source.key_bytes) for _ in range(2))
     changes = Changes()
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-plan") as threads:
         slices: Iterator[list[slice]] = side_by_side(

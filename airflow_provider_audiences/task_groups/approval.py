@@ -123,10 +123,10 @@ class PlanApprovalOperator(NamesAsset, ApprovalOperator):
 
     def _leave_stop(self, context: Context, said: str) -> None:
         """Leave to callbacks that a guard has stopped the plan."""
-        from airflow_provider_audiences.assets.state import Result, TaskOutcome, leave
+        from airflow_provider_audiences.assets.state import Result, TaskOutcome, put_outcome
 
         outcome = TaskOutcome.of_error(self._stop(said), operation=self.operation)
-        leave(context, outcome, Result(report=self.report))
+        put_outcome(context, outcome, Result(report=self.report))
 
 
 def _question(report: Mapping[str, Any]) -> str:

@@ -72,6 +72,26 @@ def test_it_stays_small_whatever_the_numbers_are() -> None:
     assert len(history["points"]) > MAX_POINTS // 2
 
 
-@pytest.mark.parametrize("before", [None, 7, [], {"fields": ["at"], "points": [[1]]}, {"fields": NAMES}], ids=str)
+@pytest.mark.parametrize(
+    "before",
+    [None, 7, [], {"fields": ["live"], "points": [[1]]}, {"fields": NAMES}, {"fields": ["at"], "points": [1]}],
+    ids=str,
+)
 def test_what_is_no_history_is_begun_anew(before: Any) -> None:
     assert len(extended(before, Point.of({}, at=1, operation="sync", live=None))["points"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "values"),
+    [
+        (["at", "live", "removed"], [1, 30, 2]),
+        ([*NAMES, "clicks"], [1, 30, None, 2, None, None, None, None, 77]),
+        (["clicks", "removed", "live", "at"], [77, 2, 30, 1]),
+    ],
+    ids=["older", "newer", "another order"],
+)
+def test_points_of_other_versions_are_kept(names: list[str], values: list[Any]) -> None:
+    history = extended({"fields": names, "points": [values]}, Point.of({"live": 31}, at=2, operation="sync", live=None))
+    first, second = (dict(zip(history["fields"], point, strict=True)) for point in history["points"])
+    assert first == dict.fromkeys(NAMES) | {"at": 1, "live": 30, "removed": 2}
+    assert (second["at"], second["live"]) == (2, 31)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
 import tomllib
 import types
@@ -152,6 +156,43 @@ def test_files_that_others_may_read(doctor: Any, stored: Any) -> None:
     assert (code, status) == (1, "wrong")
     assert "head-000000000001.json" in said
     assert f"chmod -R go= on {stored.state}" in said
+
+
+def test_folders_that_a_sync_deletes_meanwhile(doctor: Any, stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (stored.state, *stored.state.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o600)
+    deleted = stored.folder(stored.audience_id)
+    list_entries = Path.iterdir
+
+    def after_a_deletion(folder: Path) -> Any:
+        if folder == deleted:
+            shutil.rmtree(folder, ignore_errors=True)
+        return list_entries(folder)
+
+    monkeypatch.setattr(Path, "iterdir", after_a_deletion)
+    code, found = doctor("--conn-id", "applovin_default")
+    assert not deleted.exists()
+    assert (code, found["state path", "private"][0]) == (0, "ok")
+
+
+def test_a_folder_of_another_user() -> None:
+    look = """
+import os, sys
+from pathlib import Path
+from airflow_provider_audiences.cli.state_checks import _private
+if os.geteuid() == 0:  # root may look into everything
+    os.seteuid(65534)
+print(_private(Path(sys.argv[1])))
+"""
+    with tempfile.TemporaryDirectory() as root:
+        closed = Path(root) / "applovin"
+        closed.mkdir(mode=0o001)
+        Path(root).chmod(0o755)
+        ended = subprocess.run([sys.executable, "-c", look, root], capture_output=True, text=True, check=False)
+        closed.chmod(0o700)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert "status='warning'" in ended.stdout
+    assert "this user may not look into all of it (applovin): run doctor as the worker's user" in ended.stdout
 
 
 def test_a_state_path_that_is_not_made_yet(doctor: Any, state_path: Path) -> None:

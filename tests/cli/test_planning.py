@@ -82,6 +82,15 @@ def test_a_table_for_people(run: Run, stored: Any, source_file: SourceFile) -> N
     assert "held back" not in lines, "what is 0 is left out"
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("--batch-size", "batch_size must be"), ("--ttl-seconds", "ttl_seconds must be")]
+)
+def test_a_zero_is_an_argument(run: Run, stored: Any, source_file: SourceFile, name: str, said: str) -> None:
+    ended = run("plan", stored.audience_id, "--source", source_file(stored.ids), name, "0")
+    assert ended.code == 1
+    assert said in ended.err
+
+
 def test_a_guard_that_stops(run: Run, stored: Any, source_file: SourceFile) -> None:
     source = source_file(stored.ids[:5])
     ended = run("plan", stored.audience_id, "--source", source, "-o", "json")

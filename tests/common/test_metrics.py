@@ -4,7 +4,7 @@ import pytest
 from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_audiences.common.counts import Counts
-from airflow_provider_audiences.common.metrics import Measured, tag_value
+from airflow_provider_audiences.common.metrics import TryMetrics, tag_value
 
 
 def test_a_name_becomes_the_value_of_a_tag_that_every_client_takes() -> None:
@@ -24,7 +24,7 @@ def test_a_client_that_fails_does_not_fail_the_task(
 
     monkeypatch.setattr(Stats, "incr", fail, raising=False)
     caplog.set_level(logging.WARNING)
-    Measured(
+    TryMetrics(
         counts=Counts(sent=1),
         seconds=1.5,
         platform="applovin",

@@ -13,7 +13,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
 
-from airflow_provider_audiences.assets.state import Result, TaskOutcome, leave
+from airflow_provider_audiences.assets.state import Result, TaskOutcome, put_outcome
 from airflow_provider_audiences.exceptions import GuardError, InvalidInputError
 from airflow_provider_audiences.notifications.health import AudienceHealth
 from airflow_provider_audiences.notifications.notified_states import NotifiedStateStore
@@ -39,7 +39,7 @@ def context_of(error: Any = None, **changes: Any) -> Any:
     context: Any = {"dag": None, "task": task, "ti": ti}
     if error is None:
         report = {"added": 1, "live": 20, "drift": 0}
-        leave(context, TaskOutcome.of_report(report, operation="sync"), Result())
+        put_outcome(context, TaskOutcome.of_report(report, operation="sync"), Result())
     else:
         context["exception"] = error
     return context

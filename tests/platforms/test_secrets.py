@@ -550,6 +550,6 @@ class TestWhatElseAServerWrites:
             recorder.answer(200, {}, json.dumps(reply).encode())
             creating = partial(client.create_audience, name="n", platform="ios", package_name="p")
             for call in (client.list_audiences, creating):
-                with pytest.raises(AudienceError, match="that can be") as caught:
+                with pytest.raises(AudienceError, match="valid audience_id") as caught:
                     call()
                 assert odd not in str(caught.value)

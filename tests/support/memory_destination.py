@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from airflow_provider_audiences.exceptions import NotFoundError
 from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.members.batches import MemberBatch
-from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds, IdentifierKind
 from airflow_provider_audiences.sync.destination import AudienceAddress, DeliveryLimits, UploadCounts
 
 WITH_TTL = DeliveryLimits(
@@ -88,7 +88,7 @@ class MemoryDestination:
     platform: MemoryPlatform = field(default_factory=MemoryPlatform)
     platform_name: str = "Memory"
     address: AudienceAddress = _ADDRESS
-    kind: AdvertisingIds = _KIND
+    kind: IdentifierKind = _KIND
     requests_sent: int = 0
     posts: list[Post] = field(default_factory=list)
     before: Callable[[Post], None] = lambda _post: None

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from requests.adapters import BaseAdapter
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
+from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
@@ -133,6 +134,7 @@ class SyncedAudience:
     folder: HookedFolder
     sleeps: list[float] = field(default_factory=list)
     ttl_seconds: int | None = TTL_SECONDS
+    kind: IdentifierKind = ID_KIND
 
     @property
     def audience_id(self) -> str:
@@ -222,8 +224,8 @@ class SyncedAudience:
         rules = StagingRules()
         with (
             self.opened(**(opened or {})) as sync,
-            stage(wanted, rules=rules, kind=ID_KIND) as staged,
-            stage(unwanted, rules=rules, kind=ID_KIND) as suppressed,
+            stage(wanted, rules=rules, kind=self.kind) as staged,
+            stage(unwanted, rules=rules, kind=self.kind) as suppressed,
         ):
             work = sync.plan if plan_only else sync.run
             return work(staged, suppressed, self.settings(**settings))

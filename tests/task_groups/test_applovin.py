@@ -12,7 +12,7 @@ from airflow.providers.common.compat.version_compat import get_base_airflow_vers
 from support.dag_scripts import AirflowProcesses, DagScript
 from support.fixtures import MakeAudience
 
-from airflow_provider_audiences.assets.state import Result, TaskOutcome, leave
+from airflow_provider_audiences.assets.state import Result, TaskOutcome, put_outcome
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.notifications.notifier import AudienceStateNotifier
@@ -114,7 +114,7 @@ def test_a_question_without_a_yes_is_a_stop_and_a_success_of_apply_ends_it(
     def of_apply(outcome: TaskOutcome) -> None:
         apply.audience_id = "of the plan"  # as it is rendered
         context = ended(apply)
-        leave(context, outcome, Result(expiry=expiry))
+        put_outcome(context, outcome, Result(expiry=expiry))
         on_change(context)
 
     expiry: Any = SimpleNamespace(first=now + 5 * 24 * 3600)

@@ -1,7 +1,7 @@
 """
 The identifier kinds: advertising IDs and phone numbers, each with a rule of its own.
 
-A kind parses texts into 128-bit keys, and writes keys as lines. Staging, sets and batches are the same for all kinds.
+A kind parses texts into keys, and writes keys as lines. Staging, sets and batches are the same for all kinds.
 """
 
 from __future__ import annotations
@@ -36,9 +36,13 @@ class IdentifierKind(Protocol):
     """
     The interface of an identifier kind.
 
-    ``name``, ``plural`` and ``rule`` are words for messages. ``patterns`` say how members look in other texts, to mask
-    them there. ``line_bytes`` is the greatest length of a line in bytes, including its newline. ``column`` is the
-    name of the column of members in stored tables.
+    :ivar name: what a member is, for messages, such as ``advertising ID``.
+    :ivar plural: plural of the name.
+    :ivar rule: what is one, in words for messages.
+    :ivar patterns: how members look in other texts, to mask them there.
+    :ivar line_bytes: greatest length of a line in bytes, including its newline.
+    :ivar key_bytes: bytes of a key: a multiple of eight, and at least 16.
+    :ivar column: name of the column of members in stored tables.
     """
 
     name: str
@@ -46,6 +50,7 @@ class IdentifierKind(Protocol):
     rule: str
     patterns: MemberPatterns
     line_bytes: int
+    key_bytes: int
     column: str
 
     def parse(self, column: TextColumn) -> ParsedMembers:
@@ -73,6 +78,7 @@ class AdvertisingIds(Checked):
     rule = "8-4-4-4-12 hex digits"
     patterns = ADVERTISING_ID_PATTERNS
     line_bytes = LINE_LENGTH
+    key_bytes = KEY_BYTES
     column = "advertising_id"
 
     def parse(self, column: TextColumn) -> ParsedMembers:
@@ -110,6 +116,7 @@ class PhoneNumbers(Checked):
     rule = "11 digits that begin with 13 to 19, for mainland China; 5 to 15 digits with phone_format='any'"
     patterns = PHONE_NUMBER_PATTERNS
     line_bytes = MAX_PHONE_NUMBER_CHARACTERS + 1
+    key_bytes = KEY_BYTES
     column = "phone_number"
 
     def parse(self, column: TextColumn) -> ParsedMembers:

@@ -1,1 +1,1 @@
-"""Sorted sets of 128-bit keys in files: making them, comparing them, and keeping them in Parquet."""
+"""Sorted sets of keys in files: making them, comparing them, and keeping them in Parquet."""

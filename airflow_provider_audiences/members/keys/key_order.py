@@ -1,5 +1,5 @@
 """
-The order of 128-bit keys: by a hash of each key.
+The order of keys: by a hash of each key.
 
 The order depends on the keys only, and the hash spreads them evenly over 1,024 parts, whatever they look like. So sets
 of any size are cut into the same parts, and compared part by part.
@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Keys = NDArray[np.uint64]
-"""Rows of two numbers: the first and the last eight bytes of each key."""
+"""Rows of numbers of eight bytes each, which are the words of a key in order; all keys of a set have equally many."""
 
+WORD_BYTES = 8
 KEY_BYTES = 16
+"""Bytes of a key, unless its identifier kind needs more; a multiple of eight, and at least 16."""
 
 _PART_BITS = 10
 PARTS = 1 << _PART_BITS
@@ -27,6 +29,10 @@ def hashes_of(keys: Keys) -> NDArray[np.uint64]:
     """
     mixed = keys[:, 0] * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= keys[:, 1]
+    for word in range(2, keys.shape[1]):
+        mixed ^= mixed >> np.uint64(32)
+        mixed *= np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= keys[:, word]
     mixed ^= mixed >> np.uint64(32)
     mixed *= np.uint64(0xD6E8FEB86659FD93)
     mixed ^= mixed >> np.uint64(29)
@@ -54,7 +60,7 @@ def order_of(keys: Keys) -> NDArray[np.int64]:
     is_shared = in_turn[1:] == in_turn[:-1]
     if is_shared.any() and (is_shared & _differs(keys.take(order, axis=0))).any():
         # Two keys have the same hash, so copies of both may be mixed: sort by the keys as well.
-        order = np.lexsort((keys[:, 1], keys[:, 0], mixed))
+        order = np.lexsort((*reversed(keys.T), mixed))
     return order
 
 
@@ -71,9 +77,19 @@ def unique(keys: Keys) -> Keys:
 
 def _differs(keys: Keys) -> NDArray[np.bool_]:
     """Return for each key but the last whether it differs from the next one."""
-    high, low = keys[:, 0], keys[:, 1]
-    differs: NDArray[np.bool_] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+    differs: NDArray[np.bool_] = keys[1:, 0] != keys[:-1, 0]
+    for word in range(1, keys.shape[1]):
+        differs |= keys[1:, word] != keys[:-1, word]
     return differs
+
+
+def empty_keys(key_bytes: int) -> Keys:
+    """
+    Return no keys.
+
+    :param key_bytes: bytes of a key.
+    """
+    return np.empty((0, key_bytes // WORD_BYTES), np.uint64)
 
 
 def match(keys: Keys, others: Keys) -> NDArray[np.int64]:
@@ -88,7 +104,9 @@ def match(keys: Keys, others: Keys) -> NDArray[np.int64]:
     mixed, other_mixed = hashes_of(keys), hashes_of(others)
     rows = np.searchsorted(other_mixed, mixed)
     rows[rows == len(others)] = 0
-    found = (others[:, 0].take(rows) == keys[:, 0]) & (others[:, 1].take(rows) == keys[:, 1])
+    found = others[:, 0].take(rows) == keys[:, 0]
+    for word in range(1, keys.shape[1]):
+        found &= others[:, word].take(rows) == keys[:, word]
     missed = np.flatnonzero(~found & (other_mixed.take(rows) == mixed))
     rows[~found] = -1
     if len(missed):

@@ -1,8 +1,8 @@
 """
-Sets of 128-bit keys in files; memory use does not depend on their size.
+Sets of keys in files; memory use does not depend on their size.
 
-A :class:`KeySet` holds its keys in the order of :mod:`~airflow_provider_audiences.members.keys.key_order`, 16 bytes
-each. Any slice of it can be read at any time, and sets are compared part by part.
+A :class:`KeySet` holds its keys in the order of :mod:`~airflow_provider_audiences.members.keys.key_order`, normally 16
+bytes each. Any slice of it can be read at any time, and sets are compared part by part.
 
 A :class:`KeySetBuilder` makes a set of keys that come in any order, with duplicates. It collects runs of a million
 keys, orders each run by part and writes it to a file. In the end it reads one part after the other from all runs, sorts
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airflow_provider_audiences.members.keys import key_order
-from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, Keys
+from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, WORD_BYTES, Keys
 from airflow_provider_audiences.members.scratch import ScratchFile
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.members.workspace import read_all, write_all
@@ -42,9 +42,11 @@ class KeySet:
     Distinct keys in a file, sorted.
 
     :param count: number of keys in the set.
+    :param key_bytes: bytes of a key.
     """
 
     count: int
+    key_bytes: int = KEY_BYTES
     _file: IO[bytes] = field(repr=False)
     _starts: NDArray[np.int64] = field(repr=False)
 
@@ -56,7 +58,7 @@ class KeySet:
         :param count: number of keys; fewer are returned at the end of the set.
         """
         count = max(0, min(count, self.count - first))
-        return _read(self._file, first, count)
+        return _read(self._file, first, count, self.key_bytes)
 
     def starts(self) -> NDArray[np.int64]:
         """Return the row at which each part begins, and as the last value the number of keys."""
@@ -84,11 +86,13 @@ class KeySetWriter:
     """
     Writes a set of keys that are sorted and distinct already.
 
-    :param file: an empty file for 16 bytes a key; it must stay open as long as the set is used.
+    :param file: an empty file for the keys; it must stay open as long as the set is used.
+    :param key_bytes: bytes of a key if none is added; otherwise they are those of the keys added. Default 16.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], *, key_bytes: int = KEY_BYTES) -> None:
         self._file = file
+        self._key_bytes = key_bytes
         self._sizes = np.zeros(key_order.PARTS, np.int64)
 
     def add(self, keys: Keys, *, part: int | None = None) -> None:
@@ -98,6 +102,8 @@ class KeySetWriter:
         :param keys: distinct keys, sorted.
         :param part: the part that all of them belong to; None to find out the part of each.
         """
+        if len(keys):
+            self._key_bytes = keys.shape[1] * WORD_BYTES
         write_all(self._file, keys)
         if part is None:
             self._sizes += np.bincount(key_order.parts_of(keys), minlength=key_order.PARTS)
@@ -107,22 +113,25 @@ class KeySetWriter:
     def finish(self) -> KeySet:
         """Return the set of all keys that were added."""
         starts = np.concatenate(([0], np.cumsum(self._sizes)))
-        return KeySet(count=int(starts[-1]), _file=self._file, _starts=starts)
+        return KeySet(count=int(starts[-1]), key_bytes=self._key_bytes, _file=self._file, _starts=starts)
 
 
 class KeySetBuilder:
     """
     Makes a set of keys that come in any order, with duplicates; a context manager.
 
-    :param folder: folder for two files of 16 bytes a key, which exist until the block ends.
+    :param folder: folder for two files of the keys, which exist until the block ends.
+    :param key_bytes: bytes of a key; default 16.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, key_bytes: int = KEY_BYTES) -> None:
+        self._key_bytes = key_bytes
         self._runs_file = ScratchFile(folder, "runs")
         self._set_file = ScratchFile(folder, "keys")
         self._starts: list[NDArray[np.int64]] = []
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-staging")
-        self._buffer, self._spare = np.empty((_RUN_KEYS, 2), np.uint64), np.empty((_RUN_KEYS, 2), np.uint64)
+        words = key_bytes // WORD_BYTES
+        self._buffer, self._spare = np.empty((_RUN_KEYS, words), np.uint64), np.empty((_RUN_KEYS, words), np.uint64)
         self._filled = 0
         self._writing: Future[None] | None = None
         self.added = 0
@@ -152,14 +161,14 @@ class KeySetBuilder:
 
     def finish(self) -> KeySet:
         """Return the set of distinct keys, which can be read until the block ends."""
-        writer = KeySetWriter(self._set_file)
+        writer = KeySetWriter(self._set_file, key_bytes=self._key_bytes)
         if self._writing is None:
             # There is only one run, still in memory: it need not be written and read by part.
             writer.add(key_order.unique(self._buffer[: self._filled]))
         else:
             self._begin_run()
             self._end_run()
-            self._buffer = self._spare = np.empty((0, 2), np.uint64)
+            self._buffer = self._spare = key_order.empty_keys(self._key_bytes)
             for part, keys in enumerate(in_turn(self._threads, self._distinct, range(key_order.PARTS))):
                 writer.add(keys, part=part)
             self._runs_file.truncate(0)
@@ -184,21 +193,21 @@ class KeySetBuilder:
         self._starts.append(np.concatenate(([begin], begin + np.cumsum(sizes))))
 
     def _distinct(self, part: int) -> Keys:
-        found = np.empty((0, 2), np.uint64)
+        found = key_order.empty_keys(self._key_bytes)
         waiting: list[Keys] = []
         size = 0
         for starts in self._starts:
             first, end = int(starts[part]), int(starts[part + 1])
-            waiting.append(_read(self._runs_file, first, end - first))
+            waiting.append(_read(self._runs_file, first, end - first, self._key_bytes))
             size += end - first
             if size >= _MAX_KEYS_AT_ONCE:
                 found, waiting, size = key_order.unique(np.concatenate((found, *waiting))), [], 0
         return key_order.unique(np.concatenate((found, *waiting)))
 
 
-def _read(file: IO[bytes], first: int, count: int) -> Keys:
-    data = read_all(file, first * KEY_BYTES, count * KEY_BYTES)
-    return np.frombuffer(data, np.uint64).reshape(count, 2)
+def _read(file: IO[bytes], first: int, count: int, key_bytes: int) -> Keys:
+    data = read_all(file, first * key_bytes, count * key_bytes)
+    return np.frombuffer(data, np.uint64).reshape(count, key_bytes // WORD_BYTES)
 
 
 def fingerprint_of(keys: KeySet) -> str:

@@ -23,7 +23,7 @@ def empty_key_set(workspace: Workspace) -> KeySet:
 
     :param workspace: workspace in which the set's file is made.
     """
-    return KeySetWriter(workspace.new_file()).finish()
+    return KeySetWriter(workspace.new_file(), key_bytes=workspace.key_bytes).finish()
 
 
 def intersection(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
@@ -58,7 +58,7 @@ def union(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
     """
     if not keys.count or not others.count:
         return keys if keys.count else others
-    found = KeySetWriter(workspace.new_file())
+    found = KeySetWriter(workspace.new_file(), key_bytes=keys.key_bytes)
     for in_keys, in_others in side_by_side(keys, others):
         some = keys.slice(in_keys.start, in_keys.stop - in_keys.start)
         more = others.slice(in_others.start, in_others.stop - in_others.start)
@@ -70,7 +70,7 @@ def union(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
 def _chosen(keys: KeySet, others: KeySet, workspace: Workspace, *, are_others: bool) -> KeySet:
     if not keys.count or (not others.count and not are_others):
         return keys
-    found = KeySetWriter(workspace.new_file())
+    found = KeySetWriter(workspace.new_file(), key_bytes=keys.key_bytes)
     for in_keys, in_others in side_by_side(keys, others):
         some = keys.slice(in_keys.start, in_keys.stop - in_keys.start)
         more = others.slice(in_others.start, in_others.stop - in_others.start)

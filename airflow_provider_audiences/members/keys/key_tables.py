@@ -1,5 +1,6 @@
 """
-Keys in Parquet files: as UUIDs that any tool reads, with columns of whole numbers beside them.
+Keys in Parquet files, with columns of whole numbers beside them. Keys of 16 bytes are UUIDs there, which any tool
+reads; others are binary values.
 
 DuckDB writes and reads the files. Data passes through Arrow's buffers, without a Python object for each key.
 """
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from airflow_provider_audiences.exceptions import WorkspaceUnavailableError
 from airflow_provider_audiences.members.failures import is_out_of_memory
-from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, Keys
+from airflow_provider_audiences.members.keys.key_order import KEY_BYTES, WORD_BYTES, Keys
 from airflow_provider_audiences.members.workspace import write_all
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ Numbers = NDArray[np.uint32]
 _PARQUET = "FORMAT parquet, COMPRESSION snappy, USE_TMP_FILE false"
 _CHUNK_ROWS = 1 << 17
 _NUMBER_BYTES = 4
-_UUID = nanoarrow.c_schema(nanoarrow.extension_type(nanoarrow.fixed_size_binary(KEY_BYTES), "arrow.uuid"))
 _NUMBER = nanoarrow.c_schema(nanoarrow.uint32())
 
 
@@ -57,7 +57,7 @@ def write_key_table(
     with workspace.new_file() as texts:
         for first in range(0, keys.count, _CHUNK_ROWS):
             write_all(texts, keys.slice(first, _CHUNK_ROWS).astype(">u8"))
-        table = _Table({key_column: texts}, numbers, keys.count)
+        table = _Table({key_column: texts}, numbers, keys.count, keys.key_bytes)
         with workspace.database_writes() as cursor:
             cursor.register("key_table", table)
             # Into the existing file itself, as only this user may read it.
@@ -84,8 +84,13 @@ def read_key_table(
             cursor.execute("SET arrow_lossless_conversion = true")  # UUIDs as bytes, not as text
             relation = cursor.sql(query, params=[glob.escape(str(path))])
             with nanoarrow.c_array_stream(relation) as stream:
+                words = None
                 for batch in stream:
-                    yield _rows_of(batch.view(), columns)
+                    keys, numbers = _rows_of(batch.view(), columns)
+                    if words not in {None, keys.shape[1]}:
+                        raise KeyTableError("keys of several lengths")
+                    words = keys.shape[1]
+                    yield keys, numbers
     except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:
         # nanoarrow raises RuntimeError; a damaged column name raises UnicodeDecodeError.
         failure: Exception = KeyTableError(type(error).__name__)
@@ -102,28 +107,51 @@ def read_key_table(
 
 def _rows_of(view: Any, columns: Sequence[str]) -> tuple[Keys, dict[str, Numbers]]:
     children = [view.child(index) for index in range(view.n_children)]
-    if [child.storage_type for child in children] != ["fixed_size_binary", *["uint32"] * len(columns)]:
+    keys, *numbers = children
+    if any(child.storage_type != "uint32" for child in numbers):
         raise KeyTableError("columns of other types")
     if any(child.null_count for child in children):
         raise KeyTableError("rows without values")
-    keys, *numbers = children
-    first, end = keys.offset, keys.offset + keys.length
-    found = np.frombuffer(keys.buffer(1), np.uint8)[first * KEY_BYTES : end * KEY_BYTES].view(">u8")
-    return found.astype(np.uint64).reshape(-1, 2), {
+    return _keys_of(keys), {
         name: np.frombuffer(child.buffer(1), np.uint32)[child.offset : child.offset + child.length].copy()
         for name, child in zip(columns, numbers, strict=True)
     }
 
 
+def _keys_of(column: Any) -> Keys:
+    first, end = column.offset, column.offset + column.length
+    if column.storage_type == "fixed_size_binary":  # UUIDs
+        key_bytes = KEY_BYTES
+        data = np.frombuffer(column.buffer(1), np.uint8)[first * key_bytes : end * key_bytes]
+    elif column.storage_type == "binary":
+        offsets = np.frombuffer(column.buffer(1), np.int32)[first : end + 1]
+        lengths = np.unique(np.diff(offsets))
+        if len(lengths) != 1 or not lengths[0] or lengths[0] % WORD_BYTES:
+            raise KeyTableError("keys of several lengths")
+        key_bytes = int(lengths[0])
+        if key_bytes == KEY_BYTES:  # they would have been written as UUIDs
+            raise KeyTableError("columns of other types")
+        data = np.frombuffer(column.buffer(2), np.uint8)[offsets[0] : offsets[-1]]
+    else:
+        raise KeyTableError("columns of other types")
+    return data.view(">u8").astype(np.uint64).reshape(-1, key_bytes // WORD_BYTES)
+
+
 class _Table:
     """Files as an Arrow stream; each part is in memory only while DuckDB reads it."""
 
-    def __init__(self, keys: Mapping[str, IO[bytes]], numbers: Mapping[str, IO[bytes]], rows: int) -> None:
+    def __init__(
+        self, keys: Mapping[str, IO[bytes]], numbers: Mapping[str, IO[bytes]], rows: int, key_bytes: int
+    ) -> None:
         self._rows = rows
+        self._key_bytes = key_bytes
+        self._key_type = _key_type(key_bytes)
         ((key_column, key_file),) = keys.items()
-        self._keys = _MappedFile(key_file, rows * KEY_BYTES)
+        self._keys = _MappedFile(key_file, rows * key_bytes)
         self._numbers = [_MappedFile(file, rows * _NUMBER_BYTES) for file in numbers.values()]
-        self._schema = nanoarrow.c_schema(nanoarrow.struct({key_column: _UUID, **dict.fromkeys(numbers, _NUMBER)}))
+        self._schema = nanoarrow.c_schema(
+            nanoarrow.struct({key_column: self._key_type, **dict.fromkeys(numbers, _NUMBER)})
+        )
 
     def __arrow_c_schema__(self) -> object:
         return self._schema.__arrow_c_schema__()
@@ -134,11 +162,17 @@ class _Table:
 
     def _chunk(self, first: int) -> Any:
         rows = min(_CHUNK_ROWS, self._rows - first)
-        columns = [_column(_UUID, rows, self._keys.part(first * KEY_BYTES, rows * KEY_BYTES))]
+        width = self._key_bytes
+        columns = [_column(self._key_type, rows, self._keys.part(first * width, rows * width))]
         columns += (
             _column(_NUMBER, rows, file.part(first * _NUMBER_BYTES, rows * _NUMBER_BYTES)) for file in self._numbers
         )
         return nanoarrow.c_array_from_buffers(self._schema, rows, [None], children=columns, validation_level="none")
+
+
+def _key_type(key_bytes: int) -> Any:
+    binary = nanoarrow.fixed_size_binary(key_bytes)
+    return nanoarrow.c_schema(nanoarrow.extension_type(binary, "arrow.uuid") if key_bytes == KEY_BYTES else binary)
 
 
 def _column(schema: Any, rows: int, data: NDArray[np.uint8]) -> Any:

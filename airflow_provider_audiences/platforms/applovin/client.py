@@ -266,7 +266,7 @@ class AppLovinClient(ApiClient):
         audience_id = api_text(body.get("audience_id"))
         if not self._is_plain(audience_id):
             raise UnexpectedReplyError(
-                "the reply has no audience_id that can be one", http_status=reply.status, maybe_applied=True
+                "the reply has no valid audience_id", http_status=reply.status, maybe_applied=True
             )
         return CreatedAudience(audience_id=audience_id, adopted=False)
 
@@ -314,7 +314,7 @@ class AppLovinClient(ApiClient):
         audiences = [Audience.from_api(entry) for entry in entries if isinstance(entry, dict)]
         if not all(self._is_plain(audience.audience_id) for audience in audiences):
             raise UnexpectedReplyError(
-                "the reply lists an audience with an audience_id that is not valid", http_status=reply.status
+                "the reply lists an audience without a valid audience_id", http_status=reply.status
             )
         count = api_integer(body.get("count"))
         if count is not None and count != len(audiences):

@@ -117,7 +117,7 @@ class PaiReplies:
         total = data.get("TotalCount") if isinstance(data, dict) else None
         groups = [AudienceGroup.from_api(entry) for entry in entries if isinstance(entry, dict)]
         if not all(self._is_plain(group.id) for group in groups):
-            raise UnexpectedReplyError("the reply lists a group with an Id that is not valid", http_status=reply.status)
+            raise UnexpectedReplyError("the reply lists a group without a valid Id", http_status=reply.status)
         return groups, api_integer(total)
 
     def _is_plain(self, group_id: str) -> bool:

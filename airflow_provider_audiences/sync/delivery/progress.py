@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.sync.destination import UploadCounts
+from airflow_provider_audiences.sync.plan import PhaseName
 from airflow_provider_audiences.wording import counted
 
 log = logging.getLogger(__name__)
@@ -43,26 +44,18 @@ class Progress:
         on_progress: OnProgress | None = None,
     ) -> None:
         self.members = additions + removals
-        self._additions = additions
         self._platform = platform_name
         self._kind = kind
         self._on_progress = on_progress
         self.batches = self.sent = self.accepted = self.rejected = self.miscounted = self.splits = self.bytes_sent = 0
+        self.added = self.removed = 0
+        """How many members the platform took, to be added and to be removed: those of accepted requests, without the
+        members that it rejected."""
         self.is_in_doubt = False
         """Whether a request failed that the platform may have carried out."""
         self._lock = threading.Lock()
         self._started = self._last_logged = time.monotonic()
         self.report()
-
-    @property
-    def added(self) -> int:
-        """How many members of accepted requests were to be added."""
-        return min(self.sent, self._additions)
-
-    @property
-    def removed(self) -> int:
-        """How many members of accepted requests were to be removed."""
-        return self.sent - self.added
 
     @property
     def elapsed_seconds(self) -> float:
@@ -73,13 +66,15 @@ class Progress:
     def _rate(self) -> float:
         return self.sent / max(self.elapsed_seconds, 1e-3)
 
-    def add(self, members: int, counts: UploadCounts) -> None:
+    def add(self, members: int, counts: UploadCounts, *, phase: PhaseName) -> None:
         """
         Count an accepted batch.
 
         :param members: number of members in the batch.
         :param counts: how the platform counted them.
+        :param phase: the phase that the batch belongs to.
         """
+        taken = max(0, members - counts.invalid)
         is_miscounted = counts.valid + counts.invalid != members
         with self._lock:
             self.batches += 1
@@ -87,6 +82,10 @@ class Progress:
             self.bytes_sent += counts.body_bytes
             self.accepted += counts.valid
             self.rejected += counts.invalid
+            if phase == "additions":
+                self.added += taken
+            else:
+                self.removed += taken
             self.miscounted += is_miscounted
             is_first_miscounted = is_miscounted and self.miscounted == 1
             line = self._progress_line()

@@ -308,7 +308,7 @@ class Sender:
         self.is_repeated |= is_repeated
         seconds = time.monotonic() - began
         self._journal.record_delivered(phase, start, start + size, seconds=seconds, is_repeated=is_repeated)
-        self._progress.add(size, counts)
+        self._progress.add(size, counts, phase=phase.name)
         return size
 
     def _split(self, size: int, error: AudienceError) -> None:

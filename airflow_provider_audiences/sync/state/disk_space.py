@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import StateUnavailableError
-from airflow_provider_audiences.members.keys.key_order import KEY_BYTES
 from airflow_provider_audiences.members.scratch import free_bytes
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 from airflow_provider_audiences.wording import counted
@@ -15,16 +14,8 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
-_LEDGER_BYTES = KEY_BYTES + 8
-"""Bytes of a member in a ledger: the key, and its two times."""
-
-_TABLE_BYTES = KEY_BYTES
-"""Bytes of a member in the Parquet file of a ledger: the key; its two times take next to nothing there."""
-
-_FOLD_BYTES = _LEDGER_BYTES + 2 * _TABLE_BYTES
-"""
-Bytes of a member in the temporary folder: in the new ledger, in the key column for Parquet, and in the Parquet file.
-"""
+_TIMES_BYTES = 8
+"""Bytes of a member's two times in a ledger; in its Parquet file they take next to nothing."""
 
 
 class DiskSpace:
@@ -49,7 +40,7 @@ class DiskSpace:
         :raises StateUnavailableError: the disk of the state has too little room.
         """
         what = f"a ledger of {counted(members, 'member')}"
-        here, there = members * _FOLD_BYTES, members * _TABLE_BYTES
+        here, there = members * _fold_bytes(self._workspace.key_bytes), members * self._workspace.key_bytes
         if self._path is None:
             self._workspace.require(here, what)
             return
@@ -67,3 +58,11 @@ class DiskSpace:
 def _existing(path: Path) -> Path:
     """Return the folder, or the nearest folder above it that exists: the folder is made with its first file."""
     return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _fold_bytes(key_bytes: int) -> int:
+    """
+    Return the bytes of a member in the temporary folder: in the new ledger, in the key column for Parquet, and in the
+    Parquet file.
+    """
+    return 3 * key_bytes + _TIMES_BYTES

@@ -62,7 +62,7 @@ class StateTables:
         :param fingerprint: fingerprint of the set that was stored.
         :raises LedgerLostError: the file is missing, or its content has changed.
         """
-        writer = KeySetWriter(self._workspace.new_file())
+        writer = KeySetWriter(self._workspace.new_file(), key_bytes=self._workspace.key_bytes)
         with self._rows(name, ()) as chunks:
             for keys, _ in chunks:
                 writer.add(keys)

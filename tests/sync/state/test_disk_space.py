@@ -51,7 +51,7 @@ def test_one_disk_for_both(workspace: Workspace, tmp_path: Path) -> None:
 
 
 def test_too_little_for_the_state(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_space, "_FOLD_BYTES", 0)
+    monkeypatch.setattr(disk_space, "_fold_bytes", lambda _key_bytes: 0)
     assert OTHER_DISK.stat().st_dev != tmp_path.stat().st_dev
     with pytest.raises(StateUnavailableError) as caught:
         DiskSpace(LocalFileStore(OTHER_DISK / "audiences" / "a"), workspace).require(content_of(OTHER_DISK, 16))
@@ -64,7 +64,7 @@ def test_nothing_is_sent_without_room(works: str, synced: SyncedAudience, monkey
     ids = [f"{number:08x}-6a28-11e4-bcda-{number:012x}" for number in range(3)]
     plan_id = synced.run(ids, plan_only=True).plan_id
     with monkeypatch.context() as patch:
-        patch.setattr(disk_space, "_FOLD_BYTES", 1 << 60)
+        patch.setattr(disk_space, "_fold_bytes", lambda _key_bytes: 1 << 60)
         with pytest.raises(WorkspaceUnavailableError):
             synced.apply(plan_id) if works == "apply" else synced.run(ids)
     assert synced.wire.posts == []

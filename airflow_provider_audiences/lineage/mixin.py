@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_audiences.assets.events import Write
-    from airflow_provider_audiences.assets.state import Ended
+    from airflow_provider_audiences.assets.events import WriteTarget
+    from airflow_provider_audiences.assets.state import TryResult
 
 
-class TellsLineage:
+class LineageMixin:
     """Base of operators that read members, or write to an audience, a suppression list or a group."""
 
-    ended: Ended | None = None
+    try_result: TryResult | None = None
     """How this try has ended; None while it runs."""
 
     @property
@@ -36,7 +36,7 @@ class TellsLineage:
 
     @property
     @abstractmethod
-    def write(self) -> Write:
+    def write_target(self) -> WriteTarget:
         """What the task writes to, and how."""
 
     def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any] | None:
@@ -49,7 +49,7 @@ class TellsLineage:
 
         :param task_instance: of Airflow; not used.
         """
-        return self._lineage(self.ended)
+        return self._lineage(self.try_result)
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """
@@ -57,11 +57,13 @@ class TellsLineage:
 
         :param task_instance: of Airflow; not used.
         """
-        return self._lineage(self.ended)
+        return self._lineage(self.try_result)
 
-    def _lineage(self, ended: Ended | None) -> OperatorLineage[Any, Any] | None:
+    def _lineage(self, try_result: TryResult | None) -> OperatorLineage[Any, Any] | None:
         try:
             from airflow_provider_audiences.lineage.events import lineage_of
         except ImportError:  # only OpenLineage's provider asks, and brings what is imported; an old one may not
             return None
-        return lineage_of(self.sources_read, output=self.dataset_written, write=self.write, ended=ended)
+        return lineage_of(
+            self.sources_read, output=self.dataset_written, target=self.write_target, try_result=try_result
+        )
