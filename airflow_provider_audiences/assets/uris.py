@@ -28,12 +28,16 @@ class AssetKind:
     :param name: what it is, in one word: ``audience``, ``suppression_list`` or ``group``.
     :param folder: first segment of the URI's path.
     :param handle_name: how the second segment is called in messages.
+    :param title: what it is, as people write it at the beginning of a line.
+    :param platform_title: the platform, as people write it.
     """
 
     platform: str
     name: str
     folder: str
     handle_name: str
+    title: str
+    platform_title: str
 
     @property
     def conn_argument(self) -> str:
@@ -57,11 +61,25 @@ class AssetKind:
         return uri
 
 
-AUDIENCE = AssetKind(platform="applovin", name="audience", folder="audiences", handle_name="audience_id or name")
-SUPPRESSION_LIST = AssetKind(
-    platform="applovin", name="suppression_list", folder="suppression", handle_name="package_name"
+AUDIENCE = AssetKind(
+    platform="applovin",
+    name="audience",
+    folder="audiences",
+    handle_name="audience_id or name",
+    title="Audience",
+    platform_title="AppLovin",
 )
-GROUP = AssetKind(platform="pai", name="group", folder="groups", handle_name="name")
+SUPPRESSION_LIST = AssetKind(
+    platform="applovin",
+    name="suppression_list",
+    folder="suppression",
+    handle_name="package_name",
+    title="Suppression list",
+    platform_title="AppLovin",
+)
+GROUP = AssetKind(
+    platform="pai", name="group", folder="groups", handle_name="name", title="Group", platform_title="Alibaba PAI"
+)
 KINDS = (AUDIENCE, SUPPRESSION_LIST, GROUP)
 SCHEMES = tuple(sorted({kind.platform for kind in KINDS}))
 

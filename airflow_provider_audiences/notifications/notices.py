@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.notifications.states import AudienceState, Change, Seen
+from airflow_provider_audiences.notifications.health import AudienceHealth, Change, Observation
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.assets.events import WriteTarget
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 LONGEST_MESSAGE = 2_000
 """Most characters of a run's message in a notice."""
 
-_KINDS = {"audience": "Audience", "suppression_list": "Suppression list", "group": "Group"}
-_PLATFORMS = {"applovin": "AppLovin", "pai": "Alibaba PAI"}
 _COUNTS = ("added", "removed", "refreshed", "unchanged", "suppressed", "sent", "live", "amount", "drift")
 
 
@@ -29,13 +27,13 @@ class Notice:
 
     :param subject: one line: which audience, and what has changed.
     :param body: lines of plain text.
-    :param changes: what has changed, in words of :class:`~airflow_provider_audiences.notifications.states.Change`.
+    :param changes: what has changed, in words of :class:`~airflow_provider_audiences.notifications.health.Change`.
     :param state: ``ok``, ``stopped`` or ``failed``.
     :param guard: name of the guard that stopped the run; None if none did.
     :param platform: ``applovin`` or ``pai``.
     :param kind: ``audience``, ``suppression_list`` or ``group``.
     :param name: id or name, as the task was given it.
-    :param asset: URI of the asset.
+    :param asset: URI of the asset; empty if templates, which can't be rendered, say which it is.
     :param log_url: address of the task's log.
     """
 
@@ -52,13 +50,13 @@ class Notice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class RunSummary:
     """
     The run that a notice is about.
 
     :param write: what the task writes to.
-    :param asset: URI of its asset.
-    :param seen: what the run has shown.
+    :param asset: URI of its asset; None if templates, which can't be rendered, say which it is.
+    :param observation: what the run has shown.
     :param message: how the run has ended, in words.
     :param report: counts of the run, or of the plan that a guard has stopped; None if there are none.
     :param ti: task instance.
@@ -67,14 +65,14 @@ class Run:
     """
 
     write: WriteTarget
-    asset: str
-    seen: Seen
+    asset: str | None
+    observation: Observation
     message: str
     report: Mapping[str, Any] | None
     ti: Any
     configuration: str | None = None
 
-    def notice(self, found: Sequence[Change], before: AudienceState | None, now: AudienceState) -> Notice:
+    def notice(self, found: Sequence[Change], before: AudienceHealth | None, now: AudienceHealth) -> Notice:
         """
         Return the notice of this run.
 
@@ -82,33 +80,33 @@ class Run:
         :param before: the state that was told last; None if none was.
         :param now: the state now.
         """
-        kind, platform = self.write.kind.name, self.write.kind.platform
+        kind = self.write.kind
         headlines = "; ".join(self._headline(change, now) for change in found)
         log_url = str(getattr(self.ti, "log_url", ""))
         lines = [
-            f"{_KINDS[kind]} {self.write.handle} at {_PLATFORMS[platform]}, connection {self.write.conn_id}",
+            f"{kind.title} {self.write.handle} at {kind.platform_title}, connection {self.write.conn_id}",
             f"Before: {_state_text(before)}" if before else "",
             f"Now: {_state_text(now)}. {_shortened(self.message)}",
             *(self._explanation(change, now) for change in found),
-            self._way_out(found),
+            self._override_hint(found),
             self._counts(),
             f"DAG {self.ti.dag_id}, task {self.ti.task_id}, run {self.ti.run_id}",
             f"Log: {log_url}" if log_url else "",
         ]
         return Notice(
-            subject=f"{_KINDS[kind]} {self.write.handle}: {headlines}",
+            subject=f"{kind.title} {self.write.handle}: {headlines}",
             body="\n".join(line for line in lines if line),
             changes=tuple(change.value for change in found),
             state=now.state,
             guard=now.guard,
-            platform=platform,
-            kind=kind,
+            platform=kind.platform,
+            kind=kind.name,
             name=self.write.handle,
-            asset=self.asset,
+            asset=self.asset or "",
             log_url=log_url,
         )
 
-    def _headline(self, change: Change, now: AudienceState) -> str:
+    def _headline(self, change: Change, now: AudienceHealth) -> str:
         if change is Change.STOPPED:
             return f"stopped by {now.guard}" if now.guard else "stopped by a guard"
         if change is Change.EXPIRY_NEAR:
@@ -120,21 +118,22 @@ class Run:
             Change.DRIFT_ENDED: "the platform counts the same again",
         }[change]
 
-    def _explanation(self, change: Change, now: AudienceState) -> str:
+    def _explanation(self, change: Change, now: AudienceHealth) -> str:
         if change is Change.EXPIRY_NEAR:
             return (
                 f"Members begin to expire at {_moment(now.first_expiry)}, unless a run succeeds before: it sends "
                 "those again who must stay."
             )
-        if change is Change.DRIFT_BEGAN and self.seen.live is not None and self.seen.drift is not None:
+        live, drift = self.observation.live, self.observation.drift
+        if change is Change.DRIFT_BEGAN and live is not None and drift is not None:
             return (
-                f"{_PLATFORMS[self.write.kind.platform]} counts {self.seen.live + self.seen.drift:,} members, and "
-                f"{self.seen.live:,} are expected. Its count may lag; if that stays so, somebody else changes this "
+                f"{self.write.kind.platform_title} counts {live + drift:,} members, and "
+                f"{live:,} are expected. Its count may lag; if that stays so, somebody else changes this "
                 "audience, or the platform does not take some of its members."
             )
         return ""
 
-    def _way_out(self, found: Sequence[Change]) -> str:
+    def _override_hint(self, found: Sequence[Change]) -> str:
         configuration = self.configuration if Change.STOPPED in found else None
         return (
             f"If the change is meant, trigger one run with the configuration {configuration}." if configuration else ""
@@ -149,10 +148,10 @@ class Run:
         ]
         if not counts:
             return ""
-        return f"{'The plan' if self.seen.state == 'stopped' else 'Counts'}: {', '.join(counts)}"
+        return f"{'The plan' if self.observation.state == 'stopped' else 'Counts'}: {', '.join(counts)}"
 
 
-def _state_text(state: AudienceState) -> str:
+def _state_text(state: AudienceHealth) -> str:
     guard = f" by {state.guard}" if state.guard else ""
     return f"{state.state}{guard}, since {_moment(state.since)}"
 

@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_audiences.assets.making import asset_of, given_asset
 from airflow_provider_audiences.assets.uris import SCHEMES, AssetKind
 from airflow_provider_audiences.common.given import RefusesLostArguments
-from airflow_provider_audiences.common.rendering import is_template
+from airflow_provider_audiences.common.rendering import ResolveMixin, is_template
 from airflow_provider_audiences.common.text_templates import RendersTextAsText
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.lineage.mixin import LineageMixin
@@ -34,7 +34,75 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.common.counts import Counts
 
 
-class WritesAsset(LineageMixin, RefusesLostArguments, RendersTextAsText, BaseOperator):
+class NamesAsset:
+    """Base of the operators whose arguments say which audience, suppression list or group they are about."""
+
+    asset_kind: AssetKind
+    operation: ClassVar[str]
+    """What the operator does, in one word, for events."""
+    handle_arguments: ClassVar[tuple[str, ...]]
+    """Names of the arguments with the id or name of what is written to; the first one that is given counts."""
+    account: str | None
+    asset: Any
+    notified_as: str | None = None
+    """Id of the task whose changes of state are notified together with this one's; None for this task alone."""
+
+    @property
+    def writes_nothing(self) -> bool:
+        """Whether the task only plans or counts."""
+        return _is_on(getattr(self, "plan_only", False)) or _is_on(getattr(self, "is_dry_run", False))
+
+    @property
+    def write_target(self) -> WriteTarget:
+        """What the task writes to, and how."""
+        from airflow_provider_audiences.assets.events import WriteTarget
+
+        return WriteTarget(
+            kind=self.asset_kind,
+            handle=self._handle() or "",
+            operation=self.operation,
+            conn_id=getattr(self, self.asset_kind.conn_argument),
+        )
+
+    @property
+    def known_asset(self) -> Asset | None:
+        """The asset that the task writes to; None if the arguments don't say which it is."""
+        return self._own_asset() if self.asset is None else given_asset(self.asset)
+
+    @classmethod
+    def asset_arguments(cls) -> frozenset[str]:
+        """Return the names of the arguments that say whether and where to the task writes."""
+        return frozenset({*cls.handle_arguments, "account", cls.asset_kind.conn_argument, "plan_only", "is_dry_run"})
+
+    @property
+    def is_asset_rendered(self) -> bool:
+        """Whether no argument that says where to the task writes is a template, or another task's output, any more."""
+        values = [getattr(self, name, None) for name in self.asset_arguments()]
+        return not any(is_template(value) or isinstance(value, ResolveMixin) for value in values)
+
+    def _own_asset(self) -> Asset | None:
+        """Return the asset that id or name says; None if there is neither."""
+        handle = self._handle()
+        try:
+            return None if handle is None else asset_of(self.asset_kind.uri(handle, account=self._account))
+        except InvalidInputError:  # too long, or no text: what runs says so where it matters
+            return None
+
+    @property
+    def _account(self) -> Any:
+        return getattr(self, self.asset_kind.conn_argument) if self.account is None else self.account
+
+    def _handle(self) -> str | None:
+        """Return the id or name of what is written to; None if it is not known, such as output of another task."""
+        try:
+            values = {name: getattr(self, name) for name in self.handle_arguments}
+            given = (given_text(name, value) for name, value in values.items() if isinstance(value, str | int))
+            return next((text for text in given if text is not None), None)
+        except InvalidInputError:
+            return None
+
+
+class WritesAsset(NamesAsset, LineageMixin, RefusesLostArguments, RendersTextAsText, BaseOperator):
     """
     Base of the operators that write; its subclasses call :meth:`name_outlet` at the end of their constructors.
 
@@ -43,11 +111,6 @@ class WritesAsset(LineageMixin, RefusesLostArguments, RendersTextAsText, BaseOpe
         name.
     """
 
-    asset_kind: ClassVar[AssetKind]
-    operation: ClassVar[str]
-    """What the operator does, in one word, for events."""
-    handle_arguments: ClassVar[tuple[str, ...]]
-    """Names of the arguments with the id or name of what is written to; the first one that is given counts."""
     requests_made: int | None = None
     """Requests of this try, where its report does not say; None if it is not known."""
 
@@ -64,11 +127,6 @@ class WritesAsset(LineageMixin, RefusesLostArguments, RendersTextAsText, BaseOpe
         :param kwargs: arguments that all mapped tasks share.
         """
         return super().partial(**with_named_outlet(kwargs))
-
-    @property
-    def writes_nothing(self) -> bool:
-        """Whether the task only plans or counts."""
-        return _is_on(getattr(self, "plan_only", False)) or _is_on(getattr(self, "is_dry_run", False))
 
     def name_outlet(self) -> None:
         """
@@ -199,19 +257,7 @@ class WritesAsset(LineageMixin, RefusesLostArguments, RendersTextAsText, BaseOpe
         found = str(report.get("audience_id") or report.get("group_id") or "")
         name = str(report.get("name") or self._handle() or "")
         named = f" {name!r} ({found})" if name and found and name != found else f" {found or name}"
-        return f"{self.asset_kind.name.replace('_', ' ').capitalize()}{named}:"
-
-    @property
-    def write_target(self) -> WriteTarget:
-        """What the task writes to, and how."""
-        from airflow_provider_audiences.assets.events import WriteTarget
-
-        return WriteTarget(
-            kind=self.asset_kind,
-            handle=self._handle() or "",
-            operation=self.operation,
-            conn_id=getattr(self, self.asset_kind.conn_argument),
-        )
+        return f"{self.asset_kind.title}{named}:"
 
     @property
     def dataset_written(self) -> Asset | None:
@@ -220,32 +266,6 @@ class WritesAsset(LineageMixin, RefusesLostArguments, RendersTextAsText, BaseOpe
             return None
         asset = self.known_asset
         return asset if asset is None or urlsplit(asset.uri).scheme in SCHEMES else self._own_asset()
-
-    @property
-    def known_asset(self) -> Asset | None:
-        """The asset that the task writes to; None if the arguments don't say which it is."""
-        return self._own_asset() if self.asset is None else given_asset(self.asset)
-
-    def _own_asset(self) -> Asset | None:
-        """Return the asset that id or name says; None if there is neither."""
-        handle = self._handle()
-        try:
-            return None if handle is None else asset_of(self.asset_kind.uri(handle, account=self._account))
-        except InvalidInputError:  # too long, or no text: what runs says so where it matters
-            return None
-
-    @property
-    def _account(self) -> Any:
-        return getattr(self, self.asset_kind.conn_argument) if self.account is None else self.account
-
-    def _handle(self) -> str | None:
-        """Return the id or name of what is written to; None if it is not known, such as output of another task."""
-        try:
-            values = {name: getattr(self, name) for name in self.handle_arguments}
-            given = (given_text(name, value) for name, value in values.items() if isinstance(value, str | int))
-            return next((text for text in given if text is not None), None)
-        except InvalidInputError:
-            return None
 
 
 def with_named_outlet(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlan
 DEFAULT_RESPONSE_TIMEOUT = timedelta(days=1)
 
 _NOT_OF_PLAN = frozenset({"outlets"})
+_CALLBACKS = frozenset(f"on_{event}_callback" for event in ("execute", "success", "failure", "retry", "skipped"))
+"""Arguments that hold for all three tasks."""
+
 _SHARED = frozenset(
     {
         *("applovin_conn_id", "account", "id_case", "batch_size", "max_parallel_requests", "wait_for_audience_seconds"),
@@ -32,7 +35,7 @@ _SHARED = frozenset(
             "execution_timeout",
         ),
         *("email", "email_on_failure", "email_on_retry", "run_as_user", "default_args", "execution_timeout"),
-        *(f"on_{event}_callback" for event in ("execute", "success", "failure", "retry", "skipped")),
+        *_CALLBACKS,
     }
 )
 """Arguments that hold for the task that plans and for the one that applies the plan."""
@@ -134,14 +137,24 @@ def _approved(
             plan_only=True,
             **{name: value for name, value in sync.items() if name not in _NOT_OF_PLAN},
         )
+        asset = plan.asset_of_dag_file
         approve = PlanApprovalOperator(
             task_id="approve",
             report=plan.output,
             about=sync.get(target) or sync.get("name"),
+            asset_kind=plan_class.asset_kind,
+            target=plan.output[target],
+            applovin_conn_id=plan.applovin_conn_id,
+            account=plan.account,
+            asset=asset,
+            **{
+                name: value
+                for name, value in {**(sync.get("default_args") or {}), **sync}.items()
+                if name in _CALLBACKS
+            },
             **approval,
         )
         applied = {name: value for name, value in sync.items() if name in _SHARED | {"asset", "outlets"}}
-        asset = plan.asset_of_dag_file
         apply = apply_class(
             task_id="apply",
             plan_id=plan.output["plan_id"],
@@ -151,6 +164,10 @@ def _approved(
             **({"asset": asset} if asset is not None and "asset" not in applied else {}),
         )
         plan >> approve >> apply
+        # The three tell changes of one audience: what the one has told, the others don't tell again, or they take back.
+        approve.notified_as = apply.task_id
+        if asset is not None or sync.get(target):  # else the plan knows only a name, and the others only the id
+            plan.notified_as = apply.task_id
     return group
 
 

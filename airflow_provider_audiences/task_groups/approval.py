@@ -13,37 +13,80 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
+from airflow_provider_audiences.assets.uris import AUDIENCE
+from airflow_provider_audiences.exceptions import GuardError
+from airflow_provider_audiences.operators.asset_base import NamesAsset
+
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Asset, Context
+
+    from airflow_provider_audiences.assets.uris import AssetKind
 
 _COUNTS = ("added", "removed", "refreshed", "unchanged", "suppressed", "held_back", "live", "planned_requests")
 
+_REJECTED = "the plan was rejected; nothing was sent"
+_NEXT_RUN = "The next run makes a new plan."
 
-class PlanApprovalOperator(ApprovalOperator):
+
+class PlanApprovalOperator(NamesAsset, ApprovalOperator):
     """
     Ask a person whether a plan is to be carried out, if a guard objects to it; else go on at once.
 
-    If nobody answers within ``response_timeout``, the task fails, and is not tried again.
+    If nobody answers within ``response_timeout``, the task fails, and is not tried again. An ``AudienceStateNotifier``
+    in ``on_failure_callback`` is called when the question is asked, and one in any callback when the task has ended:
+    the audience is then stopped by the guard that objects.
 
     :param report: report of the task that has made the plan (templated).
     :param about: what the plan is for, as the question calls it (templated).
+    :param asset_kind: what the plan is for: an audience or a suppression list.
+    :param target: id or name of what the plan is for (templated).
+    :param applovin_conn_id: connection of the task that carries the plan out (templated).
+    :param account: what tells accounts of the platform apart in the asset's URI (templated); None (default) for the
+        connection.
+    :param asset: asset that the plan is for; None (default) for the one that the other arguments name.
     """
 
-    template_fields: Sequence[str] = ("report", "about")
+    template_fields: Sequence[str] = ("report", "about", "target", "account", "applovin_conn_id")
+    asset_kind = AUDIENCE  # or what the arguments say, which has the same arguments
+    operation = "apply"
+    handle_arguments = ("target",)
 
-    def __init__(self, *, report: Any, about: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        report: Any,
+        about: Any,
+        asset_kind: AssetKind,
+        target: Any,
+        applovin_conn_id: str,
+        account: str | None = None,
+        asset: Asset | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(subject="", **kwargs)
         self.report = report
         self.about = about
+        self.asset_kind = asset_kind
+        self.target = target
+        self.applovin_conn_id = applovin_conn_id
+        self.account = account
+        self.asset = asset
 
     def execute(self, context: Context) -> Any:
         """Ask, if there is an objection."""
-        objections = [verdict for verdict in self.report["verdicts"] if not verdict["passed"]]
+        from airflow_provider_audiences.notifications.notifier import AudienceStateNotifier
+
+        objections = self._objections
         if not objections:
             self.log.info("No guard objects to plan %s: nobody is asked.", self.report["plan_id"])
             return None
         self.subject = f"{self.about}: {', '.join(verdict['guard'] for verdict in objections)} would stop this sync"
         self.body = _question(self.report)
+        self._leave_stop(context, "a person is asked, under Required Actions; nothing is sent before the answer is yes")
+        # Airflow calls no callback while a task waits, and calls these once the question is stored.
+        callbacks = self.on_failure_callback
+        listed = callbacks if isinstance(callbacks, Sequence) else [callbacks]
+        self.notifiers = [*self.notifiers, *(one for one in listed if isinstance(one, AudienceStateNotifier))]
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -55,13 +98,35 @@ class PlanApprovalOperator(ApprovalOperator):
         :raises AirflowFailException: nobody has answered in time, or the answer was no and ``fail_on_reject`` is set.
         """
         try:
-            return super().execute_complete(context, event)
+            answer = super().execute_complete(context, event)
         except HITLTimeoutError:
             raise AirflowFailException(
                 "nobody has answered in time; nothing was sent. The next run makes a new plan, and asks again"
-            ) from None
+            ) from self._stop("nobody has answered in time; nothing was sent")
         except HITLRejectException:
-            raise AirflowFailException("the plan was rejected; nothing was sent") from None
+            raise AirflowFailException(_REJECTED) from self._stop(_REJECTED)
+        if self.REJECT in answer["chosen_options"]:
+            self._leave_stop(context, _REJECTED)
+        return answer
+
+    @property
+    def _objections(self) -> list[Mapping[str, Any]]:
+        return [verdict for verdict in self.report["verdicts"] if not verdict["passed"]]
+
+    def _stop(self, said: str) -> GuardError:
+        """Return the error that the first guard that objects would have raised."""
+        verdict = self._objections[0]
+        error = GuardError(f"stopped by {verdict['guard']}: {verdict['message']}; {said}", advice=_NEXT_RUN)
+        error.guard = verdict["guard"]
+        error.report = self.report
+        return error
+
+    def _leave_stop(self, context: Context, said: str) -> None:
+        """Leave to callbacks that a guard has stopped the plan."""
+        from airflow_provider_audiences.assets.state import Result, TaskOutcome, put_outcome
+
+        outcome = TaskOutcome.of_error(self._stop(said), operation=self.operation)
+        put_outcome(context, outcome, Result(report=self.report))
 
 
 def _question(report: Mapping[str, Any]) -> str:

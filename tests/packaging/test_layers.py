@@ -33,7 +33,7 @@ STEPS_OVER = [
     (LAYERS, "sync.delivery.upload", f"{PACKAGE}.common.errors"),
     (LAYERS, "hooks.pai", f"{PACKAGE}.operators.pai"),
     (LAYERS, "operators.pai", f"{PACKAGE}.cli.output"),
-    (LAYERS, "notifications.states", f"{PACKAGE}.operators.asset_base"),
+    (LAYERS, "notifications.health", f"{PACKAGE}.operators.asset_base"),
     (LAYERS, "waiting.wait", f"{PACKAGE}.sync.plan"),
     (LAYERS, "sync.plan", f"{PACKAGE}.platforms.applovin.client"),
     (LAYERS, "sync.plan", f"{PACKAGE}.platforms.pai.groups"),

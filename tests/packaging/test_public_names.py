@@ -396,7 +396,7 @@ def test_classes_and_their_arguments(module_name: str) -> None:
 def test_notifications() -> None:
     from datetime import timedelta
 
-    from airflow_provider_audiences.notifications.audience_state import AudienceStateNotifier
+    from airflow_provider_audiences.notifications.notifier import AudienceStateNotifier
 
     (path,) = get_provider_info()["notifications"]
     assert path == f"{AudienceStateNotifier.__module__}.{AudienceStateNotifier.__qualname__}"

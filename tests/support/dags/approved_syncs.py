@@ -16,17 +16,28 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG
 
+from airflow_provider_audiences.notifications.notifier import AudienceStateNotifier
 from airflow_provider_audiences.task_groups.applovin import approved_sync
 
 INPUT = json.loads(os.environ["DAG_RUNS_INPUT"])
 FOLDER, AUDIENCE = INPUT["folder"], INPUT["audience_id"]
 ASKED: list[dict[str, Any]] = []
+NOTICES: list[str] = []
+
+
+def take(context: Any) -> None:
+    NOTICES.append(f"{context['ti'].task_id} {context['notice'].subject}")
+
+
+ON_CHANGE = AudienceStateNotifier(notifiers=take, expiry_within=None)
 
 with DAG("approved_daily", schedule="@daily", start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC)) as approved_daily:
     approved_sync(
         audience_id=AUDIENCE,
         source=FOLDER + "/ids_{{ ds }}.txt",
         drift_patience_seconds=0,
+        on_success_callback=ON_CHANGE,
+        on_failure_callback=ON_CHANGE,
         notifiers=lambda context: ASKED.append({"notified": context["ti"].task_id}),
     )
 
@@ -82,4 +93,4 @@ if __name__ == "__main__":
             threading.Thread(target=answer_or_end, args=(option,), daemon=True).start()
         run = approved_daily.test(logical_date=dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC))
         ended.append({ti.task_id.partition(".")[2]: str(ti.state) for ti in run.get_task_instances()})
-    print("\nENDED", json.dumps({"runs": ended, "asked": ASKED}))  # noqa: T201 - the test reads it
+    print("\nENDED", json.dumps({"runs": ended, "asked": ASKED, "notices": NOTICES}))  # noqa: T201 - the test reads it

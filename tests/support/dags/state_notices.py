@@ -16,7 +16,7 @@ from typing import Any
 from airflow.providers.common.compat.notifier import BaseNotifier
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_audiences.notifications.audience_state import AudienceStateNotifier
+from airflow_provider_audiences.notifications.notifier import AudienceStateNotifier
 from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator
 

@@ -5,22 +5,28 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.notifications.states import AudienceState, Change, Limits, Seen, changes
+from airflow_provider_audiences.notifications.health import (
+    AudienceHealth,
+    Change,
+    NotificationThresholds,
+    Observation,
+    changes,
+)
 
 DAY = 24 * 3600
-LIMITS = Limits(drift_beyond=0.05, expiry_within_seconds=3 * DAY)
+LIMITS = NotificationThresholds(drift_beyond=0.05, expiry_within_seconds=3 * DAY)
 
 
-def told(*runs: Any, limits: Limits = LIMITS) -> list[Any]:
+def told(*runs: Any, limits: NotificationThresholds = LIMITS) -> list[Any]:
     """What is told of runs, one a day; each is a state, or what was seen."""
     state, found = None, []
     for day, run in enumerate(runs):
         given = {"state": run} if isinstance(run, str) else run
         name, _, guard = given.get("state", "ok").partition(" by ")
-        seen = Seen(**given | {"state": name, "guard": guard or None, "at": 100 * DAY + day * DAY})
-        after = AudienceState.after(state, seen, limits)
+        seen = Observation(**given | {"state": name, "guard": guard or None, "at": 100 * DAY + day * DAY})
+        after = AudienceHealth.after(state, seen, limits)
         found.append([change.value for change in changes(state, after)])
-        state = AudienceState.of_json(json.loads(json.dumps(after.as_json())))
+        state = AudienceHealth.of_json(json.loads(json.dumps(after.as_json())))
         assert state == after
     return found
 
@@ -47,7 +53,7 @@ def test_drift_stays_as_it_was_where_it_is_not_known() -> None:
 
 def test_without_a_limit_nobody_is_told_of_drift_and_expiry() -> None:
     runs = [{"drift": 50, "live": 100, "first_expiry": 101 * DAY}, "failed"]
-    assert told(*runs, limits=Limits(drift_beyond=None, expiry_within_seconds=None)) == [[], ["failed"]]
+    assert told(*runs, limits=NotificationThresholds(drift_beyond=None, expiry_within_seconds=None)) == [[], ["failed"]]
 
 
 def test_expiry_is_news_only_while_runs_do_not_succeed() -> None:
@@ -67,17 +73,17 @@ def test_expiry_is_news_only_while_runs_do_not_succeed() -> None:
 def test_a_state_is_as_old_as_its_first_run() -> None:
     state = None
     for at, name in enumerate(("failed", "failed", "ok", "ok")):
-        seen = Seen(state=name, guard=None, at=at)  # type: ignore[arg-type] # the names are right
-        state = AudienceState.after(state, seen, LIMITS)
+        seen = Observation(state=name, guard=None, at=at)  # type: ignore[arg-type] # the names are right
+        state = AudienceHealth.after(state, seen, LIMITS)
         assert state.since == at // 2 * 2
 
 
 @pytest.mark.parametrize("stored", [None, [], "ok", {}, {"state": "odd", "guard": None, "since": 1}])
 def test_what_is_no_state_is_none(stored: Any) -> None:
-    assert AudienceState.of_json(stored) is None
+    assert AudienceHealth.of_json(stored) is None
 
 
 def test_entries_of_another_version_are_left_out() -> None:
     stored = {"state": "ok", "guard": None, "since": 7, "of_tomorrow": 1}
-    assert AudienceState.of_json(stored) == AudienceState(state="ok", guard=None, since=7)
+    assert AudienceHealth.of_json(stored) == AudienceHealth(state="ok", guard=None, since=7)
     assert Change("ok") is Change.OK

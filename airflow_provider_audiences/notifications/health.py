@@ -22,7 +22,7 @@ class Change(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class Observation:
     """
     What one run has shown. None stands for what is not known.
 
@@ -43,9 +43,9 @@ class Seen:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class NotificationThresholds:
     """
-    From when on something is news. None for never.
+    Thresholds from which a change is notified. None for never.
 
     :param drift_beyond: drift as a share of the members that are there.
     :param expiry_within_seconds: time before members begin to expire.
@@ -56,7 +56,7 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudienceState:
+class AudienceHealth:
     """
     The state of an audience after a run.
 
@@ -76,35 +76,37 @@ class AudienceState:
     is_expiry_near: bool = False
 
     @classmethod
-    def after(cls, before: AudienceState | None, seen: Seen, limits: Limits) -> AudienceState:
+    def after(
+        cls, before: AudienceHealth | None, observation: Observation, thresholds: NotificationThresholds
+    ) -> AudienceHealth:
         """
         Return the state after a run.
 
         :param before: state before the run; None if it is not known.
-        :param seen: what the run has shown.
-        :param limits: from when on something is news.
+        :param observation: what the run has shown.
+        :param thresholds: thresholds from which a change is notified.
         """
-        is_same = before is not None and (before.state, before.guard) == (seen.state, seen.guard)
-        first_expiry = seen.first_expiry
-        if seen.state != "ok" and before is not None:
+        is_same = before is not None and (before.state, before.guard) == (observation.state, observation.guard)
+        first_expiry = observation.first_expiry
+        if observation.state != "ok" and before is not None:
             first_expiry = before.first_expiry
         return cls(
-            state=seen.state,
-            guard=seen.guard,
-            since=before.since if before is not None and is_same else seen.at,
-            is_drifting=_is_drifting(seen, limits, before=before is not None and before.is_drifting),
+            state=observation.state,
+            guard=observation.guard,
+            since=before.since if before is not None and is_same else observation.at,
+            is_drifting=_is_drifting(observation, thresholds, before=before is not None and before.is_drifting),
             first_expiry=first_expiry,
             # A run that is ok has sent again whoever must stay: whoever expires after it is not wanted any more.
             is_expiry_near=(
-                seen.state != "ok"
+                observation.state != "ok"
                 and first_expiry is not None
-                and limits.expiry_within_seconds is not None
-                and first_expiry - seen.at < limits.expiry_within_seconds
+                and thresholds.expiry_within_seconds is not None
+                and first_expiry - observation.at < thresholds.expiry_within_seconds
             ),
         )
 
     @classmethod
-    def of_json(cls, value: Any) -> AudienceState | None:
+    def of_json(cls, value: Any) -> AudienceHealth | None:
         """
         Return a state that was stored; None if it is none, as of another version.
 
@@ -122,7 +124,7 @@ class AudienceState:
         return asdict(self)
 
 
-def changes(before: AudienceState | None, now: AudienceState) -> list[Change]:
+def changes(before: AudienceHealth | None, now: AudienceHealth) -> list[Change]:
     """
     Return what is news of a state, the most important first.
 
@@ -130,7 +132,7 @@ def changes(before: AudienceState | None, now: AudienceState) -> list[Change]:
     :param now: the state now.
     """
     found = []
-    was = before or AudienceState(state="ok", guard=None, since=now.since)
+    was = before or AudienceHealth(state="ok", guard=None, since=now.since)
     if (was.state, was.guard) != (now.state, now.guard):
         found.append(Change(now.state))
     if now.is_expiry_near and not was.is_expiry_near:
@@ -140,9 +142,9 @@ def changes(before: AudienceState | None, now: AudienceState) -> list[Change]:
     return found
 
 
-def _is_drifting(seen: Seen, limits: Limits, *, before: bool) -> bool:
-    if limits.drift_beyond is None:
+def _is_drifting(observation: Observation, thresholds: NotificationThresholds, *, before: bool) -> bool:
+    if thresholds.drift_beyond is None:
         return False
-    if seen.drift is None or seen.live is None:
+    if observation.drift is None or observation.live is None:
         return before
-    return abs(seen.drift) > limits.drift_beyond * seen.live
+    return abs(observation.drift) > thresholds.drift_beyond * observation.live
