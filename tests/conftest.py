@@ -247,20 +247,25 @@ def make_audience(
 
 
 @pytest.fixture(scope="session")
-def airflow_database(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Brings Airflow's SQLite database to the home of this process; one process of the run makes it for all."""
+def empty_airflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Airflow's SQLite database without any run, to copy; one process of the test run makes it for all."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
+    made = shared / "airflow.db"
     with (shared / "airflow.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        made = shared / "airflow.db"
-        if made.exists():
-            shutil.copy(made, Path(_airflow_home.name, "airflow.db"))
-            return
-        command = [sys.executable, "-m", "airflow", "db", "migrate"]
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
-        shutil.copy(Path(_airflow_home.name, "airflow.db"), made)
+        if not made.exists():
+            command = [sys.executable, "-m", "airflow", "db", "migrate"]
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+            shutil.move(Path(_airflow_home.name, "airflow.db"), made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def airflow_database(empty_airflow_database: Path) -> None:
+    """Brings Airflow's SQLite database to the home of this process."""
+    shutil.copy(empty_airflow_database, Path(_airflow_home.name, "airflow.db"))
 
 
 @pytest.fixture(scope="module")

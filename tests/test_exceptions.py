@@ -15,8 +15,8 @@ from airflow_provider_audiences.exceptions import (
 )
 
 NAMES = [
-    "AudienceError",
     "AudienceBusyError",
+    "AudienceError",
     "AuthenticationError",
     "BadRequestError",
     "ConflictError",

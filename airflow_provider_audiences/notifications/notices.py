@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.notifications.health import AudienceHealth, Change, Observation
+from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.assets.events import WriteTarget
@@ -127,9 +128,9 @@ class RunSummary:
         live, drift = self.observation.live, self.observation.drift
         if change is Change.DRIFT_BEGAN and live is not None and drift is not None:
             return (
-                f"{self.write.kind.platform_title} counts {live + drift:,} members, and "
-                f"{live:,} are expected. Its count may lag; if that stays so, somebody else changes this "
-                "audience, or the platform does not take some of its members."
+                f"{self.write.kind.platform_title} counts {counted(live + drift, 'member')}, and the ledger {live:,}. "
+                "The platform's count may lag; if that stays so, somebody else changes this audience, or the platform "
+                "does not take some of its members."
             )
         return ""
 

@@ -25,7 +25,7 @@ from airflow_provider_audiences.triggers.polling import PollingTrigger
 from airflow_provider_audiences.waiting.outcomes import EVENT_VERSION
 from airflow_provider_audiences.waiting.polls import Poll, PollResult, PollState, Request
 
-EVENT_KEYS = {"version", "state", "reason", "advice", "seen", "error_type", "billable_calls"}
+EVENT_KEYS = {"version", "state", "reason", "advice", "seen", "error_type", "billable_calls", "retry_after_seconds"}
 
 
 @pytest.fixture(autouse=True)

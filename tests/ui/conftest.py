@@ -45,8 +45,8 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         from support.browser.site import new_database
 
         return new_database(tmp_path_factory.mktemp("new"))
-    request.getfixturevalue("airflow_database")
-    return Path(os.environ["AIRFLOW_HOME"], "airflow.db")
+    empty: Path = request.getfixturevalue("empty_airflow_database")
+    return empty
 
 
 @pytest.fixture(scope="module")
