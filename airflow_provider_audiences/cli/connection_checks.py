@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _AREA = "connections"
 _ENVIRONMENT = "AIRFLOW_CONN_"
+_WITHOUT_DATABASE = (
+    "connections that are only there are not checked. Run doctor where the database is reached, or give them in "
+    f"{_ENVIRONMENT}… or a secrets backend"
+)
 _TIMEOUT_SECONDS = 10.0
 _NOTABLE_SECONDS = 60.0
 _SIGNATURE_SECONDS = 900.0
@@ -49,6 +53,7 @@ def connection_findings(conn_ids: Sequence[str] | None, terminal: Terminal, *, t
 
 def _known_ids() -> tuple[list[str], str]:
     """Return the ids of the connections of both types, and why those of the database could not be read."""
+    from airflow import settings
     from airflow.models.connection import Connection
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -56,14 +61,13 @@ def _known_ids() -> tuple[list[str], str]:
 
     ids = {name.removeprefix(_ENVIRONMENT).lower() for name in os.environ if name.startswith(_ENVIRONMENT)}
     ids = {conn_id for conn_id in ids if _type_of(conn_id) in {*CONNECTION_TYPES, None}}
+    if getattr(settings, "Session", None) is None:
+        return sorted(ids), f"a task of Airflow 3 may not read Airflow's database: {_WITHOUT_DATABASE}"
     try:
         with create_session() as session:
             ids |= set(session.scalars(select(Connection.conn_id).where(Connection.conn_type.in_(CONNECTION_TYPES))))
     except SQLAlchemyError as error:
-        return sorted(ids), (
-            f"Airflow's database can't be read ({type(error).__name__}), as on workers of Airflow 3: give --conn-id "
-            "for connections that are in it"
-        )
+        return sorted(ids), f"Airflow's database can't be read ({type(error).__name__}): {_WITHOUT_DATABASE}"
     return sorted(ids), ""
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 Work = Callable[[argparse.Namespace, "Terminal"], "Output"]
 
+_DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+_NO_DATABASE = "airflow-db-not-allowed:"
+"""How the address of the database begins in the environment of a task of Airflow 3."""
+
 
 def command(work: Work) -> Callable[[argparse.Namespace], None]:
     """
@@ -30,6 +34,9 @@ def command(work: Work) -> Callable[[argparse.Namespace], None]:
     def run(arguments: argparse.Namespace) -> None:
         # Airflow 3 lets hooks read connections from its database in processes that say so, as its own commands do.
         os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+        if os.environ.get(_DATABASE, "").startswith(_NO_DATABASE):
+            # Importing Airflow fails at that address. With this variable, Airflow starts without a database.
+            os.environ["PYTHON_OPERATORS_VIRTUAL_ENV_MODE"] = "1"
         try:
             with opened_terminal(verbose=arguments.verbose) as terminal:
                 code = _exit_code(work, arguments, terminal)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
 from support.fixtures import Connect
 
 from airflow_provider_audiences import __version__
@@ -109,6 +110,32 @@ def test_a_server_that_does_not_answer(doctor: Any, connect: Connect, state_path
     code, found = doctor("--test", "--conn-id", "pai_default")
     assert code == 1
     assert found["clock", "pai_default"] == ("warning", "not compared: ConnectionError of its server")
+
+
+@pytest.mark.skipif(get_base_airflow_version_tuple() < (3, 0), reason="tasks of Airflow 2 may read its database")
+@pytest.mark.parametrize("words", [["doctor"], ["doctor", "--conn-id", "absent"], ["list"]])
+def test_in_a_task_of_airflow_3(words: list[str], tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "airflow-db-not-allowed:///",
+        "AIRFLOW_CONN_APPLOVIN_DEFAULT": json.dumps({"conn_type": "applovin", "password": "a-key-of-the-environment"}),
+    }
+    program = [sys.executable, "-m", "airflow_provider_audiences.cli.console", *words, "-o", "json"]
+    ended = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    assert "ArgumentError" not in ended.stderr
+    rows = json.loads(ended.stdout)
+    found = {row["name"]: (row["status"], row["detail"]) for row in rows if row.get("area") == "connections"}
+    if words == ["list"]:
+        assert (ended.returncode, rows) == (0, [])
+    elif words == ["doctor"]:
+        assert found["applovin_default"][0] == "ok"
+        status, said = found["database"]
+        assert status == "warning"
+        assert "may not read Airflow's database" in said
+        assert "AIRFLOW_CONN_…" in said
+    else:
+        assert found["absent"][0] == "wrong"
+        assert "there is no such connection" in found["absent"][1]
 
 
 def test_connections_of_the_environment_and_the_database(
