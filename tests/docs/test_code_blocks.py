@@ -168,6 +168,6 @@ def test_what_is_compiled_only_can_not_be_run(name: str) -> None:
 def test_extras_that_are_named_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     texts = "\n".join(page.read_text() for page in PAGES)
-    groups = re.findall(r"(?:'\.|\$CLONE|airflow-provider-audiences)\[([\w,]+)\]", texts)
+    groups = re.findall(r"(?:\.|\$\{CLONE\}|airflow-provider-audiences)\[([\w,]+)\]", texts)
     named = {name for group in groups for name in group.split(",")}
     assert {"emulator", "alibaba"} <= named <= extras.keys()

@@ -65,10 +65,10 @@ def _check_python(arguments: Sequence[str]) -> None:
 
 def _check_variable(name: str, value: str) -> None:
     if name.startswith("AIRFLOW_CONN_") and value.startswith("{"):
-        assert json.loads(value)["conn_type"] in {"applovin", "pai"}
+        assert json.loads(value)["conn_type"] in {"applovin", "pai", "aws"}
     elif name.startswith("AIRFLOW__AUDIENCES__"):
         assert name.removeprefix("AIRFLOW__AUDIENCES__").lower() in SETTINGS
     elif name.startswith("AUDIENCES_EMULATOR_"):
         assert name in {KEY_VARIABLE, *ACCESS_KEY_VARIABLES.values()}
     else:
-        assert re.match(r"AIRFLOW_|DASHSCOPE_API_KEY$", name), f"unknown variable: {name}"
+        assert re.match(r"AIRFLOW_|DASHSCOPE_API_KEY$|CLONE$", name), f"unknown variable: {name}"
