@@ -43,6 +43,7 @@ def applovin_approved_sync() -> None:
     sync: dict[str, Any] = {
         "audience_id": audience.output,
         "asset": audience_asset(NAME),
+        # RUN_DAY is the day on which the run starts. If a day's file comes when the day has ended: DAY_BEFORE_RUN.
         "source": "{{ var.value.audiences_data_folder }}/device_ids_" + RUN_DAY + ".txt",
         "ttl_seconds": 30 * 24 * 3600,
         "max_removed_ratio": 0.1,

@@ -2,7 +2,7 @@
 Replace an AppLovin audience every day by the day's file of advertising IDs.
 
 The audience is created once and adopted afterwards. The update stages the whole file first (validation,
-deduplication, counts), then sends it in batches. The last task compares what AppLovin shows with what was sent.
+deduplication, counts), then sends it in batches. The last task waits until AppLovin shows users: its count lags.
 
 Needs: a connection ``applovin_default`` and a variable ``audiences_data_folder``, the folder (local or in object
 storage) with a file ``device_ids_YYYY-MM-DD.txt`` for each day.
@@ -11,30 +11,17 @@ storage) with a file ``device_ids_YYYY-MM-DD.txt`` for each day.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, dag, task
+from airflow.providers.common.compat.sdk import dag
 
 from airflow_provider_audiences.operators.applovin import (
     AppLovinCreateAudienceOperator,
-    AppLovinListAudiencesOperator,
     AppLovinUpdateAudienceOperator,
 )
+from airflow_provider_audiences.sensors.applovin import AppLovinAudienceSensor
 from airflow_provider_audiences.sources import RUN_DAY
 
-AUDIENCE_NAME = "High value players"
-
-
-@task
-def check(report: dict[str, Any], audiences: list[dict[str, Any]]) -> dict[str, Any]:
-    """Fail if the audience is missing, or holds fewer users than it did not reject."""
-    audience = next((entry for entry in audiences if entry["audience_id"] == report["audience_id"]), None)
-    if audience is None:
-        raise AirflowFailException(f"audience {report['audience_id']} is not listed")
-    # user_count may lag behind at AppLovin: an empty audience is wrong, a slightly different number is not.
-    if not audience["user_count"]:
-        raise AirflowFailException(f"audience {report['audience_id']} is empty after {report['sent']} IDs were sent")
-    return {"user_count": audience["user_count"], "sent": report["sent"], "accepted": report["accepted"]}
+AUDIENCE_NAME = "High value players replaced daily"
 
 
 @dag(
@@ -46,7 +33,7 @@ def check(report: dict[str, Any], audiences: list[dict[str, Any]]) -> dict[str, 
     tags=["audiences", "applovin"],
 )
 def applovin_audience_refresh() -> None:
-    """Create or adopt the audience, replace its users, list, check."""
+    """Create or adopt the audience, replace its users, wait until AppLovin shows some."""
     create = AppLovinCreateAudienceOperator(
         task_id="create_audience",
         name=AUDIENCE_NAME,
@@ -58,13 +45,20 @@ def applovin_audience_refresh() -> None:
     update = AppLovinUpdateAudienceOperator(
         task_id="update_audience",
         audience_id=create.output,
+        # RUN_DAY is the day on which the run starts. If a day's file comes when the day has ended: DAY_BEFORE_RUN.
         source="{{ var.value.audiences_data_folder }}/device_ids_" + RUN_DAY + ".txt",
         ttl_seconds=30 * 24 * 3600,
         max_malformed_ratio=0.05,
     )
-    audiences = AppLovinListAudiencesOperator(task_id="list_audiences", name=AUDIENCE_NAME, platform="android")
-    update >> audiences
-    check(update.output, audiences.output)
+    shown = AppLovinAudienceSensor(
+        task_id="wait_for_users",
+        name=AUDIENCE_NAME,
+        platform="android",
+        min_user_count=1,
+        poke_interval=60,
+        timeout=3600,
+    )
+    update >> shown
 
 
 applovin_audience_refresh()

@@ -47,6 +47,7 @@ def applovin_audience_sync() -> None:
         platform="android",
         package_name="com.example.game",
         description="Synced daily from the warehouse",
+        # RUN_DAY is the day on which the run starts. If a day's file comes when the day has ended: DAY_BEFORE_RUN.
         source="{{ var.value.audiences_data_folder }}/device_ids_" + RUN_DAY + ".txt",
         suppress="{{ var.value.audiences_data_folder }}/opt_outs.txt",
         ttl_seconds=30 * 24 * 3600,

@@ -34,6 +34,7 @@ def applovin_suppression_sync() -> None:
     AppLovinSyncSuppressionOperator(
         task_id="sync_suppression",
         package_name="com.example.game",
+        # RUN_DAY is the day on which the run starts. If a day's file comes when the day has ended: DAY_BEFORE_RUN.
         source="{{ var.value.audiences_data_folder }}/existing_users_" + RUN_DAY + ".txt",
         max_removed_ratio=0.1,
         min_members=100,

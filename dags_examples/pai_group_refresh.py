@@ -51,6 +51,7 @@ def pai_group_refresh() -> None:
     PaiSyncGroupOperator(
         task_id="sync_readers",
         name="Newsletter readers",
+        # RUN_DAY is the day on which the run starts. If a day's file comes when the day has ended: DAY_BEFORE_RUN.
         source=FileSource("{{ var.value.audiences_data_folder }}/phones_" + RUN_DAY + ".csv", column="phone"),
         stage_path="{{ var.value.audiences_stage_path }}",
         uri_template="{{ var.value.get('audiences_stage_uri', '') }}",
