@@ -32,7 +32,11 @@ OUTPUT = {"text", "mermaid"}
 """Blocks that nobody types: output, and diagrams."""
 COMPILED_ONLY = {"airflow.providers.google", "airflow.providers.slack", "kubernetes"}
 """What blocks import that is not here, since the services behind it are not: such blocks are compiled, and not run."""
-NEWER = {"airflow.sdk": (3, 0), "airflow.providers.standard.operators.hitl": (3, 1)}
+NEWER = {
+    "airflow.sdk": (3, 0),
+    "airflow.providers.standard.operators.hitl": (3, 1),
+    "airflow_provider_audiences.task_groups.applovin": (3, 1),
+}
 """What blocks import that only some releases of Airflow have; the pages say so."""
 LEDGER = 'folder = Path("/opt/airflow/audiences/'
 """In a block that needs an audience's ledger: test_quick_start.py runs it."""
