@@ -8,7 +8,7 @@ is not removed. So a request to be forgotten is not undone by the next sync, and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from airflow_provider_audiences.members.keys.key_sets import difference, empty_key_set, intersection, union
 
@@ -47,6 +47,15 @@ class ManualChanges:
 
     def __bool__(self) -> bool:
         return bool(self.held_back.count or self.by_hand.count)
+
+    @classmethod
+    def none(cls, workspace: Workspace) -> Self:
+        """
+        Return that nobody was removed or added by hand.
+
+        :param workspace: workspace for the empty sets.
+        """
+        return cls(held_back=empty_key_set(workspace), by_hand=empty_key_set(workspace))
 
     def with_removed(self, keys: KeySet, workspace: Workspace) -> ManualChanges:
         """

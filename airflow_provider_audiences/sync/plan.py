@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from airflow_provider_audiences.members.keys import key_order
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of, side_by_side
-from airflow_provider_audiences.members.keys.key_sets import empty_key_set
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.sync.ledger import (
     ADDITION_IN_DOUBT,
@@ -192,7 +191,7 @@ def make_plan(
     :param manual_changes: members removed or added by hand; None for none.
     """
     if manual_changes is None:
-        manual_changes = ManualChanges(held_back=empty_key_set(workspace), by_hand=empty_key_set(workspace))
+        manual_changes = ManualChanges.none(workspace)
     comparison = _Comparison(source, opt_outs, ledger, manual_changes, rules)
     additions, removals = (KeySetWriter(workspace.new_file(), key_bytes=source.key_bytes) for _ in range(2))
     changes = Changes()

@@ -123,21 +123,19 @@ class AudienceState:
         """
         Return the members removed or added by hand.
 
-        :raises LedgerLostError: a file is damaged or missing; not after :meth:`ignore_ledger`, when there are
-            none.
+        :raises LedgerLostError: a file is damaged or missing; not after :meth:`ignore_ledger`: then there are none.
         """
         stored = self.manifest.manual_changes if self.manifest else self._kept
         try:
             with self._unless_overtaken():
-                return ManualChanges(
-                    held_back=self._stored_keys(stored.held_back), by_hand=self._stored_keys(stored.by_hand)
-                )
+                held_back, by_hand = (self._stored_keys(keys) for keys in (stored.held_back, stored.by_hand))
+                return ManualChanges(held_back=held_back, by_hand=by_hand)
         except LedgerLostError as error:
             if not self.is_ledger_ignored:
                 raise
             log.warning("Who was removed or added by hand is not known any more: %s", error.message)
             self._kept = ManualChangeFiles()
-            return ManualChanges(held_back=empty_key_set(self._workspace), by_hand=empty_key_set(self._workspace))
+            return ManualChanges.none(self._workspace)
 
     def record_no_change(self, *, run_date: RunDate | None, manual_changes: ManualChanges | None = None) -> None:
         """
