@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 _COUNTERS = ("sent", "removed", "refused", "requests")
 _GAUGES = ("live", "drift")
-_LONGEST_TAG = 80
+_MAX_TAG_CHARACTERS = 80
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.-]")
 
 
@@ -81,7 +81,7 @@ def tag_value(name: str) -> str:
         returned.
     """
     value = _NOT_IN_TAGS.sub("_", quote(name, safe="", errors="replace"))
-    if len(value) <= _LONGEST_TAG:
+    if len(value) <= _MAX_TAG_CHARACTERS:
         return value
     digest = hashlib.sha256(name.encode("utf-8", errors="replace")).hexdigest()[:8]
-    return f"{value[: _LONGEST_TAG - 9]}_{digest}"
+    return f"{value[: _MAX_TAG_CHARACTERS - 9]}_{digest}"

@@ -16,7 +16,7 @@ from airflow_provider_audiences.exceptions import AudienceError, PermanentError
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-LONGEST_DELAY = timedelta(days=1)
+MAX_DELAY = timedelta(days=1)
 """Longest wait for what a platform asks; a longer one is cut to this."""
 
 _MARGIN = timedelta(seconds=1)
@@ -48,7 +48,7 @@ class AudienceRetryPolicy(RetryPolicy):
         asked = error.retry_after_seconds if isinstance(error, AudienceError) else None
         if not asked:
             return RetryDecision.default()
-        delay = min(timedelta(seconds=min(asked, LONGEST_DELAY.total_seconds())) + _MARGIN, LONGEST_DELAY)
+        delay = min(timedelta(seconds=min(asked, MAX_DELAY.total_seconds())) + _MARGIN, MAX_DELAY)
         if delay <= _own_delay(context["task"] if context else None, try_number):
             return RetryDecision.default()
         return RetryDecision.retry(delay, f"{type(error).__name__}: the next request is allowed in {asked:,.0f} s")
@@ -57,7 +57,7 @@ class AudienceRetryPolicy(RetryPolicy):
 def _own_delay(task: Any, try_number: int) -> timedelta:
     """Return how long Airflow waits by the task's arguments; with a backoff, it waits at least so long."""
     delay: timedelta = getattr(task, "retry_delay", timedelta(0))
-    longest: timedelta = getattr(task, "max_retry_delay", None) or LONGEST_DELAY
+    longest: timedelta = getattr(task, "max_retry_delay", None) or MAX_DELAY
     factor = float(getattr(task, "retry_exponential_backoff", 0) or 1)
     try:
         return min(delay * factor ** (try_number - 1), longest)

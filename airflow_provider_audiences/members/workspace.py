@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MEMORY_LIMIT = "512MB"
 _DEFAULT_MEMORY_BYTES = 512 * 10**6
-LEAST_WINDOW_BYTES = 8 << 20
+MIN_WINDOW_BYTES = 8 << 20
 """Window that each Zstandard decompressor should support; enough for all levels up to 19."""
 
 _PREFIX = "audiences-staging-"
@@ -103,7 +103,7 @@ class Workspace:
     @property
     def window_bytes(self) -> int:
         """Most memory for a decompressor's window: 8 MiB, and half of the memory limit beyond its default of 512 MB."""
-        return LEAST_WINDOW_BYTES + max(0, self.memory_limit_bytes - _DEFAULT_MEMORY_BYTES) // 2
+        return MIN_WINDOW_BYTES + max(0, self.memory_limit_bytes - _DEFAULT_MEMORY_BYTES) // 2
 
     def new_copy(self, name: str) -> IO[bytes]:
         """

@@ -13,7 +13,7 @@ from airflow_provider_audiences.wording import counted
 if TYPE_CHECKING:
     from airflow_provider_audiences.assets.events import WriteTarget
 
-LONGEST_MESSAGE = 2_000
+MAX_MESSAGE_CHARACTERS = 2_000
 """Most characters of a run's message in a notice."""
 
 _COUNTS = ("added", "removed", "refreshed", "unchanged", "suppressed", "sent", "live", "amount", "drift")
@@ -159,7 +159,7 @@ def _state_text(state: AudienceHealth) -> str:
 
 def _shortened(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 1]}…"
+    return line if len(line) <= MAX_MESSAGE_CHARACTERS else f"{line[: MAX_MESSAGE_CHARACTERS - 1]}…"
 
 
 def _moment(seconds: int | None) -> str:

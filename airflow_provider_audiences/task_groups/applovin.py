@@ -34,7 +34,7 @@ _SHARED = frozenset(
             "retry_policy",
             "execution_timeout",
         ),
-        *("email", "email_on_failure", "email_on_retry", "run_as_user", "default_args", "execution_timeout"),
+        *("email", "email_on_failure", "email_on_retry", "run_as_user", "default_args"),
         *_CALLBACKS,
     }
 )

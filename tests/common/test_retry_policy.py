@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import (
     task,
 )
 
-from airflow_provider_audiences.common.retry_policy import LONGEST_DELAY, AudienceRetryPolicy
+from airflow_provider_audiences.common.retry_policy import MAX_DELAY, AudienceRetryPolicy
 from airflow_provider_audiences.exceptions import (
     AudienceBusyError,
     AudienceError,
@@ -80,7 +80,7 @@ def test_a_longer_delay_of_the_task_stays(arguments: Any, try_number: int, expec
 
 @pytest.mark.parametrize("seconds", [86_400, 10**9, 1e300, float("inf")])
 def test_no_wait_is_longer_than_a_day(seconds: float) -> None:
-    assert decided(RateLimitedError("later", retry_after_seconds=seconds)).retry_delay == LONGEST_DELAY
+    assert decided(RateLimitedError("later", retry_after_seconds=seconds)).retry_delay == MAX_DELAY
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-MOST_MEMORY_MB = 650
+MAX_MEMORY_MB = 650
 COUNT = 2_000_000
 
 SCRIPT = """
@@ -83,4 +83,4 @@ def test_bounded(kind: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     members, megabytes = map(int, done.stdout.split())
     assert members == count
-    assert megabytes < MOST_MEMORY_MB
+    assert megabytes < MAX_MEMORY_MB

@@ -24,7 +24,7 @@ from airflow_provider_audiences.members.reading.signatures import (
     refuse_other_formats,
 )
 from airflow_provider_audiences.members.reject_reasons import MAX_LINE_BYTES
-from airflow_provider_audiences.members.workspace import LEAST_WINDOW_BYTES
+from airflow_provider_audiences.members.workspace import MIN_WINDOW_BYTES
 
 _BLOCK_BYTES = 1 << 20
 _MIN_BLOCK_BYTES = 1 << 20
@@ -46,7 +46,7 @@ class Readable(Protocol):
 
 
 def text_blocks(
-    stream: Readable, *, name: str, encoding: str | None = None, most_window_bytes: int = LEAST_WINDOW_BYTES
+    stream: Readable, *, name: str, encoding: str | None = None, most_window_bytes: int = MIN_WINDOW_BYTES
 ) -> Iterator[bytes]:
     """
     Yield the lines of an open file in blocks, decompressed (gzip, Zstandard) and in UTF-8.
@@ -68,7 +68,7 @@ def unpacked_pieces(
     name: str,
     encoding: str | None = None,
     wanted: str = "text",
-    most_window_bytes: int = LEAST_WINDOW_BYTES,
+    most_window_bytes: int = MIN_WINDOW_BYTES,
 ) -> Iterator[bytes]:
     """
     Yield the text of an open file in pieces cut at any byte, decompressed (gzip, Zstandard) and in UTF-8.

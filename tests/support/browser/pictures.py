@@ -24,7 +24,7 @@ _NOT_SHOWN = "%3Cimg%"
 
 _HALF_WAY = re.compile(r"^[3-7]\d(\.|$)")
 _WIDTH = 1240
-_MOST_KILOBYTES = 150
+_MAX_KILOBYTES = 150
 
 
 def main(folder: Path) -> int:
@@ -43,9 +43,9 @@ def main(folder: Path) -> int:
             _take_page(_opened(browser, site, height=690), site, folder)
             _take_form(_opened(browser, site, height=1000), site, folder)
             browser.close()
-    large = [path.name for path in folder.glob("*.png") if path.stat().st_size > _MOST_KILOBYTES * 1000]
+    large = [path.name for path in folder.glob("*.png") if path.stat().st_size > _MAX_KILOBYTES * 1000]
     if large:
-        sys.stderr.write(f"larger than {_MOST_KILOBYTES} kB: {', '.join(large)}\n")
+        sys.stderr.write(f"larger than {_MAX_KILOBYTES} kB: {', '.join(large)}\n")
     return 1 if large else 0
 
 
