@@ -269,7 +269,7 @@ class TestDeleteReply:
 
 def test_create_reply_without_id(recorder: Any, make_applovin: MakeApplovin) -> None:
     recorder.answer(200, {}, b"{}")
-    with pytest.raises(UnexpectedReplyError, match="no audience_id") as caught:
+    with pytest.raises(UnexpectedReplyError, match="no valid audience_id") as caught:
         create(make_applovin(base_url=recorder.url))
     assert caught.value.maybe_applied
     assert len(recorder.requests) == 1
