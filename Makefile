@@ -30,7 +30,7 @@ AIRFLOW2_TESTS := tests/assets tests/cli tests/lineage tests/notifications tests
 	tests/docs/test_code_blocks.py \
 	$(filter-out %/test_delta.py %/test_iceberg.py %/test_writers.py,$(wildcard tests/sources/test_*.py))
 # What reads members and sends requests, where another DuckDB, NumPy, nanoarrow or urllib3 could answer otherwise.
-LOWEST_TESTS := tests/http tests/members tests/sources tests/operators/test_sources.py tests/operators/test_uploads.py
+LOWEST_TESTS := tests/http tests/members tests/sources tests/operators/test_sources.py tests/operators/test_direct_deliveries.py
 # A file's tests share servers and databases, so they stay together; many of them wait more than they work.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 

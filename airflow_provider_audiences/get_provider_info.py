@@ -132,7 +132,7 @@ def _asset_uris(handler: str) -> list[dict[str, Any]]:
             "schemes": [scheme],
             "handler": f"{_PACKAGE}.assets.uris.{handler}",
             "factory": f"{_PACKAGE}.assets.{scheme}.create_asset",
-            "to_openlineage_converter": f"{_PACKAGE}.assets.making.convert_asset_to_openlineage",
+            "to_openlineage_converter": f"{_PACKAGE}.assets.airflow_assets.convert_asset_to_openlineage",
         }
         for scheme in SCHEMES
     ]

@@ -67,7 +67,7 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
             clock=time.time,
         )
         started = time.perf_counter()
-        with stage(source, rules=StagingRules(), settings=settings, kind=AdvertisingIds()) as staged:
+        with stage(source, rules=StagingRules(), settings=settings, identifier_kind=AdvertisingIds()) as staged:
             seconds["staging"] = time.perf_counter() - started
             with timed("ledger"):
                 state.load()

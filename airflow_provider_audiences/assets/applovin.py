@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.assets.making import asset_of
-from airflow_provider_audiences.assets.uris import AUDIENCE, SUPPRESSION_LIST
+from airflow_provider_audiences.assets.airflow_assets import asset_of
+from airflow_provider_audiences.assets.uris import uri_of
+from airflow_provider_audiences.common.targets import AUDIENCE, SUPPRESSION_LIST
 from airflow_provider_audiences.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset
 
 
-def audience_asset(handle: str, *, account: str = "applovin_default") -> Asset:
+def audience_asset(audience: str, *, account: str = "applovin_default") -> Asset:
     """
     Return the asset of an audience, as the operators make it.
 
-    :param handle: the ``audience_id`` that the operators are given, or the ``name``, if they are given no id.
+    :param audience: the ``audience_id`` that the operators are given, or the ``name``, if they are given no id.
     :param account: the operators' ``account``, or their connection, if they are given none; default
         ``applovin_default``.
     :raises InvalidInputError: an argument is blank.
     """
-    return asset_of(AUDIENCE.uri(handle, account=account))
+    return asset_of(uri_of(AUDIENCE, audience, account=account))
 
 
 def suppression_asset(package_name: str, *, account: str = "applovin_default") -> Asset:
@@ -34,7 +35,7 @@ def suppression_asset(package_name: str, *, account: str = "applovin_default") -
         ``applovin_default``.
     :raises InvalidInputError: an argument is blank.
     """
-    return asset_of(SUPPRESSION_LIST.uri(package_name, account=account))
+    return asset_of(uri_of(SUPPRESSION_LIST, package_name, account=account))
 
 
 def create_asset(
@@ -56,5 +57,5 @@ def create_asset(
     if (audience is None) == (package_name is None):
         raise InvalidInputError("give either audience or package_name")
     if audience is not None:
-        return asset_of(AUDIENCE.uri(audience, account=account), extra=extra)
-    return asset_of(SUPPRESSION_LIST.uri(package_name or "", account=account), extra=extra)
+        return asset_of(uri_of(AUDIENCE, audience, account=account), extra=extra)
+    return asset_of(uri_of(SUPPRESSION_LIST, package_name or "", account=account), extra=extra)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
 
-    from airflow_provider_audiences.assets.uris import AssetKind
+    from airflow_provider_audiences.common.targets import TargetKind
 
 VERSION = 1
 """Version of an event's ``extra``, under the key ``audiences``; so others' events can be told apart."""
@@ -22,15 +22,15 @@ class WriteTarget:
     """
     What a task writes to.
 
-    :param kind: audience, suppression list or group.
-    :param handle: id or name, as the task was given it; empty if it was given none.
+    :param target_kind: audience, suppression list or group.
+    :param target: id or name, as the task was given it; empty if it was given none.
     :param operation: what the task does: ``sync``, ``apply``, ``update``, ``append``, ``remove``, ``create``,
         ``delete`` or ``replace``.
     :param conn_id: connection of the task.
     """
 
-    kind: AssetKind
-    handle: str
+    target_kind: TargetKind
+    target: str
     operation: str
     conn_id: str
 
@@ -42,9 +42,9 @@ class WriteTarget:
         """
         return {
             "audiences": VERSION,
-            "platform": self.kind.platform,
-            "kind": self.kind.name,
-            "name": self.handle,
+            "platform": self.target_kind.platform.name,
+            "kind": self.target_kind.name,
+            "name": self.target,
             "operation": self.operation,
             "at": int(time.time()),
             "conn_id": self.conn_id,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.assets.making import asset_of
-from airflow_provider_audiences.assets.uris import GROUP
+from airflow_provider_audiences.assets.airflow_assets import asset_of
+from airflow_provider_audiences.assets.uris import uri_of
+from airflow_provider_audiences.common.targets import GROUP
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset
@@ -20,7 +21,7 @@ def group_asset(name: str, *, account: str = "pai_default") -> Asset:
     :param account: the operators' ``account``, or their connection, if they are given none; default ``pai_default``.
     :raises InvalidInputError: an argument is blank.
     """
-    return asset_of(GROUP.uri(name, account=account))
+    return asset_of(uri_of(GROUP, name, account=account))
 
 
 def create_asset(*, account: str, group: str, extra: Mapping[str, Any] | None = None) -> Asset:
@@ -31,4 +32,4 @@ def create_asset(*, account: str, group: str, extra: Mapping[str, Any] | None = 
     :param group: name of the group.
     :param extra: what Airflow shows of the asset; None (default) for nothing.
     """
-    return asset_of(GROUP.uri(group, account=account), extra=extra)
+    return asset_of(uri_of(GROUP, group, account=account), extra=extra)

@@ -155,7 +155,7 @@ def _about(stored: StoredAudience, details: AudienceDetails) -> dict[str, Any]:
         "held_back": details.held_back,
         "added_by_hand": details.by_hand,
         "content_is_known": manifest.is_content_known if manifest else None,
-        "may_have_strangers": manifest.has_strangers if manifest else None,
+        "may_have_unknown_members": manifest.has_unknown_members if manifest else None,
         "last_run": run_date.text if run_date else None,
         "last_run_interval_end": moment(run_date.end) if run_date else None,
         "unfinished_plan": (manifest.plan_id or None) if manifest else None,

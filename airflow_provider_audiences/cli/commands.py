@@ -1,7 +1,7 @@
 """
 The commands with their arguments, for both command lines: ``airflow audiences …`` and ``airflow-audiences …``.
 
-Airflow imports this at each of its commands, so nothing else is imported here.
+Airflow imports this at each of its commands, so nothing that takes its time is imported here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from airflow_provider_audiences.common.targets import PLATFORMS, SYNCED_KINDS
 
 
 @dataclass(frozen=True)
@@ -83,19 +85,17 @@ _NAMES_AUDIENCE = (
 )
 _ERROR = "Exit code 1: error."
 
+KINDS = tuple(name.replace("_", "-") for name in SYNCED_KINDS)
+
 PLAN_ARGUMENTS = (
-    _argument("audience", metavar="AUDIENCE", help="Id of the audience; with --suppression-list, the app's name."),
     _argument(
-        "--suppression-list",
-        action="store_true",
-        help="AUDIENCE is the package name or bundle ID of an app: plan for its suppression list.",
+        "audience", metavar="AUDIENCE", help="Id of the audience; of a suppression list, the app's package name."
     ),
+    _argument("--kind", choices=KINDS, default=KINDS[0], help=f"What AUDIENCE is (default: {KINDS[0]})."),
     _argument(
         "--audience-conn-id",
-        dest="applovin_conn_id",
         metavar="ID",
-        default="applovin_default",
-        help="Airflow connection of the audience's account (default: applovin_default).",
+        help="Airflow connection of the audience's account (default: that of the sync operator).",
     ),
     _argument("--account", metavar="NAME", help="Argument account of the list's operators, if they have it."),
     _argument("--source", nargs="+", metavar="PATH", help="Files, folders, globs or addresses with the members."),
@@ -178,9 +178,9 @@ AUDIENCES = Group(
         Command(
             name="doctor",
             help="Check versions, settings, the state path, connections and the clock",
-            description="Check versions, the settings of [audiences], the state path, and the connections of the "
-            "types applovin and pai. Without --test no request is sent and nothing is written. Exit code 0: nothing is "
-            "wrong; 1: something is.",
+            description="Check versions, the settings of [audiences], the state path, and the connections of the types "
+            f"{' and '.join(platform.conn_types[0] for platform in PLATFORMS)}. Without --test no request is sent and "
+            "nothing is written. Exit code 0: nothing is wrong; 1: something is.",
             function=f"{_PACKAGE}.doctor.examine",
             arguments=(
                 _argument(

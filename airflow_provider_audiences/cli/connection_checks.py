@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.cli.findings import Finding, Status
-from airflow_provider_audiences.cli.platforms import CONNECTION_TYPES, hook_of
+from airflow_provider_audiences.common.targets import PLATFORMS, platform_of_connection
 from airflow_provider_audiences.exceptions import AudienceError
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.http.api_client import ApiClient
 
 _AREA = "connections"
+_OWN_TYPES = tuple(platform.conn_types[0] for platform in PLATFORMS)
+"""Other types that the hooks take belong to other providers as well."""
 _ENVIRONMENT = "AIRFLOW_CONN_"
 _WITHOUT_DATABASE = (
     "connections that are only there are not checked. Run doctor where the database is reached, or give them in "
@@ -30,7 +32,7 @@ _SIGNATURE_SECONDS = 900.0
 
 def connection_findings(conn_ids: Sequence[str] | None, terminal: Terminal, *, test: bool) -> Iterator[Finding]:
     """
-    Yield what there is to say of connections of the types ``applovin`` and ``pai``.
+    Yield what there is to say of connections of this provider's types.
 
     :param conn_ids: ids of the connections to check; None for all that the database and the environment have.
     :param terminal: takes the warnings of the hooks.
@@ -47,7 +49,7 @@ def connection_findings(conn_ids: Sequence[str] | None, terminal: Terminal, *, t
             found = True
             yield finding
     if not found and not is_chosen:
-        detail = "there is none of the types applovin and pai in the database and the environment"
+        detail = f"there is none of the types {' and '.join(_OWN_TYPES)} in the database and the environment"
         yield Finding(area=_AREA, name="all", status="info", detail=detail)
 
 
@@ -60,12 +62,12 @@ def _known_ids() -> tuple[list[str], str]:
     from sqlalchemy.exc import SQLAlchemyError
 
     ids = {name.removeprefix(_ENVIRONMENT).lower() for name in os.environ if name.startswith(_ENVIRONMENT)}
-    ids = {conn_id for conn_id in ids if _type_of(conn_id) in {*CONNECTION_TYPES, None}}
+    ids = {conn_id for conn_id in ids if _type_of(conn_id) in {*_OWN_TYPES, None}}
     if getattr(settings, "Session", None) is None:
         return sorted(ids), f"a task of Airflow 3 may not read Airflow's database: {_WITHOUT_DATABASE}"
     try:
         with create_session() as session:
-            ids |= set(session.scalars(select(Connection.conn_id).where(Connection.conn_type.in_(CONNECTION_TYPES))))
+            ids |= set(session.scalars(select(Connection.conn_id).where(Connection.conn_type.in_(_OWN_TYPES))))
     except SQLAlchemyError as error:
         return sorted(ids), f"Airflow's database can't be read ({type(error).__name__}): {_WITHOUT_DATABASE}"
     return sorted(ids), ""
@@ -88,10 +90,11 @@ def _findings_of(conn_id: str, terminal: Terminal, *, test: bool) -> Iterator[Fi
         why = f"{variable} is no connection" if variable in os.environ else "there is no such connection"
         yield _finding(conn_id, "wrong", f"{why}: see 'airflow connections get', or give it in {variable}")
         return
-    hook_class = hook_of(conn_type)
-    if hook_class is None:
-        yield _finding(conn_id, "wrong", f"it has the type {conn_type}, and not one of: {', '.join(CONNECTION_TYPES)}")
+    platform = platform_of_connection(conn_type)
+    if platform is None:
+        yield _finding(conn_id, "wrong", f"it has the type {conn_type}, and not one of: {', '.join(_OWN_TYPES)}")
         return
+    hook_class = platform.hook_class
     clients: list[ApiClient] = []
     try:
         with terminal.collected_warnings() as warnings:

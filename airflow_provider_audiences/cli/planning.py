@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.cli.audiences import address_facts
 from airflow_provider_audiences.cli.output import Output, TableOf, facts
-from airflow_provider_audiences.cli.platforms import sync_operator_of
 from airflow_provider_audiences.cli.running import command
+from airflow_provider_audiences.common.targets import SYNCED_KINDS
 from airflow_provider_audiences.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
 _GIVEN_TO_OPERATOR = (
     *("mode", "on_lost_ledger", "allow_empty", "max_removed_ratio", "max_added_ratio", "max_removed", "max_added"),
     *("min_members", "min_suppressed", "on_malformed", "max_malformed_ratio", "suppress_on_malformed"),
-    *("release_held_back", "batch_size", "applovin_conn_id", "account"),
+    *("release_held_back", "batch_size", "account", "initial", "ttl_seconds", "refresh_before_seconds"),
 )
-_GIVEN_FOR_AUDIENCES = ("initial", "ttl_seconds", "refresh_before_seconds")
 _NOT_OF_PLANS = frozenset(
     {
         *(
@@ -89,14 +89,20 @@ def _operator(arguments: argparse.Namespace) -> SyncOperator:
         raise InvalidInputError("give --source, or --sql with --conn-id")
     if suppress is not None:
         given["suppress"] = suppress
-    given_for_audiences = _given(arguments, _GIVEN_FOR_AUDIENCES)
-    if arguments.suppression_list:
-        for name in given_for_audiences:
-            raise InvalidInputError(f"--{name.replace('_', '-')} is for audiences, and not for suppression lists")
-    operator_class = sync_operator_of("suppression list" if arguments.suppression_list else "audience")
-    target = {operator_class.target_argument: arguments.audience}
-    operator: SyncOperator = operator_class(**target, **given, **given_for_audiences)
+    kind = SYNCED_KINDS[arguments.kind.replace("-", "_")]
+    operator_class = kind.sync_operator_class
+    for name in given.keys() - _arguments_of(operator_class):
+        raise InvalidInputError(f"--{name.replace('_', '-')} is not for a {kind.title.lower()}")
+    if arguments.audience_conn_id is not None:
+        given[kind.platform.conn_argument] = arguments.audience_conn_id
+    operator: SyncOperator = operator_class(**{operator_class.target_argument: arguments.audience}, **given)
     return operator
+
+
+def _arguments_of(operator_class: type[Any]) -> set[str]:
+    """Return the names of the arguments that an operator takes."""
+    own = [vars(one)["__init__"] for one in operator_class.__mro__ if "__init__" in vars(one)]
+    return {name for init in own for name in inspect.signature(init).parameters}
 
 
 def _given(arguments: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
@@ -145,7 +151,7 @@ def _report(operator: SyncOperator, terminal: Terminal) -> tuple[AudienceAddress
     from airflow_provider_audiences.sources.staging import staging_settings
     from airflow_provider_audiences.sync.preview import Preview
 
-    members = MemberArguments.of(operator, kind=operator.kind)
+    members = MemberArguments.of(operator, identifier_kind=operator.identifier_kind)
     send = operator.send_settings()
     # Which DAG syncs the audience, and when, is not known here.
     settings = operator.sync_settings(run_date=None, next_run_seconds=None)
@@ -167,7 +173,7 @@ def _client(operator: SyncOperator) -> AbstractContextManager[Any]:
     try:
         return operator.open_client(notes_errors=False)
     except AirflowNotFoundException:
-        conn_id = getattr(operator, operator.asset_kind.conn_argument)
+        conn_id = getattr(operator, operator.conn_argument())
         raise InvalidInputError(
             f"connection {conn_id!r} is not defined",
             advice=f"Name another by --audience-conn-id, or give it in AIRFLOW_CONN_{conn_id.upper()}.",

@@ -48,7 +48,7 @@ def _mask_arguments(operator: Any) -> None:
     attributes[_INIT_KWARGS] = masked_arguments(type(operator), attributes.get(_INIT_KWARGS, {}))
 
 
-class ForgetsLocals:
+class ForgottenLocalsMixin:
     """Base of operators and sensors whose errors have no local variables in their frames."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

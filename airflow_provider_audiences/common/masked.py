@@ -16,7 +16,6 @@ from numbers import Number
 from os import PathLike
 from typing import Any
 
-from airflow_provider_audiences.common.parts import Parts, has_parts, has_references
 from airflow_provider_audiences.common.recognition import (
     is_clearly_a_path,
     is_data_frame,
@@ -27,6 +26,7 @@ from airflow_provider_audiences.common.recognition import (
     written_in,
 )
 from airflow_provider_audiences.common.rendering import is_template
+from airflow_provider_audiences.common.templated_lists import TemplatedList, has_references, is_templated_list
 from airflow_provider_audiences.members.characters import plain
 from airflow_provider_audiences.members.identifiers.patterns import ALL_PATTERNS, NEVER_ONLY_DIGITS, MemberPatterns
 from airflow_provider_audiences.wording import counted
@@ -103,14 +103,14 @@ class _MaskedField(ABC):
         """
         if value is None or isinstance(value, Masked):
             return value
-        if isinstance(value, Parts) and value.is_rendered:
+        if isinstance(value, TemplatedList) and value.is_rendered:
             return Masked(value, shown=_shown_parts(value))
         if hasattr(value, "iter_references"):  # XComArg, DagParam, MappedArgument; a literal holds the data
             return self.masked(value.value, may_have_templates=False) if hasattr(value, "value") else value
         if callable(value):
             return value
-        if may_have_templates and self._takes_parts and has_parts(value) and not is_path_list(value):
-            return Parts(tuple(self._masked_part(item) for item in value))
+        if may_have_templates and self._takes_parts and is_templated_list(value) and not is_path_list(value):
+            return TemplatedList(tuple(self._masked_part(item) for item in value))
         return self._wrapped(value)
 
     _takes_parts = False
@@ -183,7 +183,7 @@ class ArgumentsField(_MaskedField):
         return _masked_each(value, self._patterns)
 
 
-class MasksFieldsWhenMapped:
+class MaskedFieldsMixin:
     """
     Base of operators with masked fields, which also masks the arguments of mapped tasks.
 
@@ -273,7 +273,7 @@ def revealed_argument(value: Any) -> Any:
     :param value: one argument in an :class:`ArgumentsField`.
     """
     value = revealed(value)
-    return [revealed_argument(item) for item in value.items] if isinstance(value, Parts) else value
+    return [revealed_argument(item) for item in value.items] if isinstance(value, TemplatedList) else value
 
 
 def _shown_frame(frame: Any) -> str:
@@ -283,7 +283,7 @@ def _shown_frame(frame: Any) -> str:
         return "<data frame, not shown>"
 
 
-def _shown_parts(parts: Parts) -> str:
+def _shown_parts(parts: TemplatedList) -> str:
     paths = list(parts.items)
     return (
         str([shown_address(str(path)) for path in paths]) if is_path_list(paths) else f"<{len(paths)} parts, not shown>"
@@ -307,7 +307,11 @@ def _masked_argument(value: Any, patterns: Sequence[MemberPatterns]) -> Any:
     if not _has_members(value, patterns):
         return value
     # Airflow must still render the output of other tasks, so the list stays a list of parts.
-    return Parts(tuple(_masked_argument(item, patterns) for item in value)) if has_references(value) else Masked(value)
+    return (
+        TemplatedList(tuple(_masked_argument(item, patterns) for item in value))
+        if has_references(value)
+        else Masked(value)
+    )
 
 
 def _has_members(value: object, patterns: Sequence[MemberPatterns]) -> bool:

@@ -45,9 +45,9 @@ def renderer(context: Any) -> Callable[[Any, Any], Any]:
         # Only contexts made for tests have no task.
         from airflow.providers.common.compat.sdk import BaseOperator
 
-        from airflow_provider_audiences.common.text_templates import RendersTextAsText
+        from airflow_provider_audiences.common.text_templates import TextTemplatesMixin
 
-        class Renders(RendersTextAsText, BaseOperator):
+        class Renders(TextTemplatesMixin, BaseOperator):
             """An operator that only renders."""
 
         task = Renders(task_id="renders_templates")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class WaitsWhenAsked:
+class RetryPolicyMixin:
     """
     Base of operators and sensors whose next try waits as long as the platform has asked (Airflow 3.3 and newer).
 

@@ -17,7 +17,7 @@ from airflow_provider_audiences.exceptions import TaskStoppedError
 from airflow_provider_audiences.stopping import Stopped
 
 
-class Stoppable:
+class StoppableMixin:
     """Base of operators and sensors whose work ends at once when Airflow ends the task."""
 
     _working_thread: int | None = None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2.nativetypes import NativeEnvironment
 
+from airflow_provider_audiences.common.targets import PLATFORMS
 from airflow_provider_audiences.validation import is_none
 
 if TYPE_CHECKING:
@@ -25,19 +26,19 @@ else:
 
 TEXT_FIELDS = frozenset(
     {
+        *(platform.conn_argument for platform in PLATFORMS),
         "account",
         "algorithm",
-        "applovin_conn_id",
         "audience_id",
         "audience_type",
         "column",
+        "conn_id",
         "description",
         "filter",
         "group_id",
         "inference_job_id",
         "name",
         "package_name",
-        "pai_conn_id",
         "plan_id",
         "platform",
         "project",
@@ -52,7 +53,7 @@ TEXT_FIELDS = frozenset(
 """Names of the arguments that are always text, in all operators and sensors."""
 
 
-class RendersTextAsText(_Base):
+class TextTemplatesMixin(_Base):
     """Base of operators and sensors whose text arguments are rendered to text, even with native rendering."""
 
     def _do_render_template_fields(

@@ -12,10 +12,10 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_audiences.common.forgetting import forgetting, merged
-from airflow_provider_audiences.common.given import without_none
+from airflow_provider_audiences.common.lost_arguments import without_none
 from airflow_provider_audiences.common.masked import ArgumentsField, revealed_argument
-from airflow_provider_audiences.common.parts import Parts
-from airflow_provider_audiences.operators.asset_base import with_named_outlet
+from airflow_provider_audiences.common.templated_lists import TemplatedList
+from airflow_provider_audiences.operators.write_base import with_named_outlet
 
 try:
     from airflow.sdk.bases.decorator import _TaskDecorator
@@ -51,7 +51,7 @@ class SourceFromFunction(DecoratedOperator):
         op_kwargs = determine_kwargs(self.python_callable, op_args, context)
         # The field wraps members when they are assigned: they are neither rendered nor shown.
         self.source = self.python_callable(*op_args, **op_kwargs)
-        if not isinstance(self.source, Parts):  # members are data, whatever is written in them
+        if not isinstance(self.source, TemplatedList):  # members are data, whatever is written in them
             self.source = self.render_template(self.source, context)
 
 

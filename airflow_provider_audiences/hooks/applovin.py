@@ -17,11 +17,11 @@ from airflow_provider_audiences.common.connections import ConnectionLike, Connec
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.http.error_budget import account_digest
-from airflow_provider_audiences.platforms.applovin.client import (
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+from airflow_provider_audiences.platforms.applovin.defaults import (
     DEFAULT_BASE_URL,
     DEFAULT_CONTENT_TYPE,
     DEFAULT_SETTINGS,
-    AppLovinClient,
 )
 from airflow_provider_audiences.platforms.applovin.suppression import AppLovinSuppressionClient
 

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.openlineage.facet import (
 )
 from airflow.providers.openlineage.extractors import OperatorLineage
 
-from airflow_provider_audiences.assets.making import convert_asset_to_openlineage
+from airflow_provider_audiences.assets.airflow_assets import convert_asset_to_openlineage
 from airflow_provider_audiences.lineage.datasets import DatasetName, datasets_and_queries
 from airflow_provider_audiences.lineage.queries import lineage_of_query
 
@@ -115,8 +115,8 @@ def _report(target: WriteTarget, try_result: TryResult) -> AudiencesReportRunFac
     outcome = try_result.outcome
     known: Mapping[str, Any] = asdict(try_result.counts)
     return AudiencesReportRunFacet(
-        platform=target.kind.platform,
-        kind=target.kind.name,
+        platform=target.target_kind.platform.name,
+        kind=target.target_kind.name,
         operation=target.operation,
         outcome=outcome.state,
         guard=outcome.guard,

@@ -23,19 +23,19 @@ class MemberBatch:
     A batch shows only its size, in tracebacks as well, and is never pickled.
 
     :param keys: keys of the members.
-    :param kind: identifier kind of the members, which writes them.
+    :param identifier_kind: identifier kind of the members, which writes them.
     """
 
-    __slots__ = ("_keys", "_kind")
+    __slots__ = ("_identifier_kind", "_keys")
 
-    def __init__(self, keys: Keys, kind: IdentifierKind) -> None:
+    def __init__(self, keys: Keys, identifier_kind: IdentifierKind) -> None:
         # The keys are kept in a function and not in an attribute, as error trackers show the attributes of objects.
         self._keys: Callable[[], Keys] = lambda: keys
-        self._kind = kind
+        self._identifier_kind = identifier_kind
 
     def lines(self) -> MaskedBytes:
         """Return the members in their written form, one a line. Each call writes them anew."""
-        return MaskedBytes(self._kind.lines(self._keys()))
+        return MaskedBytes(self._identifier_kind.lines(self._keys()))
 
     def texts(self) -> list[str]:
         """Return the members in their written form."""

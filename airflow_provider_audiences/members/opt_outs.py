@@ -43,7 +43,7 @@ def stage_opt_outs(
     *,
     on_malformed: str,
     max_malformed_ratio: float | None = None,
-    kind: IdentifierKind,
+    identifier_kind: IdentifierKind,
     settings: StagingSettings | None = None,
 ) -> Iterator[StagedMembers]:
     """
@@ -53,23 +53,23 @@ def stage_opt_outs(
     :param on_malformed: ``fail`` raises an error if any text is malformed; ``drop`` drops and counts malformed texts.
     :param max_malformed_ratio: with ``drop``, the largest share of malformed texts that is accepted, from 0 to 1; None
         for no limit.
-    :param kind: identifier kind of the list.
+    :param identifier_kind: identifier kind of the list.
     :param settings: memory and disk to use; None for the defaults.
     :raises InvalidInputError: a text is malformed and ``on_malformed`` is ``fail``, too many are, none is a member, or
         the list can't be read.
     """
     fails = checked_on_malformed(on_malformed) == "fail"
     rules = StagingRules(max_malformed_ratio=None if fails else max_malformed_ratio, argument="suppress")
-    with stage(source, rules=rules, kind=kind, settings=settings) as staged:
+    with stage(source, rules=rules, identifier_kind=identifier_kind, settings=settings) as staged:
         refuse_without_members(staged, of="the texts of suppress")
         if staged.malformed and fails:
             said = counted(
                 staged.malformed,
-                f"text of suppress is not {with_article(kind.name)}",
-                f"texts of suppress are not {kind.plural}",
+                f"text of suppress is not {with_article(identifier_kind.name)}",
+                f"texts of suppress are not {identifier_kind.plural}",
             )
             raise InvalidInputError(
-                f"{said} ({kind.rule}), and each may be a person "
+                f"{said} ({identifier_kind.rule}), and each may be a person "
                 f"who would stay{staged.damage}: {'; '.join(staged.examples)}; nothing was sent. Mend the list; or "
                 "give suppress_on_malformed='drop' if none of them is a person, such as a header line"
             )

@@ -88,17 +88,12 @@ class StagedMembers:
     by_column: Mapping[str, int] = field(default_factory=dict, repr=False)
     keys: KeySet = field(repr=False)
     examples: tuple[str, ...] = field(default=(), repr=False)
-    _kind: IdentifierKind = field(repr=False)
+    _identifier_kind: IdentifierKind = field(repr=False)
 
     @property
     def member_name(self) -> str:
         """Name of the identifier kind, for messages, such as ``advertising ID``."""
-        return self._kind.name
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all members when written one a line: an upper limit if lines differ in length."""
-        return self.members * self._kind.line_bytes
+        return self._identifier_kind.name
 
     def text_counts(self) -> dict[str, Any]:
         """Return the counts of texts that are no new members, by their names in reports."""
@@ -122,7 +117,7 @@ class StagedMembers:
         :param first: index of the first member, counted from 0.
         :param count: number of members; fewer are returned at the end of the set.
         """
-        return self._kind.lines(self.keys.slice(first, count))
+        return self._identifier_kind.lines(self.keys.slice(first, count))
 
     def batch(self, first: int, count: int) -> MemberBatch:
         """
@@ -131,7 +126,7 @@ class StagedMembers:
         :param first: index of the first member, counted from 0.
         :param count: number of members; fewer are in the batch at the end of the set.
         """
-        return MemberBatch(self.keys.slice(first, count), self._kind)
+        return MemberBatch(self.keys.slice(first, count), self._identifier_kind)
 
 
 @contextmanager
@@ -139,7 +134,7 @@ def stage(
     source: MemberInput,
     *,
     rules: StagingRules,
-    kind: IdentifierKind,
+    identifier_kind: IdentifierKind,
     settings: StagingSettings | None = None,
 ) -> Iterator[StagedMembers]:
     """
@@ -148,25 +143,27 @@ def stage(
 
     :param source: files, values, a data frame or tables.
     :param rules: what to do about texts that are not members.
-    :param kind: identifier kind of the source.
+    :param identifier_kind: identifier kind of the source.
     :param settings: memory and disk to use; None for the defaults.
     :raises InvalidInputError: the rules reject the source, or it can't be read.
     :raises WorkspaceUnavailableError: the temporary folder has too little room, or the worker too little memory.
     """
     with (
-        open_workspace(settings or StagingSettings(), key_bytes=kind.key_bytes) as workspace,
-        KeySetBuilder(workspace.folder, key_bytes=kind.key_bytes) as keys,
+        open_workspace(settings or StagingSettings(), key_bytes=identifier_kind.key_bytes) as workspace,
+        KeySetBuilder(workspace.folder, key_bytes=identifier_kind.key_bytes) as keys,
     ):
-        yield _Staging(workspace, keys, kind, rules).run(source)
+        yield _Staging(workspace, keys, identifier_kind, rules).run(source)
 
 
 class _Staging:
     """One run of :func:`stage`."""
 
-    def __init__(self, workspace: Workspace, keys: KeySetBuilder, kind: IdentifierKind, rules: StagingRules) -> None:
+    def __init__(
+        self, workspace: Workspace, keys: KeySetBuilder, identifier_kind: IdentifierKind, rules: StagingRules
+    ) -> None:
         self._workspace = workspace
         self._keys = keys
-        self._kind = kind
+        self._identifier_kind = identifier_kind
         self._rules = rules
         self._rejects = Rejects(workspace, rules.rejects) if rules.rejects else None
         self._texts = 0
@@ -177,8 +174,10 @@ class _Staging:
 
     def run(self, source: MemberInput) -> StagedMembers:
         self._workspace.require(disk_bytes_of(source), f"reading {self._rules.argument}")
-        for chunk in read_members(source, workspace=self._workspace, takes_numbers=self._kind.patterns.may_be_number):
-            parsed = self._kind.parse(chunk.column)
+        for chunk in read_members(
+            source, workspace=self._workspace, takes_numbers=self._identifier_kind.patterns.may_be_number
+        ):
+            parsed = self._identifier_kind.parse(chunk.column)
             self._keys.add(parsed.keys)
             self._count(chunk, parsed)
             if (name := chunk.member_column) is not None:
@@ -213,8 +212,9 @@ class _Staging:
     def _check_malformed(self) -> None:
         if self._rules.on_malformed == "fail" and self._examples:
             raise InvalidInputError(
-                f"{self._examples[0]}: not {with_article(self._kind.name)} ({self._kind.rule}), and "
-                f"on_malformed='fail'; nothing was sent{self._report_note}{self._damage}"
+                f"{self._examples[0]}: not {with_article(self._identifier_kind.name)} "
+                f"({self._identifier_kind.rule}), and on_malformed='fail'; nothing was sent"
+                f"{self._report_note}{self._damage}"
             )
 
     def _check_ratio(self) -> None:
@@ -228,15 +228,15 @@ class _Staging:
         if limit is not None and share > limit:
             raise InvalidInputError(
                 f"{malformed:,} of {counted(texts, 'text')} of {self._rules.argument} ({share:.2%}) are not "
-                f"{self._kind.plural}, more than max_malformed_ratio={limit:.2%}{self._damage}; nothing was "
+                f"{self._identifier_kind.plural}, more than max_malformed_ratio={limit:.2%}{self._damage}; nothing was "
                 f"sent{self._report_note}. First ones: {where}"
             )
         log.warning(
             "Dropped %s (%.2f%%)%s. First ones: %s",
             counted(
                 malformed,
-                f"text of {self._rules.argument} that is not {with_article(self._kind.name)}",
-                f"texts of {self._rules.argument} that are not {self._kind.plural}",
+                f"text of {self._rules.argument} that is not {with_article(self._identifier_kind.name)}",
+                f"texts of {self._rules.argument} that are not {self._identifier_kind.plural}",
             ),
             share * 100, self._damage, where,
         )  # fmt: skip
@@ -253,11 +253,12 @@ class _Staging:
             by_column=self._by_column,
             keys=keys,
             examples=tuple(self._examples),
-            _kind=self._kind,
+            _identifier_kind=self._identifier_kind,
         )
         log.info(
             "Staged %s of %s of %s in %.1f s: %s malformed, %s zeroed, %s, %s blank.",
-            counted(staged.members, self._kind.name, self._kind.plural), counted(self._texts, "text"),
+            counted(staged.members, self._identifier_kind.name, self._identifier_kind.plural),
+            counted(self._texts, "text"),
             self._rules.argument, time.monotonic() - self._started, f"{staged.malformed:,}", f"{staged.zeroed:,}",
             counted(staged.duplicates, "duplicate"), f"{staged.blank:,}",
         )  # fmt: skip

@@ -81,11 +81,11 @@ class RunSummary:
         :param before: the state that was told last; None if none was.
         :param now: the state now.
         """
-        kind = self.write.kind
+        kind = self.write.target_kind
         headlines = "; ".join(self._headline(change, now) for change in found)
         log_url = str(getattr(self.ti, "log_url", ""))
         lines = [
-            f"{kind.title} {self.write.handle} at {kind.platform_title}, connection {self.write.conn_id}",
+            f"{kind.title} {self.write.target} at {kind.platform.title}, connection {self.write.conn_id}",
             f"Before: {_state_text(before)}" if before else "",
             f"Now: {_state_text(now)}. {_shortened(self.message)}",
             *(self._explanation(change, now) for change in found),
@@ -95,14 +95,14 @@ class RunSummary:
             f"Log: {log_url}" if log_url else "",
         ]
         return Notice(
-            subject=f"{kind.title} {self.write.handle}: {headlines}",
+            subject=f"{kind.title} {self.write.target}: {headlines}",
             body="\n".join(line for line in lines if line),
             changes=tuple(change.value for change in found),
             state=now.state,
             guard=now.guard,
-            platform=kind.platform,
+            platform=kind.platform.name,
             kind=kind.name,
-            name=self.write.handle,
+            name=self.write.target,
             asset=self.asset or "",
             log_url=log_url,
         )
@@ -128,9 +128,9 @@ class RunSummary:
         live, drift = self.observation.live, self.observation.drift
         if change is Change.DRIFT_BEGAN and live is not None and drift is not None:
             return (
-                f"{self.write.kind.platform_title} counts {counted(live + drift, 'member')}, and the ledger {live:,}. "
-                "The platform's count may lag; if that stays so, somebody else changes this audience, or the platform "
-                "does not take some of its members."
+                f"{self.write.target_kind.platform.title} counts {counted(live + drift, 'member')}, "
+                f"and the ledger {live:,}. The platform's count may lag; if that stays so, somebody else changes this "
+                "audience, or the platform does not take some of its members."
             )
         return ""
 

@@ -313,13 +313,13 @@ def _target_of(values: dict[str, Any]) -> tuple[Any, WriteTarget, str | None] | 
 def _unrendered(task: Any, kind: Any) -> tuple[Any, WriteTarget, None]:
     from airflow_provider_audiences.assets.events import WriteTarget
 
-    asset_kind = getattr(task, "asset_kind", None) or kind.asset_kind
-    given = getattr(task, asset_kind.conn_argument, None)
+    target_kind = getattr(task, "target_kind", None) or kind.target_kind
+    given = getattr(task, kind.conn_argument(), None)
     if given is None:
-        given = getattr(task, "partial_kwargs", {}).get(asset_kind.conn_argument)
+        given = getattr(task, "partial_kwargs", {}).get(kind.conn_argument())
     write = WriteTarget(
-        kind=asset_kind,
-        handle=f"of task {task.task_id}",
+        target_kind=target_kind,
+        target=f"of task {task.task_id}",
         operation=kind.operation,
         conn_id=given if isinstance(given, str) and not is_template(given) else "not known",
     )

@@ -10,23 +10,23 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from airflow_provider_audiences.assets.uris import AUDIENCE
+from airflow_provider_audiences.common.targets import AUDIENCE
 from airflow_provider_audiences.operators.applovin_base import AppLovinOperator
-from airflow_provider_audiences.operators.applovin_delivery_base import ToAudience
+from airflow_provider_audiences.operators.applovin_delivery_base import AudienceTargetMixin
 from airflow_provider_audiences.operators.arguments import (
+    AppLovinAdditionArguments,
     AppLovinArguments,
     AppLovinRemovalArguments,
-    AppLovinUploadArguments,
     AppLovinWriteArguments,
 )
-from airflow_provider_audiences.operators.asset_base import WritesAsset
-from airflow_provider_audiences.operators.upload_base import UploadOperator
+from airflow_provider_audiences.operators.direct_delivery_base import DirectDeliveryOperator
+from airflow_provider_audiences.operators.write_base import WriteOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class AppLovinCreateAudienceOperator(WritesAsset, AppLovinOperator):
+class AppLovinCreateAudienceOperator(WriteOperator, AppLovinOperator):
     """
     Create an empty audience and return its id.
 
@@ -60,9 +60,9 @@ class AppLovinCreateAudienceOperator(WritesAsset, AppLovinOperator):
         "account",
         "applovin_conn_id",
     )
-    asset_kind = AUDIENCE
+    target_kind = AUDIENCE
     operation = "create"
-    handle_arguments = ("name",)
+    target_arguments = ("name",)
 
     def __init__(
         self,
@@ -132,13 +132,13 @@ class AppLovinListAudiencesOperator(AppLovinOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the audiences."""
-        from airflow_provider_audiences.platforms.applovin.audiences import Platform
+        from airflow_provider_audiences.platforms.applovin.audiences import MobilePlatform
         from airflow_provider_audiences.validation import exact_text, one_of
 
         with self.running():
             wanted = {
                 "name": None if self.name is None else exact_text("name", self.name),
-                "platform": None if self.platform is None else one_of("platform", self.platform, Platform),
+                "platform": None if self.platform is None else one_of("platform", self.platform, MobilePlatform),
                 "package_name": None if self.package_name is None else exact_text("package_name", self.package_name),
             }
             with self.hook.get_conn() as client:
@@ -148,7 +148,7 @@ class AppLovinListAudiencesOperator(AppLovinOperator):
         ]
 
 
-class AppLovinUpdateAudienceOperator(ToAudience, UploadOperator):
+class AppLovinUpdateAudienceOperator(AudienceTargetMixin, DirectDeliveryOperator):
     """
     Replace all users of an audience.
 
@@ -199,7 +199,12 @@ class AppLovinUpdateAudienceOperator(ToAudience, UploadOperator):
 
     mode = "replace"
     operation = "update"
-    template_fields: Sequence[str] = ("audience_id", "ttl_seconds", *UploadOperator.template_fields, "applovin_conn_id")
+    template_fields: Sequence[str] = (
+        "audience_id",
+        "ttl_seconds",
+        *DirectDeliveryOperator.template_fields,
+        "applovin_conn_id",
+    )
 
     def __init__(
         self,
@@ -207,7 +212,7 @@ class AppLovinUpdateAudienceOperator(ToAudience, UploadOperator):
         audience_id: str,
         ttl_seconds: int | str | timedelta | None = None,
         allow_empty: bool = False,
-        **kwargs: Unpack[AppLovinUploadArguments],
+        **kwargs: Unpack[AppLovinAdditionArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id
@@ -216,7 +221,7 @@ class AppLovinUpdateAudienceOperator(ToAudience, UploadOperator):
         self.name_outlet()
 
 
-class AppLovinAppendUsersOperator(ToAudience, UploadOperator):
+class AppLovinAppendUsersOperator(AudienceTargetMixin, DirectDeliveryOperator):
     """
     Add users to an audience. For users who are in it already, the TTL begins again.
 
@@ -257,14 +262,19 @@ class AppLovinAppendUsersOperator(ToAudience, UploadOperator):
 
     mode = "append"
     operation = "append"
-    template_fields: Sequence[str] = ("audience_id", "ttl_seconds", *UploadOperator.template_fields, "applovin_conn_id")
+    template_fields: Sequence[str] = (
+        "audience_id",
+        "ttl_seconds",
+        *DirectDeliveryOperator.template_fields,
+        "applovin_conn_id",
+    )
 
     def __init__(
         self,
         *,
         audience_id: str,
         ttl_seconds: int | str | timedelta | None = None,
-        **kwargs: Unpack[AppLovinUploadArguments],
+        **kwargs: Unpack[AppLovinAdditionArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id
@@ -272,7 +282,7 @@ class AppLovinAppendUsersOperator(ToAudience, UploadOperator):
         self.name_outlet()
 
 
-class AppLovinRemoveUsersOperator(ToAudience, UploadOperator):
+class AppLovinRemoveUsersOperator(AudienceTargetMixin, DirectDeliveryOperator):
     """
     Remove users from an audience, by an append with a TTL of 0 seconds.
 
@@ -310,7 +320,7 @@ class AppLovinRemoveUsersOperator(ToAudience, UploadOperator):
 
     mode = "remove"
     operation = "remove"
-    template_fields: Sequence[str] = ("audience_id", *UploadOperator.template_fields, "applovin_conn_id")
+    template_fields: Sequence[str] = ("audience_id", *DirectDeliveryOperator.template_fields, "applovin_conn_id")
 
     def __init__(
         self,
@@ -324,7 +334,7 @@ class AppLovinRemoveUsersOperator(ToAudience, UploadOperator):
         self.name_outlet()
 
 
-class AppLovinDeleteAudienceOperator(WritesAsset, AppLovinOperator):
+class AppLovinDeleteAudienceOperator(WriteOperator, AppLovinOperator):
     """
     Delete an audience.
 
@@ -342,9 +352,9 @@ class AppLovinDeleteAudienceOperator(WritesAsset, AppLovinOperator):
     """
 
     template_fields: Sequence[str] = ("audience_id", "account", "applovin_conn_id")
-    asset_kind = AUDIENCE
+    target_kind = AUDIENCE
     operation = "delete"
-    handle_arguments = ("audience_id",)
+    target_arguments = ("audience_id",)
 
     def __init__(
         self, *, audience_id: str, ignore_missing: bool = False, **kwargs: Unpack[AppLovinWriteArguments]

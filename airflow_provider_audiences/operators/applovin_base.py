@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_audiences.common.given import RefusesLostArguments
-from airflow_provider_audiences.common.text_templates import RendersTextAsText
+from airflow_provider_audiences.common.task_mixin import TaskMixin
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.hooks.applovin import AppLovinHook
 
 
-class AppLovinOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
+class AppLovinOperator(TaskMixin, BaseOperator):
     """
     Base of the AppLovin operators.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow_provider_audiences.assets.uris import AUDIENCE, SUPPRESSION_LIST
+from airflow_provider_audiences.common.targets import AUDIENCE, SUPPRESSION_LIST
 from airflow_provider_audiences.operators.applovin_base import AppLovinOperator
 from airflow_provider_audiences.operators.delivery_base import DeliveryOperator
 
@@ -26,10 +26,11 @@ class AppLovinDeliveryOperator(AppLovinOperator, DeliveryOperator):
     """
     Base of the operators that send advertising IDs.
 
-    A concrete operator takes its target from :class:`ToAudience` or :class:`ToSuppressionList`, and what it does from
+    A concrete operator takes its target from :class:`AudienceTargetMixin` or :class:`SuppressionListTargetMixin`, and
+    what it does from
     :class:`~airflow_provider_audiences.operators.sync_base.SyncOperator`,
     :class:`~airflow_provider_audiences.operators.plan_base.StoredPlanOperator` or
-    :class:`~airflow_provider_audiences.operators.upload_base.UploadOperator`.
+    :class:`~airflow_provider_audiences.operators.direct_delivery_base.DirectDeliveryOperator`.
 
     :param batch_size: most IDs in one request, at least 1; default 100,000.
     :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.
@@ -42,7 +43,7 @@ class AppLovinDeliveryOperator(AppLovinOperator, DeliveryOperator):
         self.id_case = id_case
 
     @property
-    def kind(self) -> AdvertisingIds:
+    def identifier_kind(self) -> AdvertisingIds:
         """
         Identifier kind of the members: advertising IDs, written in the letter case of ``id_case``.
 
@@ -53,18 +54,18 @@ class AppLovinDeliveryOperator(AppLovinOperator, DeliveryOperator):
         return AdvertisingIds(id_case=self.id_case)
 
 
-class ToAudience(AppLovinDeliveryOperator):
+class AudienceTargetMixin(AppLovinDeliveryOperator):
     """Mixin for operators that send members to an audience."""
 
     target_argument = "audience_id"
-    asset_kind = AUDIENCE
-    handle_arguments: ClassVar[tuple[str, ...]] = ("audience_id",)
+    target_kind = AUDIENCE
+    target_arguments: ClassVar[tuple[str, ...]] = ("audience_id",)
     audience_id: str | None
 
     @property
     def delivery_limits(self) -> DeliveryLimits:
         """Limits of AppLovin's Audience API."""
-        from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
+        from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS
 
         return AUDIENCE_LIMITS
 
@@ -82,15 +83,15 @@ class ToAudience(AppLovinDeliveryOperator):
         """Return the audience as a destination."""
         from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 
-        return AudienceDestination(client, target, kind=self.kind)
+        return AudienceDestination(client, target, identifier_kind=self.identifier_kind)
 
 
-class ToSuppressionList(AppLovinDeliveryOperator):
+class SuppressionListTargetMixin(AppLovinDeliveryOperator):
     """Mixin for operators that send members to an app's suppression list."""
 
     target_argument = "package_name"
-    asset_kind = SUPPRESSION_LIST
-    handle_arguments = ("package_name",)
+    target_kind = SUPPRESSION_LIST
+    target_arguments = ("package_name",)
     package_name: str
 
     @property
@@ -114,4 +115,4 @@ class ToSuppressionList(AppLovinDeliveryOperator):
         """Return the suppression list as a destination."""
         from airflow_provider_audiences.platforms.applovin.suppression import SuppressionDestination
 
-        return SuppressionDestination(client, target, kind=self.kind, account=self.account)
+        return SuppressionDestination(client, target, identifier_kind=self.identifier_kind, account=self.account)

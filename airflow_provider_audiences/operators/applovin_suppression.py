@@ -12,19 +12,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Unpack
 
-from airflow_provider_audiences.operators.applovin_delivery_base import ToSuppressionList
+from airflow_provider_audiences.operators.applovin_delivery_base import SuppressionListTargetMixin
 from airflow_provider_audiences.operators.arguments import (
+    AppLovinAdditionArguments,
     AppLovinRemovalArguments,
     AppLovinStoredPlanArguments,
     AppLovinSyncArguments,
-    AppLovinUploadArguments,
 )
+from airflow_provider_audiences.operators.direct_delivery_base import DirectDeliveryOperator
 from airflow_provider_audiences.operators.plan_base import StoredPlanOperator
 from airflow_provider_audiences.operators.sync_base import SyncOperator
-from airflow_provider_audiences.operators.upload_base import UploadOperator
 
 
-class AppLovinSyncSuppressionOperator(ToSuppressionList, SyncOperator):
+class AppLovinSyncSuppressionOperator(SuppressionListTargetMixin, SyncOperator):
     """
     Make an app's suppression list equal a source, with as few requests as possible.
 
@@ -111,7 +111,7 @@ class AppLovinSyncSuppressionOperator(ToSuppressionList, SyncOperator):
         self.name_outlet()
 
 
-class AppLovinApplySuppressionPlanOperator(ToSuppressionList, StoredPlanOperator):
+class AppLovinApplySuppressionPlanOperator(SuppressionListTargetMixin, StoredPlanOperator):
     """
     Carry out a plan that ``AppLovinSyncSuppressionOperator(plan_only=True)`` stored, exactly as it was stored.
 
@@ -148,7 +148,7 @@ class AppLovinApplySuppressionPlanOperator(ToSuppressionList, StoredPlanOperator
         self.name_outlet()
 
 
-class AppLovinAddSuppressionOperator(ToSuppressionList, UploadOperator):
+class AppLovinAddSuppressionOperator(SuppressionListTargetMixin, DirectDeliveryOperator):
     """
     Add users to an app's suppression list. Users who are on it stay on it.
 
@@ -186,15 +186,15 @@ class AppLovinAddSuppressionOperator(ToSuppressionList, UploadOperator):
 
     mode = "append"
     operation = "append"
-    template_fields: Sequence[str] = ("package_name", *UploadOperator.template_fields, "applovin_conn_id")
+    template_fields: Sequence[str] = ("package_name", *DirectDeliveryOperator.template_fields, "applovin_conn_id")
 
-    def __init__(self, *, package_name: str, **kwargs: Unpack[AppLovinUploadArguments]) -> None:
+    def __init__(self, *, package_name: str, **kwargs: Unpack[AppLovinAdditionArguments]) -> None:
         super().__init__(**kwargs)
         self.package_name = package_name
         self.name_outlet()
 
 
-class AppLovinRemoveSuppressionOperator(ToSuppressionList, UploadOperator):
+class AppLovinRemoveSuppressionOperator(SuppressionListTargetMixin, DirectDeliveryOperator):
     """
     Remove users from an app's suppression list. The app's campaigns target them again.
 
@@ -232,7 +232,7 @@ class AppLovinRemoveSuppressionOperator(ToSuppressionList, UploadOperator):
 
     mode = "remove"
     operation = "remove"
-    template_fields: Sequence[str] = ("package_name", *UploadOperator.template_fields, "applovin_conn_id")
+    template_fields: Sequence[str] = ("package_name", *DirectDeliveryOperator.template_fields, "applovin_conn_id")
 
     def __init__(
         self,

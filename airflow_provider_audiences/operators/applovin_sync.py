@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from airflow_provider_audiences.operators.applovin_delivery_base import ToAudience
+from airflow_provider_audiences.operators.applovin_delivery_base import AudienceTargetMixin
 from airflow_provider_audiences.operators.arguments import AppLovinStoredPlanArguments, AppLovinSyncAudienceArguments
 from airflow_provider_audiences.operators.plan_base import StoredPlanOperator
 from airflow_provider_audiences.operators.sync_base import FoundDestination, SyncOperator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import Destination
 
 
-class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
+class AppLovinSyncAudienceOperator(AudienceTargetMixin, SyncOperator):
     """
     Make an audience equal a source, with as few requests as possible.
 
@@ -132,7 +132,7 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
         "applovin_conn_id",
     )
     operation = "sync"
-    handle_arguments = ("audience_id", "name")
+    target_arguments = ("audience_id", "name")
 
     def __init__(
         self,
@@ -232,7 +232,7 @@ class AppLovinSyncAudienceOperator(ToAudience, SyncOperator):
         )
 
 
-class AppLovinApplyPlanOperator(ToAudience, StoredPlanOperator):
+class AppLovinApplyPlanOperator(AudienceTargetMixin, StoredPlanOperator):
     """
     Carry out a plan that ``AppLovinSyncAudienceOperator(plan_only=True)`` stored, exactly as it was stored.
 

@@ -39,7 +39,7 @@ class RemovalArguments(DeliveryArguments, total=False):
     dry_run: bool
 
 
-class UploadArguments(RemovalArguments, total=False):
+class AdditionArguments(RemovalArguments, total=False):
     """Arguments of the operators that add members by hand."""
 
     on_malformed: Literal["drop", "fail"]
@@ -94,8 +94,8 @@ class AppLovinRemovalArguments(AppLovinMemberArguments, RemovalArguments, total=
     """:class:`RemovalArguments` for AppLovin."""
 
 
-class AppLovinUploadArguments(AppLovinMemberArguments, UploadArguments, total=False):
-    """:class:`UploadArguments` for AppLovin."""
+class AppLovinAdditionArguments(AppLovinMemberArguments, AdditionArguments, total=False):
+    """:class:`AdditionArguments` for AppLovin."""
 
 
 class AppLovinSyncArguments(AppLovinMemberArguments, SyncArguments, total=False):

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_audiences.common.busy import DEFAULT_WAIT_SECONDS
-from airflow_provider_audiences.operators.asset_base import WritesAsset
+from airflow_provider_audiences.operators.write_base import WriteOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import DeliveryLimits, Destination
 
 
-class DeliveryOperator(WritesAsset):
+class DeliveryOperator(WriteOperator):
     """
     Base of the operators that send members.
 
@@ -85,7 +85,7 @@ class DeliveryOperator(WritesAsset):
 
     @property
     @abstractmethod
-    def kind(self) -> IdentifierKind:
+    def identifier_kind(self) -> IdentifierKind:
         """
         Identifier kind of the members, and how they are written.
 

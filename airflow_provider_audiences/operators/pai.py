@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_audiences.assets.uris import GROUP
+from airflow_provider_audiences.common.targets import GROUP
 from airflow_provider_audiences.exceptions import TransientError
 from airflow_provider_audiences.operators.arguments import PaiArguments, PaiNamedGroupArguments, PaiWriteArguments
-from airflow_provider_audiences.operators.asset_base import WritesAsset
 from airflow_provider_audiences.operators.pai_base import PaiGroupSpecOperator, PaiOperator, provenance_of
+from airflow_provider_audiences.operators.write_base import WriteOperator
 from airflow_provider_audiences.platforms.pai.group_spec import PaiSource
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class PaiListGroupsOperator(PaiOperator):
         return [group.public() for group in groups]
 
 
-class PaiDeleteGroupOperator(WritesAsset, PaiOperator):
+class PaiDeleteGroupOperator(WriteOperator, PaiOperator):
     """
     Delete a group. PAI bills the call whether it succeeds or not.
 
@@ -219,9 +219,9 @@ class PaiDeleteGroupOperator(WritesAsset, PaiOperator):
     """
 
     template_fields: Sequence[str] = ("group_id", "account", "pai_conn_id")
-    asset_kind = GROUP
+    target_kind = GROUP
     operation = "delete"
-    handle_arguments = ("group_id",)
+    target_arguments = ("group_id",)
 
     def __init__(self, *, group_id: str, ignore_missing: bool = False, **kwargs: Unpack[PaiWriteArguments]) -> None:
         super().__init__(**kwargs)

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_audiences.assets.uris import GROUP
 from airflow_provider_audiences.common.billable_calls import estimated_cost, report_billable_calls, total_calls
-from airflow_provider_audiences.common.given import RefusesLostArguments
-from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, PersonalTextField, revealed
-from airflow_provider_audiences.common.parts import Parts
-from airflow_provider_audiences.common.text_templates import RendersTextAsText
+from airflow_provider_audiences.common.masked import AddressField, MaskedFieldsMixin, PersonalTextField, revealed
+from airflow_provider_audiences.common.targets import GROUP
+from airflow_provider_audiences.common.task_mixin import TaskMixin
+from airflow_provider_audiences.common.templated_lists import TemplatedList
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.values import encoded_value
-from airflow_provider_audiences.operators.asset_base import WritesAsset
+from airflow_provider_audiences.operators.write_base import WriteOperator
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource, parse_source
 from airflow_provider_audiences.sources.joined import flat
 from airflow_provider_audiences.validation import a_type, required_text, true_or_false
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.client import PaiClient
 
 
-class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
+class PaiOperator(TaskMixin, BaseOperator):
     """
     Base of the PAI operators.
 
@@ -93,7 +92,7 @@ class PaiOperator(RefusesLostArguments, RendersTextAsText, BaseOperator):
         return estimated_cost(calls, self._price_per_call)
 
 
-class PaiGroupSpecOperator(MasksFieldsWhenMapped, WritesAsset, PaiOperator):
+class PaiGroupSpecOperator(MaskedFieldsMixin, WriteOperator, PaiOperator):
     """
     Base of the operators that make a group from one of PAI's own sources.
 
@@ -118,8 +117,8 @@ class PaiGroupSpecOperator(MasksFieldsWhenMapped, WritesAsset, PaiOperator):
         "account",
         "pai_conn_id",
     )
-    asset_kind = GROUP
-    handle_arguments = ("name",)
+    target_kind = GROUP
+    target_arguments = ("name",)
     text = PersonalTextField()
     uri = AddressField()
 
@@ -206,7 +205,7 @@ def _text_of(text: Any) -> str | None:
         return text
     if isinstance(text, bytes | Mapping) or hasattr(text, "columns"):
         raise InvalidInputError(f"text is {a_type(text)}: give phone numbers as text or as a list")
-    is_many = isinstance(text, Iterable) and not isinstance(text, list | tuple | Parts)
+    is_many = isinstance(text, Iterable) and not isinstance(text, list | tuple | TemplatedList)
     return "\n".join(_line(item, number) for number, item in enumerate(flat(list(text) if is_many else text), start=1))
 
 

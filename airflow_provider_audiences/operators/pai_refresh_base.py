@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_audiences.assets.uris import GROUP
 from airflow_provider_audiences.common.billable_calls import total_calls
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.common.run_limits import explaining_stops, take_limits_of_run
+from airflow_provider_audiences.common.targets import GROUP
 from airflow_provider_audiences.exceptions import (
     AudienceError,
     GroupNotReadyError,
@@ -28,9 +28,9 @@ from airflow_provider_audiences.exceptions import (
     NotFoundError,
     PermanentError,
 )
-from airflow_provider_audiences.operators.asset_base import WritesAsset
 from airflow_provider_audiences.operators.pai_base import PaiOperator, provenance_of
 from airflow_provider_audiences.operators.pai_refresh_arguments import RefreshArguments
+from airflow_provider_audiences.operators.write_base import WriteOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -51,15 +51,15 @@ _NO_TRIGGERER = timedelta(minutes=10)
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
-class PaiRefreshOperator(WritesAsset, PaiOperator):
+class PaiRefreshOperator(WriteOperator, PaiOperator):
     """
     Base of the operators that make a new group take the place of the old ones.
 
     :class:`~airflow_provider_audiences.operators.pai_refresh.PaiReplaceGroupOperator` documents the arguments.
     """
 
-    asset_kind = GROUP
-    handle_arguments = ("name",)
+    target_kind = GROUP
+    target_arguments = ("name",)
     name: str | None
 
     def __init__(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
-from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
+from airflow_provider_audiences.common.masked import AddressField, MaskedFieldsMixin, MembersField
 from airflow_provider_audiences.exceptions import AudienceError, PermanentError
 from airflow_provider_audiences.operators.arguments import PaiRefreshArguments
 from airflow_provider_audiences.operators.pai_base import provenance_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.guards import Guards, Verdict
 
 
-class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
+class PaiSyncGroupOperator(MaskedFieldsMixin, PaiRefreshOperator):
     """
     Make a group of all phone numbers of a source, and let it replace the group before it.
 
@@ -214,7 +214,7 @@ class PaiSyncGroupOperator(MasksFieldsWhenMapped, PaiRefreshOperator):
         force = true_or_false("force", self.force)
         deletes_file = self._deletes_file
         guards = self._guards
-        arguments = MemberArguments.of(self, kind=PhoneNumbers(phone_format=self.phone_format))
+        arguments = MemberArguments.of(self, identifier_kind=PhoneNumbers(phone_format=self.phone_format))
         map_index = getattr(context["ti"], "map_index", -1)
         files = self._files(owner_digest(provenance_of(self.provenance, context)), map_index)
         with (

@@ -54,7 +54,7 @@ class PlanOperator(DeliveryOperator):
 
         staging_settings()
         check_state_path(self)
-        self.kind  # noqa: B018 - it may be wrong
+        self.identifier_kind  # noqa: B018 - it may be wrong
         self.wait_seconds  # noqa: B018 - it may be wrong
         return SendSettings.of(self).within(self.delivery_limits)
 

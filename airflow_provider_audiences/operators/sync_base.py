@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
+from airflow_provider_audiences.common.masked import AddressField, MaskedFieldsMixin, MembersField
 from airflow_provider_audiences.common.run_limits import explaining_stops, take_limits_of_run
 from airflow_provider_audiences.operators.plan_base import PlanOperator
 
@@ -35,7 +35,7 @@ class FoundDestination(NamedTuple):
     is_new: bool
 
 
-class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
+class SyncOperator(MaskedFieldsMixin, PlanOperator):
     """
     Base of the sync operators: stages the source, plans and sends. Subclasses say where the members go.
 
@@ -160,7 +160,7 @@ class SyncOperator(MasksFieldsWhenMapped, PlanOperator):
             ExitStack() as stack,
         ):
             take_limits_of_run(self, context)
-            arguments = MemberArguments.of(self, kind=self.kind)
+            arguments = MemberArguments.of(self, identifier_kind=self.identifier_kind)
             send = self.send_settings()
             plan_only = true_or_false("plan_only", self.plan_only)
             settings = self.sync_settings(run_date=run_date_of(context), next_run_seconds=seconds_to_next_run(context))

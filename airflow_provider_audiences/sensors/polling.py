@@ -19,8 +19,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_audiences.common.billable_calls import BILLABLE_CALLS, report_billable_calls, total_calls
 from airflow_provider_audiences.common.errors import task_errors
-from airflow_provider_audiences.common.given import RefusesLostArguments
-from airflow_provider_audiences.common.text_templates import RendersTextAsText
+from airflow_provider_audiences.common.task_mixin import TaskMixin
 from airflow_provider_audiences.exceptions import PermanentError
 from airflow_provider_audiences.validation import true_or_false, whole_number
 
@@ -42,7 +41,7 @@ _AFTER_DEADLINE_SECONDS = 0.05
 DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
-class PollingSensor(RefusesLostArguments, RendersTextAsText, BaseSensorOperator):
+class PollingSensor(TaskMixin, BaseSensorOperator):
     """
     Base of the sensors: polls until what the sensor waits for is ready.
 

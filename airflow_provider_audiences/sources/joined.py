@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from airflow_provider_audiences.common.masked import revealed
-from airflow_provider_audiences.common.parts import Parts
 from airflow_provider_audiences.common.recognition import is_clearly_a_path, is_member_text
+from airflow_provider_audiences.common.templated_lists import TemplatedList
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.characters import plain
 from airflow_provider_audiences.members.identifiers.patterns import ALL_PATTERNS
@@ -26,7 +26,7 @@ def joined(source: Any) -> Any:
     :raises InvalidInputError: a task returned nothing, or the parts can't be joined.
     """
     source = revealed(source)
-    if isinstance(source, Parts) and not source.is_rendered:
+    if isinstance(source, TemplatedList) and not source.is_rendered:
         return [revealed(item) for item in source.items]  # data in which something is written as a template is
     if not _is_parts(source):
         return source
@@ -65,13 +65,13 @@ def _is_member(text: str) -> bool:
 def _is_parts(value: Any) -> bool:
     """Return whether a value is a list of parts; so is the output of a mapped task, which Airflow fetches lazily."""
     is_sequence = isinstance(value, Sequence) and not isinstance(value, str | bytes | list | tuple)
-    return isinstance(value, Parts) or (is_sequence and type(value).__module__.partition(".")[0] == "airflow")
+    return isinstance(value, TemplatedList) or (is_sequence and type(value).__module__.partition(".")[0] == "airflow")
 
 
 def _parts_of(value: Any) -> Iterator[Any]:
     """Yield the parts of a value, and the parts of parts in place of those."""
-    items = list(value.items if isinstance(value, Parts) else value)
-    if not isinstance(value, Parts):
+    items = list(value.items if isinstance(value, TemplatedList) else value)
+    if not isinstance(value, TemplatedList):
         _check_complete(value, len(items))
     for number, item in enumerate(map(revealed, items), start=1):
         if item is None:

@@ -39,13 +39,13 @@ class MemberArguments:
 
     source: Any = field(repr=False)
     suppress: Any = field(repr=False)
-    kind: IdentifierKind
+    identifier_kind: IdentifierKind
     rules: StagingRules
     suppress_on_malformed: str
     settings: StagingSettings
 
     @classmethod
-    def of(cls, operator: Any, *, kind: IdentifierKind) -> MemberArguments:
+    def of(cls, operator: Any, *, identifier_kind: IdentifierKind) -> MemberArguments:
         """
         Return an operator's arguments after checking them. No file or table is opened yet.
 
@@ -58,7 +58,7 @@ class MemberArguments:
         arguments = cls(
             source=operator.source,
             suppress=suppress,
-            kind=kind,
+            identifier_kind=identifier_kind,
             rules=StagingRules(
                 on_malformed=operator.on_malformed,
                 max_malformed_ratio=operator.max_malformed_ratio,
@@ -80,7 +80,7 @@ class MemberArguments:
         """
         with (
             self._opened("source", self.source) as opened,
-            stage(opened, rules=self.rules, kind=self.kind, settings=self.settings) as staged,
+            stage(opened, rules=self.rules, identifier_kind=self.identifier_kind, settings=self.settings) as staged,
         ):
             refuse_without_members(staged)
             yield staged
@@ -103,7 +103,7 @@ class MemberArguments:
                         opened,
                         on_malformed=self.suppress_on_malformed,
                         max_malformed_ratio=self.rules.max_malformed_ratio,
-                        kind=self.kind,
+                        identifier_kind=self.identifier_kind,
                         settings=self.settings,
                     )
                 )
@@ -113,13 +113,13 @@ class MemberArguments:
     def _opened(self, argument: str, value: Any) -> Iterator[MemberInput]:
         source = joined(value)
         if (
-            self.kind.patterns.may_be_number
+            self.identifier_kind.patterns.may_be_number
             and isinstance(source, str)
-            and is_member_text(source, (self.kind.patterns,))
+            and is_member_text(source, (self.identifier_kind.patterns,))
         ):
             raise InvalidInputError(
-                f"{argument} is text with {self.kind.plural} in it, not a path: give a list of them, or the path "
-                "of a file"
+                f"{argument} is text with {self.identifier_kind.plural} in it, not a path: give a list of them, or the "
+                "path of a file"
             )
         with open_source(source, argument=argument) as opened:
             yield opened

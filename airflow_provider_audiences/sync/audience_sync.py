@@ -66,6 +66,7 @@ class AudienceSync:
         self._planner = Planner(audience, send=send)
         self._ledger: Ledger | None = None
         self._expiry: Expiry | None = None
+        self._accepts_others = False
         self._began = time.monotonic()
         self._requests_before = audience.destination.requests_sent
 
@@ -83,6 +84,7 @@ class AudienceSync:
         planned = self._planner.plan(staged, opt_outs, settings)
         ledger, plan, report = planned.ledger, planned.plan, planned.report
         self._ledger = ledger
+        self._accepts_others = settings.initial == "append"
         refuse_unless_passed(report.verdicts, report=report.as_dict())
         whole = staged.keys if settings.mode != "append" else None
         if not plan:
@@ -182,18 +184,13 @@ class AudienceSync:
     ) -> SyncReport:
         plan = stored.plan
         self._audience.disk_space.require(plan.changes.live)
-        manifest = self._state.manifest
-        # If the ledger does not show which members late requests may change, any late request counts.
-        may_undo = manifest and not manifest.is_doubt_in_ledger and manifest.late.may_undo(plan)
-        if manifest and plan and (report.contradicted or may_undo):
-            self._audience.outwait_late_requests()
+        self._audience.wait_for_late_requests(plan, contradicted=report.contradicted)
         delivered = self._state.begin(stored)
         skipped = delivered.batches
         progress = Progress(
             additions=plan.additions.count - delivered.additions.count,
             removals=plan.removals.count - delivered.removals.count,
-            platform_name=self._destination.platform_name,
-            kind=self._destination.kind,
+            destination=self._destination,
             on_progress=self._on_progress,
         )
         journal = StateJournal(self._state, self._audience.lease)
@@ -238,15 +235,20 @@ class AudienceSync:
         """
         Return the report with the drift between the platform's count and the ledger's.
 
-        A large drift is logged, but does not fail the sync: everything was sent.
+        A large drift is logged, but does not fail the sync: everything was sent. If the user has accepted members that
+        no ledger knows, by ``initial="append"``, the platform counts them as well: then only too few are news.
         """
         patience = float(self._send.drift_patience_seconds)
+        manifest = self._state.manifest
+        others_accepted = self._accepts_others and manifest is not None and manifest.has_unknown_members
         try:
             while True:
                 count = self._destination.member_count()
                 drift = None if count is None else count - report.live
                 limit = None if self._send.max_drift is None else self._send.max_drift * report.live
                 is_far = drift is not None and limit is not None and abs(drift) > limit
+                if drift is not None and drift > 0 and others_accepted:
+                    is_far = False
                 if not is_far or patience <= 0:
                     break
                 wait = min(_DRIFT_POLL_SECONDS, patience)

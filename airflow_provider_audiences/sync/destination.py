@@ -69,6 +69,9 @@ class DeliveryLimits:
     :param default_ttl_seconds: how long members stay if a request gives no TTL. None if members stay until they are
         removed: then no request has a TTL, and members are never refreshed.
     :param can_replace: whether one request can replace the audience's whole content.
+    :param min_split_size: most members of a batch that is never halved. Larger ones are, if the platform can't finish
+        them in time. Default 1,000, which is less than 100 kB: a platform that gives up on so few has other troubles,
+        and halving on would only turn one failure into thousands of requests.
     """
 
     max_batch_size: int | None
@@ -76,6 +79,7 @@ class DeliveryLimits:
     late_effect_seconds: int
     default_ttl_seconds: int | None
     can_replace: bool
+    min_split_size: int = 1_000
 
     @property
     def ttl_seconds(self) -> int:
@@ -87,18 +91,18 @@ class DeliveryLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UploadCounts:
+class BatchResult:
     """
-    How the platform counted the members of one batch.
+    What became of one batch that the platform has accepted.
 
-    :param valid: number of members that it accepted.
-    :param invalid: number of members that it rejected.
+    :param valid: number of its members that the platform counts as valid; None if it does not say.
+    :param invalid: number of its members that the platform rejected; None if it does not say.
     :param body_bytes: size of the request's body, in bytes.
     :param after_lost_try: whether an earlier request with the same body may have been carried out too, or may still be.
     """
 
-    valid: int
-    invalid: int
+    valid: int | None
+    invalid: int | None
     body_bytes: int
     after_lost_try: bool = False
 
@@ -112,10 +116,13 @@ class Destination(Protocol):
     carried the request out.
 
     :ivar platform_name: name of the platform, for messages.
+    :ivar rejection_hint: question to ask about members that the platform rejects although they are well formed, for
+        the log.
     :ivar limits: what the platform accepts, and what it can do.
     """
 
     platform_name: str
+    rejection_hint: str
     limits: DeliveryLimits
 
     @property
@@ -123,14 +130,18 @@ class Destination(Protocol):
         """Identifies the audience; its state is stored under this address."""
 
     @property
-    def kind(self) -> IdentifierKind:
+    def identifier_kind(self) -> IdentifierKind:
         """The identifier kind of the audience's members."""
+
+    @property
+    def max_member_bytes(self) -> int:
+        """Most bytes that a member takes in a request's body."""
 
     @property
     def requests_sent(self) -> int:
         """Number of requests sent so far through this destination's client, repetitions included."""
 
-    def add(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
+    def add(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> BatchResult:
         """
         Add members. For those who are in the audience already, their TTL begins again.
 
@@ -140,7 +151,7 @@ class Destination(Protocol):
             repetition.
         """
 
-    def remove(self, batch: MemberBatch, *, give_up: GiveUp) -> UploadCounts:
+    def remove(self, batch: MemberBatch, *, give_up: GiveUp) -> BatchResult:
         """
         Remove members. Members who are not in the audience are no error.
 
@@ -148,7 +159,7 @@ class Destination(Protocol):
         :param give_up: as for :meth:`add`.
         """
 
-    def replace(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
+    def replace(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> BatchResult:
         """
         Replace the audience's whole content; only called if the limits say ``can_replace``.
 

@@ -39,14 +39,14 @@ class ManualChanges:
     Members that were removed or added by hand.
 
     :param held_back: members removed by hand; syncs don't add them as long as the source has them.
-    :param by_hand: members added by hand; syncs don't remove them when the source lacks them.
+    :param added_by_hand: members added by hand; syncs don't remove them when the source lacks them.
     """
 
     held_back: KeySet
-    by_hand: KeySet
+    added_by_hand: KeySet
 
     def __bool__(self) -> bool:
-        return bool(self.held_back.count or self.by_hand.count)
+        return bool(self.held_back.count or self.added_by_hand.count)
 
     @classmethod
     def none(cls, workspace: Workspace) -> Self:
@@ -55,7 +55,7 @@ class ManualChanges:
 
         :param workspace: workspace for the empty sets.
         """
-        return cls(held_back=empty_key_set(workspace), by_hand=empty_key_set(workspace))
+        return cls(held_back=empty_key_set(workspace), added_by_hand=empty_key_set(workspace))
 
     def with_removed(self, keys: KeySet, workspace: Workspace) -> ManualChanges:
         """
@@ -66,7 +66,7 @@ class ManualChanges:
         """
         return ManualChanges(
             held_back=union(self.held_back, keys, workspace),
-            by_hand=difference(self.by_hand, keys, workspace),
+            added_by_hand=difference(self.added_by_hand, keys, workspace),
         )
 
     def with_added(self, keys: KeySet, workspace: Workspace, *, replaces: bool) -> ManualChanges:
@@ -79,7 +79,7 @@ class ManualChanges:
         """
         return ManualChanges(
             held_back=difference(self.held_back, keys, workspace),
-            by_hand=keys if replaces else union(self.by_hand, keys, workspace),
+            added_by_hand=keys if replaces else union(self.added_by_hand, keys, workspace),
         )
 
     def after(self, sent: Sent, *, ledger: KeySet, source: KeySet | None, workspace: Workspace) -> ManualChanges:
@@ -97,5 +97,7 @@ class ManualChanges:
         held_back = difference(self.held_back, sent.additions, workspace)
         if source is not None:
             held_back = intersection(held_back, source, workspace)
-        by_hand = empty_key_set(workspace) if sent.replaces else difference(self.by_hand, sent.removals, workspace)
-        return ManualChanges(held_back=held_back, by_hand=intersection(by_hand, ledger, workspace))
+        added_by_hand = (
+            empty_key_set(workspace) if sent.replaces else difference(self.added_by_hand, sent.removals, workspace)
+        )
+        return ManualChanges(held_back=held_back, added_by_hand=intersection(added_by_hand, ledger, workspace))

@@ -16,6 +16,7 @@ from airflow_provider_audiences.sync.state.disk_space import DiskSpace
 from airflow_provider_audiences.sync.state.lease import Holder, Lease, OnBusy, leased
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.sync.plan import Plan
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
 log = logging.getLogger(__name__)
@@ -51,10 +52,20 @@ class OpenAudience:
         manifest = self.state.manifest
         return manifest.late_until - self.clock() if manifest else 0
 
-    def outwait_late_requests(self) -> None:
-        """Wait until no request of an earlier plan can take effect any more."""
+    def wait_for_late_requests(self, plan: Plan, *, contradicted: int | None) -> None:
+        """
+        Wait until no request of an earlier plan can take effect any more, if one might undo a plan.
+
+        :param plan: the plan that is about to be sent.
+        :param contradicted: number of members whose last request has no known outcome, and to whom the plan does the
+            opposite, by the ledger; None if the plan was not made by the ledger, so that any late request counts.
+        """
+        manifest = self.state.manifest
+        if manifest is None or not plan:
+            return
+        is_shown = contradicted is not None and manifest.is_doubt_in_ledger
         seconds = self.late_seconds
-        if seconds > 0:
+        if seconds > 0 and (contradicted or (not is_shown and manifest.late.may_undo(plan))):
             log.info(
                 "An earlier run's last request may still take effect, and undo what this one does: waiting %.0f s.",
                 seconds,
@@ -89,14 +100,14 @@ def open_audience(
     """
     with (
         leased(files, holder, on_busy=on_busy, clock=clock) as lease,
-        open_workspace(staging or StagingSettings(), key_bytes=destination.kind.key_bytes) as workspace,
+        open_workspace(staging or StagingSettings(), key_bytes=destination.identifier_kind.key_bytes) as workspace,
     ):
         state = AudienceState(
             files,
             destination.address,
             lease=lease,
             late_effect_seconds=destination.limits.late_effect_seconds,
-            key_column=destination.kind.column,
+            key_column=destination.identifier_kind.column,
             workspace=workspace,
             clock=clock,
         )

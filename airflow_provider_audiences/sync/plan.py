@@ -51,7 +51,7 @@ class Changes:
     :param surely_live: of ``maybe_live``, those whom a finished run has added.
     :param surely_new: of ``added``, those who can't have been in the audience before.
     :param surely_live_removed: of ``removed``, those counted in ``surely_live``.
-    :param strangers_removed: of ``removed``, those who are not in the ledger: they have opted out, and may be in the
+    :param unknown_removed: of ``removed``, those who are not in the ledger: they have opted out, and may be in the
         audience.
     :param contradicted: members whose last request has no known outcome, and to whom the plan does the opposite.
     :param held_back: members of the source that are left out, as they were removed by hand.
@@ -67,7 +67,7 @@ class Changes:
     surely_live: int = 0
     surely_new: int = 0
     surely_live_removed: int = 0
-    strangers_removed: int = 0
+    unknown_removed: int = 0
     contradicted: int = 0
     held_back: int = 0
 
@@ -101,7 +101,6 @@ _STORED = {
     "surely_live": "known",
     "surely_new": "new",
     "surely_live_removed": "known_removed",
-    "strangers_removed": "unknown_removed",
 }
 """Names in stored plans that are those of the first versions; these plans are read on."""
 
@@ -116,7 +115,7 @@ class Plan:
     :param additions: members to add or refresh.
     :param removals: members to remove; none if the plan replaces the content.
     :param changes: counts of what the plan changes.
-    :param has_strangers: whether the audience may have members that the ledger lacks, even after the plan.
+    :param has_unknown_members: whether the audience may have members that the ledger lacks, even after the plan.
     :param removed_opt_outs_fingerprint: of the opt-outs that the plan removes even if the ledger lacks them;
         empty if none.
     """
@@ -126,7 +125,7 @@ class Plan:
     additions: KeySet
     removals: KeySet
     changes: Changes
-    has_strangers: bool = False
+    has_unknown_members: bool = False
     removed_opt_outs_fingerprint: str = ""
 
     def __bool__(self) -> bool:
@@ -158,7 +157,7 @@ class PlanRules:
     :param ttl_seconds: how long members stay that are sent.
     :param replaces: whether to send all wanted members, and replace the content with the first request.
     :param removes: whether to remove members that the source lacks; opt-outs are removed in any case.
-    :param has_strangers: whether the audience may have members that the ledger lacks.
+    :param has_unknown_members: whether the audience may have members that the ledger lacks.
     :param removes_all_opt_outs: whether to remove all opt-outs, even those that the ledger lacks.
     """
 
@@ -167,7 +166,7 @@ class PlanRules:
     ttl_seconds: int
     replaces: bool
     removes: bool
-    has_strangers: bool = False
+    has_unknown_members: bool = False
     removes_all_opt_outs: bool = False
 
 
@@ -197,21 +196,21 @@ def make_plan(
     changes = Changes()
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-plan") as threads:
         slices: Iterator[list[slice]] = side_by_side(
-            source, opt_outs, ledger.keys, manual_changes.held_back, manual_changes.by_hand
+            source, opt_outs, ledger.keys, manual_changes.held_back, manual_changes.added_by_hand
         )
         for added, removed, counted in in_turn(threads, comparison.plan_slices, slices):
             additions.add(added)
             removals.add(removed)
             changes += counted
-    has_strangers = rules.has_strangers and not rules.replaces
+    has_unknown_members = rules.has_unknown_members and not rules.replaces
     return Plan(
         replaces=rules.replaces,
         ttl_seconds=rules.ttl_seconds,
         additions=additions.finish(),
         removals=removals.finish(),
         changes=changes,
-        has_strangers=has_strangers,
-        removed_opt_outs_fingerprint=fingerprint_of(opt_outs) if has_strangers and opt_outs.count else "",
+        has_unknown_members=has_unknown_members,
+        removed_opt_outs_fingerprint=fingerprint_of(opt_outs) if has_unknown_members and opt_outs.count else "",
     )
 
 
@@ -232,7 +231,7 @@ class _Comparison:
         source = _keys_in(self.source, source_slice)
         opt_outs = _keys_in(self.opt_outs, opt_out_slice)
         held_back = _keys_in(self.manual_changes.held_back, held_back_slice)
-        by_hand = _keys_in(self.manual_changes.by_hand, by_hand_slice)
+        by_hand = _keys_in(self.manual_changes.added_by_hand, by_hand_slice)
         old = self.ledger.rows(ledger_slice)
 
         allowed = source[key_order.match(source, opt_outs) < 0]
@@ -253,11 +252,11 @@ class _Comparison:
             old_may_be_live & (old.earliest_expiry != ADDITION_IN_DOUBT) & (old.latest_expiry != LATEST_UNKNOWN)
         )
         removals = old.keys[old_is_removed & (not rules.replaces)]
-        strangers_removed = 0
+        unknown_removed = 0
         if rules.removes_all_opt_outs and not rules.replaces:
             unknown = opt_outs[key_order.match(opt_outs, old.keys[old_may_be_live]) < 0]
             removals = np.insert(removals, key_order.places(unknown, removals), unknown, axis=0)
-            strangers_removed = len(unknown)
+            unknown_removed = len(unknown)
 
         may_be_live = np.zeros(len(wanted), np.bool_)
         may_be_live[is_old] = old_may_be_live[old_row[is_old]]
@@ -266,7 +265,7 @@ class _Comparison:
         changes = Changes(
             added=_count(is_sent & ~is_live),
             refreshed=_count(is_sent & is_live),
-            removed=_count(old_is_removed) + strangers_removed,
+            removed=_count(old_is_removed) + unknown_removed,
             unchanged=_count(~is_sent),
             suppressed=len(source) - len(allowed),
             held_back=len(allowed) - len(wanted),
@@ -275,7 +274,7 @@ class _Comparison:
             surely_live=_count(old_is_sure),
             surely_new=_count(is_sent & ~may_be_live),
             surely_live_removed=_count(old_is_removed & old_is_sure),
-            strangers_removed=strangers_removed,
+            unknown_removed=unknown_removed,
             contradicted=contradicted,
         )
         return wanted[is_sent], removals, changes

@@ -53,17 +53,17 @@ class _Start:
     :param ledger: the ledger, with what an interrupted run may have sent.
     :param skipped_batches: number of an interrupted run's requests that are in the ledger.
     :param replaces: whether the plan must replace the audience's whole content.
-    :param has_strangers: whether the audience may have members that the ledger lacks.
+    :param has_unknown_members: whether the audience may have members that the ledger lacks.
     """
 
     ledger: Ledger
     skipped_batches: int
     replaces: bool
-    has_strangers: bool
+    has_unknown_members: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Strangers:
+class _UnknownMembers:
     """
     Members that an audience may have and the ledger lacks.
 
@@ -115,7 +115,7 @@ class Planner:
             staged=staged,
             opt_outs=opt_outs,
             requests=plan.requests(self._send.batch_size),
-            bytes_a_member=self._destination.kind.line_bytes,
+            max_member_bytes=self._destination.max_member_bytes,
         ).changed(
             expected_seconds=self._expected_seconds(plan),
             verdicts=[
@@ -156,8 +156,8 @@ class Planner:
             ttl_seconds=settings.ttl_seconds,
             replaces=start.replaces,
             removes=settings.mode != "append",
-            has_strangers=start.has_strangers,
-            removes_all_opt_outs=start.has_strangers and removed_before != fingerprint_of(opt_outs),
+            has_unknown_members=start.has_unknown_members,
+            removes_all_opt_outs=start.has_unknown_members and removed_before != fingerprint_of(opt_outs),
         )
         plan = make_plan(
             source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, manual_changes=manual_changes
@@ -180,7 +180,7 @@ class Planner:
         """Load the audience's state, and fold what an interrupted run may have sent into the ledger."""
         skipped = 0
         must_replace = False
-        has_strangers = True
+        has_unknown_members = True
         try:
             self._state.load()
             ledger = self._state.ledger()
@@ -200,18 +200,18 @@ class Planner:
         else:
             manifest = self._state.manifest
             if manifest is None or not manifest.is_content_known:
-                strangers = self._strangers(settings)
-                must_replace, has_strangers = strangers.are_replaced, strangers.may_exist
+                strangers = self._unknown_members(settings)
+                must_replace, has_unknown_members = strangers.are_replaced, strangers.may_exist
             else:
-                has_strangers = manifest.has_strangers
+                has_unknown_members = manifest.has_unknown_members
         return _Start(
             ledger=ledger,
             skipped_batches=skipped,
             replaces=must_replace or settings.mode == "replace",
-            has_strangers=has_strangers,
+            has_unknown_members=has_unknown_members,
         )
 
-    def _strangers(self, settings: SyncSettings) -> _Strangers:
+    def _unknown_members(self, settings: SyncSettings) -> _UnknownMembers:
         """
         Decide what to do about members of an audience that has no ledger.
 
@@ -220,18 +220,18 @@ class Planner:
         # If there is a manifest, a replacement was begun, and none of its requests was surely accepted.
         is_begun = self._state.manifest is not None
         if settings.mode == "replace":
-            return _Strangers(are_replaced=True, may_exist=True)
+            return _UnknownMembers(are_replaced=True, may_exist=True)
         if is_begun and settings.on_lost_ledger == "rebuild":
-            return _Strangers(are_replaced=False, may_exist=True)
+            return _UnknownMembers(are_replaced=False, may_exist=True)
         if settings.mode == "append":
             # This sync leaves unknown members in the audience, except those who have opted out.
-            return _Strangers(are_replaced=False, may_exist=not self._is_new)
+            return _UnknownMembers(are_replaced=False, may_exist=not self._is_new)
         if is_begun and "replace" in {settings.initial, settings.on_lost_ledger}:
-            return _Strangers(are_replaced=True, may_exist=True)
+            return _UnknownMembers(are_replaced=True, may_exist=True)
         count = self._member_count()
         if count == 0:
             # The platform's count may lag: members that were added a moment ago may not be in it yet.
-            return _Strangers(are_replaced=False, may_exist=not self._is_new)
+            return _UnknownMembers(are_replaced=False, may_exist=not self._is_new)
         holds = "an unknown number of members" if count is None else counted(count, "member")
         if settings.initial == "fail":
             known = "only a replacement that was never accepted" if is_begun else "no ledger that says who they are"
@@ -245,7 +245,7 @@ class Planner:
             raise error
         if settings.initial == "replace":
             log.warning("Audience %s holds %s, and the source replaces all that is there.", self._audience_id, holds)
-        return _Strangers(are_replaced=settings.initial == "replace", may_exist=True)
+        return _UnknownMembers(are_replaced=settings.initial == "replace", may_exist=True)
 
     def _member_count(self) -> int | None:
         try:

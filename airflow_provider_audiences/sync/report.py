@@ -69,7 +69,7 @@ class DeliveryReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UploadReport(DeliveryReport):
+class DirectDeliveryReport(DeliveryReport):
     """
     The report of an update, an append or a removal by hand.
 
@@ -163,7 +163,7 @@ class SyncReport(DeliveryReport):
         staged: StagedMembers,
         opt_outs: StagedMembers | None,
         requests: int,
-        bytes_a_member: int,
+        max_member_bytes: int,
     ) -> SyncReport:
         """
         Return the report of a plan before anything is sent.
@@ -175,7 +175,7 @@ class SyncReport(DeliveryReport):
         :param staged: members of the source, staged.
         :param opt_outs: members that must not be in the audience, staged; None for none.
         :param requests: number of requests that the plan needs.
-        :param bytes_a_member: bytes of a member in a request.
+        :param max_member_bytes: most bytes of a member in a request.
         """
         changes = plan.changes
         counts = {name: getattr(changes, name) for name in _COUNTS_OF_CHANGES}
@@ -185,10 +185,10 @@ class SyncReport(DeliveryReport):
             mode=mode,
             generation=generation,
             replaces=plan.replaces,
-            suppress_unknown=changes.strangers_removed,
+            suppress_unknown=changes.unknown_removed,
             planned_requests=requests,
             planned_ids=plan.members,
-            planned_bytes=plan.members * bytes_a_member,
+            planned_bytes=plan.members * max_member_bytes,
             members=staged.members,
             **counts,
             **staged.text_counts(),

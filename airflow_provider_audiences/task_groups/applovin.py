@@ -142,9 +142,9 @@ def _approved(
             task_id="approve",
             report=plan.output,
             about=sync.get(target) or sync.get("name"),
-            asset_kind=plan_class.asset_kind,
+            target_kind=plan_class.target_kind,
             target=plan.output[target],
-            applovin_conn_id=plan.applovin_conn_id,
+            conn_id=plan.applovin_conn_id,
             account=plan.account,
             asset=asset,
             **{

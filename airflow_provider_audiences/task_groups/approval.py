@@ -13,14 +13,13 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
-from airflow_provider_audiences.assets.uris import AUDIENCE
 from airflow_provider_audiences.exceptions import GuardError
-from airflow_provider_audiences.operators.asset_base import NamesAsset
+from airflow_provider_audiences.operators.target_mixin import TargetMixin
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
 
-    from airflow_provider_audiences.assets.uris import AssetKind
+    from airflow_provider_audiences.common.targets import TargetKind
 
 _COUNTS = ("added", "removed", "refreshed", "unchanged", "suppressed", "held_back", "live", "planned_requests")
 
@@ -28,7 +27,7 @@ _REJECTED = "the plan was rejected; nothing was sent"
 _NEXT_RUN = "The next run makes a new plan."
 
 
-class PlanApprovalOperator(NamesAsset, ApprovalOperator):
+class PlanApprovalOperator(TargetMixin, ApprovalOperator):
     """
     Ask a person whether a plan is to be carried out, if a guard objects to it; else go on at once.
 
@@ -38,27 +37,31 @@ class PlanApprovalOperator(NamesAsset, ApprovalOperator):
 
     :param report: report of the task that has made the plan (templated).
     :param about: what the plan is for, as the question calls it (templated).
-    :param asset_kind: what the plan is for: an audience or a suppression list.
+    :param target_kind: what the plan is for: an audience or a suppression list.
     :param target: id or name of what the plan is for (templated).
-    :param applovin_conn_id: connection of the task that carries the plan out (templated).
+    :param conn_id: connection of the task that carries the plan out (templated).
     :param account: what tells accounts of the platform apart in the asset's URI (templated); None (default) for the
         connection.
     :param asset: asset that the plan is for; None (default) for the one that the other arguments name.
     """
 
-    template_fields: Sequence[str] = ("report", "about", "target", "account", "applovin_conn_id")
-    asset_kind = AUDIENCE  # or what the arguments say, which has the same arguments
+    template_fields: Sequence[str] = ("report", "about", "target", "account", "conn_id")
     operation = "apply"
-    handle_arguments = ("target",)
+    target_arguments = ("target",)
+
+    @classmethod
+    def conn_argument(cls) -> str:
+        """Return the name of the argument with the connection."""
+        return "conn_id"
 
     def __init__(
         self,
         *,
         report: Any,
         about: Any,
-        asset_kind: AssetKind,
+        target_kind: TargetKind,
         target: Any,
-        applovin_conn_id: str,
+        conn_id: str,
         account: str | None = None,
         asset: Asset | None = None,
         **kwargs: Any,
@@ -66,9 +69,9 @@ class PlanApprovalOperator(NamesAsset, ApprovalOperator):
         super().__init__(subject="", **kwargs)
         self.report = report
         self.about = about
-        self.asset_kind = asset_kind
+        self.target_kind = target_kind
         self.target = target
-        self.applovin_conn_id = applovin_conn_id
+        self.conn_id = conn_id
         self.account = account
         self.asset = asset
 

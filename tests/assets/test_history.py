@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_audiences.assets.history import MAX_POINTS, NAMES, Point, extended
-from airflow_provider_audiences.sync.report import SyncReport, UploadReport
+from airflow_provider_audiences.sync.report import DirectDeliveryReport, SyncReport
 
 
 def point(report: Any, operation: str = "sync", live: int | None = None) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def test_a_point_of_a_sync() -> None:
 def test_a_point_of_an_upload_says_only_what_is_known(
     operation: str, in_ledger: int | None, live: int | None, added: int | None, removed: int | None
 ) -> None:
-    report = UploadReport(audience_id="a", dry_run=False, sent=9, requests=1).as_dict()
+    report = DirectDeliveryReport(audience_id="a", dry_run=False, sent=9, requests=1).as_dict()
     made = point(report, operation, in_ledger)
     assert (made["live"], made["added"], made["removed"], made["requests"]) == (live, added, removed, 1)
     assert (made["refreshed"], made["suppressed"], made["drift"]) == (None, None, None)

@@ -7,35 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_audiences.assets.uris import (
-    AUDIENCE,
-    GROUP,
-    KINDS,
-    MAX_URI_CHARACTERS,
-    SUPPRESSION_LIST,
-    AssetKind,
-    canonical_uri,
-    sanitize_uri,
-)
+from airflow_provider_audiences.assets.uris import MAX_URI_CHARACTERS, canonical_uri, sanitize_uri, uri_of
+from airflow_provider_audiences.common.targets import AUDIENCE, GROUP, SUPPRESSION_LIST, TARGET_KINDS, TargetKind
 from airflow_provider_audiences.exceptions import InvalidInputError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).map(str.strip).filter(bool)
 
 
 def test_forms() -> None:
-    assert AUDIENCE.uri("fce0b41a", account="applovin_default") == "applovin://applovin_default/audiences/fce0b41a"
-    assert AUDIENCE.uri("Loyal players", account="a b") == "applovin://a%20b/audiences/Loyal%20players"
-    assert SUPPRESSION_LIST.uri("com.example.game", account="x") == "applovin://x/suppression/com.example.game"
-    assert GROUP.uri("会员/1?#%", account="p@d:1") == "pai://p%40d%3A1/groups/%E4%BC%9A%E5%91%98%2F1%3F%23%25"
+    assert uri_of(AUDIENCE, "fce0b41a", account="applovin_default") == "applovin://applovin_default/audiences/fce0b41a"
+    assert uri_of(AUDIENCE, "Loyal players", account="a b") == "applovin://a%20b/audiences/Loyal%20players"
+    assert uri_of(SUPPRESSION_LIST, "com.example.game", account="x") == "applovin://x/suppression/com.example.game"
+    assert uri_of(GROUP, "会员/1?#%", account="p@d:1") == "pai://p%40d%3A1/groups/%E4%BC%9A%E5%91%98%2F1%3F%23%25"
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-@given(accounts=st.tuples(TEXTS, TEXTS), handles=st.tuples(TEXTS, TEXTS))
+@pytest.mark.parametrize("kind", TARGET_KINDS, ids=lambda kind: kind.name)
+@given(accounts=st.tuples(TEXTS, TEXTS), targets=st.tuples(TEXTS, TEXTS))
 def test_each_audience_has_a_uri_of_its_own(
-    kind: AssetKind, accounts: tuple[str, str], handles: tuple[str, str]
+    kind: TargetKind, accounts: tuple[str, str], targets: tuple[str, str]
 ) -> None:
-    uris = [kind.uri(handle, account=account) for handle, account in zip(handles, accounts, strict=True)]
-    assert (uris[0] == uris[1]) is ((accounts[0], handles[0]) == (accounts[1], handles[1]))
+    uris = [uri_of(kind, target, account=account) for target, account in zip(targets, accounts, strict=True)]
+    assert (uris[0] == uris[1]) is ((accounts[0], targets[0]) == (accounts[1], targets[1]))
     for uri in uris:
         assert re.fullmatch(r"[a-z]+://[\w.~%-]+/[a-z]+/[\w.~%-]+", uri, re.ASCII)
         assert canonical_uri(uri) == uri
@@ -81,11 +73,11 @@ def test_what_names_nothing_is_refused(uri: str) -> None:
 @pytest.mark.parametrize("text", ["", " ", "\ud800", None, 7])
 def test_what_is_no_text_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError):
-        GROUP.uri(text, account="main")
+        uri_of(GROUP, text, account="main")
     with pytest.raises(InvalidInputError):
-        GROUP.uri("x", account=text)
+        uri_of(GROUP, "x", account=text)
 
 
 def test_what_is_too_long_for_airflow_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="asset="):
-        GROUP.uri("会" * (MAX_URI_CHARACTERS // 9), account="main")
+        uri_of(GROUP, "会" * (MAX_URI_CHARACTERS // 9), account="main")

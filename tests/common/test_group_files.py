@@ -36,7 +36,7 @@ def staged() -> Iterator[Any]:
     with stage(
         ValuesInput(chunks=iter([NUMBERS]), name="source"),
         rules=StagingRules(),
-        kind=PhoneNumbers(phone_format="cn_mobile"),
+        identifier_kind=PhoneNumbers(phone_format="cn_mobile"),
         settings=StagingSettings(),
     ) as members:
         yield members

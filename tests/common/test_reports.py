@@ -1,7 +1,7 @@
 """What a report looks like in the log: the audience first, no zeros but those that people look for."""
 
 from airflow_provider_audiences.common.reports import report_lines
-from airflow_provider_audiences.sync.report import SyncReport, UploadReport
+from airflow_provider_audiences.sync.report import DirectDeliveryReport, SyncReport
 
 
 def test_a_sync_that_had_nothing_to_do_is_short() -> None:
@@ -25,7 +25,7 @@ def test_a_drift_of_0_is_told_and_an_unknown_one_is_not() -> None:
 
 
 def test_an_upload_tells_what_was_sent_and_that_it_was_a_dry_run() -> None:
-    lines = report_lines(UploadReport(audience_id="a", dry_run=True).as_dict(), heading="Audience a:")
+    lines = report_lines(DirectDeliveryReport(audience_id="a", dry_run=True).as_dict(), heading="Audience a:")
     assert lines == ["Audience a:", "  dry_run   yes", "  sent      0", "  requests  0"]
 
 

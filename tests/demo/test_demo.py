@@ -27,7 +27,7 @@ from demo.environment import Workspace  # noqa: E402
 @contextmanager
 def staged_file(path: Path) -> Iterator[StagedMembers]:
     file = SourceFile(name=path.name, open=lambda: path.open("rb"))
-    with stage(FilesInput(files=[file]), rules=StagingRules(), kind=ID_KIND) as staged:
+    with stage(FilesInput(files=[file]), rules=StagingRules(), identifier_kind=ID_KIND) as staged:
         yield staged
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.common.masked import Masked
-from airflow_provider_audiences.common.parts import Parts
+from airflow_provider_audiences.common.templated_lists import TemplatedList
 from airflow_provider_audiences.lineage.datasets import DatasetName, datasets_and_queries
 from airflow_provider_audiences.sources import FileSource, SqlSource
 
@@ -91,8 +91,8 @@ def test_a_relative_path_is_that_of_the_worker(monkeypatch: pytest.MonkeyPatch, 
 def test_lists_and_parts_of_several_tasks_give_each_of_their_paths() -> None:
     both = [("s3://b", "x"), ("s3://b", "y")]
     assert names(["s3://b/x", "s3://b/y"]) == both
-    assert names(FileSource(["s3://b/x", Parts(("s3://b/y",))])) == both
-    assert names(Parts(("s3://b/x", "s3://b/y"), is_rendered=True)) == both
+    assert names(FileSource(["s3://b/x", TemplatedList(("s3://b/y",))])) == both
+    assert names(TemplatedList(("s3://b/x", "s3://b/y"), is_rendered=True)) == both
 
 
 def test_a_query_stays_one() -> None:

@@ -90,7 +90,7 @@ WRAPS = ["\u200b{}\u200b", "\u202a{}\u202c", "\ufeff\ufeff{}", "\u3000{}\u00a0",
 def test_two_spellings_are_one_member(kind: Any, member: str, wrap: str, of: Any) -> None:
     wide = member.translate({ord(str(value)): 0xFF10 + value for value in range(10)})
     chunks = [[member, of(wrap.format(member)), of(wrap.format(wide))]]
-    with stage(ValuesInput(chunks=chunks), rules=StagingRules(), kind=kind) as staged:
+    with stage(ValuesInput(chunks=chunks), rules=StagingRules(), identifier_kind=kind) as staged:
         assert (staged.members, staged.duplicates, staged.malformed) == (1, 2, 0)
     lines = "".join(f"{wrap.format(text)}\n" for text in (member, wide)).encode()
     assert len(kind.parse(column_of_lines(lines)).keys) == 2
@@ -99,7 +99,7 @@ def test_two_spellings_are_one_member(kind: Any, member: str, wrap: str, of: Any
 @pytest.mark.parametrize(("kind", "member"), KINDS)
 @pytest.mark.parametrize("spoil", [b"\xff%s", b"%s\xc2", b"\xa0%s", b"\xed\xa0\x80%s"])
 def test_bytes_that_are_no_text_are_malformed(kind: Any, member: str, spoil: bytes) -> None:
-    with stage(ValuesInput(chunks=[[spoil % member.encode()]]), rules=StagingRules(), kind=kind) as staged:
+    with stage(ValuesInput(chunks=[[spoil % member.encode()]]), rules=StagingRules(), identifier_kind=kind) as staged:
         assert (staged.members, staged.malformed) == (0, 1)
 
 

@@ -26,39 +26,39 @@ def test_a_text_that_can_not_be_read_fails(bad: str) -> None:
     said = r"^3 texts of suppress are not advertising IDs .* each may be a person who would stay: source, item 2: "
     with (
         pytest.raises(InvalidInputError, match=said) as failure,
-        stage_opt_outs(values(IDS[1], bad, bad, bad), on_malformed="fail", kind=ID_KIND),
+        stage_opt_outs(values(IDS[1], bad, bad, bad), on_malformed="fail", identifier_kind=ID_KIND),
     ):
         pass
     assert IDS[0] not in str(failure.value)
-    with stage_opt_outs(values(IDS[1], bad, bad, bad), on_malformed="drop", kind=ID_KIND) as staged:
+    with stage_opt_outs(values(IDS[1], bad, bad, bad), on_malformed="drop", identifier_kind=ID_KIND) as staged:
         assert (staged.members, staged.malformed) == (1, 3)
 
 
 @pytest.mark.parametrize("on_malformed", ["fail", "drop"])
 def test_a_list_of_something_else_fails(on_malformed: str) -> None:
     for kind, name in ((ID_KIND, "an advertising ID"), (PhoneNumbers(), "a phone number")):
-        staging = stage_opt_outs(values("a", "b"), on_malformed=on_malformed, kind=kind)
+        staging = stage_opt_outs(values("a", "b"), on_malformed=on_malformed, identifier_kind=kind)
         with pytest.raises(InvalidInputError, match=rf"^none of the texts of suppress is {name} \(2 are"), staging:
             pass
 
 
 @pytest.mark.parametrize("source", [values(), values("", None, " "), values("00000000-0000-0000-0000-000000000000")])
 def test_nobody_may_have_opted_out(source: ValuesInput) -> None:
-    with stage_opt_outs(source, on_malformed="fail", kind=ID_KIND) as staged:
+    with stage_opt_outs(source, on_malformed="fail", identifier_kind=ID_KIND) as staged:
         assert staged.members == 0
 
 
 def test_too_many_that_are_dropped_fail() -> None:
     with (
         pytest.raises(InvalidInputError, match="1 of 3 texts of suppress"),
-        stage_opt_outs(values(*IDS[:2], "x"), on_malformed="drop", max_malformed_ratio=0.3, kind=ID_KIND),
+        stage_opt_outs(values(*IDS[:2], "x"), on_malformed="drop", max_malformed_ratio=0.3, identifier_kind=ID_KIND),
     ):
         pass
 
 
 @pytest.mark.parametrize("value", ["", "None", None, "ignore"])
 def test_it_is_strict_or_not(value: Any) -> None:
-    staging = stage_opt_outs(values(), on_malformed=value, kind=ID_KIND)
+    staging = stage_opt_outs(values(), on_malformed=value, identifier_kind=ID_KIND)
     with pytest.raises(InvalidInputError, match=r"^suppress_on_malformed must be 'fail' or 'drop'"), staging:
         pass
 
@@ -67,8 +67,8 @@ def test_it_is_strict_or_not(value: Any) -> None:
 @given(source=st.sets(st.sampled_from(IDS)), opted_out=st.sets(st.sampled_from(IDS)))
 def test_who_is_left(source: set[str], opted_out: set[str]) -> None:
     with (
-        stage(values(*source), rules=StagingRules(), kind=ID_KIND) as staged,
-        stage_opt_outs(values(*opted_out), on_malformed="fail", kind=ID_KIND) as suppressed,
+        stage(values(*source), rules=StagingRules(), identifier_kind=ID_KIND) as staged,
+        stage_opt_outs(values(*opted_out), on_malformed="fail", identifier_kind=ID_KIND) as suppressed,
         without_opt_outs(staged, suppressed) as left,
     ):
         assert set(left.lines(0, 100).decode().split()) == source - opted_out

@@ -77,8 +77,10 @@ def open_target(request: pytest.FixtureRequest) -> Target:
     return Target(request.param, include_values=True)
 
 
-def run(source: MemberInput, target: Target, *, kind: IdentifierKind = ID_KIND, **rules: Any) -> StagedMembers:
-    with stage(source, kind=kind, rules=StagingRules(rejects=target.target, **rules)) as staged:
+def run(
+    source: MemberInput, target: Target, *, identifier_kind: IdentifierKind = ID_KIND, **rules: Any
+) -> StagedMembers:
+    with stage(source, identifier_kind=identifier_kind, rules=StagingRules(rejects=target.target, **rules)) as staged:
         return staged
 
 
@@ -147,7 +149,7 @@ def test_a_file_whose_name_begins_as_a_formula(tmp_path: Path, make_file: Callab
     path = tmp_path / "report.csv"
     file = make_file(b"bad\n", "=1+1.txt")
     target = RejectsTarget(name="report", open=lambda: path.open("wb"), file_format="csv")
-    with stage(FilesInput(files=[file]), rules=StagingRules(rejects=target), kind=ID_KIND):
+    with stage(FilesInput(files=[file]), rules=StagingRules(rejects=target), identifier_kind=ID_KIND):
         pass
     assert path.read_text().splitlines()[1].startswith("'=1+1.txt,1,malformed,")
 
@@ -248,7 +250,7 @@ def test_a_target_that_cannot_be_written(opens: bool, scratch: Path, hides: Call
         pytest.raises(
             WorkspaceUnavailableError, match=r"written to s3://bucket/report \((No space|Permission)"
         ) as caught,
-        stage(values([SECRET]), rules=StagingRules(rejects=target), kind=ID_KIND),
+        stage(values([SECRET]), rules=StagingRules(rejects=target), identifier_kind=ID_KIND),
     ):
         pass
     hides(caught.value, SECRET[5:20])

@@ -136,7 +136,7 @@ def test_what_a_worker_lacks_is_named_and_retried(number: int, tmp_path: Path, s
     settings = StagingSettings(temp_folder=tmp_path)
     with (
         pytest.raises(TransientError) as caught,
-        stage(ValuesInput(chunks=[[]]), rules=StagingRules(), settings=settings, kind=ID_KIND),
+        stage(ValuesInput(chunks=[[]]), rules=StagingRules(), settings=settings, identifier_kind=ID_KIND),
     ):
         raise OSError(number, os.strerror(number), "/a/member")
     assert isinstance(caught.value, WorkspaceUnavailableError)
@@ -219,7 +219,7 @@ class TestFreeSpace:
                 FilesInput(files=[file], column=column),
                 rules=StagingRules(),
                 settings=StagingSettings(temp_folder=folder),
-                kind=ID_KIND,
+                identifier_kind=ID_KIND,
             ),
         ):
             pass
@@ -232,7 +232,7 @@ class TestFreeSpace:
             ValuesInput(chunks=[[f"{ID}{n:02x}" for n in range(99)]]),
             rules=StagingRules(),
             settings=settings,
-            kind=ID_KIND,
+            identifier_kind=ID_KIND,
         ):
             pass
 
@@ -252,7 +252,7 @@ class TestFreeSpace:
         settings = StagingSettings(temp_folder=tmp_path)
         with (
             pytest.raises(WorkspaceUnavailableError, match=f"{tmp_path} has .* free, and reading source takes about"),
-            stage(FilesInput(files=files), rules=StagingRules(), settings=settings, kind=ID_KIND),
+            stage(FilesInput(files=files), rules=StagingRules(), settings=settings, identifier_kind=ID_KIND),
         ):
             pass
         assert not opened
@@ -263,7 +263,9 @@ class TestFreeSpace:
         free = free_bytes(Path("/tmp")) or 0
         file = make_file(b"", name)
         sized = SourceFile(name=name, open=file.open, local_path=file.local_path, size_bytes=free)
-        with stage(FilesInput(files=[sized], file_format=None), rules=StagingRules(), kind=ID_KIND) as staged:
+        with stage(
+            FilesInput(files=[sized], file_format=None), rules=StagingRules(), identifier_kind=ID_KIND
+        ) as staged:
             assert staged.members == 0
 
 
@@ -300,7 +302,7 @@ class TestModes:
             FilesInput(files=[file], column="idfa"),
             rules=StagingRules(),
             settings=StagingSettings(temp_folder=tmp_path),
-            kind=ID_KIND,
+            identifier_kind=ID_KIND,
         ):
             look()
         assert {"lock", "table"} <= set(seen)

@@ -379,7 +379,7 @@ class TestManyMembers:
     @pytest.mark.parametrize("number", range(4))
     def test_each_is_there_once(self, number: int, ids_in_order: list[str], tmp_path: Path) -> None:
         source = list(self.sources(ids_in_order, tmp_path))[number]
-        with stage(source, rules=StagingRules(), kind=ID_KIND) as staged:
+        with stage(source, rules=StagingRules(), identifier_kind=ID_KIND) as staged:
             assert (staged.members, staged.duplicates) == (COUNT, COUNT // 2)
             assert (staged.malformed, staged.zeroed, staged.blank) == (0, 0, 0)
             size = 100_000
@@ -388,7 +388,7 @@ class TestManyMembers:
             assert set(b"".join(batches).decode().split()) == set(ids_in_order)
 
     def test_any_batch_in_any_order_from_any_thread(self, ids_in_order: list[str]) -> None:
-        with stage(ValuesInput(chunks=[ids_in_order]), rules=StagingRules(), kind=ID_KIND) as staged:
+        with stage(ValuesInput(chunks=[ids_in_order]), rules=StagingRules(), identifier_kind=ID_KIND) as staged:
             for size, some in ((99_991, range(12)), (1, range(0, COUNT, 50_021)), (2_000_000, range(1))):
                 first = {index: staged.lines(index * size, size) for index in some}
                 wanted = [*some, *reversed(some), *some]
@@ -401,13 +401,15 @@ class TestManyMembers:
         sources = [[ids_in_order], [ids_in_order[::-1]], [ids_in_order[500_000:], ids_in_order[:600_000]]]
         seen = []
         for chunks in sources:
-            with stage(ValuesInput(chunks=chunks), rules=StagingRules(), kind=ID_KIND) as staged:
+            with stage(ValuesInput(chunks=chunks), rules=StagingRules(), identifier_kind=ID_KIND) as staged:
                 seen.append([staged.lines(index * 300_000, 300_000) for index in range(4)])
         assert seen[0] == seen[1] == seen[2]
 
     def test_a_few_that_are_repeated_over_and_over(self) -> None:
         few = many(3)
-        with stage(ValuesInput(chunks=(few * 50_000 for _ in range(30))), rules=StagingRules(), kind=ID_KIND) as staged:
+        with stage(
+            ValuesInput(chunks=(few * 50_000 for _ in range(30))), rules=StagingRules(), identifier_kind=ID_KIND
+        ) as staged:
             assert (staged.members, staged.duplicates) == (3, 4_500_000 - 3)
             assert sorted(staged.lines(0, 5).decode().split()) == sorted(few)
 
@@ -428,19 +430,21 @@ def test_parquet_and_json_of_duckdb(tmp_path: Path, make_ids: MakeIds) -> None:
             path = tmp_path / f"ids.{ending}"
             connection.execute(f"COPY t TO '{path}' ({options})")
             source = SourceFile(name=path.name, open=partial(io.FileIO, path), local_path=path)
-            with stage(files(source, column="idfa"), rules=StagingRules(), kind=ID_KIND) as staged:
+            with stage(files(source, column="idfa"), rules=StagingRules(), identifier_kind=ID_KIND) as staged:
                 assert (staged.members, staged.duplicates, staged.malformed) == (250_000, 0, 0)
                 assert set(staged.lines(0, 250_000).decode().split()) == set(ids)
 
 
 def run(lines: Sequence[object], **rules: Any) -> StagedMembers:
-    with stage(ValuesInput(chunks=[lines]), rules=StagingRules(**rules), kind=ID_KIND) as staged:
+    with stage(ValuesInput(chunks=[lines]), rules=StagingRules(**rules), identifier_kind=ID_KIND) as staged:
         return staged
 
 
 def test_a_file_with_everything(tmp_path: Path) -> None:
     content = "\r\n".join([f"\ufeff{ID}", ID.upper(), "", ZERO, "idfa", f'"{ID[:-1]}0"', "  ", f"{{{ID}}}"]).encode()
-    with stage(files(in_store(gzip.compress(content), "ids.gz")), rules=StagingRules(), kind=ID_KIND) as staged:
+    with stage(
+        files(in_store(gzip.compress(content), "ids.gz")), rules=StagingRules(), identifier_kind=ID_KIND
+    ) as staged:
         assert sorted(staged.lines(0, 10).split(b"\n")) == [b"", f"{ID[:-1]}0".encode(), ID.encode()]
     assert (staged.members, staged.malformed, staged.zeroed, staged.duplicates, staged.blank) == (2, 2, 1, 1, 2)
 
@@ -448,7 +452,7 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
 def test_no_member_in_the_repr() -> None:
     secret = str(uuid.uuid4())
     source = ValuesInput(chunks=[[secret]])
-    with stage(source, rules=StagingRules(), kind=ID_KIND) as staged:
+    with stage(source, rules=StagingRules(), identifier_kind=ID_KIND) as staged:
         assert secret not in repr(staged) + repr(source) + repr(FrameInput(frame=pl.DataFrame({"idfa": [secret]})))
         assert repr(staged) == "StagedMembers(members=1, malformed=0, zeroed=0, duplicates=0, blank=0)"
 
@@ -498,7 +502,7 @@ class TestRules:
             stage(
                 files(clean, in_store(content.encode(), name), column=column),
                 rules=StagingRules(on_malformed="fail"),
-                kind=ID_KIND,
+                identifier_kind=ID_KIND,
             ),
         ):
             pass
@@ -510,7 +514,7 @@ class TestRules:
 
         with (
             pytest.raises(InvalidInputError),
-            stage(ValuesInput(chunks=chunks()), rules=StagingRules(on_malformed="fail"), kind=ID_KIND),
+            stage(ValuesInput(chunks=chunks()), rules=StagingRules(on_malformed="fail"), identifier_kind=ID_KIND),
         ):
             pass
 
@@ -563,7 +567,7 @@ class TestInputs:
     def test_values_that_are_no_members(self, value: Any) -> None:
         with (
             pytest.raises(InvalidInputError, match=rf"^source, item 5: a {type(value).__name__} is not a member"),
-            stage(ValuesInput(chunks=[["a", None, "b"], ["c", value]]), rules=StagingRules(), kind=ID_KIND),
+            stage(ValuesInput(chunks=[["a", None, "b"], ["c", value]]), rules=StagingRules(), identifier_kind=ID_KIND),
         ):
             pass
 
@@ -571,7 +575,7 @@ class TestInputs:
         source = files(in_store(b"x", "a.txt"), in_store(b"x", "b.csv"))
         with (
             pytest.raises(InvalidInputError, match=r"more than one format: a\.txt \(text\) and b\.csv \(csv\)"),
-            stage(source, rules=StagingRules(), kind=ID_KIND),
+            stage(source, rules=StagingRules(), identifier_kind=ID_KIND),
         ):
             pass
 
@@ -579,28 +583,28 @@ class TestInputs:
         source = files(
             in_store(f"idfa\n{ID}\n".encode(), "a.txt"), in_store(f"idfa\n{ID}\n".encode(), "b.dat"), file_format="csv"
         )
-        with stage(source, rules=StagingRules(), kind=ID_KIND) as staged:
+        with stage(source, rules=StagingRules(), identifier_kind=ID_KIND) as staged:
             assert (staged.members, staged.duplicates, staged.malformed) == (1, 1, 0)
 
     def test_a_csv_as_text(self) -> None:
         with stage(
             files(in_store(f"idfa\n{ID}\n".encode(), "a.csv"), file_format="text"),
             rules=StagingRules(),
-            kind=ID_KIND,
+            identifier_kind=ID_KIND,
         ) as staged:
             assert (staged.members, staged.malformed) == (1, 1)
 
     def test_no_such_format(self) -> None:
         with (
             pytest.raises(InvalidInputError, match="file_format must be one of text, csv, jsonl, parquet, not 'xml'"),
-            stage(files(in_store(b"x"), file_format="xml"), rules=StagingRules(), kind=ID_KIND),
+            stage(files(in_store(b"x"), file_format="xml"), rules=StagingRules(), identifier_kind=ID_KIND),
         ):
             pass
 
     def test_text_has_no_columns(self) -> None:
         with (
             pytest.raises(InvalidInputError, match=r"column='idfa' is given, and f is read as text"),
-            stage(files(in_store(b"x"), column="idfa"), rules=StagingRules(), kind=ID_KIND),
+            stage(files(in_store(b"x"), column="idfa"), rules=StagingRules(), identifier_kind=ID_KIND),
         ):
             pass
 
@@ -612,7 +616,7 @@ class TestColumns:
         source = FilesInput(
             files=[make_file(content.encode(), name), make_file(content.encode(), name)], column=columns
         )
-        with stage(source, rules=StagingRules(), kind=ID_KIND) as staged:
+        with stage(source, rules=StagingRules(), identifier_kind=ID_KIND) as staged:
             return staged, staged.lines(0, 99).decode()
 
     @pytest.mark.parametrize("name", ["f.csv", "f.jsonl"])
@@ -634,6 +638,6 @@ class TestColumns:
         source = FilesInput(files=[make_file(f"idfa,gaid\n{ID},x\n".encode(), "f.csv")], column=["idfa", "gaid"])
         with (
             pytest.raises(InvalidInputError, match=r"f\.csv, row 1, column gaid: a text of 1 char"),
-            stage(source, rules=StagingRules(on_malformed="fail"), kind=ID_KIND),
+            stage(source, rules=StagingRules(on_malformed="fail"), identifier_kind=ID_KIND),
         ):
             pass

@@ -35,7 +35,7 @@ def in_store(content: bytes, name: str) -> SourceFile:
 
 
 def run(source: MemberInput, *, settings: StagingSettings | None = None, **rules: Any) -> None:
-    with stage(source, rules=StagingRules(**rules), settings=settings, kind=ID_KIND):
+    with stage(source, rules=StagingRules(**rules), settings=settings, identifier_kind=ID_KIND):
         pass
 
 
@@ -48,7 +48,7 @@ def start(script: str, *arguments: str, **options: Any) -> subprocess.Popen[str]
 
 class TestGone:
     def test_after_success(self, scratch: Path) -> None:
-        with stage(ValuesInput(chunks=[[ID]]), rules=StagingRules(), kind=ID_KIND) as staged:
+        with stage(ValuesInput(chunks=[[ID]]), rules=StagingRules(), identifier_kind=ID_KIND) as staged:
             (folder,) = scratch.iterdir()
             assert folder.stat().st_mode & 0o777 == 0o700
             assert folder.stat().st_uid == os.getuid()
@@ -57,7 +57,7 @@ class TestGone:
 
     @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit, GeneratorExit])
     def test_after_a_failure_in_the_block(self, error: type[BaseException], scratch: Path) -> None:
-        with pytest.raises(error), stage(ValuesInput(chunks=[[ID]]), rules=StagingRules(), kind=ID_KIND):
+        with pytest.raises(error), stage(ValuesInput(chunks=[[ID]]), rules=StagingRules(), identifier_kind=ID_KIND):
             raise error
         assert list(scratch.iterdir()) == []
 
@@ -97,8 +97,10 @@ class TestGone:
         assert list(scratch.iterdir()) == []
 
     def test_of_two_at_once_only_one(self, scratch: Path) -> None:
-        with stage(ValuesInput(chunks=[[ID]]), rules=StagingRules(), kind=ID_KIND) as outer:
-            with stage(ValuesInput(chunks=[[ID, str(uuid.uuid4())]]), rules=StagingRules(), kind=ID_KIND) as inner:
+        with stage(ValuesInput(chunks=[[ID]]), rules=StagingRules(), identifier_kind=ID_KIND) as outer:
+            with stage(
+                ValuesInput(chunks=[[ID, str(uuid.uuid4())]]), rules=StagingRules(), identifier_kind=ID_KIND
+            ) as inner:
                 assert len(list(scratch.iterdir())) == 2
                 assert inner.members == 2
             assert len(list(scratch.iterdir())) == 1
@@ -241,7 +243,9 @@ class TestSettings:
         folder = tmp_path / "it's a [folder]*"
         folder.mkdir()
         source = FilesInput(files=[in_store(f"idfa\n{ID}\n".encode(), "f.csv")])
-        with stage(source, rules=StagingRules(), settings=StagingSettings(temp_folder=folder), kind=ID_KIND) as staged:
+        with stage(
+            source, rules=StagingRules(), settings=StagingSettings(temp_folder=folder), identifier_kind=ID_KIND
+        ) as staged:
             assert staged.members == 1
             assert len(list(folder.iterdir())) == 1
         assert list(folder.iterdir()) == list(scratch.glob("audiences*")) == []

@@ -18,8 +18,8 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinUpdateAudienceOperator
 from airflow_provider_audiences.operators.applovin_suppression import AppLovinSyncSuppressionOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
-from airflow_provider_audiences.operators.asset_base import WritesAsset
 from airflow_provider_audiences.operators.pai import PaiCreateGroupOperator, PaiDeleteGroupOperator
+from airflow_provider_audiences.operators.write_base import WriteOperator
 
 READERS = {
     "AppLovinAudienceSensor",
@@ -54,7 +54,7 @@ def needed(operator_class: type[Any], handle: Any) -> dict[str, Any]:
     """What an operator needs, with the handle in the arguments that name what is written to."""
     arguments = arguments_of(operator_class)
     given = {name: "x" for name, parameter in arguments.items() if parameter.default is parameter.empty}
-    return given | {operator_class.handle_arguments[-1]: handle}
+    return given | {operator_class.target_arguments[-1]: handle}
 
 
 def asset_of(operator_class: type[Any], handle: str, account: str) -> Any:
@@ -62,7 +62,7 @@ def asset_of(operator_class: type[Any], handle: str, account: str) -> Any:
         "audience": audience_asset,
         "suppression_list": suppression_asset,
         "group": group_asset,
-    }[operator_class.asset_kind.name]
+    }[operator_class.target_kind.name]
     return make(handle, account=account)
 
 
@@ -71,7 +71,7 @@ def made(operator_class: type[Any], handle: Any = HANDLE, **more: Any) -> Any:
 
 
 def conn_id(operator_class: type[Any], value: str) -> dict[str, str]:
-    return {operator_class.asset_kind.conn_argument: value}
+    return {operator_class.conn_argument(): value}
 
 
 def dag_of(**arguments: Any) -> Any:
@@ -80,12 +80,12 @@ def dag_of(**arguments: Any) -> Any:
 
 def test_all_that_write_have_one() -> None:
     assert {found.__name__: found.operation for found in WRITERS} == OPERATIONS
-    assert [found for found in OPERATORS if issubclass(found, WritesAsset)] == WRITERS
+    assert [found for found in OPERATORS if issubclass(found, WriteOperator)] == WRITERS
 
 
 @each_writer
 def test_all_operators_of_one_audience_build_the_same_asset(operator_class: Any) -> None:
-    platform = operator_class.asset_kind.platform
+    platform = operator_class.target_kind.platform.name
     assert made(operator_class).outlets == [asset_of(operator_class, HANDLE, f"{platform}_default")]
     by_connection = made(operator_class, **conn_id(operator_class, "eu"))
     by_account = made(operator_class, account="eu")
@@ -120,7 +120,7 @@ def test_an_asset_may_be_named(operator_class: Any) -> None:
 @each_writer
 def test_outlets_of_the_user_are_kept_and_shared_lists_unchanged(operator_class: Any) -> None:
     theirs = Asset("of_the_user")
-    platform = operator_class.asset_kind.platform
+    platform = operator_class.target_kind.platform.name
     own = asset_of(operator_class, HANDLE, f"{platform}_default")
     shared = [theirs]
     with dag_of(default_args={"outlets": shared}):

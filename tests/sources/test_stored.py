@@ -68,7 +68,7 @@ def test_a_store_that_fails_while_it_is_read(name: str, first: bytes) -> None:
     source = FilesInput(files=[SourceFile(name=name, open=open_it)])
     with (
         pytest.raises(SourceUnavailableError, match=said) as caught,
-        stage(source, rules=StagingRules(), kind=ID_KIND),
+        stage(source, rules=StagingRules(), identifier_kind=ID_KIND),
     ):
         pass
     assert caught.value.__context__ is None

@@ -175,7 +175,7 @@ def test_what_was_rendered_is_read(tmp_path: Path) -> None:
         )
     )  # fmt: skip
     operator.render_template_fields({"n": "x"})  # type: ignore[typeddict-unknown-key]  # as a test has it
-    with open_source(operator.source) as files, stage(files, rules=StagingRules(), kind=ID_KIND) as staged:
+    with open_source(operator.source) as files, stage(files, rules=StagingRules(), identifier_kind=ID_KIND) as staged:
         assert (staged.members, staged.blank, staged.malformed) == (1, 1, 0)
 
 

@@ -74,7 +74,7 @@ def server() -> Iterator[Server]:
 
 
 def members(source: Any) -> Any:
-    with open_source(source) as opened, stage(opened, rules=StagingRules(), kind=ID_KIND) as staged:
+    with open_source(source) as opened, stage(opened, rules=StagingRules(), identifier_kind=ID_KIND) as staged:
         return staged.members
 
 

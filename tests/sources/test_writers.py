@@ -64,7 +64,7 @@ def test_advertising_ids(writer: str, tmp_path: Path) -> None:
     for path in (f"{tmp_path}/", tmp_path / name):
         with (
             open_source(FileSource(path, **said)) as files,
-            stage(files, rules=StagingRules(), kind=ID_KIND) as staged,
+            stage(files, rules=StagingRules(), identifier_kind=ID_KIND) as staged,
         ):
             assert sorted(staged.lines(0, 9).decode().split()) == sorted([A, B])
             assert staged.malformed == 0
@@ -88,5 +88,5 @@ def test_phone_numbers_of_excel(name: str, content: str, said: dict[str, Any], t
     rows = "".join(f'x;{phone};"a\nb"\r\n' for phone in PHONES)
     (tmp_path / name).write_bytes(content.format(rows).encode(said.get("encoding", "utf-8")))
     source = FileSource(tmp_path / name, **said)
-    with open_source(source) as files, stage(files, rules=StagingRules(), kind=PhoneNumbers()) as staged:
+    with open_source(source) as files, stage(files, rules=StagingRules(), identifier_kind=PhoneNumbers()) as staged:
         assert sorted(staged.lines(0, 9).decode().split()) == PHONES

@@ -63,7 +63,7 @@ def run(job: dict[str, Any]) -> Any:
         folder = HookedFolder(LocalFileStore(path))
         emulator = AudiencesEmulatorControl(job["url"])
         audience: Any = AudienceOverHttp(
-            destination=AudienceDestination(client, job["audience_id"], kind=AdvertisingIds()),
+            destination=AudienceDestination(client, job["audience_id"], identifier_kind=AdvertisingIds()),
             wire=wire,
             path=path,
             folder=folder,

@@ -11,7 +11,7 @@ from airflow_provider_audiences.exceptions import NotFoundError
 from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds, IdentifierKind
-from airflow_provider_audiences.sync.destination import AudienceAddress, DeliveryLimits, UploadCounts
+from airflow_provider_audiences.sync.destination import AudienceAddress, BatchResult, DeliveryLimits
 
 WITH_TTL = DeliveryLimits(
     max_batch_size=None,
@@ -87,8 +87,9 @@ class MemoryDestination:
 
     platform: MemoryPlatform = field(default_factory=MemoryPlatform)
     platform_name: str = "Memory"
+    rejection_hint: str = "are they known there?"
     address: AudienceAddress = _ADDRESS
-    kind: IdentifierKind = _KIND
+    identifier_kind: IdentifierKind = _KIND
     requests_sent: int = 0
     posts: list[Post] = field(default_factory=list)
     before: Callable[[Post], None] = lambda _post: None
@@ -99,12 +100,16 @@ class MemoryDestination:
     def limits(self) -> DeliveryLimits:
         return self.platform.limits
 
+    @property
+    def max_member_bytes(self) -> int:
+        return self.identifier_kind.line_bytes
+
     def clear(self) -> None:
         """Forget the posts and the hooks."""
         self.posts.clear()
         self.before = self.after = lambda _post: None
 
-    def _post(self, operation: str, batch: MemberBatch, ttl_seconds: int | None) -> UploadCounts:
+    def _post(self, operation: str, batch: MemberBatch, ttl_seconds: int | None) -> BatchResult:
         post = Post(operation, batch.texts(), ttl_seconds)
         with self._lock:
             self.requests_sent += 1
@@ -114,15 +119,15 @@ class MemoryDestination:
         self.platform.carry_out(operation, post.ids, ttl_seconds)
         post.status = 200
         self.after(post)
-        return UploadCounts(valid=len(post.ids), invalid=0, body_bytes=len(batch.lines()))
+        return BatchResult(valid=len(post.ids), invalid=0, body_bytes=len(batch.lines()))
 
-    def add(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
+    def add(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> BatchResult:  # noqa: ARG002
         return self._post("append", batch, ttl_seconds)
 
-    def remove(self, batch: MemberBatch, *, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
+    def remove(self, batch: MemberBatch, *, give_up: GiveUp) -> BatchResult:  # noqa: ARG002
         return self._post("remove", batch, 0)
 
-    def replace(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
+    def replace(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> BatchResult:  # noqa: ARG002
         assert self.limits.can_replace
         return self._post("update", batch, ttl_seconds)
 

@@ -134,7 +134,7 @@ class SyncedAudience:
     folder: HookedFolder
     sleeps: list[float] = field(default_factory=list)
     ttl_seconds: int | None = TTL_SECONDS
-    kind: IdentifierKind = ID_KIND
+    identifier_kind: IdentifierKind = ID_KIND
 
     @property
     def audience_id(self) -> str:
@@ -224,8 +224,8 @@ class SyncedAudience:
         rules = StagingRules()
         with (
             self.opened(**(opened or {})) as sync,
-            stage(wanted, rules=rules, kind=self.kind) as staged,
-            stage(unwanted, rules=rules, kind=self.kind) as suppressed,
+            stage(wanted, rules=rules, identifier_kind=self.identifier_kind) as staged,
+            stage(unwanted, rules=rules, identifier_kind=self.identifier_kind) as suppressed,
         ):
             work = sync.plan if plan_only else sync.run
             return work(staged, suppressed, self.settings(**settings))
@@ -235,7 +235,7 @@ class SyncedAudience:
         with self.opened(**opened) as sync:
             return sync.apply(plan_id, override_guards=override_guards)
 
-    def post_as_stranger(self, operation: str, ids: Iterable[str], *, ttl_seconds: int = TTL_SECONDS) -> None:
+    def post_by_others(self, operation: str, ids: Iterable[str], *, ttl_seconds: int = TTL_SECONDS) -> None:
         """Change the audience without the wire seeing it: somebody else does, or a request that comes late."""
         self.destination.platform.carry_out(operation, ids, ttl_seconds)
 
@@ -250,7 +250,7 @@ class AudienceOverHttp(SyncedAudience):
 
     def joins(self, other: AudienceOverHttp) -> None:
         """Sync the audience of another one, by this one's client."""
-        self.destination = AudienceDestination(self.client, other.audience_id, kind=ID_KIND)
+        self.destination = AudienceDestination(self.client, other.audience_id, identifier_kind=ID_KIND)
 
     @property
     def members(self) -> list[str]:
@@ -267,7 +267,7 @@ class AudienceOverHttp(SyncedAudience):
         super().clear()
         self.emulator.clear_requests()
 
-    def post_as_stranger(self, operation: str, ids: Iterable[str], *, ttl_seconds: int = TTL_SECONDS) -> None:
+    def post_by_others(self, operation: str, ids: Iterable[str], *, ttl_seconds: int = TTL_SECONDS) -> None:
         body = "".join(f"{item}\n" for item in ids).encode()
         call = self.stranger.update_audience if operation == "update" else self.stranger.append_users
         ttl_seconds = 0 if operation == "remove" else ttl_seconds

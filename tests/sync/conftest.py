@@ -20,11 +20,12 @@ from support.synced import AudienceOverHttp, HookedFolder, SyncedAudience, Wire
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
+from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
+from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS
 from airflow_provider_audiences.redaction import MaskedBytes
-from airflow_provider_audiences.sync.delivery.upload import Upload, UploadMode
-from airflow_provider_audiences.sync.report import UploadReport
+from airflow_provider_audiences.sync.delivery.direct_delivery import DeliveryMode, DirectDelivery
+from airflow_provider_audiences.sync.report import DirectDeliveryReport
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 
 T = TypeVar("T")
@@ -60,10 +61,6 @@ class StagedInMemory:
     @property
     def members(self) -> int:
         return len(self.ids)
-
-    @property
-    def size_bytes(self) -> int:
-        return 37 * self.members
 
     def text_counts(self) -> dict[str, Any]:
         names = ("malformed", "zeroed", "duplicates", "blank")
@@ -195,19 +192,19 @@ def audience_id(emulator: AudiencesEmulator, applovin: AppLovinClient, make_ids:
 
 
 @pytest.fixture(scope="session")
-def deliver() -> Callable[..., UploadReport]:
+def deliver() -> Callable[..., DirectDeliveryReport]:
     """Sends a staged set: ``deliver(client, staged, mode, audience_id=…, batch_size=…, parallel=…)``."""
 
     def run(
         client: AppLovinClient,
         staged: Any,
-        mode: UploadMode = UploadMode.APPEND,
+        mode: DeliveryMode = DeliveryMode.APPEND,
         *,
         audience_id: str = "a",
         batch_size: int = 1,
         parallel: int = 4,
-    ) -> UploadReport:
-        delivery = Upload.checked(
+    ) -> DirectDeliveryReport:
+        delivery = DirectDelivery.checked(
             audience_id=audience_id,
             limits=AUDIENCE_LIMITS,
             mode=mode,
@@ -216,7 +213,9 @@ def deliver() -> Callable[..., UploadReport]:
             max_parallel_requests=parallel,
         )
         return delivery.run(
-            AudienceDestination(client, audience_id, kind=AdvertisingIds()), staged, sleep=lambda _seconds: None
+            AudienceDestination(client, audience_id, identifier_kind=AdvertisingIds()),
+            staged,
+            sleep=lambda _seconds: None,
         )
 
     return run
@@ -237,7 +236,7 @@ def make_synced(emulator: AudiencesEmulator, make_applovin: Any, tmp_path: Path)
         emulator.clear_requests()
         path = tmp_path / "state" / audience_id
         return AudienceOverHttp(
-            destination=AudienceDestination(client, audience_id, kind=AdvertisingIds()),
+            destination=AudienceDestination(client, audience_id, identifier_kind=AdvertisingIds()),
             wire=wire,
             path=path,
             folder=HookedFolder(LocalFileStore(path)),

@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
     StateUnavailableError,
 )
-from airflow_provider_audiences.sync.delivery import sending
+from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
+from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS
 
 MODES = ("mirror", "append", "replace")
 HOUR = 3600
@@ -107,7 +109,7 @@ class TestFirst:
     def test_an_audience_with_members(
         self, synced: SyncedAudience, make_ids: MakeIds, mode: str, initial: str, expected: set[int]
     ) -> None:
-        synced.post_as_stranger("append", make_ids(3))
+        synced.post_by_others("append", make_ids(3))
         report = synced.run(make_ids(3, start=3), mode=mode, initial=initial)
 
         assert synced.members == make_ids(5)[min(expected) - 1 :]
@@ -118,7 +120,7 @@ class TestFirst:
 
     @pytest.mark.parametrize("plan_only", [True, False])
     def test_unknown_members_stop_it(self, synced: SyncedAudience, make_ids: MakeIds, plan_only: bool) -> None:
-        synced.post_as_stranger("append", make_ids(3))
+        synced.post_by_others("append", make_ids(3))
         with pytest.raises(GuardError, match=r"holds 3 members.*no ledger.*initial='replace'"):
             synced.run(make_ids(5), plan_only=plan_only)
         assert (synced.wire.posts, state_of(synced), synced.members) == ([], {}, make_ids(3))
@@ -190,7 +192,7 @@ class TestMirror:
 
     def test_what_others_added_stays(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(4))
-        synced.post_as_stranger("append", make_ids(2, start=50))
+        synced.post_by_others("append", make_ids(2, start=50))
         report = synced.run(make_ids(2))
         assert synced.members == make_ids(2) + make_ids(2, start=50)
         assert (report.live, report.drift) == (2, 2)
@@ -231,7 +233,7 @@ class TestOtherModes:
 
     def test_replace_sends_all_each_time(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(5))
-        synced.post_as_stranger("append", make_ids(2, start=50))
+        synced.post_by_others("append", make_ids(2, start=50))
         for _ in range(2):
             synced.clear()
             report = synced.run(make_ids(5, start=3), suppress=make_ids(1, start=3), mode="replace")
@@ -256,7 +258,7 @@ class TestOtherModes:
         synced.run(make_ids(4), mode="replace")
         assert synced.wire.posts == []
         # Its end was only written down now: this is another day.
-        synced.post_as_stranger("append", make_ids(2, start=50))
+        synced.post_by_others("append", make_ids(2, start=50))
         synced.run(make_ids(4), mode="replace")
         assert synced.sent == [("update", 2), ("append", 2)]
         assert synced.members == make_ids(4)
@@ -600,7 +602,7 @@ class TestBusy:
 class TestReconcile:
     def test_drift(self, synced: SyncedAudience, make_ids: MakeIds, caplog: pytest.LogCaptureFixture) -> None:
         synced.run(make_ids(4))
-        synced.post_as_stranger("append", make_ids(3, start=50))
+        synced.post_by_others("append", make_ids(3, start=50))
         report = synced.run(make_ids(5), opened={"max_drift": 0.5, "patience": 25})
         assert (report.drift, report.live) == (3, 5)
         assert synced.sleeps == [10, 10, 5]
@@ -610,9 +612,22 @@ class TestReconcile:
         self, synced: SyncedAudience, make_ids: MakeIds, caplog: pytest.LogCaptureFixture
     ) -> None:
         synced.run(make_ids(4))
-        synced.post_as_stranger("append", make_ids(2, start=50))
+        synced.post_by_others("append", make_ids(2, start=50))
         report = synced.run(make_ids(4), opened={"max_drift": 0.5, "patience": 60})
         assert (report.drift, synced.sleeps, said(caplog)) == (2, [], [])
+
+    def test_members_that_no_ledger_knows_are_no_news(
+        self, over_http: AudienceOverHttp, make_ids: MakeIds, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """After ``initial="append"`` the platform counts more than the ledger; fewer would be news."""
+        over_http.post_by_others("append", make_ids(9, start=50))
+        limits = {"max_drift": 0.1, "patience": 20}
+        report = over_http.run(make_ids(4), initial="append", opened=limits)
+        assert (report.drift, over_http.sleeps, said(caplog)) == (9, [], [])
+        over_http.post_by_others("update", [])
+        report = over_http.run(make_ids(4), initial="append", opened=limits)
+        assert (report.drift, over_http.sleeps) == (-4, [10, 10])
+        assert any("counts 0 members" in line for line in said(caplog))
 
     def test_a_count_that_lags(
         self, over_http: AudienceOverHttp, make_ids: MakeIds, caplog: pytest.LogCaptureFixture
@@ -654,7 +669,7 @@ class TestSplits:
     def test_what_has_landed_is_not_sent_again(
         self, over_http: AudienceOverHttp, make_ids: MakeIds, monkeypatch: pytest.MonkeyPatch, parallel: int
     ) -> None:
-        monkeypatch.setattr(sending, "_SPLIT_FLOOR", 1)
+        monkeypatch.setattr(AudienceDestination, "limits", replace(AUDIENCE_LIMITS, min_split_size=1))
         over_http.emulator.settings(max_body_ids=3)
         ids = make_ids(20)
         stop_at(over_http, "create", "head-", number=6)
@@ -674,7 +689,7 @@ class TestSplits:
     def test_a_platform_that_is_too_slow(
         self, make_synced: Any, make_ids: MakeIds, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sending, "_SPLIT_FLOOR", 1)
+        monkeypatch.setattr(AudienceDestination, "limits", replace(AUDIENCE_LIMITS, min_split_size=1))
         over_http = make_synced(read_timeout_seconds=0.5)
         over_http.emulator.fault("applovin.append", "slow", seconds=3)
         report = over_http.run(make_ids(8), opened={"batch": 8})
@@ -761,7 +776,7 @@ class TestLateEffects:
     """A request that failed takes effect after the next one: real time, since the emulator's delay is real."""
 
     @pytest.fixture
-    def outwaited(self, over_http: AudienceOverHttp, monkeypatch: pytest.MonkeyPatch) -> AudienceOverHttp:
+    def after_waiting(self, over_http: AudienceOverHttp, monkeypatch: pytest.MonkeyPatch) -> AudienceOverHttp:
         """Waits until what was to come late has come."""
 
         def sleep(seconds: float) -> None:
@@ -771,8 +786,8 @@ class TestLateEffects:
         monkeypatch.setattr(over_http, "sleep", sleep)
         return over_http
 
-    def test_an_addition_before_its_removal(self, outwaited: AudienceOverHttp, make_ids: MakeIds) -> None:
-        over_http = outwaited
+    def test_an_addition_before_its_removal(self, after_waiting: AudienceOverHttp, make_ids: MakeIds) -> None:
+        over_http = after_waiting
         over_http.run(make_ids(2))
         over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
         with pytest.raises(ServerError):
@@ -783,8 +798,8 @@ class TestLateEffects:
         assert 95 < over_http.sleeps[0] <= 101
         assert over_http.members == make_ids(2)
 
-    def test_a_removal_before_its_addition(self, outwaited: AudienceOverHttp, make_ids: MakeIds) -> None:
-        over_http = outwaited
+    def test_a_removal_before_its_addition(self, after_waiting: AudienceOverHttp, make_ids: MakeIds) -> None:
+        over_http = after_waiting
         over_http.run(make_ids(4))
         over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
         with pytest.raises(ServerError):
@@ -793,8 +808,8 @@ class TestLateEffects:
         assert (report.contradicted, report.added, len(over_http.sleeps)) == (2, 2, 1)
         assert over_http.members == make_ids(4)
 
-    def test_what_does_not_contradict_does_not_wait(self, outwaited: AudienceOverHttp, make_ids: MakeIds) -> None:
-        over_http = outwaited
+    def test_what_does_not_contradict_does_not_wait(self, after_waiting: AudienceOverHttp, make_ids: MakeIds) -> None:
+        over_http = after_waiting
         over_http.run(make_ids(2))
         over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
         with pytest.raises(ServerError):
@@ -806,9 +821,11 @@ class TestLateEffects:
         assert len(over_http.sleeps) == 1
         assert over_http.members == make_ids(2)
 
-    def test_two_that_were_cut_off_one_after_the_other(self, outwaited: AudienceOverHttp, make_ids: MakeIds) -> None:
+    def test_two_that_were_cut_off_one_after_the_other(
+        self, after_waiting: AudienceOverHttp, make_ids: MakeIds
+    ) -> None:
         """The second has overwritten the first one's doubt: what comes next waits if it removes anybody."""
-        over_http = outwaited
+        over_http = after_waiting
         over_http.run(make_ids(2))
         for size in (4, 8):
             over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
@@ -822,9 +839,9 @@ class TestLateEffects:
         assert over_http.members == make_ids(3)
 
     def test_a_removal_that_was_cut_off_before_an_addition_that_was(
-        self, outwaited: AudienceOverHttp, make_ids: MakeIds
+        self, after_waiting: AudienceOverHttp, make_ids: MakeIds
     ) -> None:
-        over_http = outwaited
+        over_http = after_waiting
         over_http.run(make_ids(4))
         over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
         with pytest.raises(ServerError):
@@ -836,9 +853,9 @@ class TestLateEffects:
         assert (report.live, len(over_http.sleeps)) == (6, 1)
         assert over_http.members == make_ids(4) + make_ids(2, start=7)
 
-    def test_an_addition_of_somebody_who_had_expired(self, outwaited: AudienceOverHttp, make_ids: MakeIds) -> None:
+    def test_an_addition_of_somebody_who_had_expired(self, after_waiting: AudienceOverHttp, make_ids: MakeIds) -> None:
         """The ledger still has the old row: the new request is in doubt like that of anybody else."""
-        over_http = outwaited
+        over_http = after_waiting
         over_http.run(make_ids(2), ttl=1000)
         over_http.advance(2000)
         over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
@@ -848,9 +865,9 @@ class TestLateEffects:
         assert (report.contradicted, report.removed, len(over_http.sleeps)) == (1, 1, 1)
         assert over_http.members == make_ids(1)
 
-    def test_a_longer_time_is_not_cut_short(self, outwaited: AudienceOverHttp, make_ids: MakeIds) -> None:
+    def test_a_longer_time_is_not_cut_short(self, after_waiting: AudienceOverHttp, make_ids: MakeIds) -> None:
         """Additions of before that would come late would shorten it."""
-        over_http = outwaited
+        over_http = after_waiting
         over_http.run(make_ids(2))
         for size in (4, 6):
             over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
@@ -872,8 +889,10 @@ class TestLateEffects:
         assert over_http.members == make_ids(6)
 
     @pytest.mark.parametrize("number", [1, 2])
-    def test_a_plan_that_is_taken_up_again(self, outwaited: AudienceOverHttp, make_ids: MakeIds, number: int) -> None:
-        over_http = outwaited
+    def test_a_plan_that_is_taken_up_again(
+        self, after_waiting: AudienceOverHttp, make_ids: MakeIds, number: int
+    ) -> None:
+        over_http = after_waiting
         over_http.run(make_ids(2))
         plan_id = over_http.run(make_ids(6), plan_only=True, mode="replace").plan_id
         over_http.emulator.fault("applovin.update", "apply_late", delay_seconds=1)
@@ -886,8 +905,10 @@ class TestLateEffects:
         time.sleep(1.2)
         assert over_http.members == make_ids(6)
 
-    def test_a_plan_that_was_taken_up_again_leaves_doubt(self, outwaited: AudienceOverHttp, make_ids: MakeIds) -> None:
-        over_http = outwaited
+    def test_a_plan_that_was_taken_up_again_leaves_doubt(
+        self, after_waiting: AudienceOverHttp, make_ids: MakeIds
+    ) -> None:
+        over_http = after_waiting
         over_http.run(make_ids(2))
         plan_id = over_http.run(make_ids(4), plan_only=True).plan_id
         over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
@@ -946,7 +967,7 @@ def test_a_replacement_that_never_landed_binds_nobody(
 ) -> None:
     """What happens to strangers is for the present settings to say, not for those of a run that failed."""
     strangers = make_ids(2, start=50)
-    over_http.post_as_stranger("append", strangers)
+    over_http.post_by_others("append", strangers)
     over_http.emulator.fault("applovin.update", "status", status=400)
     with pytest.raises(BadRequestError):
         over_http.run(make_ids(3), mode="replace")

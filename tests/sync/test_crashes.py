@@ -212,7 +212,7 @@ class TestReplace:
         ids = make_ids(6)
         if not is_first:
             over_http.run(make_ids(4, start=5))
-        over_http.post_as_stranger("append", make_ids(2, start=50))
+        over_http.post_by_others("append", make_ids(2, start=50))
         job = {"source": ids, "settings": {"initial": "replace"} if is_first else {"mode": "replace"}}
         shown = f"{name} ({'initial' if is_first else 'mode'})"
         outcome = crash(REPLACE[name], name=shown, first=job, second=job, expected=ids)

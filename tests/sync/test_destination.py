@@ -47,7 +47,7 @@ def test_nobody_is_sent_again_however_long_it_lasts(make: Any, make_ids: MakeIds
 
 def test_members_of_unknown_origin_stay(make: Any, make_ids: MakeIds) -> None:
     synced = make()
-    synced.post_as_stranger("append", make_ids(3, start=40))
+    synced.post_by_others("append", make_ids(3, start=40))
     with pytest.raises(GuardError, match="holds an unknown number of members"):
         synced.run(make_ids(2))
     synced.run(make_ids(2), initial="append")

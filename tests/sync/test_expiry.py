@@ -67,7 +67,10 @@ def test_it_is_that_of_the_audience(synced: SyncedAudience, make_ids: MakeIds) -
     for step in ("run", "idle", "plan", "apply"):
         wanted = wanted[:2] if step == "plan" else wanted
         settings = synced.settings(ttl=2 * DAY)
-        with synced.opened() as sync, stage(ValuesInput(chunks=[wanted]), rules=rules, kind=ID_KIND) as staged:
+        with (
+            synced.opened() as sync,
+            stage(ValuesInput(chunks=[wanted]), rules=rules, identifier_kind=ID_KIND) as staged,
+        ):
             if step == "plan":
                 plan_id = sync.plan(staged, None, settings).plan_id
                 continue

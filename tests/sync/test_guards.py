@@ -82,7 +82,7 @@ def test_the_limit_that_is_reached_first_stops(removed: int, added: int, stopped
 
 
 def test_whom_no_ledger_knows_counts_for_no_limit() -> None:
-    changes = Changes(removed=5000, strangers_removed=5000, surely_live=3, maybe_live=3)
+    changes = Changes(removed=5000, unknown_removed=5000, surely_live=3, maybe_live=3)
     assert stopped_by(changes, max_removed_ratio=0, max_removed=0) == []
 
 

@@ -69,15 +69,15 @@ def listed(keys: KeySet) -> list[int]:
     return [int(low) for low in keys.slice(0, keys.count)[:, 1]]
 
 
-def rules_of(mode: str, *, due_before: float = NOW, has_strangers: bool = False) -> PlanRules:
+def rules_of(mode: str, *, due_before: float = NOW, has_unknown_members: bool = False) -> PlanRules:
     return PlanRules(
         now=NOW,
         due_before=due_before,
         ttl_seconds=TTL,
         replaces=mode == "replace",
         removes=mode != "append",
-        has_strangers=has_strangers,
-        removes_all_opt_outs=has_strangers,
+        has_unknown_members=has_unknown_members,
+        removes_all_opt_outs=has_unknown_members,
     )
 
 
@@ -91,13 +91,13 @@ class Case:
     ledger: dict[int, Times]
     due_before: float
     hash_name: str
-    has_strangers: bool = False
+    has_unknown_members: bool = False
 
     @property
     def unknown(self) -> set[int]:
         """Whom the plan removes although the ledger lacks them."""
         known = {key for key, (_, latest) in self.ledger.items() if latest > NOW}
-        return self.suppressed - known if self.has_strangers and self.mode != "replace" else set()
+        return self.suppressed - known if self.has_unknown_members and self.mode != "replace" else set()
 
     @property
     def wanted(self) -> set[int]:
@@ -115,7 +115,7 @@ class Case:
                 key_set_of(workspace, self.source),
                 key_set_of(workspace, self.suppressed),
                 ledger,
-                rules=rules_of(self.mode, due_before=self.due_before, has_strangers=self.has_strangers),
+                rules=rules_of(self.mode, due_before=self.due_before, has_unknown_members=self.has_unknown_members),
                 workspace=workspace,
             )
             yield plan, ledger, workspace
@@ -129,7 +129,7 @@ cases = st.builds(
     ledger=st.dictionaries(members, times),
     due_before=st.sampled_from([NOW, 6000.0, 6001.0]) | st.floats(NOW, 8000),
     hash_name=st.sampled_from(sorted(HASHES)),
-    has_strangers=st.booleans(),
+    has_unknown_members=st.booleans(),
 )
 
 
@@ -165,12 +165,12 @@ def test_against_sets(case: Case, work: StagingSettings) -> None:
         surely_live=len(may_live - in_doubt[ADDITION_IN_DOUBT] - unknown),
         surely_new=len(sent - may_live),
         surely_live_removed=len(gone - in_doubt[ADDITION_IN_DOUBT] - unknown),
-        strangers_removed=len(case.unknown),
+        unknown_removed=len(case.unknown),
         contradicted=len(gone & in_doubt[ADDITION_IN_DOUBT]) + len(sent & in_doubt[REMOVAL_IN_DOUBT]),
     )
     assert plan.changes.wanted == len(case.wanted)
-    assert plan.has_strangers == (case.has_strangers and case.mode != "replace")
-    assert bool(plan.removed_opt_outs_fingerprint) == bool(plan.has_strangers and case.suppressed)
+    assert plan.has_unknown_members == (case.has_unknown_members and case.mode != "replace")
+    assert bool(plan.removed_opt_outs_fingerprint) == bool(plan.has_unknown_members and case.suppressed)
     assert (plan.replaces, plan.ttl_seconds) == (case.mode == "replace", TTL)
     assert bool(plan) == bool(case.mode == "replace" or additions or removals)
 
@@ -179,7 +179,7 @@ def test_against_sets(case: Case, work: StagingSettings) -> None:
 @given(case=cases, strangers=st.sets(st.integers(100, 105)), data=st.data())
 def test_what_the_audience_is_afterwards(case: Case, work: StagingSettings, strangers: set[int], data: Any) -> None:
     """Whatever the doubts came to; of members that this sync did not send only opt-outs are its business."""
-    if case.has_strangers:
+    if case.has_unknown_members:
         strangers = strangers | data.draw(st.sets(st.sampled_from(sorted(case.suppressed or {1}))))
         strangers -= {key for key, (_, latest) in case.ledger.items() if latest > NOW}
     expiry: dict[int, float] = dict.fromkeys(strangers, 10**9)

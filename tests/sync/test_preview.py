@@ -27,7 +27,10 @@ def preview(
 ) -> SyncReport:
     wanted, unwanted = ValuesInput(chunks=[list(source)]), ValuesInput(chunks=[list(suppress)])
     rules = StagingRules()
-    with stage(wanted, rules=rules, kind=ID_KIND) as staged, stage(unwanted, rules=rules, kind=ID_KIND) as suppressed:
+    with (
+        stage(wanted, rules=rules, identifier_kind=ID_KIND) as staged,
+        stage(unwanted, rules=rules, identifier_kind=ID_KIND) as suppressed,
+    ):
         made = Preview(synced.destination, synced.folder, clock=synced.now)
         return made.plan(staged, suppressed, synced.settings(**changes), send=SEND)
 
@@ -107,7 +110,7 @@ def test_a_sync_that_ends_meanwhile(synced: SyncedAudience, make_ids: MakeIds) -
 
 
 def test_what_stops_a_sync_stops_its_preview(synced: SyncedAudience, make_ids: MakeIds) -> None:
-    synced.post_as_stranger("append", make_ids(3))
+    synced.post_by_others("append", make_ids(3))
     with pytest.raises(GuardError, match="holds 3 members"):
         preview(synced, make_ids(4))
     assert preview(synced, make_ids(4), initial="append").added == 4

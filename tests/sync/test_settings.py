@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
-from airflow_provider_audiences.sync.delivery.upload import Upload
+from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS
+from airflow_provider_audiences.sync.delivery.direct_delivery import DirectDelivery
 from airflow_provider_audiences.sync.guards import Guards
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 
@@ -198,8 +198,10 @@ def test_a_platforms_limit_of_a_request(size: int, most: int | None, is_taken: b
     settings = SendSettings(**SEND | {"batch_size": size})
     upload: dict[str, Any] = {"audience_id": "a", "mode": "append", "ttl_seconds": None, "limits": limits}
     if is_taken:
-        assert settings.within(limits).batch_size == Upload.checked(**upload, batch_size=size).batch_size == size
+        assert (
+            settings.within(limits).batch_size == DirectDelivery.checked(**upload, batch_size=size).batch_size == size
+        )
         return
-    for check in (lambda: settings.within(limits), lambda: Upload.checked(**upload, batch_size=size)):
+    for check in (lambda: settings.within(limits), lambda: DirectDelivery.checked(**upload, batch_size=size)):
         with pytest.raises(InvalidInputError, match="batch_size must be at most 10000, not 10001"):
             check()

@@ -14,7 +14,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -31,7 +31,8 @@ from airflow_provider_audiences.exceptions import (
     PlanOutdatedError,
     StateUnavailableError,
 )
-from airflow_provider_audiences.sync.delivery import sending
+from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
+from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS
 
 EXAMPLES = int(os.environ.get("AUDIENCES_MACHINE_EXAMPLES", "25"))
 STEPS = int(os.environ.get("AUDIENCES_MACHINE_STEPS", "25"))
@@ -197,7 +198,7 @@ class World(RuleBasedStateMachine):
     def add_strangers(self, numbers: set[int]) -> None:
         """Somebody else adds members, perhaps some that the sync knows."""
         ids = self.named(numbers)
-        self.audience.post_as_stranger("append", sorted(ids), ttl_seconds=TTL_SECONDS)
+        self.audience.post_by_others("append", sorted(ids), ttl_seconds=TTL_SECONDS)
         until = self.now + TTL_SECONDS
         self.strangers |= dict.fromkeys(ids, until)
 
@@ -321,7 +322,9 @@ class World(RuleBasedStateMachine):
         self.thread = threading.local()
         self.sends.clear()
         self.limit = limit
-        self.patch.setattr(sending, "_SPLIT_FLOOR", 1 if limit else 1_000)
+        self.patch.setattr(
+            AudienceDestination, "limits", replace(AUDIENCE_LIMITS, min_split_size=1 if limit else 1_000)
+        )
         self.before = set(self.audience.members)
         audience = self.audience
         audience.wire.before, audience.wire.after = self.before_post, self.after_post
@@ -409,7 +412,7 @@ class World(RuleBasedStateMachine):
             self.late = [late for late in self.late if late not in due]
             for late in due:
                 self.counts["took effect late"] += 1
-                self.audience.post_as_stranger(late.post.operation, late.post.ids, ttl_seconds=late.post.ttl_seconds)
+                self.audience.post_by_others(late.post.operation, late.post.ids, ttl_seconds=late.post.ttl_seconds)
                 if late.post.operation == "update":
                     self.forget_what_is_gone(is_updated=True)
 

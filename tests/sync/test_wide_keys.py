@@ -19,7 +19,7 @@ PEOPLE = [f"person{number}@example.com" for number in range(8)]
 def emails(make_in_memory: Callable[..., SyncedAudience]) -> SyncedAudience:
     """An audience without members whose members are hashed e-mails."""
     audience = make_in_memory()
-    audience.destination.kind = audience.kind = HashedEmails()
+    audience.destination.identifier_kind = audience.identifier_kind = HashedEmails()
     return audience
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
+from airflow_provider_audiences.common.targets import PLATFORMS, TARGET_KINDS
 from airflow_provider_audiences.ui.plugin import AudiencesPlugin
 from airflow_provider_audiences.ui.static_files import FOLDER, StaticPage
 
@@ -116,3 +117,17 @@ def test_the_plots_library_has_its_version_and_license_beside_it() -> None:
 def test_files_of_the_page_fit_a_screen_of_reading() -> None:
     lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in Path(FOLDER, "js").glob("*.js")}
     assert max(lengths.values()) <= 350, lengths
+
+
+def test_the_page_knows_the_same_targets() -> None:
+    """Its table is that of ``common/targets.py``."""
+    page = (FOLDER / "js" / "targets.js").read_text("utf-8")
+    tables = {
+        name: dict(re.findall(r'(\w+): "([^"]+)"', table))
+        for name, table in re.findall(r"export const (\w+) = \{(.+)\};", page)
+    }
+    assert tables == {
+        "PLATFORMS": {platform.name: platform.title for platform in PLATFORMS},
+        "KINDS": {kind.name: kind.title for kind in TARGET_KINDS},
+        "KIND_OF_FOLDER": {kind.folder: kind.name for kind in TARGET_KINDS},
+    }

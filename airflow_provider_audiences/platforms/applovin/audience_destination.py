@@ -7,15 +7,8 @@ from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync.destination import AudienceAddress, DeliveryLimits, UploadCounts
-
-AUDIENCE_LIMITS = DeliveryLimits(
-    max_batch_size=None,  # the document asks for blocks of about 100,000, the operators' default, and names no limit
-    max_parallel_requests=16,  # the document names no limit; the client keeps enough connections open
-    late_effect_seconds=100,  # the server gives up on a request after that
-    default_ttl_seconds=365 * 24 * 3600,
-    can_replace=True,
-)
+from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS, PLATFORM_NAME, REJECTION_HINT
+from airflow_provider_audiences.sync.destination import AudienceAddress, BatchResult
 
 
 class AudienceDestination:
@@ -24,16 +17,18 @@ class AudienceDestination:
 
     :param client: client of the audience's account.
     :param audience_id: id of the audience.
-    :param kind: advertising IDs, in the case in which they are written.
+    :param identifier_kind: advertising IDs, in the case in which they are written.
     """
 
-    platform_name = "AppLovin"
+    platform_name = PLATFORM_NAME
+    rejection_hint = REJECTION_HINT
     limits = AUDIENCE_LIMITS
 
-    def __init__(self, client: AppLovinClient, audience_id: str, *, kind: AdvertisingIds) -> None:
+    def __init__(self, client: AppLovinClient, audience_id: str, *, identifier_kind: AdvertisingIds) -> None:
         self._client = client
         self._audience_id = audience_id
-        self.kind = kind
+        self.identifier_kind = identifier_kind
+        self.max_member_bytes = identifier_kind.line_bytes
         self.address = AudienceAddress(api="applovin", host=client.host, audience_id=audience_id)
 
     @property
@@ -41,19 +36,19 @@ class AudienceDestination:
         """Number of requests that the client has sent so far."""
         return self._client.requests_sent
 
-    def add(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
+    def add(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> BatchResult:
         """Add members, by the API's append."""
         return self._client.append_users(
             audience_id=self._audience_id, advertising_ids=batch.lines(), ttl_seconds=ttl_seconds, give_up=give_up
         )
 
-    def remove(self, batch: MemberBatch, *, give_up: GiveUp) -> UploadCounts:
+    def remove(self, batch: MemberBatch, *, give_up: GiveUp) -> BatchResult:
         """Remove members, by an append with a TTL of 0."""
         return self._client.append_users(
             audience_id=self._audience_id, advertising_ids=batch.lines(), ttl_seconds=0, give_up=give_up
         )
 
-    def replace(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
+    def replace(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> BatchResult:
         """Replace the content, by the API's update."""
         return self._client.update_audience(
             audience_id=self._audience_id, advertising_ids=batch.lines(), ttl_seconds=ttl_seconds, give_up=give_up

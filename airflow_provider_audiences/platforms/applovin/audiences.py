@@ -30,7 +30,7 @@ MAX_AUDIENCE_ID_CHARACTERS = 200
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9_\-+ ]+")
 
 
-class Platform(StrEnum):
+class MobilePlatform(StrEnum):
     """The platform of the app."""
 
     ANDROID = "android"
@@ -98,7 +98,7 @@ class AudienceSpec:
     """
 
     name: str
-    platform: Platform
+    platform: MobilePlatform
     audience_type: AudienceType
     package_name: str | None
     description: str | None
@@ -131,7 +131,7 @@ class AudienceSpec:
         description = given_text("description", description)
         spec = cls(
             name=written_name,
-            platform=Platform(one_of("platform", platform, Platform)),
+            platform=MobilePlatform(one_of("platform", platform, MobilePlatform)),
             audience_type=AudienceType(one_of("audience_type", audience_type, AudienceType)),
             # It limits which audience is found, so an empty one is refused: it would not mean "any".
             package_name=None if package_name is None else package_name_of(package_name),
@@ -159,7 +159,7 @@ class AudienceSpec:
         if audience.name != self.name or audience.platform != self.platform:
             return False
         # On iOS the list may show the iTunes ID instead.
-        if self.platform is Platform.IOS or not audience.package_name or self.package_name is None:
+        if self.platform is MobilePlatform.IOS or not audience.package_name or self.package_name is None:
             return True
         return audience.package_name == self.package_name
 

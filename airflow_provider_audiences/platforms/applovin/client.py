@@ -34,9 +34,15 @@ from airflow_provider_audiences.platforms.applovin.audiences import (
     AudienceType,
     audience_id_of,
 )
+from airflow_provider_audiences.platforms.applovin.defaults import (
+    DEFAULT_BASE_URL,
+    DEFAULT_CONTENT_TYPE,
+    DEFAULT_SETTINGS,
+    UPLOAD_DEADLINE_SECONDS,
+)
 from airflow_provider_audiences.platforms.applovin.replies import AppLovinReplies
 from airflow_provider_audiences.redaction import MaskedBytes, Redactor, Secret
-from airflow_provider_audiences.sync.destination import UploadCounts
+from airflow_provider_audiences.sync.destination import BatchResult
 from airflow_provider_audiences.validation import (
     api_integer,
     api_text,
@@ -47,17 +53,7 @@ from airflow_provider_audiences.wording import counted
 
 log = logging.getLogger(__name__)
 
-DEFAULT_BASE_URL = "https://api.applovin.com"
-DEFAULT_CONTENT_TYPE = "application/x-www-form-urlencoded"
-"""The type that the document's own ``curl --data-binary`` sends: the only one known to be accepted."""
-
 _MAX_NAMED = 5
-
-DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=120.0)
-"""The server gives up after 100 s; a slightly longer wait lets its own error arrive first."""
-
-UPLOAD_DEADLINE_SECONDS = 150.0
-"""Longest time of an upload: the server's 100 s, and time to send the body."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +167,7 @@ class AppLovinClient(ApiClient):
         advertising_ids: bytes | MaskedBytes,
         ttl_seconds: int | timedelta | None = None,
         give_up: GiveUp | None = None,
-    ) -> UploadCounts:
+    ) -> BatchResult:
         """
         Replace all users of an audience.
 
@@ -192,7 +188,7 @@ class AppLovinClient(ApiClient):
         advertising_ids: bytes | MaskedBytes,
         ttl_seconds: int | timedelta | None = None,
         give_up: GiveUp | None = None,
-    ) -> UploadCounts:
+    ) -> BatchResult:
         """
         Add users to an audience. For those who are in it already, their TTL begins again.
 
@@ -233,7 +229,7 @@ class AppLovinClient(ApiClient):
         give_up: GiveUp | None,
         *,
         least_ttl_seconds: int,
-    ) -> UploadCounts:
+    ) -> BatchResult:
         query = {"audience_id": audience_id_of(audience_id)}
         if ttl_seconds is not None:
             query["ttl_seconds"] = str(whole_seconds("ttl_seconds", ttl_seconds, at_least=least_ttl_seconds))
@@ -245,7 +241,7 @@ class AppLovinClient(ApiClient):
             body=advertising_ids,
             content_type=self._content_type,
             deadline_seconds=UPLOAD_DEADLINE_SECONDS,
-            read=self._replies.upload_counts,
+            read=self._replies.batch_result,
             give_up=give_up,
         )
         return self._transport.send(call)

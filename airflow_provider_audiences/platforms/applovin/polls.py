@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import ConflictError, InvalidInputError
-from airflow_provider_audiences.platforms.applovin.audiences import Audience, Platform, audience_id_of
+from airflow_provider_audiences.platforms.applovin.audiences import Audience, MobilePlatform, audience_id_of
 from airflow_provider_audiences.validation import exact_text, one_of, whole_number
 from airflow_provider_audiences.waiting.polls import Poll, PollResult, PollState, Request
 
@@ -32,7 +32,7 @@ class AudiencePoll(Poll):
             raise InvalidInputError("give either audience_id or name (with platform, if names repeat)")
         self._audience_id = None if audience_id is None else audience_id_of(audience_id)
         self._name = None if name is None else exact_text("name", name)
-        self._platform = None if platform is None else one_of("platform", platform, Platform)
+        self._platform = None if platform is None else one_of("platform", platform, MobilePlatform)
         self._min_user_count = (
             None if min_user_count is None else whole_number("min_user_count", min_user_count, at_least=0)
         )

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from airflow_provider_audiences.exceptions import AudienceError, UnexpectedReplyError
 from airflow_provider_audiences.http.replies import Reply, is_error_status
 from airflow_provider_audiences.redaction import Redactor
-from airflow_provider_audiences.sync.destination import UploadCounts
+from airflow_provider_audiences.sync.destination import BatchResult
 from airflow_provider_audiences.validation import api_integer
 
 
@@ -70,7 +70,7 @@ class AppLovinReplies:
             )
         return reply.error(self._redact(text), status=status, api_code=code, advice=self._advice(status, call=call))
 
-    def upload_counts(self, reply: Reply) -> UploadCounts:
+    def batch_result(self, reply: Reply) -> BatchResult:
         """
         Return how the platform counted the members of an uploaded body.
 
@@ -88,4 +88,4 @@ class AppLovinReplies:
                 advice="The upload may have been applied; it is safe to repeat.",
             )
         sent = 0 if reply.sent is None else len(reply.sent)
-        return UploadCounts(valid=valid, invalid=invalid, body_bytes=sent, after_lost_try=reply.after_lost_try)
+        return BatchResult(valid=valid, invalid=invalid, body_bytes=sent, after_lost_try=reply.after_lost_try)

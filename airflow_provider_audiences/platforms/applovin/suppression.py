@@ -22,17 +22,19 @@ from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.identifiers.patterns import ADVERTISING_ID_PATTERNS
 from airflow_provider_audiences.platforms.applovin.advice import SuppressionAdvice
-from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
 from airflow_provider_audiences.platforms.applovin.audiences import package_name_of
-from airflow_provider_audiences.platforms.applovin.client import (
+from airflow_provider_audiences.platforms.applovin.defaults import (
+    AUDIENCE_LIMITS,
     DEFAULT_BASE_URL,
     DEFAULT_CONTENT_TYPE,
     DEFAULT_SETTINGS,
+    PLATFORM_NAME,
+    REJECTION_HINT,
     UPLOAD_DEADLINE_SECONDS,
 )
 from airflow_provider_audiences.platforms.applovin.replies import AppLovinReplies
 from airflow_provider_audiences.redaction import MaskedBytes, Redactor, Secret
-from airflow_provider_audiences.sync.destination import AudienceAddress, UploadCounts
+from airflow_provider_audiences.sync.destination import AudienceAddress, BatchResult
 from airflow_provider_audiences.validation import required_text
 
 SUPPRESSION_LIMITS = replace(AUDIENCE_LIMITS, default_ttl_seconds=None, can_replace=False)
@@ -79,7 +81,7 @@ class AppLovinSuppressionClient(ApiClient):
 
     def add_users(
         self, *, package_name: str, advertising_ids: bytes | MaskedBytes, give_up: GiveUp | None = None
-    ) -> UploadCounts:
+    ) -> BatchResult:
         """
         Add users to an app's list. Users who are on it already are no error.
 
@@ -92,7 +94,7 @@ class AppLovinSuppressionClient(ApiClient):
 
     def delete_users(
         self, *, package_name: str, advertising_ids: bytes | MaskedBytes, give_up: GiveUp | None = None
-    ) -> UploadCounts:
+    ) -> BatchResult:
         """
         Remove users from an app's list. Users who are not on it are no error.
 
@@ -105,7 +107,7 @@ class AppLovinSuppressionClient(ApiClient):
 
     def _send(
         self, verb: str, path: str, package_name: str, advertising_ids: MaskedBytes, give_up: GiveUp | None
-    ) -> UploadCounts:
+    ) -> BatchResult:
         call = Call(
             operation=f"applovin.suppression_{verb}",
             method="POST",
@@ -114,7 +116,7 @@ class AppLovinSuppressionClient(ApiClient):
             body=advertising_ids,
             content_type=self._content_type,
             deadline_seconds=UPLOAD_DEADLINE_SECONDS,
-            read=self._replies.upload_counts,
+            read=self._replies.batch_result,
             give_up=give_up,
         )
         return self._transport.send(call)
@@ -126,20 +128,27 @@ class SuppressionDestination:
 
     :param client: client of the app's account.
     :param package_name: package name or bundle ID of the app.
-    :param kind: advertising IDs, in the case in which they are written.
+    :param identifier_kind: advertising IDs, in the case in which they are written.
     :param account: what tells the accounts apart that sync the list of one app, so that each has a ledger of its own;
         None (default) if there is one account.
     """
 
-    platform_name = "AppLovin"
+    platform_name = PLATFORM_NAME
+    rejection_hint = REJECTION_HINT
     limits = SUPPRESSION_LIMITS
 
     def __init__(
-        self, client: AppLovinSuppressionClient, package_name: str, *, kind: AdvertisingIds, account: str | None = None
+        self,
+        client: AppLovinSuppressionClient,
+        package_name: str,
+        *,
+        identifier_kind: AdvertisingIds,
+        account: str | None = None,
     ) -> None:
         self._client = client
         self._package_name = package_name
-        self.kind = kind
+        self.identifier_kind = identifier_kind
+        self.max_member_bytes = identifier_kind.line_bytes
         self.address = AudienceAddress(
             api="applovin-suppression",
             host=client.host,
@@ -152,17 +161,17 @@ class SuppressionDestination:
         """Number of requests that the client has sent so far."""
         return self._client.requests_sent
 
-    def add(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:  # noqa: ARG002
+    def add(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> BatchResult:  # noqa: ARG002
         """Add users to the list, until they are removed."""
         return self._client.add_users(package_name=self._package_name, advertising_ids=batch.lines(), give_up=give_up)
 
-    def remove(self, batch: MemberBatch, *, give_up: GiveUp) -> UploadCounts:
+    def remove(self, batch: MemberBatch, *, give_up: GiveUp) -> BatchResult:
         """Remove users from the list."""
         return self._client.delete_users(
             package_name=self._package_name, advertising_ids=batch.lines(), give_up=give_up
         )
 
-    def replace(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> UploadCounts:
+    def replace(self, batch: MemberBatch, *, ttl_seconds: int | None, give_up: GiveUp) -> BatchResult:
         """Raise an error: the API can't replace a list, and the limits say so."""
         raise NotImplementedError
 

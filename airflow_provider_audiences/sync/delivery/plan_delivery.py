@@ -66,10 +66,10 @@ class _PlannedRows:
     """The members of one phase of a plan."""
 
     keys: KeySet
-    kind: IdentifierKind
+    identifier_kind: IdentifierKind
 
     def batch(self, first: int, count: int) -> MemberBatch:
-        return MemberBatch(self.keys.slice(first, count), self.kind)
+        return MemberBatch(self.keys.slice(first, count), self.identifier_kind)
 
 
 class PlanDelivery:
@@ -117,7 +117,7 @@ class PlanDelivery:
         if plan.replaces and not delivered.additions:
             sender.send_first(self._phase("additions", [(0, plan.additions.count)], replaces=True))
         if self._state.delivered.is_replacement_repeated:
-            sender.outwait_replacement(self._destination.limits.late_effect_seconds, sleep=sleep)
+            sender.wait_for_late_replacement(self._destination.limits.late_effect_seconds, sleep=sleep)
         missing = self._state.delivered.additions.missing(plan.additions.count)
         sender.send(self._phase("additions", missing))
         sender.send(self._phase("removals", self._state.delivered.removals.missing(plan.removals.count)))
@@ -128,7 +128,7 @@ class PlanDelivery:
         return Phase(
             name=name,
             destination=self._destination,
-            rows=_PlannedRows(keys, self._destination.kind),
+            rows=_PlannedRows(keys, self._destination.identifier_kind),
             ranges=ranges,
             ttl_seconds=None if self._destination.limits.default_ttl_seconds is None else self._plan.ttl_seconds,
             replaces=replaces,

@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
-from airflow_provider_audiences.sync.destination import UploadCounts
+from airflow_provider_audiences.sync.destination import BatchResult, Destination
 from airflow_provider_audiences.sync.plan import PhaseName
 from airflow_provider_audiences.wording import counted
 
@@ -29,8 +28,7 @@ class Progress:
 
     :param additions: number of members to add; they are all sent before the first one is removed.
     :param removals: number of members to remove.
-    :param platform_name: name of the platform, for messages.
-    :param kind: identifier kind of the members, for messages.
+    :param destination: audience that is sent to, for messages.
     :param on_progress: called with this object at the beginning, as often as the log, and at the end.
     """
 
@@ -39,13 +37,11 @@ class Progress:
         *,
         additions: int,
         removals: int,
-        platform_name: str,
-        kind: IdentifierKind,
+        destination: Destination,
         on_progress: OnProgress | None = None,
     ) -> None:
         self.members = additions + removals
-        self._platform = platform_name
-        self._kind = kind
+        self._destination = destination
         self._on_progress = on_progress
         self.batches = self.sent = self.accepted = self.rejected = self.miscounted = self.splits = self.bytes_sent = 0
         self.added = self.removed = 0
@@ -66,22 +62,24 @@ class Progress:
     def _rate(self) -> float:
         return self.sent / max(self.elapsed_seconds, 1e-3)
 
-    def add(self, members: int, counts: UploadCounts, *, phase: PhaseName) -> None:
+    def add(self, members: int, result: BatchResult, *, phase: PhaseName) -> None:
         """
         Count an accepted batch.
 
         :param members: number of members in the batch.
-        :param counts: how the platform counted them.
+        :param result: what the platform says of them; members that it does not count as rejected count as accepted.
         :param phase: the phase that the batch belongs to.
         """
-        taken = max(0, members - counts.invalid)
-        is_miscounted = counts.valid + counts.invalid != members
+        rejected = result.invalid or 0
+        taken = max(0, members - rejected)
+        valid = taken if result.valid is None else result.valid
+        is_miscounted = None not in {result.valid, result.invalid} and valid + rejected != members
         with self._lock:
             self.batches += 1
             self.sent += members
-            self.bytes_sent += counts.body_bytes
-            self.accepted += counts.valid
-            self.rejected += counts.invalid
+            self.bytes_sent += result.body_bytes
+            self.accepted += valid
+            self.rejected += rejected
             if phase == "additions":
                 self.added += taken
             else:
@@ -92,7 +90,7 @@ class Progress:
         if is_first_miscounted:
             log.warning(
                 "A batch has %s; %s counted %d valid and %d invalid. Further ones are summed up at the end.",
-                self._counted(members), self._platform, counts.valid, counts.invalid,
+                self._counted(members), self._destination.platform_name, valid, rejected,
             )  # fmt: skip
         if line:
             log.info("%s", line)
@@ -124,7 +122,8 @@ class Progress:
         self.is_in_doubt = True
 
     def _counted(self, members: int) -> str:
-        return counted(members, self._kind.name, self._kind.plural)
+        kind = self._destination.identifier_kind
+        return counted(members, kind.name, kind.plural)
 
     def _progress_line(self) -> str | None:
         if self.sent >= self.members or time.monotonic() - self._last_logged < _INTERVAL_SECONDS:
@@ -146,16 +145,18 @@ class Progress:
             self._counted(self.sent), counted(self.batches, "batch", "batches"), self.elapsed_seconds,
             f"{self._rate:,.0f}", f"{self.accepted:,}", f"{self.rejected:,}",
         )  # fmt: skip
+        kind = self._destination.identifier_kind
         if self.miscounted:
             log.warning(
                 "%s counted other numbers than were sent in %d of %s: %s sent, and it counted %d valid and "
                 "%d invalid.",
-                self._platform, self.miscounted, counted(self.batches, "batch", "batches"),
-                counted(self.sent, f"{self._kind.name} was", f"{self._kind.plural} were"),
+                self._destination.platform_name, self.miscounted, counted(self.batches, "batch", "batches"),
+                counted(self.sent, f"{kind.name} was", f"{kind.plural} were"),
                 self.accepted, self.rejected,
             )  # fmt: skip
         if self.rejected:
             log.warning(
-                "%s rejected %d of %s although they are well formed: is the audience's platform that of them?",
-                self._platform, self.rejected, self._counted(self.sent),
+                "%s rejected %d of %s although they are well formed: %s",
+                self._destination.platform_name, self.rejected, self._counted(self.sent),
+                self._destination.rejection_hint,
             )  # fmt: skip

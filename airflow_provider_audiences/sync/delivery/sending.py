@@ -22,15 +22,11 @@ from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.stopping import IN_FLIGHT_SECONDS, Stopped
 from airflow_provider_audiences.sync.delivery.progress import Progress
-from airflow_provider_audiences.sync.destination import Destination, UploadCounts
+from airflow_provider_audiences.sync.destination import BatchResult, Destination
 from airflow_provider_audiences.sync.plan import PhaseName
 from airflow_provider_audiences.wording import counted
 
 log = logging.getLogger(__name__)
-
-# A thousand members are less than 100 kB. A platform that gives up on so few has other troubles than the size, and
-# cutting on would only turn one failure into thousands of requests.
-_SPLIT_FLOOR = 1_000
 
 
 class Rows(Protocol):
@@ -65,7 +61,7 @@ class Phase:
     ttl_seconds: int | None = None
     replaces: bool = False
 
-    def upload(self, batch: MemberBatch, *, give_up: GiveUp) -> UploadCounts:
+    def send(self, batch: MemberBatch, *, give_up: GiveUp) -> BatchResult:
         """
         Send one batch.
 
@@ -213,7 +209,7 @@ class Sender:
             self._in_threads(threads, lambda: self._work(phase, ranges))
 
     @staticmethod
-    def outwait_replacement(seconds: float, *, sleep: Callable[[float], None]) -> None:
+    def wait_for_late_replacement(seconds: float, *, sleep: Callable[[float], None]) -> None:
         """
         Wait until a request that replaces the content, and may have been sent twice, can't take effect any more.
 
@@ -290,11 +286,11 @@ class Sender:
         batch = phase.rows.batch(start, size)
         if self._stop.is_set():
             return 0
-        may_split = size > _SPLIT_FLOOR
+        may_split = size > phase.destination.limits.min_split_size
         began = time.monotonic()
         self._journal.check()
         try:
-            counts = phase.upload(batch, give_up=_GivesUp(self._journal, self._stop, may_split=may_split))
+            result = phase.send(batch, give_up=_GivesUp(self._journal, self._stop, may_split=may_split))
         except AudienceError as error:
             if error.maybe_applied:
                 self._progress.mark_in_doubt()
@@ -302,17 +298,17 @@ class Sender:
                 self._journal.check()  # raises AudienceBusyError instead, if overtaken
             if not may_split or error.too_large == "no" or self._stop.is_set():
                 raise
-            self._split(size, error)
+            self._split(size, error, min_size=phase.destination.limits.min_split_size)
             return 0
-        is_repeated = counts.after_lost_try or self._progress.is_in_doubt
+        is_repeated = result.after_lost_try or self._progress.is_in_doubt
         self.is_repeated |= is_repeated
         seconds = time.monotonic() - began
         self._journal.record_delivered(phase, start, start + size, seconds=seconds, is_repeated=is_repeated)
-        self._progress.add(size, counts, phase=phase.name)
+        self._progress.add(size, result, phase=phase.name)
         return size
 
-    def _split(self, size: int, error: AudienceError) -> None:
-        smaller = max(_SPLIT_FLOOR, -(-size // 2))
+    def _split(self, size: int, error: AudienceError, *, min_size: int) -> None:
+        smaller = max(min_size, -(-size // 2))
         with self._lock:
             self._size = smaller = min(self._size, smaller)
         self._progress.add_split()

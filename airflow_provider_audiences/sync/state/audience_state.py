@@ -129,7 +129,7 @@ class AudienceState:
         try:
             with self._unless_overtaken():
                 held_back, by_hand = (self._stored_keys(keys) for keys in (stored.held_back, stored.by_hand))
-                return ManualChanges(held_back=held_back, by_hand=by_hand)
+                return ManualChanges(held_back=held_back, added_by_hand=by_hand)
         except LedgerLostError as error:
             if not self.is_ledger_ignored:
                 raise
@@ -257,7 +257,7 @@ class AudienceState:
                 delivered=delivered,
                 replacement_fingerprint=replacement,
                 is_content_known=is_known,
-                has_strangers=manifest.has_strangers or plan.has_strangers,
+                has_unknown_members=manifest.has_unknown_members or plan.has_unknown_members,
                 run_date=stored.run_date or manifest.run_date,
             )
         )
@@ -307,13 +307,13 @@ class AudienceState:
         :return: the new ledger.
         """
         manifest, delivered = self._require_begun()
-        removed_before = manifest.removed_opt_outs_fingerprint if stored.plan.has_strangers else ""
+        removed_before = manifest.removed_opt_outs_fingerprint if stored.plan.has_unknown_members else ""
         finished = replace(
             manifest if manual_changes is None else self._with_manual_changes(manifest, manual_changes),
             replacement_fingerprint="",
             finished_plan_id=stored.plan_id,
             finished_batches=delivered.batches,
-            has_strangers=stored.plan.has_strangers,
+            has_unknown_members=stored.plan.has_unknown_members,
             removed_opt_outs_fingerprint=stored.plan.removed_opt_outs_fingerprint or removed_before,
             seconds_per_request=round(seconds_per_request, 3),
         )
@@ -362,7 +362,7 @@ class AudienceState:
         with self._unless_overtaken():
             stored = ManualChangeFiles(
                 held_back=self._store_keys("held", manual_changes.held_back, manifest.manual_changes.held_back),
-                by_hand=self._store_keys("hand", manual_changes.by_hand, manifest.manual_changes.by_hand),
+                by_hand=self._store_keys("hand", manual_changes.added_by_hand, manifest.manual_changes.by_hand),
             )
             return replace(manifest, manual_changes=stored)
 

@@ -73,7 +73,7 @@ class Manifest:
     :param finished_plan_id: id of the last plan that was carried out completely.
     :param finished_batches: number of requests of that plan.
     :param seconds_per_request: average time of the last plan's requests; 0 if there was none.
-    :param has_strangers: whether the audience may have members that the ledger lacks.
+    :param has_unknown_members: whether the audience may have members that the ledger lacks.
     :param removed_opt_outs_fingerprint: fingerprint of the opt-outs that were removed although the ledger lacks them;
         empty if none.
     :param run_date: dates of the newest run that has synced the audience; None if they are not known.
@@ -93,7 +93,7 @@ class Manifest:
     finished_plan_id: str = ""
     finished_batches: int = 0
     seconds_per_request: float = 0.0
-    has_strangers: bool = False
+    has_unknown_members: bool = False
     removed_opt_outs_fingerprint: str = ""
     run_date: RunDate | None = None
     manual_changes: ManualChangeFiles = ManualChangeFiles()
@@ -122,7 +122,7 @@ class Manifest:
         :param content: the JSON, as a dictionary.
         :raises TypeError, ValueError, KeyError: the JSON is not a manifest.
         """
-        # The first format did not say whether there are strangers.
+        # The first format did not say whether there are members that the ledger lacks.
         content = {"has_strangers": True, **content}
         address = AudienceAddress.from_folders(*(content.pop(key) for key in _ADDRESS))
         landings = content.pop("landings")
@@ -141,6 +141,7 @@ class Manifest:
 _ADDRESS = ("platform", "host", "audience_id")
 _KEYS = {field.name: field.name for field in fields(Manifest) if field.name not in {"address", "delivered"}}
 _KEYS |= {
+    "has_unknown_members": "has_strangers",
     "is_content_known": "is_known",
     "manual_changes": "marks",
     "late_until": "settled_at",

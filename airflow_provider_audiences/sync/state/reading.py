@@ -12,7 +12,7 @@ from airflow_provider_audiences.exceptions import LedgerLostError
 from airflow_provider_audiences.members.keys.key_set import side_by_side
 from airflow_provider_audiences.sync.expiry import expiry_of
 from airflow_provider_audiences.sync.state.lease import claims
-from airflow_provider_audiences.sync.state.moment import StateMoment, at_one_moment
+from airflow_provider_audiences.sync.state.snapshot import StateSnapshot, read_snapshot
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlans, plan_ids
 from airflow_provider_audiences.sync.state.summary import AudienceDetails, AudienceSummary, LedgerCounts, PlanSummary
 from airflow_provider_audiences.sync.state.tables import StateTables
@@ -49,7 +49,7 @@ class StateReader:
         :raises StateUnavailableError: the store failed.
         """
         try:
-            return at_one_moment(self._files, self._summary, address=self._address)
+            return read_snapshot(self._files, self._summary, address=self._address)
         except LedgerLostError as error:
             claim = self._claim(self._files.names())
             return AudienceSummary(where=self._files.name, manifest=None, claim=claim, problem=error.message)
@@ -63,18 +63,18 @@ class StateReader:
         :raises StateUnavailableError: the store failed.
         """
         tables = StateTables(self._files, workspace, key_column="")  # a name for writing only
-        return at_one_moment(self._files, lambda moment: self._details(moment, tables), address=self._address)
+        return read_snapshot(self._files, lambda snapshot: self._details(snapshot, tables), address=self._address)
 
-    def _summary(self, moment: StateMoment) -> AudienceSummary:
-        return AudienceSummary(where=self._files.name, manifest=moment.manifest, claim=self._claim(moment.names))
+    def _summary(self, snapshot: StateSnapshot) -> AudienceSummary:
+        return AudienceSummary(where=self._files.name, manifest=snapshot.manifest, claim=self._claim(snapshot.names))
 
     def _claim(self, names: Collection[str]) -> Claim | None:
         now = self._clock()
         found = (claim for _, claim in claims(self._files, names))
         return next((claim for claim in found if claim and claim.is_held and not claim.is_over(now)), None)
 
-    def _details(self, moment: StateMoment, tables: StateTables) -> AudienceDetails:
-        manifest = moment.manifest
+    def _details(self, snapshot: StateSnapshot, tables: StateTables) -> AudienceDetails:
+        manifest = snapshot.manifest
 
         def count(stored: StoredKeys) -> int:
             return tables.keys(stored.file, fingerprint=stored.fingerprint).count if stored.file else 0
@@ -85,16 +85,16 @@ class StateReader:
             ledger = ledger_counts(stored, now=self._clock())
         plans = StoredPlans(self._files, tables)
         return AudienceDetails(
-            summary=self._summary(moment),
+            summary=self._summary(snapshot),
             ledger=ledger,
             held_back=count(manifest.manual_changes.held_back) if manifest else 0,
             by_hand=count(manifest.manual_changes.by_hand) if manifest else 0,
-            plans=tuple(_plan_summary(plan_id, moment, plans) for plan_id in plan_ids(moment.names)),
+            plans=tuple(_plan_summary(plan_id, snapshot, plans) for plan_id in plan_ids(snapshot.names)),
         )
 
 
-def _plan_summary(plan_id: str, moment: StateMoment, plans: StoredPlans) -> PlanSummary:
-    manifest = moment.manifest
+def _plan_summary(plan_id: str, snapshot: StateSnapshot, plans: StoredPlans) -> PlanSummary:
+    manifest = snapshot.manifest
     is_begun = manifest is not None and manifest.plan_id == plan_id
     try:
         file = plans.find(plan_id)
@@ -106,7 +106,7 @@ def _plan_summary(plan_id: str, moment: StateMoment, plans: StoredPlans) -> Plan
     delivered = manifest.delivered if manifest and is_begun else None
     return PlanSummary(
         plan_id=plan_id,
-        status="begun" if is_begun else "waiting" if file.state_id == moment.state_id else "outdated",
+        status="begun" if is_begun else "waiting" if file.state_id == snapshot.state_id else "outdated",
         generation=file.generation,
         added=details.get("added", 0),
         refreshed=details.get("refreshed", 0),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import LedgerLostError
-from airflow_provider_audiences.sync.state.moment import StateMoment, at_one_moment
+from airflow_provider_audiences.sync.state.snapshot import StateSnapshot, read_snapshot
 from airflow_provider_audiences.sync.state.stored_plans import PlanFile, StoredPlans, member_files, plan_ids
 from airflow_provider_audiences.sync.state.summary import FileCheck, FileStatus
 from airflow_provider_audiences.sync.state.tables import StateTables
@@ -51,7 +51,7 @@ class StateVerifier:
         :raises StateUnavailableError: the store failed.
         """
         try:
-            return at_one_moment(
+            return read_snapshot(
                 self._files,
                 self._checks,
                 address=self._address,
@@ -60,9 +60,9 @@ class StateVerifier:
         except LedgerLostError as error:
             return [FileCheck(name=_MANIFEST, holds=_MANIFEST, status="damaged", problem=error.message)]
 
-    def _checks(self, moment: StateMoment) -> list[FileCheck]:
+    def _checks(self, snapshot: StateSnapshot) -> list[FileCheck]:
         found = [FileCheck(name=_MANIFEST, holds=_MANIFEST, status="ok")]
-        manifest = moment.manifest
+        manifest = snapshot.manifest
         if manifest:
             ledger, manual_changes = manifest.ledger, manifest.manual_changes
             found += self._check(
@@ -77,11 +77,11 @@ class StateVerifier:
                 manual_changes.by_hand.file, "members added by hand", manual_changes.by_hand.fingerprint
             )
         begun = manifest.plan_id if manifest else ""
-        for plan_id in sorted({*plan_ids(moment.names), begun} - {""}):
-            found += self._check_plan(plan_id, moment, is_begun=plan_id == begun)
+        for plan_id in sorted({*plan_ids(snapshot.names), begun} - {""}):
+            found += self._check_plan(plan_id, snapshot, is_begun=plan_id == begun)
         return found
 
-    def _check_plan(self, plan_id: str, moment: StateMoment, *, is_begun: bool) -> list[FileCheck]:
+    def _check_plan(self, plan_id: str, snapshot: StateSnapshot, *, is_begun: bool) -> list[FileCheck]:
         """Check a plan, unless it is outdated: such a plan is never used again, and the next sync deletes it."""
         name, holds = f"plan-{plan_id}.json", "plan that was begun" if is_begun else "stored plan"
         plan: PlanFile | None = None
@@ -92,7 +92,7 @@ class StateVerifier:
         if plan is None:
             problem = f"{self._files.name}/{name} is missing"
             return [FileCheck(name=name, holds=holds, status="missing", problem=problem)]
-        if not is_begun and plan.state_id != moment.state_id:
+        if not is_begun and plan.state_id != snapshot.state_id:
             return []
         found = [FileCheck(name=name, holds=holds, status="ok")]
         for file, fingerprint in member_files(plan):

@@ -215,7 +215,7 @@ def test_padding_beyond_the_longest_line(padding: int, char: bytes) -> None:
     expected = NUMBER if len(line) <= 1 << 16 else RejectReason.MALFORMED
     assert parse_phone_number(line, phone_format="cn_mobile") == expected
     source = SourceFile(name="f", open=lambda: io.BytesIO(line + b"\n" + line))
-    with stage(FilesInput(files=[source]), kind=PhoneNumbers(), rules=StagingRules()) as staged:
+    with stage(FilesInput(files=[source]), identifier_kind=PhoneNumbers(), rules=StagingRules()) as staged:
         assert (staged.members, staged.malformed, staged.blank) == ((1, 0, 0) if expected == NUMBER else (0, 2, 0))
 
 
@@ -310,7 +310,7 @@ def test_staging_against_the_model(lines: list[bytes], batch_size: int, in_file:
             patch.setattr(module, name, value)
         # A file that begins like this may be refused as binary; here all of it counts.
         patch.setattr(text_files, "refuse_other_formats", lambda *_, **__: None)
-        with stage(members, kind=PhoneNumbers(), rules=StagingRules()) as staged:
+        with stage(members, identifier_kind=PhoneNumbers(), rules=StagingRules()) as staged:
             batches = [staged.lines(first, batch_size) for first in range(0, staged.members, batch_size)]
     written = b"".join(batches).decode().split("\n")
 
@@ -331,7 +331,9 @@ def test_staging_of_any_format_keeps_every_text_whole(values: list[str]) -> None
     with pytest.MonkeyPatch.context() as patch:
         for module, name, value in ((key_order, "_PART_BITS", 2), (key_order, "PARTS", 4), (key_set, "_RUN_KEYS", 8)):
             patch.setattr(module, name, value)
-        with stage(ValuesInput(chunks=[values]), kind=PhoneNumbers(phone_format="any"), rules=StagingRules()) as staged:
+        with stage(
+            ValuesInput(chunks=[values]), identifier_kind=PhoneNumbers(phone_format="any"), rules=StagingRules()
+        ) as staged:
             assert set(staged.lines(0, 99).decode().split("\n")) - {""} == expected
             assert staged.members == len(expected)
 
@@ -345,7 +347,9 @@ def test_messages_name_the_rule_and_no_number() -> None:
     with (
         pytest.raises(InvalidInputError, match=r"source, item 2: 1290.*not a phone number .*mainland") as caught,
         stage(
-            ValuesInput(chunks=[[NUMBER, "12900001111"]]), kind=PhoneNumbers(), rules=StagingRules(on_malformed="fail")
+            ValuesInput(chunks=[[NUMBER, "12900001111"]]),
+            identifier_kind=PhoneNumbers(),
+            rules=StagingRules(on_malformed="fail"),
         ),
     ):
         pass

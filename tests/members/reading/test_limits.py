@@ -23,7 +23,9 @@ ID = "c3f5d2a0-6a28-11e4-bcda-00000000000"
 
 
 def staged(source: Any, *, memory: str = "256MB") -> int:
-    with stage(source, rules=StagingRules(), settings=StagingSettings(memory_limit=memory), kind=ID_KIND) as found:
+    with stage(
+        source, rules=StagingRules(), settings=StagingSettings(memory_limit=memory), identifier_kind=ID_KIND
+    ) as found:
         return found.members
 
 

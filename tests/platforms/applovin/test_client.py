@@ -19,13 +19,9 @@ from airflow_provider_audiences.exceptions import (
     UnexpectedReplyError,
 )
 from airflow_provider_audiences.platforms.applovin.audiences import Audience
-from airflow_provider_audiences.platforms.applovin.client import (
-    DEFAULT_BASE_URL,
-    DEFAULT_SETTINGS,
-    AppLovinClient,
-    CreatedAudience,
-)
-from airflow_provider_audiences.sync.destination import UploadCounts
+from airflow_provider_audiences.platforms.applovin.client import AppLovinClient, CreatedAudience
+from airflow_provider_audiences.platforms.applovin.defaults import DEFAULT_BASE_URL, DEFAULT_SETTINGS
+from airflow_provider_audiences.sync.destination import BatchResult
 
 MakeApplovin = Callable[..., AppLovinClient]
 
@@ -56,15 +52,15 @@ def test_life_of_an_audience(
     assert not created.adopted
     assert len(created.audience_id) == 32
     upload: dict[str, Any] = {"audience_id": created.audience_id}
-    assert applovin.update_audience(advertising_ids=as_body(first), **upload) == UploadCounts(
+    assert applovin.update_audience(advertising_ids=as_body(first), **upload) == BatchResult(
         valid=3, invalid=0, body_bytes=3 * 37
     )
-    assert applovin.append_users(advertising_ids=as_body(second), **upload) == UploadCounts(
+    assert applovin.append_users(advertising_ids=as_body(second), **upload) == BatchResult(
         valid=2, invalid=0, body_bytes=2 * 37
     )
     # update answers num_invalid_ids, append num_invalid_users.
-    assert applovin.update_audience(advertising_ids=b"x\n", **upload) == UploadCounts(valid=0, invalid=1, body_bytes=2)
-    assert applovin.append_users(advertising_ids=as_body(first) + b"x\n", **upload) == UploadCounts(
+    assert applovin.update_audience(advertising_ids=b"x\n", **upload) == BatchResult(valid=0, invalid=1, body_bytes=2)
+    assert applovin.append_users(advertising_ids=as_body(first) + b"x\n", **upload) == BatchResult(
         valid=3, invalid=1, body_bytes=3 * 37 + 2
     )
     (audience,) = applovin.list_audiences()
@@ -238,7 +234,7 @@ class TestUploadReply:
         client = make_applovin(base_url=recorder.url)
 
         for call in (client.update_audience, client.append_users):
-            assert call(audience_id="a", advertising_ids=b"x") == UploadCounts(valid=2, invalid=1, body_bytes=1)
+            assert call(audience_id="a", advertising_ids=b"x") == BatchResult(valid=2, invalid=1, body_bytes=1)
 
     @pytest.mark.parametrize("body", [b"{}", b'{"num_valid_ids": 1}', b'{"num_valid_ids": -1, "num_invalid_ids": ""}'])
     def test_without_counts(self, recorder: Any, make_applovin: MakeApplovin, body: bytes) -> None:

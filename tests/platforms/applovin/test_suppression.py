@@ -20,7 +20,7 @@ from airflow_provider_audiences.platforms.applovin.suppression import (
     SuppressionDestination,
 )
 from airflow_provider_audiences.redaction import Secret
-from airflow_provider_audiences.sync.destination import UploadCounts
+from airflow_provider_audiences.sync.destination import BatchResult
 
 IDS = [f"5eafbabe-6a28-11e4-bcda-{number:012x}" for number in range(4)]
 BODY = "\n".join(IDS).encode()
@@ -38,10 +38,10 @@ def client(emulator: AudiencesEmulator) -> Iterator[AppLovinSuppressionClient]:
 
 def test_add_and_delete(emulator: AudiencesEmulator, client: AppLovinSuppressionClient) -> None:
     counts = client.add_users(package_name=APP, advertising_ids=BODY + b"\nnobody")
-    assert counts == UploadCounts(valid=4, invalid=1, body_bytes=len(BODY) + 7)
+    assert counts == BatchResult(valid=4, invalid=1, body_bytes=len(BODY) + 7)
     assert emulator.suppressed(APP) == IDS
     deleted = client.delete_users(package_name=APP, advertising_ids=IDS[1].encode())
-    assert deleted == UploadCounts(valid=1, invalid=0, body_bytes=36)
+    assert deleted == BatchResult(valid=1, invalid=0, body_bytes=36)
     assert emulator.suppressed(APP) == [IDS[0], *IDS[2:]]
     assert client.requests_sent == 2
 
@@ -61,7 +61,7 @@ def test_the_wire_format(emulator: AudiencesEmulator, client: AppLovinSuppressio
 def test_the_destination_has_no_count_and_no_ttl(
     emulator: AudiencesEmulator, client: AppLovinSuppressionClient
 ) -> None:
-    destination = SuppressionDestination(client, APP, kind=AdvertisingIds(id_case="lower"))
+    destination = SuppressionDestination(client, APP, identifier_kind=AdvertisingIds(id_case="lower"))
     assert destination.address.folders[0] == "applovin-suppression"
     assert destination.member_count() is None
     assert (destination.limits.default_ttl_seconds, destination.limits.can_replace) == (None, False)
@@ -92,7 +92,7 @@ def test_a_lost_reply_is_no_reason_to_send_less(
 ) -> None:
     emulator.fault("applovin.suppression_add", lost, times=1)
     counts = client.add_users(package_name=APP, advertising_ids=BODY)
-    assert counts == UploadCounts(valid=4, invalid=0, body_bytes=len(BODY), after_lost_try=True)
+    assert counts == BatchResult(valid=4, invalid=0, body_bytes=len(BODY), after_lost_try=True)
     assert emulator.suppressed(APP) == IDS
 
 

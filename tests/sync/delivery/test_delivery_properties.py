@@ -1,6 +1,7 @@
 """Whatever the sizes, the parallelism and the faults: the audience ends as the set says, and the numbers are true."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +12,10 @@ from support.fixtures import MakeIds
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
+from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync.delivery import sending
-from airflow_provider_audiences.sync.delivery.upload import Upload, UploadMode
+from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS
+from airflow_provider_audiences.sync.delivery.direct_delivery import DeliveryMode, DirectDelivery
 
 KEPT, NEW = range(1, 21), range(11, 211)
 FAULTS = [
@@ -40,7 +41,7 @@ def runs(draw: st.DrawFn, *, kinds: list[Any], most_faults: int, most_times: int
     floor = draw(st.integers(1, 12))
     fault = st.tuples(st.sampled_from(kinds), st.integers(1, 12), st.integers(1, most_times))
     return {
-        "mode": draw(st.sampled_from(UploadMode)),
+        "mode": draw(st.sampled_from(DeliveryMode)),
         "members": draw(st.integers(1, 120)),
         "batch_size": draw(st.integers(1, 60)),
         "parallel": draw(st.integers(1, 8)),
@@ -70,9 +71,9 @@ class _World:
         ids = make_ids(run["members"], start=NEW.start)
         self.staged = as_staged(ids)
         self.expected = {
-            UploadMode.REPLACE: sorted(ids),
-            UploadMode.APPEND: sorted({*old, *ids}),
-            UploadMode.REMOVE: sorted({*old} - {*ids}),
+            DeliveryMode.REPLACE: sorted(ids),
+            DeliveryMode.APPEND: sorted({*old, *ids}),
+            DeliveryMode.REMOVE: sorted({*old} - {*ids}),
         }[run["mode"]]
 
     def spoil(self) -> None:
@@ -81,7 +82,7 @@ class _World:
             self.emulator.fault("applovin.*", kind, number=number, times=times, **options)
 
     def deliver(self) -> Any:
-        delivery = Upload.checked(
+        delivery = DirectDelivery.checked(
             audience_id=self.audience_id,
             limits=AUDIENCE_LIMITS,
             mode=self.run["mode"],
@@ -90,7 +91,7 @@ class _World:
             max_parallel_requests=self.run["parallel"],
         )
         return delivery.run(
-            AudienceDestination(self.client, self.audience_id, kind=AdvertisingIds()),
+            AudienceDestination(self.client, self.audience_id, identifier_kind=AdvertisingIds()),
             self.staged,
             sleep=lambda _seconds: None,
         )
@@ -100,7 +101,7 @@ class _World:
         requests = self.emulator.requests()
         assert all(1 <= request["body_lines"] <= self.run["batch_size"] for request in requests)
         updates = [request["operation"] == "applovin.update" for request in requests]
-        if self.run["mode"] is UploadMode.REPLACE:
+        if self.run["mode"] is DeliveryMode.REPLACE:
             assert updates == sorted(updates, reverse=True)
             assert updates[0]
         else:
@@ -119,7 +120,7 @@ def test_audience_holds_the_set(
 ) -> None:
     # Three faults at most: what is at the floor has four attempts.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sending, "_SPLIT_FLOOR", run["floor"])
+        patch.setattr(AudienceDestination, "limits", replace(AUDIENCE_LIMITS, min_split_size=run["floor"]))
         world = _World(emulator, applovin, as_staged, make_ids, run)
         world.spoil()
         report = world.deliver()
@@ -144,7 +145,7 @@ def test_what_landed_is_true_and_the_next_run_makes_it_whole(
     run: dict[str, Any],
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sending, "_SPLIT_FLOOR", run["floor"])
+        patch.setattr(AudienceDestination, "limits", replace(AUDIENCE_LIMITS, min_split_size=run["floor"]))
         world = _World(emulator, applovin, as_staged, make_ids, run)
         before = emulator.members(world.audience_id)
         world.spoil()

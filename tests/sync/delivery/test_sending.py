@@ -24,9 +24,9 @@ from airflow_provider_audiences.exceptions import (
 from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.sync.delivery import progress
-from airflow_provider_audiences.sync.delivery.upload import UploadMode
+from airflow_provider_audiences.sync.delivery.direct_delivery import DeliveryMode
 
-REPLACE, APPEND, REMOVE = UploadMode.REPLACE, UploadMode.APPEND, UploadMode.REMOVE
+REPLACE, APPEND, REMOVE = DeliveryMode.REPLACE, DeliveryMode.APPEND, DeliveryMode.REMOVE
 MakeApplovin = Callable[..., AppLovinClient]
 
 
@@ -140,7 +140,7 @@ class TestFailure:
         as_staged: Any,
         deliver: Any,
         make_ids: MakeIds,
-        mode: UploadMode,
+        mode: DeliveryMode,
         landed: str,
     ) -> None:
         updates = 1 if mode is REPLACE else 0
@@ -265,7 +265,7 @@ class TestInterrupt:
         deliver: Any,
         make_ids: MakeIds,
         parallel: int,
-        mode: UploadMode,
+        mode: DeliveryMode,
         interrupt: Callable[[], None],
         caplog: pytest.LogCaptureFixture,
     ) -> None:

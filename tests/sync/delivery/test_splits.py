@@ -19,9 +19,9 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
 )
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync.delivery.upload import UploadMode
+from airflow_provider_audiences.sync.delivery.direct_delivery import DeliveryMode
 
-REPLACE, APPEND, REMOVE = UploadMode.REPLACE, UploadMode.APPEND, UploadMode.REMOVE
+REPLACE, APPEND, REMOVE = DeliveryMode.REPLACE, DeliveryMode.APPEND, DeliveryMode.REMOVE
 MakeApplovin = Callable[..., AppLovinClient]
 
 
@@ -35,7 +35,7 @@ def lines_sent(emulator: AudiencesEmulator) -> list[int]:
 
 
 class TestSplits:
-    @pytest.mark.parametrize("mode", UploadMode)
+    @pytest.mark.parametrize("mode", DeliveryMode)
     @pytest.mark.parametrize("parallel", [1, 4])
     @pytest.mark.parametrize(("limit", "batch_size"), [(1_000, 10_000), (1_700, 5_001), (2_499, 7_777)])
     def test_what_is_too_large_is_cut(
@@ -47,7 +47,7 @@ class TestSplits:
         deliver: Any,
         make_ids: MakeIds,
         waits: list[float],
-        mode: UploadMode,
+        mode: DeliveryMode,
         parallel: int,
         limit: int,
         batch_size: int,

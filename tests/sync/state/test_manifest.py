@@ -54,7 +54,7 @@ manifests = st.builds(
     finished_plan_id=texts,
     finished_batches=counts,
     seconds_per_request=st.floats(0, 1e6),
-    has_strangers=st.booleans(),
+    has_unknown_members=st.booleans(),
     removed_opt_outs_fingerprint=texts,
     manual_changes=st.builds(
         ManualChangeFiles,
@@ -260,7 +260,11 @@ def test_a_version_before_manifests_wrote_it(stored_format: int) -> None:
         del content[name]
     manifest = first_format(sealed(content), where="w")
     if stored_format == 1:
-        assert (manifest.has_strangers, manifest.removed_opt_outs_fingerprint, manifest.run_date) == (True, "", None)
+        assert (manifest.has_unknown_members, manifest.removed_opt_outs_fingerprint, manifest.run_date) == (
+            True,
+            "",
+            None,
+        )
         assert (manifest.generation, manifest.ledger) == (HEAD.generation, HEAD.ledger)
     else:
         assert content_of(manifest) == content_of(replace(HEAD, manual_changes=ManualChangeFiles()))

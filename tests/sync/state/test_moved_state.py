@@ -69,7 +69,11 @@ def test_a_ledger(copied: Any) -> None:
         with opened(path) as state:
             state.load()
             assert state.manifest
-            assert (state.generation, state.manifest.ledger.members, state.manifest.has_strangers) == (1, 6, False)
+            assert (state.generation, state.manifest.ledger.members, state.manifest.has_unknown_members) == (
+                1,
+                6,
+                False,
+            )
             assert members(state) == [1, 2, 3, 4, 5, 6]
 
 

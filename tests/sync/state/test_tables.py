@@ -25,7 +25,8 @@ from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.keys import key_tables
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
-from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
+from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
+from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.redaction import Secret
 from airflow_provider_audiences.sync.audience_sync import AudienceSync

@@ -31,7 +31,7 @@ def whole(synced: SyncedAudience, make_ids: MakeIds) -> SyncedAudience:
     with synced.open_audience(key="by hand") as audience:
         audience.state.load()
         keys = audience.state.ledger().keys
-        manual_changes = ManualChanges(held_back=keys, by_hand=keys)
+        manual_changes = ManualChanges(held_back=keys, added_by_hand=keys)
         audience.state.record_no_change(run_date=None, manual_changes=manual_changes)
     synced.run(make_ids(8), plan_only=True)
 

@@ -6,10 +6,8 @@
  */
 
 import { count, isNumber, moment, number, percent, relative, seconds } from "./format.js";
+import { isOurs, KIND_OF_FOLDER } from "./targets.js";
 
-export const PLATFORMS = { applovin: "AppLovin", pai: "Alibaba PAI" };
-export const KINDS = { audience: "Audience", suppression_list: "Suppression list", group: "Group" };
-const KIND_OF_FOLDER = { audiences: "audience", suppression: "suppression_list", groups: "group" };
 const LARGE_DRIFT = 0.05; // the operators' own default for max_drift
 const LATE_SECONDS = 15 * 60; // the scheduler may take a moment
 
@@ -18,9 +16,6 @@ export const NEEDS_YOU = 0;
 export const RUNNING = 1;
 export const UNKNOWN = 2;
 export const IN_ORDER = 3;
-
-/** Return whether an address is one of an audience, a suppression list or a group. */
-export const isOurs = (uri) => /^(applovin|pai):\/\//.test(uri ?? "");
 
 const plain = (text) => {
   try {
@@ -33,15 +28,15 @@ const plain = (text) => {
 /** Return an audience from an asset of the API. */
 export function fromAsset(asset) {
   const [, platform, rest] = /^(\w+):\/\/(.*)$/.exec(asset.uri ?? "") ?? [];
-  const [account, folder, ...handle] = (rest ?? "").split("/");
-  const isNamed = isOurs(asset.uri) && handle.length > 0;
+  const [account, folder, ...target] = (rest ?? "").split("/");
+  const isNamed = isOurs(asset.uri) && target.length > 0;
   return {
     id: asset.id,
     uri: asset.uri || asset.name,
     platform: isNamed ? platform : null,
     kind: isNamed ? (KIND_OF_FOLDER[folder] ?? null) : null,
     account: isNamed ? plain(account) : null,
-    name: isNamed ? plain(handle.join("/")) : asset.name,
+    name: isNamed ? plain(target.join("/")) : asset.name,
     remoteId: null,
     producers: (asset.producing_tasks ?? []).map(({ dag_id: dag, task_id: task }) => ({ dag, task })),
     lastEventId: asset.last_asset_event?.id ?? null,

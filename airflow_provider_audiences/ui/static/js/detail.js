@@ -2,16 +2,7 @@
 
 import { outerLink, pageOf } from "./airflow.js";
 import { ApiError } from "./api.js";
-import {
-  driftNow,
-  KINDS,
-  lastSuccess,
-  liveNow,
-  newest,
-  nextRun,
-  PLATFORMS,
-  verdict,
-} from "./audience.js";
+import { driftNow, lastSuccess, liveNow, newest, nextRun, verdict } from "./audience.js";
 import { el, fill } from "./dom.js";
 import { day, isNumber, NOTHING, number, percent, signed } from "./format.js";
 import { historyPlots, pointsOf } from "./history.js";
@@ -19,6 +10,7 @@ import { addProgress, loadOne } from "./load.js";
 import { badge, emptyState, noteList, progressBar, when } from "./parts.js";
 import { endPlots } from "./plots.js";
 import { reportOf, runsTable } from "./runs.js";
+import { KINDS, PLATFORMS } from "./targets.js";
 
 const PROGRESS_MS = 4_000;
 const RELOAD_TICKS = 8;

@@ -6,13 +6,11 @@ import {
   changesOf,
   driftNow,
   IN_ORDER,
-  KINDS,
   lastSuccess,
   liveNow,
   NEEDS_YOU,
   newest,
   nextRun,
-  PLATFORMS,
   RUNNING,
   UNKNOWN,
   verdict,
@@ -20,6 +18,7 @@ import {
 import { announce, el, fill } from "./dom.js";
 import { count, day, isNumber, NOTHING, number, signed } from "./format.js";
 import { badge, emptyState, noteList, progressBar, when } from "./parts.js";
+import { KINDS, PLATFORMS } from "./targets.js";
 
 const RELOAD_MS = 60_000;
 const PROGRESS_MS = 4_000;

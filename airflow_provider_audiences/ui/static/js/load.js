@@ -1,13 +1,13 @@
 /** Asks the API for audiences: the list in a few requests, one audience in some more. */
 
 import { ApiError, ask, each, pages } from "./api.js";
-import { fromAsset, fromEvent, isOurs, learn } from "./audience.js";
+import { fromAsset, fromEvent, learn } from "./audience.js";
 import { seconds } from "./format.js";
+import { isOurs, SCHEMES } from "./targets.js";
 
 const WORKING = ["running", "deferred"];
 const WAITING = ["queued", "scheduled", "restarting", "up_for_reschedule"];
 const FAILING = ["failed", "up_for_retry", "upstream_failed"];
-const SCHEMES = ["applovin://", "pai://"];
 const EVENT_PAGES = 20;
 const MISSING_EVENTS = 300;
 const REASONS = 60; // audiences whose reason of failure the list asks for

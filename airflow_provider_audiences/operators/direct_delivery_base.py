@@ -11,18 +11,18 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow_provider_audiences.common.masked import AddressField, MasksFieldsWhenMapped, MembersField
+from airflow_provider_audiences.common.masked import AddressField, MaskedFieldsMixin, MembersField
 from airflow_provider_audiences.operators.delivery_base import DeliveryOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.sync.destination import Destination
-    from airflow_provider_audiences.sync.recorded_upload import RecordedUpload
+    from airflow_provider_audiences.sync.recorded_delivery import RecordedDelivery
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
 
-class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
+class DirectDeliveryOperator(MaskedFieldsMixin, DeliveryOperator):
     """
     Base of the operators that stage a source and send all of it in batches.
 
@@ -72,13 +72,13 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
         """Stage the source and send it."""
         from airflow_provider_audiences.common.state import ledger_store
         from airflow_provider_audiences.sources.member_arguments import MemberArguments
-        from airflow_provider_audiences.sync.delivery.upload import Upload
+        from airflow_provider_audiences.sync.delivery.direct_delivery import DirectDelivery
         from airflow_provider_audiences.validation import true_or_false
 
         with self.publishing_outcome(context) as result, self.running():
-            arguments = MemberArguments.of(self, kind=self.kind)
+            arguments = MemberArguments.of(self, identifier_kind=self.identifier_kind)
             is_dry_run = true_or_false("dry_run", self.is_dry_run)
-            upload = Upload.checked(
+            delivery = DirectDelivery.checked(
                 audience_id=self.target_id(),
                 limits=self.delivery_limits,
                 mode=self.mode,
@@ -89,40 +89,51 @@ class UploadOperator(MasksFieldsWhenMapped, DeliveryOperator):
             )
             wait_seconds = self.wait_seconds
             with self.open_client() as client, ExitStack() as stack:
-                destination = self.destination_at(client, upload.audience_id)
+                destination = self.destination_at(client, delivery.audience_id)
                 on_progress = self.watch(result, destination, context)
-                store = None if is_dry_run else ledger_store(*destination.address.folders)
-                recorded = store and stack.enter_context(
-                    self._recorded(context, destination, store, wait_seconds=wait_seconds)
-                )
+                folders = destination.address.folders
+                recorded = None
+                if not is_dry_run and (store := ledger_store(*folders)):
+                    recorded = stack.enter_context(self._recorded(context, destination, store, wait_seconds))
                 staged = stack.enter_context(arguments.staged_source())
+                if not is_dry_run and recorded is None and (store := ledger_store(*folders)):
+                    # A sync has begun a ledger while the source was read.
+                    recorded = stack.enter_context(
+                        self._recorded(context, destination, store, wait_seconds, may_reschedule=False)
+                    )
                 if is_dry_run:
-                    report = upload.plan(staged)
+                    report = delivery.dry_run(destination, staged)
                 elif recorded:
-                    report = recorded.run(upload, staged, on_progress=on_progress)
+                    report = recorded.run(delivery, staged, on_progress=on_progress)
                     result.live, result.expiry = recorded.live, recorded.expiry
                 else:
-                    report = upload.run(destination, staged, on_progress=on_progress)
+                    report = delivery.run(destination, staged, on_progress=on_progress)
             result.report = report.as_dict()
         self.log_report(report.as_dict())
         return report.as_dict()
 
     @contextmanager
     def _recorded(
-        self, context: Context, destination: Destination, store: FileStore, *, wait_seconds: float
-    ) -> Iterator[RecordedUpload]:
+        self,
+        context: Context,
+        destination: Destination,
+        store: FileStore,
+        wait_seconds: float,
+        *,
+        may_reschedule: bool = True,
+    ) -> Iterator[RecordedDelivery]:
         """Take the lease of an audience that has a ledger; the imports are here since other audiences need none."""
         from airflow_provider_audiences.common.busy import wait_for_audience
         from airflow_provider_audiences.common.state import holder_of
         from airflow_provider_audiences.sources.staging import staging_settings
         from airflow_provider_audiences.sync.open_audience import open_audience
-        from airflow_provider_audiences.sync.recorded_upload import RecordedUpload
+        from airflow_provider_audiences.sync.recorded_delivery import RecordedDelivery
 
         with open_audience(
             destination,
             store,
             holder=holder_of(context),
-            on_busy=wait_for_audience(context, seconds=wait_seconds, may_reschedule=True),
+            on_busy=wait_for_audience(context, seconds=wait_seconds, may_reschedule=may_reschedule),
             staging=staging_settings(),
         ) as audience:
-            yield RecordedUpload(audience)
+            yield RecordedDelivery(audience)

@@ -18,16 +18,16 @@ from airflow_provider_audiences.members.keys.key_set import KeySetBuilder
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
-from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS
-from airflow_provider_audiences.sync.delivery.upload import Upload
-from airflow_provider_audiences.sync.recorded_upload import RecordedUpload
-from airflow_provider_audiences.sync.report import UploadReport
+from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS
+from airflow_provider_audiences.sync.delivery.direct_delivery import DirectDelivery
+from airflow_provider_audiences.sync.recorded_delivery import RecordedDelivery
+from airflow_provider_audiences.sync.report import DirectDeliveryReport
 
 
 def by_hand(
     synced: SyncedAudience, mode: str, ids: Iterable[str], *, key: str = "hand/run/task", **settings: Any
-) -> UploadReport:
-    upload = Upload.checked(
+) -> DirectDeliveryReport:
+    delivery = DirectDelivery.checked(
         audience_id=synced.audience_id,
         limits=AUDIENCE_LIMITS,
         mode=mode,
@@ -37,10 +37,10 @@ def by_hand(
         **settings,
     )
     with (
-        stage(ValuesInput(chunks=[list(ids)]), rules=StagingRules(), kind=ID_KIND) as staged,
+        stage(ValuesInput(chunks=[list(ids)]), rules=StagingRules(), identifier_kind=ID_KIND) as staged,
         synced.open_audience(key=key) as audience,
     ):
-        return RecordedUpload(audience).run(upload, staged)
+        return RecordedDelivery(audience).run(delivery, staged)
 
 
 class TestRemoved:

@@ -1,4 +1,4 @@
-"""What the upload operators offer beside sending: dry runs, reports of rejects, parallel requests, progress."""
+"""What the operators for changes by hand offer beside sending: dry runs, reports of rejects, parallel requests, progress."""
 
 import csv
 import subprocess
@@ -21,6 +21,7 @@ from airflow_provider_audiences.operators.applovin import (
     AppLovinRemoveUsersOperator,
     AppLovinUpdateAudienceOperator,
 )
+from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
 
 UPLOADS = [AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator, AppLovinRemoveUsersOperator]
 ZEROS = "00000000-0000-0000-0000-000000000000"
@@ -271,6 +272,22 @@ class TestProgress:
                 raise RuntimeError("the API server is away")
 
         assert upload(make_ids(5), context={**task_context(), "task_state_store": Broken()})["sent"] == 5
+
+
+@pytest.mark.parametrize("operator_class", UPLOADS)
+def test_a_ledger_that_begins_while_the_source_is_read_notes_it(
+    upload: Callable[..., Any],
+    task_context: MakeContext,
+    audience_id: str,
+    make_ids: MakeIds,
+    operator_class: type[Any],
+) -> None:
+    def source() -> Iterator[Any]:
+        sync = AppLovinSyncAudienceOperator(task_id="sync", audience_id=audience_id, source=make_ids(5))
+        sync.execute(task_context())
+        yield from make_ids(3, start=2)
+
+    assert upload(source(), operator_class=operator_class)["in_ledger"] is True
 
 
 class TestSettings:

@@ -12,8 +12,8 @@ from airflow.providers.common.compat.version_compat import get_base_airflow_vers
 from airflow.providers_manager import ProvidersManager
 
 from airflow_provider_audiences.assets import applovin, pai
+from airflow_provider_audiences.assets.airflow_assets import convert_asset_to_openlineage, given_asset
 from airflow_provider_audiences.assets.applovin import audience_asset, suppression_asset
-from airflow_provider_audiences.assets.making import convert_asset_to_openlineage, given_asset
 from airflow_provider_audiences.assets.pai import group_asset
 from airflow_provider_audiences.exceptions import InvalidInputError
 

@@ -17,20 +17,21 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
 )
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-from airflow_provider_audiences.platforms.applovin.audience_destination import AUDIENCE_LIMITS, AudienceDestination
+from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.sync.delivery.upload import Upload, UploadMode
-from airflow_provider_audiences.sync.report import UploadReport
+from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS
+from airflow_provider_audiences.sync.delivery.direct_delivery import DeliveryMode, DirectDelivery
+from airflow_provider_audiences.sync.report import DirectDeliveryReport
 
-REPLACE, APPEND, REMOVE = UploadMode.REPLACE, UploadMode.APPEND, UploadMode.REMOVE
+REPLACE, APPEND, REMOVE = DeliveryMode.REPLACE, DeliveryMode.APPEND, DeliveryMode.REMOVE
 YEAR = 365 * 24 * 3600
 
 
 @pytest.fixture
-def deliver(applovin: AppLovinClient, audience_id: str, as_staged: Any) -> Callable[..., UploadReport]:
+def deliver(applovin: AppLovinClient, audience_id: str, as_staged: Any) -> Callable[..., DirectDeliveryReport]:
     def run(
         ids: list[str],
-        mode: UploadMode,
+        mode: DeliveryMode,
         *,
         client: AppLovinClient = applovin,
         batch_size: Any = 2,
@@ -40,8 +41,8 @@ def deliver(applovin: AppLovinClient, audience_id: str, as_staged: Any) -> Calla
         dry_run: bool = False,
         sleep: Callable[[float], None] = lambda _seconds: None,
         **counts: int,
-    ) -> UploadReport:
-        delivery = Upload.checked(
+    ) -> DirectDeliveryReport:
+        delivery = DirectDelivery.checked(
             audience_id=audience_id,
             limits=AUDIENCE_LIMITS,
             mode=mode,
@@ -51,11 +52,8 @@ def deliver(applovin: AppLovinClient, audience_id: str, as_staged: Any) -> Calla
             max_parallel_requests=max_parallel_requests,
         )
         staged = as_staged(ids, **counts)
-        return (
-            delivery.plan(staged)
-            if dry_run
-            else delivery.run(AudienceDestination(client, audience_id, kind=AdvertisingIds()), staged, sleep=sleep)
-        )
+        destination = AudienceDestination(client, audience_id, identifier_kind=AdvertisingIds())
+        return delivery.dry_run(destination, staged) if dry_run else delivery.run(destination, staged, sleep=sleep)
 
     return run
 
@@ -72,7 +70,11 @@ def sent(emulator: AudiencesEmulator) -> list[tuple[str, int]]:
 
 class TestModes:
     def test_replace_is_update_then_append(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: MakeIds
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., DirectDeliveryReport],
+        audience_id: str,
+        make_ids: MakeIds,
     ) -> None:
         report = deliver(make_ids(5, start=3), REPLACE)
 
@@ -81,7 +83,11 @@ class TestModes:
         assert (report.batches, report.requests, report.sent, report.accepted) == (3, 3, 5, 5)
 
     def test_append_keeps_what_is_there(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: MakeIds
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., DirectDeliveryReport],
+        audience_id: str,
+        make_ids: MakeIds,
     ) -> None:
         deliver(make_ids(3, start=3), APPEND)
 
@@ -89,21 +95,25 @@ class TestModes:
         assert emulator.members(audience_id) == make_ids(5)
 
     def test_remove_takes_out(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: MakeIds
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., DirectDeliveryReport],
+        audience_id: str,
+        make_ids: MakeIds,
     ) -> None:
         deliver(make_ids(9, start=2), REMOVE)
 
         assert emulator.members(audience_id) == make_ids(1)
         assert all("&ttl_seconds=0&" in request["target"] for request in emulator.requests())
 
-    @pytest.mark.parametrize("mode", UploadMode)
+    @pytest.mark.parametrize("mode", DeliveryMode)
     def test_twice_is_the_same(
         self,
         emulator: AudiencesEmulator,
-        deliver: Callable[..., UploadReport],
+        deliver: Callable[..., DirectDeliveryReport],
         audience_id: str,
         make_ids: MakeIds,
-        mode: UploadMode,
+        mode: DeliveryMode,
     ) -> None:
         deliver(make_ids(3, start=2), mode)
         once = emulator.members(audience_id)
@@ -115,7 +125,7 @@ class TestModes:
     def test_batch_sizes(
         self,
         emulator: AudiencesEmulator,
-        deliver: Callable[..., UploadReport],
+        deliver: Callable[..., DirectDeliveryReport],
         make_ids: MakeIds,
         size: Any,
         sizes: list[int],
@@ -123,15 +133,15 @@ class TestModes:
         deliver(make_ids(5), APPEND, batch_size=size)
         assert [lines for _, lines in sent(emulator)] == sizes
 
-    @pytest.mark.parametrize("mode", UploadMode)
+    @pytest.mark.parametrize("mode", DeliveryMode)
     @pytest.mark.parametrize("parallel", [1, 2, 16, "4"])
     def test_several_at_a_time_come_to_the_same(
         self,
         emulator: AudiencesEmulator,
-        deliver: Callable[..., UploadReport],
+        deliver: Callable[..., DirectDeliveryReport],
         audience_id: str,
         make_ids: MakeIds,
-        mode: UploadMode,
+        mode: DeliveryMode,
         parallel: Any,
     ) -> None:
         report = deliver(make_ids(25, start=3), mode, max_parallel_requests=parallel)
@@ -150,7 +160,7 @@ COUNTS = {"malformed": 4, "zeroed": 5, "duplicates": 6, "blank": 7}
 @pytest.mark.parametrize("parallel", [1, 4])
 def test_report(
     emulator: AudiencesEmulator,
-    deliver: Callable[..., UploadReport],
+    deliver: Callable[..., DirectDeliveryReport],
     audience_id: str,
     make_ids: MakeIds,
     parallel: int,
@@ -181,14 +191,14 @@ def test_report(
 
 
 class TestDryRun:
-    @pytest.mark.parametrize("mode", UploadMode)
+    @pytest.mark.parametrize("mode", DeliveryMode)
     def test_says_what_would_be_sent_and_sends_nothing(
         self,
         emulator: AudiencesEmulator,
-        deliver: Callable[..., UploadReport],
+        deliver: Callable[..., DirectDeliveryReport],
         audience_id: str,
         make_ids: MakeIds,
-        mode: UploadMode,
+        mode: DeliveryMode,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         caplog.set_level("INFO", logger="airflow_provider_audiences")
@@ -219,14 +229,14 @@ class TestDryRun:
         )
 
     @pytest.mark.parametrize(("mode", "planned"), [(REPLACE, 1), (APPEND, 0), (REMOVE, 0)])
-    def test_empty_set(self, deliver: Callable[..., UploadReport], mode: UploadMode, planned: int) -> None:
+    def test_empty_set(self, deliver: Callable[..., DirectDeliveryReport], mode: DeliveryMode, planned: int) -> None:
         report = deliver([], mode, allow_empty=True, dry_run=True)
         assert (report.planned_requests, report.planned_ids, report.planned_bytes) == (planned, 0, 0)
 
-    @pytest.mark.parametrize("mode", UploadMode)
+    @pytest.mark.parametrize("mode", DeliveryMode)
     @pytest.mark.parametrize("size", [1, 3, 7, 8])
     def test_plan_is_what_a_run_without_faults_sends(
-        self, deliver: Callable[..., UploadReport], make_ids: MakeIds, mode: UploadMode, size: int
+        self, deliver: Callable[..., DirectDeliveryReport], make_ids: MakeIds, mode: DeliveryMode, size: int
     ) -> None:
         plan = deliver(make_ids(7), mode, batch_size=size, dry_run=True)
         report = deliver(make_ids(7), mode, batch_size=size)
@@ -242,7 +252,7 @@ class TestCounts:
     def test_wrong_counts_are_warned_about_once_and_summed_up(
         self,
         emulator: AudiencesEmulator,
-        deliver: Callable[..., UploadReport],
+        deliver: Callable[..., DirectDeliveryReport],
         make_ids: MakeIds,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
@@ -259,7 +269,7 @@ class TestCounts:
 
     def test_rejected_ids_are_warned_about(
         self,
-        deliver: Callable[..., UploadReport],
+        deliver: Callable[..., DirectDeliveryReport],
         make_ids: MakeIds,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
@@ -271,7 +281,7 @@ class TestCounts:
         assert warning.startswith("AppLovin rejected 1 of 5 advertising IDs although they are well formed")
 
     def test_nothing_is_said_about_right_ones(
-        self, deliver: Callable[..., UploadReport], make_ids: MakeIds, caplog: pytest.LogCaptureFixture
+        self, deliver: Callable[..., DirectDeliveryReport], make_ids: MakeIds, caplog: pytest.LogCaptureFixture
     ) -> None:
         deliver(make_ids(7), REPLACE, max_parallel_requests=4)
         assert said(caplog) == []
@@ -290,9 +300,9 @@ class TestFailureInTheMiddle:
     def test_says_what_landed(
         self,
         emulator: AudiencesEmulator,
-        deliver: Callable[..., UploadReport],
+        deliver: Callable[..., DirectDeliveryReport],
         make_ids: MakeIds,
-        mode: UploadMode,
+        mode: DeliveryMode,
         number: int,
         landed: str,
         then: str,
@@ -307,7 +317,11 @@ class TestFailureInTheMiddle:
         assert len(emulator.requests()) == number + 1
 
     def test_next_run_makes_it_whole(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: MakeIds
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., DirectDeliveryReport],
+        audience_id: str,
+        make_ids: MakeIds,
     ) -> None:
         emulator.fault("applovin.append", "drop_after", times=4)
         with pytest.raises(ConnectionFailedError):
@@ -322,10 +336,10 @@ class TestFailureInTheMiddle:
     def test_lost_replies_lose_nobody(
         self,
         emulator: AudiencesEmulator,
-        deliver: Callable[..., UploadReport],
+        deliver: Callable[..., DirectDeliveryReport],
         audience_id: str,
         make_ids: MakeIds,
-        mode: UploadMode,
+        mode: DeliveryMode,
         kind: str,
     ) -> None:
         for operation in ("applovin.update", "applovin.append"):
@@ -338,14 +352,14 @@ class TestFailureInTheMiddle:
         assert report.requests == len(emulator.requests()) > 4
 
     def test_transient_failure_names_its_attempts(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: MakeIds
+        self, emulator: AudiencesEmulator, deliver: Callable[..., DirectDeliveryReport], make_ids: MakeIds
     ) -> None:
         emulator.fault("applovin.append", "status", status=503, times=None)
         with pytest.raises(ServerError, match=r"^applovin\.append: .* \[HTTP 503, attempts 4\]\. Before that, 1 batch"):
             deliver(make_ids(4), REPLACE)
 
     def test_missing_audience(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: MakeIds
+        self, emulator: AudiencesEmulator, deliver: Callable[..., DirectDeliveryReport], make_ids: MakeIds
     ) -> None:
         emulator.reset()
         with pytest.raises(NotFoundError, match="the audience is as it was"):
@@ -356,14 +370,18 @@ class TestEmpty:
     @pytest.mark.parametrize("counts", [{}, {"blank": 2}, {"zeroed": 1}])
     @pytest.mark.parametrize("dry_run", [False, True])
     def test_replace_refuses(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], counts: dict[str, int], dry_run: bool
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., DirectDeliveryReport],
+        counts: dict[str, int],
+        dry_run: bool,
     ) -> None:
         with pytest.raises(InvalidInputError, match=r"would empty the audience; nothing was sent.*allow_empty=True"):
             deliver([], REPLACE, dry_run=dry_run, **counts)
         assert emulator.requests() == []
 
     def test_replace_empties_when_told_to(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str
+        self, emulator: AudiencesEmulator, deliver: Callable[..., DirectDeliveryReport], audience_id: str
     ) -> None:
         report = deliver([], REPLACE, allow_empty=True, blank=1)
 
@@ -375,8 +393,8 @@ class TestEmpty:
     def test_others_send_nothing(
         self,
         emulator: AudiencesEmulator,
-        deliver: Callable[..., UploadReport],
-        mode: UploadMode,
+        deliver: Callable[..., DirectDeliveryReport],
+        mode: DeliveryMode,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         report = deliver([], mode)
@@ -385,14 +403,14 @@ class TestEmpty:
         assert (report.requests, report.batches, report.sent) == (0, 0, 0)
         assert said(caplog) == ["The source has no advertising ID."]
 
-    @pytest.mark.parametrize("mode", UploadMode)
+    @pytest.mark.parametrize("mode", DeliveryMode)
     @pytest.mark.parametrize("allow_empty", [True, False])
     @pytest.mark.parametrize("dry_run", [False, True])
     def test_source_with_malformed_lines_only_is_the_wrong_file(
         self,
         emulator: AudiencesEmulator,
-        deliver: Callable[..., UploadReport],
-        mode: UploadMode,
+        deliver: Callable[..., DirectDeliveryReport],
+        mode: DeliveryMode,
         allow_empty: bool,
         dry_run: bool,
     ) -> None:
@@ -409,10 +427,10 @@ class TestTtl:
     def test_members_expire(
         self,
         emulator: AudiencesEmulator,
-        deliver: Callable[..., UploadReport],
+        deliver: Callable[..., DirectDeliveryReport],
         audience_id: str,
         make_ids: MakeIds,
-        mode: UploadMode,
+        mode: DeliveryMode,
         ttl_seconds: Any,
         lives: int,
     ) -> None:
@@ -424,7 +442,11 @@ class TestTtl:
         assert emulator.members(audience_id) == []
 
     def test_sending_again_begins_the_time_again(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: MakeIds
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., DirectDeliveryReport],
+        audience_id: str,
+        make_ids: MakeIds,
     ) -> None:
         emulator.freeze()
         deliver(make_ids(3), REPLACE, ttl_seconds=100)
@@ -438,9 +460,9 @@ class TestTtl:
     def test_zero_points_to_remove(
         self,
         emulator: AudiencesEmulator,
-        deliver: Callable[..., UploadReport],
+        deliver: Callable[..., DirectDeliveryReport],
         make_ids: MakeIds,
-        mode: UploadMode,
+        mode: DeliveryMode,
         ttl_seconds: Any,
     ) -> None:
         with pytest.raises(InvalidInputError, match=r"would remove members.*remove operator"):
@@ -448,12 +470,18 @@ class TestTtl:
         assert emulator.requests() == []
 
     @pytest.mark.parametrize("ttl_seconds", [-1, "-1", 1.5, True, "soon", "00"])
-    def test_wrong_values(self, deliver: Callable[..., UploadReport], make_ids: MakeIds, ttl_seconds: Any) -> None:
+    def test_wrong_values(
+        self, deliver: Callable[..., DirectDeliveryReport], make_ids: MakeIds, ttl_seconds: Any
+    ) -> None:
         with pytest.raises(InvalidInputError, match="ttl_seconds must be a whole number of at least 1"):
             deliver(make_ids(1), APPEND, ttl_seconds=ttl_seconds)
 
     def test_remove_has_its_own(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], audience_id: str, make_ids: MakeIds
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., DirectDeliveryReport],
+        audience_id: str,
+        make_ids: MakeIds,
     ) -> None:
         deliver(make_ids(3), REMOVE, ttl_seconds=60)
         assert emulator.members(audience_id) == []
@@ -482,12 +510,12 @@ def test_wrong_arguments(changed: dict[str, Any], message: str) -> None:
         **changed,
     }
     with pytest.raises(InvalidInputError, match=message):
-        Upload.checked(**values)
+        DirectDelivery.checked(**values)
 
 
 @pytest.mark.parametrize("mode", [REPLACE, APPEND, REMOVE])
 def test_a_first_batch_that_was_refused_changed_nothing(
-    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: MakeIds, mode: UploadMode
+    emulator: AudiencesEmulator, deliver: Callable[..., DirectDeliveryReport], make_ids: MakeIds, mode: DeliveryMode
 ) -> None:
     emulator.fault("applovin.*", "status", status=403)
     with pytest.raises(AuthenticationError, match="Nothing had been accepted before, and the audience is as it was"):
@@ -499,7 +527,11 @@ def test_a_first_batch_that_was_refused_changed_nothing(
     [(REPLACE, "either its old content or the first batch"), (APPEND, "sends all of them again, which does no harm")],
 )
 def test_a_first_batch_whose_fate_is_unknown_leaves_both_open(
-    emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_ids: MakeIds, mode: UploadMode, then: str
+    emulator: AudiencesEmulator,
+    deliver: Callable[..., DirectDeliveryReport],
+    make_ids: MakeIds,
+    mode: DeliveryMode,
+    then: str,
 ) -> None:
     emulator.fault("applovin.*", "drop_after", times=None)
     with pytest.raises(
@@ -516,7 +548,7 @@ class TestLateReplacements:
     def test_what_follows_is_sent_when_it_can_do_no_harm(
         self,
         emulator: AudiencesEmulator,
-        deliver: Callable[..., UploadReport],
+        deliver: Callable[..., DirectDeliveryReport],
         make_applovin: Any,
         audience_id: str,
         make_ids: MakeIds,
@@ -536,13 +568,21 @@ class TestLateReplacements:
         assert emulator.members(audience_id) == make_ids(7)
 
     def test_nothing_that_follows_is_no_reason_to_wait(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_applovin: Any, make_ids: MakeIds
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., DirectDeliveryReport],
+        make_applovin: Any,
+        make_ids: MakeIds,
     ) -> None:
         emulator.fault("applovin.update", "drop_after")
         deliver(make_ids(2), REPLACE, client=make_applovin(max_retries=1), sleep=pytest.fail)
 
     def test_an_update_that_was_sent_once_is_no_reason_to_wait(
-        self, emulator: AudiencesEmulator, deliver: Callable[..., UploadReport], make_applovin: Any, make_ids: MakeIds
+        self,
+        emulator: AudiencesEmulator,
+        deliver: Callable[..., DirectDeliveryReport],
+        make_applovin: Any,
+        make_ids: MakeIds,
     ) -> None:
         emulator.fault("applovin.append", "drop_after")
         emulator.fault("applovin.update", "status", status=429, retry_after=0)

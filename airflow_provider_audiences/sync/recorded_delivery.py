@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import LedgerLostError
 from airflow_provider_audiences.members.keys.key_sets import empty_key_set
+from airflow_provider_audiences.sync.delivery.direct_delivery import DeliveryMode, DirectDelivery
 from airflow_provider_audiences.sync.delivery.plan_delivery import StateJournal
-from airflow_provider_audiences.sync.delivery.upload import Upload, UploadMode
 from airflow_provider_audiences.sync.expiry import Expiry, expiry_in
 from airflow_provider_audiences.sync.open_audience import OpenAudience
 from airflow_provider_audiences.sync.plan import Changes, Plan
-from airflow_provider_audiences.sync.report import UploadReport
+from airflow_provider_audiences.sync.report import DirectDeliveryReport
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class RecordedUpload:
+class RecordedDelivery:
     """
     Changes one audience, which this process holds.
 
@@ -52,18 +52,20 @@ class RecordedUpload:
         """When members begin to expire, after :meth:`run`; None without a TTL, or if no ledger notes the change."""
         return self._expiry
 
-    def run(self, upload: Upload, staged: StagedMembers, *, on_progress: OnProgress | None = None) -> UploadReport:
+    def run(
+        self, delivery: DirectDelivery, staged: StagedMembers, *, on_progress: OnProgress | None = None
+    ) -> DirectDeliveryReport:
         """
         Send a staged set, and record it in the ledger, if the audience has one.
 
-        :param upload: mode (update, append or removal) and how the set is sent.
+        :param delivery: mode (update, append or removal) and how the set is sent.
         :param staged: the set to add or remove.
         :param on_progress: called with the progress: at the beginning, every few seconds, and at the end.
         :raises InvalidInputError: the set must not be sent, such as an empty one that would replace all; nothing was
             sent.
         :raises AudienceError: a request failed, and no further one was begun.
         """
-        upload.check_members(staged)
+        delivery.check_members(staged)
         try:
             self._state.load()
             ledger = self._state.fold_unfinished_plan(self._state.ledger())
@@ -71,16 +73,15 @@ class RecordedUpload:
         except LedgerLostError as error:
             # A lost ledger must not keep a removal from being sent.
             log.warning("This is sent, and no ledger notes it: %s", error)
-            return upload.run(self._audience.destination, staged, on_progress=on_progress, sleep=self._audience.sleep)
+            return delivery.run(self._audience.destination, staged, on_progress=on_progress, sleep=self._audience.sleep)
         if self._state.manifest is None:
-            return upload.run(self._audience.destination, staged, on_progress=on_progress, sleep=self._audience.sleep)
-        plan = self._plan(upload, staged)
-        if self._state.manifest.late.may_undo(plan):
-            self._audience.outwait_late_requests()
-        stored = self._state.store_plan(plan, details={"by_hand": upload.mode.value})
-        self._state.begin(stored, manual_changes=self._after_upload(manual_changes, upload, staged))
+            return delivery.run(self._audience.destination, staged, on_progress=on_progress, sleep=self._audience.sleep)
+        plan = self._plan(delivery, staged)
+        self._audience.wait_for_late_requests(plan, contradicted=None)
+        stored = self._state.store_plan(plan, details={"by_hand": delivery.mode.value})
+        self._state.begin(stored, manual_changes=self._after_delivery(manual_changes, delivery, staged))
         journal = StateJournal(self._state, self._audience.lease)
-        report = upload.run(
+        report = delivery.run(
             self._audience.destination, staged, on_progress=on_progress, journal=journal, sleep=self._audience.sleep
         )
         pace = journal.request_seconds / report.batches if report.batches else 0.0
@@ -89,23 +90,25 @@ class RecordedUpload:
         self._expiry = expiry_in(ledger, limits=self._audience.destination.limits, now=self._audience.clock())
         return report
 
-    def _plan(self, upload: Upload, staged: StagedMembers) -> Plan:
+    def _plan(self, delivery: DirectDelivery, staged: StagedMembers) -> Plan:
         manifest = self._state.manifest
-        is_removal = upload.mode is UploadMode.REMOVE
-        replaces = upload.mode is UploadMode.REPLACE
+        is_removal = delivery.mode is DeliveryMode.REMOVE
+        replaces = delivery.mode is DeliveryMode.REPLACE
         none = empty_key_set(self._workspace)
         return Plan(
             replaces=replaces,
-            ttl_seconds=upload.ttl_seconds or self._audience.destination.limits.ttl_seconds,
+            ttl_seconds=delivery.ttl_seconds or self._audience.destination.limits.ttl_seconds,
             additions=none if is_removal else staged.keys,
             removals=staged.keys if is_removal else none,
             # Each of them may be in the audience already, so that its TTL begins again.
             changes=Changes(refreshed=0 if is_removal else staged.members),
-            has_strangers=bool(manifest and manifest.has_strangers and not replaces),
+            has_unknown_members=bool(manifest and manifest.has_unknown_members and not replaces),
             removed_opt_outs_fingerprint=manifest.removed_opt_outs_fingerprint if manifest and not replaces else "",
         )
 
-    def _after_upload(self, manual_changes: ManualChanges, upload: Upload, staged: StagedMembers) -> ManualChanges:
-        if upload.mode is UploadMode.REMOVE:
+    def _after_delivery(
+        self, manual_changes: ManualChanges, delivery: DirectDelivery, staged: StagedMembers
+    ) -> ManualChanges:
+        if delivery.mode is DeliveryMode.REMOVE:
             return manual_changes.with_removed(staged.keys, self._workspace)
-        return manual_changes.with_added(staged.keys, self._workspace, replaces=upload.mode is UploadMode.REPLACE)
+        return manual_changes.with_added(staged.keys, self._workspace, replaces=delivery.mode is DeliveryMode.REPLACE)

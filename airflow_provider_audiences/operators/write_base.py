@@ -12,97 +12,27 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_audiences.assets.making import asset_of, given_asset
-from airflow_provider_audiences.assets.uris import SCHEMES, AssetKind
-from airflow_provider_audiences.common.given import RefusesLostArguments
-from airflow_provider_audiences.common.rendering import ResolveMixin, is_template
-from airflow_provider_audiences.common.text_templates import RendersTextAsText
-from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.assets.airflow_assets import given_asset
+from airflow_provider_audiences.assets.uris import SCHEMES
+from airflow_provider_audiences.common.rendering import is_template
+from airflow_provider_audiences.common.task_mixin import TaskMixin
 from airflow_provider_audiences.lineage.mixin import LineageMixin
-from airflow_provider_audiences.validation import given_text, required_text
+from airflow_provider_audiences.operators.target_mixin import TargetMixin, is_on
+from airflow_provider_audiences.validation import required_text
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
 
-    from airflow_provider_audiences.assets.events import WriteTarget
     from airflow_provider_audiences.assets.state import Result, TaskOutcome
     from airflow_provider_audiences.common.counts import Counts
 
 
-class NamesAsset:
-    """Base of the operators whose arguments say which audience, suppression list or group they are about."""
-
-    asset_kind: AssetKind
-    operation: ClassVar[str]
-    """What the operator does, in one word, for events."""
-    handle_arguments: ClassVar[tuple[str, ...]]
-    """Names of the arguments with the id or name of what is written to; the first one that is given counts."""
-    account: str | None
-    asset: Any
-    notified_as: str | None = None
-    """Id of the task whose changes of state are notified together with this one's; None for this task alone."""
-
-    @property
-    def writes_nothing(self) -> bool:
-        """Whether the task only plans or counts."""
-        return _is_on(getattr(self, "plan_only", False)) or _is_on(getattr(self, "is_dry_run", False))
-
-    @property
-    def write_target(self) -> WriteTarget:
-        """What the task writes to, and how."""
-        from airflow_provider_audiences.assets.events import WriteTarget
-
-        return WriteTarget(
-            kind=self.asset_kind,
-            handle=self._handle() or "",
-            operation=self.operation,
-            conn_id=getattr(self, self.asset_kind.conn_argument),
-        )
-
-    @property
-    def known_asset(self) -> Asset | None:
-        """The asset that the task writes to; None if the arguments don't say which it is."""
-        return self._own_asset() if self.asset is None else given_asset(self.asset)
-
-    @classmethod
-    def asset_arguments(cls) -> frozenset[str]:
-        """Return the names of the arguments that say whether and where to the task writes."""
-        return frozenset({*cls.handle_arguments, "account", cls.asset_kind.conn_argument, "plan_only", "is_dry_run"})
-
-    @property
-    def is_asset_rendered(self) -> bool:
-        """Whether no argument that says where to the task writes is a template, or another task's output, any more."""
-        values = [getattr(self, name, None) for name in self.asset_arguments()]
-        return not any(is_template(value) or isinstance(value, ResolveMixin) for value in values)
-
-    def _own_asset(self) -> Asset | None:
-        """Return the asset that id or name says; None if there is neither."""
-        handle = self._handle()
-        try:
-            return None if handle is None else asset_of(self.asset_kind.uri(handle, account=self._account))
-        except InvalidInputError:  # too long, or no text: what runs says so where it matters
-            return None
-
-    @property
-    def _account(self) -> Any:
-        return getattr(self, self.asset_kind.conn_argument) if self.account is None else self.account
-
-    def _handle(self) -> str | None:
-        """Return the id or name of what is written to; None if it is not known, such as output of another task."""
-        try:
-            values = {name: getattr(self, name) for name in self.handle_arguments}
-            given = (given_text(name, value) for name, value in values.items() if isinstance(value, str | int))
-            return next((text for text in given if text is not None), None)
-        except InvalidInputError:
-            return None
-
-
-class WritesAsset(NamesAsset, LineageMixin, RefusesLostArguments, RendersTextAsText, BaseOperator):
+class WriteOperator(TargetMixin, LineageMixin, TaskMixin, BaseOperator):
     """
     Base of the operators that write; its subclasses call :meth:`name_outlet` at the end of their constructors.
 
@@ -151,8 +81,8 @@ class WritesAsset(NamesAsset, LineageMixin, RefusesLostArguments, RendersTextAsT
         """
         if self.asset is not None:
             return given_asset(self.asset)
-        handles = (getattr(self, name) for name in self.handle_arguments)
-        return None if any(map(is_template, (self._account, *handles))) else self.known_asset
+        targets = (getattr(self, name) for name in self.target_arguments)
+        return None if any(map(is_template, (self._account, *targets))) else self.known_asset
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -222,11 +152,11 @@ class WritesAsset(NamesAsset, LineageMixin, RefusesLostArguments, RendersTextAsT
         TryMetrics(
             counts=counts,
             seconds=(result.report or {}).get("seconds", seconds),
-            platform=self.asset_kind.platform,
-            kind=self.asset_kind.name,
+            platform=self.target_kind.platform.name,
+            kind=self.target_kind.name,
             operation=self.operation,
             outcome=outcome.state,
-            audience=self._handle(),
+            audience=self._target(),
         ).emit()
 
     def _counts(self, result: Result) -> Counts:
@@ -255,9 +185,9 @@ class WritesAsset(NamesAsset, LineageMixin, RefusesLostArguments, RendersTextAsT
     def _heading(self, report: Mapping[str, Any]) -> str:
         """Return what was written to, in words: its name, if that is known, and its id."""
         found = str(report.get("audience_id") or report.get("group_id") or "")
-        name = str(report.get("name") or self._handle() or "")
+        name = str(report.get("name") or self._target() or "")
         named = f" {name!r} ({found})" if name and found and name != found else f" {found or name}"
-        return f"{self.asset_kind.title}{named}:"
+        return f"{self.target_kind.title}{named}:"
 
     @property
     def dataset_written(self) -> Asset | None:
@@ -276,13 +206,9 @@ def with_named_outlet(arguments: Mapping[str, Any]) -> dict[str, Any]:
     :raises InvalidInputError: ``asset`` is not an asset.
     """
     asset = arguments.get("asset")
-    if asset is None or _is_on(arguments.get("plan_only")) or _is_on(arguments.get("dry_run")):
+    if asset is None or is_on(arguments.get("plan_only")) or is_on(arguments.get("dry_run")):
         return dict(arguments)
     return {**arguments, "outlets": _with(arguments.get("outlets"), given_asset(asset))}
-
-
-def _is_on(value: object) -> bool:
-    return str(value).strip().lower() == "true"
 
 
 def _with(outlets: Any, asset: Asset) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Making Airflow's assets: of a URI, of what a user gave as ``asset=``, and for OpenLineage."""
+"""Makes Airflow's assets: of a URI, of what a user gave as ``asset=``, and for OpenLineage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def asset_of(uri: str, *, extra: Mapping[str, Any] | None = None) -> Asset:
     """
     Return the asset of a URI; its name is the URI too.
 
-    :param uri: URI in the form in which :class:`~airflow_provider_audiences.assets.uris.AssetKind` writes it.
+    :param uri: URI in the form in which :func:`~airflow_provider_audiences.assets.uris.uri_of` writes it.
     :param extra: what Airflow shows of the asset; None for nothing.
     """
     from airflow.providers.common.compat.sdk import Asset

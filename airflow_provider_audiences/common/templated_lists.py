@@ -15,7 +15,7 @@ from airflow_provider_audiences.common.rendering import ResolveMixin, is_templat
 
 
 @dataclass(frozen=True, repr=False)
-class Parts(ResolveMixin):
+class TemplatedList(ResolveMixin):
     """
     A list with at least one item that Airflow renders when the task runs.
 
@@ -30,7 +30,7 @@ class Parts(ResolveMixin):
         """Yield the tasks whose output the items refer to. Airflow calls this method."""
         return references_in(self.items)
 
-    def resolve(self, context: Any, **_: Any) -> Parts:
+    def resolve(self, context: Any, **_: Any) -> TemplatedList:
         """
         Return a copy with rendered items. Airflow calls this method.
 
@@ -47,14 +47,14 @@ class Parts(ResolveMixin):
         return repr(self)
 
 
-def has_parts(value: object) -> bool:
+def is_templated_list(value: object) -> bool:
     """
     Return whether a value is a list with something to render: an XComArg, a template, or such a list.
 
     :param value: value that is assigned to a field.
     """
     return isinstance(value, list | tuple) and any(
-        is_template(item) or has_parts(item) or _is_later(item) for item in value
+        is_template(item) or is_templated_list(item) or _is_later(item) for item in value
     )
 
 

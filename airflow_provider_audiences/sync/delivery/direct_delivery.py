@@ -21,7 +21,7 @@ from airflow_provider_audiences.members.staging import refuse_without_members
 from airflow_provider_audiences.stopping import Stopped
 from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
 from airflow_provider_audiences.sync.delivery.sending import Journal, NoJournal, Phase, Sender
-from airflow_provider_audiences.sync.report import UploadReport
+from airflow_provider_audiences.sync.report import DirectDeliveryReport
 from airflow_provider_audiences.sync.settings import members_a_request, parallel_requests
 from airflow_provider_audiences.validation import one_of, true_or_false, whole_seconds
 from airflow_provider_audiences.wording import counted
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class UploadMode(StrEnum):
+class DeliveryMode(StrEnum):
     """What a delivery does with the audience's members."""
 
     REPLACE = "replace"
@@ -42,7 +42,7 @@ class UploadMode(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Upload:
+class DirectDelivery:
     """
     What to do with a staged set; :meth:`checked` makes one of a user's arguments.
 
@@ -55,7 +55,7 @@ class Upload:
     """
 
     audience_id: str
-    mode: UploadMode
+    mode: DeliveryMode
     batch_size: int
     ttl_seconds: int | None
     allow_empty: bool
@@ -67,12 +67,12 @@ class Upload:
         *,
         audience_id: str,
         limits: DeliveryLimits,
-        mode: UploadMode | str,
+        mode: DeliveryMode | str,
         batch_size: int | str,
         ttl_seconds: timedelta | float | str | None,
         allow_empty: bool = False,
         max_parallel_requests: int | str = 4,
-    ) -> Upload:
+    ) -> DirectDelivery:
         """
         Return the delivery of a user's arguments after checking them.
 
@@ -86,8 +86,8 @@ class Upload:
             always sent alone.
         :raises InvalidInputError: an argument is not of that form.
         """
-        mode = UploadMode(one_of("mode", mode, UploadMode))
-        if mode is UploadMode.REMOVE:
+        mode = DeliveryMode(one_of("mode", mode, DeliveryMode))
+        if mode is DeliveryMode.REMOVE:
             ttl_seconds = 0
         elif ttl_seconds in (0, "0", timedelta(0)):
             raise InvalidInputError(
@@ -105,16 +105,17 @@ class Upload:
             max_parallel_requests=parallel_requests(max_parallel_requests, limits=limits),
         )
 
-    def plan(self, staged: StagedMembers) -> UploadReport:
+    def dry_run(self, destination: Destination, staged: StagedMembers) -> DirectDeliveryReport:
         """
         Return the report of a dry run: what :meth:`run` would send. Nothing is sent.
 
+        :param destination: the audience at its platform.
         :param staged: the set to send.
         :return: a report with ``dry_run`` and the ``planned_…`` fields.
         :raises InvalidInputError: :meth:`run` would refuse the set.
         """
         self.check_members(staged)
-        report = UploadReport(dry_run=True, **self._planned(staged))
+        report = DirectDeliveryReport(dry_run=True, **self._planned(destination, staged))
         log.info(
             "Dry run: %s in %s (%s) would go to audience %s by %s. Nothing was sent.",
             counted(report.planned_ids, "member"), counted(report.planned_requests, "request"),
@@ -130,7 +131,7 @@ class Upload:
         on_progress: OnProgress | None = None,
         journal: Journal | None = None,
         sleep: Callable[[float], None] = time.sleep,
-    ) -> UploadReport:
+    ) -> DirectDeliveryReport:
         """
         Send a staged set, and return its report.
 
@@ -146,12 +147,11 @@ class Upload:
         """
         self.check_members(staged)
         requests_before = destination.requests_sent
-        is_removal = self.mode is UploadMode.REMOVE
+        is_removal = self.mode is DeliveryMode.REMOVE
         progress = Progress(
             additions=0 if is_removal else staged.members,
             removals=staged.members if is_removal else 0,
-            platform_name=destination.platform_name,
-            kind=destination.kind,
+            destination=destination,
             on_progress=on_progress,
         )
         try:
@@ -167,9 +167,9 @@ class Upload:
             if isinstance(error, Stopped):
                 error.so_far = self._accepted(progress)
             raise
-        return UploadReport(
+        return DirectDeliveryReport(
             dry_run=False,
-            **self._planned(staged),
+            **self._planned(destination, staged),
             requests=destination.requests_sent - requests_before,
             sent=progress.sent,
             **progress.counts(),
@@ -187,17 +187,17 @@ class Upload:
     ) -> None:
         sender = Sender(progress, journal, batch_size=self.batch_size, max_parallel_requests=self.max_parallel_requests)
         phase = Phase(
-            name="removals" if self.mode is UploadMode.REMOVE else "additions",
+            name="removals" if self.mode is DeliveryMode.REMOVE else "additions",
             destination=destination,
             rows=staged,
             ranges=[(0, staged.members)],
             ttl_seconds=self.ttl_seconds,
         )
         first = 0
-        if self.mode is UploadMode.REPLACE:
+        if self.mode is DeliveryMode.REPLACE:
             first = sender.send_first(replace(phase, replaces=True))
             if sender.is_repeated and first < staged.members:
-                sender.outwait_replacement(destination.limits.late_effect_seconds, sleep=sleep)
+                sender.wait_for_late_replacement(destination.limits.late_effect_seconds, sleep=sleep)
         sender.send(replace(phase, ranges=[(first, staged.members)]))
         progress.log_totals()
 
@@ -212,21 +212,21 @@ class Upload:
         if staged.members:
             return
         refuse_without_members(staged)
-        if self.mode is UploadMode.REPLACE and not self.allow_empty:
+        if self.mode is DeliveryMode.REPLACE and not self.allow_empty:
             raise InvalidInputError(
                 f"source has no {staged.member_name}, and would empty the audience; nothing was sent. "
                 "Set allow_empty=True if that is meant"
             )
         log.warning("The source has no %s.", staged.member_name)
 
-    def _planned(self, staged: StagedMembers) -> dict[str, Any]:
+    def _planned(self, destination: Destination, staged: StagedMembers) -> dict[str, Any]:
         """Return the report's fields that are known before the first request."""
-        empties = self.mode is UploadMode.REPLACE and not staged.members
+        empties = self.mode is DeliveryMode.REPLACE and not staged.members
         return {
             "audience_id": self.audience_id,
             "planned_requests": 1 if empties else staged.batch_count(self.batch_size),
             "planned_ids": staged.members,
-            "planned_bytes": staged.size_bytes,
+            "planned_bytes": staged.members * destination.max_member_bytes,
             **staged.text_counts(),
         }
 
@@ -239,7 +239,7 @@ class Upload:
         text = f"Before that, {accepted}."
         if progress.is_in_doubt:
             text += " A request that failed may have been carried out as well."
-        if self.mode is not UploadMode.REPLACE:
+        if self.mode is not DeliveryMode.REPLACE:
             return f"{text} The next run sends all of them again, which does no harm."
         state = "a part of the set" if progress.batches else "either its old content or the first batch"
         return f"{text} The audience now holds {state}; the next run begins again with the update."

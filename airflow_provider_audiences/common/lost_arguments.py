@@ -8,23 +8,17 @@ wants is missing. The values are the same, so each operator records which argume
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, ClassVar
 
-from airflow_provider_audiences.common.errors import task_errors
-from airflow_provider_audiences.common.forgetting import ForgetsLocals
-from airflow_provider_audiences.common.masked import revealed
-from airflow_provider_audiences.common.retrying import WaitsWhenAsked
-from airflow_provider_audiences.common.stopping import Stoppable
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.validation import BROKEN, OFF, is_broken
+from airflow_provider_audiences.validation import OFF
 
 _NOTE = "_given_arguments"
 
 
-class RefusesLostArguments(ForgetsLocals, Stoppable, WaitsWhenAsked):
+class LostArgumentsMixin:
     """
     Base of operators and sensors that refuse lost arguments: those that were given, and are None when the task runs.
 
@@ -48,26 +42,12 @@ class RefusesLostArguments(ForgetsLocals, Stoppable, WaitsWhenAsked):
         """
         return super().partial(**without_none(cls, kwargs))  # type: ignore[misc]
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
+    def refuse_lost_arguments(self) -> None:
         """
-        Check the task's arguments; the block then does the task's work, and its permanent errors are not retried.
+        Check the template fields.
 
-        :raises InvalidInputError: a template field was given and is None now, or is text that can't be written as
-            UTF-8. The message names the first such field.
-        :raises TaskStoppedError: Airflow has ended the task.
+        :raises InvalidInputError: a field was given and is None now; the message names the first one.
         """
-        with task_errors(), self.stoppable():
-            self._refuse_lost_arguments()
-            self._refuse_broken_texts()
-            yield
-
-    def _refuse_broken_texts(self) -> None:
-        for name in self.template_fields:  # type: ignore[attr-defined] # the operator's
-            if is_broken(revealed(getattr(self, name, None))):
-                raise InvalidInputError(f"{name} {BROKEN}")
-
-    def _refuse_lost_arguments(self) -> None:
         for name in self.template_fields:  # type: ignore[attr-defined] # the operator's
             if name in self.__dict__.get(_NOTE, ()) and getattr(self, name, None) is None:
                 lift = f"; to have no limit, leave it out or give {OFF!r}" if name in self.limit_arguments else ""

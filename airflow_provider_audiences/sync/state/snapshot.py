@@ -25,7 +25,7 @@ _ATTEMPTS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class StateMoment:
+class StateSnapshot:
     """
     A state at one moment.
 
@@ -39,9 +39,9 @@ class StateMoment:
     manifest: Manifest | None
 
 
-def at_one_moment(
+def read_snapshot(
     files: FileStore,
-    work: Callable[[StateMoment], T],
+    work: Callable[[StateSnapshot], T],
     *,
     address: AudienceAddress | None = None,
     is_whole: Callable[[T], bool] = lambda _result: True,
@@ -62,7 +62,7 @@ def at_one_moment(
         names = files.names()
         try:
             manifest = reader.read(names, address)
-            result = work(StateMoment(names=names, state_id=reader.state_id, manifest=manifest))
+            result = work(StateSnapshot(names=names, state_id=reader.state_id, manifest=manifest))
         except FileNotFoundError:
             continue  # a sync has deleted the manifest, after creating a later one
         except LedgerLostError:

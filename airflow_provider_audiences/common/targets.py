@@ -1,0 +1,111 @@
+"""
+What tasks write to, and where: one entry a platform, and one a kind of target.
+
+This is the one table of them. Assets, the command line, notices, lineage, metrics and task groups read it, and name no
+platform themselves. A new platform gets its entry here. This module imports nothing, because DAG files and Airflow's
+command line import it.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from dataclasses import dataclass
+from typing import Any
+
+_PACKAGE = "airflow_provider_audiences"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdPlatform:
+    """
+    An ad platform.
+
+    :param name: its name in one word: scheme of its assets' URIs, and value of ``platform`` in events and metrics.
+    :param title: its name, as people write it.
+    :param conn_types: types of Airflow connections that its hook takes; the first one is this provider's own.
+    :param hook: import path of its hook.
+    """
+
+    name: str
+    title: str
+    conn_types: tuple[str, ...]
+    hook: str
+
+    @property
+    def conn_argument(self) -> str:
+        """Name of the operators' argument with the connection."""
+        return f"{self.name}_conn_id"
+
+    @property
+    def hook_class(self) -> Any:
+        """The class of its hook."""
+        return pkgutil.resolve_name(self.hook)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetKind:
+    """
+    A kind of target, which tasks write to: an audience, a suppression list or a group.
+
+    :param platform: platform that has such targets.
+    :param name: what it is, in one word: value of ``kind`` in events and metrics.
+    :param title: what it is, as people write it at the beginning of a line.
+    :param folder: first segment of the path of its assets' URIs.
+    :param named_by: what the second segment is, as messages call it: an operator's argument, or several.
+    :param sync_operator: import path of the operator that makes such a target equal its source; None if targets of
+        this kind are not synced member by member.
+    """
+
+    platform: AdPlatform
+    name: str
+    title: str
+    folder: str
+    named_by: str
+    sync_operator: str | None = None
+
+    @property
+    def sync_operator_class(self) -> Any:
+        """The class of the operator that makes such a target equal its source."""
+        if self.sync_operator is None:
+            raise AssertionError(f"no operator syncs a target of the kind {self.name}")
+        return pkgutil.resolve_name(self.sync_operator)
+
+
+APPLOVIN = AdPlatform(
+    name="applovin", title="AppLovin", conn_types=("applovin",), hook=f"{_PACKAGE}.hooks.applovin:AppLovinHook"
+)
+PAI = AdPlatform(
+    name="pai", title="Alibaba PAI", conn_types=("pai", "alibaba_cloud"), hook=f"{_PACKAGE}.hooks.pai:PaiHook"
+)
+PLATFORMS = (APPLOVIN, PAI)
+
+AUDIENCE = TargetKind(
+    platform=APPLOVIN,
+    name="audience",
+    title="Audience",
+    folder="audiences",
+    named_by="audience_id or name",
+    sync_operator=f"{_PACKAGE}.operators.applovin_sync:AppLovinSyncAudienceOperator",
+)
+SUPPRESSION_LIST = TargetKind(
+    platform=APPLOVIN,
+    name="suppression_list",
+    title="Suppression list",
+    folder="suppression",
+    named_by="package_name",
+    sync_operator=f"{_PACKAGE}.operators.applovin_suppression:AppLovinSyncSuppressionOperator",
+)
+GROUP = TargetKind(platform=PAI, name="group", title="Group", folder="groups", named_by="name")
+TARGET_KINDS = (AUDIENCE, SUPPRESSION_LIST, GROUP)
+
+SYNCED_KINDS = {kind.name: kind for kind in TARGET_KINDS if kind.sync_operator is not None}
+"""Kinds of targets that are synced member by member, by name."""
+
+
+def platform_of_connection(conn_type: str | None) -> AdPlatform | None:
+    """
+    Return the platform whose hook takes connections of a type; None if there is none.
+
+    :param conn_type: type of the connection.
+    """
+    return next((platform for platform in PLATFORMS if conn_type in platform.conn_types), None)

@@ -1,0 +1,28 @@
+"""What AppLovin's APIs share: where they are, how they are called, and what they accept."""
+
+from __future__ import annotations
+
+from airflow_provider_audiences.http.calls import TransportSettings
+from airflow_provider_audiences.sync.destination import DeliveryLimits
+
+PLATFORM_NAME = "AppLovin"
+
+DEFAULT_BASE_URL = "https://api.applovin.com"
+DEFAULT_CONTENT_TYPE = "application/x-www-form-urlencoded"
+"""The type that the document's own ``curl --data-binary`` sends: the only one known to be accepted."""
+
+DEFAULT_SETTINGS = TransportSettings(read_timeout_seconds=120.0)
+"""The server gives up after 100 s; a slightly longer wait lets its own error arrive first."""
+
+UPLOAD_DEADLINE_SECONDS = 150.0
+"""Longest time of an upload: the server's 100 s, and time to send the body."""
+
+REJECTION_HINT = "is the mobile platform of the audience or app that of these IDs?"
+
+AUDIENCE_LIMITS = DeliveryLimits(
+    max_batch_size=None,  # the document asks for blocks of about 100,000, the operators' default, and names no limit
+    max_parallel_requests=16,  # the document names no limit; the client keeps enough connections open
+    late_effect_seconds=100,  # the server gives up on a request after that
+    default_ttl_seconds=365 * 24 * 3600,
+    can_replace=True,
+)
