@@ -1,4 +1,4 @@
-"""What the operators for changes by hand offer beside sending: dry runs, reports of rejects, parallel requests, progress."""
+"""What operators for changes by hand offer beside sending: dry runs, rejects, parallel requests, progress."""
 
 import csv
 import subprocess
