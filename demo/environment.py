@@ -30,6 +30,11 @@ _CONNECTION = "AIRFLOW_CONN_"
 _VARIABLE = "AIRFLOW_VAR_"
 
 
+def _is_passed_on(variable: str) -> bool:
+    """Return whether a variable of this process is one for Airflow's: only of Airflow's own, where lineage goes."""
+    return not variable.startswith("AIRFLOW_") or variable.startswith("AIRFLOW__OPENLINEAGE__")
+
+
 @dataclass(frozen=True)
 class Workspace:
     """
@@ -79,7 +84,7 @@ class Workspace:
         applovin = {"conn_type": "applovin", "host": emulator_url, **shared}
         pai = {"conn_type": "pai", "host": f"{emulator_url}/api/PaiPlugin/2022-01-12", **shared}
         return {
-            **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
+            **{name: value for name, value in os.environ.items() if _is_passed_on(name)},
             # Airflow's standalone starts its parts by name.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             "AIRFLOW_HOME": str(self.folder / "airflow"),

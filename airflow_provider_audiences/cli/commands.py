@@ -85,13 +85,13 @@ _NAMES_AUDIENCE = (
 )
 _ERROR = "Exit code 1: error."
 
-KINDS = tuple(name.replace("_", "-") for name in SYNCED_KINDS)
+_KINDS = tuple(SYNCED_KINDS)
 
 PLAN_ARGUMENTS = (
     _argument(
         "audience", metavar="AUDIENCE", help="Id of the audience; of a suppression list, the app's package name."
     ),
-    _argument("--kind", choices=KINDS, default=KINDS[0], help=f"What AUDIENCE is (default: {KINDS[0]})."),
+    _argument("--kind", choices=_KINDS, default=_KINDS[0], help=f"What AUDIENCE is (default: {_KINDS[0]})."),
     _argument(
         "--audience-conn-id",
         metavar="ID",

@@ -89,7 +89,7 @@ def _operator(arguments: argparse.Namespace) -> SyncOperator:
         raise InvalidInputError("give --source, or --sql with --conn-id")
     if suppress is not None:
         given["suppress"] = suppress
-    kind = SYNCED_KINDS[arguments.kind.replace("-", "_")]
+    kind = SYNCED_KINDS[arguments.kind]
     operator_class = kind.sync_operator_class
     for name in given.keys() - _arguments_of(operator_class):
         raise InvalidInputError(f"--{name.replace('_', '-')} is not for a {kind.title.lower()}")

@@ -64,6 +64,11 @@ class TargetKind:
     sync_operator: str | None = None
 
     @property
+    def full_name(self) -> str:
+        """Its name among the kinds of all platforms, such as ``applovin-audience``, as the command line has it."""
+        return f"{self.platform.name}-{self.name}".replace("_", "-")
+
+    @property
     def sync_operator_class(self) -> Any:
         """The class of the operator that makes such a target equal its source."""
         if self.sync_operator is None:
@@ -98,8 +103,8 @@ SUPPRESSION_LIST = TargetKind(
 GROUP = TargetKind(platform=PAI, name="group", title="Group", folder="groups", named_by="name")
 TARGET_KINDS = (AUDIENCE, SUPPRESSION_LIST, GROUP)
 
-SYNCED_KINDS = {kind.name: kind for kind in TARGET_KINDS if kind.sync_operator is not None}
-"""Kinds of targets that are synced member by member, by name."""
+SYNCED_KINDS = {kind.full_name: kind for kind in TARGET_KINDS if kind.sync_operator is not None}
+"""Kinds of targets that are synced member by member, by their full names."""
 
 
 def platform_of_connection(conn_type: str | None) -> AdPlatform | None:

@@ -4,7 +4,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from . import applovin_api, control, pai_api, pai_openapi_api, suppression_api
+from . import applovin_api, applovin_suppression_api, control, pai_api, pai_openapi_api
 from .access_keys import AccessKey
 from .faults import FaultError
 from .gate import Gate
@@ -87,6 +87,6 @@ def create_app(
     app.add_exception_handler(control.ControlError, _on_control_error)
     app.add_exception_handler(FaultError, _on_control_error)
     app.add_exception_handler(SettingsError, _on_control_error)
-    for api in (applovin_api, suppression_api, pai_api, pai_openapi_api, control):
+    for api in (applovin_api, applovin_suppression_api, pai_api, pai_openapi_api, control):
         app.include_router(api.router)
     return app

@@ -8,6 +8,7 @@ from typing import Any
 from .access_keys import AccessKey, make_access_key
 from .acs3 import Verifier
 from .applovin import AppLovinService
+from .applovin_suppression import SuppressionService
 from .clock import Clock, SlidingWindow
 from .faults import FaultPlan
 from .late import LateCalls, Traffic
@@ -15,7 +16,6 @@ from .pai import PaiService
 from .pai_billing import Billing
 from .recording import RequestLog
 from .settings import Settings
-from .suppression import SuppressionService
 
 
 class EmulatorState:

@@ -101,7 +101,7 @@ class PaiCreateGroupOperator(PaiGroupSpecOperator):
             is_marked = one_of("idempotency", self.idempotency, ("marker", "none")) == "marker"
             with self.billed_client(context) as client:
                 marker = client.marker(
-                    owner=provenance,
+                    provenance=provenance,
                     run=ti.run_id,
                     map_index=getattr(ti, "map_index", -1),
                     spec=spec,

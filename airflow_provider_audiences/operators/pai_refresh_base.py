@@ -325,11 +325,11 @@ class PaiRefreshOperator(WriteOperator, PaiOperator):
 
         ti = context["ti"]
         return client.marker(
-            owner=provenance_of(self.provenance, context),
+            provenance=provenance_of(self.provenance, context),
             run=ti.run_id,
             map_index=getattr(ti, "map_index", -1),
             # Airflow raises max_tries when a task is cleared.
-            again=max(0, ti.max_tries - (self.retries or 0)),
+            clear_count=max(0, ti.max_tries - (self.retries or 0)),
             spec=spec,
             fingerprint=fingerprint,
             run_date=run_date_of(context),

@@ -30,7 +30,7 @@ class MemberArguments:
     :param source: value of the operator's field ``source``, masked or not.
     :param suppress: value of the operator's field ``suppress``, which names the opt-outs, masked or not; None for no
         opt-outs.
-    :param kind: kind of the members, such as phone numbers.
+    :param identifier_kind: kind of the members, such as phone numbers.
     :param rules: what to do about texts of ``source`` that are no members.
     :param suppress_on_malformed: what to do about texts of ``suppress`` that are no members: ``fail``, or ``drop`` to
         count them.
@@ -51,7 +51,7 @@ class MemberArguments:
 
         :param operator: operator with the attributes ``source``, ``on_malformed``, ``max_malformed_ratio``,
             ``rejects_path`` and ``rejects_include_values``, and perhaps ``suppress`` and ``suppress_on_malformed``.
-        :param kind: kind of the members, such as phone numbers.
+        :param identifier_kind: kind of the members, such as phone numbers.
         :raises InvalidInputError: an argument is wrong, or the report of rejects would overwrite a file that is read.
         """
         suppress = getattr(operator, "suppress", None)

@@ -27,13 +27,13 @@ class Checked:
             object.__setattr__(self, name, rule(name, getattr(self, name)))
 
     @classmethod
-    def of(cls, owner: object, **instead: Any) -> Self:
+    def of(cls, operator: object, **instead: Any) -> Self:
         """
         Return an operator's arguments after checking them.
 
-        :param owner: the operator, with an attribute for each field that has a rule.
+        :param operator: the operator, with an attribute for each field that has a rule.
         :param instead: values of fields that the operator does not have, or that differ from its attributes.
         :raises InvalidInputError: an argument is wrong.
         """
-        taken = {name: getattr(owner, name) for name in cls.RULES if name not in instead}
+        taken = {name: getattr(operator, name) for name in cls.RULES if name not in instead}
         return cls(**taken, **instead)

@@ -103,9 +103,9 @@ def test_a_guard_that_stops(run: Run, stored: Any, source_file: SourceFile) -> N
 
 def test_a_suppression_list(run: Run, stored: Any, source_file: SourceFile) -> None:
     source = source_file(stored.ids[:5])
-    found = run("plan", stored.package, "--kind", "suppression-list", "--source", source, "-o", "json")
+    found = run("plan", stored.package, "--kind", "applovin-suppression-list", "--source", source, "-o", "json")
     assert (found.code, found.content()["added"], found.content()["api"]) == (2, 2, "applovin-suppression")
-    ended = run("plan", stored.package, "--kind", "suppression-list", "--source", source, "--ttl-seconds", "5")
+    ended = run("plan", stored.package, "--kind", "applovin-suppression-list", "--source", source, "--ttl-seconds", "5")
     assert (ended.code, "--ttl-seconds is not for a suppression list" in ended.err) == (1, True)
 
 
@@ -122,7 +122,16 @@ def test_a_suppression_list_of_one_of_several_accounts(
     ).execute(task_context())
     may_change.append(True)
     emulator.clear_requests()
-    plan = ("plan", stored.package, "--kind", "suppression-list", "--source", source_file(stored.ids[:8]), "-o", "json")
+    plan = (
+        "plan",
+        stored.package,
+        "--kind",
+        "applovin-suppression-list",
+        "--source",
+        source_file(stored.ids[:8]),
+        "-o",
+        "json",
+    )
     assert run(*plan).content()["added"] == 5
     found = run(*plan, "--account", "games")
     assert (found.code, found.content()["added"], found.content()["account"]) == (0, 0, "games")

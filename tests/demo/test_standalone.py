@@ -1,6 +1,7 @@
 """``make airflow``: a new user unpauses every example, and all of them become green."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ START_SECONDS = 480
 RUN_SECONDS = 400
 WORKSPACE = "standalone-test"
 HISTORY_DAYS = 3
+EVENTS = "lineage.jsonl"
 WAITS_FOR_OTHERS = {"pai_group_watcher"}
 """Examples that begin when something happens at the platform, and not by a schedule."""
 
@@ -34,7 +36,14 @@ def airflow(tmp_path: Path) -> Iterator[tuple[str, str]]:
     """Start what ``make airflow`` starts; yield Airflow's address, and the name of the folder with its output."""
     output = tmp_path / "output.txt"
     shutil.rmtree(ROOT / ".demo" / WORKSPACE, ignore_errors=True)
-    environment = os.environ | {"WORKSPACE": WORKSPACE, "HISTORY_DAYS": str(HISTORY_DAYS)}
+    environment = os.environ | {
+        "WORKSPACE": WORKSPACE,
+        "HISTORY_DAYS": str(HISTORY_DAYS),
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
+            {"type": "file", "log_file_path": str(tmp_path / EVENTS), "append": True}
+        ),
+        "AIRFLOW__OPENLINEAGE__EXECUTE_IN_THREAD": "True",
+    }
     with output.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "demo.standalone"],
@@ -74,7 +83,7 @@ class Api:
         assert reply.ok, reply.text
 
 
-def test_every_example_becomes_green(airflow: tuple[str, str]) -> None:
+def test_every_example_becomes_green(airflow: tuple[str, str], tmp_path: Path) -> None:
     address, _ = airflow
     api = Api(address)
     deadline = time.monotonic() + RUN_SECONDS
@@ -88,6 +97,7 @@ def test_every_example_becomes_green(airflow: tuple[str, str]) -> None:
     }
     check_history(api)
     scheduled = sorted(expected - WAITS_FOR_OTHERS)
+    (tmp_path / EVENTS).unlink()  # those of the history, which no worker has made
     for dag_id in scheduled:
         api.unpause(dag_id)
     states: dict[str, str] = {}
@@ -99,6 +109,7 @@ def test_every_example_becomes_green(airflow: tuple[str, str]) -> None:
             break
         time.sleep(2)
     assert states == dict.fromkeys(scheduled, "success"), _failures(api, states)
+    check_lineage(tmp_path / EVENTS)
 
 
 def check_history(api: Api) -> None:
@@ -117,6 +128,22 @@ def check_history(api: Api) -> None:
     assert states[f"{AUDIENCE} expiry"]["first"] > time.time()
     assert len(states[f"{SUPPRESSION} history"]["points"]) == HISTORY_DAYS - 1
     assert states[f"{SUPPRESSION} outcome"]["guard"] == "max_removed_ratio"
+
+
+def check_lineage(path: Path) -> None:
+    """Tasks that ran in real workers have told which files went to which audience, and how many members."""
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    [sync, *_] = [
+        event
+        for event in events
+        if event["eventType"] == "COMPLETE" and event["job"]["name"] == "applovin_audience_sync.sync_audience"
+    ]
+    [output] = sync["outputs"]
+    assert (output["namespace"], output["name"]) == ("applovin://applovin_default", "audiences/Loyal%20players")
+    assert output["outputFacets"]["outputStatistics"]["rowCount"] > 0
+    assert all(dataset["namespace"] == "file" for dataset in sync["inputs"])
+    assert sync["inputs"]
+    assert sync["run"]["facets"]["audiences_report"]["outcome"] == "ok"
 
 
 def _failures(api: Api, states: dict[str, str]) -> list[str]:

@@ -37,7 +37,9 @@ OLD_BODY = "".join(f"{item}\n" for item in OLD).encode()
 APP = "com.example"
 PHONE = "13900001111"
 SPEC = GroupSpec(source=PaiSource.TEXT, name="table", text=PHONE, phone_number=True).checked()
-MARKER = make_marker(owner="dag.task", run="run 1", map_index=-1, again=0, fingerprint="", spec=SPEC, secret=None)
+MARKER = make_marker(
+    provenance="dag.task", run="run 1", map_index=-1, clear_count=0, fingerprint="", spec=SPEC, secret=None
+)
 SETTLE_SECONDS = 10
 
 

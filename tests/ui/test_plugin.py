@@ -123,11 +123,14 @@ def test_the_page_knows_the_same_targets() -> None:
     """Its table is that of ``common/targets.py``."""
     page = (FOLDER / "js" / "targets.js").read_text("utf-8")
     tables = {
-        name: dict(re.findall(r'(\w+): "([^"]+)"', table))
-        for name, table in re.findall(r"export const (\w+) = \{(.+)\};", page)
+        name: json.loads(re.sub(r",\s*\}", "}", re.sub(r"(\w+):(?= )", r'"\1":', table)))
+        for name, table in re.findall(r"export const (\w+) = (\{.+?\});", page, re.DOTALL)
     }
     assert tables == {
         "PLATFORMS": {platform.name: platform.title for platform in PLATFORMS},
         "KINDS": {kind.name: kind.title for kind in TARGET_KINDS},
-        "KIND_OF_FOLDER": {kind.folder: kind.name for kind in TARGET_KINDS},
+        "KIND_OF_FOLDER": {
+            platform.name: {kind.folder: kind.name for kind in TARGET_KINDS if kind.platform is platform}
+            for platform in PLATFORMS
+        },
     }

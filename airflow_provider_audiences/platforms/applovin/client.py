@@ -7,26 +7,20 @@ Source of every statement about the API: AppLovin's Audience API document, versi
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import Literal
+from typing import Any, Literal
 
 from airflow_provider_audiences.exceptions import (
     ConflictError,
     UnexpectedReplyError,
 )
-from airflow_provider_audiences.http.api_client import ApiClient
-from airflow_provider_audiences.http.calls import Call, GiveUp, TransportSettings
-from airflow_provider_audiences.http.error_budget import ErrorBudget
+from airflow_provider_audiences.http.calls import Call, GiveUp
 from airflow_provider_audiences.http.replies import Reply, may_be_id
-from airflow_provider_audiences.http.session import query_key_session
-from airflow_provider_audiences.http.transport import Transport
-from airflow_provider_audiences.members.identifiers.patterns import ADVERTISING_ID_PATTERNS
 from airflow_provider_audiences.platforms.applovin.advice import advice_for
+from airflow_provider_audiences.platforms.applovin.api_client import AppLovinApiClient
 from airflow_provider_audiences.platforms.applovin.audiences import (
     MAX_AUDIENCE_ID_CHARACTERS,
     Audience,
@@ -34,14 +28,7 @@ from airflow_provider_audiences.platforms.applovin.audiences import (
     AudienceType,
     audience_id_of,
 )
-from airflow_provider_audiences.platforms.applovin.defaults import (
-    DEFAULT_BASE_URL,
-    DEFAULT_CONTENT_TYPE,
-    DEFAULT_SETTINGS,
-    UPLOAD_DEADLINE_SECONDS,
-)
-from airflow_provider_audiences.platforms.applovin.replies import AppLovinReplies
-from airflow_provider_audiences.redaction import MaskedBytes, Redactor, Secret
+from airflow_provider_audiences.redaction import MaskedBytes, Secret
 from airflow_provider_audiences.sync.destination import BatchResult
 from airflow_provider_audiences.validation import (
     api_integer,
@@ -69,41 +56,17 @@ class CreatedAudience:
     adopted: bool
 
 
-class AppLovinClient(ApiClient):
+class AppLovinClient(AppLovinApiClient):
     """
     Client of the Audience API for one account.
 
     :param api_key: Management Key of the account.
-    :param base_url: scheme, host and path prefix of the API.
-    :param settings: timeouts, and how often to repeat a request.
-    :param content_type: content type of uploads.
-    :param sleep: sleeps for a number of seconds before a repetition.
-    :param error_budget: limit on the account's failed requests; None for no limit.
+    :param arguments: further arguments of
+        :class:`~airflow_provider_audiences.platforms.applovin.api_client.AppLovinApiClient`.
     """
 
-    def __init__(
-        self,
-        *,
-        api_key: Secret,
-        base_url: str = DEFAULT_BASE_URL,
-        settings: TransportSettings = DEFAULT_SETTINGS,
-        content_type: str = DEFAULT_CONTENT_TYPE,
-        sleep: Callable[[float], None] = time.sleep,
-        error_budget: ErrorBudget | None = None,
-    ) -> None:
-        self._redact = Redactor(api_key, ADVERTISING_ID_PATTERNS.in_server_replies)
-        self._replies = AppLovinReplies(self._redact, advice_for)
-        self._content_type = content_type
-        super().__init__(
-            Transport(
-                base_url=base_url,
-                session=query_key_session(parameter="api_key", key=api_key),
-                settings=settings,
-                redact=self._redact,
-                sleep=sleep,
-                error_budget=error_budget,
-            )
-        )
+    def __init__(self, *, api_key: Secret, **arguments: Any) -> None:
+        super().__init__(api_key=api_key, advice=advice_for, **arguments)
 
     def create_audience(
         self,
@@ -179,7 +142,7 @@ class AppLovinClient(ApiClient):
         :raises NotFoundError: there is no such audience.
         """
         advertising_ids = MaskedBytes.of(advertising_ids)  # masked, as errors keep this frame's variables
-        return self._upload("update", audience_id, advertising_ids, ttl_seconds, give_up, least_ttl_seconds=1)
+        return self._send_users("update", audience_id, advertising_ids, ttl_seconds, give_up, least_ttl_seconds=1)
 
     def append_users(
         self,
@@ -200,7 +163,7 @@ class AppLovinClient(ApiClient):
         :raises NotFoundError: there is no such audience.
         """
         advertising_ids = MaskedBytes.of(advertising_ids)
-        return self._upload("append", audience_id, advertising_ids, ttl_seconds, give_up, least_ttl_seconds=0)
+        return self._send_users("append", audience_id, advertising_ids, ttl_seconds, give_up, least_ttl_seconds=0)
 
     def delete_audience(self, *, audience_id: str, ignore_missing: bool = False) -> bool:
         """
@@ -220,7 +183,7 @@ class AppLovinClient(ApiClient):
         )
         return self._transport.send(call)
 
-    def _upload(
+    def _send_users(
         self,
         verb: str,
         audience_id: str,
@@ -233,18 +196,13 @@ class AppLovinClient(ApiClient):
         query = {"audience_id": audience_id_of(audience_id)}
         if ttl_seconds is not None:
             query["ttl_seconds"] = str(whole_seconds("ttl_seconds", ttl_seconds, at_least=least_ttl_seconds))
-        call = Call(
-            operation=f"applovin.{verb}",
-            method="POST",
-            path=f"/audiences/{verb}",
+        return self._upload(
+            f"applovin.{verb}",
+            f"/audiences/{verb}",
             query=query,
-            body=advertising_ids,
-            content_type=self._content_type,
-            deadline_seconds=UPLOAD_DEADLINE_SECONDS,
-            read=self._replies.batch_result,
+            advertising_ids=advertising_ids,
             give_up=give_up,
         )
-        return self._transport.send(call)
 
     def _read_created(
         self,

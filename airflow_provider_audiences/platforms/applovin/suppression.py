@@ -9,31 +9,21 @@ Source of every statement about the API: AppLovin's Suppression API document, ve
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from airflow_provider_audiences.http.api_client import ApiClient
-from airflow_provider_audiences.http.calls import Call, GiveUp, TransportSettings
-from airflow_provider_audiences.http.error_budget import ErrorBudget
-from airflow_provider_audiences.http.session import query_key_session
-from airflow_provider_audiences.http.transport import Transport
+from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-from airflow_provider_audiences.members.identifiers.patterns import ADVERTISING_ID_PATTERNS
 from airflow_provider_audiences.platforms.applovin.advice import SuppressionAdvice
+from airflow_provider_audiences.platforms.applovin.api_client import AppLovinApiClient
 from airflow_provider_audiences.platforms.applovin.audiences import package_name_of
 from airflow_provider_audiences.platforms.applovin.defaults import (
     AUDIENCE_LIMITS,
-    DEFAULT_BASE_URL,
-    DEFAULT_CONTENT_TYPE,
-    DEFAULT_SETTINGS,
     PLATFORM_NAME,
     REJECTION_HINT,
-    UPLOAD_DEADLINE_SECONDS,
 )
-from airflow_provider_audiences.platforms.applovin.replies import AppLovinReplies
-from airflow_provider_audiences.redaction import MaskedBytes, Redactor, Secret
+from airflow_provider_audiences.redaction import MaskedBytes, Secret
 from airflow_provider_audiences.sync.destination import AudienceAddress, BatchResult
 from airflow_provider_audiences.validation import required_text
 
@@ -41,43 +31,18 @@ SUPPRESSION_LIMITS = replace(AUDIENCE_LIMITS, default_ttl_seconds=None, can_repl
 """The document names no limits: those of audiences, at the same host, are used."""
 
 
-class AppLovinSuppressionClient(ApiClient):
+class AppLovinSuppressionClient(AppLovinApiClient):
     """
     Client of the Suppression API for one account.
 
     :param api_key: Suppression API Key; or the Management Key of accounts that have none.
     :param key_name: name of that key, for messages.
-    :param base_url: scheme, host and path prefix of the API.
-    :param settings: timeouts, and how often to repeat a request.
-    :param content_type: content type of uploads.
-    :param sleep: sleeps for a number of seconds before a repetition.
-    :param error_budget: limit on the account's failed requests; None for no limit.
+    :param arguments: further arguments of
+        :class:`~airflow_provider_audiences.platforms.applovin.api_client.AppLovinApiClient`.
     """
 
-    def __init__(
-        self,
-        *,
-        api_key: Secret,
-        key_name: str = "Management Key",
-        base_url: str = DEFAULT_BASE_URL,
-        settings: TransportSettings = DEFAULT_SETTINGS,
-        content_type: str = DEFAULT_CONTENT_TYPE,
-        sleep: Callable[[float], None] = time.sleep,
-        error_budget: ErrorBudget | None = None,
-    ) -> None:
-        redact = Redactor(api_key, ADVERTISING_ID_PATTERNS.in_server_replies)
-        self._replies = AppLovinReplies(redact, SuppressionAdvice(key_name))
-        self._content_type = content_type
-        super().__init__(
-            Transport(
-                base_url=base_url,
-                session=query_key_session(parameter="api_key", key=api_key),
-                settings=settings,
-                redact=redact,
-                sleep=sleep,
-                error_budget=error_budget,
-            )
-        )
+    def __init__(self, *, api_key: Secret, key_name: str = "Management Key", **arguments: Any) -> None:
+        super().__init__(api_key=api_key, advice=SuppressionAdvice(key_name), **arguments)
 
     def add_users(
         self, *, package_name: str, advertising_ids: bytes | MaskedBytes, give_up: GiveUp | None = None
@@ -90,7 +55,7 @@ class AppLovinSuppressionClient(ApiClient):
         :param give_up: called before each repetition; if it returns true, the error is raised instead.
         """
         advertising_ids = MaskedBytes.of(advertising_ids)
-        return self._send("add", "/suppressionApps", package_name, advertising_ids, give_up)
+        return self._send_users("add", "/suppressionApps", package_name, advertising_ids, give_up)
 
     def delete_users(
         self, *, package_name: str, advertising_ids: bytes | MaskedBytes, give_up: GiveUp | None = None
@@ -103,23 +68,18 @@ class AppLovinSuppressionClient(ApiClient):
         :param give_up: called before each repetition; if it returns true, the error is raised instead.
         """
         advertising_ids = MaskedBytes.of(advertising_ids)
-        return self._send("delete", "/deleteSuppressionApps", package_name, advertising_ids, give_up)
+        return self._send_users("delete", "/deleteSuppressionApps", package_name, advertising_ids, give_up)
 
-    def _send(
+    def _send_users(
         self, verb: str, path: str, package_name: str, advertising_ids: MaskedBytes, give_up: GiveUp | None
     ) -> BatchResult:
-        call = Call(
-            operation=f"applovin.suppression_{verb}",
-            method="POST",
-            path=path,
+        return self._upload(
+            f"applovin.suppression_{verb}",
+            path,
             query={"package_name": package_name_of(package_name)},
-            body=advertising_ids,
-            content_type=self._content_type,
-            deadline_seconds=UPLOAD_DEADLINE_SECONDS,
-            read=self._replies.batch_result,
+            advertising_ids=advertising_ids,
             give_up=give_up,
         )
-        return self._transport.send(call)
 
 
 class SuppressionDestination:

@@ -123,30 +123,30 @@ class PaiClient(ApiClient):
     def marker(
         self,
         *,
-        owner: str,
+        provenance: str,
         run: str,
         spec: GroupSpec,
         map_index: int = -1,
-        again: int = 0,
+        clear_count: int = 0,
         fingerprint: str = "",
         run_date: RunDate | None = None,
     ) -> GroupMarker:
         """
         Return the marker of the group that a task asks for.
 
-        :param owner: provenance key of the group, normally ``my_dag:my_task``.
+        :param provenance: key by which a task finds its groups, normally ``my_dag:my_task``.
         :param run: text that tells this run from others, such as the run id.
         :param spec: parameters of the group; a changed spec makes another group.
         :param map_index: index of the mapped task; -1 for a task that is not mapped.
-        :param again: another number makes another group in the same run.
+        :param clear_count: how often the task was cleared in this run; each clearing makes another group.
         :param fingerprint: fingerprint of the set of members; empty if there is none.
         :param run_date: dates of the run; None if it has no logical date.
         """
         return make_marker(
-            owner=required_text("owner", owner),
+            provenance=required_text("provenance", provenance),
             run=required_text("run", run),
             map_index=map_index,
-            again=whole_number("again", again, at_least=0),
+            clear_count=whole_number("clear_count", clear_count, at_least=0),
             fingerprint=fingerprint,
             spec=spec,
             secret=self._auth.lasting_secret,

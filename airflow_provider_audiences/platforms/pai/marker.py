@@ -132,10 +132,10 @@ class GroupMarker:
 
 def make_marker(
     *,
-    owner: str,
+    provenance: str,
     run: str,
     map_index: int,
-    again: int,
+    clear_count: int,
     fingerprint: str,
     spec: GroupSpec,
     secret: Secret | None,
@@ -144,10 +144,10 @@ def make_marker(
     """
     Return the marker of the group that a task asks for.
 
-    :param owner: provenance key of the group, normally ``my_dag:my_task``.
+    :param provenance: key by which a task finds its groups, normally ``my_dag:my_task``.
     :param run: id of the run.
     :param map_index: index of the mapped task; negative for a task that is not mapped.
-    :param again: another number makes another idempotency key in the same run.
+    :param clear_count: how often the task was cleared in this run; each clearing has an idempotency key of its own.
     :param fingerprint: fingerprint of the set of members; empty if it is not known.
     :param spec: parameters of the group.
     :param secret: secret that does not change as long as the connection does not; None if all secrets expire.
@@ -158,11 +158,11 @@ def make_marker(
         spec, fingerprint = replace(spec, text=f"{len(spec.numbers)} lines"), ""
     depends_on_members = spec.text is not None or bool(fingerprint)
     key = secret.reveal().encode() if secret is not None and depends_on_members else b""
-    request = json.dumps([owner, run, map_index, again, fingerprint, spec.canonical().decode()]).encode()
+    request = json.dumps([provenance, run, map_index, clear_count, fingerprint, spec.canonical().decode()]).encode()
     return GroupMarker(
-        origin=_readable(owner, _ORIGIN_CHARACTERS),
+        origin=_readable(provenance, _ORIGIN_CHARACTERS),
         run=_readable(run, _RUN_CHARACTERS) + (f" map {map_index}" if map_index >= 0 else ""),
-        owner=owner_digest(owner),
+        owner=owner_digest(provenance),
         idempotency_key=_digest(key, b"call\n" + request, _KEY_DIGITS),
         content=_digest(key, b"members\n" + fingerprint.encode(), _CONTENT_DIGITS) if fingerprint else "",
         date=_date_text(run_date),

@@ -287,7 +287,7 @@ class GroupRefresh:
 
     def is_alone(self, group_id: str) -> bool:
         """
-        Return whether no other run may be waiting for a group; True if the groups can't be listed.
+        Return whether no other run may be waiting for a group; False if the groups can't be listed.
 
         :param group_id: id of this run's own group.
         """
@@ -295,7 +295,7 @@ class GroupRefresh:
             return not any(group.id != group_id and self._series.is_under_way(group) for group in self._series.listed())
         except AudienceError as error:
             log.warning("It can't be told whether another run is under way: %s", error)
-            return True
+            return False
 
     def delete_unready(self, group_id: str) -> bool:
         """

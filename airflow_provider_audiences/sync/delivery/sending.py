@@ -301,7 +301,8 @@ class Sender:
             self._split(size, error, min_size=phase.destination.limits.min_split_size)
             return 0
         is_repeated = result.after_lost_try or self._progress.is_in_doubt
-        self.is_repeated |= is_repeated
+        if is_repeated:
+            self.is_repeated = True
         seconds = time.monotonic() - began
         self._journal.record_delivered(phase, start, start + size, seconds=seconds, is_repeated=is_repeated)
         self._progress.add(size, result, phase=phase.name)

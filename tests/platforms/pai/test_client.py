@@ -27,10 +27,10 @@ SPEC = GroupSpec(source=PaiSource.ALGORITHM, name="VIP", algorithm="recall", inf
 
 def marker_of(**changes: Any) -> GroupMarker:
     call: dict[str, Any] = {
-        "owner": "dag.task",
+        "provenance": "dag.task",
         "run": "run 1",
         "map_index": -1,
-        "again": 0,
+        "clear_count": 0,
         "fingerprint": "",
         "spec": SPEC,
         "secret": None,
@@ -368,7 +368,7 @@ class TestEarlierCall:
         emulator.settings(max_page_size=3)
         mine = create(pai)
         for number in range(10):
-            create(pai, marker=marker_of(owner="x.y", run=str(number)))
+            create(pai, marker=marker_of(provenance="x.y", run=str(number)))
         emulator.clear_requests()
         found = create(pai)
 

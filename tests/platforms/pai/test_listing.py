@@ -80,7 +80,7 @@ def test_the_marked_group_is_adopted_while_the_list_shifts(
     """The marked one is the first of the second page, and slips to the first when a newer one goes."""
     emulator.settings(max_page_size=3)
     client, other = make_pai(), make_pai()
-    marker = client.marker(owner="dag.task", run="r", spec=spec("VIP"))
+    marker = client.marker(provenance="dag.task", run="r", spec=spec("VIP"))
     made = client.create_group(spec("VIP"), marker=marker).group.id
     *_, newest = [other.create_group(spec(f"VIP {number}"), marker=None).group.id for number in range(3)]
     emulator.settings(fuzzy_filters=True)

@@ -49,7 +49,7 @@ def mark(make_pai: Callable[..., PaiClient]) -> Callable[..., GroupMarker]:
     """Marks a group: ``mark(auth, run=…)``."""
 
     def of(auth: PaiAuth = KEYED["API key"][0], **changes: Any) -> GroupMarker:
-        given: dict[str, Any] = {"owner": "my_dag.my_task", "run": RUN, "spec": SPEC}
+        given: dict[str, Any] = {"provenance": "my_dag.my_task", "run": RUN, "spec": SPEC}
         return make_pai(auth=auth).marker(**(given | changes))
 
     return of
@@ -68,7 +68,7 @@ class TestText:
         assert f"{RUN}~12 map 3 #" in replace(mark(map_index=3), sequence=12).text
 
     def test_long_and_strange_names(self, mark: Mark) -> None:
-        marker = mark(owner="dag [x] #1 中\n" + "y" * 300, run="中" * 300, map_index=12)
+        marker = mark(provenance="dag [x] #1 中\n" + "y" * 300, run="中" * 300, map_index=12)
 
         assert marker.text.isascii()
         assert len(marker.origin) == 60
@@ -77,7 +77,7 @@ class TestText:
         assert GroupMarker.read(f"mine {marker.text}") == ("mine", marker)
 
     @given(
-        owner=st.text(min_size=1).filter(str.strip),
+        provenance=st.text(min_size=1).filter(str.strip),
         run=st.text(min_size=1).filter(str.strip),
         map_index=st.integers(-1, 5000),
         fingerprint=st.text(max_size=5),
@@ -85,12 +85,14 @@ class TestText:
         sequence=st.integers(0, 999_999_999),
     )
     def test_whatever_is_written_is_read(
-        self, owner: str, run: str, map_index: int, fingerprint: str, remark: str, sequence: int
+        self, provenance: str, run: str, map_index: int, fingerprint: str, remark: str, sequence: int
     ) -> None:
         from airflow_provider_audiences.platforms.pai.marker import make_marker
 
-        arguments: dict[str, Any] = {"spec": SPEC, "secret": None, "again": 0, "fingerprint": fingerprint}
-        marker = replace(make_marker(owner=owner, run=run, map_index=map_index, **arguments), sequence=sequence)
+        arguments: dict[str, Any] = {"spec": SPEC, "secret": None, "clear_count": 0, "fingerprint": fingerprint}
+        marker = replace(
+            make_marker(provenance=provenance, run=run, map_index=map_index, **arguments), sequence=sequence
+        )
         assert GroupMarker.read(f"{remark} {marker.text}") == (remark.rstrip(), marker)
 
     @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ class TestDigests:
         [
             {"run": "run 2"},
             {"map_index": 0},
-            {"again": 1},
+            {"clear_count": 1},
             {"fingerprint": "m2"},
             {"spec": replace(SPEC, inference_job_id="job 2")},
             {"spec": replace(SPEC, name="VIP 2")},
@@ -179,7 +181,7 @@ class TestDigests:
         assert not first.same_key(second)
 
     def test_another_owner(self, mark: Mark) -> None:
-        first, second = mark(), mark(owner="my_dag.other")
+        first, second = mark(), mark(provenance="my_dag.other")
         assert first.owner != second.owner
         assert not first.same_key(second)
 
@@ -234,7 +236,9 @@ class TestDigests:
         assert not any(part in text for part in ("1390", "1111", "2222", "fingerprint"))
 
 
-@pytest.mark.parametrize("arguments", [{"owner": ""}, {"run": " "}, {"again": -1}, {"owner": None}], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [{"provenance": ""}, {"run": " "}, {"clear_count": -1}, {"provenance": None}], ids=str
+)
 def test_nonsense_is_refused(mark: Mark, arguments: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match=next(iter(arguments))):
         mark(**arguments)
@@ -244,9 +248,9 @@ def test_a_group_is_found_by_its_mark_in_both_dialects(
     emulator: AudiencesEmulator, make_pai: Callable[..., PaiClient]
 ) -> None:
     bearer, openapi = make_pai("bearer"), make_pai("openapi")
-    marker = bearer.marker(owner="d.t", run=RUN, spec=SPEC)
+    marker = bearer.marker(provenance="d.t", run=RUN, spec=SPEC)
     first = bearer.create_group(SPEC, marker=marker)
-    again = openapi.create_group(SPEC, marker=openapi.marker(owner="d.t", run=RUN, spec=SPEC))
+    again = openapi.create_group(SPEC, marker=openapi.marker(provenance="d.t", run=RUN, spec=SPEC))
 
     assert again.adopted
     assert again.group.id == first.group.id

@@ -67,7 +67,7 @@ class Work:
 
 
 def work_of(client: PaiClient, run: str, *, keep: Any = 0, owner: str = OWNER, **of_marker: Any) -> Work:
-    marker = client.marker(owner=owner, run=run, spec=SPEC, **of_marker)
+    marker = client.marker(provenance=owner, run=run, spec=SPEC, **of_marker)
     rule = ReadinessRule(min_amount=MIN_AMOUNT)
     refresh = GroupRefresh(
         client,
@@ -125,7 +125,7 @@ class TestRefresh:
         assert third.group.marker.run == "r3"
 
     def test_is_begun_once(self, work: Any, emulator: Any) -> None:
-        first, again, other = work("r1").begin(), work("r1").begin(), work("r1", again=1).begin()
+        first, again, other = work("r1").begin(), work("r1").begin(), work("r1", clear_count=1).begin()
         assert (first.adopted, again.adopted, other.adopted) == (False, True, False)
         assert first.group_id == again.group_id
         assert ids(emulator) == [first.group_id, other.group_id]
@@ -316,11 +316,11 @@ class World:
         emulator.reset()
         emulator.freeze()
         with make_pai() as client:
-            self.owner = client.marker(owner=OWNER, run="r", spec=SPEC).owner
+            self.owner = client.marker(provenance=OWNER, run="r", spec=SPEC).owner
             by_hand = client.create_group(SPEC, marker=None).group.id
             theirs = work_of(client, "r0", owner="dag.other").begin().group_id
             longer = GroupSpec(source=PaiSource.ALGORITHM, name="VIP 2", algorithm="a", inference_job_id="j")
-            mark = client.marker(owner=OWNER, run="r0", spec=longer)
+            mark = client.marker(provenance=OWNER, run="r0", spec=longer)
             self.strangers = {by_hand, theirs, client.create_group(longer, marker=mark).group.id}
         self.run_number, self.again, self.is_over = 1, 0, False
         self.was_ready = False
@@ -370,7 +370,7 @@ class World:
         self.look()
         before = self.ours
         with self.make_pai() as client:
-            work = work_of(client, f"r{self.run_number}", keep=given.keep, again=self.again)
+            work = work_of(client, f"r{self.run_number}", keep=given.keep, clear_count=self.again)
             session = client._transport._session
             wire = Wire(session.get_adapter(self.emulator.url), killed=given.killed, look=self.look)
             session.mount("http://", wire)

@@ -57,7 +57,7 @@ class Side(BaseAdapter):
         self.is_over = False
         self.result: AudienceGroup | None = None
         self.error: Exception | None = None
-        self._marker = client.marker(owner="dag:task", run=run, spec=SPEC, fingerprint=content)
+        self._marker = client.marker(provenance="dag:task", run=run, spec=SPEC, fingerprint=content)
         self._rule = ReadinessRule.of(min_amount=1, ready_statuses=[PASSED])
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

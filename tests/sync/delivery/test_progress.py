@@ -1,6 +1,6 @@
 """Progress: what is counted of batches whose platform counts all, some or nothing."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from support.memory_destination import MemoryDestination
@@ -23,7 +23,7 @@ from airflow_provider_audiences.sync.destination import BatchResult
 def test_what_the_platform_does_not_count(
     counts: Any, accepted: int, rejected: int, miscounted: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    progress = Progress(additions=5, removals=0, destination=MemoryDestination())
+    progress = Progress(additions=5, removals=0, destination=cast("Any", MemoryDestination()))
     progress.add(5, BatchResult(**counts, body_bytes=185), phase="additions")
     progress.log_totals()
     assert (progress.sent, progress.accepted, progress.rejected, progress.miscounted) == (

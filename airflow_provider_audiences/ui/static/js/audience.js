@@ -34,7 +34,7 @@ export function fromAsset(asset) {
     id: asset.id,
     uri: asset.uri || asset.name,
     platform: isNamed ? platform : null,
-    kind: isNamed ? (KIND_OF_FOLDER[folder] ?? null) : null,
+    kind: isNamed ? (KIND_OF_FOLDER[platform]?.[folder] ?? null) : null,
     account: isNamed ? plain(account) : null,
     name: isNamed ? plain(target.join("/")) : asset.name,
     remoteId: null,

@@ -6,8 +6,11 @@ export const PLATFORMS = { applovin: "AppLovin", pai: "Alibaba PAI" };
 /** Titles of the kinds of targets, by their names. */
 export const KINDS = { audience: "Audience", suppression_list: "Suppression list", group: "Group" };
 
-/** Names of the kinds, by the first segment of the path of their assets' addresses. */
-export const KIND_OF_FOLDER = { audiences: "audience", suppression: "suppression_list", groups: "group" };
+/** Names of each platform's kinds, by the first segment of the path of their assets' addresses. */
+export const KIND_OF_FOLDER = {
+  applovin: { audiences: "audience", suppression: "suppression_list" },
+  pai: { groups: "group" },
+};
 
 /** What the addresses of their assets begin with. */
 export const SCHEMES = Object.keys(PLATFORMS).map((platform) => `${platform}://`);
