@@ -81,7 +81,7 @@ class Call(Generic[T]):
     give_up: GiveUp | None = None
 
     @property
-    def target(self) -> str:
+    def request_target(self) -> str:
         """Path and query as in the request line: a space is written ``%20``, a plus sign ``%2B``."""
         pairs = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in self.query.items())
         return f"{self.path}?{pairs}" if pairs else self.path

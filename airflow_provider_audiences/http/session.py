@@ -32,7 +32,7 @@ _POOL_SIZE = 64
 
 
 def _pool_classes(secret_query: str) -> dict[str, type[HTTPConnectionPool]]:
-    """Return urllib3's pool classes by scheme, with connections that add ``secret_query`` to the target."""
+    """Return urllib3's pool classes by scheme, with connections that add ``secret_query`` to the request_target."""
 
     class QuietConnection(BoundedConnection):
         debuglevel = 0
@@ -55,10 +55,10 @@ def _pool_classes(secret_query: str) -> dict[str, type[HTTPConnectionPool]]:
     return {"http": Pool, "https": SecurePool}
 
 
-def _with_query(target: str, secret_query: str) -> str:
+def _with_query(request_target: str, secret_query: str) -> str:
     if not secret_query:
-        return target
-    return f"{target}{'&' if '?' in target else '?'}{secret_query}"
+        return request_target
+    return f"{request_target}{'&' if '?' in request_target else '?'}{secret_query}"
 
 
 class _QuietAdapter(HTTPAdapter):
@@ -87,7 +87,7 @@ class _QuietAdapter(HTTPAdapter):
 
 
 class _Session(requests.Session):
-    """A session that ignores redirects; the library would parse the target's address, and may fail."""
+    """A session that ignores redirects; the library would parse the request_target's address, and may fail."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - requests' own signature
         return None

@@ -184,7 +184,7 @@ class Transport:
         """Send a request; the block reads the reply. A reply that is not read to its end costs the connection."""
         response = self._session.request(
             call.method,
-            self.base_url + call.target,
+            self.base_url + call.request_target,
             data=call.body or None,  # requests would send an empty body in chunks
             headers={**call.headers, **({"Content-Type": call.content_type} if call.content_type else {})},
             timeout=(self.settings.connect_timeout_seconds, self.settings.read_timeout_seconds),

@@ -35,7 +35,7 @@ _FORMULA = r"^\s*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]|^[\t\r\n]"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RejectsTarget:
+class RejectsFile:
     """
     Where and how the report is written.
 
@@ -59,7 +59,7 @@ class Rejects:
     :param target: where and how the report is written.
     """
 
-    def __init__(self, workspace: Workspace, target: RejectsTarget) -> None:
+    def __init__(self, workspace: Workspace, target: RejectsFile) -> None:
         self._workspace = workspace
         self._target = target
         with workspace.database_writes() as database:

@@ -24,7 +24,7 @@ from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetBuilde
 from airflow_provider_audiences.members.reading.chunks import MemberChunk, disk_bytes_of, read_members
 from airflow_provider_audiences.members.reading.inputs import MemberInput
 from airflow_provider_audiences.members.reject_reasons import DAMAGE, MALFORMED, RejectReason, mask
-from airflow_provider_audiences.members.rejects import Rejects, RejectsTarget
+from airflow_provider_audiences.members.rejects import Rejects, RejectsFile
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.validation import Checked, Rules, one_of, ratio
 from airflow_provider_audiences.wording import counted
@@ -57,7 +57,7 @@ class StagingRules(Checked):
 
     on_malformed: OnMalformed = "drop"
     max_malformed_ratio: float | None = None
-    rejects: RejectsTarget | None = None
+    rejects: RejectsFile | None = None
     argument: str = "source"
 
 

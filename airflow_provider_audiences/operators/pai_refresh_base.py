@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
     from airflow_provider_audiences.platforms.pai.marker import GroupMarker
-    from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh, Replaced
+    from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh, RefreshResult
     from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh
     from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
     from airflow_provider_audiences.waiting.outcomes import WaitOutcome
@@ -241,7 +241,7 @@ class PaiRefreshOperator(WriteOperator, PaiOperator):
             self.or_warn(partial(self.clean_up, pending, refresh))
         explain_failure(error, pending.group_id, name=pending.name, is_deleted=is_deleted)
 
-    def _renamed(self, context: Context, pending: PendingRefresh, replaced: Replaced) -> PendingRefresh:
+    def _renamed(self, context: Context, pending: PendingRefresh, replaced: RefreshResult) -> PendingRefresh:
         """Return the refresh with the id of the group that is there now: a later run may have replaced this task's."""
         if replaced.group.id == pending.group_id:
             return pending
@@ -354,7 +354,7 @@ class PaiRefreshOperator(WriteOperator, PaiOperator):
             passed_on=pending.as_json(),
         )
 
-    def _report(self, pending: PendingRefresh, replaced: Replaced | None = None) -> dict[str, Any]:
+    def _report(self, pending: PendingRefresh, replaced: RefreshResult | None = None) -> dict[str, Any]:
         report = pending.report(replaced, cost=self.cost_of(pending.billable_calls))
         self.log_report(report)
         return report

@@ -17,7 +17,7 @@ from airflow_provider_audiences.members.staging import StagedMembers, StagingRul
 from airflow_provider_audiences.members.workspace import StagingSettings
 from airflow_provider_audiences.sources.joined import joined
 from airflow_provider_audiences.sources.opening import open_source
-from airflow_provider_audiences.sources.staging import refuse_source_as_target, rejects_target, staging_settings
+from airflow_provider_audiences.sources.staging import refuse_source_as_rejects_path, rejects_file, staging_settings
 
 _SOURCE = re.compile(r"^source\b|\bsource(?=, (?:row|item) )")
 
@@ -62,13 +62,13 @@ class MemberArguments:
             rules=StagingRules(
                 on_malformed=operator.on_malformed,
                 max_malformed_ratio=operator.max_malformed_ratio,
-                rejects=rejects_target(operator.rejects_path, include_values=operator.rejects_include_values),
+                rejects=rejects_file(operator.rejects_path, include_values=operator.rejects_include_values),
             ),
             suppress_on_malformed=checked_on_malformed(getattr(operator, "suppress_on_malformed", "fail")),
             settings=staging_settings(),
         )
         for read in (operator.source, suppress):
-            refuse_source_as_target(operator.rejects_path, read)
+            refuse_source_as_rejects_path(operator.rejects_path, read)
         return arguments
 
     @contextmanager

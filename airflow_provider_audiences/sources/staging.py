@@ -18,7 +18,7 @@ from airflow_provider_audiences.common.paths import local_path, store_path
 from airflow_provider_audiences.common.recognition import shown_address
 from airflow_provider_audiences.common.stores import MISTAKES, store_mistake
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.rejects import RejectsFormat, RejectsTarget
+from airflow_provider_audiences.members.rejects import RejectsFile, RejectsFormat
 from airflow_provider_audiences.members.workspace import DEFAULT_MEMORY_LIMIT, StagingSettings
 from airflow_provider_audiences.sources.joined import flat, joined
 from airflow_provider_audiences.sources.types import FileSource
@@ -40,7 +40,7 @@ def staging_settings() -> StagingSettings:
     )
 
 
-def rejects_target(path: Any, *, include_values: bool | str) -> RejectsTarget | None:
+def rejects_file(path: Any, *, include_values: bool | str) -> RejectsFile | None:
     """
     Return the file that the report of rejects is written to.
 
@@ -62,7 +62,7 @@ def rejects_target(path: Any, *, include_values: bool | str) -> RejectsTarget | 
     file_format = PurePosixPath(urlsplit(str(path)).path).suffix.lower().removeprefix(".")
     if file_format not in get_args(RejectsFormat):
         raise InvalidInputError(f"rejects_path {shown} must end with .parquet or .csv")
-    return RejectsTarget(
+    return RejectsFile(
         name=shown,
         open=partial(_open_for_writing, path, shown),
         file_format=file_format,  # type: ignore[arg-type] # it is one of them
@@ -70,7 +70,7 @@ def rejects_target(path: Any, *, include_values: bool | str) -> RejectsTarget | 
     )
 
 
-def refuse_source_as_target(path: Any, source: Any) -> None:
+def refuse_source_as_rejects_path(path: Any, source: Any) -> None:
     """
     Refuse a report of rejects that would overwrite a file of its source, or be read as a part of it the next time.
 

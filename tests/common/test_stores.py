@@ -10,9 +10,9 @@ from airflow.providers.common.compat import sdk
 from airflow_provider_audiences.common.group_files import GroupFiles
 from airflow_provider_audiences.common.state import folder_at, state_store
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.members.rejects import RejectsTarget
+from airflow_provider_audiences.members.rejects import RejectsFile
 from airflow_provider_audiences.sources.opening import open_source
-from airflow_provider_audiences.sources.staging import rejects_target
+from airflow_provider_audiences.sources.staging import rejects_file
 
 SECRET = "sesame-sesame"
 
@@ -31,8 +31,8 @@ def open_as_source(address: str) -> None:
 
 
 def open_as_rejects(address: str) -> None:
-    target = rejects_target(f"{address}/rejects.csv", include_values=False)
-    assert isinstance(target, RejectsTarget)
+    target = rejects_file(f"{address}/rejects.csv", include_values=False)
+    assert isinstance(target, RejectsFile)
     target.open()
 
 

@@ -16,5 +16,5 @@ def test_the_target_has_everything_encoded_that_a_server_might_read_otherwise() 
     def call(**query: str) -> Call[None]:
         return Call(operation="a.b", method="GET", path="/a%2Fb", read=lambda _reply: None, query=query)
 
-    assert call().target == "/a%2Fb"
-    assert call(name="a b+c", id="&=?/é").target == "/a%2Fb?name=a%20b%2Bc&id=%26%3D%3F%2F%C3%A9"
+    assert call().request_target == "/a%2Fb"
+    assert call(name="a b+c", id="&=?/é").request_target == "/a%2Fb?name=a%20b%2Bc&id=%26%3D%3F%2F%C3%A9"

@@ -16,7 +16,7 @@ from support.kinds import ID_KIND
 from airflow_provider_audiences.exceptions import InvalidInputError, WorkspaceUnavailableError
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind, PhoneNumbers
 from airflow_provider_audiences.members.reading.inputs import FilesInput, MemberInput, SourceFile, ValuesInput
-from airflow_provider_audiences.members.rejects import RejectsFormat, RejectsTarget
+from airflow_provider_audiences.members.rejects import RejectsFile, RejectsFormat
 from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, stage
 
 ZERO = "00000000-0000-0000-0000-000000000000"
@@ -46,7 +46,7 @@ class Target:
     def __init__(self, file_format: RejectsFormat, *, include_values: bool = False) -> None:
         self.report = Report()
         self.opened = 0
-        self.target = RejectsTarget(
+        self.target = RejectsFile(
             name="s3://bucket/report", open=self._open, file_format=file_format, include_values=include_values
         )
 
@@ -148,7 +148,7 @@ def test_a_spreadsheet_finds_no_formula(open_target: Target, text: str) -> None:
 def test_a_file_whose_name_begins_as_a_formula(tmp_path: Path, make_file: Callable[..., SourceFile]) -> None:
     path = tmp_path / "report.csv"
     file = make_file(b"bad\n", "=1+1.txt")
-    target = RejectsTarget(name="report", open=lambda: path.open("wb"), file_format="csv")
+    target = RejectsFile(name="report", open=lambda: path.open("wb"), file_format="csv")
     with stage(FilesInput(files=[file]), rules=StagingRules(rejects=target), identifier_kind=ID_KIND):
         pass
     assert path.read_text().splitlines()[1].startswith("'=1+1.txt,1,malformed,")
@@ -245,7 +245,7 @@ def test_a_target_that_cannot_be_written(opens: bool, scratch: Path, hides: Call
             return FullDisk()
         raise PermissionError(13, "Permission denied")
 
-    target = RejectsTarget(name="s3://bucket/report", open=open_it, file_format="csv", include_values=True)
+    target = RejectsFile(name="s3://bucket/report", open=open_it, file_format="csv", include_values=True)
     with (
         pytest.raises(
             WorkspaceUnavailableError, match=r"written to s3://bucket/report \((No space|Permission)"

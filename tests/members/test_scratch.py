@@ -46,7 +46,7 @@ from pathlib import Path
 from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile
-from airflow_provider_audiences.members.rejects import RejectsTarget
+from airflow_provider_audiences.members.rejects import RejectsFile
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings
 
@@ -55,7 +55,7 @@ path = Path(job["path"])
 report = Path(job["path"] + ".report")
 resource.setrlimit(resource.RLIMIT_FSIZE, (job["most_bytes"], job["most_bytes"]))
 file = SourceFile(name=path.name, open=lambda: path.open("rb"))
-rejects = RejectsTarget(name="rejects", open=lambda: report.open("wb"), file_format="csv", include_values=True)
+rejects = RejectsFile(name="rejects", open=lambda: report.open("wb"), file_format="csv", include_values=True)
 try:
     with stage(
         FilesInput(files=[file], column=job["column"]),

@@ -16,7 +16,7 @@ _STORED_KEY = "call"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Replaced:
+class RefreshResult:
     """
     The result of a finished refresh.
 
@@ -92,7 +92,7 @@ class PendingRefresh:
         values = dict(content)
         return cls(idempotency_key=values.pop(_STORED_KEY), **values)
 
-    def report(self, replaced: Replaced | None, *, cost: float | None) -> dict[str, Any]:
+    def report(self, replaced: RefreshResult | None, *, cost: float | None) -> dict[str, Any]:
         """
         Return the report that the task returns.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import AudienceError, NotFoundError, PermanentError, TransientError
 from airflow_provider_audiences.platforms.pai.groups import rank_of
-from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh, Replaced
+from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh, RefreshResult
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.refresh_failures import group_gone
 from airflow_provider_audiences.platforms.pai.succession import Deletions, GroupSeries, content_of, has_key
@@ -214,7 +214,7 @@ class GroupRefresh:
             content=content_of(group),
         )
 
-    def finish(self, pending: PendingRefresh, *, is_gone: bool = False) -> Replaced:
+    def finish(self, pending: PendingRefresh, *, is_gone: bool = False) -> RefreshResult:
         """
         Delete the groups that the new group replaces.
 
@@ -239,7 +239,7 @@ class GroupRefresh:
             when = "run" if isinstance(failure, PermanentError) else "try"
             failure.so_far = f"The new group {new.id} is ready; the next {when} deletes what it replaces"
             raise failure
-        return Replaced(group=new, deleted=tuple(deletions.deleted), kept=tuple(group.id for group in kept))
+        return RefreshResult(group=new, deleted=tuple(deletions.deleted), kept=tuple(group.id for group in kept))
 
     def _current_group(
         self, pending: PendingRefresh, groups: Sequence[AudienceGroup], *, is_gone: bool

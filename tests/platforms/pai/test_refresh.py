@@ -29,7 +29,7 @@ from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
 from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
 from airflow_provider_audiences.platforms.pai.marker import GroupMarker
-from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh, Replaced
+from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh, RefreshResult
 from airflow_provider_audiences.platforms.pai.readiness import ReadinessRule
 from airflow_provider_audiences.platforms.pai.refresh import GroupRefresh, TidiedGroups
 from airflow_provider_audiences.waiting.polls import PollState
@@ -60,7 +60,7 @@ class Work:
     def begin(self) -> PendingRefresh:
         return self.refresh.begin(SPEC, self.marker, self.tidied, began_epoch_seconds=0)
 
-    def run(self) -> Replaced:
+    def run(self) -> RefreshResult:
         """Do all of it, for groups that are ready at once."""
         self.tidy()
         return self.refresh.finish(self.begin())
