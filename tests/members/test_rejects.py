@@ -226,7 +226,7 @@ def test_what_stops_the_run_is_reported(rules: dict[str, Any], target: Target, h
 
 
 def test_phone_numbers(open_target: Target) -> None:
-    run(values(["13900001111", "1390000****", "12345"]), open_target, kind=PhoneNumbers())
+    run(values(["13900001111", "1390000****", "12345"]), open_target, identifier_kind=PhoneNumbers())
     assert [(row["row_number"], row["preview"], row["value"]) for row in open_target.rows()] == [
         (2, "1390\u2026 (11 characters)", "1390000****"),
         (3, "1234\u2026 (5 characters)", "12345"),
