@@ -44,7 +44,7 @@ elif phones:
     source = ValuesInput(chunks=chunks(str(13_000_000_000 + number) for number in range(count)))
 else:
     source = file(kind)
-with stage(source, rules=StagingRules(), kind=PhoneNumbers() if phones else AdvertisingIds()) as staged:
+with stage(source, rules=StagingRules(), identifier_kind=PhoneNumbers() if phones else AdvertisingIds()) as staged:
     sizes = [staged.lines(index * 100_000, 100_000).count(b"\\n") for index in range(staged.batch_count(100_000))]
 # Not ru_maxrss: it begins with what the process that started this one had.
 (peak,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))

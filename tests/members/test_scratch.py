@@ -60,7 +60,7 @@ try:
     with stage(
         FilesInput(files=[file], column=job["column"]),
         rules=StagingRules(rejects=rejects if job["rejects"] else None),
-        kind=AdvertisingIds(),
+        identifier_kind=AdvertisingIds(),
         settings=StagingSettings(temp_folder=Path(job["folder"]), memory_limit="256MB"),
     ) as staged:
         print("staged", staged.members)

@@ -130,7 +130,7 @@ def stage_in_small(source: MemberInput, **options: Any) -> Iterator[StagedMember
         patch.setattr(key_order, "PARTS", 4)
         patch.setattr(key_set, "_RUN_KEYS", 8)
         patch.setattr(key_set, "_MAX_KEYS_AT_ONCE", 6)
-        with stage(source, **{"kind": ID_KIND, **options}) as staged:
+        with stage(source, **{"identifier_kind": ID_KIND, **options}) as staged:
             yield staged
 
 
@@ -192,7 +192,7 @@ def test_files_against_the_model(lines: list[str], end: str, ends: bool, batch_s
     if in_file[-1] == "":
         in_file.pop()
     kind = AdvertisingIds(id_case="upper" if upper else "lower")
-    with stage_in_small(files(in_store(content)), kind=kind, rules=StagingRules()) as staged:
+    with stage_in_small(files(in_store(content)), identifier_kind=kind, rules=StagingRules()) as staged:
         check(staged, in_file, batch_size=batch_size, upper=upper)
 
 

@@ -124,7 +124,7 @@ def chunks():
             sys.stdin.readline()
 
 with stage(
-    ValuesInput(chunks=chunks()), rules=StagingRules(), kind=AdvertisingIds(),
+    ValuesInput(chunks=chunks()), rules=StagingRules(), identifier_kind=AdvertisingIds(),
     settings=StagingSettings(temp_folder=Path(sys.argv[1])),
 ) as staged:
     batches = [staged.lines(index * 100_000, 100_000) for index in range(staged.batch_count(100_000))]
@@ -276,7 +276,7 @@ if file_size:
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 try:
     with stage(
-        ValuesInput(chunks=chunks()), rules=StagingRules(), kind=AdvertisingIds(),
+        ValuesInput(chunks=chunks()), rules=StagingRules(), identifier_kind=AdvertisingIds(),
         settings=StagingSettings(temp_folder=folder, memory_limit="256MB"),
     ) as staged:
         size = 100_000
