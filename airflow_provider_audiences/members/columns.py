@@ -8,8 +8,9 @@ length each. So one parser serves all sources, and works on thousands of texts a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,10 @@ from numpy.typing import NDArray
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.keys.key_order import Keys
 from airflow_provider_audiences.members.reject_reasons import RejectReason
-from airflow_provider_audiences.members.values import EncodedValue, encoded_value
+from airflow_provider_audiences.members.values import UUID_BYTES, EncodedValue, encoded_value
+
+ARROW_UUID = f"w:{UUID_BYTES}"
+"""How Arrow writes the type of values of 16 bytes; DuckDB has such a type for UUIDs only."""
 
 _PIECE_ROWS = 1 << 15
 _NEWLINE = ord("\n")
@@ -33,6 +37,7 @@ class TextColumn:
     :param lengths: length of each text in bytes; 0 also for a null.
     :param owner: an object that keeps the buffer alive, if the buffer belongs to another library.
     :param binary: for each row, whether its value came as bytes and so need not be text; None if no value did.
+    :param uuids: whether the buffer holds UUIDs as 16 bytes each instead of texts; :meth:`text` writes them as text.
     """
 
     data: NDArray[np.uint8]
@@ -40,6 +45,7 @@ class TextColumn:
     lengths: NDArray[np.int64]
     owner: Any = None
     binary: NDArray[np.bool_] | None = None
+    uuids: bool = False
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -48,11 +54,10 @@ class TextColumn:
         """Yield the column in pieces of 32,768 rows, which fit into the processor's cache."""
         for first in range(0, len(self), _PIECE_ROWS):
             piece = slice(first, first + _PIECE_ROWS)
-            yield TextColumn(
-                data=self.data,
+            yield replace(
+                self,
                 starts=self.starts[piece],
                 lengths=self.lengths[piece],
-                owner=self.owner,
                 binary=None if self.binary is None else self.binary[piece],
             )
 
@@ -63,7 +68,8 @@ class TextColumn:
         :param row: row in the column, counted from 0.
         """
         start = int(self.starts[row])
-        return self.data[start : start + int(self.lengths[row])].tobytes()
+        text = self.data[start : start + int(self.lengths[row])].tobytes()
+        return str(UUID(bytes=text)).encode("ascii") if self.uuids and text else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +122,9 @@ def column_of_values(
         lines = ""
     if lines.isascii() and lines.count("\n") == len(values):
         return column_of_lines(lines.encode("ascii"))
+    types = set(map(type, values))
+    if UUID in types and types <= {UUID, type(None)}:
+        return column_of_uuids([value.bytes if isinstance(value, UUID) else None for value in values])
     encoded = [
         _encoded(value, f"{name}, {unit} {row}", takes_numbers=takes_numbers)
         for row, value in enumerate(values, start=first_row)
@@ -132,24 +141,46 @@ def column_of_values(
     )
 
 
+def column_of_uuids(values: Sequence[bytes | None]) -> TextColumn:
+    """
+    Return UUIDs as a column.
+
+    :param values: 16 bytes for each UUID, or None, which becomes an empty text.
+    """
+    lengths = np.fromiter((0 if value is None else UUID_BYTES for value in values), np.int64, len(values))
+    return TextColumn(
+        data=np.frombuffer(b"".join(value for value in values if value is not None), np.uint8),
+        starts=np.cumsum(lengths) - lengths,
+        lengths=lengths,
+        uuids=True,
+    )
+
+
 def column_of_arrow(array: Any) -> TextColumn:
     """
-    Return a column of Arrow strings or binary values, without copying them.
+    Return a column of Arrow strings, binary values or UUIDs, without copying them.
 
-    :param array: a nanoarrow array of the type ``string`` or ``binary``, large or not; its buffers must live on.
+    :param array: a nanoarrow array of the type ``string``, ``binary``, large or not, or ``arrow.uuid``; its buffers
+        must live on.
     """
     view = array.view()
-    validity, offsets_buffer, data_buffer = (view.buffer(number) for number in range(3))
-    offset_type = np.int64 if array.schema.format in {"U", "Z"} else np.int32
     rows = slice(array.offset, array.offset + array.length)
-    offsets = np.frombuffer(offsets_buffer, offset_type)[rows.start : rows.stop + 1].astype(np.int64)
-    lengths = np.diff(offsets)
+    has_uuids = array.schema.format == ARROW_UUID
+    if has_uuids:
+        validity, data_buffer = (view.buffer(number) for number in range(2))
+        starts = np.arange(rows.start, rows.stop, dtype=np.int64) * UUID_BYTES
+        lengths = np.full(len(starts), UUID_BYTES, np.int64)
+    else:
+        validity, offsets_buffer, data_buffer = (view.buffer(number) for number in range(3))
+        offset_type = np.int64 if array.schema.format in {"U", "Z"} else np.int32
+        offsets = np.frombuffer(offsets_buffer, offset_type)[rows.start : rows.stop + 1].astype(np.int64)
+        starts, lengths = offsets[:-1], np.diff(offsets)
     if validity.size_bytes:
         bits = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")
         lengths[bits[rows] == 0] = 0
     data = np.frombuffer(data_buffer, np.uint8) if data_buffer.size_bytes else np.empty(0, np.uint8)
     binary = np.ones(len(lengths), np.bool_) if array.schema.format in {"z", "Z"} else None
-    return TextColumn(data=data, starts=offsets[:-1], lengths=lengths, owner=array, binary=binary)
+    return TextColumn(data=data, starts=starts, lengths=lengths, owner=array, binary=binary, uuids=has_uuids)
 
 
 def _encoded(value: object, place: str, *, takes_numbers: bool) -> EncodedValue:

@@ -21,7 +21,8 @@ _MAX_BITS = 256
 _MAX_DECIMAL_DIGITS = 64
 _MISSING_TYPES = frozenset({"NAType", "NaTType", "MaskedConstant"})
 _TIME_TYPES = frozenset({"datetime64", "timedelta64"})
-_UUID_BYTES = 16
+UUID_BYTES = 16
+"""Bytes of a UUID in binary form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,4 +122,4 @@ def _is_like_uuid(value: Any) -> bool:
     if type(value).__name__ != "UUID":
         return False
     raw = getattr(value, "bytes", None)
-    return isinstance(raw, bytes) and len(raw) == _UUID_BYTES
+    return isinstance(raw, bytes) and len(raw) == UUID_BYTES

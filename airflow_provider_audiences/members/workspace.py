@@ -156,6 +156,8 @@ class Workspace:
                     "memory_limit": f"{self.memory_limit_bytes - _OWN_MEMORY_BYTES}B",
                     "temp_directory": str(self.folder / "spilled"),
                     "threads": THREADS,
+                    # UUIDs come as 16 bytes, not as texts.
+                    "arrow_lossless_conversion": True,
                     # All formats read here are built in; DuckDB must not download extensions.
                     "autoinstall_known_extensions": False,
                     "autoload_known_extensions": False,

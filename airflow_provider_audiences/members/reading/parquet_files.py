@@ -11,13 +11,13 @@ from airflow_provider_audiences.members.reading.column_choice import (
     fields_of,
     refuse_renamed,
 )
-from airflow_provider_audiences.members.reading.queries import literal, path_argument, quoted
+from airflow_provider_audiences.members.reading.queries import literal, path_argument, quoted, text_or_uuid
+from airflow_provider_audiences.members.values import UUID_BYTES
 
 if TYPE_CHECKING:
     import duckdb
 
 _READER = "read_parquet(?, binary_as_string = false, hive_partitioning = false)"
-_UUID_BYTES = 16
 
 
 def parquet_query(cursor: duckdb.DuckDBPyConnection, path: Path, columns: Sequence[str | None], *, name: str) -> str:
@@ -28,7 +28,7 @@ def parquet_query(cursor: duckdb.DuckDBPyConnection, path: Path, columns: Sequen
     :param path: the file on this machine.
     :param columns: names, paths with dots into structs, or None for the only column.
     :param name: name of the file, for messages.
-    :return: SQL with a ``?`` for the path, which selects the columns as text in the given order.
+    :return: SQL with a ``?`` for the path, which selects the columns as text or UUIDs in the given order.
     :raises InvalidInputError: no column or several fit a name.
     """
     described = cursor.sql(f"SELECT * FROM {_READER}", params=[path_argument(path)])
@@ -39,24 +39,24 @@ def parquet_query(cursor: duckdb.DuckDBPyConnection, path: Path, columns: Sequen
         value = quoted(fields[choice.index].name)
         for field in choice.below:
             value = f"struct_extract({value}, {literal(field)})"
-        texts.append(_text_of_binary(cursor, path, value) if choice.kind == "BLOB" else f"CAST({value} AS VARCHAR)")
+        texts.append(_of_binary(cursor, path, value) if choice.kind == "BLOB" else text_or_uuid(value, choice.kind))
     return f"SELECT {', '.join(texts)} FROM {_READER}"
 
 
-def _text_of_binary(cursor: duckdb.DuckDBPyConnection, path: Path, value: str) -> str:
+def _of_binary(cursor: duckdb.DuckDBPyConnection, path: Path, value: str) -> str:
     """
-    Return SQL for binary values as text: as UUIDs if each has 16 bytes and is not text itself.
+    Return SQL for binary values: as UUIDs if each has 16 bytes and is not text itself, otherwise as text.
 
     Most binary columns hold text, as their first value shows; only for the others, all values are looked at.
     """
     where = f"FROM {_READER} WHERE {value} IS NOT NULL"
     first = cursor.execute(f"SELECT octet_length({value}) {where} LIMIT 1", [path_argument(path)]).fetchall()
-    if first == [(_UUID_BYTES,)]:
+    if first == [(UUID_BYTES,)]:
         length = f"octet_length({value})"
         found = cursor.execute(
             f"SELECT min({length}), max({length}), bool_and(TRY(decode({value})) IS NOT NULL) {where}",
             [path_argument(path)],
         ).fetchall()
-        if found == [(_UUID_BYTES, _UUID_BYTES, False)]:
-            return f"CAST(CAST(lower(hex({value})) AS UUID) AS VARCHAR)"
+        if found == [(UUID_BYTES, UUID_BYTES, False)]:
+            return f"CAST({value} AS UUID)"
     return f"decode({value})"

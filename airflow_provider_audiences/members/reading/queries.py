@@ -31,3 +31,13 @@ def literal(text: str) -> str:
     :param text: any text.
     """
     return "'" + text.replace("'", "''") + "'"
+
+
+def text_or_uuid(value: str, kind: str) -> str:
+    """
+    Return SQL for a value as text; a UUID stays one, as its 16 bytes need not become text and bytes again.
+
+    :param value: SQL of the value.
+    :param kind: DuckDB's name of its type.
+    """
+    return value if kind == "UUID" else f"CAST({value} AS VARCHAR)"

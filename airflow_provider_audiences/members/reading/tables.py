@@ -19,7 +19,7 @@ from airflow_provider_audiences.members.columns import TextColumn, column_of_arr
 from airflow_provider_audiences.members.failures import failure_of_disk, is_out_of_memory
 from airflow_provider_audiences.members.reading.column_choice import Field, choose, fields_of
 from airflow_provider_audiences.members.reading.frames import collected, python_column
-from airflow_provider_audiences.members.reading.queries import literal, quoted
+from airflow_provider_audiences.members.reading.queries import literal, quoted, text_or_uuid
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.reading.inputs import FrameInput, SourceTable
@@ -76,14 +76,14 @@ def columns_of_frame(workspace: Workspace, source: FrameInput) -> Iterator[TextC
 
 def _as_text(column: str, kind: str) -> str:
     """
-    Return SQL for a column's values as text; binary values stay binary.
+    Return SQL for a column's values as text; binary values stay binary, and UUIDs are UUIDs.
 
     A floating-point number too large to be exact is written with an exponent: DuckDB would show digits that the number
     may not have had. So the member's identifier kind rejects it, and gives the reason.
     """
     if kind == "BLOB":
         return column
-    text = f"CAST({column} AS VARCHAR)"
+    text = text_or_uuid(column, kind)
     if kind not in _EXACT_BELOW:
         return text
     is_exact = f"abs({column}) < {_EXACT_BELOW[kind]}"
@@ -134,7 +134,7 @@ def texts_of(cursor: duckdb.DuckDBPyConnection, query: str, arguments: list[str]
     Yield the result of a query as columns of texts, in parts.
 
     :param cursor: DuckDB cursor that runs the query.
-    :param query: SQL that selects columns of text or binary values.
+    :param query: SQL that selects columns of text, binary values or UUIDs.
     :param arguments: values for the query's placeholders.
     """
     relation = cursor.sql(query, params=arguments) if arguments else cursor.sql(query)

@@ -3,11 +3,17 @@
 import io
 import uuid
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from airflow_provider_audiences.members.reading.chunks import read_members
+from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile
+from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 
 Read = Callable[..., list[str]]
 Refuse = Callable[..., str]
@@ -84,3 +90,14 @@ def test_a_name_that_looks_like_a_member_beside_the_column(read_file: Read, refu
     content = parquet(**{"idfa": pa.array(TEXTS), "2026-01-01 00:00:00": pa.array(range(50))})
     assert read_file(content, "f.parquet", column="IDFA") == TEXTS
     assert "has a member where the names" in refuse_file(content, "f.parquet", column="gaid")
+
+
+@pytest.mark.parametrize("kind", [pa.binary(16), pa.uuid()])
+def test_uuids_stay_16_bytes_on_their_way(kind: Any, tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    path.write_bytes(parquet(device=pa.StructArray.from_arrays([pa.array(BYTES, kind)], names=["id"])))
+    file = SourceFile(name=path.name, open=partial(path.open, "rb"), local_path=path)
+    with open_workspace(StagingSettings(temp_folder=tmp_path)) as workspace:
+        chunks = list(read_members(FilesInput(files=[file], column="device.id"), workspace=workspace))
+    assert all(chunk.column.uuids for chunk in chunks)
+    assert [chunk.column.text(row).decode() for chunk in chunks for row in range(len(chunk.column))] == TEXTS
