@@ -92,7 +92,7 @@ def postgres_with(dataset: Dataset, *, timeout_seconds: float) -> Iterator[dict[
             f"\\copy {TABLE} FROM '{dataset.text}'",
             f"ANALYZE {TABLE}",
         ):
-            command = _psql(postgres_programs() / "psql", folder, statement)
+            command = psql_command(postgres_programs() / "psql", folder, statement)
             subprocess.run(command, check=True, capture_output=True, timeout=timeout_seconds)
         connection = {"conn_type": "postgres", "host": str(folder), "login": "postgres", "schema": "postgres"}
         yield {f"AIRFLOW_CONN_{CONN_ID.upper()}": json.dumps(connection)}
@@ -115,13 +115,20 @@ def _someone_else() -> dict[str, Any]:
 
 def _wait(psql: Path, folder: Path, server: Any) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    command = _psql(psql, folder, "SELECT 1")
+    command = psql_command(psql, folder, "SELECT 1")
     while subprocess.run(command, check=False, capture_output=True, timeout=_START_SECONDS).returncode:
         if server.poll() is not None or time.monotonic() > deadline:
             raise TimeoutError(f"PostgreSQL did not start: {(folder / 'log').read_text()[-500:]}")
         time.sleep(0.2)
 
 
-def _psql(psql: Path, folder: Path, statement: str) -> list[str | Path]:
+def psql_command(psql: Path, folder: Path, statement: str) -> list[str | Path]:
+    """
+    Return the command that runs a statement.
+
+    :param psql: the program.
+    :param folder: folder of the server's socket.
+    :param statement: SQL, or a command of psql.
+    """
     where: list[str | Path] = ["-h", folder, "-U", "postgres", "-d", "postgres"]
     return [psql, *where, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement]

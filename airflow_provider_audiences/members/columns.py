@@ -102,18 +102,26 @@ def column_of_lines(block: bytes) -> TextColumn:
 
 
 def column_of_values(
-    values: Sequence[object], *, name: str, first_row: int, takes_numbers: bool = False, unit: str = "item"
+    values: Sequence[object] | TextColumn,
+    *,
+    name: str,
+    first_row: int,
+    takes_numbers: bool = False,
+    unit: str = "item",
 ) -> TextColumn:
     """
     Return Python values as a column of texts.
 
-    :param values: values of the types that :func:`~airflow_provider_audiences.members.values.encoded_value` takes.
+    :param values: values of the types that :func:`~airflow_provider_audiences.members.values.encoded_value` takes; or a
+        column, which is returned as it is.
     :param name: name of the source, for messages.
     :param first_row: number of the first value, counted from 1, for messages.
     :param takes_numbers: whether members may be numbers; if not, a number raises an error.
     :param unit: word for one value of the source, for messages.
     :raises InvalidInputError: a value has a type that can't be a member.
     """
+    if isinstance(values, TextColumn):
+        return values
     try:
         # Most sources have plain text or whole numbers only: these are encoded in one step.
         plain = [str(value) if type(value) is int else value for value in values] if takes_numbers else values

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import re
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from importlib import import_module
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnavailableError
 from airflow_provider_audiences.members.identifiers.patterns import ALL_IN_SERVER_REPLIES
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
-from airflow_provider_audiences.redaction import (
-    Redactor,
-    Secret,
-)
+from airflow_provider_audiences.redaction import Redactor, Secret
+from airflow_provider_audiences.sources.maxcompute import MAXCOMPUTE, maxcompute_connection
+from airflow_provider_audiences.sources.query_readers import CursorReader, reader_of
 from airflow_provider_audiences.sources.types import SqlSource
 
-# Errors of DB-API, and of drivers, that mean: the same statement would fail again.
-_PERMANENT_ERRORS = frozenset(
-    {"ProgrammingError", "DataError", "NotSupportedError", "IntegrityError", "TrinoUserError"}
-)
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.columns import TextColumn
+
+_PERMANENT_ERRORS = {
+    "Error": {"ProgrammingError", "DataError", "NotSupportedError", "IntegrityError", "TrinoUserError"},
+    "GoogleAPIError": {"BadRequest", "Forbidden", "NotFound", "Unauthorized"},
+    "BaseODPSError": {"AuthorizationRequired", "NoPermission", "NoSuchObject", "ParseError", "SignatureNotMatch"},
+}
+"""For each root of drivers' errors (DB-API's, Google's, pyodps's): those after which the statement would fail again."""
+
+_MAXCOMPUTE_SQL = "ODPS-013"
+"""How MaxCompute's codes of errors in a statement begin."""
+
 _MYSQL_UNKNOWN_COLUMN = 1054
 _SHOWN_LENGTH = 3
 """Shortest parameter that is masked in messages: a shorter one tells nothing, and occurs in any word."""
@@ -52,15 +60,15 @@ class _Query:
     def __init__(self, source: SqlSource) -> None:
         _check(source)
         self._source = source
-        self._connection: Any = None
-        self._cursor: Any = None
+        self._reader: CursorReader | None = None
         self.name = f"SqlSource of connection {source.conn_id}"
-        hook, password = self._hook()
-        self._redact = Redactor(Secret(password), ALL_IN_SERVER_REPLIES)
+        self._redact = Redactor(None, ALL_IN_SERVER_REPLIES)
+        connect = self._connect()
         with self._database_errors():
-            self._connection = hook.get_conn()
+            self._reader = reader_of(connect(), chunk_size=source.chunk_size)
 
-    def _hook(self) -> tuple[Any, str]:
+    def _connect(self) -> Callable[[], Any]:
+        """Return what opens the database connection."""
         from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
 
         try:
@@ -73,37 +81,34 @@ class _Query:
         except (AirflowException, ImportError) as error:
             reason = "has no hook here" if isinstance(error, AirflowException) else f"can't be used: {error}"
             raise InvalidInputError(f"{refused}{reason}; install the provider package of its database") from None
+        self._redact.learn(Secret(connection.password or ""))
+        if connection.conn_type == MAXCOMPUTE:
+            self._redact.learn(Secret(connection.extra_dejson.get("access_key_secret") or ""))
+            return partial(maxcompute_connection, hook, self.name)
         # A DbApiHook has both methods; the get_conn of other hooks returns no database connection.
         if not (hasattr(hook, "get_conn") and hasattr(hook, "get_records")):
             raise InvalidInputError(f"{refused}is no database: give one whose hook runs SQL")
-        return hook, connection.password or ""
+        connect: Callable[[], Any] = hook.get_conn
+        return connect
 
-    def run(self) -> Iterator[Sequence[object]]:
+    def run(self) -> Iterator[Sequence[object] | TextColumn]:
         """Execute the statement, fetch the first rows, and return an iterator of chunks of members."""
+        reader: CursorReader = self._reader  # type: ignore[assignment] # it was made
         arguments = () if self._source.parameters is None else (self._source.parameters,)
         with self._database_errors():
-            self._cursor = _server_side_cursor(self._connection)
             try:
-                self._cursor.execute(self._source.sql, *arguments)
+                reader.execute(self._source.sql, *arguments)
             except (TypeError, IndexError, KeyError) as error:
                 # Drivers raise these for placeholders and parameters that don't fit; their text may be a parameter.
                 raise InvalidInputError(
                     f"{self.name}: the driver could not put the parameters into the statement "
                     f"({type(error).__name__}): check its placeholders (a % that is none is written %%)"
                 ) from None
-            rows = [] if self._has_no_rows() else self._cursor.fetchmany(self._source.chunk_size)
-        # psycopg2 knows the columns only after the first fetch.
-        names = self._column_names()
-        return self._members(rows, names, self._chosen(names))
-
-    def _has_no_rows(self) -> bool:
-        # psycopg2 can open a named cursor only for a statement with rows.
-        return self._cursor.description is None and not getattr(self._cursor, "name", None)
-
-    def _column_names(self) -> list[str]:
-        if not self._cursor.description:
+            names = reader.column_names()
+        if not names:
             raise InvalidInputError(f"{self.name}: the statement returns no rows: give a SELECT")
-        return [str(column[0]) for column in self._cursor.description]
+        chunks = self._fetched(reader.chunks(self._chosen(names)))
+        return chain(list(islice(chunks, 1)), chunks)
 
     def _chosen(self, names: Sequence[str]) -> int:
         """Return the position of the column with the members."""
@@ -123,13 +128,13 @@ class _Query:
                 raise InvalidInputError(f"{self.name}: {len(found)} columns are named {column}: name them apart")
         raise InvalidInputError(f"{self.name}: no column {column}: the statement returns {', '.join(names)}")
 
-    def _members(self, rows: Sequence[Any], names: Sequence[str], position: int) -> Iterator[list[object]]:
-        while rows:
-            # A connection may be configured to return rows as dictionaries.
-            key = names[position] if isinstance(rows[0], Mapping) else position
-            yield [row[key] for row in rows]
+    def _fetched(self, chunks: Iterator[Sequence[object] | TextColumn]) -> Iterator[Sequence[object] | TextColumn]:
+        while True:
             with self._database_errors():
-                rows = self._cursor.fetchmany(self._source.chunk_size)
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
 
     @contextmanager
     def _database_errors(self) -> Iterator[None]:
@@ -138,16 +143,18 @@ class _Query:
             yield
         except Exception as error:
             classes = {base.__name__ for base in type(error).__mro__}
-            if "Error" not in classes:  # the root of DB-API's errors
+            root = next((root for root in _PERMANENT_ERRORS if root in classes), None)
+            if root is None:
                 raise
             said = self._redacted(error, classes)
-            if _is_permanent(error, classes):
+            if not _PERMANENT_ERRORS[root].isdisjoint(classes) or _is_permanent(error):
                 raise InvalidInputError(f"{self.name}: the database refused the statement: {said}") from None
             raise SourceUnavailableError(f"{self.name}: the database failed: {said}") from None
 
     def _redacted(self, error: Exception, classes: set[str]) -> str:
         """Return a driver's message in one line, without values, because a value may be a parameter or a person."""
-        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        whole = str(error.args[0] if error.args and "BaseODPSError" in classes else error)  # which tells ids first
+        text = (whole.strip().splitlines() or [type(error).__name__])[0]
         if "DataError" in classes:
             text = f"{type(error).__name__}: {text.partition(':')[0]}"
         for value in sorted(_values_of(self._source.parameters), key=len, reverse=True):
@@ -161,15 +168,8 @@ class _Query:
 
         :param error_type: type of the error that ended the block; None if there was none.
         """
-        cancels = [getattr(what, "cancel", None) for what in (self._cursor, self._connection)]
-        closes = [getattr(what, "close", None) for what in (self._cursor, self._connection)]
-        if error_type is not None:
-            # Closing a MySQL cursor reads the remaining rows, unless its connection is closed first.
-            closes.reverse()
-        for step in [*(cancels if error_type else ()), *closes]:
-            if step is not None:
-                with suppress(Exception):
-                    step()
+        if self._reader is not None:
+            self._reader.close(failed=error_type is not None)
 
 
 def _values_of(parameters: Any) -> Iterator[str]:
@@ -196,24 +196,10 @@ def _check(source: SqlSource) -> None:
         raise InvalidInputError("SqlSource: chunk_size must be a whole number of rows, at least 1")
 
 
-def _is_permanent(error: Exception, classes: set[str]) -> bool:
-    # SQLite and MySQL raise OperationalError for wrong statements too.
+def _is_permanent(error: Exception) -> bool:
+    # SQLite, MySQL and MaxCompute raise errors of wide meaning for wrong statements too.
     return (
-        not _PERMANENT_ERRORS.isdisjoint(classes)
+        str(getattr(error, "code", None)).startswith(_MAXCOMPUTE_SQL)
         or getattr(error, "sqlite_errorname", None) == "SQLITE_ERROR"
         or error.args[:1] == (_MYSQL_UNKNOWN_COLUMN,)
     )
-
-
-def _server_side_cursor(connection: Any) -> Any:
-    """Return a cursor that keeps the rows on the server where the driver has one; otherwise a plain cursor."""
-    libraries = {base.__module__.partition(".")[0] for base in type(connection).__mro__}
-    name = f"audiences_{uuid.uuid4().hex}"
-    if "psycopg2" in libraries:
-        return connection.cursor(name=name, cursor_factory=import_module("psycopg2.extensions").cursor)
-    if "psycopg" in libraries:
-        return connection.cursor(name=name, row_factory=import_module("psycopg.rows").tuple_row)
-    for library in ("pymysql", "MySQLdb"):
-        if library in libraries:
-            return connection.cursor(import_module(f"{library}.cursors").SSCursor)
-    return connection.cursor()

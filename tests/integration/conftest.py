@@ -84,6 +84,21 @@ def postgres(postgres_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 @pytest.fixture
+def use_driver(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes Airflow's hook take a driver of PostgreSQL, psycopg2 or psycopg: ``use_driver(name)``."""
+
+    def use(name: str) -> None:
+        from airflow.providers.postgres.hooks import postgres
+
+        if name == "psycopg2":
+            monkeypatch.setattr(postgres, "USE_PSYCOPG3", False, raising=False)
+        elif not getattr(postgres, "USE_PSYCOPG3", False):
+            pytest.skip("the hook takes psycopg 3 with SQLAlchemy 2 only")
+
+    return use
+
+
+@pytest.fixture
 def sqlite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """A database in a file; Airflow's connection is ``lite``."""
     path = tmp_path / "members.sqlite"

@@ -2,7 +2,8 @@
 
 import sys
 import types
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseHook
@@ -79,7 +80,8 @@ def members(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(BaseHook, "get_connection", lambda _conn_id: connection)
         with open_source(SqlSource("x", "SELECT", column="idfa", **arguments)) as values:
             assert isinstance(values, ValuesInput)
-            return [item for chunk in values.chunks for item in chunk]
+            chunks = cast("Iterable[list[Any]]", values.chunks)
+            return [item for chunk in chunks for item in chunk]
 
     return members
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from airflow_provider_audiences.members.columns import TextColumn
+from airflow_provider_audiences.members.reading.arrow_arrays import parts_of_array
+
 _CHUNK_VALUES = 20_000
 _OBJECT_TYPES = frozenset({"object", "category", "Object"})
 
@@ -22,11 +25,11 @@ class PythonColumn:
     A column whose values are read one by one.
 
     :param name: name of the column; empty for an array.
-    :param chunks: the values, in chunks.
+    :param chunks: the values, in chunks; or columns of texts.
     """
 
     name: str
-    chunks: Iterator[Sequence[object]] = field(repr=False)
+    chunks: Iterator[Sequence[object] | TextColumn] = field(repr=False)
 
 
 def collected(frame: Any) -> Any:
@@ -47,7 +50,7 @@ def python_column(frame: Any) -> PythonColumn | None:
     :param frame: data frame or array, as :func:`collected` returns it.
     """
     if hasattr(frame, "to_pylist") and not hasattr(frame, "column_names"):  # an array of Arrow
-        return PythonColumn(name="", chunks=_slices_of_arrow(frame))
+        return PythonColumn(name="", chunks=parts_of_array(frame))
     library = type(frame).__module__.partition(".")[0]
     if library not in {"pandas", "polars"}:
         return None
@@ -66,8 +69,3 @@ def _chunks(values: Any) -> Iterator[Sequence[object]]:
     iterator = iter(values)
     while chunk := list(islice(iterator, _CHUNK_VALUES)):
         yield chunk
-
-
-def _slices_of_arrow(array: Any) -> Iterator[Sequence[object]]:
-    for first in range(0, len(array), _CHUNK_VALUES):
-        yield array.slice(first, _CHUNK_VALUES).to_pylist()

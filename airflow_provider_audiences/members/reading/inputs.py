@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.dialect import Dialect
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.columns import TextColumn
 
 FileFormat = Literal["text", "csv", "jsonl", "parquet"]
 
@@ -82,11 +85,12 @@ class ValuesInput:
     """
     Members as Python values, in chunks, so that a database cursor can deliver them while they are read.
 
-    :param chunks: sequences of text, bytes, UUIDs, None (which counts as blank), and numbers where members are numbers.
+    :param chunks: sequences of text, bytes, UUIDs, None (which counts as blank), and numbers where members are numbers;
+        or columns, where a driver delivers texts without a Python object for each.
     :param name: name of the source, for messages; default ``source``.
     """
 
-    chunks: Iterable[Sequence[object]] = field(repr=False)
+    chunks: Iterable[Sequence[object] | TextColumn] = field(repr=False)
     name: str = "source"
 
 

@@ -3,7 +3,6 @@
 import io
 import uuid
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +95,7 @@ def test_a_name_that_looks_like_a_member_beside_the_column(read_file: Read, refu
 def test_uuids_stay_16_bytes_on_their_way(kind: Any, tmp_path: Path) -> None:
     path = tmp_path / "f.parquet"
     path.write_bytes(parquet(device=pa.StructArray.from_arrays([pa.array(BYTES, kind)], names=["id"])))
-    file = SourceFile(name=path.name, open=partial(path.open, "rb"), local_path=path)
+    file = SourceFile(name=path.name, open=lambda: path.open("rb"), local_path=path)
     with open_workspace(StagingSettings(temp_folder=tmp_path)) as workspace:
         chunks = list(read_members(FilesInput(files=[file], column="device.id"), workspace=workspace))
     assert all(chunk.column.uuids for chunk in chunks)
