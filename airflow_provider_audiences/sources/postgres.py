@@ -33,18 +33,23 @@ class _Form:
     """
     How a column is copied.
 
-    :param columns: what to select of the column ``m.member``.
+    :param query: query of the column; ``{rows}`` is the user's statement.
     :param options: options of COPY.
     :param read: turns the output into columns.
     """
 
-    columns: str
+    query: str
     options: str
     read: Callable[[Iterable[bytes]], Iterator[TextColumn]]
 
 
-_AS_TEXT = _Form(columns="m.member", options="FORMAT text", read=columns_of_texts)
-_AS_UUIDS = _Form(columns=UUID_COLUMNS.format(column="m.member"), options="FORMAT binary", read=columns_of_uuids)
+_AS_TEXT = _Form(query="SELECT {column} FROM {rows}", options="FORMAT text", read=columns_of_texts)
+# OFFSET 0 keeps the server from computing the column twice, because it is written twice.
+_AS_UUIDS = _Form(
+    query=f"SELECT {UUID_COLUMNS} FROM (SELECT {{column}} AS member FROM {{rows}} OFFSET 0) AS m",  # noqa: S608 - ours
+    options="FORMAT binary",
+    read=columns_of_uuids,
+)
 _FORMS = {_TEXT: _AS_TEXT, _CHAR: _AS_TEXT, _VARCHAR: _AS_TEXT, _UUID: _AS_UUIDS}
 """For each type, by its number in PostgreSQL, how it is copied: types of which driver and COPY give the same texts."""
 
@@ -130,13 +135,9 @@ class Psycopg2Reader(CursorReader):
 
     def _copy_statement(self, form: _Form, position: int) -> str:
         names = [f"c{number}" for number in range(len(self._names))]
-        # OFFSET 0 keeps the server from computing a column twice that is written twice. The line ends keep a comment at
-        # the statement's end from hiding what follows.
-        rows = (
-            f"SELECT r.{names[position]} AS member FROM (\n{self._statement}\n) "  # noqa: S608 - the user's own statement
-            f"AS r ({', '.join(names)}) OFFSET 0"
-        )
-        return f"COPY (SELECT {form.columns} FROM ({rows}) AS m) TO STDOUT ({form.options})"  # noqa: S608
+        # The line ends keep a comment at the statement's end from hiding what follows.
+        rows = f"(\n{self._statement}\n) AS r ({', '.join(names)})"
+        return f"COPY ({form.query.format(column=f'r.{names[position]}', rows=rows)}) TO STDOUT ({form.options})"
 
     def _run(self, statement: str) -> Sequence[Any] | None:
         """Run a statement of this package, and return the columns of its result."""

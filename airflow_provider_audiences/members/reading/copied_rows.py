@@ -23,8 +23,8 @@ _ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v
 _HEADER_BYTES = 19
 """A signature, flags, and an extension of no bytes, before the first row."""
 
-UUID_COLUMNS = "{column} IS NULL, coalesce({column}, '00000000-0000-0000-0000-000000000000')"
-"""What to copy of a column of UUIDs: two columns, so that each row has the same number of bytes."""
+UUID_COLUMNS = "member IS NULL, coalesce(member, '00000000-0000-0000-0000-000000000000')"
+"""What to copy of a column ``member`` of UUIDs: two columns, so that each row has the same number of bytes."""
 
 _UUID_ROW = np.dtype(
     {
@@ -56,9 +56,9 @@ def columns_of_texts(blocks: Iterable[bytes]) -> Iterator[TextColumn]:
 
 def _column_of_texts(block: bytes) -> TextColumn:
     column = column_of_lines(block)
-    escapes = np.flatnonzero(column.data == _BACKSLASH)
-    if not len(escapes):
+    if b"\\" not in block:
         return column
+    escapes = np.flatnonzero(column.data == _BACKSLASH)
     data, starts, lengths = column.data.copy(), column.starts, column.lengths.copy()
     rows = np.unique(np.searchsorted(starts, escapes, side="right") - 1)
     short = rows[lengths[rows] == _NULL_LENGTH]
