@@ -24,8 +24,13 @@ _PERMANENT_ERRORS = {
     "Error": {"ProgrammingError", "DataError", "NotSupportedError", "IntegrityError", "TrinoUserError"},
     "GoogleAPIError": {"BadRequest", "Forbidden", "NotFound", "Unauthorized"},
     "BaseODPSError": {"AuthorizationRequired", "NoPermission", "NoSuchObject", "ParseError", "SignatureNotMatch"},
+    "ArrowException": set(),
+    "OSError": set(),
 }
-"""For each root of drivers' errors (DB-API's, Google's, pyodps's): those after which the statement would fail again."""
+"""
+For each root of drivers' errors (of DB-API, Google, pyodps, pyarrow, the network): those that mean that the statement
+would fail again.
+"""
 
 _MAXCOMPUTE_SQL = "ODPS-013"
 """How MaxCompute's codes of errors in a statement begin."""
