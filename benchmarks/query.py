@@ -117,10 +117,10 @@ def _server_seconds(server: int) -> float:
 def _read(way: _Way, ids: int, folder: Path) -> tuple[float, float]:
     """Return the seconds, and those of the processor, that reading and parsing takes."""
     kind, keys = AdvertisingIds(), 0
-    cursor_only = {"_FIRST_VERSION": 10**9, "_UUID": None} if way.by_cursor else {}
     with (
         mock.patch.object(hook_module, "USE_PSYCOPG3", way.driver == "psycopg", create=True),
-        mock.patch.multiple(postgres, **cursor_only) if cursor_only else mock.patch.dict({}),
+        mock.patch.object(postgres, "_FIRST_VERSION", 10**9 if way.by_cursor else postgres._FIRST_VERSION),  # noqa: SLF001
+        mock.patch.object(postgres, "_UUID", None if way.by_cursor else postgres._UUID),  # noqa: SLF001
     ):
         started, cpu_started = time.perf_counter(), time.process_time()
         with (

@@ -133,10 +133,11 @@ class FileSource(_Source):
 @dataclass(frozen=True, repr=False)
 class SqlSource(_Source):
     """
-    Members in a column of a query, through the Airflow connection of any database with a DB-API hook.
+    Members in a column of a query, through the Airflow connection of any database with a DB-API hook, or of MaxCompute.
 
     Rows are fetched in chunks while they are staged. From PostgreSQL and MySQL they are fetched through a server-side
-    cursor, so that the result never lies in the worker's memory. The statement's transaction is rolled back.
+    cursor, or from PostgreSQL by COPY, so that the result never lies in the worker's memory. Snowflake, BigQuery,
+    MaxCompute and ADBC deliver Arrow batches. The statement's transaction is rolled back.
 
     :param conn_id: Airflow connection of the database (templated).
     :param sql: one SELECT, or the name of a ``.sql`` file, which Airflow finds as it finds template files. NULL in the
@@ -144,7 +145,7 @@ class SqlSource(_Source):
     :param column: name of the column with the members, in any case; None (default) if there is only one (templated).
     :param parameters: values for the statement's placeholders, in the driver's own style; never shown. None (default)
         for no placeholders (templated).
-    :param chunk_size: how many rows to fetch at a time, at least 1; default 20,000.
+    :param chunk_size: how many rows to fetch at a time, at least 1, where rows are fetched by a cursor; default 20,000.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("conn_id", "sql", "column", "parameters")

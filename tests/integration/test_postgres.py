@@ -264,7 +264,7 @@ def test_a_task_that_is_stopped_ends_its_statement(warehouse: Any, sql: str) -> 
     assert_nothing_runs(warehouse)
 
 
-def read_all(sql: str, seen: Callable[[int], None] = id) -> None:
+def read_all(sql: str, seen: Callable[[int], object] = id) -> None:
     """Read a query, and say after each chunk which it was."""
     with open_source(SqlSource("warehouse", sql)) as values:
         assert isinstance(values, ValuesInput)

@@ -26,8 +26,7 @@ def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[MaxCompute]:
     with running_maxcompute() as project:
 
         def get_client() -> Any:
-            address = project.address
-            return odps.ODPS("id", SECRET, project="p", endpoint=f"{address}/api", tunnel_endpoint=address)
+            return odps.ODPS("id", SECRET, project="p", endpoint=f"{project.address}/api")
 
         connection = types.SimpleNamespace(
             conn_type="maxcompute",

@@ -65,7 +65,7 @@ class MaxCompute:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table, max_chunksize=2)
-        data = sink.getvalue().to_pybytes()[len(table.schema.serialize()) :]
+        data: bytes = sink.getvalue().to_pybytes()[len(table.schema.serialize()) :]
         checksum = Checksum()
         checksum.update(data)
         return struct.pack(">I", _CHUNK_BYTES) + data + struct.pack(">I", int(checksum.getvalue()))
@@ -110,6 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path.endswith("/instances"):
             self.project.statements.append(body.partition("<![CDATA[")[2].partition("]]>")[0])
             self._send(b"", status=201, Location=f"{self.project.address}{path}/i1")
+        elif path.endswith("/tunnel"):  # which address it has
+            self._send(self.project.address.removeprefix("http://").encode())
         elif path.endswith("/instances/i1"):
             self._answer_about_instance(query, body)
         else:
