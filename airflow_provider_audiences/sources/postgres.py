@@ -1,5 +1,5 @@
 """
-Reads queries of PostgreSQL: by COPY with psycopg2, where that is more than half as fast again as its cursor.
+Reads queries of PostgreSQL: by COPY with psycopg2, so that the server goes on while members are parsed.
 
 With psycopg 3 the cursor is faster than COPY, which comes row by row into Python; only UUIDs come in binary form.
 """
