@@ -55,7 +55,8 @@ try:
     with (
         AppLovinClient(api_key=Secret(job["key"]), base_url=job["url"]) as client,
         open_audience(
-            AudienceDestination(client, job["audience_id"], identifier_kind=AdvertisingIds()), LocalFileStore(Path(job["path"])),
+            AudienceDestination(client, job["audience_id"], identifier_kind=AdvertisingIds()),
+            LocalFileStore(Path(job["path"])),
             holder=Holder(key="k", try_number=1),
         ) as audience,
         stage(ValuesInput(chunks=[ids]), rules=StagingRules(), identifier_kind=AdvertisingIds()) as staged,
