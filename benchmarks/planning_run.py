@@ -81,7 +81,8 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
             delivered.additions.add(0, plan.additions.count, began=now, ended=now)
             delivered.removals.add(0, plan.removals.count, began=now, ended=now)
             with timed("fold"):
-                fold(ledger, plan, delivered, now=now, late_effect_seconds=100, workspace=workspace)
+                for _ in fold(ledger, plan, delivered, now=now, late_effect_seconds=100):
+                    pass
     facts = {"additions": plan.additions.count, "peak_megabytes": peak_megabytes()}
     Path(result_path).write_text(json.dumps(seconds | facts), encoding="utf-8")
     return 0

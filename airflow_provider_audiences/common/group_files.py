@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -101,12 +102,15 @@ class GroupFiles:
         :raises StateUnavailableError: the store failed.
         """
         with open_workspace(settings) as workspace, self._failures():
-            copy = workspace.folder / "members.txt"
-            with workspace.new_copy(copy.name) as file:
-                for first in range(0, staged.members, _CHUNK_MEMBERS):
-                    file.write(staged.lines(first, _CHUNK_MEMBERS))
-            size = copy.stat().st_size
-            self._folder.store(file_name, copy)
+            size = 0
+
+            def write(path: Path) -> None:
+                nonlocal size
+                with path.open("wb") as file:
+                    for first in range(0, staged.members, _CHUNK_MEMBERS):
+                        size += file.write(staged.lines(first, _CHUNK_MEMBERS))
+
+            self._folder.store(file_name, write, scratch=workspace.folder / "members.txt")
         log.info(
             "Wrote %s to %s/%s (%s); PAI reads them at %s.",
             counted(staged.members, "member"), self._folder.name, file_name, counted(size, "byte"),

@@ -16,7 +16,7 @@ _FULL = {
     errno.EDQUOT: "its quota is used up",
     errno.EFBIG: "a file there may not grow so large (ulimit -f)",
 }
-_FULL_IN_WORDS = {os.strerror(number).lower(): said for number, said in _FULL.items()}
+_FULL_IN_WORDS = {os.strerror(number).lower(): number for number in _FULL}
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
 _MANY_FILES_IN_WORDS = os.strerror(errno.EMFILE).lower()
@@ -51,11 +51,29 @@ def failure_of_disk(error: Exception, folder: Path) -> WorkspaceUnavailableError
     :param error: an error of DuckDB, or of the library that takes its results.
     :param folder: the temporary folder, for the message.
     """
+    number = _number_of_full_disk(error)
+    return _full(folder, _FULL[number]) if number else None
+
+
+def failure_of_write(error: Exception, path: Path | None, folder: Path) -> OSError | WorkspaceUnavailableError | None:
+    """
+    Return the error for a file that DuckDB could not write as a disk is full; None if it failed for another reason.
+
+    :param error: an error of DuckDB.
+    :param path: the file; None if it is in the temporary folder.
+    :param folder: the temporary folder, to which DuckDB moves what does not fit into memory.
+    :return: an error of the system if the disk of the file is full, for whoever knows what that disk is for.
+    """
+    number = _number_of_full_disk(error)
+    if number and path and str(path) in str(error):
+        return OSError(number, os.strerror(number))
+    return failure_of_disk(error, folder)
+
+
+def _number_of_full_disk(error: Exception) -> int | None:
     text = str(error).lower()
-    said = next((said for words, said in _FULL_IN_WORDS.items() if words in text), None)
-    if said is None and _NOT_SPILLED in text:
-        said = _FULL[errno.ENOSPC]
-    return _full(folder, said) if said else None
+    number = next((number for words, number in _FULL_IN_WORDS.items() if words in text), None)
+    return errno.ENOSPC if number is None and _NOT_SPILLED in text else number
 
 
 def failure_of_database(error: Exception) -> WorkspaceUnavailableError:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, WorkspaceUnavailableError
-from airflow_provider_audiences.members.failures import failure_of_database, failure_of_disk, no_room, worker_failures
+from airflow_provider_audiences.members.failures import failure_of_database, failure_of_write, no_room, worker_failures
 from airflow_provider_audiences.members.key_width import KEY_BYTES
 from airflow_provider_audiences.members.scratch import ScratchFile, free_bytes
 from airflow_provider_audiences.members.threads import THREADS
@@ -126,10 +126,12 @@ class Workspace:
             raise no_room(self.folder.parent, needed_bytes=needed_bytes, free_bytes=free, what=what)
 
     @contextmanager
-    def database_writes(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def database_writes(self, path: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """
         Yield a database cursor for a block that writes data of this package.
 
+        :param path: the file that the block writes, perhaps on another disk; None for one in the temporary folder.
+        :raises OSError: the disk of that file is full.
         :raises WorkspaceUnavailableError: the temporary folder is full, the memory limit is too small, or the database
             failed.
         """
@@ -139,7 +141,7 @@ class Workspace:
             with self.connection.cursor() as cursor:
                 yield cursor
         except duckdb.Error as error:
-            failure = failure_of_disk(error, self.folder.parent) or failure_of_database(error)
+            failure = failure_of_write(error, path, self.folder.parent) or failure_of_database(error)
         else:
             return
         raise failure from None

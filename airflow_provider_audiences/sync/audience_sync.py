@@ -212,23 +212,21 @@ class AudienceSync:
             raise
         pace = journal.request_seconds / progress.batches if progress.batches else 0.0
         manual_changes = manual_changes.after(plan, ledger=ledger.keys, source=source, workspace=self._workspace)
-        self._ledger = ledger = self._state.finish(
-            ledger, stored, seconds_per_request=pace, manual_changes=manual_changes
-        )
+        new = self._state.finish(ledger, stored, seconds_per_request=pace, manual_changes=manual_changes)
         report = report.changed(
             plan_id=stored.plan_id,
             generation=self._state.generation,
-            live=ledger.keys.count,
+            live=new.stored.members,
             batches_skipped_by_resume=report.batches_skipped_by_resume + skipped,
             **progress.counts(),
         )
-        return self._ended(report)
+        return self._ended(report, expiry=new.expiry)
 
     # Afterwards
 
-    def _ended(self, report: SyncReport) -> SyncReport:
-        now = self._audience.clock()
-        self._expiry = expiry_in(self._readable_ledger(), limits=self._destination.limits, now=now)
+    def _ended(self, report: SyncReport, *, expiry: Expiry | None = None) -> SyncReport:
+        ledger, now = expiry or self._readable_ledger(), self._audience.clock()
+        self._expiry = expiry_in(ledger, limits=self._destination.limits, now=now)
         return self._check_drift(report.changed(**self._expiry.report_fields()) if self._expiry else report)
 
     def _check_drift(self, report: SyncReport) -> SyncReport:

@@ -57,6 +57,18 @@ class LedgerRows:
     earliest_expiry: Seconds
     latest_expiry: Seconds
 
+    def chosen(self, rows: NDArray[np.int64]) -> LedgerRows:
+        """
+        Return copies of some rows.
+
+        :param rows: row numbers, in the order in which the rows are returned.
+        """
+        return LedgerRows(
+            keys=self.keys.take(rows, axis=0),
+            earliest_expiry=self.earliest_expiry.take(rows),
+            latest_expiry=self.latest_expiry.take(rows),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
@@ -95,6 +107,27 @@ class Ledger:
         return np.frombuffer(read_all(self.earliest_file, first * _NUMBER_BYTES, count * _NUMBER_BYTES), np.uint32)
 
 
+class LedgerFingerprint:
+    """The fingerprint of a ledger, computed while its rows pass: one hash for each column, and one of these hashes."""
+
+    def __init__(self) -> None:
+        self._hashes = [hashlib.sha256() for _ in range(3)]
+
+    def add(self, rows: LedgerRows) -> None:
+        """
+        Add rows, which come after all those added before.
+
+        :param rows: rows, sorted by key.
+        """
+        columns: tuple[NDArray[Any], ...] = (rows.keys, rows.earliest_expiry, rows.latest_expiry)
+        for column_hash, column in zip(self._hashes, columns, strict=True):
+            column_hash.update(np.ascontiguousarray(column).data)
+
+    def hexdigest(self) -> str:
+        """Return the fingerprint of all rows that were added."""
+        return hashlib.sha256(b"".join(one.digest() for one in self._hashes)).hexdigest()
+
+
 class LedgerWriter:
     """
     Writes a ledger row by row, in sorted order.
@@ -105,7 +138,7 @@ class LedgerWriter:
     def __init__(self, workspace: Workspace) -> None:
         self._keys = KeySetWriter(workspace.new_file(), key_bytes=workspace.key_bytes)
         self._files = (workspace.new_file(), workspace.new_file())
-        self._hashes = [hashlib.sha256() for _ in range(3)]
+        self._fingerprint = LedgerFingerprint()
 
     def add(self, rows: LedgerRows) -> None:
         """
@@ -116,17 +149,14 @@ class LedgerWriter:
         self._keys.add(rows.keys)
         for file, seconds in zip(self._files, (rows.earliest_expiry, rows.latest_expiry), strict=True):
             write_all(file, seconds)
-        columns: tuple[NDArray[Any], ...] = (rows.keys, rows.earliest_expiry, rows.latest_expiry)
-        for column_hash, column in zip(self._hashes, columns, strict=True):
-            column_hash.update(column.tobytes())
+        self._fingerprint.add(rows)
 
     def finish(self) -> Ledger:
         """Return the ledger of all rows that were added."""
-        digests = b"".join(one.digest() for one in self._hashes)
         earliest_file, latest_file = self._files
         return Ledger(
             keys=self._keys.finish(),
-            fingerprint=hashlib.sha256(digests).hexdigest(),
+            fingerprint=self._fingerprint.hexdigest(),
             earliest_file=earliest_file,
             latest_file=latest_file,
         )

@@ -234,13 +234,12 @@ class _Comparison:
         by_hand = _keys_in(self.manual_changes.added_by_hand, by_hand_slice)
         old = self.ledger.rows(ledger_slice)
 
-        allowed = source[key_order.match(source, opt_outs) < 0]
-        wanted = allowed[key_order.match(allowed, held_back) < 0] if len(held_back) else allowed
+        allowed = _without(source, opt_outs)
+        wanted = _without(allowed, held_back)
         old_row = key_order.match(wanted, old.keys)
         is_old = old_row >= 0
-        live_until = (
-            np.where(is_old, old.earliest_expiry[old_row], 0) if len(old.keys) else np.zeros(len(wanted), np.uint32)
-        )
+        live_until = np.zeros(len(wanted), np.uint32)
+        live_until[is_old] = old.earliest_expiry.take(old_row[is_old])
         is_live = live_until > rules.now
         is_sent = (live_until < rules.due_before) | rules.replaces
 
@@ -251,10 +250,10 @@ class _Comparison:
         old_is_sure = (
             old_may_be_live & (old.earliest_expiry != ADDITION_IN_DOUBT) & (old.latest_expiry != LATEST_UNKNOWN)
         )
-        removals = old.keys[old_is_removed & (not rules.replaces)]
+        removals = _chosen(old.keys, old_is_removed & (not rules.replaces))
         unknown_removed = 0
         if rules.removes_all_opt_outs and not rules.replaces:
-            unknown = opt_outs[key_order.match(opt_outs, old.keys[old_may_be_live]) < 0]
+            unknown = _without(opt_outs, _chosen(old.keys, old_may_be_live))
             removals = np.insert(removals, key_order.places(unknown, removals), unknown, axis=0)
             unknown_removed = len(unknown)
 
@@ -277,7 +276,7 @@ class _Comparison:
             unknown_removed=unknown_removed,
             contradicted=contradicted,
         )
-        return wanted[is_sent], removals, changes
+        return _chosen(wanted, is_sent), removals, changes
 
     def _must_leave(
         self, old: LedgerRows, is_wanted: NDArray[np.bool_], opt_outs: Keys, held_back: Keys, by_hand: Keys
@@ -295,6 +294,16 @@ class _Comparison:
 
 def _keys_in(keys: KeySet, range_of_rows: slice) -> Keys:
     return keys.slice(range_of_rows.start, range_of_rows.stop - range_of_rows.start)
+
+
+def _chosen(keys: Keys, is_chosen: NDArray[np.bool_]) -> Keys:
+    """Return some of the keys: by row number, which NumPy does several times faster than by the mask itself."""
+    return keys.take(np.flatnonzero(is_chosen), axis=0)
+
+
+def _without(keys: Keys, others: Keys) -> Keys:
+    """Return the keys that are not among the others, which are few as a rule, or none."""
+    return _chosen(keys, key_order.match(keys, others) < 0) if len(others) else keys
 
 
 def _count(rows: NDArray[np.bool_]) -> int:

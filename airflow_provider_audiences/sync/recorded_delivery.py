@@ -85,9 +85,9 @@ class RecordedDelivery:
             self._audience.destination, staged, on_progress=on_progress, journal=journal, sleep=self._audience.sleep
         )
         pace = journal.request_seconds / report.batches if report.batches else 0.0
-        ledger = self._state.finish(ledger, stored, seconds_per_request=pace)
-        self._live = ledger.keys.count
-        self._expiry = expiry_in(ledger, limits=self._audience.destination.limits, now=self._audience.clock())
+        new = self._state.finish(ledger, stored, seconds_per_request=pace)
+        self._live = new.stored.members
+        self._expiry = expiry_in(new.expiry, limits=self._audience.destination.limits, now=self._audience.clock())
         return report
 
     def _plan(self, delivery: DirectDelivery, staged: StagedMembers) -> Plan:

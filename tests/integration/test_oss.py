@@ -101,8 +101,7 @@ def oss(request: pytest.FixtureRequest, s3: Any, oss_server: str, monkeypatch: p
 
 def test_files_are_written_listed_read_and_deleted(oss: Any, tmp_path: Path) -> None:
     folder = folder_at(f"oss://my_oss@{oss.bucket}/deep/er", setting="stage_path")
-    (tmp_path / "a").write_bytes(b"content")
-    folder.store("a.txt", tmp_path / "a")
+    folder.store("a.txt", lambda path: path.write_bytes(b"content"), scratch=tmp_path / "a")
     assert oss.get_object(Bucket=oss.bucket, Key="deep/er/a.txt")["Body"].read() == b"content"
     assert folder.names() == ["a.txt"]
     assert folder.read("a.txt") == b"content"

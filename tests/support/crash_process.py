@@ -7,6 +7,7 @@ A process says what its sync came to. Each request, and each request that was wr
 import json
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ import duckdb  # noqa: F401 - so that forks need not import it
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
 from airflow_provider_audiences.http.calls import TransportSettings
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.members.keys import key_set
 from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.redaction import Secret
+from airflow_provider_audiences.sync.ledger import LedgerRows
+from airflow_provider_audiences.sync.state import audience_state
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
+from airflow_provider_audiences.sync.state.fold import fold
 from support.forks import serve
 from support.memory_destination import Post
 from support.synced import AudienceOverHttp, HookedFolder, Wire
@@ -51,6 +56,15 @@ class Stop:
 
 def run(job: dict[str, Any]) -> Any:
     stop = Stop(job["stop"])
+    key_set._COMPARED_KEYS = 1  # a piece of the ledger for each member
+
+    def stopping_fold(*args: Any, **options: Any) -> Iterator[LedgerRows]:
+        for rows in fold(*args, **options):
+            if len(rows.keys):
+                yield rows  # DuckDB has taken it when the next one is asked for
+                stop.at("after", "fold", "")
+
+    audience_state.fold = stopping_fold  # type: ignore[attr-defined, assignment]
     settings = TransportSettings(max_retries=0)
     with (
         AppLovinClient(api_key=Secret(job["key"]), base_url=job["url"], settings=settings) as client,

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -66,12 +67,20 @@ class Wire(BaseAdapter):
         self.__init__(self._inner)  # type: ignore[misc]
 
 
+def _content_of(write: Callable[[Path], object]) -> bytes:
+    with NamedTemporaryFile() as file:
+        write(Path(file.name))
+        return Path(file.name).read_bytes()
+
+
 class HookedFolder:
     """A folder of state that notes its calls, and lets hooks act around each: ``hook(method, name)``."""
 
     def __init__(self, inner: FileStore) -> None:
         self.inner = inner
         self.name = inner.name
+        self.makes_content_first = False
+        """Whether the content of a large file is made before the call, which may then arrive whenever it likes."""
         self.calls: list[tuple[str, str]] = []
         self.before: Callable[[str, str], None] = lambda _method, _name: None
         self.after: Callable[[str, str], None] = lambda _method, _name: None
@@ -112,8 +121,14 @@ class HookedFolder:
     def fetch(self, name: str, path: Path) -> None:
         self._call("fetch", name, lambda: self.inner.fetch(name, path))
 
-    def store(self, name: str, path: Path) -> None:
-        self._call("store", name, lambda: self.inner.store(name, path))
+    def store(self, name: str, write: Callable[[Path], object], *, scratch: Path) -> None:
+        content = _content_of(write) if self.makes_content_first else None
+
+        def written(path: Path) -> None:
+            write(path) if content is None else path.write_bytes(content)
+            self.after("content", name)  # the whole content is there, and not yet under its name
+
+        self._call("store", name, lambda: self.inner.store(name, written, scratch=scratch))
 
     def delete(self, name: str) -> None:
         self._call("delete", name, lambda: self.inner.delete(name))

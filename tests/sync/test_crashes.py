@@ -31,6 +31,8 @@ MIRROR: dict[str, Point] = {
     "before the second removal": ("before", "post", "remove", 2),
     "after the last reply, before it is written down": ("after", "post", "remove", 2),
     "everything is written down": ("after", "create", "head-", 6),
+    "in the middle of the new ledger": ("after", "fold", "", 3),
+    "the new ledger is whole, and has no name": ("after", "content", "ledger-", 1),
     "the new ledger is stored, before the final commit": ("before", "create", "head-", 7),
     "after the final commit": ("after", "create", "head-", 7),
     "in the middle of the cleanup": ("after", "delete", "plan-", 1),
@@ -40,6 +42,7 @@ CHANGED = [
     "after the first reply, before it is written down",
     "before the second request",
     "after the first removal's reply",
+    "in the middle of the new ledger",
     "the new ledger is stored, before the final commit",
     "in the middle of the cleanup",
 ]
@@ -57,6 +60,7 @@ APPLY: dict[str, Point] = {
         "the plan is begun",
         "after the first reply, before it is written down",
         "between additions and removals",
+        "in the middle of the new ledger",
         "the new ledger is stored, before the final commit",
         "after the final commit",
     )

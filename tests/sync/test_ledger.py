@@ -203,7 +203,10 @@ def folded(case: Case, work: StagingSettings) -> tuple[dict[int, Times], dict[in
             changes=Changes(),
         )
         old = ledger_of(workspace, case.old)
-        new = fold(old, plan, case.delivered(), now=case.now, late_effect_seconds=100, workspace=workspace)
+        writer = LedgerWriter(workspace)
+        for rows in fold(old, plan, case.delivered(), now=case.now, late_effect_seconds=100):
+            writer.add(rows)
+        new = writer.finish()
         assert content_of(old) == case.old, "the old one stays as it was"
         at = dict(zip(ordered(case.additions), case.landed_additions, strict=True))
         at |= dict(zip(ordered(case.removals), case.landed_removals, strict=True))

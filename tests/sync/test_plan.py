@@ -213,7 +213,10 @@ def test_once_it_has_landed_nothing_is_left_to_do(case: Case, work: StagingSetti
         delivered = Delivered(begun_at=5000)
         delivered.additions.add(0, plan.additions.count, began=5000, ended=5001)
         delivered.removals.add(0, plan.removals.count, began=5000, ended=5001)
-        new = fold(ledger, plan, delivered, now=NOW, late_effect_seconds=100, workspace=workspace)
+        writer = LedgerWriter(workspace)
+        for rows in fold(ledger, plan, delivered, now=NOW, late_effect_seconds=100):
+            writer.add(rows)
+        new = writer.finish()
         assert new.keys.count == plan.changes.live
         mode = "mirror" if case.mode == "replace" else case.mode
         again = make_plan(

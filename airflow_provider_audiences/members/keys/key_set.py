@@ -6,7 +6,7 @@ bytes each. Any slice of it can be read at any time, and sets are compared part 
 
 A :class:`KeySetBuilder` makes a set of keys that come in any order, with duplicates. It collects runs of a million
 keys, orders each run by part and writes it to a file. In the end it reads one part after the other from all runs, sorts
-it and removes duplicates: all copies of a key are in the same part, and a part is about a thousandth of the whole.
+it and removes duplicates: all copies of a key are in the same part, and a part is a 4,096th of the whole, or nearly so.
 
 ``python -m benchmarks.distinct`` compares this with a database that does the same.
 """
@@ -74,12 +74,17 @@ def side_by_side(*sets: KeySet) -> Iterator[list[slice]]:
     :return: for each step one slice of rows for each set, in order; all steps together cover all rows.
     """
     starts = np.stack([keys.starts() for keys in sets])
-    total = starts.sum(axis=0)
+    for parts in _groups_of_parts(starts.sum(axis=0)):
+        yield [slice(int(row[parts.start]), int(row[parts.stop])) for row in starts]
+
+
+def _groups_of_parts(starts: NDArray[np.int64]) -> Iterator[slice]:
+    """Yield ranges of parts that have as many keys together as are compared in one step, or one part that has more."""
     first = 0
-    while first < len(total) - 1:
-        end = int(np.searchsorted(total, total[first] + _COMPARED_KEYS, side="right")) - 1
+    while first < len(starts) - 1:
+        end = int(np.searchsorted(starts, starts[first] + _COMPARED_KEYS, side="right")) - 1
         end = max(end, first + 1)
-        yield [slice(int(row[first]), int(row[end])) for row in starts]
+        yield slice(first, end)
         first = end
 
 
@@ -96,20 +101,16 @@ class KeySetWriter:
         self._key_bytes = key_bytes
         self._sizes = np.zeros(key_order.PARTS, np.int64)
 
-    def add(self, keys: Keys, *, part: int | None = None) -> None:
+    def add(self, keys: Keys) -> None:
         """
         Append keys, which must come after all those added before.
 
         :param keys: distinct keys, sorted.
-        :param part: the part that all of them belong to; None to find out the part of each.
         """
         if len(keys):
             self._key_bytes = keys.shape[1] * WORD_BYTES
         write_all(self._file, keys)
-        if part is None:
-            self._sizes += np.bincount(key_order.parts_of(keys), minlength=key_order.PARTS)
-        else:
-            self._sizes[part] += len(keys)
+        self._sizes += key_order.part_sizes(keys)
 
     def finish(self) -> KeySet:
         """Return the set of all keys that were added."""
@@ -170,8 +171,9 @@ class KeySetBuilder:
             self._begin_run()
             self._end_run()
             self._buffer = self._spare = key_order.empty_keys(self._key_bytes)
-            for part, keys in enumerate(in_turn(self._threads, self._distinct, range(key_order.PARTS))):
-                writer.add(keys, part=part)
+            parts = _groups_of_parts(np.sum(self._starts, axis=0))
+            for keys in in_turn(self._threads, self._distinct, parts):
+                writer.add(keys)
             self._runs_file.truncate(0)
         return writer.finish()
 
@@ -193,12 +195,12 @@ class KeySetBuilder:
         sizes = np.bincount(parts, minlength=key_order.PARTS)
         self._starts.append(np.concatenate(([begin], begin + np.cumsum(sizes))))
 
-    def _distinct(self, part: int) -> Keys:
+    def _distinct(self, parts: slice) -> Keys:
         found = key_order.empty_keys(self._key_bytes)
         waiting: list[Keys] = []
         size = 0
         for starts in self._starts:
-            first, end = int(starts[part]), int(starts[part + 1])
+            first, end = int(starts[parts.start]), int(starts[parts.stop])
             waiting.append(_read(self._runs_file, first, end - first, self._key_bytes))
             size += end - first
             if size >= _MAX_KEYS_AT_ONCE:

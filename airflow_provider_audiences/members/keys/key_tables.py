@@ -8,33 +8,31 @@ DuckDB writes and reads the files. Data passes through Arrow's buffers, without 
 from __future__ import annotations
 
 import glob
-import mmap
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import nanoarrow
 import numpy as np
-from nanoarrow.c_array_stream import CArrayStream
 from numpy.typing import NDArray
 
 from airflow_provider_audiences.exceptions import WorkspaceUnavailableError
 from airflow_provider_audiences.members.failures import is_out_of_memory
 from airflow_provider_audiences.members.key_width import KEY_BYTES, WORD_BYTES
+from airflow_provider_audiences.members.keys.arrow_stream import PulledTable
 from airflow_provider_audiences.members.keys.key_order import Keys
-from airflow_provider_audiences.members.workspace import write_all
+from airflow_provider_audiences.members.threads import THREADS
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.members.keys.key_set import KeySet
     from airflow_provider_audiences.members.workspace import Workspace
 
 Numbers = NDArray[np.uint32]
 
-_PARQUET = "FORMAT parquet, COMPRESSION snappy, USE_TMP_FILE false"
-_CHUNK_ROWS = 1 << 17
-_NUMBER_BYTES = 4
+# Random keys can't be compressed, and numbers become small by their dictionaries alone. A row group has few distinct
+# numbers: DuckDB gives up the keys' dictionary early if it need not look for many.
+_PARQUET = "FORMAT parquet, COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 4096, USE_TMP_FILE false"
 _NUMBER = nanoarrow.c_schema(nanoarrow.uint32())
 
 
@@ -43,27 +41,55 @@ class KeyTableError(Exception):
 
 
 def write_key_table(
-    workspace: Workspace, path: Path, keys: KeySet, *, key_column: str, numbers: Mapping[str, IO[bytes]]
+    workspace: Workspace,
+    path: Path,
+    rows: Iterator[tuple[Keys, Sequence[Numbers]]],
+    *,
+    key_column: str,
+    number_columns: Sequence[str] = (),
 ) -> None:
     """
-    Write keys and numbers to a Parquet file.
+    Write keys and numbers to a Parquet file, piece by piece as they come.
 
     :param workspace: workspace whose database writes the file.
     :param path: an existing, empty file, which is written in place.
-    :param keys: the first column, in the set's order.
-    :param key_column: name of that column.
-    :param numbers: further columns by name: files of 4 bytes (unsigned) for each key, in the same order.
-    :raises WorkspaceUnavailableError: the disk is full, or the database failed.
+    :param rows: yields pieces of the table: keys, and for each number column as many numbers. An error that it raises
+        ends the writing, and is raised here.
+    :param key_column: name of the first column, the keys.
+    :param number_columns: names of the further columns.
+    :raises OSError: the disk of the file is full.
+    :raises WorkspaceUnavailableError: the temporary folder is full, or the database failed.
     """
-    with workspace.new_file() as texts:
-        for first in range(0, keys.count, _CHUNK_ROWS):
-            write_all(texts, keys.slice(first, _CHUNK_ROWS).astype(">u8"))
-        table = _Table({key_column: texts}, numbers, keys.count, keys.key_bytes)
-        with workspace.database_writes() as cursor:
-            cursor.register("key_table", table)
-            # Into the existing file itself, as only this user may read it.
-            cursor.execute(f"COPY (FROM key_table) TO ? ({_PARQUET})", [str(path)])
-            cursor.unregister("key_table")
+    columns = _Columns(key_column, number_columns, workspace.key_bytes)
+    table = PulledTable(columns.schema, (columns.array(keys, numbers) for keys, numbers in rows if len(keys)))
+    # Signals raise errors in the main thread only. In a call by DuckDB they would be lost, so another thread has those.
+    with workspace.database_writes(path) as cursor, ThreadPoolExecutor(1, "audiences-table") as thread:
+        thread.submit(int).result()  # a signal while the thread begins would leave it to itself, so it has no work yet
+        try:
+            thread.submit(_copy, cursor, table, path).result()
+        except Exception:
+            if table.failure is None:
+                raise
+        except BaseException:
+            table.end()
+            raise
+    if table.failure is not None:
+        raise table.failure
+    if not table.has_ended:
+        raise WorkspaceUnavailableError("a table of members was not written to its end", advice="Try again.")
+
+
+def _copy(cursor: duckdb.DuckDBPyConnection, table: PulledTable, path: Path) -> None:
+    cursor.register("key_table", table)
+    try:
+        # One thread of DuckDB writes one row group after the other, in order; several would have to put them in order,
+        # which takes a third more work and more memory. The pieces are made by threads of their own.
+        cursor.execute("SET threads = 1")
+        # Into the existing file itself, as only this user may read it.
+        cursor.execute(f"COPY (FROM key_table) TO ? ({_PARQUET})", [str(path)])
+    finally:
+        cursor.unregister("key_table")
+        cursor.execute(f"SET threads = {THREADS}")
 
 
 def read_key_table(
@@ -138,72 +164,23 @@ def _keys_of(column: Any) -> Keys:
     return data.view(">u8").astype(np.uint64).reshape(-1, key_bytes // WORD_BYTES)
 
 
-class _Table:
-    """Files as an Arrow stream; each part is in memory only while DuckDB reads it."""
+class _Columns:
+    """Makes Arrow arrays of keys and numbers; the keys as big-endian bytes, which is the form of UUIDs."""
 
-    def __init__(
-        self, keys: Mapping[str, IO[bytes]], numbers: Mapping[str, IO[bytes]], rows: int, key_bytes: int
-    ) -> None:
-        self._rows = rows
-        self._key_bytes = key_bytes
-        self._key_type = _key_type(key_bytes)
-        ((key_column, key_file),) = keys.items()
-        self._keys = _MappedFile(key_file, rows * key_bytes)
-        self._numbers = [_MappedFile(file, rows * _NUMBER_BYTES) for file in numbers.values()]
-        self._schema = nanoarrow.c_schema(
-            nanoarrow.struct({key_column: self._key_type, **dict.fromkeys(numbers, _NUMBER)})
-        )
+    def __init__(self, key_column: str, number_columns: Sequence[str], key_bytes: int) -> None:
+        binary = nanoarrow.fixed_size_binary(key_bytes)
+        is_uuid = key_bytes == KEY_BYTES
+        self._key = nanoarrow.c_schema(nanoarrow.extension_type(binary, "arrow.uuid") if is_uuid else binary)
+        columns = {key_column: self._key, **dict.fromkeys(number_columns, _NUMBER)}
+        self.schema = nanoarrow.c_schema(nanoarrow.struct(columns))
 
-    def __arrow_c_schema__(self) -> object:
-        return self._schema.__arrow_c_schema__()
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        chunks = [self._chunk(first) for first in range(0, self._rows, _CHUNK_ROWS)]
-        return CArrayStream.from_c_arrays(chunks, self._schema, validate=False).__arrow_c_stream__()
-
-    def _chunk(self, first: int) -> Any:
-        rows = min(_CHUNK_ROWS, self._rows - first)
-        width = self._key_bytes
-        columns = [_column(self._key_type, rows, self._keys.part(first * width, rows * width))]
-        columns += (
-            _column(_NUMBER, rows, file.part(first * _NUMBER_BYTES, rows * _NUMBER_BYTES)) for file in self._numbers
-        )
-        return nanoarrow.c_array_from_buffers(self._schema, rows, [None], children=columns, validation_level="none")
+    def array(self, keys: Keys, numbers: Sequence[Numbers]) -> Any:
+        """Return one piece of the table."""
+        columns = [_column(self._key, len(keys), keys.astype(">u8").view(np.uint8).reshape(-1))]
+        columns += (_column(_NUMBER, len(keys), column) for column in numbers)
+        return nanoarrow.c_array_from_buffers(self.schema, len(keys), [None], children=columns, validation_level="none")
 
 
-def _key_type(key_bytes: int) -> Any:
-    binary = nanoarrow.fixed_size_binary(key_bytes)
-    return nanoarrow.c_schema(nanoarrow.extension_type(binary, "arrow.uuid") if key_bytes == KEY_BYTES else binary)
-
-
-def _column(schema: Any, rows: int, data: NDArray[np.uint8]) -> Any:
+def _column(schema: Any, rows: int, data: NDArray[Any]) -> Any:
     # nanoarrow's validation expects a wrong width of fixed-size binary values.
     return nanoarrow.c_array_from_buffers(schema, rows, [None, data], validation_level="none")
-
-
-class _MappedFile:
-    """
-    A memory-mapped file, of which parts that are no longer used leave memory again.
-
-    The file is mapped once as a whole: each map takes a file descriptor, and a process may have about a thousand.
-
-    :param file: file whose content does not change meanwhile.
-    :param size: size of the file in bytes.
-    """
-
-    def __init__(self, file: IO[bytes], size: int) -> None:
-        self._map = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else None
-
-    def part(self, first: int, count: int) -> NDArray[np.uint8]:
-        """
-        Return some of the bytes without copying them; their memory is released when the array is deleted.
-
-        :param first: offset of the first byte.
-        :param count: number of bytes, at least one.
-        """
-        if self._map is None:
-            raise AssertionError("an empty file has no parts")
-        part = np.frombuffer(self._map, np.uint8, count, first)
-        page = first - first % mmap.PAGESIZE  # a neighbouring part in use loads its page again
-        weakref.finalize(part, self._map.madvise, mmap.MADV_DONTNEED, page, first + count - page).atexit = False
-        return part

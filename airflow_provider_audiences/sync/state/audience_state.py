@@ -29,7 +29,7 @@ from airflow_provider_audiences.sync.state.late import LateRequests
 from airflow_provider_audiences.sync.state.manifest import Manifest, ManualChangeFiles, StoredKeys, StoredLedger
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan, StoredPlans
-from airflow_provider_audiences.sync.state.tables import StateTables
+from airflow_provider_audiences.sync.state.tables import NewLedger, StateTables
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
@@ -168,7 +168,8 @@ class AudienceState:
             file = self._plans.find(self.manifest.plan_id)
             if file is None:
                 raise LedgerLostError(f"{self.name} has no plan {self.manifest.plan_id}, which was being carried out")
-            return self._fold(ledger, self._plans.fetch(file).plan, self.manifest)
+            self._fold(ledger, self._plans.fetch(file).plan, self.manifest)
+        return self.ledger()
 
     def store_plan(self, plan: Plan, *, details: dict[str, Any], run_date: RunDate | None = None) -> StoredPlan:
         """
@@ -296,7 +297,7 @@ class AudienceState:
         *,
         seconds_per_request: float,
         manual_changes: ManualChanges | None = None,
-    ) -> Ledger:
+    ) -> NewLedger:
         """
         Fold a plan that is delivered completely into a new ledger.
 
@@ -304,7 +305,7 @@ class AudienceState:
         :param stored: the plan that was begun.
         :param seconds_per_request: average time of the plan's requests, for the next plan's forecast.
         :param manual_changes: members removed or added by hand from now on; None for no change.
-        :return: the new ledger.
+        :return: what is known of the new ledger.
         """
         manifest, delivered = self._require_begun()
         removed_before = manifest.removed_opt_outs_fingerprint if stored.plan.has_unknown_members else ""
@@ -325,17 +326,13 @@ class AudienceState:
             raise AssertionError("no plan was begun")
         return self.manifest, self.manifest.delivered
 
-    def _fold(self, ledger: Ledger, plan: Plan, manifest: Manifest) -> Ledger:
+    def _fold(self, ledger: Ledger, plan: Plan, manifest: Manifest) -> NewLedger:
         delivered = manifest.delivered or Delivered(begun_at=0)
         now = self._clock()
         late_effect_seconds = self._late_effect_seconds
-        ledger = fold(
-            ledger, plan, delivered, now=now, late_effect_seconds=late_effect_seconds, workspace=self._workspace
-        )
+        rows = fold(ledger, plan, delivered, now=now, late_effect_seconds=late_effect_seconds)
         generation = manifest.generation + 1
-        file = f"ledger-{generation}-{secrets.token_hex(4)}.parquet" if ledger.keys.count else ""
-        if file:
-            self._tables.store_ledger(file, ledger)
+        new = self._tables.store_ledger(f"ledger-{generation}-{secrets.token_hex(4)}.parquet", rows, now=now)
         is_whole = (delivered.additions.count, delivered.removals.count) == (plan.additions.count, plan.removals.count)
         is_replacement_in_doubt = plan.replaces and not delivered.additions
         is_as_late_as_before = is_whole and not delivered.is_repeated
@@ -346,7 +343,7 @@ class AudienceState:
         manifest = replace(
             manifest,
             generation=generation,
-            ledger=StoredLedger(file=file, members=ledger.keys.count, fingerprint=ledger.fingerprint),
+            ledger=new.stored,
             plan_id="",
             delivered=None,
             replacement_fingerprint="" if is_replacement_in_doubt else manifest.replacement_fingerprint,
@@ -356,7 +353,7 @@ class AudienceState:
         )
         self._manifests.commit_and_clean(manifest, used=manifest.files)
         self.manifest = manifest
-        return ledger
+        return new
 
     def _with_manual_changes(self, manifest: Manifest, manual_changes: ManualChanges) -> Manifest:
         with self._unless_overtaken():

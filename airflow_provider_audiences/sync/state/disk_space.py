@@ -1,4 +1,4 @@
-"""Room on the disks for the end of a sync: checked before the first request."""
+"""Room on the disk for the end of a sync: checked before the first request."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
-_TIMES_BYTES = 8
-"""Bytes of a member's two times in a ledger; in its Parquet file they take next to nothing."""
-
 
 class DiskSpace:
     """
-    Checks the room for a new ledger, in the temporary folder and on the state's disk.
+    Checks the room for a new ledger: on the state's disk; or in the temporary folder, for an object store.
+
+    A ledger is written once, to the folder that it stays in. For an object store it is made in the temporary folder,
+    and copied from there. Its times take next to nothing.
 
     :param files: the file store of the state; the room in an object store is not checked.
-    :param workspace: workspace in which the ledger is made.
+    :param workspace: workspace in which the ledger is made for an object store.
     """
 
     def __init__(self, files: FileStore, workspace: Workspace) -> None:
@@ -40,16 +40,14 @@ class DiskSpace:
         :raises StateUnavailableError: the disk of the state has too little room.
         """
         what = f"a ledger of {counted(members, 'member')}"
-        here, there = members * _fold_bytes(self._workspace.key_bytes), members * self._workspace.key_bytes
+        needed = members * self._workspace.key_bytes
         if self._path is None:
-            self._workspace.require(here, what)
+            self._workspace.require(needed, what)
             return
-        is_one_disk = self._path.stat().st_dev == self._workspace.folder.stat().st_dev
-        self._workspace.require(here + there * is_one_disk, what)
         free = free_bytes(self._path)
-        if free is not None and free < there:
+        if free is not None and free < needed:
             raise StateUnavailableError(
-                f"{self._path} has {free / 10**6:,.0f} MB free, and {what} takes about {there / 10**6:,.0f} MB there; "
+                f"{self._path} has {free / 10**6:,.0f} MB free, and {what} takes about {needed / 10**6:,.0f} MB there; "
                 "nothing was sent",
                 advice="Make room there, or move [audiences] state_path with all that it holds to a larger disk.",
             )
@@ -58,11 +56,3 @@ class DiskSpace:
 def _existing(path: Path) -> Path:
     """Return the folder, or the nearest folder above it that exists: the folder is made with its first file."""
     return next(folder for folder in (path, *path.parents) if folder.exists())
-
-
-def _fold_bytes(key_bytes: int) -> int:
-    """
-    Return the bytes of a member in the temporary folder: in the new ledger, in the key column for Parquet, and in the
-    Parquet file.
-    """
-    return 3 * key_bytes + _TIMES_BYTES

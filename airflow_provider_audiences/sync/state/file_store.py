@@ -12,14 +12,14 @@ import inspect
 import os
 import re
 import secrets
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from airflow_provider_audiences.exceptions import InvalidInputError, StateUnavailableError
 from airflow_provider_audiences.members.failures import words_of
+from airflow_provider_audiences.members.scratch import scratch_path
 
 _UNFINISHED = ".part"
 _OPTION = re.compile(r"unexpected keyword argument '(\w{1,60})'")
@@ -60,8 +60,14 @@ class FileStore(Protocol):
     def fetch(self, name: str, path: Path) -> None:
         """Make a file's content available at a path of this machine, which does not exist yet."""
 
-    def store(self, name: str, path: Path) -> None:
-        """Copy a file of this machine to the place; others see all of it or nothing."""
+    def store(self, name: str, write: Callable[[Path], object], *, scratch: Path) -> None:
+        """
+        Make a large file; others see all of it or nothing, and it is on the disk when this returns.
+
+        :param name: name of the file.
+        :param write: writes the content to a path, at which there is an empty file. What it raises is raised here.
+        :param scratch: a path of this machine that does not exist; the content is made there if it has to be copied.
+        """
 
     def delete(self, name: str) -> None:
         """Delete a file; a file that does not exist is no error."""
@@ -121,10 +127,10 @@ class LocalFileStore:
         with self._failures(FileNotFoundError):
             path.symlink_to((self._path / name).resolve(strict=True))
 
-    def store(self, name: str, path: Path) -> None:
-        """Copy a file of this machine to the folder; others see all of it or nothing."""
+    def store(self, name: str, write: Callable[[Path], object], *, scratch: Path) -> None:  # noqa: ARG002 - no copy
+        """Make a large file in the folder itself; others see all of it or nothing."""
         with self._failures(), self._unfinished(name) as unfinished:
-            shutil.copyfile(path, unfinished)
+            write(unfinished)
             self._finish(unfinished, name)
 
     def delete(self, name: str) -> None:
@@ -246,10 +252,14 @@ class ObjectFileStore:
             self._file_system.invalidate_cache()
             self._file_system.get_file(f"{self._path}/{name}", str(path))
 
-    def store(self, name: str, path: Path) -> None:
-        """Copy a file of this machine to the prefix; others see all of it or nothing."""
-        with self._failures():
-            self._file_system.put_file(str(path), f"{self._path}/{name}")
+    def store(self, name: str, write: Callable[[Path], object], *, scratch: Path) -> None:
+        """Make a large file on this machine, and copy it to the prefix; others see all of it or nothing."""
+        try:
+            write(scratch_path(scratch.parent, scratch.name))
+            with self._failures():
+                self._file_system.put_file(str(scratch), f"{self._path}/{name}")
+        finally:
+            scratch.unlink(missing_ok=True)
 
     def delete(self, name: str) -> None:
         """Delete a file; a file that does not exist is no error."""

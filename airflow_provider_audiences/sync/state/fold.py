@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_audiences.members.keys import key_order
+from airflow_provider_audiences.members.keys.key_order import SortedKeys, order_of
 from airflow_provider_audiences.members.keys.key_set import side_by_side
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.sync.ledger import (
@@ -19,22 +21,20 @@ from airflow_provider_audiences.sync.ledger import (
     REMOVAL_IN_DOUBT,
     Ledger,
     LedgerRows,
-    LedgerWriter,
     Seconds,
 )
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys
-    from airflow_provider_audiences.members.workspace import Workspace
     from airflow_provider_audiences.sync.plan import Plan
     from airflow_provider_audiences.sync.state.delivered import Delivered
 
 
 def fold(
-    ledger: Ledger, plan: Plan, delivered: Delivered, *, now: float, late_effect_seconds: int, workspace: Workspace
-) -> Ledger:
+    ledger: Ledger, plan: Plan, delivered: Delivered, *, now: float, late_effect_seconds: int
+) -> Generator[LedgerRows]:
     """
-    Return the ledger after a plan was sent, or a part of it.
+    Yield the rows of the ledger after a plan was sent, or a part of it, in pieces that are made as they are needed.
 
     Delivered rows get exact times. All other rows of the plan may have been sent as well, so their members get times
     that are right whether they arrived or not.
@@ -44,14 +44,10 @@ def fold(
     :param delivered: which rows of the plan the platform has accepted, and when.
     :param now: no request of the plan was sent later than this; seconds since 1970 (UTC).
     :param late_effect_seconds: longest time after it was sent that a request may still take effect.
-    :param workspace: workspace in which the new ledger is made.
     """
     fold = _Fold(ledger, plan, delivered, now, late_effect_seconds)
-    writer = LedgerWriter(workspace)
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-ledger") as threads:
-        for rows in in_turn(threads, fold.fold_slices, side_by_side(ledger.keys, plan.additions, plan.removals)):
-            writer.add(rows)
-    return writer.finish()
+        yield from in_turn(threads, fold.fold_slices, side_by_side(ledger.keys, plan.additions, plan.removals))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +61,62 @@ class _Fold:
     late_effect_seconds: int
 
     def fold_slices(self, slices: list[slice]) -> LedgerRows:
+        """Return the new rows for one slice of each set: most are old rows, which stay as they are."""
         in_ledger, in_additions, in_removals = slices
-        keys, earliest, latest, unknown = self._old_rows(in_ledger, in_removals)
+        old = self.ledger.rows(in_ledger)
+        old_keys = SortedKeys(old.keys)
+        earliest, latest = old.earliest_expiry.copy(), old.latest_expiry.copy()
+        stays = np.ones(len(earliest), np.bool_)
+        if self.plan.replaces:
+            # The replacing request is the first: if any row is delivered, all earlier members are gone.
+            stays[:] = not self.delivered.additions
+            earliest[:] = REMOVAL_IN_DOUBT
+
+        removed = self.plan.removals.slice(in_removals.start, in_removals.stop - in_removals.start)
+        rows = old_keys.match(removed)
+        is_delivered, _, _ = self.delivered.removals.lookup(in_removals.start, len(removed))
+        stays[rows[is_delivered & (rows >= 0)]] = False
+        earliest[rows[~is_delivered & (rows >= 0)]] = REMOVAL_IN_DOUBT
+        unknown = removed[~is_delivered & (rows < 0)]
+
         added = self.plan.additions.slice(in_additions.start, in_additions.stop - in_additions.start)
-        rows = key_order.match(added, keys)
+        rows = old_keys.match(added)
+        rows[rows >= 0] = np.where(stays[rows[rows >= 0]], rows[rows >= 0], -1)
         is_old, is_new = rows >= 0, rows < 0
-        old_rows = rows[is_old]
         old_earliest, old_latest = np.zeros(len(added), np.int64), np.zeros(len(added), np.int64)
-        old_earliest[is_old], old_latest[is_old] = earliest[old_rows], latest[old_rows]
+        old_earliest[is_old], old_latest[is_old] = earliest[rows[is_old]], latest[rows[is_old]]
         added_earliest, added_latest = self._times(in_additions.start, old_earliest, old_latest)
-        earliest[old_rows], latest[old_rows] = added_earliest[is_old], added_latest[is_old]
-        if is_new.any():
-            places = key_order.places(added[is_new], keys)
-            keys = np.insert(keys, places, added[is_new], axis=0)
-            earliest = np.insert(earliest, places, added_earliest[is_new])
-            latest = np.insert(latest, places, added_latest[is_new])
+        earliest[rows[is_old]], latest[rows[is_old]] = added_earliest[is_old], added_latest[is_old]
+
+        new = LedgerRows(keys=added[is_new], earliest_expiry=added_earliest[is_new], latest_expiry=added_latest[is_new])
         if len(unknown):
-            places = key_order.places(unknown, keys)
-            keys = np.insert(keys, places, unknown, axis=0)
-            earliest = np.insert(earliest, places, REMOVAL_IN_DOUBT)
-            latest = np.insert(latest, places, LATEST_UNKNOWN)
-        may_live = latest > self.now
-        if not may_live.all():
-            keys, earliest, latest = keys[may_live], earliest[may_live], latest[may_live]
-        return LedgerRows(keys=keys, earliest_expiry=_seconds(earliest), latest_expiry=_seconds(latest))
+            new = _with_doubtful_removals(new, unknown)
+        old = LedgerRows(keys=old.keys, earliest_expiry=earliest, latest_expiry=latest)
+        return self._merged(old, stays, new, old_keys)
+
+    def _merged(self, old: LedgerRows, stays: NDArray[np.bool_], new: LedgerRows, old_keys: SortedKeys) -> LedgerRows:
+        """Return the old rows that stay and the new ones, without those that have expired."""
+        second = math.floor(self.now)  # times are whole seconds
+        stays &= old.latest_expiry > second
+        lives = np.flatnonzero(new.latest_expiry > second)
+        if stays.all() and not len(lives):
+            return old
+        if len(lives) < len(new.keys):
+            new = new.chosen(lives)
+        kept = np.flatnonzero(stays)
+        if not len(kept):
+            return new
+        places = np.searchsorted(kept, old_keys.places(new.keys))
+        rows = old.chosen(np.insert(kept, places, kept[0]))  # any row makes room for a new one
+        places += np.arange(len(places))
+        rows.keys[places] = new.keys
+        rows.earliest_expiry[places] = new.earliest_expiry
+        rows.latest_expiry[places] = new.latest_expiry
+        return rows
 
     def _times(
         self, first: int, old_earliest: NDArray[np.int64], old_latest: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ) -> tuple[Seconds, Seconds]:
         """Return the new times of additions, beginning with row ``first``; a new member has old times of 0."""
         is_delivered, began, ended = self.delivered.additions.lookup(first, len(old_earliest))
         ttl, late = self.plan.ttl_seconds, self.late_effect_seconds
@@ -105,27 +129,19 @@ class _Fold:
         )
         doubtful_latest = np.maximum(old_latest, int(self.now) + 1 + ttl + late)
         return (
-            np.where(is_delivered, began + ttl, doubtful_earliest),
-            np.where(is_delivered, ended + ttl + late, doubtful_latest),
+            _seconds(np.where(is_delivered, began + ttl, doubtful_earliest)),
+            _seconds(np.where(is_delivered, ended + ttl + late, doubtful_latest)),
         )
 
-    def _old_rows(
-        self, in_ledger: slice, in_removals: slice
-    ) -> tuple[Keys, NDArray[np.int64], NDArray[np.int64], Keys]:
-        """Return the ledger's members not surely removed, with their times; and removed members that it lacked."""
-        old = self.ledger.rows(in_ledger)
-        earliest, latest = old.earliest_expiry.astype(np.int64), old.latest_expiry.astype(np.int64)
-        stays = np.ones(len(old.keys), np.bool_)
-        if self.plan.replaces:
-            # The replacing request is the first: if any row is delivered, all earlier members are gone.
-            stays[:] = not self.delivered.additions
-            earliest[:] = REMOVAL_IN_DOUBT
-        removed = self.plan.removals.slice(in_removals.start, in_removals.stop - in_removals.start)
-        rows = key_order.match(removed, old.keys)
-        is_delivered, _, _ = self.delivered.removals.lookup(in_removals.start, len(removed))
-        stays[rows[is_delivered & (rows >= 0)]] = False
-        earliest[rows[~is_delivered & (rows >= 0)]] = REMOVAL_IN_DOUBT
-        return old.keys[stays], earliest[stays], latest[stays], removed[~is_delivered & (rows < 0)]
+
+def _with_doubtful_removals(rows: LedgerRows, keys: Keys) -> LedgerRows:
+    """Return sorted rows with further ones in between: members whose removal is in doubt, and who were in no ledger."""
+    together = LedgerRows(
+        keys=np.concatenate((rows.keys, keys)),
+        earliest_expiry=np.concatenate((rows.earliest_expiry, np.full(len(keys), REMOVAL_IN_DOUBT, np.uint32))),
+        latest_expiry=np.concatenate((rows.latest_expiry, np.full(len(keys), LATEST_UNKNOWN, np.uint32))),
+    )
+    return together.chosen(order_of(together.keys))
 
 
 def _seconds(moments: NDArray[Any]) -> Seconds:

@@ -50,9 +50,9 @@ class OverlayFileStore:
         """Make a file's content available at a path of this machine, which does not exist yet."""
         self._store_of(name).fetch(name, path)
 
-    def store(self, name: str, path: Path) -> None:
-        """Copy a file of this machine to the folder."""
-        self._own.store(name, path)
+    def store(self, name: str, write: Callable[[Path], object], *, scratch: Path) -> None:
+        """Make a large file on this machine."""
+        self._own.store(name, write, scratch=scratch)
         self._names_below.discard(name)
 
     def delete(self, name: str) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import LedgerLostError, StateUnavailableError
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of
 from airflow_provider_audiences.members.keys.key_tables import KeyTableError, Numbers, read_key_table, write_key_table
-from airflow_provider_audiences.members.scratch import scratch_path
-from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter
+from airflow_provider_audiences.sync.expiry import Expiry, ExpiryCounter
+from airflow_provider_audiences.sync.ledger import Ledger, LedgerFingerprint, LedgerRows, LedgerWriter
+from airflow_provider_audiences.sync.state.manifest import StoredLedger
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys
@@ -19,7 +22,22 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
 _MIN_FREE_BYTES = 1 << 20
+_PIECE_ROWS = 1 << 17
+_COPY = "table.parquet"
 _TIMES = ("earliest_expiry", "latest_expiry")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewLedger:
+    """
+    What is known of a ledger that was stored; its rows are in its file only.
+
+    :param stored: what the manifest says of it.
+    :param expiry: when its members begin to expire.
+    """
+
+    stored: StoredLedger
+    expiry: Expiry
 
 
 class StateTables:
@@ -43,16 +61,22 @@ class StateTables:
         :param name: name of the new file.
         :param keys: the set to store.
         """
-        self._store(name, keys, {})
+        pieces = (keys.slice(first, _PIECE_ROWS) for first in range(0, keys.count, _PIECE_ROWS))
+        self._store(name, ((piece, ()) for piece in pieces))
 
-    def store_ledger(self, name: str, ledger: Ledger) -> None:
+    def store_ledger(self, name: str, rows: Generator[LedgerRows], *, now: float) -> NewLedger:
         """
-        Store a ledger.
+        Store a ledger while its rows are made; there is no file if it has no members.
 
         :param name: name of the new file.
-        :param ledger: the ledger to store.
+        :param rows: the rows in pieces, in order.
+        :param now: time for which expiries are counted, in seconds since 1970 (UTC).
         """
-        self._store(name, ledger.keys, dict(zip(_TIMES, (ledger.earliest_file, ledger.latest_file), strict=True)))
+        facts = _LedgerFacts(now=now)
+        with closing(facts.noted(rows)) as noted:
+            if (first := next(noted, None)) is not None:
+                self._store(name, chain([first], noted), columns=_TIMES)
+        return facts.of_file(name if facts.members else "")
 
     def keys(self, name: str, *, fingerprint: str) -> KeySet:
         """
@@ -87,11 +111,11 @@ class StateTables:
         self._check(name, found.fingerprint == fingerprint)
         return found
 
-    def _store(self, name: str, keys: KeySet, numbers: Mapping[str, IO[bytes]]) -> None:
-        with self._copy() as path:
-            scratch_path(path.parent, path.name)
-            write_key_table(self._workspace, path, keys, key_column=self._key_column, numbers=numbers)
-            self._files.store(name, path)
+    def _store(self, name: str, rows: Iterator[tuple[Keys, Sequence[Numbers]]], *, columns: Sequence[str] = ()) -> None:
+        def write(path: Path) -> None:
+            write_key_table(self._workspace, path, rows, key_column=self._key_column, number_columns=columns)
+
+        self._files.store(name, write, scratch=self._workspace.folder / _COPY)
 
     @contextmanager
     def _rows(self, name: str, columns: Sequence[str]) -> Iterator[Iterator[tuple[Keys, dict[str, Numbers]]]]:
@@ -120,8 +144,32 @@ class StateTables:
 
     @contextmanager
     def _copy(self) -> Iterator[Path]:
-        path = self._workspace.folder / "table.parquet"
+        path = self._workspace.folder / _COPY
         try:
             yield path
         finally:
             path.unlink(missing_ok=True)
+
+
+class _LedgerFacts:
+    """Counts the rows of a ledger while they pass, and computes its fingerprint."""
+
+    def __init__(self, *, now: float) -> None:
+        self.members = 0
+        self._fingerprint = LedgerFingerprint()
+        self._expiry = ExpiryCounter(now=now)
+
+    def noted(self, pieces: Generator[LedgerRows]) -> Generator[tuple[Keys, Sequence[Numbers]]]:
+        """Yield the pieces that have rows, as columns."""
+        with closing(pieces):
+            for rows in pieces:
+                if len(rows.keys):
+                    self.members += len(rows.keys)
+                    self._fingerprint.add(rows)
+                    self._expiry.add(rows.earliest_expiry)
+                    yield rows.keys, (rows.earliest_expiry, rows.latest_expiry)
+
+    def of_file(self, name: str) -> NewLedger:
+        """Return the facts of all rows that have passed."""
+        stored = StoredLedger(file=name, members=self.members, fingerprint=self._fingerprint.hexdigest())
+        return NewLedger(stored=stored, expiry=self._expiry.total())

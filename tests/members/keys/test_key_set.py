@@ -95,7 +95,7 @@ def test_keys_that_are_much_alike(stride: int, half: int, tmp_path: Path) -> Non
         assert set(pairs_of(found.slice(0, count))) == set(pairs_of(keys))
     if count > 1000:
         largest = np.bincount(key_order.parts_of(keys)).max()
-        assert largest < 10 * count / 1024
+        assert largest < 10 * count / key_order.PARTS
 
 
 def test_threads_read_what_they_ask_for(tmp_path: Path) -> None:

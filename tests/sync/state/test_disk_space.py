@@ -7,9 +7,9 @@ import pytest
 from support.synced import SyncedAudience
 
 from airflow_provider_audiences.exceptions import StateUnavailableError, WorkspaceUnavailableError
+from airflow_provider_audiences.members import workspace as workspace_module
 from airflow_provider_audiences.members.scratch import free_bytes
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
-from airflow_provider_audiences.sync.state import disk_space
 from airflow_provider_audiences.sync.state.disk_space import DiskSpace
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore, ObjectFileStore
 
@@ -35,7 +35,7 @@ def test_there_is_enough(workspace: Workspace, tmp_path: Path) -> None:
 
 def test_too_little_in_the_temporary_folder(workspace: Workspace, tmp_path: Path) -> None:
     in_store = DiskSpace(ObjectFileStore(None, "a/b", name="s3://a/b"), workspace)
-    members = content_of(tmp_path, 56)
+    members = content_of(tmp_path, 16)
     with pytest.raises(WorkspaceUnavailableError) as caught:
         in_store.require(members)
     assert f"{tmp_path} has " in str(caught.value)
@@ -43,15 +43,8 @@ def test_too_little_in_the_temporary_folder(workspace: Workspace, tmp_path: Path
     assert "nothing was sent" in str(caught.value)
 
 
-def test_one_disk_for_both(workspace: Workspace, tmp_path: Path) -> None:
-    members = content_of(tmp_path, 72)
-    DiskSpace(ObjectFileStore(None, "a/b", name="s3://a/b"), workspace).require(members)
-    with pytest.raises(WorkspaceUnavailableError):
-        DiskSpace(LocalFileStore(tmp_path / "state"), workspace).require(members)
-
-
-def test_too_little_for_the_state(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_space, "_fold_bytes", lambda _key_bytes: 0)
+def test_too_little_for_the_state(workspace: Workspace, tmp_path: Path) -> None:
+    """The ledger is written there alone: room in the temporary folder is no matter."""
     assert OTHER_DISK.stat().st_dev != tmp_path.stat().st_dev
     with pytest.raises(StateUnavailableError) as caught:
         DiskSpace(LocalFileStore(OTHER_DISK / "audiences" / "a"), workspace).require(content_of(OTHER_DISK, 16))
@@ -64,8 +57,9 @@ def test_nothing_is_sent_without_room(works: str, synced: SyncedAudience, monkey
     ids = [f"{number:08x}-6a28-11e4-bcda-{number:012x}" for number in range(3)]
     plan_id = synced.run(ids, plan_only=True).plan_id
     with monkeypatch.context() as patch:
-        patch.setattr(disk_space, "_fold_bytes", lambda _key_bytes: 1 << 60)
-        with pytest.raises(WorkspaceUnavailableError):
+        # The folder of these tests is none of a disk, so that the ledger would be made in the temporary folder.
+        patch.setattr(workspace_module, "free_bytes", lambda _place: 2 * 16)
+        with pytest.raises(WorkspaceUnavailableError, match="nothing was sent"):
             synced.apply(plan_id) if works == "apply" else synced.run(ids)
     assert synced.wire.posts == []
     assert synced.run(ids).added == 3

@@ -125,6 +125,7 @@ class Stage:
         outcome: list[BaseException | None] = []
         inner = self.first.folder.inner
         hooked = self.first.folder
+        hooked.makes_content_first = is_lost
 
         def call(method: str, name: str, work: Callable[[], Any]) -> Any:
             hooked.calls.append((method, name))

@@ -145,6 +145,34 @@ def test_a_link_whose_reply_was_lost(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (folder.names(), folder.read("head-1.json")) == (["head-1.json"], b"1")
 
 
+def store(folder: FileStore, name: str, content: bytes, tmp_path: Path) -> None:
+    """Store a large file, of which others see nothing while it is written."""
+    before = sorted(folder.names())
+
+    def write(path: Path) -> None:
+        assert path.read_bytes() == b""
+        assert mode_of(path) == 0o600
+        path.write_bytes(content)
+        assert [name for name in sorted(folder.names()) if not name.endswith(".part")] == before
+
+    folder.store(name, write, scratch=tmp_path / "made")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the fold failed"), KeyboardInterrupt(), InvalidInputError("no")])
+def test_a_large_file_whose_content_is_not_finished(folder: FileStore, tmp_path: Path, error: BaseException) -> None:
+    """What made it says why, in its own words; nothing of it stays, here and there."""
+
+    def write(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        folder.store("ledger-1.parquet", write, scratch=tmp_path / "made")
+    assert caught.value is error
+    assert folder.names() == []
+    assert not (tmp_path / "made").exists()
+
+
 def test_files(folder: FileStore) -> None:
     assert folder.names() == []
     folder.write("head.json", b"one")
@@ -177,16 +205,13 @@ def test_what_is_not_there(folder: FileStore, tmp_path: Path) -> None:
 
 def test_whole_files(folder: FileStore, tmp_path: Path) -> None:
     content = os.urandom(3 * MEGABYTE)
-    (tmp_path / "made").write_bytes(content)
-    folder.store("ledger-1.parquet", tmp_path / "made")
-    assert (tmp_path / "made").read_bytes() == content
+    store(folder, "ledger-1.parquet", content, tmp_path)
+    assert not (tmp_path / "made").exists()
     folder.fetch("ledger-1.parquet", tmp_path / "fetched")
     assert (tmp_path / "fetched").read_bytes() == folder.read("ledger-1.parquet") == content
     (tmp_path / "fetched").unlink()
     assert folder.read("ledger-1.parquet") == content, "what was fetched may go"
-    (tmp_path / "made").write_bytes(b"")
-    assert folder.read("ledger-1.parquet") == content, "what was stored may change"
-    folder.store("ledger-1.parquet", tmp_path / "made")
+    store(folder, "ledger-1.parquet", b"", tmp_path)
     assert folder.read("ledger-1.parquet") == b""
     assert folder.names() == ["ledger-1.parquet"]
 
@@ -255,15 +280,13 @@ def mode_of(path: Path) -> int:
 
 
 def test_nobody_else_may_look(local: LocalFileStore, tmp_path: Path) -> None:
-    (tmp_path / "made").write_bytes(b"x")
-    (tmp_path / "made").chmod(0o666)
     local.write("head.json", b"1")
-    local.store("ledger.parquet", tmp_path / "made")
+    store(local, "ledger.parquet", b"x", tmp_path)
     assert mode_of(tmp_path / "a" / "b") == 0o700
     for _ in range(2):
         assert [mode_of(tmp_path / "a" / "b" / name) for name in ("head.json", "ledger.parquet")] == [0o600] * 2
         local.write("head.json", b"2")
-        local.store("ledger.parquet", tmp_path / "made")
+        store(local, "ledger.parquet", b"x", tmp_path)
 
 
 def test_what_was_left_unfinished_has_another_name(local: LocalFileStore, tmp_path: Path) -> None:
@@ -281,7 +304,7 @@ def test_a_write_that_fails_leaves_all_as_it_was(local: LocalFileStore, tmp_path
     with pytest.raises(StateUnavailableError, match="Is a directory"):
         local.write("plan", b"2")
     with pytest.raises(StateUnavailableError):
-        local.store("head.json", tmp_path / "a")
+        local.store("head.json", lambda _: (tmp_path / "a").write_bytes(b"3"), scratch=tmp_path / "made")
     assert local.read("head.json") == b"1"
     assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == ["head.json", "plan"]
 
@@ -337,13 +360,12 @@ def test_a_writer_that_is_killed(number: int, tmp_path: Path) -> None:
 
 
 def calls(folder: FileStore, tmp_path: Path) -> dict[str, Callable[[], object]]:
-    (tmp_path / "made").write_bytes(b"x")
     return {
         "names": folder.names,
         "read": lambda: folder.read("head.json"),
         "write": lambda: folder.write("head.json", b"x"),
         "fetch": lambda: folder.fetch("head.json", tmp_path / "copy"),
-        "store": lambda: folder.store("head.json", tmp_path / "made"),
+        "store": lambda: store(folder, "head.json", b"x", tmp_path),
         "delete": lambda: folder.delete("head.json"),
     }
 

@@ -22,10 +22,9 @@ def overlay(below: LocalFileStore, tmp_path: Path) -> OverlayFileStore:
 
 
 def test_changes_are_seen_here_and_not_below(below: LocalFileStore, overlay: OverlayFileStore, tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"stored")
     overlay.write("replaced", b"new")
     overlay.create("created", b"created")
-    overlay.store("stored", tmp_path / "file")
+    overlay.store("stored", lambda path: path.write_bytes(b"stored"), scratch=tmp_path / "file")
     overlay.delete("deleted")
     assert sorted(overlay.names()) == ["created", "kept", "replaced", "stored"]
     assert {name: overlay.read(name) for name in overlay.names()} == {

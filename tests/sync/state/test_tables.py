@@ -14,7 +14,7 @@ from airflow_provider_audiences.exceptions import WorkspaceUnavailableError
 from airflow_provider_audiences.sync.state.tables import StateTables
 
 MEMBERS = 20_000
-CHUNK_ROWS = 32
+PIECE_ROWS = 32
 """More than 600 pieces a column: with an open file for each, 256 are used up."""
 
 SCRIPT = """
@@ -22,7 +22,7 @@ import json, resource, sys
 from pathlib import Path
 from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-from airflow_provider_audiences.members.keys import key_tables
+from airflow_provider_audiences.members.keys import key_set
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
@@ -33,6 +33,7 @@ from airflow_provider_audiences.sync.audience_sync import AudienceSync
 from airflow_provider_audiences.sync.guards import Guards
 from airflow_provider_audiences.sync.open_audience import open_audience
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
+from airflow_provider_audiences.sync.state import tables
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 from airflow_provider_audiences.sync.state.lease import Holder
 
@@ -40,7 +41,7 @@ job = json.loads(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
 if job["most_bytes"]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (job["most_bytes"], job["most_bytes"]))
-key_tables._CHUNK_ROWS = job["chunk_rows"]
+key_set._COMPARED_KEYS = tables._PIECE_ROWS = job["piece_rows"]
 send = SendSettings(batch_size=100_000, max_parallel_requests=2, max_drift=None, drift_patience_seconds=0)
 guards = Guards(
     allow_empty=True, max_removed_ratio=None, max_added_ratio=None, max_removed=None, max_added=None, min_members=0,
@@ -80,7 +81,7 @@ def sync_within_limits(
         "url": over_http.emulator.url,
         "path": str(over_http.path),
         "audience_id": over_http.audience_id,
-        "chunk_rows": CHUNK_ROWS,
+        "piece_rows": PIECE_ROWS,
         "range": [first, end],
         "mode": mode,
         "most_bytes": most_bytes,
@@ -106,7 +107,7 @@ def test_a_sync_that_got_stuck_in_the_fold_goes_on(
 ) -> None:
     """All of it was sent, and no try since could open enough files: this version folds it, and sends nothing."""
 
-    def stuck(*_: Any) -> None:
+    def stuck(*_: Any, **__: Any) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as patch:
@@ -125,8 +126,9 @@ def test_a_disk_that_fills_up_in_the_fold_loses_nothing(over_http: AudienceOverH
     """The members are there; the next run folds what was written down, and sends nothing twice."""
     assert sync_within_limits(over_http, 0, 4_000)["live"] == 4_000
     report = sync_within_limits(over_http, 4_000, 5_000, mode="append", most_bytes=4_500 * 16)
-    assert report["error"] == "WorkspaceUnavailableError"
-    assert "takes no more: a file there may not grow so large" in report["message"]
+    assert report["error"] == "StateUnavailableError"
+    assert f"{over_http.path}: File too large. Make room there" in report["message"]
+    assert not [name for name in over_http.folder.names() if name.endswith(".part")]
     assert sorted(over_http.members) == ids(0, 5_000)
     over_http.emulator.clear_requests()
     report = sync_within_limits(over_http, 4_000, 5_000, mode="append")
