@@ -41,7 +41,7 @@ NEWER = {
 LEDGER = 'folder = Path("/opt/airflow/audiences/'
 """In a block that needs an audience's ledger: test_quick_start.py runs it."""
 MODULES = (
-    *("operators.applovin", "operators.applovin_sync", "operators.applovin_suppression"),
+    *("operators.applovin", "operators.applovin_sync", "operators.applovin_suppression", "operators.applovin_changes"),
     *("operators.pai", "operators.pai_refresh", "operators.pai_sync"),
     *("sensors.applovin", "sensors.pai", "sources", "assets.applovin"),
 )

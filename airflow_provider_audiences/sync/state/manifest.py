@@ -78,6 +78,8 @@ class Manifest:
         empty if none.
     :param run_date: dates of the newest run that has synced the audience; None if they are not known.
     :param manual_changes: files of members removed or added by hand.
+    :param changes_fingerprint: None if the audience has a ledger. Else it is kept by changes that are handed in, and no
+        ledger says who is in it: then fingerprint of the last changes that were begun; empty if they were given up.
     """
 
     address: AudienceAddress
@@ -97,10 +99,18 @@ class Manifest:
     removed_opt_outs_fingerprint: str = ""
     run_date: RunDate | None = None
     manual_changes: ManualChangeFiles = ManualChangeFiles()
+    changes_fingerprint: str | None = None
+
+    @property
+    def keeps_ledger(self) -> bool:
+        """Whether the ledger says who is in the audience; otherwise whoever hands changes in knows that."""
+        return self.changes_fingerprint is None
 
     def as_json(self) -> dict[str, Any]:
         """Return the manifest as JSON."""
         content = {key: getattr(self, name) for name, key in _KEYS.items()}
+        if self.keeps_ledger:
+            del content["changes_fingerprint"]  # so that versions without it read on
         content |= zip(_ADDRESS, self.address.folders, strict=True)
         content["ledger"] = asdict(self.ledger)
         content["landings"] = delivered_to_json(self.delivered) if self.delivered else None
