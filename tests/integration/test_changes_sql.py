@@ -1,0 +1,195 @@
+"""The SQL of the guide to changes, on DuckDB and PostgreSQL: kills at each boundary, any history, refreshes."""
+
+import contextlib
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from support.changes import Killed, Warehouse, hand_in, killed_in_request, statements
+from support.memory_destination import MemoryDestination, MemoryPlatform
+from support.synced import HookedFolder, SyncedAudience
+
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore
+
+DAY = 86_400
+TTL = 30 * DAY
+STEPS = ("changes", "attempt", "commit")
+IDS = [f"5eed5eed-{number:04x}-4000-8000-0000000000{number * 17 % 256:02x}" for number in range(32)]
+
+Kill = tuple[str, int] | None
+"""A step, and how many of its statements are done; or a request, before it is carried out or written down."""
+KILLS: list[Kill] = [
+    ("changes", 0),
+    ("changes", 1),
+    ("attempt", 0),
+    ("attempt", 1),
+    ("attempt", 2),
+    ("unsent", 1),
+    ("unsent", 2),
+    ("unwritten", 1),
+    ("unwritten", 3),
+    ("commit", 0),
+    ("commit", 1),
+    ("commit", 2),
+]
+
+
+class Loop:
+    """The runs of the guide's DAG, for one audience in memory."""
+
+    def __init__(self, cursor: Any, folder: Path) -> None:
+        destination = MemoryDestination(MemoryPlatform())
+        path = folder / "state"
+        self.synced = SyncedAudience(destination, destination, path, HookedFolder(LocalFileStore(path)))
+        self.synced.ttl_seconds = TTL
+        self.warehouse = Warehouse(cursor, TTL)
+
+    def run(self, run_id: str, kill: Kill = None) -> dict[str, list[str]]:
+        """Do the steps of a run, up to where it is killed; return what it had to send."""
+        step, number = kill or ("", 0)
+        killed = {step: number} if step in STEPS else {}
+        now = self.synced.now()
+        changes: dict[str, list[str]] = {}
+        with contextlib.suppress(Killed):
+            self.warehouse.run("changes", run_id=run_id, now=now, killed_after=killed.get("changes"))
+            changes = self.warehouse.changes(run_id)
+            self.warehouse.run("attempt", run_id=run_id, now=now, killed_after=killed.get("attempt"))
+            dying: Any = contextlib.nullcontext()
+            if step in {"unsent", "unwritten"}:
+                dying = killed_in_request(self.synced, number, is_carried_out=step == "unwritten")
+            with dying:
+                count = sum(map(len, changes.values()))
+                hand_in(self.synced, **changes, key=run_id, batch=3, expected_changes=count)  # type: ignore[arg-type]
+            self.warehouse.run("commit", run_id=run_id, now=now, killed_after=killed.get("commit"))
+        self.check_nobody_is_forgotten()
+        return changes
+
+    def check_nobody_is_forgotten(self) -> None:
+        known = {*self.warehouse.ids("vip_committed"), *self.warehouse.ids("vip_attempted")}
+        assert set(self.synced.members) <= known
+
+    def check_is_equal(self, wanted: list[str]) -> None:
+        assert self.synced.members == sorted(wanted)
+        assert self.warehouse.ids("vip_committed") == sorted(wanted)
+        assert self.warehouse.ids("vip_attempted") == []
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def loop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Loop]:
+    if request.param == "postgres":
+        yield Loop(request.getfixturevalue("postgres").cursor(), tmp_path)
+    else:
+        with duckdb.connect(config={"threads": 1}) as database:
+            yield Loop(database, tmp_path)
+
+
+@pytest.mark.parametrize("kill", KILLS, ids=str)
+@pytest.mark.parametrize("then", ["the same run", "another run wants others"])
+def test_a_kill_at_each_boundary(loop: Loop, kill: Kill, then: str) -> None:
+    loop.warehouse.want(IDS[:10])
+    loop.run("run 1")
+    loop.check_is_equal(IDS[:10])
+    wanted = IDS[4:16]
+    loop.warehouse.want(wanted)
+    loop.synced.wire.posts.clear()
+    # Four are removed, six are added.
+    loop.run("run 2", kill)
+    sent_before = loop.synced.ids_sent()
+    attempted = set(loop.warehouse.ids("vip_attempted"))
+    loop.synced.wire.posts.clear()
+    if then.endswith("others"):
+        wanted = [*IDS[2:8], *IDS[12:18]]
+        loop.warehouse.want(wanted)
+    loop.synced.advance(DAY)
+    loop.run("run 2" if then == "the same run" else "run 3")
+    loop.check_is_equal(wanted)
+    twice = set(sent_before) & set(loop.synced.ids_sent())
+    assert twice <= attempted
+    if then == "the same run" and kill and kill[0] != "changes":
+        # What is written down as delivered is not sent again: only the batch in flight.
+        assert len(twice) <= 3
+    if kill and kill[0] in {"changes", "attempt"}:
+        assert not sent_before
+    loop.synced.wire.posts.clear()
+    loop.run("run 4")
+    assert loop.synced.sent == []
+
+
+def test_a_commit_that_is_late_or_done_again_changes_nothing(loop: Loop) -> None:
+    loop.warehouse.want(IDS[:8])
+    loop.run("run 1")
+    loop.warehouse.run("commit", run_id="run 1")
+    loop.check_is_equal(IDS[:8])
+    loop.warehouse.want(IDS[4:12])
+    loop.run("run 2", ("commit", 0))
+    loop.warehouse.want(IDS[8:16])
+    loop.run("run 3", ("unsent", 2))
+    for run_id in ("run 1", "run 2"):
+        loop.warehouse.run("commit", run_id=run_id)
+        loop.check_nobody_is_forgotten()
+    loop.run("run 4")
+    loop.check_is_equal(IDS[8:16])
+
+
+def test_spellings_of_one_id_are_one_member(loop: Loop) -> None:
+    loop.warehouse.want([IDS[0], IDS[0].upper(), f" {IDS[1]} ", "00000000-0000-0000-0000-000000000000"])
+    loop.run("run 1")
+    loop.check_is_equal(IDS[:2])
+
+
+def test_refreshes_are_spread_and_nobody_expires(loop: Loop) -> None:
+    ids = [f"5eed5eed-0000-4000-8000-0000000000{number:02x}" for number in range(0, 256, 16)]
+    loop.warehouse.want(ids)
+    loop.run("run 0")
+    a_day = []
+    for day in range(1, 30):
+        loop.synced.advance(DAY)
+        assert loop.synced.members == sorted(ids)
+        changes = loop.run(f"run {day}")
+        assert changes["added"] == changes["removed"] == []
+        a_day.append(len(changes["refreshed"]))
+    assert a_day[:14] == [0] * 14
+    assert sum(a_day[:27]) == len(ids)  # each once, between day 15 and day 27
+    assert max(a_day) <= len(ids) / 4
+    loop.check_is_equal(ids)
+
+
+days = st.lists(
+    st.tuples(
+        st.sets(st.integers(0, 15)),
+        st.sampled_from([None, *KILLS]),
+        st.booleans(),  # whether the same run is done again
+        st.sampled_from([60, DAY, 40 * DAY]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@hypothesis.settings(max_examples=12)
+@hypothesis.given(history=days)
+def test_any_history(history: list[tuple[set[int], Kill, bool, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"threads": 1}) as database:
+        loop = Loop(database, Path(folder))
+        numbers = itertools.count(1)
+        run_id = "run 0"
+        for wanted, kill, is_same, seconds in history:
+            if not is_same:
+                run_id = f"run {next(numbers)}"
+            loop.warehouse.want(IDS[number] for number in wanted)
+            loop.synced.advance(seconds)
+            loop.run(run_id, kill)
+        loop.run("the last run")
+        loop.check_is_equal([IDS[number] for number in history[-1][0]])
+
+
+@pytest.mark.parametrize("step", ["tables", *STEPS])
+def test_a_step_is_rendered_to_statements(step: str) -> None:
+    make: Callable[..., list[str]] = statements
+    assert not [text for text in make(step, run_id="run 1", ttl_seconds=TTL) if "{{" in text]
