@@ -48,11 +48,13 @@ class SendChangesOperator(MaskedFieldsMixin, PlanOperator):
     added = MembersField()
     removed = MembersField()
     ttl_seconds: int | str | timedelta | None = None
-    # What needs the platform's count of members.
+    # Limits by the platform's count of members, which not every platform has.
     max_removed_ratio: float | str | None = None
     max_added_ratio: float | str | None = None
     min_members: int | str = 0
+    # Limits of what a sync reads whole.
     allow_empty = True
+    min_suppressed = 0
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,8 @@ class Warehouse:
 
     cursor: Any
     ttl_seconds: int
+    dialect: str = "postgres"
+    """Another one than ``postgres`` is put into DuckDB's words."""
 
     def __post_init__(self) -> None:
         self.run("tables")
@@ -87,10 +90,12 @@ class Warehouse:
 
     def run(self, step: str, *, run_id: str = "", now: float | None = None, killed_after: int | None = None) -> None:
         """Run a step, or its first statements only."""
-        for done, statement in enumerate(statements(step, run_id=run_id, ttl_seconds=self.ttl_seconds)):
+        found = statements(step, run_id=run_id, ttl_seconds=self.ttl_seconds, dialect=self.dialect)
+        for done, statement in enumerate(found):
             if done == killed_after:
                 raise Killed
-            self.cursor.execute(statement if now is None else statement.replace(NOW, str(int(now))))
+            text = in_words_of_duckdb(statement, self.dialect)
+            self.cursor.execute(text if now is None else text.replace(NOW, str(int(now))))
 
     def changes(self, run_id: str) -> dict[str, list[str]]:
         """What a run sends, by kind."""
@@ -106,14 +111,32 @@ class Warehouse:
         return [item for (item,) in self.cursor.fetchall()]
 
 
-def statements(step: str, *, run_id: str, ttl_seconds: int) -> list[str]:
+def statements(step: str, *, run_id: str, ttl_seconds: int, dialect: str = "postgres") -> list[str]:
     """Return the statements of a file, rendered as Airflow does it."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - it is SQL
     ti = SimpleNamespace(xcom_pull=lambda task_ids: {"plan_id": "0123456789abcdef"} if task_ids == "send" else None)
-    text = environment.from_string((SQL / f"{step}.sql").read_text()).render(
+    text = environment.from_string((SQL / dialect / f"{step}.sql").read_text()).render(
         run_id=run_id, params={"ttl_seconds": ttl_seconds}, ti=ti
     )
     return [statement for part in text.split(";\n") if (statement := part.strip())]
+
+
+def in_words_of_duckdb(statement: str, dialect: str) -> str:
+    """Return a statement with what DuckDB has other words for; all else is as it stands."""
+    if dialect == "postgres":
+        return statement
+    for words in (
+        "unix_seconds(current_timestamp())",
+        "date_part(epoch_second, current_timestamp())",
+        "unix_timestamp(getdate())",
+    ):
+        statement = statement.replace(words, NOW)
+    statement = re.sub(r"\nCLUSTER BY [\w, ]+", "", statement.replace("int64", "bigint"))
+    statement = re.sub(r"^--.*\n", "", statement, flags=re.MULTILINE).replace("`", '"')
+    statement = statement.replace("LEFT ANTI JOIN", "ANTI JOIN")
+    return re.sub(
+        r"\A(.*)INSERT OVERWRITE TABLE (\w+)\n", r"CREATE OR REPLACE TABLE \2 AS \1", statement, flags=re.DOTALL
+    )
 
 
 @contextlib.contextmanager

@@ -1,5 +1,5 @@
--- PostgreSQL and DuckDB. Step 1: what this run has to send.
-DELETE FROM vip_changes;
+-- BigQuery. Step 1: what this run has to send.
+DELETE FROM vip_changes WHERE true;
 INSERT INTO vip_changes (run_id, advertising_id, change)
 WITH wanted AS (
     -- Each ID in one spelling. Nobody is meant by the ID of zeros.
@@ -38,4 +38,4 @@ WHERE
     NOT is_wanted
     OR in_doubt = 1
     -- Due between half and nine tenths of the TTL.
-    OR sent_at + {{ params.ttl_seconds }} * (0.5 + 0.4 * bucket / 255) <= CAST(extract(epoch FROM now()) AS bigint);
+    OR sent_at + {{ params.ttl_seconds }} * (0.5 + 0.4 * bucket / 255) <= unix_seconds(current_timestamp());
