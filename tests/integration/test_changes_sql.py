@@ -9,9 +9,10 @@ from typing import Any
 
 import duckdb
 import hypothesis
+import jinja2
 import pytest
 from hypothesis import strategies as st
-from support.changes import Killed, Warehouse, hand_in, killed_in_request
+from support.changes import Killed, Warehouse, hand_in, killed_in_request, statements
 from support.memory_destination import MemoryDestination, MemoryPlatform
 from support.synced import HookedFolder, SyncedAudience
 
@@ -137,6 +138,13 @@ def test_a_commit_that_is_late_or_done_again_changes_nothing(loop: Loop) -> None
     loop.check_is_equal(IDS[8:16])
 
 
+def test_nothing_is_committed_that_was_not_sent() -> None:
+    """The statement names the plan, which only a task that has succeeded has returned."""
+    with pytest.raises(jinja2.UndefinedError):
+        statements("commit", run_id="run 1", ttl_seconds=TTL, report=None)
+    assert "plan 0123456789abcdef" in statements("commit", run_id="run 1", ttl_seconds=TTL)[0]
+
+
 def test_spellings_of_one_id_are_one_member(loop: Loop) -> None:
     loop.warehouse.want([IDS[0], IDS[0].upper(), f" {IDS[1]} ", "00000000-0000-0000-0000-000000000000"])
     loop.run("run 1")
@@ -191,7 +199,7 @@ def test_any_history(history: list[tuple[set[int], Kill, bool, int]]) -> None:
 
 @pytest.mark.parametrize("dialect", ["bigquery", "maxcompute", "snowflake"])
 def test_other_warehouses_do_the_same(dialect: str, tmp_path: Path) -> None:
-    """Their SQL, put into DuckDB's words; they themselves were not reached. A chain of runs, each of which is killed."""
+    """Their SQL, put into DuckDB's words; they themselves were not reached. Run after run is killed."""
     kills: list[Kill] = [("changes", 1), ("attempt", 1), ("unsent", 2), ("commit", 1), ("unwritten", 3), ("commit", 0)]
     with duckdb.connect(config={"threads": 1}) as database:
         loop = Loop(database, tmp_path, dialect)

@@ -20,7 +20,8 @@ from airflow_provider_audiences.sync.report import ChangesReport
 from airflow_provider_audiences.sync.settings import SendSettings
 from support.synced import SyncedAudience
 
-SQL = Path(__file__).parents[2] / "dags_examples" / "changes_sql"
+DOCS = Path(__file__).parents[2] / "docs"
+SQL = DOCS / "sql"
 NOW = "CAST(extract(epoch FROM now()) AS bigint)"
 """How the SQL of the guide asks for the time."""
 OPEN = {"allow_empty": True, "max_removed_ratio": None, "max_added_ratio": None, "min_members": 0}
@@ -59,6 +60,13 @@ def hand_in(
             if ids
         }
         return ChangesDelivery(audience, send=send, run_key=key).run(StagedChanges(**staged), checked)
+
+
+def guides_dag() -> str:
+    """Return the code of the guide's DAG."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / "changes.md").read_text(), re.DOTALL | re.MULTILINE)
+    (block,) = [block for block in blocks if "def vip_changes():" in block]
+    return str(block)
 
 
 class Killed(Exception):  # noqa: N818 - what happened
@@ -111,10 +119,13 @@ class Warehouse:
         return [item for (item,) in self.cursor.fetchall()]
 
 
-def statements(step: str, *, run_id: str, ttl_seconds: int, dialect: str = "postgres") -> list[str]:
-    """Return the statements of a file, rendered as Airflow does it."""
+SENT: Any = {"plan_id": "0123456789abcdef"}
+
+
+def statements(step: str, *, run_id: str, ttl_seconds: int, dialect: str = "postgres", report: Any = SENT) -> list[str]:
+    """Return the statements of a file, rendered as Airflow does it; the task ``send`` has returned the report."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - it is SQL
-    ti = SimpleNamespace(xcom_pull=lambda task_ids: {"plan_id": "0123456789abcdef"} if task_ids == "send" else None)
+    ti = SimpleNamespace(xcom_pull=lambda task_ids: report if task_ids == "send" else None)
     text = environment.from_string((SQL / dialect / f"{step}.sql").read_text()).render(
         run_id=run_id, params={"ttl_seconds": ttl_seconds}, ti=ti
     )

@@ -49,7 +49,7 @@ class TestContradictions:
     )
     def test_are_counted_and_not_shown(self, synced: SyncedAudience, make_ids: MakeIds, parts: Any, said: str) -> None:
         ids = make_ids(4)
-        given = {"added": [], "refreshed": [], "removed": []} | {
+        given: dict[str, list[str]] = {"added": [], "refreshed": [], "removed": []} | {
             parts[0]: ids[:3],
             parts[1]: [item.upper() for item in ids[1:]],
         }

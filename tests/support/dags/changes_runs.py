@@ -1,5 +1,5 @@
 """
-Runs the example ``applovin_changes``, and the same steps on DuckDB, for real (``dag.test()``).
+Runs the guide's DAG ``vip_changes``, and the same steps on DuckDB, for real (``dag.test()``).
 
 A script, not a test: Airflow keeps its process for itself. Its arguments: ``postgres`` or ``duckdb``, a day, and where
 the process kills itself (SIGKILL): ``before TASK``, ``after TASK``, ``send NUMBER``: after the reply to this request,
@@ -53,7 +53,7 @@ with DAG("duckdb_changes", schedule=None, start_date=dt.datetime(2026, 1, 1, tzi
     def step(name: str, **context: Any) -> int:
         """Run a step of the guide's SQL in a DuckDB file; write what changes to Parquet files."""
         die_at(f"before {name}")
-        text = (FOLDER / "changes_sql" / "postgres" / f"{name}.sql").read_text()
+        text = (FOLDER / "changes_sql" / f"{name}.sql").read_text()
         rendered = context["task"].render_template(text, {**context, "params": {"ttl_seconds": TTL_SECONDS}})
         statements = [part for part in rendered.split(";\n") if part.strip()]
         with duckdb.connect(DATABASE) as database:
@@ -70,7 +70,9 @@ with DAG("duckdb_changes", schedule=None, start_date=dt.datetime(2026, 1, 1, tzi
     send = AppLovinSendChangesOperator(
         task_id="send",
         audience_id=INPUT["audience_id"],
-        **{name: f"{CHANGES}-{name}.parquet" for name in ("added", "refreshed", "removed")},  # type: ignore[arg-type]
+        added=f"{CHANGES}-added.parquet",
+        refreshed=f"{CHANGES}-refreshed.parquet",
+        removed=f"{CHANGES}-removed.parquet",
         ttl_seconds=TTL_SECONDS,
         expected_changes="{{ ti.xcom_pull(task_ids='attempt') }}",
     )
@@ -78,7 +80,7 @@ with DAG("duckdb_changes", schedule=None, start_date=dt.datetime(2026, 1, 1, tzi
 
 
 def _kill_in_sql() -> None:
-    execute = SQLExecuteQueryOperator.execute
+    execute: Any = SQLExecuteQueryOperator.execute
 
     def dying(self: Any, context: Any) -> Any:
         die_at(f"before {self.task_id}")
@@ -117,11 +119,12 @@ if __name__ == "__main__":
         dag = duckdb_changes
     else:
         sys.path.insert(0, str(FOLDER))
-        dag = importlib.import_module("applovin_changes").applovin_changes()
-    for operator in dag.tasks:
+        dag = importlib.import_module("vip_changes").vip_changes()
+    operators: list[Any] = list(dag.tasks)
+    for operator in operators:
         operator.retries = 0
         if operator.task_id == "send":
-            operator.batch_size, operator.max_parallel_requests = 2, 1
+            operator.batch_size, operator.max_parallel_requests = 1, 1
     # Airflow 2 has another word for it.
     word = next(word for word in ("logical_date", "execution_date") if word in signature(dag.test).parameters)
     run = dag.test(**{word: dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC)})
