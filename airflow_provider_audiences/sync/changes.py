@@ -25,13 +25,7 @@ from airflow_provider_audiences.exceptions import (
 from airflow_provider_audiences.members.keys.key_set import KeySet, fingerprint_of
 from airflow_provider_audiences.members.keys.key_sets import difference, empty_key_set, intersection, union
 from airflow_provider_audiences.sync.delivery.plan_delivery import send_begun_plan
-from airflow_provider_audiences.sync.guards import (
-    Guards,
-    Verdict,
-    log_verdicts,
-    older_run_verdict,
-    refuse_unless_passed,
-)
+from airflow_provider_audiences.sync.guards import Guards, log_verdicts, older_run_verdict, refuse_unless_passed
 from airflow_provider_audiences.sync.plan import Changes, Plan
 from airflow_provider_audiences.sync.report import ChangesReport
 from airflow_provider_audiences.validation import one_of, true_or_false, whole_number, whole_seconds
@@ -295,7 +289,7 @@ class ChangesDelivery:
             error.so_far = "Nothing was sent"
             raise
         verdicts = [
-            *verdicts_by_count(settings.guards, plan.changes, before),
+            *settings.guards.verdicts_by_count(plan.changes, before),
             older_run_verdict(
                 settings.run_date,
                 manifest.run_date if manifest else None,
@@ -337,35 +331,3 @@ class ChangesDelivery:
             requests=self._destination.requests_sent - self._requests_before,
             seconds=round(time.monotonic() - self._began, 3),
         )
-
-
-def verdicts_by_count(guards: Guards, changes: Changes, count: int | None) -> list[Verdict]:
-    """
-    Return the verdict of each guard by the platform's count of members, where no ledger says who is in the audience.
-
-    A guard that needs the count stops the changes if the platform does not say it.
-
-    :param guards: the guards.
-    :param changes: how many members are added, refreshed and removed.
-    :param count: the platform's count; None if it does not say.
-    """
-    known = count or 0
-    by_count = Changes(
-        added=changes.added,
-        refreshed=changes.refreshed,
-        removed=changes.removed,
-        unchanged=max(0, known - changes.refreshed - changes.removed),
-        maybe_live=known,
-        surely_live=known,
-        surely_new=changes.added,
-        surely_live_removed=changes.removed,
-    )
-    unset = {("min_members", 0)}
-    need_count = {name for name, limit in guards.limits.items() if limit is not None and (name, limit) not in unset}
-    return [
-        Verdict(guard=verdict.guard, passed=False, message="the platform does not say how many members there are")
-        if count is None and verdict.guard in need_count
-        else verdict
-        for verdict in guards.verdicts(by_count)
-        if verdict.guard not in {"allow_empty", "min_suppressed"}
-    ]

@@ -345,28 +345,13 @@ class AudienceState:
         :param seconds_per_request: average time of the plan's requests, if all of it is delivered; None if it is given
             up.
         """
-        manifest, delivered = self._require_begun()
-        now = self._clock()
-        is_as_late_as_before = seconds_per_request is not None and not delivered.is_repeated
-        late = LateRequests.of(plan, delivered)
-        ended = replace(
-            manifest,
-            generation=manifest.generation + 1,
-            plan_id="",
-            delivered=None,
-            late_until=manifest.late_until if is_as_late_as_before else math.ceil(now) + self._late_effect_seconds,
-            is_doubt_in_ledger=False,
-            late=manifest.late | late if manifest.late_until > now else late,
+        manifest, _ = self._require_begun()
+        ended = manifest.after_changes(
+            plan,
+            now=self._clock(),
+            late_effect_seconds=self._late_effect_seconds,
+            seconds_per_request=seconds_per_request,
         )
-        if seconds_per_request is None:
-            ended = replace(ended, changes_fingerprint="")
-        else:
-            ended = replace(
-                ended,
-                finished_plan_id=manifest.plan_id,
-                finished_batches=delivered.batches,
-                seconds_per_request=round(seconds_per_request, 3),
-            )
         with self._unless_overtaken():
             self._manifests.commit_and_clean(ended, used=ended.files)
         self.manifest = ended
