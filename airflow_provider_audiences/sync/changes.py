@@ -50,8 +50,8 @@ _LOST = (
     "audience was kept by syncs, restore the folder from a backup."
 )
 _NOT_DECIDED = (
-    "Whatever was attempted and not committed belongs into the difference, as the SQL in docs/changes.md does it. Or "
-    "clear the run whose changes were interrupted, and let it end first."
+    "Whoever was attempted and not committed belongs into the difference, as in the SQL of docs/changes.md. If nobody "
+    "knows any more who that was: the plan's files, plan-…-additions.parquet and plan-…-removals.parquet, say it."
 )
 
 

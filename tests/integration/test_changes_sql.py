@@ -74,8 +74,8 @@ class Loop:
                 dying = killed_in_request(self.synced, number, is_carried_out=step == "unwritten")
             with dying:
                 count = sum(map(len, changes.values()))
-                settings: Any = {"key": run_id, "batch": 3, "expected_changes": count, "on_ledger": self.on_ledger}
-                hand_in(self.synced, **changes, **settings)
+                given: Any = changes | {"expected_changes": count, "on_ledger": self.on_ledger}
+                hand_in(self.synced, **given, key=run_id, batch=3)
             self.warehouse.run("commit", run_id=run_id, now=now, killed_after=killed.get("commit"))
         self.check_nobody_is_forgotten()
         return changes
