@@ -21,6 +21,7 @@ from airflow_provider_audiences.exceptions import (
     InvalidInputError,
     LedgerLostError,
     NotFoundError,
+    PlanOutdatedError,
 )
 from airflow_provider_audiences.members.keys.key_set import KeySet, fingerprint_of
 from airflow_provider_audiences.members.keys.key_sets import difference, empty_key_set, intersection, union
@@ -189,14 +190,7 @@ class ChangesDelivery:
         )
         log.info("%s", report.plan_line())
         fingerprint = self._fingerprint(plan)
-        try:
-            self._state.load()
-            manifest = self._state.manifest
-            self._refuse_ledger(manifest, settings.on_ledger)
-            begun = self._state.plan(manifest.plan_id) if manifest and manifest.delivered else None
-        except LedgerLostError as error:
-            error.advice = _LOST
-            raise
+        manifest, begun = self._loaded(settings.on_ledger)
         if manifest and manifest.changes_fingerprint == fingerprint:
             if begun:
                 log.info("An earlier try has begun these changes; the rest of them is sent.")
@@ -215,6 +209,18 @@ class ChangesDelivery:
             self._state.end_changes(begun.plan, seconds_per_request=None)
         stored = self._state.store_plan(plan, details=report.as_dict(), run_date=settings.run_date)
         return self._carry_out(stored, fingerprint, report)
+
+    def _loaded(self, on_ledger: OnLedger) -> tuple[Manifest | None, StoredPlan | None]:
+        """Read the state; return the last manifest, and the plan that was begun and not finished."""
+        try:
+            self._state.load()
+            manifest = self._state.manifest
+            self._refuse_ledger(manifest, on_ledger)
+            if manifest is None or manifest.delivered is None:
+                return manifest, None
+            return manifest, self._state.plan(manifest.plan_id)
+        except (LedgerLostError, PlanOutdatedError) as error:
+            raise LedgerLostError(error.message, advice=_LOST) from None
 
     def _plan(self, staged: StagedChanges, settings: ChangesSettings) -> Plan:
         none = empty_key_set(self._workspace)

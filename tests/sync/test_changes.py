@@ -1,6 +1,7 @@
 """Changes that are handed in: what is sent, what is refused, and how a try goes on where another one ended."""
 
 import dataclasses
+import shutil
 from typing import Any
 
 import pytest
@@ -167,6 +168,24 @@ class TestAnotherRun:
         assert synced.sent == []
         # The first run can still be ended.
         hand_in(synced, cut_off[:4], removed=cut_off[4:])
+        assert synced.members == cut_off[:4]
+
+    @pytest.mark.parametrize("ending", [".json", "-additions.parquet", "-removals.parquet"])
+    @pytest.mark.parametrize("is_gone", [True, False])
+    def test_is_refused_if_the_plan_is_damaged(
+        self, synced: SyncedAudience, cut_off: list[str], ending: str, is_gone: bool
+    ) -> None:
+        (path,) = (path for path in synced.path.glob("plan-*") if path.name.endswith(ending))
+        if is_gone:
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:-3])
+        for key in ("dag/run 1/send", "dag/run 2/send"):
+            with pytest.raises(LedgerLostError, match="Your own tables say who may be in the audience: delete"):
+                hand_in(synced, cut_off[:4], removed=cut_off[4:], key=key)
+        assert synced.sent == []
+        shutil.rmtree(synced.path)
+        hand_in(synced, cut_off[:4], removed=cut_off[4:], key="dag/run 3/send")
         assert synced.members == cut_off[:4]
 
     def test_a_guard_leaves_the_plan_begun(self, synced: SyncedAudience, cut_off: list[str]) -> None:
