@@ -21,7 +21,7 @@ _PAI = "Alibaba PAI Audience Groups"
 _MODULES = {
     _APPLOVIN: {
         "hooks": ["applovin"],
-        "operators": ["applovin", "applovin_sync", "applovin_suppression"],
+        "operators": ["applovin", "applovin_sync", "applovin_suppression", "applovin_changes"],
         "sensors": ["applovin"],
         "triggers": ["applovin"],
     },

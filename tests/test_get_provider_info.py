@@ -77,6 +77,7 @@ def test_every_module_is_listed_and_imports(kind: str) -> None:
         "__init__",
         "applovin_base",
         "applovin_delivery_base",
+        "changes_base",
         "delivery_base",
         "direct_delivery_base",
         "lanes",

@@ -24,8 +24,8 @@ class WriteTarget:
 
     :param target_kind: audience, suppression list or group.
     :param target: id or name, as the task was given it; empty if it was given none.
-    :param operation: what the task does: ``sync``, ``apply``, ``update``, ``append``, ``remove``, ``create``,
-        ``delete`` or ``replace``.
+    :param operation: what the task does: ``sync``, ``apply``, ``changes``, ``update``, ``append``, ``remove``,
+        ``create``, ``delete`` or ``replace``.
     :param conn_id: connection of the task.
     """
 

@@ -108,7 +108,7 @@ def _row(stored: StoredAudience, summary: AudienceSummary) -> dict[str, Any]:
     manifest = summary.manifest
     return {
         **address_facts(address_of(stored, summary)),
-        "live": manifest.ledger.members if manifest else None,
+        "live": manifest.ledger.members if manifest and manifest.keeps_ledger else None,
         "generation": manifest.generation if manifest else None,
         "last_run": manifest.run_date.text if manifest and manifest.run_date else None,
         "unfinished_plan": (manifest.plan_id or None) if manifest else None,
@@ -143,13 +143,15 @@ def _about(stored: StoredAudience, details: AudienceDetails) -> dict[str, Any]:
     summary, ledger = details.summary, details.ledger
     manifest = summary.manifest
     run_date = manifest.run_date if manifest else None
+    has_ledger = manifest is None or manifest.keeps_ledger
     return {
         **address_facts(address_of(stored, summary)),
         "state": summary.where,
+        "kept_by": "syncs" if has_ledger else "changes that are handed in",
         "generation": manifest.generation if manifest else None,
-        "live": ledger.live,
-        "maybe_live": ledger.maybe_live,
-        "expired": ledger.expired,
+        "live": ledger.live if has_ledger else None,
+        "maybe_live": ledger.maybe_live if has_ledger else None,
+        "expired": ledger.expired if has_ledger else None,
         "first_expiry": moment(ledger.expiry.first),
         "last_expiry": moment(ledger.expiry.last),
         "held_back": details.held_back,

@@ -74,6 +74,20 @@ class StoredPlanArguments(DeliveryArguments, total=False):
     override_guards: bool
 
 
+class ChangesArguments(DeliveryArguments, total=False):
+    """Arguments of the operators that send changes which are handed in."""
+
+    added: Any
+    removed: Any
+    expected_changes: Any
+    on_ledger: Any
+    max_removed: Any
+    max_added: Any
+    allow_older_run: Any
+    on_malformed: Literal["fail", "drop"]
+    max_malformed_ratio: Any
+
+
 class AppLovinArguments(TaskArguments, total=False):
     """Arguments of all AppLovin operators."""
 
@@ -111,6 +125,10 @@ class AppLovinSyncAudienceArguments(AppLovinSyncArguments, total=False):
 
 class AppLovinStoredPlanArguments(AppLovinMemberArguments, StoredPlanArguments, total=False):
     """:class:`StoredPlanArguments` for AppLovin."""
+
+
+class AppLovinChangesArguments(AppLovinMemberArguments, ChangesArguments, total=False):
+    """:class:`ChangesArguments` for AppLovin."""
 
 
 class PaiArguments(TaskArguments, total=False):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.assets.state import Result
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
     from airflow_provider_audiences.sync.destination import Destination
+    from airflow_provider_audiences.sync.open_audience import OpenAudience
     from airflow_provider_audiences.sync.settings import SendSettings
 
 _MAX_PLAN_ID_CHARACTERS = 200
@@ -81,10 +82,27 @@ class PlanOperator(DeliveryOperator):
             False once it has done work that it would have to do again, such as staging.
         :raises AudienceBusyError: another task was changing the audience for the whole wait.
         """
+        from airflow_provider_audiences.sync.audience_sync import AudienceSync
+
+        with self.hold(context, destination, is_new=is_new, may_reschedule=may_reschedule) as audience:
+            yield AudienceSync(audience, send=send, on_progress=self.watch(result, destination, context))
+
+    @contextmanager
+    def hold(
+        self, context: Context, destination: Destination, *, is_new: bool = False, may_reschedule: bool = True
+    ) -> Iterator[OpenAudience]:
+        """
+        Take the audience's lease, and yield the audience for as long as the block lasts.
+
+        :param context: context of the task.
+        :param destination: audience to hold.
+        :param is_new: whether this task has just created the audience, so that nobody can be in it.
+        :param may_reschedule: as for :meth:`open_sync`.
+        :raises AudienceBusyError: another task was changing the audience for the whole wait.
+        """
         from airflow_provider_audiences.common.busy import wait_for_audience
         from airflow_provider_audiences.common.state import holder_of, state_store
         from airflow_provider_audiences.sources.staging import staging_settings
-        from airflow_provider_audiences.sync.audience_sync import AudienceSync
         from airflow_provider_audiences.sync.open_audience import open_audience
 
         with open_audience(
@@ -95,7 +113,7 @@ class PlanOperator(DeliveryOperator):
             on_busy=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=may_reschedule),
             staging=staging_settings(),
         ) as audience:
-            yield AudienceSync(audience, send=send, on_progress=self.watch(result, destination, context))
+            yield audience
 
 
 class StoredPlanOperator(PlanOperator):

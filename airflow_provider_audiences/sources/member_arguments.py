@@ -79,7 +79,7 @@ class MemberArguments:
         :raises InvalidInputError: the source can't be read, the rules refuse it, or none of its texts is a member.
         """
         with (
-            self._opened("source", self.source) as opened,
+            opened_argument("source", self.source, self.identifier_kind) as opened,
             stage(opened, rules=self.rules, identifier_kind=self.identifier_kind, settings=self.settings) as staged,
         ):
             refuse_without_members(staged)
@@ -96,8 +96,8 @@ class MemberArguments:
             yield None
             return
         with ExitStack() as stack:
-            with _naming_argument("suppress"):
-                opened = stack.enter_context(self._opened("suppress", self.suppress))
+            with naming_argument("suppress"):
+                opened = stack.enter_context(opened_argument("suppress", self.suppress, self.identifier_kind))
                 staged = stack.enter_context(
                     stage_opt_outs(
                         opened,
@@ -109,25 +109,38 @@ class MemberArguments:
                 )
             yield staged
 
-    @contextmanager
-    def _opened(self, argument: str, value: Any) -> Iterator[MemberInput]:
-        source = joined(value)
-        if (
-            self.identifier_kind.patterns.may_be_number
-            and isinstance(source, str)
-            and is_member_text(source, (self.identifier_kind.patterns,))
-        ):
-            raise InvalidInputError(
-                f"{argument} is text with {self.identifier_kind.plural} in it, not a path: give a list of them, or the "
-                "path of a file"
-            )
-        with open_source(source, argument=argument) as opened:
-            yield opened
+
+@contextmanager
+def opened_argument(argument: str, value: Any, identifier_kind: IdentifierKind) -> Iterator[MemberInput]:
+    """
+    Open what an operator's argument names, for the block.
+
+    :param argument: name of the argument, for messages.
+    :param value: value of the argument, masked or not.
+    :param identifier_kind: identifier kind of the members, such as phone numbers.
+    :raises InvalidInputError: the value is no source, or can't be opened.
+    """
+    source = joined(value)
+    if (
+        identifier_kind.patterns.may_be_number
+        and isinstance(source, str)
+        and is_member_text(source, (identifier_kind.patterns,))
+    ):
+        raise InvalidInputError(
+            f"{argument} is text with {identifier_kind.plural} in it, not a path: give a list of them, or the path of "
+            "a file"
+        )
+    with open_source(source, argument=argument) as opened:
+        yield opened
 
 
 @contextmanager
-def _naming_argument(argument: str) -> Iterator[None]:
-    """Let errors about what is read name the argument that it was given as; readers call all of it the source."""
+def naming_argument(argument: str) -> Iterator[None]:
+    """
+    Let errors about what is read name the argument that it was given as; readers call all of it the source.
+
+    :param argument: name of the argument.
+    """
     try:
         yield
     except AudienceError as error:

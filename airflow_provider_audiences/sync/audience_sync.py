@@ -24,9 +24,8 @@ from airflow_provider_audiences.exceptions import (
     PlanOutdatedError,
 )
 from airflow_provider_audiences.members.keys.key_set import KeySet
-from airflow_provider_audiences.stopping import Stopped
-from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery, StateJournal
-from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
+from airflow_provider_audiences.sync.delivery.plan_delivery import send_begun_plan
+from airflow_provider_audiences.sync.delivery.progress import OnProgress
 from airflow_provider_audiences.sync.expiry import Expiry, expiry_in
 from airflow_provider_audiences.sync.guards import refuse_unless_passed
 from airflow_provider_audiences.sync.ledger import Ledger
@@ -185,40 +184,24 @@ class AudienceSync:
         plan = stored.plan
         self._audience.disk_space.require(plan.changes.live)
         self._audience.wait_for_late_requests(plan, contradicted=report.contradicted)
-        delivered = self._state.begin(stored)
-        skipped = delivered.batches
-        progress = Progress(
-            additions=plan.additions.count - delivered.additions.count,
-            removals=plan.removals.count - delivered.removals.count,
-            destination=self._destination,
+        self._state.begin(stored)
+        sent = send_begun_plan(
+            self._audience,
+            plan,
+            settings=self._send,
             on_progress=self._on_progress,
+            afterwards="the next run goes on from there",
         )
-        journal = StateJournal(self._state, self._audience.lease)
-        try:
-            PlanDelivery(self._destination, self._state, journal, plan, self._send).send_all(
-                progress, sleep=self._audience.sleep
-            )
-        except AudienceError as error:
-            done = skipped + progress.batches
-            error.so_far = f"{_recorded(done)}: the next run goes on from there."
-            raise
-        except BaseException as error:
-            done = skipped + progress.batches
-            log.warning(
-                "%s ended the sync: no further request begins. %s.", type(error).__name__, _recorded(done)
-            )  # fmt: skip
-            if isinstance(error, Stopped):
-                error.so_far = _recorded(done)
-            raise
-        pace = journal.request_seconds / progress.batches if progress.batches else 0.0
         manual_changes = manual_changes.after(plan, ledger=ledger.keys, source=source, workspace=self._workspace)
-        new = self._state.finish(ledger, stored, seconds_per_request=pace, manual_changes=manual_changes)
+        new = self._state.finish(
+            ledger, stored, seconds_per_request=sent.seconds_per_request, manual_changes=manual_changes
+        )
         report = report.changed(
             plan_id=stored.plan_id,
             generation=self._state.generation,
             live=new.stored.members,
-            batches_skipped_by_resume=report.batches_skipped_by_resume + skipped,
-            **progress.counts(),
+            batches_skipped_by_resume=report.batches_skipped_by_resume + sent.skipped_batches,
+            **sent.progress.counts(),
         )
         return self._ended(report, expiry=new.expiry)
 
@@ -271,7 +254,3 @@ class AudienceSync:
             requests=self._destination.requests_sent - self._requests_before,
             seconds=round(time.monotonic() - self._began, 3),
         )
-
-
-def _recorded(batches: int) -> str:
-    return counted(batches, "batch was accepted and is recorded", "batches were accepted and are recorded")

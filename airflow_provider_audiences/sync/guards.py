@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -119,6 +119,36 @@ class Guards(Checked):
                 message=f"suppress has {counted(suppress_members, 'member')}, and at least "
                 f"{counted(self.min_suppressed, 'is', 'are')} expected",
             ),
+        ]
+
+    def verdicts_by_count(self, changes: Changes, count: int | None) -> list[Verdict]:
+        """
+        Return the verdict of each guard by the platform's count of members, where no ledger says who is there.
+
+        A guard that needs the count stops the changes if the platform does not say it. Guards of what a source has as a
+        whole are left out.
+
+        :param changes: how many members are added, refreshed and removed.
+        :param count: the platform's count; None if it does not say.
+        """
+        known = count or 0
+        by_count = replace(
+            changes,
+            unchanged=max(0, known - changes.refreshed - changes.removed),
+            maybe_live=known,
+            surely_live=known,
+            surely_new=changes.added,
+            surely_live_removed=changes.removed,
+        )
+        need_count = {name for name, limit in self.limits.items() if limit is not None} - {"min_members"}
+        if self.min_members:
+            need_count.add("min_members")
+        return [
+            replace(verdict, passed=False, message="the platform does not say how many members there are")
+            if count is None and verdict.guard in need_count
+            else verdict
+            for verdict in self.verdicts(by_count)
+            if verdict.guard not in {"allow_empty", "min_suppressed"}
         ]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,81 @@ class DirectDeliveryReport(DeliveryReport):
     dry_run: bool
     sent: int = 0
     in_ledger: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangesReport(DeliveryReport):
+    """
+    The report of changes that were handed in.
+
+    :param plan_id: id of the plan that the changes were stored as; empty if there was nothing to send.
+    :param added: members to add, by the changes.
+    :param refreshed: members to send again before they expire, by the changes.
+    :param removed: members to remove, by the changes.
+    :param members_before: members in the audience before, by the platform's count; None if it does not say, or was not
+        asked, as when an earlier try is continued.
+    :param live: members in the audience afterwards, by the platform's count, which may lag; None if it does not say.
+    :param verdicts: what each guard says; empty if an earlier try is continued.
+    :param batches_skipped_by_resume: requests of earlier tries, which were not sent again.
+    """
+
+    plan_id: str = ""
+    added: int = 0
+    refreshed: int = 0
+    removed: int = 0
+    members_before: int | None = None
+    live: int | None = None
+    verdicts: list[Verdict] = field(default_factory=list)
+    batches_skipped_by_resume: int = 0
+
+    def changed(self, **changes: Any) -> ChangesReport:
+        """
+        Return a copy of the report with other values of some fields.
+
+        :param changes: new values by field name.
+        """
+        return replace(self, **changes)
+
+    @classmethod
+    def of_changes(
+        cls,
+        members: Mapping[str, int],
+        *,
+        audience_id: str,
+        text_counts: Iterable[Mapping[str, Any]],
+        plan: Plan,
+        requests: int,
+        max_member_bytes: int,
+    ) -> ChangesReport:
+        """
+        Return the report of changes before anything is sent.
+
+        :param members: number of members ``added``, ``refreshed`` and ``removed``.
+        :param audience_id: id of the audience.
+        :param text_counts: counts of the texts of each source, which are summed up here.
+        :param plan: the plan that the changes make.
+        :param requests: number of requests that the plan needs.
+        :param max_member_bytes: most bytes of a member in a request.
+        """
+        texts, columns = Counter[str](), Counter[str]()
+        for of_source in text_counts:
+            columns.update(of_source["members_by_column"])
+            texts.update({name: count for name, count in of_source.items() if name != "members_by_column"})
+        counts: dict[str, Any] = {**members, **texts}
+        return cls(
+            audience_id=audience_id,
+            planned_requests=requests,
+            planned_ids=plan.members,
+            planned_bytes=plan.members * max_member_bytes,
+            members_by_column=dict(columns),
+            **counts,
+        )
+
+    def plan_line(self) -> str:
+        """Return a line for the log: what the changes take, and their counts."""
+        requests, size = counted(self.planned_requests, "request"), counted(self.planned_bytes, "byte")
+        counts = ", ".join(f"{name} {getattr(self, name):,}" for name in ("added", "refreshed", "removed"))
+        return f"The changes take {requests}, {size}: {counts}."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from support.fixtures import MakeContext
 from airflow_provider_audiences.common.state import state_store
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinRemoveUsersOperator
+from airflow_provider_audiences.operators.applovin_changes import AppLovinSendChangesOperator
 from airflow_provider_audiences.operators.applovin_suppression import AppLovinSyncSuppressionOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
 from airflow_provider_audiences.sync.state.lease import Holder, leased
@@ -134,6 +135,17 @@ def test_one_audience_in_full(
 def test_a_suppression_list_never_expires(run: Run, stored: Any) -> None:
     found = run("show", stored.package, "-o", "json").content()
     assert (found["live"], found["first_expiry"], found["last_expiry"]) == (3, None, None)
+
+
+def test_an_audience_that_is_kept_by_changes(run: Run, stored: Any, task_context: MakeContext) -> None:
+    changes: dict[str, Any] = {"removed": stored.ids[:2], "on_ledger": "forget"}
+    AppLovinSendChangesOperator(task_id="c", audience_id=stored.audience_id, **changes).execute(task_context())
+    (listed, _) = run("list", "-o", "json").content()
+    assert (listed["live"], listed["generation"]) == (None, 2)
+    shown = run("show", stored.audience_id, "-o", "json").content()
+    assert (shown["kept_by"], shown["live"], shown["unfinished_plan"]) == ("changes that are handed in", None, None)
+    assert run("show", stored.package, "-o", "json").content()["kept_by"] == "syncs"
+    assert run("ledger", "verify", stored.audience_id).code == 0
 
 
 def test_an_audience_is_found_by_its_whole_address(run: Run, stored: Any, emulator: AudiencesEmulator) -> None:

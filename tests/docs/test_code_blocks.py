@@ -41,7 +41,7 @@ NEWER = {
 LEDGER = 'folder = Path("/opt/airflow/audiences/'
 """In a block that needs an audience's ledger: test_quick_start.py runs it."""
 MODULES = (
-    *("operators.applovin", "operators.applovin_sync", "operators.applovin_suppression"),
+    *("operators.applovin", "operators.applovin_sync", "operators.applovin_suppression", "operators.applovin_changes"),
     *("operators.pai", "operators.pai_refresh", "operators.pai_sync"),
     *("sensors.applovin", "sensors.pai", "sources", "assets.applovin"),
 )
@@ -128,6 +128,12 @@ def _parse_yaml(example: Example) -> None:
     yaml.safe_load(str(example.parsed))
 
 
+def _find_sql(example: Example) -> None:
+    """SQL is in files of their own, which tests/integration/test_changes_sql.py runs."""
+    (file,) = re.findall(r'^--8<-- "(docs/sql/.+[.]sql)"$', str(example.parsed), re.MULTILINE)
+    assert (ROOT / file).is_file()
+
+
 EVALUATORS: dict[str, Callable[[Example], None]] = {
     "python": _run_python,
     "bash": _parse_commands,
@@ -135,6 +141,7 @@ EVALUATORS: dict[str, Callable[[Example], None]] = {
     "ini": _parse_settings,
     "json": _parse_json,
     "yaml": _parse_yaml,
+    "sql": _find_sql,
 }
 
 

@@ -38,6 +38,8 @@ OPERATIONS = {
     "AppLovinDeleteAudienceOperator": "delete",
     "AppLovinRemoveSuppressionOperator": "remove",
     "AppLovinRemoveUsersOperator": "remove",
+    "AppLovinSendChangesOperator": "changes",
+    "AppLovinSendSuppressionChangesOperator": "changes",
     "AppLovinSyncAudienceOperator": "sync",
     "AppLovinSyncSuppressionOperator": "sync",
     "AppLovinUpdateAudienceOperator": "update",

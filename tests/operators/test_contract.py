@@ -45,7 +45,7 @@ def _dag(**arguments: Any) -> Any:
 
 
 def test_all_were_found() -> None:
-    assert len(OPERATORS) == 20
+    assert len(OPERATORS) == 22
 
 
 @each_operator

@@ -21,6 +21,7 @@ from airflow_provider_audiences.operators.applovin import (
     AppLovinRemoveUsersOperator,
     AppLovinUpdateAudienceOperator,
 )
+from airflow_provider_audiences.operators.applovin_changes import AppLovinSendChangesOperator
 from airflow_provider_audiences.operators.applovin_suppression import (
     AppLovinAddSuppressionOperator,
     AppLovinRemoveSuppressionOperator,
@@ -52,7 +53,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "too late": {"kind": "slow", "seconds": 0.6},
 }
 
-OTHERS = ("append", "remove", "sync", "replace", "suppression sync", "suppression add", "suppression remove")
+OTHERS = ("append", "remove", "changes", "sync", "replace", "suppression sync", "suppression add", "suppression remove")
 
 RICH = [("update", "refused"), ("create", "refused")]
 
@@ -105,6 +106,7 @@ def applovin_operators(audience_id: str) -> dict[str, Callable[..., Any]]:
         "update": lambda **more: AppLovinUpdateAudienceOperator(**given, **sizes, **more),
         "append": lambda **more: AppLovinAppendUsersOperator(**given, **sizes, **more),
         "remove": lambda **more: AppLovinRemoveUsersOperator(task_id="t", audience_id=audience_id, **more),
+        "changes": lambda source, **more: AppLovinSendChangesOperator(**given, **sizes, added=source, **more),
         "sync": lambda **more: AppLovinSyncAudienceOperator(**given, **sizes, initial="append", **more),
         "replace": lambda **more: AppLovinSyncAudienceOperator(**given, initial="replace", mode="replace", **more),
     }

@@ -11,6 +11,7 @@ from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError, NotFoundError, PlanOutdatedError
 from airflow_provider_audiences.operators import (
     applovin,
+    applovin_changes,
     applovin_suppression,
     applovin_sync,
     pai,
@@ -38,6 +39,8 @@ OPERATORS: dict[type, dict[str, Any]] = {
     applovin_suppression.AppLovinApplySuppressionPlanOperator: {"package_name": "com.a", "plan_id": "b"},
     applovin_suppression.AppLovinAddSuppressionOperator: {"package_name": "com.a", "source": IDS},
     applovin_suppression.AppLovinRemoveSuppressionOperator: {"package_name": "com.a", "source": IDS},
+    applovin_changes.AppLovinSendChangesOperator: {"audience_id": "a", "added": IDS},
+    applovin_changes.AppLovinSendSuppressionChangesOperator: {"package_name": "com.a", "added": IDS},
     pai.PaiCreateGroupOperator: {"name": "n", **TABLE},
     pai.PaiGetGroupOperator: {"group_id": "g"},
     pai.PaiListGroupsOperator: {},
@@ -67,7 +70,7 @@ def refused(connect: Connect, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, ta
 
 
 def test_all_operators_are_here() -> None:
-    modules = (applovin, applovin_suppression, applovin_sync, pai, pai_refresh, pai_sync)
+    modules = (applovin, applovin_changes, applovin_suppression, applovin_sync, pai, pai_refresh, pai_sync)
     found = {
         member
         for module in modules

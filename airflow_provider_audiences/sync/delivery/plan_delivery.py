@@ -7,16 +7,20 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.members.keys.key_set import KeySet
-from airflow_provider_audiences.sync.delivery.progress import Progress
+from airflow_provider_audiences.stopping import Stopped
+from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
 from airflow_provider_audiences.sync.delivery.sending import Phase, Sender
 from airflow_provider_audiences.sync.destination import Destination
+from airflow_provider_audiences.sync.open_audience import OpenAudience
 from airflow_provider_audiences.sync.plan import PhaseName, Plan
 from airflow_provider_audiences.sync.settings import SendSettings
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
 from airflow_provider_audiences.sync.state.lease import Lease
+from airflow_provider_audiences.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -133,3 +137,60 @@ class PlanDelivery:
             ttl_seconds=None if self._destination.limits.default_ttl_seconds is None else self._plan.ttl_seconds,
             replaces=replaces,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentPlan:
+    """
+    A plan whose rows are all delivered.
+
+    :param progress: sums of what was sent now.
+    :param skipped_batches: number of requests of earlier tries, which were not sent again.
+    :param seconds_per_request: average time of the requests that were sent now; 0 if there were none.
+    """
+
+    progress: Progress
+    skipped_batches: int
+    seconds_per_request: float
+
+
+def send_begun_plan(
+    audience: OpenAudience, plan: Plan, *, settings: SendSettings, on_progress: OnProgress | None, afterwards: str
+) -> SentPlan:
+    """
+    Send what is not delivered yet of the plan that was begun.
+
+    :param audience: the audience, in whose state the plan was begun.
+    :param plan: the plan.
+    :param settings: batch size and parallel requests.
+    :param on_progress: called with the progress: at the beginning, every few seconds, and at the end.
+    :param afterwards: what happens to the rest if a request fails, for the error.
+    :raises AudienceError: a request failed, and was not or no longer repeated.
+    """
+    destination, state = audience.destination, audience.state
+    delivered = state.delivered
+    skipped = delivered.batches
+    progress = Progress(
+        additions=plan.additions.count - delivered.additions.count,
+        removals=plan.removals.count - delivered.removals.count,
+        destination=destination,
+        on_progress=on_progress,
+    )
+    journal = StateJournal(state, audience.lease)
+    try:
+        PlanDelivery(destination, state, journal, plan, settings).send_all(progress, sleep=audience.sleep)
+    except AudienceError as error:
+        error.so_far = f"{_recorded(skipped + progress.batches)}: {afterwards}."
+        raise
+    except BaseException as error:
+        done = _recorded(skipped + progress.batches)
+        log.warning("%s ended the sync: no further request begins. %s.", type(error).__name__, done)
+        if isinstance(error, Stopped):
+            error.so_far = done
+        raise
+    pace = journal.request_seconds / progress.batches if progress.batches else 0.0
+    return SentPlan(progress=progress, skipped_batches=skipped, seconds_per_request=pace)
+
+
+def _recorded(batches: int) -> str:
+    return counted(batches, "batch was accepted and is recorded", "batches were accepted and are recorded")

@@ -112,8 +112,15 @@ class AudienceState:
         """
         Return the ledger as it was before the current plan was begun.
 
-        :raises LedgerLostError: its file is damaged or missing.
+        :raises LedgerLostError: its file is damaged or missing, or the audience is kept by changes that are handed in.
         """
+        if self.manifest and not self.manifest.keeps_ledger:
+            raise LedgerLostError(
+                f"{self.name}: this audience is kept by changes that are handed in, so no ledger says who is in it",
+                advice="Hand changes in. Or, to let syncs keep the audience from now on, run one sync with "
+                "on_lost_ledger='rebuild' (the source is sent, and nobody is removed who is not known) or, where the "
+                "platform can replace the content, 'replace' (the source becomes the audience's whole content).",
+            )
         if self.manifest is None or not self.manifest.ledger.file:
             return LedgerWriter(self._workspace).finish()
         with self._unless_overtaken():
@@ -218,12 +225,20 @@ class AudienceState:
                 raise
             raise PlanOutdatedError(error.message) from None
 
-    def begin(self, stored: StoredPlan, *, manual_changes: ManualChanges | None = None) -> Delivered:
+    def begin(
+        self,
+        stored: StoredPlan,
+        *,
+        manual_changes: ManualChanges | None = None,
+        changes_fingerprint: str | None = None,
+    ) -> Delivered:
         """
         Commit to a plan: from now on, all of it counts as possibly sent.
 
         :param stored: the plan, as it was stored.
         :param manual_changes: members removed or added by hand from now on; None for no change.
+        :param changes_fingerprint: fingerprint of changes that were handed in, if the plan was made of them: the
+            audience has no ledger from now on. None for a plan that was made by the ledger.
         :return: what an earlier try has delivered of the plan.
         """
         manifest = self.manifest
@@ -242,12 +257,14 @@ class AudienceState:
             manifest = Manifest(
                 address=self.address,
                 generation=stored.generation,
-                ledger=StoredLedger(file="", members=0, fingerprint=LedgerWriter(self._workspace).finish().fingerprint),
+                ledger=self._no_ledger(),
                 manual_changes=self._kept,
                 is_content_known=False,  # known once the replacement's first request is accepted
             )
         if manual_changes is not None:
             manifest = self._with_manual_changes(manifest, manual_changes)
+        if changes_fingerprint is not None:
+            manifest = replace(manifest, ledger=self._no_ledger(), changes_fingerprint=changes_fingerprint)
         delivered = Delivered(begun_at=int(self._clock()))
         replacement = fingerprint_of(plan.additions) if plan.replaces else manifest.replacement_fingerprint
         is_known = manifest.is_content_known or not plan.replaces
@@ -320,6 +337,28 @@ class AudienceState:
         )
         with self._unless_overtaken():
             return self._fold(ledger, stored.plan, finished)
+
+    def end_changes(self, plan: Plan, *, seconds_per_request: float | None) -> None:
+        """
+        Finish a plan that was made of changes that were handed in, or give it up; no ledger notes what was sent.
+
+        :param plan: the plan that was begun.
+        :param seconds_per_request: average time of the plan's requests, if all of it is delivered; None if it is given
+            up.
+        """
+        manifest, _ = self._require_begun()
+        ended = manifest.after_changes(
+            plan,
+            now=self._clock(),
+            late_effect_seconds=self._late_effect_seconds,
+            seconds_per_request=seconds_per_request,
+        )
+        with self._unless_overtaken():
+            self._manifests.commit_and_clean(ended, used=ended.files)
+        self.manifest = ended
+
+    def _no_ledger(self) -> StoredLedger:
+        return StoredLedger(file="", members=0, fingerprint=LedgerWriter(self._workspace).finish().fingerprint)
 
     def _require_begun(self) -> tuple[Manifest, Delivered]:
         if self.manifest is None or self.manifest.delivered is None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.delivered import Delivered, DeliveredRange, DeliveredRanges
 from airflow_provider_audiences.sync.state.late import LateRequests
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.sync.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +82,8 @@ class Manifest:
         empty if none.
     :param run_date: dates of the newest run that has synced the audience; None if they are not known.
     :param manual_changes: files of members removed or added by hand.
+    :param changes_fingerprint: None if the audience has a ledger. Else it is kept by changes that are handed in, and no
+        ledger says who is in it: then fingerprint of the last changes that were begun; empty if they were given up.
     """
 
     address: AudienceAddress
@@ -97,10 +103,18 @@ class Manifest:
     removed_opt_outs_fingerprint: str = ""
     run_date: RunDate | None = None
     manual_changes: ManualChangeFiles = ManualChangeFiles()
+    changes_fingerprint: str | None = None
+
+    @property
+    def keeps_ledger(self) -> bool:
+        """Whether the ledger says who is in the audience; otherwise whoever hands changes in knows that."""
+        return self.changes_fingerprint is None
 
     def as_json(self) -> dict[str, Any]:
         """Return the manifest as JSON."""
         content = {key: getattr(self, name) for name, key in _KEYS.items()}
+        if self.keeps_ledger:
+            del content["changes_fingerprint"]  # so that versions without it read on
         content |= zip(_ADDRESS, self.address.folders, strict=True)
         content["ledger"] = asdict(self.ledger)
         content["landings"] = delivered_to_json(self.delivered) if self.delivered else None
@@ -113,6 +127,38 @@ class Manifest:
     def files(self) -> set[str]:
         """Names of the files that the manifest names, without those of its plan."""
         return {self.ledger.file, self.manual_changes.held_back.file, self.manual_changes.by_hand.file} - {""}
+
+    def after_changes(
+        self, plan: Plan, *, now: float, late_effect_seconds: int, seconds_per_request: float | None
+    ) -> Manifest:
+        """
+        Return the manifest after a plan of changes was finished or given up; see ``AudienceState.end_changes``.
+
+        :param plan: the plan that was begun.
+        :param now: no request of the plan was sent later than this; seconds since 1970 (UTC).
+        :param late_effect_seconds: longest time after it was sent that a request may still take effect.
+        :param seconds_per_request: average time of the plan's requests; None if the plan is given up.
+        """
+        delivered = self.delivered or Delivered(begun_at=0)
+        is_as_late_as_before = seconds_per_request is not None and not delivered.is_repeated
+        late = LateRequests.of(plan, delivered)
+        ended = replace(
+            self,
+            generation=self.generation + 1,
+            plan_id="",
+            delivered=None,
+            late_until=self.late_until if is_as_late_as_before else math.ceil(now) + late_effect_seconds,
+            is_doubt_in_ledger=False,
+            late=self.late | late if self.late_until > now else late,
+        )
+        if seconds_per_request is None:
+            return replace(ended, changes_fingerprint="")
+        return replace(
+            ended,
+            finished_plan_id=self.plan_id,
+            finished_batches=delivered.batches,
+            seconds_per_request=round(seconds_per_request, 3),
+        )
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Manifest:

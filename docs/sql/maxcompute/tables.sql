@@ -1,0 +1,7 @@
+-- MaxCompute. Run this once. Times are seconds since 1970 (UTC).
+-- Who is in the audience: sent by runs that have ended, at this time or later.
+CREATE TABLE IF NOT EXISTS vip_committed (advertising_id string, sent_at bigint);
+-- Who may have been sent, or removed, by a run that has not ended.
+CREATE TABLE IF NOT EXISTS vip_attempted (run_id string, advertising_id string, attempted_at bigint);
+-- What the present run sends: 'added', 'refreshed' or 'removed'.
+CREATE TABLE IF NOT EXISTS vip_changes (run_id string, advertising_id string, `change` string);
