@@ -194,6 +194,7 @@ def test_spellings_of_one_id_are_one_member(loop: Loop) -> None:
     loop.check_is_equal(IDS[:2])
 
 
+@pytest.mark.parametrize("loop", ["postgres"], indirect=True)
 def test_refreshes_are_spread_and_nobody_expires(loop: Loop) -> None:
     ids = [f"5eed5eed-0000-4000-8000-0000000000{number:02x}" for number in range(0, 256, 16)]
     loop.warehouse.want(ids)
@@ -223,7 +224,7 @@ days = st.lists(
 )
 
 
-@hypothesis.settings(max_examples=12)
+@hypothesis.settings(max_examples=8)
 @hypothesis.given(history=days)
 def test_any_history(history: list[tuple[set[int], Kill, bool, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"threads": 1}) as database:
