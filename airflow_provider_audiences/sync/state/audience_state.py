@@ -8,7 +8,6 @@ folded into a new ledger. Each step ends with a new manifest. Files that the las
 from __future__ import annotations
 
 import logging
-import math
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -17,19 +16,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import LedgerLostError, PlanOutdatedError, StateUnavailableError
-from airflow_provider_audiences.members.keys.key_set import KeySet, fingerprint_of
-from airflow_provider_audiences.members.keys.key_sets import empty_key_set
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerWriter
 from airflow_provider_audiences.sync.manual_changes import ManualChanges
 from airflow_provider_audiences.sync.plan import PhaseName, Plan
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.fold import fold
-from airflow_provider_audiences.sync.state.late import LateRequests
-from airflow_provider_audiences.sync.state.manifest import Manifest, ManualChangeFiles, StoredKeys, StoredLedger
+from airflow_provider_audiences.sync.state.manifest import Manifest, ManualChangeFiles, StoredLedger
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
+from airflow_provider_audiences.sync.state.manual_change_files import fetch_manual_changes, store_manual_changes
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan, StoredPlans
 from airflow_provider_audiences.sync.state.tables import NewLedger, StateTables
+from airflow_provider_audiences.sync.state.transitions import after_begin, after_begin_again, after_changes, after_fold
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
@@ -135,8 +133,7 @@ class AudienceState:
         stored = self.manifest.manual_changes if self.manifest else self._kept
         try:
             with self._unless_overtaken():
-                held_back, by_hand = (self._stored_keys(keys) for keys in (stored.held_back, stored.by_hand))
-                return ManualChanges(held_back=held_back, added_by_hand=by_hand)
+                return fetch_manual_changes(self._tables, stored, self._workspace)
         except LedgerLostError as error:
             if not self.is_ledger_ignored:
                 raise
@@ -243,16 +240,8 @@ class AudienceState:
         """
         manifest = self.manifest
         if manifest and manifest.plan_id == stored.plan_id and manifest.delivered:
-            # Requests that the earlier try had in flight are sent again; the first ones may take effect after that.
-            is_replacement_in_flight = stored.plan.replaces and not manifest.delivered.additions
-            delivered = replace(
-                manifest.delivered,
-                is_repeated=True,
-                is_replacement_repeated=manifest.delivered.is_replacement_repeated or is_replacement_in_flight,
-            )
-            self._commit(replace(manifest, delivered=delivered))
-            return delivered
-        plan = stored.plan
+            self._commit(after_begin_again(manifest, manifest.delivered, stored.plan))
+            return self.delivered
         if manifest is None:
             manifest = Manifest(
                 address=self.address,
@@ -265,21 +254,8 @@ class AudienceState:
             manifest = self._with_manual_changes(manifest, manual_changes)
         if changes_fingerprint is not None:
             manifest = replace(manifest, ledger=self._no_ledger(), changes_fingerprint=changes_fingerprint)
-        delivered = Delivered(begun_at=int(self._clock()))
-        replacement = fingerprint_of(plan.additions) if plan.replaces else manifest.replacement_fingerprint
-        is_known = manifest.is_content_known or not plan.replaces
-        self._commit(
-            replace(
-                manifest,
-                plan_id=stored.plan_id,
-                delivered=delivered,
-                replacement_fingerprint=replacement,
-                is_content_known=is_known,
-                has_unknown_members=manifest.has_unknown_members or plan.has_unknown_members,
-                run_date=stored.run_date or manifest.run_date,
-            )
-        )
-        return delivered
+        self._commit(after_begin(manifest, stored, now=self._clock()))
+        return self.delivered
 
     def record_delivered(
         self, phase: PhaseName, first: int, end: int, *, seconds: float, is_repeated: bool, is_replacement: bool = False
@@ -347,7 +323,8 @@ class AudienceState:
             up.
         """
         manifest, _ = self._require_begun()
-        ended = manifest.after_changes(
+        ended = after_changes(
+            manifest,
             plan,
             now=self._clock(),
             late_effect_seconds=self._late_effect_seconds,
@@ -367,55 +344,19 @@ class AudienceState:
 
     def _fold(self, ledger: Ledger, plan: Plan, manifest: Manifest) -> NewLedger:
         delivered = manifest.delivered or Delivered(begun_at=0)
-        now = self._clock()
-        late_effect_seconds = self._late_effect_seconds
+        now, late_effect_seconds = self._clock(), self._late_effect_seconds
         rows = fold(ledger, plan, delivered, now=now, late_effect_seconds=late_effect_seconds)
-        generation = manifest.generation + 1
-        new = self._tables.store_ledger(f"ledger-{generation}-{secrets.token_hex(4)}.parquet", rows, now=now)
-        is_whole = (delivered.additions.count, delivered.removals.count) == (plan.additions.count, plan.removals.count)
-        is_replacement_in_doubt = plan.replaces and not delivered.additions
-        is_as_late_as_before = is_whole and not delivered.is_repeated
-        # The ledger does not show all doubt: members that were in doubt and were sent since, and members whose
-        # refresh may still take effect.
-        is_doubt_hidden = manifest.late_until > now or bool(plan.changes.refreshed and not is_whole)
-        late = LateRequests.of(plan, delivered)
-        manifest = replace(
-            manifest,
-            generation=generation,
-            ledger=new.stored,
-            plan_id="",
-            delivered=None,
-            replacement_fingerprint="" if is_replacement_in_doubt else manifest.replacement_fingerprint,
-            late_until=manifest.late_until if is_as_late_as_before else math.ceil(now) + late_effect_seconds,
-            is_doubt_in_ledger=not (delivered.is_repeated or is_replacement_in_doubt or is_doubt_hidden),
-            late=manifest.late | late if manifest.late_until > now else late,
-        )
+        name = f"ledger-{manifest.generation + 1}-{secrets.token_hex(4)}.parquet"
+        new = self._tables.store_ledger(name, rows, now=now)
+        manifest = after_fold(manifest, plan, new.stored, now=now, late_effect_seconds=late_effect_seconds)
         self._manifests.commit_and_clean(manifest, used=manifest.files)
         self.manifest = manifest
         return new
 
     def _with_manual_changes(self, manifest: Manifest, manual_changes: ManualChanges) -> Manifest:
         with self._unless_overtaken():
-            stored = ManualChangeFiles(
-                held_back=self._store_keys("held", manual_changes.held_back, manifest.manual_changes.held_back),
-                by_hand=self._store_keys("hand", manual_changes.added_by_hand, manifest.manual_changes.by_hand),
-            )
-            return replace(manifest, manual_changes=stored)
-
-    def _store_keys(self, name: str, keys: KeySet, before: StoredKeys) -> StoredKeys:
-        if not keys.count:
-            return StoredKeys()
-        fingerprint = fingerprint_of(keys)
-        if fingerprint == before.fingerprint:
-            return before
-        file = f"{name}-{secrets.token_hex(8)}.parquet"
-        self._tables.store_keys(file, keys)
-        return StoredKeys(file=file, fingerprint=fingerprint)
-
-    def _stored_keys(self, stored: StoredKeys) -> KeySet:
-        if not stored.file:
-            return empty_key_set(self._workspace)
-        return self._tables.keys(stored.file, fingerprint=stored.fingerprint)
+            stored = store_manual_changes(self._tables, manual_changes, before=manifest.manual_changes)
+        return replace(manifest, manual_changes=stored)
 
     def _commit(self, manifest: Manifest) -> None:
         with self._unless_overtaken():

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.delivered import Delivered, DeliveredRange, DeliveredRanges
 from airflow_provider_audiences.sync.state.late import LateRequests
-
-if TYPE_CHECKING:
-    from airflow_provider_audiences.sync.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,38 +123,6 @@ class Manifest:
     def files(self) -> set[str]:
         """Names of the files that the manifest names, without those of its plan."""
         return {self.ledger.file, self.manual_changes.held_back.file, self.manual_changes.by_hand.file} - {""}
-
-    def after_changes(
-        self, plan: Plan, *, now: float, late_effect_seconds: int, seconds_per_request: float | None
-    ) -> Manifest:
-        """
-        Return the manifest after a plan of changes was finished or given up; see ``AudienceState.end_changes``.
-
-        :param plan: the plan that was begun.
-        :param now: no request of the plan was sent later than this; seconds since 1970 (UTC).
-        :param late_effect_seconds: longest time after it was sent that a request may still take effect.
-        :param seconds_per_request: average time of the plan's requests; None if the plan is given up.
-        """
-        delivered = self.delivered or Delivered(begun_at=0)
-        is_as_late_as_before = seconds_per_request is not None and not delivered.is_repeated
-        late = LateRequests.of(plan, delivered)
-        ended = replace(
-            self,
-            generation=self.generation + 1,
-            plan_id="",
-            delivered=None,
-            late_until=self.late_until if is_as_late_as_before else math.ceil(now) + late_effect_seconds,
-            is_doubt_in_ledger=False,
-            late=self.late | late if self.late_until > now else late,
-        )
-        if seconds_per_request is None:
-            return replace(ended, changes_fingerprint="")
-        return replace(
-            ended,
-            finished_plan_id=self.plan_id,
-            finished_batches=delivered.batches,
-            seconds_per_request=round(seconds_per_request, 3),
-        )
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Manifest:

@@ -1,0 +1,132 @@
+"""What a manifest becomes when a plan is begun, finished or given up: functions from one manifest to the next."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_audiences.members.keys.key_set import fingerprint_of
+from airflow_provider_audiences.sync.state.delivered import Delivered
+from airflow_provider_audiences.sync.state.late import LateRequests
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.sync.plan import Plan
+    from airflow_provider_audiences.sync.state.manifest import Manifest, StoredLedger
+    from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
+
+
+def after_begin(manifest: Manifest, stored: StoredPlan, *, now: float) -> Manifest:
+    """
+    Return the manifest of a plan that is begun: from now on, all of it counts as possibly sent.
+
+    :param manifest: the manifest before.
+    :param stored: the plan, as it was stored.
+    :param now: seconds since 1970 (UTC).
+    """
+    plan = stored.plan
+    return replace(
+        manifest,
+        plan_id=stored.plan_id,
+        delivered=Delivered(begun_at=int(now)),
+        replacement_fingerprint=fingerprint_of(plan.additions) if plan.replaces else manifest.replacement_fingerprint,
+        is_content_known=manifest.is_content_known or not plan.replaces,
+        has_unknown_members=manifest.has_unknown_members or plan.has_unknown_members,
+        run_date=stored.run_date or manifest.run_date,
+    )
+
+
+def after_begin_again(manifest: Manifest, delivered: Delivered, plan: Plan) -> Manifest:
+    """
+    Return the manifest of a plan that an earlier try has begun, and that is taken up again.
+
+    Requests that the earlier try had in flight are sent again; the first ones may take effect after that.
+
+    :param manifest: the manifest before.
+    :param delivered: what the earlier try has delivered of the plan.
+    :param plan: the plan.
+    """
+    is_replacement_in_flight = plan.replaces and not delivered.additions
+    return replace(
+        manifest,
+        delivered=replace(
+            delivered,
+            is_repeated=True,
+            is_replacement_repeated=delivered.is_replacement_repeated or is_replacement_in_flight,
+        ),
+    )
+
+
+def after_fold(
+    manifest: Manifest, plan: Plan, ledger: StoredLedger, *, now: float, late_effect_seconds: int
+) -> Manifest:
+    """
+    Return the manifest after a plan, or what was sent of it, was folded into a new ledger.
+
+    :param manifest: the manifest before, in which the plan is begun.
+    :param plan: the plan.
+    :param ledger: the new ledger.
+    :param now: no request of the plan was sent later than this; seconds since 1970 (UTC).
+    :param late_effect_seconds: longest time after it was sent that a request may still take effect.
+    """
+    delivered = manifest.delivered or Delivered(begun_at=0)
+    is_fully_delivered = _is_fully_delivered(plan, delivered)
+    is_replacement_in_doubt = plan.replaces and not delivered.additions
+    # The ledger does not show all doubt: members that were in doubt and were sent since, and members whose refresh may
+    # still take effect.
+    is_doubt_hidden = manifest.late_until > now or bool(plan.changes.refreshed and not is_fully_delivered)
+    return replace(
+        _with_late_requests(manifest, plan, now=now, late_effect_seconds=late_effect_seconds),
+        generation=manifest.generation + 1,
+        ledger=ledger,
+        plan_id="",
+        delivered=None,
+        replacement_fingerprint="" if is_replacement_in_doubt else manifest.replacement_fingerprint,
+        is_doubt_in_ledger=not (delivered.is_repeated or is_replacement_in_doubt or is_doubt_hidden),
+    )
+
+
+def after_changes(
+    manifest: Manifest, plan: Plan, *, now: float, late_effect_seconds: int, seconds_per_request: float | None
+) -> Manifest:
+    """
+    Return the manifest after a plan of changes that were handed in was finished or given up; no ledger notes it.
+
+    :param manifest: the manifest before, in which the plan is begun.
+    :param plan: the plan.
+    :param now: no request of the plan was sent later than this; seconds since 1970 (UTC).
+    :param late_effect_seconds: longest time after it was sent that a request may still take effect.
+    :param seconds_per_request: average time of the plan's requests; None if the plan is given up.
+    """
+    ended = replace(
+        _with_late_requests(manifest, plan, now=now, late_effect_seconds=late_effect_seconds),
+        generation=manifest.generation + 1,
+        plan_id="",
+        delivered=None,
+        is_doubt_in_ledger=False,
+    )
+    if seconds_per_request is None:
+        return replace(ended, changes_fingerprint="")
+    return replace(
+        ended,
+        finished_plan_id=manifest.plan_id,
+        finished_batches=manifest.delivered.batches if manifest.delivered else 0,
+        seconds_per_request=round(seconds_per_request, 3),
+    )
+
+
+def _with_late_requests(manifest: Manifest, plan: Plan, *, now: float, late_effect_seconds: int) -> Manifest:
+    """Return the manifest with what requests of the plan, and of those before it, may still do after its end."""
+    delivered = manifest.delivered or Delivered(begun_at=0)
+    # Each request has had its reply, and so can't take effect later than that.
+    all_have_ended = _is_fully_delivered(plan, delivered) and not delivered.is_repeated
+    late = LateRequests.of(plan, delivered)
+    return replace(
+        manifest,
+        late_until=manifest.late_until if all_have_ended else math.ceil(now) + late_effect_seconds,
+        late=manifest.late | late if manifest.late_until > now else late,
+    )
+
+
+def _is_fully_delivered(plan: Plan, delivered: Delivered) -> bool:
+    return (delivered.additions.count, delivered.removals.count) == (plan.additions.count, plan.removals.count)
