@@ -64,7 +64,7 @@ def stored_audience(name: str) -> StoredAudience:
     """
     Return the stored audience that a user means.
 
-    :param name: its id, or API, host and id with slashes.
+    :param name: its id, or API, host and id with slashes; both may be followed by the folder of a partition.
     :raises NotFoundError: no audience of that name has a ledger.
     :raises InvalidInputError: several have.
     """
@@ -73,14 +73,14 @@ def stored_audience(name: str) -> StoredAudience:
     fitting = [
         stored
         for stored in stored_audiences()
-        if name in {stored.address.audience_id, "/".join(stored.address.folders)}
+        if name in {stored.address.audience_id, "/".join(stored.folders[2:]), "/".join(stored.folders)}
     ]
     if not fitting:
         raise NotFoundError(
             f"no audience {name} has a ledger in this state path", advice="See 'list' for those that have."
         )
     if len(fitting) > 1:
-        addresses = ", ".join("/".join(stored.address.folders) for stored in fitting)
+        addresses = ", ".join("/".join(stored.folders) for stored in fitting)
         raise InvalidInputError(f"several audiences have the id {name}: give one of {addresses}")
     return fitting[0]
 
@@ -107,7 +107,7 @@ def full_address(stored: StoredAudience) -> AudienceAddress | None:
 def _row(stored: StoredAudience, summary: AudienceSummary) -> dict[str, Any]:
     manifest = summary.manifest
     return {
-        **address_facts(address_of(stored, summary)),
+        **address_facts(address_of(stored, summary), partition=stored.partition),
         "live": manifest.ledger.members if manifest and manifest.keeps_ledger else None,
         "generation": manifest.generation if manifest else None,
         "last_run": manifest.run_date.text if manifest and manifest.run_date else None,
@@ -117,17 +117,18 @@ def _row(stored: StoredAudience, summary: AudienceSummary) -> dict[str, Any]:
     }
 
 
-def address_facts(address: AudienceAddress) -> dict[str, str | None]:
+def address_facts(address: AudienceAddress, *, partition: str = "") -> dict[str, str | None]:
     """
     Return an address as columns of a table.
 
     :param address: of an audience.
+    :param partition: folder of one of its partitions; empty (default) for the whole audience.
     """
     return {
         "api": address.api,
         "host": address.host,
         "account": address.account or None,
-        "audience": address.audience_id,
+        "audience": "/".join(filter(None, (address.audience_id, partition))),
     }
 
 
@@ -145,7 +146,7 @@ def _about(stored: StoredAudience, details: AudienceDetails) -> dict[str, Any]:
     run_date = manifest.run_date if manifest else None
     has_ledger = manifest is None or manifest.keeps_ledger
     return {
-        **address_facts(address_of(stored, summary)),
+        **address_facts(address_of(stored, summary), partition=stored.partition),
         "state": summary.where,
         "kept_by": "syncs" if has_ledger else "changes that are handed in",
         "generation": manifest.generation if manifest else None,

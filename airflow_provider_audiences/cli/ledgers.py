@@ -47,7 +47,7 @@ def _rows(stored: StoredAudience) -> list[dict[str, Any]]:
         checks = StateVerifier(stored.files, workspace, address=full_address(stored)).verify()
     return [
         {
-            **address_facts(stored.address),
+            **address_facts(stored.address, partition=stored.partition),
             "holds": check.holds,
             "file": check.name,
             "members": check.members,

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from airflow_provider_audiences.common.workers import executor_of, is_shared_dis
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.state.file_store import FileStore, LocalFileStore, ObjectFileStore
+from airflow_provider_audiences.sync.state.layout import LAYOUT_FILE
 from airflow_provider_audiences.sync.state.lease import Holder
 from airflow_provider_audiences.validation import true_or_false
 
@@ -65,7 +66,7 @@ def ledger_store(*names: str) -> FileStore | None:
     :raises StateUnavailableError: the folder can't be listed.
     """
     folder = state_store(*names)
-    return folder if _has_state(folder) else None
+    return folder if _has_state(folder.names()) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +76,17 @@ class StoredAudience:
 
     :param address: the audience, by the names of the folders.
     :param files: the file store of its state.
+    :param partition: folder of one partition of the audience, whose state this is; empty for that of the whole.
     """
 
     address: AudienceAddress
     files: FileStore
+    partition: str = ""
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Names of the folders of the state, from ``state_path`` down."""
+        return (*self.address.folders, *([self.partition] if self.partition else []))
 
     @property
     def is_shortened(self) -> bool:
@@ -90,6 +98,8 @@ def stored_audiences() -> Iterator[StoredAudience]:
     """
     Yield all audiences below ``state_path`` that have a ledger, or of which a sync is under way; sorted.
 
+    An audience in partitions is one for each of them.
+
     :raises InvalidInputError: ``state_path`` is wrong.
     :raises StateUnavailableError: a folder can't be listed.
     """
@@ -98,17 +108,23 @@ def stored_audiences() -> Iterator[StoredAudience]:
         for host in _folders(root, api):
             for audience_id in _folders(root, api, host):
                 files = folder_at(root, api, host, audience_id, setting=_SETTING)
-                if _has_state(files):
-                    named = AudienceAddress.from_folders(unquote(api), unquote(host), unquote(audience_id))
-                    yield StoredAudience(address=named, files=files)
+                named = AudienceAddress.from_folders(unquote(api), unquote(host), unquote(audience_id))
+                if LAYOUT_FILE not in (names := files.names()):
+                    if _has_state(names):
+                        yield StoredAudience(address=named, files=files)
+                    continue
+                for partition in sorted(files.folders()):
+                    files = folder_at(root, api, host, audience_id, partition, setting=_SETTING)
+                    if _has_state(files.names()):
+                        yield StoredAudience(address=named, files=files, partition=partition)
 
 
 def _folders(root: str, *names: str) -> list[str]:
     return sorted(folder_at(root, *names, setting=_SETTING).folders())
 
 
-def _has_state(files: FileStore) -> bool:
-    return any(name.startswith(("head", "ledger-", "lease-")) for name in files.names())
+def _has_state(names: Iterable[str]) -> bool:
+    return any(name == LAYOUT_FILE or name.startswith(("head", "ledger-", "lease-")) for name in names)
 
 
 def check_state_path(task: Any) -> None:

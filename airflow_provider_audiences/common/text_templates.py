@@ -39,6 +39,7 @@ TEXT_FIELDS = frozenset(
         "inference_job_id",
         "name",
         "package_name",
+        "partition",
         "plan_id",
         "platform",
         "project",

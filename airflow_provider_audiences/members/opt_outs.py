@@ -45,6 +45,7 @@ def stage_opt_outs(
     max_malformed_ratio: float | None = None,
     identifier_kind: IdentifierKind,
     settings: StagingSettings | None = None,
+    is_part: bool = False,
 ) -> Iterator[StagedMembers]:
     """
     Stage an opt-out list, as :func:`~airflow_provider_audiences.members.staging.stage` stages a source.
@@ -55,13 +56,15 @@ def stage_opt_outs(
         for no limit.
     :param identifier_kind: identifier kind of the list.
     :param settings: memory and disk to use; None for the defaults.
+    :param is_part: whether it is one partition of a list, which may have no member; default False.
     :raises InvalidInputError: a text is malformed and ``on_malformed`` is ``fail``, too many are, none is a member, or
         the list can't be read.
     """
     fails = checked_on_malformed(on_malformed) == "fail"
     rules = StagingRules(max_malformed_ratio=None if fails else max_malformed_ratio, argument="suppress")
     with stage(source, rules=rules, identifier_kind=identifier_kind, settings=settings) as staged:
-        refuse_without_members(staged, of="the texts of suppress")
+        if not is_part:
+            refuse_without_members(staged, of="the texts of suppress")
         if staged.malformed and fails:
             said = counted(
                 staged.malformed,

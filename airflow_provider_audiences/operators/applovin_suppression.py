@@ -72,6 +72,8 @@ class AppLovinSyncSuppressionOperator(SuppressionListTargetMixin, SyncOperator):
     :param rejects_include_values: also write the rejected texts themselves to that report; default False.
     :param plan_only: make and store the plan, report it, and send nothing; ``AppLovinApplySuppressionPlanOperator``
         carries it out. Default False.
+    :param partition: sync only this part of the list, as for ``AppLovinSyncAudienceOperator``; None (default) for the
+        whole list (templated).
     :param batch_size: most IDs in one request, at least 1; default 100,000. The API's document names no limit.
     :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
     :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.
@@ -121,6 +123,7 @@ class AppLovinApplySuppressionPlanOperator(SuppressionListTargetMixin, StoredPla
     :param plan_id: id of the stored plan: ``plan.output["plan_id"]`` (templated).
     :param override_guards: carry the plan out even if a guard stopped it, such as after a person has approved it;
         default False.
+    :param partition: partition that the plan is of; None (default) for a plan of the whole list (templated).
     :param batch_size: most IDs in one request, at least 1; default 100,000. The API's document names no limit.
     :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
     :param id_case: letter case of the IDs that are sent: ``lower`` (default) or ``upper``.

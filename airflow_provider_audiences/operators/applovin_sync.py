@@ -88,6 +88,10 @@ class AppLovinSyncAudienceOperator(AudienceTargetMixin, SyncOperator):
     :param rejects_include_values: also write the rejected texts themselves to that report; default False.
     :param plan_only: make and store the plan, report it, and send nothing; ``AppLovinApplyPlanOperator`` carries it
         out. Default False.
+    :param partition: sync only this part of the audience, for one task among many; ``applovin_partitioned_sync`` makes
+        such tasks. One hex digit for the IDs that begin with it (of 16 partitions), or two (of 256). Each partition has
+        a ledger of its own, and the task tells the audience's asset nothing. None (default), or ``whole``, for the
+        whole audience (templated).
     :param batch_size: most IDs in one request, at least 1; default 100,000, which AppLovin recommends. A batch that
         AppLovin can't finish in time is halved, and so are the batches after it.
     :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.
@@ -242,6 +246,8 @@ class AppLovinApplyPlanOperator(AudienceTargetMixin, StoredPlanOperator):
     :param plan_id: id of the stored plan: ``plan.output["plan_id"]`` (templated).
     :param override_guards: carry the plan out even if a guard stopped it, such as after a person has approved it;
         default False.
+    :param partition: partition that the plan is of, as for ``AppLovinSyncAudienceOperator``; None (default) for a plan
+        of the whole audience (templated).
     :param batch_size: most IDs in one request, at least 1; default 100,000, which AppLovin recommends. A batch that
         AppLovin can't finish in time is halved, and so are the batches after it.
     :param max_parallel_requests: requests in flight at the same time, from 1 to 16; default 4.

@@ -65,6 +65,7 @@ class SyncArguments(DeliveryArguments, total=False):
     rejects_path: Any
     rejects_include_values: bool
     plan_only: bool
+    partition: Any
 
 
 class StoredPlanArguments(DeliveryArguments, total=False):
@@ -72,6 +73,7 @@ class StoredPlanArguments(DeliveryArguments, total=False):
 
     plan_id: Required[Any]
     override_guards: bool
+    partition: Any
 
 
 class ChangesArguments(DeliveryArguments, total=False):

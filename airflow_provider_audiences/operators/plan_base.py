@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.common.run_limits import explaining_stops
 from airflow_provider_audiences.operators.delivery_base import DeliveryOperator
+from airflow_provider_audiences.operators.partition_mixin import PartitionMixin
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -27,7 +28,7 @@ _MAX_PLAN_ID_CHARACTERS = 200
 """Characters that the id of a plan has at most; ours have 16."""
 
 
-class PlanOperator(DeliveryOperator):
+class PlanOperator(PartitionMixin, DeliveryOperator):
     """
     Base of the operators that make a plan or carry one out.
 
@@ -56,6 +57,7 @@ class PlanOperator(DeliveryOperator):
         staging_settings()
         check_state_path(self)
         self.identifier_kind  # noqa: B018 - it may be wrong
+        self.key_range  # noqa: B018 - it may be wrong
         self.wait_seconds  # noqa: B018 - it may be wrong
         return SendSettings.of(self).within(self.delivery_limits)
 
@@ -101,17 +103,21 @@ class PlanOperator(DeliveryOperator):
         :raises AudienceBusyError: another task was changing the audience for the whole wait.
         """
         from airflow_provider_audiences.common.busy import wait_for_audience
-        from airflow_provider_audiences.common.state import holder_of, state_store
+        from airflow_provider_audiences.common.state import holder_of
         from airflow_provider_audiences.sources.staging import staging_settings
         from airflow_provider_audiences.sync.open_audience import open_audience
 
+        whole, files = self.state_folder(destination)
+        partition = self.key_range
         with open_audience(
             destination,
-            state_store(*destination.address.folders),
+            files,
             holder=holder_of(context),
             is_new=is_new,
             on_busy=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=may_reschedule),
             staging=staging_settings(),
+            whole=whole,
+            partitions=partition.count if partition else 1,
         ) as audience:
             yield audience
 
@@ -123,12 +129,16 @@ class StoredPlanOperator(PlanOperator):
     :param plan_id: id of the stored plan.
     :param override_guards: carry the plan out even if a guard stopped it, such as after a person has approved it;
         default False.
+    :param partition: partition that the plan is of; None (default) for a plan of the whole audience.
     """
 
-    template_fields: Sequence[str] = ("plan_id", "wait_for_audience_seconds", "account")
+    template_fields: Sequence[str] = ("plan_id", "partition", "wait_for_audience_seconds", "account")
 
-    def __init__(self, *, plan_id: str, override_guards: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, plan_id: str, override_guards: bool = False, partition: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        self.partition = partition
         self.plan_id = plan_id
         self.override_guards = override_guards
 
@@ -152,6 +162,6 @@ class StoredPlanOperator(PlanOperator):
             sync = stack.enter_context(self.open_sync(context, self.destination_at(client, target), send, result))
             report = sync.apply(plan_id, override_guards=override_guards)
             result.expiry = sync.expiry
-            result.report = report.as_dict()
-        self.log_report(report.as_dict())
-        return report.as_dict()
+            result.report = self.told(report)
+        self.log_report(result.report)
+        return result.report

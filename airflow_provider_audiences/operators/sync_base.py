@@ -7,7 +7,7 @@ Heavy libraries are imported inside methods, because Airflow parses DAG files al
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -18,6 +18,9 @@ from airflow_provider_audiences.operators.plan_base import PlanOperator
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_audiences.members.staging import StagedMembers
+    from airflow_provider_audiences.sources.member_arguments import MemberArguments
+    from airflow_provider_audiences.sources.partitions import PartitionedReading
     from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.run_date import RunDate
     from airflow_provider_audiences.sync.settings import SyncSettings
@@ -45,6 +48,7 @@ class SyncOperator(MaskedFieldsMixin, PlanOperator):
     template_fields: Sequence[str] = (
         "source",
         "suppress",
+        "partition",
         "mode",
         "on_lost_ledger",
         "allow_empty",
@@ -92,9 +96,11 @@ class SyncOperator(MaskedFieldsMixin, PlanOperator):
         rejects_path: Any = None,
         rejects_include_values: bool = False,
         plan_only: bool = False,
+        partition: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.partition = partition
         self.source = source
         self.suppress = suppress
         self.mode = mode
@@ -160,7 +166,7 @@ class SyncOperator(MaskedFieldsMixin, PlanOperator):
             ExitStack() as stack,
         ):
             take_limits_of_run(self, context)
-            arguments = MemberArguments.of(self, identifier_kind=self.identifier_kind)
+            arguments = MemberArguments.of(self, identifier_kind=self.identifier_kind, reading=self.reading)
             send = self.send_settings()
             plan_only = true_or_false("plan_only", self.plan_only)
             settings = self.sync_settings(run_date=run_date_of(context), next_run_seconds=seconds_to_next_run(context))
@@ -168,23 +174,94 @@ class SyncOperator(MaskedFieldsMixin, PlanOperator):
             self.check_target_arguments()
             client = stack.enter_context(self.open_client())
             known = self.destination_by_id(client)
-            sync = None if known is None else stack.enter_context(self.open_sync(context, known, send, result))
-            opt_outs = stack.enter_context(arguments.staged_opt_outs())
+            sync = None
+            if known is not None:
+                self.begin_partitions(context, known, settings)
+                sync = stack.enter_context(self.open_sync(context, known, send, result))
+            opt_outs = stack.enter_context(self.staged_opt_outs(arguments, known))
             staged = stack.enter_context(arguments.staged_source())
             if sync is None:
                 found = self.find_or_create_destination(client, context, may_create=not plan_only)
+                self.begin_partitions(context, found.destination, settings, is_new=found.is_new, may_reschedule=False)
                 sync = stack.enter_context(
                     self.open_sync(context, found.destination, send, result, is_new=found.is_new, may_reschedule=False)
                 )
             report = (sync.plan if plan_only else sync.run)(staged, opt_outs, settings)
             result.expiry = sync.expiry
-            result.report = report.as_dict()
+            result.report = self.told(report)
         if plan_only and self.do_xcom_push:
             # XComs of their own, so that the task that applies the plan can take ``plan.output["plan_id"]``.
             context["ti"].xcom_push(key=self.target_argument, value=report.audience_id)
             context["ti"].xcom_push(key="plan_id", value=report.plan_id)
-        self.log_report(report.as_dict())
-        return report.as_dict()
+        self.log_report(result.report)
+        return result.report
+
+    def staged_opt_outs(
+        self, arguments: MemberArguments, destination: Destination | None
+    ) -> AbstractContextManager[StagedMembers | None]:
+        """
+        Return the opt-outs, staged as long as the block lasts; None if there are none.
+
+        :param arguments: the operator's arguments about members.
+        :param destination: the destination, if its id is known already.
+        """
+        return arguments.staged_opt_outs()
+
+    @property
+    def reading(self) -> PartitionedReading | None:
+        """
+        How the task reads its partition; None if it reads everything.
+
+        :raises InvalidInputError: ``partition`` or ``rejects_path`` is wrong; nothing was sent.
+        """
+        from airflow_provider_audiences.exceptions import InvalidInputError
+        from airflow_provider_audiences.sources.partitions import PartitionedReading
+
+        partition = self.key_range
+        if partition is None:
+            return None
+        if self.rejects_path and "rejects_path" not in self.placed_arguments:
+            raise InvalidInputError(
+                "rejects_path must have {{ partition.hex }} in it: each partition would overwrite the report of the "
+                "others; nothing was sent"
+            )
+        return PartitionedReading(partition=partition, placed=self.placed_arguments)
+
+    def begin_partitions(
+        self,
+        context: Context,
+        destination: Destination,
+        settings: SyncSettings,
+        *,
+        is_new: bool = False,
+        may_reschedule: bool = True,
+    ) -> None:
+        """
+        Make sure that the audience's state is in partitions, if the task is about one.
+
+        :param context: context of the task.
+        :param destination: the audience.
+        :param settings: how the audience is to equal its source.
+        :param is_new: whether this task has just created the audience.
+        :param may_reschedule: as for :meth:`open_sync`.
+        :raises ConflictError: the audience is synced as a whole, or in another number of partitions.
+        :raises GuardError: it has members that no ledger knows, and ``initial`` is ``fail``; nothing was sent.
+        """
+        from airflow_provider_audiences.common.busy import wait_for_audience
+        from airflow_provider_audiences.common.state import holder_of
+        from airflow_provider_audiences.sync.partitioning import begin_partitions
+
+        partition = self.key_range
+        if partition is not None:
+            begin_partitions(
+                destination,
+                self.state_folder(destination)[0],
+                partitions=partition.count,
+                settings=settings,
+                is_new=is_new,
+                holder=holder_of(context),
+                on_busy=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=may_reschedule),
+            )
 
     def sync_settings(self, *, run_date: RunDate | None, next_run_seconds: float | None) -> SyncSettings:
         """
@@ -195,9 +272,10 @@ class SyncOperator(MaskedFieldsMixin, PlanOperator):
         :raises InvalidInputError: an argument is wrong; nothing was sent.
         """
         from airflow_provider_audiences.sync.guards import Guards
+        from airflow_provider_audiences.sync.partitioning import refuse_replacing
         from airflow_provider_audiences.sync.settings import SyncSettings
 
-        return SyncSettings.checked(
+        settings = SyncSettings.checked(
             limits=self.delivery_limits,
             mode=self.mode,
             ttl_seconds=self.ttl_seconds,
@@ -210,3 +288,6 @@ class SyncOperator(MaskedFieldsMixin, PlanOperator):
             release_held_back=self.release_held_back,
             guards=Guards.of(self),
         )
+        if self.key_range is not None:
+            refuse_replacing(settings)
+        return settings

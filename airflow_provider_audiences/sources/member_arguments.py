@@ -12,11 +12,13 @@ from airflow_provider_audiences.common.recognition import is_member_text
 from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs
+from airflow_provider_audiences.members.partition_kinds import PartitionKind
 from airflow_provider_audiences.members.reading.inputs import MemberInput
 from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, refuse_without_members, stage
 from airflow_provider_audiences.members.workspace import StagingSettings
 from airflow_provider_audiences.sources.joined import joined
 from airflow_provider_audiences.sources.opening import open_source
+from airflow_provider_audiences.sources.partitions import PartitionedReading
 from airflow_provider_audiences.sources.staging import refuse_source_as_rejects_path, rejects_file, staging_settings
 
 _SOURCE = re.compile(r"^source\b|\bsource(?=, (?:row|item) )")
@@ -35,6 +37,7 @@ class MemberArguments:
     :param suppress_on_malformed: what to do about texts of ``suppress`` that are no members: ``fail``, or ``drop`` to
         count them.
     :param settings: memory and disk to use.
+    :param reading: how one partition of source and opt-outs is read; None (default) to read all of them.
     """
 
     source: Any = field(repr=False)
@@ -43,15 +46,19 @@ class MemberArguments:
     rules: StagingRules
     suppress_on_malformed: str
     settings: StagingSettings
+    reading: PartitionedReading | None = None
 
     @classmethod
-    def of(cls, operator: Any, *, identifier_kind: IdentifierKind) -> MemberArguments:
+    def of(
+        cls, operator: Any, *, identifier_kind: IdentifierKind, reading: PartitionedReading | None = None
+    ) -> MemberArguments:
         """
         Return an operator's arguments after checking them. No file or table is opened yet.
 
         :param operator: operator with the attributes ``source``, ``on_malformed``, ``max_malformed_ratio``,
             ``rejects_path`` and ``rejects_include_values``, and perhaps ``suppress`` and ``suppress_on_malformed``.
         :param identifier_kind: kind of the members, such as phone numbers.
+        :param reading: how one partition of the members is read; None (default) to read all of them.
         :raises InvalidInputError: an argument is wrong, or the report of rejects would overwrite a file that is read.
         """
         suppress = getattr(operator, "suppress", None)
@@ -66,6 +73,7 @@ class MemberArguments:
             ),
             suppress_on_malformed=checked_on_malformed(getattr(operator, "suppress_on_malformed", "fail")),
             settings=staging_settings(),
+            reading=reading,
         )
         for read in (operator.source, suppress):
             refuse_source_as_rejects_path(operator.rejects_path, read)
@@ -79,10 +87,11 @@ class MemberArguments:
         :raises InvalidInputError: the source can't be read, the rules refuse it, or none of its texts is a member.
         """
         with (
-            opened_argument("source", self.source, self.identifier_kind) as opened,
-            stage(opened, rules=self.rules, identifier_kind=self.identifier_kind, settings=self.settings) as staged,
+            self._opened("source", self.source) as (opened, kind),
+            stage(opened, rules=self.rules, identifier_kind=kind, settings=self.settings) as staged,
         ):
-            refuse_without_members(staged)
+            if self.reading is None:  # a partition may have nobody
+                refuse_without_members(staged)
             yield staged
 
     @contextmanager
@@ -97,17 +106,30 @@ class MemberArguments:
             return
         with ExitStack() as stack:
             with naming_argument("suppress"):
-                opened = stack.enter_context(opened_argument("suppress", self.suppress, self.identifier_kind))
+                opened, kind = stack.enter_context(self._opened("suppress", self.suppress))
                 staged = stack.enter_context(
                     stage_opt_outs(
                         opened,
                         on_malformed=self.suppress_on_malformed,
                         max_malformed_ratio=self.rules.max_malformed_ratio,
-                        identifier_kind=self.identifier_kind,
+                        identifier_kind=kind,
                         settings=self.settings,
+                        is_part=self.reading is not None,
                     )
                 )
             yield staged
+
+    @contextmanager
+    def _opened(self, argument: str, value: Any) -> Iterator[tuple[MemberInput, IdentifierKind]]:
+        """Open a source, or the partition's part of it; yield it, and the kind of the members to take from it."""
+        kind: IdentifierKind = self.identifier_kind
+        if self.reading is not None:
+            value, is_narrowed = self.reading.narrowed(argument, joined(value))
+            kind = PartitionKind(
+                kind, partition=self.reading.partition, argument=argument, drops_others=not is_narrowed
+            )
+        with opened_argument(argument, value, kind) as opened:
+            yield opened, kind
 
 
 @contextmanager

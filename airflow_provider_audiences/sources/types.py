@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_audiences.common.recognition import is_member_text, looks_personal, shown_address
 from airflow_provider_audiences.common.rendering import ResolveMixin, references_in, renderer
+from airflow_provider_audiences.sources.predicates import NAME, TemplatePartition
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.reading.inputs import FileFormat
@@ -155,6 +156,18 @@ class SqlSource(_Source):
     column: str | None = field(default=None, kw_only=True)
     parameters: Sequence[Any] | Mapping[str, Any] | None = field(default=None, kw_only=True)
     chunk_size: int = field(default=20_000, kw_only=True)
+
+    def resolve(self, context: Any, **options: Any) -> Any:
+        """
+        Return a copy with all templates rendered. Airflow calls this.
+
+        :param context: context of the task; ``partition`` in it learns which database the query is for.
+        :param options: what Airflow gives besides, which is not needed.
+        """
+        partition = context.get(NAME)
+        if isinstance(partition, TemplatePartition):
+            partition.conn_id = renderer(context)(self.conn_id, context)
+        return super().resolve(context, **options)
 
     def _shown(self) -> list[str]:
         parameters = "parameters=<not shown>" if self.parameters is not None else ""

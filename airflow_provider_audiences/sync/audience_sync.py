@@ -18,14 +18,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import (
-    AudienceError,
     LedgerLostError,
-    NotFoundError,
     PlanOutdatedError,
 )
 from airflow_provider_audiences.members.keys.key_set import KeySet
-from airflow_provider_audiences.sync.delivery.plan_delivery import send_begun_plan
-from airflow_provider_audiences.sync.delivery.progress import OnProgress
+from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery, StateJournal, send_begun_plan
+from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
+from airflow_provider_audiences.sync.drift import measured_drift
 from airflow_provider_audiences.sync.expiry import Expiry, expiry_in
 from airflow_provider_audiences.sync.guards import refuse_unless_passed
 from airflow_provider_audiences.sync.ledger import Ledger
@@ -35,14 +34,11 @@ from airflow_provider_audiences.sync.planning import Planner
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
-from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
 
 log = logging.getLogger(__name__)
-
-_DRIFT_POLL_SECONDS = 10.0
 
 
 class AudienceSync:
@@ -151,6 +147,36 @@ class AudienceSync:
             return self._ended(report)
         return self._carry_out(stored, self._state.ledger(), self._state.manual_changes(), report)
 
+    def send_first_batch(self, plan_id: str) -> int:
+        """
+        Begin a stored plan, whose guards have passed, and send its first batch only; :meth:`apply` sends the rest.
+
+        If anything of the plan was sent before, nothing more is sent.
+
+        :param plan_id: the plan's id, from the report of :meth:`plan`.
+        :return: how many members were sent.
+        :raises PlanOutdatedError: the audience's state has changed since the plan was made; nothing was sent.
+        :raises LedgerLostError: the ledger is lost; nothing was sent.
+        """
+        self._state.load()
+        manifest = self._state.manifest
+        is_begun = manifest is not None and manifest.plan_id == plan_id and manifest.delivered is not None
+        if manifest is not None and (manifest.finished_plan_id == plan_id or is_begun):
+            return 0
+        stored = self._state.plan(plan_id)
+        self._audience.disk_space.require(stored.plan.changes.live)
+        report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
+        self._audience.wait_for_late_requests(stored.plan, contradicted=report.contradicted)
+        self._state.begin(stored)
+        progress = Progress(
+            additions=stored.plan.additions.count,
+            removals=stored.plan.removals.count,
+            destination=self._destination,
+            on_progress=self._on_progress,
+        )
+        journal = StateJournal(self._state, self._audience.lease)
+        return PlanDelivery(self._destination, self._state, journal, stored.plan, self._send).send_first(progress)
+
     @property
     def expiry(self) -> Expiry | None:
         """When members begin to expire, after :meth:`run` or :meth:`apply`; None without a TTL, or if not known."""
@@ -213,40 +239,18 @@ class AudienceSync:
         return self._check_drift(report.changed(**self._expiry.report_fields()) if self._expiry else report)
 
     def _check_drift(self, report: SyncReport) -> SyncReport:
-        """
-        Return the report with the drift between the platform's count and the ledger's.
-
-        A large drift is logged, but does not fail the sync: everything was sent. If the user has accepted members that
-        no ledger knows, by ``initial="append"``, the platform counts them as well: then only too few are news.
-        """
-        patience = float(self._send.drift_patience_seconds)
+        """Return the report with the drift between the platform's count and the ledger's."""
+        if self._audience.layout is not None:  # the platform counts all partitions
+            return self._timed(report)
         manifest = self._state.manifest
-        others_accepted = self._accepts_others and manifest is not None and manifest.has_unknown_members
-        try:
-            while True:
-                count = self._destination.member_count()
-                drift = None if count is None else count - report.live
-                limit = None if self._send.max_drift is None else self._send.max_drift * report.live
-                is_far = drift is not None and limit is not None and abs(drift) > limit
-                if drift is not None and drift > 0 and others_accepted:
-                    is_far = False
-                if not is_far or patience <= 0:
-                    break
-                wait = min(_DRIFT_POLL_SECONDS, patience)
-                patience -= wait
-                self._audience.sleep(wait)
-        except AudienceError as error:
-            if isinstance(error, NotFoundError) and not report.batches:
-                raise  # the audience is gone; just after an accepted upload, the list may only lag
-            log.warning("The audience's count was not learnt: %s", error)
-            drift, is_far = None, False
-        if is_far:
-            platform = self._destination.platform_name
-            log.warning(
-                "%s counts %s in audience %s, and %s expected. Its count may lag; if that stays so, "
-                "somebody else changes this audience, or %s does not take some of its members.",
-                platform, counted(count or 0, "member"), self._audience_id, counted(report.live, "is", "are"), platform,
-            )  # fmt: skip
+        drift = measured_drift(
+            self._destination,
+            live=report.live,
+            send=self._send,
+            sleep=self._audience.sleep,
+            accepts_others=self._accepts_others and manifest is not None and manifest.has_unknown_members,
+            has_sent=bool(report.batches),
+        )
         return self._timed(report.changed(drift=drift))
 
     def _timed(self, report: SyncReport) -> SyncReport:

@@ -13,6 +13,7 @@ from airflow_provider_audiences.members.workspace import StagingSettings, Worksp
 from airflow_provider_audiences.sync.destination import Destination
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
 from airflow_provider_audiences.sync.state.disk_space import DiskSpace
+from airflow_provider_audiences.sync.state.layout import Layout, require_layout
 from airflow_provider_audiences.sync.state.lease import Holder, Lease, OnBusy, leased
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class OpenAudience:
     :param disk_space: checks whether the disks have room for a new ledger.
     :param clock: returns seconds since 1970 (UTC).
     :param sleep: sleeps for a number of seconds.
+    :param layout: layout of the audience's partitions, of which this is one; None if the audience is held as a whole.
     """
 
     destination: Destination
@@ -45,6 +47,7 @@ class OpenAudience:
     is_new: bool
     clock: Callable[[], float]
     sleep: Callable[[float], None]
+    layout: Layout | None = None
 
     @property
     def late_seconds(self) -> float:
@@ -84,24 +87,31 @@ def open_audience(
     staging: StagingSettings | None = None,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
+    whole: FileStore | None = None,
+    partitions: int = 1,
 ) -> Iterator[OpenAudience]:
     """
-    Hold an audience until the block ends.
+    Hold an audience, or one of its partitions, until the block ends.
 
     :param destination: the audience at its platform.
-    :param files: the file store of its state.
+    :param files: the file store of its state, or of its partition's.
     :param holder: identifies the task that holds it.
     :param is_new: whether this process has just created the audience.
     :param on_busy: called again and again while another process holds the audience; None to raise the error at once.
     :param staging: memory and disk to use; None for the defaults.
     :param clock: returns seconds since 1970 (UTC).
     :param sleep: sleeps for a number of seconds.
+    :param whole: of a partition, the file store of the whole audience, which has its layout; None (default) if
+        ``files`` is that.
+    :param partitions: how many partitions the audience must have; default 1.
     :raises AudienceBusyError: another process holds the audience.
+    :raises ConflictError: the audience has another number of partitions.
     """
     with (
         leased(files, holder, on_busy=on_busy, clock=clock) as lease,
         open_workspace(staging or StagingSettings(), key_bytes=destination.identifier_kind.key_bytes) as workspace,
     ):
+        layout = require_layout(whole or files, partitions)
         state = AudienceState(
             files,
             destination.address,
@@ -120,4 +130,5 @@ def open_audience(
             is_new=is_new,
             clock=clock,
             sleep=sleep,
+            layout=layout,
         )

@@ -18,6 +18,7 @@ from airflow_provider_audiences.wording import counted
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_set import KeySet
     from airflow_provider_audiences.members.staging import StagedMembers
+    from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.ledger import Ledger
     from airflow_provider_audiences.sync.manual_changes import ManualChanges
     from airflow_provider_audiences.sync.open_audience import OpenAudience
@@ -90,6 +91,7 @@ class Planner:
         self._clock = audience.clock
         self._send = send
         self._is_new = audience.is_new
+        self._layout = audience.layout
         self._audience_id = audience.destination.address.audience_id
 
     def plan(self, staged: StagedMembers, opt_outs: StagedMembers | None, settings: SyncSettings) -> Planned:
@@ -102,7 +104,8 @@ class Planner:
         :raises GuardError: the audience has members that no ledger knows, and ``initial`` is ``fail``.
         :raises LedgerLostError: the ledger is lost, and ``on_lost_ledger`` is ``fail``.
         """
-        refuse_without_members(staged)
+        if self._layout is None:  # a partition may have nobody; who judges all of them sums up
+            refuse_without_members(staged)
         start = self._load_state(settings)
         manual_changes = self._state.manual_changes()
         plan = self._make_plan(start, manual_changes, staged.keys, opt_outs.keys if opt_outs else None, settings)
@@ -199,7 +202,9 @@ class Planner:
             must_replace = settings.on_lost_ledger == "replace"
         else:
             manifest = self._state.manifest
-            if manifest is None or not manifest.is_content_known:
+            if manifest is None and self._layout is not None:
+                has_unknown_members = self._layout.has_unknown_members
+            elif manifest is None or not manifest.is_content_known:
                 strangers = self._unknown_members(settings)
                 must_replace, has_unknown_members = strangers.are_replaced, strangers.may_exist
             else:
@@ -228,28 +233,51 @@ class Planner:
             return _UnknownMembers(are_replaced=False, may_exist=not self._is_new)
         if is_begun and "replace" in {settings.initial, settings.on_lost_ledger}:
             return _UnknownMembers(are_replaced=True, may_exist=True)
-        count = self._member_count()
+        count = member_count_of(self._destination)
         if count == 0:
             # The platform's count may lag: members that were added a moment ago may not be in it yet.
             return _UnknownMembers(are_replaced=False, may_exist=not self._is_new)
-        holds = "an unknown number of members" if count is None else counted(count, "member")
         if settings.initial == "fail":
             known = "only a replacement that was never accepted" if is_begun else "no ledger that says who they are"
-            error = GuardError(
-                f"audience {self._audience_id} holds {holds}, and {self._state.name} has {known}; nothing was sent",
-                advice="If a sync of this audience has run before, make sure that this worker sees the same "
-                "[audiences] state_path. Else give initial='append' to leave them there, or initial='replace' to make "
-                "the source the only content.",
-            )
-            error.guard = "initial"
-            raise error
+            raise unknown_members_error(self._audience_id, count, place=self._state.name, known=known)
         if settings.initial == "replace":
+            holds = _holds(count)
             log.warning("Audience %s holds %s, and the source replaces all that is there.", self._audience_id, holds)
         return _UnknownMembers(are_replaced=settings.initial == "replace", may_exist=True)
 
-    def _member_count(self) -> int | None:
-        try:
-            return self._destination.member_count()
-        except NotFoundError as error:
-            error.so_far = "Nothing was sent"
-            raise
+
+def member_count_of(destination: Destination) -> int | None:
+    """
+    Return how many members a platform counts before anything is sent; None if it does not count.
+
+    :param destination: the audience.
+    :raises NotFoundError: there is no such audience; nothing was sent.
+    """
+    try:
+        return destination.member_count()
+    except NotFoundError as error:
+        error.so_far = "Nothing was sent"
+        raise
+
+
+def unknown_members_error(audience_id: str, count: int | None, *, place: str, known: str) -> GuardError:
+    """
+    Return the error of a first sync of an audience that has members already.
+
+    :param audience_id: id of the audience.
+    :param count: how many the platform counts; None if it does not say.
+    :param place: where the ledger was looked for.
+    :param known: what is there instead.
+    """
+    error = GuardError(
+        f"audience {audience_id} holds {_holds(count)}, and {place} has {known}; nothing was sent",
+        advice="If a sync of this audience has run before, make sure that this worker sees the same "
+        "[audiences] state_path. Else give initial='append' to leave them there, or initial='replace' to make "
+        "the source the only content.",
+    )
+    error.guard = "initial"
+    return error
+
+
+def _holds(count: int | None) -> str:
+    return "an unknown number of members" if count is None else counted(count, "member")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -294,3 +294,34 @@ class SyncReport(DeliveryReport):
             f"The plan {how}: {requests}, {size}, about {self.expected_seconds:g} s.",
             f"  {', '.join(counts)}",
         ]
+
+
+def summed(reports: Sequence[SyncReport], *, audience_id: str) -> SyncReport:
+    """
+    Return one report of what the partitions of an audience report.
+
+    Counts are sums. The first expiry is the earliest one, the last is the latest one; the time is the longest one.
+
+    :param reports: reports of all partitions; at least one.
+    :param audience_id: id of the audience.
+    """
+    counts = {
+        field.name: sum(getattr(report, field.name) for report in reports)
+        for field in fields(SyncReport)
+        if field.type == "int" and field.name != "generation"
+    }
+    by_column: dict[str, int] = {}
+    for report in reports:
+        for name, count in report.members_by_column.items():
+            by_column[name] = by_column.get(name, 0) + count
+    return SyncReport(
+        audience_id=audience_id,
+        mode=reports[0].mode,
+        plan_only=all(report.plan_only for report in reports),
+        members_by_column=by_column,
+        first_expiry=min((report.first_expiry for report in reports if report.first_expiry), default=None),
+        last_expiry=max((report.last_expiry for report in reports if report.last_expiry), default=None),
+        expected_seconds=max(report.expected_seconds for report in reports),
+        seconds=max(report.seconds for report in reports),
+        **counts,
+    )

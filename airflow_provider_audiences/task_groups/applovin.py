@@ -1,4 +1,4 @@
-"""Groups of tasks for AppLovin: syncs that ask a person if a guard objects."""
+"""Groups of tasks for AppLovin: syncs that ask a person if a guard objects, and syncs in partitions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ from typing import Any
 from airflow.providers.common.compat.sdk import TaskGroup
 
 from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.members.partition import partitions as all_partitions
 from airflow_provider_audiences.operators.applovin_suppression import (
     AppLovinApplySuppressionPlanOperator,
     AppLovinSyncSuppressionOperator,
 )
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
+from airflow_provider_audiences.task_groups.applovin_partitions import (
+    GUARDS,
+    PartitionPlanOperator,
+    PartitionReportOperator,
+    PartitionVerdictOperator,
+    PreparePartitionsOperator,
+)
 
 DEFAULT_RESPONSE_TIMEOUT = timedelta(days=1)
 
@@ -39,6 +47,16 @@ _SHARED = frozenset(
     }
 )
 """Arguments that hold for the task that plans and for the one that applies the plan."""
+
+_OF_GROUP = frozenset({"task_id", "plan_only", "partition", "override_guards"})
+_OF_READING = frozenset({"source", "rejects_path", "rejects_include_values", "outlets"})
+_OF_WHOLE = frozenset(
+    {
+        *("audience_id", "name", "platform", "package_name", "description", "audience_type"),
+        *("asset", "outlets", "trigger_rule", "suppress", "suppress_on_malformed"),
+    }
+)
+"""Arguments of a partitioned sync that are not those of the tasks that plan."""
 
 
 def approved_sync(
@@ -117,6 +135,77 @@ def approved_suppression_sync(
         },
         sync=sync,
     )
+
+
+def applovin_partitioned_sync(
+    *,
+    partitions: int,
+    group_id: str = "partitioned_sync",
+    max_active_tis_per_dagrun: int | None = None,
+    **sync: Any,
+) -> TaskGroup:
+    """
+    Make an audience equal a source by many tasks, which share the members by the first hex digits of their IDs.
+
+    ``prepare`` finds or makes the audience, and reads the opt-outs. One task ``plan`` for each partition reads its part
+    of the source, and stores a plan. ``verdict`` lets the guards judge all plans as one, and sends the first batch
+    alone. One task ``apply`` for each partition sends the rest, and ``report`` compares their sum with the platform's
+    count. A task that fails undoes nothing of the others; its retry does its own work only, and the next run goes on
+    from there.
+
+    :param partitions: how many there are: 16, 256, or 1 for one task. It can't be changed once the audience was synced.
+    :param group_id: id of the group, which the ids of its tasks begin with; default ``partitioned_sync``.
+    :param max_active_tis_per_dagrun: most tasks of a run that plan, or send, at the same time; None (default) for no
+        limit beside those of pools and executors.
+    :param sync: arguments of ``AppLovinSyncAudienceOperator``, except ``task_id``, ``plan_only`` and ``partition``.
+        Templates of ``source`` and ``rejects_path`` know ``partition``. ``asset`` and ``outlets`` are
+        those of ``report``.
+    :raises InvalidInputError: ``partitions`` is another number, or an argument is the group's own.
+    """
+    names = [partition.name for partition in all_partitions(partitions)]
+    if own := sorted(_OF_GROUP & set(sync)):
+        raise InvalidInputError(f"applovin_partitioned_sync takes no {', '.join(own)}: the group says so itself")
+    shared = {name: value for name, value in sync.items() if name in _SHARED}
+    guards = {name: value for name, value in sync.items() if name in GUARDS}
+    delivery = {name: value for name, value in shared.items() if not name.startswith(("max_drift", "drift_"))}
+    mapped = {"max_active_tis_per_dagrun": max_active_tis_per_dagrun, "map_index_template": "{{ task.partition }}"}
+    with TaskGroup(group_id=group_id) as group:
+        prepare = PreparePartitionsOperator(
+            task_id="prepare",
+            partitions=partitions,
+            **{name: value for name, value in sync.items() if name not in _OF_READING},
+        )
+        found: Any = prepare.output
+        target: dict[str, Any] = {"audience_id": found["audience_id"]}
+        plan = PartitionPlanOperator.partial(
+            task_id="plan",
+            opt_outs=found["opt_outs"],
+            allow_empty=True,
+            max_removed_ratio=None,
+            **target,
+            **{name: value for name, value in sync.items() if name not in _OF_WHOLE | set(GUARDS)},
+            **mapped,
+        ).expand(partition=names)
+        verdict = PartitionVerdictOperator(
+            task_id="verdict", plans=plan.output, count=partitions, guards=guards, **target, **delivery
+        )
+        judged: Any = verdict.output
+        apply = AppLovinApplyPlanOperator.partial(
+            task_id="apply", override_guards=True, **target, **shared, **mapped
+        ).expand_kwargs(judged)
+        asset: Any = prepare.asset_of_dag_file
+        told: dict[str, Any] = {} if asset is None else {"asset": asset}
+        report = PartitionReportOperator(
+            task_id="report",
+            planned=judged["report"],
+            applied=apply.output,
+            count=partitions,
+            **target,
+            **{name: value for name, value in sync.items() if name in _SHARED | {"initial", "outlets"}},
+            **told,
+        )
+        prepare >> plan >> verdict >> apply >> report
+    return group
 
 
 def _approved(

@@ -178,3 +178,24 @@ def test_a_wrong_state_path(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = run("list")
     assert ended.code == 1
     assert ended.err.startswith("error: [audiences] state_path relative/folder must be absolute")
+
+
+def test_an_audience_in_partitions_is_one_for_each(
+    run: Run, state_path: Path, task_context: MakeContext, make_ids: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    ids = [*make_ids(5, start=0xA1 << 120), *make_ids(3, start=0xB1 << 120)]
+    (source := tmp_path / "ids.txt").write_text("\n".join(ids))
+    named: dict[str, Any] = {"name": "n", "platform": "ios", "package_name": "p", "drift_patience_seconds": 0}
+    for partition in "ab":
+        sync = AppLovinSyncAudienceOperator(task_id="t", source=ids, partition=partition, **named)
+        audience_id = sync.execute(task_context())["audience_id"]
+    listed = {row["audience"]: row["live"] for row in run("list", "-o", "json").content("json")}
+    assert listed == {f"{audience_id}/partition-a": 5, f"{audience_id}/partition-b": 3}
+    assert run("show", f"{audience_id}/partition-a", "-o", "json").content("json")["live"] == 5
+    ended = run("show", audience_id)
+    assert f"several audiences have the id {audience_id}: give one of applovin/" in ended.err
+    rows = run("ledger", "verify", "-o", "json").content("json")
+    assert {row["audience"] for row in rows} == set(listed)
+    assert {row["status"] for row in rows} == {"ok"}
+    ended = run("plan", audience_id, "--source", str(source))
+    assert "has 16 partitions, and this task asks for the whole of it" in ended.err

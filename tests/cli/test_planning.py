@@ -141,7 +141,7 @@ def test_every_argument_of_a_plan_can_be_given() -> None:
     not_of_plans = {
         *("source", "suppress", "audience_id", "package_name"),  # given by options of other names
         *("name", "platform", "audience_type", "description"),  # of audiences that are not made yet
-        *("asset", "allow_older_run", "plan_only"),
+        *("asset", "allow_older_run", "plan_only", "partition"),
         *("max_parallel_requests", "wait_for_audience_seconds", "max_drift", "drift_patience_seconds", "id_case"),
         *("rejects_path", "rejects_include_values"),
     }

@@ -340,6 +340,7 @@ class TestArguments:
             "ttl_seconds": 1000,
             "refresh_before_seconds": 10,
             "mode": "mirror",
+            "partition": "whole",
             "initial": "append",
             "on_lost_ledger": "rebuild",
             "allow_empty": False,

@@ -127,6 +127,22 @@ class PlanDelivery:
         sender.send(self._phase("removals", self._state.delivered.removals.missing(plan.removals.count)))
         progress.log_totals()
 
+    def send_first(self, progress: Progress) -> int:
+        """
+        Send one batch with the beginning of the plan, which replaces nothing, and no other request meanwhile.
+
+        :param progress: counts what is sent.
+        :return: how many members were sent; 0 if the plan has none.
+        :raises AudienceError: the request failed, and was not or no longer repeated.
+        """
+        plan = self._plan
+        name: PhaseName = "additions" if plan.additions.count else "removals"
+        rows = plan.additions.count or plan.removals.count
+        if not rows:
+            return 0
+        sender = Sender(progress, self._journal, batch_size=self._settings.batch_size, max_parallel_requests=1)
+        return sender.send_first(self._phase(name, [(0, rows)]))
+
     def _phase(self, name: PhaseName, ranges: list[tuple[int, int]], *, replaces: bool = False) -> Phase:
         keys = self._plan.additions if name == "additions" else self._plan.removals
         return Phase(

@@ -127,16 +127,7 @@ class StoredPlans:
         :param plan_id: id of the plan.
         :raises LedgerLostError: the plan's file is damaged.
         """
-        if not _PLAN_ID.fullmatch(plan_id):
-            return None
-        where = f"{self._files.name}/{_file(plan_id)}"
-        try:
-            content = unsealed(self._files.read(_file(plan_id)), where=where)
-            return PlanFile(generation=content["generation"], state_id=content["head"], content=content)
-        except FileNotFoundError:
-            return None
-        except KeyError:
-            raise LedgerLostError(f"{where} is damaged") from None
+        return plan_in(self._files, plan_id)
 
     def fetch(self, file: PlanFile) -> StoredPlan:
         """
@@ -163,6 +154,26 @@ class StoredPlans:
             details=content["details"],
             run_date=RunDate.from_list(content.get("run_date")),
         )
+
+
+def plan_in(files: FileStore, plan_id: str) -> PlanFile | None:
+    """
+    Return a plan of a state without its members; None if there is no such plan.
+
+    :param files: the file store of the state.
+    :param plan_id: id of the plan.
+    :raises LedgerLostError: the plan's file is damaged.
+    """
+    if not _PLAN_ID.fullmatch(plan_id):
+        return None
+    where = f"{files.name}/{_file(plan_id)}"
+    try:
+        content = unsealed(files.read(_file(plan_id)), where=where)
+        return PlanFile(generation=content["generation"], state_id=content["head"], content=content)
+    except FileNotFoundError:
+        return None
+    except KeyError:
+        raise LedgerLostError(f"{where} is damaged") from None
 
 
 def plan_ids(names: Iterable[str]) -> list[str]:

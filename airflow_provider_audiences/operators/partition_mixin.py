@@ -1,0 +1,107 @@
+"""
+The mixin of operators that can work on one partition of an audience.
+
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_audiences.common.forgetting import merged
+from airflow_provider_audiences.members.partition import WHOLE, Partition
+from airflow_provider_audiences.sources.predicates import NAME, TemplatePartition
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator as _Base
+    from jinja2 import Environment
+
+    from airflow_provider_audiences.sync.destination import Destination
+    from airflow_provider_audiences.sync.report import SyncReport
+    from airflow_provider_audiences.sync.state.file_store import FileStore
+else:
+    _Base = object
+
+_ASKED_FIRST = (NAME,)
+
+
+class PartitionMixin(_Base):
+    """
+    Mixin of operators that work on the whole audience, or on one partition of it.
+
+    :ivar partition: name of the partition; None for the whole audience.
+    """
+
+    partition: Any = None
+
+    @property
+    def key_range(self) -> Partition | None:
+        """
+        The partition; None for the whole audience.
+
+        :raises InvalidInputError: ``partition`` is no name of one.
+        """
+        if self.partition is None:
+            return None
+        found = Partition.named(self.partition)
+        return found if found.hex else None
+
+    @property
+    def writes_nothing(self) -> bool:
+        """Whether the task tells of no change of the whole audience: it only plans, or works on a partition."""
+        is_whole = self.partition is None or str(self.partition).strip().lower() == WHOLE
+        return bool(super().writes_nothing) or not is_whole  # type: ignore[misc] # of TargetMixin
+
+    @property
+    def placed_arguments(self) -> frozenset[str]:
+        """Names of the arguments whose templates have used ``partition``."""
+        return frozenset(self.__dict__.get("_placed_arguments", ()))
+
+    def told(self, report: SyncReport) -> dict[str, Any]:
+        """
+        Return a report as JSON, with the name of the partition if it is of one.
+
+        :param report: the report.
+        """
+        partition = self.key_range
+        return {**report.as_dict(), **({"partition": partition.name} if partition else {})}
+
+    def state_folder(self, destination: Destination) -> tuple[FileStore, FileStore]:
+        """
+        Return the file store of the whole audience's state, and that of the partition, or the same again.
+
+        :param destination: the audience.
+        """
+        from airflow_provider_audiences.common.state import state_store
+
+        folders = destination.address.folders
+        partition = self.key_range
+        whole = state_store(*folders)
+        return whole, whole if partition is None else state_store(*folders, f"partition-{partition.hex}")
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Any,
+        jinja_env: Environment,
+        seen_oids: set[int],
+        **options: Any,
+    ) -> None:
+        """Render the fields; their templates know the ``partition``. Airflow calls this, for mapped tasks too."""
+        fields = list(template_fields)
+        if parent is not self or self.partition is None:
+            super()._do_render_template_fields(parent, fields, context, jinja_env, seen_oids, **options)
+            return
+        first = [name for name in fields if name in _ASKED_FIRST]
+        super()._do_render_template_fields(parent, first, context, jinja_env, seen_oids, **options)
+        if fields == first or self.partition is None:
+            return
+        placed = self.__dict__.setdefault("_placed_arguments", set())
+        for name in (name for name in fields if name not in first):
+            known = TemplatePartition(Partition.named(self.partition))
+            with merged(context, {NAME: known}):
+                super()._do_render_template_fields(parent, [name], context, jinja_env, seen_oids, **options)
+            if known.is_used:
+                placed.add(name)

@@ -1,0 +1,114 @@
+"""
+Opt-outs of a run, kept in one file for each partition: read and checked once, and used by many tasks.
+
+They lie in the audience's own folder, beside the layout, until the run ends or the next one begins.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_audiences.exceptions import InvalidInputError, LedgerLostError
+from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of
+from airflow_provider_audiences.members.partition import partitions as all_partitions
+from airflow_provider_audiences.members.staging import StagedMembers
+from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
+from airflow_provider_audiences.sync.state.sealing import sealed, unsealed
+from airflow_provider_audiences.sync.state.tables import StateTables
+
+if TYPE_CHECKING:
+    from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
+    from airflow_provider_audiences.members.partition import Partition
+    from airflow_provider_audiences.sync.state.file_store import FileStore
+
+_PREFIX = "opt-outs-"
+_CHUNK_KEYS = 1 << 20
+_TEXT_COUNTS = ("malformed", "zeroed", "duplicates", "blank")
+
+
+def keep_opt_outs(
+    files: FileStore,
+    opt_outs: StagedMembers,
+    *,
+    partitions: int,
+    identifier_kind: IdentifierKind,
+    settings: StagingSettings,
+) -> str:
+    """
+    Keep staged opt-outs for the tasks of all partitions, in place of those of earlier runs.
+
+    :param files: the file store of the whole audience.
+    :param opt_outs: the opt-outs, staged.
+    :param partitions: how many partitions there are.
+    :param identifier_kind: identifier kind of the opt-outs.
+    :param settings: memory and disk to use.
+    :return: name of what is kept, for :func:`kept_opt_outs`.
+    """
+    forget_opt_outs(files)
+    name = secrets.token_hex(8)
+    fingerprints = {}
+    for partition in all_partitions(partitions):
+        with open_workspace(settings, key_bytes=identifier_kind.key_bytes) as workspace:
+            keys = _share(opt_outs.keys, partition, workspace)
+            fingerprints[partition.name] = fingerprint_of(keys)
+            tables = StateTables(files, workspace, key_column=identifier_kind.column)
+            tables.store_keys(_table(name, partition), keys)
+    counts = {count: getattr(opt_outs, count) for count in _TEXT_COUNTS}
+    files.write(_list(name), sealed({"fingerprints": fingerprints, "counts": counts}))
+    return name
+
+
+def kept_opt_outs(
+    files: FileStore, name: str, partition: Partition, *, identifier_kind: IdentifierKind, workspace: Workspace
+) -> StagedMembers:
+    """
+    Return a partition's opt-outs; they can be used as long as the workspace is open.
+
+    The counts of texts that are no members are the first partition's, so that they are counted once.
+
+    :param files: the file store of the whole audience.
+    :param name: what :func:`keep_opt_outs` has returned.
+    :param partition: the partition.
+    :param identifier_kind: identifier kind of the opt-outs.
+    :param workspace: workspace for the fetched file.
+    :raises InvalidInputError: they are not kept any more, or damaged; nothing was sent.
+    """
+    try:
+        content = unsealed(files.read(_list(name)), where=f"{files.name}/{_list(name)}")
+        tables = StateTables(files, workspace, key_column=identifier_kind.column)
+        keys = tables.keys(_table(name, partition), fingerprint=content["fingerprints"][partition.name])
+    except (FileNotFoundError, LedgerLostError, KeyError):
+        raise InvalidInputError(
+            f"{files.name} has no opt-outs of this run for {partition} any more; nothing was sent",
+            advice="Another run of this sync has begun, or this one has ended: clear its task prepare as well.",
+        ) from None
+    counts: dict[str, Any] = dict.fromkeys(_TEXT_COUNTS, 0) if partition.number else content["counts"]
+    return StagedMembers(members=keys.count, keys=keys, damage="", _identifier_kind=identifier_kind, **counts)
+
+
+def forget_opt_outs(files: FileStore) -> None:
+    """
+    Delete all opt-outs that are kept.
+
+    :param files: the file store of the whole audience.
+    """
+    for name in files.names():
+        if name.startswith(_PREFIX):
+            files.delete(name)
+
+
+def _share(keys: KeySet, partition: Partition, workspace: Workspace) -> KeySet:
+    writer = KeySetWriter(workspace.new_file(), key_bytes=keys.key_bytes)
+    for first in range(0, keys.count, _CHUNK_KEYS):
+        some = keys.slice(first, _CHUNK_KEYS)
+        writer.add(some.compress(partition.mask(some), axis=0))
+    return writer.finish()
+
+
+def _list(name: str) -> str:
+    return f"{_PREFIX}{name}.json"
+
+
+def _table(name: str, partition: Partition) -> str:
+    return f"{_PREFIX}{name}-{partition.name}.parquet"

@@ -1,0 +1,311 @@
+"""
+The tasks of a partitioned sync that work for all partitions: before they plan, before they send, and at the end.
+
+Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_audiences.common.run_limits import explaining_stops, take_limits_of_run
+from airflow_provider_audiences.members.partition import WHOLE, partitions
+from airflow_provider_audiences.operators.applovin_delivery_base import AudienceTargetMixin
+from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
+from airflow_provider_audiences.operators.plan_base import PlanOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_audiences.members.staging import StagedMembers
+    from airflow_provider_audiences.sources.member_arguments import MemberArguments
+    from airflow_provider_audiences.sync.destination import Destination
+    from airflow_provider_audiences.sync.report import SyncReport
+
+_NOT_READ = frozenset({"source", "partition", "rejects_path"})
+
+GUARDS: Mapping[str, Any] = {
+    "allow_empty": False,
+    "max_removed_ratio": 0.3,
+    "max_added_ratio": None,
+    "max_removed": None,
+    "max_added": None,
+    "min_members": 0,
+    "min_suppressed": 0,
+    "max_malformed_ratio": None,
+}
+"""Arguments that limit the whole audience's plan, and their defaults."""
+
+
+class PreparePartitionsOperator(AppLovinSyncAudienceOperator):
+    """
+    Find or make the audience, make sure that its state is in partitions, and read the opt-outs. Sends nothing.
+
+    :param partitions: how many there are: 1, 16 or 256.
+    :return: ``audience_id``, ``partitions``, and ``opt_outs``, the name of what is kept of ``suppress``.
+    :raises ConflictError: the audience is synced as a whole, or in another number of partitions.
+    :raises GuardError: it has members that no ledger knows, and ``initial`` is ``fail``.
+    """
+
+    template_fields: Sequence[str] = tuple(
+        name for name in AppLovinSyncAudienceOperator.template_fields if name not in _NOT_READ
+    )
+
+    def __init__(self, *, partitions: int, **kwargs: Any) -> None:
+        super().__init__(source=(), plan_only=True, **kwargs)
+        self.partitions = partitions
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Find or make the audience, decide about members that it had before, and keep the opt-outs."""
+        from airflow_provider_audiences.common.busy import wait_for_audience
+        from airflow_provider_audiences.common.schedule import run_date_of, seconds_to_next_run
+        from airflow_provider_audiences.common.state import holder_of
+        from airflow_provider_audiences.sync.partitioning import begin_partitions, refuse_replacing
+        from airflow_provider_audiences.sync.planning import member_count_of
+
+        with explaining_stops(self, context), self.running(), ExitStack() as stack:
+            take_limits_of_run(self, context)
+            self.send_settings()
+            settings = self.sync_settings(run_date=run_date_of(context), next_run_seconds=seconds_to_next_run(context))
+            refuse_replacing(settings)
+            self.check_target_arguments()
+            client = stack.enter_context(self.open_client())
+            destination, is_new = self.destination_by_id(client), False
+            if destination is None:
+                destination, is_new = self.find_or_create_destination(client, context, may_create=True)
+            count = member_count_of(destination)
+            self.log.info("The platform counts %s members, before this sync.", "no" if count is None else f"{count:,}")
+            if self.partitions > 1:
+                begin_partitions(
+                    destination,
+                    self.state_folder(destination)[0],
+                    partitions=self.partitions,
+                    settings=settings,
+                    is_new=is_new,
+                    holder=holder_of(context),
+                    on_busy=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=True),
+                )
+            audience_id = destination.address.audience_id
+            opt_outs = self._kept_opt_outs(destination)
+        context["ti"].xcom_push(key="audience_id", value=audience_id)
+        context["ti"].xcom_push(key="opt_outs", value=opt_outs)
+        return {"audience_id": audience_id, "partitions": self.partitions, "opt_outs": opt_outs}
+
+    def _kept_opt_outs(self, destination: Destination) -> str:
+        """Read the opt-outs, and keep them for all partitions; return their name, or an empty text for none."""
+        from airflow_provider_audiences.sources.member_arguments import MemberArguments
+        from airflow_provider_audiences.sources.staging import staging_settings
+        from airflow_provider_audiences.sync.state.kept_opt_outs import keep_opt_outs
+
+        arguments = MemberArguments.of(self, identifier_kind=self.identifier_kind)
+        with arguments.staged_opt_outs() as opt_outs:
+            if opt_outs is None:
+                return ""
+            return keep_opt_outs(
+                self.state_folder(destination)[0],
+                opt_outs,
+                partitions=self.partitions,
+                identifier_kind=self.identifier_kind,
+                settings=staging_settings(),
+            )
+
+
+class PartitionPlanOperator(AppLovinSyncAudienceOperator):
+    """
+    Plan one partition, with the opt-outs that :class:`PreparePartitionsOperator` has kept.
+
+    :param opt_outs: name of what is kept; empty for no opt-outs (templated).
+    """
+
+    template_fields: Sequence[str] = (*AppLovinSyncAudienceOperator.template_fields, "opt_outs")
+
+    def __init__(self, *, opt_outs: Any, **kwargs: Any) -> None:
+        super().__init__(plan_only=True, **kwargs)
+        self.opt_outs = opt_outs
+
+    @contextmanager
+    def staged_opt_outs(
+        self, arguments: MemberArguments, destination: Destination | None
+    ) -> Iterator[StagedMembers | None]:
+        """Yield the partition's opt-outs; None if there are none."""
+        from airflow_provider_audiences.members.partition import Partition
+        from airflow_provider_audiences.members.workspace import open_workspace
+        from airflow_provider_audiences.sync.state.kept_opt_outs import kept_opt_outs
+
+        if not self.opt_outs or destination is None:
+            yield None
+            return
+        kind = self.identifier_kind
+        with open_workspace(arguments.settings, key_bytes=kind.key_bytes) as workspace:
+            yield kept_opt_outs(
+                self.state_folder(destination)[0],
+                self.opt_outs,
+                Partition.named(self.partition),
+                identifier_kind=kind,
+                workspace=workspace,
+            )
+
+
+class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
+    """
+    Let the guards judge the plans of all partitions as one plan; if it passes, send its first batch, and no other.
+
+    :param audience_id: id of the audience (templated).
+    :param plans: reports of the tasks that have planned, in the order of their partitions (templated).
+    :param count: how many partitions there are.
+    :return: partition and plan of each task that is to send; the summed report is the XCom ``report``.
+    :raises GuardError: a guard has stopped the plan; nothing was sent.
+    :raises InvalidInputError: none of the source's texts is a member, or too many are malformed; nothing was sent.
+    :raises PlanOutdatedError: another sync has run since; nothing was sent.
+    """
+
+    template_fields: Sequence[str] = (
+        "audience_id", "plans", *GUARDS, "wait_for_audience_seconds", "account", "applovin_conn_id",
+    )  # fmt: skip
+    operation = "plan"
+    writes_nothing = True
+    max_malformed_ratio: Any
+
+    def __init__(self, *, audience_id: Any, plans: Any, count: int, guards: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.audience_id = audience_id
+        self.plans = plans
+        self.count = count
+        for name, default in GUARDS.items():
+            setattr(self, name, guards.get(name, default))
+
+    def execute(self, context: Context) -> list[dict[str, str]]:
+        """Judge the plan, and send its first batch."""
+        from airflow_provider_audiences.sync.guards import Guards, refuse_unless_passed
+
+        with explaining_stops(self, context), self.publishing_outcome(context) as result, self.running():
+            take_limits_of_run(self, context)
+            guards, send, audience_id = Guards.of(self), self.send_settings(), self.target_id()
+            plans = _reports(self.plans, self.count)
+            with self.open_client() as client:
+                destination = self.destination_at(client, audience_id)
+                whole = self._whole_plan(destination, plans, guards)
+                refuse_unless_passed(whole.verdicts, report=whole.as_dict())
+                first = next((plan for plan in plans if plan["planned_requests"]), None)
+                if first is not None:
+                    self.partition = _partition_of(first)
+                    with self.open_sync(context, destination, send, result) as sync:
+                        sent = sync.send_first_batch(first["plan_id"])
+                    self.log.info("The first batch, of %s, was accepted: %d members.", self.partition, sent)
+        context["ti"].xcom_push(key="report", value=whole.as_dict())
+        return [{"partition": _partition_of(plan), "plan_id": plan["plan_id"]} for plan in plans]
+
+    def _whole_plan(self, destination: Any, plans: Sequence[Mapping[str, Any]], guards: Any) -> SyncReport:
+        """Return the report of all plans together, with the verdicts of the guards, and log both."""
+        from airflow_provider_audiences.sync.guards import log_verdicts
+        from airflow_provider_audiences.sync.partitioning import refuse_texts, whole_changes
+        from airflow_provider_audiences.sync.report import SyncReport, summed
+        from airflow_provider_audiences.validation import ratio
+
+        reports = [SyncReport.from_details(plan, audience_id=plan["audience_id"], plan_id="") for plan in plans]
+        whole = summed(reports, audience_id=destination.address.audience_id)
+        refuse_texts(whole, max_ratio=ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1))
+        stores = []
+        for plan in plans:
+            self.partition = _partition_of(plan)
+            stores.append((self.state_folder(destination)[1], plan["plan_id"]))
+        self.partition = None
+        judged = guards.verdicts(whole_changes(stores), suppress_members=whole.suppress_members)
+        names = {verdict.guard for verdict in judged}
+        # Guards about the run and the opt-outs were asked in each partition: one that objects speaks for all.
+        others = {one.guard: one for report in reports for one in report.verdicts if one.guard not in names}
+        others |= {one.guard: one for report in reports for one in report.verdicts
+                   if one.guard in others and not one.passed}  # fmt: skip
+        whole = whole.changed(verdicts=[*judged, *others.values()])
+        for line in whole.plan_lines():
+            self.log.info("%s", line)
+        log_verdicts(whole.verdicts)
+        return whole
+
+
+class PartitionReportOperator(AudienceTargetMixin, PlanOperator):
+    """
+    Sum up what the partitions have sent, compare it with the platform's count, and tell the audience's asset, once.
+
+    :param audience_id: id of the audience (templated).
+    :param planned: report of the whole plan (templated).
+    :param applied: reports of the tasks that have sent, in the order of their partitions (templated).
+    :param count: how many partitions there are.
+    :param initial: what the sync was told about members that no ledger knows (templated).
+    :return: the report, as for ``AppLovinSyncAudienceOperator``, and ``partitions``.
+    """
+
+    template_fields: Sequence[str] = (
+        "audience_id", "planned", "applied", "initial", "wait_for_audience_seconds", "account", "applovin_conn_id",
+    )  # fmt: skip
+    operation = "sync"
+
+    def __init__(
+        self,
+        *,
+        audience_id: Any,
+        planned: Any,
+        applied: Any,
+        count: int,
+        initial: str = "fail",
+        max_drift: float | None = 0.05,
+        drift_patience_seconds: int | timedelta = 60,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.audience_id = audience_id
+        self.planned = planned
+        self.applied = applied
+        self.count = count
+        self.initial = initial
+        self.max_drift = max_drift
+        self.drift_patience_seconds = drift_patience_seconds
+        self.name_outlet()
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Sum up."""
+        import time
+
+        from airflow_provider_audiences.sync.drift import measured_drift
+        from airflow_provider_audiences.sync.partitioning import whole_report
+        from airflow_provider_audiences.sync.state.kept_opt_outs import forget_opt_outs
+
+        with self.publishing_outcome(context) as result, self.running():
+            send, audience_id = self.send_settings(), self.target_id()
+            report = whole_report(self.planned, _reports(self.applied, self.count), audience_id=audience_id)
+            with self.open_client() as client:
+                destination = self.destination_at(client, audience_id)
+                drift = measured_drift(
+                    destination,
+                    live=report.live,
+                    send=send,
+                    sleep=time.sleep,
+                    accepts_others=self.initial == "append",
+                    has_sent=bool(report.batches),
+                )
+                forget_opt_outs(self.state_folder(destination)[0])
+            result.report = {**report.changed(drift=drift).as_dict(), "partitions": self.count}
+        self.log_report(result.report)
+        return dict(result.report)
+
+
+def _reports(given: Any, count: int) -> list[Mapping[str, Any]]:
+    """Return the reports of a mapped task, after checking that each partition has one."""
+    from airflow_provider_audiences.exceptions import InvalidInputError
+
+    reports = list(given)
+    named = [_partition_of(report) for report in reports if isinstance(report, Mapping)]
+    if named != [partition.name for partition in partitions(count)]:
+        raise InvalidInputError(
+            f"the tasks of {count} partitions have left {len(named)} reports, or some of other partitions; nothing was "
+            "sent",
+            advice="Clear the tasks that plan, with those after them.",
+        )
+    return reports
+
+
+def _partition_of(report: Mapping[str, Any]) -> str:
+    return str(report.get("partition", WHOLE))

@@ -1,0 +1,250 @@
+"""A partitioned sync in a real DAG run, with a partition that is tried again; and guards on the whole."""
+
+import datetime as dt
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+from support.dag_scripts import AirflowProcesses, DagScript
+from support.fixtures import Connect, MakeContext
+
+from airflow_provider_audiences.emulator.testing import AudiencesEmulator
+from airflow_provider_audiences.exceptions import GuardError, InvalidInputError, PlanOutdatedError
+from airflow_provider_audiences.members.partition import partitions
+from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
+from airflow_provider_audiences.sync.state.file_store import LocalFileStore
+from airflow_provider_audiences.sync.state.kept_opt_outs import forget_opt_outs
+from airflow_provider_audiences.task_groups.applovin import applovin_partitioned_sync
+from airflow_provider_audiences.task_groups.applovin_partitions import (
+    PartitionPlanOperator,
+    PartitionReportOperator,
+    PartitionVerdictOperator,
+    PreparePartitionsOperator,
+)
+
+DAY = "2026-03-02"
+IDS = [str(uuid.uuid5(uuid.NAMESPACE_URL, str(number))) for number in range(240)]
+WIDE = str.maketrans("0123456789", "０１２３４５６７８９")  # noqa: RUF001 - what people's keyboards write
+
+
+def states(tasks: Any, name: str) -> list[tuple[str, int]]:
+    return [(task["state"], task["try_number"]) for key, task in tasks.items() if key.partition("[")[0] == name]
+
+
+@pytest.fixture
+def lite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Writes a day's texts to a database, whose connection is ``lite``."""
+    monkeypatch.setenv("AIRFLOW_CONN_LITE", json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "m.sqlite")}))
+
+    def write(day: str, texts: Iterable[str | None]) -> None:
+        with sqlite3.connect(tmp_path / "m.sqlite") as database:
+            database.execute("CREATE TABLE IF NOT EXISTS t (day text, idfa text)")
+            database.executemany("INSERT INTO t VALUES (?, ?)", [(day, text) for text in texts])
+
+    return write
+
+
+def test_a_partitioned_sync(
+    connect: Connect,
+    emulator: AudiencesEmulator,
+    tmp_path: Path,
+    airflow_processes: AirflowProcesses,
+    lite: Callable[..., None],
+) -> None:
+    texts = [f' "{one.upper()}"' if number % 2 else one.translate(WIDE) for number, one in enumerate(IDS)]
+    lite(DAY, [*texts, "unknown", None])
+    opt_outs = tmp_path / "opt_outs.txt"
+    opt_outs.write_text("\n".join(["a header", *IDS[190:195]]))
+    state = str(tmp_path / "state")
+    run = DagScript(
+        "partitioned_syncs", airflow_processes, {"opt_outs": str(opt_outs)}, AIRFLOW__AUDIENCES__STATE_PATH=state
+    )
+    # A request of one partition fails once too often for its first try.
+    emulator.fault("applovin.append", "status", status=500, number=25, times=4)
+    (tasks,), output = run(DAY)
+    for name in ("prepare", "plan", "verdict", "report"):
+        assert set(states(tasks, name)) == {("success", 1)}, output[-6000:]
+    assert sorted(states(tasks, "apply")) == [*[("success", 1)] * 15, ("success", 2)], output[-6000:]
+    assert len(states(tasks, "plan")) == 16
+
+    wanted = sorted(set(IDS) - set(IDS[190:195]))
+    [audience] = emulator.audiences()
+    assert emulator.members(audience["audience_id"]) == wanted
+    # The retry has sent its own rest only, and the first batch was alone.
+    accepted = [one for one in emulator.requests("applovin.append") if one["status"] == 200]
+    assert sum(one["body_lines"] for one in accepted) == len(wanted)
+    report = tasks["report"]["returned"]
+    names = ("added", "live", "drift", "suppressed", "suppress_members", "suppress_malformed", "members", "malformed")
+    assert [report[name] for name in names] == [235, 235, 0, 5, 5, 1, 240, 1]
+    assert report["batches"] + report["batches_skipped_by_resume"] == len(accepted)
+    assert (report["partitions"], report["plan_only"]) == (16, False)
+    assert _asset_events() == 1
+    assert not list(tmp_path.glob("state/**/opt-outs-*"))
+    assert not [one for one in IDS if one in json.dumps(tasks)]
+
+
+def _asset_events() -> int:
+    """How many events of whole syncs Airflow has stored."""
+    with sqlite3.connect(f"{(Path(os.environ['AIRFLOW_HOME']) / 'airflow.db').as_uri()}?mode=ro", uri=True) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        table = "asset_event" if "asset_event" in tables else "dataset_event"
+        (count,) = database.execute(f"SELECT count(*) FROM {table} WHERE extra LIKE '%partitions%'").fetchone()
+    return int(count)
+
+
+def test_guards_judge_all_plans_as_one(
+    connect: Connect,
+    emulator: AudiencesEmulator,
+    tmp_path: Path,
+    task_context: MakeContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
+    target: dict[str, Any] = {"name": "A", "platform": "ios", "package_name": "p"}
+    found = PreparePartitionsOperator(task_id="p", partitions=16, **target).execute(task_context())
+    audience_id = found["audience_id"]
+    # Plans as the tasks leave them, of two partitions; the others have nobody.
+    plans = []
+    for partition in partitions(16):
+        ids = [one for one in IDS[:40] if one.startswith(partition.hex)] if partition.number < 2 else []
+        plan = AppLovinSyncAudienceOperator(
+            task_id="plan",
+            audience_id=audience_id,
+            partition=partition.hex,
+            plan_only=True,
+            allow_empty=True,
+            source=ids,
+        )
+        plans.append(plan.execute(task_context()))
+
+    def verdict(given: Any = plans, **guards: Any) -> Any:
+        operator = PartitionVerdictOperator(task_id="v", audience_id=audience_id, plans=given, count=16, guards=guards)
+        context = task_context()
+        return operator.execute(context), context["ti"].pushed["report"]
+
+    wanted = sum(plan["added"] for plan in plans)
+    for guards, said in [
+        ({"min_members": wanted + 1}, f"{wanted} members are wanted, and at least {wanted + 1} are expected"),
+        ({"max_added": wanted - 1}, f"the plan would add {wanted} members, and at most {wanted - 1} are allowed"),
+    ]:
+        with pytest.raises(GuardError, match=said):
+            verdict(**guards)
+    with pytest.raises(InvalidInputError, match="the tasks of 16 partitions have left 15 reports"):
+        verdict(plans[1:])
+    with pytest.raises(PlanOutdatedError, match="has no plan 0123456789abcdef"):
+        verdict([{**plans[0], "plan_id": "0123456789abcdef"}, *plans[1:]])
+    none = {"members": 0, "malformed": 3}
+    with pytest.raises(InvalidInputError, match="none of the texts of source is an advertising ID"):
+        verdict([{**plan, **none} for plan in plans])
+    with pytest.raises(InvalidInputError, match=r"3 of 43 texts of source \(6.98%\) are no advertising IDs"):
+        verdict([{**plans[0], "malformed": 3, "members": 40}, *[{**plan, "members": 0} for plan in plans[1:]]],
+                max_malformed_ratio=0.05)  # fmt: skip
+    assert emulator.member_count(audience_id) == 0
+
+    sends, report = verdict()
+    assert [one["partition"] for one in sends] == list("0123456789abcdef")
+    assert (report["added"], report["live"], len(emulator.requests("applovin.append"))) == (wanted, wanted, 1)
+    verdict()  # tried again: the first batch is not sent twice
+    assert len(emulator.requests("applovin.append")) == 1
+
+
+def test_opt_outs_are_read_once_for_all_partitions(
+    connect: Connect, tmp_path: Path, task_context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
+    target: dict[str, Any] = {"name": "A", "platform": "ios", "package_name": "p"}
+    opt_outs = tmp_path / "opt_outs.txt"
+    opt_outs.write_text("\n".join([*IDS[:20], "a header"]))
+
+    def prepare(**more: Any) -> Any:
+        operator = PreparePartitionsOperator(task_id="p", partitions=16, suppress=str(opt_outs), **target, **more)
+        return operator.execute(task_context())
+
+    with pytest.raises(InvalidInputError, match="1 text of suppress is not an advertising ID"):
+        prepare()
+    found = prepare(suppress_on_malformed="drop")
+    opt_outs.unlink()  # read once
+
+    def plan(digit: str) -> Any:
+        given: dict[str, Any] = {"audience_id": found["audience_id"], "partition": digit, "source": IDS}
+        operator = PartitionPlanOperator(task_id="plan", allow_empty=True, opt_outs=found["opt_outs"], **given)
+        return operator.execute(task_context())
+
+    plans = [plan(partition.hex) for partition in partitions(16)[:3]]
+    assert [one["suppressed"] for one in plans] == [sum(one[0] == digit for one in IDS[:20]) for digit in "012"]
+    assert [one["suppress_malformed"] for one in plans] == [1, 0, 0]
+    (folder,) = tmp_path.glob(f"state/applovin/*/{found['audience_id']}")
+    forget_opt_outs(LocalFileStore(folder))
+    with pytest.raises(InvalidInputError, match="clear its task prepare as well"):
+        plan("0")
+
+
+def test_one_partition_is_the_whole(
+    connect: Connect,
+    emulator: AudiencesEmulator,
+    tmp_path: Path,
+    task_context: MakeContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
+    target: dict[str, Any] = {"name": "A", "platform": "ios", "package_name": "p"}
+    prepare = PreparePartitionsOperator(task_id="p", partitions=1, suppress=IDS[:3], **target)
+    found = prepare.execute(task_context())
+    on: dict[str, Any] = {"audience_id": found["audience_id"]}
+    plan = PartitionPlanOperator(
+        task_id="plan", opt_outs=found["opt_outs"], partition="whole", source=IDS, allow_empty=True, **on
+    ).execute(task_context())
+    verdict = PartitionVerdictOperator(task_id="v", plans=[plan], count=1, guards={}, batch_size=50, **on)
+    context = task_context()
+    sends = verdict.execute(context)
+    assert sends == [{"partition": "whole", "plan_id": plan["plan_id"]}]
+    assert emulator.member_count(found["audience_id"]) == 50
+    given: dict[str, Any] = {**sends[0], **on, "drift_patience_seconds": 0}
+    applied = AppLovinApplyPlanOperator(task_id="a", **given).execute(task_context())
+    report = PartitionReportOperator(
+        task_id="r", planned=context["ti"].pushed["report"], applied=[applied], count=1, drift_patience_seconds=0, **on
+    ).execute(task_context())
+    assert emulator.members(found["audience_id"]) == sorted(IDS[3:])
+    assert (report["live"], report["added"], report["suppressed"], report["drift"]) == (237, 237, 3, 0)
+
+
+def made(**arguments: Any) -> Any:
+    with DAG("d", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC)) as dag:
+        given: dict[str, Any] = {"source": ["x"], "partitions": 16} | arguments
+        group = applovin_partitioned_sync(**given)
+    names = ("prepare", "plan", "verdict", "apply", "report")
+    return {name: dag.get_task(f"{group.group_id}.{name}") for name in names}
+
+
+def test_arguments_go_where_they_belong() -> None:
+    given: dict[str, Any] = {"audience_id": "a", "account": "main", "batch_size": 10, "pool": "p", "min_members": 7}
+    tasks = made(group_id="g", max_removed_ratio=0.5, initial="append", max_active_tis_per_dagrun=4, **given)
+    verdict, report = tasks["verdict"], tasks["report"]
+    assert (verdict.max_removed_ratio, verdict.min_members, verdict.allow_empty) == (0.5, 7, False)
+    assert [asset.uri for asset in report.outlets] == ["applovin://main/audiences/a"]
+    assert [tasks[name].outlets for name in ("prepare", "verdict")] == [[], []]
+    assert report.initial == "append"
+    for name in ("plan", "apply"):
+        assert (tasks[name].partial_kwargs["max_active_tis_per_dagrun"], tasks[name].partial_kwargs["pool"]) == (4, "p")
+        assert tasks[name].partial_kwargs["batch_size"] == 10
+    assert tasks["plan"].partial_kwargs.get("min_members") is None
+    assert tasks["plan"].partial_kwargs["max_removed_ratio"] == "off"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"partitions": 4}, "partitions must be one of 1, 16, 256, not 4"),
+        ({"partition": "a"}, "applovin_partitioned_sync takes no partition"),
+        ({"plan_only": True, "task_id": "x"}, "applovin_partitioned_sync takes no plan_only, task_id"),
+    ],
+)
+def test_what_the_group_says_itself(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        made(audience_id="a", **arguments)
