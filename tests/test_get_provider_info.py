@@ -84,6 +84,7 @@ def test_every_module_is_listed_and_imports(kind: str) -> None:
         "pai_base",
         "pai_refresh_arguments",
         "pai_refresh_base",
+        "partition_mixin",
         "plan_base",
         "polling",
         "shared_clients",

@@ -120,26 +120,15 @@ class AudienceSync:
         :raises LedgerLostError: the ledger is lost; nothing was sent.
         :raises GuardError: a guard stopped the plan; nothing was sent.
         """
-        lost: LedgerLostError | None = None
-        try:
-            self._state.load()
-        except LedgerLostError as error:
-            lost = error
+        lost = self._load()
         manifest = self._state.manifest
         if manifest and manifest.finished_plan_id == plan_id:
             log.info("Plan %s was carried out to its end before.", plan_id)
             report = SyncReport.from_details({}, audience_id=self._audience_id, plan_id=plan_id)
             report = report.changed(live=manifest.ledger.members, batches_skipped_by_resume=manifest.finished_batches)
             return self._ended(report)
-        stored = self._state.plan(plan_id)
+        stored, is_begun = self._stored_plan(plan_id, lost)
         report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
-        is_begun = bool(manifest and manifest.plan_id == plan_id)
-        if stored.begins_anew and not is_begun:
-            if not lost and self._readable_ledger() is not None:
-                raise PlanOutdatedError(f"plan {plan_id} was made without the ledger, and now it can be read again")
-            self._state.ignore_ledger()
-        elif lost:
-            raise lost
         if not override_guards and not is_begun:
             refuse_unless_passed(report.verdicts, report=report.as_dict())
         if not stored.plan and not self._is_replacement_open:
@@ -147,23 +136,47 @@ class AudienceSync:
             return self._ended(report)
         return self._carry_out(stored, self._state.ledger(), self._state.manual_changes(), report)
 
-    def send_first_batch(self, plan_id: str) -> int:
+    def _load(self) -> LedgerLostError | None:
+        """Read the last manifest; return the error if the ledger is lost."""
+        try:
+            self._state.load()
+        except LedgerLostError as error:
+            return error
+        return None
+
+    def _stored_plan(self, plan_id: str, lost: LedgerLostError | None) -> tuple[StoredPlan, bool]:
+        """
+        Return a stored plan, and whether an earlier try has begun it; a plan that was made without the lost ledger
+        begins with an empty one.
+        """
+        manifest = self._state.manifest
+        stored = self._state.plan(plan_id)
+        is_begun = bool(manifest and manifest.plan_id == plan_id)
+        if stored.begins_anew and not is_begun:
+            if not lost and self._readable_ledger() is not None:
+                raise PlanOutdatedError(f"plan {plan_id} was made without the ledger, and now it can be read again")
+            self._state.ignore_ledger()
+        elif lost:
+            raise lost
+        return stored, is_begun
+
+    def send_first_batch(self, plan_id: str) -> Progress | None:
         """
         Begin a stored plan, whose guards have passed, and send its first batch only; :meth:`apply` sends the rest.
 
         If anything of the plan was sent before, nothing more is sent.
 
         :param plan_id: the plan's id, from the report of :meth:`plan`.
-        :return: how many members were sent.
+        :return: what was sent; None if nothing was.
         :raises PlanOutdatedError: the audience's state has changed since the plan was made; nothing was sent.
         :raises LedgerLostError: the ledger is lost; nothing was sent.
         """
-        self._state.load()
-        manifest = self._state.manifest
-        is_begun = manifest is not None and manifest.plan_id == plan_id and manifest.delivered is not None
-        if manifest is not None and (manifest.finished_plan_id == plan_id or is_begun):
-            return 0
-        stored = self._state.plan(plan_id)
+        lost = self._load()
+        if self._state.manifest and self._state.manifest.finished_plan_id == plan_id:
+            return None
+        stored, is_begun = self._stored_plan(plan_id, lost)
+        if is_begun:
+            return None
         self._audience.disk_space.require(stored.plan.changes.live)
         report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
         self._audience.wait_for_late_requests(stored.plan, contradicted=report.contradicted)
@@ -175,7 +188,8 @@ class AudienceSync:
             on_progress=self._on_progress,
         )
         journal = StateJournal(self._state, self._audience.lease)
-        return PlanDelivery(self._destination, self._state, journal, stored.plan, self._send).send_first(progress)
+        PlanDelivery(self._destination, self._state, journal, stored.plan, self._send).send_first(progress)
+        return progress
 
     @property
     def expiry(self) -> Expiry | None:

@@ -13,6 +13,7 @@ from airflow_provider_audiences.members.workspace import StagingSettings, Worksp
 from airflow_provider_audiences.sync.destination import Destination
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
 from airflow_provider_audiences.sync.state.disk_space import DiskSpace
+from airflow_provider_audiences.sync.state.late import LateRequests
 from airflow_provider_audiences.sync.state.layout import Layout, require_layout
 from airflow_provider_audiences.sync.state.lease import Holder, Lease, OnBusy, leased
 
@@ -52,8 +53,7 @@ class OpenAudience:
     @property
     def late_seconds(self) -> float:
         """How many seconds a request of an earlier plan may still take effect; 0 or less if none may."""
-        manifest = self.state.manifest
-        return manifest.late_until - self.clock() if manifest else 0
+        return self.state.late_until - self.clock()
 
     def wait_for_late_requests(self, plan: Plan, *, contradicted: int | None) -> None:
         """
@@ -64,11 +64,10 @@ class OpenAudience:
             opposite, by the ledger; None if the plan was not made by the ledger, so that any late request counts.
         """
         manifest = self.state.manifest
-        if manifest is None or not plan:
-            return
-        is_shown = contradicted is not None and manifest.is_doubt_in_ledger
+        late = manifest.late if manifest else LateRequests()  # of a ledger that is ignored, nothing is known
+        is_shown = contradicted is not None and manifest is not None and manifest.is_doubt_in_ledger
         seconds = self.late_seconds
-        if seconds > 0 and (contradicted or (not is_shown and manifest.late.may_undo(plan))):
+        if plan and seconds > 0 and (contradicted or (not is_shown and late.may_undo(plan))):
             log.info(
                 "An earlier run's last request may still take effect, and undo what this one does: waiting %.0f s.",
                 seconds,

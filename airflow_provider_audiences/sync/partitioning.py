@@ -28,6 +28,11 @@ _OF_DELIVERY = (
 )
 """Fields of a report that are known once members were sent."""
 
+_OF_FIRST_BATCH = (
+    *("requests", "batches", "splits", "accepted", "rejected_by_api", "miscounted_batches", "bytes_sent"),
+)
+"""Those of them that the batch has which was sent alone, before all others."""
+
 
 def refuse_replacing(settings: SyncSettings) -> None:
     """
@@ -133,7 +138,7 @@ def whole_report(planned: Mapping[str, Any], applied: Sequence[Mapping[str, Any]
     """
     Return the report of a whole sync.
 
-    :param planned: report of all plans together, as JSON.
+    :param planned: report of all plans together, with the counts of the batch that was sent first, as JSON.
     :param applied: reports of the tasks that have carried them out, as JSON.
     :param audience_id: id of the audience.
     """
@@ -141,4 +146,8 @@ def whole_report(planned: Mapping[str, Any], applied: Sequence[Mapping[str, Any]
     sent = summed(
         [SyncReport.from_details(one, audience_id=audience_id, plan_id="") for one in applied], audience_id=audience_id
     )
-    return plan.changed(plan_only=False, **{name: getattr(sent, name) for name in _OF_DELIVERY})
+    counts = {name: getattr(sent, name) for name in _OF_DELIVERY}
+    counts |= {name: getattr(sent, name) + getattr(plan, name) for name in _OF_FIRST_BATCH}
+    # To the task that sent the rest, the first batch is one of an earlier try.
+    counts["batches_skipped_by_resume"] = max(0, sent.batches_skipped_by_resume - plan.batches)
+    return plan.changed(plan_only=False, **counts)

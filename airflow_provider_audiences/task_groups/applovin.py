@@ -200,6 +200,7 @@ def applovin_partitioned_sync(
             planned=judged["report"],
             applied=apply.output,
             count=partitions,
+            opt_outs=found["opt_outs"],
             **target,
             **{name: value for name, value in sync.items() if name in _SHARED | {"initial", "outlets"}},
             **told,

@@ -20,6 +20,8 @@ from airflow_provider_audiences.operators.plan_base import PlanOperator
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_audiences.assets.state import Result
+    from airflow_provider_audiences.common.counts import Counts
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sources.member_arguments import MemberArguments
     from airflow_provider_audiences.sync.destination import Destination
@@ -180,6 +182,7 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
     def execute(self, context: Context) -> list[dict[str, str]]:
         """Judge the plan, and send its first batch."""
         from airflow_provider_audiences.sync.guards import Guards, refuse_unless_passed
+        from airflow_provider_audiences.wording import counted
 
         with explaining_stops(self, context), self.publishing_outcome(context) as result, self.running():
             take_limits_of_run(self, context)
@@ -194,7 +197,11 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
                     self.partition = _partition_of(first)
                     with self.open_sync(context, destination, send, result) as sync:
                         sent = sync.send_first_batch(first["plan_id"])
-                    self.log.info("The first batch, of %s, was accepted: %d members.", self.partition, sent)
+                    if sent is not None:
+                        whole = whole.changed(**sent.counts())
+                        members = counted(sent.sent, "member")
+                        self.log.info("The first batch, of %s, was accepted: %s.", self.partition, members)
+                whole = whole.changed(requests=destination.requests_sent)
         context["ti"].xcom_push(key="report", value=whole.as_dict())
         return [{"partition": _partition_of(plan), "plan_id": plan["plan_id"]} for plan in plans]
 
@@ -234,12 +241,14 @@ class PartitionReportOperator(AudienceTargetMixin, PlanOperator):
     :param planned: report of the whole plan (templated).
     :param applied: reports of the tasks that have sent, in the order of their partitions (templated).
     :param count: how many partitions there are.
+    :param opt_outs: name of the opt-outs that were kept for this run; empty for none (templated).
     :param initial: what the sync was told about members that no ledger knows (templated).
     :return: the report, as for ``AppLovinSyncAudienceOperator``, and ``partitions``.
     """
 
     template_fields: Sequence[str] = (
-        "audience_id", "planned", "applied", "initial", "wait_for_audience_seconds", "account", "applovin_conn_id",
+        "audience_id", "planned", "applied", "opt_outs", "initial",
+        "wait_for_audience_seconds", "account", "applovin_conn_id",
     )  # fmt: skip
     operation = "sync"
 
@@ -250,6 +259,7 @@ class PartitionReportOperator(AudienceTargetMixin, PlanOperator):
         planned: Any,
         applied: Any,
         count: int,
+        opt_outs: Any,
         initial: str = "fail",
         max_drift: float | None = 0.05,
         drift_patience_seconds: int | timedelta = 60,
@@ -260,6 +270,7 @@ class PartitionReportOperator(AudienceTargetMixin, PlanOperator):
         self.planned = planned
         self.applied = applied
         self.count = count
+        self.opt_outs = opt_outs
         self.initial = initial
         self.max_drift = max_drift
         self.drift_patience_seconds = drift_patience_seconds
@@ -286,10 +297,28 @@ class PartitionReportOperator(AudienceTargetMixin, PlanOperator):
                     accepts_others=self.initial == "append",
                     has_sent=bool(report.batches),
                 )
-                forget_opt_outs(self.state_folder(destination)[0])
-            result.report = {**report.changed(drift=drift).as_dict(), "partitions": self.count}
+                if self.opt_outs:
+                    forget_opt_outs(self.state_folder(destination)[0], str(self.opt_outs))
+                report = report.changed(drift=drift, requests=report.requests + destination.requests_sent)
+            result.report = {**report.as_dict(), "partitions": self.count}
         self.log_report(result.report)
         return dict(result.report)
+
+    def _counts(self, result: Result) -> Counts:
+        """Return what all tasks of this run have done together: none of them tells it by itself."""
+        from airflow_provider_audiences.common.counts import Counts
+
+        report = result.report
+        if report is None:
+            return Counts()
+        return Counts(
+            sent=report["added"] + report["refreshed"],
+            removed=report["removed"],
+            refused=report["malformed"] + report["zeroed"] + report["rejected_by_api"],
+            requests=report["requests"],
+            live=report["live"],
+            drift=report["drift"],
+        )
 
 
 def _reports(given: Any, count: int) -> list[Mapping[str, Any]]:

@@ -27,7 +27,10 @@ VALID = {
 }
 """What operators need, by platform."""
 
+_CHANGES = {"added": VALID["applovin"]["source"]}
 INSTEAD: dict[str, dict[str, Any]] = {
+    "AppLovinSendChangesOperator": _CHANGES,
+    "AppLovinSendSuppressionChangesOperator": _CHANGES,
     "PaiCreateGroupOperator": {"source": 0, "text": "13900001111"},
     "PaiReplaceGroupOperator": {"source": 0, "text": "13900001111"},
     "PaiListGroupsOperator": {"source": 0},

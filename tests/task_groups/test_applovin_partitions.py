@@ -154,6 +154,39 @@ def test_guards_judge_all_plans_as_one(
     assert len(emulator.requests("applovin.append")) == 1
 
 
+def test_a_lost_ledger_of_the_partition_that_is_sent_first_is_rebuilt(
+    connect: Connect,
+    emulator: AudiencesEmulator,
+    tmp_path: Path,
+    task_context: MakeContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
+    target: dict[str, Any] = {"name": "A", "platform": "ios", "package_name": "p"}
+    found = PreparePartitionsOperator(task_id="p", partitions=16, **target).execute(task_context())
+    on: dict[str, Any] = {"audience_id": found["audience_id"]}
+
+    def day(ids: list[str]) -> None:
+        plans = []
+        for partition in partitions(16):
+            source = [one for one in ids if one.startswith(partition.hex)]
+            given: dict[str, Any] = {"opt_outs": "", "partition": partition.hex, "allow_empty": True, "source": source}
+            given |= {"max_removed_ratio": "off", "on_lost_ledger": "rebuild"}
+            plans.append(PartitionPlanOperator(task_id="plan", **given, **on).execute(task_context()))
+        guards = {"max_removed_ratio": "off"}
+        verdict = PartitionVerdictOperator(task_id="v", plans=plans, count=16, guards=guards, batch_size=1, **on)
+        for one in verdict.execute(task_context()):
+            apply: dict[str, Any] = {**one, **on}
+            AppLovinApplyPlanOperator(task_id="a", **apply).execute(task_context())
+        assert emulator.members(found["audience_id"]) == sorted(ids)
+
+    ids = [one for one in IDS if one[0] in "0f"]
+    day(ids)
+    (ledger,) = tmp_path.glob("state/**/partition-0/ledger-*.parquet")
+    ledger.write_bytes(b"damaged")
+    day([*ids, str(uuid.UUID(int=1))])  # it begins with 0
+
+
 def test_opt_outs_are_read_once_for_all_partitions(
     connect: Connect, tmp_path: Path, task_context: MakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,7 +213,12 @@ def test_opt_outs_are_read_once_for_all_partitions(
     assert [one["suppressed"] for one in plans] == [sum(one[0] == digit for one in IDS[:20]) for digit in "012"]
     assert [one["suppress_malformed"] for one in plans] == [1, 0, 0]
     (folder,) = tmp_path.glob(f"state/applovin/*/{found['audience_id']}")
-    forget_opt_outs(LocalFileStore(folder))
+    opt_outs.write_text("\n".join(IDS[:5]))
+    other = prepare()  # another run begins, and ends
+    forget_opt_outs(LocalFileStore(folder), other["opt_outs"])
+    assert plan("0")["suppressed"] == plans[0]["suppressed"]
+    forget_opt_outs(LocalFileStore(folder), found["opt_outs"])
+    assert not list(folder.glob("opt-outs-*"))
     with pytest.raises(InvalidInputError, match="clear its task prepare as well"):
         plan("0")
 
@@ -202,14 +240,26 @@ def test_one_partition_is_the_whole(
     ).execute(task_context())
     verdict = PartitionVerdictOperator(task_id="v", plans=[plan], count=1, guards={}, batch_size=50, **on)
     context = task_context()
+    emulator.fault("applovin.append", "wrong_counts")
     sends = verdict.execute(context)
     assert sends == [{"partition": "whole", "plan_id": plan["plan_id"]}]
     assert emulator.member_count(found["audience_id"]) == 50
     given: dict[str, Any] = {**sends[0], **on, "drift_patience_seconds": 0}
     applied = AppLovinApplyPlanOperator(task_id="a", **given).execute(task_context())
-    report = PartitionReportOperator(
-        task_id="r", planned=context["ti"].pushed["report"], applied=[applied], count=1, drift_patience_seconds=0, **on
-    ).execute(task_context())
+    operator = PartitionReportOperator(
+        task_id="r",
+        planned=context["ti"].pushed["report"],
+        applied=[applied],
+        count=1,
+        opt_outs=found["opt_outs"],
+        drift_patience_seconds=0,
+        **on,
+    )
+    report = operator.execute(task_context())
+    # The first batch, the other additions, and the opt-outs, who may be there although no ledger knows them.
+    assert (report["batches"], report["miscounted_batches"], report["batches_skipped_by_resume"]) == (3, 1, 0)
+    assert operator.try_result is not None
+    assert (operator.try_result.counts.sent, operator.try_result.counts.removed) == (237, 3)
     assert emulator.members(found["audience_id"]) == sorted(IDS[3:])
     assert (report["live"], report["added"], report["suppressed"], report["drift"]) == (237, 237, 3, 0)
 

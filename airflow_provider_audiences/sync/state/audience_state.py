@@ -73,6 +73,7 @@ class AudienceState:
         self._clock = clock
         self._lock = threading.Lock()
         self._first_generation = 0
+        self._late_until = 0
         self._kept = ManualChangeFiles()
         self.is_ledger_ignored = False
         """Whether the stored ledger is lost and must not be used."""
@@ -89,6 +90,11 @@ class AudienceState:
         """Number of the ledger, which grows by one with each plan that is folded into it."""
         return self.manifest.generation if self.manifest else self._first_generation
 
+    @property
+    def late_until(self) -> int:
+        """Until this time a request of an earlier plan may still take effect; seconds since 1970 (UTC)."""
+        return self.manifest.late_until if self.manifest else self._late_until
+
     def load(self) -> None:
         """
         Read the last manifest, and take over from earlier processes: they can't change the state any more.
@@ -101,7 +107,7 @@ class AudienceState:
 
     def ignore_ledger(self) -> None:
         """Ignore the stored ledger from now on, and begin with an empty one."""
-        self._first_generation = self.generation + 1
+        self._first_generation, self._late_until = self.generation + 1, self.late_until
         self._kept = self.manifest.manual_changes if self.manifest else ManualChangeFiles()
         self.is_ledger_ignored = True
         self.manifest = None
@@ -248,6 +254,7 @@ class AudienceState:
                 generation=stored.generation,
                 ledger=self._no_ledger(),
                 manual_changes=self._kept,
+                late_until=self._late_until,
                 is_content_known=False,  # known once the replacement's first request is accepted
             )
         if manual_changes is not None:

@@ -1,12 +1,15 @@
 """
 Opt-outs of a run, kept in one file for each partition: read and checked once, and used by many tasks.
 
-They lie in the audience's own folder, beside the layout, until the run ends or the next one begins.
+They lie in the audience's own folder, beside the layout, until the run ends; those of a run that never ends are deleted
+days later.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, LedgerLostError
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
 _PREFIX = "opt-outs-"
+_NAME = re.compile(rf"{_PREFIX}([0-9a-f]+-[0-9a-f]{{16}})")
+_KEPT_SECONDS = 3 * 24 * 3600
+"""How long the opt-outs of a run that has not ended are kept; they have its beginning in their name."""
 _CHUNK_KEYS = 1 << 20
 _TEXT_COUNTS = ("malformed", "zeroed", "duplicates", "blank")
 
@@ -36,7 +42,7 @@ def keep_opt_outs(
     settings: StagingSettings,
 ) -> str:
     """
-    Keep staged opt-outs for the tasks of all partitions, in place of those of earlier runs.
+    Keep staged opt-outs for the tasks of all partitions, and delete those that runs of days ago have left.
 
     :param files: the file store of the whole audience.
     :param opt_outs: the opt-outs, staged.
@@ -45,8 +51,11 @@ def keep_opt_outs(
     :param settings: memory and disk to use.
     :return: name of what is kept, for :func:`kept_opt_outs`.
     """
-    forget_opt_outs(files)
-    name = secrets.token_hex(8)
+    now = int(time.time())
+    for old in _kept(files):
+        if now - _began(old) > _KEPT_SECONDS:
+            forget_opt_outs(files, old)
+    name = f"{now:x}-{secrets.token_hex(8)}"
     fingerprints = {}
     for partition in all_partitions(partitions):
         with open_workspace(settings, key_bytes=identifier_kind.key_bytes) as workspace:
@@ -81,21 +90,32 @@ def kept_opt_outs(
     except (FileNotFoundError, LedgerLostError, KeyError):
         raise InvalidInputError(
             f"{files.name} has no opt-outs of this run for {partition} any more; nothing was sent",
-            advice="Another run of this sync has begun, or this one has ended: clear its task prepare as well.",
+            advice="This run has ended, or began days ago: clear its task prepare as well.",
         ) from None
     counts: dict[str, Any] = dict.fromkeys(_TEXT_COUNTS, 0) if partition.number else content["counts"]
     return StagedMembers(members=keys.count, keys=keys, damage="", _identifier_kind=identifier_kind, **counts)
 
 
-def forget_opt_outs(files: FileStore) -> None:
+def forget_opt_outs(files: FileStore, name: str) -> None:
     """
-    Delete all opt-outs that are kept.
+    Delete the opt-outs of one run.
 
     :param files: the file store of the whole audience.
+    :param name: what :func:`keep_opt_outs` has returned.
     """
-    for name in files.names():
-        if name.startswith(_PREFIX):
-            files.delete(name)
+    for file in files.names():
+        if file.startswith(f"{_PREFIX}{name}"):
+            files.delete(file)
+
+
+def _kept(files: FileStore) -> set[str]:
+    """Return the names of all opt-outs that are kept."""
+    found = (_NAME.match(file) for file in files.names())
+    return {match[1] for match in found if match}
+
+
+def _began(name: str) -> int:
+    return int(name.partition("-")[0], 16)
 
 
 def _share(keys: KeySet, partition: Partition, workspace: Workspace) -> KeySet:
