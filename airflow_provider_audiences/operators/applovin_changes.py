@@ -36,7 +36,8 @@ class AppLovinSendChangesOperator(AudienceTargetMixin, SendChangesOperator):
     :param expected_changes: fail unless the changes have this many members together, such as the number of rows that
         the warehouse has written down for this run. None (default) for no such check (templated).
     :param on_ledger: what to do if syncs have kept the audience so far: ``fail`` (default), or ``forget`` their ledger:
-        from then on the warehouse remembers (templated).
+        from then on the warehouse remembers. The first run that has changes forgets it; until then it is kept
+        (templated).
     :param max_removed_ratio: fail if the changes would remove a larger share than this of AppLovin's count of members,
         from 0 to 1; default 0.3. Not applied while AppLovin counts nobody. None in the DAG file, or the word ``off``,
         for no limit (templated).
@@ -71,7 +72,8 @@ class AppLovinSendChangesOperator(AudienceTargetMixin, SendChangesOperator):
         seconds``. ``members_before`` and ``live`` are AppLovin's counts before and after, which may lag.
     :raises InvalidInputError: a source or an argument is wrong; a member is in two sources; the changes have not as
         many members as expected; or they leave out members of a plan that was not finished. Nothing was sent.
-    :raises ConflictError: syncs keep the audience, and ``on_ledger`` is ``fail``; nothing was sent.
+    :raises ConflictError: syncs keep the audience, and ``on_ledger`` is ``fail``, or somebody to be added was removed
+        by hand; nothing was sent.
     :raises GuardError: a guard stopped the changes; nothing was sent.
     :raises LedgerLostError: the stored state is damaged; nothing was sent.
     :raises AudienceBusyError: another task was changing the audience for the whole wait; nothing was sent.
@@ -127,7 +129,8 @@ class AppLovinSendSuppressionChangesOperator(SuppressionListTargetMixin, SendCha
     :param expected_changes: fail unless the changes have this many members together, such as the number of rows that
         the warehouse has written down for this run. None (default) for no such check (templated).
     :param on_ledger: what to do if syncs have kept the list so far: ``fail`` (default), or ``forget`` their ledger:
-        from then on the warehouse remembers (templated).
+        from then on the warehouse remembers. The first run that has changes forgets it; until then it is kept
+        (templated).
     :param max_removed: fail if the changes would remove more members than this number; None (default) or ``off`` for
         no limit (templated).
     :param max_added: fail if the changes would add more members than this number; None (default) or ``off`` for no
@@ -151,7 +154,8 @@ class AppLovinSendSuppressionChangesOperator(SuppressionListTargetMixin, SendCha
     :return: the report of ``AppLovinSendChangesOperator``, in which ``audience_id`` is the package name, ``refreshed``
         is 0, and both counts are None because the API does not count.
     :raises InvalidInputError: as for ``AppLovinSendChangesOperator``; nothing was sent.
-    :raises ConflictError: syncs keep the list, and ``on_ledger`` is ``fail``; nothing was sent.
+    :raises ConflictError: syncs keep the list, and ``on_ledger`` is ``fail``, or somebody to be added was removed
+        by hand; nothing was sent.
     :raises GuardError: a guard stopped the changes; nothing was sent.
     :raises LedgerLostError: the stored state is damaged; nothing was sent.
     :raises AudienceBusyError: another task was changing the list for the whole wait; nothing was sent.

@@ -13,6 +13,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_audiences.exceptions import (
@@ -174,7 +175,7 @@ class ChangesDelivery:
         :param settings: TTL, guards, and what may be forgotten.
         :raises InvalidInputError: the changes contradict each other, or have not as many members as expected, or do not
             decide about members of a plan that was begun and not finished; nothing was sent.
-        :raises ConflictError: syncs keep the audience, and ``on_ledger`` is ``fail``; nothing was sent.
+        :raises ConflictError: syncs keep the audience, or hold back somebody who is to be added; nothing was sent.
         :raises GuardError: a guard stopped the changes; nothing was sent.
         :raises LedgerLostError: the stored state is damaged; nothing was sent.
         :raises AudienceError: a request failed; the next try continues.
@@ -190,7 +191,7 @@ class ChangesDelivery:
         )
         log.info("%s", report.plan_line())
         fingerprint = self._fingerprint(plan)
-        manifest, begun = self._loaded(settings.on_ledger)
+        manifest, begun = self._loaded(plan, settings.on_ledger)
         if manifest and manifest.changes_fingerprint == fingerprint:
             if begun:
                 log.info("An earlier try has begun these changes; the rest of them is sent.")
@@ -203,6 +204,8 @@ class ChangesDelivery:
         report = self._guarded(report, plan, manifest, settings)
         if not plan:
             log.info("There are no changes: nothing is sent.")
+            if manifest and manifest.keeps_ledger:
+                log.warning("The ledger is kept until a run has changes: on_ledger='forget' has to stay until then.")
             return self._ended(report)
         if begun:
             log.info("Plan %s was not finished. The new changes decide about each of its members.", begun.plan_id)
@@ -210,12 +213,13 @@ class ChangesDelivery:
         stored = self._state.store_plan(plan, details=report.as_dict(), run_date=settings.run_date)
         return self._carry_out(stored, fingerprint, report)
 
-    def _loaded(self, on_ledger: OnLedger) -> tuple[Manifest | None, StoredPlan | None]:
+    def _loaded(self, plan: Plan, on_ledger: OnLedger) -> tuple[Manifest | None, StoredPlan | None]:
         """Read the state; return the last manifest, and the plan that was begun and not finished."""
         try:
             self._state.load()
             manifest = self._state.manifest
-            self._refuse_ledger(manifest, on_ledger)
+            if manifest and manifest.keeps_ledger:
+                self._refuse_ledger(manifest, plan, on_ledger)
             if manifest is None or manifest.delivered is None:
                 return manifest, None
             return manifest, self._state.plan(manifest.plan_id)
@@ -225,16 +229,14 @@ class ChangesDelivery:
     def _plan(self, staged: StagedChanges, settings: ChangesSettings) -> Plan:
         none = empty_key_set(self._workspace)
         keys = {name: part.keys for name, part in staged.given.items()}
-        names = list(keys)
-        for place, name in enumerate(names):
-            for other in names[place + 1 :]:
-                both = intersection(keys[name], keys[other], self._workspace).count
-                if both:
-                    raise InvalidInputError(
-                        f"{counted(both, 'member is', 'members are')} both in {name} and in {other}; nothing was sent",
-                        advice="A member may be in one of them only. Two spellings of one ID, such as by letter case, "
-                        "are one member: let the query write all IDs in one way.",
-                    )
+        for name, other in combinations(keys, 2):
+            both = intersection(keys[name], keys[other], self._workspace).count
+            if both:
+                raise InvalidInputError(
+                    f"{counted(both, 'member is', 'members are')} both in {name} and in {other}; nothing was sent",
+                    advice="A member may be in one of them only. Two spellings of one ID, such as by letter case, "
+                    "are one member: let the query write all IDs in one way.",
+                )
         changes = sum(part.members for part in staged.given.values())
         if settings.expected_changes not in {None, changes}:
             raise InvalidInputError(
@@ -256,13 +258,18 @@ class ChangesDelivery:
         parts = [self._run_key, plan.ttl_seconds, fingerprint_of(plan.additions), fingerprint_of(plan.removals)]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def _refuse_ledger(self, manifest: Manifest | None, on_ledger: OnLedger) -> None:
-        if manifest is None or not manifest.keeps_ledger:
-            return
+    def _refuse_ledger(self, manifest: Manifest, plan: Plan, on_ledger: OnLedger) -> None:
+        """Raise an error unless the ledger may be forgotten, and the members held back with it."""
         is_begun = manifest.delivered is not None
         if on_ledger == "forget" and not is_begun:
-            log.warning("The ledger of %s is forgotten: from now on, changes that are handed in keep it.",
-                        counted(manifest.ledger.members, "member"))  # fmt: skip
+            held_back = intersection(plan.additions, self._state.manual_changes().held_back, self._workspace).count
+            if held_back:
+                raise ConflictError(
+                    f"{counted(held_back, 'member was', 'members were')} removed by hand, and would be added again: "
+                    f"nothing holds them back once the ledger of {self._state.name} is forgotten; nothing was sent",
+                    advice=f"Take all members of {manifest.manual_changes.held_back.file}, below state_path, out of "
+                    "what is wanted, for good. Whoever may come back: add them by hand before you change over.",
+                )
             return
         said = ", and its last sync was interrupted" if is_begun else ""
         raise ConflictError(
@@ -311,7 +318,11 @@ class ChangesDelivery:
     def _carry_out(self, stored: StoredPlan, fingerprint: str, report: ChangesReport) -> ChangesReport:
         plan = stored.plan
         self._audience.wait_for_late_requests(plan, contradicted=None)
+        before = self._state.manifest
         self._state.begin(stored, changes_fingerprint=fingerprint)
+        if before and before.keeps_ledger:
+            log.warning("The ledger of %s is forgotten: from now on, changes that are handed in keep it.",
+                        counted(before.ledger.members, "member"))  # fmt: skip
         sent = send_begun_plan(
             self._audience,
             plan,

@@ -32,6 +32,7 @@ TABLE: dict[Kill, tuple[tuple[int, int], tuple[int, int], tuple[int, int]]] = {
     ("attempt", 0): BEFORE,
     ("attempt", 1): BEFORE,
     ("attempt", 2): BEFORE,
+    ("attempt", 3): BEFORE,
     ("unsent", 1): BEFORE,
     ("unsent", 2): ((4, 3), (7, 0), (10, 3)),
     ("unwritten", 1): ((4, 3), (10, 3), (10, 3)),
@@ -39,6 +40,7 @@ TABLE: dict[Kill, tuple[tuple[int, int], tuple[int, int], tuple[int, int]]] = {
     ("commit", 0): ALL_SENT,
     ("commit", 1): ALL_SENT,
     ("commit", 2): ALL_SENT,
+    ("commit", 3): ALL_SENT,
 }
 """
 The table of the guide, of ten changes in batches of three: how many of four old members are still there after the kill,
@@ -212,9 +214,21 @@ def test_refreshes_are_spread_and_nobody_expires(loop: Loop) -> None:
     loop.check_is_equal(ids)
 
 
+SPELLINGS = ("{}", "{}", " {} ", "{{{}}}", '"{}"', "'{}'\t", "undashed")
+NO_IDS = ("n/a", "", "-", "5eed5eed", "zz" * 16, "g" + IDS[0][1:], IDS[0] + "0", IDS[0].replace("-", "_"))
+
+
+def spelled(item: str, form: str, *, is_upper: bool) -> str:
+    """One of the spellings of an ID."""
+    text = item.replace("-", "") if form == "undashed" else form.format(item)
+    return text.upper() if is_upper else text
+
+
+members = st.dictionaries(st.integers(0, 15), st.tuples(st.sampled_from(SPELLINGS), st.booleans()))
 days = st.lists(
     st.tuples(
-        st.sets(st.integers(0, 15)),
+        members,
+        st.sets(st.sampled_from(NO_IDS), max_size=2),
         st.sampled_from([None, *KILLS]),
         st.booleans(),  # whether the same run is done again
         st.sampled_from([60, DAY, 40 * DAY]),
@@ -224,21 +238,46 @@ days = st.lists(
 )
 
 
-@hypothesis.settings(max_examples=8)
+@hypothesis.settings(max_examples=16)
 @hypothesis.given(history=days)
-def test_any_history(history: list[tuple[set[int], Kill, bool, int]]) -> None:
+def test_any_history(history: list[tuple[dict[int, tuple[str, bool]], set[str], Kill, bool, int]]) -> None:
+    """Whatever is wanted, in whatever spelling, and whatever else is among it: no text stops a later run."""
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"threads": 1}) as database:
         loop = Loop(database, Path(folder))
         numbers = itertools.count(1)
         run_id = "run 0"
-        for wanted, kill, is_same, seconds in history:
+        for wanted, no_ids, kill, is_same, seconds in history:
             if not is_same:
                 run_id = f"run {next(numbers)}"
-            loop.warehouse.want(IDS[number] for number in wanted)
+            texts = [spelled(IDS[number], form, is_upper=is_upper) for number, (form, is_upper) in wanted.items()]
+            loop.warehouse.want([*texts, *no_ids])
             loop.synced.advance(seconds)
             loop.run(run_id, kill)
         loop.run("the last run")
         loop.check_is_equal([IDS[number] for number in history[-1][0]])
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "bigquery", "maxcompute", "snowflake"])
+def test_what_an_earlier_version_has_stored_gets_out_by_itself(dialect: str, tmp_path: Path) -> None:
+    """Texts that are no IDs, and IDs in other spellings: of those nobody is forgotten."""
+    upper, quoted = IDS[0].upper().replace("-", ""), f'"{IDS[1]}"'
+    with duckdb.connect(config={"threads": 1}) as database:
+        loop = Loop(database, tmp_path, dialect)
+        hand_in(loop.synced, IDS[:3], key="earlier")
+        for text in (upper, IDS[2]):
+            database.execute(f"INSERT INTO vip_committed VALUES ('{text}', 0)")
+        for text in ("n/a", quoted, IDS[3].upper()):
+            database.execute(f"INSERT INTO vip_attempted VALUES ('run 0', '{text}', 0)")
+        loop.warehouse.want([IDS[2], IDS[3], "n/a", "", quoted.replace('"', "'")])
+        assert loop.warehouse.left_out() == 2
+        # No run decides by an old run's step.
+        loop.warehouse.run("attempt", run_id="run 0", now=0)
+        loop.warehouse.run("commit", run_id="run 0", now=0)
+        assert len(loop.warehouse.ids("vip_committed")) == 2
+        changes = loop.run("run 1")
+        assert changes["removed"] == IDS[:1]
+        loop.check_is_equal(IDS[1:4])
+        assert {name: len(ids) for name, ids in loop.run("run 2").items()} == dict.fromkeys(changes, 0)
 
 
 @pytest.mark.parametrize("dialect", ["bigquery", "maxcompute", "snowflake"])

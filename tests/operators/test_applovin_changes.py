@@ -1,11 +1,14 @@
 """The operators that send changes which are handed in, against the emulator: what arrives, what is refused."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from support.changes import Warehouse
 from support.fixtures import Connect, MakeAudience, MakeContext, MakeIds
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
@@ -123,6 +126,50 @@ def test_zeros_count_as_nobody(send: Send, make_ids: MakeIds) -> None:
     assert (report["added"], report["zeroed"], report["duplicates"]) == (2, 1, 1)
     with pytest.raises(InvalidInputError, match="have 2 members together, and expected_changes is 3"):
         send(added=[*make_ids(2), ZEROS], expected_changes=3, run_id="run 2")
+
+
+class TestTextsOfTheWarehouse:
+    """The guide's loop: a text that the operator would refuse stops no run, neither on its day nor later."""
+
+    @pytest.fixture
+    def day(self, send: Send) -> Iterator[Callable[..., dict[str, Any]]]:
+        """Runs the loop for one day: ``day(wanted)``."""
+        days = itertools.count(1)
+        with duckdb.connect() as database:
+            warehouse = Warehouse(database, 90_000)
+
+            def run(wanted: list[str]) -> dict[str, Any]:
+                run_id = f"run {next(days)}"
+                warehouse.want(wanted)
+                for step in ("changes", "attempt"):
+                    warehouse.run(step, run_id=run_id)
+                (count,) = database.fetchone() or (0,)
+                changes: Any = warehouse.changes(run_id)
+                report = send(**changes, expected_changes=count, run_id=run_id, ttl_seconds=90_000)
+                warehouse.run("commit", run_id=run_id)
+                return report | {"left_out": warehouse.left_out(), "in_doubt": len(warehouse.ids("vip_attempted"))}
+
+            yield run
+
+    def test_one_that_is_no_id(
+        self, day: Any, emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds
+    ) -> None:
+        ids = make_ids(3)
+        first = day([*ids[:2], "n/a"])
+        assert [first[name] for name in ("added", "left_out", "in_doubt")] == [2, 1, 0]
+        second = day(ids)
+        assert [second[name] for name in ("added", "removed", "left_out", "in_doubt")] == [1, 0, 0, 0]
+        assert emulator.members(audience_id) == ids
+
+    def test_an_id_whose_spelling_is_corrected(
+        self, day: Any, emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds
+    ) -> None:
+        ids = make_ids(3)
+        first = day([ids[0].replace("-", ""), f"{{{ids[1].upper()}}}", f'"{ids[2]}"', ids[2]])
+        assert [first[name] for name in ("added", "left_out", "in_doubt")] == [3, 0, 0]
+        second = day(ids)
+        assert [second[name] for name in ("planned_ids", "removed", "left_out", "in_doubt")] == [0, 0, 0, 0]
+        assert emulator.members(audience_id) == ids
 
 
 def test_no_source_at_all(send: Send) -> None:

@@ -94,7 +94,8 @@ class Warehouse:
         """Say who has to be in the audience."""
         self.cursor.execute("DELETE FROM vip_wanted")
         for item in ids:
-            self.cursor.execute(f"INSERT INTO vip_wanted VALUES ('{item}')")
+            text = item.replace("'", "''")
+            self.cursor.execute(f"INSERT INTO vip_wanted VALUES ('{text}')")
 
     def run(self, step: str, *, run_id: str = "", now: float | None = None, killed_after: int | None = None) -> None:
         """Run a step, or its first statements only."""
@@ -112,6 +113,11 @@ class Warehouse:
         for change, item in self.cursor.fetchall():
             found[change].append(item)
         return found
+
+    def left_out(self) -> int:
+        """How many texts of ``vip_wanted`` are no IDs."""
+        self.run("left_out")
+        return int(self.cursor.fetchone()[0])
 
     def ids(self, table: str) -> list[str]:
         """Who is in a table."""
@@ -144,7 +150,14 @@ def in_words_of_duckdb(statement: str, dialect: str) -> str:
         statement = statement.replace(words, NOW)
     statement = re.sub(r"\nCLUSTER BY [\w, ]+", "", statement.replace("int64", "bigint"))
     statement = re.sub(r"^--.*\n", "", statement, flags=re.MULTILINE).replace("`", '"')
-    statement = statement.replace("LEFT ANTI JOIN", "ANTI JOIN")
+    for words, in_duckdb in (
+        ("LEFT ANTI JOIN", "ANTI JOIN"),
+        ("regexp_contains(", "regexp_matches("),
+        ("regexp_like(", "regexp_full_match("),
+        (" RLIKE ", " SIMILAR TO "),
+        (" r'", " '"),
+    ):
+        statement = statement.replace(words, in_duckdb)
     return re.sub(
         r"\A(.*)INSERT OVERWRITE TABLE (\w+)\n", r"CREATE OR REPLACE TABLE \2 AS \1", statement, flags=re.DOTALL
     )

@@ -17,6 +17,22 @@ from airflow_provider_audiences.exceptions import (
     LedgerLostError,
     NotFoundError,
 )
+from airflow_provider_audiences.members.reading.inputs import ValuesInput
+from airflow_provider_audiences.members.staging import StagingRules, stage
+from airflow_provider_audiences.sync.delivery.direct_delivery import DirectDelivery
+from airflow_provider_audiences.sync.recorded_delivery import RecordedDelivery
+
+
+def hold_back(synced: SyncedAudience, ids: list[str]) -> None:
+    """Remove members by hand."""
+    delivery = DirectDelivery.checked(
+        audience_id=synced.audience_id, limits=synced.destination.limits, mode="remove", batch_size=2, ttl_seconds=None
+    )
+    with (
+        stage(ValuesInput(chunks=[ids]), rules=StagingRules(), identifier_kind=synced.identifier_kind) as staged,
+        synced.open_audience(key="hand/run/task") as audience,
+    ):
+        RecordedDelivery(audience).run(delivery, staged)
 
 
 class TestSent:
@@ -211,6 +227,41 @@ class TestLedgers:
         hand_in(synced, removed=make_ids(1, start=2), key="dag/run 2/send")
         with pytest.raises(LedgerLostError, match="kept by changes that are handed in"):
             synced.run(make_ids(4))
+
+    def test_the_ledger_is_kept_until_there_are_changes(
+        self, synced: SyncedAudience, make_ids: MakeIds, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        synced.run(make_ids(4))
+        assert hand_in(synced, on_ledger="forget").plan_id == ""
+        assert "The ledger is kept until a run has changes: on_ledger='forget' has to stay until then." in caplog.text
+        with pytest.raises(GuardError):
+            hand_in(synced, removed=make_ids(1), on_ledger="forget", guards={"max_removed": 0})
+        with pytest.raises(ConflictError, match="has a ledger of 4 members"):
+            hand_in(synced, removed=make_ids(1))
+        assert "is forgotten" not in caplog.text
+        hand_in(synced, removed=make_ids(1), on_ledger="forget")
+        assert "The ledger of 4 members is forgotten" in caplog.text
+        caplog.clear()
+        hand_in(synced, on_ledger="forget", key="dag/run 2/send")
+        assert "edger" not in caplog.text
+
+    def test_who_was_removed_by_hand_is_not_added_by_changing_over(
+        self, synced: SyncedAudience, make_ids: MakeIds
+    ) -> None:
+        ids = make_ids(6)
+        synced.run(ids[:4])
+        hold_back(synced, ids[:2])
+        synced.clear()
+        with pytest.raises(ConflictError, match="1 member was removed by hand, and would be added") as refusal:
+            hand_in(synced, [ids[0], *ids[4:]], on_ledger="forget")
+        (file,) = synced.path.glob("held-*.parquet")
+        assert file.name in str(refusal.value)
+        assert synced.sent == []
+        with pytest.raises(ConflictError, match="2 members were removed by hand"):
+            hand_in(synced, ids[4:], refreshed=ids[:2], on_ledger="forget")
+        hand_in(synced, ids[4:], removed=ids[:1], on_ledger="forget")
+        assert synced.members == ids[2:]
 
     def test_not_while_a_sync_was_interrupted(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         with pytest.raises(Killed), killed_in_request(synced, 2, is_carried_out=True):

@@ -16,6 +16,17 @@ JOIN vip_attempted
     ON vip_attempted.run_id = vip_changes.run_id AND vip_attempted.advertising_id = vip_changes.advertising_id
 WHERE vip_changes.run_id = '{{ run_id }}' AND vip_changes.change <> 'removed'
 GROUP BY vip_changes.advertising_id;
+-- Other spellings: each was among the changes, in the one spelling.
+DELETE FROM vip_committed
+WHERE
+    NOT regexp_contains(advertising_id, r'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
+    AND EXISTS (
+        SELECT 1
+        FROM vip_changes
+        JOIN vip_attempted
+            ON vip_attempted.run_id = vip_changes.run_id AND vip_attempted.advertising_id = vip_changes.advertising_id
+        WHERE vip_changes.run_id = '{{ run_id }}'
+    );
 DELETE FROM vip_attempted
 WHERE
     run_id = '{{ run_id }}'

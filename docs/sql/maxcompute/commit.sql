@@ -10,7 +10,18 @@ WITH answered AS (
 INSERT OVERWRITE TABLE vip_committed
 SELECT vip_committed.advertising_id, vip_committed.sent_at
 FROM vip_committed
-LEFT ANTI JOIN answered ON vip_committed.advertising_id = answered.advertising_id
+LEFT ANTI JOIN (
+    SELECT advertising_id FROM answered
+    UNION ALL
+    -- Each was among the changes, in the one spelling.
+    SELECT 'other spellings' AS advertising_id FROM answered GROUP BY run_id
+) AS replaced
+    ON
+        CASE
+            WHEN vip_committed.advertising_id RLIKE '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                THEN vip_committed.advertising_id
+            ELSE 'other spellings'
+        END = replaced.advertising_id
 UNION ALL
 SELECT advertising_id, min(attempted_at) AS sent_at
 FROM answered

@@ -14,4 +14,9 @@ DELETE FROM vip_attempted
 WHERE
     run_id <> '{{ run_id }}'
     AND advertising_id IN (SELECT advertising_id FROM vip_changes WHERE run_id = '{{ run_id }}');
+-- Other spellings: this run answers for them too, in the one spelling. What is no ID was never sent.
+DELETE FROM vip_attempted
+WHERE
+    advertising_id !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+    AND EXISTS (SELECT 1 FROM vip_changes WHERE run_id = '{{ run_id }}');
 SELECT count(*) FROM vip_changes WHERE run_id = '{{ run_id }}';

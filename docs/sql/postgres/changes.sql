@@ -1,41 +1,75 @@
 -- PostgreSQL and DuckDB. Step 1: what this run has to send.
 DELETE FROM vip_changes;
 INSERT INTO vip_changes (run_id, advertising_id, change)
-WITH wanted AS (
-    -- Each ID in one spelling. Nobody is meant by the ID of zeros.
-    SELECT DISTINCT lower(trim(advertising_id)) AS advertising_id
-    FROM vip_wanted
-    WHERE lower(trim(advertising_id)) <> '00000000-0000-0000-0000-000000000000'
+WITH listed AS (
+    -- in_doubt = 1: attempted, so nobody knows whether it was sent.
+    SELECT advertising_id, 1 AS is_wanted, CAST(NULL AS bigint) AS sent_at, 0 AS in_doubt FROM vip_wanted
+    UNION ALL
+    SELECT advertising_id, 0 AS is_wanted, sent_at, 0 AS in_doubt FROM vip_committed
+    UNION ALL
+    SELECT advertising_id, 0 AS is_wanted, CAST(NULL AS bigint) AS sent_at, 1 AS in_doubt FROM vip_attempted
 ),
-known AS (
-    -- Committed or attempted; in_doubt = 1: attempted, so nobody knows whether it was sent.
-    SELECT advertising_id, max(sent_at) AS sent_at, max(in_doubt) AS in_doubt
-    FROM (
-        SELECT advertising_id, sent_at, 0 AS in_doubt FROM vip_committed
-        UNION ALL
-        SELECT advertising_id, NULL, 1 FROM vip_attempted
-    ) AS committed_or_attempted
-    GROUP BY advertising_id
+bare AS (
+    -- Without white space, quotes (39 is the single one) and braces around it.
+    SELECT
+        advertising_id AS stored_as,
+        lower(trim(advertising_id, concat(' "{}', chr(9), chr(10), chr(13), chr(39)))) AS spelling,
+        is_wanted,
+        sent_at,
+        in_doubt
+    FROM listed
+),
+ids AS (
+    -- Each ID in one spelling. A text that is no ID is left out, wherever it comes from.
+    SELECT
+        concat(
+            substr(replace(spelling, '-', ''), 1, 8),
+            '-',
+            substr(replace(spelling, '-', ''), 9, 4),
+            '-',
+            substr(replace(spelling, '-', ''), 13, 4),
+            '-',
+            substr(replace(spelling, '-', ''), 17, 4),
+            '-',
+            substr(replace(spelling, '-', ''), 21, 12)
+        ) AS advertising_id,
+        stored_as,
+        is_wanted,
+        sent_at,
+        in_doubt
+    FROM bare
+    WHERE spelling ~ '^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$'
 ),
 compared AS (
     SELECT
-        coalesce(wanted.advertising_id, known.advertising_id) AS advertising_id,
-        wanted.advertising_id IS NOT NULL AS is_wanted,
-        known.sent_at,
-        coalesce(known.in_doubt, 1) AS in_doubt, -- nobody has sent a new member yet
-        -- 0 to 255 by the ID's last two digits: spreads refreshes, always in the same way.
-        16 * position(substr(coalesce(wanted.advertising_id, known.advertising_id), 35, 1) IN '123456789abcdef')
-        + position(substr(coalesce(wanted.advertising_id, known.advertising_id), 36, 1) IN '123456789abcdef') AS bucket
-    FROM wanted
-    FULL OUTER JOIN known ON wanted.advertising_id = known.advertising_id
+        advertising_id,
+        max(is_wanted) AS is_wanted,
+        max(sent_at) AS sent_at,
+        -- Who was stored in another spelling is sent anew, and so stored in this one.
+        max(CASE WHEN is_wanted = 0 AND stored_as <> advertising_id THEN 1 ELSE in_doubt END) AS in_doubt
+    FROM ids
+    WHERE advertising_id <> '00000000-0000-0000-0000-000000000000' -- nobody is meant by it
+    GROUP BY advertising_id
+),
+spread AS (
+    -- bucket: 0 to 255 by the ID's last two digits, which spreads refreshes, always in the same way.
+    SELECT
+        advertising_id,
+        is_wanted,
+        sent_at,
+        in_doubt,
+        16 * position(substr(advertising_id, 35, 1) IN '123456789abcdef')
+        + position(substr(advertising_id, 36, 1) IN '123456789abcdef') AS bucket
+    FROM compared
 )
 SELECT
     '{{ run_id }}',
     advertising_id,
-    CASE WHEN NOT is_wanted THEN 'removed' WHEN sent_at IS NULL THEN 'added' ELSE 'refreshed' END
-FROM compared
+    CASE WHEN is_wanted = 0 THEN 'removed' WHEN sent_at IS NULL THEN 'added' ELSE 'refreshed' END
+FROM spread
 WHERE
-    NOT is_wanted
+    is_wanted = 0
     OR in_doubt = 1
+    OR sent_at IS NULL
     -- Due between half and nine tenths of the TTL.
     OR sent_at + {{ params.ttl_seconds }} * (0.5 + 0.4 * bucket / 255) <= CAST(extract(epoch FROM now()) AS bigint);
