@@ -165,7 +165,7 @@ class TestTextsOfTheWarehouse:
         self, day: Any, emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds
     ) -> None:
         ids = make_ids(3)
-        first = day([ids[0].replace("-", ""), f"{{{ids[1].upper()}}}", f'"{ids[2]}"', ids[2]])
+        first = day([ids[0].upper(), f"{{{ids[1].upper()}}}", f'"{ids[2]}"', ids[2]])
         assert [first[name] for name in ("added", "left_out", "in_doubt")] == [3, 0, 0]
         second = day(ids)
         assert [second[name] for name in ("planned_ids", "removed", "left_out", "in_doubt")] == [0, 0, 0, 0]

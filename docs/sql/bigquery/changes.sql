@@ -22,23 +22,13 @@ bare AS (
 ids AS (
     -- Each ID in one spelling. A text that is no ID is left out, wherever it comes from.
     SELECT
-        concat(
-            substr(replace(spelling, '-', ''), 1, 8),
-            '-',
-            substr(replace(spelling, '-', ''), 9, 4),
-            '-',
-            substr(replace(spelling, '-', ''), 13, 4),
-            '-',
-            substr(replace(spelling, '-', ''), 17, 4),
-            '-',
-            substr(replace(spelling, '-', ''), 21, 12)
-        ) AS advertising_id,
+        spelling AS advertising_id,
         stored_as,
         is_wanted,
         sent_at,
         in_doubt
     FROM bare
-    WHERE regexp_contains(spelling, r'^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$')
+    WHERE regexp_contains(spelling, r'^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$')
 ),
 compared AS (
     SELECT

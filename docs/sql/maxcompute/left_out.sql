@@ -6,4 +6,4 @@ WITH bare AS (
 )
 SELECT count(*)
 FROM bare
-WHERE spelling NOT RLIKE '^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$';
+WHERE spelling NOT RLIKE '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';
