@@ -108,7 +108,6 @@ def read_key_table(
     query = f"SELECT {names} FROM read_parquet(?)"
     try:
         with workspace.connection.cursor() as cursor:
-            cursor.execute("SET arrow_lossless_conversion = true")  # UUIDs as bytes, not as text
             relation = cursor.sql(query, params=[glob.escape(str(path))])
             with nanoarrow.c_array_stream(relation) as stream:
                 words = None
