@@ -45,9 +45,9 @@ def fold(
     :param now: no request of the plan was sent later than this; seconds since 1970 (UTC).
     :param late_effect_seconds: longest time after it was sent that a request may still take effect.
     """
-    fold = _Fold(ledger, plan, delivered, now, late_effect_seconds)
+    work = _Fold(ledger, plan, delivered, now, late_effect_seconds)
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-ledger") as threads:
-        yield from in_turn(threads, fold.fold_slices, side_by_side(ledger.keys, plan.additions, plan.removals))
+        yield from in_turn(threads, work.fold_slices, side_by_side(ledger.keys, plan.additions, plan.removals))
 
 
 @dataclass(frozen=True, slots=True)
