@@ -36,7 +36,7 @@ class PartitionMixin(_Base):
     partition: Any = None
 
     @property
-    def key_range(self) -> Partition | None:
+    def selected_partition(self) -> Partition | None:
         """
         The partition; None for the whole audience.
 
@@ -58,27 +58,30 @@ class PartitionMixin(_Base):
         """Names of the arguments whose templates have used ``partition``."""
         return frozenset(self.__dict__.get("_placed_arguments", ()))
 
-    def told(self, report: SyncReport) -> dict[str, Any]:
+    def report_dict(self, report: SyncReport) -> dict[str, Any]:
         """
         Return a report as JSON, with the name of the partition if it is of one.
 
         :param report: the report.
         """
-        partition = self.key_range
+        partition = self.selected_partition
         return {**report.as_dict(), **({"partition": partition.name} if partition else {})}
 
-    def state_folder(self, destination: Destination) -> tuple[FileStore, FileStore]:
+    def state_stores(self, destination: Destination, partition: Partition | None = None) -> tuple[FileStore, FileStore]:
         """
-        Return the file store of the whole audience's state, and that of the partition, or the same again.
+        Return the file store of the whole audience's state, and that of a partition, or the same again.
 
         :param destination: the audience.
+        :param partition: the partition; None (default) for the selected one, or the whole audience.
         """
         from airflow_provider_audiences.common.state import state_store
 
         folders = destination.address.folders
-        partition = self.key_range
+        partition = partition or self.selected_partition
         whole = state_store(*folders)
-        return whole, whole if partition is None else state_store(*folders, f"partition-{partition.hex}")
+        return whole, whole if partition is None or not partition.hex else state_store(
+            *folders, f"partition-{partition.hex}"
+        )
 
     def _do_render_template_fields(
         self,

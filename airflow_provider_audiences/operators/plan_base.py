@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_audiences.assets.state import Result
+    from airflow_provider_audiences.members.partition import Partition
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
     from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.open_audience import OpenAudience
@@ -57,7 +58,7 @@ class PlanOperator(PartitionMixin, DeliveryOperator):
         staging_settings()
         check_state_path(self)
         self.identifier_kind  # noqa: B018 - it may be wrong
-        self.key_range  # noqa: B018 - it may be wrong
+        self.selected_partition  # noqa: B018 - it may be wrong
         self.wait_seconds  # noqa: B018 - it may be wrong
         return SendSettings.of(self).within(self.delivery_limits)
 
@@ -71,6 +72,7 @@ class PlanOperator(PartitionMixin, DeliveryOperator):
         *,
         is_new: bool = False,
         may_reschedule: bool = True,
+        partition: Partition | None = None,
     ) -> Iterator[AudienceSync]:
         """
         Take the audience's lease, and yield the sync of this audience for as long as the block lasts.
@@ -82,16 +84,25 @@ class PlanOperator(PartitionMixin, DeliveryOperator):
         :param is_new: whether this task has just created the audience, so that nobody can be in it.
         :param may_reschedule: whether the task may be rescheduled while it waits for the lease (Airflow 3.3 or newer);
             False once it has done work that it would have to do again, such as staging.
+        :param partition: partition to sync; None (default) for the selected one, or the whole audience.
         :raises AudienceBusyError: another task was changing the audience for the whole wait.
         """
         from airflow_provider_audiences.sync.audience_sync import AudienceSync
 
-        with self.hold(context, destination, is_new=is_new, may_reschedule=may_reschedule) as audience:
+        with self.hold(
+            context, destination, is_new=is_new, may_reschedule=may_reschedule, partition=partition
+        ) as audience:
             yield AudienceSync(audience, send=send, on_progress=self.watch(result, destination, context))
 
     @contextmanager
     def hold(
-        self, context: Context, destination: Destination, *, is_new: bool = False, may_reschedule: bool = True
+        self,
+        context: Context,
+        destination: Destination,
+        *,
+        is_new: bool = False,
+        may_reschedule: bool = True,
+        partition: Partition | None = None,
     ) -> Iterator[OpenAudience]:
         """
         Take the audience's lease, and yield the audience for as long as the block lasts.
@@ -100,6 +111,7 @@ class PlanOperator(PartitionMixin, DeliveryOperator):
         :param destination: audience to hold.
         :param is_new: whether this task has just created the audience, so that nobody can be in it.
         :param may_reschedule: as for :meth:`open_sync`.
+        :param partition: as for :meth:`open_sync`.
         :raises AudienceBusyError: another task was changing the audience for the whole wait.
         """
         from airflow_provider_audiences.common.busy import wait_for_audience
@@ -107,8 +119,8 @@ class PlanOperator(PartitionMixin, DeliveryOperator):
         from airflow_provider_audiences.sources.staging import staging_settings
         from airflow_provider_audiences.sync.open_audience import open_audience
 
-        whole, files = self.state_folder(destination)
-        partition = self.key_range
+        partition = partition or self.selected_partition
+        whole, files = self.state_stores(destination, partition)
         with open_audience(
             destination,
             files,
@@ -162,6 +174,6 @@ class StoredPlanOperator(PlanOperator):
             sync = stack.enter_context(self.open_sync(context, self.destination_at(client, target), send, result))
             report = sync.apply(plan_id, override_guards=override_guards)
             result.expiry = sync.expiry
-            result.report = self.told(report)
+            result.report = self.report_dict(report)
         self.log_report(result.report)
         return result.report

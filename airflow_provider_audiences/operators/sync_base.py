@@ -188,7 +188,7 @@ class SyncOperator(MaskedFieldsMixin, PlanOperator):
                 )
             report = (sync.plan if plan_only else sync.run)(staged, opt_outs, settings)
             result.expiry = sync.expiry
-            result.report = self.told(report)
+            result.report = self.report_dict(report)
         if plan_only and self.do_xcom_push:
             # XComs of their own, so that the task that applies the plan can take ``plan.output["plan_id"]``.
             context["ti"].xcom_push(key=self.target_argument, value=report.audience_id)
@@ -217,7 +217,7 @@ class SyncOperator(MaskedFieldsMixin, PlanOperator):
         from airflow_provider_audiences.exceptions import InvalidInputError
         from airflow_provider_audiences.sources.partitions import PartitionedReading
 
-        partition = self.key_range
+        partition = self.selected_partition
         if partition is None:
             return None
         if self.rejects_path and "rejects_path" not in self.placed_arguments:
@@ -251,11 +251,11 @@ class SyncOperator(MaskedFieldsMixin, PlanOperator):
         from airflow_provider_audiences.common.state import holder_of
         from airflow_provider_audiences.sync.partitioning import begin_partitions
 
-        partition = self.key_range
+        partition = self.selected_partition
         if partition is not None:
             begin_partitions(
                 destination,
-                self.state_folder(destination)[0],
+                self.state_stores(destination)[0],
                 partitions=partition.count,
                 settings=settings,
                 is_new=is_new,
@@ -288,6 +288,6 @@ class SyncOperator(MaskedFieldsMixin, PlanOperator):
             release_held_back=self.release_held_back,
             guards=Guards.of(self),
         )
-        if self.key_range is not None:
+        if self.selected_partition is not None:
             refuse_replacing(settings)
         return settings

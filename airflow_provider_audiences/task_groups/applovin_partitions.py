@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.common.run_limits import explaining_stops, take_limits_of_run
-from airflow_provider_audiences.members.partition import WHOLE, partitions
+from airflow_provider_audiences.members.partition import WHOLE, Partition, partitions
 from airflow_provider_audiences.operators.applovin_delivery_base import AudienceTargetMixin
 from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
 from airflow_provider_audiences.operators.plan_base import PlanOperator
@@ -83,7 +83,7 @@ class PreparePartitionsOperator(AppLovinSyncAudienceOperator):
             if self.partitions > 1:
                 begin_partitions(
                     destination,
-                    self.state_folder(destination)[0],
+                    self.state_stores(destination)[0],
                     partitions=self.partitions,
                     settings=settings,
                     is_new=is_new,
@@ -91,23 +91,23 @@ class PreparePartitionsOperator(AppLovinSyncAudienceOperator):
                     on_busy=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=True),
                 )
             audience_id = destination.address.audience_id
-            opt_outs = self._kept_opt_outs(destination)
+            opt_outs = self._stored_opt_outs(destination)
         context["ti"].xcom_push(key="audience_id", value=audience_id)
         context["ti"].xcom_push(key="opt_outs", value=opt_outs)
         return {"audience_id": audience_id, "partitions": self.partitions, "opt_outs": opt_outs}
 
-    def _kept_opt_outs(self, destination: Destination) -> str:
+    def _stored_opt_outs(self, destination: Destination) -> str:
         """Read the opt-outs, and keep them for all partitions; return their name, or an empty text for none."""
         from airflow_provider_audiences.sources.member_arguments import MemberArguments
         from airflow_provider_audiences.sources.staging import staging_settings
-        from airflow_provider_audiences.sync.state.kept_opt_outs import keep_opt_outs
+        from airflow_provider_audiences.sync.state.run_opt_outs import store_opt_outs
 
         arguments = MemberArguments.of(self, identifier_kind=self.identifier_kind)
         with arguments.staged_opt_outs() as opt_outs:
             if opt_outs is None:
                 return ""
-            return keep_opt_outs(
-                self.state_folder(destination)[0],
+            return store_opt_outs(
+                self.state_stores(destination)[0],
                 opt_outs,
                 partitions=self.partitions,
                 identifier_kind=self.identifier_kind,
@@ -133,17 +133,16 @@ class PartitionPlanOperator(AppLovinSyncAudienceOperator):
         self, arguments: MemberArguments, destination: Destination | None
     ) -> Iterator[StagedMembers | None]:
         """Yield the partition's opt-outs; None if there are none."""
-        from airflow_provider_audiences.members.partition import Partition
         from airflow_provider_audiences.members.workspace import open_workspace
-        from airflow_provider_audiences.sync.state.kept_opt_outs import kept_opt_outs
+        from airflow_provider_audiences.sync.state.run_opt_outs import load_opt_outs
 
         if not self.opt_outs or destination is None:
             yield None
             return
         kind = self.identifier_kind
         with open_workspace(arguments.settings, key_bytes=kind.key_bytes) as workspace:
-            yield kept_opt_outs(
-                self.state_folder(destination)[0],
+            yield load_opt_outs(
+                self.state_stores(destination)[0],
                 self.opt_outs,
                 Partition.named(self.partition),
                 identifier_kind=kind,
@@ -194,13 +193,13 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
                 refuse_unless_passed(whole.verdicts, report=whole.as_dict())
                 first = next((plan for plan in plans if plan["planned_requests"]), None)
                 if first is not None:
-                    self.partition = _partition_of(first)
-                    with self.open_sync(context, destination, send, result) as sync:
+                    partition = Partition.named(_partition_of(first))
+                    with self.open_sync(context, destination, send, result, partition=partition) as sync:
                         sent = sync.send_first_batch(first["plan_id"])
                     if sent is not None:
                         whole = whole.changed(**sent.counts())
                         members = counted(sent.sent, "member")
-                        self.log.info("The first batch, of %s, was accepted: %s.", self.partition, members)
+                        self.log.info("The first batch, of %s, was accepted: %s.", partition, members)
                 whole = whole.changed(requests=destination.requests_sent)
         context["ti"].xcom_push(key="report", value=whole.as_dict())
         return [{"partition": _partition_of(plan), "plan_id": plan["plan_id"]} for plan in plans]
@@ -215,11 +214,9 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
         reports = [SyncReport.from_details(plan, audience_id=plan["audience_id"], plan_id="") for plan in plans]
         whole = summed(reports, audience_id=destination.address.audience_id)
         refuse_texts(whole, max_ratio=ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1))
-        stores = []
-        for plan in plans:
-            self.partition = _partition_of(plan)
-            stores.append((self.state_folder(destination)[1], plan["plan_id"]))
-        self.partition = None
+        stores = [
+            (self.state_stores(destination, Partition.named(_partition_of(plan)))[1], plan["plan_id"]) for plan in plans
+        ]
         judged = guards.verdicts(whole_changes(stores), suppress_members=whole.suppress_members)
         names = {verdict.guard for verdict in judged}
         # Guards about the run and the opt-outs were asked in each partition: one that objects speaks for all.
@@ -282,7 +279,7 @@ class PartitionReportOperator(AudienceTargetMixin, PlanOperator):
 
         from airflow_provider_audiences.sync.drift import measured_drift
         from airflow_provider_audiences.sync.partitioning import whole_report
-        from airflow_provider_audiences.sync.state.kept_opt_outs import forget_opt_outs
+        from airflow_provider_audiences.sync.state.run_opt_outs import delete_opt_outs
 
         with self.publishing_outcome(context) as result, self.running():
             send, audience_id = self.send_settings(), self.target_id()
@@ -298,7 +295,7 @@ class PartitionReportOperator(AudienceTargetMixin, PlanOperator):
                     has_sent=bool(report.batches),
                 )
                 if self.opt_outs:
-                    forget_opt_outs(self.state_folder(destination)[0], str(self.opt_outs))
+                    delete_opt_outs(self.state_stores(destination)[0], str(self.opt_outs))
                 report = report.changed(drift=drift, requests=report.requests + destination.requests_sent)
             result.report = {**report.as_dict(), "partitions": self.count}
         self.log_report(result.report)

@@ -19,7 +19,7 @@ from airflow_provider_audiences.exceptions import GuardError, InvalidInputError,
 from airflow_provider_audiences.members.partition import partitions
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
-from airflow_provider_audiences.sync.state.kept_opt_outs import forget_opt_outs
+from airflow_provider_audiences.sync.state.run_opt_outs import delete_opt_outs
 from airflow_provider_audiences.task_groups.applovin import applovin_partitioned_sync
 from airflow_provider_audiences.task_groups.applovin_partitions import (
     PartitionPlanOperator,
@@ -215,9 +215,9 @@ def test_opt_outs_are_read_once_for_all_partitions(
     (folder,) = tmp_path.glob(f"state/applovin/*/{found['audience_id']}")
     opt_outs.write_text("\n".join(IDS[:5]))
     other = prepare()  # another run begins, and ends
-    forget_opt_outs(LocalFileStore(folder), other["opt_outs"])
+    delete_opt_outs(LocalFileStore(folder), other["opt_outs"])
     assert plan("0")["suppressed"] == plans[0]["suppressed"]
-    forget_opt_outs(LocalFileStore(folder), found["opt_outs"])
+    delete_opt_outs(LocalFileStore(folder), found["opt_outs"])
     assert not list(folder.glob("opt-outs-*"))
     with pytest.raises(InvalidInputError, match="clear its task prepare as well"):
         plan("0")

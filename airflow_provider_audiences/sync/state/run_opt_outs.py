@@ -33,7 +33,7 @@ _CHUNK_KEYS = 1 << 20
 _TEXT_COUNTS = ("malformed", "zeroed", "duplicates", "blank")
 
 
-def keep_opt_outs(
+def store_opt_outs(
     files: FileStore,
     opt_outs: StagedMembers,
     *,
@@ -49,12 +49,12 @@ def keep_opt_outs(
     :param partitions: how many partitions there are.
     :param identifier_kind: identifier kind of the opt-outs.
     :param settings: memory and disk to use.
-    :return: name of what is kept, for :func:`kept_opt_outs`.
+    :return: name of what is kept, for :func:`load_opt_outs`.
     """
     now = int(time.time())
     for old in _kept(files):
         if now - _began(old) > _KEPT_SECONDS:
-            forget_opt_outs(files, old)
+            delete_opt_outs(files, old)
     name = f"{now:x}-{secrets.token_hex(8)}"
     fingerprints = {}
     for partition in all_partitions(partitions):
@@ -68,7 +68,7 @@ def keep_opt_outs(
     return name
 
 
-def kept_opt_outs(
+def load_opt_outs(
     files: FileStore, name: str, partition: Partition, *, identifier_kind: IdentifierKind, workspace: Workspace
 ) -> StagedMembers:
     """
@@ -77,7 +77,7 @@ def kept_opt_outs(
     The counts of texts that are no members are the first partition's, so that they are counted once.
 
     :param files: the file store of the whole audience.
-    :param name: what :func:`keep_opt_outs` has returned.
+    :param name: what :func:`store_opt_outs` has returned.
     :param partition: the partition.
     :param identifier_kind: identifier kind of the opt-outs.
     :param workspace: workspace for the fetched file.
@@ -96,12 +96,12 @@ def kept_opt_outs(
     return StagedMembers(members=keys.count, keys=keys, damage="", _identifier_kind=identifier_kind, **counts)
 
 
-def forget_opt_outs(files: FileStore, name: str) -> None:
+def delete_opt_outs(files: FileStore, name: str) -> None:
     """
     Delete the opt-outs of one run.
 
     :param files: the file store of the whole audience.
-    :param name: what :func:`keep_opt_outs` has returned.
+    :param name: what :func:`store_opt_outs` has returned.
     """
     for file in files.names():
         if file.startswith(f"{_PREFIX}{name}"):
