@@ -363,6 +363,27 @@ class TestLostLedger:
         synced.run(source)
         assert synced.wire.posts == []
 
+    @pytest.mark.parametrize("lost", ["replace", "rebuild"])
+    @pytest.mark.parametrize("how", ["finished", "interrupted", "folded", "without a manifest"])
+    def test_late_requests_of_before_are_waited_for(
+        self, synced: SyncedAudience, make_ids: MakeIds, how: str, lost: str
+    ) -> None:
+        """A removal whose reply was lost must not take out whom the rebuilt ledger holds to be there."""
+        synced.run(make_ids(4))
+        if how in {"interrupted", "folded"}:
+            stop_at(synced, "create", "head-", number=4)
+            with pytest.raises(Stopped):
+                synced.run(make_ids(4, start=3))
+            synced.clear()
+        if how == "folded":
+            synced.run(make_ids(4), plan_only=True)
+        flip(max(synced.path.glob("head-*" if how == "without a manifest" else "ledger-*")))
+        synced.clear()
+        synced.run(make_ids(4, start=3), lost=lost)
+        waits = 0 if how == "finished" else 100
+        assert abs(sum(synced.sleeps) - waits) <= 1
+        assert set(make_ids(4, start=3)) <= set(synced.members)
+
     def test_an_older_ledger(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         synced.run(make_ids(4))
         name = replaced_by_an_older_one(synced, make_ids)

@@ -8,6 +8,7 @@ folded into a new ledger. Each step ends with a new manifest. Files that the las
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -107,7 +108,12 @@ class AudienceState:
 
     def ignore_ledger(self) -> None:
         """Ignore the stored ledger from now on, and begin with an empty one."""
-        self._first_generation, self._late_until = self.generation + 1, self.late_until
+        if self.manifest is None or self.manifest.delivered is not None:
+            # Requests of a plan that nobody will fold, or of one that nobody knows, may still be on their way.
+            self._late_until = math.ceil(self._clock()) + self._late_effect_seconds
+        else:
+            self._late_until = self.manifest.late_until
+        self._first_generation = self.generation + 1
         self._kept = self.manifest.manual_changes if self.manifest else ManualChangeFiles()
         self.is_ledger_ignored = True
         self.manifest = None

@@ -103,6 +103,17 @@ class TestRefresh:
         with pytest.raises(InvalidInputError, match="name"):
             GroupRefresh(pai, name=name, owner="o", idempotency_key="c", map_index=-1, rule=ReadinessRule())
 
+    def test_is_not_alone_if_the_groups_can_not_be_listed(
+        self, work: Callable[..., Work], emulator: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What another run may still need is not deleted: the next run cleans up."""
+        begun = work("r1").begin()
+        other = work("r2").refresh
+        assert other.is_alone(begun.group_id)
+        emulator.fault("pai.list", "status", status=403, times=None)
+        assert not other.is_alone(begun.group_id)
+        assert "It can't be told whether another run is under way" in caplog.text
+
     @pytest.mark.parametrize("keep", [-1, 0.5, None, "many", True])
     def test_keeps_a_whole_number(self, pai: PaiClient, keep: Any) -> None:
         with pytest.raises(InvalidInputError, match="keep_previous"):
