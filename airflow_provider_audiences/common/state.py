@@ -18,10 +18,11 @@ from airflow_provider_audiences.common.paths import local_path, store_path
 from airflow_provider_audiences.common.recognition import shown_address
 from airflow_provider_audiences.common.stores import MISTAKES, store_mistake
 from airflow_provider_audiences.common.workers import executor_of, is_shared_disk, workers_of
-from airflow_provider_audiences.exceptions import InvalidInputError
+from airflow_provider_audiences.exceptions import InvalidInputError, LedgerLostError
+from airflow_provider_audiences.members.partition import Partition, partitions
 from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.state.file_store import FileStore, LocalFileStore, ObjectFileStore
-from airflow_provider_audiences.sync.state.layout import LAYOUT_FILE
+from airflow_provider_audiences.sync.state.layout import layout_of
 from airflow_provider_audiences.sync.state.lease import Holder
 from airflow_provider_audiences.validation import true_or_false
 
@@ -107,16 +108,23 @@ def stored_audiences() -> Iterator[StoredAudience]:
     for api in sorted(set(_folders(root)) - _NO_AUDIENCES):
         for host in _folders(root, api):
             for audience_id in _folders(root, api, host):
-                files = folder_at(root, api, host, audience_id, setting=_SETTING)
+                whole = folder_at(root, api, host, audience_id, setting=_SETTING)
                 named = AudienceAddress.from_folders(unquote(api), unquote(host), unquote(audience_id))
-                if LAYOUT_FILE not in (names := files.names()):
-                    if _has_state(names):
-                        yield StoredAudience(address=named, files=files)
-                    continue
-                for partition in sorted(files.folders()):
-                    files = folder_at(root, api, host, audience_id, partition, setting=_SETTING)
+                for partition in _partition_folders(whole):
+                    files = folder_at(root, api, host, audience_id, *filter(None, [partition]), setting=_SETTING)
                     if _has_state(files.names()):
                         yield StoredAudience(address=named, files=files, partition=partition)
+
+
+def _partition_folders(whole: LocalFileStore | ObjectFileStore) -> list[str]:
+    """Return the folders of an audience's partitions; an empty name for its own folder, if the state is in that."""
+    folders = whole.folders()
+    try:
+        count = layout_of(whole).partitions if folders else 1
+    except LedgerLostError:
+        count = 1  # whoever reads the state says what is wrong with it
+    known = {folder_of(partition) for partition in partitions(count)}
+    return sorted(known & {"", *folders}) if count > 1 else [""]
 
 
 def _folders(root: str, *names: str) -> list[str]:
@@ -124,7 +132,16 @@ def _folders(root: str, *names: str) -> list[str]:
 
 
 def _has_state(names: Iterable[str]) -> bool:
-    return any(name == LAYOUT_FILE or name.startswith(("head", "ledger-", "lease-")) for name in names)
+    return any(name.startswith(("head", "ledger-", "lease-")) for name in names)
+
+
+def folder_of(partition: Partition) -> str:
+    """
+    Return the name of a partition's folder in that of its audience; empty for the audience's own folder.
+
+    :param partition: the partition.
+    """
+    return f"partition-{partition.hex}" if partition.hex else ""
 
 
 def check_state_path(task: Any) -> None:

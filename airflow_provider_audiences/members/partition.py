@@ -97,6 +97,14 @@ class Partition:
         is_ours: NDArray[np.bool_] = (keys[:, 0] >= lowest) & (keys[:, 0] <= highest)
         return is_ours
 
+    def overlaps(self, other: Partition) -> bool:
+        """
+        Return whether an ID can be in both this partition and another one, of an audience in any number of them.
+
+        :param other: the other partition.
+        """
+        return self.hex.startswith(other.hex) or other.hex.startswith(self.hex)
+
     def takes(self, text: str) -> bool:
         """
         Return whether this partition reads a text. Each text is read by exactly one.
@@ -104,6 +112,10 @@ class Partition:
         :param text: text of a source, as it is stored.
         """
         return placed_text(text, digits=len(self.hex)) == self.hex
+
+
+ALL_MEMBERS = Partition(hex="")
+"""The only partition of an audience in one part."""
 
 
 def partitions(count: Any) -> list[Partition]:

@@ -74,14 +74,13 @@ class PartitionMixin(_Base):
         :param destination: the audience.
         :param partition: the partition; None (default) for the selected one, or the whole audience.
         """
-        from airflow_provider_audiences.common.state import state_store
+        from airflow_provider_audiences.common.state import folder_of, state_store
 
         folders = destination.address.folders
         partition = partition or self.selected_partition
         whole = state_store(*folders)
-        return whole, whole if partition is None or not partition.hex else state_store(
-            *folders, f"partition-{partition.hex}"
-        )
+        folder = folder_of(partition) if partition else ""
+        return whole, state_store(*folders, folder) if folder else whole
 
     def _do_render_template_fields(
         self,

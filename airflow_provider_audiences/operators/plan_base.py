@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.audience_sync import AudienceSync
     from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.open_audience import OpenAudience
+    from airflow_provider_audiences.sync.partitioned_state import PartitionedState
     from airflow_provider_audiences.sync.settings import SendSettings
 
 _MAX_PLAN_ID_CHARACTERS = 200
@@ -132,6 +133,29 @@ class PlanOperator(PartitionMixin, DeliveryOperator):
             partitions=partition.count if partition else 1,
         ) as audience:
             yield audience
+
+    def partitioned_state(
+        self, context: Context, destination: Destination, *, may_reschedule: bool = True
+    ) -> PartitionedState:
+        """
+        Return the audience's state in any number of partitions, to begin or move it.
+
+        :param context: context of the task.
+        :param destination: the audience.
+        :param may_reschedule: as for :meth:`open_sync`.
+        """
+        from airflow_provider_audiences.common.busy import wait_for_audience
+        from airflow_provider_audiences.common.state import holder_of
+        from airflow_provider_audiences.sources.staging import staging_settings
+        from airflow_provider_audiences.sync.partitioned_state import PartitionedState
+
+        return PartitionedState(
+            destination=destination,
+            store_of=lambda partition: self.state_stores(destination, partition)[1],
+            holder=holder_of(context),
+            on_busy=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=may_reschedule),
+            staging=staging_settings(),
+        )
 
 
 class StoredPlanOperator(PlanOperator):

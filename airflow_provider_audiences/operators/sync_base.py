@@ -247,21 +247,10 @@ class SyncOperator(MaskedFieldsMixin, PlanOperator):
         :raises ConflictError: the audience is synced as a whole, or in another number of partitions.
         :raises GuardError: it has members that no ledger knows, and ``initial`` is ``fail``; nothing was sent.
         """
-        from airflow_provider_audiences.common.busy import wait_for_audience
-        from airflow_provider_audiences.common.state import holder_of
-        from airflow_provider_audiences.sync.partitioning import begin_partitions
-
         partition = self.selected_partition
         if partition is not None:
-            begin_partitions(
-                destination,
-                self.state_stores(destination)[0],
-                partitions=partition.count,
-                settings=settings,
-                is_new=is_new,
-                holder=holder_of(context),
-                on_busy=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=may_reschedule),
-            )
+            state = self.partitioned_state(context, destination, may_reschedule=may_reschedule)
+            state.require(partition.count, settings=settings, is_new=is_new, may_move=False)
 
     def sync_settings(self, *, run_date: RunDate | None, next_run_seconds: float | None) -> SyncSettings:
         """

@@ -139,7 +139,7 @@ class AudienceSync:
     def _load(self) -> LedgerLostError | None:
         """Read the last manifest; return the error if the ledger is lost."""
         try:
-            self._state.load()
+            self._audience.load_state()
         except LedgerLostError as error:
             return error
         return None
@@ -254,7 +254,7 @@ class AudienceSync:
 
     def _check_drift(self, report: SyncReport) -> SyncReport:
         """Return the report with the drift between the platform's count and the ledger's."""
-        if self._audience.layout is not None:  # the platform counts all partitions
+        if self._audience.layout.partitions > 1:  # the platform counts all of them
             return self._timed(report)
         manifest = self._state.manifest
         drift = measured_drift(

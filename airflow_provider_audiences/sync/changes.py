@@ -216,7 +216,7 @@ class ChangesDelivery:
     def _loaded(self, plan: Plan, on_ledger: OnLedger) -> tuple[Manifest | None, StoredPlan | None]:
         """Read the state; return the last manifest, and the plan that was begun and not finished."""
         try:
-            self._state.load()
+            self._audience.load_state()
             manifest = self._state.manifest
             if manifest and manifest.keeps_ledger:
                 self._refuse_ledger(manifest, plan, on_ledger)

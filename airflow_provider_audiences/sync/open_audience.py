@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_provider_audiences.exceptions import LedgerLostError
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.sync.destination import Destination
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
 from airflow_provider_audiences.sync.state.disk_space import DiskSpace
 from airflow_provider_audiences.sync.state.late import LateRequests
-from airflow_provider_audiences.sync.state.layout import Layout, require_layout
+from airflow_provider_audiences.sync.state.layout import layout_of, require_layout
 from airflow_provider_audiences.sync.state.lease import Holder, Lease, OnBusy, leased
+from airflow_provider_audiences.sync.state.manifest import Layout
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.plan import Plan
@@ -37,7 +39,8 @@ class OpenAudience:
     :param disk_space: checks whether the disks have room for a new ledger.
     :param clock: returns seconds since 1970 (UTC).
     :param sleep: sleeps for a number of seconds.
-    :param layout: layout of the audience's partitions, of which this is one; None if the audience is held as a whole.
+    :param layout: layout of the audience's state, which may be in partitions, of which this is one.
+    :param whole: of a partition, the file store of the whole audience; None if it is held as a whole.
     """
 
     destination: Destination
@@ -48,12 +51,30 @@ class OpenAudience:
     is_new: bool
     clock: Callable[[], float]
     sleep: Callable[[float], None]
-    layout: Layout | None = None
+    layout: Layout
+    whole: FileStore | None
 
     @property
     def late_seconds(self) -> float:
         """How many seconds a request of an earlier plan may still take effect; 0 or less if none may."""
         return self.state.late_until - self.clock()
+
+    def load_state(self) -> None:
+        """
+        Read the last manifest of the state, and take over from earlier processes.
+
+        :raises ConflictError: the state was moved to other partitions meanwhile, or is being moved; nothing was sent.
+        :raises LedgerLostError: the manifest is damaged, missing although there is a ledger, or another audience's.
+        :raises AudienceBusyError: a later sync has taken over.
+        """
+        try:
+            self.state.load()
+        finally:
+            # Who moves the state says so before taking it over. So it is looked at after this process has taken over.
+            if self.whole is not None:
+                require_layout(layout_of(self.whole), self.layout.partitions, place=self.whole.name)
+        if self.whole is None and self.state.manifest is not None:
+            require_layout(self.state.manifest.layout, 1, place=self.state.name)
 
     def wait_for_late_requests(self, plan: Plan, *, contradicted: int | None) -> None:
         """
@@ -110,7 +131,7 @@ def open_audience(
         leased(files, holder, on_busy=on_busy, clock=clock) as lease,
         open_workspace(staging or StagingSettings(), key_bytes=destination.identifier_kind.key_bytes) as workspace,
     ):
-        layout = require_layout(whole or files, partitions)
+        layout = _layout(whole or files, partitions)
         state = AudienceState(
             files,
             destination.address,
@@ -130,4 +151,17 @@ def open_audience(
             clock=clock,
             sleep=sleep,
             layout=layout,
+            whole=whole if partitions > 1 else None,
         )
+
+
+def _layout(whole: FileStore, partitions: int) -> Layout:
+    """Return the layout of an audience's state, after checking that it is in so many partitions."""
+    try:
+        layout = layout_of(whole)
+    except LedgerLostError:
+        if partitions > 1:
+            raise
+        return Layout()  # the task decides whether it does without the ledger
+    require_layout(layout, partitions, place=whole.name)
+    return layout

@@ -1,26 +1,19 @@
-"""Syncs of an audience in partitions: what is decided once for all of them, and their sums."""
+"""Syncs of an audience in partitions: what none of them may do, and their sums."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, PlanOutdatedError
 from airflow_provider_audiences.sync.plan import Changes
-from airflow_provider_audiences.sync.planning import member_count_of, unknown_members_error
 from airflow_provider_audiences.sync.report import SyncReport, summed
-from airflow_provider_audiences.sync.state.layout import Layout, layout_of, refuse_whole, require_layout, write_layout
-from airflow_provider_audiences.sync.state.lease import Holder, OnBusy, leased
 from airflow_provider_audiences.sync.state.stored_plans import plan_in
 from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.settings import SyncSettings
     from airflow_provider_audiences.sync.state.file_store import FileStore
-
-log = logging.getLogger(__name__)
 
 _OF_DELIVERY = (
     *("live", "requests", "batches", "splits", "accepted", "rejected_by_api", "miscounted_batches", "bytes_sent"),
@@ -47,52 +40,6 @@ def refuse_replacing(settings: SyncSettings) -> None:
                 f"{name}='replace' is not for partitions: a partition's first request would replace the members of all "
                 "the others; nothing was sent"
             )
-
-
-def begin_partitions(
-    destination: Destination,
-    files: FileStore,
-    *,
-    partitions: int,
-    settings: SyncSettings,
-    is_new: bool,
-    holder: Holder,
-    on_busy: OnBusy | None = None,
-) -> None:
-    """
-    Make sure that an audience's state is in partitions; if it has none yet, decide about members that no ledger knows.
-
-    :param destination: the audience at its platform.
-    :param files: the file store of the whole audience's state.
-    :param partitions: how many partitions: 16 or 256.
-    :param settings: how the audience is to equal its source.
-    :param is_new: whether the audience was created just now, so that nobody can be in it.
-    :param holder: identifies the task.
-    :param on_busy: called again and again while another process holds the audience; None to raise the error at once.
-    :raises ConflictError: the audience is synced as a whole, or in another number of partitions.
-    :raises GuardError: it has members that no ledger knows, and ``initial`` is ``fail``; nothing was sent.
-    :raises AudienceBusyError: another process holds the audience.
-    """
-    if layout_of(files) is None:
-        with leased(files, holder, on_busy=on_busy):
-            if layout_of(files) is None:
-                refuse_whole(files, destination.address)
-                may_exist = _has_unknown_members(destination, files, settings, is_new=is_new)
-                write_layout(files, Layout(partitions=partitions, has_unknown_members=may_exist))
-                log.info("From now on, the state of this audience is in %s.", counted(partitions, "partition"))
-    require_layout(files, partitions)
-
-
-def _has_unknown_members(destination: Destination, files: FileStore, settings: SyncSettings, *, is_new: bool) -> bool:
-    # As a sync of the whole decides; but nothing may be replaced.
-    if is_new:
-        return False
-    count = member_count_of(destination)
-    if settings.mode != "append" and settings.initial == "fail" and count != 0:
-        raise unknown_members_error(
-            destination.address.audience_id, count, place=files.name, known="no ledger that says who they are"
-        )
-    return True
 
 
 def whole_changes(plans: Iterable[tuple[FileStore, str]]) -> Changes:

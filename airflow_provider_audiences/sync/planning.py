@@ -92,6 +92,7 @@ class Planner:
         self._send = send
         self._is_new = audience.is_new
         self._layout = audience.layout
+        self._load = audience.load_state
         self._audience_id = audience.destination.address.audience_id
 
     def plan(self, staged: StagedMembers, opt_outs: StagedMembers | None, settings: SyncSettings) -> Planned:
@@ -104,7 +105,7 @@ class Planner:
         :raises GuardError: the audience has members that no ledger knows, and ``initial`` is ``fail``.
         :raises LedgerLostError: the ledger is lost, and ``on_lost_ledger`` is ``fail``.
         """
-        if self._layout is None:  # a partition may have nobody; who judges all of them sums up
+        if self._layout.partitions == 1:  # a partition may have nobody; who judges all of them sums up
             refuse_without_members(staged)
         start = self._load_state(settings)
         manual_changes = self._state.manual_changes()
@@ -185,7 +186,7 @@ class Planner:
         must_replace = False
         has_unknown_members = True
         try:
-            self._state.load()
+            self._load()
             ledger = self._state.ledger()
             manifest = self._state.manifest
             if manifest and manifest.delivered:
@@ -202,7 +203,7 @@ class Planner:
             must_replace = settings.on_lost_ledger == "replace"
         else:
             manifest = self._state.manifest
-            if manifest is None and self._layout is not None:
+            if manifest is None and self._layout.partitions > 1:
                 has_unknown_members = self._layout.has_unknown_members
             elif manifest is None or not manifest.is_content_known:
                 strangers = self._unknown_members(settings)

@@ -67,7 +67,7 @@ class RecordedDelivery:
         """
         delivery.check_members(staged)
         try:
-            self._state.load()
+            self._audience.load_state()
             ledger = self._state.fold_unfinished_plan(self._state.ledger())
             manual_changes = self._state.manual_changes()
         except LedgerLostError as error:

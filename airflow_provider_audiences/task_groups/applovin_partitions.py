@@ -44,11 +44,12 @@ GUARDS: Mapping[str, Any] = {
 
 class PreparePartitionsOperator(AppLovinSyncAudienceOperator):
     """
-    Find or make the audience, make sure that its state is in partitions, and read the opt-outs. Sends nothing.
+    Find or make the audience, make sure that its state is in so many partitions, and read the opt-outs. Sends nothing.
 
-    :param partitions: how many there are: 1, 16 or 256.
+    :param partitions: how many there are: 1, 16 or 256. A state in another number of partitions, or of the whole
+        audience, is moved.
     :return: ``audience_id``, ``partitions``, and ``opt_outs``, the name of what is kept of ``suppress``.
-    :raises ConflictError: the audience is synced as a whole, or in another number of partitions.
+    :raises ConflictError: the state would have to be moved, and a plan is begun and not finished.
     :raises GuardError: it has members that no ledger knows, and ``initial`` is ``fail``.
     """
 
@@ -62,10 +63,8 @@ class PreparePartitionsOperator(AppLovinSyncAudienceOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Find or make the audience, decide about members that it had before, and keep the opt-outs."""
-        from airflow_provider_audiences.common.busy import wait_for_audience
         from airflow_provider_audiences.common.schedule import run_date_of, seconds_to_next_run
-        from airflow_provider_audiences.common.state import holder_of
-        from airflow_provider_audiences.sync.partitioning import begin_partitions, refuse_replacing
+        from airflow_provider_audiences.sync.partitioning import refuse_replacing
         from airflow_provider_audiences.sync.planning import member_count_of
 
         with explaining_stops(self, context), self.running(), ExitStack() as stack:
@@ -80,16 +79,8 @@ class PreparePartitionsOperator(AppLovinSyncAudienceOperator):
                 destination, is_new = self.find_or_create_destination(client, context, may_create=True)
             count = member_count_of(destination)
             self.log.info("The platform counts %s members, before this sync.", "no" if count is None else f"{count:,}")
-            if self.partitions > 1:
-                begin_partitions(
-                    destination,
-                    self.state_stores(destination)[0],
-                    partitions=self.partitions,
-                    settings=settings,
-                    is_new=is_new,
-                    holder=holder_of(context),
-                    on_busy=wait_for_audience(context, seconds=self.wait_seconds, may_reschedule=True),
-                )
+            state = self.partitioned_state(context, destination)
+            state.require(self.partitions, settings=settings, is_new=is_new, may_move=True)
             audience_id = destination.address.audience_id
             opt_outs = self._stored_opt_outs(destination)
         context["ti"].xcom_push(key="audience_id", value=audience_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from airflow_provider_audiences.exceptions import NotFoundError
 from airflow_provider_audiences.http.calls import GiveUp
@@ -55,6 +55,11 @@ class MemoryPlatform:
     def advance(self, seconds: float) -> None:
         """Let time go by."""
         self._shift_seconds += seconds
+
+    def copied(self) -> MemoryPlatform:
+        """Return a platform with the same members, and the same time."""
+        with self._lock:
+            return replace(self, _expiries=dict(self._expiries), _lock=threading.Lock())
 
     def members(self) -> list[str]:
         """Who lives."""

@@ -15,7 +15,7 @@ from support.dag_scripts import AirflowProcesses, DagScript
 from support.fixtures import Connect, MakeContext
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
-from airflow_provider_audiences.exceptions import GuardError, InvalidInputError, PlanOutdatedError
+from airflow_provider_audiences.exceptions import ConflictError, GuardError, InvalidInputError, PlanOutdatedError
 from airflow_provider_audiences.members.partition import partitions
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
@@ -262,6 +262,50 @@ def test_one_partition_is_the_whole(
     assert (operator.try_result.counts.sent, operator.try_result.counts.removed) == (237, 3)
     assert emulator.members(found["audience_id"]) == sorted(IDS[3:])
     assert (report["live"], report["added"], report["suppressed"], report["drift"]) == (237, 237, 3, 0)
+
+
+def test_an_audience_goes_into_partitions_and_back(
+    connect: Connect,
+    emulator: AudiencesEmulator,
+    tmp_path: Path,
+    task_context: MakeContext,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The ledger goes with it, so nobody is sent again, and who is not wanted any more is removed."""
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
+    named: dict[str, Any] = {"name": "A", "platform": "ios", "package_name": "p"}
+    on = {"audience_id": AppLovinSyncAudienceOperator(task_id="t", source=IDS, **named).execute(task_context())[
+        "audience_id"
+    ]}  # fmt: skip
+    emulator.clear_requests()
+
+    def sync(ids: list[str], partition: str | None = None, **more: Any) -> dict[str, Any]:
+        operator = AppLovinSyncAudienceOperator(
+            task_id="s", source=ids, partition=partition, drift_patience_seconds=0, allow_empty=True,
+            max_removed_ratio=None, **on, **more,
+        )  # fmt: skip
+        return dict(operator.execute(task_context()))
+
+    with pytest.raises(ConflictError, match="has no partitions, and this task asks for 16"):
+        sync(IDS, partition="a")
+    with caplog.at_level("INFO"):
+        PreparePartitionsOperator(task_id="p", partitions=16, **on).execute(task_context())
+    assert "240 members were moved; nothing was sent." in caplog.text
+    with pytest.raises(ConflictError, match="has 16 partitions, and this task asks for the whole of it"):
+        sync(IDS)
+    reports = [
+        sync([one for one in IDS[20:] if one.startswith(partition.hex)], partition.hex) for partition in partitions(16)
+    ]
+    assert sum(report["added"] + report["refreshed"] for report in reports) == 0
+    assert sum(report["removed"] for report in reports) == 20
+    assert emulator.members(on["audience_id"]) == sorted(IDS[20:])
+    PreparePartitionsOperator(task_id="p", partitions=1, **on).execute(task_context())
+    report = sync(IDS[10:])
+    assert (report["added"], report["refreshed"], report["removed"], report["live"]) == (10, 0, 0, 230)
+    assert emulator.members(on["audience_id"]) == sorted(IDS[10:])
+    sent = sum(one["body_lines"] for one in emulator.requests("applovin.append") if one["status"] == 200)
+    assert sent == 30  # twenty out, ten in
 
 
 def made(**arguments: Any) -> Any:

@@ -74,12 +74,16 @@ def side_by_side(*sets: KeySet) -> Iterator[list[slice]]:
     :return: for each step one slice of rows for each set, in order; all steps together cover all rows.
     """
     starts = np.stack([keys.starts() for keys in sets])
-    for parts in _groups_of_parts(starts.sum(axis=0)):
+    for parts in groups_of_parts(starts.sum(axis=0)):
         yield [slice(int(row[parts.start]), int(row[parts.stop])) for row in starts]
 
 
-def _groups_of_parts(starts: NDArray[np.int64]) -> Iterator[slice]:
-    """Yield ranges of parts that have as many keys together as are compared in one step, or one part that has more."""
+def groups_of_parts(starts: NDArray[np.int64]) -> Iterator[slice]:
+    """
+    Yield ranges of parts that have as many keys together as are compared in one step, or one part that has more.
+
+    :param starts: rows at which the parts begin, and as the last value the number of keys.
+    """
     first = 0
     while first < len(starts) - 1:
         end = int(np.searchsorted(starts, starts[first] + _COMPARED_KEYS, side="right")) - 1
@@ -171,7 +175,7 @@ class KeySetBuilder:
             self._begin_run()
             self._end_run()
             self._buffer = self._spare = key_order.empty_keys(self._key_bytes)
-            parts = _groups_of_parts(np.sum(self._starts, axis=0))
+            parts = groups_of_parts(np.sum(self._starts, axis=0))
             for keys in in_turn(self._threads, self._distinct, parts):
                 writer.add(keys)
             self._runs_file.truncate(0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,11 +22,11 @@ from airflow_provider_audiences.sync.plan import PhaseName, Plan
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.fold import fold
-from airflow_provider_audiences.sync.state.manifest import Manifest, ManualChangeFiles, StoredLedger
+from airflow_provider_audiences.sync.state.manifest import Manifest, ManualChangeFiles
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
 from airflow_provider_audiences.sync.state.manual_change_files import fetch_manual_changes, store_manual_changes
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan, StoredPlans
-from airflow_provider_audiences.sync.state.tables import NewLedger, StateTables
+from airflow_provider_audiences.sync.state.tables import EMPTY_LEDGER, NewLedger, StateTables, ledger_file
 from airflow_provider_audiences.sync.state.transitions import after_begin, after_begin_again, after_changes, after_fold
 
 if TYPE_CHECKING:
@@ -258,7 +257,7 @@ class AudienceState:
             manifest = Manifest(
                 address=self.address,
                 generation=stored.generation,
-                ledger=self._no_ledger(),
+                ledger=EMPTY_LEDGER,
                 manual_changes=self._kept,
                 late_until=self._late_until,
                 is_content_known=False,  # known once the replacement's first request is accepted
@@ -266,7 +265,7 @@ class AudienceState:
         if manual_changes is not None:
             manifest = self._with_manual_changes(manifest, manual_changes)
         if changes_fingerprint is not None:
-            manifest = replace(manifest, ledger=self._no_ledger(), changes_fingerprint=changes_fingerprint)
+            manifest = replace(manifest, ledger=EMPTY_LEDGER, changes_fingerprint=changes_fingerprint)
         self._commit(after_begin(manifest, stored, now=self._clock()))
         return self.delivered
 
@@ -347,9 +346,6 @@ class AudienceState:
             self._manifests.commit_and_clean(ended, used=ended.files)
         self.manifest = ended
 
-    def _no_ledger(self) -> StoredLedger:
-        return StoredLedger(file="", members=0, fingerprint=LedgerWriter(self._workspace).finish().fingerprint)
-
     def _require_begun(self) -> tuple[Manifest, Delivered]:
         if self.manifest is None or self.manifest.delivered is None:
             raise AssertionError("no plan was begun")
@@ -359,8 +355,7 @@ class AudienceState:
         delivered = manifest.delivered or Delivered(begun_at=0)
         now, late_effect_seconds = self._clock(), self._late_effect_seconds
         rows = fold(ledger, plan, delivered, now=now, late_effect_seconds=late_effect_seconds)
-        name = f"ledger-{manifest.generation + 1}-{secrets.token_hex(4)}.parquet"
-        new = self._tables.store_ledger(name, rows, now=now)
+        new = self._tables.store_ledger(ledger_file(manifest.generation + 1), rows, now=now)
         manifest = after_fold(manifest, plan, new.stored, now=now, late_effect_seconds=late_effect_seconds)
         self._manifests.commit_and_clean(manifest, used=manifest.files)
         self.manifest = manifest

@@ -1,108 +1,61 @@
 """
-The layout of an audience's state: in one folder, or in one for each of its partitions.
+Reading and checking the layout of an audience's state: in one folder, or in one for each of its partitions.
 
-Without a layout file, the state is in the audience's own folder, as ever. With one, each partition has a folder below
-that, with a ledger, plans and a lease of its own. So a sync of the whole and one of a partition shut each other out,
-whichever comes first.
+The manifest in the audience's own folder says which. So a sync of the whole and one of a partition shut each other out,
+and a change of the layout is a commit like any other: no process that was overtaken can make it.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_audiences.exceptions import ConflictError, LedgerLostError
-from airflow_provider_audiences.sync.state.manifest_reader import ManifestReader
-from airflow_provider_audiences.sync.state.sealing import sealed, unsealed
+from airflow_provider_audiences.exceptions import ConflictError
+from airflow_provider_audiences.sync.state.manifest import Layout
+from airflow_provider_audiences.sync.state.snapshot import read_snapshot
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import AudienceAddress
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
-LAYOUT_FILE = "layout.json"
-"""Name of the file in the audience's own folder."""
 
-_BEGIN = (
-    "Sync the audience without partitions, as before. To begin with partitions, delete that folder, and give "
-    "initial='append' once: whoever is in the audience then stays until the TTL ends."
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
+def layout_of(files: FileStore, address: AudienceAddress | None = None) -> Layout:
     """
-    How the state of an audience is stored in partitions.
-
-    :param partitions: how many there are.
-    :param has_unknown_members: whether the audience may have had members before its first sync, which no ledger knows.
-        This is decided once for all partitions: later, the platform counts the members of the others as well.
-    """
-
-    partitions: int
-    has_unknown_members: bool
-
-
-def layout_of(files: FileStore) -> Layout | None:
-    """
-    Return the layout of an audience's state; None if it is in the audience's own folder, or there is no state yet.
+    Return the layout of an audience's state, without its lease; that of one folder if there is no state yet.
 
     :param files: the file store of the audience, above those of its partitions.
-    :raises LedgerLostError: the layout's file is damaged.
+    :param address: the audience that the state must be about; None (default) for any.
+    :raises LedgerLostError: the audience's manifest is damaged or missing.
     """
-    where = f"{files.name}/{LAYOUT_FILE}"
-    try:
-        content = unsealed(files.read(LAYOUT_FILE), where=where)
-        return Layout(**content)
-    except FileNotFoundError:
-        return None
-    except TypeError:
-        raise LedgerLostError(f"{where} is damaged") from None
+    manifest = read_snapshot(files, lambda snapshot: snapshot.manifest, address=address)
+    return manifest.layout if manifest else Layout()
 
 
-def write_layout(files: FileStore, layout: Layout) -> None:
+def require_layout(layout: Layout, partitions: int, *, place: str) -> None:
     """
-    Write the layout of an audience. Only for the process that holds the audience's own lease.
+    Raise an error unless an audience's state is in as many partitions as a task asks for.
 
-    :param files: the file store of the audience.
-    :param layout: the layout.
+    :param layout: layout of the state.
+    :param partitions: how many partitions there must be; 1 for the audience's own folder.
+    :param place: where the state is, for the message.
+    :raises ConflictError: there is another number, or the state is being moved; nothing was sent.
     """
-    files.write(LAYOUT_FILE, sealed(asdict(layout)))
-
-
-def refuse_whole(files: FileStore, address: AudienceAddress) -> None:
-    """
-    Refuse an audience that was synced as a whole.
-
-    :param files: the file store of the audience.
-    :param address: identifies the audience.
-    :raises ConflictError: the audience was synced as a whole.
-    :raises LedgerLostError: its manifest is damaged or missing.
-    """
-    if ManifestReader(files).read(files.names(), address) is not None:
+    if layout.moves_to:
         raise ConflictError(
-            f"this audience was synced as a whole: its ledger is in {files.name}; nothing was sent",
-            advice=_BEGIN,
+            f"the state of this audience in {place} is being moved from {_partitions(layout.partitions)} to "
+            f"{_partitions(layout.moves_to)}; nothing was sent",
+            advice="If no task does that at the moment, it was cut off: run the DAG with applovin_partitioned_sync "
+            f"again. With partitions={layout.moves_to} its task prepare completes the move, with "
+            f"partitions={layout.partitions} it gives the move up.",
+        )
+    if layout.partitions != partitions:
+        asked = _partitions(partitions) if partitions > 1 else "the whole of it"
+        raise ConflictError(
+            f"the state of this audience in {place} has {_partitions(layout.partitions)}, and this task asks for "
+            f"{asked}: one of the two would not know what the other has sent; nothing was sent",
+            advice=f"Sync it in as many as before: partitions={layout.partitions}. Or let the task prepare of "
+            f"applovin_partitioned_sync(partitions={partitions}) move the state.",
         )
 
 
-def require_layout(files: FileStore, partitions: int) -> Layout | None:
-    """
-    Return the layout of an audience after checking how many partitions it has.
-
-    :param files: the file store of the audience.
-    :param partitions: how many partitions there must be; 1 for the audience's own folder.
-    :return: the layout; None for the audience's own folder.
-    :raises ConflictError: there is another number, or there are none.
-    :raises LedgerLostError: the layout's file is damaged.
-    """
-    layout = layout_of(files)
-    found = layout.partitions if layout else 1
-    if found == partitions:
-        return layout
-    has = f"{found} partitions" if layout else "no partitions"
-    asked = f"{partitions} partitions" if partitions > 1 else "the whole of it"
-    raise ConflictError(
-        f"the state of this audience in {files.name} has {has}, and this task asks for {asked}: one of the two would "
-        "not know what the other has sent; nothing was sent",
-        advice=f"Sync it in as many as before: partitions={found}." if layout else _BEGIN,
-    )
+def _partitions(count: int) -> str:
+    return f"{count} partitions" if count > 1 else "no partitions"

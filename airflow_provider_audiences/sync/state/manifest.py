@@ -54,9 +54,29 @@ class ManualChangeFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Layout:
+    """
+    In how many folders an audience's state is; only the manifest in the audience's own folder says this.
+
+    :param partitions: how many partitions have a folder each, with a ledger, plans and a lease of its own; 1 if
+        all is in the audience's own folder.
+    :param has_unknown_members: of several partitions, whether the audience may have had members before its first sync,
+        which no ledger knows. This is decided once for all: later, the platform counts members of others as well.
+    :param moves_to: number of partitions to which the state is being moved; 0 if it is not. Nobody syncs meanwhile.
+    :param leftovers: number of partitions whose folders still have members, and are not used any more: those of before
+        a move, or of a move that was given up; 0 for none.
+    """
+
+    partitions: int = 1
+    has_unknown_members: bool = False
+    moves_to: int = 0
+    leftovers: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """
-    The state of an audience.
+    The state of an audience, or of one of its partitions.
 
     :param address: identifies the audience.
     :param generation: number of the ledger; a plan fits one generation only.
@@ -80,6 +100,7 @@ class Manifest:
     :param manual_changes: files of members removed or added by hand.
     :param changes_fingerprint: None if the audience has a ledger. Else it is kept by changes that are handed in, and no
         ledger says who is in it: then fingerprint of the last changes that were begun; empty if they were given up.
+    :param layout: in how many folders the state is.
     """
 
     address: AudienceAddress
@@ -100,6 +121,7 @@ class Manifest:
     run_date: RunDate | None = None
     manual_changes: ManualChangeFiles = ManualChangeFiles()
     changes_fingerprint: str | None = None
+    layout: Layout = Layout()
 
     @property
     def keeps_ledger(self) -> bool:
@@ -111,6 +133,10 @@ class Manifest:
         content = {key: getattr(self, name) for name, key in _KEYS.items()}
         if self.keeps_ledger:
             del content["changes_fingerprint"]  # so that versions without it read on
+        if self.layout == Layout():
+            del content["layout"]
+        else:
+            content["layout"] = asdict(self.layout)
         content |= zip(_ADDRESS, self.address.folders, strict=True)
         content["ledger"] = asdict(self.ledger)
         content["landings"] = delivered_to_json(self.delivered) if self.delivered else None
@@ -143,6 +169,7 @@ class Manifest:
         stored = values.get("manual_changes", {})
         values["manual_changes"] = ManualChangeFiles(**{name: StoredKeys(**keys) for name, keys in stored.items()})
         values["late"] = LateRequests(**values.get("late", {}))
+        values["layout"] = Layout(**values.get("layout", {}))
         values["delivered"] = delivered_from_json(landings) if landings else None
         return cls(address=address, **values)
 

@@ -1,7 +1,7 @@
 """
 Opt-outs of a run, kept in one file for each partition: read and checked once, and used by many tasks.
 
-They lie in the audience's own folder, beside the layout, until the run ends; those of a run that never ends are deleted
+They lie in the audience's own folder, until the run ends; those of a run that never ends are deleted
 days later.
 """
 
@@ -13,23 +13,24 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, LedgerLostError
-from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of
+from airflow_provider_audiences.members.keys.key_set import fingerprint_of
 from airflow_provider_audiences.members.partition import partitions as all_partitions
+from airflow_provider_audiences.members.partition_keys import in_partition
 from airflow_provider_audiences.members.staging import StagedMembers
-from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
+from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 from airflow_provider_audiences.sync.state.sealing import sealed, unsealed
 from airflow_provider_audiences.sync.state.tables import StateTables
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
     from airflow_provider_audiences.members.partition import Partition
+    from airflow_provider_audiences.members.workspace import Workspace
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
 _PREFIX = "opt-outs-"
 _NAME = re.compile(rf"{_PREFIX}([0-9a-f]+-[0-9a-f]{{16}})")
 _KEPT_SECONDS = 3 * 24 * 3600
 """How long the opt-outs of a run that has not ended are kept; they have its beginning in their name."""
-_CHUNK_KEYS = 1 << 20
 _TEXT_COUNTS = ("malformed", "zeroed", "duplicates", "blank")
 
 
@@ -59,7 +60,7 @@ def store_opt_outs(
     fingerprints = {}
     for partition in all_partitions(partitions):
         with open_workspace(settings, key_bytes=identifier_kind.key_bytes) as workspace:
-            keys = _share(opt_outs.keys, partition, workspace)
+            keys = in_partition(opt_outs.keys, partition, workspace)
             fingerprints[partition.name] = fingerprint_of(keys)
             tables = StateTables(files, workspace, key_column=identifier_kind.column)
             tables.store_keys(_table(name, partition), keys)
@@ -116,14 +117,6 @@ def _kept(files: FileStore) -> set[str]:
 
 def _began(name: str) -> int:
     return int(name.partition("-")[0], 16)
-
-
-def _share(keys: KeySet, partition: Partition, workspace: Workspace) -> KeySet:
-    writer = KeySetWriter(workspace.new_file(), key_bytes=keys.key_bytes)
-    for first in range(0, keys.count, _CHUNK_KEYS):
-        some = keys.slice(first, _CHUNK_KEYS)
-        writer.add(some.compress(partition.mask(some), axis=0))
-    return writer.finish()
 
 
 def _list(name: str) -> str:

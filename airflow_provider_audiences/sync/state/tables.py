@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,19 @@ class NewLedger:
 
     stored: StoredLedger
     expiry: Expiry
+
+
+EMPTY_LEDGER = StoredLedger(file="", members=0, fingerprint=LedgerFingerprint().hexdigest())
+"""A ledger without members."""
+
+
+def ledger_file(generation: int) -> str:
+    """
+    Return a new name for the file of a ledger.
+
+    :param generation: number of the ledger.
+    """
+    return f"ledger-{generation}-{secrets.token_hex(4)}.parquet"
 
 
 class StateTables:

@@ -1,18 +1,24 @@
-"""What a manifest becomes when a plan is begun, finished or given up: functions from one manifest to the next."""
+"""What a manifest becomes when a plan is begun, finished or given up, or the state is moved to other partitions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.members.keys.key_set import fingerprint_of
 from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.late import LateRequests
+from airflow_provider_audiences.sync.state.manifest import Manifest
+from airflow_provider_audiences.sync.state.tables import EMPTY_LEDGER
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.sync.destination import AudienceAddress
     from airflow_provider_audiences.sync.plan import Plan
-    from airflow_provider_audiences.sync.state.manifest import Manifest, StoredLedger
+    from airflow_provider_audiences.sync.state.manifest import StoredLedger
     from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
 
 
@@ -113,6 +119,35 @@ def after_changes(
         finished_batches=manifest.delivered.batches if manifest.delivered else 0,
         seconds_per_request=round(seconds_per_request, 3),
     )
+
+
+def after_move(
+    sources: Sequence[Manifest], *, address: AudienceAddress, has_unknown_members: bool, now: float
+) -> Manifest:
+    """
+    Return the manifest of a state that is put together of others, or split from one; it names no files yet.
+
+    :param sources: manifests of the states, in which no plan is begun; none for a state without members.
+    :param address: identifies the audience.
+    :param has_unknown_members: whether the audience may have members that no ledger knows.
+    :param now: seconds since 1970 (UTC).
+    """
+    moved = Manifest(
+        address=address,
+        generation=max((manifest.generation for manifest in sources), default=0),
+        ledger=EMPTY_LEDGER,
+        is_content_known=True,
+        late_until=max((manifest.late_until for manifest in sources), default=0),
+        is_doubt_in_ledger=all(manifest.is_doubt_in_ledger for manifest in sources),
+        seconds_per_request=max((manifest.seconds_per_request for manifest in sources), default=0.0),
+        has_unknown_members=has_unknown_members or any(manifest.has_unknown_members for manifest in sources),
+    )
+    if late := [manifest.late for manifest in sources if manifest.late_until > now]:
+        moved = replace(moved, late=reduce(or_, late))
+    for run_date in (manifest.run_date for manifest in sources if manifest.run_date):
+        if moved.run_date is None or moved.run_date.is_older_than(run_date):
+            moved = replace(moved, run_date=run_date)
+    return moved
 
 
 def _with_late_requests(manifest: Manifest, plan: Plan, *, now: float, late_effect_seconds: int) -> Manifest:

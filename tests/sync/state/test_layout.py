@@ -1,43 +1,40 @@
-"""The layout of an audience's state: read, required, and noticed if it is damaged."""
+"""The layout of an audience's state: whoever asks for another one is told what is there, and the way on."""
 
 from pathlib import Path
 
 import pytest
 
-from airflow_provider_audiences.exceptions import ConflictError, LedgerLostError
+from airflow_provider_audiences.exceptions import ConflictError
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
-from airflow_provider_audiences.sync.state.layout import LAYOUT_FILE, Layout, layout_of, require_layout, write_layout
-
-LAYOUT = Layout(partitions=16, has_unknown_members=True)
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> LocalFileStore:
-    return LocalFileStore(tmp_path / "audience")
+from airflow_provider_audiences.sync.state.layout import layout_of, require_layout
+from airflow_provider_audiences.sync.state.manifest import Layout
 
 
-def test_a_layout_is_read_as_it_was_written(files: LocalFileStore) -> None:
-    assert layout_of(files) is None
-    assert require_layout(files, 1) is None
-    write_layout(files, LAYOUT)
-    assert layout_of(files) == require_layout(files, 16) == LAYOUT
+def test_a_state_that_is_not_there_is_in_one_folder(tmp_path: Path) -> None:
+    assert layout_of(LocalFileStore(tmp_path / "audience")) == Layout()
+
+
+@pytest.mark.parametrize("partitions", [1, 16, 256])
+def test_the_same_number_passes(partitions: int) -> None:
+    require_layout(Layout(partitions=partitions, leftovers=16), partitions, place="p")
 
 
 @pytest.mark.parametrize(("partitions", "said"), [(1, "the whole of it"), (256, "256 partitions")])
-def test_another_number_is_refused(files: LocalFileStore, partitions: int, said: str) -> None:
-    write_layout(files, LAYOUT)
-    with pytest.raises(ConflictError, match=f"has 16 partitions, and this task asks for {said}") as refused:
-        require_layout(files, partitions)
+def test_another_number_is_refused(partitions: int, said: str) -> None:
+    with pytest.raises(ConflictError, match=f"p has 16 partitions, and this task asks for {said}") as refused:
+        require_layout(Layout(partitions=16), partitions, place="p")
     assert "partitions=16" in str(refused.value)
+    assert f"applovin_partitioned_sync(partitions={partitions}) move the state" in str(refused.value)
 
 
-def test_no_partitions_are_refused(files: LocalFileStore) -> None:
-    with pytest.raises(ConflictError, match="has no partitions, and this task asks for 16 partitions"):
-        require_layout(files, 16)
+def test_no_partitions_are_refused() -> None:
+    with pytest.raises(ConflictError, match="p has no partitions, and this task asks for 16 partitions"):
+        require_layout(Layout(), 16, place="p")
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"partitions": 16, "checksum": "x"}'])
-def test_a_damaged_layout_is_noticed(files: LocalFileStore, content: bytes) -> None:
-    files.write(LAYOUT_FILE, content)
-    with pytest.raises(LedgerLostError, match=r"layout\.json is damaged"):
-        require_layout(files, 1)
+@pytest.mark.parametrize("partitions", [1, 16])
+def test_a_state_that_is_being_moved_is_refused(partitions: int) -> None:
+    with pytest.raises(ConflictError, match="is being moved from no partitions to 16 partitions") as refused:
+        require_layout(Layout(moves_to=16), partitions, place="p")
+    assert "With partitions=16 its task prepare completes the move" in str(refused.value)
+    assert "with partitions=1 it gives the move up" in str(refused.value)

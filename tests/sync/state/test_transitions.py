@@ -11,10 +11,11 @@ from airflow_provider_audiences.members.keys.key_order import order_of
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.plan import Changes, Plan
+from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.delivered import Delivered, DeliveredRange, DeliveredRanges
 from airflow_provider_audiences.sync.state.late import LateRequests
 from airflow_provider_audiences.sync.state.manifest import Manifest, StoredLedger
-from airflow_provider_audiences.sync.state.transitions import after_begin_again, after_changes, after_fold
+from airflow_provider_audiences.sync.state.transitions import after_begin_again, after_changes, after_fold, after_move
 
 NOW, LATE = 1_000_000.5, 100
 LEDGER = StoredLedger(file="ledger-2-x.parquet", members=3, fingerprint="f")
@@ -110,3 +111,47 @@ def test_changes_end_without_a_ledger(make_plan: Any, seconds: Any, fingerprint:
     assert (after.ledger, after.changes_fingerprint, after.is_doubt_in_ledger) == (BEFORE.ledger, fingerprint, False)
     assert (after.finished_plan_id, after.finished_batches) == finished
     assert after.late_until == 1_000_001 + LATE
+
+
+SETTLED = replace(
+    BEFORE, plan_id="", replacement_fingerprint="", late=LateRequests(has_removals=False, ttl_seconds=None)
+)
+
+
+def moved(*sources: Manifest, has_unknown_members: bool = False) -> Manifest:
+    return after_move(sources, address=BEFORE.address, has_unknown_members=has_unknown_members, now=NOW)
+
+
+def test_a_state_that_is_moved_takes_over_what_is_known_of_any_part() -> None:
+    one = replace(SETTLED, generation=7, seconds_per_request=0.5, ledger=LEDGER)
+    other = replace(SETTLED, generation=3, seconds_per_request=2.0, has_unknown_members=True, is_doubt_in_ledger=False)
+    both = moved(one, other)
+    assert (both.generation, both.seconds_per_request) == (7, 2.0)
+    assert (both.has_unknown_members, both.is_doubt_in_ledger) == (True, False)
+    assert (both.ledger.file, both.ledger.members, both.files) == ("", 0, set())
+    assert moved(one).is_doubt_in_ledger
+    assert not moved(one).has_unknown_members
+    assert moved(one, has_unknown_members=True).has_unknown_members
+
+
+def test_what_late_requests_of_any_part_may_do_is_reckoned_with() -> None:
+    adds, removes = LateRequests(has_removals=False, ttl_seconds=50), LateRequests(has_removals=True, ttl_seconds=None)
+    late = replace(SETTLED, late_until=1_000_050, late=adds)
+    later = replace(SETTLED, late_until=1_000_090, late=removes)
+    past = replace(SETTLED, late_until=999_990, late=LateRequests(has_removals=True, ttl_seconds=1))
+    assert (moved(late, past).late_until, moved(late, past).late) == (1_000_050, adds)
+    both = moved(late, later, past)
+    assert (both.late_until, both.late) == (1_000_090, LateRequests(has_removals=True, ttl_seconds=50))
+
+
+def test_the_newest_run_of_any_part_decides() -> None:
+    dates = [RunDate(logical=day * 86_400.0, end=(day + 1) * 86_400.0) for day in (5, 9, 7)]
+    assert moved(*(replace(SETTLED, run_date=date) for date in dates)).run_date == dates[1]
+    assert moved(SETTLED, replace(SETTLED, run_date=dates[0])).run_date == dates[0]
+
+
+def test_a_plan_that_was_finished_is_not_that_of_the_new_state() -> None:
+    """Its opt-outs are removed once more, and it can't be found by its id."""
+    old = replace(SETTLED, finished_plan_id="p", finished_batches=4, removed_opt_outs_fingerprint="o")
+    new = moved(old)
+    assert (new.finished_plan_id, new.finished_batches, new.removed_opt_outs_fingerprint) == ("", 0, "")
