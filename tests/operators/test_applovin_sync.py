@@ -1,5 +1,6 @@
 """The operators that sync an audience, against the emulator: what arrives, what is refused, and what is shown."""
 
+import dataclasses
 import datetime as dt
 import json
 import logging
@@ -21,6 +22,7 @@ from airflow_provider_audiences.common.state import holder_of, state_store
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
+from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 from airflow_provider_audiences.sources import FileSource
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.state.lease import leased
@@ -601,10 +603,11 @@ class TestMembers:
         """The platform's count lags: members that were added a moment ago are not in it."""
         emulator.settings(user_count_lag_seconds=3600)
         upload_by_hand(make_ids(3, start=50))
-        report = sync(make_ids(5), suppress=make_ids(3, start=50))
-        assert (report["removed"], report["suppress_unknown"]) == (3, 3)
+        arguments = {"source": make_ids(5), "suppress": make_ids(3, start=50), "drift_patience_seconds": 0}
+        report = sync(**arguments)
+        assert (report["removed"], report["suppress_unknown"], report["drift"]) == (3, 3, -5)
         assert emulator.members(audience_id) == make_ids(5)
-        assert sync(make_ids(5), suppress=make_ids(3, start=50))["batches"] == 0
+        assert sync(**arguments)["batches"] == 0
 
     def test_stay_when_they_are_only_added(
         self, sync: Callable[..., Any], emulator: AudiencesEmulator, audience_id: str, make_ids: MakeIds
@@ -987,8 +990,11 @@ class TestRetries:
         audience_id: str,
         make_ids: MakeIds,
         task_context: MakeContext,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """While the first one waits for Airflow, the next one runs; when it goes on, it has no say any more."""
+        soon = dataclasses.replace(AudienceDestination.limits, late_effect_seconds=1)
+        monkeypatch.setattr(AudienceDestination, "limits", soon)
 
         class Store:
             def set(self, _key: str, _value: Any) -> None:
