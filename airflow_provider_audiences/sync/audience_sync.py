@@ -177,7 +177,7 @@ class AudienceSync:
         stored, is_begun = self._stored_plan(plan_id, lost)
         if is_begun:
             return None
-        self._audience.disk_space.require(stored.plan.changes.live)
+        self._audience.disk_space.require(stored.plan.counts.live)
         report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
         self._audience.wait_for_late_requests(stored.plan, contradicted=report.contradicted)
         self._state.begin(stored)
@@ -222,7 +222,7 @@ class AudienceSync:
         source: KeySet | None = None,
     ) -> SyncReport:
         plan = stored.plan
-        self._audience.disk_space.require(plan.changes.live)
+        self._audience.disk_space.require(plan.counts.live)
         self._audience.wait_for_late_requests(plan, contradicted=report.contradicted)
         self._state.begin(stored)
         sent = send_begun_plan(

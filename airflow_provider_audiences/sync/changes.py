@@ -28,7 +28,7 @@ from airflow_provider_audiences.members.keys.key_set import KeySet, fingerprint_
 from airflow_provider_audiences.members.keys.key_sets import difference, empty_key_set, intersection, union
 from airflow_provider_audiences.sync.delivery.plan_delivery import send_begun_plan
 from airflow_provider_audiences.sync.guards import Guards, log_verdicts, older_run_verdict, refuse_unless_passed
-from airflow_provider_audiences.sync.plan import Changes, Plan
+from airflow_provider_audiences.sync.plan import Plan, PlanCounts
 from airflow_provider_audiences.sync.report import ChangesReport
 from airflow_provider_audiences.validation import one_of, true_or_false, whole_number, whole_seconds
 from airflow_provider_audiences.wording import counted
@@ -250,7 +250,7 @@ class ChangesDelivery:
             ttl_seconds=settings.ttl_seconds,
             additions=union(added, refreshed, self._workspace),
             removals=keys.get("removed", none),
-            changes=Changes(added=added.count, refreshed=refreshed.count, removed=staged.count("removed")),
+            counts=PlanCounts(added=added.count, refreshed=refreshed.count, removed=staged.count("removed")),
             has_unknown_members=True,
         )
 
@@ -302,7 +302,7 @@ class ChangesDelivery:
             error.so_far = "Nothing was sent"
             raise
         verdicts = [
-            *settings.guards.verdicts_by_count(plan.changes, before),
+            *settings.guards.verdicts_by_count(plan.counts, before),
             older_run_verdict(
                 settings.run_date,
                 manifest.run_date if manifest else None,

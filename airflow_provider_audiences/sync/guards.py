@@ -14,7 +14,7 @@ from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
-    from airflow_provider_audiences.sync.plan import Changes
+    from airflow_provider_audiences.sync.plan import PlanCounts
     from airflow_provider_audiences.sync.run_date import RunDate
 
 log = logging.getLogger(__name__)
@@ -82,19 +82,19 @@ class Guards(Checked):
             "min_members": self.min_members,
         }
 
-    def verdicts(self, changes: Changes, *, suppress_members: int = 0) -> list[Verdict]:
+    def verdicts(self, counts: PlanCounts, *, suppress_members: int = 0) -> list[Verdict]:
         """
         Return the verdict of each guard.
 
-        :param changes: counts of the plan's changes.
+        :param counts: counts of the plan.
         :param suppress_members: number of distinct members of the opt-out list.
         """
-        wanted = changes.wanted
+        wanted = counts.wanted
         # Changes that an interrupted run may have made are not counted: that run's guards have checked them.
         removed = _ratio_verdict(
-            "max_removed_ratio", self.max_removed_ratio, "remove", changes.surely_live_removed, changes.surely_live
+            "max_removed_ratio", self.max_removed_ratio, "remove", counts.surely_live_removed, counts.surely_live
         )
-        added = _ratio_verdict("max_added_ratio", self.max_added_ratio, "add", changes.surely_new, changes.maybe_live)
+        added = _ratio_verdict("max_added_ratio", self.max_added_ratio, "add", counts.surely_new, counts.maybe_live)
         return [
             Verdict(
                 guard="allow_empty",
@@ -111,8 +111,8 @@ class Guards(Checked):
             ),
             removed,
             added,
-            _count_verdict("max_removed", self.max_removed, "remove", changes.surely_live_removed),
-            _count_verdict("max_added", self.max_added, "add", changes.surely_new),
+            _count_verdict("max_removed", self.max_removed, "remove", counts.surely_live_removed),
+            _count_verdict("max_added", self.max_added, "add", counts.surely_new),
             Verdict(
                 guard="min_suppressed",
                 passed=suppress_members >= self.min_suppressed,
@@ -121,24 +121,24 @@ class Guards(Checked):
             ),
         ]
 
-    def verdicts_by_count(self, changes: Changes, count: int | None) -> list[Verdict]:
+    def verdicts_by_count(self, counts: PlanCounts, count: int | None) -> list[Verdict]:
         """
         Return the verdict of each guard by the platform's count of members, where no ledger says who is there.
 
         A guard that needs the count stops the changes if the platform does not say it. Guards of what a source has as a
         whole are left out.
 
-        :param changes: how many members are added, refreshed and removed.
+        :param counts: how many members are added, refreshed and removed.
         :param count: the platform's count; None if it does not say.
         """
         known = count or 0
         by_count = replace(
-            changes,
-            unchanged=max(0, known - changes.refreshed - changes.removed),
+            counts,
+            unchanged=max(0, known - counts.refreshed - counts.removed),
             maybe_live=known,
             surely_live=known,
-            surely_new=changes.added,
-            surely_live_removed=changes.removed,
+            surely_new=counts.added,
+            surely_live_removed=counts.removed,
         )
         need_count = {name for name, limit in self.limits.items() if limit is not None} - {"min_members"}
         if self.min_members:

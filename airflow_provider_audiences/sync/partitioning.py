@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, PlanOutdatedError
-from airflow_provider_audiences.sync.plan import Changes
+from airflow_provider_audiences.sync.plan import PlanCounts
 from airflow_provider_audiences.sync.report import SyncReport, summed
 from airflow_provider_audiences.sync.state.stored_plans import plan_in
 from airflow_provider_audiences.wording import counted
@@ -42,21 +42,21 @@ def refuse_replacing(settings: SyncSettings) -> None:
             )
 
 
-def whole_changes(plans: Iterable[tuple[FileStore, str]]) -> Changes:
+def whole_counts(plans: Iterable[tuple[FileStore, str]]) -> PlanCounts:
     """
     Return the counts of all partitions' stored plans together.
 
     :param plans: of each partition, the file store of its state, and the id of its plan.
     :raises PlanOutdatedError: a plan is not there any more; nothing was sent.
     """
-    total = Changes()
+    total = PlanCounts()
     for files, plan_id in plans:
         found = plan_in(files, plan_id)
         if found is None:
             raise PlanOutdatedError(
                 f"{files.name} has no plan {plan_id}: another sync has run since, and took it away; nothing was sent"
             )
-        total += Changes.from_json(found.content["changes"])
+        total += PlanCounts.from_json(found.content["changes"])
     return total
 
 

@@ -37,7 +37,7 @@ PhaseName = Literal["additions", "removals"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class PlanCounts:
     """
     Counts of the members that a plan changes or leaves.
 
@@ -76,8 +76,8 @@ class Changes:
         """Members that the source wants in the audience, without those who have opted out."""
         return self.added + self.refreshed + self.unchanged
 
-    def __add__(self, other: Changes) -> Changes:
-        return Changes(**{name: getattr(self, name) + getattr(other, name) for name in _COUNTS})
+    def __add__(self, other: PlanCounts) -> PlanCounts:
+        return PlanCounts(**{name: getattr(self, name) + getattr(other, name) for name in _COUNTS})
 
     def as_json(self) -> dict[str, int]:
         """Return the counts as JSON."""
@@ -95,7 +95,7 @@ class Changes:
         return cls(**{names.get(key, key): value for key, value in content.items()})
 
 
-_COUNTS = [field.name for field in fields(Changes)]
+_COUNTS = [field.name for field in fields(PlanCounts)]
 _STORED = {
     "maybe_live": "possible",
     "surely_live": "known",
@@ -114,7 +114,7 @@ class Plan:
     :param ttl_seconds: how long members stay that are sent.
     :param additions: members to add or refresh.
     :param removals: members to remove; none if the plan replaces the content.
-    :param changes: counts of what the plan changes.
+    :param counts: how many members the plan changes, and how many it leaves.
     :param has_unknown_members: whether the audience may have members that the ledger lacks, even after the plan.
     :param removed_opt_outs_fingerprint: of the opt-outs that the plan removes even if the ledger lacks them;
         empty if none.
@@ -124,7 +124,7 @@ class Plan:
     ttl_seconds: int
     additions: KeySet
     removals: KeySet
-    changes: Changes
+    counts: PlanCounts
     has_unknown_members: bool = False
     removed_opt_outs_fingerprint: str = ""
 
@@ -193,22 +193,22 @@ def make_plan(
         manual_changes = ManualChanges.none(workspace)
     comparison = _Comparison(source, opt_outs, ledger, manual_changes, rules)
     additions, removals = (KeySetWriter(workspace.new_file(), key_bytes=source.key_bytes) for _ in range(2))
-    changes = Changes()
+    counts = PlanCounts()
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-plan") as threads:
         slices: Iterator[list[slice]] = side_by_side(
             source, opt_outs, ledger.keys, manual_changes.held_back, manual_changes.added_by_hand
         )
-        for added, removed, counted in in_turn(threads, comparison.plan_slices, slices):
+        for added, removed, counts_of_slice in in_turn(threads, comparison.plan_slices, slices):
             additions.add(added)
             removals.add(removed)
-            changes += counted
+            counts += counts_of_slice
     has_unknown_members = rules.has_unknown_members and not rules.replaces
     return Plan(
         replaces=rules.replaces,
         ttl_seconds=rules.ttl_seconds,
         additions=additions.finish(),
         removals=removals.finish(),
-        changes=changes,
+        counts=counts,
         has_unknown_members=has_unknown_members,
         removed_opt_outs_fingerprint=fingerprint_of(opt_outs) if has_unknown_members and opt_outs.count else "",
     )
@@ -224,7 +224,7 @@ class _Comparison:
     manual_changes: ManualChanges
     rules: PlanRules
 
-    def plan_slices(self, slices: list[slice]) -> tuple[Keys, Keys, Changes]:
+    def plan_slices(self, slices: list[slice]) -> tuple[Keys, Keys, PlanCounts]:
         """Return what to add, what to remove, and the counts, for one slice of each set."""
         source_slice, opt_out_slice, ledger_slice, held_back_slice, by_hand_slice = slices
         rules = self.rules
@@ -261,7 +261,7 @@ class _Comparison:
         may_be_live[is_old] = old_may_be_live[old_row[is_old]]
         contradicted = _count(old_is_removed & (old.earliest_expiry == ADDITION_IN_DOUBT))
         contradicted += _count(is_sent & is_old & (live_until == REMOVAL_IN_DOUBT))
-        changes = Changes(
+        counts = PlanCounts(
             added=_count(is_sent & ~is_live),
             refreshed=_count(is_sent & is_live),
             removed=_count(old_is_removed) + unknown_removed,
@@ -276,7 +276,7 @@ class _Comparison:
             unknown_removed=unknown_removed,
             contradicted=contradicted,
         )
-        return _chosen(wanted, is_sent), removals, changes
+        return _chosen(wanted, is_sent), removals, counts
 
     def _must_leave(
         self, old: LedgerRows, is_wanted: NDArray[np.bool_], opt_outs: Keys, held_back: Keys, by_hand: Keys

@@ -123,7 +123,7 @@ class Planner:
         ).changed(
             expected_seconds=self._expected_seconds(plan),
             verdicts=[
-                *settings.guards.verdicts(plan.changes, suppress_members=opt_outs.members if opt_outs else 0),
+                *settings.guards.verdicts(plan.counts, suppress_members=opt_outs.members if opt_outs else 0),
                 suppress_verdict(opt_outs),
                 older_run_verdict(
                     settings.run_date,

@@ -17,7 +17,7 @@ from airflow_provider_audiences.sync.delivery.direct_delivery import DeliveryMod
 from airflow_provider_audiences.sync.delivery.plan_delivery import StateJournal
 from airflow_provider_audiences.sync.expiry import Expiry, expiry_in
 from airflow_provider_audiences.sync.open_audience import OpenAudience
-from airflow_provider_audiences.sync.plan import Changes, Plan
+from airflow_provider_audiences.sync.plan import Plan, PlanCounts
 from airflow_provider_audiences.sync.report import DirectDeliveryReport
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class RecordedDelivery:
             additions=none if is_removal else staged.keys,
             removals=staged.keys if is_removal else none,
             # Each of them may be in the audience already, so that its TTL begins again.
-            changes=Changes(refreshed=0 if is_removal else staged.members),
+            counts=PlanCounts(refreshed=0 if is_removal else staged.members),
             has_unknown_members=bool(manifest and manifest.has_unknown_members and not replaces),
             removed_opt_outs_fingerprint=manifest.removed_opt_outs_fingerprint if manifest and not replaces else "",
         )

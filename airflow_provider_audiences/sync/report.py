@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.plan import Plan
 
-_COUNTS_OF_CHANGES = ("added", "refreshed", "removed", "unchanged", "suppressed", "held_back", "contradicted", "live")
+_COUNTS_OF_PLAN = ("added", "refreshed", "removed", "unchanged", "suppressed", "held_back", "contradicted", "live")
 _COUNTS_OF_OPT_OUTS = ("members", "malformed", "zeroed", "duplicates", "blank")
 
 
@@ -253,15 +253,14 @@ class SyncReport(DeliveryReport):
         :param requests: number of requests that the plan needs.
         :param max_member_bytes: most bytes of a member in a request.
         """
-        changes = plan.changes
-        counts = {name: getattr(changes, name) for name in _COUNTS_OF_CHANGES}
+        counts = {name: getattr(plan.counts, name) for name in _COUNTS_OF_PLAN}
         counts |= {f"suppress_{name}": getattr(opt_outs, name) if opt_outs else 0 for name in _COUNTS_OF_OPT_OUTS}
         return cls(
             audience_id=audience_id,
             mode=mode,
             generation=generation,
             replaces=plan.replaces,
-            suppress_unknown=changes.unknown_removed,
+            suppress_unknown=plan.counts.unknown_removed,
             planned_requests=requests,
             planned_ids=plan.members,
             planned_bytes=plan.members * max_member_bytes,

@@ -198,7 +198,7 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
     def _whole_plan(self, destination: Any, plans: Sequence[Mapping[str, Any]], guards: Any) -> SyncReport:
         """Return the report of all plans together, with the verdicts of the guards, and log both."""
         from airflow_provider_audiences.sync.guards import log_verdicts
-        from airflow_provider_audiences.sync.partitioning import refuse_texts, whole_changes
+        from airflow_provider_audiences.sync.partitioning import refuse_texts, whole_counts
         from airflow_provider_audiences.sync.report import SyncReport, summed
         from airflow_provider_audiences.validation import ratio
 
@@ -208,7 +208,7 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
         stores = [
             (self.state_stores(destination, Partition.named(_partition_of(plan)))[1], plan["plan_id"]) for plan in plans
         ]
-        judged = guards.verdicts(whole_changes(stores), suppress_members=whole.suppress_members)
+        judged = guards.verdicts(whole_counts(stores), suppress_members=whole.suppress_members)
         names = {verdict.guard for verdict in judged}
         # Guards about the run and the opt-outs were asked in each partition: one that objects speaks for all.
         others = {one.guard: one for report in reports for one in report.verdicts if one.guard not in names}

@@ -8,23 +8,23 @@ from hypothesis import strategies as st
 
 from airflow_provider_audiences.exceptions import GuardError, InvalidInputError
 from airflow_provider_audiences.sync.guards import Guards, Verdict, refuse_unless_passed
-from airflow_provider_audiences.sync.plan import Changes
+from airflow_provider_audiences.sync.plan import PlanCounts
 
 OFF: dict[str, Any] = {"allow_empty": True, "max_removed_ratio": None, "max_added_ratio": None, "min_members": 0}
 RATIOS = ["max_removed_ratio", "max_added_ratio"]
 NAMES = ["allow_empty", "min_members", *RATIOS, "max_removed", "max_added", "min_suppressed"]
 
 
-def counted(**counts: int) -> Changes:
-    """Changes of an audience without doubt: who is added is new, who is removed was known."""
+def counted(**counts: int) -> PlanCounts:
+    """Counts of an audience without doubt: who is added is new, who is removed was known."""
     known = counts.get("surely_live", 0)
-    return Changes(
+    return PlanCounts(
         surely_new=counts.get("added", 0), surely_live_removed=counts.get("removed", 0), maybe_live=known, **counts
     )
 
 
-def stopped_by(changes: Changes, **arguments: Any) -> list[str]:
-    verdicts = Guards(**(OFF | arguments)).verdicts(changes)
+def stopped_by(counts: PlanCounts, **arguments: Any) -> list[str]:
+    verdicts = Guards(**(OFF | arguments)).verdicts(counts)
     assert [verdict.guard for verdict in verdicts] == NAMES
     return [verdict.guard for verdict in verdicts if not verdict.passed]
 
@@ -82,27 +82,27 @@ def test_the_limit_that_is_reached_first_stops(removed: int, added: int, stopped
 
 
 def test_whom_no_ledger_knows_counts_for_no_limit() -> None:
-    changes = Changes(removed=5000, unknown_removed=5000, surely_live=3, maybe_live=3)
-    assert stopped_by(changes, max_removed_ratio=0, max_removed=0) == []
+    counts = PlanCounts(removed=5000, unknown_removed=5000, surely_live=3, maybe_live=3)
+    assert stopped_by(counts, max_removed_ratio=0, max_removed=0) == []
 
 
 def test_who_is_in_doubt_is_no_reason_to_stop() -> None:
     """Whom a run that was cut off may have added or not: neither removing them nor sending them again counts."""
-    changes = Changes(added=800, maybe_live=1000, surely_live=200, surely_new=0, removed=5000, surely_live_removed=10)
-    assert stopped_by(changes, max_added_ratio=0.1, max_removed_ratio=0.1) == []
+    counts = PlanCounts(added=800, maybe_live=1000, surely_live=200, surely_new=0, removed=5000, surely_live_removed=10)
+    assert stopped_by(counts, max_added_ratio=0.1, max_removed_ratio=0.1) == []
 
 
 def test_too_few_that_must_not_be_there() -> None:
     guards = Guards(**(OFF | {"min_suppressed": "3"}))
-    assert [v.guard for v in guards.verdicts(Changes(), suppress_members=2) if not v.passed] == ["min_suppressed"]
-    assert all(verdict.passed for verdict in guards.verdicts(Changes(), suppress_members=3))
+    assert [v.guard for v in guards.verdicts(PlanCounts(), suppress_members=2) if not v.passed] == ["min_suppressed"]
+    assert all(verdict.passed for verdict in guards.verdicts(PlanCounts(), suppress_members=3))
 
 
 @given(part=st.integers(0, 1000), known=st.integers(1, 1000))
 def test_the_limit_itself_is_allowed(part: int, known: int) -> None:
     """Whatever the ratio is as a binary number."""
-    changes = counted(removed=min(part, known), added=part, surely_live=known)
-    assert not stopped_by(changes, max_removed_ratio=min(part, known) / known, max_added_ratio=part / known)
+    counts = counted(removed=min(part, known), added=part, surely_live=known)
+    assert not stopped_by(counts, max_removed_ratio=min(part, known) / known, max_added_ratio=part / known)
     more = counted(removed=min(part, known) + 1, added=part + 1, surely_live=known)
     assert stopped_by(more, max_removed_ratio=min(part, known) / known, max_added_ratio=part / known) == RATIOS
 
@@ -123,8 +123,8 @@ def test_all_that_fail_are_told_and_the_first_one_names_the_error() -> None:
 
 def test_messages() -> None:
     guards = Guards(allow_empty=True, max_removed_ratio=None, max_added_ratio=0.125, min_members=1, max_added=2)
-    changes = counted(added=3, unchanged=4, removed=1, surely_live=5)
-    assert [verdict.as_dict() for verdict in guards.verdicts(changes, suppress_members=2000)] == [
+    counts = counted(added=3, unchanged=4, removed=1, surely_live=5)
+    assert [verdict.as_dict() for verdict in guards.verdicts(counts, suppress_members=2000)] == [
         {"guard": "allow_empty", "passed": True, "message": "7 members are wanted"},
         {"guard": "min_members", "passed": True, "message": "7 members are wanted, and at least 1 is expected"},
         {

@@ -22,7 +22,7 @@ from airflow_provider_audiences.members.keys import key_order, key_set
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter
-from airflow_provider_audiences.sync.plan import Changes, Plan
+from airflow_provider_audiences.sync.plan import Plan, PlanCounts
 from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.fold import fold
 
@@ -200,7 +200,7 @@ def folded(case: Case, work: StagingSettings) -> tuple[dict[int, Times], dict[in
             ttl_seconds=case.ttl,
             additions=key_set_of(workspace, case.additions),
             removals=key_set_of(workspace, case.removals),
-            changes=Changes(),
+            counts=PlanCounts(),
         )
         old = ledger_of(workspace, case.old)
         writer = LedgerWriter(workspace)

@@ -16,7 +16,7 @@ from airflow_provider_audiences.members.keys import key_order, key_set
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter
-from airflow_provider_audiences.sync.plan import Changes, Plan, PlanRules, make_plan
+from airflow_provider_audiences.sync.plan import Plan, PlanCounts, PlanRules, make_plan
 from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.fold import fold
 
@@ -154,7 +154,7 @@ def test_against_sets(case: Case, work: StagingSettings) -> None:
     assert set(removals) == (set() if case.mode == "replace" else gone | case.unknown), (
         "an update removes without a list"
     )
-    assert plan.changes == Changes(
+    assert plan.counts == PlanCounts(
         added=len(sent - surely_live),
         refreshed=len(sent & surely_live),
         removed=len(gone | case.unknown),
@@ -168,7 +168,7 @@ def test_against_sets(case: Case, work: StagingSettings) -> None:
         unknown_removed=len(case.unknown),
         contradicted=len(gone & in_doubt[ADDITION_IN_DOUBT]) + len(sent & in_doubt[REMOVAL_IN_DOUBT]),
     )
-    assert plan.changes.wanted == len(case.wanted)
+    assert plan.counts.wanted == len(case.wanted)
     assert plan.has_unknown_members == (case.has_unknown_members and case.mode != "replace")
     assert bool(plan.removed_opt_outs_fingerprint) == bool(plan.has_unknown_members and case.suppressed)
     assert (plan.replaces, plan.ttl_seconds) == (case.mode == "replace", TTL)
@@ -201,7 +201,7 @@ def test_what_the_audience_is_afterwards(case: Case, work: StagingSettings, stra
     else:
         assert after == case.wanted
     if case.mode != "append":
-        assert plan.changes.live == len(case.wanted)
+        assert plan.counts.live == len(case.wanted)
     # Nobody of them expires before the next look.
     assert all(expiry[key] >= case.due_before for key in case.wanted - additions)
 
@@ -217,7 +217,7 @@ def test_once_it_has_landed_nothing_is_left_to_do(case: Case, work: StagingSetti
         for rows in fold(ledger, plan, delivered, now=NOW, late_effect_seconds=100):
             writer.add(rows)
         new = writer.finish()
-        assert new.keys.count == plan.changes.live
+        assert new.keys.count == plan.counts.live
         mode = "mirror" if case.mode == "replace" else case.mode
         again = make_plan(
             key_set_of(workspace, case.source),
@@ -231,12 +231,12 @@ def test_once_it_has_landed_nothing_is_left_to_do(case: Case, work: StagingSetti
         in_doubt = {key for key, (earliest, latest) in case.ledger.items() if not earliest and latest > NOW}
         in_doubt |= {key for key, (_, latest) in case.ledger.items() if latest == LATEST_UNKNOWN}
         left = in_doubt - case.source - case.suppressed if case.mode == "append" else set()
-        assert again.changes == Changes(
+        assert again.counts == PlanCounts(
             unchanged=len(case.wanted),
-            suppressed=plan.changes.suppressed,
-            live=plan.changes.live,
-            maybe_live=plan.changes.live,
-            surely_live=plan.changes.live - len(left),
+            suppressed=plan.counts.suppressed,
+            live=plan.counts.live,
+            maybe_live=plan.counts.live,
+            surely_live=plan.counts.live - len(left),
         )
 
 
@@ -262,7 +262,7 @@ def test_requests_and_members(
             ttl_seconds=TTL,
             additions=key_set_of(workspace, range(additions)),
             removals=key_set_of(workspace, range(100, 100 + removals)),
-            changes=Changes(),
+            counts=PlanCounts(),
         )
         assert plan.requests(batch_size) == requests
         assert plan.members == additions + removals
@@ -270,12 +270,12 @@ def test_requests_and_members(
 
 
 def test_counts_add_up() -> None:
-    names = [field.name for field in dataclasses.fields(Changes)]
-    one = Changes(**{name: 2**number for number, name in enumerate(names)})
-    two = Changes(**{name: 1000 * 2**number for number, name in enumerate(names)})
-    assert one + two == Changes(**{name: 1001 * 2**number for number, name in enumerate(names)})
-    assert one + Changes() == one
-    assert Changes(added=1, refreshed=10, unchanged=100, removed=1000, suppressed=9).wanted == 111
+    names = [field.name for field in dataclasses.fields(PlanCounts)]
+    one = PlanCounts(**{name: 2**number for number, name in enumerate(names)})
+    two = PlanCounts(**{name: 1000 * 2**number for number, name in enumerate(names)})
+    assert one + two == PlanCounts(**{name: 1001 * 2**number for number, name in enumerate(names)})
+    assert one + PlanCounts() == one
+    assert PlanCounts(added=1, refreshed=10, unchanged=100, removed=1000, suppressed=9).wanted == 111
 
 
 def test_many_members(work: StagingSettings) -> None:
@@ -291,4 +291,4 @@ def test_many_members(work: StagingSettings) -> None:
         )
         assert set(listed(plan.additions)) == set(range(300_000, 310_000))
         assert set(listed(plan.removals)) == set(range(10_000)) | set(range(20_000, 30_000))
-        assert plan.changes.unchanged == 280_000
+        assert plan.counts.unchanged == 280_000

@@ -14,7 +14,7 @@ from airflow_provider_audiences.members.keys.key_set import fingerprint_of
 from airflow_provider_audiences.members.opt_outs import without_opt_outs
 from airflow_provider_audiences.platforms.pai.group_spec import MAX_TEXT_NUMBERS, GroupSpec, PaiSource
 from airflow_provider_audiences.sync.guards import Guards, Verdict, log_verdicts, refuse_unless_passed, stopped_by
-from airflow_provider_audiences.sync.plan import Changes
+from airflow_provider_audiences.sync.plan import PlanCounts
 from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class GroupNumbers:
         """
         people = current.amount if current else 0
         added, removed = max(0, self.count - people), max(0, people - self.count)
-        changes = Changes(
+        counts = PlanCounts(
             added=added,
             surely_new=added,
             removed=removed,
@@ -96,7 +96,7 @@ class GroupNumbers:
             maybe_live=people,
             surely_live=people,
         )
-        verdicts = guards.verdicts(changes, suppress_members=self.facts["suppress_members"])
+        verdicts = guards.verdicts(counts, suppress_members=self.facts["suppress_members"])
         if current:
             log.info(
                 "The numbers are not known to be those of the group %s, which has %s: a new one is made.",

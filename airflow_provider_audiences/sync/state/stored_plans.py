@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import LedgerLostError
 from airflow_provider_audiences.members.keys.key_set import fingerprint_of
-from airflow_provider_audiences.sync.plan import Changes, Plan
+from airflow_provider_audiences.sync.plan import Plan, PlanCounts
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.sealing import sealed, unsealed
 
@@ -103,7 +103,7 @@ class StoredPlans:
             "head": state_id,
             "replaces": plan.replaces,
             "ttl_seconds": plan.ttl_seconds,
-            "changes": plan.changes.as_json(),
+            "changes": plan.counts.as_json(),
             "has_strangers": plan.has_unknown_members,
             "purged": plan.removed_opt_outs_fingerprint,
             "run_date": run_date.as_list() if run_date else None,
@@ -147,7 +147,7 @@ class StoredPlans:
                 ttl_seconds=content["ttl_seconds"],
                 additions=self._tables.keys(_file(plan_id, "additions"), fingerprint=content["additions"]),
                 removals=self._tables.keys(_file(plan_id, "removals"), fingerprint=content["removals"]),
-                changes=Changes.from_json(content["changes"]),
+                counts=PlanCounts.from_json(content["changes"]),
                 has_unknown_members=content.get("has_strangers", True),
                 removed_opt_outs_fingerprint=content.get("purged", ""),
             ),

@@ -80,7 +80,7 @@ def after_fold(
     is_replacement_in_doubt = plan.replaces and not delivered.additions
     # The ledger does not show all doubt: members that were in doubt and were sent since, and members whose refresh may
     # still take effect.
-    is_doubt_hidden = manifest.late_until > now or bool(plan.changes.refreshed and not is_fully_delivered)
+    is_doubt_hidden = manifest.late_until > now or bool(plan.counts.refreshed and not is_fully_delivered)
     return replace(
         _with_late_requests(manifest, plan, now=now, late_effect_seconds=late_effect_seconds),
         generation=manifest.generation + 1,

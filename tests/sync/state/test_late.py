@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_audiences.sync.plan import Changes, Plan
+from airflow_provider_audiences.sync.plan import Plan, PlanCounts
 from airflow_provider_audiences.sync.state.delivered import Delivered, DeliveredRange, DeliveredRanges
 from airflow_provider_audiences.sync.state.late import LateRequests
 
@@ -25,7 +25,7 @@ class Rows:
 
 def plan(additions: int, removals: int, *, replaces: bool = False, ttl: int = 500) -> Plan:
     rows: Any = Rows(additions), Rows(removals)
-    return Plan(replaces=replaces, ttl_seconds=ttl, additions=rows[0], removals=rows[1], changes=Changes())
+    return Plan(replaces=replaces, ttl_seconds=ttl, additions=rows[0], removals=rows[1], counts=PlanCounts())
 
 
 def landed(additions: int, removals: int, *, is_repeated: bool = False) -> Delivered:

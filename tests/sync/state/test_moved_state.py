@@ -166,10 +166,10 @@ def test_what_an_older_version_wrote_afterwards_is_no_ledger(copied: Any) -> Non
 
 def state_plan(state: AudienceState) -> Any:
     """A plan with nobody in it."""
-    from airflow_provider_audiences.sync.plan import Changes, Plan
+    from airflow_provider_audiences.sync.plan import Plan, PlanCounts
 
     nobody = state.ledger().keys
-    return Plan(replaces=True, ttl_seconds=1000, additions=nobody, removals=nobody, changes=Changes())
+    return Plan(replaces=True, ttl_seconds=1000, additions=nobody, removals=nobody, counts=PlanCounts())
 
 
 def test_older_versions_refuse_it(copied: Any) -> None:

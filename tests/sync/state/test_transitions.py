@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_audiences.members.keys.key_order import order_of
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.sync.destination import AudienceAddress
-from airflow_provider_audiences.sync.plan import Changes, Plan
+from airflow_provider_audiences.sync.plan import Plan, PlanCounts
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.delivered import Delivered, DeliveredRange, DeliveredRanges
 from airflow_provider_audiences.sync.state.late import LateRequests
@@ -38,7 +38,7 @@ def make_plan(tmp_path: Path) -> Any:
         return writer.finish()
 
     def make(additions: int, removals: int, **more: Any) -> Plan:
-        given: dict[str, Any] = {"replaces": False, "ttl_seconds": 500, "changes": Changes()}
+        given: dict[str, Any] = {"replaces": False, "ttl_seconds": 500, "counts": PlanCounts()}
         return Plan(additions=keys(additions, "a"), removals=keys(removals, "r"), **(given | more))
 
     return make
