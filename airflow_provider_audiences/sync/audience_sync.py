@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import (
@@ -108,7 +109,7 @@ class AudienceSync:
         report = planned.report
         stored = self._state.store_plan(planned.plan, details=report.as_dict(), run_date=settings.run_date)
         log.info("Plan %s is stored. Nothing was sent.", stored.plan_id)
-        return self._timed(report.changed(plan_only=True, plan_id=stored.plan_id))
+        return self._timed(replace(report, plan_only=True, plan_id=stored.plan_id))
 
     def apply(self, plan_id: str, *, override_guards: bool) -> SyncReport:
         """
@@ -125,7 +126,7 @@ class AudienceSync:
         if manifest and manifest.finished_plan_id == plan_id:
             log.info("Plan %s was carried out to its end before.", plan_id)
             report = SyncReport.from_details({}, audience_id=self._audience_id, plan_id=plan_id)
-            report = report.changed(live=manifest.ledger.members, batches_skipped_by_resume=manifest.finished_batches)
+            report = replace(report, live=manifest.ledger.members, batches_skipped_by_resume=manifest.finished_batches)
             return self._ended(report)
         stored, is_begun = self._stored_plan(plan_id, lost)
         report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
@@ -236,7 +237,8 @@ class AudienceSync:
         new = self._state.finish(
             ledger, stored, seconds_per_request=sent.seconds_per_request, manual_changes=manual_changes
         )
-        report = report.changed(
+        report = replace(
+            report,
             plan_id=stored.plan_id,
             generation=self._state.generation,
             live=new.stored.members,
@@ -250,7 +252,7 @@ class AudienceSync:
     def _ended(self, report: SyncReport, *, expiry: Expiry | None = None) -> SyncReport:
         ledger, now = expiry or self._readable_ledger(), self._audience.clock()
         self._expiry = expiry_in(ledger, limits=self._destination.limits, now=now)
-        return self._check_drift(report.changed(**self._expiry.report_fields()) if self._expiry else report)
+        return self._check_drift(replace(report, **self._expiry.report_fields()) if self._expiry else report)
 
     def _check_drift(self, report: SyncReport) -> SyncReport:
         """Return the report with the drift between the platform's count and the ledger's."""
@@ -265,10 +267,11 @@ class AudienceSync:
             accepts_others=self._accepts_others and manifest is not None and manifest.has_unknown_members,
             has_sent=bool(report.batches),
         )
-        return self._timed(report.changed(drift=drift))
+        return self._timed(replace(report, drift=drift))
 
     def _timed(self, report: SyncReport) -> SyncReport:
-        return report.changed(
+        return replace(
+            report,
             requests=self._destination.requests_sent - self._requests_before,
             seconds=round(time.monotonic() - self._began, 3),
         )

@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -197,8 +197,8 @@ class ChangesDelivery:
                 log.info("An earlier try has begun these changes; the rest of them is sent.")
                 return self._carry_out(begun, fingerprint, report)
             log.info("An earlier try has sent all of these changes; nothing is sent again.")
-            report = report.changed(plan_id=manifest.finished_plan_id)
-            return self._ended(report.changed(batches_skipped_by_resume=manifest.finished_batches))
+            report = replace(report, plan_id=manifest.finished_plan_id)
+            return self._ended(replace(report, batches_skipped_by_resume=manifest.finished_batches))
         if begun:
             self._refuse_undecided(begun, plan)
         report = self._guarded(report, plan, manifest, settings)
@@ -311,7 +311,7 @@ class ChangesDelivery:
             ),
         ]
         log_verdicts(verdicts)
-        report = report.changed(members_before=before, live=before, verdicts=verdicts)
+        report = replace(report, members_before=before, live=before, verdicts=verdicts)
         refuse_unless_passed(verdicts, report=report.as_dict())
         return report
 
@@ -332,19 +332,20 @@ class ChangesDelivery:
             "these members anew",
         )
         self._state.end_changes(plan, seconds_per_request=sent.seconds_per_request)
-        report = report.changed(
-            plan_id=stored.plan_id, batches_skipped_by_resume=sent.skipped_batches, **sent.progress.counts()
+        report = replace(
+            report, plan_id=stored.plan_id, batches_skipped_by_resume=sent.skipped_batches, **sent.progress.counts()
         )
         return self._ended(report)
 
     def _ended(self, report: ChangesReport) -> ChangesReport:
         if report.batches or report.live is None:
             try:
-                report = report.changed(live=self._destination.member_count())
+                report = replace(report, live=self._destination.member_count())
             except AudienceError as error:
                 log.warning("The audience's count was not learnt: %s", error)
-                report = report.changed(live=None)
-        return report.changed(
+                report = replace(report, live=None)
+        return replace(
+            report,
             requests=self._destination.requests_sent - self._requests_before,
             seconds=round(time.monotonic() - self._began, 3),
         )

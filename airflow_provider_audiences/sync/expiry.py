@@ -41,7 +41,7 @@ class Expiry:
         days = [[(_EPOCH + timedelta(days=day)).date().isoformat(), count] for day, count in self.days]
         return {"first": self.first, "last": self.last, "days": days}
 
-    def report_fields(self) -> dict[str, str | None]:
+    def report_fields(self) -> dict[str, Any]:
         """Return the fields of a report: the first and the last time as text in UTC."""
         return {"first_expiry": _as_text(self.first), "last_expiry": _as_text(self.last)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, PlanOutdatedError
@@ -97,4 +98,4 @@ def whole_report(planned: Mapping[str, Any], applied: Sequence[Mapping[str, Any]
     counts |= {name: getattr(sent, name) + getattr(plan, name) for name in _OF_FIRST_BATCH}
     # To the task that sent the rest, the first batch is one of an earlier try.
     counts["batches_skipped_by_resume"] = max(0, sent.batches_skipped_by_resume - plan.batches)
-    return plan.changed(plan_only=False, **counts)
+    return replace(plan, plan_only=False, **counts)

@@ -120,18 +120,21 @@ class Planner:
             opt_outs=opt_outs,
             requests=plan.requests(self._send.batch_size),
             max_member_bytes=self._destination.max_member_bytes,
-        ).changed(
+        )
+        verdicts = [
+            *settings.guards.verdicts(plan.counts, suppress_members=opt_outs.members if opt_outs else 0),
+            suppress_verdict(opt_outs),
+            older_run_verdict(
+                settings.run_date,
+                manifest.run_date if manifest else None,
+                is_allowed=settings.allow_older_run,
+                changes_nothing=not plan,
+            ),
+        ]
+        report = replace(
+            report,
             expected_seconds=self._expected_seconds(plan),
-            verdicts=[
-                *settings.guards.verdicts(plan.counts, suppress_members=opt_outs.members if opt_outs else 0),
-                suppress_verdict(opt_outs),
-                older_run_verdict(
-                    settings.run_date,
-                    manifest.run_date if manifest else None,
-                    is_allowed=settings.allow_older_run,
-                    changes_nothing=not plan,
-                ),
-            ],
+            verdicts=verdicts,
             batches_skipped_by_resume=start.skipped_batches,
         )
         for line in report.plan_lines():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.sync.guards import Verdict
@@ -109,14 +109,6 @@ class ChangesReport(DeliveryReport):
     verdicts: list[Verdict] = field(default_factory=list)
     batches_skipped_by_resume: int = 0
 
-    def changed(self, **changes: Any) -> ChangesReport:
-        """
-        Return a copy of the report with other values of some fields.
-
-        :param changes: new values by field name.
-        """
-        return replace(self, **changes)
-
     @classmethod
     def of_changes(
         cls,
@@ -219,14 +211,6 @@ class SyncReport(DeliveryReport):
     verdicts: list[Verdict] = field(default_factory=list)
     batches_skipped_by_resume: int = 0
     members: int = 0
-
-    def changed(self, **changes: Any) -> SyncReport:
-        """
-        Return a copy of the report with other values of some fields.
-
-        :param changes: new values by field name.
-        """
-        return replace(self, **changes)
 
     @classmethod
     def of_plan(

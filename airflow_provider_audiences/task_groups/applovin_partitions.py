@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -188,10 +189,10 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
                     with self.open_sync(context, destination, send, result, partition=partition) as sync:
                         sent = sync.send_first_batch(first["plan_id"])
                     if sent is not None:
-                        whole = whole.changed(**sent.counts())
+                        whole = replace(whole, **sent.counts())
                         members = counted(sent.sent, "member")
                         self.log.info("The first batch, of %s, was accepted: %s.", partition, members)
-                whole = whole.changed(requests=destination.requests_sent)
+                whole = replace(whole, requests=destination.requests_sent)
         context["ti"].xcom_push(key="report", value=whole.as_dict())
         return [{"partition": _partition_of(plan), "plan_id": plan["plan_id"]} for plan in plans]
 
@@ -214,7 +215,7 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
         others = {one.guard: one for report in reports for one in report.verdicts if one.guard not in names}
         others |= {one.guard: one for report in reports for one in report.verdicts
                    if one.guard in others and not one.passed}  # fmt: skip
-        whole = whole.changed(verdicts=[*judged, *others.values()])
+        whole = replace(whole, verdicts=[*judged, *others.values()])
         for line in whole.plan_lines():
             self.log.info("%s", line)
         log_verdicts(whole.verdicts)
@@ -287,7 +288,7 @@ class PartitionReportOperator(AudienceTargetMixin, PlanOperator):
                 )
                 if self.opt_outs:
                     delete_opt_outs(self.state_stores(destination)[0], str(self.opt_outs))
-                report = report.changed(drift=drift, requests=report.requests + destination.requests_sent)
+                report = replace(report, drift=drift, requests=report.requests + destination.requests_sent)
             result.report = {**report.as_dict(), "partitions": self.count}
         self.log_report(result.report)
         return dict(result.report)
