@@ -152,7 +152,7 @@ def _report(operator: SyncOperator, terminal: Terminal) -> tuple[AudienceAddress
     from airflow_provider_audiences.sync.preview import Preview
 
     members = MemberArguments.of(operator, identifier_kind=operator.identifier_kind)
-    send = operator.send_settings()
+    delivery_settings = operator.delivery_settings()
     # Which DAG syncs the audience, and when, is not known here.
     settings = operator.sync_settings(run_date=None, next_run_seconds=None)
     with ExitStack() as stack:
@@ -163,7 +163,7 @@ def _report(operator: SyncOperator, terminal: Terminal) -> tuple[AudienceAddress
         with terminal.progress("Comparing it with the ledger"):
             files = state_store(*destination.address.folders)
             preview = Preview(destination, files, staging=staging_settings())
-            return destination.address, preview.plan(staged, opt_outs, settings, send=send)
+            return destination.address, preview.plan(staged, opt_outs, settings, delivery_settings=delivery_settings)
 
 
 def _client(operator: SyncOperator) -> AbstractContextManager[Any]:

@@ -101,7 +101,7 @@ class SendChangesOperator(MaskedFieldsMixin, PlanOperator):
         ):
             take_limits_of_run(self, context)
             arguments = ChangeArguments.of(self, names=self.change_arguments, identifier_kind=self.identifier_kind)
-            send = self.send_settings()
+            delivery_settings = self.delivery_settings()
             settings = self.changes_settings(run_date=run_date_of(context))
             result.limits = settings.guards.limits
             target = self.target_id()
@@ -110,7 +110,7 @@ class SendChangesOperator(MaskedFieldsMixin, PlanOperator):
             staged = stack.enter_context(arguments.staged())
             delivery = ChangesDelivery(
                 audience,
-                send=send,
+                delivery_settings=delivery_settings,
                 run_key=holder_of(context).key,
                 on_progress=self.watch(result, destination, context),
             )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.open_audience import OpenAudience
     from airflow_provider_audiences.sync.partitioned_state import PartitionedState
-    from airflow_provider_audiences.sync.settings import SendSettings
+    from airflow_provider_audiences.sync.settings import DeliverySettings
 
 _MAX_PLAN_ID_CHARACTERS = 200
 """Characters that the id of a plan has at most; ours have 16."""
@@ -46,7 +46,7 @@ class PlanOperator(PartitionMixin, DeliveryOperator):
     max_drift: float | None = None
     drift_patience_seconds: int | timedelta = 0
 
-    def send_settings(self) -> SendSettings:
+    def delivery_settings(self) -> DeliverySettings:
         """
         Check all arguments that concern sending, and return them as settings.
 
@@ -54,21 +54,21 @@ class PlanOperator(PartitionMixin, DeliveryOperator):
         """
         from airflow_provider_audiences.common.state import check_state_path
         from airflow_provider_audiences.sources.staging import staging_settings
-        from airflow_provider_audiences.sync.settings import SendSettings
+        from airflow_provider_audiences.sync.settings import DeliverySettings
 
         staging_settings()
         check_state_path(self)
         self.identifier_kind  # noqa: B018 - it may be wrong
         self.selected_partition  # noqa: B018 - it may be wrong
         self.wait_seconds  # noqa: B018 - it may be wrong
-        return SendSettings.of(self).within(self.delivery_limits)
+        return DeliverySettings.of(self).within(self.delivery_limits)
 
     @contextmanager
     def open_sync(
         self,
         context: Context,
         destination: Destination,
-        send: SendSettings,
+        delivery_settings: DeliverySettings,
         result: Result,
         *,
         is_new: bool = False,
@@ -80,7 +80,7 @@ class PlanOperator(PartitionMixin, DeliveryOperator):
 
         :param context: context of the task.
         :param destination: audience to sync.
-        :param send: batch size, parallel requests and drift check.
+        :param delivery_settings: batch size, parallel requests and drift check.
         :param result: takes the destination, and the progress of the sending.
         :param is_new: whether this task has just created the audience, so that nobody can be in it.
         :param may_reschedule: whether the task may be rescheduled while it waits for the lease (Airflow 3.3 or newer);
@@ -93,7 +93,9 @@ class PlanOperator(PartitionMixin, DeliveryOperator):
         with self.hold(
             context, destination, is_new=is_new, may_reschedule=may_reschedule, partition=partition
         ) as audience:
-            yield AudienceSync(audience, send=send, on_progress=self.watch(result, destination, context))
+            yield AudienceSync(
+                audience, delivery_settings=delivery_settings, on_progress=self.watch(result, destination, context)
+            )
 
     @contextmanager
     def hold(
@@ -193,9 +195,11 @@ class StoredPlanOperator(PlanOperator):
                 "plan_id", required_text("plan_id", self.plan_id), than=_MAX_PLAN_ID_CHARACTERS, whose="a ledger"
             )
             override_guards = true_or_false("override_guards", self.override_guards)
-            send = self.send_settings()
+            delivery_settings = self.delivery_settings()
             client = stack.enter_context(self.open_client())
-            sync = stack.enter_context(self.open_sync(context, self.destination_at(client, target), send, result))
+            sync = stack.enter_context(
+                self.open_sync(context, self.destination_at(client, target), delivery_settings, result)
+            )
             report = sync.apply(plan_id, override_guards=override_guards)
             result.expiry = sync.expiry
             result.report = self.report_dict(report)

@@ -167,7 +167,7 @@ class SyncOperator(MaskedFieldsMixin, PlanOperator):
         ):
             take_limits_of_run(self, context)
             arguments = MemberArguments.of(self, identifier_kind=self.identifier_kind, reading=self.reading)
-            send = self.send_settings()
+            delivery_settings = self.delivery_settings()
             plan_only = true_or_false("plan_only", self.plan_only)
             settings = self.sync_settings(run_date=run_date_of(context), next_run_seconds=seconds_to_next_run(context))
             result.limits = settings.guards.limits
@@ -177,14 +177,16 @@ class SyncOperator(MaskedFieldsMixin, PlanOperator):
             sync = None
             if known is not None:
                 self.begin_partitions(context, known, settings)
-                sync = stack.enter_context(self.open_sync(context, known, send, result))
+                sync = stack.enter_context(self.open_sync(context, known, delivery_settings, result))
             opt_outs = stack.enter_context(self.staged_opt_outs(arguments, known))
             staged = stack.enter_context(arguments.staged_source())
             if sync is None:
                 found = self.find_or_create_destination(client, context, may_create=not plan_only)
                 self.begin_partitions(context, found.destination, settings, is_new=found.is_new, may_reschedule=False)
                 sync = stack.enter_context(
-                    self.open_sync(context, found.destination, send, result, is_new=found.is_new, may_reschedule=False)
+                    self.open_sync(
+                        context, found.destination, delivery_settings, result, is_new=found.is_new, may_reschedule=False
+                    )
                 )
             report = (sync.plan if plan_only else sync.run)(staged, opt_outs, settings)
             result.expiry = sync.expiry

@@ -33,7 +33,7 @@ from airflow_provider_audiences.sync.manual_changes import ManualChanges
 from airflow_provider_audiences.sync.open_audience import OpenAudience
 from airflow_provider_audiences.sync.planning import Planner
 from airflow_provider_audiences.sync.report import SyncReport
-from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
+from airflow_provider_audiences.sync.settings import DeliverySettings, SyncSettings
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
 
 if TYPE_CHECKING:
@@ -47,19 +47,21 @@ class AudienceSync:
     Syncs one audience, which this process holds.
 
     :param audience: the audience, with its state and its lease.
-    :param send: how plans are sent: batch size, parallel requests, drift.
+    :param delivery_settings: how plans are sent: batch size, parallel requests, drift.
     :param on_progress: called with the progress of the sending: at the beginning, every few seconds, and at the end.
     """
 
-    def __init__(self, audience: OpenAudience, *, send: SendSettings, on_progress: OnProgress | None = None) -> None:
+    def __init__(
+        self, audience: OpenAudience, *, delivery_settings: DeliverySettings, on_progress: OnProgress | None = None
+    ) -> None:
         self._audience = audience
         self._destination = audience.destination
         self._state = audience.state
         self._workspace = audience.workspace
-        self._send = send
+        self._delivery_settings = delivery_settings
         self._on_progress = on_progress
         self._audience_id = audience.destination.address.audience_id
-        self._planner = Planner(audience, send=send)
+        self._planner = Planner(audience, delivery_settings=delivery_settings)
         self._ledger: Ledger | None = None
         self._expiry: Expiry | None = None
         self._accepts_others = False
@@ -189,7 +191,7 @@ class AudienceSync:
             on_progress=self._on_progress,
         )
         journal = StateJournal(self._state, self._audience.lease)
-        PlanDelivery(self._destination, self._state, journal, stored.plan, self._send).send_first(progress)
+        PlanDelivery(self._destination, self._state, journal, stored.plan, self._delivery_settings).send_first(progress)
         return progress
 
     @property
@@ -229,7 +231,7 @@ class AudienceSync:
         sent = send_begun_plan(
             self._audience,
             plan,
-            settings=self._send,
+            settings=self._delivery_settings,
             on_progress=self._on_progress,
             afterwards="the next run goes on from there",
         )
@@ -262,7 +264,7 @@ class AudienceSync:
         drift = measured_drift(
             self._destination,
             live=report.live,
-            send=self._send,
+            delivery_settings=self._delivery_settings,
             sleep=self._audience.sleep,
             accepts_others=self._accepts_others and manifest is not None and manifest.has_unknown_members,
             has_sent=bool(report.batches),

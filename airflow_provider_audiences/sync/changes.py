@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import DeliveryLimits
     from airflow_provider_audiences.sync.open_audience import OpenAudience
     from airflow_provider_audiences.sync.run_date import RunDate
-    from airflow_provider_audiences.sync.settings import SendSettings
+    from airflow_provider_audiences.sync.settings import DeliverySettings
     from airflow_provider_audiences.sync.state.manifest import Manifest
     from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
 
@@ -149,19 +149,24 @@ class ChangesDelivery:
     Sends changes to one audience, which this process holds.
 
     :param audience: the audience, with its state and its lease.
-    :param send: batch size and parallel requests.
+    :param delivery_settings: batch size and parallel requests.
     :param run_key: identifies the task and its run; the same for all tries.
     :param on_progress: called with the progress of the sending: at the beginning, every few seconds, and at the end.
     """
 
     def __init__(
-        self, audience: OpenAudience, *, send: SendSettings, run_key: str, on_progress: OnProgress | None = None
+        self,
+        audience: OpenAudience,
+        *,
+        delivery_settings: DeliverySettings,
+        run_key: str,
+        on_progress: OnProgress | None = None,
     ) -> None:
         self._audience = audience
         self._destination = audience.destination
         self._state = audience.state
         self._workspace = audience.workspace
-        self._send = send
+        self._delivery_settings = delivery_settings
         self._run_key = run_key
         self._on_progress = on_progress
         self._began = time.monotonic()
@@ -186,7 +191,7 @@ class ChangesDelivery:
             audience_id=self._destination.address.audience_id,
             text_counts=[part.text_counts() for part in staged.given.values()],
             plan=plan,
-            requests=plan.requests(self._send.batch_size),
+            requests=plan.requests(self._delivery_settings.batch_size),
             max_member_bytes=self._destination.max_member_bytes,
         )
         log.info("%s", report.plan_line())
@@ -326,7 +331,7 @@ class ChangesDelivery:
         sent = send_begun_plan(
             self._audience,
             plan,
-            settings=self._send,
+            settings=self._delivery_settings,
             on_progress=self._on_progress,
             afterwards="the task's next try goes on from there; the changes of another run have to decide about all of "
             "these members anew",

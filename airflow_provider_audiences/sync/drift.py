@@ -11,7 +11,7 @@ from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import Destination
-    from airflow_provider_audiences.sync.settings import SendSettings
+    from airflow_provider_audiences.sync.settings import DeliverySettings
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def measured_drift(
     destination: Destination,
     *,
     live: int,
-    send: SendSettings,
+    delivery_settings: DeliverySettings,
     sleep: Callable[[float], None],
     accepts_others: bool,
     has_sent: bool,
@@ -34,19 +34,19 @@ def measured_drift(
 
     :param destination: the audience.
     :param live: members in the audience, by the ledger.
-    :param send: how large the drift may be without a warning, and how long to ask again before one.
+    :param delivery_settings: how large the drift may be without a warning, and how long to ask again before one.
     :param sleep: sleeps for a number of seconds.
     :param accepts_others: whether the user has accepted members that no ledger knows, by ``initial="append"``. The
         platform counts them as well: then only too few are news.
     :param has_sent: whether members were sent just now, so that an audience that is not listed may only lag.
     :raises NotFoundError: there is no such audience.
     """
-    patience = float(send.drift_patience_seconds)
+    patience = float(delivery_settings.drift_patience_seconds)
     try:
         while True:
             count = destination.member_count()
             drift = None if count is None else count - live
-            limit = None if send.max_drift is None else send.max_drift * live
+            limit = None if delivery_settings.max_drift is None else delivery_settings.max_drift * live
             is_far = drift is not None and limit is not None and abs(drift) > limit
             if drift is not None and drift > 0 and accepts_others:
                 is_far = False

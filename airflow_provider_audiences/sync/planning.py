@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.ledger import Ledger
     from airflow_provider_audiences.sync.manual_changes import ManualChanges
     from airflow_provider_audiences.sync.open_audience import OpenAudience
-    from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
+    from airflow_provider_audiences.sync.settings import DeliverySettings, SyncSettings
 
 log = logging.getLogger(__name__)
 
@@ -81,15 +81,15 @@ class Planner:
     Makes plans for one audience, which this process holds.
 
     :param audience: the audience, with its state and its lease.
-    :param send: how plans are sent, for the number of requests.
+    :param delivery_settings: how plans are sent, for the number of requests.
     """
 
-    def __init__(self, audience: OpenAudience, *, send: SendSettings) -> None:
+    def __init__(self, audience: OpenAudience, *, delivery_settings: DeliverySettings) -> None:
         self._destination = audience.destination
         self._state = audience.state
         self._workspace = audience.workspace
         self._clock = audience.clock
-        self._send = send
+        self._delivery_settings = delivery_settings
         self._is_new = audience.is_new
         self._layout = audience.layout
         self._load = audience.load_state
@@ -118,7 +118,7 @@ class Planner:
             mode=settings.mode,
             staged=staged,
             opt_outs=opt_outs,
-            requests=plan.requests(self._send.batch_size),
+            requests=plan.requests(self._delivery_settings.batch_size),
             max_member_bytes=self._destination.max_member_bytes,
         )
         verdicts = [
@@ -179,7 +179,7 @@ class Planner:
 
     def _expected_seconds(self, plan: Plan) -> float:
         """Return how long sending takes, by the last plan's pace."""
-        rounds = -(-plan.requests(self._send.batch_size) // self._send.max_parallel_requests)
+        rounds = -(-plan.requests(self._delivery_settings.batch_size) // self._delivery_settings.max_parallel_requests)
         known_pace = self._state.manifest.seconds_per_request if self._state.manifest else 0
         return round(rounds * (known_pace or _GUESSED_SECONDS_PER_REQUEST), 1)
 

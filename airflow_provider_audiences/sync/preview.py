@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.report import SyncReport
-    from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
+    from airflow_provider_audiences.sync.settings import DeliverySettings, SyncSettings
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
 _ATTEMPTS = 8
@@ -58,7 +58,7 @@ class Preview:
         opt_outs: StagedMembers | None,
         settings: SyncSettings,
         *,
-        send: SendSettings,
+        delivery_settings: DeliverySettings,
     ) -> SyncReport:
         """
         Return the report of the plan that a sync would make now.
@@ -66,7 +66,7 @@ class Preview:
         :param staged: members of the source, staged.
         :param opt_outs: members that must not be in the audience, staged; None for none.
         :param settings: how the audience is to equal its source.
-        :param send: how plans are sent, for the number of requests.
+        :param delivery_settings: how plans are sent, for the number of requests.
         :raises GuardError: the audience has members that no ledger knows, and ``initial`` is ``fail``.
         :raises LedgerLostError: the ledger is lost, and ``on_lost_ledger`` is ``fail``.
         :raises AudienceBusyError: syncs have changed the state again and again.
@@ -75,7 +75,9 @@ class Preview:
             before = set(self._files.names())
             try:
                 with self._opened() as audience:
-                    return Planner(audience, send=send).plan(staged, opt_outs, settings).report
+                    return (
+                        Planner(audience, delivery_settings=delivery_settings).plan(staged, opt_outs, settings).report
+                    )
             except (AudienceBusyError, LedgerLostError):
                 # A sync may just have deleted what was to be read; then there are other files now.
                 if attempt == _ATTEMPTS - 1 or set(self._files.names()) == before:

@@ -133,7 +133,7 @@ def _refresh_seconds(ttl: int, given: Any, next_run_seconds: float | None) -> in
 
 
 @dataclass(frozen=True, kw_only=True)
-class SendSettings(Checked):
+class DeliverySettings(Checked):
     """
     Settings that decide how a plan is sent.
 
@@ -157,7 +157,7 @@ class SendSettings(Checked):
     max_drift: float | None
     drift_patience_seconds: int
 
-    def within(self, limits: DeliveryLimits) -> SendSettings:
+    def within(self, limits: DeliveryLimits) -> DeliverySettings:
         """
         Return these settings after checking them against the platform's limits.
 

@@ -70,7 +70,7 @@ class PreparePartitionsOperator(AppLovinSyncAudienceOperator):
 
         with explaining_stops(self, context), self.running(), ExitStack() as stack:
             take_limits_of_run(self, context)
-            self.send_settings()
+            self.delivery_settings()
             settings = self.sync_settings(run_date=run_date_of(context), next_run_seconds=seconds_to_next_run(context))
             refuse_replacing(settings)
             self.check_target_arguments()
@@ -177,7 +177,7 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
 
         with explaining_stops(self, context), self.publishing_outcome(context) as result, self.running():
             take_limits_of_run(self, context)
-            guards, send, audience_id = Guards.of(self), self.send_settings(), self.target_id()
+            guards, delivery_settings, audience_id = Guards.of(self), self.delivery_settings(), self.target_id()
             plans = _reports(self.plans, self.count)
             with self.open_client() as client:
                 destination = self.destination_at(client, audience_id)
@@ -186,7 +186,7 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
                 first = next((plan for plan in plans if plan["planned_requests"]), None)
                 if first is not None:
                     partition = Partition.named(_partition_of(first))
-                    with self.open_sync(context, destination, send, result, partition=partition) as sync:
+                    with self.open_sync(context, destination, delivery_settings, result, partition=partition) as sync:
                         sent = sync.send_first_batch(first["plan_id"])
                     if sent is not None:
                         whole = replace(whole, **sent.counts())
@@ -274,14 +274,14 @@ class PartitionReportOperator(AudienceTargetMixin, PlanOperator):
         from airflow_provider_audiences.sync.state.run_opt_outs import delete_opt_outs
 
         with self.publishing_outcome(context) as result, self.running():
-            send, audience_id = self.send_settings(), self.target_id()
+            delivery_settings, audience_id = self.delivery_settings(), self.target_id()
             report = whole_report(self.planned, _reports(self.applied, self.count), audience_id=audience_id)
             with self.open_client() as client:
                 destination = self.destination_at(client, audience_id)
                 drift = measured_drift(
                     destination,
                     live=report.live,
-                    send=send,
+                    delivery_settings=delivery_settings,
                     sleep=time.sleep,
                     accepts_others=self.initial == "append",
                     has_sent=bool(report.batches),

@@ -17,7 +17,7 @@ from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.sync.changes import ChangesDelivery, ChangesSettings, StagedChanges
 from airflow_provider_audiences.sync.guards import Guards
 from airflow_provider_audiences.sync.report import ChangesReport
-from airflow_provider_audiences.sync.settings import SendSettings
+from airflow_provider_audiences.sync.settings import DeliverySettings
 from support.synced import SyncedAudience
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -45,7 +45,9 @@ def hand_in(
         guards=Guards(**(OPEN | (guards or {}))),
         **(given | {"run_date": None, "allow_older_run": False} | settings),
     )
-    send = SendSettings(batch_size=batch, max_parallel_requests=1, max_drift=None, drift_patience_seconds=0)
+    delivery_settings = DeliverySettings(
+        batch_size=batch, max_parallel_requests=1, max_drift=None, drift_patience_seconds=0
+    )
     with contextlib.ExitStack() as stack:
         audience = stack.enter_context(synced.open_audience(key=key))
         staged = {
@@ -59,7 +61,9 @@ def hand_in(
             for name, ids in (("added", list(added)), ("refreshed", list(refreshed)), ("removed", list(removed)))
             if ids
         }
-        return ChangesDelivery(audience, send=send, run_key=key).run(StagedChanges(**staged), checked)
+        return ChangesDelivery(audience, delivery_settings=delivery_settings, run_key=key).run(
+            StagedChanges(**staged), checked
+        )
 
 
 def guides_dag() -> str:

@@ -22,7 +22,7 @@ from airflow_provider_audiences.sync.audience_sync import AudienceSync
 from airflow_provider_audiences.sync.guards import Guards
 from airflow_provider_audiences.sync.open_audience import OpenAudience, open_audience
 from airflow_provider_audiences.sync.report import SyncReport
-from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
+from airflow_provider_audiences.sync.settings import DeliverySettings, SyncSettings
 from airflow_provider_audiences.sync.state.file_store import FileStore
 from airflow_provider_audiences.sync.state.lease import Holder
 from support.kinds import ID_KIND
@@ -216,14 +216,14 @@ class SyncedAudience:
         max_drift: float | None = None,
         patience: int = 0,
     ) -> Iterator[AudienceSync]:
-        send = SendSettings(
+        delivery_settings = DeliverySettings(
             batch_size=batch,
             max_parallel_requests=parallel,
             max_drift=max_drift,
             drift_patience_seconds=patience,
         )
         with self.open_audience(key=key, try_number=try_number) as audience:
-            yield AudienceSync(audience, send=send)
+            yield AudienceSync(audience, delivery_settings=delivery_settings)
 
     def run(
         self,

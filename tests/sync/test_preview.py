@@ -16,9 +16,9 @@ from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.sync.preview import Preview
 from airflow_provider_audiences.sync.report import SyncReport
-from airflow_provider_audiences.sync.settings import SendSettings
+from airflow_provider_audiences.sync.settings import DeliverySettings
 
-SEND = SendSettings(batch_size=2, max_parallel_requests=1, max_drift=None, drift_patience_seconds=0)
+DELIVERY = DeliverySettings(batch_size=2, max_parallel_requests=1, max_drift=None, drift_patience_seconds=0)
 COUNTS = ("added", "refreshed", "removed", "unchanged", "suppressed", "held_back", "live", "planned_requests")
 
 
@@ -32,7 +32,7 @@ def preview(
         stage(unwanted, rules=rules, identifier_kind=ID_KIND) as suppressed,
     ):
         made = Preview(synced.destination, synced.folder, clock=synced.now)
-        return made.plan(staged, suppressed, synced.settings(**changes), send=SEND)
+        return made.plan(staged, suppressed, synced.settings(**changes), delivery_settings=DELIVERY)
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:

@@ -12,11 +12,11 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS
 from airflow_provider_audiences.sync.delivery.direct_delivery import DirectDelivery
 from airflow_provider_audiences.sync.guards import Guards
-from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
+from airflow_provider_audiences.sync.settings import DeliverySettings, SyncSettings
 
 HOUR, DAY = 3600, 24 * 3600
 GUARDS = Guards(allow_empty=False, max_removed_ratio=0.3, max_added_ratio=None, min_members=0)
-SEND: dict[str, Any] = {
+DELIVERY: dict[str, Any] = {
     "batch_size": 100_000,
     "max_parallel_requests": 4,
     "max_drift": 0.05,
@@ -157,18 +157,18 @@ def test_wrong_arguments(name: str, value: Any, message: str) -> None:
 
 
 def test_how_it_is_sent() -> None:
-    assert SendSettings(**SEND).within(AUDIENCE_LIMITS) == SendSettings(**SEND)
+    assert DeliverySettings(**DELIVERY).within(AUDIENCE_LIMITS) == DeliverySettings(**DELIVERY)
     texts: dict[str, Any] = {
         "batch_size": "1",
         "max_parallel_requests": "16",
         "max_drift": "0.1",
         "drift_patience_seconds": "0",
     }
-    assert SendSettings(**texts) == SendSettings(
+    assert DeliverySettings(**texts) == DeliverySettings(
         batch_size=1, max_parallel_requests=16, max_drift=0.1, drift_patience_seconds=0
     )
     for value in (None, "off", "Off"):
-        assert SendSettings(**(SEND | {"max_drift": value})).max_drift is None
+        assert DeliverySettings(**(DELIVERY | {"max_drift": value})).max_drift is None
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_how_it_is_sent() -> None:
 )
 def test_wrong_arguments_of_sending(name: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=rf"^{name} must be "):
-        SendSettings(**(SEND | {name: value})).within(AUDIENCE_LIMITS)
+        DeliverySettings(**(DELIVERY | {name: value})).within(AUDIENCE_LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_wrong_arguments_of_sending(name: str, value: Any) -> None:
 )
 def test_a_platforms_limit_of_a_request(size: int, most: int | None, is_taken: bool) -> None:
     limits = replace(AUDIENCE_LIMITS, max_batch_size=most)
-    settings = SendSettings(**SEND | {"batch_size": size})
+    settings = DeliverySettings(**DELIVERY | {"batch_size": size})
     upload: dict[str, Any] = {"audience_id": "a", "mode": "append", "ttl_seconds": None, "limits": limits}
     if is_taken:
         assert (

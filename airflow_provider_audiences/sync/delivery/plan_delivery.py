@@ -17,7 +17,7 @@ from airflow_provider_audiences.sync.delivery.sending import Phase, Sender
 from airflow_provider_audiences.sync.destination import Destination
 from airflow_provider_audiences.sync.open_audience import OpenAudience
 from airflow_provider_audiences.sync.plan import PhaseName, Plan
-from airflow_provider_audiences.sync.settings import SendSettings
+from airflow_provider_audiences.sync.settings import DeliverySettings
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
 from airflow_provider_audiences.sync.state.lease import Lease
 from airflow_provider_audiences.wording import counted
@@ -93,7 +93,7 @@ class PlanDelivery:
         state: AudienceState,
         journal: StateJournal,
         plan: Plan,
-        settings: SendSettings,
+        settings: DeliverySettings,
     ) -> None:
         self._destination = destination
         self._state = state
@@ -171,7 +171,7 @@ class SentPlan:
 
 
 def send_begun_plan(
-    audience: OpenAudience, plan: Plan, *, settings: SendSettings, on_progress: OnProgress | None, afterwards: str
+    audience: OpenAudience, plan: Plan, *, settings: DeliverySettings, on_progress: OnProgress | None, afterwards: str
 ) -> SentPlan:
     """
     Send what is not delivered yet of the plan that was begun.

@@ -32,7 +32,7 @@ from airflow_provider_audiences.redaction import Secret
 from airflow_provider_audiences.sync.audience_sync import AudienceSync
 from airflow_provider_audiences.sync.guards import Guards
 from airflow_provider_audiences.sync.open_audience import open_audience
-from airflow_provider_audiences.sync.settings import SendSettings, SyncSettings
+from airflow_provider_audiences.sync.settings import DeliverySettings, SyncSettings
 from airflow_provider_audiences.sync.state import tables
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 from airflow_provider_audiences.sync.state.lease import Holder
@@ -42,7 +42,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
 if job["most_bytes"]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (job["most_bytes"], job["most_bytes"]))
 key_set._COMPARED_KEYS = tables._PIECE_ROWS = job["piece_rows"]
-send = SendSettings(batch_size=100_000, max_parallel_requests=2, max_drift=None, drift_patience_seconds=0)
+delivery = DeliverySettings(batch_size=100_000, max_parallel_requests=2, max_drift=None, drift_patience_seconds=0)
 guards = Guards(
     allow_empty=True, max_removed_ratio=None, max_added_ratio=None, max_removed=None, max_added=None, min_members=0,
     min_suppressed=0,
@@ -62,7 +62,7 @@ try:
         ) as audience,
         stage(ValuesInput(chunks=[ids]), rules=StagingRules(), identifier_kind=AdvertisingIds()) as staged,
     ):
-        print(json.dumps(AudienceSync(audience, send=send).run(staged, None, settings).as_dict()))
+        print(json.dumps(AudienceSync(audience, delivery_settings=delivery).run(staged, None, settings).as_dict()))
 except AudienceError as error:
     print(json.dumps({"error": type(error).__name__, "message": str(error)}))
 """
