@@ -306,8 +306,8 @@ def _target_of(values: dict[str, Any]) -> tuple[Any, WriteTarget, str | None] | 
             log.warning("The task's templates can't be rendered for its notice (%s).", type(error).__name__)
             return _unrendered(task, kind)
     asset = task.known_asset
-    tells_nothing = task.writes_nothing and task.notified_as is None
-    return None if asset is None or tells_nothing else (task, task.write_target, asset.uri)
+    is_told = task.publishes_outcome or task.notified_as is not None
+    return (task, task.write_target, asset.uri) if asset is not None and is_told else None
 
 
 def _unrendered(task: Any, kind: Any) -> tuple[Any, WriteTarget, None]:

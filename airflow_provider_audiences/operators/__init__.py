@@ -1,1 +1,1 @@
-"""Airflow operators: one for each API action, and one for each kind of sync."""
+"""Airflow operators: one for each API operation, and one for each kind of sync."""

@@ -48,10 +48,10 @@ class PartitionMixin(_Base):
         return found if found.hex else None
 
     @property
-    def writes_nothing(self) -> bool:
-        """Whether the task tells of no change of the whole audience: it only plans, or works on a partition."""
+    def publishes_outcome(self) -> bool:
+        """Whether the task tells Airflow how it ends. A partition's does not: the sync's last task does, for all."""
         is_whole = self.partition is None or str(self.partition).strip().lower() == WHOLE
-        return bool(super().writes_nothing) or not is_whole  # type: ignore[misc] # of TargetMixin
+        return is_whole and bool(super().publishes_outcome)  # type: ignore[misc] # of TargetMixin
 
     @property
     def placed_arguments(self) -> frozenset[str]:

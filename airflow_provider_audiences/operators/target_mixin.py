@@ -31,9 +31,12 @@ class TargetMixin:
     """Id of the task whose changes of state are notified together with this one's; None for this task alone."""
 
     @property
-    def writes_nothing(self) -> bool:
-        """Whether the task only plans or counts."""
-        return is_on(getattr(self, "plan_only", False)) or is_on(getattr(self, "is_dry_run", False))
+    def publishes_outcome(self) -> bool:
+        """
+        Whether the task tells Airflow how it ends: by an event of the asset, in the asset's state store, and by
+        metrics. A task that only plans or counts does not.
+        """
+        return not (is_on(getattr(self, "plan_only", False)) or is_on(getattr(self, "is_dry_run", False)))
 
     @property
     def write_target(self) -> WriteTarget:

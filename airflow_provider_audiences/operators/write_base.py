@@ -68,7 +68,7 @@ class WriteOperator(TargetMixin, LineageMixin, TaskMixin, BaseOperator):
         :raises InvalidInputError: ``asset`` is not an asset.
         """
         asset = self.asset_of_dag_file
-        if asset is None or getattr(self, "_BaseOperator__from_mapped", False) or self.writes_nothing:
+        if asset is None or getattr(self, "_BaseOperator__from_mapped", False) or not self.publishes_outcome:
             return
         self.outlets = _with(self.outlets, asset)
 
@@ -100,7 +100,7 @@ class WriteOperator(TargetMixin, LineageMixin, TaskMixin, BaseOperator):
     def publishing_outcome(self, context: Context) -> Iterator[Result]:
         """
         Tell Airflow how the block ends: by an event of the asset if it succeeds, in the asset's state store, and by
-        metrics; and keep it for lineage.
+        metrics; and keep it for lineage. If the task does not publish its outcome, it is only kept.
 
         :param context: context of the task.
         :return: result of the task; the block sets its fields.
@@ -115,7 +115,7 @@ class WriteOperator(TargetMixin, LineageMixin, TaskMixin, BaseOperator):
             store_outcome,
         )
 
-        asset = None if self.writes_nothing else self.known_asset
+        asset = self.known_asset if self.publishes_outcome else None
         store = None if asset is None else store_of(context, self.outlets, asset)
         result = Result()
         self.try_result = None
@@ -141,13 +141,13 @@ class WriteOperator(TargetMixin, LineageMixin, TaskMixin, BaseOperator):
             store_outcome(store, context, outcome, result)
 
     def _measure(self, result: Result, outcome: TaskOutcome, *, seconds: float) -> None:
-        """Keep how a try has ended, and send its metrics if it has written, or should have."""
+        """Keep how a try has ended, and send its metrics if the task publishes its outcome."""
         from airflow_provider_audiences.assets.state import TryResult
         from airflow_provider_audiences.common.metrics import TryMetrics
 
         counts = self._counts(result)
         self.try_result = TryResult(outcome=outcome, counts=counts)
-        if self.writes_nothing:
+        if not self.publishes_outcome:
             return
         TryMetrics(
             counts=counts,
@@ -191,8 +191,8 @@ class WriteOperator(TargetMixin, LineageMixin, TaskMixin, BaseOperator):
 
     @property
     def dataset_written(self) -> Asset | None:
-        """What the task writes to, as an asset of ours; None if it writes nothing, or it is not known what."""
-        if self.writes_nothing:
+        """What the task tells lineage that it writes to, as an asset of ours; None if nothing, or it is not known."""
+        if not self.publishes_outcome:
             return None
         asset = self.known_asset
         return asset if asset is None or urlsplit(asset.uri).scheme in SCHEMES else self._own_asset()

@@ -159,7 +159,7 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
         "audience_id", "plans", *GUARDS, "wait_for_audience_seconds", "account", "applovin_conn_id",
     )  # fmt: skip
     operation = "plan"
-    writes_nothing = True
+    publishes_outcome = False
     max_malformed_ratio: Any
 
     def __init__(self, *, audience_id: Any, plans: Any, count: int, guards: Mapping[str, Any], **kwargs: Any) -> None:
