@@ -190,19 +190,19 @@ class AppLovinSyncAudienceOperator(AudienceTargetMixin, SyncOperator):
         from airflow_provider_audiences.exceptions import ConflictError, NotFoundError
 
         spec = self._checked_spec()
-        found = [audience.audience_id for audience in client.list_audiences() if spec.matches(audience)]
-        if len(found) > 1:
+        audience_ids = [audience.audience_id for audience in client.list_audiences() if spec.matches(audience)]
+        if len(audience_ids) > 1:
             raise ConflictError(
-                f"several audiences have this name and platform: {', '.join(found)}; nothing was sent",
+                f"several audiences have this name and platform: {', '.join(audience_ids)}; nothing was sent",
                 advice="Give the audience_id of the one that is meant.",
             )
-        if not found and not may_create:
+        if not audience_ids and not may_create:
             raise NotFoundError(
                 f"there is no audience {self.name!r} for {spec.platform}, and plan_only makes none; nothing was sent",
                 advice="Make it with AppLovinCreateAudienceOperator, or run without plan_only.",
             )
-        if found:
-            return FoundDestination(self.destination_at(client, found[0]), is_new=False)
+        if audience_ids:
+            return FoundDestination(self.destination_at(client, audience_ids[0]), is_new=False)
         created = self._created_audience(client, context, spec)
         return FoundDestination(self.destination_at(client, created.audience_id), is_new=not created.adopted)
 

@@ -44,8 +44,8 @@ class PartitionMixin(_Base):
         """
         if self.partition is None:
             return None
-        found = Partition.named(self.partition)
-        return found if found.hex else None
+        partition = Partition.named(self.partition)
+        return partition if partition.hex else None
 
     @property
     def publishes_outcome(self) -> bool:
@@ -102,8 +102,8 @@ class PartitionMixin(_Base):
             return
         placed = self.__dict__.setdefault("_placed_arguments", set())
         for name in (name for name in fields if name not in first):
-            known = TemplatePartition(Partition.named(self.partition))
-            with merged(context, {NAME: known}):
+            placeholder = TemplatePartition(Partition.named(self.partition))
+            with merged(context, {NAME: placeholder}):
                 super()._do_render_template_fields(parent, [name], context, jinja_env, seen_oids, **options)
-            if known.is_used:
+            if placeholder.is_used:
                 placed.add(name)

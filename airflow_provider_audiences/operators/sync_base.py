@@ -173,12 +173,12 @@ class SyncOperator(MaskedFieldsMixin, PlanOperator):
             result.limits = settings.guards.limits
             self.check_target_arguments()
             client = stack.enter_context(self.open_client())
-            known = self.destination_by_id(client)
+            known_destination = self.destination_by_id(client)
             sync = None
-            if known is not None:
-                self.begin_partitions(context, known, settings)
-                sync = stack.enter_context(self.open_sync(context, known, delivery_settings, result))
-            opt_outs = stack.enter_context(self.staged_opt_outs(arguments, known))
+            if known_destination is not None:
+                self.begin_partitions(context, known_destination, settings)
+                sync = stack.enter_context(self.open_sync(context, known_destination, delivery_settings, result))
+            opt_outs = stack.enter_context(self.staged_opt_outs(arguments, known_destination))
             staged = stack.enter_context(arguments.staged_source())
             if sync is None:
                 found = self.find_or_create_destination(client, context, may_create=not plan_only)

@@ -87,8 +87,8 @@ class TargetMixin:
         """Return the id or name of what is written to; None if it is not known, such as output of another task."""
         try:
             values = {name: getattr(self, name) for name in self.target_arguments}
-            given = (given_text(name, value) for name, value in values.items() if isinstance(value, str | int))
-            return next((text for text in given if text is not None), None)
+            texts = (given_text(name, value) for name, value in values.items() if isinstance(value, str | int))
+            return next((text for text in texts if text is not None), None)
         except InvalidInputError:
             return None
 

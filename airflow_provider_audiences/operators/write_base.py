@@ -184,9 +184,11 @@ class WriteOperator(TargetMixin, LineageMixin, TaskMixin, BaseOperator):
 
     def _heading(self, report: Mapping[str, Any]) -> str:
         """Return what was written to, in words: its name, if that is known, and its id."""
-        found = str(report.get("audience_id") or report.get("group_id") or "")
+        reported_id = str(report.get("audience_id") or report.get("group_id") or "")
         name = str(report.get("name") or self._target() or "")
-        named = f" {name!r} ({found})" if name and found and name != found else f" {found or name}"
+        named = (
+            f" {name!r} ({reported_id})" if name and reported_id and name != reported_id else f" {reported_id or name}"
+        )
         return f"{self.target_kind.title}{named}:"
 
     @property

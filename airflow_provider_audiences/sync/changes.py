@@ -234,18 +234,18 @@ class ChangesDelivery:
     def _plan(self, staged: StagedChanges, settings: ChangesSettings) -> Plan:
         none = empty_key_set(self._workspace)
         keys = {name: part.keys for name, part in staged.given.items()}
-        for name, other in combinations(keys, 2):
-            both = intersection(keys[name], keys[other], self._workspace).count
-            if both:
+        for first, second in combinations(keys, 2):
+            in_both = intersection(keys[first], keys[second], self._workspace).count
+            if in_both:
                 raise InvalidInputError(
-                    f"{counted(both, 'member is', 'members are')} both in {name} and in {other}; nothing was sent",
+                    f"{counted(in_both, 'member is', 'members are')} both in {first} and in {second}; nothing was sent",
                     advice="A member may be in one of them only. Two spellings of one ID, such as by letter case, "
                     "are one member: let the query write all IDs in one way.",
                 )
-        changes = sum(part.members for part in staged.given.values())
-        if settings.expected_changes not in {None, changes}:
+        members = sum(part.members for part in staged.given.values())
+        if settings.expected_changes not in {None, members}:
             raise InvalidInputError(
-                f"the changes have {counted(changes, 'member')} together, and expected_changes is "
+                f"the changes have {counted(members, 'member')} together, and expected_changes is "
                 f"{settings.expected_changes:,}; nothing was sent",
                 advice="Check that the queries read what the run has written, and that each ID is written in one way.",
             )
@@ -276,10 +276,10 @@ class ChangesDelivery:
                     "what is wanted, for good. Whoever may come back: add them by hand before you change over.",
                 )
             return
-        said = ", and its last sync was interrupted" if is_begun else ""
+        interrupted = ", and its last sync was interrupted" if is_begun else ""
         raise ConflictError(
             f"syncs keep this audience: {self._state.name} has a ledger of "
-            f"{counted(manifest.ledger.members, 'member')}{said}; nothing was sent",
+            f"{counted(manifest.ledger.members, 'member')}{interrupted}; nothing was sent",
             advice="Hand changes in for an audience that no sync keeps. To change over: let a sync end, load its "
             "ledger into your table of committed members (docs/changes.md), and give on_ledger='forget' once.",
         )
@@ -287,8 +287,8 @@ class ChangesDelivery:
     def _refuse_undecided(self, begun: StoredPlan, plan: Plan) -> None:
         """Raise an error unless the new changes have each member of a plan that was begun and not finished."""
         decided = union(plan.additions, plan.removals, self._workspace)
-        left: list[KeySet] = [begun.plan.additions, begun.plan.removals]
-        count = sum(difference(keys, decided, self._workspace).count if keys.count else 0 for keys in left)
+        sent: list[KeySet] = [begun.plan.additions, begun.plan.removals]
+        count = sum(difference(keys, decided, self._workspace).count if keys.count else 0 for keys in sent)
         if count:
             raise InvalidInputError(
                 f"plan {begun.plan_id} of an earlier run was begun and not finished, and these changes leave out "

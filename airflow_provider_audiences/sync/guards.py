@@ -131,12 +131,12 @@ class Guards(Checked):
         :param counts: how many members are added, refreshed and removed.
         :param count: the platform's count; None if it does not say.
         """
-        known = count or 0
+        members = count or 0
         by_count = replace(
             counts,
-            unchanged=max(0, known - counts.refreshed - counts.removed),
-            maybe_live=known,
-            surely_live=known,
+            unchanged=max(0, members - counts.refreshed - counts.removed),
+            maybe_live=members,
+            surely_live=members,
             surely_new=counts.added,
             surely_live_removed=counts.removed,
         )
@@ -161,11 +161,11 @@ def suppress_verdict(opt_outs: StagedMembers | None) -> Verdict:
     :param opt_outs: the opt-out list, staged; None if there is none.
     """
     if opt_outs is None:
-        said = "there is no suppress"
+        message = "there is no suppress"
     else:
         read = counted(opt_outs.members, "member of suppress was", "members of suppress were")
-        said = f"{read} read, and {counted(opt_outs.malformed, 'text')} could not be"
-    return Verdict(guard="suppress_on_malformed", passed=True, message=said)
+        message = f"{read} read, and {counted(opt_outs.malformed, 'text')} could not be"
+    return Verdict(guard="suppress_on_malformed", passed=True, message=message)
 
 
 def older_run_verdict(run: RunDate | None, last: RunDate | None, *, is_allowed: bool, changes_nothing: bool) -> Verdict:
@@ -178,13 +178,13 @@ def older_run_verdict(run: RunDate | None, last: RunDate | None, *, is_allowed: 
     :param changes_nothing: whether the plan is empty: then it passes.
     """
     if run is None or last is None:
-        said = "this run, or the one that last synced the audience, has no logical date"
+        message = "this run, or the one that last synced the audience, has no logical date"
     elif not run.is_older_than(last):
-        said = f"no newer run than that of {run.text} has synced the audience"
+        message = f"no newer run than that of {run.text} has synced the audience"
     else:
-        said = f"this run is that of {run.text}, and the newer one of {last.text} has synced the audience since"
-        return Verdict(guard="allow_older_run", passed=is_allowed or changes_nothing, message=said)
-    return Verdict(guard="allow_older_run", passed=True, message=said)
+        message = f"this run is that of {run.text}, and the newer one of {last.text} has synced the audience since"
+        return Verdict(guard="allow_older_run", passed=is_allowed or changes_nothing, message=message)
+    return Verdict(guard="allow_older_run", passed=True, message=message)
 
 
 def log_verdicts(verdicts: Iterable[Verdict]) -> None:
@@ -213,36 +213,37 @@ def refuse_unless_passed(
     """
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed:
-        said = "; ".join(f"{verdict.message} ({verdict.guard})" for verdict in failed)
-        error = stopped_by(failed[0].guard, f"{said}; {nothing}")
+        messages = "; ".join(f"{verdict.message} ({verdict.guard})" for verdict in failed)
+        error = stopped_by(failed[0].guard, f"{messages}; {nothing}")
         error.report = report
         raise error
 
 
-def stopped_by(guard: str, said: str) -> GuardError:
+def stopped_by(guard: str, message: str) -> GuardError:
     """
     Return the error of a guard that stops a sync.
 
     :param guard: name of the operator's argument that sets the guard.
-    :param said: what the guard says, and what was not done.
+    :param message: what the guard says, and what was not done.
     """
-    error = GuardError(f"stopped by {guard}: {said}")
+    error = GuardError(f"stopped by {guard}: {message}")
     error.guard = guard
     return error
 
 
 def _count_verdict(guard: str, limit: int | None, verb: str, count: int) -> Verdict:
     allowed = "no limit is set" if limit is None else f"at most {counted(limit, 'is', 'are')} allowed"
-    said = f"the plan would {verb} {counted(count, 'member')}, and {allowed}"
-    return Verdict(guard=guard, passed=limit is None or count <= limit, message=said)
+    message = f"the plan would {verb} {counted(count, 'member')}, and {allowed}"
+    return Verdict(guard=guard, passed=limit is None or count <= limit, message=message)
 
 
-def _ratio_verdict(guard: str, limit: float | None, verb: str, count: int, known: int) -> Verdict:
-    share = count / known if known else 0.0
-    if not known:
-        said = f"the plan would {verb} {counted(count, 'member')}, and nobody is there yet: no limit applies"
+def _ratio_verdict(guard: str, limit: float | None, verb: str, count: int, of_members: int) -> Verdict:
+    share = count / of_members if of_members else 0.0
+    if not of_members:
+        message = f"the plan would {verb} {counted(count, 'member')}, and nobody is there yet: no limit applies"
     else:
-        of = "of" if verb == "remove" else "to"
+        preposition = "of" if verb == "remove" else "to"
         allowed = "no limit is set" if limit is None else f"at most {limit:.1%} is allowed"
-        said = f"the plan would {verb} {count:,} {of} {counted(known, 'member')} ({share:.1%}), and {allowed}"
-    return Verdict(guard=guard, passed=limit is None or share <= limit, message=said)
+        change = f"{verb} {count:,} {preposition} {counted(of_members, 'member')} ({share:.1%})"
+        message = f"the plan would {change}, and {allowed}"
+    return Verdict(guard=guard, passed=limit is None or share <= limit, message=message)

@@ -175,11 +175,11 @@ def applovin_partitioned_sync(
             partitions=partitions,
             **{name: value for name, value in sync.items() if name not in _OF_READING},
         )
-        found: Any = prepare.output
-        target: dict[str, Any] = {"audience_id": found["audience_id"]}
+        prepared: Any = prepare.output
+        target: dict[str, Any] = {"audience_id": prepared["audience_id"]}
         plan = PartitionPlanOperator.partial(
             task_id="plan",
-            opt_outs=found["opt_outs"],
+            opt_outs=prepared["opt_outs"],
             allow_empty=True,
             max_removed_ratio=None,
             **target,
@@ -200,7 +200,7 @@ def applovin_partitioned_sync(
             planned=judged["report"],
             applied=apply.output,
             count=partitions,
-            opt_outs=found["opt_outs"],
+            opt_outs=prepared["opt_outs"],
             **target,
             **{name: value for name, value in sync.items() if name in _SHARED | {"initial", "outlets"}},
             **told,

@@ -89,7 +89,10 @@ class PlanApprovalOperator(TargetMixin, ApprovalOperator):
         # Airflow calls no callback while a task waits, and calls these once the question is stored.
         callbacks = self.on_failure_callback
         listed = callbacks if isinstance(callbacks, Sequence) else [callbacks]
-        self.notifiers = [*self.notifiers, *(one for one in listed if isinstance(one, AudienceStateNotifier))]
+        self.notifiers = [
+            *self.notifiers,
+            *(callback for callback in listed if isinstance(callback, AudienceStateNotifier)),
+        ]
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -116,19 +119,19 @@ class PlanApprovalOperator(TargetMixin, ApprovalOperator):
     def _objections(self) -> list[Mapping[str, Any]]:
         return [verdict for verdict in self.report["verdicts"] if not verdict["passed"]]
 
-    def _stop(self, said: str) -> GuardError:
+    def _stop(self, reason: str) -> GuardError:
         """Return the error that the first guard that objects would have raised."""
         verdict = self._objections[0]
-        error = GuardError(f"stopped by {verdict['guard']}: {verdict['message']}; {said}", advice=_NEXT_RUN)
+        error = GuardError(f"stopped by {verdict['guard']}: {verdict['message']}; {reason}", advice=_NEXT_RUN)
         error.guard = verdict["guard"]
         error.report = self.report
         return error
 
-    def _leave_stop(self, context: Context, said: str) -> None:
+    def _leave_stop(self, context: Context, reason: str) -> None:
         """Leave to callbacks that a guard has stopped the plan."""
         from airflow_provider_audiences.assets.state import Result, TaskOutcome, put_outcome
 
-        outcome = TaskOutcome.of_error(self._stop(said), operation=self.operation)
+        outcome = TaskOutcome.of_error(self._stop(reason), operation=self.operation)
         put_outcome(context, outcome, Result(report=self.report))
 
 
@@ -140,7 +143,10 @@ def _question(report: Mapping[str, Any]) -> str:
         "|---|---:|",
         *(f"| {name.replace('_', ' ')} | {report[name]:,} |" for name in _COUNTS),
         "",
-        *(f"- {'yes' if one['passed'] else '**no**'}: {one['message']} (`{one['guard']}`)" for one in verdicts),
+        *(
+            f"- {'yes' if verdict['passed'] else '**no**'}: {verdict['message']} (`{verdict['guard']}`)"
+            for verdict in verdicts
+        ),
         "",
         f"*Approve* sends exactly this plan (`{report['plan_id']}`), whatever has become of the source.",
         "*Reject* sends nothing; the next run makes a new plan.",

@@ -71,8 +71,8 @@ class Progress:
         :param phase: the phase that the batch belongs to.
         """
         rejected = result.invalid or 0
-        taken = max(0, members - rejected)
-        valid = taken if result.valid is None else result.valid
+        not_rejected = max(0, members - rejected)
+        valid = not_rejected if result.valid is None else result.valid
         is_miscounted = None not in {result.valid, result.invalid} and valid + rejected != members
         with self._lock:
             self.batches += 1
@@ -81,9 +81,9 @@ class Progress:
             self.accepted += valid
             self.rejected += rejected
             if phase == "additions":
-                self.added += taken
+                self.added += not_rejected
             else:
-                self.removed += taken
+                self.removed += not_rejected
             self.miscounted += is_miscounted
             is_first_miscounted = is_miscounted and self.miscounted == 1
             line = self._progress_line()

@@ -273,10 +273,10 @@ class Sender:
 
     def _work(self, phase: Phase, ranges: _Ranges) -> None:
         while not self._stop.is_set():
-            taken = ranges.take(self._size)
-            if taken is None:
+            next_range = ranges.take(self._size)
+            if next_range is None:
                 return
-            start, end = taken
+            start, end = next_range
             while start < end and not self._stop.is_set():
                 start += self._send_some(phase, start, end)
 

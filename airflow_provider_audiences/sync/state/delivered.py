@@ -59,10 +59,10 @@ class DeliveredRanges:
         joined: list[DeliveredRange] = []
         for taken in self._ranges:
             last = joined[-1] if joined else taken
-            both = DeliveredRange(last.first, taken.end, min(last.began, taken.began), max(last.ended, taken.ended))
+            union = DeliveredRange(last.first, taken.end, min(last.began, taken.began), max(last.ended, taken.ended))
             # Ranges far apart in time are not joined: their common times would be too vague.
-            if last.end == taken.first and both.ended - both.began <= _JOINED_SECONDS:
-                joined[-1:] = [both]
+            if last.end == taken.first and union.ended - union.began <= _JOINED_SECONDS:
+                joined[-1:] = [union]
             else:
                 joined.append(taken)
         self._ranges = joined
@@ -93,9 +93,9 @@ class DeliveredRanges:
             [(taken.first, taken.end, taken.began, taken.ended) for taken in self._ranges], np.int64
         ).T
         rows = np.arange(first, first + count)
-        found = np.searchsorted(firsts, rows, side="right") - 1
-        found[found < 0] = 0
-        return (firsts[found] <= rows) & (rows < ends[found]), began[found], ended[found]
+        nearest = np.searchsorted(firsts, rows, side="right") - 1
+        nearest[nearest < 0] = 0
+        return (firsts[nearest] <= rows) & (rows < ends[nearest]), began[nearest], ended[nearest]
 
     def as_list(self) -> list[list[int]]:
         """Return the ranges as JSON."""

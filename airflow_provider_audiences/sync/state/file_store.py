@@ -205,9 +205,9 @@ class ObjectFileStore:
         """Return the names of all files at this moment."""
         with self._failures(), suppress(FileNotFoundError):
             self._file_system.invalidate_cache()
-            found = self._file_system.ls(f"{self._path}/", detail=False)
+            objects = self._file_system.ls(f"{self._path}/", detail=False)
             # Consoles make an object with the folder's own name for each folder.
-            paths = [path.strip("/") for path in found]
+            paths = [path.strip("/") for path in objects]
             return [path.rpartition("/")[2] for path in paths if path != self._path.strip("/")]
         return []
 
@@ -215,8 +215,8 @@ class ObjectFileStore:
         """Return the names of the folders below this prefix."""
         with self._failures(), suppress(FileNotFoundError):
             self._file_system.invalidate_cache()
-            found = self._file_system.ls(f"{self._path}/", detail=True)
-            paths = [entry["name"].strip("/") for entry in found if entry["type"] == "directory"]
+            entries = self._file_system.ls(f"{self._path}/", detail=True)
+            paths = [entry["name"].strip("/") for entry in entries if entry["type"] == "directory"]
             return [path.rpartition("/")[2] for path in paths if path != self._path.strip("/")]
         return []
 
@@ -275,9 +275,9 @@ class ObjectFileStore:
                 raise
             if isinstance(error, TypeError):  # the connection has options that the library does not know
                 option = _OPTION.search(str(error))
-                said = f"it takes no option {option[1]}" if option else "TypeError"
+                reason = f"it takes no option {option[1]}" if option else "TypeError"
                 raise InvalidInputError(
-                    f"{self.name}: its file system can't work with what its connection says ({said})",
+                    f"{self.name}: its file system can't work with what its connection says ({reason})",
                     advice="Mend the extra of the store's connection.",
                 ) from None
             raise StateUnavailableError(f"{self.name}: {words_of(error)}") from None

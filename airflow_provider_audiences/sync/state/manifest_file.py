@@ -32,12 +32,12 @@ class Rank(NamedTuple):
     @classmethod
     def of(cls, name: str) -> Rank | None:
         """Return the rank that a file name tells; None if the file is not a manifest."""
-        found = _NAME.fullmatch(name)
-        if not found:
+        match = _NAME.fullmatch(name)
+        if not match:
             return None
-        if found["number"]:
-            return cls(int(found["number"]), int(found["number"]))
-        return cls(int(found["since"]), int(found["next"]), found["writer"])
+        if match["number"]:
+            return cls(int(match["number"]), int(match["number"]))
+        return cls(int(match["since"]), int(match["next"]), match["writer"])
 
     @property
     def file(self) -> str:

@@ -70,8 +70,8 @@ class StateReader:
 
     def _claim(self, names: Collection[str]) -> Claim | None:
         now = self._clock()
-        found = (claim for _, claim in claims(self._files, names))
-        return next((claim for claim in found if claim and claim.is_held and not claim.is_over(now)), None)
+        all_claims = (claim for _, claim in claims(self._files, names))
+        return next((claim for claim in all_claims if claim and claim.is_held and not claim.is_over(now)), None)
 
     def _details(self, snapshot: StateSnapshot, tables: StateTables) -> AudienceDetails:
         manifest = snapshot.manifest

@@ -111,8 +111,8 @@ def delete_opt_outs(files: FileStore, name: str) -> None:
 
 def _kept(files: FileStore) -> set[str]:
     """Return the names of all opt-outs that are kept."""
-    found = (_NAME.match(file) for file in files.names())
-    return {match[1] for match in found if match}
+    matches = (_NAME.match(file) for file in files.names())
+    return {match[1] for match in matches if match}
 
 
 def _began(name: str) -> int:

@@ -55,31 +55,31 @@ class StateVerifier:
                 self._files,
                 self._checks,
                 address=self._address,
-                is_whole=lambda found: all(check.status == "ok" for check in found),
+                is_whole=lambda checks: all(check.status == "ok" for check in checks),
             )
         except LedgerLostError as error:
             return [FileCheck(name=_MANIFEST, holds=_MANIFEST, status="damaged", problem=error.message)]
 
     def _checks(self, snapshot: StateSnapshot) -> list[FileCheck]:
-        found = [FileCheck(name=_MANIFEST, holds=_MANIFEST, status="ok")]
+        checks = [FileCheck(name=_MANIFEST, holds=_MANIFEST, status="ok")]
         manifest = snapshot.manifest
         if manifest:
             ledger, manual_changes = manifest.ledger, manifest.manual_changes
-            found += self._check(
+            checks += self._check(
                 ledger.file,
                 "ledger",
                 lambda: self._tables.ledger(ledger.file, fingerprint=ledger.fingerprint).keys.count,
             )
-            found += self._check_keys(
+            checks += self._check_keys(
                 manual_changes.held_back.file, "members held back", manual_changes.held_back.fingerprint
             )
-            found += self._check_keys(
+            checks += self._check_keys(
                 manual_changes.by_hand.file, "members added by hand", manual_changes.by_hand.fingerprint
             )
         begun = manifest.plan_id if manifest else ""
         for plan_id in sorted({*plan_ids(snapshot.names), begun} - {""}):
-            found += self._check_plan(plan_id, snapshot, is_begun=plan_id == begun)
-        return found
+            checks += self._check_plan(plan_id, snapshot, is_begun=plan_id == begun)
+        return checks
 
     def _check_plan(self, plan_id: str, snapshot: StateSnapshot, *, is_begun: bool) -> list[FileCheck]:
         """Check a plan, unless it is outdated: such a plan is never used again, and the next sync deletes it."""
@@ -94,10 +94,10 @@ class StateVerifier:
             return [FileCheck(name=name, holds=holds, status="missing", problem=problem)]
         if not is_begun and plan.state_id != snapshot.state_id:
             return []
-        found = [FileCheck(name=name, holds=holds, status="ok")]
+        checks = [FileCheck(name=name, holds=holds, status="ok")]
         for file, fingerprint in member_files(plan):
-            found += self._check_keys(file, holds, fingerprint)
-        return found
+            checks += self._check_keys(file, holds, fingerprint)
+        return checks
 
     def _check_keys(self, name: str, holds: str, fingerprint: str) -> list[FileCheck]:
         return self._check(name, holds, lambda: self._tables.keys(name, fingerprint=fingerprint).count)
