@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _PLAN_ID = re.compile(r"[0-9a-f]{16}")
 _PLAN_FILE = re.compile(r"plan-([0-9a-f]{16})[.]json")
-_LEGS = ("additions", "removals")
+_PHASES = ("additions", "removals")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +93,9 @@ class StoredPlans:
         """
         plan_id = secrets.token_hex(8)
         fingerprints = {}
-        for leg, keys in zip(_LEGS, (plan.additions, plan.removals), strict=True):
-            fingerprints[leg] = fingerprint_of(keys)
-            self._tables.store_keys(_file(plan_id, leg), keys)
+        for phase, keys in zip(_PHASES, (plan.additions, plan.removals), strict=True):
+            fingerprints[phase] = fingerprint_of(keys)
+            self._tables.store_keys(_file(plan_id, phase), keys)
         content = {
             "plan_id": plan_id,
             "generation": generation,
@@ -191,8 +191,8 @@ def member_files(file: PlanFile) -> list[tuple[str, str]]:
 
     :param file: the plan, as :meth:`StoredPlans.find` returned it.
     """
-    return [(_file(file.content["plan_id"], leg), file.content[leg]) for leg in _LEGS]
+    return [(_file(file.content["plan_id"], phase), file.content[phase]) for phase in _PHASES]
 
 
-def _file(plan_id: str, leg: str = "") -> str:
-    return f"plan-{plan_id}-{leg}.parquet" if leg else f"plan-{plan_id}.json"
+def _file(plan_id: str, phase: str = "") -> str:
+    return f"plan-{plan_id}-{phase}.parquet" if phase else f"plan-{plan_id}.json"
