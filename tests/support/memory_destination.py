@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from airflow_provider_audiences.exceptions import NotFoundError
+from airflow_provider_audiences.exceptions import NotFoundError, ServerError
 from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds, IdentifierKind
@@ -45,6 +45,7 @@ class MemoryPlatform:
     limits: DeliveryLimits = WITH_TTL
     counts_members: bool = True
     is_missing: bool = False
+    is_down: bool = False
     _expiries: dict[str, float] = field(default_factory=dict)
     _shift_seconds: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -139,6 +140,8 @@ class MemoryDestination:
     def member_count(self) -> int | None:
         with self._lock:
             self.requests_sent += 1
+        if self.platform.is_down:
+            raise ServerError("the platform is down")
         if self.platform.is_missing:
             raise NotFoundError("there is no such audience")
         return len(self.platform.members()) if self.platform.counts_members else None

@@ -1,0 +1,106 @@
+"""Members removed or added by hand, against Python's own sets: who stays out, and who stays in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_audiences.members.keys.key_order import order_of
+from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
+from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
+from airflow_provider_audiences.sync.manual_changes import ManualChanges
+
+members = st.frozensets(st.integers(0, 7))
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    with open_workspace(StagingSettings(temp_folder=tmp_path_factory.mktemp("work"))) as workspace:
+        yield workspace
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a plan has sent."""
+
+    additions: KeySet
+    removals: KeySet
+    replaces: bool
+
+
+def key_set(numbers: frozenset[int], workspace: Workspace) -> KeySet:
+    keys = np.array([[number, number] for number in sorted(numbers)], np.uint64).reshape(-1, 2)
+    writer = KeySetWriter(workspace.new_file(), key_bytes=16)
+    writer.add(keys[order_of(keys)])
+    return writer.finish()
+
+
+def numbers_of(keys: KeySet) -> frozenset[int]:
+    return frozenset(int(high) for high, _ in keys.slice(0, keys.count).tolist())
+
+
+def made(held_back: frozenset[int], by_hand: frozenset[int], workspace: Workspace) -> ManualChanges:
+    return ManualChanges(held_back=key_set(held_back, workspace), added_by_hand=key_set(by_hand, workspace))
+
+
+def both_of(changes: ManualChanges) -> tuple[frozenset[int], frozenset[int]]:
+    return numbers_of(changes.held_back), numbers_of(changes.added_by_hand)
+
+
+@given(held_back=members, by_hand=members, removed=members)
+def test_a_removal_by_hand(
+    workspace: Workspace, held_back: frozenset[int], by_hand: frozenset[int], removed: frozenset[int]
+) -> None:
+    after = made(held_back, by_hand, workspace).with_removed(key_set(removed, workspace), workspace)
+    assert both_of(after) == (held_back | removed, by_hand - removed)
+
+
+@given(held_back=members, by_hand=members, added=members, replaces=st.booleans())
+def test_an_addition_by_hand(
+    workspace: Workspace, held_back: frozenset[int], by_hand: frozenset[int], added: frozenset[int], replaces: bool
+) -> None:
+    before = made(held_back, by_hand, workspace)
+    after = before.with_added(key_set(added, workspace), workspace, replaces=replaces)
+    assert both_of(after) == (held_back - added, added if replaces else by_hand | added)
+
+
+@given(
+    held_back=members,
+    by_hand=members,
+    additions=members,
+    removals=members,
+    ledger=members,
+    source=st.none() | members,
+    replaces=st.booleans(),
+)
+def test_a_sync(
+    workspace: Workspace,
+    held_back: frozenset[int],
+    by_hand: frozenset[int],
+    additions: frozenset[int],
+    removals: frozenset[int],
+    ledger: frozenset[int],
+    source: frozenset[int] | None,
+    replaces: bool,
+) -> None:
+    after = made(held_back, by_hand, workspace).after(
+        Sent(key_set(additions, workspace), key_set(removals, workspace), replaces),
+        ledger=key_set(ledger, workspace),
+        source=None if source is None else key_set(source, workspace),
+        workspace=workspace,
+    )
+    kept_out = held_back - additions if source is None else (held_back - additions) & source
+    kept_in = frozenset() if replaces else (by_hand - removals) & ledger
+    assert both_of(after) == (kept_out, kept_in)
+
+
+def test_nobody_was_changed_by_hand(workspace: Workspace) -> None:
+    nobody = ManualChanges.none(workspace)
+    assert not nobody
+    assert nobody.with_removed(key_set(frozenset({1}), workspace), workspace)
+    assert nobody.with_added(key_set(frozenset({1}), workspace), workspace, replaces=False)
