@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import requests
 
 _AFTER_LAST_STATUS = 600
+_MAX_RETRY_AFTER_SECONDS = 1e9
+"""Longer waits are cut to this: a number of any length of digits would be infinite, which JSON can't hold."""
 _ERROR_TYPES: dict[int, type[AudienceError]] = {
     HTTPStatus.UNAUTHORIZED: AuthenticationError,
     HTTPStatus.FORBIDDEN: AuthenticationError,
@@ -272,7 +274,7 @@ def _retry_after_seconds(header: str | None) -> float | None:
         return None
     header = header.strip()
     if header.isascii() and header.isdigit():
-        return float(header)
+        return min(float(header), _MAX_RETRY_AFTER_SECONDS)
     try:
         when = parsedate_to_datetime(header)
     except (ValueError, OverflowError):
