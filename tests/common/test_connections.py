@@ -214,23 +214,6 @@ class TestBaseUrl:
         assert url.startswith(("https://", "http://"))
         assert not url.endswith("/")
 
-    @pytest.mark.parametrize(
-        ("host", "expected"),
-        [
-            ("localhost", True),
-            ("localhost.", True),
-            ("::ffff:127.0.0.1", True),
-            ("::ffff:10.0.0.1", False),
-            ("x.localhost", True),
-            ("127.0.0.1", True),
-            ("::1", True),
-            ("example.com", False),
-            ("", False),
-        ],
-    )
-    def test_loopback(self, host: str, expected: bool) -> None:
-        assert is_loopback(host) is expected
-
 
 class TestSecret:
     @pytest.mark.parametrize("password", ["key", " key\n", "k+/=%&?#'\"~", "two words"])

@@ -10,7 +10,6 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -22,7 +21,6 @@ from support.hostile import DRIPPING, EMPTY_LIST, ENDLESS, hostile_server
 from airflow_provider_audiences.exceptions import AudienceError, ConnectionFailedError, TransientError
 from airflow_provider_audiences.http import timed_calls
 from airflow_provider_audiences.http.exchange import MAX_REPLY_BYTES, Exchange, ending_within
-from airflow_provider_audiences.http.timed_calls import TooManyCallsError, call_with_timeout
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.platforms.pai.client import PaiClient
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource
@@ -290,56 +288,6 @@ def test_look_ups_that_hang_are_bounded(make_applovin: MakeApplovin, monkeypatch
         assert time.monotonic() - began < 1
     finally:
         release.set()
-
-
-class TestAside:
-    @pytest.fixture(autouse=True)
-    def _one_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(timed_calls, "_free", threading.BoundedSemaphore(1))
-
-    def test_returns_and_raises(self) -> None:
-        for _ in range(3):
-            assert call_with_timeout(lambda: 7, name="n", seconds=5) == 7
-            with pytest.raises(KeyError, match="x"):
-                call_with_timeout(lambda: dict[str, Any]()["x"], name="n", seconds=5)
-
-    def test_gives_its_thread_back(self) -> None:
-        hangs = threading.Event()
-        with pytest.raises(TimeoutError):
-            call_with_timeout(hangs.wait, name="hangs", seconds=0.05)
-        with pytest.raises(TooManyCallsError):
-            call_with_timeout(lambda: 7, name="n", seconds=5)
-        with pytest.raises(TimeoutError):
-            call_with_timeout(lambda: pytest.fail("there is one under way"), name="hangs", seconds=0.05)
-        hangs.set()
-        time.sleep(0.5)
-        assert call_with_timeout(lambda: 7, name="n", seconds=5) == 7
-
-    def test_all_who_ask_for_the_same_have_one_answer(self) -> None:
-        go_on, called = threading.Event(), []
-
-        def step() -> int:
-            called.append(1)
-            go_on.wait(5)
-            raise OSError(7, "gone")
-
-        with ThreadPoolExecutor(8) as threads:
-            asked = [threads.submit(call_with_timeout, step, name="n", seconds=5) for _ in range(8)]
-            time.sleep(0.2)
-            go_on.set()
-        errors = [future.exception() for future in asked]
-        assert [str(error) for error in errors] == ["[Errno 7] gone"] * 8
-        assert len(set(map(id, errors))) == 8
-        assert len(called) == 1
-
-    def test_one_that_is_lost_is_begun_anew(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(timed_calls, "_free", threading.BoundedSemaphore(2))
-        monkeypatch.setattr(timed_calls, "_YOUNG_SECONDS", 0.05)
-        hangs = threading.Event()
-        with pytest.raises(TimeoutError):
-            call_with_timeout(hangs.wait, name="n", seconds=0.1)
-        assert call_with_timeout(lambda: 7, name="n", seconds=5) == 7
-        hangs.set()
 
 
 def test_no_thread_is_left_of_a_request_that_was_ended(failure_at: Any) -> None:
