@@ -35,29 +35,3 @@ def test_a_client_that_fails_does_not_fail_the_task(
     ).emit()
     assert "Airflow did not take the task's metrics: OSError" in caplog.text
     assert "sesame" not in caplog.text
-
-
-class TestCounts:
-    def test_of_a_group(self) -> None:
-        report = {
-            "members": 7,
-            "unchanged": False,
-            "amount": 6,
-            "malformed": 2,
-            "billable_calls": {"create": 1, "get": 2},
-        }
-        counts = Counts.of(report, operation="sync")
-        assert counts == Counts(sent=7, refused=2, requests=3, live=6)
-        assert Counts.of({**report, "unchanged": True}, operation="sync").sent == 0
-        assert Counts.of({"amount": 6, "unchanged": False}, operation="replace") == Counts(live=6)
-
-    def test_of_a_sync_with_nothing_to_do(self) -> None:
-        report = {"live": 5, "drift": -1, "malformed": 0, "zeroed": 1, "rejected_by_api": 2, "requests": 1}
-        counts = Counts.of(report, operation="sync", sends=True)
-        assert counts == Counts(sent=0, removed=0, refused=3, requests=1, live=5, drift=-1)
-
-    def test_of_a_failure(self) -> None:
-        assert Counts.of(None, operation="sync") == Counts()
-        assert Counts.of(None, operation="sync", live=3, requests=4, sends=True) == Counts(
-            sent=0, removed=0, requests=4
-        )
