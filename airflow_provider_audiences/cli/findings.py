@@ -1,4 +1,4 @@
-"""Findings: what ``doctor`` has checked, and how it is."""
+"""The findings of ``doctor``: for each thing that it has checked, whether it is right, and what to do if not."""
 
 from __future__ import annotations
 

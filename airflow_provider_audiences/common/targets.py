@@ -1,7 +1,7 @@
 """
-What tasks write to, and where: one entry a platform, and one a kind of target.
+The table of ad platforms and of kinds of targets: audience, suppression list, group.
 
-This is the one table of them. Assets, the command line, notices, lineage, metrics and task groups read it, and name no
+Assets, the command line, notices, lineage, metrics and task groups read it, and name no
 platform themselves. A new platform gets its entry here. This module imports nothing, because DAG files and Airflow's
 command line import it.
 """

@@ -1,4 +1,9 @@
-"""One request and its reply: how far they have come, and how long and how large they may become."""
+"""
+An exchange: one request on the wire and its reply, with their limits of time and size.
+
+It also knows how far the exchange has come. So an error can say whether the request may have been carried out, and
+which limit has ended it.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 """
 Partitions: an audience's members in 16 or 256 parts, by the first hex digits of their advertising IDs.
 
-An ID's part never changes, whatever its spelling: the digits are those of the ID in its normal form. Whoever reads only
-one part of a source goes by the texts as they are stored, so the rule for texts (:func:`placed_text`) must agree with
-the rule for members (:meth:`Partition.mask`) wherever it says anything. Texts that it can't place are the first
-partition's.
+An ID's part never changes, whatever its spelling: the digits are those of the ID in its normal form.
+
+There are two rules. :meth:`Partition.mask` places members, once they are read. :func:`placed_text` places texts as a
+source stores them, so that a query or a folder has one partition's only. Where the second rule places a text, the first
+one must agree; texts that it can't place are read with the first partition.
 """
 
 from __future__ import annotations

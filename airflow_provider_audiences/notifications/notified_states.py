@@ -1,8 +1,8 @@
 """
-What was notified last, in small files below ``state_path``; so that two runs at once don't notify of the same twice.
+The state of an audience that was notified last, in small files below ``state_path``, so that no news is sent twice.
 
-Each change is a new file with the next number, which only one of several runs can create. An
-object store that can't promise that may let two runs notify of the same.
+Each news has a file with the next number. Of several runs that have the same news, only one can create that file, and
+sends the notice. Some object stores let both create it; then both send one.
 """
 
 from __future__ import annotations

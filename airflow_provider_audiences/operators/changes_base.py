@@ -1,5 +1,5 @@
 """
-Base class of the operators that send changes which were worked out where the data is, whatever the platform.
+Base class of the operators that send changes which queries in a warehouse have worked out, whatever the platform.
 
 Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """

@@ -1,8 +1,8 @@
 """
 Base class of the operators that write to an audience, a suppression list or a group: each has it as an asset.
 
-Airflow must know outlets when it parses the DAG file, so an operator names its outlet in its constructor, if its
-arguments say then what it writes to. When the task runs, only outlets that were known are told of.
+Airflow must know a task's outlets when it parses the DAG file. So an operator adds its asset to them in its
+constructor, if its arguments say by then what it writes to. A task emits events only of assets among its outlets.
 
 Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """

@@ -1,4 +1,8 @@
-"""Files of object stores while they are read: errors of the store become errors of ours."""
+"""
+A stream of a file in an object store, whose errors are those of this package.
+
+A store's library raises errors of its own at any read, with texts that may hold secrets.
+"""
 
 from __future__ import annotations
 

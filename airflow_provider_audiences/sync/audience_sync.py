@@ -3,11 +3,12 @@ A sync: makes an audience equal its source, with few requests, and goes on after
 
 These steps, in this order, keep that promise:
 
-1. The plan is the difference between the source and the ledger; guards check it. 2. The plan is stored before its first
-request. 3. Each request is recorded as soon as the platform has accepted it. 4. Members are added before any is
-removed. 5. At the end, the plan is folded into a new ledger.
+1. The plan is the difference between the source and the ledger; guards check it.
+2. The plan is stored before its first request.
+3. Members are added before any is removed, and each request is recorded as soon as the platform has accepted it.
+4. At the end, the plan is folded into a new ledger.
 
-If a run is interrupted, the next run's ledger has everything that the interrupted one may have sent.
+If a run is interrupted, the next one first folds everything that it may have sent into the ledger, and then plans.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Changes that are handed in: who is to be added, refreshed and removed, worked out where the data is.
+Changes that are handed in: who is to be added, refreshed and removed, as queries in a warehouse have worked it out.
 
 No ledger is kept of them. The changes are stored as a plan before the first request, and each request is recorded, so
 that the next try of the same task sends only the rest. Whoever hands changes in must remember what may have been sent:

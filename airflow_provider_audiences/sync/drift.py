@@ -1,4 +1,9 @@
-"""The drift between a platform's count of an audience and the ledger's."""
+"""
+Drift: how many more members a platform counts in an audience than the ledger has.
+
+A large drift means that the platform's count lags, that it rejects members without saying so, or that somebody else
+changes the audience.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""When the members of an audience begin to expire, by the ledger, for whoever shows it."""
+"""
+Coming expiry: the first and the last time at which members of an audience expire, and how many do on each day.
+
+It is counted in the ledger. Reports, the asset's state and the page Audiences show it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Adoption: which of the existing groups is the one that a create asks for."""
+"""
+Adoption: using a group that exists already, in place of creating it.
+
+An earlier request whose reply was lost may have made the group; its marker tells. Or ``if_exists`` says to take the one
+group that has the name.
+"""
 
 from __future__ import annotations
 

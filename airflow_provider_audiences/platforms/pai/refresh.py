@@ -1,9 +1,9 @@
 """
 A refresh of a PAI audience group: a new group is made, and when it is ready, those that it replaces are deleted.
 
-PAI can't change a group. So whoever uses a name finds a group there at any time, and for a while two. The groups that
-belong together have the same name and a marker of the same owner; groups of others are never touched. Whatever a run
-that was cut off leaves behind, the next one finds by that, and deletes. Several may do all this at once:
+PAI can't change a group, so a name always has a group, and two for a while. The groups that belong together have
+the same name and a marker of the same owner; groups of others are never touched. By name and marker, a run also finds
+what an interrupted run has left, and deletes it. Several runs may do this at the same time:
 :mod:`~airflow_provider_audiences.platforms.pai.succession` has the rule that they keep to, and why it is enough.
 """
 

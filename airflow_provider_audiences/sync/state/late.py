@@ -1,4 +1,9 @@
-"""Late requests: requests of earlier plans that may still take effect."""
+"""
+Late requests: requests of earlier plans that may still take effect.
+
+A platform may carry out a request some time after its reply was lost. If such a request might undo a new plan, the sync
+waits until it can't come any more.
+"""
 
 from __future__ import annotations
 
