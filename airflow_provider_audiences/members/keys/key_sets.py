@@ -58,21 +58,21 @@ def union(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
     """
     if not keys.count or not others.count:
         return keys if keys.count else others
-    found = KeySetWriter(workspace.new_file(), key_bytes=keys.key_bytes)
+    writer = KeySetWriter(workspace.new_file(), key_bytes=keys.key_bytes)
     for in_keys, in_others in side_by_side(keys, others):
         some = keys.slice(in_keys.start, in_keys.stop - in_keys.start)
         more = others.slice(in_others.start, in_others.stop - in_others.start)
         new = more[key_order.match(more, some) < 0]
-        found.add(np.insert(some, key_order.places(new, some), new, axis=0))
-    return found.finish()
+        writer.add(np.insert(some, key_order.places(new, some), new, axis=0))
+    return writer.finish()
 
 
 def _chosen(keys: KeySet, others: KeySet, workspace: Workspace, *, are_others: bool) -> KeySet:
     if not keys.count or (not others.count and not are_others):
         return keys
-    found = KeySetWriter(workspace.new_file(), key_bytes=keys.key_bytes)
+    writer = KeySetWriter(workspace.new_file(), key_bytes=keys.key_bytes)
     for in_keys, in_others in side_by_side(keys, others):
         some = keys.slice(in_keys.start, in_keys.stop - in_keys.start)
         more = others.slice(in_others.start, in_others.stop - in_others.start)
-        found.add(some[(key_order.match(some, more) >= 0) == are_others])
-    return found.finish()
+        writer.add(some[(key_order.match(some, more) >= 0) == are_others])
+    return writer.finish()
