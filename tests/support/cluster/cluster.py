@@ -206,7 +206,7 @@ class Cluster:
         def look_at_parts() -> T | None:
             ended = {name: part.returncode for name, part in self._parts.items() if part.poll()}
             if ended:
-                raise RuntimeError(f"TemplatedList of the cluster have ended: {ended}")
+                raise RuntimeError(f"parts of the cluster have ended: {ended}")
             return look()
 
         try:
