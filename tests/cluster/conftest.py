@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from support.cluster.cluster import Cluster
@@ -10,8 +11,13 @@ from support.cluster.running import running_cluster
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.redaction import Secret
 
-# ``make test-cluster`` runs these too.
-collect_ignore = [] if os.environ.get("AUDIENCES_CLUSTER_TESTS") else ["test_stories.py"]
+# ``make test`` runs these only: the cluster itself, and a worker that is lost. ``make test-cluster`` runs all.
+_SHORT = {"test_cleanup.py", "test_lost_worker.py"}
+collect_ignore = [
+    path.name
+    for path in Path(__file__).parent.glob("test_*.py")
+    if path.name not in _SHORT and not os.environ.get("AUDIENCES_CLUSTER_TESTS")
+]
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +49,9 @@ def make_audiences(cluster: Cluster) -> Callable[[int], list[str]]:
 def audience(make_audiences: Callable[[int], list[str]]) -> str:
     """The id of an empty audience."""
     return make_audiences(1)[0]
+
+
+@pytest.fixture
+def sent(cluster: Cluster) -> Callable[[], int]:
+    """Tells how many IDs came to the platform, those of a request that failed included."""
+    return lambda: sum(request["body_lines"] for request in cluster.emulator.requests("applovin.append"))

@@ -15,12 +15,6 @@ SECONDS = 300
 
 
 @pytest.fixture
-def sent(cluster: Cluster) -> Callable[[], int]:
-    """Tells how many IDs came to the platform, those of a request that failed included."""
-    return lambda: sum(request["body_lines"] for request in cluster.emulator.requests("applovin.append"))
-
-
-@pytest.fixture
 def sync_under_way(cluster: Cluster, audience: str, make_ids: MakeIds) -> Callable[..., Any]:
     """Begins a sync of 40 batches, and returns its run when some have landed; each takes some seconds."""
 
@@ -36,12 +30,6 @@ def sync_under_way(cluster: Cluster, audience: str, make_ids: MakeIds) -> Callab
     return begin
 
 
-def ended(cluster: Cluster, run: Any, *, state: str = "success", seconds: int = SECONDS) -> Any:
-    cluster.wait_until("an end of the run", run.is_over, seconds=seconds)
-    assert run.state() == state, run.tasks()
-    return run.tasks()
-
-
 def test_twenty_mapped_audiences(
     cluster: Cluster, make_audiences: Callable[[int], list[str]], make_ids: MakeIds
 ) -> None:
@@ -51,7 +39,7 @@ def test_twenty_mapped_audiences(
         {"audience_id": audience_id, "source": cluster.put_members(f"{number}.txt", people[number])}
         for number, audience_id in enumerate(audiences)
     ]
-    tasks = ended(cluster, cluster.api.run("cluster_many", targets=targets))
+    tasks = cluster.ended(cluster.api.run("cluster_many", targets=targets))
     syncs = [tasks[f"sync[{number}]"] for number in range(20)]
     assert {(sync.state, sync.try_number) for sync in syncs} == {("success", 1)}
     assert {sync.worker for sync in syncs} == {"first", "second"}
@@ -62,7 +50,7 @@ def test_a_plan_of_one_worker_is_applied_on_another(
     cluster: Cluster, audience: str, make_ids: MakeIds, sent: Callable[[], int]
 ) -> None:
     ids = make_ids(3 * BATCH)
-    tasks = ended(cluster, cluster.api.run("cluster_apply", audience_id=audience, source=cluster.put_members("a", ids)))
+    tasks = cluster.ended(cluster.api.run("cluster_apply", audience_id=audience, source=cluster.put_members("a", ids)))
     assert {name: (task.worker, task.try_number) for name, task in tasks.items()} == {
         "plan": ("first", 1),
         "apply": ("second", 1),
@@ -85,7 +73,7 @@ def test_an_orphan_that_still_sends(
 
     cluster.wait_until("a second try", second_try, seconds=SECONDS)
     assert cluster.processes(left)
-    assert ended(cluster, run)["sync"].worker not in {"", left}
+    assert cluster.ended(run)["sync"].worker not in {"", left}
     cluster.wait_until(
         "an end of the orphan's requests",
         lambda: all(request["status"] for request in cluster.emulator.requests("applovin.append")),
@@ -105,7 +93,7 @@ def test_two_at_one_audience(cluster: Cluster, audience: str, make_ids: MakeIds,
         return [name for name, task in run.tasks().items() if task.state == "up_for_reschedule"]
 
     cluster.wait_until("one that waits", waiting, seconds=SECONDS)
-    tasks = ended(cluster, run)
+    tasks = cluster.ended(run)
     assert {(task.state, task.try_number) for task in tasks.values()} == {("success", 1)}
     assert [len(run.tries(name)) for name in tasks] == [1, 1]
     assert cluster.emulator.members(audience) == ids
@@ -132,7 +120,7 @@ def test_workers_that_are_stopped_one_after_the_other(
         cluster.start_worker(stopped)
         cluster.wait_for_worker(stopped)
     cluster.emulator.latency("applovin.append", 0)
-    assert ended(cluster, run)["sync"].try_number == 3
+    assert cluster.ended(run)["sync"].try_number == 3
     assert cluster.emulator.members(audience) == make_ids(40 * BATCH)
     assert sent() <= (40 + 2 * IN_FLIGHT) * BATCH
 
@@ -153,4 +141,4 @@ def test_a_platform_that_is_down(
     )
     failed = [request for request in cluster.emulator.requests() if request["status"] == 500]
     assert 20 <= len(failed) < 60
-    ended(cluster, run, state="failed", seconds=600)
+    cluster.ended(run, state="failed", seconds=600)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+import psycopg2
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from support.cluster.processes import kill_below, processes_below, wait_until
-from support.cluster.rest import AirflowApi
+from support.cluster.rest import AirflowApi, Run, Task
 
 T = TypeVar("T")
 
@@ -30,6 +31,7 @@ PROGRAMS = Path(sys.executable).parent
 
 _DAG_IDS = {"cluster_sync", "cluster_many", "cluster_apply", "cluster_pair"}
 _START_SECONDS = 180
+_RUN_SECONDS = 300
 
 
 @dataclass(kw_only=True)
@@ -41,14 +43,18 @@ class Cluster:
     :param emulator: control of the emulated platforms.
     :param s3: client of the object store.
     :param api: client of Airflow's REST API.
+    :param postgres: folder of the database server's socket.
     :param environment: environment variables that all Airflow processes share.
+    :param workers: names of its Celery workers; none if the scheduler runs all tasks.
     """
 
     folder: Path
     emulator: AudiencesEmulator
     s3: Any
     api: AirflowApi
+    postgres: Path
     environment: dict[str, str]
+    workers: tuple[str, ...] = WORKERS
     _parts: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def put_members(self, name: str, ids: list[str]) -> str:
@@ -60,6 +66,26 @@ class Cluster:
         """
         self.s3.put_object(Bucket=BUCKET, Key=name, Body="".join(f"{item}\n" for item in ids).encode())
         return f"s3://store@{BUCKET}/{name}"
+
+    def make_database(self, name: str) -> Any:
+        """
+        Make an empty database, with an Airflow connection of its name; return a connection that commits at once.
+
+        :param name: name of the database, which no other test has.
+        """
+        self.connect("postgres").cursor().execute(f"CREATE DATABASE {name}")
+        self.api.add_connection(name, conn_type="postgres", host=str(self.postgres), login="postgres", schema=name)
+        return self.connect(name)
+
+    def connect(self, database: str) -> Any:
+        """
+        Return a connection to a database, which commits at once.
+
+        :param database: name of the database.
+        """
+        connection = psycopg2.connect(host=str(self.postgres), user="postgres", dbname=database)
+        connection.autocommit = True
+        return connection
 
     def leases(self, audience_id: str) -> list[str]:
         """
@@ -158,7 +184,11 @@ class Cluster:
         noted = self.s3.list_objects_v2(Bucket=BUCKET, Prefix="state/accounts/").get("Contents", [])
         for entry in noted:
             self.s3.delete_object(Bucket=BUCKET, Key=entry["Key"])
-        missing = [name for name in WORKERS if name not in self._parts]
+        self.bring_back_workers()
+
+    def bring_back_workers(self) -> None:
+        """Start the workers that were ended, and wait until they take tasks."""
+        missing = [name for name in self.workers if name not in self._parts]
         for name in missing:
             kill_below(self.folder / name)
             self.start_worker(name)
@@ -194,6 +224,18 @@ class Cluster:
         paths = sorted((self.folder / worker / "logs").rglob("attempt=*.log"))
         return "\n".join(path.read_text(errors="replace") for path in paths)
 
+    def ended(self, run: Run, *, state: str = "success", seconds: float = _RUN_SECONDS) -> dict[str, Task]:
+        """
+        Wait for the end of a run, and return its tasks.
+
+        :param run: the run.
+        :param state: state that it has to end in.
+        :param seconds: longest wait in seconds; default 300.
+        """
+        self.wait_until("an end of the run", run.is_over, seconds=seconds)
+        assert run.state() == state, run.tasks()
+        return run.tasks()
+
     def wait_until(self, what: str, look: Callable[[], T | None], *, seconds: float) -> T:
         """
         Wait as :func:`wait_until` does. An error has the ends of all logs, and comes at once when a part has failed.
@@ -227,12 +269,12 @@ class Cluster:
         self.start("api", "airflow", "api-server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1")
         self.start("scheduler", "airflow", "scheduler", "--skip-serve-logs")
         self.start("dags", "airflow", "dag-processor")
-        for name in WORKERS:
+        for name in self.workers:
             self.start_worker(name)
         self.wait_until("an Airflow that is healthy", self.api.is_healthy, seconds=_START_SECONDS)
         self.api.log_in()
         self.wait_until("all DAGs", lambda: self.api.dag_ids() >= _DAG_IDS, seconds=_START_SECONDS)
-        for name in WORKERS:
+        for name in self.workers:
             self.wait_for_worker(name)
 
 

@@ -19,12 +19,14 @@ class Task:
     :param state: such as ``success``; None before it is scheduled.
     :param try_number: from 1; 0 before the first.
     :param worker: the name of the worker that has it; empty before that.
+    :param pid: number of its process; None before it has one.
     """
 
     name: str
     state: str | None
     try_number: int
     worker: str
+    pid: int | None
 
 
 class AirflowApi:
@@ -68,6 +70,15 @@ class AirflowApi:
         run = self.call("POST", f"{self._url}/api/v2/dags/{dag_id}/dagRuns", json=body)
         return Run(self, f"{self._url}/api/v2/dags/{dag_id}/dagRuns/{run['dag_run_id']}")
 
+    def add_connection(self, conn_id: str, **connection: Any) -> None:
+        """
+        Store a connection in Airflow.
+
+        :param conn_id: id of the connection.
+        :param connection: its fields, such as ``conn_type`` and ``host``.
+        """
+        self.call("POST", f"{self._url}/api/v2/connections", json={"connection_id": conn_id, **connection})
+
     def call(self, method: str, url: str, **arguments: Any) -> Any:
         """
         Send a request, and return what the JSON of its reply says.
@@ -108,13 +119,14 @@ class Run:
         tasks = [_task(entry) for entry in found]
         return {task.name: task for task in tasks}
 
-    def tries(self, task_id: str) -> list[Task]:
+    def tries(self, name: str) -> list[Task]:
         """
-        Return all tries of a task that is not mapped, the first one first.
+        Return all tries of a task, the first one first.
 
-        :param task_id: id of the task.
+        :param name: name of the task, as in :meth:`tasks`.
         """
-        found = self._api.call("GET", f"{self._url}/taskInstances/{task_id}/tries")["task_instances"]
+        path = name.replace("[", "/").removesuffix("]")
+        found = self._api.call("GET", f"{self._url}/taskInstances/{path}/tries")["task_instances"]
         return sorted((_task(entry) for entry in found), key=lambda task: task.try_number)
 
     def returned(self, task_id: str) -> Any:
@@ -129,4 +141,10 @@ class Run:
 
 def _task(entry: dict[str, Any]) -> Task:
     name = entry["task_id"] if entry["map_index"] < 0 else f"{entry['task_id']}[{entry['map_index']}]"
-    return Task(name=name, state=entry["state"], try_number=entry["try_number"], worker=entry["hostname"] or "")
+    return Task(
+        name=name,
+        state=entry["state"],
+        try_number=entry["try_number"],
+        worker=entry["hostname"] or "",
+        pid=entry["pid"],
+    )

@@ -19,7 +19,7 @@ from moto.server import ThreadedMotoServer
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from benchmarks.postgres import running_postgres
-from support.cluster.cluster import BUCKET, PROGRAMS, Cluster
+from support.cluster.cluster import BUCKET, PROGRAMS, WORKERS, Cluster
 from support.cluster.keeper import kept
 from support.cluster.rest import AirflowApi
 
@@ -32,8 +32,13 @@ _S3_KEYS = {"aws_access_key_id": "some-key-id", "aws_secret_access_key": "some-s
 
 
 @contextmanager
-def running_cluster() -> Iterator[Cluster]:
-    """Run a cluster. Nothing of it is left at the end, or when this process is killed."""
+def running_cluster(*, workers: tuple[str, ...] = WORKERS, **core: str) -> Iterator[Cluster]:
+    """
+    Run a cluster. Nothing of it is left at the end, or when this process is killed.
+
+    :param workers: names of the Celery workers; none (an empty tuple) if the executor needs none.
+    :param core: further settings of Airflow's section ``core``.
+    """
     with ExitStack() as stack:
         # Not below pytest's folder: a socket's path must be short.
         folder = Path(tempfile.mkdtemp(prefix="audiences-cluster-")).resolve()
@@ -46,13 +51,22 @@ def running_cluster() -> Iterator[Cluster]:
         port = _free_port()
         environment = {
             **_machine(),
-            **_settings(folder, database, port),
+            **_settings(folder, database, port, core),
             "AIRFLOW_CONN_APPLOVIN_DEFAULT": emulator.applovin_connection_uri(),
             "AIRFLOW_CONN_STORE": json.dumps({"conn_type": "aws", "extra": {"endpoint_url": s3_url, **_S3_KEYS}}),
         }
         api = AirflowApi(f"http://127.0.0.1:{port}")
-        cluster = Cluster(folder=folder, emulator=emulator, s3=s3, api=api, environment=environment)
-        _start_redis(cluster)
+        cluster = Cluster(
+            folder=folder,
+            emulator=emulator,
+            s3=s3,
+            api=api,
+            postgres=database,
+            environment=environment,
+            workers=workers,
+        )
+        if workers:
+            _start_redis(cluster)
         cluster.start_airflow(port)
         yield cluster
 
@@ -66,7 +80,7 @@ def _machine() -> dict[str, str]:
     }
 
 
-def _settings(folder: Path, database: Path, port: int) -> dict[str, str]:
+def _settings(folder: Path, database: Path, port: int, core: dict[str, str]) -> dict[str, str]:
     sections = {
         "core": {
             "executor": "CeleryExecutor",
@@ -80,6 +94,7 @@ def _settings(folder: Path, database: Path, port: int) -> dict[str, str]:
             "simple_auth_manager_all_admins": "True",
             # A function of the standard library that returns LOGNAME: so each worker has a name of its own.
             "hostname_callable": "getpass.getuser",
+            **core,
         },
         "api": {"base_url": f"http://127.0.0.1:{port}", "secret_key": secrets.token_hex(32)},
         "api_auth": {"jwt_secret": secrets.token_hex(64)},
@@ -96,6 +111,8 @@ def _settings(folder: Path, database: Path, port: int) -> dict[str, str]:
             "task_instance_heartbeat_timeout_detection_interval": "2",
         },
         "dag_processor": {"refresh_interval": "5"},
+        # A busy machine is no failure.
+        "workers": {"execution_api_timeout": "60"},
         "usage_data_collection": {"enabled": "False"},
         "audiences": {"state_path": f"s3://store@{BUCKET}/state"},
     }
