@@ -6,6 +6,8 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
+from airflow_provider_audiences.sources import SqlSource
+from airflow_provider_audiences.task_groups.applovin import applovin_partitioned_sync
 
 COMMON: dict[str, Any] = {
     "start_date": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
@@ -39,3 +41,17 @@ with DAG("cluster_apply", schedule=None, **COMMON):
 with DAG("cluster_pair", schedule=None, **COMMON):
     for name in ("first", "second"):
         AppLovinSyncAudienceOperator(task_id=f"{name}_sync", queue=name, **SYNC, **SMALL)
+
+DATABASE = "{{ dag_run.conf.database }}"
+DAY = "{{ dag_run.conf.day }}"
+
+for partitions in (16,):
+    with DAG(f"cluster_partitioned_{partitions}", schedule=None, **COMMON):
+        applovin_partitioned_sync(
+            partitions=partitions,
+            audience_id=SYNC["audience_id"],
+            source=SqlSource(DATABASE, f"SELECT idfa FROM wanted WHERE day = {DAY}", column="idfa"),
+            suppress=SqlSource(DATABASE, f"SELECT idfa FROM opted_out WHERE day <= {DAY}"),
+            batch_size=250,
+            max_parallel_requests=2,
+        )
