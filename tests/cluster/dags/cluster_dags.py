@@ -1,10 +1,14 @@
 """The cluster's DAGs. Which audience, and from what, is in each run's ``conf``."""
 
 import datetime as dt
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 
+from airflow_provider_audiences.operators.applovin_changes import AppLovinSendChangesOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 from airflow_provider_audiences.sources import SqlSource
 from airflow_provider_audiences.task_groups.applovin import applovin_partitioned_sync
@@ -55,3 +59,26 @@ for partitions in (16,):
             batch_size=250,
             max_parallel_requests=2,
         )
+
+# As the guide's, with the guide's SQL.
+with DAG(
+    "cluster_changes",
+    schedule=None,
+    template_searchpath=str(Path(__file__).parents[3] / "docs" / "sql" / "postgres"),
+    params={"ttl_seconds": 30 * 24 * 3600},
+    **COMMON,
+):
+    step = partial(SQLExecuteQueryOperator, conn_id=DATABASE, split_statements=True)
+    changed = "SELECT advertising_id FROM vip_changes WHERE run_id = '{{ run_id }}' AND change = "
+    send = AppLovinSendChangesOperator(
+        task_id="send",
+        audience_id=SYNC["audience_id"],
+        added=SqlSource(DATABASE, f"{changed}'added'"),
+        refreshed=SqlSource(DATABASE, f"{changed}'refreshed'"),
+        removed=SqlSource(DATABASE, f"{changed}'removed'"),
+        ttl_seconds=30 * 24 * 3600,
+        expected_changes="{{ ti.xcom_pull(task_ids='attempt')[0][0] }}",
+        **SMALL,
+    )
+    before = step(task_id="changes", sql="changes.sql") >> step(task_id="attempt", sql="attempt.sql")
+    before >> send >> step(task_id="commit", sql="commit.sql")

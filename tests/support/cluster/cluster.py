@@ -29,7 +29,14 @@ BUCKET = "cluster"
 PROGRAMS = Path(sys.executable).parent
 """Where those of this Python's environment are."""
 
-_DAG_IDS = {"cluster_sync", "cluster_many", "cluster_apply", "cluster_pair", "cluster_partitioned_16"}
+_DAG_IDS = {
+    "cluster_sync",
+    "cluster_many",
+    "cluster_apply",
+    "cluster_pair",
+    "cluster_partitioned_16",
+    "cluster_changes",
+}
 _START_SECONDS = 180
 _RUN_SECONDS = 300
 
