@@ -29,7 +29,7 @@ from airflow_provider_audiences.members.reading.chunks import read_members
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 from airflow_provider_audiences.sources import SqlSource, postgres
 from airflow_provider_audiences.sources.opening import open_source
-from benchmarks.postgres import postgres_programs, psql_command, running_postgres
+from demo.postgres import postgres_programs, psql_command, running_postgres
 
 _CONN_ID = "bench_query"
 _COLUMNS = {"text": "SELECT t FROM texts", "uuid": "SELECT u FROM uuids"}

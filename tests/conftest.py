@@ -283,3 +283,33 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The folder of a PostgreSQL server's socket."""
+    from demo.postgres import running_postgres
+
+    with running_postgres() as folder:
+        yield str(folder)
+
+
+@pytest.fixture
+def postgres(postgres_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A connection that commits at once, in an empty schema; Airflow's connection is ``warehouse``."""
+    import psycopg2
+
+    connection = {
+        "conn_type": "postgres",
+        "host": postgres_server,
+        "login": "postgres",
+        "password": "sesame-key",
+        "schema": "postgres",
+        "extra": {"application_name": "airflow"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(connection))
+    admin = psycopg2.connect(host=postgres_server, user="postgres", dbname="postgres")
+    admin.autocommit = True
+    admin.cursor().execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    yield admin
+    admin.close()

@@ -1,4 +1,4 @@
-"""Real servers from Python wheels: S3 (moto) and PostgreSQL; each once in a run, on this machine only."""
+"""A real S3 server (moto), once in a run, on this machine only; and drivers of PostgreSQL."""
 
 import json
 import os
@@ -51,36 +51,6 @@ def put(s3: Any) -> Callable[[str, bytes], str]:
         return f"s3://{s3.bucket}/{key}"
 
     return put
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The folder of a PostgreSQL server's socket."""
-    from benchmarks.postgres import running_postgres
-
-    with running_postgres() as folder:
-        yield str(folder)
-
-
-@pytest.fixture
-def postgres(postgres_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A connection that commits at once, in an empty schema; Airflow's connection is ``warehouse``."""
-    import psycopg2
-
-    connection = {
-        "conn_type": "postgres",
-        "host": postgres_server,
-        "login": "postgres",
-        "password": "sesame-key",
-        "schema": "postgres",
-        "extra": {"application_name": "airflow"},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(connection))
-    admin = psycopg2.connect(host=postgres_server, user="postgres", dbname="postgres")
-    admin.autocommit = True
-    admin.cursor().execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    yield admin
-    admin.close()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import boto3
 from moto.server import ThreadedMotoServer
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
-from benchmarks.postgres import running_postgres
+from demo.postgres import running_postgres
 from support.cluster.cluster import BUCKET, PROGRAMS, WORKERS, Cluster
 from support.cluster.keeper import kept
 from support.cluster.rest import AirflowApi
