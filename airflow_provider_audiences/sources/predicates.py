@@ -11,6 +11,7 @@ from typing import Final
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.characters import WIDE_DIGITS
 from airflow_provider_audiences.members.partition import HEX_DIGITS, IGNORED, Partition
+from airflow_provider_audiences.sources.connecting import connection_of
 
 NAME: Final = "partition"
 """Name of the partition in templates."""
@@ -147,12 +148,7 @@ def dialect_of(conn_id: str) -> str:
     :param conn_id: id of the Airflow connection.
     :raises InvalidInputError: there is no such connection, or its dialect is not known.
     """
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
-
-    try:
-        conn_type = BaseHook.get_connection(conn_id).conn_type
-    except AirflowNotFoundException:
-        raise InvalidInputError(f"SqlSource of connection {conn_id}: there is no such connection: make it") from None
+    conn_type = connection_of(conn_id).conn_type
     dialect = _DIALECTS.get(str(conn_type))
     if dialect is None:
         raise InvalidInputError(

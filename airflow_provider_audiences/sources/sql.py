@@ -13,6 +13,7 @@ from airflow_provider_audiences.exceptions import InvalidInputError, SourceUnava
 from airflow_provider_audiences.members.identifiers.patterns import ALL_IN_SERVER_REPLIES
 from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.redaction import Redactor, Secret
+from airflow_provider_audiences.sources.connecting import connection_of
 from airflow_provider_audiences.sources.maxcompute import MAXCOMPUTE, maxcompute_connection
 from airflow_provider_audiences.sources.query_readers import CursorReader, reader_of
 from airflow_provider_audiences.sources.types import SqlSource
@@ -74,12 +75,9 @@ class _Query:
 
     def _connect(self) -> Callable[[], Any]:
         """Return what opens the database connection."""
-        from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
+        from airflow.providers.common.compat.sdk import AirflowException
 
-        try:
-            connection = BaseHook.get_connection(self._source.conn_id)
-        except AirflowNotFoundException:
-            raise InvalidInputError(f"{self.name}: there is no such connection: make it") from None
+        connection = connection_of(self._source.conn_id)
         refused = f"{self.name}: a connection of type {connection.conn_type!r} "
         try:
             hook = connection.get_hook()

@@ -141,7 +141,7 @@ def test_what_a_drivers_error_becomes(members: Any, error: Any, error_type: type
 
 
 def test_a_connection_that_does_not_exist_is_airflows_error() -> None:
-    with pytest.raises(Exception, match="nobody"), open_source(SqlSource("nobody", "SELECT 1")):
+    with pytest.raises(Exception, match="AIRFLOW_CONN_NOBODY where"), open_source(SqlSource("nobody", "SELECT 1")):
         pass
 
 
