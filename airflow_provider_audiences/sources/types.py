@@ -74,7 +74,7 @@ class FileSource(_Source):
     folder is read with everything below it, except names that begin with ``_`` or ``.`` and files that are still being
     written. All arguments are templated.
 
-    :param path: local path or address, such as ``s3://bucket/day={{ ds }}/``, of a file, a folder, a table of Delta
+    :param path: local path or address, such as ``s3://bucket/day=2026-01-31/``, of a file, a folder, a table of Delta
         Lake or Iceberg, or a glob (``*``, ``?``, ``[…]``, ``**``); as text or an ObjectStoragePath; or a list of these.
         An ``https://`` address of one file, such as a presigned link, works too.
     :param column: column with the members, in CSV, JSON, Parquet and tables. A name, in any case; a path with dots into
