@@ -39,7 +39,7 @@ class DeviceIdFile:
 
 
 DIRT = {"duplicates": 0.02, "zeroed": 0.01, "malformed": 0.003, "blank": 0.001}
-"""TemplatedList of all lines, on a usual day."""
+"""Shares of all lines, on a usual day."""
 
 _HEADER = "idfa"
 

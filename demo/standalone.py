@@ -1,5 +1,5 @@
 """
-Runs a full Airflow on loopback, with the example DAGs, their connections and data, and the emulator.
+Runs a full Airflow on loopback, with the example DAGs, their connections and data, the emulator, and a PostgreSQL.
 
 ``make airflow`` runs it until Ctrl-C. Environment variables: ``PORT`` of Airflow, ``HISTORY_DAYS``, and ``WORKSPACE``,
 the folder below ``.demo``.
@@ -26,6 +26,7 @@ from airflow_provider_audiences.redaction import Secret
 from demo.days import OPT_OUTS
 from demo.device_ids import new_ids, write_device_ids
 from demo.environment import Workspace, free_port
+from demo.warehouse import CONN_ID, running_warehouse, write_players
 
 LINES = 20_000
 HISTORY_DAYS = 14
@@ -43,9 +44,10 @@ def main() -> int:
     days = [str(today + timedelta(days=offset)) for offset in range(-max(1, history), 2)]
     write_files(workspace.data, days)
     port = os.environ.get("PORT") or str(free_port())
-    with workspace.running_emulator() as (url, api_key):
+    with workspace.running_emulator() as (url, api_key), running_warehouse(workspace.data) as warehouse:
         environment = {
             **workspace.environment(url, api_key),
+            f"AIRFLOW_CONN_{CONN_ID.upper()}": warehouse,
             "AIRFLOW__API__PORT": port,
             "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
@@ -78,7 +80,7 @@ def main() -> int:
 
 def write_files(folder: Path, days: Sequence[str]) -> None:
     """
-    Write the files that the example DAGs read.
+    Write the files that the example DAGs read, and those that the warehouse's tables are made of.
 
     :param folder: where they lie.
     :param days: days of the files, in order, the last two of which are today and tomorrow. Each day some people are
@@ -95,6 +97,7 @@ def write_files(folder: Path, days: Sequence[str]) -> None:
         write_device_ids(folder / f"existing_users_{day}.txt", lines=len(users), seed=number, ids=users)
         rows = [f"{row},1390000{row:04d}" for row in range(number, 500 + number)]
         (folder / f"phones_{day}.csv").write_text("\n".join(["id,phone", *rows]), encoding="utf-8")
+    write_players(folder, people)
 
 
 def run_history(workspace: Workspace, url: str, environment: dict[str, str], days: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -157,6 +158,42 @@ def test_applovin_approved_sync_asks_nobody_as_long_as_no_guard_objects(
     assert code == 0, output
     [audience] = emulator.audiences()
     assert emulator.members(audience["audience_id"]) == make_ids(50)
+
+
+def test_applovin_changes_are_those_that_the_warehouse_finds(
+    airflow_dags_test: Run, emulator: AudiencesEmulator, make_ids: MakeIds, postgres: Any
+) -> None:
+    database = postgres.cursor()
+    database.execute("CREATE TABLE vip_wanted (advertising_id text)")
+    posts = []
+    for day, ids in (("2026-03-01", make_ids(40)), ("2026-03-02", make_ids(38, start=5)), ("2026-03-03", [])):
+        if ids:
+            database.execute("DELETE FROM vip_wanted")
+            database.executemany("INSERT INTO vip_wanted VALUES (%s)", [(item.upper(),) for item in [*ids, "n/a"]])
+        emulator.clear_requests()
+        code, output = airflow_dags_test("applovin_changes_sync", day)
+        assert code == 0, output
+        assert not [item for item in ids if item in output]
+        [audience] = emulator.audiences()
+        assert emulator.members(audience["audience_id"]) == make_ids(38, start=5) if day != "2026-03-01" else ids
+        posts.append([request["body_lines"] for request in emulator.requests("applovin.append")])
+    assert posts == [[40], [2, 4], []]
+
+
+def test_applovin_partitions_are_one_audience(
+    airflow_dags_test: Run, emulator: AudiencesEmulator, postgres: Any, tmp_path: Path
+) -> None:
+    ids = [str(uuid.uuid5(uuid.NAMESPACE_URL, str(number))) for number in range(200)]
+    database = postgres.cursor()
+    database.execute("CREATE TABLE players (advertising_id text)")
+    database.executemany("INSERT INTO players VALUES (%s)", [(item,) for item in ids])
+    (tmp_path / "opt_outs.txt").write_text("\n".join(ids[:10]))
+    code, output = airflow_dags_test("applovin_partitioned_sync", "2026-03-01")
+    assert code == 0, output
+    [audience] = emulator.audiences()
+    assert emulator.members(audience["audience_id"]) == sorted(ids[10:])
+    assert "is read whole" not in output
+    assert not [item for item in ids if item in output]
 
 
 def test_applovin_suppression_keeps_the_list_equal_to_the_days_users(
