@@ -47,7 +47,7 @@ def test_an_audience_shows_its_history_by_one_click(open_page: OpenPage, site: A
     plots = page.locator("figure h2")
     expect(plots).to_have_text(["Size", "Added and removed, by day", "Drift", "Coming expiry, by day"])
     expect(page.locator("figure canvas")).to_have_count(4)
-    expect(page.locator("figure").first).to_contain_text("Fewest allowed (30 % less)")
+    expect(page.locator("figure").first).to_contain_text("Fewest allowed (30% less)")
     page.locator("figure summary").first.click()
     expect(page.get_by_role("region", name="Figures of Size").locator("tbody tr")).to_have_count(61)  # with the next
     expect(page.locator(".tiles")).to_contain_text(re.compile(r"Next runin \d+ (hour|minute)s?|Next runtomorrow"))
@@ -112,7 +112,7 @@ def test_the_keyboard_reaches_all_and_says_what_it_reaches(open_page: OpenPage) 
     first = page.locator("#announcer").text_content()
     assert re.match(r"\w+ \d+, 2\d{3}, \d\d:\d\d: Members 3\d\d,\d{3}, min_members 300,000$", first or ""), first
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#announcer")).to_contain_text("Fewest allowed (30 % less) 2")
+    expect(page.locator("#announcer")).to_contain_text("Fewest allowed (30% less) 2")
 
 
 def test_connections_have_a_form_that_explains_itself_and_a_test(

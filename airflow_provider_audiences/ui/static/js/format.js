@@ -38,9 +38,9 @@ export function signed(value) {
   return value > 0 ? `+${NUMBER.format(value)}` : NUMBER.format(value).replace("-", "−");
 }
 
-/** Return a share as a percentage with one decimal: 1.5 %. */
+/** Return a share as a percentage with one decimal: 1.5%. */
 export const percent = (ratio) =>
-  ratio > 0 && ratio < 0.001 ? "under 0.1\u00a0%" : `${(100 * ratio).toFixed(1).replace(/\.0$/, "")}\u00a0%`;
+  ratio > 0 && ratio < 0.001 ? "under 0.1%" : `${(100 * ratio).toFixed(1).replace(/\.0$/, "")}%`;
 
 /** Return a count with its word: "1 member", "2 members". */
 export const count = (value, word) => `${number(value)} ${word}${value === 1 ? "" : "s"}`;

@@ -11,6 +11,7 @@ const MONTH = new Intl.DateTimeFormat("en", { month: "short", year: "numeric" })
 const DAY = new Intl.DateTimeFormat("en", { day: "numeric", month: "short" });
 const MINUTE = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const DAY_SECONDS = 86400;
+const DAY_STEPS = [1, 2, 3, 4, 5, 7, 10, 15, 30, 60, 90, 120, 180, 365].map((days) => days * DAY_SECONDS); // no hours
 const FEW = 12; // values that are drawn as points too: a single one has no line
 
 /** Draw all plots again, in the colours of another theme. */
@@ -109,7 +110,7 @@ class Plot {
       },
       scales: { x: { time: true, range: () => range ?? widened(times) }, y: { range: (_, low, high) => rangeOf(series, low, high) } },
       axes: [
-        { ...line, grid: { show: false }, values: timeLabels, space: 70, size: 40 },
+        { ...line, grid: { show: false }, values: timeLabels, space: 70, size: 40, ...(hasBars(series) ? { incrs: DAY_STEPS } : {}) },
         { ...line, values: (_, values) => values.map(compact), size: 52, space: 36 },
       ],
       series: [
@@ -175,10 +176,13 @@ function widened(times) {
   return [first - edge, last + edge];
 }
 
+/** Return whether bars are drawn, each of which is a whole day. */
+const hasBars = (series) => series.some(({ look }) => look === "bars");
+
 /** Return the lowest and highest value shown. Bars begin at 0; a limit far above the values is left out of sight. */
 function rangeOf(series, low, high) {
   if (low === null || high === null) return [0, 1];
-  if (series.some(({ look }) => look === "bars")) return [Math.min(low, 0) * 1.08, Math.max(high, 0) * 1.08 || 1];
+  if (hasBars(series)) return [Math.min(low, 0) * 1.08, Math.max(high, 0) * 1.08 || 1];
   const main = series.filter(({ look }) => look === "line").flatMap(({ values }) => values.filter(Number.isFinite));
   const top = Math.max(...main); // -Infinity if there is none
   const highest = top > 0 ? Math.min(high, top * 1.5) : high;
