@@ -100,6 +100,16 @@ class Workspace:
         self._files.append(file)
         return file
 
+    def open_file(self, path: Path) -> IO[bytes]:
+        """
+        Return a file that is open for reading until the workspace ends, without a buffer.
+
+        :param path: path of the file.
+        """
+        file = path.open("rb", buffering=0)
+        self._files.append(file)
+        return file
+
     @property
     def window_bytes(self) -> int:
         """Most memory for a decompressor's window: 8 MiB, and half of the memory limit beyond its default of 512 MB."""

@@ -21,6 +21,7 @@ from airflow_provider_audiences.members.workspace import read_all, write_all
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys
+    from airflow_provider_audiences.members.keys.stored_keys import StoredKeys
     from airflow_provider_audiences.members.workspace import Workspace
 
 Seconds = NDArray[np.uint32]
@@ -73,7 +74,7 @@ class LedgerRows:
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
     """
-    A ledger in files of a workspace.
+    A ledger in files of a workspace; its keys may be read from the Parquet file that it was stored in.
 
     :param keys: the members, sorted.
     :param fingerprint: SHA-256 of the content; equal ledgers have equal fingerprints.
@@ -133,10 +134,11 @@ class LedgerWriter:
     Writes a ledger row by row, in sorted order.
 
     :param workspace: workspace in which the ledger's files are made.
+    :param stored: keys of its first members that lie in a file already, so that they are not written; None for none.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._keys = KeySetWriter(workspace.new_file(), key_bytes=workspace.key_bytes)
+    def __init__(self, workspace: Workspace, *, stored: StoredKeys | None = None) -> None:
+        self._keys = KeySetWriter(workspace.new_file(), key_bytes=workspace.key_bytes, stored=stored)
         self._files = (workspace.new_file(), workspace.new_file())
         self._fingerprint = LedgerFingerprint()
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from airflow_provider_audiences.members.key_width import KEY_BYTES, WORD_BYTES
 from airflow_provider_audiences.members.keys import key_order
 from airflow_provider_audiences.members.keys.key_order import Keys
+from airflow_provider_audiences.members.keys.stored_keys import StoredKeys
 from airflow_provider_audiences.members.scratch import ScratchFile
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.members.workspace import read_all, write_all
@@ -40,7 +41,7 @@ _COMPARED_KEYS = 1 << 17
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySet:
     """
-    Distinct keys in a file, sorted.
+    Distinct keys, sorted: in a file of a workspace, but for the first ones, which may be in a Parquet file.
 
     :param count: number of keys in the set.
     :param key_bytes: bytes of a key.
@@ -50,6 +51,7 @@ class KeySet:
     key_bytes: int = KEY_BYTES
     _file: IO[bytes] = field(repr=False)
     _starts: NDArray[np.int64] = field(repr=False)
+    _stored: StoredKeys | None = field(repr=False, default=None)
 
     def slice(self, first: int, count: int) -> Keys:
         """
@@ -59,7 +61,13 @@ class KeySet:
         :param count: number of keys; fewer are returned at the end of the set.
         """
         count = max(0, min(count, self.count - first))
-        return _read(self._file, first, count, self.key_bytes)
+        stored = self._stored.count if self._stored else 0
+        if self._stored is None or first >= stored:
+            return _read(self._file, first - stored, count, self.key_bytes)
+        keys = self._stored.read(first, min(count, stored - first))
+        if len(keys) < count:
+            keys = np.concatenate((keys, _read(self._file, 0, count - len(keys), self.key_bytes)))
+        return keys
 
     def starts(self) -> NDArray[np.int64]:
         """Return the row at which each part begins, and as the last value the number of keys."""
@@ -98,10 +106,14 @@ class KeySetWriter:
 
     :param file: an empty file for the keys; it must stay open as long as the set is used.
     :param key_bytes: bytes of a key if none is added; otherwise they are those of the keys added. Default 16.
+    :param stored: the first keys that are added, if they lie in another file already, so that they are not written;
+        None for none.
     """
 
-    def __init__(self, file: IO[bytes], *, key_bytes: int = KEY_BYTES) -> None:
+    def __init__(self, file: IO[bytes], *, key_bytes: int = KEY_BYTES, stored: StoredKeys | None = None) -> None:
         self._file = file
+        self._stored = stored
+        self._unwritten = stored.count if stored else 0
         self._key_bytes = key_bytes
         self._sizes = np.zeros(key_order.PARTS, np.int64)
 
@@ -113,13 +125,17 @@ class KeySetWriter:
         """
         if len(keys):
             self._key_bytes = keys.shape[1] * WORD_BYTES
-        write_all(self._file, keys)
+        written = keys[self._unwritten :]
+        self._unwritten -= len(keys) - len(written)
+        write_all(self._file, written)
         self._sizes += key_order.part_sizes(keys)
 
     def finish(self) -> KeySet:
         """Return the set of all keys that were added."""
         starts = np.concatenate(([0], np.cumsum(self._sizes)))
-        return KeySet(count=int(starts[-1]), key_bytes=self._key_bytes, _file=self._file, _starts=starts)
+        return KeySet(
+            count=int(starts[-1]), key_bytes=self._key_bytes, _file=self._file, _starts=starts, _stored=self._stored
+        )
 
 
 class KeySetBuilder:

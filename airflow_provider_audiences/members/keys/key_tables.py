@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from airflow_provider_audiences.members.failures import is_out_of_memory
 from airflow_provider_audiences.members.key_width import KEY_BYTES, WORD_BYTES
 from airflow_provider_audiences.members.keys.arrow_stream import PulledTable
 from airflow_provider_audiences.members.keys.key_order import Keys
+from airflow_provider_audiences.members.keys.stored_keys import RowGroup, StoredKeys
 from airflow_provider_audiences.members.threads import THREADS
 
 if TYPE_CHECKING:
@@ -33,7 +35,16 @@ Numbers = NDArray[np.uint32]
 # Random keys can't be compressed, and numbers become small by their dictionaries alone. A row group has few distinct
 # numbers: DuckDB gives up the keys' dictionary early if it need not look for many.
 _PARQUET = "FORMAT parquet, COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 4096, USE_TMP_FILE false"
+_PIECE_ROWS = 1 << 17
 _NUMBER = nanoarrow.c_schema(nanoarrow.uint32())
+
+
+_ROW_GROUPS = """
+    SELECT
+        encodings = 'PLAIN' AND type = 'FIXED_LEN_BYTE_ARRAY', row_group_num_rows, data_page_offset,
+        total_compressed_size
+    FROM parquet_metadata(?) WHERE column_id = 0 ORDER BY row_group_id
+"""
 
 
 class KeyTableError(Exception):
@@ -92,8 +103,29 @@ def _copy(cursor: duckdb.DuckDBPyConnection, table: PulledTable, path: Path) -> 
         cursor.execute(f"SET threads = {THREADS}")
 
 
+def stored_keys(workspace: Workspace, path: Path, *, where: str) -> StoredKeys:
+    """
+    Return the first keys of a Parquet file, as far as they can be read from it without the database.
+
+    :param workspace: workspace that keeps the file open until it ends; the path is not needed any more.
+    :param path: path of the file on this machine.
+    :param where: address of the file, for messages.
+    :raises KeyTableError: the file is damaged.
+    :raises StateUnavailableError: the file can't be read.
+    """
+    groups: list[RowGroup] = []
+    if workspace.key_bytes == KEY_BYTES:
+        with _reading(workspace) as cursor:
+            found = cursor.execute(_ROW_GROUPS, [glob.escape(str(path))]).fetchall()
+        for is_plain, rows, page, size in found:
+            if not is_plain:
+                break
+            groups.append(RowGroup(rows=rows, page=page, end=page + size))
+    return StoredKeys(workspace.open_file(path), where=where, groups=groups)
+
+
 def read_key_table(
-    workspace: Workspace, path: Path, columns: Sequence[str]
+    workspace: Workspace, path: Path, columns: Sequence[str], *, stored: StoredKeys | None = None
 ) -> Iterator[tuple[Keys, dict[str, Numbers]]]:
     """
     Yield the keys and numbers of a Parquet file, in parts.
@@ -101,22 +133,63 @@ def read_key_table(
     :param workspace: workspace whose database reads the file.
     :param path: path of the file on this machine.
     :param columns: names of the number columns to read.
+    :param stored: keys of the file that need not be decoded, as :func:`stored_keys` returned them; None for none.
     :raises KeyTableError: the file is damaged, or its columns are not those.
+    :raises StateUnavailableError: the file can't be read, or was changed.
     :raises WorkspaceUnavailableError: reading needs more memory than the workspace may use.
     """
-    names = ", ".join(("#1", *columns))  # the first column is the keys, whatever its name
-    query = f"SELECT {names} FROM read_parquet(?)"
+    first = stored.count if stored else 0
+    if stored and first:
+        yield from _beside_stored(workspace, path, columns, stored)
+    # The first column is the keys, whatever its name.
+    query = f"SELECT {', '.join(('#1', *columns))} FROM read_parquet(?, file_row_number = true)"
+    words = None
+    for view in _batches(workspace, path, f"{query} WHERE file_row_number >= {first}" if first else query):
+        key_column, *others = (view.child(index) for index in range(view.n_children))
+        keys, numbers = _keys_of(key_column), _numbers_of(others, columns)
+        if words not in {None, keys.shape[1]}:
+            raise KeyTableError("keys of several lengths")
+        words = keys.shape[1]
+        yield keys, numbers
+
+
+def _beside_stored(
+    workspace: Workspace, path: Path, columns: Sequence[str], stored: StoredKeys
+) -> Iterator[tuple[Keys, dict[str, Numbers]]]:
+    """Yield keys that are stored as they are, and the numbers beside them."""
+    first = 0
+    if columns:
+        names = ", ".join(columns)
+        query = f"SELECT {names} FROM read_parquet(?, file_row_number = true) WHERE file_row_number < {stored.count}"
+        for view in _batches(workspace, path, query):
+            numbers = _numbers_of([view.child(index) for index in range(view.n_children)], columns)
+            if first + view.length > stored.count:
+                break
+            yield stored.read(first, view.length), numbers
+            first += view.length
+        if first != stored.count:
+            raise KeyTableError("columns of several lengths")
+    while first < stored.count:
+        rows = min(_PIECE_ROWS, stored.count - first)
+        yield stored.read(first, rows), {}
+        first += rows
+
+
+def _batches(workspace: Workspace, path: Path, query: str) -> Iterator[Any]:
+    """Yield what a query returns of a file, as views of Arrow arrays."""
+    with _reading(workspace) as cursor:
+        relation = cursor.sql(query, params=[glob.escape(str(path))])
+        with nanoarrow.c_array_stream(relation) as stream:
+            for batch in stream:
+                yield batch.view()
+
+
+@contextmanager
+def _reading(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a cursor for a block that reads a file, whose errors become those of this module."""
     try:
         with workspace.connection.cursor() as cursor:
-            relation = cursor.sql(query, params=[glob.escape(str(path))])
-            with nanoarrow.c_array_stream(relation) as stream:
-                words = None
-                for batch in stream:
-                    keys, numbers = _rows_of(batch.view(), columns)
-                    if words not in {None, keys.shape[1]}:
-                        raise KeyTableError("keys of several lengths")
-                    words = keys.shape[1]
-                    yield keys, numbers
+            yield cursor
     except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:
         # nanoarrow raises RuntimeError; a damaged column name raises UnicodeDecodeError.
         failure: Exception = KeyTableError(type(error).__name__)
@@ -131,20 +204,20 @@ def read_key_table(
     raise failure
 
 
-def _rows_of(view: Any, columns: Sequence[str]) -> tuple[Keys, dict[str, Numbers]]:
-    children = [view.child(index) for index in range(view.n_children)]
-    keys, *numbers = children
-    if any(child.storage_type != "uint32" for child in numbers):
+def _numbers_of(children: Sequence[Any], columns: Sequence[str]) -> dict[str, Numbers]:
+    if any(child.storage_type != "uint32" for child in children):
         raise KeyTableError("columns of other types")
     if any(child.null_count for child in children):
         raise KeyTableError("rows without values")
-    return _keys_of(keys), {
+    return {
         name: np.frombuffer(child.buffer(1), np.uint32)[child.offset : child.offset + child.length].copy()
-        for name, child in zip(columns, numbers, strict=True)
+        for name, child in zip(columns, children, strict=True)
     }
 
 
 def _keys_of(column: Any) -> Keys:
+    if column.null_count:
+        raise KeyTableError("rows without values")
     first, end = column.offset, column.offset + column.length
     if column.storage_type == "fixed_size_binary":  # UUIDs
         key_bytes = KEY_BYTES

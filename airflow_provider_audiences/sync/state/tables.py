@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import LedgerLostError, StateUnavailableError
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of
-from airflow_provider_audiences.members.keys.key_tables import KeyTableError, Numbers, read_key_table, write_key_table
+from airflow_provider_audiences.members.keys.key_tables import (
+    KeyTableError,
+    Numbers,
+    read_key_table,
+    stored_keys,
+    write_key_table,
+)
 from airflow_provider_audiences.sync.expiry import Expiry, ExpiryCounter
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerFingerprint, LedgerRows, LedgerWriter
 from airflow_provider_audiences.sync.state.manifest import StoredLedger
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys
+    from airflow_provider_audiences.members.keys.stored_keys import StoredKeys
     from airflow_provider_audiences.members.workspace import Workspace
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
@@ -100,9 +107,9 @@ class StateTables:
         :param fingerprint: fingerprint of the set that was stored.
         :raises LedgerLostError: the file is missing, or its content has changed.
         """
-        writer = KeySetWriter(self._workspace.new_file(), key_bytes=self._workspace.key_bytes)
-        with self._rows(name, ()) as chunks:
-            for keys, _ in chunks:
+        with self._table(name) as (path, stored):
+            writer = KeySetWriter(self._workspace.new_file(), key_bytes=self._workspace.key_bytes, stored=stored)
+            for keys, _ in read_key_table(self._workspace, path, (), stored=stored):
                 writer.add(keys)
         found = writer.finish()
         self._check(name, fingerprint_of(found) == fingerprint)
@@ -116,9 +123,9 @@ class StateTables:
         :param fingerprint: fingerprint of the ledger that was stored.
         :raises LedgerLostError: the file is missing, or its content has changed.
         """
-        writer = LedgerWriter(self._workspace)
-        with self._rows(name, _TIMES) as chunks:
-            for keys, times in chunks:
+        with self._table(name) as (path, stored):
+            writer = LedgerWriter(self._workspace, stored=stored)
+            for keys, times in read_key_table(self._workspace, path, _TIMES, stored=stored):
                 earliest, latest = (times[column] for column in _TIMES)
                 writer.add(LedgerRows(keys=keys, earliest_expiry=earliest, latest_expiry=latest))
         found = writer.finish()
@@ -132,15 +139,17 @@ class StateTables:
         self._files.store(name, write, scratch=self._workspace.folder / _COPY)
 
     @contextmanager
-    def _rows(self, name: str, columns: Sequence[str]) -> Iterator[Iterator[tuple[Keys, dict[str, Numbers]]]]:
+    def _table(self, name: str) -> Iterator[tuple[Path, StoredKeys]]:
+        """Yield the path of a file for the block, and its keys that can be read as they are, also after the block."""
+        where = f"{self._files.name}/{name}"
         with self._copy() as path:
             try:
                 self._fetch(name, path)
-                yield read_key_table(self._workspace, path, columns)
+                yield path, stored_keys(self._workspace, path, where=where)
             except FileNotFoundError:
-                raise LedgerLostError(f"{self._files.name}/{name} is missing") from None
+                raise LedgerLostError(f"{where} is missing") from None
             except KeyTableError as error:
-                raise LedgerLostError(f"{self._files.name}/{name} is damaged ({error})") from None
+                raise LedgerLostError(f"{where} is damaged ({error})") from None
 
     def _fetch(self, name: str, path: Path) -> None:
         try:

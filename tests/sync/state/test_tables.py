@@ -1,16 +1,28 @@
-"""The large files of a state: few open files whatever the size, so that a ledger of any size is folded."""
+"""
+The large files of a state: few open files whatever the size, so that a ledger of any size is folded, and no copy of a
+ledger's members.
+"""
 
 import errno
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import duckdb
+import fsspec
+import numpy as np
 import pytest
 from support.synced import AudienceOverHttp
 
-from airflow_provider_audiences.exceptions import WorkspaceUnavailableError
+from airflow_provider_audiences.exceptions import LedgerLostError, StateUnavailableError, WorkspaceUnavailableError
+from airflow_provider_audiences.members.keys import key_order
+from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
+from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows
+from airflow_provider_audiences.sync.state.file_store import FileStore, LocalFileStore, ObjectFileStore
 from airflow_provider_audiences.sync.state.tables import StateTables
 
 MEMBERS = 20_000
@@ -141,3 +153,110 @@ def test_a_disk_that_fills_up_before_the_first_request(over_http: AudienceOverHt
     assert report["error"] == "WorkspaceUnavailableError"
     assert over_http.members == []
     assert sync_within_limits(over_http, 0, 5_000)["live"] == 5_000
+
+
+ROWS = 130_000
+"""More than a row group of the file has."""
+NAME = "ledger.parquet"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with open_workspace(StagingSettings(temp_folder=tmp_path)) as workspace:
+        yield workspace
+
+
+def stored_rows() -> LedgerRows:
+    keys = key_order.unique(np.random.default_rng(1).integers(0, 2**64, (ROWS, 2), np.uint64))
+    times = np.random.default_rng(2).integers(2, 9, ROWS, np.uint32)
+    return LedgerRows(keys=keys, earliest_expiry=times, latest_expiry=times + np.uint32(10))
+
+
+def store(files: FileStore, workspace: Workspace) -> str:
+    """Store the ledger of these rows, and return its fingerprint."""
+    tables = StateTables(files, workspace, key_column="advertising_id")
+    return tables.store_ledger(NAME, (rows for rows in [stored_rows()]), now=1).stored.fingerprint
+
+
+def fetched(files: FileStore, workspace: Workspace, fingerprint: str) -> Ledger:
+    return StateTables(files, workspace, key_column="advertising_id").ledger(NAME, fingerprint=fingerprint)
+
+
+def is_as_stored(ledger: Ledger) -> bool:
+    rows, stored = ledger.rows(slice(0, ROWS)), stored_rows()
+    columns = ("keys", "earliest_expiry", "latest_expiry")
+    return all(np.array_equal(getattr(rows, name), getattr(stored, name)) for name in columns)
+
+
+def bytes_in(folder: Path) -> int:
+    """Return the bytes of all files in a folder that this process has open, with or without a name."""
+    found = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            if str(entry.readlink()).startswith(f"{folder}/"):
+                found += entry.stat().st_size
+        except FileNotFoundError:
+            continue  # that of the listing itself
+    return found
+
+
+def test_a_ledger_on_a_disk_is_not_copied(workspace: Workspace, tmp_path: Path) -> None:
+    """Only its times are, which are small in the file and not in order there."""
+    files = LocalFileStore(tmp_path / "state")
+    fingerprint = store(files, workspace)
+    before = bytes_in(workspace.folder)
+    ledger = fetched(files, workspace, fingerprint)
+    assert bytes_in(workspace.folder) - before == ROWS * 2 * 4
+    assert is_as_stored(ledger)
+
+
+def test_a_ledger_of_an_object_store_is_copied_once(workspace: Workspace) -> None:
+    files = ObjectFileStore(fsspec.filesystem("memory"), "/test_tables/once", name="memory://once")
+    fingerprint = store(files, workspace)
+    before = bytes_in(workspace.folder)
+    ledger = fetched(files, workspace, fingerprint)
+    size = fsspec.filesystem("memory").size(f"/test_tables/once/{NAME}")
+    assert bytes_in(workspace.folder) - before == size + ROWS * 2 * 4
+    assert {path.name for path in workspace.folder.iterdir()} == {"lock"}, "it goes with the process"
+    assert is_as_stored(ledger)
+
+
+def test_a_ledger_may_be_deleted_while_it_is_used(workspace: Workspace, tmp_path: Path) -> None:
+    """A sync that has taken over deletes it; this one ends when it tries to change the state."""
+    files = LocalFileStore(tmp_path / "state")
+    ledger = fetched(files, workspace, store(files, workspace))
+    files.delete(NAME)
+    assert is_as_stored(ledger)
+
+
+def test_a_ledger_that_is_changed_while_it_is_used_is_an_error(workspace: Workspace, tmp_path: Path) -> None:
+    files = LocalFileStore(tmp_path / "state")
+    ledger = fetched(files, workspace, store(files, workspace))
+    os.truncate(tmp_path / "state" / NAME, 100_000)
+    with pytest.raises(StateUnavailableError, match=f"{NAME} was changed while it was in use"):
+        ledger.rows(slice(0, 10))
+
+
+@pytest.mark.parametrize("place", [100, 100_000, ROWS * 16])
+def test_a_ledger_with_another_member_is_lost(workspace: Workspace, tmp_path: Path, place: int) -> None:
+    """The fingerprint is that of all members, whichever way they are read."""
+    files = LocalFileStore(tmp_path / "state")
+    fingerprint = store(files, workspace)
+    with (tmp_path / "state" / NAME).open("r+b") as file:
+        file.seek(place)
+        byte = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte[0] ^ 1]))
+    with pytest.raises(LedgerLostError, match=f"{NAME} is not what was written there"):
+        fetched(files, workspace, fingerprint)
+
+
+@pytest.mark.parametrize("options", ["COMPRESSION snappy", "COMPRESSION zstd, ROW_GROUP_SIZE 4096"])
+def test_a_ledger_of_an_earlier_version_is_read_on(workspace: Workspace, tmp_path: Path, options: str) -> None:
+    files = LocalFileStore(tmp_path / "state")
+    fingerprint = store(files, workspace)
+    path = tmp_path / "state" / NAME
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY (FROM '{path}') TO '{tmp_path / 'old'}' (FORMAT parquet, {options})")
+    (tmp_path / "old").replace(path)
+    assert is_as_stored(fetched(files, workspace, fingerprint))
