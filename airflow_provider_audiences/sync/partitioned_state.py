@@ -249,7 +249,10 @@ class PartitionedState:
         log.info("The move to %s is given up.", _partitions(moves_to))
         layout = replace(manifest.layout, moves_to=0, leftovers=moves_to if moves_to > 1 else 0)
         manifest = replace(manifest, layout=layout)
-        whole.chain.commit_and_clean(manifest, used=manifest.files)
+        if layout.partitions > 1:
+            whole.chain.commit_and_clean(manifest, used=manifest.files)  # of the move, a ledger may lie here
+        else:
+            whole.chain.commit(manifest)  # its plans stay, of which one may be begun
         return manifest
 
     def _without_leftovers(self, whole: _Held, manifest: Manifest) -> Manifest:
