@@ -1,5 +1,6 @@
 """A partitioned sync in a real DAG run, with a partition that is tried again; and guards on the whole."""
 
+import dataclasses
 import datetime as dt
 import json
 import os
@@ -18,6 +19,7 @@ from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.exceptions import ConflictError, GuardError, InvalidInputError, PlanOutdatedError
 from airflow_provider_audiences.members.partition import partitions
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
+from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 from airflow_provider_audiences.sync.state.run_opt_outs import delete_opt_outs
 from airflow_provider_audiences.task_groups.applovin import applovin_partitioned_sync
@@ -161,6 +163,8 @@ def test_a_lost_ledger_of_the_partition_that_is_sent_first_is_rebuilt(
     task_context: MakeContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    soon = dataclasses.replace(AudienceDestination.limits, late_effect_seconds=1)
+    monkeypatch.setattr(AudienceDestination, "limits", soon)
     monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
     target: dict[str, Any] = {"name": "A", "platform": "ios", "package_name": "p"}
     found = PreparePartitionsOperator(task_id="p", partitions=16, **target).execute(task_context())
