@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 MAX_MESSAGE_CHARACTERS = 300
 """Most characters of an outcome's message; the task's log has the whole text."""
 
-_OUTCOME = "audiences_outcome"
+_OUTCOME, _ERROR = "audiences_outcome", "audiences_error"
 
 
 @dataclass(kw_only=True)
@@ -164,6 +164,30 @@ def outcome_in(context: Context) -> tuple[TaskOutcome, Result] | None:
     """
     found: tuple[TaskOutcome, Result] | None = cast("dict[str, Any]", context).get(_OUTCOME)
     return found
+
+
+def put_error(context: Context, error: BaseException) -> None:
+    """
+    Put the error with which a task has failed into its context, which its callbacks get, too.
+
+    Airflow itself does so with ``exception``; in the process of ``dag.test()`` only from 3.3 on.
+
+    :param context: context of the task.
+    :param error: what has ended the task.
+    """
+    cast("dict[str, Any]", context)[_ERROR] = error
+
+
+def error_in(context: Context) -> Any:
+    """
+    Return the error with which a task has failed, as Airflow or :func:`put_error` has put it into a context.
+
+    :param context: context of the task.
+    :return: the error; a text or None if it is not known.
+    """
+    values = cast("dict[str, Any]", context)
+    given = values.get("exception")
+    return given or values.get(_ERROR, given)
 
 
 def store_of(context: Context, outlets: Iterable[Any], asset: Asset) -> Any:

@@ -212,14 +212,14 @@ def _listed(callbacks: Any) -> Sequence[Any]:
 
 def _summary_of(context: Context) -> RunSummary | None:
     """Return the run of a task; None if the task writes to nothing that is known, or if it has not ended."""
-    from airflow_provider_audiences.assets.state import TaskOutcome, outcome_in
+    from airflow_provider_audiences.assets.state import TaskOutcome, error_in, outcome_in
     from airflow_provider_audiences.common.run_limits import run_configuration
     from airflow_provider_audiences.notifications.notices import RunSummary
 
     values = cast("dict[str, Any]", context)
     if "reason" in values:  # a callback of the DAG, whose context is that of any of its tasks
         return None
-    error, left = values.get("exception"), outcome_in(context)
+    error, left = error_in(context), outcome_in(context)
     if error is None and left is None and not _has_failed(values.get("ti")):
         return None
     found = _target_of(values)

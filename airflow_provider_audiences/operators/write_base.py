@@ -110,6 +110,7 @@ class WriteOperator(TargetMixin, LineageMixin, TaskMixin, BaseOperator):
             Result,
             TaskOutcome,
             is_failure,
+            put_error,
             put_outcome,
             store_of,
             store_outcome,
@@ -124,6 +125,7 @@ class WriteOperator(TargetMixin, LineageMixin, TaskMixin, BaseOperator):
             yield result
         except BaseException as error:  # a timeout of the task is no Exception
             if is_failure(error):
+                put_error(context, error)
                 outcome = TaskOutcome.of_error(error, operation=self.operation)
                 if store is not None:
                     store_outcome(store, context, outcome, result)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
+from support.fixtures import Connect, MakeContext
 
 from airflow_provider_audiences.assets.state import Result, TaskOutcome, put_outcome
 from airflow_provider_audiences.exceptions import GuardError, InvalidInputError
@@ -34,7 +35,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def context_of(error: Any = None, **changes: Any) -> Any:
     """The context of a callback, after a failure or a success."""
-    task = AppLovinSyncAudienceOperator(task_id="sync", audience_id="a b", source=[], **changes)
+    task = AppLovinSyncAudienceOperator(**{"task_id": "sync", "audience_id": "a b", "source": [], **changes})
     ti = SimpleNamespace(dag_id="dag", task_id="sync", run_id="run", map_index=-1, log_url="http://airflow/log")
     context: Any = {"dag": None, "task": task, "ti": ti}
     if error is None:
@@ -49,6 +50,22 @@ def stop() -> GuardError:
     error = GuardError("stopped by max_removed: too much")
     error.guard = "max_removed"
     return error
+
+
+@pytest.mark.parametrize("given", [{}, {"exception": None}, {"exception": ""}])
+def test_an_error_that_airflow_does_not_hand_on_is_told(
+    connect: Connect, task_context: MakeContext, given: dict[str, Any]
+) -> None:
+    """As in the process of ``dag.test()`` before Airflow 3.3."""
+    told: list[Any] = []
+    context = context_of(source=["no ID"])
+    ti = context["ti"]
+    context = {**task_context(), "dag": None, "task": context["task"]}
+    with pytest.raises(InvalidInputError):
+        context["task"].execute(context)
+    AudienceStateNotifier(notifiers=lambda context: told.append(context["notice"].body))({**context, "ti": ti, **given})
+    assert len(told) == 1
+    assert "is it the right file, and the right column?" in told[0]
 
 
 def test_two_runs_at_once_tell_a_change_once() -> None:
