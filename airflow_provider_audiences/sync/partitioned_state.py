@@ -167,6 +167,8 @@ class PartitionedState:
     def _move(self, whole: _Held, manifest: Manifest, partitions: int) -> Manifest:
         """Move the state; return the whole's new manifest."""
         before = manifest.layout
+        if before.partitions == 1:
+            _refuse_unfinished(manifest, before, place=whole.files.name)  # before a commit outdates stored plans
         log.info("Moving the state of this audience from %s to %s.", *map(_partitions, (before.partitions, partitions)))
         manifest = replace(manifest, layout=replace(before, moves_to=partitions))
         whole.chain.commit(manifest)

@@ -183,6 +183,20 @@ def test_a_plan_that_is_begun_is_finished_first(begun: Begun, count: int, to: in
     assert set(audience.rows()) == set(OLD)
 
 
+def test_a_move_that_is_refused_outdates_no_plan(begun: Begun) -> None:
+    """One that is stored and waits for a person, while another one was begun and cut off."""
+    audience = begun(1)
+    with audience.at(ALL_MEMBERS).open_audience(key="replaces") as opened:
+        opened.load_state()
+        assert opened.state.manifest is not None
+        opened.state._commit(replace(opened.state.manifest, is_content_known=False))
+    plan_id = audience.at(ALL_MEMBERS).run(OLD, plan_only=True, initial="append").plan_id
+    with pytest.raises(ConflictError, match="a plan was begun and is not finished"):
+        audience.require(16)
+    assert audience.at(ALL_MEMBERS).apply(plan_id).removed == len(set(NEW) - set(OLD))
+    assert audience.members == sorted(OLD)
+
+
 def test_changes_that_are_handed_in_have_no_ledger_to_move(begun: Begun) -> None:
     audience = begun(1)
     with audience.at(ALL_MEMBERS).open_audience(key="changes") as opened:
