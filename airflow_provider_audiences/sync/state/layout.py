@@ -43,8 +43,8 @@ def require_layout(layout: Layout, partitions: int, *, place: str) -> None:
         raise ConflictError(
             f"the state of this audience in {place} is being moved from {_partitions(layout.partitions)} to "
             f"{_partitions(layout.moves_to)}; nothing was sent",
-            advice="If no task does that at the moment, it was cut off: run the DAG with applovin_partitioned_sync "
-            f"again. With partitions={layout.moves_to} its task prepare completes the move, with "
+            advice="If no task does that at the moment, it was cut off: run the DAG of the partitioned sync again. "
+            f"With partitions={layout.moves_to} its task prepare completes the move, with "
             f"partitions={layout.partitions} it gives the move up.",
         )
     if layout.partitions != partitions:
@@ -52,8 +52,8 @@ def require_layout(layout: Layout, partitions: int, *, place: str) -> None:
         raise ConflictError(
             f"the state of this audience in {place} has {_partitions(layout.partitions)}, and this task asks for "
             f"{asked}: one of the two would not know what the other has sent; nothing was sent",
-            advice=f"Sync it in as many as before: partitions={layout.partitions}. Or let the task prepare of "
-            f"applovin_partitioned_sync(partitions={partitions}) move the state.",
+            advice=f"Sync it in as many as before: partitions={layout.partitions}. Or let the task prepare of a "
+            f"partitioned sync with partitions={partitions} move the state.",
         )
 
 

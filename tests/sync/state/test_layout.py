@@ -24,7 +24,7 @@ def test_another_number_is_refused(partitions: int, said: str) -> None:
     with pytest.raises(ConflictError, match=f"p has 16 partitions, and this task asks for {said}") as refused:
         require_layout(Layout(partitions=16), partitions, place="p")
     assert "partitions=16" in str(refused.value)
-    assert f"applovin_partitioned_sync(partitions={partitions}) move the state" in str(refused.value)
+    assert f"a partitioned sync with partitions={partitions} move the state" in str(refused.value)
 
 
 def test_no_partitions_are_refused() -> None:
