@@ -5,6 +5,7 @@ Helpers are fixtures, or stand in tests/support: test modules are not importable
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -244,6 +245,16 @@ def make_audience(
         return audience_id
 
     return make
+
+
+@pytest.fixture
+def late_requests_end_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a sync wait a second, not AppLovin's 100, until no request of an earlier one can take effect any more."""
+    from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
+    from airflow_provider_audiences.platforms.applovin.suppression import SuppressionDestination
+
+    for destination in (AudienceDestination, SuppressionDestination):
+        monkeypatch.setattr(destination, "limits", dataclasses.replace(destination.limits, late_effect_seconds=1))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """The operators that sync an audience, against the emulator: what arrives, what is refused, and what is shown."""
 
-import dataclasses
 import datetime as dt
 import json
 import logging
@@ -22,7 +21,6 @@ from airflow_provider_audiences.common.state import holder_of, state_store
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.applovin import AppLovinAppendUsersOperator, AppLovinCreateAudienceOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
-from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 from airflow_provider_audiences.sources import FileSource
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.state.lease import leased
@@ -983,6 +981,7 @@ class TestRetries:
         sync(make_ids(1))
         assert emulator.members(audience_id) == make_ids(1)
 
+    @pytest.mark.usefixtures("late_requests_end_soon")
     def test_take_over_from_a_try_that_hangs(
         self,
         sync: Callable[..., Any],
@@ -990,11 +989,8 @@ class TestRetries:
         audience_id: str,
         make_ids: MakeIds,
         task_context: MakeContext,
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """While the first one waits for Airflow, the next one runs; when it goes on, it has no say any more."""
-        soon = dataclasses.replace(AudienceDestination.limits, late_effect_seconds=1)
-        monkeypatch.setattr(AudienceDestination, "limits", soon)
 
         class Store:
             def set(self, _key: str, _value: Any) -> None:

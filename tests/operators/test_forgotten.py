@@ -155,6 +155,7 @@ def test_pai(run: Run, emulator: AudiencesEmulator, tmp_path: Path, fault: str, 
     assert isinstance(error, AudienceError)
 
 
+@pytest.mark.usefixtures("late_requests_end_soon")
 def test_no_server(run: Run, connect: Connect, audience_id: str, dead_port: int, tmp_path: Path) -> None:
     for conn_type in ("applovin", "pai"):
         connect(conn_type, host=f"http://127.0.0.1:{dead_port}", extra={"backoff_seconds": 0, "max_retries": 0})

@@ -1,6 +1,5 @@
 """A partitioned sync in a real DAG run, with a partition that is tried again; and guards on the whole."""
 
-import dataclasses
 import datetime as dt
 import json
 import os
@@ -19,7 +18,6 @@ from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.exceptions import ConflictError, GuardError, InvalidInputError, PlanOutdatedError
 from airflow_provider_audiences.members.partition import partitions
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
-from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 from airflow_provider_audiences.sync.state.run_opt_outs import delete_opt_outs
 from airflow_provider_audiences.task_groups.applovin import applovin_partitioned_sync
@@ -156,6 +154,7 @@ def test_guards_judge_all_plans_as_one(
     assert len(emulator.requests("applovin.append")) == 1
 
 
+@pytest.mark.usefixtures("late_requests_end_soon")
 def test_a_lost_ledger_of_the_partition_that_is_sent_first_is_rebuilt(
     connect: Connect,
     emulator: AudiencesEmulator,
@@ -163,8 +162,6 @@ def test_a_lost_ledger_of_the_partition_that_is_sent_first_is_rebuilt(
     task_context: MakeContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    soon = dataclasses.replace(AudienceDestination.limits, late_effect_seconds=1)
-    monkeypatch.setattr(AudienceDestination, "limits", soon)
     monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
     target: dict[str, Any] = {"name": "A", "platform": "ios", "package_name": "p"}
     found = PreparePartitionsOperator(task_id="p", partitions=16, **target).execute(task_context())
