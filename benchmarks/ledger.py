@@ -5,11 +5,8 @@ Measures what the sync of the next day writes and how many CPU seconds it takes;
 by the same interpreter, from the same source, into a sink of its own. The state of the first day is made by each
 checkout for itself, and each measured sync begins with a copy of it.
 
-Bytes written are the process's ``write_bytes`` in Linux's ``/proc/PID/io``: what it has caused to go to a disk, by
-whichever call. The kernel counts a page when it gets its first change. So a file that DuckDB or the kernel itself
-copies counts as much as one that Python writes, sockets don't count, and it makes no difference whether the disk has
-the page when the process ends. (``wchar`` counts calls of ``write`` alone, those to sockets and the log among them.)
-CPU seconds are user and system time of the process, Airflow's import included.
+What is counted: :mod:`benchmarks.process`. Wall time is that of ``execute``; CPU seconds are user and system time of
+the process, Airflow's import included.
 """
 
 from __future__ import annotations
@@ -19,35 +16,18 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.data import Dataset
 from benchmarks.measure import BenchmarkError, Workbench, own_environment
+from benchmarks.process import Cost, cost_of
 from benchmarks.sink import RunningSink, running_sink
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """
-    What one sync took.
-
-    :param seconds: wall time of ``execute``.
-    :param cpu_seconds: user and system time of the whole process.
-    :param written: bytes that the process wrote to disks.
-    :param peak_megabytes: largest memory of the process.
-    """
-
-    seconds: float
-    cpu_seconds: float
-    written: int
-    peak_megabytes: float
 
 
 @dataclass(kw_only=True)
@@ -111,27 +91,8 @@ class Checkout:
             "AIRFLOW_CONN_APPLOVIN_DEFAULT": json.dumps(connection),
         }
         command = [sys.executable, "-m", "benchmarks.operator_run", json.dumps(spec), str(result)]
-        with (self.folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, cwd=self.root, env=environment, stdout=log, stderr=log)
-            # The process has ended and is still there, with its counters, until it is waited for.
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-            written = _written(process.pid)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise BenchmarkError(f"{self.name}: exit status {process.returncode}: see {self.folder / 'log'}")
-        found = json.loads(result.read_text(encoding="utf-8"))
-        return Cost(
-            seconds=found["seconds"],
-            cpu_seconds=usage.ru_utime + usage.ru_stime,
-            written=written,
-            peak_megabytes=usage.ru_maxrss * 1024 / 1e6,
-        )
-
-
-def _written(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/io").read_text(encoding="ascii").splitlines()
-    return int(dict(line.split(": ") for line in lines)["write_bytes"])
+        cost = cost_of(command, environment=environment, log=self.folder / "log", cwd=self.root)
+        return replace(cost, seconds=json.loads(result.read_text(encoding="utf-8"))["seconds"])
 
 
 def measured(checkouts: Sequence[Checkout], dataset: Dataset, *, rounds: int) -> None:

@@ -4,7 +4,8 @@ Runs a process and tells what it took: time, processor, memory, open files, and 
 Bytes written are the process's ``write_bytes`` in Linux's ``/proc/PID/io``: what it has caused to go to a disk, by
 whichever call. The kernel counts a page when it gets its first change. So a file that DuckDB or the kernel itself
 copies counts as much as one that Python writes, sockets don't count, and it makes no difference whether the disk has
-the page when the process ends. Open files and temporary files are looked at five times a second.
+the page when the process ends. (``wchar`` counts calls of ``write`` alone, those to sockets and the log among them.)
+Open files and temporary files are looked at five times a second.
 """
 
 from __future__ import annotations
