@@ -29,7 +29,7 @@ from airflow_provider_audiences.members.workspace import StagingSettings, Worksp
 from airflow_provider_audiences.sync.manual_changes import ManualChanges
 from airflow_provider_audiences.sync.planning import member_count_of, unknown_members_error
 from airflow_provider_audiences.sync.state.disk_space import DiskSpace
-from airflow_provider_audiences.sync.state.layout import layout_of, require_layout
+from airflow_provider_audiences.sync.state.layout import layout_of, partitions_in_words, require_layout
 from airflow_provider_audiences.sync.state.lease import Holder, OnBusy, leased
 from airflow_provider_audiences.sync.state.ledger_runs import LedgerRuns
 from airflow_provider_audiences.sync.state.manifest import Layout, Manifest, ManualChangeFiles
@@ -169,7 +169,11 @@ class PartitionedState:
         before = manifest.layout
         if before.partitions == 1:
             _refuse_unfinished(manifest, before, place=whole.files.name)  # before a commit outdates stored plans
-        log.info("Moving the state of this audience from %s to %s.", *map(_partitions, (before.partitions, partitions)))
+        log.info(
+            "Moving the state of this audience from %s to %s.",
+            partitions_in_words(before.partitions),
+            partitions_in_words(partitions),
+        )
         manifest = replace(manifest, layout=replace(before, moves_to=partitions))
         whole.chain.commit(manifest)
         leftovers = before.partitions if before.partitions > 1 else 0
@@ -248,7 +252,7 @@ class PartitionedState:
     def _give_up(self, whole: _Held, manifest: Manifest) -> Manifest:
         """Let the state stay as it was before a move; return the whole's new manifest."""
         moves_to = manifest.layout.moves_to
-        log.info("The move to %s is given up.", _partitions(moves_to))
+        log.info("The move to %s is given up.", partitions_in_words(moves_to))
         layout = replace(manifest.layout, moves_to=0, leftovers=moves_to if moves_to > 1 else 0)
         manifest = replace(manifest, layout=layout)
         if layout.partitions > 1:
@@ -307,7 +311,7 @@ def _refuse_unfinished(manifest: Manifest, layout: Layout, *, place: str) -> Non
             f"{place}: a plan was begun and is not finished, so the state can't be moved to other partitions; nothing "
             "was moved or sent",
             advice="Let a run end first that syncs the audience as before, "
-            f"with {_partitions(layout.partitions)}: clear its failed tasks, or start it again.",
+            f"with {partitions_in_words(layout.partitions)}: clear its failed tasks, or start it again.",
         )
     if not manifest.keeps_ledger:
         raise ConflictError(
@@ -315,7 +319,3 @@ def _refuse_unfinished(manifest: Manifest, layout: Layout, *, place: str) -> Non
             "to partitions; nothing was moved or sent",
             advice="Hand changes in, as before.",
         )
-
-
-def _partitions(count: int) -> str:
-    return counted(count, "partition") if count > 1 else "the audience's own folder"

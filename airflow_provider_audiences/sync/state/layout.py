@@ -41,21 +41,26 @@ def require_layout(layout: Layout, partitions: int, *, place: str) -> None:
     """
     if layout.moves_to:
         raise ConflictError(
-            f"the state of this audience in {place} is being moved from {_partitions(layout.partitions)} to "
-            f"{_partitions(layout.moves_to)}; nothing was sent",
+            f"the state of this audience in {place} is being moved from {partitions_in_words(layout.partitions)} to "
+            f"{partitions_in_words(layout.moves_to)}; nothing was sent",
             advice="If no task does that at the moment, it was cut off: run the DAG of the partitioned sync again. "
             f"With partitions={layout.moves_to} its task prepare completes the move, with "
             f"partitions={layout.partitions} it gives the move up.",
         )
     if layout.partitions != partitions:
-        asked = _partitions(partitions) if partitions > 1 else "the whole of it"
+        asked = partitions_in_words(partitions) if partitions > 1 else "the whole of it"
         raise ConflictError(
-            f"the state of this audience in {place} has {_partitions(layout.partitions)}, and this task asks for "
-            f"{asked}: one of the two would not know what the other has sent; nothing was sent",
+            f"the state of this audience in {place} has {partitions_in_words(layout.partitions)}, and this task asks "
+            f"for {asked}: one of the two would not know what the other has sent; nothing was sent",
             advice=f"Sync it in as many as before: partitions={layout.partitions}. Or let the task prepare of a "
             f"partitioned sync with partitions={partitions} move the state.",
         )
 
 
-def _partitions(count: int) -> str:
+def partitions_in_words(count: int) -> str:
+    """
+    Return a number of partitions in words: ``16 partitions``, or ``no partitions``.
+
+    :param count: how many; 1 for a state in the audience's own folder.
+    """
     return f"{count} partitions" if count > 1 else "no partitions"
