@@ -81,7 +81,7 @@ class LedgerRuns:
             np.frombuffer(read_all(file, first * _TIME_BYTES, (end - first) * _TIME_BYTES), np.uint32)
             for file in self._time_files
         )
-        words = np.frombuffer(keys, np.uint64).reshape(end - first, -1)
+        words = np.frombuffer(keys, np.uint64).reshape(-1, self._key_bytes // np.dtype(np.uint64).itemsize)
         return LedgerRows(keys=words, earliest_expiry=earliest, latest_expiry=latest)
 
 

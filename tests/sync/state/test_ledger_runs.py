@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.members.keys import key_order, key_set
@@ -53,6 +53,8 @@ def as_members(rows: LedgerRows) -> Members:
 
 
 @settings(deadline=None)
+# Pieces in which one of the ledgers has no member.
+@example(members={(word, n): (0, 0) for word in (0, 1 << 56) for n in range(3)}, count=256, to=1)
 @given(members=members_of_any, count=st.sampled_from(PARTITION_COUNTS), to=st.sampled_from(PARTITION_COUNTS))
 def test_any_number_of_partitions_from_any_other(members: Members, count: int, to: int) -> None:
     with open_workspace(StagingSettings()) as workspace:
