@@ -12,7 +12,7 @@ from support.fixtures import Connect
 from airflow_provider_audiences.emulator.testing import PAI_PATH, AudiencesEmulator
 from airflow_provider_audiences.hooks.pai import PaiHook
 from airflow_provider_audiences.http.transport import Transport
-from airflow_provider_audiences.triggers import shared_clients
+from airflow_provider_audiences.triggers import lanes, shared_clients
 from airflow_provider_audiences.triggers.lanes import MAX_QUICK
 from airflow_provider_audiences.triggers.pai import PaiGroupTrigger
 
@@ -223,8 +223,10 @@ def test_who_waits_for_a_turn_takes_one_and_no_thread(
 
 
 def test_a_platform_that_hangs_does_not_keep_the_threads_of_other_triggers(
-    make_groups: Callable[..., list[str]], emulator: AudiencesEmulator
+    make_groups: Callable[..., list[str]], emulator: AudiencesEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # So that no request leaves the quick lane while the others are being started, however busy the machine is.
+    monkeypatch.setattr(lanes, "SLOW_SECONDS", 45.0)
     group_id = make_groups(1)[0]
     emulator.latency("pai.get", 50)
 
