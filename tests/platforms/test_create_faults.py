@@ -128,4 +128,5 @@ def test_what_can_not_be_told(
     ids = [group["Id"] for group in emulator_server.groups()]
     assert created.adopted
     (other,) = set(ids) - {created.group.id}
-    assert f"Several PAI groups have the marker of this task. Kept: {created.group.id}. Delete: {other}." in caplog.text
+    assert f"Several PAI groups have the marker of this task. Adopted: {created.group.id}." in caplog.text
+    assert f"delete {other}." in caplog.text

@@ -52,7 +52,10 @@ def find_by_marker(
     found, *others = sorted(ours, key=lambda group: group.rank)
     if others:
         ids = ", ".join(group.id for group in others)
-        log.warning("Several PAI groups have the marker of this task. Kept: %s. Delete: %s.", found.id, ids)
+        log.warning(
+            "Several PAI groups have the marker of this task. Adopted: %s. A task that refreshes a group deletes by "
+            "itself what is too many; for others, delete %s.", found.id, ids,
+        )  # fmt: skip
     log.info("Adopted the PAI group %s: an earlier request of this task made it.", found.id)
     return found
 
