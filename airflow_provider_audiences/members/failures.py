@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from airflow_provider_audiences.exceptions import WorkspaceUnavailableError
+from airflow_provider_audiences.exceptions import StateUnavailableError, WorkspaceUnavailableError
 
 _FULL = {
     errno.ENOSPC: "it is full, or nearly so",
@@ -19,7 +19,12 @@ _FULL = {
 _FULL_IN_WORDS = {os.strerror(number).lower(): number for number in _FULL}
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
-_MANY_FILES_IN_WORDS = os.strerror(errno.EMFILE).lower()
+_MANY_FILES_IN_WORDS = [os.strerror(number).lower() for number in sorted(_TOO_MANY_FILES)]
+_UNREADABLE_IN_WORDS = [
+    os.strerror(number)
+    for number in (errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ETIMEDOUT, errno.ENOMEM, errno.EHOSTDOWN)
+]
+"""What systems say of a disk or a network that fails, or that refuses: the file may be whole."""
 _NO_MEMORY = "out of memory"
 _NOT_SPILLED = "failed to offload"
 """DuckDB's words for: the data did not fit into memory, and could not be written to the disk either."""
@@ -76,13 +81,30 @@ def _number_of_full_disk(error: Exception) -> int | None:
     return errno.ENOSPC if number is None and _NOT_SPILLED in text else number
 
 
+def failure_of_reading(error: Exception) -> Exception | None:
+    """
+    Return the error for a file that could not be read although it may be whole; None if its content may be the cause.
+
+    :param error: an error of DuckDB, or of the library that takes its results.
+    :return: :class:`WorkspaceUnavailableError` if this worker may open no further files,
+        :class:`StateUnavailableError` if the disk or the network failed.
+    """
+    text = str(error).lower()
+    if any(words in text for words in _MANY_FILES_IN_WORDS):
+        return _too_many_files()
+    said = next((words for words in _UNREADABLE_IN_WORDS if words.lower() in text), None)
+    if said is None:
+        return None
+    return StateUnavailableError(f"a file of members could not be read ({said})")
+
+
 def failure_of_database(error: Exception) -> WorkspaceUnavailableError:
     """
     Return the error for a failure of DuckDB on data that this package wrote, so that the data is not the cause.
 
     :param error: the error of DuckDB.
     """
-    if _MANY_FILES_IN_WORDS in str(error).lower():
+    if any(words in str(error).lower() for words in _MANY_FILES_IN_WORDS):
         return _too_many_files()
     if is_out_of_memory(error):
         return WorkspaceUnavailableError(

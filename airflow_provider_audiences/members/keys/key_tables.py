@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airflow_provider_audiences.exceptions import WorkspaceUnavailableError
-from airflow_provider_audiences.members.failures import is_out_of_memory
+from airflow_provider_audiences.members.failures import failure_of_reading, is_out_of_memory
 from airflow_provider_audiences.members.key_width import KEY_BYTES, WORD_BYTES
 from airflow_provider_audiences.members.keys.arrow_stream import PulledTable
 from airflow_provider_audiences.members.keys.key_order import Keys
@@ -192,7 +192,7 @@ def _reading(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
             yield cursor
     except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:
         # nanoarrow raises RuntimeError; a damaged column name raises UnicodeDecodeError.
-        failure: Exception = KeyTableError(type(error).__name__)
+        failure = failure_of_reading(error) or KeyTableError(type(error).__name__)
         if is_out_of_memory(error):
             failure = WorkspaceUnavailableError(
                 "a table of members does not fit into memory", advice="Raise [audiences] memory_limit."
