@@ -25,13 +25,23 @@ class PartitionKind:
     :param drops_others: whether members of other partitions are dropped, as each partition reads the whole source. Then
         texts that are no members are the first partition's, so that they are counted once. If False, the source was
         read in parts, and a member of another partition is an error.
+    :param keeps_rejected: whether texts that are no members are every partition's; default False.
     """
 
-    def __init__(self, kind: IdentifierKind, *, partition: Partition, argument: str, drops_others: bool) -> None:
+    def __init__(
+        self,
+        kind: IdentifierKind,
+        *,
+        partition: Partition,
+        argument: str,
+        drops_others: bool,
+        keeps_rejected: bool = False,
+    ) -> None:
         self._kind = kind
         self._partition = partition
         self._argument = argument
         self._drops_others = drops_others
+        self._keeps_rejected = keeps_rejected or not partition.number
         self.name = kind.name
         self.plural = kind.plural
         self.rule = kind.rule
@@ -58,7 +68,7 @@ class PartitionKind:
         parsed = self._kind.parse(column)
         is_ours = self._partition.mask(parsed.keys)
         if self._drops_others:
-            rejected = {} if self._partition.number else parsed.rejected
+            rejected = parsed.rejected if self._keeps_rejected else {}
             return ParsedMembers(keys=parsed.keys.compress(is_ours, axis=0), rejected=rejected)
         if others := len(is_ours) - int(is_ours.sum()):
             raise self._misplaced(others)

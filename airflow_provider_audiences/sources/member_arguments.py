@@ -87,7 +87,7 @@ class MemberArguments:
         :raises InvalidInputError: the source can't be read, the rules refuse it, or none of its texts is a member.
         """
         with (
-            self._opened("source", self.source) as (opened, kind),
+            self._opened_source() as (opened, kind),
             stage(opened, rules=self.rules, identifier_kind=kind, settings=self.settings) as staged,
         ):
             if self.reading is None:  # a partition may have nobody
@@ -106,7 +106,8 @@ class MemberArguments:
             return
         with ExitStack() as stack:
             with naming_argument("suppress"):
-                opened, kind = stack.enter_context(self._opened("suppress", self.suppress))
+                kind = self._kind_of_opt_outs()
+                opened = stack.enter_context(opened_argument("suppress", self.suppress, kind))
                 staged = stack.enter_context(
                     stage_opt_outs(
                         opened,
@@ -120,16 +121,37 @@ class MemberArguments:
             yield staged
 
     @contextmanager
-    def _opened(self, argument: str, value: Any) -> Iterator[tuple[MemberInput, IdentifierKind]]:
-        """Open a source, or the partition's part of it; yield it, and the kind of the members to take from it."""
-        kind: IdentifierKind = self.identifier_kind
+    def _opened_source(self) -> Iterator[tuple[MemberInput, IdentifierKind]]:
+        """Open the source, or the partition's part of it; yield it, and the kind of the members to take from it."""
+        value, kind = self.source, self.identifier_kind
         if self.reading is not None:
-            value, is_narrowed = self.reading.narrowed(argument, joined(value))
+            value, is_narrowed = self.reading.narrowed("source", joined(value))
             kind = PartitionKind(
-                kind, partition=self.reading.partition, argument=argument, drops_others=not is_narrowed
+                kind, partition=self.reading.partition, argument="source", drops_others=not is_narrowed
             )
-        with opened_argument(argument, value, kind) as opened:
+        with opened_argument("source", value, kind) as opened:
             yield opened, kind
+
+    def _kind_of_opt_outs(self) -> IdentifierKind:
+        """
+        Return the kind of the opt-outs. A partition reads all of them: a text that only another one would see may be a
+        person of this one.
+        """
+        if self.reading is None:
+            return self.identifier_kind
+        if "suppress" in self.reading.placed:
+            raise InvalidInputError(
+                "suppress must not depend on the partition: an opt-out whose text can't be placed might be missed, and "
+                "its person would stay; nothing was sent",
+                advice="Give the whole list to each partition.",
+            )
+        return PartitionKind(
+            self.identifier_kind,
+            partition=self.reading.partition,
+            argument="suppress",
+            drops_others=True,
+            keeps_rejected=True,
+        )
 
 
 @contextmanager

@@ -107,6 +107,31 @@ def test_all_partitions_together_equal_the_source(
     assert sum(request["body_lines"] for request in emulator.requests("applovin.append")) == 20
 
 
+@pytest.mark.parametrize("digit", ["0", "a", "f"])
+def test_each_partition_reads_all_opt_outs(
+    sync: Callable[..., Any],
+    emulator: AudiencesEmulator,
+    audience_id: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    digit: str,
+) -> None:
+    """A text that no condition can place may be a person of any of them."""
+    ours = [member for member in IDS if member.startswith(digit)]
+    with pytest.raises(InvalidInputError, match="1 text of suppress is not an advertising ID"):
+        sync(digit, IDS, suppress=[ours[0].replace("-", "\u2013")])
+    with pytest.raises(InvalidInputError, match="suppress must not depend on the partition"):
+        sync(digit, IDS, suppress=FileSource(f"{tmp_path}/{{{{ partition.hex }}}}/"))
+    assert emulator.members(audience_id) == []
+    monkeypatch.setenv("AIRFLOW_CONN_LITE", json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "m.sqlite")}))
+    with sqlite3.connect(tmp_path / "m.sqlite") as database:
+        database.execute("CREATE TABLE t (idfa text)")
+        database.execute("INSERT INTO t VALUES (?)", [f"\u200b{ours[0]}"])
+    report = sync(digit, IDS, suppress=SqlSource("lite", "SELECT idfa FROM t", column="idfa"))
+    assert (report["suppressed"], report["suppress_members"]) == (1, 1)
+    assert emulator.members(audience_id) == sorted(ours[1:])
+
+
 def test_a_partition_that_fails_undoes_no_other(
     sync: Callable[..., Any], emulator: AudiencesEmulator, audience_id: str
 ) -> None:
