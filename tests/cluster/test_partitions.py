@@ -1,4 +1,4 @@
-"""A partitioned sync over both workers, day after day, one of which is lost: ``make test-cluster``."""
+"""A partitioned sync over both workers, day after day: one is lost, the number changes. By ``make test-cluster``."""
 
 from collections.abc import Callable
 
@@ -39,3 +39,21 @@ def test_days_of_a_partitioned_sync(cluster: Cluster, audience: str, sent: Calla
         assert (report["live"], report["drift"]) == (len(wanted), 0)
         assert (report["added"], report["added"] + report["removed"]) == (len(wanted - before), changes)
         before = wanted
+
+
+def test_another_number_of_partitions_each_day(cluster: Cluster, audience: str, sent: Callable[[], int]) -> None:
+    """From a sync of the whole to 16 partitions, and back: each day sends what differs, and nobody again."""
+    players = Players(cluster.make_database("movers").cursor(), 130_000)
+    changes = [100_000, 20_000, 30_000, 40_000]
+    for day, (first, last) in enumerate([(1, 100_000), (10_001, 110_000), (5_001, 85_000), (25_001, 105_000)], 1):
+        players.play(day, first, last)
+    for day, partitions in enumerate([1, 16, 1, 16], 1):
+        cluster.emulator.clear_requests()
+        run = cluster.api.run(f"cluster_partitioned_{partitions}", audience_id=audience, database="movers", day=day)
+        tasks = cluster.ended(run, seconds=SECONDS)
+        assert {task.try_number for task in tasks.values()} == {1}
+        wanted = players.members(day)
+        assert set(cluster.emulator.members(audience)) == wanted
+        assert sent() == changes[day - 1]
+        report = run.returned("partitioned_sync.report")
+        assert [report[name] for name in ("partitions", "live", "drift")] == [partitions, len(wanted), 0]

@@ -49,7 +49,7 @@ with DAG("cluster_pair", schedule=None, **COMMON):
 DATABASE = "{{ dag_run.conf.database }}"
 DAY = "{{ dag_run.conf.day }}"
 
-for partitions in (16,):
+for partitions in (1, 16):
     with DAG(f"cluster_partitioned_{partitions}", schedule=None, **COMMON):
         applovin_partitioned_sync(
             partitions=partitions,

@@ -34,6 +34,7 @@ _DAG_IDS = {
     "cluster_many",
     "cluster_apply",
     "cluster_pair",
+    "cluster_partitioned_1",
     "cluster_partitioned_16",
     "cluster_changes",
 }
