@@ -36,7 +36,7 @@ def take_limits_of_run(operator: Any, context: Context) -> None:
     """
     Set the limits that this run was triggered with, in place of the operator's own.
 
-    :param operator: operator with guards.
+    :param operator: operator with guards. If it has ``limits_of_run``, it takes the limits of these names only.
     :param context: context of the task.
     :raises InvalidInputError: the run's configuration has something else in place of limits; nothing was sent.
     """
@@ -50,8 +50,9 @@ def take_limits_of_run(operator: Any, context: Context) -> None:
             f"the run's configuration has {'other names' if others else 'no mapping of limits'} under {_KEY!r}"
             f"{': ' + ', '.join(others) if others else ''}; known are {', '.join(_WIDE_OPEN)}; nothing was sent"
         )
+    taken = getattr(operator, "limits_of_run", frozenset(_WIDE_OPEN))
     for name, value in given.items():
-        if not hasattr(operator, name):
+        if name not in taken or not hasattr(operator, name):
             continue
         if value is None:
             raise InvalidInputError(f"{name} is null in the run's configuration: give a limit, or 'off'")

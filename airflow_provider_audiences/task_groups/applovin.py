@@ -17,6 +17,7 @@ from airflow_provider_audiences.operators.applovin_suppression import (
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 from airflow_provider_audiences.task_groups.applovin_partitions import (
     GUARDS,
+    PartitionApplyOperator,
     PartitionPlanOperator,
     PartitionReportOperator,
     PartitionVerdictOperator,
@@ -153,7 +154,8 @@ def applovin_partitioned_sync(
     count. A task that fails undoes nothing of the others; its retry does its own work only, and the next run goes on
     from there.
 
-    :param partitions: how many there are: 16, 256, or 1 for one task. It can't be changed once the audience was synced.
+    :param partitions: how many there are: 16, 256, or 1 for one task. If the audience was synced with another
+        number, ``prepare`` moves its ledgers.
     :param group_id: id of the group, which the ids of its tasks begin with; default ``partitioned_sync``.
     :param max_active_tis_per_dagrun: most tasks of a run that plan, or send, at the same time; None (default) for no
         limit beside those of pools and executors.
@@ -180,17 +182,15 @@ def applovin_partitioned_sync(
         plan = PartitionPlanOperator.partial(
             task_id="plan",
             opt_outs=prepared["opt_outs"],
-            allow_empty=True,
-            max_removed_ratio=None,
             **target,
-            **{name: value for name, value in sync.items() if name not in _OF_WHOLE | set(GUARDS)},
+            **{name: value for name, value in sync.items() if name not in _OF_WHOLE | GUARDS},
             **mapped,
         ).expand(partition=names)
         verdict = PartitionVerdictOperator(
-            task_id="verdict", plans=plan.output, count=partitions, guards=guards, **target, **delivery
+            task_id="verdict", plans=plan.output, count=partitions, **guards, **target, **delivery
         )
         judged: Any = verdict.output
-        apply = AppLovinApplyPlanOperator.partial(
+        apply = PartitionApplyOperator.partial(
             task_id="apply", override_guards=True, **target, **shared, **mapped
         ).expand_kwargs(judged)
         asset: Any = prepare.asset_of_dag_file

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_audiences.common.run_limits import explaining_stops, take_limits_of_run
 from airflow_provider_audiences.members.partition import WHOLE, Partition, partitions
 from airflow_provider_audiences.operators.applovin_delivery_base import AudienceTargetMixin
-from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
+from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 from airflow_provider_audiences.operators.plan_base import PlanOperator
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 _NOT_READ = frozenset({"source", "partition", "rejects_path"})
 
-GUARDS: Mapping[str, Any] = {
-    "allow_empty": False,
-    "max_removed_ratio": 0.3,
+_NO_LIMITS: Mapping[str, Any] = {
+    "allow_empty": True,
+    "max_removed_ratio": None,
     "max_added_ratio": None,
     "max_removed": None,
     "max_added": None,
@@ -40,7 +40,10 @@ GUARDS: Mapping[str, Any] = {
     "min_suppressed": 0,
     "max_malformed_ratio": None,
 }
-"""Arguments that limit the whole audience's plan, and their defaults."""
+"""Guards that let every plan pass."""
+
+GUARDS = frozenset(_NO_LIMITS)
+"""Names of the arguments that limit the whole audience's plan: :class:`PartitionVerdictOperator` has them."""
 
 
 class PreparePartitionsOperator(AppLovinSyncAudienceOperator):
@@ -92,14 +95,16 @@ class PreparePartitionsOperator(AppLovinSyncAudienceOperator):
         """Read the opt-outs, and keep them for all partitions; return their name, or an empty text for none."""
         from airflow_provider_audiences.sources.member_arguments import MemberArguments
         from airflow_provider_audiences.sources.staging import staging_settings
-        from airflow_provider_audiences.sync.state.run_opt_outs import store_opt_outs
+        from airflow_provider_audiences.sync.state.run_opt_outs import delete_old_opt_outs, store_opt_outs
 
+        files = self.state_stores(destination)[0]
+        delete_old_opt_outs(files)
         arguments = MemberArguments.of(self, identifier_kind=self.identifier_kind)
         with arguments.staged_opt_outs() as opt_outs:
             if opt_outs is None:
                 return ""
             return store_opt_outs(
-                self.state_stores(destination)[0],
+                files,
                 opt_outs,
                 partitions=self.partitions,
                 identifier_kind=self.identifier_kind,
@@ -109,15 +114,18 @@ class PreparePartitionsOperator(AppLovinSyncAudienceOperator):
 
 class PartitionPlanOperator(AppLovinSyncAudienceOperator):
     """
-    Plan one partition, with the opt-outs that :class:`PreparePartitionsOperator` has kept.
+    Plan one partition, with the opt-outs that :class:`PreparePartitionsOperator` has kept. It has no limits, neither of
+    its own nor of the run: they are for the plans of all partitions together.
 
     :param opt_outs: name of what is kept; empty for no opt-outs (templated).
     """
 
     template_fields: Sequence[str] = (*AppLovinSyncAudienceOperator.template_fields, "opt_outs")
+    limits_of_run = frozenset({"allow_older_run"})
+    publishes_outcome = False
 
     def __init__(self, *, opt_outs: Any, **kwargs: Any) -> None:
-        super().__init__(plan_only=True, **kwargs)
+        super().__init__(**{**kwargs, **_NO_LIMITS, "plan_only": True})
         self.opt_outs = opt_outs
 
     @contextmanager
@@ -149,6 +157,14 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
     :param audience_id: id of the audience (templated).
     :param plans: reports of the tasks that have planned, in the order of their partitions (templated).
     :param count: how many partitions there are.
+    :param allow_empty: as for ``AppLovinSyncAudienceOperator``, like the other limits, but for all plans together.
+    :param max_removed_ratio: see ``allow_empty``.
+    :param max_added_ratio: see ``allow_empty``.
+    :param max_removed: see ``allow_empty``.
+    :param max_added: see ``allow_empty``.
+    :param min_members: see ``allow_empty``.
+    :param min_suppressed: see ``allow_empty``.
+    :param max_malformed_ratio: see ``allow_empty``.
     :return: partition and plan of each task that is to send; the summed report is the XCom ``report``.
     :raises GuardError: a guard has stopped the plan; nothing was sent.
     :raises InvalidInputError: none of the source's texts is a member, or too many are malformed; nothing was sent.
@@ -156,19 +172,39 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
     """
 
     template_fields: Sequence[str] = (
-        "audience_id", "plans", *GUARDS, "wait_for_audience_seconds", "account", "applovin_conn_id",
+        "audience_id", "plans", *_NO_LIMITS, "wait_for_audience_seconds", "account", "applovin_conn_id",
     )  # fmt: skip
     operation = "plan"
     publishes_outcome = False
-    max_malformed_ratio: Any
 
-    def __init__(self, *, audience_id: Any, plans: Any, count: int, guards: Mapping[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        audience_id: Any,
+        plans: Any,
+        count: int,
+        allow_empty: bool = False,
+        max_removed_ratio: float | str | None = 0.3,
+        max_added_ratio: float | str | None = None,
+        max_removed: int | None = None,
+        max_added: int | None = None,
+        min_members: int = 0,
+        min_suppressed: int = 0,
+        max_malformed_ratio: float | str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.audience_id = audience_id
         self.plans = plans
         self.count = count
-        for name, default in GUARDS.items():
-            setattr(self, name, guards.get(name, default))
+        self.allow_empty = allow_empty
+        self.max_removed_ratio = max_removed_ratio
+        self.max_added_ratio = max_added_ratio
+        self.max_removed = max_removed
+        self.max_added = max_added
+        self.min_members = min_members
+        self.min_suppressed = min_suppressed
+        self.max_malformed_ratio = max_malformed_ratio
 
     def execute(self, context: Context) -> list[dict[str, str]]:
         """Judge the plan, and send its first batch."""
@@ -178,7 +214,7 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
         with explaining_stops(self, context), self.publishing_outcome(context) as result, self.running():
             take_limits_of_run(self, context)
             guards, delivery_settings, audience_id = Guards.of(self), self.delivery_settings(), self.target_id()
-            plans = _reports(self.plans, self.count)
+            plans = _reports(self.plans, self.count, of="plan", so_far="nothing was sent")
             with self.open_client() as client:
                 destination = self.destination_at(client, audience_id)
                 whole = self._whole_plan(destination, plans, guards)
@@ -220,6 +256,12 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
             self.log.info("%s", line)
         log_verdicts(whole.verdicts)
         return whole
+
+
+class PartitionApplyOperator(AppLovinApplyPlanOperator):
+    """Send the rest of one partition's plan; :class:`PartitionReportOperator` tells what all of them have done."""
+
+    publishes_outcome = False
 
 
 class PartitionReportOperator(AudienceTargetMixin, PlanOperator):
@@ -275,7 +317,8 @@ class PartitionReportOperator(AudienceTargetMixin, PlanOperator):
 
         with self.publishing_outcome(context) as result, self.running():
             delivery_settings, audience_id = self.delivery_settings(), self.target_id()
-            report = whole_report(self.planned, _reports(self.applied, self.count), audience_id=audience_id)
+            applied = _reports(self.applied, self.count, of="apply", so_far="what the others have sent stays")
+            report = whole_report(self.planned, applied, audience_id=audience_id)
             with self.open_client() as client:
                 destination = self.destination_at(client, audience_id)
                 drift = measured_drift(
@@ -310,17 +353,17 @@ class PartitionReportOperator(AudienceTargetMixin, PlanOperator):
         )
 
 
-def _reports(given: Any, count: int) -> list[Mapping[str, Any]]:
-    """Return the reports of a mapped task, after checking that each partition has one."""
+def _reports(given: Any, count: int, *, of: str, so_far: str) -> list[Mapping[str, Any]]:
+    """Return the reports of the mapped task ``of``, after checking that each partition has one."""
     from airflow_provider_audiences.exceptions import InvalidInputError
 
     reports = list(given)
     named = [_partition_of(report) for report in reports if isinstance(report, Mapping)]
     if named != [partition.name for partition in partitions(count)]:
         raise InvalidInputError(
-            f"the tasks of {count} partitions have left {len(named)} reports, or some of other partitions; nothing was "
-            "sent",
-            advice="Clear the tasks that plan, with those after them.",
+            f"the {count} tasks {of!r} have left {len(named)} reports, or some of other partitions; {so_far}",
+            advice=f"Clear those tasks {of!r} that have not run to their end, such as one that was marked as "
+            "successful, with the tasks after them.",
         )
     return reports
 

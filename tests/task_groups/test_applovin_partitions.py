@@ -4,9 +4,11 @@ import datetime as dt
 import json
 import os
 import sqlite3
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,13 @@ from support.dag_scripts import AirflowProcesses, DagScript
 from support.fixtures import Connect, MakeContext
 
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
-from airflow_provider_audiences.exceptions import ConflictError, GuardError, InvalidInputError, PlanOutdatedError
+from airflow_provider_audiences.exceptions import (
+    BadRequestError,
+    ConflictError,
+    GuardError,
+    InvalidInputError,
+    PlanOutdatedError,
+)
 from airflow_provider_audiences.members.partition import partitions
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
@@ -126,7 +134,7 @@ def test_guards_judge_all_plans_as_one(
         plans.append(plan.execute(task_context()))
 
     def verdict(given: Any = plans, **guards: Any) -> Any:
-        operator = PartitionVerdictOperator(task_id="v", audience_id=audience_id, plans=given, count=16, guards=guards)
+        operator = PartitionVerdictOperator(task_id="v", audience_id=audience_id, plans=given, count=16, **guards)
         context = task_context()
         return operator.execute(context), context["ti"].pushed["report"]
 
@@ -137,7 +145,7 @@ def test_guards_judge_all_plans_as_one(
     ]:
         with pytest.raises(GuardError, match=said):
             verdict(**guards)
-    with pytest.raises(InvalidInputError, match="the tasks of 16 partitions have left 15 reports"):
+    with pytest.raises(InvalidInputError, match=r"the 16 tasks 'plan' have left 15 reports, .*; nothing was sent"):
         verdict(plans[1:])
     with pytest.raises(PlanOutdatedError, match="has no plan 0123456789abcdef"):
         verdict([{**plans[0], "plan_id": "0123456789abcdef"}, *plans[1:]])
@@ -154,6 +162,95 @@ def test_guards_judge_all_plans_as_one(
     assert (report["added"], report["live"], len(emulator.requests("applovin.append"))) == (wanted, wanted, 1)
     verdict()  # tried again: the first batch is not sent twice
     assert len(emulator.requests("applovin.append")) == 1
+
+
+def test_a_first_batch_that_failed_is_sent_by_the_next_try(
+    connect: Connect,
+    emulator: AudiencesEmulator,
+    tmp_path: Path,
+    task_context: MakeContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before it is accepted, no task begins to send the rest."""
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
+    target: dict[str, Any] = {"name": "A", "platform": "ios", "package_name": "p"}
+    found = PreparePartitionsOperator(task_id="p", partitions=1, **target).execute(task_context())
+    on: dict[str, Any] = {"audience_id": found["audience_id"]}
+    plan = PartitionPlanOperator(task_id="plan", opt_outs="", partition="whole", source=IDS, **on)
+    plans = [plan.execute(task_context())]
+
+    def verdict() -> Any:
+        operator = PartitionVerdictOperator(task_id="v", plans=plans, count=1, batch_size=50, **on)
+        return operator.execute(task_context())
+
+    emulator.fault("applovin.append", "status", status=400, times=2)
+    for _ in range(2):
+        with pytest.raises(BadRequestError):
+            verdict()
+    assert emulator.members(found["audience_id"]) == []
+    for _ in range(2):
+        assert verdict() == [{"partition": "whole", "plan_id": plans[0]["plan_id"]}]
+        assert emulator.member_count(found["audience_id"]) == 50
+
+
+def test_only_the_last_task_tells_the_outcome() -> None:
+    for count in (1, 16):
+        with DAG(f"d{count}", schedule=None, start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)) as dag:
+            applovin_partitioned_sync(partitions=count, audience_id="x", source=["a"])
+        tasks: dict[str, Any] = {**dag.task_dict}
+        mapped = {name: tasks[f"partitioned_sync.{name}"].operator_class for name in ("plan", "apply")}
+        single = {name: tasks[f"partitioned_sync.{name}"] for name in ("prepare", "verdict", "report")}
+        told = {name: task.publishes_outcome for name, task in {**mapped, **single}.items()}
+        assert told == {"prepare": False, "plan": False, "verdict": False, "apply": False, "report": True}
+
+
+def test_limits_are_those_of_all_plans_wherever_they_stand() -> None:
+    limits = {"max_removed_ratio": 0.05, "min_members": 1000, "max_malformed_ratio": 0.2, "min_suppressed": 3}
+    defaults = {**limits, "initial": "append", "applovin_conn_id": "other"}
+    given_as: dict[str, dict[str, Any]] = {"defaults": {"default_args": defaults}, "arguments": defaults}
+    for name, given in given_as.items():
+        with DAG(name, schedule=None, start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)) as dag:
+            applovin_partitioned_sync(partitions=16, audience_id="x", source=["a"], **given)
+        tasks: dict[str, Any] = {**dag.task_dict}
+        verdict, report = tasks["partitioned_sync.verdict"], tasks["partitioned_sync.report"]
+        assert {limit: getattr(verdict, limit) for limit in limits} == limits
+        assert (verdict.max_added, verdict.allow_empty, verdict.applovin_conn_id) == (None, False, "other")
+        assert (report.initial, tasks["partitioned_sync.prepare"].initial) == ("append", "append")
+    # Each partition's plan has none: a junk text among few members is little among all.
+    plan = PartitionPlanOperator(task_id="plan", audience_id="x", source=["a"], opt_outs="", default_args=defaults)
+    assert (plan.max_removed_ratio, plan.min_members, plan.max_malformed_ratio) == (None, 0, None)
+    assert (plan.allow_empty, plan.initial) == (True, "append")
+
+
+def test_limits_of_a_run_are_those_of_all_plans(
+    connect: Connect, tmp_path: Path, task_context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
+    target: dict[str, Any] = {"name": "A", "platform": "ios", "package_name": "p"}
+    found = PreparePartitionsOperator(task_id="p", partitions=16, **target).execute(task_context())
+    on: dict[str, Any] = {"audience_id": found["audience_id"]}
+    context: Any = {**task_context(), "dag_run": SimpleNamespace(conf={})}
+    context["dag_run"].conf = {"audiences": {"max_malformed_ratio": 0.2, "min_members": 100}}
+    plans = []
+    for partition in partitions(16):
+        source = [one for one in IDS if one.startswith(partition.hex)] + ["junk"] * 20 * (partition.number == 0)
+        given: dict[str, Any] = {"source": source, "opt_outs": "", "partition": partition.hex}
+        plans.append(PartitionPlanOperator(task_id="plan", **given, **on).execute(context))
+    assert plans[0]["malformed"] > plans[0]["members"]
+    verdict = PartitionVerdictOperator(task_id="v", plans=plans, count=16, max_malformed_ratio=0.01, **on)
+    verdict.execute(context)
+    context["dag_run"].conf = {"audiences": {"min_members": 1000}}
+    with pytest.raises(GuardError, match=r"240 members are wanted, and at least 1,?000 are expected"):
+        verdict.execute(context)
+
+
+def test_a_report_without_all_partitions_says_what_is_there(connect: Connect, task_context: MakeContext) -> None:
+    applied = [{"partition": partition.name} for partition in partitions(16)[1:]]
+    given: dict[str, Any] = {"audience_id": "a", "planned": {}, "applied": applied, "opt_outs": ""}
+    with pytest.raises(InvalidInputError, match=r"16 tasks 'apply' have left 15 reports, .*sent stays") as error:
+        PartitionReportOperator(task_id="r", count=16, **given).execute(task_context())
+    assert "nothing was sent" not in str(error.value)
+    assert "Clear those tasks 'apply'" in str(error.value)
 
 
 @pytest.mark.usefixtures("late_requests_end_soon")
@@ -174,10 +271,10 @@ def test_a_lost_ledger_of_the_partition_that_is_sent_first_is_rebuilt(
         for partition in partitions(16):
             source = [one for one in ids if one.startswith(partition.hex)]
             given: dict[str, Any] = {"opt_outs": "", "partition": partition.hex, "allow_empty": True, "source": source}
-            given |= {"max_removed_ratio": "off", "on_lost_ledger": "rebuild"}
+            given |= {"on_lost_ledger": "rebuild"}
             plans.append(PartitionPlanOperator(task_id="plan", **given, **on).execute(task_context()))
-        guards = {"max_removed_ratio": "off"}
-        verdict = PartitionVerdictOperator(task_id="v", plans=plans, count=16, guards=guards, batch_size=1, **on)
+        limits: dict[str, Any] = {"max_removed_ratio": "off", "batch_size": 1}
+        verdict = PartitionVerdictOperator(task_id="v", plans=plans, count=16, **limits, **on)
         for one in verdict.execute(task_context()):
             apply: dict[str, Any] = {**one, **on}
             AppLovinApplyPlanOperator(task_id="a", **apply).execute(task_context())
@@ -220,7 +317,12 @@ def test_opt_outs_are_read_once_for_all_partitions(
     other = prepare()  # another run begins, and ends
     delete_opt_outs(LocalFileStore(folder), other["opt_outs"])
     assert plan("0")["suppressed"] == plans[0]["suppressed"]
-    delete_opt_outs(LocalFileStore(folder), found["opt_outs"])
+    prepared = PreparePartitionsOperator(task_id="p", partitions=16, **target)
+    prepared.execute(task_context())  # a run that has none
+    assert list(folder.glob("opt-outs-*"))
+    four_days = 4 * 24 * 3600
+    monkeypatch.setattr("time.time", lambda now=time.time: now() + four_days)
+    prepared.execute(task_context())
     assert not list(folder.glob("opt-outs-*"))
     with pytest.raises(InvalidInputError, match="clear its task prepare as well"):
         plan("0")
@@ -241,7 +343,7 @@ def test_one_partition_is_the_whole(
     plan = PartitionPlanOperator(
         task_id="plan", opt_outs=found["opt_outs"], partition="whole", source=IDS, allow_empty=True, **on
     ).execute(task_context())
-    verdict = PartitionVerdictOperator(task_id="v", plans=[plan], count=1, guards={}, batch_size=50, **on)
+    verdict = PartitionVerdictOperator(task_id="v", plans=[plan], count=1, batch_size=50, **on)
     context = task_context()
     emulator.fault("applovin.append", "wrong_counts")
     sends = verdict.execute(context)

@@ -1,8 +1,8 @@
 """
 Opt-outs of a run, kept in one file for each partition: read and checked once, and used by many tasks.
 
-They lie in the audience's own folder, until the run ends; those of a run that never ends are deleted
-days later.
+They lie in the audience's own folder until the run ends. Those of a run that has failed are deleted by the first run
+that begins three days later.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def store_opt_outs(
     settings: StagingSettings,
 ) -> str:
     """
-    Keep staged opt-outs for the tasks of all partitions, and delete those that runs of days ago have left.
+    Keep staged opt-outs for the tasks of all partitions.
 
     :param files: the file store of the whole audience.
     :param opt_outs: the opt-outs, staged.
@@ -52,11 +52,7 @@ def store_opt_outs(
     :param settings: memory and disk to use.
     :return: name of what is kept, for :func:`load_opt_outs`.
     """
-    now = int(time.time())
-    for old in _kept(files):
-        if now - _began(old) > _KEPT_SECONDS:
-            delete_opt_outs(files, old)
-    name = f"{now:x}-{secrets.token_hex(8)}"
+    name = f"{int(time.time()):x}-{secrets.token_hex(8)}"
     fingerprints = {}
     for partition in all_partitions(partitions):
         with open_workspace(settings, key_bytes=identifier_kind.key_bytes) as workspace:
@@ -97,6 +93,18 @@ def load_opt_outs(
     return StagedMembers(members=keys.count, keys=keys, damage="", _identifier_kind=identifier_kind, **counts)
 
 
+def delete_old_opt_outs(files: FileStore) -> None:
+    """
+    Delete the opt-outs that runs of days ago have left, which have not ended.
+
+    :param files: the file store of the whole audience.
+    """
+    now = time.time()
+    for name in _names(files):
+        if now - _began(name) > _KEPT_SECONDS:
+            delete_opt_outs(files, name)
+
+
 def delete_opt_outs(files: FileStore, name: str) -> None:
     """
     Delete the opt-outs of one run.
@@ -109,7 +117,7 @@ def delete_opt_outs(files: FileStore, name: str) -> None:
             files.delete(file)
 
 
-def _kept(files: FileStore) -> set[str]:
+def _names(files: FileStore) -> set[str]:
     """Return the names of all opt-outs that are kept."""
     matches = (_NAME.match(file) for file in files.names())
     return {match[1] for match in matches if match}
