@@ -23,7 +23,6 @@ from airflow_provider_audiences.exceptions import (
     LedgerLostError,
     PlanOutdatedError,
 )
-from airflow_provider_audiences.members.keys.key_set import KeySet
 from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery, StateJournal, send_begun_plan
 from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
 from airflow_provider_audiences.sync.drift import measured_drift
@@ -32,15 +31,20 @@ from airflow_provider_audiences.sync.guards import refuse_unless_passed
 from airflow_provider_audiences.sync.ledger import Ledger
 from airflow_provider_audiences.sync.manual_changes import ManualChanges
 from airflow_provider_audiences.sync.open_audience import OpenAudience
-from airflow_provider_audiences.sync.planning import Planner
+from airflow_provider_audiences.sync.planning import Planned, Planner
 from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.sync.settings import DeliverySettings, SyncSettings
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
+    from airflow_provider_audiences.sync.plan import Plan
+    from airflow_provider_audiences.sync.run_date import RunDate
 
 log = logging.getLogger(__name__)
+
+_ACCEPTS_OTHERS = "accepts_others"
+"""Stored with a plan: whether the user has accepted members that no ledger knows, by ``initial="append"``."""
 
 
 class AudienceSync:
@@ -85,17 +89,13 @@ class AudienceSync:
         self._ledger = ledger
         self._accepts_others = settings.initial == "append"
         refuse_unless_passed(report.verdicts, report=report.as_dict())
-        whole = staged.keys if settings.mode != "append" else None
         if not plan:
             log.info("The audience equals its source, and nobody is due: there is nothing to send.")
             if not self._is_replacement_open:
-                manual_changes = planned.manual_changes.after(
-                    plan, ledger=ledger.keys, source=whole, workspace=self._workspace
-                )
-                self._state.record_no_change(run_date=settings.run_date, manual_changes=manual_changes)
+                self._record_no_change(plan, ledger, planned.manual_changes, run_date=settings.run_date)
                 return self._ended(report)
-        stored = self._state.store_plan(plan, details=report.as_dict(), run_date=settings.run_date)
-        return self._carry_out(stored, ledger, planned.manual_changes, report, source=whole)
+        stored = self._store_plan(planned, settings)
+        return self._carry_out(stored, ledger, planned.manual_changes, report)
 
     def plan(self, staged: StagedMembers, opt_outs: StagedMembers | None, settings: SyncSettings) -> SyncReport:
         """
@@ -110,7 +110,8 @@ class AudienceSync:
         """
         planned = self._planner.plan(staged, opt_outs, settings)
         report = planned.report
-        stored = self._state.store_plan(planned.plan, details=report.as_dict(), run_date=settings.run_date)
+        self._accepts_others = settings.initial == "append"
+        stored = self._store_plan(planned, settings)
         log.info("Plan %s is stored. Nothing was sent.", stored.plan_id)
         return self._timed(replace(report, plan_only=True, plan_id=stored.plan_id))
 
@@ -133,12 +134,20 @@ class AudienceSync:
             return self._ended(report)
         stored, is_begun = self._stored_plan(plan_id, lost)
         report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
+        self._accepts_others = stored.details.get(_ACCEPTS_OTHERS) is True
         if not override_guards and not is_begun:
             refuse_unless_passed(report.verdicts, report=report.as_dict())
+        ledger, manual_changes = self._state.ledger(), self._state.manual_changes()
         if not stored.plan and not self._is_replacement_open:
-            self._state.record_no_change(run_date=stored.run_date)
+            self._record_no_change(
+                stored.plan, ledger, manual_changes, run_date=stored.run_date, plan_id=stored.plan_id
+            )
             return self._ended(report)
-        return self._carry_out(stored, self._state.ledger(), self._state.manual_changes(), report)
+        return self._carry_out(stored, ledger, manual_changes, report)
+
+    def _store_plan(self, planned: Planned, settings: SyncSettings) -> StoredPlan:
+        details = {**planned.report.as_dict(), _ACCEPTS_OTHERS: self._accepts_others}
+        return self._state.store_plan(planned.plan, details=details, run_date=settings.run_date)
 
     def _load(self) -> LedgerLostError | None:
         """Read the last manifest; return the error if the ledger is lost."""
@@ -168,7 +177,7 @@ class AudienceSync:
         """
         Begin a stored plan, whose guards have passed, and send its first batch only; :meth:`apply` sends the rest.
 
-        If anything of the plan was sent before, nothing more is sent.
+        If the platform has accepted anything of the plan before, nothing more is sent.
 
         :param plan_id: the plan's id, from the report of :meth:`plan`.
         :return: what was sent; None if nothing was.
@@ -179,7 +188,7 @@ class AudienceSync:
         if self._state.manifest and self._state.manifest.finished_plan_id == plan_id:
             return None
         stored, is_begun = self._stored_plan(plan_id, lost)
-        if is_begun:
+        if is_begun and self._state.delivered.batches:
             return None
         self._audience.disk_space.require(stored.plan.counts.live)
         report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
@@ -216,14 +225,21 @@ class AudienceSync:
 
     # Sending
 
-    def _carry_out(
+    def _record_no_change(
         self,
-        stored: StoredPlan,
+        plan: Plan,
         ledger: Ledger,
         manual_changes: ManualChanges,
-        report: SyncReport,
         *,
-        source: KeySet | None = None,
+        run_date: RunDate | None,
+        plan_id: str = "",
+    ) -> None:
+        """Note a run that had nothing to send: its dates, and whom its source releases."""
+        after = manual_changes.after(plan, ledger=ledger.keys, workspace=self._workspace)
+        self._state.record_no_change(run_date=run_date, manual_changes=after, plan_id=plan_id)
+
+    def _carry_out(
+        self, stored: StoredPlan, ledger: Ledger, manual_changes: ManualChanges, report: SyncReport
     ) -> SyncReport:
         plan = stored.plan
         self._audience.disk_space.require(plan.counts.live)
@@ -236,7 +252,7 @@ class AudienceSync:
             on_progress=self._on_progress,
             afterwards="the next run goes on from there",
         )
-        manual_changes = manual_changes.after(plan, ledger=ledger.keys, source=source, workspace=self._workspace)
+        manual_changes = manual_changes.after(plan, ledger=ledger.keys, workspace=self._workspace)
         new = self._state.finish(
             ledger, stored, seconds_per_request=sent.seconds_per_request, manual_changes=manual_changes
         )

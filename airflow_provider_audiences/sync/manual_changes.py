@@ -7,9 +7,13 @@ is not removed. So a request to be forgotten is not undone by the next sync, and
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Protocol, Self
 
+from airflow_provider_audiences.members.keys.key_set import KeySetBuilder, side_by_side
 from airflow_provider_audiences.members.keys.key_sets import difference, empty_key_set, intersection, union
 
 if TYPE_CHECKING:
@@ -31,6 +35,10 @@ class Sent(Protocol):
     @property
     def removals(self) -> KeySet:
         """Members that the plan removes."""
+
+    @property
+    def held_back(self) -> KeySet | None:
+        """Members removed by hand who stay held back; None if the plan releases nobody."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +90,7 @@ class ManualChanges:
             added_by_hand=keys if replaces else union(self.added_by_hand, keys, workspace),
         )
 
-    def after(self, sent: Sent, *, ledger: KeySet, source: KeySet | None, workspace: Workspace) -> ManualChanges:
+    def after(self, sent: Sent, *, ledger: KeySet, workspace: Workspace) -> ManualChanges:
         """
         Return the changes after a sync.
 
@@ -91,13 +99,50 @@ class ManualChanges:
 
         :param sent: the plan that the sync has carried out.
         :param ledger: members that may have been in the audience before the sync.
-        :param source: all members of the source; None if the source is not the whole audience, or is not known.
         :param workspace: workspace in which new sets are made.
         """
-        held_back = difference(self.held_back, sent.additions, workspace)
-        if source is not None:
-            held_back = intersection(held_back, source, workspace)
+        held_back = self.held_back if sent.held_back is None else sent.held_back
+        held_back = difference(held_back, sent.additions, workspace)
         added_by_hand = (
             empty_key_set(workspace) if sent.replaces else difference(self.added_by_hand, sent.removals, workspace)
         )
         return ManualChanges(held_back=held_back, added_by_hand=intersection(added_by_hand, ledger, workspace))
+
+
+class ManualChangesBuilder:
+    """
+    Puts the changes of any number of states together; a context manager. As many files are open as for one state.
+
+    :param workspace: workspace in which the sets are made.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._stack = ExitStack()
+        self._held_back, self._added_by_hand = (
+            KeySetBuilder(Path(mkdtemp(dir=workspace.folder)), key_bytes=workspace.key_bytes) for _ in range(2)
+        )
+
+    def __enter__(self) -> Self:
+        for builder in (self._held_back, self._added_by_hand):
+            self._stack.enter_context(builder)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stack.close()
+
+    def add(self, changes: ManualChanges) -> None:
+        """
+        Add the changes of a state.
+
+        :param changes: the changes; they are not needed afterwards.
+        """
+        for builder, keys in (
+            (self._held_back, changes.held_back),
+            (self._added_by_hand, changes.added_by_hand),
+        ):
+            for (rows,) in side_by_side(keys):
+                builder.add(keys.slice(rows.start, rows.stop - rows.start))
+
+    def finish(self) -> ManualChanges:
+        """Return all changes, which can be read until the block ends."""
+        return ManualChanges(held_back=self._held_back.finish(), added_by_hand=self._added_by_hand.finish())

@@ -14,19 +14,20 @@ A move has an order in which a crash at any point loses nothing:
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import AudienceError, ConflictError, LedgerLostError
-from airflow_provider_audiences.members.keys.key_sets import union
-from airflow_provider_audiences.members.partition import ALL_MEMBERS, Partition
+from airflow_provider_audiences.members.partition import ALL_MEMBERS, PARTITION_COUNTS, Partition
 from airflow_provider_audiences.members.partition import partitions as all_partitions
 from airflow_provider_audiences.members.partition_keys import in_partition
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
-from airflow_provider_audiences.sync.manual_changes import ManualChanges
+from airflow_provider_audiences.sync.manual_changes import ManualChanges, ManualChangesBuilder
 from airflow_provider_audiences.sync.planning import member_count_of, unknown_members_error
 from airflow_provider_audiences.sync.state.disk_space import DiskSpace
 from airflow_provider_audiences.sync.state.layout import layout_of, partitions_in_words, require_layout
@@ -34,7 +35,11 @@ from airflow_provider_audiences.sync.state.lease import Holder, OnBusy, leased
 from airflow_provider_audiences.sync.state.ledger_runs import LedgerRuns
 from airflow_provider_audiences.sync.state.manifest import Layout, Manifest, ManualChangeFiles
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
-from airflow_provider_audiences.sync.state.manual_change_files import fetch_manual_changes, store_manual_changes
+from airflow_provider_audiences.sync.state.manual_change_files import (
+    fetch_manual_changes,
+    find_held_back,
+    store_manual_changes,
+)
 from airflow_provider_audiences.sync.state.tables import StateTables, ledger_file
 from airflow_provider_audiences.sync.state.transitions import after_move
 from airflow_provider_audiences.wording import counted
@@ -108,8 +113,7 @@ class PartitionedState:
                 if settings.on_lost_ledger == "fail":
                     raise
                 log.warning("%s on_lost_ledger=%r.", error, settings.on_lost_ledger)
-                for partition in all_partitions(partitions):
-                    self._empty(partition)
+                self._empty_all(partitions)
                 self._begin(whole, partitions, has_unknown_members=True)
                 return
             if manifest is None:
@@ -177,9 +181,9 @@ class PartitionedState:
         manifest = replace(manifest, layout=replace(before, moves_to=partitions))
         whole.chain.commit(manifest)
         leftovers = before.partitions if before.partitions > 1 else 0
-        with self._workspace() as workspace:
+        with self._workspace() as workspace, ManualChangesBuilder(workspace) as manual_changes:
             try:
-                moved = self._read(whole, manifest, workspace)
+                moved = self._read(whole, manifest, manual_changes, workspace)
                 DiskSpace(whole.files, workspace).require(moved.ledgers.members)
                 if partitions == 1:
                     new = self._stored(whole, moved, ALL_MEMBERS, workspace)
@@ -199,33 +203,30 @@ class PartitionedState:
         log.info("%s moved; nothing was sent.", counted(moved.ledgers.members, "member was", "members were"))
         return new
 
-    def _read(self, whole: _Held, manifest: Manifest, workspace: Workspace) -> _Moved:
+    def _read(
+        self, whole: _Held, manifest: Manifest, manual_changes: ManualChangesBuilder, workspace: Workspace
+    ) -> _Moved:
         """Copy the ledgers of all old partitions."""
         found: list[Manifest] = []
-        ledgers, manual_changes = LedgerRuns(workspace), ManualChanges.none(workspace)
+        ledgers = LedgerRuns(workspace)
         for partition in all_partitions(manifest.layout.partitions):
             with self._held(partition, whole) as source, self._workspace() as scratch:
                 stored = manifest if source is whole else source.chain.load(self.destination.address)
                 if stored is None:
                     continue
                 _refuse_unfinished(stored, manifest.layout, place=source.files.name)
-                tables = StateTables(source.files, scratch, key_column=self.destination.identifier_kind.column)
+                tables = self._tables(source.files, scratch)
                 found.append(stored)
                 if stored.ledger.file:
                     ledgers.add(partition, tables.ledger(stored.ledger.file, fingerprint=stored.ledger.fingerprint))
-                kept = StateTables(source.files, workspace, key_column=self.destination.identifier_kind.column)
-                more = fetch_manual_changes(kept, stored.manual_changes, workspace)
-                manual_changes = ManualChanges(
-                    held_back=union(manual_changes.held_back, more.held_back, workspace),
-                    added_by_hand=union(manual_changes.added_by_hand, more.added_by_hand, workspace),
-                )
+                manual_changes.add(fetch_manual_changes(tables, stored.manual_changes, scratch))
         together = after_move(
             found,
             address=self.destination.address,
             has_unknown_members=manifest.layout.has_unknown_members,
             now=self.clock(),
         )
-        return _Moved(ledgers=ledgers, manual_changes=manual_changes, manifest=together)
+        return _Moved(ledgers=ledgers, manual_changes=manual_changes.finish(), manifest=together)
 
     def _write(self, moved: _Moved, partition: Partition, workspace: Workspace) -> None:
         """Write the state of a new partition over whatever is there."""
@@ -237,17 +238,20 @@ class PartitionedState:
 
     def _stored(self, target: _Held, moved: _Moved, partition: Partition, workspace: Workspace) -> Manifest:
         """Store a partition's share in files that no manifest names yet; return the manifest that names them."""
-        tables = StateTables(target.files, workspace, key_column=self.destination.identifier_kind.column)
         rows = moved.ledgers.rows_of(partition)
         generation = moved.manifest.generation + 1
-        new = tables.store_ledger(ledger_file(generation), rows, now=self.clock())
+        new = self._tables(target.files, workspace).store_ledger(ledger_file(generation), rows, now=self.clock())
+        share = self._stored_share(target, moved.manual_changes, partition)
+        return replace(moved.manifest, generation=generation, ledger=new.stored, manual_changes=share)
+
+    def _stored_share(self, target: _Held, manual_changes: ManualChanges, partition: Partition) -> ManualChangeFiles:
+        """Store a partition's share of the changes by hand."""
         with self._workspace() as scratch:  # its files are closed before those of the next partition are made
             share = ManualChanges(
-                held_back=in_partition(moved.manual_changes.held_back, partition, scratch),
-                added_by_hand=in_partition(moved.manual_changes.added_by_hand, partition, scratch),
+                held_back=in_partition(manual_changes.held_back, partition, scratch),
+                added_by_hand=in_partition(manual_changes.added_by_hand, partition, scratch),
             )
-            kept = store_manual_changes(tables, share, before=ManualChangeFiles())
-        return replace(moved.manifest, generation=generation, ledger=new.stored, manual_changes=kept)
+            return store_manual_changes(self._tables(target.files, scratch), share, before=ManualChangeFiles())
 
     def _give_up(self, whole: _Held, manifest: Manifest) -> Manifest:
         """Let the state stay as it was before a move; return the whole's new manifest."""
@@ -271,17 +275,41 @@ class PartitionedState:
         whole.chain.commit(manifest)
         return manifest
 
-    def _empty(self, partition: Partition) -> None:
+    def _empty_all(self, partitions: int) -> None:
+        """
+        Empty partitions, when it is not known how many there were. Who was removed by hand stays held back, and
+        requests may still be under way.
+        """
+        with self._workspace() as workspace, ManualChangesBuilder(workspace) as found:
+            for partition in chain.from_iterable(map(all_partitions, PARTITION_COUNTS)):
+                files = self.store_of(partition)
+                if names := files.names():
+                    with self._workspace() as scratch:
+                        found.add(find_held_back(self._tables(files, scratch), names, scratch))
+            kept = found.finish()
+            for partition in all_partitions(partitions):
+                self._empty(partition, keeps=kept)
+
+    def _empty(self, partition: Partition, *, keeps: ManualChanges | None = None) -> None:
         """
         Delete a partition's members from the stores; its manifests stay, so that no process that was overtaken can add
         one.
+
+        :param partition: the partition.
+        :param keeps: changes by hand, of any partition, that are kept if a lost state begins anew; None for a state
+            whose content is elsewhere.
         """
-        if not self.store_of(partition).names():
+        if keeps is None and not self.store_of(partition).names():
             return
         with self._held(partition) as old:
             with suppress(LedgerLostError):
                 old.chain.load(self.destination.address)
-            old.chain.commit_and_clean(self._empty_manifest(has_unknown_members=True), used=())
+            new = self._empty_manifest(has_unknown_members=True)
+            if keeps is not None:
+                late_until = math.ceil(self.clock()) + self.destination.limits.late_effect_seconds
+                share = self._stored_share(old, keeps, partition)
+                new = replace(new, manual_changes=share, late_until=late_until, is_doubt_in_ledger=False)
+            old.chain.commit_and_clean(new, used=new.files)
 
     def _empty_manifest(self, *, has_unknown_members: bool) -> Manifest:
         return after_move(
@@ -297,6 +325,9 @@ class PartitionedState:
         files = self.store_of(partition)
         with leased(files, self.holder, on_busy=self.on_busy, clock=self.clock) as lease:
             yield _Held(files=files, chain=ManifestChain(files, lease))
+
+    def _tables(self, files: FileStore, workspace: Workspace) -> StateTables:
+        return StateTables(files, workspace, key_column=self.destination.identifier_kind.column)
 
     @contextmanager
     def _workspace(self) -> Iterator[Workspace]:

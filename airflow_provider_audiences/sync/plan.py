@@ -51,8 +51,8 @@ class PlanCounts:
     :param surely_live: of ``maybe_live``, those whom a finished run has added.
     :param surely_new: of ``added``, those who can't have been in the audience before.
     :param surely_live_removed: of ``removed``, those counted in ``surely_live``.
-    :param unknown_removed: of ``removed``, those who are not in the ledger: they have opted out, and may be in the
-        audience.
+    :param unknown_removed: of ``removed``, those who are not in the ledger: they have opted out, or were removed by
+        hand, and may be in the audience.
     :param contradicted: members whose last request has no known outcome, and to whom the plan does the opposite.
     :param held_back: members of the source that are left out, as they were removed by hand.
     """
@@ -118,6 +118,8 @@ class Plan:
     :param has_unknown_members: whether the audience may have members that the ledger lacks, even after the plan.
     :param removed_opt_outs_fingerprint: of the opt-outs that the plan removes even if the ledger lacks them;
         empty if none.
+    :param held_back: members removed by hand whom the source still has, so that they stay held back; None if the plan
+        releases nobody.
     """
 
     replaces: bool
@@ -127,6 +129,7 @@ class Plan:
     counts: PlanCounts
     has_unknown_members: bool = False
     removed_opt_outs_fingerprint: str = ""
+    held_back: KeySet | None = None
 
     def __bool__(self) -> bool:
         """Whether there is anything to send."""
@@ -159,6 +162,8 @@ class PlanRules:
     :param removes: whether to remove members that the source lacks; opt-outs are removed in any case.
     :param has_unknown_members: whether the audience may have members that the ledger lacks.
     :param removes_all_opt_outs: whether to remove all opt-outs, even those that the ledger lacks.
+    :param removes_all_held_back: whether to remove all members who were removed by hand, even those that the ledger
+        lacks: if the ledger is lost, it is not known whether their removal was accepted.
     """
 
     now: float
@@ -168,6 +173,7 @@ class PlanRules:
     removes: bool
     has_unknown_members: bool = False
     removes_all_opt_outs: bool = False
+    removes_all_held_back: bool = False
 
 
 def make_plan(
@@ -251,11 +257,12 @@ class _Comparison:
             old_may_be_live & (old.earliest_expiry != ADDITION_IN_DOUBT) & (old.latest_expiry != LATEST_UNKNOWN)
         )
         removals = _chosen(old.keys, old_is_removed & (not rules.replaces))
-        unknown_removed = 0
-        if rules.removes_all_opt_outs and not rules.replaces:
-            unknown = _without(opt_outs, _chosen(old.keys, old_may_be_live))
-            removals = np.insert(removals, key_order.places(unknown, removals), unknown, axis=0)
-            unknown_removed = len(unknown)
+        unknown = opt_outs[:0]
+        if not rules.replaces:
+            unknown = opt_outs if rules.removes_all_opt_outs else unknown
+            unknown = _with(unknown, held_back) if rules.removes_all_held_back else unknown
+            unknown = _without(unknown, _chosen(old.keys, old_may_be_live))
+            removals = _with(removals, unknown)
 
         may_be_live = np.zeros(len(wanted), np.bool_)
         may_be_live[is_old] = old_may_be_live[old_row[is_old]]
@@ -264,7 +271,7 @@ class _Comparison:
         counts = PlanCounts(
             added=_count(is_sent & ~is_live),
             refreshed=_count(is_sent & is_live),
-            removed=_count(old_is_removed) + unknown_removed,
+            removed=_count(old_is_removed) + len(unknown),
             unchanged=_count(~is_sent),
             suppressed=len(source) - len(allowed),
             held_back=len(allowed) - len(wanted),
@@ -273,7 +280,7 @@ class _Comparison:
             surely_live=_count(old_is_sure),
             surely_new=_count(is_sent & ~may_be_live),
             surely_live_removed=_count(old_is_removed & old_is_sure),
-            unknown_removed=unknown_removed,
+            unknown_removed=len(unknown),
             contradicted=contradicted,
         )
         return _chosen(wanted, is_sent), removals, counts
@@ -304,6 +311,12 @@ def _chosen(keys: Keys, is_chosen: NDArray[np.bool_]) -> Keys:
 def _without(keys: Keys, others: Keys) -> Keys:
     """Return the keys that are not among the others, which are few as a rule, or none."""
     return _chosen(keys, key_order.match(keys, others) < 0) if len(others) else keys
+
+
+def _with(keys: Keys, others: Keys) -> Keys:
+    """Return the keys of both, sorted."""
+    more = _without(others, keys)
+    return np.insert(keys, key_order.places(more, keys), more, axis=0) if len(more) else keys
 
 
 def _count(rows: NDArray[np.bool_]) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import GuardError, LedgerLostError, NotFoundError
 from airflow_provider_audiences.members.keys.key_set import fingerprint_of
-from airflow_provider_audiences.members.keys.key_sets import empty_key_set
+from airflow_provider_audiences.members.keys.key_sets import empty_key_set, intersection
 from airflow_provider_audiences.members.staging import refuse_without_members
 from airflow_provider_audiences.sync.guards import log_verdicts, older_run_verdict, suppress_verdict
 from airflow_provider_audiences.sync.plan import Plan, PlanRules, make_plan
@@ -152,6 +152,9 @@ class Planner:
     ) -> Plan:
         """Make the plan; or the rest of a replacement that was begun before, and whose first request was accepted."""
         opt_outs = empty_key_set(self._workspace) if opt_outs is None else opt_outs
+        held_back = None
+        if manual_changes.held_back.count and settings.mode != "append":  # else the source is a part of what is wanted
+            held_back = intersection(manual_changes.held_back, source, self._workspace)
         if settings.release_held_back:
             manual_changes = replace(manual_changes, held_back=empty_key_set(self._workspace))
         manifest = self._state.manifest
@@ -165,6 +168,7 @@ class Planner:
             removes=settings.mode != "append",
             has_unknown_members=start.has_unknown_members,
             removes_all_opt_outs=start.has_unknown_members and removed_before != fingerprint_of(opt_outs),
+            removes_all_held_back=self._state.is_ledger_ignored,
         )
         plan = make_plan(
             source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, manual_changes=manual_changes
@@ -175,7 +179,7 @@ class Planner:
             plan = make_plan(
                 source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, manual_changes=manual_changes
             )
-        return plan
+        return replace(plan, held_back=held_back)
 
     def _expected_seconds(self, plan: Plan) -> float:
         """Return how long sending takes, by the last plan's pace."""

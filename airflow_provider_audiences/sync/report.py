@@ -172,7 +172,7 @@ class SyncReport(DeliveryReport):
     :param suppress_zeroed: all-zero IDs in ``suppress``.
     :param suppress_duplicates: texts of ``suppress`` that repeat another one.
     :param suppress_blank: empty texts of ``suppress``.
-    :param suppress_unknown: members of ``suppress`` that were removed although the ledger lacks them.
+    :param suppress_unknown: members of ``suppress``, or held back, that were removed although the ledger lacks them.
     :param contradicted: members whose last request has no known outcome, and to whom this sync did the opposite.
     :param live: members in the audience, by the ledger.
     :param drift: the platform's count minus ``live``; None if the platform does not count.

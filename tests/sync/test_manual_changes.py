@@ -31,6 +31,7 @@ class Sent:
     additions: KeySet
     removals: KeySet
     replaces: bool
+    held_back: KeySet | None
 
 
 def key_set(numbers: frozenset[int], workspace: Workspace) -> KeySet:
@@ -75,7 +76,7 @@ def test_an_addition_by_hand(
     additions=members,
     removals=members,
     ledger=members,
-    source=st.none() | members,
+    stay_held_back=st.none() | members,
     replaces=st.booleans(),
 )
 def test_a_sync(
@@ -85,16 +86,16 @@ def test_a_sync(
     additions: frozenset[int],
     removals: frozenset[int],
     ledger: frozenset[int],
-    source: frozenset[int] | None,
+    stay_held_back: frozenset[int] | None,
     replaces: bool,
 ) -> None:
+    stay = None if stay_held_back is None else key_set(held_back & stay_held_back, workspace)
     after = made(held_back, by_hand, workspace).after(
-        Sent(key_set(additions, workspace), key_set(removals, workspace), replaces),
+        Sent(key_set(additions, workspace), key_set(removals, workspace), replaces, stay),
         ledger=key_set(ledger, workspace),
-        source=None if source is None else key_set(source, workspace),
         workspace=workspace,
     )
-    kept_out = held_back - additions if source is None else (held_back - additions) & source
+    kept_out = held_back - additions if stay_held_back is None else (held_back & stay_held_back) - additions
     kept_in = frozenset() if replaces else (by_hand - removals) & ledger
     assert both_of(after) == (kept_out, kept_in)
 

@@ -100,9 +100,8 @@ def test_it_is_done_once(begun: Begun) -> None:
     assert sorted(audience.path.glob("**/*")) == before
 
 
-def test_who_was_changed_by_hand_stays_so(begun: Begun, tmp_path: Path) -> None:
-    audience = begun(1)
-    held_back, by_hand = set(IDS[:30]), set(IDS[270:])
+def change_by_hand(audience: PartitionedAudience, held_back: set[str], by_hand: set[str]) -> None:
+    """As single changes do, in an audience that is one."""
     with audience.at(ALL_MEMBERS).open_audience(key="hand") as opened:
         opened.load_state()
         opened.state.record_no_change(
@@ -111,11 +110,75 @@ def test_who_was_changed_by_hand_stays_so(begun: Begun, tmp_path: Path) -> None:
                 held_back=_keys(opened.workspace, held_back), added_by_hand=_keys(opened.workspace, by_hand)
             ),
         )
+
+
+def test_who_was_changed_by_hand_stays_so(begun: Begun) -> None:
+    audience = begun(1)
+    held_back, by_hand = set(IDS[:30]), set(IDS[270:])
+    change_by_hand(audience, held_back, by_hand)
     for count in (16, 1):
         audience.require(count)
         assert audience.manual_changes() == (held_back, by_hand)
     audience.sync(OLD, count=1)
     assert set(audience.members) == (set(OLD) | by_hand) - held_back
+
+
+def test_files_are_closed_although_all_partitions_have_changes_by_hand(begun: Begun) -> None:
+    audience = begun(1)
+    held_back, by_hand = set(IDS[:30]), set(IDS[270:])
+    change_by_hand(audience, held_back, by_hand)
+    before, most = open_files(), 0
+
+    def look(_when: str, _method: str, _place: str) -> None:
+        nonlocal most
+        most = max(most, open_files())
+
+    audience.hook = look
+    for count in (16, 1):
+        audience.require(count)
+        assert audience.manual_changes() == (held_back, by_hand)
+    assert before < most < before + 30
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_requests_may_be_under_way_although_the_manifest_is_lost(begun: Begun) -> None:
+    """A removal that was cut off takes effect after the member is wanted again, unless that waits for it."""
+    audience = begun(16)
+    ours = [member for member in NEW if member.startswith("a")]
+
+    def cut(_post: Any) -> None:
+        raise Killed
+
+    audience.destination.before = cut
+    with pytest.raises(Killed):
+        audience.at(A).run(ours[1:])
+    audience.destination.clear()
+    for file in audience.path.glob("head-*"):
+        file.unlink()
+    audience.require(16, lost="rebuild", try_number=2)
+    one = audience.at(A)
+    one.run(ours, opened={"key": MOVER, "try_number": 3})
+    (seconds,) = one.sleeps
+    assert 0 < seconds <= audience.destination.limits.late_effect_seconds
+
+
+def test_who_was_removed_by_hand_stays_out_although_the_manifest_is_lost(begun: Begun) -> None:
+    audience = begun(1)
+    held_back = set(IDS[:30])
+    change_by_hand(audience, held_back, set())
+    audience.require(16)
+    for file in audience.path.glob("head-*"):
+        file.unlink()
+    with pytest.raises(LedgerLostError, match="head"):
+        audience.require(16)
+    audience.require(16, lost="rebuild")
+    assert (audience.count, audience.manual_changes()) == (16, (held_back, set()))
+    audience.sync(OLD, count=16, lost="rebuild")
+    assert held_back <= set(OLD)
+    assert set(audience.rows()) == set(OLD) - held_back
 
 
 def _keys(workspace: Any, texts: set[str]) -> Any:
@@ -125,7 +188,7 @@ def _keys(workspace: Any, texts: set[str]) -> Any:
     from airflow_provider_audiences.members.keys.key_set import KeySetWriter
 
     words = [[uuid.UUID(text).int >> 64, uuid.UUID(text).int & (2**64 - 1)] for text in texts]
-    keys = np.array(words, np.uint64)
+    keys = np.array(words, np.uint64).reshape(-1, 2)
     writer = KeySetWriter(workspace.new_file())
     writer.add(keys[order_of(keys)])
     return writer.finish()
@@ -306,7 +369,8 @@ def test_a_sync_that_began_before_the_move_changes_nothing(begun: Begun, count: 
         def go_on() -> None:
             if not has_loaded:
                 suspended.load_state()
-            suspended.state.record_no_change(run_date=RunDate(logical=9e9))
+            nobody = ManualChanges.none(suspended.workspace)
+            suspended.state.record_no_change(run_date=RunDate(logical=9e9), manual_changes=nobody)
 
         with pytest.raises((AudienceBusyError, ConflictError)):
             go_on()

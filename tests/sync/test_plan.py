@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from airflow_provider_audiences.members.keys import key_order, key_set
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter
+from airflow_provider_audiences.sync.manual_changes import ManualChanges
 from airflow_provider_audiences.sync.plan import Plan, PlanCounts, PlanRules, make_plan
 from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.fold import fold
@@ -204,6 +205,43 @@ def test_what_the_audience_is_afterwards(case: Case, work: StagingSettings, stra
         assert plan.counts.live == len(case.wanted)
     # Nobody of them expires before the next look.
     assert all(expiry[key] >= case.due_before for key in case.wanted - additions)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    source=st.sets(members),
+    suppressed=st.sets(members, max_size=5),
+    held_back=st.sets(members, max_size=5),
+    ledger=st.dictionaries(members, times, max_size=5),
+    removes_all_opt_outs=st.booleans(),
+)
+def test_whoever_was_removed_by_hand_goes_although_the_ledger_was_lost(
+    source: set[int],
+    suppressed: set[int],
+    held_back: set[int],
+    ledger: dict[int, Times],
+    removes_all_opt_outs: bool,
+    work: StagingSettings,
+) -> None:
+    with open_workspace(work) as workspace:
+        rules = rules_of("append", has_unknown_members=removes_all_opt_outs)
+        plan = make_plan(
+            key_set_of(workspace, source),
+            key_set_of(workspace, suppressed),
+            ledger_of(workspace, ledger),
+            rules=replace(rules, removes_all_held_back=True),
+            workspace=workspace,
+            manual_changes=ManualChanges(
+                held_back=key_set_of(workspace, held_back), added_by_hand=key_set_of(workspace, set())
+            ),
+        )
+        removals = listed(plan.removals)
+        assert removals == [int(low) for low in as_keys(removals)[:, 1]], "in the one order, and each once"
+        assert not set(listed(plan.additions)) & held_back
+    known = {key for key, (_, latest) in ledger.items() if latest > NOW}
+    unknown = (held_back | (suppressed if removes_all_opt_outs else set())) - known
+    assert set(removals) == unknown | (known & (suppressed | held_back))
+    assert (plan.counts.unknown_removed, plan.counts.removed) == (len(unknown), len(removals))
 
 
 @settings(deadline=None, max_examples=100)

@@ -2,45 +2,29 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.by_hand import by_hand
 from support.fixtures import MakeIds
-from support.kinds import ID_KIND
 from support.synced import TTL_SECONDS, AudienceOverHttp, SyncedAudience
 
-from airflow_provider_audiences.exceptions import AudienceBusyError, ConnectionFailedError, ServerError
+from airflow_provider_audiences.exceptions import (
+    AudienceBusyError,
+    ConnectionFailedError,
+    GuardError,
+    LedgerLostError,
+    ServerError,
+)
 from airflow_provider_audiences.members.keys import key_sets
 from airflow_provider_audiences.members.keys.key_set import KeySetBuilder
-from airflow_provider_audiences.members.reading.inputs import ValuesInput
-from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
-from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS
-from airflow_provider_audiences.sync.delivery.direct_delivery import DirectDelivery
-from airflow_provider_audiences.sync.recorded_delivery import RecordedDelivery
-from airflow_provider_audiences.sync.report import DirectDeliveryReport
 
 
-def by_hand(
-    synced: SyncedAudience, mode: str, ids: Iterable[str], *, key: str = "hand/run/task", **settings: Any
-) -> DirectDeliveryReport:
-    delivery = DirectDelivery.checked(
-        audience_id=synced.audience_id,
-        limits=AUDIENCE_LIMITS,
-        mode=mode,
-        batch_size=2,
-        ttl_seconds=None if mode == "remove" else settings.pop("ttl", synced.ttl_seconds),
-        max_parallel_requests=1,
-        **settings,
-    )
-    with (
-        stage(ValuesInput(chunks=[list(ids)]), rules=StagingRules(), identifier_kind=ID_KIND) as staged,
-        synced.open_audience(key=key) as audience,
-    ):
-        return RecordedDelivery(audience).run(delivery, staged)
+def _down(_post: Any) -> None:
+    raise ServerError("the platform is down")
 
 
 class TestRemoved:
@@ -88,6 +72,28 @@ class TestRemoved:
         assert (report.held_back, report.batches) == (0, 0)
         assert synced.members == ids
 
+    def test_are_free_after_a_plan_whose_source_has_them_no_more(
+        self, synced: SyncedAudience, make_ids: MakeIds
+    ) -> None:
+        ids = make_ids(6)
+        synced.run(ids)
+        by_hand(synced, "remove", ids[:2])
+        for number, source in enumerate([ids[1:5], ids[2:5]], 1):  # the second one has nothing to send
+            plan = synced.run(source, plan_only=True)
+            synced.apply(plan.plan_id)
+            assert synced.apply(plan.plan_id).batches == 0, "a retry finds that it was carried out"
+            assert synced.run(ids, plan_only=True).held_back == 2 - number
+        report = synced.run(ids)
+        assert (report.held_back, report.added) == (0, 3)
+        assert synced.members == ids
+
+    def test_a_plan_of_a_part_frees_nobody(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
+        ids = make_ids(6)
+        synced.run(ids[:4], mode="append")
+        by_hand(synced, "remove", ids[:1])
+        synced.apply(synced.run(ids[4:], mode="append", plan_only=True).plan_id)
+        assert synced.run(ids, mode="append").held_back == 1
+
     def test_a_plan_holds_them_back_too(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(6)
         synced.run(ids[:4])
@@ -128,6 +134,54 @@ class TestRemoved:
         synced.run(ids, lost=lost)
         assert synced.run(ids).held_back == 2
         assert synced.members == ids[2:]
+
+    @pytest.mark.parametrize("lost", ["replace", "rebuild"])
+    @pytest.mark.parametrize("has_ledger", [True, False])
+    def test_are_known_although_the_manifest_is_lost(
+        self, synced: SyncedAudience, make_ids: MakeIds, lost: str, has_ledger: bool
+    ) -> None:
+        ids = make_ids(5)
+        synced.run(ids)
+        by_hand(synced, "remove", ids[:1])
+        by_hand(synced, "remove", ids[1:2])
+        for file in [*synced.path.glob("head-*"), *([] if has_ledger else synced.path.glob("ledger-*"))]:
+            file.unlink()
+        with pytest.raises(LedgerLostError, match="head"):
+            synced.run(ids)
+        plan = synced.run(ids, lost=lost, plan_only=True)
+        assert plan.held_back == 2
+        assert synced.apply(plan.plan_id).live == 3
+        assert synced.run(ids).held_back == 2
+        assert synced.members == ids[2:]
+
+    def test_go_after_all_although_their_removal_failed_and_the_ledger_is_lost(
+        self, synced: SyncedAudience, make_ids: MakeIds
+    ) -> None:
+        ids = make_ids(5)
+        synced.run(ids)
+        synced.wire.before = _down
+        with pytest.raises(ServerError):
+            by_hand(synced, "remove", ids[:2])
+        synced.clear()
+        for file in synced.path.glob("head-*"):
+            file.unlink()
+        report = synced.run(ids, lost="rebuild")
+        assert (report.held_back, report.suppress_unknown) == (2, 2)
+        assert synced.members == ids[2:]
+
+    def test_are_known_as_far_as_their_files_can_be_read(
+        self, synced: SyncedAudience, make_ids: MakeIds, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ids = make_ids(5)
+        synced.run(ids)
+        by_hand(synced, "remove", ids[:2])
+        for file in synced.path.glob("head-*"):
+            file.unlink()
+        (held_back,) = synced.path.glob("held-*")
+        (synced.path / "held-0123456789abcdef.parquet").write_bytes(held_back.read_bytes()[:-9])
+        synced.run(ids, lost="rebuild")
+        assert synced.members == ids[2:]
+        assert "Some of those who were removed by hand are not known any more" in caplog.text
 
     def test_go_although_the_ledger_is_lost(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(5)
@@ -196,6 +250,51 @@ class TestAdded:
         synced.run(ids[:3], mode="replace")
         synced.run(ids[1:3])
         assert synced.members == ids[1:3], "a replacement leaves nobody else"
+
+
+class TestAfterAReplacementThatWasNeverAccepted:
+    """It is still to be made: a change by hand knows nothing of the members that it was to replace."""
+
+    @pytest.mark.parametrize("mode", ["remove", "append"])
+    @pytest.mark.parametrize("is_lost", [False, True])
+    @pytest.mark.parametrize("is_accepted_at_once", [True, False])
+    def test_the_next_sync_replaces(
+        self, synced: SyncedAudience, make_ids: MakeIds, mode: str, is_lost: bool, is_accepted_at_once: bool
+    ) -> None:
+        ids = make_ids(9)
+        wanted: dict[str, Any] = {"suppress": ids[5:6], "initial": "replace", "lost": "replace"}
+        if is_lost:
+            synced.run(ids[3:6])
+            (ledger,) = synced.path.glob("ledger-*")
+            ledger.write_bytes(b"")
+        synced.post_by_others("append", ids[3:7])
+        synced.wire.before = _down
+        with pytest.raises(ServerError):
+            synced.run(ids[:4], **wanted)
+        synced.advance(1000)
+        if not is_accepted_at_once:
+            with pytest.raises(ServerError):
+                by_hand(synced, mode, ids[7:8])
+        synced.wire.clear()
+        assert by_hand(synced, mode, ids[8:]).in_ledger
+        synced.wire.clear()
+        with pytest.raises(GuardError, match="never accepted"):
+            synced.run(ids[:4])
+        synced.run(ids[:4], **wanted)
+        assert [operation for operation, _ in synced.sent] == ["update", "append"]
+        assert synced.members == ids[:4]
+
+    def test_an_update_by_hand_is_the_replacement(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
+        ids = make_ids(6)
+        synced.post_by_others("append", ids[4:])
+        synced.wire.before = _down
+        with pytest.raises(ServerError):
+            synced.run(ids[:2], initial="replace")
+        synced.wire.clear()
+        synced.advance(1000)
+        by_hand(synced, "replace", ids[2:4])
+        assert synced.run(ids[:2]).drift == 0
+        assert synced.members == ids[:4]
 
 
 def test_an_audience_without_ledger_needs_none(synced: SyncedAudience, make_ids: MakeIds) -> None:

@@ -24,7 +24,11 @@ from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.fold import fold
 from airflow_provider_audiences.sync.state.manifest import Manifest, ManualChangeFiles
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
-from airflow_provider_audiences.sync.state.manual_change_files import fetch_manual_changes, store_manual_changes
+from airflow_provider_audiences.sync.state.manual_change_files import (
+    fetch_manual_changes,
+    find_held_back,
+    store_manual_changes,
+)
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan, StoredPlans
 from airflow_provider_audiences.sync.state.tables import EMPTY_LEDGER, NewLedger, StateTables, ledger_file
 from airflow_provider_audiences.sync.state.transitions import after_begin, after_begin_again, after_changes, after_fold
@@ -65,6 +69,7 @@ class AudienceState:
         self.name = files.name
         """Address of the state that may be shown."""
         self.address = address
+        self._files = files
         self._late_effect_seconds = late_effect_seconds
         self._workspace = workspace
         self._tables = StateTables(files, workspace, key_column=key_column)
@@ -106,14 +111,17 @@ class AudienceState:
             self.manifest = self._manifests.load(self.address)
 
     def ignore_ledger(self) -> None:
-        """Ignore the stored ledger from now on, and begin with an empty one."""
+        """
+        Ignore the stored ledger from now on, and begin with an empty one. Who was removed by hand stays held back, as
+        far as that can still be read.
+        """
         if self.manifest is None or self.manifest.delivered is not None:
             # Requests of a plan that nobody will fold, or of one that nobody knows, may still be on their way.
             self._late_until = math.ceil(self._clock()) + self._late_effect_seconds
         else:
             self._late_until = self.manifest.late_until
         self._first_generation = self.generation + 1
-        self._kept = self.manifest.manual_changes if self.manifest else ManualChangeFiles()
+        self._kept = self.manifest.manual_changes if self.manifest else self._found_manual_changes()
         self.is_ledger_ignored = True
         self.manifest = None
 
@@ -152,22 +160,24 @@ class AudienceState:
             self._kept = ManualChangeFiles()
             return ManualChanges.none(self._workspace)
 
-    def record_no_change(self, *, run_date: RunDate | None, manual_changes: ManualChanges | None = None) -> None:
+    def record_no_change(self, *, run_date: RunDate | None, manual_changes: ManualChanges, plan_id: str = "") -> None:
         """
         Note that a run found the audience equal to its source, so that no older run undoes what it found. Nothing is
         written if that adds nothing to what is known, since it would make stored plans outdated.
 
         :param run_date: dates of the run; None if it has none.
-        :param manual_changes: members removed or added by hand from now on; None for no change.
+        :param manual_changes: members removed or added by hand from now on.
+        :param plan_id: id of the stored plan that has nothing to send; empty (default) for none.
         """
         if self.manifest is None:
             return  # nothing was ever sent
-        manifest = self.manifest if manual_changes is None else self._with_manual_changes(self.manifest, manual_changes)
+        manifest = self._with_manual_changes(self.manifest, manual_changes)
         last = manifest.run_date
         if run_date and (last is None or last.is_older_than(run_date)):
             manifest = replace(manifest, run_date=run_date)
         if manifest != self.manifest:
-            self._commit(manifest)
+            # This outdates the plan too, and whoever applies it again is to find that it was carried out.
+            self._commit(replace(manifest, finished_plan_id=plan_id, finished_batches=0) if plan_id else manifest)
 
     def fold_unfinished_plan(self, ledger: Ledger) -> Ledger:
         """
@@ -244,7 +254,8 @@ class AudienceState:
         Commit to a plan: from now on, all of it counts as possibly sent.
 
         :param stored: the plan, as it was stored.
-        :param manual_changes: members removed or added by hand from now on; None for no change.
+        :param manual_changes: members removed or added by hand from now on, if the plan is such a change; None for the
+            plan of a sync.
         :param changes_fingerprint: fingerprint of changes that were handed in, if the plan was made of them: the
             audience has no ledger from now on. None for a plan that was made by the ledger.
         :return: what an earlier try has delivered of the plan.
@@ -266,7 +277,8 @@ class AudienceState:
             manifest = self._with_manual_changes(manifest, manual_changes)
         if changes_fingerprint is not None:
             manifest = replace(manifest, ledger=EMPTY_LEDGER, changes_fingerprint=changes_fingerprint)
-        self._commit(after_begin(manifest, stored, now=self._clock()))
+        is_by_hand = manual_changes is not None
+        self._commit(after_begin(manifest, stored, is_by_hand=is_by_hand, now=self._clock()))
         return self.delivered
 
     def record_delivered(
@@ -282,9 +294,9 @@ class AudienceState:
         :param is_repeated: whether the request may have been sent more than once.
         :param is_replacement: whether the request replaced the audience's content.
         """
+        now = self._clock()
         with self._lock:
             manifest, delivered = self._require_begun()
-            now = self._clock()
             rows = delivered.additions if phase == "additions" else delivered.removals
             rows.add(first, end, began=now - seconds, ended=now)
             delivered = replace(
@@ -293,7 +305,8 @@ class AudienceState:
                 is_repeated=delivered.is_repeated or is_repeated,
                 is_replacement_repeated=delivered.is_replacement_repeated or (is_replacement and is_repeated),
             )
-            self._commit(replace(manifest, delivered=delivered, is_content_known=True))
+            is_content_known = manifest.is_content_known or is_replacement
+            self._commit(replace(manifest, delivered=delivered, is_content_known=is_content_known))
 
     def finish(
         self,
@@ -360,6 +373,12 @@ class AudienceState:
         self._manifests.commit_and_clean(manifest, used=manifest.files)
         self.manifest = manifest
         return new
+
+    def _found_manual_changes(self) -> ManualChangeFiles:
+        """Look for members who were removed by hand, when no manifest names their files."""
+        with self._unless_overtaken():
+            found = find_held_back(self._tables, self._files.names(), self._workspace)
+            return store_manual_changes(self._tables, found, before=ManualChangeFiles())
 
     def _with_manual_changes(self, manifest: Manifest, manual_changes: ManualChanges) -> Manifest:
         with self._unless_overtaken():

@@ -81,8 +81,8 @@ class Manifest:
     :param address: identifies the audience.
     :param generation: number of the ledger; a plan fits one generation only.
     :param ledger: file of the ledger.
-    :param is_content_known: whether all members are in the ledger, or the user has accepted others. If not, the next
-        plan replaces the whole content.
+    :param is_content_known: whether it is decided what becomes of members that the ledger lacks: they were replaced, or
+        the user accepts them. If not, a replacement was begun and never accepted, and the next sync has to make it.
     :param plan_id: id of the plan that was begun; empty if there is none.
     :param delivered: which rows of that plan the platform has accepted; None if there is no plan.
     :param replacement_fingerprint: fingerprint of the members of a replacement that was begun and not finished; empty

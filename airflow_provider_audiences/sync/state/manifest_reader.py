@@ -114,9 +114,11 @@ class ManifestReader:
         return manifest
 
     def _refuse_ledger(self, names: Collection[str]) -> None:
-        """Raise an error if there is a ledger but no manifest: then the manifest was lost."""
-        if any(name.startswith("ledger-") and name.endswith(".parquet") for name in names):
-            raise LedgerLostError(f"{self._files.name}: its last head-*.json is missing, and there is a ledger")
+        """Raise an error if there are members but no manifest: then the manifest was lost."""
+        if any(name.startswith(("ledger-", "held-")) and name.endswith(".parquet") for name in names):
+            raise LedgerLostError(
+                f"{self._files.name}: its last head-*.json is missing, and there are files with members"
+            )
 
     def _refuse_other(self, manifest: Manifest | None, address: AudienceAddress | None, *, where: str) -> None:
         if manifest and address and manifest.address != address:

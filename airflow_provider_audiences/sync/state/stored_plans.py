@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _PLAN_ID = re.compile(r"[0-9a-f]{16}")
 _PLAN_FILE = re.compile(r"plan-([0-9a-f]{16})[.]json")
 _PHASES = ("additions", "removals")
+_HELD_BACK = "held-back"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,9 @@ class StoredPlans:
         for phase, keys in zip(_PHASES, (plan.additions, plan.removals), strict=True):
             fingerprints[phase] = fingerprint_of(keys)
             self._tables.store_keys(_file(plan_id, phase), keys)
+        if plan.held_back is not None:
+            fingerprints[_HELD_BACK] = fingerprint_of(plan.held_back)
+            self._tables.store_keys(_file(plan_id, _HELD_BACK), plan.held_back)
         content = {
             "plan_id": plan_id,
             "generation": generation,
@@ -138,6 +142,7 @@ class StoredPlans:
         """
         content = file.content
         plan_id = content["plan_id"]
+        held_back = content.get(_HELD_BACK)
         return StoredPlan(
             plan_id=plan_id,
             generation=content["generation"],
@@ -150,6 +155,7 @@ class StoredPlans:
                 counts=PlanCounts.from_json(content["changes"]),
                 has_unknown_members=content.get("has_strangers", True),
                 removed_opt_outs_fingerprint=content.get("purged", ""),
+                held_back=self._tables.keys(_file(plan_id, _HELD_BACK), fingerprint=held_back) if held_back else None,
             ),
             details=content["details"],
             run_date=RunDate.from_list(content.get("run_date")),
@@ -187,11 +193,13 @@ def plan_ids(names: Iterable[str]) -> list[str]:
 
 def member_files(file: PlanFile) -> list[tuple[str, str]]:
     """
-    Return name and fingerprint of each file with a plan's members: first the additions, then the removals.
+    Return name and fingerprint of each file with a plan's members: first the additions, then the removals; and at last
+    those who stay held back, if the plan says that.
 
     :param file: the plan, as :meth:`StoredPlans.find` returned it.
     """
-    return [(_file(file.content["plan_id"], phase), file.content[phase]) for phase in _PHASES]
+    names = [*_PHASES, *([_HELD_BACK] if _HELD_BACK in file.content else [])]
+    return [(_file(file.content["plan_id"], name), file.content[name]) for name in names]
 
 
 def _file(plan_id: str, phase: str = "") -> str:

@@ -99,12 +99,12 @@ class StateTables:
                 self._store(name, chain([first], noted), columns=_TIMES)
         return facts.of_file(name if facts.members else "")
 
-    def keys(self, name: str, *, fingerprint: str) -> KeySet:
+    def keys(self, name: str, *, fingerprint: str | None) -> KeySet:
         """
         Return a stored set of members.
 
         :param name: name of the file.
-        :param fingerprint: fingerprint of the set that was stored.
+        :param fingerprint: fingerprint of the set that was stored; None if it is not known any more.
         :raises LedgerLostError: the file is missing, or its content has changed.
         """
         with self._table(name) as (path, stored):
@@ -112,7 +112,7 @@ class StateTables:
             for keys, _ in read_key_table(self._workspace, path, (), stored=stored):
                 writer.add(keys)
         found = writer.finish()
-        self._check(name, fingerprint_of(found) == fingerprint)
+        self._check(name, fingerprint in {None, fingerprint_of(found)})
         return found
 
     def ledger(self, name: str, *, fingerprint: str) -> Ledger:

@@ -22,21 +22,24 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
 
 
-def after_begin(manifest: Manifest, stored: StoredPlan, *, now: float) -> Manifest:
+def after_begin(manifest: Manifest, stored: StoredPlan, *, is_by_hand: bool, now: float) -> Manifest:
     """
     Return the manifest of a plan that is begun: from now on, all of it counts as possibly sent.
 
     :param manifest: the manifest before.
     :param stored: the plan, as it was stored.
+    :param is_by_hand: whether it is a change by hand, which decides nothing about members that the ledger lacks: a
+        replacement that was begun and never accepted is still to be made.
     :param now: seconds since 1970 (UTC).
     """
     plan = stored.plan
+    decides_about_unknown_members = not plan.replaces and not is_by_hand
     return replace(
         manifest,
         plan_id=stored.plan_id,
         delivered=Delivered(begun_at=int(now)),
         replacement_fingerprint=fingerprint_of(plan.additions) if plan.replaces else manifest.replacement_fingerprint,
-        is_content_known=manifest.is_content_known or not plan.replaces,
+        is_content_known=manifest.is_content_known or decides_about_unknown_members,
         has_unknown_members=manifest.has_unknown_members or plan.has_unknown_members,
         run_date=stored.run_date or manifest.run_date,
     )

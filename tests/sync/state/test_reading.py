@@ -99,7 +99,9 @@ def test_the_dates_of_the_last_run(synced: SyncedAudience, make_ids: MakeIds) ->
     synced.run(make_ids(1))
     with synced.open_audience(key="t") as audience:
         audience.state.load()
-        audience.state.record_no_change(run_date=RunDate(logical=1_700_000_000))
+        audience.state.record_no_change(
+            run_date=RunDate(logical=1_700_000_000), manual_changes=audience.state.manual_changes()
+        )
     manifest = summary_of(synced).manifest
     assert manifest is not None
     assert manifest.run_date == RunDate(logical=1_700_000_000)
