@@ -63,7 +63,7 @@ def _source(wanted: str | dict[str, Any]) -> Any:
 def _context() -> Any:
     """Return the part of a task's context that the operator reads."""
     task = {"try_number": 1, "dag_id": "bench", "task_id": "bench", "run_id": "bench", "map_index": -1}
-    return {"ti": types.SimpleNamespace(**task)}
+    return {"ti": types.SimpleNamespace(**task, xcom_push=lambda **_value: None)}
 
 
 def peak_megabytes() -> float:
