@@ -27,6 +27,8 @@ from airflow_provider_audiences.task_groups.applovin_partitions import (
 DEFAULT_RESPONSE_TIMEOUT = timedelta(days=1)
 
 _NOT_OF_PLAN = frozenset({"outlets"})
+"""Arguments that the task that plans does not take."""
+
 _CALLBACKS = frozenset(f"on_{event}_callback" for event in ("execute", "success", "failure", "retry", "skipped"))
 """Arguments that hold for all three tasks."""
 
@@ -194,7 +196,7 @@ def applovin_partitioned_sync(
             task_id="apply", override_guards=True, **target, **shared, **mapped
         ).expand_kwargs(judged)
         asset: Any = prepare.asset_of_dag_file
-        told: dict[str, Any] = {} if asset is None else {"asset": asset}
+        asset_argument: dict[str, Any] = {} if asset is None else {"asset": asset}
         report = PartitionReportOperator(
             task_id="report",
             planned=judged["report"],
@@ -203,7 +205,7 @@ def applovin_partitioned_sync(
             opt_outs=prepared["opt_outs"],
             **target,
             **{name: value for name, value in sync.items() if name in _SHARED | {"initial", "outlets"}},
-            **told,
+            **asset_argument,
         )
         prepare >> plan >> verdict >> apply >> report
     return group

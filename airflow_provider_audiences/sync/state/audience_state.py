@@ -79,7 +79,7 @@ class AudienceState:
         self._lock = threading.Lock()
         self._first_generation = 0
         self._late_until = 0
-        self._kept = ManualChangeFiles()
+        self._kept_manual_changes = ManualChangeFiles()
         self.is_ledger_ignored = False
         """Whether the stored ledger is lost and must not be used."""
         self.manifest: Manifest | None = None
@@ -121,7 +121,7 @@ class AudienceState:
         else:
             self._late_until = self.manifest.late_until
         self._first_generation = self.generation + 1
-        self._kept = self.manifest.manual_changes if self.manifest else self._found_manual_changes()
+        self._kept_manual_changes = self.manifest.manual_changes if self.manifest else self._found_manual_changes()
         self.is_ledger_ignored = True
         self.manifest = None
 
@@ -149,7 +149,7 @@ class AudienceState:
 
         :raises LedgerLostError: a file is damaged or missing; not after :meth:`ignore_ledger`: then there are none.
         """
-        stored = self.manifest.manual_changes if self.manifest else self._kept
+        stored = self.manifest.manual_changes if self.manifest else self._kept_manual_changes
         try:
             with self._unless_overtaken():
                 return fetch_manual_changes(self._tables, stored, self._workspace)
@@ -157,7 +157,7 @@ class AudienceState:
             if not self.is_ledger_ignored:
                 raise
             log.warning("Who was removed or added by hand is not known any more: %s", error.message)
-            self._kept = ManualChangeFiles()
+            self._kept_manual_changes = ManualChangeFiles()
             return ManualChanges.none(self._workspace)
 
     def record_no_change(self, *, run_date: RunDate | None, manual_changes: ManualChanges, plan_id: str = "") -> None:
@@ -269,7 +269,7 @@ class AudienceState:
                 address=self.address,
                 generation=stored.generation,
                 ledger=EMPTY_LEDGER,
-                manual_changes=self._kept,
+                manual_changes=self._kept_manual_changes,
                 late_until=self._late_until,
                 is_content_known=False,  # known once the replacement's first request is accepted
             )

@@ -28,7 +28,7 @@ class StoredLedger:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredKeys:
+class KeyFile:
     """
     The file of a set of members.
 
@@ -49,8 +49,8 @@ class ManualChangeFiles:
     :param by_hand: members added by hand, whom no sync removes.
     """
 
-    held_back: StoredKeys = StoredKeys()
-    by_hand: StoredKeys = StoredKeys()
+    held_back: KeyFile = KeyFile()
+    by_hand: KeyFile = KeyFile()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class Manifest:
     :param replacement_fingerprint: fingerprint of the members of a replacement that was begun and not finished; empty
         if there is none.
     :param late_until: until this time a request of an earlier plan may still take effect; seconds since 1970 (UTC).
-    :param is_doubt_in_ledger: whether the ledger's times show all that these requests may do.
+    :param is_doubt_in_ledger: whether each member whom such a request may touch is marked as in doubt in the ledger.
     :param late: what these requests may do, whichever members they have.
     :param finished_plan_id: id of the last plan that was carried out completely.
     :param finished_batches: number of requests of that plan.
@@ -167,7 +167,7 @@ class Manifest:
         values["run_date"] = RunDate.from_list(values.get("run_date"))
         values["ledger"] = StoredLedger(**values["ledger"])
         stored = values.get("manual_changes", {})
-        values["manual_changes"] = ManualChangeFiles(**{name: StoredKeys(**keys) for name, keys in stored.items()})
+        values["manual_changes"] = ManualChangeFiles(**{name: KeyFile(**keys) for name, keys in stored.items()})
         values["late"] = LateRequests(**values.get("late", {}))
         values["layout"] = Layout(**values.get("layout", {}))
         values["delivered"] = delivered_from_json(landings) if landings else None

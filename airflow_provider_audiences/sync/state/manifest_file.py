@@ -13,19 +13,21 @@ from airflow_provider_audiences.sync.state.sealing import sealed, unsealed
 
 FORMAT = 3
 _OLD_FORMATS = frozenset({1, 2})
-_NAME = re.compile(r"head-(?:(?P<number>\d{12})|(?P<since>\d{12})-(?P<next>\d{12})-(?P<writer>[0-9a-f]{16}))[.]json")
+_NAME = re.compile(
+    r"head-(?:(?P<number>\d{12})|(?P<took_over_at>\d{12})-(?P<next>\d{12})-(?P<writer>[0-9a-f]{16}))[.]json"
+)
 
 
 class Rank(NamedTuple):
     """
     The place of a manifest among the others; the one with the highest rank is the last.
 
-    :param since: number at which its writer took over; its own number if the store decides between writers.
+    :param took_over_at: number at which its writer took over; its own number if the store decides between writers.
     :param number: number of the manifest, which grows with each commit.
     :param writer: random text of the process that wrote it; empty if the store decides between writers.
     """
 
-    since: int
+    took_over_at: int
     number: int
     writer: str = ""
 
@@ -37,13 +39,13 @@ class Rank(NamedTuple):
             return None
         if match["number"]:
             return cls(int(match["number"]), int(match["number"]))
-        return cls(int(match["since"]), int(match["next"]), match["writer"])
+        return cls(int(match["took_over_at"]), int(match["next"]), match["writer"])
 
     @property
     def file(self) -> str:
         """Name of the file of a manifest with this rank."""
         if self.writer:
-            return f"head-{self.since:012d}-{self.number:012d}-{self.writer}.json"
+            return f"head-{self.took_over_at:012d}-{self.number:012d}-{self.writer}.json"
         return f"head-{self.number:012d}.json"
 
 

@@ -39,7 +39,7 @@ class ManifestReader:
     def __init__(self, files: FileStore) -> None:
         self._files = files
         self._last = Rank(0, 0)
-        self._since = 1
+        self._takes_over_at = 1
         self._moved_from = ""
         self._has_notice = False
         self.state_id = _NOTHING_ID
@@ -68,7 +68,7 @@ class ManifestReader:
         if not ranks:
             return self._moved(names, old, address)
         self._last = max(ranks)
-        self._since = max(rank.number for rank in ranks) + 1
+        self._takes_over_at = max(rank.number for rank in ranks) + 1
         where = f"{self._files.name}/{self._last.file}"
         text = self._files.read(self._last.file)
         self.state_id = _id_of(text)  # should it be damaged

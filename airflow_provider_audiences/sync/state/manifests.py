@@ -147,8 +147,8 @@ class ManifestChain(ManifestReader):
     def _create(self, manifest: Manifest | None, *, state_id: str) -> bool:
         """Create the next manifest; return False if another process has created it."""
         while True:
-            number = max(self._last.number + 1, self._since)
-            rank = Rank(number, number) if self._lease.is_exclusive else Rank(self._since, number, self._writer)
+            number = max(self._last.number + 1, self._takes_over_at)
+            rank = Rank(number, number) if self._lease.is_exclusive else Rank(self._takes_over_at, number, self._writer)
             manifest_file = ManifestFile(
                 rank=rank, writer=self._writer, state_id=state_id, moved_from=self._moved_from, manifest=manifest
             )

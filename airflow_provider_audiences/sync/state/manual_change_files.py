@@ -11,7 +11,7 @@ from airflow_provider_audiences.exceptions import LedgerLostError
 from airflow_provider_audiences.members.keys.key_set import KeySet, fingerprint_of
 from airflow_provider_audiences.members.keys.key_sets import empty_key_set
 from airflow_provider_audiences.sync.manual_changes import ManualChanges
-from airflow_provider_audiences.sync.state.manifest import ManualChangeFiles, StoredKeys
+from airflow_provider_audiences.sync.state.manifest import KeyFile, ManualChangeFiles
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
@@ -72,18 +72,18 @@ def find_held_back(tables: StateTables, names: Iterable[str], workspace: Workspa
     return found
 
 
-def _store(tables: StateTables, name: str, keys: KeySet, before: StoredKeys) -> StoredKeys:
+def _store(tables: StateTables, name: str, keys: KeySet, before: KeyFile) -> KeyFile:
     if not keys.count:
-        return StoredKeys()
+        return KeyFile()
     fingerprint = fingerprint_of(keys)
     if fingerprint == before.fingerprint:
         return before
     file = f"{name}-{secrets.token_hex(8)}.parquet"
     tables.store_keys(file, keys)
-    return StoredKeys(file=file, fingerprint=fingerprint)
+    return KeyFile(file=file, fingerprint=fingerprint)
 
 
-def _fetch(tables: StateTables, stored: StoredKeys, workspace: Workspace) -> KeySet:
+def _fetch(tables: StateTables, stored: KeyFile, workspace: Workspace) -> KeySet:
     if not stored.file:
         return empty_key_set(workspace)
     return tables.keys(stored.file, fingerprint=stored.fingerprint)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.ledger import Ledger
     from airflow_provider_audiences.sync.state.file_store import FileStore
     from airflow_provider_audiences.sync.state.lease import Claim
-    from airflow_provider_audiences.sync.state.manifest import StoredKeys
+    from airflow_provider_audiences.sync.state.manifest import KeyFile
 
 
 class StateReader:
@@ -76,7 +76,7 @@ class StateReader:
     def _details(self, snapshot: StateSnapshot, tables: StateTables) -> AudienceDetails:
         manifest = snapshot.manifest
 
-        def count(stored: StoredKeys) -> int:
+        def count(stored: KeyFile) -> int:
             return tables.keys(stored.file, fingerprint=stored.fingerprint).count if stored.file else 0
 
         ledger = LedgerCounts()

@@ -12,7 +12,7 @@ from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 from airflow_provider_audiences.sync.manual_changes import ManualChanges
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
-from airflow_provider_audiences.sync.state.manifest import ManualChangeFiles, StoredKeys
+from airflow_provider_audiences.sync.state.manifest import KeyFile, ManualChangeFiles
 from airflow_provider_audiences.sync.state.manual_change_files import fetch_manual_changes, store_manual_changes
 from airflow_provider_audiences.sync.state.tables import StateTables
 
@@ -53,7 +53,7 @@ def test_both_sets_come_back(tables: StateTables, workspace: Workspace) -> None:
 
 def test_nobody_needs_no_file(tables: StateTables, workspace: Workspace, folder: Path) -> None:
     files = store_manual_changes(tables, ManualChanges.none(workspace), before=ManualChangeFiles())
-    assert files == ManualChangeFiles(held_back=StoredKeys(), by_hand=StoredKeys())
+    assert files == ManualChangeFiles(held_back=KeyFile(), by_hand=KeyFile())
     assert not folder.exists()
     assert not fetch_manual_changes(tables, files, workspace)
 
