@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 _KEY = "audiences"
-_WIDE_OPEN: dict[str, object] = {
+WIDE_OPEN: dict[str, object] = {
     "allow_empty": True,
     "max_removed_ratio": "off",
     "max_added_ratio": "off",
@@ -44,13 +44,13 @@ def take_limits_of_run(operator: Any, context: Context) -> None:
     given = configuration.get(_KEY) if isinstance(configuration, Mapping) else None
     if given is None:
         return
-    if not isinstance(given, Mapping) or not set(given) <= set(_WIDE_OPEN):
-        others = sorted(map(str, set(given) - set(_WIDE_OPEN))) if isinstance(given, Mapping) else []
+    if not isinstance(given, Mapping) or not set(given) <= set(WIDE_OPEN):
+        others = sorted(map(str, set(given) - set(WIDE_OPEN))) if isinstance(given, Mapping) else []
         raise InvalidInputError(
             f"the run's configuration has {'other names' if others else 'no mapping of limits'} under {_KEY!r}"
-            f"{': ' + ', '.join(others) if others else ''}; known are {', '.join(_WIDE_OPEN)}; nothing was sent"
+            f"{': ' + ', '.join(others) if others else ''}; known are {', '.join(WIDE_OPEN)}; nothing was sent"
         )
-    taken = getattr(operator, "limits_of_run", frozenset(_WIDE_OPEN))
+    taken = getattr(operator, "limits_of_run", frozenset(WIDE_OPEN))
     for name, value in given.items():
         if name not in taken or not hasattr(operator, name):
             continue
@@ -69,9 +69,9 @@ def run_configuration(operator: Any, error: GuardError) -> str | None:
     """
     verdicts = (error.report or {}).get("verdicts", [])
     stopped_by = [verdict["guard"] for verdict in verdicts if not verdict["passed"]] or [error.guard]
-    if not set(stopped_by) <= set(_WIDE_OPEN):
+    if not set(stopped_by) <= set(WIDE_OPEN):
         return None
-    widest = {**_WIDE_OPEN, **getattr(operator, "widest_limits", {})}
+    widest = {**WIDE_OPEN, **getattr(operator, "widest_limits", {})}
     return json.dumps({_KEY: {guard: widest[guard] for guard in stopped_by}})
 
 

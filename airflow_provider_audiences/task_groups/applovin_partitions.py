@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_audiences.common.run_limits import explaining_stops, take_limits_of_run
+from airflow_provider_audiences.common.run_limits import WIDE_OPEN, explaining_stops, take_limits_of_run
 from airflow_provider_audiences.members.partition import WHOLE, Partition, partitions
 from airflow_provider_audiences.operators.applovin_delivery_base import AudienceTargetMixin
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
@@ -30,16 +30,10 @@ if TYPE_CHECKING:
 
 _NOT_READ = frozenset({"source", "partition", "rejects_path"})
 
-_NO_LIMITS: Mapping[str, Any] = {
-    "allow_empty": True,
-    "max_removed_ratio": None,
-    "max_added_ratio": None,
-    "max_removed": None,
-    "max_added": None,
-    "min_members": 0,
-    "min_suppressed": 0,
-    "max_malformed_ratio": None,
-}
+_OF_RUNS = frozenset({"allow_older_run"})
+"""Limits that are about the run, and not about what its plan changes."""
+
+_NO_LIMITS = {name: value for name, value in WIDE_OPEN.items() if name not in _OF_RUNS}
 """Guards that let every plan pass."""
 
 GUARDS = frozenset(_NO_LIMITS)
@@ -121,7 +115,7 @@ class PartitionPlanOperator(AppLovinSyncAudienceOperator):
     """
 
     template_fields: Sequence[str] = (*AppLovinSyncAudienceOperator.template_fields, "opt_outs")
-    limits_of_run = frozenset({"allow_older_run"})
+    limits_of_run = _OF_RUNS
     publishes_outcome = False
 
     def __init__(self, *, opt_outs: Any, **kwargs: Any) -> None:
