@@ -56,17 +56,19 @@ def predicate(expression: str, partition: Partition, *, dialect: str) -> str:
     plain_digits = _listed(sorted({*HEX_DIGITS, *HEX_DIGITS.upper()}))
     is_plain = " AND ".join(f"SUBSTR({text}, {place + 1}, 1) IN ({plain_digits})" for place in range(digits))
     plain = f"LOWER(SUBSTR({text}, 1, {digits})) = '{partition.hex}'"
-    return f"(CASE WHEN {is_plain} THEN {plain} ELSE {_after_normalising(text, partition, dialect)} END)"
+    return f"(CASE WHEN {is_plain} THEN {plain} ELSE {_after_normalising(expression, partition, dialect)} END)"
 
 
-def _after_normalising(text: str, partition: Partition, dialect: str) -> str:
-    """Return the condition about any text; it is slow."""
+def _after_normalising(expression: str, partition: Partition, dialect: str) -> str:
+    """Return the condition about any value; it is slow."""
+    text = _text(expression, dialect)
     normal, digits = _normal_text(text, dialect), len(partition.hex)
     placed = f"SUBSTR({normal}, 1, {digits}) = '{partition.hex}'"
     if partition.number:
         return placed
     unplaced = [f"SUBSTR({normal}, {place + 1}, 1) NOT IN ({_listed(HEX_DIGITS)})" for place in range(digits)]
-    return f"({' OR '.join([placed, *unplaced])})"
+    has_no_text = f"(({expression}) IS NOT NULL AND {text} IS NULL)"  # bytes, in MySQL
+    return f"({' OR '.join([placed, *unplaced, has_no_text])})"
 
 
 def _text(expression: str, dialect: str) -> str:

@@ -77,6 +77,8 @@ def test_the_other_dialects() -> None:
     mysql = predicate("idfa", A, dialect="mysql")
     assert "CAST(idfa AS CHAR CHARACTER SET utf8mb4) COLLATE utf8mb4_bin" in mysql
     assert "CHAR(9 USING utf8mb4)" in mysql
+    # Bytes that are no text are read by partition 0, which says whose they are.
+    assert "(idfa) IS NOT NULL AND CAST(idfa AS CHAR" in predicate("idfa", Partition.named("0"), dialect="mysql")
     for dialect in ("postgresql", "mysql", "bigquery", "snowflake", "sqlite", "duckdb"):
         text = predicate("idfa", Partition.named("00"), dialect=dialect)
         assert not {"%", "?", "\\", "\n"} & set(text)  # nothing that a driver takes for a placeholder
