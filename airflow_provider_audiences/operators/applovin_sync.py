@@ -32,6 +32,10 @@ class AppLovinSyncAudienceOperator(AudienceTargetMixin, SyncOperator):
     the source no longer has are removed. The plan is stored before its first request, and each request is recorded once
     it was accepted; after a crash, the next try or run continues from there.
 
+    Most syncs need few of the arguments: ``audience_id``, or ``name``, ``platform`` and ``package_name``; ``source``,
+    and ``suppress`` for those who have opted out; ``ttl_seconds`` for how long members stay; and the guards
+    ``max_removed_ratio`` and ``min_members``, which stop a source that has lost its rows.
+
     :param audience_id: id of the audience; or None (default) to use ``name`` and ``platform`` (templated).
     :param name: name of the audience, in place of ``audience_id``. The audience with this name and platform is used,
         and created if there is none (templated).

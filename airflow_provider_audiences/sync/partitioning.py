@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, PlanOutdatedError
+from airflow_provider_audiences.members.staging import with_article
 from airflow_provider_audiences.sync.plan import PlanCounts
 from airflow_provider_audiences.sync.report import SyncReport, summed
 from airflow_provider_audiences.sync.state.stored_plans import plan_in
 from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
     from airflow_provider_audiences.sync.settings import SyncSettings
     from airflow_provider_audiences.sync.state.file_store import FileStore
 
@@ -61,24 +63,26 @@ def whole_counts(plans: Iterable[tuple[FileStore, str]]) -> PlanCounts:
     return total
 
 
-def refuse_texts(whole: SyncReport, *, max_ratio: float | None) -> None:
+def refuse_texts(whole: SyncReport, *, identifier_kind: IdentifierKind, max_ratio: float | None) -> None:
     """
     Refuse a source by the counts of all partitions, as a sync of the whole does by its own.
 
     :param whole: report of all plans together.
+    :param identifier_kind: what members are, for messages.
     :param max_ratio: largest share of malformed texts; None for no limit.
     :raises InvalidInputError: none of the texts is a member, or a larger share is malformed; nothing was sent.
     """
     if whole.malformed and not whole.members:
         raise InvalidInputError(
-            f"none of the texts of source is an advertising ID ({counted(whole.malformed, 'is', 'are')} malformed): "
-            "is it the right file, and the right column? Nothing was sent"
+            f"none of the texts of source is {with_article(identifier_kind.name)} "
+            f"({counted(whole.malformed, 'is', 'are')} malformed): is it the right file, and the right column? "
+            "Nothing was sent"
         )
     texts = whole.members + whole.malformed + whole.zeroed + whole.duplicates
     if max_ratio is not None and whole.malformed > max_ratio * texts:
         raise InvalidInputError(
             f"{whole.malformed:,} of {counted(texts, 'text')} of source ({whole.malformed / texts:.2%}) are no "
-            f"advertising IDs, more than max_malformed_ratio={max_ratio:.2%}; nothing was sent"
+            f"{identifier_kind.plural}, more than max_malformed_ratio={max_ratio:.2%}; nothing was sent"
         )
 
 

@@ -235,7 +235,8 @@ class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
 
         reports = [SyncReport.from_details(plan, audience_id=plan["audience_id"], plan_id="") for plan in plans]
         whole = summed(reports, audience_id=destination.address.audience_id)
-        refuse_texts(whole, max_ratio=ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1))
+        max_ratio = ratio("max_malformed_ratio", self.max_malformed_ratio, at_most=1)
+        refuse_texts(whole, identifier_kind=self.identifier_kind, max_ratio=max_ratio)
         stores = [
             (self.state_stores(destination, Partition.named(_partition_of(plan)))[1], plan["plan_id"]) for plan in plans
         ]
