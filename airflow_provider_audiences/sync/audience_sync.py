@@ -137,7 +137,8 @@ class AudienceSync:
         self._accepts_others = stored.details.get(_ACCEPTS_OTHERS) is True
         if not override_guards and not is_begun:
             refuse_unless_passed(report.verdicts, report=report.as_dict())
-        ledger, manual_changes = self._state.ledger(), self._state.manual_changes()
+        self._ledger = ledger = self._state.ledger()
+        manual_changes = self._state.manual_changes()
         if not stored.plan and not self._is_replacement_open:
             self._record_no_change(
                 stored.plan, ledger, manual_changes, run_date=stored.run_date, plan_id=stored.plan_id

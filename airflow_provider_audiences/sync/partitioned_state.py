@@ -165,7 +165,8 @@ class PartitionedState:
 
     def _begin(self, whole: _Held, partitions: int, *, has_unknown_members: bool) -> None:
         layout = Layout(partitions=partitions, has_unknown_members=has_unknown_members)
-        whole.chain.commit(replace(self._empty_manifest(has_unknown_members=has_unknown_members), layout=layout))
+        new = replace(self._empty_manifest(has_unknown_members=has_unknown_members), layout=layout)
+        whole.chain.commit_and_clean(new, used=new.files)  # of a lost state, files may lie here
         log.info("From now on, the state of this audience is in %s.", counted(partitions, "partition"))
 
     def _move(self, whole: _Held, manifest: Manifest, partitions: int) -> Manifest:

@@ -165,17 +165,20 @@ def test_requests_may_be_under_way_although_the_manifest_is_lost(begun: Begun) -
     assert 0 < seconds <= audience.destination.limits.late_effect_seconds
 
 
-def test_who_was_removed_by_hand_stays_out_although_the_manifest_is_lost(begun: Begun) -> None:
+@pytest.mark.parametrize("was_moved", [True, False])
+def test_who_was_removed_by_hand_stays_out_although_the_manifest_is_lost(begun: Begun, was_moved: bool) -> None:
     audience = begun(1)
     held_back = set(IDS[:30])
     change_by_hand(audience, held_back, set())
-    audience.require(16)
+    if was_moved:
+        audience.require(16)
     for file in audience.path.glob("head-*"):
         file.unlink()
     with pytest.raises(LedgerLostError, match="head"):
         audience.require(16)
     audience.require(16, lost="rebuild")
     assert (audience.count, audience.manual_changes()) == (16, (held_back, set()))
+    assert not list(audience.path.glob("*.parquet"))
     audience.sync(OLD, count=16, lost="rebuild")
     assert held_back <= set(OLD)
     assert set(audience.rows()) == set(OLD) - held_back
