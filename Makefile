@@ -90,7 +90,7 @@ test-rounds: .venv/.test ## Run long random rounds: syncs and PAI tasks in pairs
 	AUDIENCES_LONG_TESTS=1 HYPOTHESIS_PROFILE=random $(BIN)/python -m pytest $(PARALLEL) tests/sync \
 		tests/operators/test_pai_pairs.py $(PYTEST_ARGS)
 
-test-cluster: .venv/.test ## Run all stories of a little Airflow cluster: workers that are lost or stopped, days of partitions, a platform that is down. About 20 minutes.
+test-cluster: .venv/.test ## Run all stories of a little Airflow cluster: workers that are lost or stopped, days of partitions, a platform that is down. About half an hour.
 	AUDIENCES_CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
 
 test-browser: .venv/.test .tools/chromium/.found ## Take the long tour of the page Audiences: 500 audiences, all states, themes and widths; BROWSER_SHOTS=folder keeps pictures.
