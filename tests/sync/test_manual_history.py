@@ -26,7 +26,7 @@ from support.synced import SyncedAudience
 from airflow_provider_audiences.exceptions import AudienceError, ServerError
 from airflow_provider_audiences.sync.state.snapshot import read_snapshot
 
-EXAMPLES = int(os.environ.get("AUDIENCES_MACHINE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("AUDIENCES_MACHINE_EXAMPLES", "30"))
 KEY = "dag/run/task"
 
 people = st.sets(st.integers(0, 9))

@@ -50,7 +50,8 @@ def test_of_several_groups_with_the_key_the_oldest_stays(caplog: pytest.LogCaptu
     found = find_by_marker(groups, MARKER, passed_over=NOBODY)
     assert found is not None
     assert found.id == "2", "ids are compared as numbers"
-    assert "Kept: 2. Delete: 10, 1." in caplog.text
+    assert "Adopted: 2." in caplog.text
+    assert "delete 10, 1." in caplog.text
 
 
 def test_what_was_rejected_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:

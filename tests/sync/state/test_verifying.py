@@ -49,7 +49,13 @@ def test_all_is_well(whole: SyncedAudience) -> None:
     assert found["manifest"] == ("ok", None)
     assert found["ledger"] == ("ok", 6)
     assert found["members held back"] == found["members added by hand"] == ("ok", 6)
-    assert [check.status for check in verify(whole) if check.holds == "plan that was begun"] == ["ok"] * 3
+    begun = [check for check in verify(whole) if check.holds == "plan that was begun"]
+    assert [check.status for check in begun] == ["ok"] * 4
+    assert [check.name.partition("-")[2].partition("-")[2] for check in begun[1:]] == [
+        "additions.parquet",
+        "removals.parquet",
+        "held-back.parquet",
+    ]
     assert "stored plan" not in found, "an outdated one is not needed"
 
 
@@ -75,10 +81,12 @@ def _replace(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("harm", "status"), [(_delete, "missing"), (_cut, "damaged"), (_replace, "damaged")])
-@pytest.mark.parametrize("pattern", ["ledger-*", "held-*", "hand-*", "plan-*-removals.parquet"])
+@pytest.mark.parametrize(
+    "pattern", ["ledger-*", "held-*", "hand-*", "plan-*-removals.parquet", "plan-*-held-back.parquet"]
+)
 def test_harm_is_found(whole: SyncedAudience, pattern: str, harm: Callable[[Path], None], status: str) -> None:
     begun = next(check.name for check in verify(whole) if check.holds == "plan that was begun")
-    pattern = pattern.replace("*-removals", f"{begun.removeprefix('plan-').removesuffix('.json')}-removals")
+    pattern = pattern.replace("plan-*", begun.removesuffix(".json"))
     (path,) = whole.path.glob(pattern)
     harm(path)
     (bad,) = [check for check in verify(whole) if check.status != "ok"]
@@ -115,4 +123,4 @@ def test_nothing_is_written_or_deleted(whole: SyncedAudience) -> None:
     with open_workspace(StagingSettings()) as workspace:
         StateVerifier(whole.folder, workspace, on_file=seen.append).verify()
     assert {method for method, _ in whole.folder.calls} == {"names", "read", "fetch"}
-    assert len(seen) == 5
+    assert len(seen) == 6
