@@ -111,10 +111,7 @@ class AudienceState:
             self.manifest = self._manifests.load(self.address)
 
     def ignore_ledger(self) -> None:
-        """
-        Ignore the stored ledger from now on, and begin with an empty one. Who was removed by hand stays held back, as
-        far as that can still be read.
-        """
+        """Ignore the stored ledger from now on, and begin with an empty one; those removed by hand stay held back."""
         if self.manifest is None or self.manifest.delivered is not None:
             # Requests of a plan that nobody will fold, or of one that nobody knows, may still be on their way.
             self._late_until = math.ceil(self._clock()) + self._late_effect_seconds
@@ -277,8 +274,7 @@ class AudienceState:
             manifest = self._with_manual_changes(manifest, manual_changes)
         if changes_fingerprint is not None:
             manifest = replace(manifest, ledger=EMPTY_LEDGER, changes_fingerprint=changes_fingerprint)
-        is_by_hand = manual_changes is not None
-        self._commit(after_begin(manifest, stored, is_by_hand=is_by_hand, now=self._clock()))
+        self._commit(after_begin(manifest, stored, is_by_hand=manual_changes is not None, now=self._clock()))
         return self.delivered
 
     def record_delivered(
@@ -305,8 +301,8 @@ class AudienceState:
                 is_repeated=delivered.is_repeated or is_repeated,
                 is_replacement_repeated=delivered.is_replacement_repeated or (is_replacement and is_repeated),
             )
-            is_content_known = manifest.is_content_known or is_replacement
-            self._commit(replace(manifest, delivered=delivered, is_content_known=is_content_known))
+            is_known = manifest.is_content_known or is_replacement
+            self._commit(replace(manifest, delivered=delivered, is_content_known=is_known))
 
     def finish(
         self,
