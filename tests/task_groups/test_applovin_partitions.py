@@ -58,6 +58,22 @@ def lite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]
     return write
 
 
+Prepared = Callable[[int], dict[str, Any]]
+
+
+@pytest.fixture
+def prepared(connect: Connect, tmp_path: Path, task_context: MakeContext, monkeypatch: pytest.MonkeyPatch) -> Prepared:
+    """Makes an audience whose state is in so many partitions, and returns the argument that names it."""
+
+    def make(count: int) -> dict[str, Any]:
+        monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
+        target: dict[str, Any] = {"name": "A", "platform": "ios", "package_name": "p"}
+        found = PreparePartitionsOperator(task_id="p", partitions=count, **target).execute(task_context())
+        return {"audience_id": found["audience_id"]}
+
+    return make
+
+
 def test_a_partitioned_sync(
     connect: Connect,
     emulator: AudiencesEmulator,
@@ -165,17 +181,12 @@ def test_guards_judge_all_plans_as_one(
 
 
 def test_a_first_batch_that_failed_is_sent_by_the_next_try(
-    connect: Connect,
+    prepared: Prepared,
     emulator: AudiencesEmulator,
-    tmp_path: Path,
     task_context: MakeContext,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Before it is accepted, no task begins to send the rest."""
-    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
-    target: dict[str, Any] = {"name": "A", "platform": "ios", "package_name": "p"}
-    found = PreparePartitionsOperator(task_id="p", partitions=1, **target).execute(task_context())
-    on: dict[str, Any] = {"audience_id": found["audience_id"]}
+    on = prepared(1)
     plan = PartitionPlanOperator(task_id="plan", opt_outs="", partition="whole", source=IDS, **on)
     plans = [plan.execute(task_context())]
 
@@ -187,10 +198,10 @@ def test_a_first_batch_that_failed_is_sent_by_the_next_try(
     for _ in range(2):
         with pytest.raises(BadRequestError):
             verdict()
-    assert emulator.members(found["audience_id"]) == []
+    assert emulator.members(on["audience_id"]) == []
     for _ in range(2):
         assert verdict() == [{"partition": "whole", "plan_id": plans[0]["plan_id"]}]
-        assert emulator.member_count(found["audience_id"]) == 50
+        assert emulator.member_count(on["audience_id"]) == 50
 
 
 def test_only_the_last_task_tells_the_outcome() -> None:
@@ -222,13 +233,8 @@ def test_limits_are_those_of_all_plans_wherever_they_stand() -> None:
     assert (plan.allow_empty, plan.initial) == (True, "append")
 
 
-def test_limits_of_a_run_are_those_of_all_plans(
-    connect: Connect, tmp_path: Path, task_context: MakeContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
-    target: dict[str, Any] = {"name": "A", "platform": "ios", "package_name": "p"}
-    found = PreparePartitionsOperator(task_id="p", partitions=16, **target).execute(task_context())
-    on: dict[str, Any] = {"audience_id": found["audience_id"]}
+def test_limits_of_a_run_are_those_of_all_plans(prepared: Prepared, task_context: MakeContext) -> None:
+    on = prepared(16)
     context: Any = {**task_context(), "dag_run": SimpleNamespace(conf={})}
     context["dag_run"].conf = {"audiences": {"max_malformed_ratio": 0.2, "min_members": 100}}
     plans = []
@@ -255,16 +261,12 @@ def test_a_report_without_all_partitions_says_what_is_there(connect: Connect, ta
 
 @pytest.mark.usefixtures("late_requests_end_soon")
 def test_a_lost_ledger_of_the_partition_that_is_sent_first_is_rebuilt(
-    connect: Connect,
+    prepared: Prepared,
     emulator: AudiencesEmulator,
     tmp_path: Path,
     task_context: MakeContext,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
-    target: dict[str, Any] = {"name": "A", "platform": "ios", "package_name": "p"}
-    found = PreparePartitionsOperator(task_id="p", partitions=16, **target).execute(task_context())
-    on: dict[str, Any] = {"audience_id": found["audience_id"]}
+    on = prepared(16)
 
     def day(ids: list[str]) -> None:
         plans = []
@@ -278,7 +280,7 @@ def test_a_lost_ledger_of_the_partition_that_is_sent_first_is_rebuilt(
         for one in verdict.execute(task_context()):
             apply: dict[str, Any] = {**one, **on}
             AppLovinApplyPlanOperator(task_id="a", **apply).execute(task_context())
-        assert emulator.members(found["audience_id"]) == sorted(ids)
+        assert emulator.members(on["audience_id"]) == sorted(ids)
 
     ids = [one for one in IDS if one[0] in "0f"]
     day(ids)
