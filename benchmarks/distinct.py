@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from airflow_provider_audiences.members.keys.key_order import Keys
-from airflow_provider_audiences.members.keys.key_set import KeySetBuilder
+from airflow_provider_audiences.members.keys.key_runs import KeySetBuilder
 from airflow_provider_audiences.members.threads import THREADS
 
 _CHUNK_KEYS = 500_000

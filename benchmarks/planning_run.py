@@ -74,7 +74,7 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
                 ledger = state.ledger()
             no_opt_outs = KeySetWriter(workspace.new_file()).finish()
             with timed("plan"):
-                plan = make_plan(staged.keys, no_opt_outs, ledger, rules=rules, workspace=workspace)
+                plan = make_plan(staged.keys_by_part, no_opt_outs, ledger, rules=rules, workspace=workspace)
             with timed("store"):
                 state.store_plan(plan, details={})
             delivered = Delivered(begun_at=int(now))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
@@ -91,5 +90,4 @@ def without_opt_outs(
     :param settings: memory and disk to use; None for the defaults.
     """
     with open_workspace(settings or StagingSettings()) as workspace:
-        keys = key_sets.difference(staged.keys, opt_outs.keys, workspace)
-        yield replace(staged, members=keys.count, keys=keys)
+        yield staged.with_keys(key_sets.difference(staged.keys, opt_outs.keys, workspace))

@@ -21,6 +21,6 @@ def in_partition(keys: KeySet, partition: Partition, workspace: Workspace) -> Ke
     """
     found = KeySetWriter(workspace.new_file(), key_bytes=keys.key_bytes)
     for (rows,) in side_by_side(keys):
-        some = keys.slice(rows.start, rows.stop - rows.start)
-        found.add(some.compress(partition.mask(some), axis=0))
+        some = keys.rows(rows)
+        found.add(some.chosen(partition.mask(some.keys)).keys)
     return found.finish()

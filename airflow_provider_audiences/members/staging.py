@@ -2,8 +2,8 @@
 Staging: from a source to a clean set, before the first request.
 
 Everything that can be wrong with a source shows here, while nothing has been sent. Texts are read in chunks, what
-is a member becomes a key, and the distinct keys go to a file: memory is bounded whatever the size. A batch is
-made of its keys when it is sent, so it can be made again.
+is a member becomes a key, and the keys go to a file: memory is bounded whatever the size. A batch is made of its keys
+when it is sent, so it can be made again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, get_args
 
@@ -20,7 +20,8 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.members.columns import ParsedMembers
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
-from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetBuilder
+from airflow_provider_audiences.members.keys.key_runs import KeyRuns, KeySetBuilder
+from airflow_provider_audiences.members.keys.key_set import KeysByPart, KeySet
 from airflow_provider_audiences.members.reading.chunks import MemberChunk, disk_bytes_of, read_members
 from airflow_provider_audiences.members.reading.inputs import MemberInput
 from airflow_provider_audiences.members.reject_reasons import DAMAGE, MALFORMED, RejectReason, mask
@@ -68,27 +69,52 @@ class StagedMembers:
 
     It can be used until the ``with`` block of :func:`stage` ends.
 
-    :param members: number of distinct members.
+    :param member_texts: number of texts that are members, duplicates included.
     :param malformed: number of texts that are not members, blank and zeroed texts not counted.
     :param damage: what other programs did to malformed texts, with counts, in words for messages; empty if nothing.
     :param zeroed: number of all-zero IDs, which devices give that hide their ID.
-    :param duplicates: number of texts that repeat a member of another text, in any case of letters.
     :param blank: number of empty texts.
     :param by_column: number of valid texts of each column, duplicates included; empty if the source has one column.
-    :param keys: the members as sorted keys.
     :param examples: places and masked previews of the first malformed texts.
     """
 
-    members: int
+    member_texts: int
     malformed: int
     zeroed: int
-    duplicates: int
     blank: int
     damage: str = field(repr=False)
     by_column: Mapping[str, int] = field(default_factory=dict, repr=False)
-    keys: KeySet = field(repr=False)
     examples: tuple[str, ...] = field(default=(), repr=False)
     _identifier_kind: IdentifierKind = field(repr=False)
+    _found: KeyRuns | KeySet = field(repr=False)
+
+    @property
+    def members(self) -> int:
+        """Number of distinct members. It is known once all of them were read from :attr:`keys_by_part`."""
+        return self._found.count
+
+    @property
+    def duplicates(self) -> int:
+        """Number of texts that repeat a member of another text, in any case of letters."""
+        return self.member_texts - self.members
+
+    @property
+    def keys(self) -> KeySet:
+        """The members as sorted keys. The set is made when it is first used."""
+        return self._found if isinstance(self._found, KeySet) else self._found.as_set()
+
+    @property
+    def keys_by_part(self) -> KeysByPart:
+        """The members as keys for one comparison with other sets; no set is made for it."""
+        return self._found if isinstance(self._found, KeySet) else self._found.by_part
+
+    def with_keys(self, keys: KeySet) -> StagedMembers:
+        """
+        Return other members with the same counts of texts.
+
+        :param keys: the members.
+        """
+        return replace(self, member_texts=keys.count + self.duplicates, _found=keys)
 
     @property
     def member_name(self) -> str:
@@ -186,7 +212,7 @@ class _Staging:
             self._rejects.write()
         self._check_malformed()
         self._check_ratio()
-        return self._distinct()
+        return self._staged()
 
     def _count(self, chunk: MemberChunk, parsed: ParsedMembers) -> None:
         self._texts += len(chunk.column)
@@ -241,26 +267,23 @@ class _Staging:
             share * 100, self._damage, where,
         )  # fmt: skip
 
-    def _distinct(self) -> StagedMembers:
-        keys = self._keys.finish()
+    def _staged(self) -> StagedMembers:
+        runs = self._keys.finish()
         staged = StagedMembers(
-            members=keys.count,
+            member_texts=runs.added,
             malformed=self._malformed,
             damage=self._damage,
             zeroed=self._rejected[RejectReason.ZEROED],
-            duplicates=self._keys.added - keys.count,
             blank=self._rejected[RejectReason.BLANK],
             by_column=self._by_column,
-            keys=keys,
             examples=tuple(self._examples),
             _identifier_kind=self._identifier_kind,
+            _found=runs,
         )
         log.info(
-            "Staged %s of %s of %s in %.1f s: %s malformed, %s zeroed, %s, %s blank.",
-            counted(staged.members, self._identifier_kind.name, self._identifier_kind.plural),
-            counted(self._texts, "text"),
-            self._rules.argument, time.monotonic() - self._started, f"{staged.malformed:,}", f"{staged.zeroed:,}",
-            counted(staged.duplicates, "duplicate"), f"{staged.blank:,}",
+            "Read %s of %s in %.1f s: %s malformed, %s zeroed, %s blank.",
+            counted(self._texts, "text"), self._rules.argument, time.monotonic() - self._started,
+            f"{staged.malformed:,}", f"{staged.zeroed:,}", f"{staged.blank:,}",
         )  # fmt: skip
         if staged.by_column:
             counts = ", ".join(f"{name} {count:,}" for name, count in staged.by_column.items())
@@ -290,7 +313,7 @@ def refuse_without_members(staged: StagedMembers, *, of: str = "the source's tex
     :param of: where they come from.
     :raises InvalidInputError: there are texts, and none of them is a member.
     """
-    if staged.malformed and not staged.members:
+    if staged.malformed and not staged.member_texts:
         what = "mend the source." if staged.damage else "is it the right file, and the right column?"
         malformed = counted(staged.malformed, "is malformed", "are malformed")
         raise InvalidInputError(

@@ -13,7 +13,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Protocol, Self
 
-from airflow_provider_audiences.members.keys.key_set import KeySetBuilder, side_by_side
+from airflow_provider_audiences.members.keys.key_runs import KeySetBuilder
+from airflow_provider_audiences.members.keys.key_set import side_by_side
 from airflow_provider_audiences.members.keys.key_sets import difference, empty_key_set, intersection, union
 
 if TYPE_CHECKING:
@@ -141,8 +142,10 @@ class ManualChangesBuilder:
             (self._added_by_hand, changes.added_by_hand),
         ):
             for (rows,) in side_by_side(keys):
-                builder.add(keys.slice(rows.start, rows.stop - rows.start))
+                builder.add(keys.rows(rows).keys)
 
     def finish(self) -> ManualChanges:
         """Return all changes, which can be read until the block ends."""
-        return ManualChanges(held_back=self._held_back.finish(), added_by_hand=self._added_by_hand.finish())
+        return ManualChanges(
+            held_back=self._held_back.finish().as_set(), added_by_hand=self._added_by_hand.finish().as_set()
+        )

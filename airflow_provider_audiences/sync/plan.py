@@ -15,15 +15,20 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_audiences.members.keys import key_order
-from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of, side_by_side
+from airflow_provider_audiences.members.keys.key_order import SortedKeys
+from airflow_provider_audiences.members.keys.key_set import (
+    KeysByPart,
+    KeySet,
+    KeySetWriter,
+    fingerprint_of,
+    side_by_side,
+)
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.sync.ledger import (
     ADDITION_IN_DOUBT,
     LATEST_UNKNOWN,
     REMOVAL_IN_DOUBT,
     Ledger,
-    LedgerRows,
 )
 from airflow_provider_audiences.sync.manual_changes import ManualChanges
 
@@ -177,7 +182,7 @@ class PlanRules:
 
 
 def make_plan(
-    source: KeySet,
+    source: KeysByPart,
     opt_outs: KeySet,
     ledger: Ledger,
     *,
@@ -188,7 +193,7 @@ def make_plan(
     """
     Compare the members of the source with the ledger, and return the plan.
 
-    :param source: members of the source.
+    :param source: members of the source; each is read once.
     :param opt_outs: members that must not be in the audience, even if the source has them.
     :param ledger: which members were sent before, and when they expire.
     :param rules: time, TTL, and what may be removed or replaced.
@@ -224,7 +229,7 @@ def make_plan(
 class _Comparison:
     """Makes the plan slice by slice; the slices of all sets that belong together have the same range of keys."""
 
-    source: KeySet
+    source: KeysByPart
     opt_outs: KeySet
     ledger: Ledger
     manual_changes: ManualChanges
@@ -234,15 +239,16 @@ class _Comparison:
         """Return what to add, what to remove, and the counts, for one slice of each set."""
         source_slice, opt_out_slice, ledger_slice, held_back_slice, by_hand_slice = slices
         rules = self.rules
-        source = _keys_in(self.source, source_slice)
-        opt_outs = _keys_in(self.opt_outs, opt_out_slice)
-        held_back = _keys_in(self.manual_changes.held_back, held_back_slice)
-        by_hand = _keys_in(self.manual_changes.added_by_hand, by_hand_slice)
+        source = self.source.rows(source_slice)
+        opt_outs = self.opt_outs.rows(opt_out_slice)
+        held_back = self.manual_changes.held_back.rows(held_back_slice)
+        by_hand = self.manual_changes.added_by_hand.rows(by_hand_slice)
         old = self.ledger.rows(ledger_slice)
+        old_keys = SortedKeys(old.keys)
 
-        allowed = _without(source, opt_outs)
-        wanted = _without(allowed, held_back)
-        old_row = key_order.match(wanted, old.keys)
+        allowed = source.difference(opt_outs)
+        wanted = allowed.difference(held_back)
+        old_row = old_keys.match(wanted)
         is_old = old_row >= 0
         live_until = np.zeros(len(wanted), np.uint32)
         live_until[is_old] = old.earliest_expiry.take(old_row[is_old])
@@ -252,17 +258,17 @@ class _Comparison:
         old_may_be_live = old.latest_expiry > rules.now
         old_is_wanted = np.zeros(len(old.keys), np.bool_)
         old_is_wanted[old_row[is_old]] = True
-        old_is_removed = old_may_be_live & self._must_leave(old, old_is_wanted, opt_outs, held_back, by_hand)
+        old_is_removed = old_may_be_live & self._must_leave(old_keys, old_is_wanted, opt_outs, held_back, by_hand)
         old_is_sure = (
             old_may_be_live & (old.earliest_expiry != ADDITION_IN_DOUBT) & (old.latest_expiry != LATEST_UNKNOWN)
         )
-        removals = _chosen(old.keys, old_is_removed & (not rules.replaces))
-        unknown = opt_outs[:0]
+        removals = unknown = SortedKeys(old.keys[:0])
         if not rules.replaces:
             unknown = opt_outs if rules.removes_all_opt_outs else unknown
-            unknown = _with(unknown, held_back) if rules.removes_all_held_back else unknown
-            unknown = _without(unknown, _chosen(old.keys, old_may_be_live))
-            removals = _with(removals, unknown)
+            unknown = unknown.union(held_back) if rules.removes_all_held_back else unknown
+            if len(unknown):
+                unknown = unknown.difference(old_keys.chosen(old_may_be_live))
+            removals = old_keys.chosen(old_is_removed).union(unknown)
 
         may_be_live = np.zeros(len(wanted), np.bool_)
         may_be_live[is_old] = old_may_be_live[old_row[is_old]]
@@ -283,40 +289,25 @@ class _Comparison:
             unknown_removed=len(unknown),
             contradicted=contradicted,
         )
-        return _chosen(wanted, is_sent), removals, counts
+        return wanted.chosen(is_sent).keys, removals.keys, counts
 
     def _must_leave(
-        self, old: LedgerRows, is_wanted: NDArray[np.bool_], opt_outs: Keys, held_back: Keys, by_hand: Keys
+        self,
+        old: SortedKeys,
+        is_wanted: NDArray[np.bool_],
+        opt_outs: SortedKeys,
+        held_back: SortedKeys,
+        by_hand: SortedKeys,
     ) -> NDArray[np.bool_]:
         """Return which members of the ledger must leave the audience, whether they are still in it or not."""
         rules = self.rules
-        is_refused = key_order.match(old.keys, opt_outs) >= 0
+        is_refused = opt_outs.match(old) >= 0
         if len(held_back):
-            is_refused |= key_order.match(old.keys, held_back) >= 0
+            is_refused |= held_back.match(old) >= 0
         leaves = ~is_wanted if rules.removes or rules.replaces else is_refused
         if len(by_hand) and not rules.replaces:
-            leaves = leaves & (is_refused | (key_order.match(old.keys, by_hand) < 0))
+            leaves = leaves & (is_refused | (by_hand.match(old) < 0))
         return leaves
-
-
-def _keys_in(keys: KeySet, range_of_rows: slice) -> Keys:
-    return keys.slice(range_of_rows.start, range_of_rows.stop - range_of_rows.start)
-
-
-def _chosen(keys: Keys, is_chosen: NDArray[np.bool_]) -> Keys:
-    """Return some of the keys: by row number, which NumPy does several times faster than by the mask itself."""
-    return keys.take(np.flatnonzero(is_chosen), axis=0)
-
-
-def _without(keys: Keys, others: Keys) -> Keys:
-    """Return the keys that are not among the others, which are few as a rule, or none."""
-    return _chosen(keys, key_order.match(keys, others) < 0) if len(others) else keys
-
-
-def _with(keys: Keys, others: Keys) -> Keys:
-    """Return the keys of both, sorted."""
-    more = _without(others, keys)
-    return np.insert(keys, key_order.places(more, keys), more, axis=0) if len(more) else keys
 
 
 def _count(rows: NDArray[np.bool_]) -> int:

@@ -16,7 +16,7 @@ from airflow_provider_audiences.sync.report import SyncReport
 from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.members.keys.key_set import KeySet
+    from airflow_provider_audiences.members.keys.key_set import KeysByPart, KeySet
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.destination import Destination
     from airflow_provider_audiences.sync.ledger import Ledger
@@ -109,7 +109,9 @@ class Planner:
             refuse_without_members(staged)
         start = self._load_state(settings)
         manual_changes = self._state.manual_changes()
-        plan = self._make_plan(start, manual_changes, staged.keys, opt_outs.keys if opt_outs else None, settings)
+        plan = self._make_plan(
+            start, manual_changes, staged.keys_by_part, opt_outs.keys if opt_outs else None, settings
+        )
         manifest = self._state.manifest
         report = SyncReport.of_plan(
             plan,
@@ -146,7 +148,7 @@ class Planner:
         self,
         start: _Start,
         manual_changes: ManualChanges,
-        source: KeySet,
+        source: KeysByPart,
         opt_outs: KeySet | None,
         settings: SyncSettings,
     ) -> Plan:

@@ -81,6 +81,7 @@ def run(
     source: MemberInput, target: Target, *, identifier_kind: IdentifierKind = ID_KIND, **rules: Any
 ) -> StagedMembers:
     with stage(source, identifier_kind=identifier_kind, rules=StagingRules(rejects=target.target, **rules)) as staged:
+        assert staged.members <= staged.member_texts
         return staged
 
 

@@ -33,7 +33,7 @@ from support.kinds import ID_KIND
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers import advertising_id_codec
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
-from airflow_provider_audiences.members.keys import key_order, key_set
+from airflow_provider_audiences.members.keys import key_order, key_runs
 from airflow_provider_audiences.members.reading import text_files
 from airflow_provider_audiences.members.reading.inputs import (
     FilesInput,
@@ -128,8 +128,8 @@ def stage_in_small(source: MemberInput, **options: Any) -> Iterator[StagedMember
         patch.setattr(text_files, "refuse_other_formats", lambda *_, **__: None)
         patch.setattr(key_order, "_PART_BITS", 2)
         patch.setattr(key_order, "PARTS", 4)
-        patch.setattr(key_set, "_RUN_KEYS", 8)
-        patch.setattr(key_set, "_MAX_KEYS_AT_ONCE", 6)
+        patch.setattr(key_runs, "_RUN_KEYS", 8)
+        patch.setattr(key_runs, "_MAX_KEYS_AT_ONCE", 6)
         with stage(source, **{"identifier_kind": ID_KIND, **options}) as staged:
             yield staged
 
@@ -437,6 +437,7 @@ def test_parquet_and_json_of_duckdb(tmp_path: Path, make_ids: MakeIds) -> None:
 
 def run(lines: Sequence[object], **rules: Any) -> StagedMembers:
     with stage(ValuesInput(chunks=[lines]), rules=StagingRules(**rules), identifier_kind=ID_KIND) as staged:
+        assert staged.members <= staged.member_texts <= len(lines)
         return staged
 
 
@@ -454,7 +455,7 @@ def test_no_member_in_the_repr() -> None:
     source = ValuesInput(chunks=[[secret]])
     with stage(source, rules=StagingRules(), identifier_kind=ID_KIND) as staged:
         assert secret not in repr(staged) + repr(source) + repr(FrameInput(frame=pl.DataFrame({"idfa": [secret]})))
-        assert repr(staged) == "StagedMembers(members=1, malformed=0, zeroed=0, duplicates=0, blank=0)"
+        assert repr(staged) == "StagedMembers(member_texts=1, malformed=0, zeroed=0, blank=0)"
 
 
 class TestRules:
@@ -474,7 +475,7 @@ class TestRules:
         secret = str(uuid.uuid4())
         run([secret, secret.upper(), f"{{{secret}}}", secret[:-1], f"x{secret}"])
         assert secret[4:20] not in caplog.text.lower()
-        assert "Staged 1 advertising ID of 5 texts" in caplog.text
+        assert "Read 5 texts of source in " in caplog.text
 
     def test_clean_source_warns_of_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         run([ID, ID, "", ZERO])

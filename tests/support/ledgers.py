@@ -17,7 +17,7 @@ Times = tuple[int, int]
 def ordered(keys: Any) -> list[int]:
     """Return small numbers, which are the last halves of keys, in the order of keys."""
     array = np.array([(0, key) for key in keys], np.uint64).reshape(len(keys), 2)
-    return [int(low) for low in key_order.unique(array)[:, 1]]
+    return [int(low) for low in key_order.unique(array).keys[:, 1]]
 
 
 def as_keys(keys: list[int]) -> NDArray[np.uint64]:

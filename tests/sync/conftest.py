@@ -62,6 +62,10 @@ class StagedInMemory:
     def members(self) -> int:
         return len(self.ids)
 
+    @property
+    def member_texts(self) -> int:
+        return len(self.ids) + self.duplicates
+
     def text_counts(self) -> dict[str, Any]:
         names = ("malformed", "zeroed", "duplicates", "blank")
         return {name: getattr(self, name) for name in names} | {"members_by_column": self.by_column}

@@ -16,7 +16,8 @@ import json, sys, tempfile
 from pathlib import Path
 import numpy as np
 from airflow_provider_audiences.members.keys import key_order
-from airflow_provider_audiences.members.keys.key_set import KeySetBuilder, KeySetWriter
+from airflow_provider_audiences.members.keys.key_runs import KeySetBuilder
+from airflow_provider_audiences.members.keys.key_set import KeySetWriter, side_by_side
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 from airflow_provider_audiences.sync.ledger import LedgerRows, LedgerWriter
 from airflow_provider_audiences.sync.plan import PlanRules, make_plan
@@ -48,8 +49,8 @@ def work(count):
             builder.add(keys)
         source = builder.finish()
         writer = LedgerWriter(workspace)  # who is in the source, but for one of a hundred
-        for first in range(0, source.count, 50_000):
-            keys = source.slice(first, 50_000)
+        for (rows,) in side_by_side(source):
+            keys = source.rows(rows).keys
             keys = keys[chance.random(len(keys)) < 0.99]
             times = np.full(len(keys), NOW + 1000, np.uint32)
             writer.add(LedgerRows(keys=keys, earliest_expiry=times, latest_expiry=times))

@@ -49,7 +49,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> StagingSettings:
 
 def as_keys(keys: Any) -> NDArray[np.uint64]:
     """Small numbers, which are the last halves of keys, in order."""
-    return key_order.unique(np.array([(0, key) for key in keys], np.uint64).reshape(len(keys), 2))
+    return key_order.unique(np.array([(0, key) for key in keys], np.uint64).reshape(len(keys), 2)).keys
 
 
 def key_set_of(workspace: Workspace, keys: Any) -> KeySet:

@@ -19,7 +19,7 @@ from airflow_provider_audiences.exceptions import (
     ServerError,
 )
 from airflow_provider_audiences.members.keys import key_sets
-from airflow_provider_audiences.members.keys.key_set import KeySetBuilder
+from airflow_provider_audiences.members.keys.key_runs import KeySetBuilder
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 
 
@@ -370,7 +370,7 @@ def test_sets(one: set[int], other: set[int]) -> None:
             folder.mkdir()
             builder = stack.enter_context(KeySetBuilder(folder))
             builder.add(np.array([(number, number * 7) for number in found], np.uint64).reshape(-1, 2))
-            return builder.finish()
+            return builder.finish().as_set()
 
         def listed(keys: Any) -> list[int]:
             return [int(key[0]) for key in keys.slice(0, keys.count)]

@@ -79,6 +79,25 @@ def order_of(keys: Keys) -> NDArray[np.int64]:
 
     :param keys: any keys; duplicates of one become neighbours.
     """
+    order, _ = _order_and_hashes(keys)
+    return order
+
+
+def unique(keys: Keys) -> SortedKeys:
+    """
+    Return the distinct keys, sorted.
+
+    :param keys: any keys, in any order.
+    """
+    order, hashes = _order_and_hashes(keys)
+    keys = keys.take(order, axis=0)
+    differs = _differs(keys)
+    found = SortedKeys(keys, hashes=hashes)
+    return found if differs.all() else found.chosen(np.concatenate(([True], differs)))
+
+
+def _order_and_hashes(keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Return the row numbers that sort keys, and the hashes in that order."""
     mixed = hashes_of(keys)
     order = np.argsort(mixed)
     in_turn = mixed.take(order)
@@ -86,18 +105,7 @@ def order_of(keys: Keys) -> NDArray[np.int64]:
     if is_shared.any() and (is_shared & _differs(keys.take(order, axis=0))).any():
         # Two keys have the same hash, so copies of both may be mixed: sort by the keys as well.
         order = np.lexsort((*reversed(keys.T), mixed))
-    return order
-
-
-def unique(keys: Keys) -> Keys:
-    """
-    Return the distinct keys, sorted.
-
-    :param keys: any keys, in any order.
-    """
-    keys = keys.take(order_of(keys), axis=0)
-    differs = _differs(keys)
-    return keys if differs.all() else keys.compress(np.concatenate(([True], differs)), axis=0)
+    return order, in_turn
 
 
 def _differs(keys: Keys) -> NDArray[np.bool_]:
@@ -119,52 +127,92 @@ def empty_keys(key_bytes: int) -> Keys:
 
 class SortedKeys:
     """
-    Distinct keys in order, in which others are looked for. Their hashes are computed once, however often that is.
+    Distinct keys in order, which are compared with others. Their hashes are computed once, when they are first needed.
 
     :param keys: distinct keys, sorted.
+    :param hashes: their hashes, if they are known already.
     """
 
-    def __init__(self, keys: Keys) -> None:
-        self._keys = keys
-        self._hashes = hashes_of(keys)
+    def __init__(self, keys: Keys, *, hashes: NDArray[np.uint64] | None = None) -> None:
+        self.keys = keys
+        self._hashes = hashes
 
-    def match(self, keys: Keys) -> NDArray[np.int64]:
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def hashes(self) -> NDArray[np.uint64]:
+        """A 64-bit hash of each key, in the order of the keys."""
+        if self._hashes is None:
+            self._hashes = hashes_of(self.keys)
+        return self._hashes
+
+    def chosen(self, is_chosen: NDArray[np.bool_]) -> SortedKeys:
+        """
+        Return some of the keys.
+
+        :param is_chosen: for each key whether it is one of them.
+        """
+        rows = np.flatnonzero(is_chosen)  # NumPy takes rows by their numbers several times faster than by the mask
+        hashes = None if self._hashes is None else self._hashes.take(rows)
+        return SortedKeys(self.keys.take(rows, axis=0), hashes=hashes)
+
+    def difference(self, others: SortedKeys) -> SortedKeys:
+        """
+        Return the keys that are not among others.
+
+        :param others: the keys to leave out; few as a rule, or none.
+        """
+        return self.chosen(others.match(self) < 0) if len(others) else self
+
+    def union(self, others: SortedKeys) -> SortedKeys:
+        """
+        Return the keys of both.
+
+        :param others: keys, of which some may be among these.
+        """
+        more = others.difference(self)
+        if not len(more):
+            return self
+        return SortedKeys(np.insert(self.keys, self.places(more), more.keys, axis=0))
+
+    def match(self, others: SortedKeys) -> NDArray[np.int64]:
         """
         Return for each of other keys its row among these, or -1 if it is not there.
 
-        :param keys: distinct keys, in any order.
+        :param others: distinct keys.
         """
-        if not len(self._keys) or not len(keys):
-            return np.full(len(keys), -1, np.int64)
-        mixed, own_mixed, own = hashes_of(keys), self._hashes, self._keys
-        rows = _places_of(mixed, own_mixed)
+        if not len(self) or not len(others):
+            return np.full(len(others), -1, np.int64)
+        hashes, keys, own = others.hashes, others.keys, self.keys
+        rows = _places_of(hashes, self.hashes)
         rows[rows == len(own)] = 0
         found = own[:, 0].take(rows) == keys[:, 0]
         for word in range(1, keys.shape[1]):
             found &= own[:, word].take(rows) == keys[:, word]
         if found.all():
             return rows
-        missed = np.flatnonzero(~found & (own_mixed.take(rows) == mixed))
+        missed = np.flatnonzero(~found & (self.hashes.take(rows) == hashes))
         rows[~found] = -1
         if len(missed):
             # The row found has another key with the same hash.
-            shared = np.flatnonzero(np.isin(own_mixed, mixed.take(missed)))
+            shared = np.flatnonzero(np.isin(self.hashes, hashes.take(missed)))
             row_of = dict(zip(map(tuple, own.take(shared, axis=0).tolist()), shared.tolist(), strict=True))
             rows[missed] = [row_of.get(tuple(key), -1) for key in keys.take(missed, axis=0).tolist()]
         return rows
 
-    def places(self, keys: Keys) -> NDArray[np.int64]:
+    def places(self, others: SortedKeys) -> NDArray[np.int64]:
         """
         Return for each of other keys the row of these before which it has to be inserted.
 
-        :param keys: sorted keys. One that is among these has its place after itself.
+        :param others: distinct keys. One that is among these has its place after itself.
         """
-        mixed, own_mixed, own = hashes_of(keys), self._hashes, self._keys
-        rows = _places_of(mixed, own_mixed)
-        for index in np.flatnonzero(np.searchsorted(own_mixed, mixed, side="right") > rows).tolist():
+        hashes, own = others.hashes, self.keys
+        rows = _places_of(hashes, self.hashes)
+        for index in np.flatnonzero(np.searchsorted(self.hashes, hashes, side="right") > rows).tolist():
             # Keys with the same hash are sorted by the keys themselves.
-            key = tuple(keys[index].tolist())
-            while rows[index] < len(own) and own_mixed[rows[index]] == mixed[index]:
+            key = tuple(others.keys[index].tolist())
+            while rows[index] < len(own) and self.hashes[rows[index]] == hashes[index]:
                 if tuple(own[rows[index]].tolist()) > key:
                     break
                 rows[index] += 1
@@ -181,23 +229,3 @@ def _places_of(hashes: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArra
     places = np.empty(len(hashes), np.int64)
     places[order[is_hash]] = is_hash - np.arange(len(hashes))
     return places
-
-
-def match(keys: Keys, others: Keys) -> NDArray[np.int64]:
-    """
-    Return for each key its row among other keys, or -1 if it is not there.
-
-    :param keys: distinct keys, in any order.
-    :param others: distinct keys, sorted.
-    """
-    return SortedKeys(others).match(keys) if len(keys) else np.empty(0, np.int64)
-
-
-def places(keys: Keys, others: Keys) -> NDArray[np.int64]:
-    """
-    Return for each key the row of the other keys before which it has to be inserted.
-
-    :param keys: sorted keys, none of them among the others.
-    :param others: distinct keys, sorted.
-    """
-    return SortedKeys(others).places(keys)

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from airflow_provider_audiences.members.keys import key_order
-from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, side_by_side
+from airflow_provider_audiences.members.keys.key_set import KeysByPart, KeySet, KeySetWriter, side_by_side
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
@@ -26,7 +23,7 @@ def empty_key_set(workspace: Workspace) -> KeySet:
     return KeySetWriter(workspace.new_file(), key_bytes=workspace.key_bytes).finish()
 
 
-def intersection(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
+def intersection(keys: KeySet, others: KeysByPart, workspace: Workspace) -> KeySet:
     """
     Return the intersection: the keys that are in both sets.
 
@@ -34,7 +31,7 @@ def intersection(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
     :param others: the other set.
     :param workspace: workspace in which the new set's file is made.
     """
-    return _chosen(keys, others, workspace, are_others=True)
+    return _chosen(keys, others, workspace, are_others=True) if keys.count else keys
 
 
 def difference(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
@@ -45,7 +42,7 @@ def difference(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
     :param others: the keys to leave out.
     :param workspace: workspace in which the new set's file is made.
     """
-    return _chosen(keys, others, workspace, are_others=False)
+    return _chosen(keys, others, workspace, are_others=False) if keys.count and others.count else keys
 
 
 def union(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
@@ -60,19 +57,13 @@ def union(keys: KeySet, others: KeySet, workspace: Workspace) -> KeySet:
         return keys if keys.count else others
     writer = KeySetWriter(workspace.new_file(), key_bytes=keys.key_bytes)
     for in_keys, in_others in side_by_side(keys, others):
-        some = keys.slice(in_keys.start, in_keys.stop - in_keys.start)
-        more = others.slice(in_others.start, in_others.stop - in_others.start)
-        new = more[key_order.match(more, some) < 0]
-        writer.add(np.insert(some, key_order.places(new, some), new, axis=0))
+        writer.add(keys.rows(in_keys).union(others.rows(in_others)).keys)
     return writer.finish()
 
 
-def _chosen(keys: KeySet, others: KeySet, workspace: Workspace, *, are_others: bool) -> KeySet:
-    if not keys.count or (not others.count and not are_others):
-        return keys
+def _chosen(keys: KeySet, others: KeysByPart, workspace: Workspace, *, are_others: bool) -> KeySet:
     writer = KeySetWriter(workspace.new_file(), key_bytes=keys.key_bytes)
     for in_keys, in_others in side_by_side(keys, others):
-        some = keys.slice(in_keys.start, in_keys.stop - in_keys.start)
-        more = others.slice(in_others.start, in_others.stop - in_others.start)
-        writer.add(some[(key_order.match(some, more) >= 0) == are_others])
+        some = keys.rows(in_keys)
+        writer.add(some.chosen((others.rows(in_others).match(some) >= 0) == are_others).keys)
     return writer.finish()

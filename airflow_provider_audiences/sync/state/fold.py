@@ -72,14 +72,14 @@ class _Fold:
             stays[:] = not self.delivered.additions
             earliest[:] = REMOVAL_IN_DOUBT
 
-        removed = self.plan.removals.slice(in_removals.start, in_removals.stop - in_removals.start)
+        removed = self.plan.removals.rows(in_removals)
         rows = old_keys.match(removed)
         is_delivered, _, _ = self.delivered.removals.lookup(in_removals.start, len(removed))
         stays[rows[is_delivered & (rows >= 0)]] = False
         earliest[rows[~is_delivered & (rows >= 0)]] = REMOVAL_IN_DOUBT
-        unknown = removed[~is_delivered & (rows < 0)]
+        unknown = removed.keys[~is_delivered & (rows < 0)]
 
-        added = self.plan.additions.slice(in_additions.start, in_additions.stop - in_additions.start)
+        added = self.plan.additions.rows(in_additions)
         rows = old_keys.match(added)
         rows[rows >= 0] = np.where(stays[rows[rows >= 0]], rows[rows >= 0], -1)
         is_old, is_new = rows >= 0, rows < 0
@@ -88,7 +88,9 @@ class _Fold:
         added_earliest, added_latest = self._times(in_additions.start, old_earliest, old_latest)
         earliest[rows[is_old]], latest[rows[is_old]] = added_earliest[is_old], added_latest[is_old]
 
-        new = LedgerRows(keys=added[is_new], earliest_expiry=added_earliest[is_new], latest_expiry=added_latest[is_new])
+        new = LedgerRows(
+            keys=added.keys[is_new], earliest_expiry=added_earliest[is_new], latest_expiry=added_latest[is_new]
+        )
         if len(unknown):
             new = _with_doubtful_removals(new, unknown)
         old = LedgerRows(keys=old.keys, earliest_expiry=earliest, latest_expiry=latest)
@@ -106,7 +108,7 @@ class _Fold:
         kept = np.flatnonzero(stays)
         if not len(kept):
             return new
-        places = np.searchsorted(kept, old_keys.places(new.keys))
+        places = np.searchsorted(kept, old_keys.places(SortedKeys(new.keys)))
         rows = old.chosen(np.insert(kept, places, kept[0]))  # any row makes room for a new one
         places += np.arange(len(places))
         rows.keys[places] = new.keys

@@ -90,7 +90,8 @@ def load_opt_outs(
             advice="This run has ended, or began days ago: clear its task prepare as well.",
         ) from None
     counts: dict[str, Any] = dict.fromkeys(_TEXT_COUNTS, 0) if partition.number else content["counts"]
-    return StagedMembers(members=keys.count, keys=keys, damage="", _identifier_kind=identifier_kind, **counts)
+    member_texts = keys.count + counts.pop("duplicates")
+    return StagedMembers(member_texts=member_texts, damage="", _identifier_kind=identifier_kind, _found=keys, **counts)
 
 
 def delete_old_opt_outs(files: FileStore) -> None:

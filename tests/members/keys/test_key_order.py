@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from airflow_provider_audiences.members.keys import key_order, key_set
-from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetBuilder, KeySetWriter, side_by_side
+from airflow_provider_audiences.members.keys.key_order import SortedKeys
+from airflow_provider_audiences.members.keys.key_runs import KeySetBuilder
+from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, side_by_side
 
 Pair = tuple[int, int]
 
@@ -58,9 +60,10 @@ def test_unique_is_a_set_in_an_order_that_depends_on_nothing_else(name: str, fou
     with few_parts(name):
         keys = key_order.unique(array(found))
         assert len(keys) == len(set(found))
-        assert set(pairs_of(keys)) == set(found)
-        assert pairs_of(key_order.unique(array(shuffled))) == pairs_of(keys)
-        assert pairs_of(key_order.unique(keys)) == pairs_of(keys)
+        assert set(pairs_of(keys.keys)) == set(found)
+        assert pairs_of(key_order.unique(array(shuffled)).keys) == pairs_of(keys.keys)
+        assert pairs_of(key_order.unique(keys.keys).keys) == pairs_of(keys.keys)
+        assert keys.hashes.tolist() == HASHES[name](keys.keys).tolist()
 
 
 @settings(deadline=None, max_examples=300)
@@ -88,9 +91,24 @@ def test_match_is_a_dict(name: str, keys: set[Pair], others: set[Pair], data: An
     shared = data.draw(st.sets(st.sampled_from(sorted(others)))) if others else set()
     asked = data.draw(st.permutations(sorted(keys | shared)))
     with few_parts(name):
-        rows = key_order.unique(array(sorted(others)))
-        row_of = {pair: row for row, pair in enumerate(pairs_of(rows))}
-        assert key_order.match(array(asked), rows).tolist() == [row_of.get(pair, -1) for pair in asked]
+        found, rows = SortedKeys(array(asked)), key_order.unique(array(sorted(others)))
+        row_of = {pair: row for row, pair in enumerate(pairs_of(rows.keys))}
+        assert rows.match(found).tolist() == [row_of.get(pair, -1) for pair in asked]
+
+
+@settings(deadline=None, max_examples=300)
+@given(name=any_hash, keys=st.sets(pairs, max_size=40), others=st.sets(pairs, max_size=40), more=st.sets(pairs))
+def test_difference_and_union(name: str, keys: set[Pair], others: set[Pair], more: set[Pair]) -> None:
+    with few_parts(name):
+        one, other, third = (key_order.unique(array(sorted(some))) for some in (keys, others, more))
+        for found, expected in (
+            (one.difference(other), keys - others),
+            (one.union(other), keys | others),
+            (one.union(other).difference(third), (keys | others) - more),
+            (one.difference(other).union(third), (keys - others) | more),
+        ):
+            assert pairs_of(found.keys) == pairs_of(key_order.unique(array(sorted(expected))).keys)
+            assert found.hashes.tolist() == HASHES[name](found.keys).tolist(), "hashes go with their keys"
 
 
 @settings(deadline=None, max_examples=300)
@@ -98,23 +116,23 @@ def test_match_is_a_dict(name: str, keys: set[Pair], others: set[Pair], data: An
 def test_places_are_where_new_keys_go(name: str, keys: set[Pair], others: set[Pair]) -> None:
     with few_parts(name):
         new, old = key_order.unique(array(sorted(keys - others))), key_order.unique(array(sorted(others)))
-        inserted = np.insert(old, key_order.places(new, old), new, axis=0)
-        assert pairs_of(inserted) == pairs_of(key_order.unique(array(sorted(keys | others))))
+        inserted = np.insert(old.keys, old.places(new), new.keys, axis=0)
+        assert pairs_of(inserted) == pairs_of(key_order.unique(array(sorted(keys | others))).keys)
 
 
 @pytest.mark.parametrize("name", HASHES)
 def test_nothing(name: str) -> None:
-    nothing, one = array([]), array([(1, 2)])
     with few_parts(name):
-        assert key_order.unique(nothing).shape == (0, 2)
-        assert key_order.order_of(nothing).tolist() == []
-        assert key_order.parts_of(nothing).tolist() == []
-        assert key_order.match(nothing, nothing).tolist() == []
-        assert key_order.match(nothing, one).tolist() == []
-        assert key_order.match(one, nothing).tolist() == [-1]
-        assert key_order.match(one, one).tolist() == [0]
-        assert key_order.places(nothing, one).tolist() == []
-        assert key_order.places(one, nothing).tolist() == [0]
+        assert key_order.unique(array([])).keys.shape == (0, 2)
+        assert key_order.order_of(array([])).tolist() == []
+        assert key_order.parts_of(array([])).tolist() == []
+        nothing, one = SortedKeys(array([])), SortedKeys(array([(1, 2)]))
+        assert nothing.match(nothing).tolist() == []
+        assert one.match(nothing).tolist() == []
+        assert nothing.match(one).tolist() == [-1]
+        assert one.match(one).tolist() == [0]
+        assert one.places(nothing).tolist() == []
+        assert nothing.places(one).tolist() == [0]
 
 
 def test_the_order_never_changes() -> None:
@@ -123,7 +141,7 @@ def test_the_order_never_changes() -> None:
     hashes = [0, 0xD6E8FEBED11E0850, 0x17FB89EE35ED72B0, 0xEEE488A187AF7E60, 0x1F63874810BCCD6B]
     assert key_order.hashes_of(keys).tolist() == hashes
     assert key_order.parts_of(keys).tolist() == [number >> 52 for number in hashes]
-    assert pairs_of(key_order.unique(keys)) == [pairs_of(keys)[row] for row in (0, 2, 4, 1, 3)]
+    assert pairs_of(key_order.unique(keys).keys) == [pairs_of(keys)[row] for row in (0, 2, 4, 1, 3)]
 
 
 def built(folder: Path, name: str, members: set[Pair]) -> KeySet:
@@ -131,7 +149,7 @@ def built(folder: Path, name: str, members: set[Pair]) -> KeySet:
     (place := folder / name).mkdir()
     with KeySetBuilder(place) as builder:
         builder.add(array(sorted(members)))
-        keys = builder.finish()
+        keys = builder.finish().as_set()
         writer = KeySetWriter(TemporaryFile(buffering=0))  # noqa: SIM115 - it goes with the set
         writer.add(keys.slice(0, keys.count))
     return writer.finish()

@@ -47,7 +47,7 @@ def pieces_of(rows: list[Row], piece_rows: int = 1 << 17) -> Iterator[Piece]:
 def write(workspace: Workspace, path: Path, table: dict[int, tuple[int, int]], piece_rows: int = 1 << 17) -> list[Row]:
     """Write a table; return its rows, in order."""
     keys = np.array([(key >> 64, key & (2**64 - 1)) for key in table], np.uint64).reshape(len(table), 2)
-    keys = key_order.unique(keys)
+    keys = key_order.unique(keys).keys
     rows = [(high << 64 | low, *table[high << 64 | low]) for high, low in keys.tolist()]
     write_key_table(workspace, path, pieces_of(rows, piece_rows), key_column="member", number_columns=COLUMNS)
     return rows

@@ -30,7 +30,7 @@ WHERE = "state/ledger.parquet"
 
 
 def keys_of(rows: int) -> Keys:
-    return key_order.unique(np.random.default_rng(rows).integers(0, 2**64, (rows, 2), np.uint64))
+    return key_order.unique(np.random.default_rng(rows).integers(0, 2**64, (rows, 2), np.uint64)).keys
 
 
 def write(workspace: Workspace, path: Path, keys: Keys, *, columns: tuple[str, ...] = COLUMNS) -> None:

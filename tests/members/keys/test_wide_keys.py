@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from airflow_provider_audiences.members.key_width import WORD_BYTES
 from airflow_provider_audiences.members.keys import key_order, key_sets
 from airflow_provider_audiences.members.keys.key_order import Keys
-from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetBuilder, KeySetWriter, fingerprint_of
+from airflow_provider_audiences.members.keys.key_runs import KeySetBuilder
+from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter, fingerprint_of
 from airflow_provider_audiences.members.keys.key_tables import KeyTableError, read_key_table, write_key_table
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
 
@@ -41,7 +42,7 @@ def keys_in(found: KeySet) -> list[Key]:
 
 def set_of(keys: list[Key], width: int, workspace: Workspace) -> KeySet:
     writer = KeySetWriter(workspace.new_file(), key_bytes=workspace.key_bytes)
-    writer.add(key_order.unique(array(keys, width)))
+    writer.add(key_order.unique(array(keys, width)).keys)
     return writer.finish()
 
 
@@ -54,7 +55,7 @@ def test_sets_are_those_of_python(given_sets: tuple[int, list[Key], list[Key]]) 
         with KeySetBuilder(Path(folder), key_bytes=key_bytes) as builder:
             builder.add(array(some, width))
             builder.add(array(others, width))
-            together = keys_in(builder.finish())
+            together = keys_in(builder.finish().as_set())
         first, second = set_of(some, width, workspace), set_of(others, width, workspace)
         assert sorted(together) == sorted({*some, *others})
         assert keys_in(key_sets.union(first, second, workspace)) == together

@@ -167,7 +167,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 
 def stored_rows() -> LedgerRows:
-    keys = key_order.unique(np.random.default_rng(1).integers(0, 2**64, (ROWS, 2), np.uint64))
+    keys = key_order.unique(np.random.default_rng(1).integers(0, 2**64, (ROWS, 2), np.uint64)).keys
     times = np.random.default_rng(2).integers(2, 9, ROWS, np.uint32)
     return LedgerRows(keys=keys, earliest_expiry=times, latest_expiry=times + np.uint32(10))
 

@@ -1,9 +1,10 @@
-"""Distinct keys on disk against Python's own set."""
+"""Keys that come in any order, and the set of them, against Python's own set."""
 
 import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from airflow_provider_audiences.members.keys import key_order, key_set
-from airflow_provider_audiences.members.keys.key_set import KeySetBuilder
+from airflow_provider_audiences.members.keys import key_order, key_runs, key_set
+from airflow_provider_audiences.members.keys.key_runs import KeySetBuilder
+from airflow_provider_audiences.members.keys.key_set import side_by_side
+from airflow_provider_audiences.members.scratch import ScratchFile
 
 Pair = tuple[int, int]
 
@@ -47,8 +50,8 @@ def test_against_a_set(name: str, chunks: list[list[Pair]], run: int, at_once: i
             (key_order, "_PART_BITS", 2),
             (key_order, "PARTS", 4),
             (key_order, "hashes_of", HASHES[name]),
-            (key_set, "_RUN_KEYS", run),
-            (key_set, "_MAX_KEYS_AT_ONCE", at_once),
+            (key_runs, "_RUN_KEYS", run),
+            (key_runs, "_MAX_KEYS_AT_ONCE", at_once),
         ):
             patch.setattr(module, what, value)
         seen = []
@@ -58,8 +61,11 @@ def test_against_a_set(name: str, chunks: list[list[Pair]], run: int, at_once: i
             with KeySetBuilder(place) as builder:
                 for chunk in order:
                     builder.add(array(chunk))
-                assert builder.added == len(added)
-                keys = builder.finish()
+                runs = builder.finish()
+                assert runs.added == len(added)
+                keys = runs.as_set()
+                assert runs.by_part is runs.as_set() is keys
+                assert runs.count == keys.count
                 found = pairs_of(keys.slice(0, len(added) + 5))
                 assert len(found) == keys.count == len(set(added))
                 assert set(found) == set(added)
@@ -77,7 +83,7 @@ def test_arrays_are_not_kept(tmp_path: Path) -> None:
         for number in range(50):
             buffer[:] = number
             builder.add(buffer)
-        assert sorted(pairs_of(builder.finish().slice(0, 99))) == [(number, number) for number in range(50)]
+        assert sorted(pairs_of(builder.finish().as_set().slice(0, 99))) == [(number, number) for number in range(50)]
 
 
 @pytest.mark.parametrize("stride", [1, 2**32, 2**57])
@@ -90,8 +96,9 @@ def test_keys_that_are_much_alike(stride: int, half: int, tmp_path: Path) -> Non
     with KeySetBuilder(tmp_path) as builder:
         builder.add(keys)
         builder.add(keys[::-1])
-        found = builder.finish()
-        assert (found.count, builder.added) == (count, 2 * count)
+        runs = builder.finish()
+        found = runs.as_set()
+        assert (found.count, runs.added) == (count, 2 * count)
         assert set(pairs_of(found.slice(0, count))) == set(pairs_of(keys))
     if count > 1000:
         largest = np.bincount(key_order.parts_of(keys)).max()
@@ -102,7 +109,7 @@ def test_threads_read_what_they_ask_for(tmp_path: Path) -> None:
     keys = np.random.default_rng(3).integers(0, 2**64, (200_000, 2), np.uint64)
     with KeySetBuilder(tmp_path) as builder:
         builder.add(keys)
-        found = builder.finish()
+        found = builder.finish().as_set()
         whole = found.slice(0, found.count).tolist()
         firsts = list(range(0, 200_000, 997)) * 3
         with ThreadPoolExecutor(8) as pool:
@@ -125,33 +132,96 @@ class Stingy:
         return getattr(self._file, name)
 
 
-def test_short_writes_lose_nothing(tmp_path: Path) -> None:
+def test_short_writes_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = [(number, number * 7) for number in range(5_000)]
+    monkeypatch.setattr(key_runs, "_RUN_KEYS", 700)
     with KeySetBuilder(tmp_path) as builder:
-        builder._runs_file = Stingy(builder._runs_file, 1_000)  # type: ignore[assignment]
-        builder._set_file = Stingy(builder._set_file, 7)  # type: ignore[assignment]
+        builder._file = Stingy(builder._file, 1_000)  # type: ignore[assignment]
+        monkeypatch.setattr(key_runs, "ScratchFile", lambda *where: Stingy(ScratchFile(*where), 7))
         builder.add(array(pairs))
-        assert sorted(pairs_of(builder.finish().slice(0, 9_999))) == pairs
+        assert sorted(pairs_of(builder.finish().as_set().slice(0, 9_999))) == pairs
 
 
-@pytest.mark.parametrize("file", ["_runs_file", "_set_file"])
-def test_a_full_disk_is_an_error(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_set, "_RUN_KEYS", 1)
+@pytest.mark.parametrize("is_full_early", [True, False])
+def test_a_full_disk_is_an_error(is_full_early: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_runs, "_RUN_KEYS", 1)
     with KeySetBuilder(tmp_path) as builder:
-        setattr(builder, file, Stingy(getattr(builder, file), None))
-        builder.add(array([(1, 2)]))
+        if is_full_early:
+            builder._file = Stingy(builder._file, None)  # type: ignore[assignment]
+        else:
+            monkeypatch.setattr(key_runs, "ScratchFile", lambda *where: Stingy(ScratchFile(*where), None))
+        builder.add(array([(1, 2), (3, 4)]))
         with pytest.raises(OSError, match="No space"):
-            builder.finish()
+            builder.finish().as_set()
 
 
-def test_a_file_that_was_cut_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_set", [True, False])
+def test_a_file_that_was_cut_is_noticed(is_set: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_runs, "_RUN_KEYS", 60)
     with KeySetBuilder(tmp_path) as builder:
         builder.add(array([(number, 0) for number in range(100)]))
-        keys = builder.finish()
+        runs = builder.finish()
+        keys = runs.as_set() if is_set else runs
         (largest,) = sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_size)[-1:]
         os.truncate(largest, 100)
         with pytest.raises(OSError, match="was changed"):
-            keys.slice(0, 100)
+            keys.rows(slice(0, 100))
+
+
+def written(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    chunks=chunks_of_pairs,
+    run=st.integers(1, 20),
+    at_once=st.integers(1, 20),
+    others=st.lists(st.lists(st.tuples(numbers, numbers), max_size=20), max_size=3),
+    compared=st.integers(1, 20),
+)
+def test_one_comparison_needs_no_set(
+    chunks: list[list[Pair]], run: int, at_once: int, others: list[list[Pair]], compared: int
+) -> None:
+    """Runs are read beside any sets, in any steps, and again; then their number is known, and nothing was written."""
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder, ExitStack() as stack:
+        for module, what, value in (
+            (key_order, "_PART_BITS", 2),
+            (key_order, "PARTS", 4),
+            (key_runs, "_RUN_KEYS", run),
+            (key_runs, "_MAX_KEYS_AT_ONCE", at_once),
+            (key_set, "_COMPARED_KEYS", compared),
+        ):
+            patch.setattr(module, what, value)
+        added = [pair for chunk in chunks for pair in chunk]
+
+        def builder_of(pairs: list[Pair], name: str) -> KeySetBuilder:
+            (place := Path(folder) / name).mkdir()
+            builder = stack.enter_context(KeySetBuilder(place))
+            builder.add(array(pairs))
+            return builder
+
+        sets = [builder_of(pairs, str(number)).finish().as_set() for number, pairs in enumerate(others)]
+        expected = pairs_of(builder_of(added, "set").finish().as_set().slice(0, len(added)))
+        runs = builder_of(added, "runs").finish()
+        before = written(Path(folder) / "runs")
+        for beside in (sets, [], sets[:1]):
+            found = [pairs_of(runs.rows(rows).keys) for rows, *_ in side_by_side(runs.by_part, *beside)]
+            assert [pair for part in found for pair in part] == expected
+            assert runs.count == len(expected)
+        assert written(Path(folder) / "runs") == before == 16 * max(0, (len(added) - 1) // run * run)
+
+
+def test_the_number_is_known_however_little_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_runs, "_RUN_KEYS", 60)
+    with KeySetBuilder(tmp_path) as builder:
+        builder.add(array([(number % 90, 0) for number in range(200)]))
+        runs = builder.finish()
+        runs.rows(slice(0, int(runs.starts()[1000])))
+        assert runs.count == 90
+        assert runs.by_part is runs.as_set()
+    with KeySetBuilder(tmp_path / "..") as builder:
+        assert builder.finish().count == 0
 
 
 def test_a_failure_in_the_block_leaves_no_thread(tmp_path: Path) -> None:

@@ -1,0 +1,212 @@
+"""
+Keys that come in any order, with duplicates, and the set of them; memory use does not depend on their number.
+
+A :class:`KeySetBuilder` collects runs of a million keys. It orders each run by part and writes it to a file; the last
+run stays in memory. All copies of a key are in the same part, and a part is a 4,096th of the whole, or nearly so. So a
+few parts after the other are read from all runs, sorted, and freed of duplicates.
+
+:class:`KeyRuns` do that whenever parts are read. That is enough for one comparison with other sets, and no sorted copy
+has to be written for it. Whoever needs the keys more often, or by their numbers, makes a set of them.
+
+``python -m benchmarks.distinct`` compares this with a database that does the same.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airflow_provider_audiences.members.key_width import KEY_BYTES, WORD_BYTES
+from airflow_provider_audiences.members.keys import key_order
+from airflow_provider_audiences.members.keys.key_order import Keys, SortedKeys
+from airflow_provider_audiences.members.keys.key_set import (
+    KeysByPart,
+    KeySet,
+    KeySetWriter,
+    groups_of_parts,
+    read_keys,
+)
+from airflow_provider_audiences.members.scratch import ScratchFile
+from airflow_provider_audiences.members.threads import THREADS, in_turn
+from airflow_provider_audiences.members.workspace import write_all
+
+_RUN_KEYS = 1 << 20
+_MAX_KEYS_AT_ONCE = 1 << 21
+"""A part has more keys than this only if many of them are duplicates; then duplicates are removed while it is read."""
+
+
+class KeyRuns:
+    """
+    Keys in the order of their parts, duplicates included; :class:`KeySetBuilder` makes them.
+
+    :param folder: folder for the file of the set, if it is made.
+    :param file: the keys of all runs but the last, one run after the other.
+    :param starts: for each of these runs the row of the file at which each part begins, and the row at which it ends.
+    :param last: the keys of the last run, ordered by part.
+    """
+
+    def __init__(self, folder: Path, file: IO[bytes], starts: list[NDArray[np.int64]], last: Keys) -> None:
+        self.key_bytes = last.shape[1] * WORD_BYTES
+        self._folder = folder
+        self._file = file
+        self._file_starts = starts
+        self._last: Keys | None = last
+        self._last_starts = _starts_of(key_order.parts_of(last))
+        self._starts: NDArray[np.int64] = np.sum([run - run[0] for run in (*starts, self._last_starts)], axis=0)
+        self._distinct: dict[int, tuple[int, int]] = {}  # by first row: the row after the last, and how many keys
+        self._set: KeySet | None = None
+        self._set_file: IO[bytes] | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def added(self) -> int:
+        """Number of keys that were added, duplicates included."""
+        return int(self._starts[-1])
+
+    @property
+    def count(self) -> int:
+        """Number of distinct keys. If not all of them have been read yet, the set is made."""
+        row = count = 0
+        while row < self.added:
+            if self._set is not None or row not in self._distinct:
+                return self.as_set().count
+            row, distinct = self._distinct[row]
+            count += distinct
+        return count
+
+    @property
+    def by_part(self) -> KeysByPart:
+        """The keys for a comparison with other sets: these, or the set if it was made."""
+        return self if self._set is None else self._set
+
+    def starts(self) -> NDArray[np.int64]:
+        """Return the row at which each part begins, and as the last value the number of rows, duplicates included."""
+        return self._starts
+
+    def rows(self, range_of_rows: slice) -> SortedKeys:
+        """
+        Return the distinct keys of some parts. Any thread may call it, at any time before the set is made.
+
+        :param range_of_rows: range of rows of whole parts, with a start and a stop.
+        """
+        first, last = np.searchsorted(self._starts, (range_of_rows.start, range_of_rows.stop)).tolist()
+        waiting, size = [key_order.empty_keys(self.key_bytes)], 0
+        for starts in self._file_starts:
+            begin, end = int(starts[first]), int(starts[last])
+            waiting.append(read_keys(self._file, begin, end - begin, self.key_bytes))
+            size += end - begin
+            if size >= _MAX_KEYS_AT_ONCE:
+                waiting, size = [key_order.unique(np.concatenate(waiting)).keys], 0
+        assert self._last is not None, "the set has been made of them"  # noqa: S101 - a mistake of this package
+        waiting.append(self._last[self._last_starts[first] : self._last_starts[last]])
+        found = key_order.unique(np.concatenate(waiting))
+        if range_of_rows.stop > range_of_rows.start:
+            self._distinct[range_of_rows.start] = range_of_rows.stop, len(found)
+        return found
+
+    def as_set(self) -> KeySet:
+        """Return the set of the distinct keys: at the first call it is made, in a file, and the runs are deleted."""
+        with self._lock:
+            if self._set is None:
+                self._set = self._made_set()
+            return self._set
+
+    def close(self) -> None:
+        """Close the file of the set, if it was made."""
+        if self._set_file is not None:
+            self._set_file.close()
+
+    def _made_set(self) -> KeySet:
+        self._set_file = ScratchFile(self._folder, "keys")
+        writer = KeySetWriter(self._set_file, key_bytes=self.key_bytes)
+        slices = (
+            slice(int(self._starts[parts.start]), int(self._starts[parts.stop]))
+            for parts in groups_of_parts(self._starts)
+        )
+        with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-staging") as threads:
+            for found in in_turn(threads, self.rows, slices):
+                writer.add(found.keys)
+        self._file.truncate(0)
+        self._last = None
+        return writer.finish()
+
+
+class KeySetBuilder:
+    """
+    Collects keys that come in any order, with duplicates; a context manager.
+
+    :param folder: folder for the files of the keys, which exist until the block ends.
+    :param key_bytes: bytes of a key; default 16.
+    """
+
+    def __init__(self, folder: Path, *, key_bytes: int = KEY_BYTES) -> None:
+        self._folder = folder
+        self._key_bytes = key_bytes
+        self._file = ScratchFile(folder, "runs")
+        self._starts: list[NDArray[np.int64]] = []
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audiences-staging")
+        words = key_bytes // WORD_BYTES
+        self._buffer, self._spare = np.empty((_RUN_KEYS, words), np.uint64), np.empty((_RUN_KEYS, words), np.uint64)
+        self._filled = 0
+        self._writing: Future[None] | None = None
+        self._runs: KeyRuns | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+        self._file.close()
+        if self._runs:
+            self._runs.close()
+
+    def add(self, keys: Keys) -> None:
+        """
+        Add keys, in any order, duplicates included.
+
+        :param keys: the keys to add.
+        """
+        while len(keys):
+            if self._filled == _RUN_KEYS:
+                self._begin_run()
+            room = self._buffer[self._filled : self._filled + len(keys)]
+            room[:], keys = keys[: len(room)], keys[len(room) :]
+            self._filled += len(room)
+
+    def finish(self) -> KeyRuns:
+        """Return all keys, which can be read until the block ends. None can be added any more."""
+        self._end_run()
+        last, _ = _by_part(self._buffer[: self._filled])
+        self._buffer = self._spare = key_order.empty_keys(self._key_bytes)
+        self._runs = KeyRuns(self._folder, self._file, self._starts, last)
+        return self._runs
+
+    def _begin_run(self) -> None:
+        """Write the full run in another thread, while the next one is filled."""
+        self._end_run()
+        self._writing = self._thread.submit(self._write_run, self._buffer[: self._filled])
+        self._buffer, self._spare, self._filled = self._spare, self._buffer, 0
+
+    def _end_run(self) -> None:
+        if self._writing:
+            self._writing.result()
+
+    def _write_run(self, keys: Keys) -> None:
+        keys, starts = _by_part(keys)
+        write_all(self._file, keys)
+        self._starts.append(starts + (self._starts[-1][-1] if self._starts else 0))
+
+
+def _by_part(keys: Keys) -> tuple[Keys, NDArray[np.int64]]:
+    """Return keys in the order of their parts, and the row at which each part begins, and the number of rows."""
+    parts = key_order.parts_of(keys)
+    return keys.take(np.argsort(parts, kind="stable"), axis=0), _starts_of(parts)
+
+
+def _starts_of(parts: NDArray[np.uint16]) -> NDArray[np.int64]:
+    return np.concatenate(([0], np.cumsum(np.bincount(parts, minlength=key_order.PARTS))))
