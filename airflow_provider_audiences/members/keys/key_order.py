@@ -17,6 +17,8 @@ Keys = NDArray[np.uint64]
 
 _PART_BITS = 12
 PARTS = 1 << _PART_BITS
+_HASHED_KEYS = 1 << 15
+"""Number of keys hashed in one step: what a step makes stays in the processor's cache until the next one."""
 _FEW = 8
 """Keys are few if there are so many times more of the others."""
 _MANY = 64
@@ -29,7 +31,15 @@ def hashes_of(keys: Keys) -> NDArray[np.uint64]:
 
     :param keys: any keys, duplicates included.
     """
-    mixed = keys[:, 0] * np.uint64(0x9E3779B97F4A7C15)
+    hashes = np.empty(len(keys), np.uint64)
+    for first in range(0, len(keys), _HASHED_KEYS):
+        step = slice(first, first + _HASHED_KEYS)
+        _hash(keys[step], hashes[step])
+    return hashes
+
+
+def _hash(keys: Keys, mixed: NDArray[np.uint64]) -> None:
+    np.multiply(keys[:, 0], np.uint64(0x9E3779B97F4A7C15), out=mixed)
     mixed ^= keys[:, 1]
     for word in range(2, keys.shape[1]):
         mixed ^= mixed >> np.uint64(32)
@@ -38,7 +48,6 @@ def hashes_of(keys: Keys) -> NDArray[np.uint64]:
     mixed ^= mixed >> np.uint64(32)
     mixed *= np.uint64(0xD6E8FEB86659FD93)
     mixed ^= mixed >> np.uint64(29)
-    return mixed
 
 
 def parts_of(keys: Keys) -> NDArray[np.uint16]:
@@ -99,13 +108,30 @@ def unique(keys: Keys) -> SortedKeys:
 def _order_and_hashes(keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """Return the row numbers that sort keys, and the hashes in that order."""
     mixed = hashes_of(keys)
-    order = np.argsort(mixed)
+    order = _rows_in_order(mixed)
     in_turn = mixed.take(order)
+    if (in_turn[1:] < in_turn[:-1]).any():
+        order = np.argsort(mixed)
+        in_turn = mixed.take(order)
     is_shared = in_turn[1:] == in_turn[:-1]
     if is_shared.any() and (is_shared & _differs(keys.take(order, axis=0))).any():
         # Two keys have the same hash, so copies of both may be mixed: sort by the keys as well.
         order = np.lexsort((*reversed(keys.T), mixed))
     return order, in_turn
+
+
+def _rows_in_order(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """
+    Return the row numbers that sort hashes, if no two differ in their last bits only.
+
+    Row numbers take the place of these bits. NumPy sorts the numbers made so in less than half the time of ``argsort``.
+    """
+    row_bits = np.uint64((1 << len(hashes).bit_length()) - 1)
+    numbers = hashes & ~row_bits
+    numbers |= np.arange(len(hashes), dtype=np.uint64)
+    numbers.sort()
+    numbers &= row_bits
+    return numbers.view(np.int64)
 
 
 def _differs(keys: Keys) -> NDArray[np.bool_]:

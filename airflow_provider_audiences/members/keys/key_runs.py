@@ -35,7 +35,8 @@ from airflow_provider_audiences.members.scratch import ScratchFile
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.members.workspace import write_all
 
-_RUN_KEYS = 1 << 20
+_ROW_BITS = 20
+_RUN_KEYS = 1 << _ROW_BITS
 _MAX_KEYS_AT_ONCE = 1 << 21
 """A part has more keys than this only if many of them are duplicates; then duplicates are removed while it is read."""
 
@@ -205,7 +206,12 @@ class KeySetBuilder:
 def _by_part(keys: Keys) -> tuple[Keys, NDArray[np.int64]]:
     """Return keys in the order of their parts, and the row at which each part begins, and the number of rows."""
     parts = key_order.parts_of(keys)
-    return keys.take(np.argsort(parts, kind="stable"), axis=0), _starts_of(parts)
+    # Part and row are put into one number: NumPy sorts those in half the time that it needs for the order of parts.
+    rows = parts.astype(np.uint32) << np.uint32(_ROW_BITS)
+    rows |= np.arange(len(keys), dtype=np.uint32)
+    rows.sort()
+    rows &= np.uint32((1 << _ROW_BITS) - 1)
+    return keys.take(rows, axis=0), _starts_of(parts)
 
 
 def _starts_of(parts: NDArray[np.uint16]) -> NDArray[np.int64]:
