@@ -117,7 +117,7 @@ class _Watch:
             with suppress(OSError):
                 target = path if path.parent != self._descriptors else path.readlink()
                 if self._temporary is not None and str(target).startswith(str(self._temporary)):
-                    stat = path.stat()
+                    stat = path.lstat() if target is path else path.stat()  # a link takes no room
                     found[stat.st_dev, stat.st_ino] = stat.st_blocks * 512
         return sum(found.values())
 

@@ -89,5 +89,5 @@ def without_opt_outs(
     :param opt_outs: the staged opt-out list.
     :param settings: memory and disk to use; None for the defaults.
     """
-    with open_workspace(settings or StagingSettings()) as workspace:
+    with open_workspace(settings or StagingSettings(), key_bytes=staged.keys.key_bytes) as workspace:
         yield staged.with_keys(key_sets.difference(staged.keys, opt_outs.keys, workspace))

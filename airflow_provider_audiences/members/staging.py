@@ -90,7 +90,10 @@ class StagedMembers:
 
     @property
     def members(self) -> int:
-        """Number of distinct members. It is known once all of them were read from :attr:`keys_by_part`."""
+        """
+        Number of distinct members. It costs nothing once all of them were read from :attr:`keys_by_part`; before that,
+        :attr:`keys` is made for it.
+        """
         return self._found.count
 
     @property
@@ -100,12 +103,12 @@ class StagedMembers:
 
     @property
     def keys(self) -> KeySet:
-        """The members as sorted keys. The set is made when it is first used."""
+        """The members as sorted keys. When they are first used, all of them are sorted, and written to the disk."""
         return self._found if isinstance(self._found, KeySet) else self._found.as_set()
 
     @property
     def keys_by_part(self) -> KeysByPart:
-        """The members as keys for one comparison with other sets; no set is made for it."""
+        """The members as keys for a comparison with other sets: they are sorted for it, and nothing is written."""
         return self._found if isinstance(self._found, KeySet) else self._found.by_part
 
     def with_keys(self, keys: KeySet) -> StagedMembers:

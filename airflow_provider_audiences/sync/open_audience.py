@@ -64,7 +64,8 @@ class OpenAudience:
         Read the last manifest of the state, and take over from earlier processes.
 
         :raises ConflictError: the state was moved to other partitions meanwhile, or is being moved; nothing was sent.
-        :raises LedgerLostError: the manifest is damaged, missing although there is a ledger, or another audience's.
+        :raises LedgerLostError: the manifest is damaged, missing although there is a ledger or the partition was begun,
+            or another audience's.
         :raises AudienceBusyError: a later sync has taken over.
         """
         try:
@@ -73,6 +74,8 @@ class OpenAudience:
             # Who moves the state says so before taking it over. So it is looked at after this process has taken over.
             if self.whole is not None:
                 require_layout(layout_of(self.whole), self.layout.partitions, place=self.whole.name)
+        if self.layout.has_all_manifests and self.state.manifest is None:
+            raise LedgerLostError(f"{self.state.name}: its head-*.json is missing, which was there")
         if self.whole is None and self.state.manifest is not None:
             require_layout(self.state.manifest.layout, 1, place=self.state.name)
 

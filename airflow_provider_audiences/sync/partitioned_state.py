@@ -36,8 +36,9 @@ from airflow_provider_audiences.sync.state.ledger_runs import LedgerRuns
 from airflow_provider_audiences.sync.state.manifest import Layout, Manifest, ManualChangeFiles
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
 from airflow_provider_audiences.sync.state.manual_change_files import (
-    fetch_manual_changes,
+    ManualChangeStore,
     find_held_back,
+    is_unrecorded,
     store_manual_changes,
 )
 from airflow_provider_audiences.sync.state.tables import StateTables, ledger_file
@@ -126,7 +127,8 @@ class PartitionedState:
                 manifest = self._give_up(whole, manifest)
             manifest = self._without_leftovers(whole, manifest)
             if manifest.layout.partitions != partitions:
-                self._without_leftovers(whole, self._move(whole, manifest, partitions))
+                manifest = self._without_leftovers(whole, self._move(whole, manifest, partitions))
+            self._complete(whole, manifest)
 
     def _is_settled(self, partitions: int, settings: SyncSettings, *, may_move: bool) -> bool:
         """Whether there is nothing to do, as far as can be seen without the lease."""
@@ -137,7 +139,8 @@ class PartitionedState:
             if settings.on_lost_ledger == "fail":
                 raise
             return partitions == 1  # a sync of the whole does without the ledger by itself
-        return (layout.partitions, layout.moves_to) == (partitions, 0) and not (layout.leftovers and may_move)
+        is_complete = not layout.leftovers and (layout.has_all_manifests or partitions == 1)
+        return (layout.partitions, layout.moves_to) == (partitions, 0) and (is_complete or not may_move)
 
     def _load(self, whole: _Held, partitions: int) -> Manifest | None:
         """Take over, and return the whole's manifest; None if there is no state yet."""
@@ -167,7 +170,23 @@ class PartitionedState:
         layout = Layout(partitions=partitions, has_unknown_members=has_unknown_members)
         new = replace(self._empty_manifest(has_unknown_members=has_unknown_members), layout=layout)
         whole.chain.commit_and_clean(new, used=new.files)  # of a lost state, files may lie here
+        _delete_unrecorded(whole.files)
         log.info("From now on, the state of this audience is in %s.", counted(partitions, "partition"))
+        self._complete(whole, new)
+
+    def _complete(self, whole: _Held, manifest: Manifest) -> None:
+        """Write a manifest for each partition that has none yet, and note that all have one."""
+        layout = manifest.layout
+        if layout.partitions == 1 or layout.has_all_manifests:
+            return
+        for partition in all_partitions(layout.partitions):
+            with (
+                self._held(partition) as new,
+                suppress(LedgerLostError),
+            ):  # a partition's own sync tells that it is lost
+                if new.chain.load(self.destination.address) is None:
+                    new.chain.commit(self._empty_manifest(has_unknown_members=layout.has_unknown_members))
+        whole.chain.commit(replace(manifest, layout=replace(layout, has_all_manifests=True)))
 
     def _move(self, whole: _Held, manifest: Manifest, partitions: int) -> Manifest:
         """Move the state; return the whole's new manifest."""
@@ -193,7 +212,12 @@ class PartitionedState:
                     for partition in all_partitions(partitions):
                         self._write(moved, partition, workspace)
                     has_unknown_members = before.has_unknown_members or moved.manifest.has_unknown_members
-                    layout = Layout(partitions=partitions, has_unknown_members=has_unknown_members, leftovers=leftovers)
+                    layout = Layout(
+                        partitions=partitions,
+                        has_unknown_members=has_unknown_members,
+                        leftovers=leftovers,
+                        has_all_manifests=True,
+                    )
                     new = replace(self._empty_manifest(has_unknown_members=has_unknown_members), layout=layout)
             except BaseException:
                 with suppress(AudienceError):  # otherwise the next task that may move the state decides
@@ -201,6 +225,7 @@ class PartitionedState:
                 raise
             new = replace(new, generation=max(manifest.generation, moved.manifest.generation) + 1)
             whole.chain.commit_and_clean(new, used=new.files)
+            _delete_unrecorded(whole.files)
         log.info("%s moved; nothing was sent.", counted(moved.ledgers.members, "member was", "members were"))
         return new
 
@@ -213,6 +238,8 @@ class PartitionedState:
         for partition in all_partitions(manifest.layout.partitions):
             with self._held(partition, whole) as source, self._workspace() as scratch:
                 stored = manifest if source is whole else source.chain.load(self.destination.address)
+                if stored is None and manifest.layout.has_all_manifests:
+                    raise LedgerLostError(f"{source.files.name}: its head-*.json is missing, which was there")
                 if stored is None:
                     continue
                 _refuse_unfinished(stored, manifest.layout, place=source.files.name)
@@ -220,7 +247,7 @@ class PartitionedState:
                 found.append(stored)
                 if stored.ledger.file:
                     ledgers.add(partition, tables.ledger(stored.ledger.file, fingerprint=stored.ledger.fingerprint))
-                manual_changes.add(fetch_manual_changes(tables, stored.manual_changes, scratch))
+                manual_changes.add(ManualChangeStore(source.files, tables, scratch).fetch(stored.manual_changes))
         together = after_move(
             found,
             address=self.destination.address,
@@ -334,6 +361,13 @@ class PartitionedState:
     def _workspace(self) -> Iterator[Workspace]:
         with open_workspace(self.staging, key_bytes=self.destination.identifier_kind.key_bytes) as workspace:
             yield workspace
+
+
+def _delete_unrecorded(files: FileStore) -> None:
+    """Delete what told of removals that no manifest noted: the new states note them."""
+    for name in files.names():
+        if is_unrecorded(name):
+            files.delete(name)
 
 
 def _refuse_unfinished(manifest: Manifest, layout: Layout, *, place: str) -> None:

@@ -193,7 +193,7 @@ def make_plan(
     """
     Compare the members of the source with the ledger, and return the plan.
 
-    :param source: members of the source; each is read once.
+    :param source: members of the source.
     :param opt_outs: members that must not be in the audience, even if the source has them.
     :param ledger: which members were sent before, and when they expire.
     :param rules: time, TTL, and what may be removed or replaced.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from airflow_provider_audiences.exceptions import LedgerLostError
+from airflow_provider_audiences.exceptions import LedgerLostError, StateUnavailableError
 from airflow_provider_audiences.members.keys.key_sets import empty_key_set
 from airflow_provider_audiences.sync.delivery.direct_delivery import DeliveryMode, DirectDelivery
 from airflow_provider_audiences.sync.delivery.plan_delivery import StateJournal
@@ -71,8 +71,11 @@ class RecordedDelivery:
             ledger = self._state.fold_unfinished_plan(self._state.ledger())
             manual_changes = self._state.manual_changes()
         except LedgerLostError as error:
-            # A lost ledger must not keep a removal from being sent.
+            # A lost ledger must not keep a removal from being sent. All members count as unknown from now on, those who
+            # are added too.
             log.warning("This is sent, and no ledger notes it: %s", error)
+            if delivery.mode is DeliveryMode.REMOVE:
+                self._note_removal(staged)
             return delivery.run(self._audience.destination, staged, on_progress=on_progress, sleep=self._audience.sleep)
         if self._state.manifest is None:
             return delivery.run(self._audience.destination, staged, on_progress=on_progress, sleep=self._audience.sleep)
@@ -89,6 +92,12 @@ class RecordedDelivery:
         self._live = new.stored.members
         self._expiry = expiry_in(new.expiry, limits=self._audience.destination.limits, now=self._audience.clock())
         return report
+
+    def _note_removal(self, staged: StagedMembers) -> None:
+        try:
+            self._state.note_removal(staged.keys)
+        except StateUnavailableError as error:
+            log.warning("A later sync adds these members again if its source has them: %s", error)
 
     def _plan(self, delivery: DirectDelivery, staged: StagedMembers) -> Plan:
         manifest = self._state.manifest

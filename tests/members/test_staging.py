@@ -126,7 +126,7 @@ def stage_in_small(source: MemberInput, **options: Any) -> Iterator[StagedMember
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_files, "refuse_other_formats", lambda *_, **__: None)
-        patch.setattr(key_order, "_PART_BITS", 2)
+        patch.setattr(key_order, "PART_BITS", 2)
         patch.setattr(key_order, "PARTS", 4)
         patch.setattr(key_runs, "_RUN_KEYS", 8)
         patch.setattr(key_runs, "_MAX_KEYS_AT_ONCE", 6)

@@ -28,7 +28,7 @@ from airflow_provider_audiences.sync.state.tables import StateTables
 
 members, folder = int(sys.argv[1]), Path(sys.argv[2])
 part_keys = members // key_order.PARTS
-key_order._PART_BITS, key_order.PARTS = 4, 16  # more parts than are worked on ahead
+key_order.PART_BITS, key_order.PARTS = 4, 16  # more parts than are worked on ahead
 count = part_keys * key_order.PARTS
 NOW = 1_800_000_000
 chance = np.random.default_rng(1)

@@ -4,8 +4,10 @@ A state that is moved from one number of partitions to another: nobody is lost, 
 ``AUDIENCES_LONG_TESTS=1`` (``make test-rounds``) cuts it off at each call of a store.
 """
 
+import contextlib
 import itertools
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -431,6 +433,52 @@ def test_a_partition_of_a_lost_whole_is_not_synced(begun: Begun) -> None:
     lose(audience.path)
     with pytest.raises(LedgerLostError, match="head-"):
         audience.at(A).run(NEW[:1])
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["nobody else is there", "others may be there"])
+@pytest.mark.parametrize("moved_from", [None, 1, 256])
+def test_a_partition_whose_folder_is_lost_is_not_taken_for_a_new_one(
+    audience: PartitionedAudience, moved_from: int | None, is_known: bool
+) -> None:
+    """Nobody would remove those who were sent before: those who opted out, and those who left the source."""
+    if not is_known:
+        audience.destination.platform.carry_out("append", IDS[250:255], 1000)
+    audience.state().require(
+        moved_from or 16, settings=audience.at(ALL_MEMBERS).settings(initial="append"), is_new=is_known, may_move=True
+    )
+    if moved_from:
+        audience.sync(OLD[:3], count=moved_from)
+        audience.require(16)
+    audience.sync(OLD, count=16)
+    opted_out = [member for member in OLD if member.startswith("a")][:2]
+    shutil.rmtree(audience.folder_of(A))
+    with pytest.raises(LedgerLostError, match=r"partition-a: its head-\*.json is missing"):
+        audience.at(A).run([member for member in OLD if member.startswith("a")], suppress=opted_out)
+    with pytest.raises(LedgerLostError, match=r"partition-a: its head-\*.json is missing"):
+        audience.require(1)
+    audience.require(16)
+    audience.sync(OLD, count=16, suppress=opted_out, lost="rebuild")
+    assert not set(opted_out) & set(audience.members)
+    assert set(audience.rows()) == set(OLD) - set(opted_out)
+
+
+@pytest.mark.parametrize("calls", range(0, 60, 7))
+def test_partitions_whose_beginning_was_cut_off(audience: PartitionedAudience, calls: int) -> None:
+    """The next run completes it: no partition is taken for a lost one, whichever already had a manifest."""
+    left = itertools.count(calls, -1)
+
+    def kill(_when: str, _method: str, _place: str) -> None:
+        if not next(left):
+            raise Killed
+
+    audience.hook = kill
+    with contextlib.suppress(Killed):
+        audience.require(16)
+    audience.hook = None
+    audience.require(16, try_number=2)
+    assert all(audience.manifest(partition) for partition in all_partitions(16))
+    audience.sync(OLD, count=16)
+    assert set(audience.rows()) == set(OLD)
 
 
 def test_a_busy_partition_is_waited_for(begun: Begun) -> None:

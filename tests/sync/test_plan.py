@@ -107,7 +107,7 @@ class Case:
     @contextmanager
     def planned(self, work: StagingSettings) -> Iterator[tuple[Plan, Ledger, Workspace]]:
         with pytest.MonkeyPatch.context() as patch, open_workspace(work) as workspace:
-            patch.setattr(key_order, "_PART_BITS", 2)
+            patch.setattr(key_order, "PART_BITS", 2)
             patch.setattr(key_order, "PARTS", 4)
             patch.setattr(key_order, "hashes_of", HASHES[self.hash_name])
             patch.setattr(key_set, "_COMPARED_KEYS", 3)

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.by_hand import by_hand
 from support.fixtures import MakeIds
+from support.partitioned import PartitionedAudience
 from support.synced import TTL_SECONDS, AudienceOverHttp, SyncedAudience
 
 from airflow_provider_audiences.exceptions import (
@@ -17,9 +19,11 @@ from airflow_provider_audiences.exceptions import (
     GuardError,
     LedgerLostError,
     ServerError,
+    StateUnavailableError,
 )
 from airflow_provider_audiences.members.keys import key_sets
 from airflow_provider_audiences.members.keys.key_runs import KeySetBuilder
+from airflow_provider_audiences.members.partition import ALL_MEMBERS
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 
 
@@ -183,13 +187,71 @@ class TestRemoved:
         assert synced.members == ids[2:]
         assert "Some of those who were removed by hand are not known any more" in caplog.text
 
-    def test_go_although_the_ledger_is_lost(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
-        ids = make_ids(5)
+    @pytest.mark.parametrize("pattern", ["ledger-*", "head-*"])
+    @pytest.mark.parametrize("afterwards", ["replace", "rebuild", "restored"])
+    @pytest.mark.parametrize("has_held_back", [True, False])
+    def test_go_although_the_ledger_is_lost_and_stay_out(
+        self, synced: SyncedAudience, make_ids: MakeIds, pattern: str, afterwards: str, has_held_back: bool
+    ) -> None:
+        ids = make_ids(6)
+        synced.run(ids)
+        if has_held_back:
+            by_hand(synced, "remove", ids[4:5])
+        lost = {file: file.read_bytes() for file in synced.path.glob(pattern)}
+        for file in lost:
+            file.write_bytes(b"")
+        for number in range(2):
+            assert not by_hand(synced, "remove", ids[number : number + 1]).in_ledger
+        assert not by_hand(synced, "append", ids[5:]).in_ledger
+        out = {*ids[:2], *(ids[4:5] if has_held_back else [])}
+        assert synced.members == [member for member in ids if member not in out]
+        if afterwards == "restored":
+            for file, content in lost.items():
+                file.write_bytes(content)
+            synced.run(ids)
+        else:
+            with pytest.raises(LedgerLostError):
+                synced.run(ids)
+            synced.run(ids, lost=afterwards)
+        assert not list(synced.path.glob("held-unrecorded-*")), "the manifest notes them now"
+        assert synced.run(ids).held_back == len(out)
+        assert synced.members == [member for member in ids if member not in out]
+        assert synced.run(ids[2:]).held_back == len(out) - 2
+        assert synced.run(ids).added == 2, "the source has released them"
+
+    def test_that_no_manifest_noted_stay_out_of_partitions(self, make_ids: MakeIds, tmp_path: Path) -> None:
+        """The ledger is found again, and the state is moved before any sync."""
+        audience = PartitionedAudience(tmp_path / "state")
+        ids = [f"{digit:x}{member[1:]}" for digit, member in enumerate(make_ids(16))]
+        whole = audience.at(ALL_MEMBERS)
+        whole.run(ids)
+        (ledger,) = audience.path.glob("ledger-*")
+        content = ledger.read_bytes()
+        ledger.write_bytes(b"")
+        assert not by_hand(whole, "remove", ids[:3]).in_ledger
+        ledger.write_bytes(content)
+        audience.require(16)
+        assert audience.manual_changes() == (set(ids[:3]), set())
+        assert not list(audience.path.rglob("held-unrecorded-*"))
+        audience.sync(ids, count=16)
+        assert audience.members == sorted(ids[3:])
+
+    def test_that_can_not_be_noted_are_told(
+        self, synced: SyncedAudience, make_ids: MakeIds, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ids = make_ids(3)
         synced.run(ids)
         (ledger,) = synced.path.glob("ledger-*")
         ledger.write_bytes(b"")
-        assert not by_hand(synced, "remove", ids[:2]).in_ledger
-        assert synced.members == ids[2:]
+
+        def full(method: str, name: str) -> None:
+            if method == "store" and name.startswith("held-"):
+                raise StateUnavailableError("the disk is full")
+
+        synced.folder.before = full
+        assert not by_hand(synced, "remove", ids[:1]).in_ledger
+        assert synced.members == ids[1:]
+        assert "A later sync adds these members again if its source has them: the disk is full" in caplog.text
 
 
 class TestAdded:

@@ -15,14 +15,14 @@ from airflow_provider_audiences.members.key_width import WORD_BYTES
 Keys = NDArray[np.uint64]
 """Rows of numbers of eight bytes each, which are the words of a key in order; all keys of a set have equally many."""
 
-_PART_BITS = 12
-PARTS = 1 << _PART_BITS
+PART_BITS = 12
+PARTS = 1 << PART_BITS
 _HASHED_KEYS = 1 << 15
 """Number of keys hashed in one step: what a step makes stays in the processor's cache until the next one."""
 _FEW = 8
-"""Keys are few if there are so many times more of the others."""
+"""Up to this part of the others, each key is searched for among them; beyond it, merging both takes less time."""
 _MANY = 64
-"""Parts have many keys if they have so many on average."""
+"""From this many keys a part on, searching for the row at which each part begins takes less time than hashing all."""
 
 
 def hashes_of(keys: Keys) -> NDArray[np.uint64]:
@@ -56,7 +56,7 @@ def parts_of(keys: Keys) -> NDArray[np.uint16]:
 
     :param keys: any keys, duplicates included.
     """
-    return (hashes_of(keys) >> np.uint64(64 - _PART_BITS)).astype(np.uint16)
+    return (hashes_of(keys) >> np.uint64(64 - PART_BITS)).astype(np.uint16)
 
 
 def part_sizes(keys: Keys) -> NDArray[np.int64]:
@@ -109,22 +109,23 @@ def _order_and_hashes(keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.uint64]
     """Return the row numbers that sort keys, and the hashes in that order."""
     mixed = hashes_of(keys)
     order = _rows_in_order(mixed)
-    in_turn = mixed.take(order)
-    if (in_turn[1:] < in_turn[:-1]).any():
+    sorted_hashes = mixed.take(order)
+    if (sorted_hashes[1:] < sorted_hashes[:-1]).any():
         order = np.argsort(mixed)
-        in_turn = mixed.take(order)
-    is_shared = in_turn[1:] == in_turn[:-1]
+        sorted_hashes = mixed.take(order)
+    is_shared = sorted_hashes[1:] == sorted_hashes[:-1]
     if is_shared.any() and (is_shared & _differs(keys.take(order, axis=0))).any():
         # Two keys have the same hash, so copies of both may be mixed: sort by the keys as well.
         order = np.lexsort((*reversed(keys.T), mixed))
-    return order, in_turn
+    return order, sorted_hashes
 
 
 def _rows_in_order(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
     """
-    Return the row numbers that sort hashes, if no two differ in their last bits only.
+    Return the row numbers that sort hashes, which is not exact: the caller has to check whether they do.
 
-    Row numbers take the place of these bits. NumPy sorts the numbers made so in less than half the time of ``argsort``.
+    Row numbers take the place of the last bits of each hash. NumPy sorts the numbers made so in less than half the time
+    of ``argsort``. Hashes that differ in these bits only may come in the wrong order; a billion hashes always do.
     """
     row_bits = np.uint64((1 << len(hashes).bit_length()) - 1)
     numbers = hashes & ~row_bits

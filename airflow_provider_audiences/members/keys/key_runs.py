@@ -28,14 +28,15 @@ from airflow_provider_audiences.members.keys.key_set import (
     KeysByPart,
     KeySet,
     KeySetWriter,
-    groups_of_parts,
     read_keys,
+    side_by_side,
 )
 from airflow_provider_audiences.members.scratch import ScratchFile
 from airflow_provider_audiences.members.threads import THREADS, in_turn
 from airflow_provider_audiences.members.workspace import write_all
 
-_ROW_BITS = 20
+_ROW_BITS = 32 - key_order.PART_BITS
+"""Part and row of a key in its run are sorted as one number of 32 bits."""
 _RUN_KEYS = 1 << _ROW_BITS
 _MAX_KEYS_AT_ONCE = 1 << 21
 """A part has more keys than this only if many of them are duplicates; then duplicates are removed while it is read."""
@@ -47,17 +48,26 @@ class KeyRuns:
 
     :param folder: folder for the file of the set, if it is made.
     :param file: the keys of all runs but the last, one run after the other.
-    :param starts: for each of these runs the row of the file at which each part begins, and the row at which it ends.
+    :param starts: for each run in the file the row of the file at which each of its parts begins, and as the last value
+        the row after the run.
     :param last: the keys of the last run, ordered by part.
+    :param last_starts: the row of the last run at which each of its parts begins, and as the last value its length.
     """
 
-    def __init__(self, folder: Path, file: IO[bytes], starts: list[NDArray[np.int64]], last: Keys) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        file: IO[bytes],
+        starts: list[NDArray[np.int64]],
+        last: Keys,
+        last_starts: NDArray[np.int64],
+    ) -> None:
         self.key_bytes = last.shape[1] * WORD_BYTES
         self._folder = folder
         self._file = file
         self._file_starts = starts
         self._last: Keys | None = last
-        self._last_starts = _starts_of(key_order.parts_of(last))
+        self._last_starts = last_starts
         self._starts: NDArray[np.int64] = np.sum([run - run[0] for run in (*starts, self._last_starts)], axis=0)
         self._distinct: dict[int, tuple[int, int]] = {}  # by first row: the row after the last, and how many keys
         self._set: KeySet | None = None
@@ -71,7 +81,7 @@ class KeyRuns:
 
     @property
     def count(self) -> int:
-        """Number of distinct keys. If not all of them have been read yet, the set is made."""
+        """Number of distinct keys. It costs nothing once all of them have been read; before that, the set is made for it."""
         row = count = 0
         while row < self.added:
             if self._set is not None or row not in self._distinct:
@@ -91,10 +101,13 @@ class KeyRuns:
 
     def rows(self, range_of_rows: slice) -> SortedKeys:
         """
-        Return the distinct keys of some parts. Any thread may call it, at any time before the set is made.
+        Return the distinct keys of some parts, which are sorted for it each time. Any thread may call it, at any time
+        before the set is made.
 
         :param range_of_rows: range of rows of whole parts, with a start and a stop.
         """
+        if self._last is None:
+            raise AssertionError("the set was made of these keys, and is what can be read")
         first, last = np.searchsorted(self._starts, (range_of_rows.start, range_of_rows.stop)).tolist()
         waiting, size = [key_order.empty_keys(self.key_bytes)], 0
         for starts in self._file_starts:
@@ -103,7 +116,6 @@ class KeyRuns:
             size += end - begin
             if size >= _MAX_KEYS_AT_ONCE:
                 waiting, size = [key_order.unique(np.concatenate(waiting)).keys], 0
-        assert self._last is not None, "the set has been made of them"  # noqa: S101 - a mistake of this package
         waiting.append(self._last[self._last_starts[first] : self._last_starts[last]])
         found = key_order.unique(np.concatenate(waiting))
         if range_of_rows.stop > range_of_rows.start:
@@ -123,12 +135,9 @@ class KeyRuns:
             self._set_file.close()
 
     def _made_set(self) -> KeySet:
-        self._set_file = ScratchFile(self._folder, "keys")
+        self._set_file = ScratchFile(self._folder)
         writer = KeySetWriter(self._set_file, key_bytes=self.key_bytes)
-        slices = (
-            slice(int(self._starts[parts.start]), int(self._starts[parts.stop]))
-            for parts in groups_of_parts(self._starts)
-        )
+        slices = (rows for (rows,) in side_by_side(self))
         with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-staging") as threads:
             for found in in_turn(threads, self.rows, slices):
                 writer.add(found.keys)
@@ -147,7 +156,6 @@ class KeySetBuilder:
 
     def __init__(self, folder: Path, *, key_bytes: int = KEY_BYTES) -> None:
         self._folder = folder
-        self._key_bytes = key_bytes
         self._file = ScratchFile(folder, "runs")
         self._starts: list[NDArray[np.int64]] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audiences-staging")
@@ -172,6 +180,7 @@ class KeySetBuilder:
 
         :param keys: the keys to add.
         """
+        self._refuse_finished()
         while len(keys):
             if self._filled == _RUN_KEYS:
                 self._begin_run()
@@ -181,11 +190,16 @@ class KeySetBuilder:
 
     def finish(self) -> KeyRuns:
         """Return all keys, which can be read until the block ends. None can be added any more."""
+        self._refuse_finished()
         self._end_run()
-        last, _ = _by_part(self._buffer[: self._filled])
-        self._buffer = self._spare = key_order.empty_keys(self._key_bytes)
-        self._runs = KeyRuns(self._folder, self._file, self._starts, last)
+        last, last_starts = _by_part(self._buffer[: self._filled])
+        self._buffer = self._spare = key_order.empty_keys(last.shape[1] * WORD_BYTES)
+        self._runs = KeyRuns(self._folder, self._file, self._starts, last, last_starts)
         return self._runs
+
+    def _refuse_finished(self) -> None:
+        if self._runs:
+            raise AssertionError("all keys were added")
 
     def _begin_run(self) -> None:
         """Write the full run in another thread, while the next one is filled."""

@@ -39,7 +39,7 @@ class KeysByPart(Protocol):
 
     def rows(self, range_of_rows: slice) -> SortedKeys:
         """
-        Return the distinct keys of some rows. Any thread may call it, at any time.
+        Return the distinct keys of some rows. Any thread may call it.
 
         :param range_of_rows: range of rows of whole parts, with a start and a stop.
         """

@@ -24,16 +24,13 @@ from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.fold import fold
 from airflow_provider_audiences.sync.state.manifest import Manifest, ManualChangeFiles
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
-from airflow_provider_audiences.sync.state.manual_change_files import (
-    fetch_manual_changes,
-    find_held_back,
-    store_manual_changes,
-)
+from airflow_provider_audiences.sync.state.manual_change_files import ManualChangeStore
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan, StoredPlans
 from airflow_provider_audiences.sync.state.tables import EMPTY_LEDGER, NewLedger, StateTables, ledger_file
 from airflow_provider_audiences.sync.state.transitions import after_begin, after_begin_again, after_changes, after_fold
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.members.keys.key_set import KeySet
     from airflow_provider_audiences.members.workspace import Workspace
     from airflow_provider_audiences.sync.destination import AudienceAddress
     from airflow_provider_audiences.sync.state.file_store import FileStore
@@ -69,11 +66,11 @@ class AudienceState:
         self.name = files.name
         """Address of the state that may be shown."""
         self.address = address
-        self._files = files
         self._late_effect_seconds = late_effect_seconds
         self._workspace = workspace
         self._tables = StateTables(files, workspace, key_column=key_column)
         self._plans = StoredPlans(files, self._tables)
+        self._manual_changes = ManualChangeStore(files, self._tables, workspace)
         self._manifests = ManifestChain(files, lease)
         self._clock = clock
         self._lock = threading.Lock()
@@ -118,7 +115,8 @@ class AudienceState:
         else:
             self._late_until = self.manifest.late_until
         self._first_generation = self.generation + 1
-        self._kept_manual_changes = self.manifest.manual_changes if self.manifest else self._found_manual_changes()
+        with self._unless_overtaken():
+            self._kept_manual_changes = self.manifest.manual_changes if self.manifest else self._manual_changes.found()
         self.is_ledger_ignored = True
         self.manifest = None
 
@@ -149,7 +147,7 @@ class AudienceState:
         stored = self.manifest.manual_changes if self.manifest else self._kept_manual_changes
         try:
             with self._unless_overtaken():
-                return fetch_manual_changes(self._tables, stored, self._workspace)
+                return self._manual_changes.fetch(stored)
         except LedgerLostError as error:
             if not self.is_ledger_ignored:
                 raise
@@ -175,6 +173,18 @@ class AudienceState:
         if manifest != self.manifest:
             # This outdates the plan too, and whoever applies it again is to find that it was carried out.
             self._commit(replace(manifest, finished_plan_id=plan_id, finished_batches=0) if plan_id else manifest)
+        self._delete_unrecorded()
+
+    def note_removal(self, keys: KeySet) -> None:
+        """
+        Note that members are about to be removed by hand although the ledger is lost, so that they stay held back when
+        it is found again, or begun anew. Call it after :meth:`load`, even if that raised LedgerLostError.
+
+        :param keys: the members.
+        """
+        if self.manifest is None or self.manifest.keeps_ledger:
+            with self._unless_overtaken():
+                self._manual_changes.store_unrecorded(keys)
 
     def fold_unfinished_plan(self, ledger: Ledger) -> Ledger:
         """
@@ -275,6 +285,8 @@ class AudienceState:
         if changes_fingerprint is not None:
             manifest = replace(manifest, ledger=EMPTY_LEDGER, changes_fingerprint=changes_fingerprint)
         self._commit(after_begin(manifest, stored, is_by_hand=manual_changes is not None, now=self._clock()))
+        if manual_changes is not None:
+            self._delete_unrecorded()
         return self.delivered
 
     def record_delivered(
@@ -333,7 +345,10 @@ class AudienceState:
             seconds_per_request=round(seconds_per_request, 3),
         )
         with self._unless_overtaken():
-            return self._fold(ledger, stored.plan, finished)
+            new = self._fold(ledger, stored.plan, finished)
+        if manual_changes is not None:
+            self._delete_unrecorded()
+        return new
 
     def end_changes(self, plan: Plan, *, seconds_per_request: float | None) -> None:
         """
@@ -370,16 +385,16 @@ class AudienceState:
         self.manifest = manifest
         return new
 
-    def _found_manual_changes(self) -> ManualChangeFiles:
-        """Look for members who were removed by hand, when no manifest names their files."""
-        with self._unless_overtaken():
-            found = find_held_back(self._tables, self._files.names(), self._workspace)
-            return store_manual_changes(self._tables, found, before=ManualChangeFiles())
-
     def _with_manual_changes(self, manifest: Manifest, manual_changes: ManualChanges) -> Manifest:
         with self._unless_overtaken():
-            stored = store_manual_changes(self._tables, manual_changes, before=manifest.manual_changes)
+            stored = self._manual_changes.store(manual_changes, before=manifest.manual_changes)
         return replace(manifest, manual_changes=stored)
+
+    def _delete_unrecorded(self) -> None:
+        try:
+            self._manual_changes.delete_unrecorded()
+        except StateUnavailableError as error:
+            log.warning("A file that is not needed any more was left: %s", error)
 
     def _commit(self, manifest: Manifest) -> None:
         with self._unless_overtaken():

@@ -65,12 +65,15 @@ class Layout:
     :param moves_to: number of partitions to which the state is being moved; 0 if it is not. Nobody syncs meanwhile.
     :param leftovers: number of partitions whose folders still have members, and are not used any more: those of before
         a move, or of a move that was given up; 0 for none.
+    :param has_all_manifests: of several partitions, whether each has had a manifest since they began to be used. Then
+        one without a manifest has lost it, and is not new.
     """
 
     partitions: int = 1
     has_unknown_members: bool = False
     moves_to: int = 0
     leftovers: int = 0
+    has_all_manifests: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_audiences.exceptions import AudienceBusyError, LedgerLostError, StateUnavailableError
 from airflow_provider_audiences.sync.state.manifest_file import ManifestFile, Rank
 from airflow_provider_audiences.sync.state.manifest_reader import FIRST_FILE, NOTICE, ManifestReader
+from airflow_provider_audiences.sync.state.manual_change_files import is_unrecorded
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import AudienceAddress
@@ -126,7 +127,8 @@ class ManifestChain(ManifestReader):
         self.commit(manifest)
         try:
             self.ensure_current()
-            unused = [name for name in names if not Rank.of(name) and name.startswith(_PREFIXES) and name not in used]
+            kept = {name for name in names if Rank.of(name) or is_unrecorded(name)}
+            unused = [name for name in names if name.startswith(_PREFIXES) and name not in used and name not in kept]
             self._delete([*unused, *self._superseded(names)])
         except StateUnavailableError as error:
             # The manifest is committed; the end of the next plan deletes these files.

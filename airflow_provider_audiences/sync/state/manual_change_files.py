@@ -15,12 +15,15 @@ from airflow_provider_audiences.sync.state.manifest import KeyFile, ManualChange
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.workspace import Workspace
+    from airflow_provider_audiences.sync.state.file_store import FileStore
     from airflow_provider_audiences.sync.state.tables import StateTables
 
 log = logging.getLogger(__name__)
 
 _HELD_BACK = "held"
 _ADDED_BY_HAND = "hand"
+_UNRECORDED = f"{_HELD_BACK}-unrecorded"
+"""Of members whose removal no manifest notes: the ledger was lost when they were removed."""
 
 
 def store_manual_changes(
@@ -50,6 +53,75 @@ def fetch_manual_changes(tables: StateTables, files: ManualChangeFiles, workspac
     """
     held_back, by_hand = (_fetch(tables, stored, workspace) for stored in (files.held_back, files.by_hand))
     return ManualChanges(held_back=held_back, added_by_hand=by_hand)
+
+
+def is_unrecorded(name: str) -> bool:
+    """
+    Return whether a file is one of :meth:`ManualChangeStore.store_unrecorded`.
+
+    :param name: name of the file.
+    """
+    return name.startswith(f"{_UNRECORDED}-")
+
+
+class ManualChangeStore:
+    """
+    Stores who was removed or added by hand in an audience's state, and finds them again.
+
+    :param files: the file store of the state.
+    :param tables: stores and fetches its files.
+    :param workspace: workspace for fetched files and new sets.
+    """
+
+    def __init__(self, files: FileStore, tables: StateTables, workspace: Workspace) -> None:
+        self._files = files
+        self._tables = tables
+        self._workspace = workspace
+        self._unrecorded: list[str] = []
+
+    def fetch(self, stored: ManualChangeFiles) -> ManualChanges:
+        """
+        Return the changes that a manifest names, and the removals that none could note.
+
+        :param stored: the files that the manifest names.
+        :raises LedgerLostError: one of these is damaged or missing.
+        """
+        changes = fetch_manual_changes(self._tables, stored, self._workspace)
+        self._unrecorded = [name for name in self._files.names() if is_unrecorded(name)]
+        if not self._unrecorded:
+            return changes
+        return changes.with_removed(
+            find_held_back(self._tables, self._unrecorded, self._workspace).held_back, self._workspace
+        )
+
+    def store(self, changes: ManualChanges, *, before: ManualChangeFiles) -> ManualChangeFiles:
+        """
+        Store the changes, in new files where they differ from those before.
+
+        :param changes: the changes.
+        :param before: the files of the last manifest.
+        """
+        return store_manual_changes(self._tables, changes, before=before)
+
+    def found(self) -> ManualChangeFiles:
+        """Return whom any file of the state says to be held back, when no manifest names them."""
+        held_back = find_held_back(self._tables, self._files.names(), self._workspace)
+        return self.store(held_back, before=ManualChangeFiles())
+
+    def store_unrecorded(self, keys: KeySet) -> None:
+        """
+        Store members who are about to be removed by hand while no manifest can note it, as the ledger is lost.
+
+        :param keys: the members.
+        """
+        if keys.count:
+            self._tables.store_keys(f"{_UNRECORDED}-{secrets.token_hex(8)}.parquet", keys)
+
+    def delete_unrecorded(self) -> None:
+        """Delete the files of the unrecorded removals that :meth:`fetch` has returned: a manifest notes them now."""
+        for name in self._unrecorded:
+            self._files.delete(name)
+        self._unrecorded = []
 
 
 def find_held_back(tables: StateTables, names: Iterable[str], workspace: Workspace) -> ManualChanges:

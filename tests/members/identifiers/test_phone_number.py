@@ -306,7 +306,7 @@ def test_staging_against_the_model(lines: list[bytes], batch_size: int, in_file:
     members = FilesInput(files=[source]) if in_file else ValuesInput(chunks=[lines])
     found, counts = model(lines)
     with pytest.MonkeyPatch.context() as patch:
-        for module, name, value in ((key_order, "_PART_BITS", 2), (key_order, "PARTS", 4), (key_runs, "_RUN_KEYS", 8)):
+        for module, name, value in ((key_order, "PART_BITS", 2), (key_order, "PARTS", 4), (key_runs, "_RUN_KEYS", 8)):
             patch.setattr(module, name, value)
         # A file that begins like this may be refused as binary; here all of it counts.
         patch.setattr(text_files, "refuse_other_formats", lambda *_, **__: None)
@@ -329,7 +329,7 @@ def test_staging_of_any_format_keeps_every_text_whole(values: list[str]) -> None
     judged = [parse_phone_number(value.encode(), phone_format="any") for value in values]
     expected = {number for number in judged if not isinstance(number, RejectReason)}
     with pytest.MonkeyPatch.context() as patch:
-        for module, name, value in ((key_order, "_PART_BITS", 2), (key_order, "PARTS", 4), (key_runs, "_RUN_KEYS", 8)):
+        for module, name, value in ((key_order, "PART_BITS", 2), (key_order, "PARTS", 4), (key_runs, "_RUN_KEYS", 8)):
             patch.setattr(module, name, value)
         with stage(
             ValuesInput(chunks=[values]), identifier_kind=PhoneNumbers(phone_format="any"), rules=StagingRules()

@@ -46,7 +46,7 @@ def pairs_of(keys: NDArray[np.uint64]) -> list[Pair]:
 def few_parts(name: str, *, compared_keys: int = 1 << 17) -> Iterator[None]:
     """Four parts, and hashes of a kind."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(key_order, "_PART_BITS", 2)
+        patch.setattr(key_order, "PART_BITS", 2)
         patch.setattr(key_order, "PARTS", 4)
         patch.setattr(key_order, "hashes_of", HASHES[name])
         patch.setattr(key_set, "_COMPARED_KEYS", compared_keys)

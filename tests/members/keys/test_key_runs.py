@@ -47,7 +47,7 @@ def pairs_of(keys: Any) -> list[Pair]:
 def test_against_a_set(name: str, chunks: list[list[Pair]], run: int, at_once: int) -> None:
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
         for module, what, value in (
-            (key_order, "_PART_BITS", 2),
+            (key_order, "PART_BITS", 2),
             (key_order, "PARTS", 4),
             (key_order, "hashes_of", HASHES[name]),
             (key_runs, "_RUN_KEYS", run),
@@ -162,8 +162,9 @@ def test_a_file_that_was_cut_is_noticed(is_set: bool, tmp_path: Path, monkeypatc
         builder.add(array([(number, 0) for number in range(100)]))
         runs = builder.finish()
         keys = runs.as_set() if is_set else runs
-        (largest,) = sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_size)[-1:]
-        os.truncate(largest, 100)
+        file = runs._set_file if is_set else builder._file
+        assert file is not None
+        os.truncate(file.fileno(), 100)
         with pytest.raises(OSError, match="was changed"):
             keys.rows(slice(0, 100))
 
@@ -186,7 +187,7 @@ def test_one_comparison_needs_no_set(
     """Runs are read beside any sets, in any steps, and again; then their number is known, and nothing was written."""
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder, ExitStack() as stack:
         for module, what, value in (
-            (key_order, "_PART_BITS", 2),
+            (key_order, "PART_BITS", 2),
             (key_order, "PARTS", 4),
             (key_runs, "_RUN_KEYS", run),
             (key_runs, "_MAX_KEYS_AT_ONCE", at_once),
@@ -209,6 +210,7 @@ def test_one_comparison_needs_no_set(
             found = [pairs_of(runs.rows(rows).keys) for rows, *_ in side_by_side(runs.by_part, *beside)]
             assert [pair for part in found for pair in part] == expected
             assert runs.count == len(expected)
+            assert runs.by_part is runs, "no set was made"
         assert written(Path(folder) / "runs") == before == 16 * max(0, (len(added) - 1) // run * run)
 
 
@@ -220,8 +222,26 @@ def test_the_number_is_known_however_little_was_read(tmp_path: Path, monkeypatch
         runs.rows(slice(0, int(runs.starts()[1000])))
         assert runs.count == 90
         assert runs.by_part is runs.as_set()
-    with KeySetBuilder(tmp_path / "..") as builder:
-        assert builder.finish().count == 0
+        with pytest.raises(AssertionError, match="the set was made"):
+            runs.rows(slice(0, 200))
+
+
+def test_nothing_is_nothing(tmp_path: Path) -> None:
+    with KeySetBuilder(tmp_path) as builder:
+        runs = builder.finish()
+        assert (runs.added, runs.count, len(runs.rows(slice(0, 0)))) == (0, 0, 0)
+        assert runs.as_set().count == 0
+
+
+def test_nothing_is_added_after_the_end(tmp_path: Path) -> None:
+    with KeySetBuilder(tmp_path) as builder:
+        builder.add(array([(1, 2)]))
+        runs = builder.finish()
+        with pytest.raises(AssertionError, match="all keys were added"):
+            builder.add(array([(3, 4)]))
+        with pytest.raises(AssertionError, match="all keys were added"):
+            builder.finish()
+        assert runs.count == 1
 
 
 def test_a_failure_in_the_block_leaves_no_thread(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def settings_of_work(tmp_path_factory: pytest.TempPathFactory) -> StagingSetting
 @contextmanager
 def small_parts(name: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(key_order, "_PART_BITS", 2)
+        patch.setattr(key_order, "PART_BITS", 2)
         patch.setattr(key_order, "PARTS", 4)
         patch.setattr(key_order, "hashes_of", HASHES[name])
         patch.setattr(key_set, "_COMPARED_KEYS", 3)
@@ -291,7 +291,7 @@ def long_fold(ledger: Ledger, plan: Plan) -> Any:
 def long_ledger(work: StagingSettings) -> Iterator[tuple[Ledger, Plan]]:
     """Yield a ledger of 600 members, which is folded three members at a time, and a plan that changes nothing."""
     with small_parts("its own"), pytest.MonkeyPatch.context() as patch, open_workspace(work) as workspace:
-        patch.setattr(key_order, "_PART_BITS", 12)
+        patch.setattr(key_order, "PART_BITS", 12)
         patch.setattr(key_order, "PARTS", 1 << 12)
         nobody = key_set_of(workspace, [])
         plan = Plan(replaces=False, ttl_seconds=10, additions=nobody, removals=nobody, counts=PlanCounts())

@@ -26,7 +26,7 @@ members_of_any = st.dictionaries(st.tuples(words, words), st.tuples(times, times
 def few_rows_at_once() -> Iterator[None]:
     """So that few members take several pieces."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(key_order, "_PART_BITS", 3)
+        patch.setattr(key_order, "PART_BITS", 3)
         patch.setattr(key_order, "PARTS", 8)
         patch.setattr(key_set, "_COMPARED_KEYS", 4)
         yield
