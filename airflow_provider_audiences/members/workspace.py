@@ -52,8 +52,8 @@ class StagingSettings:
 
     :param memory_limit: most memory that staging holds, with a unit, such as ``512MB`` (the default) or ``2GB``; at
         least 256MB. Data beyond it goes to the disk.
-    :param temp_folder: an existing folder on a disk with 32 bytes free for each text of the source, and room for a copy
-        of a table that is compressed or remote; None for the system's temporary folder.
+    :param temp_folder: an existing folder on a disk with 32 bytes free for each text of the source (16 for a sync), and
+        room for a copy of a table that is compressed or remote; None for the system's temporary folder.
     """
 
     memory_limit: str = DEFAULT_MEMORY_LIMIT

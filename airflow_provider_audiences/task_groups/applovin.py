@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import TaskGroup
+from airflow.providers.common.compat.sdk import BaseOperator, TaskGroup
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.partition import partitions as all_partitions
@@ -32,21 +33,21 @@ _NOT_OF_PLAN = frozenset({"outlets"})
 _CALLBACKS = frozenset(f"on_{event}_callback" for event in ("execute", "success", "failure", "retry", "skipped"))
 """Arguments that hold for all three tasks."""
 
+_OF_ONE_TASK = frozenset(
+    {
+        *("self", "kwargs", "task_id", "dag", "task_group", "trigger_rule", "inlets", "outlets", "multiple_outputs"),
+        *("doc", "doc_md", "doc_json", "doc_rst", "doc_yaml", "task_display_name", "logger_name", "resources"),
+        *("map_index_template", "max_active_tis_per_dagrun", "do_xcom_push", "pre_execute", "post_execute"),
+        *("render_template_as_native_obj", "allow_nested_operators", "ignore_first_depends_on_past"),
+    }
+)
+"""Arguments of Airflow's operators that are those of the task that plans alone."""
+
 _SHARED = frozenset(
     {
         *("applovin_conn_id", "account", "id_case", "batch_size", "max_parallel_requests", "wait_for_audience_seconds"),
         *("max_drift", "drift_patience_seconds"),
-        *("owner", "pool", "pool_slots", "queue", "priority_weight", "weight_rule", "executor", "executor_config"),
-        *(
-            "retries",
-            "retry_delay",
-            "retry_exponential_backoff",
-            "max_retry_delay",
-            "retry_policy",
-            "execution_timeout",
-        ),
-        *("email", "email_on_failure", "email_on_retry", "run_as_user", "default_args"),
-        *_CALLBACKS,
+        *(set(inspect.signature(BaseOperator.__init__).parameters) - _OF_ONE_TASK),
     }
 )
 """Arguments that hold for the task that plans and for the one that applies the plan."""

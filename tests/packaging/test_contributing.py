@@ -27,6 +27,7 @@ FOR_CONTRIBUTORS = [ROOT / name for name in NAMING_FILES]
 FENCE = re.compile(r"^ *```\w*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 MAKE = re.compile(r"(?:[A-Z_]+=\S+ )*make(?: |$)")
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*/?(?:::\w+)?")
+FOLDERS = ("airflow_provider_audiences", "benchmarks", "dags_examples", "demo", "docs", "tests")
 FILE_ENDINGS = {".md", ".py", ".toml", ".txt", ".yaml", ".yml"}
 
 
@@ -177,3 +178,17 @@ def test_every_page_is_in_the_index() -> None:
 @pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=lambda page: page.name)
 def test_no_page_has_a_gap(page: Path) -> None:
     assert "<!--" not in page.read_text(encoding="utf-8")
+
+
+def test_documents_name_modules_that_exist() -> None:
+    """A module may be named by the end of its path; examples in code blocks name files of the reader."""
+    files = [f"/{path.relative_to(ROOT).as_posix()}" for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    named = {
+        (_name(path), name)
+        for path in DOCUMENTS
+        for name in re.findall(r"`([\w/]+\.py)`", FENCE.sub("", path.read_text()))
+        if not name.startswith("airflow/dags/")  # of the reader
+    }
+    assert len(named) > 40
+    missing = sorted((where, name) for where, name in named if not any(file.endswith(f"/{name}") for file in files))
+    assert missing == [("docs/architecture.md", "members/identifiers/hashed_email.py")], "that one is to be written"

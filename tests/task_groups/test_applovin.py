@@ -189,13 +189,18 @@ def test_arguments_go_where_they_belong(function: Any, target: str, folder: str)
         "max_removed": 5,
         "batch_size": 10,
         "pool": "p",
+        "depends_on_past": True,
+        "max_active_tis_per_dag": 3,
         "trigger_rule": "all_done",
+        "doc_md": "what is read",
     }
     tasks = made(function, group_id="g", response_timeout=dt.timedelta(hours=1), **given)
     plan, approve, apply = tasks.values()
     assert (plan.max_removed, plan.plan_only, plan.trigger_rule, plan.outlets) == (5, True, "all_done", [])
     assert (apply.override_guards, apply.trigger_rule) == (True, "all_success")
     assert [task.batch_size for task in (plan, apply)] == [10, 10]
+    assert [(task.depends_on_past, task.max_active_tis_per_dag) for task in (plan, apply)] == [(True, 3), (True, 3)]
+    assert [task.doc_md for task in (plan, apply)] == ["what is read", None]
     assert [task.pool for task in tasks.values()] == ["p", "default_pool", "p"]
     assert [asset.uri for asset in apply.outlets] == [f"applovin://main/{folder}/a"]
     assert (approve.response_timeout, approve.about) == (dt.timedelta(hours=1), "a")

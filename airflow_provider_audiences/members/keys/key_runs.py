@@ -81,7 +81,7 @@ class KeyRuns:
 
     @property
     def count(self) -> int:
-        """Number of distinct keys. It costs nothing once all of them have been read; before that, the set is made for it."""
+        """Number of distinct keys. It costs nothing once all of them were read; before that, the set is made for it."""
         row = count = 0
         while row < self.added:
             if self._set is not None or row not in self._distinct:
