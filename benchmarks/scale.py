@@ -32,9 +32,9 @@ from benchmarks.sink import RunningSink, running_sink
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = {
-    "staging": "stage: read, validate, deduplicate",
+    "staging": "stage: read, validate",
     "ledger": "read the ledger",
-    "plan": "plan: compare both",
+    "plan": "plan: deduplicate, compare both",
     "store": "store the plan",
     "fold": "make the next ledger",
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from airflow_provider_audiences.common.targets import AUDIENCE
 from airflow_provider_audiences.operators.applovin_base import AppLovinOperator
-from airflow_provider_audiences.operators.applovin_delivery_base import AudienceTargetMixin
+from airflow_provider_audiences.operators.applovin_delivery_base import AppLovinAudienceOperator
 from airflow_provider_audiences.operators.arguments import (
     AppLovinAdditionArguments,
     AppLovinArguments,
@@ -148,7 +148,7 @@ class AppLovinListAudiencesOperator(AppLovinOperator):
         ]
 
 
-class AppLovinUpdateAudienceOperator(AudienceTargetMixin, DirectDeliveryOperator):
+class AppLovinUpdateAudienceOperator(AppLovinAudienceOperator, DirectDeliveryOperator):
     """
     Replace all users of an audience.
 
@@ -221,7 +221,7 @@ class AppLovinUpdateAudienceOperator(AudienceTargetMixin, DirectDeliveryOperator
         self.name_outlet()
 
 
-class AppLovinAppendUsersOperator(AudienceTargetMixin, DirectDeliveryOperator):
+class AppLovinAppendUsersOperator(AppLovinAudienceOperator, DirectDeliveryOperator):
     """
     Add users to an audience. For users who are in it already, the TTL begins again.
 
@@ -282,7 +282,7 @@ class AppLovinAppendUsersOperator(AudienceTargetMixin, DirectDeliveryOperator):
         self.name_outlet()
 
 
-class AppLovinRemoveUsersOperator(AudienceTargetMixin, DirectDeliveryOperator):
+class AppLovinRemoveUsersOperator(AppLovinAudienceOperator, DirectDeliveryOperator):
     """
     Remove users from an audience, by an append with a TTL of 0 seconds.
 

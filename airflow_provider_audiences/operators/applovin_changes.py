@@ -11,12 +11,15 @@ from datetime import timedelta
 from typing import Any, ClassVar, Unpack
 
 from airflow_provider_audiences.common.masked import MembersField
-from airflow_provider_audiences.operators.applovin_delivery_base import AudienceTargetMixin, SuppressionListTargetMixin
+from airflow_provider_audiences.operators.applovin_delivery_base import (
+    AppLovinAudienceOperator,
+    AppLovinSuppressionListOperator,
+)
 from airflow_provider_audiences.operators.arguments import AppLovinChangesArguments
 from airflow_provider_audiences.operators.changes_base import SendChangesOperator
 
 
-class AppLovinSendChangesOperator(AudienceTargetMixin, SendChangesOperator):
+class AppLovinSendChangesOperator(AppLovinAudienceOperator, SendChangesOperator):
     """
     Send changes to an audience: members to add, to refresh and to remove, which queries of a warehouse have found.
 
@@ -115,7 +118,7 @@ class AppLovinSendChangesOperator(AudienceTargetMixin, SendChangesOperator):
         self.name_outlet()
 
 
-class AppLovinSendSuppressionChangesOperator(SuppressionListTargetMixin, SendChangesOperator):
+class AppLovinSendSuppressionChangesOperator(AppLovinSuppressionListOperator, SendChangesOperator):
     """
     Send changes to an app's suppression list: users to add and to remove, which queries of a warehouse have found.
 

@@ -1,5 +1,5 @@
 """
-Base classes of the AppLovin operators that send members: what a member is, and two mixins that say where members go.
+Base classes of the AppLovin operators that send members: what a member is, and where members go.
 
 Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
@@ -26,8 +26,8 @@ class AppLovinDeliveryOperator(AppLovinOperator, DeliveryOperator):
     """
     Base of the operators that send advertising IDs.
 
-    A concrete operator takes its target from :class:`AudienceTargetMixin` or :class:`SuppressionListTargetMixin`, and
-    what it does from
+    A concrete operator takes its target from :class:`AppLovinAudienceOperator` or
+    :class:`AppLovinSuppressionListOperator`, and what it does from
     :class:`~airflow_provider_audiences.operators.sync_base.SyncOperator`,
     :class:`~airflow_provider_audiences.operators.plan_base.StoredPlanOperator` or
     :class:`~airflow_provider_audiences.operators.direct_delivery_base.DirectDeliveryOperator`.
@@ -54,8 +54,8 @@ class AppLovinDeliveryOperator(AppLovinOperator, DeliveryOperator):
         return AdvertisingIds(id_case=self.id_case)
 
 
-class AudienceTargetMixin(AppLovinDeliveryOperator):
-    """Mixin for operators that send members to an audience."""
+class AppLovinAudienceOperator(AppLovinDeliveryOperator):
+    """Base of the operators that send members to an audience."""
 
     target_argument = "audience_id"
     target_kind = AUDIENCE
@@ -86,8 +86,8 @@ class AudienceTargetMixin(AppLovinDeliveryOperator):
         return AudienceDestination(client, target, identifier_kind=self.identifier_kind)
 
 
-class SuppressionListTargetMixin(AppLovinDeliveryOperator):
-    """Mixin for operators that send members to an app's suppression list."""
+class AppLovinSuppressionListOperator(AppLovinDeliveryOperator):
+    """Base of the operators that send members to an app's suppression list."""
 
     target_argument = "package_name"
     target_kind = SUPPRESSION_LIST

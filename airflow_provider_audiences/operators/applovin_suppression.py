@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Unpack
 
-from airflow_provider_audiences.operators.applovin_delivery_base import SuppressionListTargetMixin
+from airflow_provider_audiences.operators.applovin_delivery_base import AppLovinSuppressionListOperator
 from airflow_provider_audiences.operators.arguments import (
     AppLovinAdditionArguments,
     AppLovinRemovalArguments,
@@ -24,7 +24,7 @@ from airflow_provider_audiences.operators.plan_base import StoredPlanOperator
 from airflow_provider_audiences.operators.sync_base import SyncOperator
 
 
-class AppLovinSyncSuppressionOperator(SuppressionListTargetMixin, SyncOperator):
+class AppLovinSyncSuppressionOperator(AppLovinSuppressionListOperator, SyncOperator):
     """
     Make an app's suppression list equal a source, with as few requests as possible.
 
@@ -113,7 +113,7 @@ class AppLovinSyncSuppressionOperator(SuppressionListTargetMixin, SyncOperator):
         self.name_outlet()
 
 
-class AppLovinApplySuppressionPlanOperator(SuppressionListTargetMixin, StoredPlanOperator):
+class AppLovinApplySuppressionPlanOperator(AppLovinSuppressionListOperator, StoredPlanOperator):
     """
     Carry out a plan that ``AppLovinSyncSuppressionOperator(plan_only=True)`` stored, exactly as it was stored.
 
@@ -151,7 +151,7 @@ class AppLovinApplySuppressionPlanOperator(SuppressionListTargetMixin, StoredPla
         self.name_outlet()
 
 
-class AppLovinAddSuppressionOperator(SuppressionListTargetMixin, DirectDeliveryOperator):
+class AppLovinAddSuppressionOperator(AppLovinSuppressionListOperator, DirectDeliveryOperator):
     """
     Add users to an app's suppression list. Users who are on it stay on it.
 
@@ -197,7 +197,7 @@ class AppLovinAddSuppressionOperator(SuppressionListTargetMixin, DirectDeliveryO
         self.name_outlet()
 
 
-class AppLovinRemoveSuppressionOperator(SuppressionListTargetMixin, DirectDeliveryOperator):
+class AppLovinRemoveSuppressionOperator(AppLovinSuppressionListOperator, DirectDeliveryOperator):
     """
     Remove users from an app's suppression list. The app's campaigns target them again.
 

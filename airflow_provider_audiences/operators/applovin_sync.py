@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from airflow_provider_audiences.operators.applovin_delivery_base import AudienceTargetMixin
+from airflow_provider_audiences.operators.applovin_delivery_base import AppLovinAudienceOperator
 from airflow_provider_audiences.operators.arguments import AppLovinStoredPlanArguments, AppLovinSyncAudienceArguments
 from airflow_provider_audiences.operators.plan_base import StoredPlanOperator
 from airflow_provider_audiences.operators.sync_base import FoundDestination, SyncOperator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import Destination
 
 
-class AppLovinSyncAudienceOperator(AudienceTargetMixin, SyncOperator):
+class AppLovinSyncAudienceOperator(AppLovinAudienceOperator, SyncOperator):
     """
     Make an audience equal a source, with as few requests as possible.
 
@@ -240,7 +240,7 @@ class AppLovinSyncAudienceOperator(AudienceTargetMixin, SyncOperator):
         )
 
 
-class AppLovinApplyPlanOperator(AudienceTargetMixin, StoredPlanOperator):
+class AppLovinApplyPlanOperator(AppLovinAudienceOperator, StoredPlanOperator):
     """
     Carry out a plan that ``AppLovinSyncAudienceOperator(plan_only=True)`` stored, exactly as it was stored.
 

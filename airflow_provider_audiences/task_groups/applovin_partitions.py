@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.common.run_limits import WIDE_OPEN, explaining_stops, take_limits_of_run
 from airflow_provider_audiences.members.partition import WHOLE, Partition, partitions
-from airflow_provider_audiences.operators.applovin_delivery_base import AudienceTargetMixin
+from airflow_provider_audiences.operators.applovin_delivery_base import AppLovinAudienceOperator
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 from airflow_provider_audiences.operators.plan_base import PlanOperator
 
@@ -144,7 +144,7 @@ class PartitionPlanOperator(AppLovinSyncAudienceOperator):
             )
 
 
-class PartitionVerdictOperator(AudienceTargetMixin, PlanOperator):
+class PartitionVerdictOperator(AppLovinAudienceOperator, PlanOperator):
     """
     Let the guards judge the plans of all partitions as one plan; if it passes, send its first batch, and no other.
 
@@ -259,7 +259,7 @@ class PartitionApplyOperator(AppLovinApplyPlanOperator):
     publishes_outcome = False
 
 
-class PartitionReportOperator(AudienceTargetMixin, PlanOperator):
+class PartitionReportOperator(AppLovinAudienceOperator, PlanOperator):
     """
     Sum up what the partitions have sent, compare it with the platform's count, and tell the audience's asset, once.
 

@@ -30,6 +30,7 @@ from airflow_provider_audiences.validation.texts import (
     one_of,
     path_id,
     required_text,
+    shown,
 )
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "ratio",
     "required_text",
     "seconds",
+    "shown",
     "true_or_false",
     "whole_number",
     "whole_seconds",

@@ -7,7 +7,7 @@ import sys
 from datetime import timedelta
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.validation.texts import a_type, is_none
+from airflow_provider_audiences.validation.texts import a_type, is_none, shown
 
 OFF = "off"
 """The word for no limit, as templates can't render to None."""
@@ -46,7 +46,7 @@ def whole_number(name: str, value: object, *, at_least: int) -> int:
     if isinstance(value, str) and value.isascii() and value.strip().isdigit():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise InvalidInputError(f"{name} must be a whole number of at least {at_least}, not {value!r}")
+        raise InvalidInputError(f"{name} must be a whole number of at least {at_least}, not {shown(value)}")
     return value
 
 
@@ -73,7 +73,7 @@ def ratio(name: str, value: object, *, at_most: float | None = None) -> float | 
     limit = sys.float_info.max if at_most is None else at_most
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= limit:
         most = "" if at_most is None else f", at most {at_most:g}"
-        raise InvalidInputError(f"{name} must be a number of at least 0{most}, not {value!r}")
+        raise InvalidInputError(f"{name} must be a number of at least 0{most}, not {shown(value)}")
     return float(number)
 
 

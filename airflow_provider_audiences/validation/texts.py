@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from numbers import Integral, Number
 
@@ -9,6 +10,9 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 
 MAX_NAME_CHARACTERS = 1_000
 """Most characters of a name. Neither platform documents a limit, but a longer text was hardly meant as a name."""
+
+_MAX_SHOWN = 60
+_LIKE_A_MEMBER = re.compile(r"[0-9]{7}|[0-9a-f]{8}-|[0-9a-f]{16}|@", re.IGNORECASE)
 
 BROKEN = "has half of a character in it, which UTF-8 can't write: give whole text"
 
@@ -23,6 +27,17 @@ def a_type(value: object) -> str:
         return "None"
     name = type(value).__name__
     return f"{'an' if name[:1] in set('aeioAEIO') else 'a'} {name}"
+
+
+def shown(value: object) -> str:
+    """
+    Return a wrong argument for a message: as it is, or its type if members may be in it. They may be given as the
+    argument by mistake.
+
+    :param value: any value.
+    """
+    text = repr(value) if value is None or isinstance(value, str | Number) else ""
+    return text if text and len(text) <= _MAX_SHOWN and not _LIKE_A_MEMBER.search(text) else a_type(value)
 
 
 def is_broken(value: object) -> bool:
@@ -152,4 +167,4 @@ def one_of(name: str, value: object, choices: Iterable[str]) -> str:
     word = value.strip().lower() if isinstance(value, str) else None
     if word in words:
         return word
-    raise InvalidInputError(f"{name} must be {' or '.join(map(repr, words))}, not {value!r}")
+    raise InvalidInputError(f"{name} must be {' or '.join(map(repr, words))}, not {shown(value)}")

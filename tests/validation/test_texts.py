@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.validation.texts import a_type, exact_text, given_text, path_id, required_text
+from airflow_provider_audiences.validation.texts import (
+    a_type,
+    exact_text,
+    given_text,
+    one_of,
+    path_id,
+    required_text,
+    shown,
+)
 
 WHOLE = [
     (20261111, "20261111"),
@@ -68,3 +76,29 @@ class TestTexts:
         assert [a_type(value) for value in values] == [
             *("an int", "a float", "a str", "None", "a list", "a UnicodeError", "an OSError"),
         ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("Mirror ", "'Mirror '"),
+        (-1, "-1"),
+        (0.5, "0.5"),
+        (None, "None"),
+        (True, "True"),
+        ("s3://bucket/key", "'s3://bucket/key'"),
+        ("13900001111", "a str"),
+        (13900001111, "an int"),
+        ("b1e1f0a2-5a3c-4d5e-8f60-1234567890ab", "a str"),
+        ("B1E1F0A25A3C4D5E8F601234567890AB", "a str"),
+        ("somebody@example.com", "a str"),
+        (["13900001111"], "a list"),
+        ({"a": 1}, "a dict"),
+        ("x" * 70, "a str"),
+    ],
+)
+def test_a_wrong_argument_is_shown_unless_it_may_be_a_member(value: object, text: str) -> None:
+    assert shown(value) == text
+    with pytest.raises(InvalidInputError) as wrong:
+        one_of("mode", value, ("append",))
+    assert str(wrong.value) == f"mode must be 'append', not {text}."

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airflow_provider_audiences.exceptions import InvalidInputError
-from airflow_provider_audiences.validation import true_or_false
+from airflow_provider_audiences.validation import shown, true_or_false
 
 _WRITTEN_CHARACTER = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|([0-7]{3}))")
 _UTF8 = frozenset({"utf-8", "ascii"})
@@ -131,7 +131,7 @@ def _delimiter(value: object) -> str | None:
         return None
     if not isinstance(value, str) or len(value) != 1 or value in "\0\r\n" or "\ud800" <= value <= "\udfff":
         raise InvalidInputError(
-            f"delimiter must be one character, such as ';' or '\\t', and no line end, not {value!r}"
+            f"delimiter must be one character, such as ';' or '\\t', and no line end, not {shown(value)}"
         )
     return value
 
@@ -140,7 +140,7 @@ def _character(name: str, value: object) -> str | None:
     if value is None or value == "":
         return value
     if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in "\0\r\n":
-        raise InvalidInputError(f"{name} must be one ASCII character, or '' for none, not {value!r}")
+        raise InvalidInputError(f"{name} must be one ASCII character, or '' for none, not {shown(value)}")
     return value
 
 
@@ -155,7 +155,9 @@ def _encoding(value: object) -> str | None:
     except (LookupError, ValueError):
         is_text = False
     if not is_text:
-        raise InvalidInputError(f"encoding must be a name that Python knows, such as 'gbk' or 'utf-16', not {value!r}")
+        raise InvalidInputError(
+            f"encoding must be a name that Python knows, such as 'gbk' or 'utf-16', not {shown(value)}"
+        )
     return None if name in _UTF8 or name == "utf-8-sig" else name
 
 

@@ -28,6 +28,7 @@ from airflow_provider_audiences.validation import (
     exact_text,
     given_text,
     not_longer,
+    shown,
     true_or_false,
 )
 
@@ -75,7 +76,10 @@ def parse_source(value: object) -> PaiSource:
     if number in {member.value for member in PaiSource}:
         return PaiSource(number)
     choices = ", ".join(f"{member.value} ({member.name.lower()})" for member in PaiSource)
-    raise InvalidInputError(f"source must be one of {choices}, not {value!r}")
+    raise InvalidInputError(
+        f"source must be one of {choices}, not {shown(value)}; numbers of a file, a table or a query are what "
+        "PaiSyncGroupOperator takes"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
