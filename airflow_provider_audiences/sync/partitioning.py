@@ -1,4 +1,4 @@
-"""Syncs of an audience in partitions: what none of them may do, and their sums."""
+"""An audience in partitions as a whole: the counts and the report of all together, and what no partition may do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OF_DELIVERY = (
 _OF_FIRST_BATCH = (
     *("requests", "batches", "splits", "accepted", "rejected_by_api", "miscounted_batches", "bytes_sent"),
 )
-"""Those of them that the batch has which was sent alone, before all others."""
+"""Fields that the verdict's report has of the first batch, which is sent alone, before those of all partitions."""
 
 
 def refuse_replacing(settings: SyncSettings) -> None:

@@ -109,7 +109,7 @@ class _Fold:
         if not len(kept):
             return new
         places = np.searchsorted(kept, old_keys.places(SortedKeys(new.keys)))
-        rows = old.chosen(np.insert(kept, places, kept[0]))  # any row makes room for a new one
+        rows = old.chosen(np.insert(kept, places, kept[0]))  # a copy of some row, where a new one is written next
         places += np.arange(len(places))
         rows.keys[places] = new.keys
         rows.earliest_expiry[places] = new.earliest_expiry
