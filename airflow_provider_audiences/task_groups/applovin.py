@@ -16,8 +16,8 @@ from airflow_provider_audiences.operators.applovin_suppression import (
     AppLovinSyncSuppressionOperator,
 )
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
+from airflow_provider_audiences.operators.partitioned_base import GUARDS
 from airflow_provider_audiences.task_groups.applovin_partitions import (
-    GUARDS,
     PartitionApplyOperator,
     PartitionPlanOperator,
     PartitionReportOperator,
