@@ -190,7 +190,8 @@ def test_an_audience_in_partitions_is_one_for_each(
         sync = AppLovinSyncAudienceOperator(task_id="t", source=ids, partition=partition, **named)
         audience_id = sync.execute(task_context())["audience_id"]
     listed = {row["audience"]: row["live"] for row in run("list", "-o", "json").content("json")}
-    assert listed == {f"{audience_id}/partition-a": 5, f"{audience_id}/partition-b": 3}
+    live = {f"{audience_id}/partition-a": 5, f"{audience_id}/partition-b": 3}  # the others have begun, without members
+    assert listed == {f"{audience_id}/partition-{digit:x}": 0 for digit in range(16)} | live
     assert run("show", f"{audience_id}/partition-a", "-o", "json").content("json")["live"] == 5
     ended = run("show", audience_id)
     assert f"several audiences have the id {audience_id}: give one of applovin/" in ended.err
