@@ -12,7 +12,9 @@ MAX_NAME_CHARACTERS = 1_000
 """Most characters of a name. Neither platform documents a limit, but a longer text was hardly meant as a name."""
 
 _MAX_SHOWN = 60
-_LIKE_A_MEMBER = re.compile(r"[0-9]{7}|[0-9a-f]{8}-|[0-9a-f]{16}|@", re.IGNORECASE)
+_MAX_SHOWN_DIGITS = 6
+_LIKE_A_MEMBER = re.compile(r"[0-9a-f]{8}-|[0-9a-f]{16}|@", re.IGNORECASE)
+"""Wider than the patterns of the identifier kinds, which this does not know: what is shown must be none of them."""
 
 BROKEN = "has half of a character in it, which UTF-8 can't write: give whole text"
 
@@ -31,13 +33,18 @@ def a_type(value: object) -> str:
 
 def shown(value: object) -> str:
     """
-    Return a wrong argument for a message: as it is, or its type if members may be in it. They may be given as the
-    argument by mistake.
+    Return a wrong argument for a message: as it is, or its type if it may be a member, given as the argument by
+    mistake.
 
     :param value: any value.
     """
-    text = repr(value) if value is None or isinstance(value, str | Number) else ""
-    return text if text and len(text) <= _MAX_SHOWN and not _LIKE_A_MEMBER.search(text) else a_type(value)
+    if value is not None and not isinstance(value, str | Number):
+        return a_type(value)
+    text = repr(value)
+    digits = sum(map(str.isdigit, text))
+    if len(text) > _MAX_SHOWN or digits > _MAX_SHOWN_DIGITS or _LIKE_A_MEMBER.search(text):
+        return f"{a_type(value)} that is not shown, as it may be a member"
+    return text
 
 
 def is_broken(value: object) -> bool:

@@ -78,6 +78,9 @@ class TestTexts:
         ]
 
 
+HIDDEN = " that is not shown, as it may be a member"
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -87,14 +90,17 @@ class TestTexts:
         (None, "None"),
         (True, "True"),
         ("s3://bucket/key", "'s3://bucket/key'"),
-        ("13900001111", "a str"),
-        (13900001111, "an int"),
-        ("b1e1f0a2-5a3c-4d5e-8f60-1234567890ab", "a str"),
-        ("B1E1F0A25A3C4D5E8F601234567890AB", "a str"),
-        ("somebody@example.com", "a str"),
+        ("139-0000 1111", f"a str{HIDDEN}"),
+        ("\uff11\uff13\uff19\uff10\uff10\uff10\uff10\uff11\uff11\uff11\uff11", f"a str{HIDDEN}"),
+        (-1e-300, "-1e-300"),
+        ("13900001111", f"a str{HIDDEN}"),
+        (13900001111, f"an int{HIDDEN}"),
+        ("b1e1f0a2-5a3c-4d5e-8f60-1234567890ab", f"a str{HIDDEN}"),
+        ("B1E1F0A25A3C4D5E8F601234567890AB", f"a str{HIDDEN}"),
+        ("somebody@example.com", f"a str{HIDDEN}"),
         (["13900001111"], "a list"),
         ({"a": 1}, "a dict"),
-        ("x" * 70, "a str"),
+        ("x" * 70, f"a str{HIDDEN}"),
     ],
 )
 def test_a_wrong_argument_is_shown_unless_it_may_be_a_member(value: object, text: str) -> None:
