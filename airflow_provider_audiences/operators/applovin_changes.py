@@ -151,8 +151,7 @@ class AppLovinSendSuppressionChangesOperator(AppLovinSuppressionListOperator, Se
         timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :param account: what tells AppLovin accounts apart, in the list's asset and as a part of the address of its state;
-        None (default) for the connection's id in the asset, and nothing in the address. A list that is
-        synced already begins a new ledger, which knows nobody, when this is given (templated).
+        None (default) for the connection's id in the asset, and nothing in the address (templated).
     :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
         for the asset that the arguments name.
     :return: the report of ``AppLovinSendChangesOperator``, in which ``audience_id`` is the package name, ``refreshed``

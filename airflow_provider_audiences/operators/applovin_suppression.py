@@ -81,8 +81,8 @@ class AppLovinSyncSuppressionOperator(AppLovinSuppressionListOperator, SyncOpera
         timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :param account: what tells AppLovin accounts apart, in the list's asset and as a part of the address of its ledger;
-        None (default) for the connection's id in the asset, and nothing in the address. A list that is
-        synced already begins a new ledger, which knows nobody, when this is given (templated).
+        None (default) for the connection's id in the asset, and nothing in the address. If it is given for a
+        list that is synced already, a new ledger begins, which knows nobody (templated).
     :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
         for the asset that the arguments name.
     :return: the report of ``AppLovinSyncAudienceOperator``, in
@@ -132,8 +132,8 @@ class AppLovinApplySuppressionPlanOperator(AppLovinSuppressionListOperator, Stor
         timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :param account: what tells AppLovin accounts apart, in the list's asset and as a part of the address of its ledger;
-        None (default) for the connection's id in the asset, and nothing in the address. A list that is
-        synced already begins a new ledger, which knows nobody, when this is given (templated).
+        None (default) for the connection's id in the asset, and nothing in the address. Give what the list's sync
+        has (templated).
     :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
         for the asset that the arguments name.
     :return: the report, as for ``AppLovinSyncSuppressionOperator``.
@@ -179,8 +179,8 @@ class AppLovinAddSuppressionOperator(AppLovinSuppressionListOperator, DirectDeli
         timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :param account: what tells AppLovin accounts apart, in the list's asset and as a part of the address of its ledger;
-        None (default) for the connection's id in the asset, and nothing in the address. A list that is
-        synced already begins a new ledger, which knows nobody, when this is given (templated).
+        None (default) for the connection's id in the asset, and nothing in the address. Give what the list's sync
+        has (templated).
     :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
         for the asset that the arguments name.
     :return: the report of ``AppLovinUpdateAudienceOperator``; its
@@ -226,8 +226,8 @@ class AppLovinRemoveSuppressionOperator(AppLovinSuppressionListOperator, DirectD
         timedelta; default one hour, 0 fails at once. Waiting uses up no retry (templated).
     :param applovin_conn_id: Airflow connection of the type ``applovin``; default ``applovin_default`` (templated).
     :param account: what tells AppLovin accounts apart, in the list's asset and as a part of the address of its ledger;
-        None (default) for the connection's id in the asset, and nothing in the address. A list that is
-        synced already begins a new ledger, which knows nobody, when this is given (templated).
+        None (default) for the connection's id in the asset, and nothing in the address. Give what the list's sync
+        has (templated).
     :param asset: outlet of the task, as an Airflow asset or its URI, for arguments that hold templates; None (default)
         for the asset that the arguments name.
     :return: the report of ``AppLovinUpdateAudienceOperator``; its
