@@ -15,7 +15,7 @@ from airflow_provider_audiences.sync.destination import Destination
 from airflow_provider_audiences.sync.state.audience_state import AudienceState
 from airflow_provider_audiences.sync.state.disk_space import DiskSpace
 from airflow_provider_audiences.sync.state.late import LateRequests
-from airflow_provider_audiences.sync.state.layout import layout_of, require_layout
+from airflow_provider_audiences.sync.state.layout import layout_of, require_layout, require_manifest
 from airflow_provider_audiences.sync.state.lease import Holder, Lease, OnBusy, leased
 from airflow_provider_audiences.sync.state.manifest import Layout
 
@@ -74,8 +74,7 @@ class OpenAudience:
             # Who moves the state says so before taking it over. So it is looked at after this process has taken over.
             if self.whole is not None:
                 require_layout(layout_of(self.whole), self.layout.partitions, place=self.whole.name)
-        if self.layout.has_all_manifests and self.state.manifest is None:
-            raise LedgerLostError(f"{self.state.name}: its head-*.json is missing, which was there")
+        require_manifest(self.state.manifest, self.layout, place=self.state.name)
         if self.whole is None and self.state.manifest is not None:
             require_layout(self.state.manifest.layout, 1, place=self.state.name)
 

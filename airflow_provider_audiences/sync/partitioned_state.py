@@ -30,15 +30,20 @@ from airflow_provider_audiences.members.workspace import StagingSettings, Worksp
 from airflow_provider_audiences.sync.manual_changes import ManualChanges, ManualChangesBuilder
 from airflow_provider_audiences.sync.planning import member_count_of, unknown_members_error
 from airflow_provider_audiences.sync.state.disk_space import DiskSpace
-from airflow_provider_audiences.sync.state.layout import layout_of, partitions_in_words, require_layout
+from airflow_provider_audiences.sync.state.layout import (
+    layout_of,
+    partitions_in_words,
+    require_layout,
+    require_manifest,
+)
 from airflow_provider_audiences.sync.state.lease import Holder, OnBusy, leased
 from airflow_provider_audiences.sync.state.ledger_runs import LedgerRuns
 from airflow_provider_audiences.sync.state.manifest import Layout, Manifest, ManualChangeFiles
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
 from airflow_provider_audiences.sync.state.manual_change_files import (
     ManualChangeStore,
+    delete_unrecorded,
     find_held_back,
-    is_unrecorded,
     store_manual_changes,
 )
 from airflow_provider_audiences.sync.state.tables import StateTables, ledger_file
@@ -170,7 +175,7 @@ class PartitionedState:
         layout = Layout(partitions=partitions, has_unknown_members=has_unknown_members)
         new = replace(self._empty_manifest(has_unknown_members=has_unknown_members), layout=layout)
         whole.chain.commit_and_clean(new, used=new.files)  # of a lost state, files may lie here
-        _delete_unrecorded(whole.files)
+        delete_unrecorded(whole.files, whole.files.names())
         log.info("From now on, the state of this audience is in %s.", counted(partitions, "partition"))
         self._complete(whole, new)
 
@@ -180,10 +185,8 @@ class PartitionedState:
         if layout.partitions == 1 or layout.has_all_manifests:
             return
         for partition in all_partitions(layout.partitions):
-            with (
-                self._held(partition) as new,
-                suppress(LedgerLostError),
-            ):  # a partition's own sync tells that it is lost
+            # A partition that is lost already is left to its own sync, which says so.
+            with self._held(partition) as new, suppress(LedgerLostError):
                 if new.chain.load(self.destination.address) is None:
                     new.chain.commit(self._empty_manifest(has_unknown_members=layout.has_unknown_members))
         whole.chain.commit(replace(manifest, layout=replace(layout, has_all_manifests=True)))
@@ -225,7 +228,7 @@ class PartitionedState:
                 raise
             new = replace(new, generation=max(manifest.generation, moved.manifest.generation) + 1)
             whole.chain.commit_and_clean(new, used=new.files)
-            _delete_unrecorded(whole.files)
+            delete_unrecorded(whole.files, whole.files.names())
         log.info("%s moved; nothing was sent.", counted(moved.ledgers.members, "member was", "members were"))
         return new
 
@@ -238,8 +241,7 @@ class PartitionedState:
         for partition in all_partitions(manifest.layout.partitions):
             with self._held(partition, whole) as source, self._workspace() as scratch:
                 stored = manifest if source is whole else source.chain.load(self.destination.address)
-                if stored is None and manifest.layout.has_all_manifests:
-                    raise LedgerLostError(f"{source.files.name}: its head-*.json is missing, which was there")
+                require_manifest(stored, manifest.layout, place=source.files.name)
                 if stored is None:
                     continue
                 _refuse_unfinished(stored, manifest.layout, place=source.files.name)
@@ -361,13 +363,6 @@ class PartitionedState:
     def _workspace(self) -> Iterator[Workspace]:
         with open_workspace(self.staging, key_bytes=self.destination.identifier_kind.key_bytes) as workspace:
             yield workspace
-
-
-def _delete_unrecorded(files: FileStore) -> None:
-    """Delete what told of removals that no manifest noted: the new states note them."""
-    for name in files.names():
-        if is_unrecorded(name):
-            files.delete(name)
 
 
 def _refuse_unfinished(manifest: Manifest, layout: Layout, *, place: str) -> None:

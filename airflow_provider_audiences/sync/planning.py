@@ -52,12 +52,14 @@ class _Start:
     What is known of an audience when planning begins.
 
     :param ledger: the ledger, with what an interrupted run may have sent.
+    :param manual_changes: members removed or added by hand.
     :param skipped_batches: number of an interrupted run's requests that are in the ledger.
     :param replaces: whether the plan must replace the audience's whole content.
     :param has_unknown_members: whether the audience may have members that the ledger lacks.
     """
 
     ledger: Ledger
+    manual_changes: ManualChanges
     skipped_batches: int
     replaces: bool
     has_unknown_members: bool
@@ -108,10 +110,7 @@ class Planner:
         if self._layout.partitions == 1:  # a partition may have nobody; who judges all of them sums up
             refuse_without_members(staged)
         start = self._load_state(settings)
-        manual_changes = self._state.manual_changes()
-        plan = self._make_plan(
-            start, manual_changes, staged.keys_by_part, opt_outs.keys if opt_outs else None, settings
-        )
+        plan = self._make_plan(start, staged.keys_by_part, opt_outs.keys if opt_outs else None, settings)
         manifest = self._state.manifest
         report = SyncReport.of_plan(
             plan,
@@ -142,18 +141,18 @@ class Planner:
         for line in report.plan_lines():
             log.info("%s", line)
         log_verdicts(report.verdicts)
-        return Planned(ledger=start.ledger, plan=plan, report=report, manual_changes=manual_changes)
+        return Planned(ledger=start.ledger, plan=plan, report=report, manual_changes=start.manual_changes)
 
     def _make_plan(
         self,
         start: _Start,
-        manual_changes: ManualChanges,
         source: KeysByPart,
         opt_outs: KeySet | None,
         settings: SyncSettings,
     ) -> Plan:
         """Make the plan; or the rest of a replacement that was begun before, and whose first request was accepted."""
         opt_outs = empty_key_set(self._workspace) if opt_outs is None else opt_outs
+        manual_changes = start.manual_changes
         held_back = None
         if manual_changes.held_back.count and settings.mode != "append":  # else the source is a part of what is wanted
             held_back = intersection(manual_changes.held_back, source, self._workspace)
@@ -202,13 +201,13 @@ class Planner:
                 skipped = manifest.delivered.batches
                 log.info("An earlier run was cut off after %s, not to be sent again.", counted(skipped, "request"))
             ledger = self._state.fold_unfinished_plan(ledger)
-            self._state.manual_changes()
+            manual_changes = self._state.manual_changes()
         except LedgerLostError as error:
             if settings.on_lost_ledger == "fail":
                 raise
             log.warning("%s on_lost_ledger=%r.", error, settings.on_lost_ledger)
             self._state.ignore_ledger()
-            ledger, skipped = self._state.ledger(), 0
+            ledger, manual_changes, skipped = self._state.ledger(), self._state.manual_changes(), 0
             must_replace = settings.on_lost_ledger == "replace"
         else:
             manifest = self._state.manifest
@@ -221,6 +220,7 @@ class Planner:
                 has_unknown_members = manifest.has_unknown_members
         return _Start(
             ledger=ledger,
+            manual_changes=manual_changes,
             skipped_batches=skipped,
             replaces=must_replace or settings.mode == "replace",
             has_unknown_members=has_unknown_members,

@@ -20,14 +20,14 @@ from airflow_provider_audiences.sync.ledger import Ledger, LedgerWriter
 from airflow_provider_audiences.sync.manual_changes import ManualChanges
 from airflow_provider_audiences.sync.plan import PhaseName, Plan
 from airflow_provider_audiences.sync.run_date import RunDate
+from airflow_provider_audiences.sync.state import transitions
 from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.fold import fold
-from airflow_provider_audiences.sync.state.manifest import Manifest, ManualChangeFiles
+from airflow_provider_audiences.sync.state.manifest import Manifest, ManualChangeFiles, no_ledger_error
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
 from airflow_provider_audiences.sync.state.manual_change_files import ManualChangeStore
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan, StoredPlans
 from airflow_provider_audiences.sync.state.tables import EMPTY_LEDGER, NewLedger, StateTables, ledger_file
-from airflow_provider_audiences.sync.state.transitions import after_begin, after_begin_again, after_changes, after_fold
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_set import KeySet
@@ -127,12 +127,7 @@ class AudienceState:
         :raises LedgerLostError: its file is damaged or missing, or the audience is kept by changes that are handed in.
         """
         if self.manifest and not self.manifest.keeps_ledger:
-            raise LedgerLostError(
-                f"{self.name}: this audience is kept by changes that are handed in, so no ledger says who is in it",
-                advice="Hand changes in. Or, to let syncs keep the audience from now on, run one sync with "
-                "on_lost_ledger='rebuild' (the source is sent, and nobody is removed who is not known) or, where the "
-                "platform can replace the content, 'replace' (the source becomes the audience's whole content).",
-            )
+            raise no_ledger_error(self.name)
         if self.manifest is None or not self.manifest.ledger.file:
             return LedgerWriter(self._workspace).finish()
         with self._unless_overtaken():
@@ -173,7 +168,7 @@ class AudienceState:
         if manifest != self.manifest:
             # This outdates the plan too, and whoever applies it again is to find that it was carried out.
             self._commit(replace(manifest, finished_plan_id=plan_id, finished_batches=0) if plan_id else manifest)
-        self._delete_unrecorded()
+        self._manual_changes.delete_unrecorded()
 
     def note_removal(self, keys: KeySet) -> None:
         """
@@ -267,26 +262,20 @@ class AudienceState:
             audience has no ledger from now on. None for a plan that was made by the ledger.
         :return: what an earlier try has delivered of the plan.
         """
-        manifest = self.manifest
-        if manifest and manifest.plan_id == stored.plan_id and manifest.delivered:
-            self._commit(after_begin_again(manifest, manifest.delivered, stored.plan))
+        manifest = self.manifest or transitions.first_manifest(
+            self.address, stored, manual_changes=self._kept_manual_changes, late_until=self._late_until
+        )
+        if manifest.plan_id == stored.plan_id and manifest.delivered:
+            self._commit(transitions.after_begin_again(manifest, manifest.delivered, stored.plan))
             return self.delivered
-        if manifest is None:
-            manifest = Manifest(
-                address=self.address,
-                generation=stored.generation,
-                ledger=EMPTY_LEDGER,
-                manual_changes=self._kept_manual_changes,
-                late_until=self._late_until,
-                is_content_known=False,  # known once the replacement's first request is accepted
-            )
+        is_by_hand = manual_changes is not None
         if manual_changes is not None:
             manifest = self._with_manual_changes(manifest, manual_changes)
         if changes_fingerprint is not None:
             manifest = replace(manifest, ledger=EMPTY_LEDGER, changes_fingerprint=changes_fingerprint)
-        self._commit(after_begin(manifest, stored, is_by_hand=manual_changes is not None, now=self._clock()))
-        if manual_changes is not None:
-            self._delete_unrecorded()
+        self._commit(transitions.after_begin(manifest, stored, is_by_hand=is_by_hand, now=self._clock()))
+        if is_by_hand:
+            self._manual_changes.delete_unrecorded()
         return self.delivered
 
     def record_delivered(
@@ -347,7 +336,7 @@ class AudienceState:
         with self._unless_overtaken():
             new = self._fold(ledger, stored.plan, finished)
         if manual_changes is not None:
-            self._delete_unrecorded()
+            self._manual_changes.delete_unrecorded()
         return new
 
     def end_changes(self, plan: Plan, *, seconds_per_request: float | None) -> None:
@@ -359,7 +348,7 @@ class AudienceState:
             up.
         """
         manifest, _ = self._require_begun()
-        ended = after_changes(
+        ended = transitions.after_changes(
             manifest,
             plan,
             now=self._clock(),
@@ -380,7 +369,7 @@ class AudienceState:
         now, late_effect_seconds = self._clock(), self._late_effect_seconds
         rows = fold(ledger, plan, delivered, now=now, late_effect_seconds=late_effect_seconds)
         new = self._tables.store_ledger(ledger_file(manifest.generation + 1), rows, now=now)
-        manifest = after_fold(manifest, plan, new.stored, now=now, late_effect_seconds=late_effect_seconds)
+        manifest = transitions.after_fold(manifest, plan, new.stored, now=now, late_effect_seconds=late_effect_seconds)
         self._manifests.commit_and_clean(manifest, used=manifest.files)
         self.manifest = manifest
         return new
@@ -389,12 +378,6 @@ class AudienceState:
         with self._unless_overtaken():
             stored = self._manual_changes.store(manual_changes, before=manifest.manual_changes)
         return replace(manifest, manual_changes=stored)
-
-    def _delete_unrecorded(self) -> None:
-        try:
-            self._manual_changes.delete_unrecorded()
-        except StateUnavailableError as error:
-            log.warning("A file that is not needed any more was left: %s", error)
 
     def _commit(self, manifest: Manifest) -> None:
         with self._unless_overtaken():

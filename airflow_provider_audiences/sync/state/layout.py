@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_audiences.exceptions import ConflictError
+from airflow_provider_audiences.exceptions import ConflictError, LedgerLostError
 from airflow_provider_audiences.sync.state.manifest import Layout
 from airflow_provider_audiences.sync.state.snapshot import read_snapshot
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import AudienceAddress
     from airflow_provider_audiences.sync.state.file_store import FileStore
+    from airflow_provider_audiences.sync.state.manifest import Manifest
 
 
 def layout_of(files: FileStore, address: AudienceAddress | None = None) -> Layout:
@@ -55,6 +56,19 @@ def require_layout(layout: Layout, partitions: int, *, place: str) -> None:
             advice=f"Sync it in as many as before: partitions={layout.partitions}. Or let the task prepare of a "
             f"partitioned sync with partitions={partitions} move the state.",
         )
+
+
+def require_manifest(manifest: Manifest | None, layout: Layout, *, place: str) -> None:
+    """
+    Raise an error if a state has no manifest and is not new: then it has lost it.
+
+    :param manifest: the state's manifest; None if it has none.
+    :param layout: layout of the audience.
+    :param place: where the state is, for the message.
+    :raises LedgerLostError: the audience is in partitions, each of which has had a manifest.
+    """
+    if manifest is None and layout.has_all_manifests:
+        raise LedgerLostError(f"{place}: its head-*.json is missing, which was there")
 
 
 def partitions_in_words(count: int) -> str:

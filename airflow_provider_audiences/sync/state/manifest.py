@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from airflow_provider_audiences.exceptions import LedgerLostError
 from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.delivered import Delivered, DeliveredRange, DeliveredRanges
@@ -188,6 +189,20 @@ _KEYS |= {
     "removed_opt_outs_fingerprint": "purged",
     "replacement_fingerprint": "replacement",
 }
+
+
+def no_ledger_error(place: str) -> LedgerLostError:
+    """
+    Return the error of a state that has no ledger, as the audience is kept by changes that are handed in.
+
+    :param place: where the state is.
+    """
+    return LedgerLostError(
+        f"{place}: this audience is kept by changes that are handed in, so no ledger says who is in it",
+        advice="Hand changes in. Or, to let syncs keep the audience from now on, run one sync with "
+        "on_lost_ledger='rebuild' (the source is sent, and nobody is removed who is not known) or, where the "
+        "platform can replace the content, 'replace' (the source becomes the audience's whole content).",
+    )
 
 
 def delivered_to_json(delivered: Delivered) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from airflow_provider_audiences.exceptions import LedgerLostError
+from airflow_provider_audiences.exceptions import LedgerLostError, StateUnavailableError
 from airflow_provider_audiences.members.keys.key_set import KeySet, fingerprint_of
 from airflow_provider_audiences.members.keys.key_sets import empty_key_set
 from airflow_provider_audiences.sync.manual_changes import ManualChanges
@@ -64,6 +64,20 @@ def is_unrecorded(name: str) -> bool:
     return name.startswith(f"{_UNRECORDED}-")
 
 
+def delete_unrecorded(files: FileStore, names: Iterable[str]) -> None:
+    """
+    Delete the files of unrecorded removals: a manifest notes them now. If the store fails, they are left.
+
+    :param files: the file store of the state.
+    :param names: names of files, of which only those of unrecorded removals are deleted.
+    """
+    try:
+        for name in filter(is_unrecorded, names):
+            files.delete(name)
+    except StateUnavailableError as error:
+        log.warning("Files that are not needed any more were left: %s", error)
+
+
 class ManualChangeStore:
     """
     Stores who was removed or added by hand in an audience's state, and finds them again.
@@ -87,7 +101,7 @@ class ManualChangeStore:
         :raises LedgerLostError: one of these is damaged or missing.
         """
         changes = fetch_manual_changes(self._tables, stored, self._workspace)
-        self._unrecorded = [name for name in self._files.names() if is_unrecorded(name)]
+        self._unrecorded = list(filter(is_unrecorded, self._files.names()))
         if not self._unrecorded:
             return changes
         return changes.with_removed(
@@ -119,8 +133,7 @@ class ManualChangeStore:
 
     def delete_unrecorded(self) -> None:
         """Delete the files of the unrecorded removals that :meth:`fetch` has returned: a manifest notes them now."""
-        for name in self._unrecorded:
-            self._files.delete(name)
+        delete_unrecorded(self._files, self._unrecorded)
         self._unrecorded = []
 
 

@@ -18,8 +18,29 @@ from airflow_provider_audiences.sync.state.tables import EMPTY_LEDGER
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import AudienceAddress
     from airflow_provider_audiences.sync.plan import Plan
-    from airflow_provider_audiences.sync.state.manifest import StoredLedger
+    from airflow_provider_audiences.sync.state.manifest import ManualChangeFiles, StoredLedger
     from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
+
+
+def first_manifest(
+    address: AudienceAddress, stored: StoredPlan, *, manual_changes: ManualChangeFiles, late_until: int
+) -> Manifest:
+    """
+    Return the manifest of a state that begins, before its first plan is begun.
+
+    :param address: identifies the audience.
+    :param stored: the first plan.
+    :param manual_changes: who was removed by hand, if there was a state before, whose ledger is lost.
+    :param late_until: until when requests of that state may still take effect; seconds since 1970 (UTC).
+    """
+    return Manifest(
+        address=address,
+        generation=stored.generation,
+        ledger=EMPTY_LEDGER,
+        manual_changes=manual_changes,
+        late_until=late_until,
+        is_content_known=False,  # known once the replacement's first request is accepted
+    )
 
 
 def after_begin(manifest: Manifest, stored: StoredPlan, *, is_by_hand: bool, now: float) -> Manifest:
