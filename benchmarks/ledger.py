@@ -6,7 +6,8 @@ by the same interpreter, from the same source, into a sink of its own. The state
 checkout for itself, and each measured sync begins with a copy of it.
 
 What is counted: :mod:`benchmarks.process`. Wall time is that of ``execute``; CPU seconds are user and system time of
-the process, Airflow's import included.
+the process, Airflow's import included. That import is also run by itself, in each round, so that the CPU seconds of the
+sync alone can be told.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import os
 import shutil
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -40,6 +41,7 @@ class Checkout:
     :param folder: folder for its states.
     :param ledger_bytes: size of the ledger of the first day.
     :param costs: what the measured syncs took.
+    :param starts: what the start of Python and Airflow took by itself, before each of them.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Checkout:
     folder: Path
     ledger_bytes: int = 0
     costs: list[Cost] = field(default_factory=list)
+    starts: list[Cost] = field(default_factory=list)
 
     @property
     def state(self) -> Path:
@@ -79,20 +82,26 @@ class Checkout:
         os.sync()  # the copy is none of the sync's work
         return self._sync(sink, dataset.next_day)
 
+    def start(self) -> Cost:
+        """Start Python, import Airflow and the operators, and end."""
+        return self._run("-c", "import benchmarks.operator_run", environment=own_environment())
+
     def _sync(self, sink: RunningSink, source: Path) -> Cost:
         result = self.folder / "result.json"
         spec = {"operator": "sync", "source": str(source), "arguments": {"drift_patience_seconds": 0}}
         connection = {"conn_type": "applovin", "host": sink.url, "password": "bench-key"}
         environment = own_environment() | {
-            "AIRFLOW_HOME": str(self.folder / "airflow"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__AUDIENCES__STATE_PATH": str(self.state),
             "AIRFLOW__AUDIENCES__TEMP_FOLDER": str(self.folder),
             "AIRFLOW_CONN_APPLOVIN_DEFAULT": json.dumps(connection),
         }
-        command = [sys.executable, "-m", "benchmarks.operator_run", json.dumps(spec), str(result)]
-        cost = cost_of(command, environment=environment, log=self.folder / "log", cwd=self.root)
+        cost = self._run("-m", "benchmarks.operator_run", json.dumps(spec), str(result), environment=environment)
         return replace(cost, seconds=json.loads(result.read_text(encoding="utf-8"))["seconds"])
+
+    def _run(self, *arguments: str, environment: Mapping[str, str]) -> Cost:
+        airflow = {"AIRFLOW_HOME": str(self.folder / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+        command = [sys.executable, *arguments]
+        return cost_of(command, environment={**environment, **airflow}, log=self.folder / "log", cwd=self.root)
 
 
 def measured(checkouts: Sequence[Checkout], dataset: Dataset, *, rounds: int) -> None:
@@ -110,6 +119,7 @@ def measured(checkouts: Sequence[Checkout], dataset: Dataset, *, rounds: int) ->
         members = {name: sink.received().members for name, sink in sinks.items()}
         for number in range(1, rounds + 1):
             for checkout in checkouts if number % 2 else reversed(checkouts):
+                checkout.starts.append(checkout.start())
                 checkout.costs.append(checkout.next_day(sinks[checkout.name], dataset))
                 _say(checkout, f"round {number}", checkout.costs[-1])
         if {name: sink.received().members for name, sink in sinks.items()} != members:
@@ -133,9 +143,15 @@ def _summary(here: Checkout, other: Checkout | None) -> None:
     before = statistics.median(cost.written for cost in other.costs) / ledger
     pairs = list(zip(here.costs, other.costs, strict=True))
     ratios = sorted(mine.cpu_seconds / its.cpu_seconds for mine, its in pairs)
+    alone = [[cost.cpu_seconds - start.cpu_seconds for cost, start in zip(one.costs, one.starts, strict=True)]
+             for one in (here, other)]  # fmt: skip
+    syncs = sorted(mine / its for mine, its in zip(*alone, strict=True))
     walls = sorted(mine.seconds / its.seconds for mine, its in pairs)
     print(f"the other: {before:.2f} x")
-    for name, values in (("CPU seconds", ratios), ("wall time", walls)):
+    start = statistics.median(cost.cpu_seconds for cost in here.starts)
+    print(f"start of Python and Airflow: {start:.2f} CPU s")
+    figures = {"CPU seconds": ratios, "CPU seconds without that start": syncs, "wall time": walls}
+    for name, values in figures.items():
         print(f"{name}, against the other: {statistics.median(values):.2f} ({values[0]:.2f} to {values[-1]:.2f})")
 
 
