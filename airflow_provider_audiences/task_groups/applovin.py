@@ -18,11 +18,9 @@ from airflow_provider_audiences.operators.applovin_suppression import (
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 from airflow_provider_audiences.operators.partitioned_base import GUARDS
 from airflow_provider_audiences.task_groups.applovin_partitions import (
-    PartitionApplyOperator,
-    PartitionPlanOperator,
-    PartitionReportOperator,
-    PartitionVerdictOperator,
-    PreparePartitionsOperator,
+    AUDIENCE_TASKS,
+    SUPPRESSION_TASKS,
+    PartitionTasks,
 )
 
 DEFAULT_RESPONSE_TIMEOUT = timedelta(days=1)
@@ -167,38 +165,84 @@ def applovin_partitioned_sync(
         those of ``report``.
     :raises InvalidInputError: ``partitions`` is another number, or an argument is the group's own.
     """
+    return _partitioned(
+        AUDIENCE_TASKS,
+        "applovin_partitioned_sync",
+        partitions=partitions,
+        group_id=group_id,
+        max_active_tis_per_dagrun=max_active_tis_per_dagrun,
+        sync=sync,
+    )
+
+
+def applovin_partitioned_suppression_sync(
+    *,
+    partitions: int,
+    group_id: str = "partitioned_suppression_sync",
+    max_active_tis_per_dagrun: int | None = None,
+    **sync: Any,
+) -> TaskGroup:
+    """
+    Make an app's suppression list equal a source by many tasks, as ``applovin_partitioned_sync`` does for an
+    audience. The API does not count, so ``report`` compares with nothing.
+
+    :param partitions: as for ``applovin_partitioned_sync``.
+    :param group_id: id of the group; default ``partitioned_suppression_sync``.
+    :param max_active_tis_per_dagrun: as for ``applovin_partitioned_sync``.
+    :param sync: arguments of ``AppLovinSyncSuppressionOperator``, except ``task_id``, ``plan_only`` and ``partition``;
+        templates as for ``applovin_partitioned_sync``.
+    :raises InvalidInputError: ``partitions`` is another number, or an argument is the group's own.
+    """
+    return _partitioned(
+        SUPPRESSION_TASKS,
+        "applovin_partitioned_suppression_sync",
+        partitions=partitions,
+        group_id=group_id,
+        max_active_tis_per_dagrun=max_active_tis_per_dagrun,
+        sync=sync,
+    )
+
+
+def _partitioned(
+    tasks: PartitionTasks,
+    function: str,
+    *,
+    partitions: int,
+    group_id: str,
+    max_active_tis_per_dagrun: int | None,
+    sync: Mapping[str, Any],
+) -> TaskGroup:
     names = [partition.name for partition in all_partitions(partitions)]
     if own := sorted(_OF_GROUP & set(sync)):
-        raise InvalidInputError(f"applovin_partitioned_sync takes no {', '.join(own)}: the group says so itself")
+        raise InvalidInputError(f"{function} takes no {', '.join(own)}: the group says so itself")
     shared = {name: value for name, value in sync.items() if name in _SHARED}
     guards = {name: value for name, value in sync.items() if name in GUARDS}
     delivery = {name: value for name, value in shared.items() if not name.startswith(("max_drift", "drift_"))}
     mapped = {"max_active_tis_per_dagrun": max_active_tis_per_dagrun, "map_index_template": "{{ task.partition }}"}
+    target_argument = tasks.prepare.target_argument
     with TaskGroup(group_id=group_id) as group:
-        prepare = PreparePartitionsOperator(
+        prepare = tasks.prepare(
             task_id="prepare",
             partitions=partitions,
             **{name: value for name, value in sync.items() if name not in _OF_READING},
         )
         prepared: Any = prepare.output
-        target: dict[str, Any] = {"audience_id": prepared["audience_id"]}
-        plan = PartitionPlanOperator.partial(
+        target: dict[str, Any] = {target_argument: prepared[target_argument]}
+        plan = tasks.plan.partial(
             task_id="plan",
             opt_outs=prepared["opt_outs"],
             **target,
             **{name: value for name, value in sync.items() if name not in _OF_WHOLE | GUARDS},
             **mapped,
         ).expand(partition=names)
-        verdict = PartitionVerdictOperator(
-            task_id="verdict", plans=plan.output, count=partitions, **guards, **target, **delivery
-        )
+        verdict = tasks.verdict(task_id="verdict", plans=plan.output, count=partitions, **guards, **target, **delivery)
         judged: Any = verdict.output
-        apply = PartitionApplyOperator.partial(
-            task_id="apply", override_guards=True, **target, **shared, **mapped
-        ).expand_kwargs(judged)
+        apply = tasks.apply.partial(task_id="apply", override_guards=True, **target, **shared, **mapped).expand_kwargs(
+            judged
+        )
         asset: Any = prepare.asset_of_dag_file
         asset_argument: dict[str, Any] = {} if asset is None else {"asset": asset}
-        report = PartitionReportOperator(
+        report = tasks.report(
             task_id="report",
             planned=judged["report"],
             applied=apply.output,

@@ -28,8 +28,12 @@ from airflow_provider_audiences.members.partition import partitions
 from airflow_provider_audiences.operators.applovin_sync import AppLovinApplyPlanOperator, AppLovinSyncAudienceOperator
 from airflow_provider_audiences.sync.state.file_store import LocalFileStore
 from airflow_provider_audiences.sync.state.run_opt_outs import delete_opt_outs
-from airflow_provider_audiences.task_groups.applovin import applovin_partitioned_sync
+from airflow_provider_audiences.task_groups.applovin import (
+    applovin_partitioned_suppression_sync,
+    applovin_partitioned_sync,
+)
 from airflow_provider_audiences.task_groups.applovin_partitions import (
+    SUPPRESSION_TASKS,
     PartitionPlanOperator,
     PartitionReportOperator,
     PartitionVerdictOperator,
@@ -37,6 +41,7 @@ from airflow_provider_audiences.task_groups.applovin_partitions import (
 )
 
 DAY = "2026-03-02"
+PACKAGE_NAME = "com.example.game"
 IDS = [str(uuid.uuid5(uuid.NAMESPACE_URL, str(number))) for number in range(240)]
 WIDE = str.maketrans("0123456789", "０１２３４５６７８９")  # noqa: RUF001 - what people's keyboards write
 
@@ -86,9 +91,8 @@ def test_a_partitioned_sync(
     opt_outs = tmp_path / "opt_outs.txt"
     opt_outs.write_text("\n".join(["a header", *IDS[190:195]]))
     state = str(tmp_path / "state")
-    run = DagScript(
-        "partitioned_syncs", airflow_processes, {"opt_outs": str(opt_outs)}, AIRFLOW__AUDIENCES__STATE_PATH=state
-    )
+    given = {"target": "audience", "partitions": 16, "opt_outs": str(opt_outs)}
+    run = DagScript("partitioned_syncs", airflow_processes, given, AIRFLOW__AUDIENCES__STATE_PATH=state)
     # A request of one partition fails once too often for its first try.
     emulator.fault("applovin.append", "status", status=500, number=25, times=4)
     (tasks,), output = run(DAY)
@@ -111,6 +115,66 @@ def test_a_partitioned_sync(
     assert _asset_events() == 1
     assert not list(tmp_path.glob("state/**/opt-outs-*"))
     assert not [one for one in IDS if one in json.dumps(tasks)]
+
+
+def test_a_partitioned_sync_of_a_suppression_list(
+    connect: Connect,
+    emulator: AudiencesEmulator,
+    tmp_path: Path,
+    airflow_processes: AirflowProcesses,
+    lite: Callable[..., None],
+) -> None:
+    lite(DAY, IDS)
+    lite("2026-03-03", IDS[10:])
+    opt_outs = tmp_path / "opt_outs.txt"
+    opt_outs.write_text("\n".join(IDS[190:195]))
+    given = {"target": "suppression list", "partitions": 1, "opt_outs": str(opt_outs)}
+    state = str(tmp_path / "state")
+    run = DagScript("partitioned_syncs", airflow_processes, given, AIRFLOW__AUDIENCES__STATE_PATH=state)
+    days, output = run(DAY, "2026-03-03")
+    assert {(task["state"], task["try_number"]) for tasks in days for task in tasks.values()} == {("success", 1)}, (
+        output[-6000:]
+    )
+    names = ("added", "removed", "live", "drift", "suppressed", "partitions")
+    reports = [[tasks["report"]["returned"][name] for name in names] for tasks in days]
+    # Opt-outs are removed on the first day, as nobody can tell who was on the list before.
+    assert reports == [[235, 5, 235, None, 5, 1], [0, 10, 225, None, 5, 1]]
+    assert emulator.suppressed(PACKAGE_NAME) == sorted(set(IDS[10:]) - set(IDS[190:195]))
+    assert not [one for one in IDS if one in json.dumps(days)]
+
+
+def test_partitions_of_a_suppression_list(
+    connect: Connect,
+    emulator: AudiencesEmulator,
+    tmp_path: Path,
+    task_context: MakeContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path / "state"))
+    on: dict[str, Any] = {"package_name": PACKAGE_NAME}
+    tasks: Any = SUPPRESSION_TASKS
+
+    def day(ids: list[str], **guards: Any) -> dict[str, Any]:
+        prepare = tasks.prepare(task_id="p", partitions=16, suppress=IDS[-5:], **on)
+        opt_outs = prepare.execute(task_context())["opt_outs"]
+        given = {"source": ids, "opt_outs": opt_outs} | on
+        plans = [
+            tasks.plan(task_id="plan", partition=one.hex, **given).execute(task_context()) for one in partitions(16)
+        ]
+        context = task_context()
+        sends = tasks.verdict(task_id="v", plans=plans, count=16, **guards, **on).execute(context)
+        applied = [tasks.apply(task_id="a", **one, **on).execute(task_context()) for one in sends]
+        report = {"planned": context["ti"].pushed["report"], "applied": applied, "opt_outs": opt_outs}
+        return dict(tasks.report(task_id="r", count=16, **report, **on).execute(task_context()))
+
+    report = day(IDS)
+    assert (report["added"], report["live"], report["drift"], report["audience_id"]) == (235, 235, None, PACKAGE_NAME)
+    assert emulator.suppressed(PACKAGE_NAME) == sorted(IDS[:-5])
+    with pytest.raises(GuardError, match=r"would remove 100 of 235 members .*at most 30\.0% is allowed"):
+        day(IDS[100:])
+    report = day(IDS[100:], max_removed_ratio=0.5)
+    assert (report["added"], report["removed"], report["live"], report["batches"]) == (0, 100, 135, 16)
+    assert emulator.suppressed(PACKAGE_NAME) == sorted(IDS[100:-5])
 
 
 def _asset_events() -> int:
@@ -168,7 +232,7 @@ def test_guards_judge_all_plans_as_one(
     none = {"members": 0, "malformed": 3}
     with pytest.raises(InvalidInputError, match="none of the texts of source is an advertising ID"):
         verdict([{**plan, **none} for plan in plans])
-    with pytest.raises(InvalidInputError, match=r"3 of 43 texts of source \(6.98%\) are no advertising IDs"):
+    with pytest.raises(InvalidInputError, match=r"3 of 43 texts of source \(6.98%\) are not advertising IDs"):
         verdict([{**plans[0], "malformed": 3, "members": 40}, *[{**plan, "members": 0} for plan in plans[1:]]],
                 max_malformed_ratio=0.05)  # fmt: skip
     assert emulator.member_count(audience_id) == 0
@@ -421,6 +485,18 @@ def made(**arguments: Any) -> Any:
         group = applovin_partitioned_sync(**given)
     names = ("prepare", "plan", "verdict", "apply", "report")
     return {name: dag.get_task(f"{group.group_id}.{name}") for name in names}
+
+
+def test_a_suppression_list_is_one_asset_of_the_last_task() -> None:
+    with DAG("d", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC)) as dag:
+        applovin_partitioned_suppression_sync(partitions=16, package_name=PACKAGE_NAME, source=["x"], account="main")
+        with pytest.raises(InvalidInputError, match="applovin_partitioned_suppression_sync takes no partition: "):
+            applovin_partitioned_suppression_sync(
+                partitions=16, group_id="other", package_name=PACKAGE_NAME, source=["x"], partition="a"
+            )
+    found: dict[str, Any] = {name.partition(".")[2]: task for name, task in dag.task_dict.items()}
+    assert [asset.uri for asset in found["report"].outlets] == [f"applovin://main/suppression/{PACKAGE_NAME}"]
+    assert [found[name].outlets for name in ("prepare", "verdict")] == [[], []]
 
 
 def test_arguments_go_where_they_belong() -> None:

@@ -14,9 +14,24 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_audiences.sources import SqlSource
-from airflow_provider_audiences.task_groups.applovin import applovin_partitioned_sync
+from airflow_provider_audiences.task_groups.applovin import (
+    applovin_partitioned_suppression_sync,
+    applovin_partitioned_sync,
+)
 
 INPUT = json.loads(os.environ["DAG_RUNS_INPUT"])
+
+SYNC: dict[str, Any] = {
+    "partitions": INPUT["partitions"],
+    "package_name": "com.example.game",
+    "source": SqlSource("lite", """SELECT idfa FROM t WHERE day = '{{ ds }}' AND {{ partition.where("idfa") }}"""),
+    "suppress": INPUT["opt_outs"],
+    "suppress_on_malformed": "drop",
+    "batch_size": 5,
+    "max_parallel_requests": 1,
+    "max_malformed_ratio": 0.2,
+    "min_members": 100,
+}
 
 with DAG(
     "partitioned",
@@ -26,20 +41,10 @@ with DAG(
     max_active_runs=1,
     default_args={"retries": 1, "retry_delay": dt.timedelta(0)},
 ) as partitioned:
-    applovin_partitioned_sync(
-        partitions=16,
-        name="Loyal players",
-        platform="android",
-        package_name="com.example.game",
-        source=SqlSource("lite", """SELECT idfa FROM t WHERE day = '{{ ds }}' AND {{ partition.where("idfa") }}"""),
-        suppress=INPUT["opt_outs"],
-        suppress_on_malformed="drop",
-        batch_size=5,
-        max_parallel_requests=1,
-        drift_patience_seconds=0,
-        max_malformed_ratio=0.2,
-        min_members=100,
-    )
+    if INPUT["target"] == "audience":
+        applovin_partitioned_sync(name="Loyal players", platform="android", drift_patience_seconds=0, **SYNC)
+    else:
+        applovin_partitioned_suppression_sync(**SYNC)
 
 if __name__ == "__main__":
     ended = []
