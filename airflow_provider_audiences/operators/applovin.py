@@ -167,7 +167,7 @@ class AppLovinUpdateAudienceOperator(AppLovinAudienceOperator, DirectDeliveryOpe
         does hold them: prefer a path.
     :param ttl_seconds: how long members stay after they were sent, in seconds (at least 1) or as a timedelta; None
         (default) for the API's 365 days (templated).
-    :param allow_empty: let an empty source empty the audience; default False.
+    :param allow_empty: let an empty source empty the audience; default False (templated).
     :param batch_size: most IDs in one request, at least 1; default 100,000, which AppLovin recommends. A batch that
         AppLovin can't finish in time is halved, and so are the batches after it.
     :param max_parallel_requests: appends in flight at the same time, from 1 to 16; default 4.
@@ -202,6 +202,7 @@ class AppLovinUpdateAudienceOperator(AppLovinAudienceOperator, DirectDeliveryOpe
     template_fields: Sequence[str] = (
         "audience_id",
         "ttl_seconds",
+        "allow_empty",
         *DirectDeliveryOperator.template_fields,
         "applovin_conn_id",
     )

@@ -305,7 +305,7 @@ def test_an_empty_source_empties_an_audience_only_when_that_is_meant(
     assert upload(AppLovinRemoveUsersOperator, audience_id, [])["requests"] == 0
     assert len(emulator.requests()) == sent
     assert emulator.member_count(audience_id) == 3
-    report = upload(AppLovinUpdateAudienceOperator, audience_id, [], allow_empty=True)
+    report = upload(AppLovinUpdateAudienceOperator, audience_id, [], allow_empty="True")  # as a template renders it
     assert (report["requests"], report["sent"]) == (1, 0)
     assert emulator.member_count(audience_id) == 0
 
