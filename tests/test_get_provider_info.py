@@ -86,7 +86,7 @@ def test_every_module_is_listed_and_imports(kind: str) -> None:
         "pai_refresh_base",
         "partition_mixin",
         "partitioned_base",
-        "plan_base",
+        "stateful_base",
         "polling",
         "shared_clients",
         "sync_base",

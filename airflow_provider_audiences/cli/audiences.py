@@ -54,7 +54,7 @@ def show_audience(arguments: argparse.Namespace, terminal: Terminal) -> Output:
     return Output(
         content={**about, "plans": plans},
         tables=[
-            facts(about, always=("live", "held_back", "added_by_hand")),
+            facts(about, always=("live", "held_back", "added_directly")),
             TableOf(title="Stored plans", rows=plans, empty="No plan is stored."),
         ],
     )
@@ -156,7 +156,7 @@ def _about(stored: StoredAudience, details: AudienceDetails) -> dict[str, Any]:
         "first_expiry": moment(ledger.expiry.first),
         "last_expiry": moment(ledger.expiry.last),
         "held_back": details.held_back,
-        "added_by_hand": details.by_hand,
+        "added_directly": details.added_directly,
         "content_is_known": manifest.is_content_known if manifest else None,
         "may_have_unknown_members": manifest.has_unknown_members if manifest else None,
         "last_run": run_date.text if run_date else None,

@@ -121,7 +121,7 @@ PLAN_ARGUMENTS = (
     _argument("--on-malformed", choices=("drop", "fail"), help="For texts that are no members (default: drop)."),
     _argument("--max-malformed-ratio", metavar="X", help="Largest share of such texts, 0 to 1 (default: off)."),
     _argument("--suppress-on-malformed", choices=("fail", "drop"), help="For such opt-outs (default: fail)."),
-    _argument("--release-held-back", action="store_true", help="Add members removed by hand again."),
+    _argument("--release-held-back", action="store_true", help="Add members removed directly again."),
     _argument("--batch-size", type=int, metavar="N", help="Most members in one request (default: 100,000)."),
 )
 
@@ -141,7 +141,7 @@ AUDIENCES = Group(
             name="show",
             help="Show one audience in full",
             description="Show what the ledger and the stored plans of an audience say, and how many members were "
-            "removed or added by hand: counts and dates, never a member. Nothing is changed, and a sync may run. "
+            "removed or added directly: counts and dates, never a member. Nothing is changed, and a sync may run. "
             f"{_ERROR}",
             function=f"{_PACKAGE}.audiences.show_audience",
             arguments=(_argument("audience", metavar="AUDIENCE", help=_NAMES_AUDIENCE), *_SHARED),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from airflow.providers.common.compat.sdk import conf
+
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.common.forgetting import ForgottenLocalsMixin
 from airflow_provider_audiences.common.lost_arguments import LostArgumentsMixin
@@ -14,6 +16,9 @@ from airflow_provider_audiences.common.stopping import StoppableMixin
 from airflow_provider_audiences.common.text_templates import TextTemplatesMixin
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.validation import BROKEN, is_broken
+
+DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
+"""Whether tasks that wait do so in the triggerer, if their DAG does not say."""
 
 
 class TaskMixin(LostArgumentsMixin, ForgottenLocalsMixin, StoppableMixin, RetryPolicyMixin, TextTemplatesMixin):

@@ -49,3 +49,15 @@ class MemberBatch:
 
     def __reduce__(self) -> str:
         raise TypeError("MemberBatch has members in it, and is never pickled")
+
+
+def request_count(members: int, batch_size: int, *, replaces: bool = False) -> int:
+    """
+    Return the number of requests that members need, without repetitions and splits.
+
+    :param members: number of members that are sent.
+    :param batch_size: most members in a request, at least 1.
+    :param replaces: whether they replace an audience's content; one request then empties it if there are none. Default
+        False.
+    """
+    return max(-(-members // batch_size), int(replaces))

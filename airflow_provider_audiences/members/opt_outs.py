@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.members.keys import key_sets
+from airflow_provider_audiences.members.malformed import with_article
 from airflow_provider_audiences.members.reading.inputs import MemberInput
 from airflow_provider_audiences.members.staging import (
     StagedMembers,
     StagingRules,
-    refuse_without_members,
     stage,
-    with_article,
 )
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 from airflow_provider_audiences.validation import one_of
@@ -63,7 +62,7 @@ def stage_opt_outs(
     rules = StagingRules(max_malformed_ratio=None if fails else max_malformed_ratio, argument="suppress")
     with stage(source, rules=rules, identifier_kind=identifier_kind, settings=settings) as staged:
         if not is_part:
-            refuse_without_members(staged, of="the texts of suppress")
+            staged.refuse_without_members(of="the texts of suppress")
         if staged.malformed and fails:
             said = counted(
                 staged.malformed,

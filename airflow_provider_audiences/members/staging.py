@@ -22,6 +22,7 @@ from airflow_provider_audiences.members.columns import ParsedMembers
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.members.keys.key_runs import KeyRuns, KeySetBuilder
 from airflow_provider_audiences.members.keys.key_set import KeysByPart, KeySet
+from airflow_provider_audiences.members.malformed import refuse_malformed_share, refuse_without_members, with_article
 from airflow_provider_audiences.members.reading.chunks import MemberChunk, disk_bytes_of, read_members
 from airflow_provider_audiences.members.reading.inputs import MemberInput
 from airflow_provider_audiences.members.reject_reasons import DAMAGE, MALFORMED, RejectReason, mask
@@ -111,6 +112,17 @@ class StagedMembers:
         """The members as keys for a comparison with other sets: they are sorted for it, and nothing is written."""
         return self._found if isinstance(self._found, KeySet) else self._found.by_part
 
+    def refuse_without_members(self, *, of: str = "the source's texts") -> None:
+        """
+        Refuse texts of which none is a member: they are more likely those of another file or column.
+
+        :param of: where the texts come from, for messages.
+        :raises InvalidInputError: there are texts, and none of them is a member.
+        """
+        refuse_without_members(
+            self.member_texts, self.malformed, member_name=self.member_name, of=of, damage=self.damage
+        )
+
     def with_keys(self, keys: KeySet) -> StagedMembers:
         """
         Return other members with the same counts of texts.
@@ -128,14 +140,6 @@ class StagedMembers:
         """Return the counts of texts that are no new members, by their names in reports."""
         names = ("malformed", "zeroed", "duplicates", "blank")
         return {name: getattr(self, name) for name in names} | {"members_by_column": dict(self.by_column)}
-
-    def batch_count(self, batch_size: int) -> int:
-        """
-        Return the number of batches that the set needs.
-
-        :param batch_size: members in a batch, at least 1.
-        """
-        return -(-self.members // batch_size)
 
     def lines(self, first: int, count: int) -> bytes:
         """
@@ -251,15 +255,16 @@ class _Staging:
         if not malformed:
             return
         texts = self._texts - self._rejected[RejectReason.BLANK]
-        share = malformed / texts
-        where = "; ".join(self._examples)
-        limit = self._rules.max_malformed_ratio
-        if limit is not None and share > limit:
-            raise InvalidInputError(
-                f"{malformed:,} of {counted(texts, 'text')} of {self._rules.argument} ({share:.2%}) are not "
-                f"{self._identifier_kind.plural}, more than max_malformed_ratio={limit:.2%}{self._damage}; nothing was "
-                f"sent{self._report_note}. First ones: {where}"
-            )
+        refuse_malformed_share(
+            malformed,
+            texts,
+            identifier_kind=self._identifier_kind,
+            limit=self._rules.max_malformed_ratio,
+            argument=self._rules.argument,
+            damage=self._damage,
+            report_note=self._report_note,
+            examples=self._examples,
+        )
         log.warning(
             "Dropped %s (%.2f%%)%s. First ones: %s",
             counted(
@@ -267,7 +272,7 @@ class _Staging:
                 f"text of {self._rules.argument} that is not {with_article(self._identifier_kind.name)}",
                 f"texts of {self._rules.argument} that are not {self._identifier_kind.plural}",
             ),
-            share * 100, self._damage, where,
+            malformed / texts * 100, self._damage, "; ".join(self._examples),
         )  # fmt: skip
 
     def _staged(self) -> StagedMembers:
@@ -306,28 +311,3 @@ class _Staging:
     @property
     def _report_note(self) -> str:
         return f"; all of them are in {self._rules.rejects.name}" if self._rules.rejects else ""
-
-
-def refuse_without_members(staged: StagedMembers, *, of: str = "the source's texts") -> None:
-    """
-    Refuse texts of which none is a member: they are more likely those of another file or column.
-
-    :param staged: what was made of them.
-    :param of: where they come from.
-    :raises InvalidInputError: there are texts, and none of them is a member.
-    """
-    if staged.malformed and not staged.member_texts:
-        what = "mend the source." if staged.damage else "is it the right file, and the right column?"
-        malformed = counted(staged.malformed, "is malformed", "are malformed")
-        raise InvalidInputError(
-            f"none of {of} is {with_article(staged.member_name)} ({malformed}{staged.damage}): {what} Nothing was sent"
-        )
-
-
-def with_article(name: str) -> str:
-    """
-    Return a kind's name with its article, for messages: an advertising ID, a phone number.
-
-    :param name: name of the identifier kind.
-    """
-    return f"an {name}" if name[0] in "aeiou" else f"a {name}"

@@ -76,7 +76,7 @@ class AppLovinSendChangesOperator(AppLovinAudienceOperator, SendChangesOperator)
     :raises InvalidInputError: a source or an argument is wrong; a member is in two sources; the changes have not as
         many members as expected; or they leave out members of a plan that was not finished. Nothing was sent.
     :raises ConflictError: syncs keep the audience, and ``on_ledger`` is ``fail``, or somebody to be added was removed
-        by hand; nothing was sent.
+        directly; nothing was sent.
     :raises GuardError: a guard stopped the changes; nothing was sent.
     :raises LedgerLostError: the stored state is damaged; nothing was sent.
     :raises AudienceBusyError: another task was changing the audience for the whole wait; nothing was sent.
@@ -158,7 +158,7 @@ class AppLovinSendSuppressionChangesOperator(AppLovinSuppressionListOperator, Se
         is 0, and both counts are None because the API does not count.
     :raises InvalidInputError: as for ``AppLovinSendChangesOperator``; nothing was sent.
     :raises ConflictError: syncs keep the list, and ``on_ledger`` is ``fail``, or somebody to be added was removed
-        by hand; nothing was sent.
+        directly; nothing was sent.
     :raises GuardError: a guard stopped the changes; nothing was sent.
     :raises LedgerLostError: the stored state is damaged; nothing was sent.
     :raises AudienceBusyError: another task was changing the list for the whole wait; nothing was sent.

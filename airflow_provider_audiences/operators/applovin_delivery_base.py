@@ -29,7 +29,7 @@ class AppLovinDeliveryOperator(AppLovinOperator, DeliveryOperator):
     A concrete operator takes its target from :class:`AppLovinAudienceOperator` or
     :class:`AppLovinSuppressionListOperator`, and what it does from
     :class:`~airflow_provider_audiences.operators.sync_base.SyncOperator`,
-    :class:`~airflow_provider_audiences.operators.plan_base.StoredPlanOperator` or
+    :class:`~airflow_provider_audiences.operators.stateful_base.StoredPlanOperator` or
     :class:`~airflow_provider_audiences.operators.direct_delivery_base.DirectDeliveryOperator`.
 
     :param batch_size: most IDs in one request, at least 1; default 100,000.

@@ -20,7 +20,7 @@ from airflow_provider_audiences.operators.arguments import (
     AppLovinSyncArguments,
 )
 from airflow_provider_audiences.operators.direct_delivery_base import DirectDeliveryOperator
-from airflow_provider_audiences.operators.plan_base import StoredPlanOperator
+from airflow_provider_audiences.operators.stateful_base import StoredPlanOperator
 from airflow_provider_audiences.operators.sync_base import SyncOperator
 
 

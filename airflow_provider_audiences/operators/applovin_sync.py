@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 from airflow_provider_audiences.operators.applovin_delivery_base import AppLovinAudienceOperator
 from airflow_provider_audiences.operators.arguments import AppLovinStoredPlanArguments, AppLovinSyncAudienceArguments
-from airflow_provider_audiences.operators.plan_base import StoredPlanOperator
+from airflow_provider_audiences.operators.stateful_base import StoredPlanOperator
 from airflow_provider_audiences.operators.sync_base import FoundDestination, SyncOperator
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ class DeliveryArguments(WriteArguments, total=False):
 
 
 class RemovalArguments(DeliveryArguments, total=False):
-    """Arguments of the operators that remove members by hand."""
+    """Arguments of the operators that remove members directly."""
 
     source: Required[Any]
     max_malformed_ratio: Any
@@ -40,7 +40,7 @@ class RemovalArguments(DeliveryArguments, total=False):
 
 
 class AdditionArguments(RemovalArguments, total=False):
-    """Arguments of the operators that add members by hand."""
+    """Arguments of the operators that add members directly."""
 
     on_malformed: Literal["drop", "fail"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_audiences.common.masked import MaskedFieldsMixin, MembersField
 from airflow_provider_audiences.common.run_limits import explaining_stops, take_limits_of_run
-from airflow_provider_audiences.operators.plan_base import PlanOperator
+from airflow_provider_audiences.operators.stateful_base import StatefulOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.sync.run_date import RunDate
 
 
-class SendChangesOperator(MaskedFieldsMixin, PlanOperator):
+class SendChangesOperator(MaskedFieldsMixin, StatefulOperator):
     """
     Base of the operators that stage changes, check them, and send them. Subclasses say where the members go.
 

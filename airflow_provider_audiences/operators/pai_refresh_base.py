@@ -14,12 +14,11 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import conf
-
 from airflow_provider_audiences.common.billable_calls import total_calls
 from airflow_provider_audiences.common.errors import task_errors
 from airflow_provider_audiences.common.run_limits import explaining_stops, take_limits_of_run
 from airflow_provider_audiences.common.targets import GROUP
+from airflow_provider_audiences.common.task_mixin import DEFAULT_DEFERRABLE
 from airflow_provider_audiences.exceptions import (
     AudienceError,
     GroupNotReadyError,
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
 
 _NO_TRIGGERER = timedelta(minutes=10)
 """How much later than the trigger Airflow ends the wait."""
-
-DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
 class PaiRefreshOperator(WriteOperator, PaiOperator):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.common.run_limits import WIDE_OPEN, explaining_stops, take_limits_of_run
 from airflow_provider_audiences.members.partition import WHOLE, Partition, partitions
-from airflow_provider_audiences.operators.plan_base import PlanOperator
+from airflow_provider_audiences.operators.stateful_base import StatefulOperator
 from airflow_provider_audiences.operators.sync_base import SyncOperator
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class PartitionPlan(SyncOperator):
             )
 
 
-class PartitionsVerdict(PlanOperator):
+class PartitionsVerdict(StatefulOperator):
     """
     Let the guards judge the plans of all partitions as one plan; if it passes, send its first batch, and no other.
 
@@ -246,7 +246,7 @@ class PartitionsVerdict(PlanOperator):
         return whole
 
 
-class PartitionsReport(PlanOperator):
+class PartitionsReport(StatefulOperator):
     """
     Sum up what the partitions have sent, compare it with the platform's count, and tell the audience's asset, once.
 

@@ -1,5 +1,5 @@
 """
-Base classes of the operators that make a plan or carry one out.
+Base classes of the operators that work on an audience's state, and of those that carry out a stored plan.
 
 Heavy libraries are imported inside methods, because Airflow parses DAG files all the time.
 """
@@ -30,9 +30,9 @@ _MAX_PLAN_ID_CHARACTERS = 200
 """Characters that the id of a plan has at most; ours have 16."""
 
 
-class PlanOperator(PartitionMixin, DeliveryOperator):
+class StatefulOperator(PartitionMixin, DeliveryOperator):
     """
-    Base of the operators that make a plan or carry one out.
+    Base of the operators that work on an audience's state: they make a plan, carry one out, or do what partitions need.
 
     :ivar max_drift: warn if the platform's member count differs from the ledger's by a larger share than this; None for
         no warning.
@@ -160,7 +160,7 @@ class PlanOperator(PartitionMixin, DeliveryOperator):
         )
 
 
-class StoredPlanOperator(PlanOperator):
+class StoredPlanOperator(StatefulOperator):
     """
     Base of the operators that carry out a stored plan, exactly as it was stored.
 

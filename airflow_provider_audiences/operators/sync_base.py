@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airflow_provider_audiences.common.masked import AddressField, MaskedFieldsMixin, MembersField
 from airflow_provider_audiences.common.run_limits import explaining_stops, take_limits_of_run
-from airflow_provider_audiences.operators.plan_base import PlanOperator
+from airflow_provider_audiences.operators.stateful_base import StatefulOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -38,7 +38,7 @@ class FoundDestination(NamedTuple):
     is_new: bool
 
 
-class SyncOperator(MaskedFieldsMixin, PlanOperator):
+class SyncOperator(MaskedFieldsMixin, StatefulOperator):
     """
     Base of the sync operators: stages the source, plans and sends. Subclasses say where the members go.
 

@@ -14,12 +14,11 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     BaseSensorOperator,
     PokeReturnValue,
-    conf,
 )
 
 from airflow_provider_audiences.common.billable_calls import BILLABLE_CALLS, report_billable_calls, total_calls
 from airflow_provider_audiences.common.errors import task_errors
-from airflow_provider_audiences.common.task_mixin import TaskMixin
+from airflow_provider_audiences.common.task_mixin import DEFAULT_DEFERRABLE, TaskMixin
 from airflow_provider_audiences.exceptions import PermanentError
 from airflow_provider_audiences.validation import true_or_false, whole_number
 
@@ -37,8 +36,6 @@ _PRICE = "price_per_call"
 
 _AFTER_DEADLINE_SECONDS = 0.05
 """By this much the last poll in the worker is late, so that the wait is over when it fails."""
-
-DEFAULT_DEFERRABLE = conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
 class PollingSensor(TaskMixin, BaseSensorOperator):

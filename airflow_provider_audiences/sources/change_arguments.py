@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
-from airflow_provider_audiences.members.staging import StagingRules, refuse_without_members, stage
+from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings
 from airflow_provider_audiences.sources.member_arguments import naming_argument, opened_argument
 from airflow_provider_audiences.sources.staging import staging_settings
@@ -72,5 +72,5 @@ class ChangeArguments:
                             settings=self.settings,
                         )
                     )
-                    refuse_without_members(staged[name], of=f"the texts of {name}")
+                    staged[name].refuse_without_members(of=f"the texts of {name}")
             yield StagedChanges(**staged)

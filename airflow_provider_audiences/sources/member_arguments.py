@@ -14,7 +14,7 @@ from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
 from airflow_provider_audiences.members.opt_outs import checked_on_malformed, stage_opt_outs
 from airflow_provider_audiences.members.partition_kinds import PartitionKind
 from airflow_provider_audiences.members.reading.inputs import MemberInput
-from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, refuse_without_members, stage
+from airflow_provider_audiences.members.staging import StagedMembers, StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings
 from airflow_provider_audiences.sources.joined import joined
 from airflow_provider_audiences.sources.opening import open_source
@@ -91,7 +91,7 @@ class MemberArguments:
             stage(opened, rules=self.rules, identifier_kind=kind, settings=self.settings) as staged,
         ):
             if self.reading is None:  # a partition may have nobody
-                refuse_without_members(staged)
+                staged.refuse_without_members()
             yield staged
 
     @contextmanager

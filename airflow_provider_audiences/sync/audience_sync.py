@@ -25,11 +25,11 @@ from airflow_provider_audiences.exceptions import (
 )
 from airflow_provider_audiences.sync.delivery.plan_delivery import PlanDelivery, StateJournal, send_begun_plan
 from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
+from airflow_provider_audiences.sync.direct_changes import DirectChanges
 from airflow_provider_audiences.sync.drift import measured_drift
 from airflow_provider_audiences.sync.expiry import Expiry, expiry_in
 from airflow_provider_audiences.sync.guards import refuse_unless_passed
 from airflow_provider_audiences.sync.ledger import Ledger
-from airflow_provider_audiences.sync.manual_changes import ManualChanges
 from airflow_provider_audiences.sync.open_audience import OpenAudience
 from airflow_provider_audiences.sync.planning import Planned, Planner
 from airflow_provider_audiences.sync.report import SyncReport
@@ -92,10 +92,10 @@ class AudienceSync:
         if not plan:
             log.info("The audience equals its source, and nobody is due: there is nothing to send.")
             if not self._is_replacement_open:
-                self._record_no_change(plan, ledger, planned.manual_changes, run_date=settings.run_date)
+                self._record_no_change(plan, ledger, planned.direct_changes, run_date=settings.run_date)
                 return self._ended(report)
         stored = self._store_plan(planned, settings)
-        return self._carry_out(stored, ledger, planned.manual_changes, report)
+        return self._carry_out(stored, ledger, planned.direct_changes, report)
 
     def plan(self, staged: StagedMembers, opt_outs: StagedMembers | None, settings: SyncSettings) -> SyncReport:
         """
@@ -138,13 +138,13 @@ class AudienceSync:
         if not override_guards and not is_begun:
             refuse_unless_passed(report.verdicts, report=report.as_dict())
         self._ledger = ledger = self._state.ledger()
-        manual_changes = self._state.manual_changes()
+        direct_changes = self._state.direct_changes()
         if not stored.plan and not self._is_replacement_open:
             self._record_no_change(
-                stored.plan, ledger, manual_changes, run_date=stored.run_date, plan_id=stored.plan_id
+                stored.plan, ledger, direct_changes, run_date=stored.run_date, plan_id=stored.plan_id
             )
             return self._ended(report)
-        return self._carry_out(stored, ledger, manual_changes, report)
+        return self._carry_out(stored, ledger, direct_changes, report)
 
     def _store_plan(self, planned: Planned, settings: SyncSettings) -> StoredPlan:
         details = {**planned.report.as_dict(), _ACCEPTS_OTHERS: self._accepts_others}
@@ -230,17 +230,17 @@ class AudienceSync:
         self,
         plan: Plan,
         ledger: Ledger,
-        manual_changes: ManualChanges,
+        direct_changes: DirectChanges,
         *,
         run_date: RunDate | None,
         plan_id: str = "",
     ) -> None:
         """Note a run that had nothing to send: its dates, and whom its source releases."""
-        after = manual_changes.after(plan, ledger=ledger.keys, workspace=self._workspace)
-        self._state.record_no_change(run_date=run_date, manual_changes=after, plan_id=plan_id)
+        after = direct_changes.after(plan, ledger=ledger.keys, workspace=self._workspace)
+        self._state.record_no_change(run_date=run_date, direct_changes=after, plan_id=plan_id)
 
     def _carry_out(
-        self, stored: StoredPlan, ledger: Ledger, manual_changes: ManualChanges, report: SyncReport
+        self, stored: StoredPlan, ledger: Ledger, direct_changes: DirectChanges, report: SyncReport
     ) -> SyncReport:
         plan = stored.plan
         self._audience.disk_space.require(plan.counts.live)
@@ -253,9 +253,9 @@ class AudienceSync:
             on_progress=self._on_progress,
             afterwards="the next run goes on from there",
         )
-        manual_changes = manual_changes.after(plan, ledger=ledger.keys, workspace=self._workspace)
+        direct_changes = direct_changes.after(plan, ledger=ledger.keys, workspace=self._workspace)
         new = self._state.finish(
-            ledger, stored, seconds_per_request=sent.seconds_per_request, manual_changes=manual_changes
+            ledger, stored, seconds_per_request=sent.seconds_per_request, direct_changes=direct_changes
         )
         report = replace(
             report,

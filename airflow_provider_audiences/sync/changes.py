@@ -267,13 +267,13 @@ class ChangesDelivery:
         """Raise an error unless the ledger may be forgotten, and the members held back with it."""
         is_begun = manifest.delivered is not None
         if on_ledger == "forget" and not is_begun:
-            held_back = intersection(plan.additions, self._state.manual_changes().held_back, self._workspace).count
+            held_back = intersection(plan.additions, self._state.direct_changes().held_back, self._workspace).count
             if held_back:
                 raise ConflictError(
-                    f"{counted(held_back, 'member was', 'members were')} removed by hand, and would be added again: "
+                    f"{counted(held_back, 'member was', 'members were')} removed directly, and would be added again: "
                     f"nothing holds them back once the ledger of {self._state.name} is forgotten; nothing was sent",
-                    advice=f"Take all members of {manifest.manual_changes.held_back.file}, below state_path, out of "
-                    "what is wanted, for good. Whoever may come back: add them by hand before you change over.",
+                    advice=f"Take all members of {manifest.direct_changes.held_back.file}, below state_path, out of "
+                    "what is wanted, for good. Whoever may come back: add them directly before you change over.",
                 )
             return
         interrupted = ", and its last sync was interrupted" if is_begun else ""

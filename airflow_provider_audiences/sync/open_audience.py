@@ -1,4 +1,4 @@
-"""An audience that this process holds: only one sync or change by hand works on an audience at a time."""
+"""An audience that this process holds: only one sync or direct change works on an audience at a time."""
 
 from __future__ import annotations
 

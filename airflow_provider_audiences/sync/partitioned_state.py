@@ -27,8 +27,14 @@ from airflow_provider_audiences.members.partition import ALL_MEMBERS, PARTITION_
 from airflow_provider_audiences.members.partition import partitions as all_partitions
 from airflow_provider_audiences.members.partition_keys import in_partition
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
-from airflow_provider_audiences.sync.manual_changes import ManualChanges, ManualChangesBuilder
+from airflow_provider_audiences.sync.direct_changes import DirectChanges, DirectChangesBuilder
 from airflow_provider_audiences.sync.planning import member_count_of, unknown_members_error
+from airflow_provider_audiences.sync.state.direct_change_files import (
+    DirectChangeStore,
+    delete_unrecorded,
+    find_held_back,
+    store_direct_changes,
+)
 from airflow_provider_audiences.sync.state.disk_space import DiskSpace
 from airflow_provider_audiences.sync.state.layout import (
     layout_of,
@@ -38,14 +44,8 @@ from airflow_provider_audiences.sync.state.layout import (
 )
 from airflow_provider_audiences.sync.state.lease import Holder, OnBusy, leased
 from airflow_provider_audiences.sync.state.ledger_runs import LedgerRuns
-from airflow_provider_audiences.sync.state.manifest import Layout, Manifest, ManualChangeFiles
+from airflow_provider_audiences.sync.state.manifest import DirectChangeFiles, Layout, Manifest
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
-from airflow_provider_audiences.sync.state.manual_change_files import (
-    ManualChangeStore,
-    delete_unrecorded,
-    find_held_back,
-    store_manual_changes,
-)
 from airflow_provider_audiences.sync.state.tables import StateTables, ledger_file
 from airflow_provider_audiences.sync.state.transitions import after_move
 from airflow_provider_audiences.wording import counted
@@ -71,7 +71,7 @@ class _Moved:
     """What is moved: all members with their times, and what the manifests say of all."""
 
     ledgers: LedgerRuns
-    manual_changes: ManualChanges
+    direct_changes: DirectChanges
     manifest: Manifest
 
 
@@ -204,9 +204,9 @@ class PartitionedState:
         manifest = replace(manifest, layout=replace(before, moves_to=partitions))
         whole.chain.commit(manifest)
         leftovers = before.partitions if before.partitions > 1 else 0
-        with self._workspace() as workspace, ManualChangesBuilder(workspace) as manual_changes:
+        with self._workspace() as workspace, DirectChangesBuilder(workspace) as direct_changes:
             try:
-                moved = self._read(whole, manifest, manual_changes, workspace)
+                moved = self._read(whole, manifest, direct_changes, workspace)
                 DiskSpace(whole.files, workspace).require(moved.ledgers.members)
                 if partitions == 1:
                     new = self._stored(whole, moved, ALL_MEMBERS, workspace)
@@ -233,7 +233,7 @@ class PartitionedState:
         return new
 
     def _read(
-        self, whole: _Held, manifest: Manifest, manual_changes: ManualChangesBuilder, workspace: Workspace
+        self, whole: _Held, manifest: Manifest, direct_changes: DirectChangesBuilder, workspace: Workspace
     ) -> _Moved:
         """Copy the ledgers of all old partitions."""
         found: list[Manifest] = []
@@ -249,14 +249,14 @@ class PartitionedState:
                 found.append(stored)
                 if stored.ledger.file:
                     ledgers.add(partition, tables.ledger(stored.ledger.file, fingerprint=stored.ledger.fingerprint))
-                manual_changes.add(ManualChangeStore(source.files, tables, scratch).fetch(stored.manual_changes))
+                direct_changes.add(DirectChangeStore(source.files, tables, scratch).fetch(stored.direct_changes))
         together = after_move(
             found,
             address=self.destination.address,
             has_unknown_members=manifest.layout.has_unknown_members,
             now=self.clock(),
         )
-        return _Moved(ledgers=ledgers, manual_changes=manual_changes.finish(), manifest=together)
+        return _Moved(ledgers=ledgers, direct_changes=direct_changes.finish(), manifest=together)
 
     def _write(self, moved: _Moved, partition: Partition, workspace: Workspace) -> None:
         """Write the state of a new partition over whatever is there."""
@@ -271,17 +271,17 @@ class PartitionedState:
         rows = moved.ledgers.rows_of(partition)
         generation = moved.manifest.generation + 1
         new = self._tables(target.files, workspace).store_ledger(ledger_file(generation), rows, now=self.clock())
-        share = self._stored_share(target, moved.manual_changes, partition)
-        return replace(moved.manifest, generation=generation, ledger=new.stored, manual_changes=share)
+        share = self._stored_share(target, moved.direct_changes, partition)
+        return replace(moved.manifest, generation=generation, ledger=new.stored, direct_changes=share)
 
-    def _stored_share(self, target: _Held, manual_changes: ManualChanges, partition: Partition) -> ManualChangeFiles:
-        """Store a partition's share of the changes by hand."""
+    def _stored_share(self, target: _Held, direct_changes: DirectChanges, partition: Partition) -> DirectChangeFiles:
+        """Store a partition's share of the direct changes."""
         with self._workspace() as scratch:  # its files are closed before those of the next partition are made
-            share = ManualChanges(
-                held_back=in_partition(manual_changes.held_back, partition, scratch),
-                added_by_hand=in_partition(manual_changes.added_by_hand, partition, scratch),
+            share = DirectChanges(
+                held_back=in_partition(direct_changes.held_back, partition, scratch),
+                added_directly=in_partition(direct_changes.added_directly, partition, scratch),
             )
-            return store_manual_changes(self._tables(target.files, scratch), share, before=ManualChangeFiles())
+            return store_direct_changes(self._tables(target.files, scratch), share, before=DirectChangeFiles())
 
     def _give_up(self, whole: _Held, manifest: Manifest) -> Manifest:
         """Let the state stay as it was before a move; return the whole's new manifest."""
@@ -307,10 +307,10 @@ class PartitionedState:
 
     def _empty_all(self, partitions: int) -> None:
         """
-        Empty partitions, when it is not known how many there were. Who was removed by hand stays held back, and
+        Empty partitions, when it is not known how many there were. Who was removed directly stays held back, and
         requests may still be under way.
         """
-        with self._workspace() as workspace, ManualChangesBuilder(workspace) as found:
+        with self._workspace() as workspace, DirectChangesBuilder(workspace) as found:
             for partition in chain.from_iterable(map(all_partitions, PARTITION_COUNTS)):
                 files = self.store_of(partition)
                 if names := files.names():
@@ -320,13 +320,13 @@ class PartitionedState:
             for partition in all_partitions(partitions):
                 self._empty(partition, keeps=kept)
 
-    def _empty(self, partition: Partition, *, keeps: ManualChanges | None = None) -> None:
+    def _empty(self, partition: Partition, *, keeps: DirectChanges | None = None) -> None:
         """
         Delete a partition's members from the stores; its manifests stay, so that no process that was overtaken can add
         one.
 
         :param partition: the partition.
-        :param keeps: changes by hand, of any partition, that are kept if a lost state begins anew; None for a state
+        :param keeps: direct changes, of any partition, that are kept if a lost state begins anew; None for a state
             whose content is elsewhere.
         """
         if keeps is None and not self.store_of(partition).names():
@@ -338,7 +338,7 @@ class PartitionedState:
             if keeps is not None:
                 late_until = math.ceil(self.clock()) + self.destination.limits.late_effect_seconds
                 share = self._stored_share(old, keeps, partition)
-                new = replace(new, manual_changes=share, late_until=late_until, is_doubt_in_ledger=False)
+                new = replace(new, direct_changes=share, late_until=late_until, is_doubt_in_ledger=False)
             old.chain.commit_and_clean(new, used=new.files)
 
     def _empty_manifest(self, *, has_unknown_members: bool) -> Manifest:

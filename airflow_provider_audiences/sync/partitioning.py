@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError, PlanOutdatedError
-from airflow_provider_audiences.members.staging import with_article
+from airflow_provider_audiences.members.malformed import refuse_malformed_share, refuse_without_members
 from airflow_provider_audiences.sync.plan import PlanCounts
 from airflow_provider_audiences.sync.report import SyncReport, summed
 from airflow_provider_audiences.sync.state.stored_plans import plan_in
-from airflow_provider_audiences.wording import counted
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.identifiers.kinds import IdentifierKind
@@ -72,18 +71,9 @@ def refuse_texts(whole: SyncReport, *, identifier_kind: IdentifierKind, max_rati
     :param max_ratio: largest share of malformed texts; None for no limit.
     :raises InvalidInputError: none of the texts is a member, or a larger share is malformed; nothing was sent.
     """
-    if whole.malformed and not whole.members:
-        raise InvalidInputError(
-            f"none of the texts of source is {with_article(identifier_kind.name)} "
-            f"({counted(whole.malformed, 'is', 'are')} malformed): is it the right file, and the right column? "
-            "Nothing was sent"
-        )
+    refuse_without_members(whole.members, whole.malformed, member_name=identifier_kind.name, of="the texts of source")
     texts = whole.members + whole.malformed + whole.zeroed + whole.duplicates
-    if max_ratio is not None and whole.malformed > max_ratio * texts:
-        raise InvalidInputError(
-            f"{whole.malformed:,} of {counted(texts, 'text')} of source ({whole.malformed / texts:.2%}) are no "
-            f"{identifier_kind.plural}, more than max_malformed_ratio={max_ratio:.2%}; nothing was sent"
-        )
+    refuse_malformed_share(whole.malformed, texts, identifier_kind=identifier_kind, limit=max_ratio)
 
 
 def whole_report(planned: Mapping[str, Any], applied: Sequence[Mapping[str, Any]], *, audience_id: str) -> SyncReport:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from airflow_provider_audiences.members.batches import request_count
 from airflow_provider_audiences.members.keys.key_order import SortedKeys
 from airflow_provider_audiences.members.keys.key_set import (
     KeysByPart,
@@ -24,13 +25,13 @@ from airflow_provider_audiences.members.keys.key_set import (
     side_by_side,
 )
 from airflow_provider_audiences.members.threads import THREADS, in_turn
+from airflow_provider_audiences.sync.direct_changes import DirectChanges
 from airflow_provider_audiences.sync.ledger import (
     ADDITION_IN_DOUBT,
     LATEST_UNKNOWN,
     REMOVAL_IN_DOUBT,
     Ledger,
 )
-from airflow_provider_audiences.sync.manual_changes import ManualChanges
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys
@@ -59,7 +60,7 @@ class PlanCounts:
     :param unknown_removed: of ``removed``, those who are not in the ledger: they have opted out, or were removed by
         hand, and may be in the audience.
     :param contradicted: members whose last request has no known outcome, and to whom the plan does the opposite.
-    :param held_back: members of the source that are left out, as they were removed by hand.
+    :param held_back: members of the source that are left out, as they were removed directly.
     """
 
     added: int = 0
@@ -123,7 +124,7 @@ class Plan:
     :param has_unknown_members: whether the audience may have members that the ledger lacks, even after the plan.
     :param removed_opt_outs_fingerprint: of the opt-outs that the plan removes even if the ledger lacks them;
         empty if none.
-    :param held_back: members removed by hand whom the source still has, so that they stay held back; None if the plan
+    :param held_back: members removed directly whom the source still has, so that they stay held back; None if the plan
         releases nobody.
     """
 
@@ -151,8 +152,9 @@ class Plan:
 
         :param batch_size: most members in a request.
         """
-        empties = self.replaces and not self.additions.count
-        return empties + sum(-(-keys.count // batch_size) for keys in (self.additions, self.removals))
+        return request_count(self.additions.count, batch_size, replaces=self.replaces) + request_count(
+            self.removals.count, batch_size
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +169,7 @@ class PlanRules:
     :param removes: whether to remove members that the source lacks; opt-outs are removed in any case.
     :param has_unknown_members: whether the audience may have members that the ledger lacks.
     :param removes_all_opt_outs: whether to remove all opt-outs, even those that the ledger lacks.
-    :param removes_all_held_back: whether to remove all members who were removed by hand, even those that the ledger
+    :param removes_all_held_back: whether to remove all members who were removed directly, even those that the ledger
         lacks: if the ledger is lost, it is not known whether their removal was accepted.
     """
 
@@ -188,7 +190,7 @@ def make_plan(
     *,
     rules: PlanRules,
     workspace: Workspace,
-    manual_changes: ManualChanges | None = None,
+    direct_changes: DirectChanges | None = None,
 ) -> Plan:
     """
     Compare the members of the source with the ledger, and return the plan.
@@ -198,16 +200,16 @@ def make_plan(
     :param ledger: which members were sent before, and when they expire.
     :param rules: time, TTL, and what may be removed or replaced.
     :param workspace: workspace in which the plan's sets are made.
-    :param manual_changes: members removed or added by hand; None for none.
+    :param direct_changes: members removed or added directly; None for none.
     """
-    if manual_changes is None:
-        manual_changes = ManualChanges.none(workspace)
-    comparison = _Comparison(source, opt_outs, ledger, manual_changes, rules)
+    if direct_changes is None:
+        direct_changes = DirectChanges.none(workspace)
+    comparison = _Comparison(source, opt_outs, ledger, direct_changes, rules)
     additions, removals = (KeySetWriter(workspace.new_file(), key_bytes=source.key_bytes) for _ in range(2))
     counts = PlanCounts()
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-plan") as threads:
         slices: Iterator[list[slice]] = side_by_side(
-            source, opt_outs, ledger.keys, manual_changes.held_back, manual_changes.added_by_hand
+            source, opt_outs, ledger.keys, direct_changes.held_back, direct_changes.added_directly
         )
         for added, removed, counts_of_slice in in_turn(threads, comparison.plan_slices, slices):
             additions.add(added)
@@ -232,17 +234,17 @@ class _Comparison:
     source: KeysByPart
     opt_outs: KeySet
     ledger: Ledger
-    manual_changes: ManualChanges
+    direct_changes: DirectChanges
     rules: PlanRules
 
     def plan_slices(self, slices: list[slice]) -> tuple[Keys, Keys, PlanCounts]:
         """Return what to add, what to remove, and the counts, for one slice of each set."""
-        source_slice, opt_out_slice, ledger_slice, held_back_slice, by_hand_slice = slices
+        source_slice, opt_out_slice, ledger_slice, held_back_slice, added_slice = slices
         rules = self.rules
         source = self.source.rows(source_slice)
         opt_outs = self.opt_outs.rows(opt_out_slice)
-        held_back = self.manual_changes.held_back.rows(held_back_slice)
-        by_hand = self.manual_changes.added_by_hand.rows(by_hand_slice)
+        held_back = self.direct_changes.held_back.rows(held_back_slice)
+        added_directly = self.direct_changes.added_directly.rows(added_slice)
         old = self.ledger.rows(ledger_slice)
         old_keys = SortedKeys(old.keys)
 
@@ -258,7 +260,9 @@ class _Comparison:
         old_may_be_live = old.latest_expiry > rules.now
         old_is_wanted = np.zeros(len(old.keys), np.bool_)
         old_is_wanted[old_row[is_old]] = True
-        old_is_removed = old_may_be_live & self._must_leave(old_keys, old_is_wanted, opt_outs, held_back, by_hand)
+        old_is_removed = old_may_be_live & self._must_leave(
+            old_keys, old_is_wanted, opt_outs, held_back, added_directly
+        )
         old_is_sure = (
             old_may_be_live & (old.earliest_expiry != ADDITION_IN_DOUBT) & (old.latest_expiry != LATEST_UNKNOWN)
         )
@@ -297,7 +301,7 @@ class _Comparison:
         is_wanted: NDArray[np.bool_],
         opt_outs: SortedKeys,
         held_back: SortedKeys,
-        by_hand: SortedKeys,
+        added_directly: SortedKeys,
     ) -> NDArray[np.bool_]:
         """Return which members of the ledger must leave the audience, whether they are still in it or not."""
         rules = self.rules
@@ -305,8 +309,8 @@ class _Comparison:
         if len(held_back):
             is_refused |= held_back.match(old) >= 0
         leaves = ~is_wanted if rules.removes or rules.replaces else is_refused
-        if len(by_hand) and not rules.replaces:
-            leaves = leaves & (is_refused | (by_hand.match(old) < 0))
+        if len(added_directly) and not rules.replaces:
+            leaves = leaves & (is_refused | (added_directly.match(old) < 0))
         return leaves
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from airflow_provider_audiences.exceptions import GuardError, LedgerLostError, NotFoundError
 from airflow_provider_audiences.members.keys.key_set import fingerprint_of
 from airflow_provider_audiences.members.keys.key_sets import empty_key_set, intersection
-from airflow_provider_audiences.members.staging import refuse_without_members
 from airflow_provider_audiences.sync.guards import log_verdicts, older_run_verdict, suppress_verdict
 from airflow_provider_audiences.sync.plan import Plan, PlanRules, make_plan
 from airflow_provider_audiences.sync.report import SyncReport
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_set import KeysByPart, KeySet
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.destination import Destination
+    from airflow_provider_audiences.sync.direct_changes import DirectChanges
     from airflow_provider_audiences.sync.ledger import Ledger
-    from airflow_provider_audiences.sync.manual_changes import ManualChanges
     from airflow_provider_audiences.sync.open_audience import OpenAudience
     from airflow_provider_audiences.sync.settings import DeliverySettings, SyncSettings
 
@@ -37,13 +36,13 @@ class Planned:
     :param ledger: the ledger that the plan was compared with.
     :param plan: the plan, not stored yet.
     :param report: counts of the plan, and the guards' verdicts.
-    :param manual_changes: members removed or added by hand.
+    :param direct_changes: members removed or added directly.
     """
 
     ledger: Ledger
     plan: Plan
     report: SyncReport
-    manual_changes: ManualChanges
+    direct_changes: DirectChanges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +51,14 @@ class _Start:
     What is known of an audience when planning begins.
 
     :param ledger: the ledger, with what an interrupted run may have sent.
-    :param manual_changes: members removed or added by hand.
+    :param direct_changes: members removed or added directly.
     :param skipped_batches: number of an interrupted run's requests that are in the ledger.
     :param replaces: whether the plan must replace the audience's whole content.
     :param has_unknown_members: whether the audience may have members that the ledger lacks.
     """
 
     ledger: Ledger
-    manual_changes: ManualChanges
+    direct_changes: DirectChanges
     skipped_batches: int
     replaces: bool
     has_unknown_members: bool
@@ -108,7 +107,7 @@ class Planner:
         :raises LedgerLostError: the ledger is lost, and ``on_lost_ledger`` is ``fail``.
         """
         if self._layout.partitions == 1:  # a partition may have nobody; who judges all of them sums up
-            refuse_without_members(staged)
+            staged.refuse_without_members()
         start = self._load_state(settings)
         plan = self._make_plan(start, staged.keys_by_part, opt_outs.keys if opt_outs else None, settings)
         manifest = self._state.manifest
@@ -141,7 +140,7 @@ class Planner:
         for line in report.plan_lines():
             log.info("%s", line)
         log_verdicts(report.verdicts)
-        return Planned(ledger=start.ledger, plan=plan, report=report, manual_changes=start.manual_changes)
+        return Planned(ledger=start.ledger, plan=plan, report=report, direct_changes=start.direct_changes)
 
     def _make_plan(
         self,
@@ -152,12 +151,12 @@ class Planner:
     ) -> Plan:
         """Make the plan; or the rest of a replacement that was begun before, and whose first request was accepted."""
         opt_outs = empty_key_set(self._workspace) if opt_outs is None else opt_outs
-        manual_changes = start.manual_changes
+        direct_changes = start.direct_changes
         held_back = None
-        if manual_changes.held_back.count and settings.mode != "append":  # else the source is a part of what is wanted
-            held_back = intersection(manual_changes.held_back, source, self._workspace)
+        if direct_changes.held_back.count and settings.mode != "append":  # else the source is a part of what is wanted
+            held_back = intersection(direct_changes.held_back, source, self._workspace)
         if settings.release_held_back:
-            manual_changes = replace(manual_changes, held_back=empty_key_set(self._workspace))
+            direct_changes = replace(direct_changes, held_back=empty_key_set(self._workspace))
         manifest = self._state.manifest
         removed_before = manifest.removed_opt_outs_fingerprint if manifest else None
         now = self._clock()
@@ -172,13 +171,13 @@ class Planner:
             removes_all_held_back=self._state.is_ledger_ignored,
         )
         plan = make_plan(
-            source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, manual_changes=manual_changes
+            source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, direct_changes=direct_changes
         )
         is_begun = start.replaces and manifest is not None and manifest.is_content_known
         if is_begun and manifest and manifest.replacement_fingerprint == fingerprint_of(plan.additions):
             rules = replace(rules, replaces=False)
             plan = make_plan(
-                source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, manual_changes=manual_changes
+                source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, direct_changes=direct_changes
             )
         return replace(plan, held_back=held_back)
 
@@ -201,13 +200,13 @@ class Planner:
                 skipped = manifest.delivered.batches
                 log.info("An earlier run was cut off after %s, not to be sent again.", counted(skipped, "request"))
             ledger = self._state.fold_unfinished_plan(ledger)
-            manual_changes = self._state.manual_changes()
+            direct_changes = self._state.direct_changes()
         except LedgerLostError as error:
             if settings.on_lost_ledger == "fail":
                 raise
             log.warning("%s on_lost_ledger=%r.", error, settings.on_lost_ledger)
             self._state.ignore_ledger()
-            ledger, manual_changes, skipped = self._state.ledger(), self._state.manual_changes(), 0
+            ledger, direct_changes, skipped = self._state.ledger(), self._state.direct_changes(), 0
             must_replace = settings.on_lost_ledger == "replace"
         else:
             manifest = self._state.manifest
@@ -220,7 +219,7 @@ class Planner:
                 has_unknown_members = manifest.has_unknown_members
         return _Start(
             ledger=ledger,
-            manual_changes=manual_changes,
+            direct_changes=direct_changes,
             skipped_batches=skipped,
             replaces=must_replace or settings.mode == "replace",
             has_unknown_members=has_unknown_members,

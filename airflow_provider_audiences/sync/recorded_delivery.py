@@ -1,9 +1,9 @@
 """
-Changes by hand (update, append, removal) of an audience that is also synced: they are recorded in its ledger.
+Direct changes (update, append, removal) of an audience that is also synced: they are recorded in its ledger.
 
 Such a change is carried out as a stored plan. So after any failure, the next sync knows who may be in the audience.
-Later syncs respect the change, even if its outcome is not known: members removed by hand are not added again, and
-members added by hand are not removed.
+Later syncs respect the change, even if its outcome is not known: members removed directly are not added again, and
+members added directly are not removed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from airflow_provider_audiences.sync.report import DirectDeliveryReport
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.staging import StagedMembers
     from airflow_provider_audiences.sync.delivery.progress import OnProgress
-    from airflow_provider_audiences.sync.manual_changes import ManualChanges
+    from airflow_provider_audiences.sync.direct_changes import DirectChanges
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class RecordedDelivery:
         try:
             self._audience.load_state()
             ledger = self._state.fold_unfinished_plan(self._state.ledger())
-            manual_changes = self._state.manual_changes()
+            direct_changes = self._state.direct_changes()
         except LedgerLostError as error:
             # A lost ledger must not keep a removal from being sent. All members count as unknown from now on, those who
             # are added too.
@@ -81,8 +81,8 @@ class RecordedDelivery:
             return delivery.run(self._audience.destination, staged, on_progress=on_progress, sleep=self._audience.sleep)
         plan = self._plan(delivery, staged)
         self._audience.wait_for_late_requests(plan, contradicted=None)
-        stored = self._state.store_plan(plan, details={"by_hand": delivery.mode.value})
-        self._state.begin(stored, manual_changes=self._after_delivery(manual_changes, delivery, staged))
+        stored = self._state.store_plan(plan, details={"direct": delivery.mode.value})
+        self._state.begin(stored, direct_changes=self._after_delivery(direct_changes, delivery, staged))
         journal = StateJournal(self._state, self._audience.lease)
         report = delivery.run(
             self._audience.destination, staged, on_progress=on_progress, journal=journal, sleep=self._audience.sleep
@@ -116,8 +116,8 @@ class RecordedDelivery:
         )
 
     def _after_delivery(
-        self, manual_changes: ManualChanges, delivery: DirectDelivery, staged: StagedMembers
-    ) -> ManualChanges:
+        self, direct_changes: DirectChanges, delivery: DirectDelivery, staged: StagedMembers
+    ) -> DirectChanges:
         if delivery.mode is DeliveryMode.REMOVE:
-            return manual_changes.with_removed(staged.keys, self._workspace)
-        return manual_changes.with_added(staged.keys, self._workspace, replaces=delivery.mode is DeliveryMode.REPLACE)
+            return direct_changes.with_removed(staged.keys, self._workspace)
+        return direct_changes.with_added(staged.keys, self._workspace, replaces=delivery.mode is DeliveryMode.REPLACE)

@@ -72,7 +72,7 @@ class DeliveryReport:
 @dataclass(frozen=True, kw_only=True)
 class DirectDeliveryReport(DeliveryReport):
     """
-    The report of an update, an append or a removal by hand.
+    The report of a direct update, append or removal.
 
     :param dry_run: whether this report was only planned, and nothing was sent.
     :param sent: members sent, each counted once.
@@ -166,7 +166,7 @@ class SyncReport(DeliveryReport):
     :param removed: members removed from the audience.
     :param unchanged: members that were in the audience and do not expire soon.
     :param suppressed: members of the source that were left out because of ``suppress``.
-    :param held_back: members of the source that were left out, as they were removed by hand.
+    :param held_back: members of the source that were left out, as they were removed directly.
     :param suppress_members: distinct members in ``suppress``.
     :param suppress_malformed: texts of ``suppress`` that could not be read.
     :param suppress_zeroed: all-zero IDs in ``suppress``.

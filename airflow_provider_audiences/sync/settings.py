@@ -43,7 +43,7 @@ class SyncSettings:
     :param guards: limits of what a plan may change.
     :param run_date: dates of the run; None if it has none.
     :param allow_older_run: whether the run may undo changes of a newer run.
-    :param release_held_back: whether to add members again that were removed by hand.
+    :param release_held_back: whether to add members again that were removed directly.
     """
 
     mode: SyncMode

@@ -111,7 +111,7 @@ def test_one_audience_in_full(
     assert (ended.code, ended.err) == (0, "")
     assert (found["api"], found["audience"], found["generation"]) == ("applovin", stored.audience_id, 3)
     assert (found["live"], found["maybe_live"], found["expired"]) == (11, 0, 0)
-    assert (found["held_back"], found["added_by_hand"]) == (2, 3)
+    assert (found["held_back"], found["added_directly"]) == (2, 3)
     assert found["first_expiry"] <= found["last_expiry"]
     assert found["last_run"] == "2026-01-31 00:00:00+00:00"
     assert found["plans"] == [

@@ -45,7 +45,7 @@ elif phones:
 else:
     source = file(kind)
 with stage(source, rules=StagingRules(), identifier_kind=PhoneNumbers() if phones else AdvertisingIds()) as staged:
-    sizes = [staged.lines(index * 100_000, 100_000).count(b"\\n") for index in range(staged.batch_count(100_000))]
+    sizes = [staged.lines(first, 100_000).count(b"\\n") for first in range(0, staged.members, 100_000)]
 # Not ru_maxrss: it begins with what the process that started this one had.
 (peak,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(sum(sizes), int(peak.split()[1]) // 1024)

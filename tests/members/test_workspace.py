@@ -127,7 +127,7 @@ with stage(
     ValuesInput(chunks=chunks()), rules=StagingRules(), identifier_kind=AdvertisingIds(),
     settings=StagingSettings(temp_folder=Path(sys.argv[1])),
 ) as staged:
-    batches = [staged.lines(index * 100_000, 100_000) for index in range(staged.batch_count(100_000))]
+    batches = [staged.lines(first, 100_000) for first in range(0, staged.members, 100_000)]
     print(staged.members, len(set(b"".join(batches).split())), flush=True)
 """
 
@@ -280,7 +280,7 @@ try:
         settings=StagingSettings(temp_folder=folder, memory_limit="256MB"),
     ) as staged:
         size = 100_000
-        found = sum(staged.lines(index * size, size).count(b"\\n") for index in range(staged.batch_count(size)))
+        found = sum(staged.lines(first, size).count(b"\\n") for first in range(0, staged.members, size))
         print(staged.members, found)
 except BaseException as error:
     print(type(error).__name__, str(folder) in str(error))

@@ -215,7 +215,7 @@ class TestByHand:
         assert (report["sent"], report["accepted"]) == (5, 5)
         assert emulator.suppressed(APP) == ids[5:]
 
-    def test_a_sync_takes_nobody_off_who_was_put_on_by_hand(
+    def test_a_sync_takes_nobody_off_who_was_put_on_directly(
         self, run: Run, emulator: AudiencesEmulator, ids: list[str]
     ) -> None:
         run(AppLovinSyncSuppressionOperator, source=ids[:50])

@@ -541,11 +541,11 @@ class TestMembers:
         emulator: AudiencesEmulator,
         audience_id: str,
         make_ids: MakeIds,
-        upload_by_hand: Callable[..., None],
+        upload_directly: Callable[..., None],
         posts: Callable[[], int],
         arguments: dict[str, Any],
     ) -> None:
-        upload_by_hand(make_ids(20))
+        upload_directly(make_ids(20))
         suppress = make_ids(5, start=12)
         arguments = arguments | {"max_drift": None}
         report = sync(make_ids(20, start=10), suppress=suppress, max_removed_ratio=0, max_removed=0, **arguments)
@@ -568,10 +568,10 @@ class TestMembers:
         emulator: AudiencesEmulator,
         audience_id: str,
         make_ids: MakeIds,
-        upload_by_hand: Callable[..., None],
+        upload_directly: Callable[..., None],
     ) -> None:
         """Whom nobody knows stays by initial='append', until they opt out."""
-        upload_by_hand(make_ids(20))
+        upload_directly(make_ids(20))
         quickly = {"max_drift": None}  # whom nobody knows is a drift that stays
         sync(make_ids(5, start=30), initial="append", **quickly)
         for suppress in (make_ids(3), make_ids(4), make_ids(2, start=8)):
@@ -596,11 +596,11 @@ class TestMembers:
         emulator: AudiencesEmulator,
         audience_id: str,
         make_ids: MakeIds,
-        upload_by_hand: Callable[..., None],
+        upload_directly: Callable[..., None],
     ) -> None:
         """The platform's count lags: members that were added a moment ago are not in it."""
         emulator.settings(user_count_lag_seconds=3600)
-        upload_by_hand(make_ids(3, start=50))
+        upload_directly(make_ids(3, start=50))
         arguments = {"source": make_ids(5), "suppress": make_ids(3, start=50), "drift_patience_seconds": 0}
         report = sync(**arguments)
         assert (report["removed"], report["suppress_unknown"], report["drift"]) == (3, 3, -5)
@@ -621,9 +621,9 @@ class TestMembers:
         emulator: AudiencesEmulator,
         audience_id: str,
         make_ids: MakeIds,
-        upload_by_hand: Callable[..., None],
+        upload_directly: Callable[..., None],
     ) -> None:
-        upload_by_hand(make_ids(3, start=50))
+        upload_directly(make_ids(3, start=50))
         report = sync(make_ids(5), mode="replace", batch_size=2)
         assert report["replaces"] is True
         assert [r["operation"] for r in emulator.requests() if r["method"] == "POST"][1:] == [
@@ -640,12 +640,12 @@ class TestMembers:
         emulator: AudiencesEmulator,
         audience_id: str,
         make_ids: MakeIds,
-        upload_by_hand: Callable[..., None],
+        upload_directly: Callable[..., None],
         posts: Callable[[], int],
         initial: str,
         left: int,
     ) -> None:
-        upload_by_hand(make_ids(3, start=50))
+        upload_directly(make_ids(3, start=50))
         before = posts()
         with pytest.raises(exceptions.GuardError, match="holds 3 members") as failure:
             sync(make_ids(5))
@@ -665,7 +665,7 @@ class TestMembers:
 
 
 @pytest.fixture
-def upload_by_hand(task_context: MakeContext, audience_id: str) -> Callable[..., None]:
+def upload_directly(task_context: MakeContext, audience_id: str) -> Callable[..., None]:
     def run(ids: Any) -> None:
         AppLovinAppendUsersOperator(task_id="append", audience_id=audience_id, source=ids).execute(task_context())
 

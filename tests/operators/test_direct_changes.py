@@ -1,4 +1,4 @@
-"""What operators do by hand to an audience that another task syncs."""
+"""What operators do directly to an audience that another task syncs."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

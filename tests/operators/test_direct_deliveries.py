@@ -1,4 +1,4 @@
-"""What operators for changes by hand offer beside sending: dry runs, rejects, parallel requests, progress."""
+"""What operators for direct changes offer beside sending: dry runs, rejects, parallel requests, progress."""
 
 import csv
 import subprocess

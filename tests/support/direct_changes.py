@@ -1,4 +1,4 @@
-"""Changes by hand of an audience in a test, as the operators for single changes make them."""
+"""Direct changes of an audience in a test, as the operators for single changes make them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.kinds import ID_KIND
 from support.synced import SyncedAudience
 
 
-def by_hand(
+def change_directly(
     synced: SyncedAudience,
     mode: str,
     ids: Iterable[str],
@@ -25,7 +25,7 @@ def by_hand(
     **settings: Any,
 ) -> DirectDeliveryReport:
     """
-    Change a synced audience by hand, in batches of two.
+    Change a synced audience directly, in batches of two.
 
     :param synced: the audience.
     :param mode: ``append``, ``remove`` or ``replace``.

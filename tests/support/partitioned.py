@@ -13,11 +13,11 @@ from airflow_provider_audiences.members.partition import ALL_MEMBERS, Partition,
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
 from airflow_provider_audiences.sync.open_audience import OpenAudience, open_audience
 from airflow_provider_audiences.sync.partitioned_state import PartitionedState
+from airflow_provider_audiences.sync.state.direct_change_files import fetch_direct_changes
 from airflow_provider_audiences.sync.state.file_store import FileStore, LocalFileStore
 from airflow_provider_audiences.sync.state.layout import layout_of
 from airflow_provider_audiences.sync.state.lease import Holder
 from airflow_provider_audiences.sync.state.manifest import Manifest
-from airflow_provider_audiences.sync.state.manual_change_files import fetch_manual_changes
 from airflow_provider_audiences.sync.state.snapshot import read_snapshot
 from airflow_provider_audiences.sync.state.tables import StateTables
 from support.memory_destination import MemoryDestination
@@ -148,8 +148,8 @@ class PartitionedAudience:
             times = zip(rows.earliest_expiry.tolist(), rows.latest_expiry.tolist(), strict=True)
             return dict(zip(texts, times, strict=True))
 
-    def manual_changes(self) -> tuple[set[str], set[str]]:
-        """Return who is held back, and who was added by hand, of all partitions."""
+    def direct_changes(self) -> tuple[set[str], set[str]]:
+        """Return who is held back, and who was added directly, of all partitions."""
         found: tuple[set[str], set[str]] = (set(), set())
         for partition in partitions(self.count):
             if (manifest := self.manifest(partition)) is None:
@@ -157,8 +157,8 @@ class PartitionedAudience:
             with open_workspace(StagingSettings()) as workspace:
                 files = LocalFileStore(self.folder_of(partition))
                 tables = StateTables(files, workspace, key_column="advertising_id")
-                stored = fetch_manual_changes(tables, manifest.manual_changes, workspace)
-                for texts, keys in zip(found, (stored.held_back, stored.added_by_hand), strict=True):
+                stored = fetch_direct_changes(tables, manifest.direct_changes, workspace)
+                for texts, keys in zip(found, (stored.held_back, stored.added_directly), strict=True):
                     ours = self.destination.identifier_kind.lines(keys.slice(0, keys.count)).decode().split()
                     assert all(item.startswith(partition.hex) for item in ours)
                     texts.update(ours)

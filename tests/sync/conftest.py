@@ -20,6 +20,7 @@ from support.synced import AudienceOverHttp, HookedFolder, SyncedAudience, Wire
 
 from airflow_provider_audiences.emulator import AudiencesEmulator
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
+from airflow_provider_audiences.members.malformed import refuse_without_members
 from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
 from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS
@@ -70,8 +71,8 @@ class StagedInMemory:
         names = ("malformed", "zeroed", "duplicates", "blank")
         return {name: getattr(self, name) for name in names} | {"members_by_column": self.by_column}
 
-    def batch_count(self, batch_size: int) -> int:
-        return -(-self.members // batch_size)
+    def refuse_without_members(self, *, of: str = "the source's texts") -> None:
+        refuse_without_members(self.members, self.malformed, member_name=self.member_name, of=of, damage=self.damage)
 
     def batch(self, first: int, count: int) -> _Batch:
         return _Batch(self, first, count)

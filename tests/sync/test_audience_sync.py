@@ -225,7 +225,7 @@ class TestOtherModes:
         report = synced.run(ids[4:], suppress=[ids[0], ids[7]], mode="append")
         assert synced.members == ids[1:7]
         assert (report.added, report.removed, report.suppressed, report.live) == (3, 2, 1, 6)
-        # Who knows whether the second of them was added by hand, before the platform counted it?
+        # Who knows whether the second of them was added directly, before the platform counted it?
         assert sorted(synced.ids_sent("remove")) == [ids[0], ids[7]]
         # A mirror knows them all.
         synced.run(ids[5:])

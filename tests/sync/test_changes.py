@@ -24,7 +24,7 @@ from airflow_provider_audiences.sync.recorded_delivery import RecordedDelivery
 
 
 def hold_back(synced: SyncedAudience, ids: list[str]) -> None:
-    """Remove members by hand."""
+    """Remove members directly."""
     delivery = DirectDelivery.checked(
         audience_id=synced.audience_id, limits=synced.destination.limits, mode="remove", batch_size=2, ttl_seconds=None
     )
@@ -246,19 +246,19 @@ class TestLedgers:
         hand_in(synced, on_ledger="forget", key="dag/run 2/send")
         assert "edger" not in caplog.text
 
-    def test_who_was_removed_by_hand_is_not_added_by_changing_over(
+    def test_who_was_removed_directly_is_not_added_by_changing_over(
         self, synced: SyncedAudience, make_ids: MakeIds
     ) -> None:
         ids = make_ids(6)
         synced.run(ids[:4])
         hold_back(synced, ids[:2])
         synced.clear()
-        with pytest.raises(ConflictError, match="1 member was removed by hand, and would be added") as refusal:
+        with pytest.raises(ConflictError, match="1 member was removed directly, and would be added") as refusal:
             hand_in(synced, [ids[0], *ids[4:]], on_ledger="forget")
         (file,) = synced.path.glob("held-*.parquet")
         assert file.name in str(refusal.value)
         assert synced.sent == []
-        with pytest.raises(ConflictError, match="2 members were removed by hand"):
+        with pytest.raises(ConflictError, match="2 members were removed directly"):
             hand_in(synced, ids[4:], refreshed=ids[:2], on_ledger="forget")
         hand_in(synced, ids[4:], removed=ids[:1], on_ledger="forget")
         assert synced.members == ids[2:]

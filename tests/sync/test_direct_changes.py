@@ -1,4 +1,4 @@
-"""Members removed or added by hand, against Python's own sets: who stays out, and who stays in."""
+"""Members removed or added directly, against Python's own sets: who stays out, and who stays in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_audiences.members.keys.key_order import order_of
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
-from airflow_provider_audiences.sync.manual_changes import ManualChanges
+from airflow_provider_audiences.sync.direct_changes import DirectChanges
 
 members = st.frozensets(st.integers(0, 7))
 
@@ -45,34 +45,38 @@ def numbers_of(keys: KeySet) -> frozenset[int]:
     return frozenset(int(high) for high, _ in keys.slice(0, keys.count).tolist())
 
 
-def made(held_back: frozenset[int], by_hand: frozenset[int], workspace: Workspace) -> ManualChanges:
-    return ManualChanges(held_back=key_set(held_back, workspace), added_by_hand=key_set(by_hand, workspace))
+def made(held_back: frozenset[int], added_directly: frozenset[int], workspace: Workspace) -> DirectChanges:
+    return DirectChanges(held_back=key_set(held_back, workspace), added_directly=key_set(added_directly, workspace))
 
 
-def both_of(changes: ManualChanges) -> tuple[frozenset[int], frozenset[int]]:
-    return numbers_of(changes.held_back), numbers_of(changes.added_by_hand)
+def both_of(changes: DirectChanges) -> tuple[frozenset[int], frozenset[int]]:
+    return numbers_of(changes.held_back), numbers_of(changes.added_directly)
 
 
-@given(held_back=members, by_hand=members, removed=members)
-def test_a_removal_by_hand(
-    workspace: Workspace, held_back: frozenset[int], by_hand: frozenset[int], removed: frozenset[int]
+@given(held_back=members, added_directly=members, removed=members)
+def test_a_removal_directly(
+    workspace: Workspace, held_back: frozenset[int], added_directly: frozenset[int], removed: frozenset[int]
 ) -> None:
-    after = made(held_back, by_hand, workspace).with_removed(key_set(removed, workspace), workspace)
-    assert both_of(after) == (held_back | removed, by_hand - removed)
+    after = made(held_back, added_directly, workspace).with_removed(key_set(removed, workspace), workspace)
+    assert both_of(after) == (held_back | removed, added_directly - removed)
 
 
-@given(held_back=members, by_hand=members, added=members, replaces=st.booleans())
-def test_an_addition_by_hand(
-    workspace: Workspace, held_back: frozenset[int], by_hand: frozenset[int], added: frozenset[int], replaces: bool
+@given(held_back=members, added_directly=members, added=members, replaces=st.booleans())
+def test_an_addition_directly(
+    workspace: Workspace,
+    held_back: frozenset[int],
+    added_directly: frozenset[int],
+    added: frozenset[int],
+    replaces: bool,
 ) -> None:
-    before = made(held_back, by_hand, workspace)
+    before = made(held_back, added_directly, workspace)
     after = before.with_added(key_set(added, workspace), workspace, replaces=replaces)
-    assert both_of(after) == (held_back - added, added if replaces else by_hand | added)
+    assert both_of(after) == (held_back - added, added if replaces else added_directly | added)
 
 
 @given(
     held_back=members,
-    by_hand=members,
+    added_directly=members,
     additions=members,
     removals=members,
     ledger=members,
@@ -82,7 +86,7 @@ def test_an_addition_by_hand(
 def test_a_sync(
     workspace: Workspace,
     held_back: frozenset[int],
-    by_hand: frozenset[int],
+    added_directly: frozenset[int],
     additions: frozenset[int],
     removals: frozenset[int],
     ledger: frozenset[int],
@@ -90,18 +94,18 @@ def test_a_sync(
     replaces: bool,
 ) -> None:
     stay = None if stay_held_back is None else key_set(held_back & stay_held_back, workspace)
-    after = made(held_back, by_hand, workspace).after(
+    after = made(held_back, added_directly, workspace).after(
         Sent(key_set(additions, workspace), key_set(removals, workspace), replaces, stay),
         ledger=key_set(ledger, workspace),
         workspace=workspace,
     )
     kept_out = held_back - additions if stay_held_back is None else (held_back & stay_held_back) - additions
-    kept_in = frozenset() if replaces else (by_hand - removals) & ledger
+    kept_in = frozenset() if replaces else (added_directly - removals) & ledger
     assert both_of(after) == (kept_out, kept_in)
 
 
-def test_nobody_was_changed_by_hand(workspace: Workspace) -> None:
-    nobody = ManualChanges.none(workspace)
+def test_nobody_was_changed_directly(workspace: Workspace) -> None:
+    nobody = DirectChanges.none(workspace)
     assert not nobody
     assert nobody.with_removed(key_set(frozenset({1}), workspace), workspace)
     assert nobody.with_added(key_set(frozenset({1}), workspace), workspace, replaces=False)

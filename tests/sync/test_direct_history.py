@@ -1,8 +1,8 @@
 """
-Any history of syncs and changes by hand, of which some fail, and with a state that is lost: who is in the audience.
+Any history of syncs and direct changes, of which some fail, and with a state that is lost: who is in the audience.
 
-The model knows the least and the most who may be there after a sync that has succeeded. Nobody who was removed by hand
-or has opted out is there; nobody who is wanted, or was added by hand, is missing.
+The model knows the least and the most who may be there after a sync that has succeeded. Nobody who was removed directly
+or has opted out is there; nobody who is wanted, or was added directly, is missing.
 
 ``AUDIENCES_MACHINE_EXAMPLES=2000`` runs it long.
 """
@@ -18,7 +18,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from support.by_hand import by_hand
+from support.direct_changes import change_directly
 from support.fixtures import MakeIds
 from support.memory_destination import Post
 from support.synced import SyncedAudience
@@ -55,7 +55,7 @@ class History(RuleBasedStateMachine):
         self.tries = 0
         self.held_back = set[str]()
         # Beside those whom a sync has sent: who is there for sure, and who may be.
-        self.by_hand, self.maybe_by_hand = set[str](), set[str]()
+        self.added_directly, self.maybe_added_directly = set[str](), set[str]()
         self.others = self.named(others)
         self.maybe_others = set(self.others)
         self.must_replace = False
@@ -68,7 +68,7 @@ class History(RuleBasedStateMachine):
 
     @property
     def is_recorded(self) -> bool:
-        """Whether there is a state that notes changes by hand."""
+        """Whether there is a state that notes direct changes."""
         return bool(read_snapshot(self.audience.folder.inner, lambda snapshot: snapshot.manifest))
 
     # What happens
@@ -85,7 +85,7 @@ class History(RuleBasedStateMachine):
         given: dict[str, Any] = {"suppress": self.opt_outs, "initial": self.initial, "lost": self.lost}
         if self.lost != "fail" or not self.is_recorded:
             self.must_replace |= "replace" in {self.lost, self.initial if self.lost == "fail" and self.others else ""}
-        with self.trouble(trouble, is_by_hand=False) as ended:
+        with self.trouble(trouble, is_direct=False) as ended:
             if is_planned:
                 plan = self.audience.run(self.source, plan_only=True, opened=self.next_try(), **given)
                 report = self.audience.apply(plan.plan_id, **self.next_try())
@@ -96,7 +96,7 @@ class History(RuleBasedStateMachine):
         # Whoever is wanted was sent, and is a member as any other from now on.
         self.others -= wanted
         if not ended:
-            self.by_hand -= self.opt_outs
+            self.added_directly -= self.opt_outs
             self.others -= self.opt_outs
             self.counts["syncs that failed"] += 1
             return
@@ -105,23 +105,25 @@ class History(RuleBasedStateMachine):
         self.lost = "fail"
         live = set(self.audience.members)
         assert not live & self.opt_outs, "who has opted out is there"
-        assert not live & self.held_back, "who was removed by hand is there"
+        assert not live & self.held_back, "who was removed directly is there"
         assert wanted <= live, "who is wanted is missing"
-        assert (self.by_hand | self.others) - self.opt_outs <= live, "who was added by hand, or by others, is missing"
-        assert live <= wanted | self.maybe_by_hand | self.maybe_others, "who is not wanted is there"
+        assert (self.added_directly | self.others) - self.opt_outs <= live, (
+            "who was added directly, or by others, is missing"
+        )
+        assert live <= wanted | self.maybe_added_directly | self.maybe_others, "who is not wanted is there"
         self.held_back &= self.source
-        self.by_hand &= live
-        self.maybe_by_hand &= live
+        self.added_directly &= live
+        self.maybe_added_directly &= live
         self.others = (self.others & live) - wanted
         self.maybe_others = (self.maybe_others & live) - wanted
 
     @rule(mode=st.sampled_from(["append", "remove", "replace"]), who=some_people, trouble=troubles)
-    def change_by_hand(self, mode: str, who: set[int], trouble: tuple[str, int] | None) -> None:
+    def change_directly(self, mode: str, who: set[int], trouble: tuple[str, int] | None) -> None:
         ids = self.named(who)
         is_recorded = self.is_recorded
-        with self.trouble(trouble, is_by_hand=True) as ended:
-            ended.append(by_hand(self.audience, mode, sorted(ids), **self.next_try()))
-        self.counts[f"{mode} by hand"] += 1
+        with self.trouble(trouble, is_direct=True) as ended:
+            ended.append(change_directly(self.audience, mode, sorted(ids), **self.next_try()))
+        self.counts[f"{mode} directly"] += 1
         if is_recorded:
             self.note(mode, ids, is_done=bool(ended))
         elif mode == "remove":
@@ -135,23 +137,23 @@ class History(RuleBasedStateMachine):
             )
 
     def note(self, mode: str, ids: set[str], *, is_done: bool) -> None:
-        """Note a change by hand that the state has noted, whatever has become of its requests."""
+        """Note a direct change that the state has noted, whatever has become of its requests."""
         if mode == "remove":
             self.held_back |= ids
             self.others -= ids
-            self.by_hand -= ids
-            self.maybe_by_hand -= ids
+            self.added_directly -= ids
+            self.maybe_added_directly -= ids
             return
         self.held_back -= ids
         if mode == "replace":
-            self.by_hand, self.maybe_by_hand = (set(ids) if is_done else set()), set(ids)
+            self.added_directly, self.maybe_added_directly = (set(ids) if is_done else set()), set(ids)
             self.others = set()
             if is_done:
                 self.maybe_others, self.must_replace = set(), False
             return
         if is_done:
-            self.by_hand |= ids
-        self.maybe_by_hand |= ids
+            self.added_directly |= ids
+        self.maybe_added_directly |= ids
 
     @rule(what=st.sampled_from(["head-*", "ledger-*"]), lost=st.sampled_from(["rebuild", "replace"]))
     def lose(self, what: str, lost: str) -> None:
@@ -164,17 +166,17 @@ class History(RuleBasedStateMachine):
         self.lost = lost
         self.must_replace = False
         # Nobody knows who was sent; those whom the next sync does not want stay.
-        self.by_hand = set()
+        self.added_directly = set()
         self.others = set(self.audience.members) - self.held_back
         self.maybe_others |= set(self.audience.members)
         self.sync(None, is_planned=False)
 
-    def note_update(self, *, is_by_hand: bool, is_known: bool) -> None:
+    def note_update(self, *, is_direct: bool, is_known: bool) -> None:
         """Note that the platform has replaced the content, and whether the state knows that."""
         self.counts["replacements"] += 1
         self.others, self.maybe_others = set(), set()
-        if not is_by_hand:
-            self.by_hand, self.maybe_by_hand = set(), set()
+        if not is_direct:
+            self.added_directly, self.maybe_added_directly = set(), set()
         if is_known:
             self.must_replace = False
 
@@ -185,7 +187,7 @@ class History(RuleBasedStateMachine):
         return {"try_number": self.tries, "key": KEY}
 
     @contextmanager
-    def trouble(self, trouble: tuple[str, int] | None, *, is_by_hand: bool) -> Iterator[list[Any]]:
+    def trouble(self, trouble: tuple[str, int] | None, *, is_direct: bool) -> Iterator[list[Any]]:
         """Let a request fail; the block puts what it returns into the list, if it comes to its end."""
         kind, number = trouble or ("", 0)
         ended: list[Any] = []
@@ -197,7 +199,7 @@ class History(RuleBasedStateMachine):
         def after(post: Post) -> None:
             is_lost = kind == "reply lost" and len(self.audience.wire.posts) == number
             if post.operation == "update":
-                self.note_update(is_by_hand=is_by_hand, is_known=not is_lost)
+                self.note_update(is_direct=is_direct, is_known=not is_lost)
             if is_lost:
                 raise ServerError("the reply was lost")
 

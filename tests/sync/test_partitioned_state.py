@@ -26,7 +26,7 @@ from airflow_provider_audiences.exceptions import (
 )
 from airflow_provider_audiences.members.partition import ALL_MEMBERS, Partition
 from airflow_provider_audiences.members.partition import partitions as all_partitions
-from airflow_provider_audiences.sync.manual_changes import ManualChanges
+from airflow_provider_audiences.sync.direct_changes import DirectChanges
 from airflow_provider_audiences.sync.run_date import RunDate
 
 EVERY_CALL = bool(os.environ.get("AUDIENCES_LONG_TESTS"))
@@ -102,33 +102,33 @@ def test_it_is_done_once(begun: Begun) -> None:
     assert sorted(audience.path.glob("**/*")) == before
 
 
-def change_by_hand(audience: PartitionedAudience, held_back: set[str], by_hand: set[str]) -> None:
+def change_directly(audience: PartitionedAudience, held_back: set[str], added_directly: set[str]) -> None:
     """As single changes do, in an audience that is one."""
     with audience.at(ALL_MEMBERS).open_audience(key="hand") as opened:
         opened.load_state()
         opened.state.record_no_change(
             run_date=None,
-            manual_changes=ManualChanges(
-                held_back=_keys(opened.workspace, held_back), added_by_hand=_keys(opened.workspace, by_hand)
+            direct_changes=DirectChanges(
+                held_back=_keys(opened.workspace, held_back), added_directly=_keys(opened.workspace, added_directly)
             ),
         )
 
 
-def test_who_was_changed_by_hand_stays_so(begun: Begun) -> None:
+def test_who_was_changed_directly_stays_so(begun: Begun) -> None:
     audience = begun(1)
-    held_back, by_hand = set(IDS[:30]), set(IDS[270:])
-    change_by_hand(audience, held_back, by_hand)
+    held_back, added_directly = set(IDS[:30]), set(IDS[270:])
+    change_directly(audience, held_back, added_directly)
     for count in (16, 1):
         audience.require(count)
-        assert audience.manual_changes() == (held_back, by_hand)
+        assert audience.direct_changes() == (held_back, added_directly)
     audience.sync(OLD, count=1)
-    assert set(audience.members) == (set(OLD) | by_hand) - held_back
+    assert set(audience.members) == (set(OLD) | added_directly) - held_back
 
 
-def test_files_are_closed_although_all_partitions_have_changes_by_hand(begun: Begun) -> None:
+def test_files_are_closed_although_all_partitions_have_direct_changes(begun: Begun) -> None:
     audience = begun(1)
-    held_back, by_hand = set(IDS[:30]), set(IDS[270:])
-    change_by_hand(audience, held_back, by_hand)
+    held_back, added_directly = set(IDS[:30]), set(IDS[270:])
+    change_directly(audience, held_back, added_directly)
     before, most = open_files(), 0
 
     def look(_when: str, _method: str, _place: str) -> None:
@@ -138,7 +138,7 @@ def test_files_are_closed_although_all_partitions_have_changes_by_hand(begun: Be
     audience.hook = look
     for count in (16, 1):
         audience.require(count)
-        assert audience.manual_changes() == (held_back, by_hand)
+        assert audience.direct_changes() == (held_back, added_directly)
     assert before < most < before + 30
 
 
@@ -168,10 +168,10 @@ def test_requests_may_be_under_way_although_the_manifest_is_lost(begun: Begun) -
 
 
 @pytest.mark.parametrize("was_moved", [True, False])
-def test_who_was_removed_by_hand_stays_out_although_the_manifest_is_lost(begun: Begun, was_moved: bool) -> None:
+def test_who_was_removed_directly_stays_out_although_the_manifest_is_lost(begun: Begun, was_moved: bool) -> None:
     audience = begun(1)
     held_back = set(IDS[:30])
-    change_by_hand(audience, held_back, set())
+    change_directly(audience, held_back, set())
     if was_moved:
         audience.require(16)
     for file in audience.path.glob("head-*"):
@@ -179,7 +179,7 @@ def test_who_was_removed_by_hand_stays_out_although_the_manifest_is_lost(begun: 
     with pytest.raises(LedgerLostError, match="head"):
         audience.require(16)
     audience.require(16, lost="rebuild")
-    assert (audience.count, audience.manual_changes()) == (16, (held_back, set()))
+    assert (audience.count, audience.direct_changes()) == (16, (held_back, set()))
     assert not list(audience.path.glob("*.parquet"))
     audience.sync(OLD, count=16, lost="rebuild")
     assert held_back <= set(OLD)
@@ -374,8 +374,8 @@ def test_a_sync_that_began_before_the_move_changes_nothing(begun: Begun, count: 
         def go_on() -> None:
             if not has_loaded:
                 suspended.load_state()
-            nobody = ManualChanges.none(suspended.workspace)
-            suspended.state.record_no_change(run_date=RunDate(logical=9e9), manual_changes=nobody)
+            nobody = DirectChanges.none(suspended.workspace)
+            suspended.state.record_no_change(run_date=RunDate(logical=9e9), direct_changes=nobody)
 
         with pytest.raises((AudienceBusyError, ConflictError)):
             go_on()

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from airflow_provider_audiences.members.keys import key_order, key_set
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
 from airflow_provider_audiences.members.workspace import StagingSettings, Workspace, open_workspace
+from airflow_provider_audiences.sync.direct_changes import DirectChanges
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerRows, LedgerWriter
-from airflow_provider_audiences.sync.manual_changes import ManualChanges
 from airflow_provider_audiences.sync.plan import Plan, PlanCounts, PlanRules, make_plan
 from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.fold import fold
@@ -215,7 +215,7 @@ def test_what_the_audience_is_afterwards(case: Case, work: StagingSettings, stra
     ledger=st.dictionaries(members, times, max_size=5),
     removes_all_opt_outs=st.booleans(),
 )
-def test_whoever_was_removed_by_hand_goes_although_the_ledger_was_lost(
+def test_whoever_was_removed_directly_goes_although_the_ledger_was_lost(
     source: set[int],
     suppressed: set[int],
     held_back: set[int],
@@ -231,8 +231,8 @@ def test_whoever_was_removed_by_hand_goes_although_the_ledger_was_lost(
             ledger_of(workspace, ledger),
             rules=replace(rules, removes_all_held_back=True),
             workspace=workspace,
-            manual_changes=ManualChanges(
-                held_back=key_set_of(workspace, held_back), added_by_hand=key_set_of(workspace, set())
+            direct_changes=DirectChanges(
+                held_back=key_set_of(workspace, held_back), added_directly=key_set_of(workspace, set())
             ),
         )
         removals = listed(plan.removals)

@@ -1,4 +1,4 @@
-"""Members that somebody removes or adds by hand, in an audience that is synced: the syncs respect it."""
+"""Members that somebody removes or adds directly, in an audience that is synced: the syncs respect it."""
 
 import contextlib
 import itertools
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.by_hand import by_hand
+from support.direct_changes import change_directly
 from support.fixtures import MakeIds
 from support.partitioned import PartitionedAudience
 from support.synced import TTL_SECONDS, AudienceOverHttp, SyncedAudience
@@ -36,7 +36,7 @@ class TestRemoved:
     def test_stay_out_while_the_source_has_them(self, synced: SyncedAudience, make_ids: MakeIds, mode: str) -> None:
         ids = make_ids(6)
         synced.run(ids)
-        removal = by_hand(synced, "remove", ids[:2])
+        removal = change_directly(synced, "remove", ids[:2])
         assert (removal.in_ledger, removal.sent) == (True, 2)
         for _ in range(3):
             report = synced.run(ids, mode=mode)
@@ -50,7 +50,7 @@ class TestRemoved:
         """Who comes back later has agreed again."""
         ids = make_ids(6)
         synced.run(ids)
-        by_hand(synced, "remove", ids[:2])
+        change_directly(synced, "remove", ids[:2])
         assert synced.run(ids[1:]).held_back == 1
         assert synced.members == ids[2:]
         report = synced.run(ids)
@@ -61,7 +61,7 @@ class TestRemoved:
         """Its source is only a part of the audience."""
         ids = make_ids(6)
         synced.run(ids[:4], mode="append")
-        by_hand(synced, "remove", ids[:1])
+        change_directly(synced, "remove", ids[:1])
         synced.run(ids[4:], mode="append")
         assert synced.run(ids, mode="append").held_back == 1
         assert synced.members == ids[1:]
@@ -69,7 +69,7 @@ class TestRemoved:
     def test_may_be_released(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(4)
         synced.run(ids)
-        by_hand(synced, "remove", ids[:2])
+        change_directly(synced, "remove", ids[:2])
         report = synced.run(ids, release_held_back=True)
         assert (report.held_back, report.added) == (0, 2)
         report = synced.run(ids)
@@ -81,7 +81,7 @@ class TestRemoved:
     ) -> None:
         ids = make_ids(6)
         synced.run(ids)
-        by_hand(synced, "remove", ids[:2])
+        change_directly(synced, "remove", ids[:2])
         for number, source in enumerate([ids[1:5], ids[2:5]], 1):  # the second one has nothing to send
             plan = synced.run(source, plan_only=True)
             synced.apply(plan.plan_id)
@@ -94,14 +94,14 @@ class TestRemoved:
     def test_a_plan_of_a_part_frees_nobody(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(6)
         synced.run(ids[:4], mode="append")
-        by_hand(synced, "remove", ids[:1])
+        change_directly(synced, "remove", ids[:1])
         synced.apply(synced.run(ids[4:], mode="append", plan_only=True).plan_id)
         assert synced.run(ids, mode="append").held_back == 1
 
     def test_a_plan_holds_them_back_too(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(6)
         synced.run(ids[:4])
-        by_hand(synced, "remove", ids[:2])
+        change_directly(synced, "remove", ids[:2])
         plan = synced.run(ids, plan_only=True)
         assert plan.held_back == 2
         synced.apply(plan.plan_id)
@@ -111,7 +111,7 @@ class TestRemoved:
     def test_a_run_that_changes_nothing_outdates_no_plan(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(6)
         synced.run(ids[:4])
-        by_hand(synced, "remove", ids[:2])
+        change_directly(synced, "remove", ids[:2])
         plan = synced.run(ids, plan_only=True)
         assert synced.run(ids[:4]).batches == 0
         synced.apply(plan.plan_id)
@@ -122,7 +122,7 @@ class TestRemoved:
 
         synced.run(make_ids(4))
         plan = synced.run(make_ids(6), plan_only=True)
-        by_hand(synced, "remove", make_ids(1, start=6))
+        change_directly(synced, "remove", make_ids(1, start=6))
         with pytest.raises(PlanOutdatedError):
             synced.apply(plan.plan_id)
         synced.run(make_ids(6))
@@ -132,7 +132,7 @@ class TestRemoved:
     def test_are_known_although_the_ledger_is_lost(self, synced: SyncedAudience, make_ids: MakeIds, lost: str) -> None:
         ids = make_ids(5)
         synced.run(ids)
-        by_hand(synced, "remove", ids[:2])
+        change_directly(synced, "remove", ids[:2])
         (ledger,) = synced.path.glob("ledger-*")
         ledger.write_bytes(b"")
         synced.run(ids, lost=lost)
@@ -146,8 +146,8 @@ class TestRemoved:
     ) -> None:
         ids = make_ids(5)
         synced.run(ids)
-        by_hand(synced, "remove", ids[:1])
-        by_hand(synced, "remove", ids[1:2])
+        change_directly(synced, "remove", ids[:1])
+        change_directly(synced, "remove", ids[1:2])
         for file in [*synced.path.glob("head-*"), *([] if has_ledger else synced.path.glob("ledger-*"))]:
             file.unlink()
         with pytest.raises(LedgerLostError, match="head"):
@@ -165,7 +165,7 @@ class TestRemoved:
         synced.run(ids)
         synced.wire.before = _down
         with pytest.raises(ServerError):
-            by_hand(synced, "remove", ids[:2])
+            change_directly(synced, "remove", ids[:2])
         synced.clear()
         for file in synced.path.glob("head-*"):
             file.unlink()
@@ -178,14 +178,14 @@ class TestRemoved:
     ) -> None:
         ids = make_ids(5)
         synced.run(ids)
-        by_hand(synced, "remove", ids[:2])
+        change_directly(synced, "remove", ids[:2])
         for file in synced.path.glob("head-*"):
             file.unlink()
         (held_back,) = synced.path.glob("held-*")
         (synced.path / "held-0123456789abcdef.parquet").write_bytes(held_back.read_bytes()[:-9])
         synced.run(ids, lost="rebuild")
         assert synced.members == ids[2:]
-        assert "Some of those who were removed by hand are not known any more" in caplog.text
+        assert "Some of those who were removed directly are not known any more" in caplog.text
 
     @pytest.mark.parametrize("pattern", ["ledger-*", "head-*"])
     @pytest.mark.parametrize("afterwards", ["replace", "rebuild", "restored"])
@@ -196,13 +196,13 @@ class TestRemoved:
         ids = make_ids(6)
         synced.run(ids)
         if has_held_back:
-            by_hand(synced, "remove", ids[4:5])
+            change_directly(synced, "remove", ids[4:5])
         lost = {file: file.read_bytes() for file in synced.path.glob(pattern)}
         for file in lost:
             file.write_bytes(b"")
         for number in range(2):
-            assert not by_hand(synced, "remove", ids[number : number + 1]).in_ledger
-        assert not by_hand(synced, "append", ids[5:]).in_ledger
+            assert not change_directly(synced, "remove", ids[number : number + 1]).in_ledger
+        assert not change_directly(synced, "append", ids[5:]).in_ledger
         out = {*ids[:2], *(ids[4:5] if has_held_back else [])}
         assert synced.members == [member for member in ids if member not in out]
         if afterwards == "restored":
@@ -228,10 +228,10 @@ class TestRemoved:
         (ledger,) = audience.path.glob("ledger-*")
         content = ledger.read_bytes()
         ledger.write_bytes(b"")
-        assert not by_hand(whole, "remove", ids[:3]).in_ledger
+        assert not change_directly(whole, "remove", ids[:3]).in_ledger
         ledger.write_bytes(content)
         audience.require(16)
-        assert audience.manual_changes() == (set(ids[:3]), set())
+        assert audience.direct_changes() == (set(ids[:3]), set())
         assert not list(audience.path.rglob("held-unrecorded-*"))
         audience.sync(ids, count=16)
         assert audience.members == sorted(ids[3:])
@@ -249,7 +249,7 @@ class TestRemoved:
                 raise StateUnavailableError("the disk is full")
 
         synced.folder.before = full
-        assert not by_hand(synced, "remove", ids[:1]).in_ledger
+        assert not change_directly(synced, "remove", ids[:1]).in_ledger
         assert synced.members == ids[1:]
         assert "A later sync adds these members again if its source has them: the disk is full" in caplog.text
 
@@ -258,41 +258,41 @@ class TestAdded:
     def test_stay_and_are_counted(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(8)
         synced.run(ids[:4])
-        assert by_hand(synced, "append", ids[4:6]).in_ledger
+        assert change_directly(synced, "append", ids[4:6]).in_ledger
         for source in (ids[:4], ids[1:4], ids[1:5]):
             report = synced.run(source)
             assert (report.live, report.drift) == (len({*source, *ids[4:6]}), 0)
             assert synced.members == sorted({*source, *ids[4:6]})
-        # One that the source had for a while stays as well: it was added by hand.
+        # One that the source had for a while stays as well: it was added directly.
         synced.run(ids[1:4])
         assert synced.members == ids[1:6]
 
     def test_go_when_they_opt_out(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(6)
         synced.run(ids[:4])
-        by_hand(synced, "append", ids[4:])
+        change_directly(synced, "append", ids[4:])
         synced.run(ids[:4], suppress=ids[5:])
         assert synced.members == ids[:5]
         synced.run(ids[:4])
         assert synced.members == ids[:5]
 
-    def test_go_when_they_are_removed_by_hand_and_come_when_they_are_added_again(
+    def test_go_when_they_are_removed_directly_and_come_when_they_are_added_again(
         self, synced: SyncedAudience, make_ids: MakeIds
     ) -> None:
         ids = make_ids(4)
         synced.run(ids[:3])
-        by_hand(synced, "append", ids[3:])
-        by_hand(synced, "remove", ids[2:])
+        change_directly(synced, "append", ids[3:])
+        change_directly(synced, "remove", ids[2:])
         assert synced.run(ids).held_back == 2
         assert synced.members == ids[:2]
-        by_hand(synced, "append", ids[2:3])
+        change_directly(synced, "append", ids[2:3])
         assert synced.run(ids).held_back == 1
         assert synced.members == ids[:3]
 
     def test_expire_and_are_forgotten(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(4)
         synced.run(ids[:3])
-        by_hand(synced, "append", ids[3:], ttl=500)
+        change_directly(synced, "append", ids[3:], ttl=500)
         synced.advance(1000)
         synced.run(ids[:2])
         assert synced.members == ids[:2]
@@ -303,8 +303,8 @@ class TestAdded:
     def test_an_update_is_all_that_is_left(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(8)
         synced.run(ids[:4])
-        by_hand(synced, "remove", ids[:1])
-        by_hand(synced, "replace", ids[4:7])
+        change_directly(synced, "remove", ids[:1])
+        change_directly(synced, "replace", ids[4:7])
         assert synced.members == ids[4:7]
         report = synced.run(ids[1:3])
         assert (report.added, report.removed, report.live, report.drift) == (2, 0, 5, 0)
@@ -315,7 +315,7 @@ class TestAdded:
 
 
 class TestAfterAReplacementThatWasNeverAccepted:
-    """It is still to be made: a change by hand knows nothing of the members that it was to replace."""
+    """It is still to be made: a direct change knows nothing of the members that it was to replace."""
 
     @pytest.mark.parametrize("mode", ["remove", "append"])
     @pytest.mark.parametrize("is_lost", [False, True])
@@ -336,9 +336,9 @@ class TestAfterAReplacementThatWasNeverAccepted:
         synced.advance(1000)
         if not is_accepted_at_once:
             with pytest.raises(ServerError):
-                by_hand(synced, mode, ids[7:8])
+                change_directly(synced, mode, ids[7:8])
         synced.wire.clear()
-        assert by_hand(synced, mode, ids[8:]).in_ledger
+        assert change_directly(synced, mode, ids[8:]).in_ledger
         synced.wire.clear()
         with pytest.raises(GuardError, match="never accepted"):
             synced.run(ids[:4])
@@ -346,7 +346,7 @@ class TestAfterAReplacementThatWasNeverAccepted:
         assert [operation for operation, _ in synced.sent] == ["update", "append"]
         assert synced.members == ids[:4]
 
-    def test_an_update_by_hand_is_the_replacement(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
+    def test_an_update_directly_is_the_replacement(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
         ids = make_ids(6)
         synced.post_by_others("append", ids[4:])
         synced.wire.before = _down
@@ -354,14 +354,14 @@ class TestAfterAReplacementThatWasNeverAccepted:
             synced.run(ids[:2], initial="replace")
         synced.wire.clear()
         synced.advance(1000)
-        by_hand(synced, "replace", ids[2:4])
+        change_directly(synced, "replace", ids[2:4])
         assert synced.run(ids[:2]).drift == 0
         assert synced.members == ids[:4]
 
 
 def test_an_audience_without_ledger_needs_none(synced: SyncedAudience, make_ids: MakeIds) -> None:
-    assert not by_hand(synced, "append", make_ids(3)).in_ledger
-    assert not by_hand(synced, "remove", make_ids(1)).in_ledger
+    assert not change_directly(synced, "append", make_ids(3)).in_ledger
+    assert not change_directly(synced, "remove", make_ids(1)).in_ledger
     assert synced.members == make_ids(3)[1:]
     synced.run(make_ids(3), initial="append")
     assert synced.members == make_ids(3)
@@ -370,7 +370,7 @@ def test_an_audience_without_ledger_needs_none(synced: SyncedAudience, make_ids:
 def test_a_sync_that_is_under_way_comes_first(synced: SyncedAudience, make_ids: MakeIds) -> None:
     synced.run(make_ids(3))
     with synced.open_audience(key="other"), pytest.raises(AudienceBusyError, match="other, try 1"):
-        by_hand(synced, "remove", make_ids(1))
+        change_directly(synced, "remove", make_ids(1))
     assert synced.members == make_ids(3)
 
 
@@ -388,7 +388,7 @@ def test_cut_off_at_any_request(over_http: AudienceOverHttp, make_ids: MakeIds, 
         over_http.emulator.fault("applovin.append", "status", status=500, number=number, times=None)
     sent = ids[3:9]
     with pytest.raises(ServerError):
-        by_hand(over_http, mode, sent)
+        change_directly(over_http, mode, sent)
     over_http.emulator.clear_faults()
     source = ids[:5]
     over_http.run(source)
@@ -409,10 +409,10 @@ def test_waits_for_late_requests_that_could_undo_it(
     over_http.run(ids[:2])
     over_http.emulator.fault("applovin.append", "drop_before", times=None)
     with pytest.raises(ConnectionFailedError):
-        by_hand(over_http, "append", ids[2:4])
+        change_directly(over_http, "append", ids[2:4])
     over_http.emulator.clear_faults()
     over_http.clear()
-    by_hand(over_http, mode, ids[2:4])
+    change_directly(over_http, mode, ids[2:4])
     assert [90 < seconds <= 101 for seconds in over_http.sleeps] == [True] * has_to_wait
 
 

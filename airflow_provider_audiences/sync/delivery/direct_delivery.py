@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import AudienceError, InvalidInputError
-from airflow_provider_audiences.members.staging import refuse_without_members
+from airflow_provider_audiences.members.batches import request_count
 from airflow_provider_audiences.stopping import Stopped
 from airflow_provider_audiences.sync.delivery.progress import OnProgress, Progress
 from airflow_provider_audiences.sync.delivery.sending import Journal, NoJournal, Phase, Sender
@@ -211,7 +211,7 @@ class DirectDelivery:
         """
         if staged.members:
             return
-        refuse_without_members(staged)
+        staged.refuse_without_members()
         if self.mode is DeliveryMode.REPLACE and not self.allow_empty:
             raise InvalidInputError(
                 f"source has no {staged.member_name}, and would empty the audience; nothing was sent. "
@@ -221,10 +221,10 @@ class DirectDelivery:
 
     def _planned(self, destination: Destination, staged: StagedMembers) -> dict[str, Any]:
         """Return the report's fields that are known before the first request."""
-        empties = self.mode is DeliveryMode.REPLACE and not staged.members
+        replaces = self.mode is DeliveryMode.REPLACE
         return {
             "audience_id": self.audience_id,
-            "planned_requests": 1 if empties else staged.batch_count(self.batch_size),
+            "planned_requests": request_count(staged.members, self.batch_size, replaces=replaces),
             "planned_ids": staged.members,
             "planned_bytes": staged.members * destination.max_member_bytes,
             **staged.text_counts(),

@@ -16,16 +16,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_audiences.exceptions import LedgerLostError, PlanOutdatedError, StateUnavailableError
+from airflow_provider_audiences.sync.direct_changes import DirectChanges
 from airflow_provider_audiences.sync.ledger import Ledger, LedgerWriter
-from airflow_provider_audiences.sync.manual_changes import ManualChanges
 from airflow_provider_audiences.sync.plan import PhaseName, Plan
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state import transitions
 from airflow_provider_audiences.sync.state.delivered import Delivered
+from airflow_provider_audiences.sync.state.direct_change_files import DirectChangeStore
 from airflow_provider_audiences.sync.state.fold import fold
-from airflow_provider_audiences.sync.state.manifest import Manifest, ManualChangeFiles, no_ledger_error
+from airflow_provider_audiences.sync.state.manifest import DirectChangeFiles, Manifest, no_ledger_error
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
-from airflow_provider_audiences.sync.state.manual_change_files import ManualChangeStore
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan, StoredPlans
 from airflow_provider_audiences.sync.state.tables import EMPTY_LEDGER, NewLedger, StateTables, ledger_file
 
@@ -70,13 +70,13 @@ class AudienceState:
         self._workspace = workspace
         self._tables = StateTables(files, workspace, key_column=key_column)
         self._plans = StoredPlans(files, self._tables)
-        self._manual_changes = ManualChangeStore(files, self._tables, workspace)
+        self._direct_changes = DirectChangeStore(files, self._tables, workspace)
         self._manifests = ManifestChain(files, lease)
         self._clock = clock
         self._lock = threading.Lock()
         self._first_generation = 0
         self._late_until = 0
-        self._kept_manual_changes = ManualChangeFiles()
+        self._kept_direct_changes = DirectChangeFiles()
         self.is_ledger_ignored = False
         """Whether the stored ledger is lost and must not be used."""
         self.manifest: Manifest | None = None
@@ -108,7 +108,7 @@ class AudienceState:
             self.manifest = self._manifests.load(self.address)
 
     def ignore_ledger(self) -> None:
-        """Ignore the stored ledger from now on, and begin with an empty one; those removed by hand stay held back."""
+        """Ignore the stored ledger from now on, and begin with an empty one; those removed directly stay held back."""
         if self.manifest is None or self.manifest.delivered is not None:
             # Requests of a plan that nobody will fold, or of one that nobody knows, may still be on their way.
             self._late_until = math.ceil(self._clock()) + self._late_effect_seconds
@@ -116,7 +116,7 @@ class AudienceState:
             self._late_until = self.manifest.late_until
         self._first_generation = self.generation + 1
         with self._unless_overtaken():
-            self._kept_manual_changes = self.manifest.manual_changes if self.manifest else self._manual_changes.found()
+            self._kept_direct_changes = self.manifest.direct_changes if self.manifest else self._direct_changes.found()
         self.is_ledger_ignored = True
         self.manifest = None
 
@@ -133,53 +133,53 @@ class AudienceState:
         with self._unless_overtaken():
             return self._tables.ledger(self.manifest.ledger.file, fingerprint=self.manifest.ledger.fingerprint)
 
-    def manual_changes(self) -> ManualChanges:
+    def direct_changes(self) -> DirectChanges:
         """
-        Return the members removed or added by hand.
+        Return the members removed or added directly.
 
         :raises LedgerLostError: a file is damaged or missing; not after :meth:`ignore_ledger`: then there are none.
         """
-        stored = self.manifest.manual_changes if self.manifest else self._kept_manual_changes
+        stored = self.manifest.direct_changes if self.manifest else self._kept_direct_changes
         try:
             with self._unless_overtaken():
-                return self._manual_changes.fetch(stored)
+                return self._direct_changes.fetch(stored)
         except LedgerLostError as error:
             if not self.is_ledger_ignored:
                 raise
-            log.warning("Who was removed or added by hand is not known any more: %s", error.message)
-            self._kept_manual_changes = ManualChangeFiles()
-            return ManualChanges.none(self._workspace)
+            log.warning("Who was removed or added directly is not known any more: %s", error.message)
+            self._kept_direct_changes = DirectChangeFiles()
+            return DirectChanges.none(self._workspace)
 
-    def record_no_change(self, *, run_date: RunDate | None, manual_changes: ManualChanges, plan_id: str = "") -> None:
+    def record_no_change(self, *, run_date: RunDate | None, direct_changes: DirectChanges, plan_id: str = "") -> None:
         """
         Note that a run found the audience equal to its source, so that no older run undoes what it found. Nothing is
         written if that adds nothing to what is known, since it would make stored plans outdated.
 
         :param run_date: dates of the run; None if it has none.
-        :param manual_changes: members removed or added by hand from now on.
+        :param direct_changes: members removed or added directly from now on.
         :param plan_id: id of the stored plan that has nothing to send; empty (default) for none.
         """
         if self.manifest is None:
             return  # nothing was ever sent
-        manifest = self._with_manual_changes(self.manifest, manual_changes)
+        manifest = self._with_direct_changes(self.manifest, direct_changes)
         last = manifest.run_date
         if run_date and (last is None or last.is_older_than(run_date)):
             manifest = replace(manifest, run_date=run_date)
         if manifest != self.manifest:
             # This outdates the plan too, and whoever applies it again is to find that it was carried out.
             self._commit(replace(manifest, finished_plan_id=plan_id, finished_batches=0) if plan_id else manifest)
-        self._manual_changes.delete_unrecorded()
+        self._direct_changes.delete_unrecorded()
 
     def note_removal(self, keys: KeySet) -> None:
         """
-        Note that members are about to be removed by hand although the ledger is lost, so that they stay held back when
+        Note that members are about to be removed directly although the ledger is lost, so that they stay held back when
         it is found again, or begun anew. Call it after :meth:`load`, even if that raised LedgerLostError.
 
         :param keys: the members.
         """
         if self.manifest is None or self.manifest.keeps_ledger:
             with self._unless_overtaken():
-                self._manual_changes.store_unrecorded(keys)
+                self._direct_changes.store_unrecorded(keys)
 
     def fold_unfinished_plan(self, ledger: Ledger) -> Ledger:
         """
@@ -249,33 +249,33 @@ class AudienceState:
         self,
         stored: StoredPlan,
         *,
-        manual_changes: ManualChanges | None = None,
+        direct_changes: DirectChanges | None = None,
         changes_fingerprint: str | None = None,
     ) -> Delivered:
         """
         Commit to a plan: from now on, all of it counts as possibly sent.
 
         :param stored: the plan, as it was stored.
-        :param manual_changes: members removed or added by hand from now on, if the plan is such a change; None for the
+        :param direct_changes: members removed or added directly from now on, if the plan is such a change; None for the
             plan of a sync.
         :param changes_fingerprint: fingerprint of changes that were handed in, if the plan was made of them: the
             audience has no ledger from now on. None for a plan that was made by the ledger.
         :return: what an earlier try has delivered of the plan.
         """
         manifest = self.manifest or transitions.first_manifest(
-            self.address, stored, manual_changes=self._kept_manual_changes, late_until=self._late_until
+            self.address, stored, direct_changes=self._kept_direct_changes, late_until=self._late_until
         )
         if manifest.plan_id == stored.plan_id and manifest.delivered:
             self._commit(transitions.after_begin_again(manifest, manifest.delivered, stored.plan))
             return self.delivered
-        is_by_hand = manual_changes is not None
-        if manual_changes is not None:
-            manifest = self._with_manual_changes(manifest, manual_changes)
+        is_direct = direct_changes is not None
+        if direct_changes is not None:
+            manifest = self._with_direct_changes(manifest, direct_changes)
         if changes_fingerprint is not None:
             manifest = replace(manifest, ledger=EMPTY_LEDGER, changes_fingerprint=changes_fingerprint)
-        self._commit(transitions.after_begin(manifest, stored, is_by_hand=is_by_hand, now=self._clock()))
-        if is_by_hand:
-            self._manual_changes.delete_unrecorded()
+        self._commit(transitions.after_begin(manifest, stored, is_direct=is_direct, now=self._clock()))
+        if is_direct:
+            self._direct_changes.delete_unrecorded()
         return self.delivered
 
     def record_delivered(
@@ -311,7 +311,7 @@ class AudienceState:
         stored: StoredPlan,
         *,
         seconds_per_request: float,
-        manual_changes: ManualChanges | None = None,
+        direct_changes: DirectChanges | None = None,
     ) -> NewLedger:
         """
         Fold a plan that is delivered completely into a new ledger.
@@ -319,13 +319,13 @@ class AudienceState:
         :param ledger: the ledger that the plan was made for.
         :param stored: the plan that was begun.
         :param seconds_per_request: average time of the plan's requests, for the next plan's forecast.
-        :param manual_changes: members removed or added by hand from now on; None for no change.
+        :param direct_changes: members removed or added directly from now on; None for no change.
         :return: what is known of the new ledger.
         """
         manifest, delivered = self._require_begun()
         removed_before = manifest.removed_opt_outs_fingerprint if stored.plan.has_unknown_members else ""
         finished = replace(
-            manifest if manual_changes is None else self._with_manual_changes(manifest, manual_changes),
+            manifest if direct_changes is None else self._with_direct_changes(manifest, direct_changes),
             replacement_fingerprint="",
             finished_plan_id=stored.plan_id,
             finished_batches=delivered.batches,
@@ -335,8 +335,8 @@ class AudienceState:
         )
         with self._unless_overtaken():
             new = self._fold(ledger, stored.plan, finished)
-        if manual_changes is not None:
-            self._manual_changes.delete_unrecorded()
+        if direct_changes is not None:
+            self._direct_changes.delete_unrecorded()
         return new
 
     def end_changes(self, plan: Plan, *, seconds_per_request: float | None) -> None:
@@ -374,10 +374,10 @@ class AudienceState:
         self.manifest = manifest
         return new
 
-    def _with_manual_changes(self, manifest: Manifest, manual_changes: ManualChanges) -> Manifest:
+    def _with_direct_changes(self, manifest: Manifest, direct_changes: DirectChanges) -> Manifest:
         with self._unless_overtaken():
-            stored = self._manual_changes.store(manual_changes, before=manifest.manual_changes)
-        return replace(manifest, manual_changes=stored)
+            stored = self._direct_changes.store(direct_changes, before=manifest.direct_changes)
+        return replace(manifest, direct_changes=stored)
 
     def _commit(self, manifest: Manifest) -> None:
         with self._unless_overtaken():

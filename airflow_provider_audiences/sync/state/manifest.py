@@ -42,16 +42,16 @@ class KeyFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ManualChangeFiles:
+class DirectChangeFiles:
     """
-    The files of members removed or added by hand.
+    The files of members removed or added directly.
 
-    :param held_back: members removed by hand, whom no sync adds.
-    :param by_hand: members added by hand, whom no sync removes.
+    :param held_back: members removed directly, whom no sync adds.
+    :param added_directly: members added directly, whom no sync removes.
     """
 
     held_back: KeyFile = KeyFile()
-    by_hand: KeyFile = KeyFile()
+    added_directly: KeyFile = KeyFile()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class Manifest:
     :param removed_opt_outs_fingerprint: fingerprint of the opt-outs that were removed although the ledger lacks them;
         empty if none.
     :param run_date: dates of the newest run that has synced the audience; None if they are not known.
-    :param manual_changes: files of members removed or added by hand.
+    :param direct_changes: files of members removed or added directly.
     :param changes_fingerprint: None if the audience has a ledger. Else it is kept by changes that are handed in, and no
         ledger says who is in it: then fingerprint of the last changes that were begun; empty if they were given up.
     :param layout: in how many folders the state is.
@@ -123,7 +123,7 @@ class Manifest:
     has_unknown_members: bool = False
     removed_opt_outs_fingerprint: str = ""
     run_date: RunDate | None = None
-    manual_changes: ManualChangeFiles = ManualChangeFiles()
+    direct_changes: DirectChangeFiles = DirectChangeFiles()
     changes_fingerprint: str | None = None
     layout: Layout = Layout()
 
@@ -145,14 +145,14 @@ class Manifest:
         content["ledger"] = asdict(self.ledger)
         content["landings"] = delivered_to_json(self.delivered) if self.delivered else None
         content["run_date"] = self.run_date.as_list() if self.run_date else None
-        content["marks"] = asdict(self.manual_changes)
+        content["marks"] = {key: asdict(getattr(self.direct_changes, name)) for key, name in _DIRECT_CHANGES.items()}
         content["late"] = asdict(self.late)
         return content
 
     @property
     def files(self) -> set[str]:
         """Names of the files that the manifest names, without those of its plan."""
-        return {self.ledger.file, self.manual_changes.held_back.file, self.manual_changes.by_hand.file} - {""}
+        return {self.ledger.file, self.direct_changes.held_back.file, self.direct_changes.added_directly.file} - {""}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Manifest:
@@ -170,8 +170,9 @@ class Manifest:
         values = {names.get(key, key): value for key, value in content.items()}
         values["run_date"] = RunDate.from_list(values.get("run_date"))
         values["ledger"] = StoredLedger(**values["ledger"])
-        stored = values.get("manual_changes", {})
-        values["manual_changes"] = ManualChangeFiles(**{name: KeyFile(**keys) for name, keys in stored.items()})
+        stored = values.get("direct_changes", {})
+        files = {_DIRECT_CHANGES[key]: KeyFile(**file) for key, file in stored.items()}
+        values["direct_changes"] = DirectChangeFiles(**files)
         values["late"] = LateRequests(**values.get("late", {}))
         values["layout"] = Layout(**values.get("layout", {}))
         values["delivered"] = delivered_from_json(landings) if landings else None
@@ -180,11 +181,12 @@ class Manifest:
 
 # Some keys are those of the first versions, whose states are read on.
 _ADDRESS = ("platform", "host", "audience_id")
+_DIRECT_CHANGES = {"held_back": "held_back", "by_hand": "added_directly"}
 _KEYS = {field.name: field.name for field in fields(Manifest) if field.name not in {"address", "delivered"}}
 _KEYS |= {
     "has_unknown_members": "has_strangers",
     "is_content_known": "is_known",
-    "manual_changes": "marks",
+    "direct_changes": "marks",
     "late_until": "settled_at",
     "removed_opt_outs_fingerprint": "purged",
     "replacement_fingerprint": "replacement",

@@ -35,9 +35,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import AudienceBusyError, LedgerLostError, StateUnavailableError
+from airflow_provider_audiences.sync.state.direct_change_files import is_unrecorded
 from airflow_provider_audiences.sync.state.manifest_file import ManifestFile, Rank
 from airflow_provider_audiences.sync.state.manifest_reader import FIRST_FILE, NOTICE, ManifestReader
-from airflow_provider_audiences.sync.state.manual_change_files import is_unrecorded
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import AudienceAddress

@@ -56,7 +56,7 @@ class StateReader:
 
     def details(self, workspace: Workspace) -> AudienceDetails:
         """
-        Return all counts; reads the files of the ledger and of manual changes, and checks their fingerprints.
+        Return all counts; reads the files of the ledger and of direct changes, and checks their fingerprints.
 
         :param workspace: workspace for copies on this machine.
         :raises LedgerLostError: a file is damaged or missing.
@@ -87,8 +87,8 @@ class StateReader:
         return AudienceDetails(
             summary=self._summary(snapshot),
             ledger=ledger,
-            held_back=count(manifest.manual_changes.held_back) if manifest else 0,
-            by_hand=count(manifest.manual_changes.by_hand) if manifest else 0,
+            held_back=count(manifest.direct_changes.held_back) if manifest else 0,
+            added_directly=count(manifest.direct_changes.added_directly) if manifest else 0,
             plans=tuple(_plan_summary(plan_id, snapshot, plans) for plan_id in plan_ids(snapshot.names)),
         )
 

@@ -84,15 +84,15 @@ class AudienceDetails:
 
     :param summary: what the manifest says.
     :param ledger: counts of the ledger.
-    :param held_back: members removed by hand, whom no sync adds.
-    :param by_hand: members added by hand, whom no sync removes.
+    :param held_back: members removed directly, whom no sync adds.
+    :param added_directly: members added directly, whom no sync removes.
     :param plans: stored plans, sorted by their id.
     """
 
     summary: AudienceSummary
     ledger: LedgerCounts
     held_back: int
-    by_hand: int
+    added_directly: int
     plans: tuple[PlanSummary, ...]
 
 

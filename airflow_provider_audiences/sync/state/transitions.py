@@ -18,43 +18,43 @@ from airflow_provider_audiences.sync.state.tables import EMPTY_LEDGER
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import AudienceAddress
     from airflow_provider_audiences.sync.plan import Plan
-    from airflow_provider_audiences.sync.state.manifest import ManualChangeFiles, StoredLedger
+    from airflow_provider_audiences.sync.state.manifest import DirectChangeFiles, StoredLedger
     from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
 
 
 def first_manifest(
-    address: AudienceAddress, stored: StoredPlan, *, manual_changes: ManualChangeFiles, late_until: int
+    address: AudienceAddress, stored: StoredPlan, *, direct_changes: DirectChangeFiles, late_until: int
 ) -> Manifest:
     """
     Return the manifest of a state that begins, before its first plan is begun.
 
     :param address: identifies the audience.
     :param stored: the first plan.
-    :param manual_changes: who was removed by hand, if there was a state before, whose ledger is lost.
+    :param direct_changes: who was removed directly, if there was a state before, whose ledger is lost.
     :param late_until: until when requests of that state may still take effect; seconds since 1970 (UTC).
     """
     return Manifest(
         address=address,
         generation=stored.generation,
         ledger=EMPTY_LEDGER,
-        manual_changes=manual_changes,
+        direct_changes=direct_changes,
         late_until=late_until,
         is_content_known=False,  # known once the replacement's first request is accepted
     )
 
 
-def after_begin(manifest: Manifest, stored: StoredPlan, *, is_by_hand: bool, now: float) -> Manifest:
+def after_begin(manifest: Manifest, stored: StoredPlan, *, is_direct: bool, now: float) -> Manifest:
     """
     Return the manifest of a plan that is begun: from now on, all of it counts as possibly sent.
 
     :param manifest: the manifest before.
     :param stored: the plan, as it was stored.
-    :param is_by_hand: whether it is a change by hand, which decides nothing about members that the ledger lacks: a
+    :param is_direct: whether it is a direct change, which decides nothing about members that the ledger lacks: a
         replacement that was begun and never accepted is still to be made.
     :param now: seconds since 1970 (UTC).
     """
     plan = stored.plan
-    decides_about_unknown_members = not plan.replaces and not is_by_hand
+    decides_about_unknown_members = not plan.replaces and not is_direct
     return replace(
         manifest,
         plan_id=stored.plan_id,

@@ -64,17 +64,17 @@ class StateVerifier:
         checks = [FileCheck(name=_MANIFEST, holds=_MANIFEST, status="ok")]
         manifest = snapshot.manifest
         if manifest:
-            ledger, manual_changes = manifest.ledger, manifest.manual_changes
+            ledger, direct_changes = manifest.ledger, manifest.direct_changes
             checks += self._check(
                 ledger.file,
                 "ledger",
                 lambda: self._tables.ledger(ledger.file, fingerprint=ledger.fingerprint).keys.count,
             )
             checks += self._check_keys(
-                manual_changes.held_back.file, "members held back", manual_changes.held_back.fingerprint
+                direct_changes.held_back.file, "members held back", direct_changes.held_back.fingerprint
             )
             checks += self._check_keys(
-                manual_changes.by_hand.file, "members added by hand", manual_changes.by_hand.fingerprint
+                direct_changes.added_directly.file, "members added directly", direct_changes.added_directly.fingerprint
             )
         begun = manifest.plan_id if manifest else ""
         for plan_id in sorted({*plan_ids(snapshot.names), begun} - {""}):

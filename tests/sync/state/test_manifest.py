@@ -13,7 +13,7 @@ from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.delivered import Delivered, DeliveredRange, DeliveredRanges
 from airflow_provider_audiences.sync.state.late import LateRequests
-from airflow_provider_audiences.sync.state.manifest import KeyFile, Manifest, ManualChangeFiles, StoredLedger
+from airflow_provider_audiences.sync.state.manifest import DirectChangeFiles, KeyFile, Manifest, StoredLedger
 from airflow_provider_audiences.sync.state.manifest_file import ManifestFile, Rank, first_format
 from airflow_provider_audiences.sync.state.sealing import sealed
 
@@ -56,10 +56,10 @@ manifests = st.builds(
     seconds_per_request=st.floats(0, 1e6),
     has_unknown_members=st.booleans(),
     removed_opt_outs_fingerprint=texts,
-    manual_changes=st.builds(
-        ManualChangeFiles,
+    direct_changes=st.builds(
+        DirectChangeFiles,
         held_back=st.builds(KeyFile, file=texts, fingerprint=texts),
-        by_hand=st.builds(KeyFile, file=texts, fingerprint=texts),
+        added_directly=st.builds(KeyFile, file=texts, fingerprint=texts),
     ),
     run_date=st.none() | st.builds(RunDate, logical=st.floats(0, 1e10), end=st.none() | st.floats(0, 1e10)),
 )
@@ -75,7 +75,7 @@ HEAD = Manifest(
     late_until=1_700_000_100,
     seconds_per_request=1.25,
     run_date=RunDate(logical=1_767_312_000.0),
-    manual_changes=ManualChangeFiles(by_hand=KeyFile(file="hand-00ff.parquet", fingerprint="1" * 64)),
+    direct_changes=DirectChangeFiles(added_directly=KeyFile(file="hand-00ff.parquet", fingerprint="1" * 64)),
 )
 
 
@@ -267,7 +267,7 @@ def test_a_version_before_manifests_wrote_it(stored_format: int) -> None:
         )
         assert (manifest.generation, manifest.ledger) == (HEAD.generation, HEAD.ledger)
     else:
-        assert content_of(manifest) == content_of(replace(HEAD, manual_changes=ManualChangeFiles()))
+        assert content_of(manifest) == content_of(replace(HEAD, direct_changes=DirectChangeFiles()))
 
 
 def test_a_newer_version_wrote_it() -> None:

@@ -61,7 +61,7 @@ def test_a_synced_audience_in_full(synced: SyncedAudience, make_ids: MakeIds) ->
     assert (found.ledger.live, found.ledger.maybe_live, found.ledger.expired) == (7, 0, 0)
     assert found.ledger.expiry.first == pytest.approx(begun + TTL_SECONDS, abs=5)
     assert found.ledger.expiry.last == pytest.approx(begun + 1000 + TTL_SECONDS, abs=5)
-    assert (found.held_back, found.by_hand, found.plans) == (0, 0, ())
+    assert (found.held_back, found.added_directly, found.plans) == (0, 0, ())
 
 
 def test_members_without_a_ttl_never_expire(make_in_memory: Callable[..., SyncedAudience], make_ids: MakeIds) -> None:
@@ -100,7 +100,7 @@ def test_the_dates_of_the_last_run(synced: SyncedAudience, make_ids: MakeIds) ->
     with synced.open_audience(key="t") as audience:
         audience.state.load()
         audience.state.record_no_change(
-            run_date=RunDate(logical=1_700_000_000), manual_changes=audience.state.manual_changes()
+            run_date=RunDate(logical=1_700_000_000), direct_changes=audience.state.direct_changes()
         )
     manifest = summary_of(synced).manifest
     assert manifest is not None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.by_hand import by_hand
+from support.direct_changes import change_directly
 from support.fixtures import MakeIds
 from support.synced import SyncedAudience
 
@@ -46,7 +46,7 @@ def take_all(opened: list[int]) -> None:
 def test_a_worker_without_further_files(synced: SyncedAudience, make_ids: MakeIds, lost: str, prefix: str) -> None:
     ids = make_ids(6)
     synced.run(ids)
-    by_hand(synced, "remove", ids[:1])
+    change_directly(synced, "remove", ids[:1])
     synced.clear()
     opened: list[int] = []
 

@@ -9,7 +9,7 @@ from support.synced import SyncedAudience
 
 from airflow_provider_audiences.exceptions import ServerError
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
-from airflow_provider_audiences.sync.manual_changes import ManualChanges
+from airflow_provider_audiences.sync.direct_changes import DirectChanges
 from airflow_provider_audiences.sync.state.summary import FileCheck
 from airflow_provider_audiences.sync.state.verifying import StateVerifier
 
@@ -26,13 +26,13 @@ def statuses(synced: SyncedAudience) -> dict[str, tuple[str, int | None]]:
 
 @pytest.fixture
 def whole(synced: SyncedAudience, make_ids: MakeIds) -> SyncedAudience:
-    """An audience with a ledger, manual changes, a plan that was begun, and one that is outdated."""
+    """An audience with a ledger, direct changes, a plan that was begun, and one that is outdated."""
     synced.run(make_ids(6))
     with synced.open_audience(key="by hand") as audience:
         audience.state.load()
         keys = audience.state.ledger().keys
-        manual_changes = ManualChanges(held_back=keys, added_by_hand=keys)
-        audience.state.record_no_change(run_date=None, manual_changes=manual_changes)
+        direct_changes = DirectChanges(held_back=keys, added_directly=keys)
+        audience.state.record_no_change(run_date=None, direct_changes=direct_changes)
     synced.run(make_ids(8), plan_only=True)
 
     def fail(_post: object) -> None:
@@ -48,7 +48,7 @@ def test_all_is_well(whole: SyncedAudience) -> None:
     found = statuses(whole)
     assert found["manifest"] == ("ok", None)
     assert found["ledger"] == ("ok", 6)
-    assert found["members held back"] == found["members added by hand"] == ("ok", 6)
+    assert found["members held back"] == found["members added directly"] == ("ok", 6)
     begun = [check for check in verify(whole) if check.holds == "plan that was begun"]
     assert [check.status for check in begun] == ["ok"] * 4
     assert [check.name.partition("-")[2].partition("-")[2] for check in begun[1:]] == [
