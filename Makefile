@@ -23,16 +23,22 @@ TESTS_BELOW_AIRFLOW := tests/sync tests/members tests/http tests/platforms tests
 OTHER_TESTS := $(filter-out $(TESTS_BELOW_AIRFLOW) tests/support tests/matrix.py tests/conftest.py,$(patsubst %/,%,$(wildcard tests/*/ tests/test_*.py)))
 # What meets Airflow. The libraries are the same releases as with Airflow 3, so what reads members, talks HTTP, syncs and
 # emulates would be proven twice; of the sources, what reads tables and web addresses by itself.
-AIRFLOW2_TESTS := tests/assets tests/cli tests/lineage tests/notifications tests/hooks tests/operators tests/decorators tests/sensors \
-	tests/triggers tests/common tests/dags tests/task_groups \
-	tests/integration tests/packaging/test_parse_cost.py tests/packaging/test_public_names.py \
+AIRFLOW2_TESTS := tests/dags tests/integration tests/docs/test_code_blocks.py tests/task_groups tests/assets tests/cli tests/lineage \
+	tests/notifications tests/hooks tests/operators tests/decorators tests/sensors tests/triggers tests/common \
+	tests/packaging/test_parse_cost.py tests/packaging/test_public_names.py \
 	tests/test_get_provider_info.py tests/ui/test_plugin.py \
-	tests/docs/test_code_blocks.py \
 	$(filter-out %/test_delta.py %/test_iceberg.py %/test_writers.py,$(wildcard tests/sources/test_*.py))
 # What reads members and sends requests, where another DuckDB, NumPy, nanoarrow or urllib3 could answer otherwise.
 LOWEST_TESTS := tests/http tests/members tests/sources tests/operators/test_sources.py tests/operators/test_direct_deliveries.py
-# A file's tests share servers and databases, so they stay together; many of them wait more than they work.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+# Tests that wait for whole Airflows. They are spread among the others, and begin early: a run that ends with some of them
+# leaves processors idle.
+WAITING_TESTS := tests/demo tests/cluster tests/ui tests/docs tests/dags
+SPREAD_TESTS := tests/demo tests/members tests/cluster tests/http tests/ui tests/platforms tests/docs tests/waiting tests/dags \
+	$(filter-out tests/members tests/http tests/platforms tests/waiting,$(TESTS_BELOW_AIRFLOW)) $(filter-out $(WAITING_TESTS),$(OTHER_TESTS))
+# A file's tests share servers and databases, so they stay together, in the order of the command line. Many wait for a disk
+# or a process, so there is one worker more than processors.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # uv makes the environments; where there is none, pip brings it. It takes the index that pip is set to.
 UV := $(or $(shell command -v uv),.tools/bin/uv)
@@ -74,7 +80,7 @@ test-quick: .venv/.test ## Run the tests of the packages below Airflow (sync, me
 	$(BIN)/python -m pytest $(PARALLEL) $(TESTS_BELOW_AIRFLOW) $(PYTEST_ARGS)
 
 test-airflow3: .venv/.test .tools/chromium/.found ## Run all tests on Airflow 3.
-	$(BIN)/python -m pytest $(PARALLEL) $(TESTS_BELOW_AIRFLOW) $(OTHER_TESTS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(SPREAD_TESTS) $(PYTEST_ARGS)
 
 test-airflow2: .venv-airflow2/.test ## Run the tests of the Airflow layer on Airflow 2.11.
 	$(BIN2)/python -m pytest $(PARALLEL) $(AIRFLOW2_TESTS) -p no:cacheprovider $(PYTEST_ARGS)

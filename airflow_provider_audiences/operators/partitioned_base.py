@@ -255,11 +255,12 @@ class PartitionsReport(StatefulOperator):
     :param count: how many partitions there are.
     :param opt_outs: name of the opt-outs that were kept for this run; empty for none (templated).
     :param initial: what the sync was told about members that no ledger knows (templated).
+    :param mode: what the sync does with members that its source lacks (templated).
     :return: the report, as for the sync operator, and ``partitions``.
     """
 
     template_fields: Sequence[str] = (
-        "planned", "applied", "opt_outs", "initial", "wait_for_audience_seconds", "account",
+        "planned", "applied", "opt_outs", "initial", "mode", "wait_for_audience_seconds", "account",
     )  # fmt: skip
     operation = "sync"
 
@@ -271,6 +272,7 @@ class PartitionsReport(StatefulOperator):
         count: int,
         opt_outs: Any,
         initial: str = "fail",
+        mode: str = "mirror",
         max_drift: float | None = 0.05,
         drift_patience_seconds: int | timedelta = 60,
         **kwargs: Any,
@@ -281,6 +283,7 @@ class PartitionsReport(StatefulOperator):
         self.count = count
         self.opt_outs = opt_outs
         self.initial = initial
+        self.mode = mode
         self.max_drift = max_drift
         self.drift_patience_seconds = drift_patience_seconds
 
@@ -303,7 +306,7 @@ class PartitionsReport(StatefulOperator):
                     live=report.live,
                     delivery_settings=delivery_settings,
                     sleep=time.sleep,
-                    accepts_others=self.initial == "append",
+                    accepts_unknown_members="append" in {self.initial, self.mode},
                     has_sent=bool(report.batches),
                 )
                 if self.opt_outs:

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_ACCEPTS_OTHERS = "accepts_others"
-"""Stored with a plan: whether the user has accepted members that no ledger knows, by ``initial="append"``."""
+_ACCEPTS_UNKNOWN_MEMBERS = "accepts_others"
+"""Stored with a plan: whether the user has accepted members that no ledger knows."""
 
 
 class AudienceSync:
@@ -69,7 +69,7 @@ class AudienceSync:
         self._planner = Planner(audience, delivery_settings=delivery_settings)
         self._ledger: Ledger | None = None
         self._expiry: Expiry | None = None
-        self._accepts_others = False
+        self._accepts_unknown_members = False
         self._began = time.monotonic()
         self._requests_before = audience.destination.requests_sent
 
@@ -87,7 +87,7 @@ class AudienceSync:
         planned = self._planner.plan(staged, opt_outs, settings)
         ledger, plan, report = planned.ledger, planned.plan, planned.report
         self._ledger = ledger
-        self._accepts_others = settings.initial == "append"
+        self._accepts_unknown_members = settings.accepts_unknown_members
         refuse_unless_passed(report.verdicts, report=report.as_dict())
         if not plan:
             log.info("The audience equals its source, and nobody is due: there is nothing to send.")
@@ -110,7 +110,7 @@ class AudienceSync:
         """
         planned = self._planner.plan(staged, opt_outs, settings)
         report = planned.report
-        self._accepts_others = settings.initial == "append"
+        self._accepts_unknown_members = settings.accepts_unknown_members
         stored = self._store_plan(planned, settings)
         log.info("Plan %s is stored. Nothing was sent.", stored.plan_id)
         return self._timed(replace(report, plan_only=True, plan_id=stored.plan_id))
@@ -134,7 +134,7 @@ class AudienceSync:
             return self._ended(report)
         stored, is_begun = self._stored_plan(plan_id, lost)
         report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
-        self._accepts_others = stored.details.get(_ACCEPTS_OTHERS) is True
+        self._accepts_unknown_members = stored.details.get(_ACCEPTS_UNKNOWN_MEMBERS) is True
         if not override_guards and not is_begun:
             refuse_unless_passed(report.verdicts, report=report.as_dict())
         self._ledger = ledger = self._state.ledger()
@@ -147,7 +147,7 @@ class AudienceSync:
         return self._carry_out(stored, ledger, direct_changes, report)
 
     def _store_plan(self, planned: Planned, settings: SyncSettings) -> StoredPlan:
-        details = {**planned.report.as_dict(), _ACCEPTS_OTHERS: self._accepts_others}
+        details = {**planned.report.as_dict(), _ACCEPTS_UNKNOWN_MEMBERS: self._accepts_unknown_members}
         return self._state.store_plan(planned.plan, details=details, run_date=settings.run_date)
 
     def _load(self) -> LedgerLostError | None:
@@ -194,7 +194,7 @@ class AudienceSync:
         self._audience.disk_space.require(stored.plan.counts.live)
         report = SyncReport.from_details(stored.details, audience_id=self._audience_id, plan_id=plan_id)
         self._audience.wait_for_late_requests(stored.plan, contradicted=report.contradicted)
-        self._state.begin(stored)
+        self._begin(stored, self._state.direct_changes())
         progress = Progress(
             additions=stored.plan.additions.count,
             removals=stored.plan.removals.count,
@@ -245,7 +245,7 @@ class AudienceSync:
         plan = stored.plan
         self._audience.disk_space.require(plan.counts.live)
         self._audience.wait_for_late_requests(plan, contradicted=report.contradicted)
-        self._state.begin(stored)
+        self._begin(stored, direct_changes)
         sent = send_begun_plan(
             self._audience,
             plan,
@@ -267,6 +267,10 @@ class AudienceSync:
         )
         return self._ended(report, expiry=new.expiry)
 
+    def _begin(self, stored: StoredPlan, direct_changes: DirectChanges) -> None:
+        released = direct_changes.released_by(stored.plan.additions, self._workspace)
+        self._state.begin(stored, direct_changes=released)
+
     # Afterwards
 
     def _ended(self, report: SyncReport, *, expiry: Expiry | None = None) -> SyncReport:
@@ -284,7 +288,9 @@ class AudienceSync:
             live=report.live,
             delivery_settings=self._delivery_settings,
             sleep=self._audience.sleep,
-            accepts_others=self._accepts_others and manifest is not None and manifest.has_unknown_members,
+            accepts_unknown_members=self._accepts_unknown_members
+            and manifest is not None
+            and manifest.has_unknown_members,
             has_sent=bool(report.batches),
         )
         return self._timed(replace(report, drift=drift))

@@ -9,7 +9,7 @@ stay.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Protocol, Self
@@ -91,6 +91,19 @@ class DirectChanges:
             held_back=difference(self.held_back, keys, workspace),
             added_directly=keys if replaces else union(self.added_directly, keys, workspace),
         )
+
+    def released_by(self, additions: KeySet, workspace: Workspace) -> DirectChanges | None:
+        """
+        Return the changes once a sync has begun to add members; None if that changes nothing.
+
+        Whoever was held back and is added was released. That holds from the beginning on: if the sync is cut off, the
+        next one must not take them for members who are held back, and remove them.
+
+        :param additions: members that the sync adds.
+        :param workspace: workspace in which new sets are made.
+        """
+        held_back = difference(self.held_back, additions, workspace)
+        return None if held_back.count == self.held_back.count else replace(self, held_back=held_back)
 
     def after(self, sent: Sent, *, ledger: KeySet, workspace: Workspace) -> DirectChanges:
         """

@@ -29,7 +29,7 @@ def measured_drift(
     live: int,
     delivery_settings: DeliverySettings,
     sleep: Callable[[float], None],
-    accepts_others: bool,
+    accepts_unknown_members: bool,
     has_sent: bool,
 ) -> int | None:
     """
@@ -41,8 +41,8 @@ def measured_drift(
     :param live: members in the audience, by the ledger.
     :param delivery_settings: how large the drift may be without a warning, and how long to ask again before one.
     :param sleep: sleeps for a number of seconds.
-    :param accepts_others: whether the user has accepted members that no ledger knows, by ``initial="append"``. The
-        platform counts them as well: then only too few are news.
+    :param accepts_unknown_members: whether the user has accepted members that no ledger knows, by ``append`` as
+        ``initial`` or ``mode``. The platform counts them as well: then only too few are news.
     :param has_sent: whether members were sent just now, so that an audience that is not listed may only lag.
     :raises NotFoundError: there is no such audience.
     """
@@ -53,7 +53,7 @@ def measured_drift(
             drift = None if count is None else count - live
             limit = None if delivery_settings.max_drift is None else delivery_settings.max_drift * live
             is_far = drift is not None and limit is not None and abs(drift) > limit
-            if drift is not None and drift > 0 and accepts_others:
+            if drift is not None and drift > 0 and accepts_unknown_members:
                 is_far = False
             if not is_far or patience <= 0:
                 break

@@ -201,20 +201,20 @@ def log_verdicts(verdicts: Iterable[Verdict]) -> None:
 
 
 def refuse_unless_passed(
-    verdicts: Iterable[Verdict], *, nothing: str = "nothing was sent", report: Mapping[str, Any] | None = None
+    verdicts: Iterable[Verdict], *, not_done: str = "nothing was sent", report: Mapping[str, Any] | None = None
 ) -> None:
     """
     Raise an error if a guard has failed.
 
     :param verdicts: verdicts of all guards.
-    :param nothing: end of the message: what was not done.
+    :param not_done: end of the message: what was not done.
     :param report: counts of the plan that the guards have checked, as JSON, for the error; None for none.
     :raises GuardError: at least one guard has failed; the message names all of these.
     """
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed:
         messages = "; ".join(f"{verdict.message} ({verdict.guard})" for verdict in failed)
-        error = stopped_by(failed[0].guard, f"{messages}; {nothing}")
+        error = stopped_by(failed[0].guard, f"{messages}; {not_done}")
         error.report = report
         raise error
 

@@ -57,8 +57,8 @@ class PlanCounts:
     :param surely_live: of ``maybe_live``, those whom a finished run has added.
     :param surely_new: of ``added``, those who can't have been in the audience before.
     :param surely_live_removed: of ``removed``, those counted in ``surely_live``.
-    :param unknown_removed: of ``removed``, those who are not in the ledger: they have opted out, or were removed by
-        hand, and may be in the audience.
+    :param unknown_removed: of ``removed``, those who are not in the ledger: they have opted out, or were removed
+        directly, and may be in the audience.
     :param contradicted: members whose last request has no known outcome, and to whom the plan does the opposite.
     :param held_back: members of the source that are left out, as they were removed directly.
     """
@@ -171,6 +171,8 @@ class PlanRules:
     :param removes_all_opt_outs: whether to remove all opt-outs, even those that the ledger lacks.
     :param removes_all_held_back: whether to remove all members who were removed directly, even those that the ledger
         lacks: if the ledger is lost, it is not known whether their removal was accepted.
+    :param releases_held_back: whether to send members of the source again who were removed directly, whatever the
+        ledger says of them.
     """
 
     now: float
@@ -181,6 +183,7 @@ class PlanRules:
     has_unknown_members: bool = False
     removes_all_opt_outs: bool = False
     removes_all_held_back: bool = False
+    releases_held_back: bool = False
 
 
 def make_plan(
@@ -249,6 +252,9 @@ class _Comparison:
         old_keys = SortedKeys(old.keys)
 
         allowed = source.difference(opt_outs)
+        released = held_back
+        if rules.releases_held_back:
+            held_back = held_back.difference(allowed)
         wanted = allowed.difference(held_back)
         old_row = old_keys.match(wanted)
         is_old = old_row >= 0
@@ -256,6 +262,8 @@ class _Comparison:
         live_until[is_old] = old.earliest_expiry.take(old_row[is_old])
         is_live = live_until > rules.now
         is_sent = (live_until < rules.due_before) | rules.replaces
+        if len(released):
+            is_sent |= released.match(wanted) >= 0
 
         old_may_be_live = old.latest_expiry > rules.now
         old_is_wanted = np.zeros(len(old.keys), np.bool_)

@@ -153,10 +153,8 @@ class Planner:
         opt_outs = empty_key_set(self._workspace) if opt_outs is None else opt_outs
         direct_changes = start.direct_changes
         held_back = None
-        if direct_changes.held_back.count and settings.mode != "append":  # else the source is a part of what is wanted
+        if direct_changes.held_back.count and settings.mode != "append":  # its source may lack who is wanted
             held_back = intersection(direct_changes.held_back, source, self._workspace)
-        if settings.release_held_back:
-            direct_changes = replace(direct_changes, held_back=empty_key_set(self._workspace))
         manifest = self._state.manifest
         removed_before = manifest.removed_opt_outs_fingerprint if manifest else None
         now = self._clock()
@@ -169,6 +167,7 @@ class Planner:
             has_unknown_members=start.has_unknown_members,
             removes_all_opt_outs=start.has_unknown_members and removed_before != fingerprint_of(opt_outs),
             removes_all_held_back=self._state.is_ledger_ignored,
+            releases_held_back=settings.release_held_back,
         )
         plan = make_plan(
             source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, direct_changes=direct_changes
@@ -213,8 +212,8 @@ class Planner:
             if manifest is None and self._layout.partitions > 1:
                 has_unknown_members = self._layout.has_unknown_members
             elif manifest is None or not manifest.is_content_known:
-                strangers = self._unknown_members(settings)
-                must_replace, has_unknown_members = strangers.are_replaced, strangers.may_exist
+                unknown = self._unknown_members(settings)
+                must_replace, has_unknown_members = unknown.are_replaced, unknown.may_exist
             else:
                 has_unknown_members = manifest.has_unknown_members
         return _Start(

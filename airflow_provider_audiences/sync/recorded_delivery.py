@@ -82,7 +82,8 @@ class RecordedDelivery:
         plan = self._plan(delivery, staged)
         self._audience.wait_for_late_requests(plan, contradicted=None)
         stored = self._state.store_plan(plan, details={"direct": delivery.mode.value})
-        self._state.begin(stored, direct_changes=self._after_delivery(direct_changes, delivery, staged))
+        after = self._after_delivery(direct_changes, delivery, staged)
+        self._state.begin(stored, direct_changes=after, is_direct=True)
         journal = StateJournal(self._state, self._audience.lease)
         report = delivery.run(
             self._audience.destination, staged, on_progress=on_progress, journal=journal, sleep=self._audience.sleep

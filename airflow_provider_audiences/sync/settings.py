@@ -112,6 +112,11 @@ class SyncSettings:
             release_held_back=true_or_false("release_held_back", release_held_back),
         )
 
+    @property
+    def accepts_unknown_members(self) -> bool:
+        """Whether the user accepts that members stay in the audience whom no ledger knows."""
+        return "append" in {self.initial, self.mode}
+
 
 def _refresh_seconds(ttl: int, given: Any, next_run_seconds: float | None) -> int:
     """Return the time before a member's expiry at which the member is sent again, in seconds."""

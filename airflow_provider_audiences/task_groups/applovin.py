@@ -249,7 +249,7 @@ def _partitioned(
             count=partitions,
             opt_outs=prepared["opt_outs"],
             **target,
-            **{name: value for name, value in sync.items() if name in _SHARED | {"initial", "outlets"}},
+            **{name: value for name, value in sync.items() if name in _SHARED | {"initial", "mode", "outlets"}},
             **asset_argument,
         )
         prepare >> plan >> verdict >> apply >> report

@@ -637,16 +637,18 @@ class TestReconcile:
         report = synced.run(make_ids(4), opened={"max_drift": 0.5, "patience": 60})
         assert (report.drift, synced.sleeps, said(caplog)) == (2, [], [])
 
+    @pytest.mark.parametrize("argument", ["initial", "mode"])
     def test_members_that_no_ledger_knows_are_no_news(
-        self, over_http: AudienceOverHttp, make_ids: MakeIds, caplog: pytest.LogCaptureFixture
+        self, over_http: AudienceOverHttp, make_ids: MakeIds, caplog: pytest.LogCaptureFixture, argument: str
     ) -> None:
-        """After ``initial="append"`` the platform counts more than the ledger; fewer would be news."""
+        """With ``append`` as ``initial`` or ``mode``, the platform counts more than the ledger; fewer would be news."""
+        accepted: dict[str, Any] = {argument: "append"}
         over_http.post_by_others("append", make_ids(9, start=50))
         limits = {"max_drift": 0.1, "patience": 20}
-        report = over_http.run(make_ids(4), initial="append", opened=limits)
+        report = over_http.run(make_ids(4), opened=limits, **accepted)
         assert (report.drift, over_http.sleeps, said(caplog)) == (9, [], [])
         over_http.post_by_others("update", [])
-        report = over_http.run(make_ids(4), initial="append", opened=limits)
+        report = over_http.run(make_ids(4), opened=limits, **accepted)
         assert (report.drift, over_http.sleeps) == (-4, [10, 10])
         assert any("counts 0 members" in line for line in said(caplog))
 
@@ -1000,6 +1002,26 @@ def test_a_replacement_that_never_landed_binds_nobody(
         over_http.run(make_ids(3), initial=initial)
         assert over_http.members == sorted(make_ids(3) + (strangers if initial == "append" else []))
         assert over_http.run(make_ids(3), initial=initial).batches == 0
+
+
+@pytest.mark.parametrize("more", [0, 40])
+@pytest.mark.parametrize("limit", [{"max_removed_ratio": 0.3}, {"max_removed": 5}])
+def test_guards_count_who_was_there_before_a_replacement_that_failed(
+    over_http: AudienceOverHttp, make_ids: MakeIds, more: int, limit: dict[str, Any]
+) -> None:
+    """Its source had all of them, and perhaps some more, so that nobody's removal was in doubt."""
+    ids = make_ids(40 + more)
+    over_http.run(ids[:40])
+    over_http.emulator.fault("applovin.update", "status", status=400)
+    with pytest.raises(BadRequestError):
+        over_http.run(ids, mode="replace")
+    over_http.clear()
+    with pytest.raises(GuardError, match=r"would remove 39 ") as stop:
+        over_http.run(ids[:1], **limit)
+    assert [stop.value.guard] == list(limit)
+    assert over_http.sent == []
+    over_http.run(ids[:36], **limit)
+    assert over_http.members == ids[:36]
 
 
 @pytest.mark.parametrize("cut_off", [False, True])

@@ -170,7 +170,8 @@ class TestAnotherRun:
         assert synced.members == [cut_off[0], cut_off[4]]
         assert (report.added, report.removed, report.batches_skipped_by_resume) == (2, 4, 0)
         # An addition in flight may come late, and would undo a removal.
-        assert synced.sleeps == [100]
+        (slept,) = synced.sleeps
+        assert 95 < slept <= 100  # the clock goes on meanwhile
 
     @pytest.mark.parametrize("left_out", range(6))
     def test_is_refused_if_it_leaves_out_anybody(

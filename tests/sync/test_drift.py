@@ -28,7 +28,7 @@ class Audience:
         self.while_asleep()
 
     def drift(self, live: int, *, max_drift: float | None = 0.2, patience: int = 25, **known: Any) -> int | None:
-        known = {"accepts_others": False, "has_sent": True} | known
+        known = {"accepts_unknown_members": False, "has_sent": True} | known
         destination: Any = MemoryDestination(self.platform)
         return measured_drift(
             destination,
@@ -82,9 +82,9 @@ def test_without_patience_or_limit_the_platform_is_asked_once(
 def test_others_that_were_accepted_are_no_news_but_too_few_are(
     audience: Audience, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert audience.drift(1, accepts_others=True) == 4
+    assert audience.drift(1, accepts_unknown_members=True) == 4
     assert (audience.sleeps, caplog.messages) == ([], [])
-    assert audience.drift(50, accepts_others=True) == -45
+    assert audience.drift(50, accepts_unknown_members=True) == -45
     assert len(caplog.messages) == 1
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.changes import Killed, killed_in_request
 from support.direct_changes import change_directly
 from support.fixtures import MakeIds
 from support.partitioned import PartitionedAudience
@@ -74,6 +75,35 @@ class TestRemoved:
         assert (report.held_back, report.added) == (0, 2)
         report = synced.run(ids)
         assert (report.held_back, report.batches) == (0, 0)
+        assert synced.members == ids
+
+    @pytest.mark.parametrize("is_carried_out", [True, False])
+    @pytest.mark.parametrize("mode", ["mirror", "append", "replace"])
+    def test_stay_released_although_the_run_is_cut_off(
+        self, synced: SyncedAudience, make_ids: MakeIds, mode: str, is_carried_out: bool
+    ) -> None:
+        ids = make_ids(6)
+        synced.run(ids)
+        change_directly(synced, "remove", ids[:4])
+        with pytest.raises(Killed), killed_in_request(synced, 2, is_carried_out=is_carried_out):
+            synced.run(ids, release_held_back=True, mode=mode)
+        for _ in range(2):
+            assert synced.run(ids, mode=mode).held_back == 0
+            assert synced.members == ids
+
+    def test_are_released_whatever_the_ledger_says(self, synced: SyncedAudience, make_ids: MakeIds) -> None:
+        """They were removed while it was lost, and it was found again: it takes them for live."""
+        ids = make_ids(6)
+        synced.run(ids)
+        (ledger,) = synced.path.glob("ledger-*")
+        content = ledger.read_bytes()
+        ledger.write_bytes(b"")
+        change_directly(synced, "remove", ids[:2])
+        ledger.write_bytes(content)
+        report = synced.run(ids[1:], release_held_back=True, suppress=ids[5:])
+        assert (report.held_back, report.refreshed, report.removed) == (0, 1, 2)
+        assert synced.members == ids[1:5]
+        assert synced.run(ids).held_back == 0
         assert synced.members == ids
 
     def test_are_free_after_a_plan_whose_source_has_them_no_more(

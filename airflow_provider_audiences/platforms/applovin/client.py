@@ -243,7 +243,8 @@ class AppLovinClient(AppLovinApiClient):
             candidates = [audience for audience in matches if not audience.user_count]
         if len(candidates) == 1:
             log.info("Adopted the AppLovin audience %s: name and platform match.", candidates[0].audience_id)
-            return CreatedAudience(audience_id=candidates[0].audience_id, adopted=not after_lost_try)
+            is_ours = after_lost_try and not candidates[0].user_count
+            return CreatedAudience(audience_id=candidates[0].audience_id, adopted=not is_ours)
         found = ", ".join(f"{one.audience_id} ({self._redact(one.package_name)})" for one in matches[:_MAX_NAMED])
         if len(matches) > _MAX_NAMED:
             found += f" and {len(matches) - _MAX_NAMED} more"

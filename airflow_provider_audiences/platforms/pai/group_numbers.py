@@ -103,7 +103,7 @@ class GroupNumbers:
                 current.id, counted(people, "person", "people"),
             )  # fmt: skip
         log_verdicts(verdicts)
-        refuse_unless_passed(verdicts, nothing="no group was made")
+        refuse_unless_passed(verdicts, not_done="no group was made")
         return verdicts
 
     def spec(self, *, name: str | None, remark: str | None, uri: str | None, phone_format: PhoneFormat) -> GroupSpec:

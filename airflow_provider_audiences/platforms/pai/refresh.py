@@ -320,5 +320,5 @@ def _checked_run_date(marker: GroupMarker, groups: Iterable[AudienceGroup], *, i
     verdict = older_run_verdict(
         marker.run_date, made.run_date if made else None, is_allowed=is_allowed, changes_nothing=False
     )
-    refuse_unless_passed([verdict], nothing="no group was made")
+    refuse_unless_passed([verdict], not_done="no group was made")
     return verdict

@@ -250,14 +250,15 @@ class AudienceState:
         stored: StoredPlan,
         *,
         direct_changes: DirectChanges | None = None,
+        is_direct: bool = False,
         changes_fingerprint: str | None = None,
     ) -> Delivered:
         """
         Commit to a plan: from now on, all of it counts as possibly sent.
 
         :param stored: the plan, as it was stored.
-        :param direct_changes: members removed or added directly from now on, if the plan is such a change; None for the
-            plan of a sync.
+        :param direct_changes: members removed or added directly from now on; None for no change.
+        :param is_direct: whether the plan is a direct change itself; default False, for the plan of a sync.
         :param changes_fingerprint: fingerprint of changes that were handed in, if the plan was made of them: the
             audience has no ledger from now on. None for a plan that was made by the ledger.
         :return: what an earlier try has delivered of the plan.
@@ -268,13 +269,12 @@ class AudienceState:
         if manifest.plan_id == stored.plan_id and manifest.delivered:
             self._commit(transitions.after_begin_again(manifest, manifest.delivered, stored.plan))
             return self.delivered
-        is_direct = direct_changes is not None
         if direct_changes is not None:
             manifest = self._with_direct_changes(manifest, direct_changes)
         if changes_fingerprint is not None:
             manifest = replace(manifest, ledger=EMPTY_LEDGER, changes_fingerprint=changes_fingerprint)
         self._commit(transitions.after_begin(manifest, stored, is_direct=is_direct, now=self._clock()))
-        if is_direct:
+        if direct_changes is not None:
             self._direct_changes.delete_unrecorded()
         return self.delivered
 

@@ -124,10 +124,16 @@ class _Fold:
         ttl, late = self.plan.ttl_seconds, self.late_effect_seconds
         # A request restarts a member's TTL, so a member that may have been sent may also expire earlier than before.
         # A member that had expired counts as new.
-        doubtful_earliest = np.where(
-            old_earliest > max(REMOVAL_IN_DOUBT, self.delivered.begun_at),
-            np.minimum(old_earliest, self.delivered.begun_at + ttl),
+        begun_at = self.delivered.begun_at
+        # A replacement that no request has carried out may have removed whoever was there before. Guards go on counting
+        # them, which they don't do with members who may never have been added.
+        doubt = np.where(
+            self.plan.replaces and not self.delivered.additions and old_latest > begun_at,
+            REMOVAL_IN_DOUBT,
             ADDITION_IN_DOUBT,
+        )
+        doubtful_earliest = np.where(
+            old_earliest > max(REMOVAL_IN_DOUBT, begun_at), np.minimum(old_earliest, begun_at + ttl), doubt
         )
         doubtful_latest = np.maximum(old_latest, int(self.now) + 1 + ttl + late)
         return (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class LateRequests:
     """
-    What requests of earlier plans may still do. By default that is not known, so they may do anything.
+    What requests of earlier plans may still do. The default is for requests that nobody knows: they may add and remove.
 
     :param has_removals: whether one of them may remove members, as one that replaces the content may, too.
     :param ttl_seconds: shortest TTL that one of them gives; None if none of them adds members.
@@ -51,8 +51,8 @@ class LateRequests:
 
     def may_undo(self, plan: Plan) -> bool:
         """
-        Return whether a late request may undo a plan, whichever members both have: by the opposite change, or a shorter
-        TTL.
+        Return whether a late request may undo a part of a plan, if both are about the same members: by the opposite
+        change, or by a shorter TTL.
 
         :param plan: the plan that is about to be sent.
         """

@@ -49,8 +49,8 @@ def after_begin(manifest: Manifest, stored: StoredPlan, *, is_direct: bool, now:
 
     :param manifest: the manifest before.
     :param stored: the plan, as it was stored.
-    :param is_direct: whether it is a direct change, which decides nothing about members that the ledger lacks: a
-        replacement that was begun and never accepted is still to be made.
+    :param is_direct: whether it is a direct change. If a replacement was begun and never accepted, it is still to be
+        made after a direct change, and no longer after a sync that does not replace.
     :param now: seconds since 1970 (UTC).
     """
     plan = stored.plan
