@@ -56,7 +56,7 @@ COMPILE = $(UV) pip compile pyproject.toml $(EXTRAS:%=--extra %) --python-versio
 COMPILE_LOWEST = $(COMPILE) --exclude-newer 2026-04-15 --exclude-newer-package universal-pathlib=2025-06-15 \
 	--exclude-newer-package apache-airflow-providers-common-compat=false --exclude-newer-package deltalake=false
 
-.PHONY: help setup demo airflow test test-quick test-airflow3 test-airflow2 test-lowest test-coverage test-rounds test-cluster test-browser pictures test-matrix bench lint format docs dist constraints clean
+.PHONY: help setup demo airflow check test test-quick test-airflow3 test-airflow2 test-lowest test-coverage test-rounds test-cluster test-browser pictures test-matrix bench lint format docs dist constraints clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -75,6 +75,10 @@ test: .venv/.test .venv-airflow2/.test .venv-lowest/.test ## Run all tests, chec
 	$(MAKE) test-airflow3
 	$(MAKE) test-airflow2
 	$(MAKE) test-lowest
+
+check: .venv/.test ## Check style, types and architecture, and run the tests of the files that have changed since the last commit (BASE=COMMIT: since that one).
+	$(MAKE) lint
+	tests=$$($(BIN)/python tests/changed.py $(BASE)); test -z "$$tests" || $(BIN)/python -m pytest $(PARALLEL) $$tests $(PYTEST_ARGS)
 
 test-quick: .venv/.test ## Run the tests of the packages below Airflow (sync, members, http, platforms, waiting), in some minutes.
 	$(BIN)/python -m pytest $(PARALLEL) $(TESTS_BELOW_AIRFLOW) $(PYTEST_ARGS)

@@ -82,8 +82,6 @@ if __name__ == "__main__":
     for argument in sys.argv[1:]:
         name, _, day = argument.partition("=")
         dag = globals()[name]
-        if hasattr(dag, "bulk_write_to_db"):  # before Airflow 3.1, dag.test() stores no assets of the DAG
-            dag.bulk_write_to_db([dag])
         # Airflow 2 has another word for it.
         word = next(word for word in ("logical_date", "execution_date") if word in signature(dag.test).parameters)
         run = dag.test(**{word: dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC)})
