@@ -154,7 +154,7 @@ class PartitionedState:
             for partition in all_partitions(partitions):
                 files = self.store_of(partition)
                 if any(name.startswith("head-") for name in files.names()):
-                    raise LedgerLostError(f"{whole.files.name} has no head-*.json, and {files.name} has one")
+                    raise LedgerLostError(f"{whole.files.name} has no manifest (head-*.json), and {files.name} has one")
         return manifest
 
     def _has_unknown_members(self, settings: SyncSettings, *, is_new: bool) -> bool:

@@ -452,9 +452,9 @@ def test_a_partition_whose_folder_is_lost_is_not_taken_for_a_new_one(
     audience.sync(OLD, count=16)
     opted_out = [member for member in OLD if member.startswith("a")][:2]
     shutil.rmtree(audience.folder_of(A))
-    with pytest.raises(LedgerLostError, match=r"partition-a: its head-\*.json is missing"):
+    with pytest.raises(LedgerLostError, match=r"partition-a: its manifest \(head-\*.json\) is missing"):
         audience.at(A).run([member for member in OLD if member.startswith("a")], suppress=opted_out)
-    with pytest.raises(LedgerLostError, match=r"partition-a: its head-\*.json is missing"):
+    with pytest.raises(LedgerLostError, match=r"partition-a: its manifest \(head-\*.json\) is missing"):
         audience.require(1)
     audience.require(16)
     audience.sync(OLD, count=16, suppress=opted_out, lost="rebuild")

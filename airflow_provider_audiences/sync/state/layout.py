@@ -68,7 +68,7 @@ def require_manifest(manifest: Manifest | None, layout: Layout, *, place: str) -
     :raises LedgerLostError: the audience is in partitions, each of which has had a manifest.
     """
     if manifest is None and layout.has_all_manifests:
-        raise LedgerLostError(f"{place}: its head-*.json is missing, which was there")
+        raise LedgerLostError(f"{place}: its manifest (head-*.json) is missing, which was there")
 
 
 def partitions_in_words(count: int) -> str:

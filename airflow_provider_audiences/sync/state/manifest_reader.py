@@ -108,7 +108,7 @@ class ManifestReader:
             self._refuse_ledger(names)
             return None
         if self._has_notice:
-            raise LedgerLostError(f"{self._files.name}: its head-*.json is missing")
+            raise LedgerLostError(f"{self._files.name}: its manifest (head-*.json) is missing")
         manifest = first_format(old, where=where)
         self._refuse_other(manifest, address, where=where)
         return manifest
@@ -117,7 +117,7 @@ class ManifestReader:
         """Raise an error if there are members but no manifest: then the manifest was lost."""
         if any(name.startswith(("ledger-", "held-")) and name.endswith(".parquet") for name in names):
             raise LedgerLostError(
-                f"{self._files.name}: its last head-*.json is missing, and there are files with members"
+                f"{self._files.name}: its last manifest (head-*.json) is missing, and there are files with members"
             )
 
     def _refuse_other(self, manifest: Manifest | None, address: AudienceAddress | None, *, where: str) -> None:
