@@ -82,18 +82,23 @@ class Guards(Checked):
             "min_members": self.min_members,
         }
 
-    def verdicts(self, counts: PlanCounts, *, suppress_members: int = 0) -> list[Verdict]:
+    def verdicts(
+        self, counts: PlanCounts, *, suppress_members: int = 0, replaced_members: int | None = None
+    ) -> list[Verdict]:
         """
         Return the verdict of each guard.
 
         :param counts: counts of the plan.
         :param suppress_members: number of distinct members of the opt-out list.
+        :param replaced_members: the platform's count of the members whom the plan replaces, where the ledger that would
+            say so is lost; None (default) if the ledger says it, or the platform does not.
         """
         wanted = counts.wanted
         # Changes that an interrupted run may have made are not counted: that run's guards have checked them.
-        removed = _ratio_verdict(
-            "max_removed_ratio", self.max_removed_ratio, "remove", counts.surely_live_removed, counts.surely_live
-        )
+        removals, live = counts.surely_live_removed, counts.surely_live
+        if replaced_members is not None:
+            removals, live = max(0, replaced_members - wanted), replaced_members  # at least so many
+        removed = _ratio_verdict("max_removed_ratio", self.max_removed_ratio, "remove", removals, live)
         added = _ratio_verdict("max_added_ratio", self.max_added_ratio, "add", counts.surely_new, counts.maybe_live)
         return [
             Verdict(
@@ -111,7 +116,7 @@ class Guards(Checked):
             ),
             removed,
             added,
-            _count_verdict("max_removed", self.max_removed, "remove", counts.surely_live_removed),
+            _count_verdict("max_removed", self.max_removed, "remove", removals),
             _count_verdict("max_added", self.max_added, "add", counts.surely_new),
             Verdict(
                 guard="min_suppressed",

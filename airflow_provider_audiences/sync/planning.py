@@ -121,8 +121,13 @@ class Planner:
             requests=plan.requests(self._delivery_settings.batch_size),
             max_member_bytes=self._destination.max_member_bytes,
         )
+        is_blind = plan.replaces and self._state.is_ledger_ignored
         verdicts = [
-            *settings.guards.verdicts(plan.counts, suppress_members=opt_outs.members if opt_outs else 0),
+            *settings.guards.verdicts(
+                plan.counts,
+                suppress_members=opt_outs.members if opt_outs else 0,
+                replaced_members=member_count_of(self._destination) if is_blind else None,
+            ),
             suppress_verdict(opt_outs),
             older_run_verdict(
                 settings.run_date,

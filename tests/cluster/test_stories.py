@@ -141,4 +141,5 @@ def test_a_platform_that_is_down(
     )
     failed = [request for request in cluster.emulator.requests() if request["status"] == 500]
     assert 20 <= len(failed) < 60
-    cluster.ended(run, state="failed", seconds=600)
+    # Three waits of up to five minutes between the four tries, of which each begins 20 tasks.
+    cluster.ended(run, state="failed", seconds=1000)

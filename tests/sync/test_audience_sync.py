@@ -1024,6 +1024,23 @@ def test_guards_count_who_was_there_before_a_replacement_that_failed(
     assert over_http.members == ids[:36]
 
 
+@pytest.mark.parametrize("limit", [{"max_removed_ratio": 0.3}, {"max_removed": 5}])
+def test_guards_ask_the_platform_when_a_lost_ledger_is_replaced(
+    over_http: AudienceOverHttp, make_ids: MakeIds, limit: dict[str, Any]
+) -> None:
+    """A source that was cut short would replace all."""
+    ids = make_ids(40)
+    over_http.run(ids)
+    empty(max(over_http.path.glob("head-*")))
+    over_http.clear()
+    with pytest.raises(GuardError, match=r"would remove 39 ") as stop:
+        over_http.run(ids[:1], lost="replace", **limit)
+    assert [stop.value.guard] == list(limit)
+    assert over_http.sent == []
+    over_http.run(ids[:36], lost="replace", **limit)
+    assert over_http.members == ids[:36]
+
+
 @pytest.mark.parametrize("cut_off", [False, True])
 def test_opt_outs_go_although_the_ledger_was_lost(synced: SyncedAudience, make_ids: MakeIds, cut_off: bool) -> None:
     synced.run(make_ids(5))

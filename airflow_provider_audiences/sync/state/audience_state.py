@@ -162,12 +162,9 @@ class AudienceState:
         if self.manifest is None:
             return  # nothing was ever sent
         manifest = self._with_direct_changes(self.manifest, direct_changes)
-        last = manifest.run_date
-        if run_date and (last is None or last.is_older_than(run_date)):
-            manifest = replace(manifest, run_date=run_date)
+        manifest = transitions.after_no_change(self.manifest, manifest, run_date=run_date, plan_id=plan_id)
         if manifest != self.manifest:
-            # This outdates the plan too, and whoever applies it again is to find that it was carried out.
-            self._commit(replace(manifest, finished_plan_id=plan_id, finished_batches=0) if plan_id else manifest)
+            self._commit(manifest)
         self._direct_changes.delete_unrecorded()
 
     def note_removal(self, keys: KeySet) -> None:
@@ -323,16 +320,9 @@ class AudienceState:
         :return: what is known of the new ledger.
         """
         manifest, delivered = self._require_begun()
-        removed_before = manifest.removed_opt_outs_fingerprint if stored.plan.has_unknown_members else ""
-        finished = replace(
-            manifest if direct_changes is None else self._with_direct_changes(manifest, direct_changes),
-            replacement_fingerprint="",
-            finished_plan_id=stored.plan_id,
-            finished_batches=delivered.batches,
-            has_unknown_members=stored.plan.has_unknown_members,
-            removed_opt_outs_fingerprint=stored.plan.removed_opt_outs_fingerprint or removed_before,
-            seconds_per_request=round(seconds_per_request, 3),
-        )
+        if direct_changes is not None:
+            manifest = self._with_direct_changes(manifest, direct_changes)
+        finished = transitions.after_delivery(manifest, delivered, stored, seconds_per_request=seconds_per_request)
         with self._unless_overtaken():
             new = self._fold(ledger, stored.plan, finished)
         if direct_changes is not None:

@@ -18,6 +18,7 @@ from airflow_provider_audiences.sync.state.tables import EMPTY_LEDGER
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import AudienceAddress
     from airflow_provider_audiences.sync.plan import Plan
+    from airflow_provider_audiences.sync.run_date import RunDate
     from airflow_provider_audiences.sync.state.manifest import DirectChangeFiles, StoredLedger
     from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
 
@@ -85,6 +86,48 @@ def after_begin_again(manifest: Manifest, delivered: Delivered, plan: Plan) -> M
             is_replacement_repeated=delivered.is_replacement_repeated or is_replacement_in_flight,
         ),
     )
+
+
+def after_delivery(
+    manifest: Manifest, delivered: Delivered, stored: StoredPlan, *, seconds_per_request: float
+) -> Manifest:
+    """
+    Return the manifest of a plan that is delivered completely, and is about to be folded.
+
+    :param manifest: the manifest before, in which the plan is begun.
+    :param delivered: what was delivered: all of the plan.
+    :param stored: the plan, as it was stored.
+    :param seconds_per_request: average time of the plan's requests.
+    """
+    plan = stored.plan
+    removed_before = manifest.removed_opt_outs_fingerprint if plan.has_unknown_members else ""
+    return replace(
+        manifest,
+        replacement_fingerprint="",
+        finished_plan_id=stored.plan_id,
+        finished_batches=delivered.batches,
+        has_unknown_members=plan.has_unknown_members,
+        removed_opt_outs_fingerprint=plan.removed_opt_outs_fingerprint or removed_before,
+        seconds_per_request=round(seconds_per_request, 3),
+    )
+
+
+def after_no_change(before: Manifest, manifest: Manifest, *, run_date: RunDate | None, plan_id: str) -> Manifest:
+    """
+    Return the manifest after a run that found the audience equal to its source.
+
+    :param before: the manifest before the run.
+    :param manifest: the same, with the direct changes from now on.
+    :param run_date: dates of the run; None if it has none.
+    :param plan_id: id of the stored plan that has nothing to send; empty for none.
+    """
+    last = manifest.run_date
+    if run_date and (last is None or last.is_older_than(run_date)):
+        manifest = replace(manifest, run_date=run_date)
+    if manifest == before or not plan_id:
+        return manifest
+    # This outdates the plan too, and whoever applies it again is to find that it was carried out.
+    return replace(manifest, finished_plan_id=plan_id, finished_batches=0)
 
 
 def after_fold(

@@ -14,8 +14,16 @@ from airflow_provider_audiences.sync.plan import Plan, PlanCounts
 from airflow_provider_audiences.sync.run_date import RunDate
 from airflow_provider_audiences.sync.state.delivered import Delivered, DeliveredRange, DeliveredRanges
 from airflow_provider_audiences.sync.state.late import LateRequests
-from airflow_provider_audiences.sync.state.manifest import Manifest, StoredLedger
-from airflow_provider_audiences.sync.state.transitions import after_begin_again, after_changes, after_fold, after_move
+from airflow_provider_audiences.sync.state.manifest import DirectChangeFiles, KeyFile, Manifest, StoredLedger
+from airflow_provider_audiences.sync.state.stored_plans import StoredPlan
+from airflow_provider_audiences.sync.state.transitions import (
+    after_begin_again,
+    after_changes,
+    after_delivery,
+    after_fold,
+    after_move,
+    after_no_change,
+)
 
 NOW, LATE = 1_000_000.5, 100
 LEDGER = StoredLedger(file="ledger-2-x.parquet", members=3, fingerprint="f")
@@ -155,3 +163,33 @@ def test_a_plan_that_was_finished_is_not_that_of_the_new_state() -> None:
     old = replace(SETTLED, finished_plan_id="p", finished_batches=4, removed_opt_outs_fingerprint="o")
     new = moved(old)
     assert (new.finished_plan_id, new.finished_batches, new.removed_opt_outs_fingerprint) == ("", 0, "")
+
+
+@pytest.mark.parametrize("has_unknown_members", [True, False])
+@pytest.mark.parametrize("removed", ["new", ""])
+def test_opt_outs_that_were_removed_are_known_as_long_as_there_may_be_unknown_members(
+    make_plan: Any, has_unknown_members: bool, removed: str
+) -> None:
+    plan = make_plan(3, 0, has_unknown_members=has_unknown_members, removed_opt_outs_fingerprint=removed)
+    stored = StoredPlan(plan_id="p", generation=1, begins_anew=False, plan=plan, details={})
+    before = replace(BEFORE, has_unknown_members=True, removed_opt_outs_fingerprint="old")
+    after = after_delivery(before, delivered(3), stored, seconds_per_request=0.12345)
+    assert after.has_unknown_members == has_unknown_members
+    assert after.removed_opt_outs_fingerprint == (removed or ("old" if has_unknown_members else ""))
+    assert (after.finished_plan_id, after.finished_batches, after.replacement_fingerprint) == ("p", 1, "")
+    assert after.seconds_per_request == 0.123
+
+
+def test_a_run_without_a_change_notes_its_date_and_the_plan_that_this_outdates() -> None:
+    early, late = RunDate(logical=5.0), RunDate(logical=9.0)
+    before = replace(SETTLED, run_date=early, finished_plan_id="last", finished_batches=4)
+
+    def after(run_date: RunDate | None, plan_id: str, manifest: Manifest = before) -> Manifest:
+        return after_no_change(before, manifest, run_date=run_date, plan_id=plan_id)
+
+    assert after(None, "p") == after(early, "p") == after(RunDate(logical=1.0), "p") == before
+    assert after(late, "") == replace(before, run_date=late)
+    assert after(late, "p") == replace(before, run_date=late, finished_plan_id="p", finished_batches=0)
+    changed = replace(before, direct_changes=DirectChangeFiles(held_back=KeyFile(file="held-1.parquet")))
+    assert after(None, "", changed) == changed
+    assert after(None, "p", changed) == replace(changed, finished_plan_id="p", finished_batches=0)
