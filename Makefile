@@ -35,10 +35,8 @@ LOWEST_TESTS := tests/http tests/members tests/sources tests/operators/test_sour
 WAITING_TESTS := tests/demo tests/cluster tests/ui tests/docs tests/dags
 SPREAD_TESTS := tests/demo tests/members tests/cluster tests/http tests/ui tests/platforms tests/docs tests/waiting tests/dags \
 	$(filter-out tests/members tests/http tests/platforms tests/waiting,$(TESTS_BELOW_AIRFLOW)) $(filter-out $(WAITING_TESTS),$(OTHER_TESTS))
-# A file's tests share servers and databases, so they stay together, in the order of the command line. Many wait for a disk
-# or a process, so there is one worker more than processors.
-WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
-PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# A file's tests share servers and databases, so they stay together, in the order of the command line.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # uv makes the environments; where there is none, pip brings it. It takes the index that pip is set to.
 UV := $(or $(shell command -v uv),.tools/bin/uv)

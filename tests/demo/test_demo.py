@@ -91,7 +91,7 @@ def test_the_whole_demo_with_small_files() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=900,  # a busy machine takes its time
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
