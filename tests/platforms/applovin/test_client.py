@@ -395,7 +395,8 @@ class TestExistingAudience:
         fill(applovin, audience_id)
         with pytest.raises(ConflictError):
             create(applovin, earlier_try=True)
-        assert create(applovin, earlier_try=True, if_exists="adopt").audience_id == audience_id
+        adopted = create(applovin, earlier_try=True, if_exists="adopt")
+        assert adopted == CreatedAudience(audience_id=audience_id, adopted=True), "one with users is not new"
 
 
 @pytest.mark.parametrize("rule", ["Adopt!", "create", "", None])
