@@ -111,7 +111,10 @@ class Case:
         # Whoever had expired before is added like anybody else: the ledger must not call it a refresh.
         if earliest == NOT_THERE or (key in self.additions and earliest <= BEGUN):
             if key in self.additions:
-                earliest = ADDITION_IN_DOUBT
+                # Whoever was there before a replacement that nobody has accepted is counted by guards afterwards.
+                was_there = self.old.get(key, (NOT_THERE, NOT_THERE))[1] > BEGUN
+                is_open = self.replaces and not (self.update_landed_empty or any(self.landed_additions))
+                earliest = REMOVAL_IN_DOUBT if is_open and was_there else ADDITION_IN_DOUBT
             elif key in self.removals or self.replaces:
                 earliest = REMOVAL_IN_DOUBT
             else:
