@@ -1037,6 +1037,12 @@ def test_guards_ask_the_platform_when_a_lost_ledger_is_replaced(
         over_http.run(ids[:1], lost="replace", **limit)
     assert [stop.value.guard] == list(limit)
     assert over_http.sent == []
+    # A replacement that passes, and fails, leaves an empty ledger; that says no more than none.
+    over_http.emulator.fault("applovin.update", "status", status=400)
+    with pytest.raises(BadRequestError):
+        over_http.run(ids, lost="replace", **limit)
+    with pytest.raises(GuardError, match=r"would remove 39 "):
+        over_http.run(ids[:1], lost="replace", **limit)
     over_http.run(ids[:36], lost="replace", **limit)
     assert over_http.members == ids[:36]
 

@@ -504,7 +504,8 @@ def test_arguments_go_where_they_belong() -> None:
     assert (verdict.max_removed_ratio, verdict.min_members, verdict.allow_empty) == (0.5, 7, False)
     assert [asset.uri for asset in report.outlets] == ["applovin://main/audiences/a"]
     assert [tasks[name].outlets for name in ("prepare", "verdict")] == [[], []]
-    assert report.initial == "append"
+    assert (report.initial, report.mode) == ("append", "mirror")
+    assert made(mode="append", **given)["report"].mode == "append"
     for name in ("plan", "apply"):
         assert (tasks[name].partial_kwargs["max_active_tis_per_dagrun"], tasks[name].partial_kwargs["pool"]) == (4, "p")
         assert tasks[name].partial_kwargs["batch_size"] == 10
