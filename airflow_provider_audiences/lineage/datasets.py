@@ -13,8 +13,8 @@ from airflow_provider_audiences.common.masked import revealed
 from airflow_provider_audiences.common.paths import local_path
 from airflow_provider_audiences.common.recognition import is_clearly_a_path, is_member_text, is_path_list
 from airflow_provider_audiences.common.rendering import is_template
-from airflow_provider_audiences.sources.joined import flat, joined
-from airflow_provider_audiences.sources.types import FileSource, SqlSource
+from airflow_provider_audiences.sources.joined import joined
+from airflow_provider_audiences.sources.types import Source, SqlSource
 
 _SAME_STORE = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "abfs": "abfss"}
 """Protocols by the name that OpenLineage has for their store."""
@@ -60,8 +60,8 @@ def datasets_and_queries(source: Any) -> Iterator[DatasetName | SqlSource]:
     source = joined(source)
     if isinstance(source, SqlSource):
         yield source
-    elif isinstance(source, FileSource):
-        yield from filter(None, map(_dataset_of, flat(source.path)))
+    elif isinstance(source, Source):
+        yield from filter(None, map(_dataset_of, source.paths))
     elif is_path_list(source):
         yield from filter(None, map(_dataset_of, map(revealed, source)))
     elif isinstance(source, str | PathLike) or is_clearly_a_path(source):

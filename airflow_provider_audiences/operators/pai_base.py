@@ -22,7 +22,7 @@ from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.values import encoded_value
 from airflow_provider_audiences.operators.write_base import WriteOperator
 from airflow_provider_audiences.platforms.pai.group_spec import GroupSpec, PaiSource, parse_source
-from airflow_provider_audiences.sources.joined import flat
+from airflow_provider_audiences.sources.parts import flat
 from airflow_provider_audiences.validation import a_type, required_text, true_or_false
 
 if TYPE_CHECKING:

@@ -18,8 +18,7 @@ from airflow_provider_audiences.common.recognition import is_member_text, shown_
 from airflow_provider_audiences.common.stores import MISTAKES, store_mistake
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.dialect import Dialect
-from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceFile, TableInput
-from airflow_provider_audiences.sources.joined import flat
+from airflow_provider_audiences.members.reading.inputs import FileFormat, FilesInput, SourceFile, TableInput
 from airflow_provider_audiences.sources.missing import OnMissing, checked_on_missing, missing_error
 from airflow_provider_audiences.sources.stored import StoredStream, store_failure
 from airflow_provider_audiences.sources.table_formats import TableFolder, TableSearch
@@ -30,7 +29,6 @@ from airflow_provider_audiences.sources.tables import (
     stored_table,
     tables_input,
 )
-from airflow_provider_audiences.sources.types import FileSource
 from airflow_provider_audiences.sources.unfinished import PassedOver, is_unfinished
 from airflow_provider_audiences.validation import a_type
 
@@ -40,36 +38,40 @@ _STORES = frozenset({"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "go
 _WILDCARDS = frozenset("*?[")
 
 
-def files_input(source: FileSource) -> FilesInput | TableInput:
+def files_input(
+    paths: Sequence[Any],
+    *,
+    conn_id: str | None,
+    on_missing: OnMissing,
+    file_format: FileFormat | None,
+    column: str | int | Sequence[str | int] | None,
+    dialect: Dialect,
+) -> FilesInput | TableInput:
     """
     Find the files of a source, or open the tables that its paths name.
 
-    :param source: source with one path or several: files, folders and globs.
+    :param paths: files, folders and globs, as text or path objects.
+    :param conn_id: Airflow connection of the object store; None for the worker's own credentials.
+    :param on_missing: what to do if there are no such files.
+    :param file_format: format of the files; None to decide by the endings of their names.
+    :param column: column or columns with members; None for the only one.
+    :param dialect: form of text, CSV and JSON.
     :raises InvalidInputError: there are no such files, a file may not be read, no file system knows the address, or an
         argument is wrong.
-    :raises SourceUnavailableError: there are no such files, and the source has ``on_missing="retry"``.
+    :raises SourceUnavailableError: there are no such files, and ``on_missing`` is ``retry``.
     """
-    paths = flat(source.path)
     if not paths:
         raise InvalidInputError("source is an empty list of paths: give at least one")
-    dialect = Dialect.checked(
-        header=source.header,
-        delimiter=source.delimiter,
-        quote=source.quote,
-        escape=source.escape,
-        encoding=source.encoding,
-        null_values=source.null_values,
-    )
-    on_missing = checked_on_missing(source.on_missing)
+    on_missing = checked_on_missing(on_missing)
     found: dict[str, SourceFile | TableFolder] = {}
     tables = TableSearch()
     for path in paths:
         # A file that two globs match is read once.
-        found.update(_files_of(_checked(path), source.conn_id, _Search(on_missing=on_missing, tables=tables)))
-    if opened := tables_input(found.values(), source, dialect):
+        found.update(_files_of(_checked(path), conn_id, _Search(on_missing=on_missing, tables=tables)))
+    if opened := tables_input(found.values(), file_format=file_format, column=column, dialect=dialect):
         return opened
     files = [file for file in found.values() if isinstance(file, SourceFile)]
-    return FilesInput(files=files, file_format=source.file_format, column=source.column, dialect=dialect)
+    return FilesInput(files=files, file_format=file_format, column=column, dialect=dialect)
 
 
 def _checked(path: Any) -> Any:

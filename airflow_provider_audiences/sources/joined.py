@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from airflow_provider_audiences.common.masked import revealed
@@ -11,6 +10,7 @@ from airflow_provider_audiences.common.templated_lists import TemplatedList
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.characters import plain
 from airflow_provider_audiences.members.identifiers.patterns import ALL_PATTERNS
+from airflow_provider_audiences.sources.parts import is_parts, parts_of
 from airflow_provider_audiences.sources.types import FileSource
 
 
@@ -28,9 +28,9 @@ def joined(source: Any) -> Any:
     source = revealed(source)
     if isinstance(source, TemplatedList) and not source.is_rendered:
         return [revealed(item) for item in source.items]  # data in which something is written as a template is
-    if not _is_parts(source):
+    if not is_parts(source):
         return source
-    parts = list(_parts_of(source))
+    parts = list(parts_of(source))
     if len(parts) == 1:
         return joined(parts[0])
     whole: list[Any] = []
@@ -45,61 +45,8 @@ def joined(source: Any) -> Any:
     return whole if not is_text or any(map(_is_member, whole)) else FileSource(whole)
 
 
-def flat(value: Any) -> list[Any]:
-    """
-    Return a value, or nested lists of values that tasks handed over, as one flat list.
-
-    :param value: path or phone number, or a list of such.
-    :raises InvalidInputError: a task returned nothing.
-    """
-    value = revealed(value)
-    if isinstance(value, list | tuple):
-        return [item for part in value for item in flat(part)]
-    return [item for part in _parts_of(value) for item in flat(part)] if _is_parts(value) else [value]
-
-
 def _is_member(text: str) -> bool:
     return is_member_text(text, ALL_PATTERNS)
-
-
-def _is_parts(value: Any) -> bool:
-    """Return whether a value is a list of parts; so is the output of a mapped task, which Airflow fetches lazily."""
-    is_sequence = isinstance(value, Sequence) and not isinstance(value, str | bytes | list | tuple)
-    return isinstance(value, TemplatedList) or (is_sequence and type(value).__module__.partition(".")[0] == "airflow")
-
-
-def _parts_of(value: Any) -> Iterator[Any]:
-    """Yield the parts of a value, and the parts of parts in place of those."""
-    items = list(value.items if isinstance(value, TemplatedList) else value)
-    if not isinstance(value, TemplatedList):
-        _check_complete(value, len(items))
-    for number, item in enumerate(map(revealed, items), start=1):
-        if item is None:
-            raise InvalidInputError(
-                f"part {number} of {len(items)} of the source is None: did its task return nothing? Nothing was sent"
-            )
-        if _is_parts(item):
-            yield from _parts_of(item)
-        else:
-            yield item
-
-
-def _check_complete(sequence: Any, count: int) -> None:
-    """Refuse the output of a mapped task if an instance returned nothing: Airflow leaves those out silently."""
-    ti: Any = getattr(sequence, "_ti", None)
-    xcom_arg: Any = getattr(sequence, "_xcom_arg", None)
-    instances = count
-    if xcom_arg is not None and hasattr(ti, "get_ti_count"):  # Airflow 2 has no such question
-        task = xcom_arg.operator
-        instances = ti.get_ti_count(
-            dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[ti.run_id], states=["success"]
-        )
-    if not count or instances > count:
-        missing = f"in {instances - count} of {instances} instances " if count else ""
-        raise InvalidInputError(
-            f"the source is the output of a mapped task that {missing}returned nothing: let it return an empty list "
-            "where there is nobody; nothing was sent"
-        )
 
 
 def _check(part: Any, place: str) -> None:

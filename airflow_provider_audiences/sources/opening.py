@@ -12,9 +12,8 @@ from airflow_provider_audiences.common.recognition import is_clearly_a_path, is_
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.inputs import FrameInput, MemberInput, ValuesInput
 from airflow_provider_audiences.members.values import is_void
-from airflow_provider_audiences.sources.files import files_input
 from airflow_provider_audiences.sources.joined import joined
-from airflow_provider_audiences.sources.types import FileSource, SqlSource
+from airflow_provider_audiences.sources.types import FileSource, Source
 from airflow_provider_audiences.validation import a_type
 
 _CHUNK_VALUES = 20_000
@@ -27,7 +26,7 @@ def open_source(source: Any, *, argument: str = "source") -> Iterator[MemberInpu
 
     A source is the first of these that fits:
 
-    * an SqlSource or a FileSource;
+    * an SqlSource, a FileSource, or another Source;
     * a data frame: pandas, Polars or Arrow, or anything else that exports Arrow data;
     * text or a path object: a file, a folder or a glob, local or in an object store;
     * a list of paths, where every item is a path object, or text that contains ``://`` or begins with ``/``, ``./``,
@@ -43,18 +42,13 @@ def open_source(source: Any, *, argument: str = "source") -> Iterator[MemberInpu
     :raises SourceUnavailableError: the database failed, or could not be reached.
     """
     source = joined(source)
-    if isinstance(source, SqlSource):
-        from airflow_provider_audiences.sources.sql import open_query
-
-        with open_query(source) as values:
-            yield values
-        return
-    if isinstance(source, FileSource):
-        yield files_input(source)
+    if isinstance(source, str | PathLike) or hasattr(source, "open") or is_path_list(source):
+        source = FileSource(source)
+    if isinstance(source, Source):
+        with source.open_members() as members:
+            yield members
     elif is_data_frame(source):
         yield FrameInput(frame=source, name=argument)
-    elif isinstance(source, str | PathLike) or hasattr(source, "open") or is_path_list(source):
-        yield files_input(FileSource(source))
     elif isinstance(source, list | tuple) and any(map(is_clearly_a_path, source)):
         raise InvalidInputError(
             "source is a list of paths and of other things: a path begins with /, ./, ../ or ~/, or has :// in it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,11 +16,14 @@ from airflow_provider_audiences.members.reading.inputs import ValuesInput
 from airflow_provider_audiences.redaction import Redactor, Secret
 from airflow_provider_audiences.sources.connecting import connection_of
 from airflow_provider_audiences.sources.maxcompute import MAXCOMPUTE, maxcompute_connection
+from airflow_provider_audiences.sources.predicates import dialect_of, predicate
 from airflow_provider_audiences.sources.query_readers import CursorReader, reader_of
-from airflow_provider_audiences.sources.types import SqlSource
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.columns import TextColumn
+    from airflow_provider_audiences.members.partition import Partition
+
+log = logging.getLogger(__name__)
 
 _PERMANENT_ERRORS = {
     "Error": {"ProgrammingError", "DataError", "NotSupportedError", "IntegrityError", "TrinoUserError"},
@@ -40,44 +44,83 @@ _MYSQL_UNKNOWN_COLUMN = 1054
 _SHOWN_LENGTH = 3
 """Shortest parameter that is masked in messages: a shorter one tells nothing, and occurs in any word."""
 
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _E_MAIL = re.compile(r"[^\s'\"]+@[^\s'\"]+")
 
 
 @contextmanager
-def open_query(source: SqlSource) -> Iterator[ValuesInput]:
+def open_query(
+    sql: str,
+    *,
+    conn_id: str,
+    column: str | None,
+    parameters: Sequence[Any] | Mapping[str, Any] | None,
+    chunk_size: int,
+) -> Iterator[ValuesInput]:
     """
     Run a statement, and yield the members in its rows for as long as the block lasts.
 
     The first rows are fetched at once, so that a wrong statement or column shows before anything else is done.
 
-    :param source: the query, with its templates rendered.
+    :param sql: one SELECT.
+    :param conn_id: Airflow connection of the database.
+    :param column: name of the column with the members, in any case; None if there is only one.
+    :param parameters: values for the statement's placeholders, in the driver's own style; None for no placeholders.
+    :param chunk_size: how many rows to fetch at a time, where rows are fetched by a cursor.
     :raises InvalidInputError: the connection, the statement or the column is wrong.
     :raises SourceUnavailableError: the database failed, or could not be reached.
     """
     with ExitStack() as stack:
-        query = _Query(source)
+        query = _Query(sql=sql, conn_id=conn_id, column=column, parameters=parameters, chunk_size=chunk_size)
         stack.push(query.close)
         yield ValuesInput(chunks=query.run(), name=query.name)
+
+
+def narrowed_sql(sql: str, *, partition: Partition, conn_id: str, column: str | None, argument: str) -> str:
+    """
+    Return a query's statement with one condition more, so that it returns the texts of one partition only.
+
+    :param sql: one SELECT.
+    :param partition: the partition.
+    :param conn_id: Airflow connection of the database, whose type tells the dialect.
+    :param column: name of the column with the members.
+    :param argument: name of the operator's argument with the query, for messages.
+    :raises InvalidInputError: the condition has no plain column name, or the database's SQL is not known.
+    """
+    if not isinstance(column, str) or not _PLAIN_NAME.match(column):
+        raise InvalidInputError(
+            f"{argument}: the query of {partition} must say which column its predicate is about; nothing was sent",
+            advice="Give column= with a plain name; or put the predicate where it belongs in the query: "
+            'WHERE {{ partition.where("idfa") }}.',
+        )
+    condition = predicate(column, partition, dialect=dialect_of(conn_id))
+    log.info("The query of %s for %s has this condition more: %s", argument, partition, condition)
+    query = sql.strip().rstrip(";")
+    # The end of line is for a comment at the end of the query.
+    return f"SELECT {column} FROM (\n{query}\n) audience_members WHERE {condition}"  # noqa: S608 - the user's own
 
 
 class _Query:
     """One statement on one connection."""
 
-    def __init__(self, source: SqlSource) -> None:
-        _check(source)
-        self._source = source
+    def __init__(self, *, sql: Any, conn_id: str, column: Any, parameters: Any, chunk_size: Any) -> None:
+        _check(sql, column, chunk_size)
+        self._sql: str = sql
+        self._conn_id = conn_id
+        self._column: str | None = column
+        self._parameters = parameters
         self._reader: CursorReader | None = None
-        self.name = f"SqlSource of connection {source.conn_id}"
+        self.name = f"SqlSource of connection {conn_id}"
         self._redact = Redactor(None, ALL_IN_SERVER_REPLIES)
         connect = self._connect()
         with self._database_errors():
-            self._reader = reader_of(connect(), chunk_size=source.chunk_size)
+            self._reader = reader_of(connect(), chunk_size=chunk_size)
 
     def _connect(self) -> Callable[[], Any]:
         """Return what opens the database connection."""
         from airflow.providers.common.compat.sdk import AirflowException
 
-        connection = connection_of(self._source.conn_id)
+        connection = connection_of(self._conn_id)
         refused = f"{self.name}: a connection of type {connection.conn_type!r} "
         try:
             hook = connection.get_hook()
@@ -97,10 +140,10 @@ class _Query:
     def run(self) -> Iterator[Sequence[object] | TextColumn]:
         """Execute the statement, fetch the first rows, and return an iterator of chunks of members."""
         reader: CursorReader = self._reader  # type: ignore[assignment] # it was made
-        arguments = () if self._source.parameters is None else (self._source.parameters,)
+        arguments = () if self._parameters is None else (self._parameters,)
         with self._database_errors():
             try:
-                reader.execute(self._source.sql, *arguments)
+                reader.execute(self._sql, *arguments)
             except (TypeError, IndexError, KeyError) as error:
                 # Drivers raise these for placeholders and parameters that don't fit; their text may be a parameter.
                 raise InvalidInputError(
@@ -115,7 +158,7 @@ class _Query:
 
     def _chosen(self, names: Sequence[str]) -> int:
         """Return the position of the column with the members."""
-        column = self._source.column
+        column = self._column
         if column is None:
             if len(names) > 1:
                 raise InvalidInputError(
@@ -160,7 +203,7 @@ class _Query:
         text = (whole.strip().splitlines() or [type(error).__name__])[0]
         if "DataError" in classes:
             text = f"{type(error).__name__}: {text.partition(':')[0]}"
-        for value in sorted(_values_of(self._source.parameters), key=len, reverse=True):
+        for value in sorted(_values_of(self._parameters), key=len, reverse=True):
             text = text.replace(value, "…")
         return self._redact(_E_MAIL.sub("…", text))
 
@@ -185,17 +228,17 @@ def _values_of(parameters: Any) -> Iterator[str]:
         yield str(parameters)
 
 
-def _check(source: SqlSource) -> None:
-    if not isinstance(source.sql, str) or not source.sql.strip():
+def _check(sql: Any, column: Any, chunk_size: Any) -> None:
+    if not isinstance(sql, str) or not sql.strip():
         raise InvalidInputError("SqlSource: sql must be one statement, as text")
-    if source.sql.strip().endswith(".sql"):
+    if sql.strip().endswith(".sql"):
         raise InvalidInputError(
-            f"SqlSource: the file {source.sql.strip()} was not loaded: it is looked for in the DAG's folder and its "
+            f"SqlSource: the file {sql.strip()} was not loaded: it is looked for in the DAG's folder and its "
             "template_searchpath, when a task's templates are rendered"
         )
-    if source.column is not None and not isinstance(source.column, str):
-        raise InvalidInputError(f"SqlSource: column must be the name of one, not {type(source.column).__name__}")
-    if isinstance(source.chunk_size, bool) or not isinstance(source.chunk_size, int) or source.chunk_size < 1:
+    if column is not None and not isinstance(column, str):
+        raise InvalidInputError(f"SqlSource: column must be the name of one, not {type(column).__name__}")
+    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
         raise InvalidInputError("SqlSource: chunk_size must be a whole number of rows, at least 1")
 
 

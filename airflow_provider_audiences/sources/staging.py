@@ -20,8 +20,8 @@ from airflow_provider_audiences.common.stores import MISTAKES, store_mistake
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.rejects import RejectsFile, RejectsFormat
 from airflow_provider_audiences.members.workspace import DEFAULT_MEMORY_LIMIT, StagingSettings
-from airflow_provider_audiences.sources.joined import flat, joined
-from airflow_provider_audiences.sources.types import FileSource
+from airflow_provider_audiences.sources.joined import joined
+from airflow_provider_audiences.sources.types import Source
 from airflow_provider_audiences.validation import a_type, true_or_false
 
 _WRONG_PATHS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
@@ -82,7 +82,7 @@ def refuse_source_as_rejects_path(path: Any, source: Any) -> None:
     if not target:
         return
     source = joined(source)
-    paths = flat(source.path) if isinstance(source, FileSource) else source
+    paths = source.paths if isinstance(source, Source) else source
     for item in paths if isinstance(paths, list | tuple) else [paths]:
         read = _comparable(item)
         if read and (target == read or target.startswith(f"{read}/") or fnmatch(target, read)):

@@ -6,11 +6,11 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.reading.dialect import Dialect
-from airflow_provider_audiences.members.reading.inputs import FilesInput, SourceTable, TableInput
+from airflow_provider_audiences.members.reading.inputs import FileFormat, FilesInput, SourceTable, TableInput
 from airflow_provider_audiences.sources.table_errors import OTHER_WAYS
 from airflow_provider_audiences.sources.table_formats import (
     DELTA,
@@ -25,9 +25,6 @@ from airflow_provider_audiences.sources.table_formats import (
     tables_among,
 )
 
-if TYPE_CHECKING:
-    from airflow_provider_audiences.sources.types import FileSource
-
 log = logging.getLogger(__name__)
 
 _READERS = {DELTA: "delta", ICEBERG: "iceberg"}
@@ -36,12 +33,19 @@ _READERS = {DELTA: "delta", ICEBERG: "iceberg"}
 _WITHOUT_FOLDERS = frozenset({"http", "https"})
 
 
-def tables_input(found: Iterable[Any], source: FileSource, dialect: Dialect) -> TableInput | None:
+def tables_input(
+    found: Iterable[Any],
+    *,
+    file_format: FileFormat | None,
+    column: str | int | Sequence[str | int] | None,
+    dialect: Dialect,
+) -> TableInput | None:
     """
     Open the tables that the paths of a source name.
 
     :param found: files and tables that the paths led to.
-    :param source: the source.
+    :param file_format: format that the source says its files have; None if it says nothing.
+    :param column: column or columns with members; None for the only one.
     :param dialect: options for the form of files in the source; a table takes none of them.
     :return: None if there is no table among the paths.
     :raises InvalidInputError: there are files beside tables, or a table can't be read in its present state.
@@ -57,12 +61,12 @@ def tables_input(found: Iterable[Any], source: FileSource, dialect: Dialect) -> 
             f"source has files and a table ({shown} is one of {tables[0].table_format}): give tables "
             "only, or files only"
         )
-    if source.file_format not in {None, "parquet"}:
+    if file_format not in {None, "parquet"}:
         raise InvalidInputError(
-            f"source {shown} is a table of {tables[0].table_format}, not {source.file_format}: leave file_format out"
+            f"source {shown} is a table of {tables[0].table_format}, not {file_format}: leave file_format out"
         )
     dialect.refuse_misfit("parquet", name=shown)
-    columns = FilesInput(files=(), column=source.column, dialect=dialect).columns
+    columns = FilesInput(files=(), column=column, dialect=dialect).columns
     return TableInput(tables=[_opened(table) for table in tables], columns=columns, null_values=dialect.null_values)
 
 

@@ -1,35 +1,72 @@
 """
-Descriptions of sources that need more than a path: :class:`FileSource` and :class:`SqlSource`.
+Descriptions of sources that need more than a path: :class:`FileSource` and :class:`SqlSource`, and their base.
 
-DAG files create these while Airflow parses them, so nothing here opens a file or a connection.
+DAG files create these while Airflow parses them, so what opens files and connections is imported inside methods.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from airflow_provider_audiences.common.recognition import is_member_text, looks_personal, shown_address
 from airflow_provider_audiences.common.rendering import ResolveMixin, references_in, renderer
 from airflow_provider_audiences.sources.predicates import NAME, TemplatePartition
 
 if TYPE_CHECKING:
-    from airflow_provider_audiences.members.reading.inputs import FileFormat
+    from airflow_provider_audiences.members.partition import Partition
+    from airflow_provider_audiences.members.reading.inputs import FileFormat, MemberInput
     from airflow_provider_audiences.sources.missing import OnMissing
 
 
-class _Source(ResolveMixin):
+class Source(ResolveMixin, ABC):
     """
     Base of the sources: an object with template fields inside an operator's template field.
 
-    Airflow asks it, as it asks an XComArg, which tasks it depends on, and for a copy with its templates rendered. It is
-    a copy because several mapped tasks may share one object.
+    A subclass is a frozen dataclass, and says what its members are read from. Airflow asks it, as it asks an XComArg,
+    which tasks it depends on, and for a copy with its templates rendered. It is a copy because several mapped tasks may
+    share one object.
+
+    :cvar template_fields: names of the fields that are templated.
     """
 
-    template_fields: ClassVar[Sequence[str]]
+    template_fields: ClassVar[Sequence[str]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__repr__" not in vars(cls):  # a dataclass would make one that shows everything
+            cls.__repr__ = Source.__repr__  # type: ignore[method-assign]
+
+    @abstractmethod
+    def open_members(self) -> AbstractContextManager[MemberInput]:
+        """
+        Return a context manager that opens what the members are read from, and closes it when the block ends. All
+        templates are rendered by then. The members are read inside the block, once.
+
+        :return: it yields an input of ``airflow_provider_audiences.members.reading.inputs``, such as a ``ValuesInput``
+            for members in chunks.
+        :raises InvalidInputError: the source is wrong for good, such as an argument or a column that is not there.
+        :raises SourceUnavailableError: what it is read from failed, or could not be reached: a later try may succeed.
+        """
+
+    def narrowed_to(self, partition: Partition, *, argument: str) -> Self | None:
+        """
+        Return a source of the texts of one partition only; None (default) if each partition has to read all of them.
+
+        :param partition: the partition.
+        :param argument: name of the operator's argument with the source, for messages.
+        :raises InvalidInputError: the source could be narrowed, if it said more; nothing was sent.
+        """
+        return None
+
+    @property
+    def paths(self) -> list[Any]:
+        """Files, folders and tables that are read, as text or path objects, for lineage; none by default."""
+        return []
 
     def iter_references(self) -> Iterator[Any]:
         """Yield the tasks whose output is used in this source. Airflow calls this."""
@@ -50,12 +87,15 @@ class _Source(ResolveMixin):
         return repr(self)
 
     def __repr__(self) -> str:
-        shown = [part for part in self._shown() if part]
+        shown = [part for part in self.shown_arguments() if part]
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    @abstractmethod
-    def _shown(self) -> list[str]:
-        """Return the arguments for ``repr``, without secrets, members and memory addresses."""
+    def shown_arguments(self) -> list[str]:
+        """
+        Return the arguments for ``repr``, which Airflow stores and shows: without secrets and members. By default those
+        are the template fields that differ from their defaults; of other values than texts and numbers the type only.
+        """
+        return self._shown_options(*self.template_fields)
 
     def _shown_options(self, *names: str) -> list[str]:
         """Return the arguments that differ from their defaults, for ``repr``."""
@@ -65,8 +105,8 @@ class _Source(ResolveMixin):
         ]
 
 
-@dataclass(frozen=True, repr=False)
-class FileSource(_Source):
+@dataclass(frozen=True)
+class FileSource(Source):
     r"""
     Members in files or tables, where a path alone says too little.
 
@@ -123,7 +163,39 @@ class FileSource(_Source):
     null_values: Sequence[str] = field(default=(), kw_only=True)
     on_missing: OnMissing = field(default="fail", kw_only=True)
 
-    def _shown(self) -> list[str]:
+    def open_members(self) -> AbstractContextManager[MemberInput]:
+        """Return a context manager with the files or tables that are found."""
+        from airflow_provider_audiences.members.reading.dialect import Dialect
+        from airflow_provider_audiences.sources.files import files_input
+
+        dialect = Dialect.checked(
+            header=self.header,
+            delimiter=self.delimiter,
+            quote=self.quote,
+            escape=self.escape,
+            encoding=self.encoding,
+            null_values=self.null_values,
+        )
+        return nullcontext(
+            files_input(
+                self.paths,
+                conn_id=self.conn_id,
+                on_missing=self.on_missing,
+                file_format=self.file_format,
+                column=self.column,
+                dialect=dialect,
+            )
+        )
+
+    @property
+    def paths(self) -> list[Any]:
+        """All paths of the source."""
+        from airflow_provider_audiences.sources.parts import flat
+
+        return flat(self.path)
+
+    def shown_arguments(self) -> list[str]:
+        """Return the arguments for ``repr``."""
         if isinstance(self.path, list | tuple):
             path = f"[{', '.join(map(_shown_path, self.path))}]"
         else:
@@ -131,8 +203,8 @@ class FileSource(_Source):
         return [path, *self._shown_options(*self.template_fields[1:])]
 
 
-@dataclass(frozen=True, repr=False)
-class SqlSource(_Source):
+@dataclass(frozen=True)
+class SqlSource(Source):
     """
     Members in a column of a query, through the Airflow connection of any database with a DB-API hook, or of MaxCompute.
 
@@ -169,7 +241,33 @@ class SqlSource(_Source):
             partition.conn_id = renderer(context)(self.conn_id, context)
         return super().resolve(context, **options)
 
-    def _shown(self) -> list[str]:
+    def open_members(self) -> AbstractContextManager[MemberInput]:
+        """Return a context manager that runs the statement, and yields the members in its rows."""
+        from airflow_provider_audiences.sources.sql import open_query
+
+        return open_query(
+            self.sql,
+            conn_id=self.conn_id,
+            column=self.column,
+            parameters=self.parameters,
+            chunk_size=self.chunk_size,
+        )
+
+    def narrowed_to(self, partition: Partition, *, argument: str) -> Self:
+        """
+        Return the query with one condition more.
+
+        :param partition: the partition.
+        :param argument: name of the operator's argument with the source, for messages.
+        :raises InvalidInputError: the condition has no plain column name, or the database's SQL is not known.
+        """
+        from airflow_provider_audiences.sources.sql import narrowed_sql
+
+        sql = narrowed_sql(self.sql, partition=partition, conn_id=self.conn_id, column=self.column, argument=argument)
+        return replace(self, sql=sql)
+
+    def shown_arguments(self) -> list[str]:
+        """Return the arguments for ``repr``."""
         parameters = "parameters=<not shown>" if self.parameters is not None else ""
         return [
             f"conn_id={_shown_value(self.conn_id)}",

@@ -457,8 +457,8 @@ def test_notifications() -> None:
 def test_sources() -> None:
     from airflow_provider_audiences import sources
 
-    assert sources.__all__ == ["DAY_BEFORE_RUN", "RUN_DAY", "FileSource", "SqlSource"]
-    assert {name: str(inspect.signature(getattr(sources, name))) for name in sources.__all__[2:]} == {
+    assert sources.__all__ == ["DAY_BEFORE_RUN", "RUN_DAY", "FileSource", "Source", "SqlSource"]
+    assert {name: str(inspect.signature(getattr(sources, name))) for name in ("FileSource", "SqlSource")} == {
         "FileSource": "(path: 'Any', *, column: 'str | int | Sequence[str | int] | None' = None, "
         "conn_id: 'str | None' = None, file_format: 'FileFormat | None' = None, header: 'bool | str' = True, "
         "delimiter: 'str | None' = None, quote: 'str | None' = None, escape: 'str | None' = None, "
