@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_audiences import __version__
-from airflow_provider_audiences.assets.uris import SCHEMES
 from airflow_provider_audiences.common.connection_fields import (
     APPLOVIN_FIELDS,
     APPLOVIN_UI,
@@ -134,7 +133,7 @@ def _asset_uris(handler: str) -> list[dict[str, Any]]:
             "factory": f"{_PACKAGE}.assets.{scheme}.create_asset",
             "to_openlineage_converter": f"{_PACKAGE}.assets.airflow_assets.convert_asset_to_openlineage",
         }
-        for scheme in SCHEMES
+        for scheme in ("applovin", "pai")
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_provider_audiences.assets.uris import SCHEMES, canonical_uri
+from airflow_provider_audiences.assets.uris import canonical_uri, is_ours
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.validation import a_type
 
@@ -49,7 +49,7 @@ def given_asset(value: Any) -> Asset:
     if not isinstance(value, str) or not value.strip() or "{{" in value or "{%" in value:
         what = "a template or an empty text" if isinstance(value, str) else a_type(value)
         raise InvalidInputError(f"asset is {what}: give an Asset, or its URI as text, which is known in the DAG file")
-    return asset_of(canonical_uri(value)) if urlsplit(value).scheme in SCHEMES else Asset(value)
+    return asset_of(canonical_uri(value)) if is_ours(value) else Asset(value)
 
 
 def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> OpenLineageDataset:  # noqa: ARG001 - Airflow's

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
-from airflow_provider_audiences.common.targets import PLATFORMS, TARGET_KINDS
+from airflow_provider_audiences.common.targets import platforms, target_kinds
 from airflow_provider_audiences.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 MAX_URI_CHARACTERS = 1_500
 """Most characters of an asset's name and URI; Airflow 3 takes no more."""
-
-SCHEMES = tuple(sorted(platform.name for platform in PLATFORMS))
 
 
 def uri_of(kind: TargetKind, target: str, *, account: str) -> str:
@@ -58,7 +56,7 @@ def normalize_uri(uri: SplitResult) -> SplitResult:
     :param uri: parts of the URI.
     :raises InvalidInputError: it names nothing of ours; the message has the forms that do.
     """
-    kinds = [kind for kind in TARGET_KINDS if kind.platform.name == uri.scheme]
+    kinds = [kind for kind in target_kinds() if kind.platform.name == uri.scheme]
     forms = " or ".join(f"{kind.platform.name}://<account>/{kind.folder}/<{kind.named_by}>" for kind in kinds)
     folder, _, target = uri.path.removeprefix("/").rstrip("/").partition("/")
     kind = next((kind for kind in kinds if kind.folder == folder), None)
@@ -85,6 +83,15 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     if wanted != uri:
         raise InvalidInputError(f"this URI of an asset must be written {wanted.geturl()}")
     return uri
+
+
+def is_ours(uri: str) -> bool:
+    """
+    Return whether a URI has the scheme of an ad platform.
+
+    :param uri: a URI, or the name of an asset.
+    """
+    return urlsplit(uri).scheme in {platform.name for platform in platforms()}
 
 
 def canonical_uri(uri: str) -> str:

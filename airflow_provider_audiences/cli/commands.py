@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_audiences.common.targets import PLATFORMS, SYNCED_KINDS
+from airflow_provider_audiences.common.targets import platforms, synced_kinds
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ _NAMES_AUDIENCE = (
 )
 _ERROR = "Exit code 1: error."
 
-_KINDS = tuple(SYNCED_KINDS)
+_KINDS = tuple(synced_kinds())
 
 PLAN_ARGUMENTS = (
     _argument(
@@ -179,8 +179,8 @@ AUDIENCES = Group(
             name="doctor",
             help="Check versions, settings, the state path, connections and the clock",
             description="Check versions, the settings of [audiences], the state path, and the connections of the types "
-            f"{' and '.join(platform.conn_types[0] for platform in PLATFORMS)}. Without --test no request is sent and "
-            "nothing is written. Exit code 0: nothing is wrong; 1: something is.",
+            f"{' and '.join(platform.conn_types[0] for platform in platforms())}. Without --test no request is sent "
+            "and nothing is written. Exit code 0: nothing is wrong; 1: something is.",
             function=f"{_PACKAGE}.doctor.examine",
             arguments=(
                 _argument(

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.cli.findings import Finding, Status
-from airflow_provider_audiences.common.targets import PLATFORMS, platform_of_connection
+from airflow_provider_audiences.common.targets import platform_of_connection, platforms
 from airflow_provider_audiences.exceptions import AudienceError
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from airflow_provider_audiences.http.api_client import ApiClient
 
 _AREA = "connections"
-_OWN_TYPES = tuple(platform.conn_types[0] for platform in PLATFORMS)
-"""Other types that the hooks take belong to other providers as well."""
 _ENVIRONMENT = "AIRFLOW_CONN_"
 _WITHOUT_DATABASE = (
     "connections that are only there are not checked. Run doctor where the database is reached, or give them in "
@@ -28,6 +26,11 @@ _TIMEOUT_SECONDS = 10.0
 _NOTABLE_SECONDS = 60.0
 _SIGNATURE_SECONDS = 900.0
 """A signature of PAI's AccessKeys is good for so long."""
+
+
+def _own_types() -> tuple[str, ...]:
+    """Return the types of the platforms' own connections; other types that hooks take are other providers' as well."""
+    return tuple(platform.conn_types[0] for platform in platforms())
 
 
 def connection_findings(conn_ids: Sequence[str] | None, terminal: Terminal, *, test: bool) -> Iterator[Finding]:
@@ -49,7 +52,7 @@ def connection_findings(conn_ids: Sequence[str] | None, terminal: Terminal, *, t
             found = True
             yield finding
     if not found and not is_chosen:
-        detail = f"there is none of the types {' and '.join(_OWN_TYPES)} in the database and the environment"
+        detail = f"there is none of the types {' and '.join(_own_types())} in the database and the environment"
         yield Finding(area=_AREA, name="all", status="info", detail=detail)
 
 
@@ -62,12 +65,12 @@ def _known_ids() -> tuple[list[str], str]:
     from sqlalchemy.exc import SQLAlchemyError
 
     ids = {name.removeprefix(_ENVIRONMENT).lower() for name in os.environ if name.startswith(_ENVIRONMENT)}
-    ids = {conn_id for conn_id in ids if _type_of(conn_id) in {*_OWN_TYPES, None}}
+    ids = {conn_id for conn_id in ids if _type_of(conn_id) in {*_own_types(), None}}
     if getattr(settings, "Session", None) is None:
         return sorted(ids), f"a task of Airflow 3 may not read Airflow's database: {_WITHOUT_DATABASE}"
     try:
         with create_session() as session:
-            ids |= set(session.scalars(select(Connection.conn_id).where(Connection.conn_type.in_(_OWN_TYPES))))
+            ids |= set(session.scalars(select(Connection.conn_id).where(Connection.conn_type.in_(_own_types()))))
     except SQLAlchemyError as error:
         return sorted(ids), f"Airflow's database can't be read ({type(error).__name__}): {_WITHOUT_DATABASE}"
     return sorted(ids), ""
@@ -92,7 +95,7 @@ def _findings_of(conn_id: str, terminal: Terminal, *, test: bool) -> Iterator[Fi
         return
     platform = platform_of_connection(conn_type)
     if platform is None:
-        yield _finding(conn_id, "wrong", f"it has the type {conn_type}, and not one of: {', '.join(_OWN_TYPES)}")
+        yield _finding(conn_id, "wrong", f"it has the type {conn_type}, and not one of: {', '.join(_own_types())}")
         return
     hook_class = platform.hook_class
     clients: list[ApiClient] = []

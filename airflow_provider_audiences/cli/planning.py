@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_audiences.cli.audiences import address_facts
 from airflow_provider_audiences.cli.output import Output, TableOf, facts
 from airflow_provider_audiences.cli.running import command
-from airflow_provider_audiences.common.targets import SYNCED_KINDS
+from airflow_provider_audiences.common.targets import synced_kinds
 from airflow_provider_audiences.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _operator(arguments: argparse.Namespace) -> SyncOperator:
         raise InvalidInputError("give --source, or --sql with --conn-id")
     if suppress is not None:
         given["suppress"] = suppress
-    kind = SYNCED_KINDS[arguments.kind]
+    kind = synced_kinds()[arguments.kind]
     operator_class = kind.sync_operator_class
     for name in given.keys() - _arguments_of(operator_class):
         raise InvalidInputError(f"--{name.replace('_', '-')} is not for a {kind.title.lower()}")

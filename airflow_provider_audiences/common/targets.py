@@ -1,16 +1,26 @@
 """
 The table of ad platforms and of kinds of targets: audience, suppression list, group.
 
-Assets, the command line, notices, lineage, metrics and task groups read it, and name no
-platform themselves. A new platform gets its entry here. This module imports nothing, because DAG files and Airflow's
-command line import it.
+Assets, the command line, notices, lineage, metrics, task groups and the page Audiences read it, and name no platform
+themselves. A new platform of this package gets its entry here; one of another package has an entry point of the group
+:data:`ENTRY_POINTS`. This module imports next to nothing, because DAG files and Airflow's command line import it.
 """
 
 from __future__ import annotations
 
+import logging
 import pkgutil
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+log = logging.getLogger(__name__)
+
+ENTRY_POINTS = "airflow_provider_audiences.target_kinds"
+"""
+Group of the entry points by which other packages bring platforms: each leads to a :class:`TargetKind` or a sequence of
+them.
+"""
 
 _PACKAGE = "airflow_provider_audiences"
 
@@ -82,8 +92,6 @@ APPLOVIN = AdPlatform(
 PAI = AdPlatform(
     name="pai", title="Alibaba PAI", conn_types=("pai", "alibaba_cloud"), hook=f"{_PACKAGE}.hooks.pai:PaiHook"
 )
-PLATFORMS = (APPLOVIN, PAI)
-
 AUDIENCE = TargetKind(
     platform=APPLOVIN,
     name="audience",
@@ -101,10 +109,58 @@ SUPPRESSION_LIST = TargetKind(
     sync_operator=f"{_PACKAGE}.operators.applovin_suppression:AppLovinSyncSuppressionOperator",
 )
 GROUP = TargetKind(platform=PAI, name="group", title="Group", folder="groups", named_by="name")
-TARGET_KINDS = (AUDIENCE, SUPPRESSION_LIST, GROUP)
+OWN_KINDS = (AUDIENCE, SUPPRESSION_LIST, GROUP)
+"""Kinds of targets of this package."""
 
-SYNCED_KINDS = {kind.full_name: kind for kind in TARGET_KINDS if kind.sync_operator is not None}
-"""Kinds of targets that are synced member by member, by their full names."""
+
+@cache
+def target_kinds() -> tuple[TargetKind, ...]:
+    """
+    Return all kinds of targets: those of this package, and of other packages those that are installed.
+
+    A package whose entry point can't be loaded, or whose kinds are named as others are, is left out with a warning:
+    it must not stop the tasks of the other platforms.
+    """
+    from importlib.metadata import entry_points
+
+    found = list(OWN_KINDS)
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.value):
+        try:
+            loaded = entry.load()
+            kinds = [loaded] if isinstance(loaded, TargetKind) else list(loaded)
+            _refuse_clashes(found, kinds)
+        except Exception as error:  # noqa: BLE001 - whatever the other package raises
+            why = f"{type(error).__name__}: {error}"
+            log.warning("The ad platform of the entry point %s is left out: %s", entry.value, why)
+        else:
+            found += kinds
+    return tuple(found)
+
+
+def _refuse_clashes(known: list[TargetKind], more: list[TargetKind]) -> None:
+    for kind in more:
+        if not isinstance(kind, TargetKind):
+            raise TypeError(f"it leads to a {type(kind).__name__}, and not to a TargetKind")
+        for other in known:
+            if kind.full_name == other.full_name or (kind.platform.name, kind.folder) == (
+                other.platform.name,
+                other.folder,
+            ):
+                raise ValueError(f"{kind.full_name} is named as another one")
+            if kind.platform.name == other.platform.name and kind.platform != other.platform:
+                raise ValueError(f"the platform {kind.platform.name} is named as another one")
+
+
+@cache
+def platforms() -> tuple[AdPlatform, ...]:
+    """Return all ad platforms, in the order of :func:`target_kinds`."""
+    return tuple(dict.fromkeys(kind.platform for kind in target_kinds()))
+
+
+@cache
+def synced_kinds() -> dict[str, TargetKind]:
+    """Return the kinds of targets that are synced member by member, by their full names."""
+    return {kind.full_name: kind for kind in target_kinds() if kind.sync_operator is not None}
 
 
 def platform_of_connection(conn_type: str | None) -> AdPlatform | None:
@@ -113,4 +169,4 @@ def platform_of_connection(conn_type: str | None) -> AdPlatform | None:
 
     :param conn_type: type of the connection.
     """
-    return next((platform for platform in PLATFORMS if conn_type in platform.conn_types), None)
+    return next((platform for platform in platforms() if conn_type in platform.conn_types), None)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2.nativetypes import NativeEnvironment
 
-from airflow_provider_audiences.common.targets import PLATFORMS
 from airflow_provider_audiences.validation import is_none
 
 if TYPE_CHECKING:
@@ -26,13 +25,11 @@ else:
 
 TEXT_FIELDS = frozenset(
     {
-        *(platform.conn_argument for platform in PLATFORMS),
         "account",
         "algorithm",
         "audience_id",
         "audience_type",
         "column",
-        "conn_id",
         "description",
         "filter",
         "group_id",
@@ -45,13 +42,21 @@ TEXT_FIELDS = frozenset(
         "project",
         "provenance",
         "remark",
-        "stage_conn_id",
         "table",
         "uri",
         "uri_template",
     }
 )
-"""Names of the arguments that are always text, in all operators and sensors."""
+"""Names of the arguments that are always text, in all operators and sensors, beside those of connections."""
+
+
+def is_text_field(name: str) -> bool:
+    """
+    Return whether an argument of this name is always text.
+
+    :param name: name of an argument.
+    """
+    return name in TEXT_FIELDS or name.endswith("conn_id")
 
 
 class TextTemplatesMixin(_Base):
@@ -69,7 +74,7 @@ class TextTemplatesMixin(_Base):
         """Render the fields. Airflow calls this method, for mapped tasks too."""
         fields = list(template_fields)
         if parent is self and isinstance(jinja_env, NativeEnvironment):
-            for name in TEXT_FIELDS.intersection(fields):
+            for name in filter(is_text_field, tuple(fields)):
                 value = getattr(self, name)
                 # A value that a mapped task gets from an upstream task is data, not a template.
                 if isinstance(value, str) and id(value) not in seen_oids:

@@ -13,12 +13,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_audiences.assets.airflow_assets import given_asset
-from airflow_provider_audiences.assets.uris import SCHEMES
+from airflow_provider_audiences.assets.uris import is_ours
 from airflow_provider_audiences.common.rendering import is_template
 from airflow_provider_audiences.common.task_mixin import TaskMixin
 from airflow_provider_audiences.lineage.mixin import LineageMixin
@@ -199,7 +198,7 @@ class WriteOperator(TargetMixin, LineageMixin, TaskMixin, BaseOperator):
         if not self.publishes_outcome:
             return None
         asset = self.known_asset
-        return asset if asset is None or urlsplit(asset.uri).scheme in SCHEMES else self._own_asset()
+        return asset if asset is None or is_ours(asset.uri) else self._own_asset()
 
 
 def with_named_outlet(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """
-Serves the files of the page Audiences, and nothing else.
+Serves the files of the page Audiences, and the table of targets as one more, and nothing else.
 
 The files hold no data, so they need no login, as those of Airflow's own pages. The page asks Airflow's REST API for all
 that it shows, with the session of whoever looks at it: Airflow decides what each user may see.
@@ -7,6 +7,7 @@ that it shows, with the session of whoever looks at it: Airflow decides what eac
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,9 @@ Message = MutableMapping[str, Any]
 
 FOLDER = Path(__file__).with_name("static")
 """The page's files."""
+
+TABLE = "js/targets_table.js"
+"""Path of the file that is made of the table of targets."""
 
 HEADERS = {
     # No script, style or picture from anywhere else, none inside the page, and no frame of another site around it.
@@ -57,6 +61,28 @@ class StaticPage:
 
     @cached_property
     def _files(self) -> Callable[..., Awaitable[None]]:
+        from starlette.responses import Response
         from starlette.staticfiles import StaticFiles
 
-        return StaticFiles(directory=FOLDER, html=True)
+        class Files(StaticFiles):
+            async def get_response(self, path: str, scope: Message) -> Response:
+                if path == TABLE and scope["method"] in {"GET", "HEAD"}:
+                    return Response(targets_table(), media_type="text/javascript")
+                return await super().get_response(path, scope)
+
+        return Files(directory=FOLDER, html=True)
+
+
+def targets_table() -> str:
+    """Return the table of targets as a module of the page: titles, and kinds by the first segment of their URIs."""
+    from airflow_provider_audiences.common.targets import platforms, target_kinds
+
+    tables = {
+        "PLATFORMS": {platform.name: platform.title for platform in platforms()},
+        "KINDS": {kind.name: kind.title for kind in target_kinds()},
+        "FOLDERS": {
+            platform.name: {kind.folder: kind.name for kind in target_kinds() if kind.platform == platform}
+            for platform in platforms()
+        },
+    }
+    return "".join(f"export const {name} = {json.dumps(table)};\n" for name, table in tables.items())

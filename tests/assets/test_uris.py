@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_audiences.assets.uris import MAX_URI_CHARACTERS, canonical_uri, sanitize_uri, uri_of
-from airflow_provider_audiences.common.targets import AUDIENCE, GROUP, SUPPRESSION_LIST, TARGET_KINDS, TargetKind
+from airflow_provider_audiences.common.targets import AUDIENCE, GROUP, OWN_KINDS, SUPPRESSION_LIST, TargetKind
 from airflow_provider_audiences.exceptions import InvalidInputError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).map(str.strip).filter(bool)
@@ -21,7 +21,7 @@ def test_forms() -> None:
     assert uri_of(GROUP, "会员/1?#%", account="p@d:1") == "pai://p%40d%3A1/groups/%E4%BC%9A%E5%91%98%2F1%3F%23%25"
 
 
-@pytest.mark.parametrize("kind", TARGET_KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", OWN_KINDS, ids=lambda kind: kind.name)
 @given(accounts=st.tuples(TEXTS, TEXTS), targets=st.tuples(TEXTS, TEXTS))
 def test_each_audience_has_a_uri_of_its_own(
     kind: TargetKind, accounts: tuple[str, str], targets: tuple[str, str]

@@ -14,7 +14,7 @@ from support.airflow_versions import Serialization
 from support.operators import OPERATORS, arguments_of
 
 from airflow_provider_audiences.common.masked import revealed
-from airflow_provider_audiences.common.text_templates import TEXT_FIELDS
+from airflow_provider_audiences.common.text_templates import is_text_field
 
 
 def _required(operator_class: type[Any]) -> dict[Any, Any]:
@@ -176,4 +176,4 @@ def test_what_is_always_text_is_rendered_as_text(operator_class: type[Any], fiel
     if field == "text" or field not in arguments_of(operator_class):
         return
     annotation = str(arguments_of(operator_class)[field].annotation).replace(" | None", "")
-    assert (annotation == "str") <= (field in TEXT_FIELDS), f"{field} belongs into TEXT_FIELDS"
+    assert (annotation == "str") <= is_text_field(field), f"{field} belongs into TEXT_FIELDS"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_audiences
-from airflow_provider_audiences.common.targets import PLATFORMS
+from airflow_provider_audiences.common.targets import OWN_KINDS
 
 ROOT = Path(airflow_provider_audiences.__file__).parent
 OF_PLATFORMS = (
@@ -20,7 +20,7 @@ OF_PLATFORMS = (
 )
 """Files and folders that are of platforms, beside the files that are named after one."""
 
-NAMES = tuple(platform.name for platform in PLATFORMS)
+NAMES = tuple(dict.fromkeys(kind.platform.name for kind in OWN_KINDS))
 
 
 def _is_of_platform(path: str) -> bool:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
-from airflow_provider_audiences.common.targets import PLATFORMS, TARGET_KINDS
+from airflow_provider_audiences.common.targets import platforms, target_kinds
 from airflow_provider_audiences.ui.plugin import AudiencesPlugin
-from airflow_provider_audiences.ui.static_files import FOLDER, StaticPage
+from airflow_provider_audiences.ui.static_files import FOLDER, TABLE, StaticPage, targets_table
 
 PAGE_FILES = sorted(path for path in FOLDER.rglob("*") if path.is_file())
 OURS = [path for path in PAGE_FILES if "vendor" not in path.parts]
@@ -78,6 +78,13 @@ class TestFiles:
             assert reply.headers["x-content-type-options"] == "nosniff"
         assert _get("/").content == (FOLDER / "index.html").read_bytes()
 
+    def test_the_table_of_targets_is_served_as_a_module(self) -> None:
+        reply = _get(f"/{TABLE}")
+        assert (reply.status_code, reply.text) == (200, targets_table())
+        assert reply.headers["content-type"].startswith("text/javascript")
+        assert "default-src 'none'" in reply.headers["content-security-policy"]
+        assert f'from "./{Path(TABLE).name}"' in (FOLDER / "js" / "targets.js").read_text("utf-8")
+
     @pytest.mark.parametrize("path", ["/%2e%2e/plugin.py", "/js/%2e%2e/%2e%2e/plugin.py", "/no-file", "/%2fetc/passwd"])
     def test_nothing_else_is_served(self, path: str) -> None:
         from starlette.exceptions import HTTPException
@@ -119,18 +126,13 @@ def test_files_of_the_page_fit_a_screen_of_reading() -> None:
     assert max(lengths.values()) <= 350, lengths
 
 
-def test_the_page_knows_the_same_targets() -> None:
-    """Its table is that of ``common/targets.py``."""
-    page = (FOLDER / "js" / "targets.js").read_text("utf-8")
-    tables = {
-        name: json.loads(re.sub(r",\s*\}", "}", re.sub(r"(\w+):(?= )", r'"\1":', table)))
-        for name, table in re.findall(r"export const (\w+) = (\{.+?\});", page, re.DOTALL)
-    }
+def test_the_table_of_the_page_is_that_of_the_package() -> None:
+    tables = {name: json.loads(table) for name, table in re.findall(r"export const (\w+) = (.+);\n", targets_table())}
     assert tables == {
-        "PLATFORMS": {platform.name: platform.title for platform in PLATFORMS},
-        "KINDS": {kind.name: kind.title for kind in TARGET_KINDS},
-        "KIND_OF_FOLDER": {
-            platform.name: {kind.folder: kind.name for kind in TARGET_KINDS if kind.platform is platform}
-            for platform in PLATFORMS
+        "PLATFORMS": {platform.name: platform.title for platform in platforms()},
+        "KINDS": {kind.name: kind.title for kind in target_kinds()},
+        "FOLDERS": {
+            "applovin": {"audiences": "audience", "suppression": "suppression_list"},
+            "pai": {"groups": "group"},
         },
     }

@@ -6,7 +6,7 @@
  */
 
 import { count, isNumber, moment, number, percent, relative, seconds } from "./format.js";
-import { isOurs, KIND_OF_FOLDER } from "./targets.js";
+import { FOLDERS, isOurs } from "./targets.js";
 
 const LARGE_DRIFT = 0.05; // the operators' own default for max_drift
 const LATE_SECONDS = 15 * 60; // the scheduler may take a moment
@@ -34,7 +34,7 @@ export function fromAsset(asset) {
     id: asset.id,
     uri: asset.uri || asset.name,
     platform: isNamed ? platform : null,
-    kind: isNamed ? (KIND_OF_FOLDER[platform]?.[folder] ?? null) : null,
+    kind: isNamed ? (FOLDERS[platform]?.[folder] ?? null) : null,
     account: isNamed ? plain(account) : null,
     name: isNamed ? plain(target.join("/")) : asset.name,
     remoteId: null,

@@ -1,16 +1,8 @@
-/** What tasks write to: the table of common/targets.py, which a test compares with this one. */
+/** What tasks write to, by the table that the API server makes of common/targets.py. */
 
-/** Titles of the platforms, by the scheme of their assets' addresses. */
-export const PLATFORMS = { applovin: "AppLovin", pai: "Alibaba PAI" };
+import { FOLDERS, KINDS, PLATFORMS } from "./targets_table.js";
 
-/** Titles of the kinds of targets, by their names. */
-export const KINDS = { audience: "Audience", suppression_list: "Suppression list", group: "Group" };
-
-/** Names of each platform's kinds, by the first segment of the path of their assets' addresses. */
-export const KIND_OF_FOLDER = {
-  applovin: { audiences: "audience", suppression: "suppression_list" },
-  pai: { groups: "group" },
-};
+export { FOLDERS, KINDS, PLATFORMS };
 
 /** What the addresses of their assets begin with. */
 export const SCHEMES = Object.keys(PLATFORMS).map((platform) => `${platform}://`);
