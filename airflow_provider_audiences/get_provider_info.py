@@ -56,7 +56,7 @@ def get_provider_info() -> dict[str, Any]:
         **{kind: _modules(kind) for kind in ("hooks", "operators", "sensors", "triggers")},
         "cli": [f"{_PACKAGE}.cli.definition.get_cli_commands"],
         "notifications": [f"{_PACKAGE}.notifications.notifier.AudienceStateNotifier"],
-        "filesystems": [f"{_PACKAGE}.common.oss"],
+        "filesystems": [f"{_PACKAGE}.common.pai.oss"],
         "asset-uris": _asset_uris("sanitize_uri"),
         "dataset-uris": _asset_uris("normalize_uri"),  # what Airflow 2 reads
         "connection-types": [

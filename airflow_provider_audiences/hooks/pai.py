@@ -11,7 +11,7 @@ from airflow_provider_audiences.common.account_errors import error_budget
 from airflow_provider_audiences.common.connection_fields import PAI_FIELDS, PAI_UI, form_widgets
 from airflow_provider_audiences.common.connections import ConnectionLike, ConnectionReader
 from airflow_provider_audiences.common.errors import task_errors
-from airflow_provider_audiences.common.pai_credentials import (
+from airflow_provider_audiences.common.pai.credentials import (
     ALIBABA_CLOUD,
     ALIBABA_CLOUD_EXTRAS,
     pai_auth,

@@ -20,7 +20,7 @@ from airflow_provider_audiences.wording import counted
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_audiences.common.group_files import GroupFiles
+    from airflow_provider_audiences.common.pai.group_files import GroupFiles
     from airflow_provider_audiences.platforms.pai.client import PaiClient
     from airflow_provider_audiences.platforms.pai.groups import AudienceGroup
     from airflow_provider_audiences.platforms.pai.pending_refresh import PendingRefresh
@@ -326,7 +326,7 @@ class PaiSyncGroupOperator(MaskedFieldsMixin, PaiRefreshOperator):
             return False
 
     def _files(self, owner: str, map_index: int) -> GroupFiles | None:
-        from airflow_provider_audiences.common.group_files import GroupFiles
+        from airflow_provider_audiences.common.pai.group_files import GroupFiles
         from airflow_provider_audiences.validation import required_text
 
         if not self.stage_path:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat import sdk
 
-from airflow_provider_audiences.common.group_files import GroupFiles
+from airflow_provider_audiences.common.pai.group_files import GroupFiles
 from airflow_provider_audiences.common.state import folder_at, state_store
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.members.rejects import RejectsFile

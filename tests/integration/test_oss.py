@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from support.fixtures import Connect, MakeContext
 
 from airflow_provider_audiences import exceptions
-from airflow_provider_audiences.common.oss import get_fs
+from airflow_provider_audiences.common.pai.oss import get_fs
 from airflow_provider_audiences.common.state import folder_at
 from airflow_provider_audiences.emulator.testing import AudiencesEmulator
 from airflow_provider_audiences.operators.pai_sync import PaiSyncGroupOperator

@@ -15,7 +15,7 @@ OF_PLATFORMS = (
     *("platforms/", "emulator/"),
     "common/targets.py",  # the table of platforms
     *("common/connection_fields.py", "get_provider_info.py"),  # what Airflow is told of each
-    *("common/pai_credentials.py", "common/group_files.py", "common/oss.py", "common/billable_calls.py"),
+    "common/pai/",
     *("exceptions.py", "operators/arguments.py"),  # public errors and types, some of one platform
 )
 """Files and folders that are of platforms, beside the files that are named after one."""

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import duckdb  # noqa: F401
 from requests.adapters import BaseAdapter
 
-from airflow_provider_audiences.common import group_files
+from airflow_provider_audiences.common.pai import group_files
 from airflow_provider_audiences.emulator.testing import AudiencesEmulatorControl
 from airflow_provider_audiences.exceptions import AudienceError
 from airflow_provider_audiences.hooks.pai import PaiHook

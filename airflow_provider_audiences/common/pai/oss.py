@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_audiences.common.connections import ConnectionReader
-from airflow_provider_audiences.common.pai_credentials import key_pair_of, region_of
+from airflow_provider_audiences.common.pai.credentials import key_pair_of, region_of
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.pai.alibaba_chain import credential_chain
 from airflow_provider_audiences.platforms.pai.dialects import OPENAPI_REGION

@@ -11,7 +11,7 @@ import requests
 
 from airflow_provider_audiences.common.connection_fields import PAI_FIELDS
 from airflow_provider_audiences.common.connections import ConnectionReader
-from airflow_provider_audiences.common.pai_credentials import pai_auth, warn_of_other_region
+from airflow_provider_audiences.common.pai.credentials import pai_auth, warn_of_other_region
 from airflow_provider_audiences.exceptions import InvalidInputError
 from airflow_provider_audiences.platforms.pai import alibaba_chain
 from airflow_provider_audiences.platforms.pai.alibaba_chain import CredentialChain

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.airflow_versions import attach
 
-from airflow_provider_audiences.common.group_files import OSS_URI_TEMPLATE, GroupFiles
 from airflow_provider_audiences.common.masked import Masked
+from airflow_provider_audiences.common.pai.group_files import OSS_URI_TEMPLATE, GroupFiles
 from airflow_provider_audiences.exceptions import InvalidInputError, StateUnavailableError
 from airflow_provider_audiences.members.identifiers.kinds import PhoneNumbers
 from airflow_provider_audiences.members.reading.inputs import ValuesInput

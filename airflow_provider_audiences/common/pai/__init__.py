@@ -1,0 +1,1 @@
+"""What the PAI hook, operators, sensors and triggers share: credentials, OSS, and the files of groups."""
