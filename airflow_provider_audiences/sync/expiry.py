@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from airflow_provider_audiences.sync.ledger import LATEST, Seconds
+from airflow_provider_audiences.sync.expiry_times import Seconds
+from airflow_provider_audiences.sync.ledger import LATEST
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.sync.destination import DeliveryLimits

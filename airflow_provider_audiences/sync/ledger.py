@@ -11,21 +11,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from airflow_provider_audiences.members.keys.key_set import KeySet, KeySetWriter
-from airflow_provider_audiences.members.workspace import read_all, write_all
+from airflow_provider_audiences.sync.expiry_times import ExpiryTimes, ExpiryTimesWriter, Seconds
 
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_order import Keys
     from airflow_provider_audiences.members.keys.stored_keys import StoredKeys
     from airflow_provider_audiences.members.workspace import Workspace
-
-Seconds = NDArray[np.uint32]
-"""Seconds since 1970, UTC."""
 
 ADDITION_IN_DOUBT = 0
 REMOVAL_IN_DOUBT = 1
@@ -40,8 +37,6 @@ Value of ``latest_expiry`` for a member that was in no ledger before its removal
 
 LATEST = LATEST_UNKNOWN - 1
 """The latest time that a ledger can hold; also for members that stay until they are removed."""
-
-_NUMBER_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +73,12 @@ class Ledger:
 
     :param keys: the members, sorted.
     :param fingerprint: SHA-256 of the content; equal ledgers have equal fingerprints.
+    :param times: the members' times.
     """
 
     keys: KeySet
     fingerprint: str
-    earliest_file: IO[bytes] = field(repr=False)
-    latest_file: IO[bytes] = field(repr=False)
+    times: ExpiryTimes = field(repr=False)
 
     def rows(self, range_of_rows: slice) -> LedgerRows:
         """
@@ -92,10 +87,7 @@ class Ledger:
         :param range_of_rows: range of rows, with a start and a stop.
         """
         first, count = range_of_rows.start, range_of_rows.stop - range_of_rows.start
-        earliest, latest = (
-            np.frombuffer(read_all(file, first * _NUMBER_BYTES, count * _NUMBER_BYTES), np.uint32)
-            for file in (self.earliest_file, self.latest_file)
-        )
+        earliest, latest = self.times.rows(range_of_rows)
         return LedgerRows(keys=self.keys.slice(first, count), earliest_expiry=earliest, latest_expiry=latest)
 
     def earliest_expiry(self, range_of_rows: slice) -> Seconds:
@@ -104,8 +96,7 @@ class Ledger:
 
         :param range_of_rows: range of rows, with a start and a stop.
         """
-        first, count = range_of_rows.start, range_of_rows.stop - range_of_rows.start
-        return np.frombuffer(read_all(self.earliest_file, first * _NUMBER_BYTES, count * _NUMBER_BYTES), np.uint32)
+        return self.times.earliest(range_of_rows)
 
 
 class LedgerFingerprint:
@@ -139,7 +130,7 @@ class LedgerWriter:
 
     def __init__(self, workspace: Workspace, *, stored: StoredKeys | None = None) -> None:
         self._keys = KeySetWriter(workspace.new_file(), key_bytes=workspace.key_bytes, stored=stored)
-        self._files = (workspace.new_file(), workspace.new_file())
+        self._times = ExpiryTimesWriter(workspace)
         self._fingerprint = LedgerFingerprint()
 
     def add(self, rows: LedgerRows) -> None:
@@ -149,16 +140,9 @@ class LedgerWriter:
         :param rows: rows, sorted by key.
         """
         self._keys.add(rows.keys)
-        for file, seconds in zip(self._files, (rows.earliest_expiry, rows.latest_expiry), strict=True):
-            write_all(file, seconds)
+        self._times.add(rows.earliest_expiry, rows.latest_expiry)
         self._fingerprint.add(rows)
 
     def finish(self) -> Ledger:
         """Return the ledger of all rows that were added."""
-        earliest_file, latest_file = self._files
-        return Ledger(
-            keys=self._keys.finish(),
-            fingerprint=self._fingerprint.hexdigest(),
-            earliest_file=earliest_file,
-            latest_file=latest_file,
-        )
+        return Ledger(keys=self._keys.finish(), fingerprint=self._fingerprint.hexdigest(), times=self._times.finish())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from airflow_provider_audiences.members.keys.key_order import SortedKeys, order_of
 from airflow_provider_audiences.members.keys.key_set import side_by_side
 from airflow_provider_audiences.members.threads import THREADS, in_turn
+from airflow_provider_audiences.sync.expiry_times import Seconds
 from airflow_provider_audiences.sync.ledger import (
     ADDITION_IN_DOUBT,
     LATEST,
@@ -21,7 +22,6 @@ from airflow_provider_audiences.sync.ledger import (
     REMOVAL_IN_DOUBT,
     Ledger,
     LedgerRows,
-    Seconds,
 )
 
 if TYPE_CHECKING:
