@@ -159,7 +159,7 @@ def _report(operator: SyncOperator, terminal: Terminal) -> tuple[AudienceAddress
         destination = operator.destination_at(stack.enter_context(_client(operator)), operator.target_id())
         with terminal.progress("Reading the source"):
             opt_outs = stack.enter_context(members.staged_opt_outs())
-            staged = stack.enter_context(members.staged_source())
+            staged = stack.enter_context(members.staged_source(is_compared_once=True))
         with terminal.progress("Comparing it with the ledger"):
             files = state_store(*destination.address.folders)
             preview = Preview(destination, files, staging=staging_settings())

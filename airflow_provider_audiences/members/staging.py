@@ -169,6 +169,7 @@ def stage(
     rules: StagingRules,
     identifier_kind: IdentifierKind,
     settings: StagingSettings | None = None,
+    is_compared_once: bool = False,
 ) -> Iterator[StagedMembers]:
     """
     Yield a source's distinct members after validating all its texts; files of the staging are deleted when the block
@@ -178,12 +179,19 @@ def stage(
     :param rules: what to do about texts that are not members.
     :param identifier_kind: identifier kind of the source.
     :param settings: memory and disk to use; None for the defaults.
+    :param is_compared_once: whether the members are only compared with other sets, once: then some of them stay in
+        memory until the block ends, as many as the settings have room for. Default False: they are sorted into a file
+        before long.
     :raises InvalidInputError: the rules reject the source, or it can't be read.
     :raises WorkspaceUnavailableError: the temporary folder has too little room, or the worker too little memory.
     """
     with (
         open_workspace(settings or StagingSettings(), key_bytes=identifier_kind.key_bytes) as workspace,
-        KeySetBuilder(workspace.folder, key_bytes=identifier_kind.key_bytes) as keys,
+        KeySetBuilder(
+            workspace.folder,
+            key_bytes=identifier_kind.key_bytes,
+            take_memory=workspace.take_memory if is_compared_once else None,
+        ) as keys,
     ):
         yield _Staging(workspace, keys, identifier_kind, rules).run(source)
 

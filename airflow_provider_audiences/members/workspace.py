@@ -43,6 +43,8 @@ _SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]+)?) *([KMG]I?B)", re.IGNORECASE)
 _MIN_MEMORY_BYTES = 256 * 10**6
 _OWN_MEMORY_BYTES = 112 * 10**6
 """Memory that staging needs beside the database: for reading texts, finding duplicates and making batches."""
+_DATABASE_BYTES = 272 * 10**6
+"""Memory that is left for the database, whatever else stays in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,7 @@ class Workspace:
         self.key_bytes = key_bytes
         self.memory_limit_bytes = memory_limit_bytes
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._taken_bytes = 0
         self._files: list[IO[bytes]] = []
 
     def new_file(self) -> IO[bytes]:
@@ -135,6 +138,20 @@ class Workspace:
         if free is not None and free < needed_bytes:
             raise no_room(self.folder.parent, needed_bytes=needed_bytes, free_bytes=free, what=what)
 
+    def take_memory(self, size: int) -> bool:
+        """
+        Take memory for data that would else go to a file, until the workspace ends; return whether there is so much.
+
+        There is none once the database is open, which then has what is left of the memory limit.
+
+        :param size: how many bytes.
+        """
+        spare = self.memory_limit_bytes - _OWN_MEMORY_BYTES - _DATABASE_BYTES - self._taken_bytes
+        if self._connection is not None or size > spare:
+            return False
+        self._taken_bytes += size
+        return True
+
     @contextmanager
     def database_writes(self, path: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """
@@ -165,7 +182,7 @@ class Workspace:
             self._connection = duckdb.connect(
                 # Only what does not fit into memory goes to the folder.
                 config={
-                    "memory_limit": f"{self.memory_limit_bytes - _OWN_MEMORY_BYTES}B",
+                    "memory_limit": f"{self.memory_limit_bytes - _OWN_MEMORY_BYTES - self._taken_bytes}B",
                     "temp_directory": str(self.folder / "spilled"),
                     "threads": THREADS,
                     # UUIDs come as 16 bytes, not as texts.

@@ -179,7 +179,7 @@ class SyncOperator(MaskedFieldsMixin, StatefulOperator):
                 self.begin_partitions(context, known_destination, settings)
                 sync = stack.enter_context(self.open_sync(context, known_destination, delivery_settings, result))
             opt_outs = stack.enter_context(self.staged_opt_outs(arguments, known_destination))
-            staged = stack.enter_context(arguments.staged_source())
+            staged = stack.enter_context(arguments.staged_source(is_compared_once=True))
             if sync is None:
                 found = self.find_or_create_destination(client, context, may_create=not plan_only)
                 self.begin_partitions(context, found.destination, settings, is_new=found.is_new, may_reschedule=False)

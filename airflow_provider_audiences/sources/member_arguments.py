@@ -80,15 +80,22 @@ class MemberArguments:
         return arguments
 
     @contextmanager
-    def staged_source(self) -> Iterator[StagedMembers]:
+    def staged_source(self, *, is_compared_once: bool = False) -> Iterator[StagedMembers]:
         """
         Stage the source's members for the block.
 
+        :param is_compared_once: whether the members are only compared with other sets, once, and not sent.
         :raises InvalidInputError: the source can't be read, the rules refuse it, or none of its texts is a member.
         """
         with (
             self._opened_source() as (opened, kind),
-            stage(opened, rules=self.rules, identifier_kind=kind, settings=self.settings) as staged,
+            stage(
+                opened,
+                rules=self.rules,
+                identifier_kind=kind,
+                settings=self.settings,
+                is_compared_once=is_compared_once,
+            ) as staged,
         ):
             if self.reading is None:  # a partition may have nobody
                 staged.refuse_without_members()

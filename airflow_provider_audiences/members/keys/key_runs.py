@@ -2,8 +2,9 @@
 Keys that come in any order, with duplicates, and the set of them; memory use does not depend on their number.
 
 A :class:`KeySetBuilder` collects runs of a million keys. It orders each run by part and writes it to a file; the last
-run stays in memory. All copies of a key are in the same part, and a part is a 4,096th of the whole, or nearly so. So a
-few parts after the other are read from all runs, sorted, and freed of duplicates.
+run stays in memory, and as many others as there is room for. All copies of a key are in the same part, and a part is a
+4,096th of the whole, or nearly so. So a few parts after the other are read from all runs, sorted, and freed of
+duplicates.
 
 :class:`KeyRuns` do that whenever parts are read. That is enough for one comparison with other sets, and no sorted copy
 has to be written for it. Whoever needs the keys more often, or by their numbers, makes a set of them.
@@ -14,7 +15,9 @@ has to be written for it. Whoever needs the keys more often, or by their numbers
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
@@ -42,33 +45,36 @@ _MAX_KEYS_AT_ONCE = 1 << 21
 """A part has more keys than this only if many of them are duplicates; then duplicates are removed while it is read."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """
+    A run of keys, ordered by part.
+
+    :param starts: the row at which each part begins, and as the last value the row after the run; rows are those of the
+        keys, or of the file.
+    :param keys: the keys; None if they are in the file.
+    """
+
+    starts: NDArray[np.int64]
+    keys: Keys | None
+
+
 class KeyRuns:
     """
     Keys in the order of their parts, duplicates included; :class:`KeySetBuilder` makes them.
 
     :param folder: folder for the file of the set, if it is made.
-    :param file: the keys of all runs but the last, one run after the other.
-    :param starts: for each run in the file the row of the file at which each of its parts begins, and as the last value
-        the row after the run.
-    :param last: the keys of the last run, ordered by part.
-    :param last_starts: the row of the last run at which each of its parts begins, and as the last value its length.
+    :param file: the keys of all runs that are not in memory, one run after the other.
+    :param runs: the runs.
+    :param key_bytes: bytes of a key.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        file: IO[bytes],
-        starts: list[NDArray[np.int64]],
-        last: Keys,
-        last_starts: NDArray[np.int64],
-    ) -> None:
-        self.key_bytes = last.shape[1] * WORD_BYTES
+    def __init__(self, folder: Path, file: IO[bytes], runs: Sequence[_Run], *, key_bytes: int) -> None:
+        self.key_bytes = key_bytes
         self._folder = folder
         self._file = file
-        self._file_starts = starts
-        self._last: Keys | None = last
-        self._last_starts = last_starts
-        self._starts: NDArray[np.int64] = np.sum([run - run[0] for run in (*starts, self._last_starts)], axis=0)
+        self._runs: Sequence[_Run] | None = runs
+        self._starts: NDArray[np.int64] = np.sum([run.starts - run.starts[0] for run in runs], axis=0)
         self._distinct: dict[int, tuple[int, int]] = {}  # by first row: the row after the last, and how many keys
         self._set: KeySet | None = None
         self._set_file: IO[bytes] | None = None
@@ -106,17 +112,19 @@ class KeyRuns:
 
         :param range_of_rows: range of rows of whole parts, with a start and a stop.
         """
-        if self._last is None:
+        if self._runs is None:
             raise AssertionError("the set was made of these keys, and is what can be read")
         first, last = np.searchsorted(self._starts, (range_of_rows.start, range_of_rows.stop)).tolist()
         waiting, size = [key_order.empty_keys(self.key_bytes)], 0
-        for starts in self._file_starts:
-            begin, end = int(starts[first]), int(starts[last])
-            waiting.append(read_keys(self._file, begin, end - begin, self.key_bytes))
+        for run in self._runs:
+            begin, end = int(run.starts[first]), int(run.starts[last])
+            in_memory = run.keys
+            waiting.append(
+                read_keys(self._file, begin, end - begin, self.key_bytes) if in_memory is None else in_memory[begin:end]
+            )
             size += end - begin
             if size >= _MAX_KEYS_AT_ONCE:
                 waiting, size = [key_order.unique(np.concatenate(waiting)).keys], 0
-        waiting.append(self._last[self._last_starts[first] : self._last_starts[last]])
         found = key_order.unique(np.concatenate(waiting))
         if range_of_rows.stop > range_of_rows.start:
             self._distinct[range_of_rows.start] = range_of_rows.stop, len(found)
@@ -142,7 +150,7 @@ class KeyRuns:
             for found in in_turn(threads, self.rows, slices):
                 writer.add(found.keys)
         self._file.truncate(0)
-        self._last = None
+        self._runs = None
         return writer.finish()
 
 
@@ -152,12 +160,22 @@ class KeySetBuilder:
 
     :param folder: folder for the files of the keys, which exist until the block ends.
     :param key_bytes: bytes of a key; default 16.
+    :param take_memory: asked for a number of bytes, says whether a run may stay in memory that has so many; None
+        (default) if none may but the last one.
     """
 
-    def __init__(self, folder: Path, *, key_bytes: int = KEY_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        key_bytes: int = KEY_BYTES,
+        take_memory: Callable[[int], bool] | None = None,
+    ) -> None:
         self._folder = folder
+        self._take_memory = take_memory
         self._file = ScratchFile(folder, "runs")
-        self._starts: list[NDArray[np.int64]] = []
+        self._rows_in_file = 0
+        self._made: list[_Run] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audiences-staging")
         words = key_bytes // WORD_BYTES
         self._buffer, self._spare = np.empty((_RUN_KEYS, words), np.uint64), np.empty((_RUN_KEYS, words), np.uint64)
@@ -192,9 +210,10 @@ class KeySetBuilder:
         """Return all keys, which can be read until the block ends. None can be added any more."""
         self._refuse_finished()
         self._end_run()
-        last, last_starts = _by_part(self._buffer[: self._filled])
-        self._buffer = self._spare = key_order.empty_keys(last.shape[1] * WORD_BYTES)
-        self._runs = KeyRuns(self._folder, self._file, self._starts, last, last_starts)
+        last, starts = _by_part(self._buffer[: self._filled])
+        key_bytes = last.shape[1] * WORD_BYTES
+        self._buffer = self._spare = key_order.empty_keys(key_bytes)
+        self._runs = KeyRuns(self._folder, self._file, [*self._made, _Run(starts, last)], key_bytes=key_bytes)
         return self._runs
 
     def _refuse_finished(self) -> None:
@@ -202,19 +221,23 @@ class KeySetBuilder:
             raise AssertionError("all keys were added")
 
     def _begin_run(self) -> None:
-        """Write the full run in another thread, while the next one is filled."""
+        """Order the full run in another thread, and write it if it may not stay, while the next one is filled."""
         self._end_run()
-        self._writing = self._thread.submit(self._write_run, self._buffer[: self._filled])
+        self._writing = self._thread.submit(self._make_run, self._buffer[: self._filled])
         self._buffer, self._spare, self._filled = self._spare, self._buffer, 0
 
     def _end_run(self) -> None:
         if self._writing:
             self._writing.result()
 
-    def _write_run(self, keys: Keys) -> None:
+    def _make_run(self, keys: Keys) -> None:
         keys, starts = _by_part(keys)
+        if self._take_memory is not None and self._take_memory(keys.nbytes):
+            self._made.append(_Run(starts, keys))
+            return
         write_all(self._file, keys)
-        self._starts.append(starts + (self._starts[-1][-1] if self._starts else 0))
+        self._made.append(_Run(starts + self._rows_in_file, None))
+        self._rows_in_file += len(keys)
 
 
 def _by_part(keys: Keys) -> tuple[Keys, NDArray[np.int64]]:

@@ -41,10 +41,21 @@ def pairs_of(keys: Any) -> list[Pair]:
     return [(int(high), int(low)) for high, low in keys.tolist()]
 
 
+def answering(stay: list[bool]) -> Callable[[int], bool]:
+    """Says which runs stay in memory; those after the last answer do not."""
+    answers = iter(stay)
+    return lambda _size: next(answers, False)
+
+
 @pytest.mark.parametrize("name", HASHES)
 @settings(deadline=None, max_examples=100)
-@given(chunks=chunks_of_pairs, run=st.integers(1, 20), at_once=st.integers(1, 20))
-def test_against_a_set(name: str, chunks: list[list[Pair]], run: int, at_once: int) -> None:
+@given(
+    chunks=chunks_of_pairs,
+    run=st.integers(1, 20),
+    at_once=st.integers(1, 20),
+    stay=st.lists(st.booleans(), max_size=20),
+)
+def test_against_a_set(name: str, chunks: list[list[Pair]], run: int, at_once: int, stay: list[bool]) -> None:
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
         for module, what, value in (
             (key_order, "PART_BITS", 2),
@@ -58,7 +69,7 @@ def test_against_a_set(name: str, chunks: list[list[Pair]], run: int, at_once: i
         added = [pair for chunk in chunks for pair in chunk]
         for number, order in enumerate((chunks, [added[::-1]])):
             (place := Path(folder) / str(number)).mkdir()
-            with KeySetBuilder(place) as builder:
+            with KeySetBuilder(place, take_memory=answering(stay)) as builder:
                 for chunk in order:
                     builder.add(array(chunk))
                 runs = builder.finish()
@@ -84,6 +95,26 @@ def test_arrays_are_not_kept(tmp_path: Path) -> None:
             buffer[:] = number
             builder.add(buffer)
         assert sorted(pairs_of(builder.finish().as_set().slice(0, 99))) == [(number, number) for number in range(50)]
+
+
+def test_runs_that_stay_in_memory_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_runs, "_RUN_KEYS", 1_000)
+    keys = np.random.default_rng(5).integers(0, 2**64, (10_000, 2), np.uint64)
+    asked: list[int] = []
+
+    def take(size: int) -> bool:
+        asked.append(size)
+        return len(asked) % 2 == 0
+
+    with KeySetBuilder(tmp_path, take_memory=take) as builder:
+        builder.add(keys)
+        runs = builder.finish()
+        assert asked == [16_000] * 9  # the last run stays anyway
+        assert (tmp_path / "runs").stat().st_size == 5 * 16_000
+        (rows,) = zip(*side_by_side(runs), strict=True)
+        found = np.concatenate([runs.rows(part).keys for part in rows])
+        assert sorted(pairs_of(found)) == sorted(pairs_of(keys))
+        assert runs.count == 10_000
 
 
 @pytest.mark.parametrize("stride", [1, 2**32, 2**57])
