@@ -87,10 +87,14 @@ class Workspace:
     :param folder: folder for files, which only this user may read.
     :param memory_limit_bytes: most memory that all work in this workspace may hold.
     :param key_bytes: bytes of a member's key, for sets that are made in this workspace.
+    :param outer: the workspace that this one lies in, whose database it shares; None for none.
     """
 
-    def __init__(self, folder: Path, *, memory_limit_bytes: int, key_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, *, memory_limit_bytes: int, key_bytes: int, outer: Workspace | None = None
+    ) -> None:
         self.folder = folder
+        self._outer = outer
         self.key_bytes = key_bytes
         self.memory_limit_bytes = memory_limit_bytes
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -102,6 +106,22 @@ class Workspace:
         file = ScratchFile(self.folder)
         self._files.append(file)
         return file
+
+    @contextmanager
+    def nested(self) -> Iterator[Workspace]:
+        """Yield a workspace whose files are deleted when the block ends; it shares this one's database."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        inner = Workspace(folder, memory_limit_bytes=self.memory_limit_bytes, key_bytes=self.key_bytes, outer=self)
+        try:
+            yield inner
+        finally:
+            inner.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def place(self) -> Path:
+        """The temporary folder that a user has set, for messages."""
+        return self._outer.place if self._outer else self.folder.parent
 
     def open_file(self, path: Path) -> IO[bytes]:
         """
@@ -136,7 +156,7 @@ class Workspace:
         """
         free = free_bytes(self.folder)
         if free is not None and free < needed_bytes:
-            raise no_room(self.folder.parent, needed_bytes=needed_bytes, free_bytes=free, what=what)
+            raise no_room(self.place, needed_bytes=needed_bytes, free_bytes=free, what=what)
 
     def take_memory(self, size: int) -> bool:
         """
@@ -147,7 +167,7 @@ class Workspace:
         :param size: how many bytes.
         """
         spare = self.memory_limit_bytes - _OWN_MEMORY_BYTES - _DATABASE_BYTES - self._taken_bytes
-        if self._connection is not None or size > spare:
+        if self._outer is not None or self._connection is not None or size > spare:
             return False
         self._taken_bytes += size
         return True
@@ -168,7 +188,7 @@ class Workspace:
             with self.connection.cursor() as cursor:
                 yield cursor
         except duckdb.Error as error:
-            failure = failure_of_write(error, path, self.folder.parent) or failure_of_database(error)
+            failure = failure_of_write(error, path, self.place) or failure_of_database(error)
         else:
             return
         raise failure from None
@@ -176,6 +196,8 @@ class Workspace:
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The connection to the database; opened when it is first used."""
+        if self._outer is not None:
+            return self._outer.connection
         if self._connection is None:
             import duckdb  # not needed for sources of text
 
@@ -196,13 +218,16 @@ class Workspace:
 
     def close_database(self) -> None:
         """Close the database; the next use of :attr:`connection` opens a new one."""
+        if self._outer is not None:
+            self._outer.close_database()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def close(self) -> None:
-        """Close the database and all files."""
-        self.close_database()
+        """Close all files, and the database unless another workspace has it too."""
+        if self._outer is None:
+            self.close_database()
         for file in self._files:
             file.close()
 

@@ -112,7 +112,8 @@ class Destination(Protocol):
     One audience at one platform. All methods may be called by several threads at once.
 
     A request that returns is carried out: the ledger takes its members as added or removed. An API that only accepts a
-    job, and may still fail afterwards, needs a client that waits for the job before it returns.
+    job, and may still fail afterwards, needs a client that waits for the job before it returns. Members whom the
+    platform rejects, and counts in the result, are taken as added too: sent again, they would be rejected again.
 
     All requests are set operations, so sending one twice has the effect of sending it once. A failed method raises an
     error of :mod:`airflow_provider_audiences.exceptions`; its ``maybe_applied`` says whether the platform may have

@@ -239,7 +239,7 @@ class PartitionedState:
         found: list[Manifest] = []
         ledgers = LedgerRuns(workspace)
         for partition in all_partitions(manifest.layout.partitions):
-            with self._held(partition, whole) as source, self._workspace() as scratch:
+            with self._held(partition, whole) as source, workspace.nested() as scratch:
                 stored = manifest if source is whole else source.chain.load(self.destination.address)
                 require_manifest(stored, manifest.layout, place=source.files.name)
                 if stored is None:
@@ -271,12 +271,14 @@ class PartitionedState:
         rows = moved.ledgers.rows_of(partition)
         generation = moved.manifest.generation + 1
         new = self._tables(target.files, workspace).store_ledger(ledger_file(generation), rows, now=self.clock())
-        share = self._stored_share(target, moved.direct_changes, partition)
+        share = self._stored_share(target, moved.direct_changes, partition, workspace)
         return replace(moved.manifest, generation=generation, ledger=new.stored, direct_changes=share)
 
-    def _stored_share(self, target: _Held, direct_changes: DirectChanges, partition: Partition) -> DirectChangeFiles:
+    def _stored_share(
+        self, target: _Held, direct_changes: DirectChanges, partition: Partition, workspace: Workspace
+    ) -> DirectChangeFiles:
         """Store a partition's share of the direct changes."""
-        with self._workspace() as scratch:  # its files are closed before those of the next partition are made
+        with workspace.nested() as scratch:  # its files are closed before those of the next partition are made
             share = DirectChanges(
                 held_back=in_partition(direct_changes.held_back, partition, scratch),
                 added_directly=in_partition(direct_changes.added_directly, partition, scratch),
@@ -314,13 +316,15 @@ class PartitionedState:
             for partition in chain.from_iterable(map(all_partitions, PARTITION_COUNTS)):
                 files = self.store_of(partition)
                 if names := files.names():
-                    with self._workspace() as scratch:
+                    with workspace.nested() as scratch:
                         found.add(find_held_back(self._tables(files, scratch), names, scratch))
             kept = found.finish()
             for partition in all_partitions(partitions):
-                self._empty(partition, keeps=kept)
+                self._empty(partition, keeps=kept, workspace=workspace)
 
-    def _empty(self, partition: Partition, *, keeps: DirectChanges | None = None) -> None:
+    def _empty(
+        self, partition: Partition, *, keeps: DirectChanges | None = None, workspace: Workspace | None = None
+    ) -> None:
         """
         Delete a partition's members from the stores; its manifests stay, so that no process that was overtaken can add
         one.
@@ -328,6 +332,7 @@ class PartitionedState:
         :param partition: the partition.
         :param keeps: direct changes, of any partition, that are kept if a lost state begins anew; None for a state
             whose content is elsewhere.
+        :param workspace: the workspace that those are in.
         """
         if keeps is None and not self.store_of(partition).names():
             return
@@ -335,9 +340,9 @@ class PartitionedState:
             with suppress(LedgerLostError):
                 old.chain.load(self.destination.address)
             new = self._empty_manifest(has_unknown_members=True)
-            if keeps is not None:
+            if keeps is not None and workspace is not None:
                 late_until = math.ceil(self.clock()) + self.destination.limits.late_effect_seconds
-                share = self._stored_share(old, keeps, partition)
+                share = self._stored_share(old, keeps, partition, workspace)
                 new = replace(new, direct_changes=share, late_until=late_until, is_doubt_in_ledger=False)
             old.chain.commit_and_clean(new, used=new.files)
 

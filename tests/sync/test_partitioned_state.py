@@ -329,7 +329,7 @@ def test_a_mover_that_is_killed(begun: Begun, tmp_path: Path, count: int, to: in
     whole = Deaths(copies(audience))
     whole.run(to)
     calls, ends = len(whole.calls), set()
-    every = 1 if EVERY_CALL else 1 + calls // 6
+    every = 1 if EVERY_CALL else 1 + calls // 4
     for at in deaths_of(calls, every=every):
         one = copies(audience)
         with pytest.raises(Killed):

@@ -167,7 +167,7 @@ def explained(
         yield from parts
     # nanoarrow raises RuntimeError; a damaged column name raises UnicodeDecodeError.
     except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:
-        failure: Exception = failure_of_disk(error, workspace.folder.parent) or _failure(error, name, file_format, why)
+        failure: Exception = failure_of_disk(error, workspace.place) or _failure(error, name, file_format, why)
         if isinstance(error, duckdb.InternalException | duckdb.FatalException) or "INTERNAL Error" in str(error):
             workspace.close_database()  # after an internal error, DuckDB refuses all further work
     else:
