@@ -97,18 +97,26 @@ def _findings_of(conn_id: str, terminal: Terminal, *, test: bool) -> Iterator[Fi
     if platform is None:
         yield _finding(conn_id, "wrong", f"it has the type {conn_type}, and not one of: {', '.join(_own_types())}")
         return
-    hook_class = platform.hook_class
     clients: list[ApiClient] = []
+    warnings: list[str] = []
     try:
+        hook_class = platform.hook_class
+        if not hasattr(hook_class, "clients_of"):
+            yield _finding(conn_id, "warning", f"the hook of {platform.title} has no checks of a connection's fields")
+            return
         with terminal.collected_warnings() as warnings:
             connection = hook_class.get_connection(conn_id)
             clients += hook_class.clients_of(connection)
         yield from (_finding(conn_id, "warning", text) for text in dict.fromkeys(warnings))
-        yield _finding(conn_id, "ok", f"its fields are right; requests go to {clients[0].host}")
+        hosts = f"; requests go to {clients[0].host}" if clients else ""
+        yield _finding(conn_id, "ok", f"its fields are right{hosts}")
         if test:
             is_right, said = hook_class(conn_id).test_connection()
             yield _finding(f"{conn_id}, test", "ok" if is_right else "wrong", said)
-            yield clock_finding(conn_id, clients[0].base_url)
+            if clients:
+                yield clock_finding(conn_id, clients[0].base_url)
+    except ImportError as error:
+        yield _finding(conn_id, "wrong", f"the hook of {platform.title} can't be imported: {error}")
     except AudienceError as error:
         yield from (_finding(conn_id, "warning", text) for text in dict.fromkeys(warnings))
         yield _finding(conn_id, "wrong", str(error))

@@ -138,17 +138,23 @@ def target_kinds() -> tuple[TargetKind, ...]:
 
 
 def _refuse_clashes(known: list[TargetKind], more: list[TargetKind]) -> None:
+    known = list(known)
     for kind in more:
         if not isinstance(kind, TargetKind):
             raise TypeError(f"it leads to a {type(kind).__name__}, and not to a TargetKind")
-        for other in known:
-            if kind.full_name == other.full_name or (kind.platform.name, kind.folder) == (
-                other.platform.name,
-                other.folder,
-            ):
-                raise ValueError(f"{kind.full_name} is named as another one")
-            if kind.platform.name == other.platform.name and kind.platform != other.platform:
-                raise ValueError(f"the platform {kind.platform.name} is named as another one")
+        own, others = kind.platform, [other.platform for other in known]
+        if any(kind.full_name == other.full_name or _place(kind) == _place(other) for other in known):
+            raise ValueError(f"{kind.full_name} is named as another one")
+        if any(own != other and own.name == other.name for other in others):
+            raise ValueError(f"the platform {own.name} is named as another one")
+        if any(own != other and own.conn_types[0] in other.conn_types for other in others):
+            raise ValueError(f"the connection type {own.conn_types[0]} is another platform's")
+        known.append(kind)
+
+
+def _place(kind: TargetKind) -> tuple[str, str]:
+    """Return what the URI of a kind's assets begins with: scheme and folder."""
+    return kind.platform.name, kind.folder
 
 
 @cache

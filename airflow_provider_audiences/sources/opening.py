@@ -42,7 +42,11 @@ def open_source(source: Any, *, argument: str = "source") -> Iterator[MemberInpu
     :raises SourceUnavailableError: the database failed, or could not be reached.
     """
     source = joined(source)
-    if isinstance(source, str | PathLike) or hasattr(source, "open") or is_path_list(source):
+    if (
+        not isinstance(source, Source)
+        and not is_data_frame(source)
+        and (isinstance(source, str | PathLike) or hasattr(source, "open") or is_path_list(source))
+    ):
         source = FileSource(source)
     if isinstance(source, Source):
         with source.open_members() as members:

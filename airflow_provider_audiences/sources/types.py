@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -99,10 +99,17 @@ class Source(ResolveMixin, ABC):
 
     def _shown_options(self, *names: str) -> list[str]:
         """Return the arguments that differ from their defaults, for ``repr``."""
-        defaults = {field.name: field.default for field in fields(self)}  # type: ignore[arg-type]
+        defaults = {one.name: _default_of(one) for one in fields(self)}  # type: ignore[arg-type]
+        values = {name: getattr(self, name) for name in names}
         return [
-            f"{name}={_shown_value(getattr(self, name))}" for name in names if getattr(self, name) != defaults[name]
+            f"{name}={_shown_value(value)}"
+            for name, value in values.items()
+            if name not in defaults or value != defaults[name]
         ]
+
+
+def _default_of(one: Field[Any]) -> Any:
+    return one.default if one.default_factory is MISSING else one.default_factory()
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ACCEPTS_UNKNOWN_MEMBERS = "accepts_others"
-"""Stored with a plan: whether the user has accepted members that no ledger knows."""
+"""Stored with a plan, by its name of the first versions: whether the user has accepted unknown members."""
 
 
 class AudienceSync:

@@ -94,7 +94,8 @@ class Guards(Checked):
             say so is lost; None (default) if the ledger says it, or the platform does not.
         """
         wanted = counts.wanted
-        # Changes that an interrupted run may have made are not counted: that run's guards have checked them.
+        # Additions that an interrupted run may have made are not counted: that run's guards have checked them. Removals
+        # that it may have made are: nobody knows whether they are done.
         removals, live = counts.surely_live_removed, counts.surely_live
         if replaced_members is not None:
             removals, live = max(0, replaced_members - wanted), replaced_members  # at least so many
@@ -245,7 +246,7 @@ def _count_verdict(guard: str, limit: int | None, verb: str, count: int) -> Verd
 def _ratio_verdict(guard: str, limit: float | None, verb: str, count: int, of_members: int) -> Verdict:
     share = count / of_members if of_members else 0.0
     if not of_members:
-        message = f"the plan would {verb} {counted(count, 'member')}, and nobody is there yet: no limit applies"
+        message = f"the plan would {verb} {counted(count, 'member')}, and nobody is known to be there: no limit applies"
     else:
         preposition = "of" if verb == "remove" else "to"
         allowed = "no limit is set" if limit is None else f"at most {limit:.1%} is allowed"

@@ -74,12 +74,15 @@ class StaticPage:
 
 
 def targets_table() -> str:
-    """Return the table of targets as a module of the page: titles, and kinds by the first segment of their URIs."""
+    """Return the table of targets as a module of the page: titles, and each platform's kinds."""
     from airflow_provider_audiences.common.targets import platforms, target_kinds
 
     tables = {
         "PLATFORMS": {platform.name: platform.title for platform in platforms()},
-        "KINDS": {kind.name: kind.title for kind in target_kinds()},
+        "KINDS": {
+            platform.name: {kind.name: kind.title for kind in target_kinds() if kind.platform == platform}
+            for platform in platforms()
+        },
         "FOLDERS": {
             platform.name: {kind.folder: kind.name for kind in target_kinds() if kind.platform == platform}
             for platform in platforms()

@@ -80,6 +80,7 @@ def test_its_assets_are_checked_like_ours(site: Path) -> None:
 def test_the_page_and_connections_know_it(site: Path) -> None:
     billboards.install(site)
     assert '"billboards": {"screens": "screen"}' in targets_table()
+    assert '"billboards": {"screen": "Screen"}' in targets_table()
     assert platform_of_connection("billboards") == billboards.BILLBOARDS
     assert [platform.name for platform in platforms()] == ["applovin", "pai", "billboards"]
 
@@ -100,6 +101,23 @@ def test_the_command_line_plans_for_it(site: Path, place: Path, tmp_path: Path, 
     assert list(place.iterdir()) == []
 
 
+def test_doctor_says_that_its_hook_has_no_checks(site: Path, place: Path) -> None:
+    billboards.install(site)
+    ended = subprocess.run(
+        [sys.executable, "-m", "airflow_provider_audiences.cli.console", "doctor", "--test",
+         "--conn-id", "billboards_default", "-o", "json"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(TESTS)])},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    found = json.loads(ended.stdout)
+    [about] = [finding for finding in found if finding["name"] == "billboards_default"]
+    assert (about["status"], about["detail"]) == (
+        "warning",
+        "the hook of Billboards has no checks of a connection's fields",
+    )
+    assert {"versions", "settings"} <= {finding["area"] for finding in found}
+
+
 @pytest.mark.parametrize(
     ("leads_to", "why"),
     [
@@ -107,6 +125,8 @@ def test_the_command_line_plans_for_it(site: Path, place: Path, tmp_path: Path, 
         ("support.billboards:NO_SUCH_NAME", "AttributeError"),
         ("support.billboards:BILLBOARDS", "TypeError"),
         ("airflow_provider_audiences.common.targets:GROUP", "pai-group is named as another one"),
+        ("support.billboards:TWICE", "billboards-screen is named as another one"),
+        ("support.billboards:OF_THEIR_CONNECTIONS", "the connection type applovin is another platform's"),
     ],
 )
 def test_one_that_is_broken_is_left_out(site: Path, caplog: pytest.LogCaptureFixture, leads_to: str, why: str) -> None:

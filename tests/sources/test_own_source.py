@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import pandas as pd
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 from support.airflow_versions import rendered_fields
@@ -60,6 +61,14 @@ class FolderSource(Source):
         return replace(self, prefix=partition.hex)
 
 
+@dataclass(frozen=True)
+class Listed(FolderSource):
+    template_fields: ClassVar[Sequence[str]] = ("folders",)
+
+    folder: str = "/"
+    folders: list[str] = field(default_factory=list)
+
+
 @pytest.fixture(autouse=True)
 def _connected(connect: Connect) -> None:
     """All of these tests talk to the emulator."""
@@ -106,9 +115,33 @@ def test_its_error_is_that_of_the_task(
     assert emulator.members(audience_id) == []
 
 
+def test_its_other_methods_do_not_matter(
+    make_audience: MakeAudience,
+    make_ids: MakeIds,
+    emulator: AudiencesEmulator,
+    task_context: MakeContext,
+    tmp_path: Path,
+) -> None:
+    """A method ``open`` does not make it a path, nor does a column of that name make one of a data frame."""
+
+    @dataclass(frozen=True)
+    class Opens(FolderSource):
+        def open(self) -> None:
+            raise AssertionError("it is no path")
+
+    ids = make_ids(4)
+    (tmp_path / "a").write_text("\n".join(ids[:2]))
+    audience_id = make_audience("x")
+    for source in (Opens(str(tmp_path)), pd.DataFrame({"open": ids[2:]})):
+        AppLovinAppendUsersOperator(task_id="t", audience_id=audience_id, source=source).execute(task_context())
+    assert sorted(emulator.members(audience_id)) == sorted(ids)
+
+
 def test_only_template_fields_are_shown() -> None:
     source = FolderSource("/data/{{ ds }}")
     assert repr(source) == source.serialize() == "FolderSource(folder='/data/{{ ds }}')"
+    assert repr(Listed()) == "Listed()"
+    assert repr(Listed(folders=["/a"])) == "Listed(folders=['/a'])"
     operator = AppLovinAppendUsersOperator(task_id="t", audience_id="a", source=source)
     assert "sesame" not in str(rendered_fields(operator))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -37,6 +38,11 @@ SCREEN = TargetKind(
     named_by="screen_id",
     sync_operator="support.billboards:BillboardsSyncScreenOperator",
 )
+TWICE = (SCREEN, SCREEN)
+OF_THEIR_CONNECTIONS = replace(
+    SCREEN, platform=replace(BILLBOARDS, name="walls", conn_types=("applovin",)), name="wall", folder="walls"
+)
+"""Kinds that can't be taken: one of them twice, and one whose connections are those of another platform."""
 
 
 def install(site: Path, *, leads_to: str = "support.billboards:SCREEN") -> None:
@@ -61,7 +67,7 @@ class BillboardsHook(BaseHook):
 
 
 class Screen:
-    """A screen's audience, as a destination of syncs."""
+    """A screen's audience, as a destination of syncs: all public names but ``members`` are those of ``Destination``."""
 
     platform_name = "Billboards"
     rejection_hint = "have these devices passed by?"
@@ -115,7 +121,7 @@ class BillboardsSyncScreenOperator(SyncOperator):
     target_arguments: ClassVar[tuple[str, ...]] = ("screen_id",)
     template_fields = ("screen_id", *SyncOperator.template_fields, "billboards_conn_id")
     operation = "sync"
-    initial = "append"
+    initial = "append"  # whoever is there before the first sync stays; the default would refuse to begin
 
     def __init__(self, *, screen_id: str, billboards_conn_id: str = "billboards_default", **kwargs: Any) -> None:
         super().__init__(**{"batch_size": 1_000, "max_parallel_requests": 1, **kwargs})

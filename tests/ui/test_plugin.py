@@ -130,7 +130,10 @@ def test_the_table_of_the_page_is_that_of_the_package() -> None:
     tables = {name: json.loads(table) for name, table in re.findall(r"export const (\w+) = (.+);\n", targets_table())}
     assert tables == {
         "PLATFORMS": {platform.name: platform.title for platform in platforms()},
-        "KINDS": {kind.name: kind.title for kind in target_kinds()},
+        "KINDS": {
+            platform.name: {kind.name: kind.title for kind in target_kinds() if kind.platform == platform}
+            for platform in platforms()
+        },
         "FOLDERS": {
             "applovin": {"audiences": "audience", "suppression": "suppression_list"},
             "pai": {"groups": "group"},

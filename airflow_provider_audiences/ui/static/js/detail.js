@@ -112,7 +112,7 @@ function headOf(audience, said) {
       "div",
       {},
       el("h1", { id: "title", tabindex: -1 }, name, " ", badge(said)),
-      el("p.sub", {}, [PLATFORMS[platform], KINDS[kind], account].filter(Boolean).join(" · ")),
+      el("p.sub", {}, [PLATFORMS[platform], KINDS[platform]?.[kind], account].filter(Boolean).join(" · ")),
       remoteId && remoteId !== name ? el("p.sub.id", {}, remoteId) : null,
     ),
     el("nav.links", { "aria-label": "In Airflow" }, links),

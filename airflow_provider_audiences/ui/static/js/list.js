@@ -263,7 +263,7 @@ const cell = (name, label, content) => el(name, { "data-label": label, "data-not
 
 function whoOf(audience) {
   const { platform, kind, account, remoteId, name } = audience;
-  const where = [PLATFORMS[platform], KINDS[kind], account].filter(Boolean).join(" · ");
+  const where = [PLATFORMS[platform], KINDS[platform]?.[kind], account].filter(Boolean).join(" · ");
   return [
     el("a.name", { href: `#/audience/${audience.id}`, id: `audience-${audience.id}` }, name),
     el("span.sub", {}, where || audience.uri),
