@@ -62,6 +62,7 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
             address,
             lease=lease,
             late_effect_seconds=100,
+            orphan_effect_seconds=100,
             key_column="advertising_id",
             workspace=workspace,
             clock=time.time,

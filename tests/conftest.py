@@ -249,12 +249,13 @@ def make_audience(
 
 @pytest.fixture
 def late_requests_end_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a sync wait a second, not AppLovin's 100, until no request of an earlier one can take effect any more."""
+    """Lets a sync wait a second, not AppLovin's 251, until no request of an earlier one can take effect any more."""
     from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
     from airflow_provider_audiences.platforms.applovin.suppression import SuppressionDestination
 
     for destination in (AudienceDestination, SuppressionDestination):
-        monkeypatch.setattr(destination, "limits", dataclasses.replace(destination.limits, late_effect_seconds=1))
+        limits = dataclasses.replace(destination.limits, late_effect_seconds=1, max_request_seconds=0)
+        monkeypatch.setattr(destination, "limits", limits)
 
 
 @pytest.fixture(scope="session")

@@ -95,7 +95,7 @@ class OpenAudience:
                 "An earlier run's last request may still take effect, and undo what this one does: waiting %.0f s.",
                 seconds,
             )
-            self.sleep(min(seconds, self.destination.limits.late_effect_seconds))  # a clock may have been set back
+            self.sleep(min(seconds, self.destination.limits.orphan_effect_seconds))  # a clock may have been set back
 
 
 @contextmanager
@@ -139,6 +139,7 @@ def open_audience(
             destination.address,
             lease=lease,
             late_effect_seconds=destination.limits.late_effect_seconds,
+            orphan_effect_seconds=destination.limits.orphan_effect_seconds,
             key_column=destination.identifier_kind.column,
             workspace=workspace,
             clock=clock,

@@ -341,7 +341,7 @@ class PartitionedState:
                 old.chain.load(self.destination.address)
             new = self._empty_manifest(has_unknown_members=True)
             if keeps is not None and workspace is not None:
-                late_until = math.ceil(self.clock()) + self.destination.limits.late_effect_seconds
+                late_until = math.ceil(self.clock()) + self.destination.limits.orphan_effect_seconds
                 share = self._stored_share(old, keeps, partition, workspace)
                 new = replace(new, direct_changes=share, late_until=late_until, is_doubt_in_ledger=False)
             old.chain.commit_and_clean(new, used=new.files)

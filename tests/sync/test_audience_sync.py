@@ -818,7 +818,7 @@ class TestLateEffects:
         report = over_http.run(make_ids(2))
         assert (report.contradicted, report.removed) == (2, 2)
         assert len(over_http.sleeps) == 1
-        assert 95 < over_http.sleeps[0] <= 101
+        assert 245 < over_http.sleeps[0] <= 252
         assert over_http.members == make_ids(2)
 
     def test_a_removal_before_its_addition(self, after_waiting: AudienceOverHttp, make_ids: MakeIds) -> None:

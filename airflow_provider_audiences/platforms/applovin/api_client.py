@@ -60,6 +60,11 @@ class AppLovinApiClient(ApiClient):
             )
         )
 
+    @property
+    def request_deadline_seconds(self) -> float | None:
+        """The connection's deadline for each request; None if it has none."""
+        return self._transport.settings.request_deadline_seconds
+
     def _upload(
         self,
         operation: str,

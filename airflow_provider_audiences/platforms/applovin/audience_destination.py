@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from airflow_provider_audiences.exceptions import NotFoundError
 from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.members.batches import MemberBatch
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.platforms.applovin.client import AppLovinClient
-from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS, PLATFORM_NAME, REJECTION_HINT
+from airflow_provider_audiences.platforms.applovin.defaults import (
+    AUDIENCE_LIMITS,
+    PLATFORM_NAME,
+    REJECTION_HINT,
+    upload_seconds,
+)
 from airflow_provider_audiences.sync.destination import AudienceAddress, BatchResult
 
 
@@ -26,6 +33,9 @@ class AudienceDestination:
 
     def __init__(self, client: AppLovinClient, audience_id: str, *, identifier_kind: AdvertisingIds) -> None:
         self._client = client
+        if client.request_deadline_seconds is not None:
+            seconds = upload_seconds(client.request_deadline_seconds)
+            self.limits = replace(self.limits, max_request_seconds=seconds)
         self._audience_id = audience_id
         self.identifier_kind = identifier_kind
         self.max_member_bytes = identifier_kind.line_bytes

@@ -121,7 +121,7 @@ class PlanDelivery:
         if plan.replaces and not delivered.additions:
             sender.send_first(self._phase("additions", [(0, plan.additions.count)], replaces=True))
         if self._state.delivered.is_replacement_repeated:
-            sender.wait_for_late_replacement(self._destination.limits.late_effect_seconds, sleep=sleep)
+            sender.wait_for_late_replacement(self._state.late_effect_seconds, sleep=sleep)
         missing = self._state.delivered.additions.missing(plan.additions.count)
         sender.send(self._phase("additions", missing))
         sender.send(self._phase("removals", self._state.delivered.removals.missing(plan.removals.count)))

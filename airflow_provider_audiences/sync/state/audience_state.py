@@ -46,7 +46,10 @@ class AudienceState:
     :param files: the file store of the state.
     :param address: identifies the audience among all platforms.
     :param lease: lease of the audience, held by this process.
-    :param late_effect_seconds: longest time after it was sent that a request may still take effect.
+    :param late_effect_seconds: longest time that a request may still take effect after the platform has received all of
+        it, or the client has given it up.
+    :param orphan_effect_seconds: longest time that requests of another process may still take effect after this one has
+        taken over.
     :param key_column: name of the column of members in stored tables.
     :param workspace: workspace for fetched files and new sets.
     :param clock: returns seconds since 1970 (UTC).
@@ -59,6 +62,7 @@ class AudienceState:
         *,
         lease: Lease,
         late_effect_seconds: int,
+        orphan_effect_seconds: int,
         key_column: str,
         workspace: Workspace,
         clock: Callable[[], float],
@@ -67,6 +71,8 @@ class AudienceState:
         """Address of the state that may be shown."""
         self.address = address
         self._late_effect_seconds = late_effect_seconds
+        self._orphan_effect_seconds = orphan_effect_seconds
+        self._orphan_until = 0
         self._workspace = workspace
         self._tables = StateTables(files, workspace, key_column=key_column)
         self._plans = StoredPlans(files, self._tables)
@@ -106,12 +112,25 @@ class AudienceState:
         """
         with self._unless_overtaken():
             self.manifest = self._manifests.load(self.address)
+        if self.manifest is not None and self.manifest.delivered is not None:
+            self._note_orphan()
+
+    @property
+    def late_effect_seconds(self) -> int:
+        """
+        Longest time from now that a request of the plan that was begun may still take effect, if it is sent no more.
+
+        The process that has begun the plan may be another one, and nobody knows whether it has ended: it may be in the
+        middle of a request.
+        """
+        return max(self._late_effect_seconds, self._orphan_until - math.floor(self._clock()))
 
     def ignore_ledger(self) -> None:
         """Ignore the stored ledger from now on, and begin with an empty one; those removed directly stay held back."""
         if self.manifest is None or self.manifest.delivered is not None:
             # Requests of a plan that nobody will fold, or of one that nobody knows, may still be on their way.
-            self._late_until = math.ceil(self._clock()) + self._late_effect_seconds
+            self._note_orphan()
+            self._late_until = math.ceil(self._clock()) + self.late_effect_seconds
         else:
             self._late_until = self.manifest.late_until
         self._first_generation = self.generation + 1
@@ -342,7 +361,7 @@ class AudienceState:
             manifest,
             plan,
             now=self._clock(),
-            late_effect_seconds=self._late_effect_seconds,
+            late_effect_seconds=self.late_effect_seconds,
             seconds_per_request=seconds_per_request,
         )
         with self._unless_overtaken():
@@ -356,13 +375,17 @@ class AudienceState:
 
     def _fold(self, ledger: Ledger, plan: Plan, manifest: Manifest) -> NewLedger:
         delivered = manifest.delivered or Delivered(begun_at=0)
-        now, late_effect_seconds = self._clock(), self._late_effect_seconds
+        now, late_effect_seconds = self._clock(), self.late_effect_seconds
         rows = fold(ledger, plan, delivered, now=now, late_effect_seconds=late_effect_seconds)
         new = self._tables.store_ledger(ledger_file(manifest.generation + 1), rows, now=now)
         manifest = transitions.after_fold(manifest, plan, new.stored, now=now, late_effect_seconds=late_effect_seconds)
         self._manifests.commit_and_clean(manifest, used=manifest.files)
         self.manifest = manifest
         return new
+
+    def _note_orphan(self) -> None:
+        """Note until when requests of an earlier process may take effect, which may be in the middle of one."""
+        self._orphan_until = math.ceil(self._clock()) + self._orphan_effect_seconds
 
     def _with_direct_changes(self, manifest: Manifest, direct_changes: DirectChanges) -> Manifest:
         with self._unless_overtaken():

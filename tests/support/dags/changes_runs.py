@@ -111,8 +111,8 @@ def _kill_in_requests() -> None:
 
 
 if __name__ == "__main__":
-    # A late request of a run that was killed is waited for; here not for 100 seconds.
-    AudienceDestination.limits = replace(AudienceDestination.limits, late_effect_seconds=1)
+    # A late request of a run that was killed is waited for; here not for 251 seconds.
+    AudienceDestination.limits = replace(AudienceDestination.limits, late_effect_seconds=1, max_request_seconds=0)
     _kill_in_sql()
     _kill_in_requests()
     if engine == "duckdb":

@@ -51,6 +51,7 @@ def opened(path: Path, folder: Any = None) -> Iterator[AudienceState]:
             ADDRESS,
             lease=lease,
             late_effect_seconds=100,
+            orphan_effect_seconds=100,
             key_column="advertising_id",
             workspace=workspace,
             clock=lambda: NOW,
