@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from uuid import UUID
 
 
@@ -80,11 +81,35 @@ class _PhoneNumberPatterns(MemberPatterns):
 ADVERTISING_ID_PATTERNS: MemberPatterns = _AdvertisingIdPatterns()
 PHONE_NUMBER_PATTERNS: MemberPatterns = _PhoneNumberPatterns()
 
-ALL_PATTERNS = (ADVERTISING_ID_PATTERNS, PHONE_NUMBER_PATTERNS)
-"""The patterns of all identifier kinds."""
+_all: list[MemberPatterns] = []
+_never_only_digits: list[MemberPatterns] = []
+_in_server_replies: list[re.Pattern[str]] = []
 
-NEVER_ONLY_DIGITS = tuple(patterns for patterns in ALL_PATTERNS if not patterns.may_be_number)
+ALL_PATTERNS: Sequence[MemberPatterns] = _all
+"""The patterns of all identifier kinds; those of other packages too, once they are registered."""
+
+NEVER_ONLY_DIGITS: Sequence[MemberPatterns] = _never_only_digits
 """The patterns of the kinds whose members are never digits only, as the name of a file or folder may be."""
 
-ALL_IN_SERVER_REPLIES = tuple(pattern for patterns in ALL_PATTERNS for pattern in patterns.in_server_replies)
+ALL_IN_SERVER_REPLIES: Sequence[re.Pattern[str]] = _in_server_replies
 """Members of any kind, as a database or a library may repeat them in an error about a source."""
+
+
+def register_patterns(patterns: MemberPatterns) -> None:
+    """
+    Let members of a kind be recognised from now on: in arguments and queries, and in errors of databases.
+
+    A kind of another package calls this where it is defined, so that its members are masked like all others.
+
+    :param patterns: the kind's patterns.
+    """
+    if patterns in _all:
+        return
+    _all.append(patterns)
+    _in_server_replies.extend(patterns.in_server_replies)
+    if not patterns.may_be_number:
+        _never_only_digits.append(patterns)
+
+
+for _own in (ADVERTISING_ID_PATTERNS, PHONE_NUMBER_PATTERNS):
+    register_patterns(_own)
