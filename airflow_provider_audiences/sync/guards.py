@@ -90,8 +90,8 @@ class Guards(Checked):
 
         :param counts: counts of the plan.
         :param suppress_members: number of distinct members of the opt-out list.
-        :param replaced_members: the platform's count of the members whom the plan replaces, where the ledger that would
-            say so is lost; None (default) if the ledger says it, or the platform does not.
+        :param replaced_members: the platform's count of the members whom the plan replaces, where no ledger knows them;
+            None (default) if one does, or the platform does not count.
         """
         wanted = counts.wanted
         # Additions that an interrupted run may have made are not counted: that run's guards have checked them. Removals

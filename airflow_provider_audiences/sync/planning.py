@@ -125,7 +125,7 @@ class Planner:
             *settings.guards.verdicts(
                 plan.counts,
                 suppress_members=opt_outs.members if opt_outs else 0,
-                replaced_members=self._replaced_members(plan, settings),
+                replaced_members=self._replaced_members(plan),
             ),
             suppress_verdict(opt_outs),
             older_run_verdict(
@@ -146,13 +146,11 @@ class Planner:
         log_verdicts(report.verdicts)
         return Planned(ledger=start.ledger, plan=plan, report=report, direct_changes=start.direct_changes)
 
-    def _replaced_members(self, plan: Plan, settings: SyncSettings) -> int | None:
-        """Return how many members a plan replaces whose ledger is lost; None if it has one, or nobody counts them."""
+    def _replaced_members(self, plan: Plan) -> int | None:
+        """Return how many members a plan replaces whom no ledger knows; None if one does, or nobody counts them."""
         manifest = self._state.manifest
-        # A replacement of a lost ledger may have been begun before, and never accepted: then there is an empty ledger.
-        is_begun = manifest is not None and not manifest.is_content_known and settings.on_lost_ledger == "replace"
-        is_lost = self._state.is_ledger_ignored or is_begun
-        return member_count_of(self._destination) if plan.replaces and is_lost else None
+        is_ledger_known = manifest is not None and manifest.is_content_known
+        return member_count_of(self._destination) if plan.replaces and not is_ledger_known else None
 
     def _make_plan(
         self,

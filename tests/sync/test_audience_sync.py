@@ -1047,6 +1047,22 @@ def test_guards_ask_the_platform_when_a_lost_ledger_is_replaced(
     assert over_http.members == ids[:36]
 
 
+@pytest.mark.parametrize("limit", [{"max_removed_ratio": 0.3}, {"max_removed": 5}])
+@pytest.mark.parametrize("how", [{"mode": "replace"}, {"initial": "replace"}])
+def test_guards_ask_the_platform_when_a_replacement_is_the_first_sync(
+    over_http: AudienceOverHttp, make_ids: MakeIds, how: dict[str, Any], limit: dict[str, Any]
+) -> None:
+    """The state path may have been lost, and the source cut short."""
+    ids = make_ids(40)
+    over_http.post_by_others("append", ids)
+    with pytest.raises(GuardError, match=r"would remove 39 ") as stop:
+        over_http.run(ids[:1], **how, **limit)
+    assert [stop.value.guard] == list(limit)
+    assert over_http.sent == []
+    assert over_http.run(ids[:36], **how, **limit).live == 36
+    assert over_http.members == ids[:36]
+
+
 @pytest.mark.parametrize("cut_off", [False, True])
 def test_opt_outs_go_although_the_ledger_was_lost(synced: SyncedAudience, make_ids: MakeIds, cut_off: bool) -> None:
     synced.run(make_ids(5))
