@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import pkgutil
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -40,6 +41,12 @@ class AdPlatform:
     title: str
     conn_types: tuple[str, ...]
     hook: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9]*", self.name):
+            raise ValueError(f"a platform's name is one word of a-z and 0-9, and not {self.name!r}")
+        if not self.conn_types:
+            raise ValueError(f"the platform {self.name} has no type of connections")
 
     @property
     def conn_argument(self) -> str:

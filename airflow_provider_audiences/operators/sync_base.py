@@ -42,6 +42,12 @@ class SyncOperator(MaskedFieldsMixin, StatefulOperator):
     """
     Base of the sync operators: stages the source, plans and sends. Subclasses say where the members go.
 
+    A subclass has the class attributes ``target_kind``, ``target_argument``, ``target_arguments`` and ``operation``,
+    the argument with its connection, and the methods and properties that ``DeliveryOperator`` leaves open:
+    ``delivery_limits``, ``identifier_kind``, ``target_id``, ``open_client`` and ``destination_at``. Its template fields
+    begin with its own arguments, and its ``__init__`` ends with :meth:`name_outlet`. Where members have a TTL, it also
+    sets ``ttl_seconds`` and ``refresh_before_seconds``, and where they can be replaced, ``initial``.
+
     :class:`~airflow_provider_audiences.operators.applovin_sync.AppLovinSyncAudienceOperator` documents the arguments.
     """
 

@@ -67,23 +67,23 @@ class DeliveryLimits:
     :param max_parallel_requests: most requests at the same time.
     :param late_effect_seconds: longest time that a request may still take effect after the platform has received all of
         it, or the client has given it up.
+    :param max_request_seconds: longest time from the beginning of a request until the client gives it up. It counts if
+        another process may be in the middle of one.
     :param default_ttl_seconds: how long members stay if a request gives no TTL. None if members stay until they are
         removed: then no request has a TTL, and members are never refreshed.
     :param can_replace: whether one request can replace the audience's whole content.
     :param min_split_size: most members of a batch that is never halved. Larger ones are, if the platform can't finish
         them in time. Default 1,000, which is less than 100 kB: a platform that gives up on so few has other troubles,
         and halving on would only turn one failure into thousands of requests.
-    :param max_request_seconds: longest time from the beginning of a request until the client gives it up. It counts if
-        another process may be in the middle of one. Default 0, for requests that are sent at once.
     """
 
     max_batch_size: int | None
     max_parallel_requests: int
     late_effect_seconds: int
+    max_request_seconds: int
     default_ttl_seconds: int | None
     can_replace: bool
     min_split_size: int = 1_000
-    max_request_seconds: int = 0
 
     @property
     def orphan_effect_seconds(self) -> int:

@@ -90,15 +90,16 @@ class Guards(Checked):
 
         :param counts: counts of the plan.
         :param suppress_members: number of distinct members of the opt-out list.
-        :param replaced_members: the platform's count of the members whom the plan replaces, where no ledger knows them;
-            None (default) if one does, or the platform does not count.
+        :param replaced_members: the platform's count of the members whom the plan replaces, where the ledger may lack
+            some of them; None (default) if it knows all of them, or the platform does not count.
         """
         wanted = counts.wanted
         # Additions that an interrupted run may have made are not counted: that run's guards have checked them. Removals
         # that it may have made are: nobody knows whether they are done.
         removals, live = counts.surely_live_removed, counts.surely_live
         if replaced_members is not None:
-            removals, live = max(0, replaced_members - wanted), replaced_members  # at least so many
+            # At least so many.
+            removals, live = max(removals, replaced_members - wanted), max(live, replaced_members)
         removed = _ratio_verdict("max_removed_ratio", self.max_removed_ratio, "remove", removals, live)
         added = _ratio_verdict("max_added_ratio", self.max_added_ratio, "add", counts.surely_new, counts.maybe_live)
         return [

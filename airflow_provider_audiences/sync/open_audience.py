@@ -90,7 +90,8 @@ class OpenAudience:
         late = manifest.late if manifest else LateRequests()  # of a ledger that is ignored, nothing is known
         is_shown = contradicted is not None and manifest is not None and manifest.is_doubt_in_ledger
         seconds = self.late_seconds
-        if plan and seconds > 0 and (contradicted or (not is_shown and late.may_undo(plan))):
+        may_undo = contradicted or late.may_shorten(plan) or (not is_shown and late.may_undo(plan))
+        if plan and seconds > 0 and may_undo:
             log.info(
                 "An earlier run's last request may still take effect, and undo what this one does: waiting %.0f s.",
                 seconds,

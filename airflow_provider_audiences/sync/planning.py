@@ -147,10 +147,13 @@ class Planner:
         return Planned(ledger=start.ledger, plan=plan, report=report, direct_changes=start.direct_changes)
 
     def _replaced_members(self, plan: Plan) -> int | None:
-        """Return how many members a plan replaces whom no ledger knows; None if one does, or nobody counts them."""
+        """
+        Return how many members a plan replaces of whom some may be in no ledger; None if the ledger knows all of them,
+        or nobody counts them.
+        """
         manifest = self._state.manifest
-        is_ledger_known = manifest is not None and manifest.is_content_known
-        return member_count_of(self._destination) if plan.replaces and not is_ledger_known else None
+        knows_all = manifest is not None and manifest.is_content_known and not manifest.has_unknown_members
+        return member_count_of(self._destination) if plan.replaces and not knows_all else None
 
     def _make_plan(
         self,
@@ -184,7 +187,7 @@ class Planner:
         )
         is_begun = start.replaces and manifest is not None and manifest.is_content_known
         if is_begun and manifest and manifest.replacement_fingerprint == fingerprint_of(plan.additions):
-            rules = replace(rules, replaces=False)
+            rules = replace(rules, replaces=False, has_unknown_members=False, removes_all_opt_outs=False)
             plan = make_plan(
                 source, opt_outs, start.ledger, rules=rules, workspace=self._workspace, direct_changes=direct_changes
             )

@@ -18,7 +18,13 @@ from support.fixtures import MakeContext, MakeIds
 from airflow_provider_audiences.assets.airflow_assets import given_asset
 from airflow_provider_audiences.assets.uris import canonical_uri
 from airflow_provider_audiences.common import targets
-from airflow_provider_audiences.common.targets import OWN_KINDS, platform_of_connection, platforms, target_kinds
+from airflow_provider_audiences.common.targets import (
+    OWN_KINDS,
+    AdPlatform,
+    platform_of_connection,
+    platforms,
+    target_kinds,
+)
 from airflow_provider_audiences.exceptions import GuardError, InvalidInputError
 from airflow_provider_audiences.ui.static_files import targets_table
 
@@ -116,6 +122,13 @@ def test_doctor_says_that_its_hook_has_no_checks(site: Path, place: Path) -> Non
         "the hook of Billboards has no checks of a connection's fields",
     )
     assert {"versions", "settings"} <= {finding["area"] for finding in found}
+
+
+def test_a_platform_is_checked_where_it_is_made() -> None:
+    with pytest.raises(ValueError, match="one word of a-z and 0-9, and not 'bill_boards'"):
+        AdPlatform(name="bill_boards", title="B", conn_types=("b",), hook="x:Y")
+    with pytest.raises(ValueError, match="the platform b has no type of connections"):
+        AdPlatform(name="b", title="B", conn_types=(), hook="x:Y")
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,7 @@ def _limits() -> DeliveryLimits:
         max_batch_size=1_000,
         max_parallel_requests=1,
         late_effect_seconds=0,
+        max_request_seconds=0,
         default_ttl_seconds=None,
         can_replace=False,
     )

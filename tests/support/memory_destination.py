@@ -17,11 +17,17 @@ WITH_TTL = DeliveryLimits(
     max_batch_size=None,
     max_parallel_requests=16,
     late_effect_seconds=100,
+    max_request_seconds=0,
     default_ttl_seconds=31_536_000,
     can_replace=True,
 )
 WITHOUT_TTL = DeliveryLimits(
-    max_batch_size=None, max_parallel_requests=16, late_effect_seconds=100, default_ttl_seconds=None, can_replace=False
+    max_batch_size=None,
+    max_parallel_requests=16,
+    late_effect_seconds=100,
+    max_request_seconds=0,
+    default_ttl_seconds=None,
+    can_replace=False,
 )
 _ADDRESS = AudienceAddress(api="memory", host="here", audience_id="a")
 _KIND = AdvertisingIds()

@@ -902,6 +902,38 @@ class TestLateEffects:
         over_http.run(make_ids(7), ttl=6000)
         assert len(over_http.sleeps) == 1
 
+    def test_a_longer_time_is_not_cut_short_by_a_single_one(
+        self, after_waiting: AudienceOverHttp, make_ids: MakeIds
+    ) -> None:
+        over_http = after_waiting
+        over_http.run(make_ids(2), ttl=6000)
+        over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        with pytest.raises(ServerError):
+            over_http.run(make_ids(4), ttl=1000)
+        over_http.emulator.clear_faults()
+        over_http.run(make_ids(4), ttl=6000)
+        assert len(over_http.sleeps) == 1
+        over_http.advance(2000)
+        assert over_http.members == make_ids(4)
+
+    def test_whoever_stays_longer_than_was_meant_is_not_forgotten(
+        self, after_waiting: AudienceOverHttp, make_ids: MakeIds
+    ) -> None:
+        """The next request gives a shorter time, and the late one a longer one after it."""
+        over_http = after_waiting
+        over_http.run(make_ids(2), ttl=6000)
+        over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        with pytest.raises(ServerError):
+            over_http.run(make_ids(4), ttl=6000)
+        over_http.emulator.clear_faults()
+        over_http.run(make_ids(4), ttl=1000)
+        assert over_http.sleeps == []
+        time.sleep(1.3)
+        over_http.advance(2000)
+        assert over_http.members == make_ids(4)
+        assert over_http.run(make_ids(2), ttl=1000).removed == 2
+        assert over_http.members == make_ids(2)
+
     def test_an_update_that_was_repeated(self, make_synced: Any, make_ids: MakeIds) -> None:
         over_http = make_synced(max_retries=1)
         over_http.emulator.fault("applovin.update", "apply_late", delay_seconds=1)
@@ -1061,6 +1093,42 @@ def test_guards_ask_the_platform_when_a_replacement_is_the_first_sync(
     assert over_http.sent == []
     assert over_http.run(ids[:36], **how, **limit).live == 36
     assert over_http.members == ids[:36]
+
+
+@pytest.mark.parametrize("limit", [{"max_removed_ratio": 0.3}, {"max_removed": 5}])
+def test_guards_ask_the_platform_when_a_replacement_meets_unknown_members(
+    over_http: AudienceOverHttp, make_ids: MakeIds, limit: dict[str, Any]
+) -> None:
+    ids = make_ids(40)
+    over_http.post_by_others("append", ids)
+    over_http.run(ids[:2], initial="append")
+    over_http.clear()
+    with pytest.raises(GuardError, match=r"would remove 38 of 40 |would remove 38 members"):
+        over_http.run(ids[:2], mode="replace", **limit)
+    assert over_http.sent == []
+    over_http.run(ids[:36], mode="replace", **limit)
+    assert over_http.members == ids[:36]
+    # From now on, the ledger knows all.
+    with pytest.raises(GuardError, match=r"would remove 35 "):
+        over_http.run(ids[:1], mode="replace", **limit)
+
+
+def test_a_replacement_that_is_completed_leaves_nobody_unknown(synced: SyncedAudience, make_ids: MakeIds) -> None:
+    """Its first request was accepted, so whoever was there before is gone."""
+    synced.post_by_others("append", make_ids(3, start=50))
+    synced.run(make_ids(2), initial="append")
+    synced.wire.before = lambda post: None if post.operation == "update" else stop()
+    with pytest.raises(Stopped):
+        synced.run(make_ids(8), mode="replace", opened={"batch": 3})
+    synced.clear()
+    report = synced.run(make_ids(8), mode="replace", suppress=make_ids(2, start=60), opened={"batch": 3})
+    assert (report.replaces, report.added, report.suppress_unknown) == (False, 5, 0)
+    assert manifest_of(synced)["has_strangers"] is False
+    assert synced.members == make_ids(8)
+
+
+def stop() -> None:
+    raise Stopped
 
 
 @pytest.mark.parametrize("cut_off", [False, True])

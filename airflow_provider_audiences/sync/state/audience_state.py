@@ -376,7 +376,14 @@ class AudienceState:
     def _fold(self, ledger: Ledger, plan: Plan, manifest: Manifest) -> NewLedger:
         delivered = manifest.delivered or Delivered(begun_at=0)
         now, late_effect_seconds = self._clock(), self.late_effect_seconds
-        rows = fold(ledger, plan, delivered, now=now, late_effect_seconds=late_effect_seconds)
+        rows = fold(
+            ledger,
+            plan,
+            delivered,
+            now=now,
+            late_effect_seconds=late_effect_seconds,
+            late_until=manifest.late_until,
+        )
         new = self._tables.store_ledger(ledger_file(manifest.generation + 1), rows, now=now)
         manifest = transitions.after_fold(manifest, plan, new.stored, now=now, late_effect_seconds=late_effect_seconds)
         self._manifests.commit_and_clean(manifest, used=manifest.files)

@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 
 
 def fold(
-    ledger: Ledger, plan: Plan, delivered: Delivered, *, now: float, late_effect_seconds: int
+    ledger: Ledger,
+    plan: Plan,
+    delivered: Delivered,
+    *,
+    now: float,
+    late_effect_seconds: int,
+    late_until: int = 0,
 ) -> Generator[LedgerRows]:
     """
     Yield the rows of the ledger after a plan was sent, or a part of it, in pieces that are made as they are needed.
@@ -44,8 +50,10 @@ def fold(
     :param delivered: which rows of the plan the platform has accepted, and when.
     :param now: no request of the plan was sent later than this; seconds since 1970 (UTC).
     :param late_effect_seconds: longest time after it was sent that a request may still take effect.
+    :param late_until: until when requests of earlier plans may take effect; seconds since 1970 (UTC). Default 0, for
+        none.
     """
-    work = _Fold(ledger, plan, delivered, now, late_effect_seconds)
+    work = _Fold(ledger, plan, delivered, now, late_effect_seconds, late_until)
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-ledger") as threads:
         yield from in_turn(threads, work.fold_slices, side_by_side(ledger.keys, plan.additions, plan.removals))
 
@@ -59,6 +67,7 @@ class _Fold:
     delivered: Delivered
     now: float
     late_effect_seconds: int
+    late_until: int
 
     def fold_slices(self, slices: list[slice]) -> LedgerRows:
         """Return the new rows for one slice of each set: most are old rows, which stay as they are."""
@@ -136,9 +145,11 @@ class _Fold:
             old_earliest > max(REMOVAL_IN_DOUBT, begun_at), np.minimum(old_earliest, begun_at + ttl), doubt
         )
         doubtful_latest = np.maximum(old_latest, int(self.now) + 1 + ttl + late)
+        # An earlier request that takes effect after this one may have given a longer TTL.
+        delivered_latest = np.maximum(ended + ttl + late, np.where(began < self.late_until, old_latest, 0))
         return (
             _seconds(np.where(is_delivered, began + ttl, doubtful_earliest)),
-            _seconds(np.where(is_delivered, ended + ttl + late, doubtful_latest)),
+            _seconds(np.where(is_delivered, delivered_latest, doubtful_latest)),
         )
 
 

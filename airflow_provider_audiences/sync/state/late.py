@@ -61,5 +61,12 @@ class LateRequests:
             return adds or self.has_removals
         if plan.removals.count and adds:
             return True
-        shortens = self.ttl_seconds is not None and self.ttl_seconds < plan.ttl_seconds
-        return plan.additions.count > 0 and (self.has_removals or shortens)
+        return self.may_shorten(plan) or (plan.additions.count > 0 and self.has_removals)
+
+    def may_shorten(self, plan: Plan) -> bool:
+        """
+        Return whether a late request may give members of a plan a shorter time than the plan does.
+
+        :param plan: the plan that is about to be sent.
+        """
+        return self.ttl_seconds is not None and self.ttl_seconds < plan.ttl_seconds and plan.additions.count > 0
