@@ -6,6 +6,7 @@ Heavy libraries are imported inside methods, because Airflow parses DAG files al
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -107,10 +108,27 @@ class DirectDeliveryOperator(MaskedFieldsMixin, DeliveryOperator):
                     report = recorded.run(delivery, staged, on_progress=on_progress)
                     result.live, result.expiry = recorded.live, recorded.expiry
                 else:
+                    self._wait_for_earlier_try(context, destination)
                     report = delivery.run(destination, staged, on_progress=on_progress)
             result.report = report.as_dict()
         self.log_report(report.as_dict())
         return report.as_dict()
+
+    def _wait_for_earlier_try(self, context: Context, destination: Destination) -> None:
+        """
+        Wait until no request of an earlier try can take effect any more, if it may replace what this one sends.
+
+        No ledger tells what that try has sent. Airflow has let the task's ``retry_delay`` go by already.
+        """
+        if self.mode != "replace" or context["ti"].try_number < 2:  # noqa: PLR2004 - the second try
+            return
+        seconds = destination.limits.orphan_effect_seconds - self.retry_delay.total_seconds()
+        if seconds > 0:
+            self.log.info(
+                "An earlier try's last request may still take effect, and replace what this one sends: waiting %.0f s.",
+                seconds,
+            )
+            time.sleep(seconds)
 
     @contextmanager
     def _recorded(

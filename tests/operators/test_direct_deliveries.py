@@ -3,8 +3,11 @@
 import csv
 import subprocess
 import sys
+import time
 import types
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from airflow_provider_audiences.operators.applovin import (
     AppLovinUpdateAudienceOperator,
 )
 from airflow_provider_audiences.operators.applovin_sync import AppLovinSyncAudienceOperator
+from airflow_provider_audiences.platforms.applovin.audience_destination import AudienceDestination
 
 UPLOADS = [AppLovinUpdateAudienceOperator, AppLovinAppendUsersOperator, AppLovinRemoveUsersOperator]
 ZEROS = "00000000-0000-0000-0000-000000000000"
@@ -250,6 +254,59 @@ class TestParallelRequests:
         with pytest.raises(exceptions.InvalidInputError, match="max_parallel_requests"):
             upload(make_ids(1), max_parallel_requests=parallel)
         assert emulator.requests() == []
+
+
+class TestLaterTry:
+    """A replacement whose reply was lost may take effect after the next try's, and no ledger tells of it."""
+
+    @pytest.fixture(autouse=True)
+    def _late_for_two_seconds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        limits = replace(AudienceDestination.limits, late_effect_seconds=1, max_request_seconds=1)
+        monkeypatch.setattr(AudienceDestination, "limits", limits)
+
+    def test_an_update_waits_for_it(
+        self,
+        connect: Connect,
+        upload: Callable[..., Any],
+        emulator: AudiencesEmulator,
+        audience_id: str,
+        make_ids: MakeIds,
+        task_context: MakeContext,
+    ) -> None:
+        connect("applovin", extra={"max_retries": 0})
+        emulator.fault("applovin.update", "apply_late", delay_seconds=1)
+        arguments: dict[str, Any] = {"batch_size": 2, "retry_delay": timedelta(0)}
+        with pytest.raises(exceptions.ServerError):
+            upload(make_ids(5), **arguments)
+        upload(make_ids(7), context=task_context(try_number=2), **arguments)
+        time.sleep(1.2)
+        assert emulator.members(audience_id) == make_ids(7)
+
+    @pytest.mark.parametrize(
+        ("given", "waits"),
+        [
+            ({"try_number": 1}, []),
+            ({"try_number": 2}, []),  # Airflow's own retry_delay is longer
+            ({"try_number": 2, "retry_delay": timedelta(seconds=0.5)}, [1.5]),
+            ({"try_number": 3, "retry_delay": timedelta(0)}, [2]),
+            ({"try_number": 2, "retry_delay": timedelta(0), "operator_class": AppLovinAppendUsersOperator}, []),
+        ],
+        ids=str,
+    )
+    def test_nothing_else_waits(
+        self,
+        upload: Callable[..., Any],
+        make_ids: MakeIds,
+        task_context: MakeContext,
+        monkeypatch: pytest.MonkeyPatch,
+        given: dict[str, Any],
+        waits: list[float],
+    ) -> None:
+        slept: list[float] = []
+        monkeypatch.setattr(time, "sleep", slept.append)
+        context = task_context(try_number=given.pop("try_number"))
+        upload(make_ids(3), context=context, **given)
+        assert slept == waits
 
 
 class TestProgress:
