@@ -140,6 +140,7 @@ def test_a_partitioned_sync_of_a_suppression_list(
     assert not [one for one in IDS if one in json.dumps(tasks)]
 
 
+@pytest.mark.usefixtures("late_requests_end_soon")
 def test_partitions_of_a_suppression_list(
     connect: Connect,
     emulator: AudiencesEmulator,
