@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from airflow_provider_audiences.exceptions import NotFoundError
 from airflow_provider_audiences.http.calls import GiveUp
 from airflow_provider_audiences.members.batches import MemberBatch
@@ -13,7 +11,7 @@ from airflow_provider_audiences.platforms.applovin.defaults import (
     AUDIENCE_LIMITS,
     PLATFORM_NAME,
     REJECTION_HINT,
-    upload_seconds,
+    with_deadline,
 )
 from airflow_provider_audiences.sync.destination import AudienceAddress, BatchResult
 
@@ -33,9 +31,7 @@ class AudienceDestination:
 
     def __init__(self, client: AppLovinClient, audience_id: str, *, identifier_kind: AdvertisingIds) -> None:
         self._client = client
-        if client.request_deadline_seconds is not None:
-            seconds = upload_seconds(client.request_deadline_seconds)
-            self.limits = replace(self.limits, max_request_seconds=seconds)
+        self.limits = with_deadline(self.limits, client.request_deadline_seconds)
         self._audience_id = audience_id
         self.identifier_kind = identifier_kind
         self.max_member_bytes = identifier_kind.line_bytes

@@ -22,7 +22,7 @@ from airflow_provider_audiences.platforms.applovin.defaults import (
     AUDIENCE_LIMITS,
     PLATFORM_NAME,
     REJECTION_HINT,
-    upload_seconds,
+    with_deadline,
 )
 from airflow_provider_audiences.redaction import MaskedBytes, Secret
 from airflow_provider_audiences.sync.destination import AudienceAddress, BatchResult
@@ -107,9 +107,7 @@ class SuppressionDestination:
         account: str | None = None,
     ) -> None:
         self._client = client
-        if client.request_deadline_seconds is not None:
-            seconds = upload_seconds(client.request_deadline_seconds)
-            self.limits = replace(self.limits, max_request_seconds=seconds)
+        self.limits = with_deadline(self.limits, client.request_deadline_seconds)
         self._package_name = package_name
         self.identifier_kind = identifier_kind
         self.max_member_bytes = identifier_kind.line_bytes
