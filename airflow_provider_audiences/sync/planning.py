@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import GuardError, LedgerLostError, NotFoundError
@@ -153,7 +154,12 @@ class Planner:
         """
         manifest = self._state.manifest
         knows_all = manifest is not None and manifest.is_content_known and not manifest.has_unknown_members
-        return member_count_of(self._destination) if plan.replaces and not knows_all else None
+        return self._member_count if plan.replaces and not knows_all else None
+
+    @cached_property
+    def _member_count(self) -> int | None:
+        """What the platform counts before anything is sent; it is asked once."""
+        return member_count_of(self._destination)
 
     def _make_plan(
         self,
@@ -254,7 +260,7 @@ class Planner:
             return _UnknownMembers(are_replaced=False, may_exist=not self._is_new)
         if is_begun and "replace" in {settings.initial, settings.on_lost_ledger}:
             return _UnknownMembers(are_replaced=True, may_exist=True)
-        count = member_count_of(self._destination)
+        count = self._member_count
         if count == 0:
             # The platform's count may lag: members that were added a moment ago may not be in it yet.
             return _UnknownMembers(are_replaced=False, may_exist=not self._is_new)

@@ -30,8 +30,8 @@ class Preview:
     Plans as a sync does, on a copy of the audience's state that holds what changes and is deleted afterwards.
 
     A sync may run meanwhile: its lease is not looked at, and the plan is made for the state that the sync has recorded
-    last. If the audience has no ledger, its platform is asked for the number of members, by one request that changes
-    nothing; otherwise no request is sent.
+    last. If the audience may have members in no ledger, its platform is asked for their number, by one request that
+    changes nothing; otherwise no request is sent.
 
     :param destination: the audience at its platform.
     :param files: the file store of its state; never written to.
