@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_audiences.common.masked import AddressField, MaskedFieldsMixin, MembersField
@@ -92,6 +93,7 @@ class DirectDeliveryOperator(MaskedFieldsMixin, DeliveryOperator):
             with self.open_client() as client, ExitStack() as stack:
                 destination = self.destination_at(client, delivery.audience_id)
                 on_progress = self.watch(result, destination, context)
+                wait_for_earlier_try = partial(self._wait_for_earlier_try, context, destination)
                 folders = destination.address.folders
                 recorded = None
                 if not is_dry_run and (store := ledger_store(*folders)):
@@ -105,10 +107,12 @@ class DirectDeliveryOperator(MaskedFieldsMixin, DeliveryOperator):
                 if is_dry_run:
                     report = delivery.dry_run(destination, staged)
                 elif recorded:
-                    report = recorded.run(delivery, staged, on_progress=on_progress)
+                    report = recorded.run(
+                        delivery, staged, on_progress=on_progress, before_unrecorded=wait_for_earlier_try
+                    )
                     result.live, result.expiry = recorded.live, recorded.expiry
                 else:
-                    self._wait_for_earlier_try(context, destination)
+                    wait_for_earlier_try()
                     report = delivery.run(destination, staged, on_progress=on_progress)
             result.report = report.as_dict()
         self.log_report(report.as_dict())

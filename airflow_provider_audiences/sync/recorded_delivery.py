@@ -9,6 +9,7 @@ members added directly are not removed.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from airflow_provider_audiences.exceptions import LedgerLostError, StateUnavailableError
@@ -53,7 +54,12 @@ class RecordedDelivery:
         return self._expiry
 
     def run(
-        self, delivery: DirectDelivery, staged: StagedMembers, *, on_progress: OnProgress | None = None
+        self,
+        delivery: DirectDelivery,
+        staged: StagedMembers,
+        *,
+        on_progress: OnProgress | None = None,
+        before_unrecorded: Callable[[], None] = lambda: None,
     ) -> DirectDeliveryReport:
         """
         Send a staged set, and record it in the ledger, if the audience has one.
@@ -61,6 +67,7 @@ class RecordedDelivery:
         :param delivery: mode (update, append or removal) and how the set is sent.
         :param staged: the set to add or remove.
         :param on_progress: called with the progress: at the beginning, every few seconds, and at the end.
+        :param before_unrecorded: called before the set is sent although no ledger notes it; default nothing.
         :raises InvalidInputError: the set must not be sent, such as an empty one that would replace all; nothing was
             sent.
         :raises AudienceError: a request failed, and no further one was begun.
@@ -76,9 +83,9 @@ class RecordedDelivery:
             log.warning("This is sent, and no ledger notes it: %s", error)
             if delivery.mode is DeliveryMode.REMOVE:
                 self._note_removal(staged)
-            return delivery.run(self._audience.destination, staged, on_progress=on_progress, sleep=self._audience.sleep)
+            return self._unrecorded(delivery, staged, on_progress, before_unrecorded)
         if self._state.manifest is None:
-            return delivery.run(self._audience.destination, staged, on_progress=on_progress, sleep=self._audience.sleep)
+            return self._unrecorded(delivery, staged, on_progress, before_unrecorded)
         plan = self._plan(delivery, staged)
         self._audience.wait_for_late_requests(plan, contradicted=None)
         stored = self._state.store_plan(plan, details={"direct": delivery.mode.value})
@@ -93,6 +100,16 @@ class RecordedDelivery:
         self._live = new.stored.members
         self._expiry = expiry_in(new.expiry, limits=self._audience.destination.limits, now=self._audience.clock())
         return report
+
+    def _unrecorded(
+        self,
+        delivery: DirectDelivery,
+        staged: StagedMembers,
+        on_progress: OnProgress | None,
+        before: Callable[[], None],
+    ) -> DirectDeliveryReport:
+        before()
+        return delivery.run(self._audience.destination, staged, on_progress=on_progress, sleep=self._audience.sleep)
 
     def _note_removal(self, staged: StagedMembers) -> None:
         try:

@@ -308,6 +308,28 @@ class TestLaterTry:
         upload(make_ids(3), context=context, **given)
         assert slept == waits
 
+    def test_an_update_waits_too_if_the_ledger_is_lost(
+        self,
+        upload: Callable[..., Any],
+        audience_id: str,
+        make_ids: MakeIds,
+        task_context: MakeContext,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW__AUDIENCES__STATE_PATH", str(tmp_path))
+        sync = AppLovinSyncAudienceOperator(task_id="s", audience_id=audience_id, source=make_ids(3))
+        sync.execute(task_context())
+        slept: list[float] = []
+        monkeypatch.setattr(time, "sleep", slept.append)
+        again = {"context": task_context(try_number=2), "retry_delay": timedelta(0)}
+        upload(make_ids(3), **again)
+        assert slept == []  # the ledger knows what the try before has sent
+        for path in tmp_path.rglob("ledger-*"):
+            path.unlink()
+        upload(make_ids(3), **again)
+        assert slept == [2]
+
 
 class TestProgress:
     class Store(types.SimpleNamespace):
