@@ -18,6 +18,7 @@ from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
 from airflow_provider_audiences.members.keys.key_set import KeySetWriter
 from airflow_provider_audiences.members.staging import StagingRules, stage
 from airflow_provider_audiences.members.workspace import StagingSettings, open_workspace
+from airflow_provider_audiences.platforms.applovin.defaults import AUDIENCE_LIMITS
 from airflow_provider_audiences.sources.opening import open_source
 from airflow_provider_audiences.sync.destination import AudienceAddress
 from airflow_provider_audiences.sync.plan import PlanRules, make_plan
@@ -61,8 +62,7 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
             folder,
             address,
             lease=lease,
-            late_effect_seconds=100,
-            orphan_effect_seconds=100,
+            limits=AUDIENCE_LIMITS,
             key_column="advertising_id",
             workspace=workspace,
             clock=time.time,
@@ -82,7 +82,7 @@ def main(source_path: str, state_path: str, result_path: str) -> int:
             delivered.additions.add(0, plan.additions.count, began=now, ended=now)
             delivered.removals.add(0, plan.removals.count, began=now, ended=now)
             with timed("fold"):
-                for _ in fold(ledger, plan, delivered, now=now, late_effect_seconds=100):
+                for _ in fold(ledger, plan, delivered, now=now, late_effect_seconds=100, late_until=0):
                     pass
     facts = {"additions": plan.additions.count, "peak_megabytes": peak_megabytes()}
     Path(result_path).write_text(json.dumps(seconds | facts), encoding="utf-8")

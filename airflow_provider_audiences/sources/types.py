@@ -65,7 +65,10 @@ class Source(ResolveMixin, ABC):
 
     @property
     def paths(self) -> list[Any]:
-        """Files, folders and tables that are read, as text or path objects, for lineage; none by default."""
+        """
+        Files, folders and tables that are read, as text or path objects; none by default. Lineage names them, and no
+        report of rejects may overwrite one.
+        """
         return []
 
     def iter_references(self) -> Iterator[Any]:

@@ -902,15 +902,19 @@ class TestLateEffects:
         over_http.run(make_ids(7), ttl=6000)
         assert len(over_http.sleeps) == 1
 
+    def cut_off(self, over_http: AudienceOverHttp, make_ids: MakeIds, *, ttl: int) -> None:
+        """Let an audience of two become one of four, by a request that takes effect a second later."""
+        over_http.run(make_ids(2), ttl=6000)
+        over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
+        with pytest.raises(ServerError):
+            over_http.run(make_ids(4), ttl=ttl)
+        over_http.emulator.clear_faults()
+
     def test_a_longer_time_is_not_cut_short_by_a_single_one(
         self, after_waiting: AudienceOverHttp, make_ids: MakeIds
     ) -> None:
         over_http = after_waiting
-        over_http.run(make_ids(2), ttl=6000)
-        over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
-        with pytest.raises(ServerError):
-            over_http.run(make_ids(4), ttl=1000)
-        over_http.emulator.clear_faults()
+        self.cut_off(over_http, make_ids, ttl=1000)
         over_http.run(make_ids(4), ttl=6000)
         assert len(over_http.sleeps) == 1
         over_http.advance(2000)
@@ -921,11 +925,7 @@ class TestLateEffects:
     ) -> None:
         """The next request gives a shorter time, and the late one a longer one after it."""
         over_http = after_waiting
-        over_http.run(make_ids(2), ttl=6000)
-        over_http.emulator.fault("applovin.append", "apply_late", delay_seconds=1)
-        with pytest.raises(ServerError):
-            over_http.run(make_ids(4), ttl=6000)
-        over_http.emulator.clear_faults()
+        self.cut_off(over_http, make_ids, ttl=6000)
         over_http.run(make_ids(4), ttl=1000)
         assert over_http.sleeps == []
         time.sleep(1.3)
@@ -1091,6 +1091,7 @@ def test_guards_ask_the_platform_when_a_replacement_is_the_first_sync(
         over_http.run(ids[:1], **how, **limit)
     assert [stop.value.guard] == list(limit)
     assert over_http.sent == []
+    assert [request["operation"] for request in over_http.emulator.requests()].count("applovin.list") == 1
     assert over_http.run(ids[:36], **how, **limit).live == 36
     assert over_http.members == ids[:36]
 

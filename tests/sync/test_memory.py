@@ -61,7 +61,7 @@ def work(count):
         delivered = Delivered(begun_at=NOW)
         delivered.additions.add(0, plan.additions.count, began=NOW, ended=NOW)
         tables = StateTables(LocalFileStore(folder / "state"), workspace, key_column="advertising_id")
-        rows = fold(ledger, plan, delivered, now=NOW, late_effect_seconds=100)
+        rows = fold(ledger, plan, delivered, now=NOW, late_effect_seconds=100, late_until=0)
         new = tables.store_ledger(f"ledger-{count}.parquet", rows, now=NOW)
         assert new.stored.members == source.count
         return tables.ledger(new.stored.file, fingerprint=new.stored.fingerprint).keys.count == source.count

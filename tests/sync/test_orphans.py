@@ -121,32 +121,36 @@ def test_of_a_lost_ledger(
     assert synced.members == make_ids(4)
 
 
+@pytest.fixture
+def orphan_of_plan(synced: SyncedAudience, orphan_of: Callable[..., Orphan]) -> Callable[..., tuple[Orphan, str]]:
+    """Makes an orphan that carries out a stored plan; returns the plan's id too."""
+
+    def make(source: list[str], **settings: Any) -> tuple[Orphan, str]:
+        plans: list[str] = []
+
+        def apply() -> None:
+            plans.append(synced.run(source, plan_only=True, **settings).plan_id)
+            synced.apply(plans[0], **PARTS)
+
+        return orphan_of(apply), plans[0]
+
+    return make
+
+
 def test_a_replacement_takes_nobody_away_who_came_after_it(
-    synced: SyncedAudience, make_ids: MakeIds, orphan_of: Callable[..., Orphan]
+    synced: SyncedAudience, make_ids: MakeIds, orphan_of_plan: Callable[..., tuple[Orphan, str]]
 ) -> None:
-    plans: list[str] = []
-
-    def apply() -> None:
-        plans.append(synced.run(make_ids(9), plan_only=True, mode="replace").plan_id)
-        synced.apply(plans[0], **PARTS)
-
-    orphan = orphan_of(apply)
-    synced.apply(plans[0], **PARTS)
+    orphan, plan_id = orphan_of_plan(make_ids(9), mode="replace")
+    synced.apply(plan_id, **PARTS)
     orphan.end()
     assert synced.members == make_ids(9)
 
 
 def test_a_plan_that_is_taken_up_again_leaves_the_doubt(
-    synced: SyncedAudience, make_ids: MakeIds, orphan_of: Callable[..., Orphan]
+    synced: SyncedAudience, make_ids: MakeIds, orphan_of_plan: Callable[..., tuple[Orphan, str]]
 ) -> None:
-    plans: list[str] = []
-
-    def apply() -> None:
-        plans.append(synced.run(make_ids(6), plan_only=True).plan_id)
-        synced.apply(plans[0])
-
-    orphan = orphan_of(apply)
-    synced.apply(plans[0])
+    orphan, plan_id = orphan_of_plan(make_ids(6))
+    synced.apply(plan_id)
     assert synced.run(make_ids(4)).removed == 2
     orphan.end()
     assert synced.members == make_ids(4)

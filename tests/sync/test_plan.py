@@ -252,7 +252,7 @@ def test_once_it_has_landed_nothing_is_left_to_do(case: Case, work: StagingSetti
         delivered.additions.add(0, plan.additions.count, began=5000, ended=5001)
         delivered.removals.add(0, plan.removals.count, began=5000, ended=5001)
         writer = LedgerWriter(workspace)
-        for rows in fold(ledger, plan, delivered, now=NOW, late_effect_seconds=100):
+        for rows in fold(ledger, plan, delivered, now=NOW, late_effect_seconds=100, late_until=0):
             writer.add(rows)
         new = writer.finish()
         assert new.keys.count == plan.counts.live

@@ -24,6 +24,7 @@ from airflow_provider_audiences.sync.state import transitions
 from airflow_provider_audiences.sync.state.delivered import Delivered
 from airflow_provider_audiences.sync.state.direct_change_files import DirectChangeStore
 from airflow_provider_audiences.sync.state.fold import fold
+from airflow_provider_audiences.sync.state.late import LateEffect
 from airflow_provider_audiences.sync.state.manifest import DirectChangeFiles, Manifest, no_ledger_error
 from airflow_provider_audiences.sync.state.manifests import ManifestChain
 from airflow_provider_audiences.sync.state.stored_plans import StoredPlan, StoredPlans
@@ -32,7 +33,7 @@ from airflow_provider_audiences.sync.state.tables import EMPTY_LEDGER, NewLedger
 if TYPE_CHECKING:
     from airflow_provider_audiences.members.keys.key_set import KeySet
     from airflow_provider_audiences.members.workspace import Workspace
-    from airflow_provider_audiences.sync.destination import AudienceAddress
+    from airflow_provider_audiences.sync.destination import AudienceAddress, DeliveryLimits
     from airflow_provider_audiences.sync.state.file_store import FileStore
     from airflow_provider_audiences.sync.state.lease import Lease
 
@@ -46,10 +47,7 @@ class AudienceState:
     :param files: the file store of the state.
     :param address: identifies the audience among all platforms.
     :param lease: lease of the audience, held by this process.
-    :param late_effect_seconds: longest time that a request may still take effect after the platform has received all of
-        it, or the client has given it up.
-    :param orphan_effect_seconds: longest time that requests of another process may still take effect after this one has
-        taken over.
+    :param limits: what the platform accepts; they say how late requests may take effect.
     :param key_column: name of the column of members in stored tables.
     :param workspace: workspace for fetched files and new sets.
     :param clock: returns seconds since 1970 (UTC).
@@ -61,8 +59,7 @@ class AudienceState:
         address: AudienceAddress,
         *,
         lease: Lease,
-        late_effect_seconds: int,
-        orphan_effect_seconds: int,
+        limits: DeliveryLimits,
         key_column: str,
         workspace: Workspace,
         clock: Callable[[], float],
@@ -70,9 +67,7 @@ class AudienceState:
         self.name = files.name
         """Address of the state that may be shown."""
         self.address = address
-        self._late_effect_seconds = late_effect_seconds
-        self._orphan_effect_seconds = orphan_effect_seconds
-        self._orphan_until = 0
+        self._late_effect = LateEffect(limits, clock=clock)
         self._workspace = workspace
         self._tables = StateTables(files, workspace, key_column=key_column)
         self._plans = StoredPlans(files, self._tables)
@@ -113,23 +108,18 @@ class AudienceState:
         with self._unless_overtaken():
             self.manifest = self._manifests.load(self.address)
         if self.manifest is not None and self.manifest.delivered is not None:
-            self._note_orphan()
+            self._late_effect.take_over()
 
     @property
     def late_effect_seconds(self) -> int:
-        """
-        Longest time from now that a request of the plan that was begun may still take effect, if it is sent no more.
-
-        The process that has begun the plan may be another one, and nobody knows whether it has ended: it may be in the
-        middle of a request.
-        """
-        return max(self._late_effect_seconds, self._orphan_until - math.floor(self._clock()))
+        """Longest time from now that requests of the plan that was begun may still take effect, if none is sent."""
+        return self._late_effect.seconds
 
     def ignore_ledger(self) -> None:
         """Ignore the stored ledger from now on, and begin with an empty one; those removed directly stay held back."""
         if self.manifest is None or self.manifest.delivered is not None:
             # Requests of a plan that nobody will fold, or of one that nobody knows, may still be on their way.
-            self._note_orphan()
+            self._late_effect.take_over()
             self._late_until = math.ceil(self._clock()) + self.late_effect_seconds
         else:
             self._late_until = self.manifest.late_until
@@ -376,23 +366,13 @@ class AudienceState:
     def _fold(self, ledger: Ledger, plan: Plan, manifest: Manifest) -> NewLedger:
         delivered = manifest.delivered or Delivered(begun_at=0)
         now, late_effect_seconds = self._clock(), self.late_effect_seconds
-        rows = fold(
-            ledger,
-            plan,
-            delivered,
-            now=now,
-            late_effect_seconds=late_effect_seconds,
-            late_until=manifest.late_until,
-        )
+        late_until = manifest.late_until
+        rows = fold(ledger, plan, delivered, now=now, late_effect_seconds=late_effect_seconds, late_until=late_until)
         new = self._tables.store_ledger(ledger_file(manifest.generation + 1), rows, now=now)
         manifest = transitions.after_fold(manifest, plan, new.stored, now=now, late_effect_seconds=late_effect_seconds)
         self._manifests.commit_and_clean(manifest, used=manifest.files)
         self.manifest = manifest
         return new
-
-    def _note_orphan(self) -> None:
-        """Note until when requests of an earlier process may take effect, which may be in the middle of one."""
-        self._orphan_until = math.ceil(self._clock()) + self._orphan_effect_seconds
 
     def _with_direct_changes(self, manifest: Manifest, direct_changes: DirectChanges) -> Manifest:
         with self._unless_overtaken():

@@ -37,7 +37,7 @@ def fold(
     *,
     now: float,
     late_effect_seconds: int,
-    late_until: int = 0,
+    late_until: int,
 ) -> Generator[LedgerRows]:
     """
     Yield the rows of the ledger after a plan was sent, or a part of it, in pieces that are made as they are needed.
@@ -50,8 +50,7 @@ def fold(
     :param delivered: which rows of the plan the platform has accepted, and when.
     :param now: no request of the plan was sent later than this; seconds since 1970 (UTC).
     :param late_effect_seconds: longest time after it was sent that a request may still take effect.
-    :param late_until: until when requests of earlier plans may take effect; seconds since 1970 (UTC). Default 0, for
-        none.
+    :param late_until: until when requests of earlier plans may take effect; seconds since 1970 (UTC).
     """
     work = _Fold(ledger, plan, delivered, now, late_effect_seconds, late_until)
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="audiences-ledger") as threads:

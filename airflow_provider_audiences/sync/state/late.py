@@ -7,10 +7,13 @@ waits until it can't come any more.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from airflow_provider_audiences.sync.destination import DeliveryLimits
     from airflow_provider_audiences.sync.plan import Plan
     from airflow_provider_audiences.sync.state.delivered import Delivered
 
@@ -70,3 +73,29 @@ class LateRequests:
         :param plan: the plan that is about to be sent.
         """
         return self.ttl_seconds is not None and self.ttl_seconds < plan.ttl_seconds and plan.additions.count > 0
+
+
+class LateEffect:
+    """
+    Tells how long requests of a plan may still take effect, if none is sent any more.
+
+    The process that has begun the plan may be another one, and nobody knows whether it has ended: it may be in the
+    middle of a request.
+
+    :param limits: what the platform accepts.
+    :param clock: returns seconds since 1970 (UTC).
+    """
+
+    def __init__(self, limits: DeliveryLimits, *, clock: Callable[[], float]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._orphan_until = 0
+
+    def take_over(self) -> None:
+        """Note that the plan was begun by another process, from which this one takes over now."""
+        self._orphan_until = math.ceil(self._clock()) + self._limits.orphan_effect_seconds
+
+    @property
+    def seconds(self) -> int:
+        """Longest time from now, in seconds."""
+        return max(self._limits.late_effect_seconds, self._orphan_until - math.floor(self._clock()))

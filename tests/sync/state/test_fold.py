@@ -171,7 +171,7 @@ def folded(case: Case, work: StagingSettings) -> tuple[dict[int, Times], dict[in
         )
         old = ledger_of(workspace, case.old)
         writer = LedgerWriter(workspace)
-        for rows in fold(old, plan, case.delivered(), now=case.now, late_effect_seconds=100):
+        for rows in fold(old, plan, case.delivered(), now=case.now, late_effect_seconds=100, late_until=0):
             writer.add(rows)
         new = writer.finish()
         assert content_of(old) == case.old, "the old one stays as it was"
@@ -287,7 +287,7 @@ def test_what_may_have_been_sent_again_may_also_live_shorter(settings_of_work: S
 
 
 def long_fold(ledger: Ledger, plan: Plan) -> Any:
-    return fold(ledger, plan, Delivered(begun_at=BEGUN), now=5050.0, late_effect_seconds=100)
+    return fold(ledger, plan, Delivered(begun_at=BEGUN), now=5050.0, late_effect_seconds=100, late_until=0)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.memory_destination import WITH_TTL
 
 from airflow_provider_audiences.exceptions import LedgerLostError, PlanOutdatedError
 from airflow_provider_audiences.members.identifiers.kinds import AdvertisingIds
@@ -50,8 +51,7 @@ def opened(path: Path, folder: Any = None) -> Iterator[AudienceState]:
             folder,
             ADDRESS,
             lease=lease,
-            late_effect_seconds=100,
-            orphan_effect_seconds=100,
+            limits=WITH_TTL,
             key_column="advertising_id",
             workspace=workspace,
             clock=lambda: NOW,
