@@ -692,7 +692,7 @@ class TestSplits:
     def test_what_has_landed_is_not_sent_again(
         self, over_http: AudienceOverHttp, make_ids: MakeIds, monkeypatch: pytest.MonkeyPatch, parallel: int
     ) -> None:
-        monkeypatch.setattr(AudienceDestination, "limits", replace(AUDIENCE_LIMITS, min_split_size=1))
+        monkeypatch.setattr(over_http.destination, "limits", replace(AUDIENCE_LIMITS, min_split_size=1))
         over_http.emulator.settings(max_body_ids=3)
         ids = make_ids(20)
         stop_at(over_http, "create", "head-", number=6)
